@@ -1,0 +1,166 @@
+//! SME addresses: TON, NPI and the address itself (SMPP 3.4 §4.1, §5.2.5–5.2.8).
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::octets::{COctets, OctetsError};
+
+/// Type of number. Any octet may arrive; refusing one is policy, not decoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Ton(pub u8);
+
+impl Ton {
+    /// Nothing is known about the number.
+    pub const UNKNOWN: Self = Self(0);
+    /// Full international number, sent without `+`.
+    pub const INTERNATIONAL: Self = Self(1);
+    /// Number without its country code.
+    pub const NATIONAL: Self = Self(2);
+    /// Meaningful inside one network only.
+    pub const NETWORK_SPECIFIC: Self = Self(3);
+    /// Subscriber number without area code.
+    pub const SUBSCRIBER: Self = Self(4);
+    /// A name, at most 11 characters on GSM.
+    pub const ALPHANUMERIC: Self = Self(5);
+    /// Short code.
+    pub const ABBREVIATED: Self = Self(6);
+}
+
+/// Numbering plan indicator. Any octet may arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Npi(pub u8);
+
+impl Npi {
+    /// Nothing is known about the plan.
+    pub const UNKNOWN: Self = Self(0);
+    /// ISDN, E.163/E.164: telephone numbers.
+    pub const ISDN: Self = Self(1);
+}
+
+/// Size of an address field in submit_sm and deliver_sm, with its NUL (3.4 §5.2.8).
+pub const ADDR_SM: usize = 21;
+/// Size of an address field in data_sm and alert_notification, with its NUL.
+pub const ADDR_DATA: usize = 65;
+
+/// An address inside a PDU, borrowed from the frame. `MAX` is the field's size with its NUL.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Address<'a, const MAX: usize = ADDR_SM> {
+    /// Type of number.
+    pub ton: Ton,
+    /// Numbering plan.
+    pub npi: Npi,
+    /// The number or name; may be empty (the SMSC then uses its default).
+    pub addr: COctets<'a, MAX>,
+}
+
+impl<'a, const MAX: usize> Address<'a, MAX> {
+    /// An address from parts; fails when `addr` does not fit the field.
+    pub fn new(ton: Ton, npi: Npi, addr: &'a [u8]) -> Result<Self, OctetsError> {
+        Ok(Self {
+            ton,
+            npi,
+            addr: COctets::new(addr)?,
+        })
+    }
+
+    /// Appends TON, NPI and address to a body under construction.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.ton.0);
+        out.push(self.npi.0);
+        self.addr.encode(out);
+    }
+
+    /// A copy that outlives the frame.
+    pub fn to_buf(&self) -> AddressBuf {
+        AddressBuf {
+            ton: self.ton,
+            npi: self.npi,
+            addr: SmallVec::from_slice(self.addr.as_bytes()),
+        }
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Address<'_, MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Address[ton={} npi={} len={}]",
+            self.ton.0,
+            self.npi.0,
+            self.addr.len()
+        )
+    }
+}
+
+/// An owned address of up to 64 octets; telephone numbers and names need no allocation.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct AddressBuf {
+    ton: Ton,
+    npi: Npi,
+    // 16 octets inline hold every E.164 number and every GSM sender name.
+    addr: SmallVec<[u8; 16]>,
+}
+
+impl AddressBuf {
+    /// Checks that the octets fit the widest address field (64 without NUL).
+    pub fn new(ton: Ton, npi: Npi, addr: &[u8]) -> Result<Self, OctetsError> {
+        Ok(Address::<ADDR_DATA>::new(ton, npi, addr)?.to_buf())
+    }
+
+    /// Type of number.
+    pub const fn ton(&self) -> Ton {
+        self.ton
+    }
+
+    /// Numbering plan.
+    pub const fn npi(&self) -> Npi {
+        self.npi
+    }
+
+    /// The octets of the number or name.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.addr
+    }
+
+    /// As a field of a PDU; fails when the field of that PDU is too narrow (data_sm allows 64 octets,
+    /// deliver_sm 20).
+    pub fn as_field<const MAX: usize>(&self) -> Result<Address<'_, MAX>, OctetsError> {
+        Address::new(self.ton, self.npi, &self.addr)
+    }
+}
+
+impl fmt::Debug for AddressBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Address[ton={} npi={} len={}]",
+            self.ton.0,
+            self.npi.0,
+            self.addr.len()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_its_shape_and_never_its_digits() {
+        let address = AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap();
+        assert_eq!(format!("{address:?}"), "Address[ton=1 npi=1 len=12]");
+    }
+
+    #[test]
+    fn a_data_sm_address_does_not_slip_into_a_deliver_sm() {
+        let long = AddressBuf::new(Ton::UNKNOWN, Npi::UNKNOWN, &[b'1'; 30]).unwrap();
+        assert!(long.as_field::<ADDR_SM>().is_err());
+        assert!(long.as_field::<ADDR_DATA>().is_ok());
+    }
+
+    #[test]
+    fn two_addresses_stay_inside_the_budget_of_an_index_entry() {
+        assert!(size_of::<AddressBuf>() <= 32);
+    }
+}

@@ -1,0 +1,25 @@
+//! SMPP 3.3, 3.4 and 5.0 as values and rules, without I/O, clock or randomness.
+//!
+//! The way of the data reads off the modules: [`frame`] cuts one PDU out of a stream, [`header`] and
+//! [`pdu`] read it (borrowing from the frame, allocating nothing), [`tlv`] keeps optional parameters
+//! byte for byte, [`session`] says what may happen next on the link and when. [`receipt`] and [`time`]
+//! read and write the two text formats inside messages. The rest is vocabulary that every crate shares:
+//! [`address`], [`identity`], [`message_id`], [`status`], [`values`].
+//!
+//! Nothing here can print a message body, a number or a password: such types show their length only.
+
+pub mod address;
+pub mod error;
+pub mod field;
+pub mod frame;
+pub mod header;
+pub mod identity;
+pub mod message_id;
+pub mod octets;
+pub mod pdu;
+pub mod receipt;
+pub mod session;
+pub mod status;
+pub mod time;
+pub mod tlv;
+pub mod values;

@@ -1,0 +1,49 @@
+//! Message ids as SMPP carries them: opaque text of up to 64 octets (interop #13).
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::octets::{COctets, OctetsError};
+
+/// Size of a `message_id` field with its NUL (SMPP 3.4 §5.2.23).
+pub const MESSAGE_ID_MAX: usize = 65;
+
+/// A message id inside a PDU, borrowed from the frame.
+pub type MessageIdField<'a> = COctets<'a, MESSAGE_ID_MAX>;
+
+/// A message id as text, as a carrier gave it or as we give it to an ESME; at most 64 octets.
+///
+/// Ids of up to 22 octets need no allocation. A carrier's id is that carrier's data, so `Debug` shows
+/// the length only.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct MessageIdText(SmallVec<[u8; 22]>);
+
+impl MessageIdText {
+    /// Checks length and that no NUL is inside.
+    pub fn new(octets: &[u8]) -> Result<Self, OctetsError> {
+        MessageIdField::new(octets)?;
+        Ok(Self(SmallVec::from_slice(octets)))
+    }
+
+    /// The octets without NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As a field of a PDU.
+    pub fn as_field(&self) -> MessageIdField<'_> {
+        COctets::from_checked(&self.0)
+    }
+
+    /// Whether there is no id.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for MessageIdText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MessageIdText[{}]", self.0.len())
+    }
+}

@@ -1,0 +1,114 @@
+//! C-Octet Strings: the NUL-terminated fields that fill SMPP bodies.
+
+use std::fmt;
+
+/// The octets of a C-Octet String without the closing NUL; at most `MAX - 1` of them, none zero.
+///
+/// `MAX` is the specification's size *including* the NUL. The octets may be a number, a name or a
+/// password, so `Debug` shows their count only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct COctets<'a, const MAX: usize>(&'a [u8]);
+
+/// Why octets cannot be a C-Octet String of a given size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OctetsError {
+    /// Longer than the field allows.
+    #[error("{len} octets do not fit a field of {max} with its NUL")]
+    TooLong {
+        /// Octets given, without NUL.
+        len: usize,
+        /// The field's size with NUL.
+        max: usize,
+    },
+    /// A NUL inside would end the field early.
+    #[error("a NUL octet inside")]
+    InnerNul,
+}
+
+impl<'a, const MAX: usize> COctets<'a, MAX> {
+    /// The empty string: one NUL on the wire.
+    pub const EMPTY: COctets<'static, MAX> = COctets(&[]);
+
+    /// Checks length and content.
+    pub fn new(octets: &'a [u8]) -> Result<Self, OctetsError> {
+        if octets.len() >= MAX {
+            return Err(OctetsError::TooLong {
+                len: octets.len(),
+                max: MAX,
+            });
+        }
+        if memchr::memchr(0, octets).is_some() {
+            return Err(OctetsError::InnerNul);
+        }
+        Ok(Self(octets))
+    }
+
+    /// As [`COctets::new`] for octets that a decoder has already measured and found free of NUL.
+    pub(crate) const fn from_checked(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
+    /// The octets, without NUL.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Number of octets, without NUL.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the field holds nothing but its NUL.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Appends the field to a body under construction, NUL included.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
+        out.push(0);
+    }
+}
+
+impl<const MAX: usize> Default for COctets<'_, MAX> {
+    fn default() -> Self {
+        Self(&[])
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for COctets<'_, MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "COctets[{}]", self.0.len())
+    }
+}
+
+/// Text of a message as it stands in a PDU. Shows its length only (P4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Body<'a>(pub &'a [u8]);
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body[{}]", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_never_exceeds_its_size_and_never_holds_a_nul() {
+        assert!(COctets::<4>::new(b"abc").is_ok());
+        assert_eq!(
+            COctets::<4>::new(b"abcd"),
+            Err(OctetsError::TooLong { len: 4, max: 4 })
+        );
+        assert_eq!(COctets::<9>::new(b"a\0b"), Err(OctetsError::InnerNul));
+    }
+
+    #[test]
+    fn nothing_that_may_be_personal_is_printed() {
+        let number = COctets::<21>::new(b"447700900123").unwrap();
+        assert_eq!(format!("{number:?} {:?}", Body(b"hello")), "COctets[12] Body[5]");
+    }
+}

@@ -1,0 +1,1 @@
+//! Tidegate's configuration: one TOML file, read whole, every problem reported at once.

@@ -1,0 +1,1 @@
+//! Fuzz bodies: each takes octets, asserts an invariant and never panics otherwise.

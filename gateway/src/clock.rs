@@ -1,0 +1,91 @@
+//! The only place that reads a clock. Everything else is told the time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Monotonic and wall time, read together once per turn and passed on as values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Time since the clock was made; never goes back. Timers and rates run on it.
+    pub monotonic: Duration,
+    /// Milliseconds since 1970-01-01 UTC. Dates, deadlines that survive a restart and ids run on it.
+    pub unix_ms: u64,
+}
+
+/// Where time comes from: the machine, or a test's virtual time.
+///
+/// Both follow tokio's clock, so that `tokio::time::pause` moves timers and dates together.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    start: tokio::time::Instant,
+    wall: Wall,
+}
+
+#[derive(Clone, Debug)]
+enum Wall {
+    Machine,
+    /// Starts at this date and follows the (paused) monotonic clock.
+    Virtual {
+        start_unix_ms: u64,
+    },
+}
+
+impl Clock {
+    /// The machine's clocks.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
+    pub fn machine() -> Self {
+        Self {
+            start: tokio::time::Instant::now(),
+            wall: Wall::Machine,
+        }
+    }
+
+    /// Wall time that begins at `start_unix_ms` and moves with tokio's clock only.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
+    pub fn virtual_from(start_unix_ms: u64) -> Self {
+        Self {
+            start: tokio::time::Instant::now(),
+            wall: Wall::Virtual { start_unix_ms },
+        }
+    }
+
+    /// Both clocks, now.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
+    pub fn now(&self) -> Now {
+        let monotonic = tokio::time::Instant::now().saturating_duration_since(self.start);
+        let unix_ms = match self.wall {
+            Wall::Machine => {
+                // A machine that believes to live before 1970 gets 0 and fails the checks on dates.
+                millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+            }
+            Wall::Virtual { start_unix_ms } => start_unix_ms + millis(monotonic),
+        };
+        Now { monotonic, unix_ms }
+    }
+
+    /// The tokio instant that a monotonic time names, for `sleep_until`.
+    pub fn instant(&self, monotonic: Duration) -> tokio::time::Instant {
+        self.start + monotonic
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn virtual_time_moves_both_clocks_alike() {
+        let clock = Clock::virtual_from(1_000_000);
+        let before = clock.now();
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        let after = clock.now();
+        assert_eq!(after.unix_ms - before.unix_ms, 1500);
+        assert_eq!(
+            after.monotonic.checked_sub(before.monotonic),
+            Some(Duration::from_millis(1500))
+        );
+    }
+}

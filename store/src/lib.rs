@@ -1,0 +1,1 @@
+//! Everything Tidegate keeps on disk.
