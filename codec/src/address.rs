@@ -72,7 +72,7 @@ impl<'a, const MAX: usize> Address<'a, MAX> {
     }
 
     /// A copy that outlives the frame.
-    pub fn to_buf(&self) -> AddressBuf {
+    pub fn to_buf(self) -> AddressBuf {
         AddressBuf {
             ton: self.ton,
             npi: self.npi,

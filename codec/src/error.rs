@@ -1,1 +1,128 @@
-//! (in progress)
+//! What can be wrong with a body, and the one place where that becomes a `command_status`.
+
+use std::fmt;
+
+use crate::status::CommandStatus;
+
+/// A field of a PDU body, named as the specification names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the names are the specification's field names")]
+pub enum Field {
+    SystemId,
+    Password,
+    SystemType,
+    InterfaceVersion,
+    AddrTon,
+    AddrNpi,
+    AddressRange,
+    ServiceType,
+    SourceAddrTon,
+    SourceAddrNpi,
+    SourceAddr,
+    DestAddrTon,
+    DestAddrNpi,
+    DestinationAddr,
+    EsmClass,
+    ProtocolId,
+    PriorityFlag,
+    ScheduleDeliveryTime,
+    ValidityPeriod,
+    RegisteredDelivery,
+    ReplaceIfPresentFlag,
+    DataCoding,
+    SmDefaultMsgId,
+    SmLength,
+    ShortMessage,
+    MessageId,
+    /// The optional parameters as a whole.
+    Tlvs,
+}
+
+impl Field {
+    /// The status that a bad value of this field deserves (smpp-status.md, "Which status to return").
+    pub const fn status(self) -> CommandStatus {
+        use CommandStatus as S;
+        match self {
+            Self::SystemId => S::RINVSYSID,
+            Self::Password => S::RINVPASWD,
+            Self::SystemType => S::RINVSYSTYP,
+            Self::ServiceType => S::RINVSERTYP,
+            Self::SourceAddrTon => S::RINVSRCTON,
+            Self::SourceAddrNpi => S::RINVSRCNPI,
+            Self::SourceAddr => S::RINVSRCADR,
+            Self::DestAddrTon => S::RINVDSTTON,
+            Self::DestAddrNpi => S::RINVDSTNPI,
+            Self::DestinationAddr => S::RINVDSTADR,
+            Self::EsmClass => S::RINVESMCLASS,
+            Self::PriorityFlag => S::RINVPRTFLG,
+            Self::ScheduleDeliveryTime => S::RINVSCHED,
+            Self::ValidityPeriod => S::RINVEXPIRY,
+            Self::RegisteredDelivery => S::RINVREGDLVFLG,
+            Self::ReplaceIfPresentFlag => S::RINVREPFLAG,
+            Self::SmDefaultMsgId => S::RINVDFTMSGID,
+            Self::SmLength | Self::ShortMessage => S::RINVMSGLEN,
+            Self::MessageId => S::RINVMSGID,
+            Self::Tlvs => S::RINVOPTPARSTREAM,
+            Self::InterfaceVersion
+            | Self::AddrTon
+            | Self::AddrNpi
+            | Self::AddressRange
+            | Self::ProtocolId
+            | Self::DataCoding => S::RINVCMDLEN,
+        }
+    }
+}
+
+/// How a field or a TLV is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The body ends inside the field.
+    Truncated,
+    /// A C-Octet String without its NUL.
+    Unterminated,
+    /// A C-Octet String longer than the field allows.
+    TooLong,
+    /// One to three octets where a TLV header needs four.
+    TlvHeader,
+    /// A TLV that is longer than what is left of the PDU.
+    TlvOverrun,
+    /// A known TLV with a length that its type cannot have.
+    TlvLength,
+}
+
+/// A body that cannot be read, though its framing is intact: answer it, the session lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BodyError {
+    /// Where.
+    pub field: Field,
+    /// What.
+    pub fault: Fault,
+}
+
+impl BodyError {
+    /// The status of the response (smpp-session.md §3).
+    pub const fn status(self) -> CommandStatus {
+        match (self.fault, self.field) {
+            (Fault::Truncated, Field::ShortMessage) => CommandStatus::RINVMSGLEN,
+            (Fault::Truncated | Fault::Unterminated, _) => CommandStatus::RINVCMDLEN,
+            (Fault::TooLong, field) => field.status(),
+            (Fault::TlvHeader | Fault::TlvOverrun, _) => CommandStatus::RINVOPTPARSTREAM,
+            (Fault::TlvLength, _) => CommandStatus::RINVPARLEN,
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is {:?}", self.field, self.fault)
+    }
+}
+
+impl fmt::Debug for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for BodyError {}

@@ -1,0 +1,184 @@
+//! submit_sm and deliver_sm, which share their 18 fields (SMPP 3.4 §4.4, §4.6), and data_sm (§4.7).
+
+use crate::address::{ADDR_DATA, Address};
+use crate::error::{BodyError, Field};
+use crate::field::{address, c_octets, octet, short_message};
+use crate::octets::{Body, COctets};
+use crate::tlv::Tlvs;
+use crate::values::{DataCoding, EsmClass, RegisteredDelivery};
+
+/// Size of `service_type` with its NUL (3.4 §5.2.11).
+pub const SERVICE_TYPE_MAX: usize = 6;
+/// Size of a time field with its NUL (3.4 §7.1): empty, or 16 characters.
+pub const TIME_MAX: usize = 17;
+/// Longest short_message in octets (5.0; 3.4 says 254, and peers of 3.4 send 255).
+pub const SHORT_MESSAGE_MAX: usize = 255;
+
+/// The text of submit_sm and deliver_sm: as many octets as `sm_length` can count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct ShortMessage<'a>(Body<'a>);
+
+impl<'a> ShortMessage<'a> {
+    /// `None` when there are more than [`SHORT_MESSAGE_MAX`] octets; longer text belongs into
+    /// message_payload.
+    pub const fn new(octets: &'a [u8]) -> Option<Self> {
+        if octets.len() > SHORT_MESSAGE_MAX {
+            None
+        } else {
+            Some(Self(Body(octets)))
+        }
+    }
+
+    /// The octets.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0.0
+    }
+}
+
+/// The body of submit_sm and deliver_sm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Sm<'a> {
+    /// Service; empty is the default one.
+    pub service_type: COctets<'a, SERVICE_TYPE_MAX>,
+    /// Sender.
+    pub source: Address<'a>,
+    /// Recipient.
+    pub destination: Address<'a>,
+    /// Mode, type and features.
+    pub esm_class: EsmClass,
+    /// protocol_id of the network.
+    pub protocol_id: u8,
+    /// 0 (lowest) to 3; 3.3 knows 0 and 1, 5.0 adds 4.
+    pub priority_flag: u8,
+    /// When to deliver; empty is at once. Read with [`crate::time`].
+    pub schedule_delivery_time: COctets<'a, TIME_MAX>,
+    /// How long to try; empty is the default. Read with [`crate::time`].
+    pub validity_period: COctets<'a, TIME_MAX>,
+    /// Which receipts are wanted.
+    pub registered_delivery: RegisteredDelivery,
+    /// 1: replace an earlier message.
+    pub replace_if_present_flag: u8,
+    /// Alphabet and class of the text.
+    pub data_coding: DataCoding,
+    /// Predefined message; 0 is none.
+    pub sm_default_msg_id: u8,
+    /// The text, unless it stands in message_payload.
+    pub short_message: ShortMessage<'a>,
+    /// Optional parameters.
+    pub tlvs: Tlvs<'a>,
+}
+
+impl<'a> Sm<'a> {
+    /// Reads the body of a submit_sm or deliver_sm: everything behind the header.
+    pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
+        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
+        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
+        let (body, destination) =
+            address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(body)?;
+        let (body, esm_class) = octet(Field::EsmClass)(body)?;
+        let (body, protocol_id) = octet(Field::ProtocolId)(body)?;
+        let (body, priority_flag) = octet(Field::PriorityFlag)(body)?;
+        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime)(body)?;
+        let (body, validity_period) = c_octets(Field::ValidityPeriod)(body)?;
+        let (body, registered_delivery) = octet(Field::RegisteredDelivery)(body)?;
+        let (body, replace_if_present_flag) = octet(Field::ReplaceIfPresentFlag)(body)?;
+        let (body, data_coding) = octet(Field::DataCoding)(body)?;
+        let (body, sm_default_msg_id) = octet(Field::SmDefaultMsgId)(body)?;
+        let (body, text) = short_message(body)?;
+        Ok(Self {
+            service_type,
+            source,
+            destination,
+            esm_class: EsmClass(esm_class),
+            protocol_id,
+            priority_flag,
+            schedule_delivery_time,
+            validity_period,
+            registered_delivery: RegisteredDelivery(registered_delivery),
+            replace_if_present_flag,
+            data_coding: DataCoding(data_coding),
+            sm_default_msg_id,
+            short_message: ShortMessage(Body(text)),
+            tlvs: Tlvs::new(body),
+        })
+    }
+
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.service_type.encode(out);
+        self.source.encode(out);
+        self.destination.encode(out);
+        out.extend_from_slice(&[self.esm_class.0, self.protocol_id, self.priority_flag]);
+        self.schedule_delivery_time.encode(out);
+        self.validity_period.encode(out);
+        let text = self.short_message.as_bytes();
+        out.extend_from_slice(&[
+            self.registered_delivery.0,
+            self.replace_if_present_flag,
+            self.data_coding.0,
+            self.sm_default_msg_id,
+            // `ShortMessage` holds at most 255 octets.
+            u8::try_from(text.len()).unwrap_or(u8::MAX),
+        ]);
+        out.extend_from_slice(text);
+        out.extend_from_slice(self.tlvs.as_bytes());
+    }
+
+    /// The text, wherever it stands: short_message, or message_payload when that is empty.
+    pub fn text(&self) -> Body<'a> {
+        match self.short_message.as_bytes() {
+            [] => self.tlvs.message_payload().unwrap_or_default(),
+            octets => Body(octets),
+        }
+    }
+}
+
+/// The body of data_sm. Its text stands in message_payload only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct DataSm<'a> {
+    /// Service; empty is the default one.
+    pub service_type: COctets<'a, SERVICE_TYPE_MAX>,
+    /// Sender; up to 64 octets, more than in submit_sm.
+    pub source: Address<'a, ADDR_DATA>,
+    /// Recipient; up to 64 octets.
+    pub destination: Address<'a, ADDR_DATA>,
+    /// Mode, type and features.
+    pub esm_class: EsmClass,
+    /// Which receipts are wanted.
+    pub registered_delivery: RegisteredDelivery,
+    /// Alphabet and class of the text.
+    pub data_coding: DataCoding,
+    /// Optional parameters.
+    pub tlvs: Tlvs<'a>,
+}
+
+impl<'a> DataSm<'a> {
+    /// Reads the body of a data_sm: everything behind the header.
+    pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
+        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
+        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
+        let (body, destination) =
+            address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(body)?;
+        let (body, esm_class) = octet(Field::EsmClass)(body)?;
+        let (body, registered_delivery) = octet(Field::RegisteredDelivery)(body)?;
+        let (body, data_coding) = octet(Field::DataCoding)(body)?;
+        Ok(Self {
+            service_type,
+            source,
+            destination,
+            esm_class: EsmClass(esm_class),
+            registered_delivery: RegisteredDelivery(registered_delivery),
+            data_coding: DataCoding(data_coding),
+            tlvs: Tlvs::new(body),
+        })
+    }
+
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.service_type.encode(out);
+        self.source.encode(out);
+        self.destination.encode(out);
+        out.extend_from_slice(&[self.esm_class.0, self.registered_delivery.0, self.data_coding.0]);
+        out.extend_from_slice(self.tlvs.as_bytes());
+    }
+}

@@ -1,0 +1,467 @@
+//! The text form of a receipt (SMPP 3.4 Appendix B) and its dialects.
+
+use std::fmt;
+
+use crate::message_id::MESSAGE_ID_MAX;
+use crate::time::read_receipt_date;
+use crate::values::MessageState;
+
+/// A receipt's text taken apart. Every field borrows from the text and is empty where the text has none.
+///
+/// `Debug` shows lengths only.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Receipt<'a> {
+    /// The carrier's message id, at most 64 octets.
+    pub id: &'a [u8],
+    /// Short messages submitted, as written.
+    pub sub: &'a [u8],
+    /// Short messages delivered, as written.
+    pub dlvrd: &'a [u8],
+    /// When the message was submitted, as written; see [`Receipt::submit_unix_ms`].
+    pub submit_date: &'a [u8],
+    /// When it reached its state, as written; see [`Receipt::done_unix_ms`].
+    pub done_date: &'a [u8],
+    /// The word for the state, as written; see [`Receipt::state`].
+    pub stat: &'a [u8],
+    /// The carrier's own error code; means something in that carrier's table only.
+    pub err: &'a [u8],
+    /// The beginning of the message, in any octets.
+    pub text: &'a [u8],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Label {
+    Id,
+    Sub,
+    Dlvrd,
+    SubmitDate,
+    DoneDate,
+    Stat,
+    Err,
+    Text,
+}
+
+const LABELS: usize = 8;
+
+const WORDS: [(&[u8], Label); 6] = [
+    (b"id", Label::Id),
+    (b"sub", Label::Sub),
+    (b"dlvrd", Label::Dlvrd),
+    (b"stat", Label::Stat),
+    (b"err", Label::Err),
+    (b"text", Label::Text),
+];
+/// What stands before `date`.
+const DATES: [(&[u8], Label); 2] = [(b"submit", Label::SubmitDate), (b"done", Label::DoneDate)];
+
+/// How far before a colon a label may begin: `submit date` with a few blanks more. The bound keeps the
+/// reading linear in the length of the text, whatever the text.
+const LABEL_REACH: usize = 16;
+
+impl<'a> Receipt<'a> {
+    /// Reads a text that nothing but itself declares a receipt: it needs an id and a state.
+    pub fn parse_text(text: &'a [u8]) -> Option<Self> {
+        let receipt = Self::scan(text);
+        (!receipt.id.is_empty() && !receipt.stat.is_empty()).then_some(receipt)
+    }
+
+    /// Takes out what is there: labels in any order and any case, the two words of a date with or without
+    /// a blank between, other things around and between them.
+    ///
+    /// A label counts the first time only, so that a `stat:` inside the quoted text changes nothing. The
+    /// quoted text runs to the end or to a label not seen before: some carriers write `text:` in the
+    /// middle. Other values end at the next label or blank, or at a comma where those separate the fields.
+    pub(super) fn scan(text: &'a [u8]) -> Self {
+        let mut values: [Option<&[u8]>; LABELS] = [None; LABELS];
+        // The label whose value is being passed, and where that value begins.
+        let mut open: Option<(Label, usize)> = None;
+        for colon in memchr::memchr_iter(b':', text) {
+            let Some((label, start)) = label_before(text, colon) else {
+                continue;
+            };
+            let seen = values[label as usize].is_some() || open.is_some_and(|(open, _)| open == label);
+            let in_quoted_text = matches!(open, Some((Label::Text, _)));
+            if seen && in_quoted_text {
+                continue;
+            }
+            if let Some((open, begin)) = open {
+                // Labels do not overlap: each ends at its own colon.
+                values[open as usize] = text.get(begin..start);
+            }
+            open = (!seen).then_some((label, colon + 1));
+        }
+        if let Some((open, begin)) = open {
+            values[open as usize] = text.get(begin..);
+        }
+
+        let token = |label: Label| values[label as usize].map_or(&[][..], first_token);
+        let id = token(Label::Id);
+        Self {
+            // An id that no message_id field could hold is none.
+            id: if id.len() < MESSAGE_ID_MAX { id } else { &[] },
+            sub: token(Label::Sub),
+            dlvrd: token(Label::Dlvrd),
+            submit_date: token(Label::SubmitDate),
+            done_date: token(Label::DoneDate),
+            stat: token(Label::Stat),
+            err: token(Label::Err),
+            text: values[Label::Text as usize].map_or(&[], trim_end),
+        }
+    }
+
+    /// What the word for the state means, if it means anything.
+    pub fn state(&self) -> Option<MessageState> {
+        state_of_word(self.stat)
+    }
+
+    /// The submit date, for a carrier whose dates are `zone_minutes` ahead of UTC.
+    pub fn submit_unix_ms(&self, now_unix_ms: u64, zone_minutes: i16) -> Option<u64> {
+        read_receipt_date(self.submit_date, now_unix_ms, zone_minutes)
+    }
+
+    /// The done date, for a carrier whose dates are `zone_minutes` ahead of UTC.
+    pub fn done_unix_ms(&self, now_unix_ms: u64, zone_minutes: i16) -> Option<u64> {
+        read_receipt_date(self.done_date, now_unix_ms, zone_minutes)
+    }
+}
+
+impl fmt::Debug for Receipt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Receipt[id={} stat={} err={} text={}]",
+            self.id.len(),
+            self.stat.len(),
+            self.err.len(),
+            self.text.len()
+        )
+    }
+}
+
+/// The state that a `stat:` word means, in any case: the seven of Appendix B, those of 5.0, their full
+/// spellings, words of single vendors, and the number of the state. `None` for any other word.
+pub fn state_of_word(word: &[u8]) -> Option<MessageState> {
+    use MessageState as S;
+    const WORDS: [(&str, MessageState); 26] = [
+        ("DELIVRD", S::Delivered),
+        ("DELIVERED", S::Delivered),
+        ("UNDELIV", S::Undeliverable),
+        ("UNDELIVERED", S::Undeliverable),
+        ("UNDELIVERABLE", S::Undeliverable),
+        ("EXPIRED", S::Expired),
+        ("REJECTD", S::Rejected),
+        ("REJECTED", S::Rejected),
+        ("ACCEPTD", S::Accepted),
+        ("ACCEPTED", S::Accepted),
+        ("ENROUTE", S::Enroute),
+        ("UNKNOWN", S::Unknown),
+        ("DELETED", S::Deleted),
+        ("SCHEDULED", S::Scheduled),
+        ("SKIPPED", S::Skipped),
+        // Vendors' words (interop quirk 7). These four say that the message is still on its way.
+        ("BUFFRED", S::Enroute),
+        ("BUFFERD", S::Enroute),
+        ("BUFFERED", S::Enroute),
+        ("ACKED", S::Enroute),
+        // The network or the handset did not take it.
+        ("FAILED", S::Undeliverable),
+        ("UNDELIVRD", S::Undeliverable),
+        ("SYSERR", S::Undeliverable),
+        // The carrier did not want it: no credit left, subscriber on a do-not-disturb list.
+        ("NOCRED", S::Rejected),
+        ("NOCREDIT", S::Rejected),
+        ("DND_REJECTED", S::Rejected),
+        ("DND_REJECTD", S::Rejected),
+    ];
+    if let Some((_, state)) = WORDS
+        .iter()
+        .find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes()))
+    {
+        return Some(*state);
+    }
+    match word {
+        [b'0', b'0', digit] | [b'0', digit] | [digit] if digit.is_ascii_digit() => {
+            S::from_octet(digit - b'0')
+        }
+        _ => None,
+    }
+}
+
+/// The label that ends at this colon, and where it begins.
+fn label_before(text: &[u8], colon: usize) -> Option<(Label, usize)> {
+    let reach = colon.saturating_sub(LABEL_REACH);
+    let head = text.get(reach..colon)?.trim_ascii_end();
+    let (label, rest) = WORDS
+        .iter()
+        .find_map(|&(word, label)| Some((label, without_suffix(head, word)?)))
+        .or_else(|| {
+            let mut head = without_suffix(head, b"date")?;
+            while let Some((_, rest)) = head
+                .split_last()
+                .filter(|(octet, _)| octet.is_ascii_whitespace() || **octet == b'_')
+            {
+                head = rest;
+            }
+            DATES
+                .iter()
+                .find_map(|&(word, label)| Some((label, without_suffix(head, word)?)))
+        })?;
+    let start = reach + rest.len();
+    // `valid:` is not `id:`. Junk glued to the front with another character is fine (`4193180#id:`).
+    let glued = start
+        .checked_sub(1)
+        .and_then(|before| text.get(before))
+        .is_some_and(|octet| octet.is_ascii_alphanumeric() || *octet == b'_');
+    (!glued).then_some((label, start))
+}
+
+fn without_suffix<'a>(octets: &'a [u8], suffix: &[u8]) -> Option<&'a [u8]> {
+    let (head, tail) = octets.split_at_checked(octets.len().checked_sub(suffix.len())?)?;
+    tail.eq_ignore_ascii_case(suffix).then_some(head)
+}
+
+fn first_token(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii_start();
+    let end = value
+        .iter()
+        .position(|octet| octet.is_ascii_whitespace() || matches!(octet, 0 | b',' | b';'))
+        .unwrap_or(value.len());
+    &value[..end]
+}
+
+/// Without the NUL or blanks that some carriers close the text with. Blanks in front are the message's.
+fn trim_end(value: &[u8]) -> &[u8] {
+    let end = value
+        .iter()
+        .rposition(|octet| !octet.is_ascii_whitespace() && *octet != 0)
+        .map_or(0, |last| last + 1);
+    &value[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::DateTime;
+    use jiff::tz::Offset;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// 2026-11-24T12:00:00Z.
+    const NOW: u64 = 1_795_521_600_000;
+
+    fn field<'a>(receipt: &Receipt<'a>, name: &str) -> &'a [u8] {
+        match name {
+            "id" => receipt.id,
+            "sub" => receipt.sub,
+            "dlvrd" => receipt.dlvrd,
+            "submit_date" => receipt.submit_date,
+            "done_date" => receipt.done_date,
+            "stat" => receipt.stat,
+            "err" => receipt.err,
+            "text" => receipt.text,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_receipt_vector_reads_as_it_says() {
+        let vectors: Vec<Value> = serde_json::from_str(include_str!("../../testdata/dlr-time.json")).unwrap();
+        let receipts: Vec<&Value> = vectors.iter().filter(|vector| vector["kind"] == "dlr").collect();
+        assert_eq!(receipts.len(), 22);
+        for vector in receipts {
+            let name = &vector["name"];
+            let expect = &vector["expect"];
+            let got = Receipt::parse_text(vector["text"].as_str().unwrap().as_bytes());
+            assert_eq!(got.is_some(), expect["is_receipt"].as_bool().unwrap(), "{name}");
+            let Some(receipt) = got else { continue };
+            for key in [
+                "id",
+                "sub",
+                "dlvrd",
+                "submit_date",
+                "done_date",
+                "stat",
+                "err",
+                "text",
+            ] {
+                let expect = expect["fields"][key].as_str().unwrap_or_default();
+                assert_eq!(field(&receipt, key), expect.as_bytes(), "{name} {key}");
+            }
+            let state = receipt.state().map(|state| u64::from(state.octet()));
+            assert_eq!(state, expect["state"].as_u64(), "{name}");
+
+            let format = match expect["date_format"].as_str().unwrap() {
+                "YYMMDDhhmm" => "%y%m%d%H%M",
+                "YYMMDDhhmmss" => "%y%m%d%H%M%S",
+                "YYYYMMDDhhmm" => "%Y%m%d%H%M",
+                "zero" => "",
+                other => panic!("{name}: {other}"),
+            };
+            let submitted = std::str::from_utf8(receipt.submit_date).unwrap();
+            // A carrier's unset clock (1970) is no date.
+            let expect = DateTime::strptime(format, submitted)
+                .ok()
+                .filter(|at| at.year() > 1970)
+                .map(|at| u64::try_from(Offset::UTC.to_timestamp(at).unwrap().as_millisecond()).unwrap());
+            assert_eq!(receipt.submit_unix_ms(NOW, 0), expect, "{name}");
+            assert_eq!(
+                expect.is_none(),
+                format.is_empty() || submitted.starts_with("70"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn labels_come_in_any_case_with_blanks_or_underlines() {
+        let receipt = Receipt::parse_text(
+            b"ID: 7  Sub :001  DLVRD:000 Submit_Date:2611240900 DONE   date:2611240901 Stat: undeliv ERR:0A1",
+        )
+        .unwrap();
+        assert_eq!(receipt.id, b"7");
+        assert_eq!(receipt.sub, b"001");
+        assert_eq!(receipt.submit_date, b"2611240900");
+        assert_eq!(receipt.done_date, b"2611240901");
+        assert_eq!(receipt.state(), Some(MessageState::Undeliverable));
+        assert_eq!(receipt.err, b"0A1");
+    }
+
+    #[test]
+    fn a_stat_quoted_from_the_message_overrides_nothing() {
+        let receipt = Receipt::parse_text(b"id:1 stat:DELIVRD err:000 text:your stat:REJECTD id:2").unwrap();
+        assert_eq!((receipt.id, receipt.stat), (&b"1"[..], &b"DELIVRD"[..]));
+        // And the quotation stays whole.
+        assert_eq!(receipt.text, b"your stat:REJECTD id:2");
+    }
+
+    #[test]
+    fn a_repeated_label_outside_the_text_ends_the_value_before_it_and_is_dropped() {
+        let receipt = Receipt::parse_text(b"id:1 id:2 stat:EXPIRED stat:DELIVRD err:1").unwrap();
+        assert_eq!(receipt.id, b"1");
+        assert_eq!(receipt.stat, b"EXPIRED");
+        assert_eq!(receipt.err, b"1");
+    }
+
+    #[test]
+    fn words_that_merely_end_like_a_label_are_none() {
+        assert_eq!(Receipt::parse_text(b"valid:1 thermostat:off"), None);
+        assert_eq!(Receipt::parse_text(b"message_id:1 stat:DELIVRD"), None);
+        let receipt = Receipt::parse_text(b"msg#id:1 update:7 stat:DELIVRD").unwrap();
+        assert_eq!(receipt.submit_date, b"");
+    }
+
+    #[test]
+    fn vendors_fields_between_and_commas_instead_of_blanks_do_no_harm() {
+        let receipt = Receipt::parse_text(b"id:1 mcc:262 mnc:02 stat:DELIVRD price:3 err:000 x:y").unwrap();
+        assert_eq!(
+            (receipt.id, receipt.stat, receipt.err),
+            (&b"1"[..], &b"DELIVRD"[..], &b"000"[..])
+        );
+        let receipt = Receipt::parse_text(b"id:1,sub:001,dlvrd:001,stat:DELIVRD,err:000,text:a,b").unwrap();
+        assert_eq!(
+            (receipt.id, receipt.stat, receipt.err),
+            (&b"1"[..], &b"DELIVRD"[..], &b"000"[..])
+        );
+        assert_eq!(receipt.text, b"a,b");
+    }
+
+    #[test]
+    fn the_quoted_text_may_be_binary_and_loses_only_its_trailing_filler() {
+        let receipt = Receipt::parse_text(b"id:1 stat:DELIVRD text: \x00\xff\x01 a \0\0").unwrap();
+        assert_eq!(receipt.text, b" \x00\xff\x01 a");
+    }
+
+    #[test]
+    fn an_id_or_state_without_value_makes_no_receipt() {
+        assert_eq!(Receipt::parse_text(b"id: stat:DELIVRD"), None);
+        assert_eq!(Receipt::parse_text(b"id:1 stat: err:000"), None);
+        let long = [b"id:", &[b'1'; 65][..], b" stat:DELIVRD"].concat();
+        assert_eq!(Receipt::parse_text(&long), None);
+    }
+
+    #[test]
+    fn words_and_numbers_for_states_are_known_and_others_are_not() {
+        for state in MessageState::ALL {
+            assert_eq!(state_of_word(state.stat().as_bytes()), Some(state));
+            assert_eq!(state_of_word(state.stat().to_lowercase().as_bytes()), Some(state));
+            assert_eq!(state_of_word(state.octet().to_string().as_bytes()), Some(state));
+        }
+        for (word, state) in [
+            ("FAILED", MessageState::Undeliverable),
+            ("SYSERR", MessageState::Undeliverable),
+            ("NOCRED", MessageState::Rejected),
+            ("DND_REJECTED", MessageState::Rejected),
+            ("BUFFRED", MessageState::Enroute),
+            ("BUFFERD", MessageState::Enroute),
+            ("ACKED", MessageState::Enroute),
+            ("002", MessageState::Delivered),
+        ] {
+            assert_eq!(state_of_word(word.as_bytes()), Some(state), "{word}");
+        }
+        for word in ["", "BADSTAT", "DELIVR", "DELIVRDX", "10", "012", "0000", "-1"] {
+            assert_eq!(state_of_word(word.as_bytes()), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_large_hostile_text_is_read_in_one_pass() {
+        // Without a bound on any look back or ahead these are billions of steps, and the test seems to hang.
+        for pattern in [
+            &b":"[..],
+            b" :",
+            b"id:",
+            b"text:",
+            b"date:",
+            b"submit date:",
+            b"a date :",
+        ] {
+            let text: Vec<u8> = pattern.iter().copied().cycle().take(65_535).collect();
+            Receipt::scan(&text);
+        }
+        let blanks = [b"id:1 stat:DELIVRD text:", &[b' '; 65_000][..], b"x"].concat();
+        assert_eq!(Receipt::parse_text(&blanks).unwrap().text.len(), 65_001);
+    }
+
+    #[test]
+    fn a_receipt_shows_lengths_only() {
+        let receipt = Receipt::parse_text(b"id:secret stat:DELIVRD text:hello").unwrap();
+        assert_eq!(format!("{receipt:?}"), "Receipt[id=6 stat=7 err=0 text=5]");
+    }
+
+    /// Texts made of what the parser looks for, more telling than plain noise.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..4),
+            proptest::sample::select(vec![
+                "id", "sub", "dlvrd", "submit", "done", "date", "stat", "err", "text", ":", " ", "_", ",",
+                "\0", "DELIVRD", "42",
+            ])
+            .prop_map(|piece| piece.as_bytes().to_vec()),
+        ];
+        proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_upsets_the_parser_and_fields_stay_in_order(text in hostile()) {
+            let receipt = Receipt::scan(&text);
+            for value in [receipt.id, receipt.sub, receipt.dlvrd, receipt.stat, receipt.err] {
+                prop_assert!(!value.iter().any(|octet| *octet == 0 || octet.is_ascii_whitespace()));
+            }
+            receipt.submit_unix_ms(NOW, 0);
+            receipt.done_unix_ms(NOW, 0);
+        }
+
+        #[test]
+        fn a_label_is_found_without_looking_further_back_than_its_reach(text in hostile()) {
+            for colon in memchr::memchr_iter(b':', &text) {
+                let near = colon.saturating_sub(LABEL_REACH + 1);
+                let far = label_before(&text, colon).map(|(label, start)| (label as usize, start));
+                let short = label_before(&text[near..], colon - near)
+                    .map(|(label, start)| (label as usize, start + near));
+                prop_assert_eq!(far, short);
+            }
+        }
+    }
+}
