@@ -1,1 +1,166 @@
 //! Tidegate's configuration: one TOML file, read whole, every problem reported at once.
+//!
+//! [`parse`] turns the text into a [`Config`] or into [`Problems`], each with key, line and remedy. The
+//! conversion is the check: what a [`Config`] holds is within its bounds and refers to things that exist.
+//! Unknown keys are problems, because a misspelt bound is no bound. Nothing here touches a disk, an
+//! environment or a clock; secrets appear as hashes or as the place where they are found.
+//!
+//! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
+//! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
+//! [`carrier`] and [`route`] say what the keys mean, `problem` gathers what is wrong.
+
+pub mod account;
+pub mod carrier;
+pub mod endpoint;
+pub mod limits;
+pub mod node;
+pub mod password_hash;
+pub mod problem;
+pub mod route;
+mod section;
+pub mod sender;
+pub mod storage;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::HashMap;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+pub use account::{Account, AccountState, BindKinds, MessageIdForm};
+pub use carrier::{
+    Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, Unanswered,
+};
+pub use endpoint::{Endpoint, Host};
+pub use limits::Limits;
+pub use node::{Http, Listener, Node};
+pub use password_hash::PasswordHash;
+pub use problem::{Problem, Problems};
+pub use route::{MoRoute, MtRoute, NumberPattern};
+pub use sender::SenderPattern;
+pub use storage::Storage;
+
+use problem::Report;
+use route::Declared;
+use section::Section;
+
+/// A configuration that holds. Made by [`parse`] only; its fields are for reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Table `[node]`.
+    pub node: Node,
+    /// Tables `[[listen]]`, at least one.
+    pub listen: Vec<Listener>,
+    /// Table `[http]`.
+    pub http: Http,
+    /// Table `[storage]`.
+    pub storage: Storage,
+    /// Table `[limits]`.
+    pub limits: Limits,
+    /// Tables `[[account]]`, in the file's order.
+    pub accounts: Vec<Account>,
+    /// Tables `[[carrier]]`, in the file's order.
+    pub carriers: Vec<Carrier>,
+    /// Tables `[[route.mt]]`, in the file's order. At least one if any account may submit.
+    pub mt_routes: Vec<MtRoute>,
+    /// Tables `[[route.mo]]`, in the file's order.
+    pub mo_routes: Vec<MoRoute>,
+}
+
+/// Reads a configuration, or says everything that is wrong with it.
+pub fn parse(text: &str) -> Result<Config, Problems> {
+    let (tree, syntax) = DeTable::parse_recoverable(text);
+    let report = Report::new(text, &syntax);
+    let config = read(&report, &tree);
+    report.conclude(config)
+}
+
+fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
+    let mut root = Section::root(report, tree.get_ref());
+    let node = node::read_node(root.section("node"));
+    let (listen, http) = node::read_sockets(&mut root);
+    let storage = storage::read(root.section("storage"));
+    let limits = limits::read(root.section("limits"));
+
+    let mut declared = Declared {
+        carriers: Vec::new(),
+        accounts: Vec::new(),
+        incomplete: root.damaged(),
+    };
+    let accounts = read_accounts(&mut root, &limits, &mut declared);
+    let carriers = read_carriers(&mut root, &mut declared);
+
+    let mut route = root.section("route");
+    let mt_sections = route.each("mt");
+    if mt_sections.is_empty() && accounts.iter().any(|account| account.binds.can_submit()) {
+        route.missing(
+            "mt",
+            "add `[[route.mt]]` with `prefix = \"\"` and `carriers = [\"…\"]`, or no submit can go anywhere",
+        );
+    }
+    let mt_routes = route::read_mt(mt_sections, &declared);
+    let mo_routes = route::read_mo(route.each("mo"), &declared);
+    route.finish(&[]);
+    root.finish(&[
+        ("accounts", "write `[[account]]`, once for each"),
+        ("carriers", "write `[[carrier]]`, once for each"),
+        ("routes", "write `[[route.mt]]` or `[[route.mo]]`, once for each"),
+    ]);
+
+    Some(Config {
+        node,
+        listen,
+        http,
+        storage: storage?,
+        limits,
+        accounts,
+        carriers,
+        mt_routes,
+        mo_routes,
+    })
+}
+
+fn read_accounts(root: &mut Section<'_>, limits: &Limits, declared: &mut Declared) -> Vec<Account> {
+    let mut seen = HashMap::new();
+    let mut accounts = Vec::new();
+    for mut section in root.each("account") {
+        let remedy = "name the account: `system_id = \"…\"`, 1 to 15 characters";
+        let system_id = section.required("system_id", remedy, account::system_id);
+        match system_id {
+            Some(system_id) => {
+                let remedy = "give each account its own system_id; two passwords of one account stand in \
+                              its `password_hashes`";
+                section.once("system_id", &mut seen, system_id, "is taken", remedy);
+                declared.accounts.push(system_id);
+            }
+            None => declared.incomplete = true,
+        }
+        accounts.extend(account::read(&mut section, system_id, limits));
+        section.finish(account::INSTEAD);
+    }
+    accounts
+}
+
+fn read_carriers(root: &mut Section<'_>, declared: &mut Declared) -> Vec<Carrier> {
+    let mut seen = HashMap::new();
+    let mut carriers = Vec::new();
+    for mut section in root.each("carrier") {
+        let name = section.required("name", "name the carrier: `name = \"…\"`", carrier::name);
+        match &name {
+            Some(name) => {
+                let remedy = "give each carrier its own name; several hosts of one carrier stand in its \
+                              `addresses`";
+                section.once("name", &mut seen, name.clone(), "is taken", remedy);
+                declared.carriers.push(name.clone());
+                section.name("carrier", name.as_str());
+            }
+            None => declared.incomplete = true,
+        }
+        carriers.extend(carrier::read(&mut section, name));
+        section.finish(carrier::INSTEAD);
+    }
+    carriers
+}

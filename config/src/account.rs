@@ -1,0 +1,271 @@
+//! What a customer's `system_id` may do.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::values::BindKind;
+
+use crate::limits::Limits;
+use crate::password_hash::PasswordHash;
+use crate::problem::Fault;
+use crate::section::Section;
+use crate::sender::SenderPattern;
+use crate::value::duration::hours;
+use crate::value::{choice, duration, integer, shown, text, text_of};
+
+/// One `[[account]]`. Its `system_id` is unique in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Key `system_id`, required: 1 to 15 printable ASCII characters.
+    pub system_id: SystemId,
+    /// Key `password_hashes`, required: one or two, both valid, so that a password can be changed with
+    /// overlap (SEC-5). `tidegate hash-password` makes them.
+    pub password_hashes: Vec<PasswordHash>,
+    /// Key `state`, default `"active"`.
+    pub state: AccountState,
+    /// Key `max_binds`, default 10, 1 to 10 000: binds at a time, of all kinds together.
+    pub max_binds: usize,
+    /// Key `binds`, default all of `["tx", "rx", "trx"]`.
+    pub binds: BindKinds,
+    /// Key `rate`, parts per second over all binds, default 0 (`None`: no limit), at most 1 000 000.
+    pub rate: Option<NonZeroU32>,
+    /// Key `window`, 1 to 10 000, default `limits.esme_window`: unanswered submits of one link.
+    pub window: usize,
+    /// Key `delivery_window`, 1 to 10 000, default `limits.delivery_window`: unanswered deliveries to one
+    /// link.
+    pub delivery_window: usize,
+    /// Key `allow_ips`, default `[]` (any), at most 256: networks or single addresses to bind from; see
+    /// [`Account::allows_ip`].
+    pub allow_ips: Vec<IpNet>,
+    /// Key `message_id`, default `"decimal"`: how the account sees our message ids.
+    pub message_id: MessageIdForm,
+    /// Key `default_validity`, 1 s to 30 d, not above `max_validity`, default absent: validity of submits
+    /// that state none. Absent: the default of the route's first carrier.
+    pub default_validity: Option<Duration>,
+    /// Key `max_validity`, default 72 h, 1 s to 30 d: longer ones are cut to it.
+    pub max_validity: Duration,
+    /// Key `outbox_max`, entries, default 1 000 000, 1 to 100 000 000: deliveries that may wait for a
+    /// bind. At it a receipt makes no entry (the state stays queryable, `outbox_overflow` alarms) and an
+    /// MO is answered 0x64 (design §5.9).
+    pub outbox_max: usize,
+    /// Key `outbox_ttl`, default 72 h, 1 s to 31 d: an entry that nobody fetched for so long is swept and
+    /// counted (interop #17 asks for days).
+    pub outbox_ttl: Duration,
+    /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
+    /// with a `*` at the end; see [`Account::allows_sender`].
+    pub senders: Vec<SenderPattern>,
+}
+
+/// What an account may do at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountState {
+    /// Everything its other settings allow.
+    Active,
+    /// No binds and no submits; what waits for it is kept.
+    Suspended,
+    /// Binds to fetch what waits for it, but no submits.
+    Closing,
+}
+
+/// How message ids are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageIdForm {
+    /// Decimal digits of 64 bits.
+    Decimal,
+    /// Hex digits of 64 bits.
+    Hex,
+    /// 8 hex digits, unique among the account's live messages: what SMPP 3.3 clients can hold.
+    Hex8,
+}
+
+/// A set of kinds of bind, never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindKinds {
+    transmitter: bool,
+    receiver: bool,
+    transceiver: bool,
+}
+
+impl BindKinds {
+    /// All three.
+    pub const ALL: Self = Self {
+        transmitter: true,
+        receiver: true,
+        transceiver: true,
+    };
+
+    /// Whether a bind of this kind is allowed.
+    pub const fn allows(self, kind: BindKind) -> bool {
+        match kind {
+            BindKind::Transmitter => self.transmitter,
+            BindKind::Receiver => self.receiver,
+            BindKind::Transceiver => self.transceiver,
+        }
+    }
+
+    /// Whether any of them can submit.
+    pub const fn can_submit(self) -> bool {
+        self.transmitter || self.transceiver
+    }
+
+    fn from_list(kinds: &[BindKind]) -> Self {
+        Self {
+            transmitter: kinds.contains(&BindKind::Transmitter),
+            receiver: kinds.contains(&BindKind::Receiver),
+            transceiver: kinds.contains(&BindKind::Transceiver),
+        }
+    }
+}
+
+impl Account {
+    /// Whether the account may bind from this address. IPv4 addresses in IPv6 form count as IPv4, since
+    /// that is how a listener on `[::]` sees them.
+    pub fn allows_ip(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.allow_ips.is_empty() || self.allow_ips.iter().any(|net| net.contains(&ip))
+    }
+
+    /// Whether the account may submit with this source address.
+    pub fn allows_sender(&self, sender: &[u8]) -> bool {
+        self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.matches(sender))
+    }
+}
+
+const MAX_BINDS: usize = 10;
+const MAX_VALIDITY: Duration = hours(72);
+const OUTBOX_MAX: usize = 1_000_000;
+const OUTBOX_TTL: Duration = hours(72);
+
+/// Reads one `[[account]]` whose name has been read already; `limits` fills the windows it does not set.
+pub(crate) fn read(
+    section: &mut Section<'_>,
+    system_id: Option<SystemId>,
+    limits: &Limits,
+) -> Option<Account> {
+    if !section.has("password_hashes") {
+        section.missing(
+            "password_hashes",
+            "run `tidegate hash-password` and write its output here: `password_hashes = [\"$argon2id$…\"]`",
+        );
+    }
+    let password_hashes = section.list("password_hashes", 1..=2, text(PasswordHash::parse));
+    let state = section.or(
+        "state",
+        AccountState::Active,
+        choice(&[
+            ("active", AccountState::Active),
+            ("suspended", AccountState::Suspended),
+            ("closing", AccountState::Closing),
+        ]),
+    );
+    let max_binds = section.or("max_binds", MAX_BINDS, integer(1..=10_000));
+    let binds = read_bind_kinds(section);
+    let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
+    let window = section.or("window", limits.esme_window, integer(1..=10_000));
+    let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
+    let allow_ips = section.list("allow_ips", 0..=256, network).unwrap_or_default();
+    let message_id = section.or(
+        "message_id",
+        MessageIdForm::Decimal,
+        choice(&[
+            ("decimal", MessageIdForm::Decimal),
+            ("hex", MessageIdForm::Hex),
+            ("hex8", MessageIdForm::Hex8),
+        ]),
+    );
+    let validity = || duration(Duration::from_secs(1)..=hours(30 * 24));
+    let default_validity = section.optional("default_validity", validity());
+    let max_validity = section.or("max_validity", MAX_VALIDITY, validity());
+    if let Some(default) = default_validity {
+        section.in_order(
+            ("default_validity", default),
+            ("max_validity", max_validity),
+            true,
+        );
+    }
+    let outbox_max = section.or("outbox_max", OUTBOX_MAX, integer(1..=100_000_000));
+    let outbox_ttl = section.or(
+        "outbox_ttl",
+        OUTBOX_TTL,
+        duration(Duration::from_secs(1)..=hours(31 * 24)),
+    );
+    let senders = section
+        .list("senders", 0..=1_024, text(SenderPattern::parse))
+        .unwrap_or_default();
+
+    Some(Account {
+        system_id: system_id?,
+        password_hashes: password_hashes?,
+        state,
+        max_binds,
+        binds,
+        rate,
+        window,
+        delivery_window,
+        allow_ips,
+        message_id,
+        default_validity,
+        max_validity,
+        outbox_max,
+        outbox_ttl,
+        senders,
+    })
+}
+
+/// What people write instead of the right key, with what to do.
+pub(crate) const INSTEAD: &[(&str, &str)] = &[
+    (
+        "password",
+        "passwords do not stand in the file: run `tidegate hash-password` and use `password_hashes`",
+    ),
+    (
+        "password_hash",
+        "write a list of one or two: `password_hashes = [\"…\"]`",
+    ),
+];
+
+pub(crate) fn system_id(value: &toml::de::DeValue<'_>) -> Result<SystemId, Fault> {
+    text_of(value)?
+        .parse::<SystemId>()
+        .map_err(|error| Fault::new(error.to_string(), "use 1 to 15 ASCII letters, digits or signs"))
+}
+
+fn read_bind_kinds(section: &mut Section<'_>) -> BindKinds {
+    let kinds = section.list(
+        "binds",
+        1..=3,
+        choice(&[
+            ("tx", BindKind::Transmitter),
+            ("rx", BindKind::Receiver),
+            ("trx", BindKind::Transceiver),
+        ]),
+    );
+    kinds.map_or(BindKinds::ALL, |kinds| BindKinds::from_list(&kinds))
+}
+
+fn network(value: &toml::de::DeValue<'_>) -> Result<IpNet, Fault> {
+    let text = text_of(value)?;
+    let net = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| {
+            Fault::new(
+                format!("{} is no network", shown::value(text)),
+                "write an address or a network, such as \"192.0.2.7\" or \"192.0.2.0/24\"",
+            )
+        })?;
+    if net.trunc() != net {
+        return Err(Fault::new(
+            format!("{net} has bits set behind its prefix"),
+            format!(
+                "write \"{}\" for the network or \"{}\" for the one address",
+                net.trunc(),
+                net.addr()
+            ),
+        ));
+    }
+    Ok(net)
+}

@@ -1,0 +1,123 @@
+//! The named bounds of the process towards ESMEs (promise P6: every queue and wait has one).
+
+use std::time::Duration;
+
+use tidegate_codec::identity::{PASSWORD_MAX, PASSWORD_MAX_LENIENT};
+
+use crate::section::Section;
+use crate::value::duration::{hours, minutes};
+use crate::value::{duration, duration_or_off, integer};
+
+/// Table `[limits]`; may be absent. Timers follow smpp-session §6: the specifications fix no values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Key `session_init`, default 5 s, 100 ms to 5 min: from connection to bind, then the connection is
+    /// closed (interop #37: sockets that never bind).
+    pub session_init: Duration,
+    /// Key `enquire_link`, default 30 s, 100 ms to 1 h: silence after which we ask. Longer than
+    /// `enquire_link_response`.
+    pub enquire_link: Duration,
+    /// Key `enquire_link_response`, default 10 s, 50 ms to 10 min: how long we wait for the answer; then
+    /// the link is dead (interop #36).
+    pub enquire_link_response: Duration,
+    /// Key `inactivity`, default off ("0s"), else 1 s to 24 h: time without a message, enquire_link not
+    /// counted, after which we unbind. Off, because receivers of a quiet account are idle for days.
+    pub inactivity: Option<Duration>,
+    /// Key `response`, default 30 s, 100 ms to 10 min: how long a deliver_sm towards an ESME may stay
+    /// unanswered before it is offered again.
+    pub response: Duration,
+    /// Key `pdu_read`, default 10 s, 100 ms to 5 min: from a PDU's first octet to its last; then the
+    /// connection is closed. Holds for carrier links, too.
+    pub pdu_read: Duration,
+    /// Key `unbind_wait`, default 5 s, 50 ms to 1 min: from our unbind to its answer, then the connection
+    /// is closed. Holds for carrier links, too.
+    pub unbind_wait: Duration,
+    /// Key `shutdown_grace`, default 10 s, 0 to 10 min: how long an orderly shutdown waits for windows to
+    /// drain.
+    pub shutdown_grace: Duration,
+    /// Key `max_connections`, default 10 000, 1 to 1 000 000: ESME connections, bound or not; one more
+    /// is closed at once. The process needs as many file descriptors.
+    pub max_connections: usize,
+    /// Key `max_unbound_per_ip`, default 16, 1 to 1 000 000: connections of one address that have not
+    /// bound yet (interop #37).
+    pub max_unbound_per_ip: usize,
+    /// Key `pdu_max`, octets, default 70 000, 1 024 to 1 048 576: a larger command_length is answered with
+    /// generic_nack 0x02 and the connection closed, before anything is allocated. The default holds a
+    /// full message_payload (65 535) and other TLVs.
+    pub pdu_max: usize,
+    /// Key `esme_window`, default 1 000, 1 to 10 000: submits of one ESME link that may stand unanswered;
+    /// past it we stop reading, then answer 0x58 (smpp-session §5). Accounts may differ.
+    pub esme_window: usize,
+    /// Key `delivery_window`, default 100, 1 to 10 000: deliveries to one ESME link that may stand
+    /// unanswered. The guideline of 10 gives 250 receipts/s at 40 ms of distance, too few for one link
+    /// that submits more. Accounts may differ.
+    pub delivery_window: usize,
+    /// Key `password_max`, octets with the NUL, default 9, 9 to 65: the longest password field of a bind.
+    /// 9 is the specification's (SEC-2); raise it for accounts whose passwords are longer. Over-long ones
+    /// are refused, never cut.
+    pub password_max: usize,
+    /// Key `bind_queue`, default 1 000, 1 to 100 000: binds that wait for the check of their password,
+    /// 19 ms of CPU each (SEC-3); one more is refused.
+    pub bind_queue: usize,
+    /// Key `bind_wait`, default 5 s, 100 ms to 1 min: how long clients wait for a bind's answer; when the
+    /// queue is longer than this the newest is checked first.
+    pub bind_wait: Duration,
+}
+
+pub(crate) fn read(mut section: Section<'_>) -> Limits {
+    let milliseconds = Duration::from_millis;
+    let seconds = Duration::from_secs;
+    let (enquire_link, enquire_link_response) = read_enquire_link(&mut section);
+    let limits = Limits {
+        session_init: section.or(
+            "session_init",
+            seconds(5),
+            duration(milliseconds(100)..=minutes(5)),
+        ),
+        enquire_link,
+        enquire_link_response,
+        inactivity: section.or("inactivity", None, duration_or_off(seconds(1)..=hours(24))),
+        response: section.or("response", seconds(30), duration(milliseconds(100)..=minutes(10))),
+        pdu_read: section.or("pdu_read", seconds(10), duration(milliseconds(100)..=minutes(5))),
+        unbind_wait: section.or("unbind_wait", seconds(5), duration(milliseconds(50)..=minutes(1))),
+        shutdown_grace: section.or(
+            "shutdown_grace",
+            seconds(10),
+            duration(Duration::ZERO..=minutes(10)),
+        ),
+        max_connections: section.or("max_connections", 10_000, integer(1..=1_000_000)),
+        max_unbound_per_ip: section.or("max_unbound_per_ip", 16, integer(1..=1_000_000)),
+        pdu_max: section.or("pdu_max", 70_000, integer(1_024..=1_048_576)),
+        esme_window: section.or("esme_window", 1_000, integer(1..=10_000)),
+        delivery_window: section.or("delivery_window", 100, integer(1..=10_000)),
+        password_max: section.or(
+            "password_max",
+            PASSWORD_MAX,
+            integer(PASSWORD_MAX..=PASSWORD_MAX_LENIENT),
+        ),
+        bind_queue: section.or("bind_queue", 1_000, integer(1..=100_000)),
+        bind_wait: section.or("bind_wait", seconds(5), duration(milliseconds(100)..=minutes(1))),
+    };
+    section.finish(&[]);
+    limits
+}
+
+/// The pair of timers that ESME limits and carriers share: (`enquire_link`, `enquire_link_response`).
+pub(crate) fn read_enquire_link(section: &mut Section<'_>) -> (Duration, Duration) {
+    let every = section.or(
+        "enquire_link",
+        Duration::from_secs(30),
+        duration(Duration::from_millis(100)..=hours(1)),
+    );
+    let response = section.or(
+        "enquire_link_response",
+        Duration::from_secs(10),
+        duration(Duration::from_millis(50)..=minutes(10)),
+    );
+    section.in_order(
+        ("enquire_link_response", response),
+        ("enquire_link", every),
+        false,
+    );
+    (every, response)
+}

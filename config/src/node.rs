@@ -1,0 +1,77 @@
+//! The process itself: its number and the sockets it listens on.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use crate::section::Section;
+use crate::value::{integer, socket_address};
+
+/// Table `[node]`; may be absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Key `id`, 0 to 255, default 0: the node's 8 bits of every message id (design: 41 bits of time,
+    /// 8 of node, 14 of sequence). Two nodes that share carriers or clients must differ.
+    pub id: u8,
+}
+
+/// One `[[listen]]`: a socket for ESMEs. At least one is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Key `address`, required: IP address and port, plain TCP. 2775 is SMPP's port by IANA. Port 0 lets
+    /// the system choose.
+    pub address: SocketAddr,
+}
+
+/// Table `[http]`: where `/metrics`, `/healthz` and `/readyz` answer; may be absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Key `address`, default `127.0.0.1:9100`. It asks for no password, so keep it on a private address.
+    pub address: SocketAddr,
+}
+
+const HTTP_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9100));
+
+pub(crate) fn read_node(mut section: Section<'_>) -> Node {
+    let node = Node {
+        id: section.or("id", 0, integer(0..=u8::MAX)),
+    };
+    section.finish(&[]);
+    node
+}
+
+/// Reads both kinds of sockets, because no two may share an address.
+pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
+    if !root.has("listen") {
+        root.missing(
+            "listen",
+            "add `[[listen]]` with `address = \"0.0.0.0:2775\"`, or nobody can bind",
+        );
+    }
+    let mut taken = HashMap::new();
+    let mut take = |section: &Section<'_>, address: SocketAddr| {
+        if address.port() != 0 {
+            section.once(
+                "address",
+                &mut taken,
+                address,
+                "is taken",
+                "give each socket its own port",
+            );
+        }
+    };
+
+    let mut listeners = Vec::new();
+    for mut section in root.each("listen") {
+        let remedy = "write `address = \"0.0.0.0:2775\"`";
+        if let Some(address) = section.required("address", remedy, socket_address) {
+            take(&section, address);
+            listeners.push(Listener { address });
+        }
+        section.finish(&[]);
+    }
+    let mut section = root.section("http");
+    let address = section.or("address", HTTP_ADDRESS, socket_address);
+    take(&section, address);
+    section.finish(&[]);
+    (listeners, Http { address })
+}

@@ -1,0 +1,179 @@
+//! What is wrong with a file, and the report that gathers it while the file is read.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+
+/// One thing that keeps a configuration from being used.
+///
+/// No text in it ever repeats a password, a password hash or the name of a password's source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted path of the key, such as `carrier.sink.links` or `account[2].password_hashes[0]`; empty
+    /// when the text is not TOML at that place. Array elements count from 0.
+    pub key: String,
+    /// Line of the file, from 1; `None` for what is missing as a whole.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{} — {}", self.what, self.remedy)
+    }
+}
+
+/// All problems of a file, at least one, in the order of their lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// The problems, by line; those without a line come last.
+    pub fn as_slice(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Why one value is refused, before it is known where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) what: String,
+    pub(crate) remedy: String,
+}
+
+impl Fault {
+    pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Gathers problems while a file is read. Shared by all sections of the file, hence the cell.
+pub(crate) struct Report {
+    line_starts: Vec<usize>,
+    syntax_lines: Vec<usize>,
+    damaged: bool,
+    problems: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, array indices left out: the schema as the code has it.
+    #[cfg(test)]
+    pub(crate) asked: RefCell<std::collections::BTreeSet<String>>,
+}
+
+impl Report {
+    /// A report on `text`, with the errors that its TOML reader found.
+    pub(crate) fn new(text: &str, syntax: &[toml::de::Error]) -> Self {
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        let mut report = Self {
+            line_starts,
+            syntax_lines: Vec::new(),
+            damaged: false,
+            problems: RefCell::default(),
+            #[cfg(test)]
+            asked: RefCell::default(),
+        };
+        for error in syntax {
+            let line = error.span().map(|span| report.line(&span));
+            // One slip often makes the reader stumble several times over the same line.
+            if let Some(line) = line
+                && !report.syntax_lines.contains(&line)
+            {
+                report.syntax_lines.push(line);
+            } else if line.is_some() {
+                continue;
+            }
+            // `message` only: the error's own Display quotes the line, which may hold a secret.
+            let twice = error.message().starts_with("duplicate key");
+            // Of a key that stands twice the first is kept and nothing is lost; a table may take others
+            // with it.
+            report.damaged |= !twice || line.is_none_or(|line| text_of_line(text, line).starts_with('['));
+            let (what, remedy) = if twice {
+                (
+                    "this key or table stands in the file twice".to_owned(),
+                    "keep one of the two (several accounts are several `[[account]]`, in double brackets)",
+                )
+            } else {
+                (
+                    format!("not TOML: {}", error.message()),
+                    "write `key = value`, texts in double quotes, lists in square brackets",
+                )
+            };
+            report.problems.get_mut().push(Problem {
+                key: String::new(),
+                line,
+                what,
+                remedy: remedy.to_owned(),
+            });
+        }
+        report
+    }
+
+    /// Part of the file could not be read, so what seems missing or out of place may only be unread.
+    pub(crate) fn damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// The line, from 1, in which a span begins.
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
+        self.line_starts.partition_point(|start| *start <= span.start)
+    }
+
+    pub(crate) fn add(&self, key: String, span: Option<&Range<usize>>, fault: Fault) {
+        let line = span.map(|span| self.line(span));
+        if line.is_some_and(|line| self.syntax_lines.contains(&line)) {
+            return; // the value there is the TOML reader's guess, not the author's
+        }
+        self.problems.borrow_mut().push(Problem {
+            key,
+            line,
+            what: fault.what,
+            remedy: fault.remedy,
+        });
+    }
+
+    /// What was read if nothing was found wrong, else everything that was.
+    pub(crate) fn conclude<T>(self, read: Option<T>) -> Result<T, Problems> {
+        let mut problems = self.problems.into_inner();
+        match read {
+            Some(value) if problems.is_empty() => return Ok(value),
+            None if problems.is_empty() => problems.push(Problem {
+                key: String::new(),
+                line: None,
+                what: "not understood, and no problem was noted".to_owned(),
+                remedy: "this is a fault of the checker: please report it".to_owned(),
+            }),
+            _ => problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX)),
+        }
+        Err(Problems(problems))
+    }
+}
+
+fn text_of_line(text: &str, line: usize) -> &str {
+    text.lines().nth(line - 1).map_or("", str::trim_start)
+}

@@ -1,0 +1,202 @@
+//! Where the truth lies on disk, and how much of it there may be.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use crate::problem::Fault;
+use crate::section::Section;
+use crate::value::size::{GIB, MIB, TIB, write};
+use crate::value::{boolean, duration, integer, path, size};
+
+/// Table `[storage]`; required for its three paths. Relative paths count from the working directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Key `data`, required: the data directory; one process at a time holds its lock.
+    pub data: PathBuf,
+    /// Key `key_ring`, required: the directory of the key ring's two copies. Neither inside `data` nor
+    /// around it, or a backup of the data would carry the keys that are meant to end it (ERA-1).
+    pub key_ring: PathBuf,
+    /// Key `kek_file`, required: the file of 32 octets that wraps the ring's keys (ENC-2), made once by
+    /// `tidegate init` with mode 0600. Inside neither `data` nor `key_ring`, for the same reason.
+    pub kek_file: PathBuf,
+    /// Key `limit`, octets, default 8 GiB, at most 1024 TiB: all files together. At least
+    /// (`reserve_segments` + 2) × `segment_size`; intake stops at `limit` less the reserve (0x14).
+    pub limit: u64,
+    /// Key `segment_size`, octets, default 64 MiB, 1 MiB to 1 GiB: one file of the spool.
+    pub segment_size: u64,
+    /// Key `reserve_segments`, default 4, 1 to 1024: what only endings may still fill, so that a full
+    /// disk can drain.
+    pub reserve_segments: u32,
+    /// Key `turn_pacing`, default 0.5 ms, 0 to 100 ms: the shortest time from turn to turn, 0 for as fast
+    /// as they come. A full loop does not feel it; a light load costs 14–40 % less CPU.
+    pub turn_pacing: Duration,
+    /// Key `lazy_flush`, default 10 ms, 1 ms to 1 s: when traffic stops, hand-overs and settlements that
+    /// no turn has taken along are synced after this long. What is unsynced at a crash may double.
+    pub lazy_flush: Duration,
+    /// Key `auto_init`, default false: make data directory, key ring and KEK at the first start when all
+    /// are absent or empty. Data without its ring always refuses to start (ENC-6).
+    pub auto_init: bool,
+    /// Key `max_unfinished`, legs, default 2 000 000, 1 000 to 200 000 000: the bound of the index of
+    /// unfinished work, receipts awaited included; at it intake answers 0x14. About 250 octets of memory
+    /// a leg, so the default may grow to 320 MB.
+    pub max_unfinished: usize,
+}
+
+const LIMIT: u64 = 8 * GIB;
+const SEGMENT_SIZE: u64 = 64 * MIB;
+const RESERVE_SEGMENTS: u32 = 4;
+const TURN_PACING: Duration = Duration::from_micros(500);
+const LAZY_FLUSH: Duration = Duration::from_millis(10);
+const MAX_UNFINISHED: usize = 2_000_000;
+
+pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
+    let data = section.required("data", "name the data directory: `[storage] data = \"…\"`", path);
+    let key_ring = section.required(
+        "key_ring",
+        "name a directory outside the data directory: `[storage] key_ring = \"…\"`",
+        path,
+    );
+    let kek_file = section.required(
+        "kek_file",
+        "name the file for the key-encryption key: `[storage] kek_file = \"…\"`; `tidegate init` makes it",
+        path,
+    );
+    keep_apart(&section, "data", data.as_deref(), "key_ring", key_ring.as_deref());
+    keep_apart(&section, "data", data.as_deref(), "kek_file", kek_file.as_deref());
+    keep_apart(
+        &section,
+        "key_ring",
+        key_ring.as_deref(),
+        "kek_file",
+        kek_file.as_deref(),
+    );
+
+    let segment_size = section.or("segment_size", SEGMENT_SIZE, size(MIB..=GIB));
+    let reserve_segments = section.or("reserve_segments", RESERVE_SEGMENTS, integer(1..=1024));
+    let limit = section.or("limit", LIMIT, size(MIB..=1024 * TIB));
+    // The newest segment and the one that copying forward empties stand beside the reserve.
+    let least = (u64::from(reserve_segments) + 2) * segment_size;
+    if limit < least {
+        section.problem(
+            "limit",
+            Fault::new(
+                format!("{} is less than reserve_segments + 2 segments", write(limit)),
+                format!("give at least \"{}\", or fewer or smaller segments", write(least)),
+            ),
+        );
+    }
+    let turn_pacing = section.or(
+        "turn_pacing",
+        TURN_PACING,
+        duration(Duration::ZERO..=Duration::from_millis(100)),
+    );
+    let lazy_flush = section.or(
+        "lazy_flush",
+        LAZY_FLUSH,
+        duration(Duration::from_millis(1)..=Duration::from_secs(1)),
+    );
+    let auto_init = section.or("auto_init", false, boolean);
+    let max_unfinished = section.or("max_unfinished", MAX_UNFINISHED, integer(1_000..=200_000_000));
+    section.finish(&[]);
+
+    Some(Storage {
+        data: data?,
+        key_ring: key_ring?,
+        kek_file: kek_file?,
+        limit,
+        segment_size,
+        reserve_segments,
+        turn_pacing,
+        lazy_flush,
+        auto_init,
+        max_unfinished,
+    })
+}
+
+/// Neither path may be the other or lie inside it. By their text only, since reading a configuration
+/// touches no disk: an absolute and a relative path, or a symbolic link, are not seen through here.
+fn keep_apart(
+    section: &Section<'_>,
+    outer_key: &str,
+    outer: Option<&Path>,
+    inner_key: &str,
+    inner: Option<&Path>,
+) {
+    let (Some(outer), Some(inner)) = (outer, inner) else {
+        return;
+    };
+    let what = if inside(inner, outer) {
+        format!("lies inside `{outer_key}`")
+    } else if inside(outer, inner) {
+        format!("lies around `{outer_key}`")
+    } else {
+        return;
+    };
+    section.problem(
+        inner_key,
+        Fault::new(
+            what,
+            "keep data, key ring and key-encryption key in three separate places",
+        ),
+    );
+}
+
+/// Whether `inner` is `outer` or below it.
+fn inside(inner: &Path, outer: &Path) -> bool {
+    let (inner, outer) = (plain(inner), plain(outer));
+    inner.first().is_some_and(is_root) == outer.first().is_some_and(is_root)
+        && inner
+            .strip_prefix(outer.as_slice())
+            .is_some_and(|below| below.first() != Some(&Component::ParentDir))
+}
+
+/// The path's components without `.` and, where something stands before it, without `..`.
+fn plain(path: &Path) -> Vec<Component<'_>> {
+    let mut plain = Vec::new();
+    for component in path.components() {
+        match (component, plain.last()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            (Component::ParentDir, Some(Component::RootDir)) => {} // above the root is the root
+            _ => plain.push(component),
+        }
+    }
+    plain
+}
+
+fn is_root(component: &Component<'_>) -> bool {
+    matches!(component, Component::RootDir | Component::Prefix(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_compared_by_where_they_lead() {
+        for (inner, outer, expected) in [
+            ("data", "./data", true),
+            ("./x/../data/", "data", true),
+            ("data/kek", "data", true),
+            ("data/kek", ".", true),
+            ("../kek", ".", false),
+            ("../data", "data", false),
+            ("../../kek", "..", false),
+            ("../kek", "..", true),
+            ("database", "data", false),
+            ("data", "data/kek", false),
+            ("/srv//data", "/srv/./data", true),
+            ("/../srv/data", "/srv", true),
+            ("/srv/data", "srv", false),
+            ("data", "/", false),
+        ] {
+            assert_eq!(
+                inside(Path::new(inner), Path::new(outer)),
+                expected,
+                "{inner} in {outer}"
+            );
+        }
+    }
+}

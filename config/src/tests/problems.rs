@@ -1,0 +1,349 @@
+//! What is wrong with the file as a whole: missing, unknown, twice, not TOML; and all of it at once.
+
+use super::MINIMAL;
+use crate::{Problem, parse};
+
+pub(super) fn problems(text: &str) -> Vec<Problem> {
+    match parse(text) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.as_slice().to_vec(),
+    }
+}
+
+/// The line that begins with `line`, replaced.
+pub(super) fn with(line: &str, new: &str) -> String {
+    assert_eq!(MINIMAL.matches(line).count(), 1, "{line}");
+    MINIMAL.replace(line, new)
+}
+
+/// One problem only, at this key and line, with this in its remedy or its what.
+#[track_caller]
+pub(super) fn one(text: &str, key: &str, line: usize, word: &str) {
+    let found = problems(text);
+    let [problem] = found.as_slice() else {
+        panic!("{key}: {found:#?}");
+    };
+    assert_eq!(problem.key, key, "{problem}");
+    assert_eq!(problem.line, Some(line), "{problem}");
+    assert!(problem.to_string().contains(word), "{problem}");
+}
+
+#[test]
+fn what_is_missing_is_reported_at_its_table() {
+    let cases = [
+        (
+            "key_ring = \"./tidegate-keys\"\n",
+            "storage.key_ring",
+            1,
+            "outside the data directory",
+        ),
+        (
+            "address = \"127.0.0.1:2775\"\n",
+            "listen[0].address",
+            5,
+            "0.0.0.0:2775",
+        ),
+        (
+            "system_id = \"tidegate\"\n",
+            "carrier.example.system_id",
+            10,
+            "carrier gave you",
+        ),
+        (
+            "password_env = \"TIDEGATE_EXAMPLE_PASSWORD\"\n",
+            "carrier.example.password_file",
+            10,
+            "password_env",
+        ),
+        (
+            "addresses = [\"127.0.0.1:2900\"]\n",
+            "carrier.example.addresses",
+            10,
+            "host:port",
+        ),
+        ("name = \"example\"\n", "carrier[0].name", 10, "name the carrier"),
+        ("prefix = \"\"\n", "route.mt[0].prefix", 15, "default route"),
+    ];
+    for (line, key, at, word) in cases {
+        one(&with(line, ""), key, at, word);
+    }
+    let hash = MINIMAL
+        .lines()
+        .find(|line| line.starts_with("password_hashes"))
+        .unwrap();
+    one(&with(hash, ""), "account[0].password_hashes", 7, "hash-password");
+}
+
+#[test]
+fn an_empty_file_is_told_what_it_needs() {
+    let found = problems("");
+    let keys: Vec<&str> = found.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["listen", "storage.data", "storage.key_ring", "storage.kek_file"]
+    );
+    assert!(found.iter().all(|problem| problem.line.is_none()));
+}
+
+#[test]
+fn accounts_that_may_submit_need_a_route() {
+    let text = with("[[route.mt]]\nprefix = \"\"\ncarriers = [\"example\"]\n", "");
+    one(&text, "route.mt", 15, "[[route.mt]]");
+    let receives_only = text.replace("[[account]]\n", "[[account]]\nbinds = [\"rx\"]\n");
+    assert_eq!(problems(&receives_only), []);
+}
+
+#[test]
+fn unknown_keys_are_refused_with_what_was_probably_meant() {
+    for (table, line, key, word) in [
+        (
+            "[storage]\n",
+            "segment_sise = \"64MiB\"",
+            "storage.segment_sise",
+            "did you mean `segment_size`?",
+        ),
+        (
+            "[[account]]\n",
+            "max_bind = 3",
+            "account[0].max_bind",
+            "did you mean `max_binds`?",
+        ),
+        (
+            "[[account]]\n",
+            "password = \"hunter2\"",
+            "account[0].password",
+            "hash-password",
+        ),
+        (
+            "[[carrier]]\n",
+            "password = \"hunter2\"",
+            "carrier.example.password",
+            "password_file",
+        ),
+        (
+            "[[carrier]]\n",
+            "host = \"h\"",
+            "carrier.example.host",
+            "addresses = ",
+        ),
+        (
+            "[[carrier]]\n",
+            "colour = 1",
+            "carrier.example.colour",
+            "known here: name, local_address, addresses",
+        ),
+        (
+            "[[route.mt]]\n",
+            "carrier = \"example\"",
+            "route.mt[0].carrier",
+            "carriers = ",
+        ),
+        (
+            "[[carrier]]\n",
+            "id_base.recepit = \"hex\"",
+            "carrier.example.id_base.recepit",
+            "`receipt`",
+        ),
+        ("[storage]\n", "\"a\\nb\" = 1", "storage.a\\nb", "known here"),
+    ] {
+        let opened = MINIMAL[..MINIMAL.find(table).unwrap()].lines().count() + 1;
+        one(
+            &MINIMAL.replace(table, &format!("{table}{line}\n")),
+            key,
+            opened + 1,
+            word,
+        );
+    }
+    one(&format!("{MINIMAL}[[carriers]]\n"), "carriers", 21, "[[carrier]]");
+    one(
+        &format!("{MINIMAL}[limit]\n"),
+        "limit",
+        21,
+        "did you mean `limits`?",
+    );
+}
+
+#[test]
+fn what_must_be_unique_names_the_line_of_the_first() {
+    let doubled = |table: &str, next: &str| {
+        let from = MINIMAL.find(table).unwrap();
+        let to = if next.is_empty() {
+            MINIMAL.len()
+        } else {
+            MINIMAL.find(next).unwrap()
+        };
+        format!("{MINIMAL}{}", &MINIMAL[from..to])
+    };
+    one(
+        &doubled("[[listen]]", "[[account]]"),
+        "listen[1].address",
+        22,
+        "by line 6",
+    );
+    one(
+        &doubled("[[account]]", "[[carrier]]"),
+        "account[1].system_id",
+        22,
+        "by line 8",
+    );
+    one(
+        &doubled("[[carrier]]", "[[route.mt]]"),
+        "carrier[1].name",
+        22,
+        "by line 11",
+    );
+    one(
+        &doubled("[[route.mt]]", "[[route.mo]]"),
+        "route.mt[1].prefix",
+        22,
+        "by line 16",
+    );
+    one(
+        &doubled("[[route.mo]]", ""),
+        "route.mo[1].number",
+        22,
+        "by line 19",
+    );
+    let both = format!("{MINIMAL}[http]\naddress = \"127.0.0.1:2775\"\n");
+    one(&both, "http.address", 22, "own port");
+    // Port 0 is another port each time.
+    let free = with("127.0.0.1:2775", "127.0.0.1:0");
+    assert_eq!(
+        problems(&format!("{free}[http]\naddress = \"127.0.0.1:0\"\n")),
+        []
+    );
+}
+
+#[test]
+fn tables_of_the_wrong_kind_say_how_to_write_them() {
+    one(
+        &MINIMAL.replace("[[listen]]", "[listen]"),
+        "listen",
+        5,
+        "double brackets",
+    );
+    one(
+        &MINIMAL.replace("[[route.mo]]", "[route.mo]"),
+        "route.mo",
+        18,
+        "[[route.mo]]",
+    );
+    one(&format!("{MINIMAL}[[node]]\n"), "node", 21, "single brackets");
+}
+
+#[test]
+fn text_that_is_not_toml_is_reported_with_what_else_is_wrong() {
+    let text = with("key_ring = \"./tidegate-keys\"", "key_ring = ./tidegate-keys")
+        .replace("prefix = \"\"", "prefix = \"+1\"");
+    let found = problems(&text);
+    let places: Vec<(&str, Option<usize>)> = found.iter().map(|p| (p.key.as_str(), p.line)).collect();
+    assert_eq!(
+        places,
+        [("", Some(3)), ("route.mt[0].prefix", Some(16))],
+        "{found:#?}"
+    );
+
+    // A secret on a broken line is not repeated, as the TOML reader's own message would.
+    let text = with(
+        "password_env = \"TIDEGATE_EXAMPLE_PASSWORD\"",
+        "password = \"hunter2",
+    );
+    assert!(
+        problems(&text)
+            .iter()
+            .all(|problem| !problem.to_string().contains("hunter2"))
+    );
+
+    one(&format!("{MINIMAL}[storage]\n"), "", 21, "twice");
+
+    // A key that stands twice hides nothing else: what is missing and what is unknown is still told.
+    let text = with("prefix = \"\"", "prefix = \"\"\nprefix = \"\"")
+        .replace("[[listen]]\naddress", "[[listen]]\nadress");
+    let found = problems(&text);
+    let places: Vec<(&str, Option<usize>)> = found.iter().map(|p| (p.key.as_str(), p.line)).collect();
+    assert_eq!(
+        places,
+        [
+            ("listen[0].address", Some(5)),
+            ("listen[0].adress", Some(6)),
+            ("", Some(17))
+        ]
+    );
+}
+
+#[test]
+fn secrets_in_the_wrong_place_are_not_repeated() {
+    for (line, key) in [
+        ("password_hashes = [\"hunter2\"]", "account[0].password_hashes[0]"),
+        (
+            "password = \"hunter2\"\npassword_hashes = [\"hunter2\", \"hunter2\", \"hunter2\"]",
+            "account[0].password",
+        ),
+    ] {
+        let hash = MINIMAL
+            .lines()
+            .find(|line| line.starts_with("password_hashes"))
+            .unwrap();
+        let found = problems(&with(hash, line));
+        assert!(found.iter().any(|problem| problem.key == key), "{found:#?}");
+        assert!(
+            found
+                .iter()
+                .all(|problem| !problem.to_string().contains("hunter2"))
+        );
+    }
+    let found = problems(&with("\"TIDEGATE_EXAMPLE_PASSWORD\"", "\"hunter2!\""));
+    assert!(
+        found
+            .iter()
+            .all(|problem| !problem.to_string().contains("hunter2"))
+    );
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn all_problems_come_at_once_in_the_order_of_the_file() {
+    let text = r#"
+[storage]
+data = "data"
+kek_file = "data/kek"
+segment_sise = "64MiB"
+
+[limits]
+enquire_link = 30
+
+[[account]]
+system_id = "a b"
+password_hashes = ["x"]
+
+[[carrier]]
+name = "One"
+addresses = ["localhost"]
+system_id = "tidegate"
+
+[[route.mt]]
+prefix = "44"
+carriers = []
+"#;
+    let shown = parse(text).unwrap_err().to_string();
+    let heads: Vec<&str> = shown
+        .lines()
+        .map(|line| line.split(" — ").next().unwrap())
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            "line 2: storage.key_ring: missing",
+            "line 4: storage.kek_file: lies inside `data`",
+            "line 5: storage.segment_sise: unknown key",
+            "line 8: limits.enquire_link: a number where a duration belongs",
+            "line 11: account[0].system_id: a system_id holds printable ASCII without spaces only",
+            "line 12: account[0].password_hashes[0]: not an argon2id hash",
+            "line 14: carrier[0].password_file: missing",
+            "line 15: carrier[0].name: \"One\" is no carrier name",
+            "line 16: carrier[0].addresses[0]: \"localhost\" is no host with a port",
+            "line 21: route.mt[0].carriers: 0 elements",
+            "listen: missing",
+        ]
+    );
+}
