@@ -1,0 +1,145 @@
+//! Lists of slots by a key (a segment's number, a span of time), linked through an array beside the table.
+//!
+//! Millions of legs wait for a date days away and end within a second; a heap with lazy removal would keep
+//! them all until their date. Here joining and leaving a list costs two or three array writes.
+
+use std::collections::BTreeMap;
+
+const NONE: u32 = u32::MAX;
+const NO_KEY: u64 = u64::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    key: u64,
+    prev: u32,
+    next: u32,
+}
+
+const FREE: Node = Node {
+    key: NO_KEY,
+    prev: NONE,
+    next: NONE,
+};
+
+/// The two ends of a list.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    first: u32,
+    last: u32,
+}
+
+/// Lists of slots by key, first in first out. A slot is in one list at most.
+#[derive(Debug, Default)]
+pub struct Chains {
+    lists: BTreeMap<u64, Ends>,
+    nodes: Vec<Node>,
+}
+
+impl Chains {
+    /// Puts a slot at the end of the list of `key`, taking it out of the one where it was.
+    pub fn set(&mut self, slot: u32, key: u64) {
+        debug_assert_ne!(key, NO_KEY);
+        self.remove(slot);
+        let index = slot as usize;
+        if self.nodes.len() <= index {
+            self.nodes.resize(index + 1, FREE);
+        }
+        let ends = self.lists.entry(key).or_insert(Ends {
+            first: slot,
+            last: NONE,
+        });
+        let prev = std::mem::replace(&mut ends.last, slot);
+        self.nodes[index] = Node {
+            key,
+            prev,
+            next: NONE,
+        };
+        if let Some(prev) = self.nodes.get_mut(prev as usize) {
+            prev.next = slot;
+        }
+    }
+
+    /// Takes a slot out of its list, if it is in one.
+    pub fn remove(&mut self, slot: u32) {
+        let Some(node) = self.nodes.get_mut(slot as usize) else {
+            return;
+        };
+        let Node { key, prev, next } = std::mem::replace(node, FREE);
+        if key == NO_KEY {
+            return;
+        }
+        if prev == NONE && next == NONE {
+            self.lists.remove(&key);
+            return;
+        }
+        if let Some(before) = self.nodes.get_mut(prev as usize) {
+            before.next = next;
+        } else if let Some(ends) = self.lists.get_mut(&key) {
+            ends.first = next;
+        }
+        if let Some(behind) = self.nodes.get_mut(next as usize) {
+            behind.prev = prev;
+        } else if let Some(ends) = self.lists.get_mut(&key) {
+            ends.last = prev;
+        }
+    }
+
+    /// The slots of one key, in the order in which they joined.
+    pub fn of(&self, key: u64) -> impl Iterator<Item = u32> + '_ {
+        let mut at = self.lists.get(&key).map_or(NONE, |ends| ends.first);
+        std::iter::from_fn(move || {
+            let node = self.nodes.get(at as usize)?;
+            let slot = at;
+            at = node.next;
+            Some(slot)
+        })
+    }
+
+    /// The slots of all keys up to and with `key`, lowest key first.
+    pub fn up_to(&self, key: u64) -> impl Iterator<Item = u32> + '_ {
+        self.lists.range(..=key).flat_map(|(key, _)| self.of(*key))
+    }
+
+    /// The lowest key that has slots.
+    pub fn first_key(&self) -> Option<u64> {
+        self.lists.first_key_value().map(|(key, _)| *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(chains: &Chains, key: u64) -> Vec<u32> {
+        chains.of(key).collect()
+    }
+
+    #[test]
+    fn slots_leave_from_anywhere_and_empty_lists_vanish() {
+        let mut chains = Chains::default();
+        for slot in 0..4 {
+            chains.set(slot, 7);
+        }
+        for (gone, left) in [(2, vec![0, 1, 3]), (3, vec![0, 1]), (0, vec![1]), (1, vec![])] {
+            chains.remove(gone);
+            assert_eq!(of(&chains, 7), left);
+            chains.set(9, 7);
+            assert_eq!(of(&chains, 7).last(), Some(&9), "the end is where it should be");
+            chains.remove(9);
+        }
+        assert_eq!(chains.first_key(), None);
+        chains.remove(9);
+    }
+
+    #[test]
+    fn a_slot_is_in_one_list_only() {
+        let mut chains = Chains::default();
+        chains.set(5, 2);
+        chains.set(6, 2);
+        chains.set(5, 1);
+        assert_eq!((of(&chains, 1), of(&chains, 2)), (vec![5], vec![6]));
+        assert_eq!(chains.first_key(), Some(1));
+        assert_eq!(chains.up_to(1).collect::<Vec<_>>(), [5]);
+        assert_eq!(chains.up_to(u64::MAX).collect::<Vec<_>>(), [5, 6]);
+    }
+}

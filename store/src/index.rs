@@ -1,0 +1,402 @@
+//! Unfinished legs in memory: found by message, by the carrier's id, by date, by segment.
+//!
+//! A leg's slot is reused after its end; the generation in a [`LegId`] tells the old holder that its leg
+//! is gone. Nothing here writes; the [spool](crate::spool) keeps disk and index in step.
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::chain::Chains;
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::record::{Envelope, Stage};
+use crate::slots::{SlotId, Slots};
+
+/// A leg while it is unfinished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegId(SlotId);
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Location {
+    /// Which segment; 0 while it is not written yet.
+    pub segment: u64,
+    /// Octets from the start of the file.
+    pub offset: u32,
+    /// Octets of the record.
+    pub len: u32,
+}
+
+/// An unfinished leg.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// Which message.
+    pub message: MessageId,
+    /// Which of its legs.
+    pub leg: u16,
+    /// Whose.
+    pub account: NameId,
+    /// The carrier that has it.
+    pub carrier: Option<NameId>,
+    /// The carrier's id for it, canonical; empty until it is handed over.
+    pub carrier_id: MessageIdText,
+    /// What the message is.
+    pub envelope: Envelope,
+    /// Where it stands.
+    pub stage: Stage,
+    /// On a carrier link, unanswered. In memory only: after a crash the leg waits again.
+    pub leased: bool,
+    /// How often it was tried.
+    pub attempts: u16,
+    /// When something happens to it next, in unix milliseconds.
+    pub due_ms: u64,
+    /// Its newest record.
+    pub(crate) at: Location,
+    /// Octets that a copy of it would take: less than its record once nobody needs its body.
+    pub(crate) weight: u32,
+    /// The segment of its first record: footers repeat what happened to legs born elsewhere.
+    pub(crate) born: u64,
+    /// Counts changes, so that a copy made of an earlier state is recognised and dropped.
+    pub(crate) revision: u32,
+}
+
+/// Milliseconds in one span of the date lists, as a shift: 256 ms.
+const SPAN_SHIFT: u32 = 8;
+
+/// All unfinished legs.
+#[derive(Debug)]
+pub struct Index {
+    legs: Slots<Leg>,
+    hasher: DefaultHashBuilder,
+    by_message: HashTable<u32>,
+    by_carrier_id: HashTable<u32>,
+    by_date: Chains,
+    by_segment: Chains,
+    max: usize,
+}
+
+impl Index {
+    /// An index for at most `max` legs.
+    pub fn new(max: usize) -> Self {
+        Self {
+            legs: Slots::default(),
+            hasher: DefaultHashBuilder::default(),
+            by_message: HashTable::new(),
+            by_carrier_id: HashTable::new(),
+            by_date: Chains::default(),
+            by_segment: Chains::default(),
+            max: max.min(u32::MAX as usize - 1),
+        }
+    }
+
+    /// How many legs are unfinished, those not synced yet included.
+    pub const fn len(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Whether nothing is unfinished.
+    pub const fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// Whether no leg fits any more; intake answers 0x14 (P6).
+    pub const fn is_full(&self) -> bool {
+        self.legs.len() >= self.max
+    }
+
+    /// A leg, unless it has ended.
+    pub fn get(&self, id: LegId) -> Option<&Leg> {
+        self.legs.get(id.0)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.get_mut(id.0)
+    }
+
+    /// The leg of a message.
+    pub fn find(&self, message: MessageId, leg: u16) -> Option<LegId> {
+        let hash = self.hasher.hash_one((message.0, leg));
+        let slot = self.by_message.find(hash, |slot| {
+            self.legs
+                .at(*slot)
+                .is_some_and(|found| found.message == message && found.leg == leg)
+        })?;
+        Some(self.id_of(*slot))
+    }
+
+    /// The leg that a carrier knows by this id, in its canonical form.
+    pub fn find_carrier_id(&self, carrier: NameId, id: &[u8]) -> Option<LegId> {
+        let hash = self.hash_carrier_id(carrier, id);
+        let slot = self.by_carrier_id.find(hash, |slot| {
+            self.legs
+                .at(*slot)
+                .is_some_and(|leg| leg.carrier == Some(carrier) && leg.carrier_id.as_bytes() == id)
+        })?;
+        Some(self.id_of(*slot))
+    }
+
+    /// Legs whose date has come, at most `max`, by date and then as they got it. What is on a carrier link,
+    /// or not durable yet, is none of them: whoever leased it gives it back in time.
+    pub fn due(&self, now_ms: u64, max: usize) -> Vec<LegId> {
+        self.by_date
+            .up_to(now_ms >> SPAN_SHIFT)
+            .filter(|slot| self.legs.at(*slot).is_some_and(|leg| leg.due_ms <= now_ms))
+            .map(|slot| self.id_of(slot))
+            .take(max)
+            .collect()
+    }
+
+    /// When the first date of a leg that is not leased comes, no later than the truth and at most 256 ms
+    /// early.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.by_date.first_key().map(|span| span << SPAN_SHIFT)
+    }
+
+    /// Legs whose newest record lies in a segment.
+    pub fn in_segment(&self, segment: u64) -> impl Iterator<Item = (LegId, &Leg)> {
+        self.by_segment
+            .of(segment)
+            .filter_map(|slot| Some((self.id_of(slot), self.legs.at(slot)?)))
+    }
+
+    /// All legs, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (LegId, &Leg)> {
+        self.legs.iter().map(|(id, leg)| (LegId(id), leg))
+    }
+
+    /// Takes a leg in; the caller has asked [`Index::is_full`]. It has a date and, once written, a segment.
+    pub(crate) fn insert(&mut self, leg: Leg) -> LegId {
+        let hash = self.hasher.hash_one((leg.message.0, leg.leg));
+        let (due, segment) = ((!leg.leased).then_some(leg.due_ms >> SPAN_SHIFT), leg.at.segment);
+        let known = leg.carrier.is_some() && !leg.carrier_id.is_empty();
+        let id = LegId(self.legs.insert(leg));
+        let slot = id.0.slot();
+        let (legs, hasher) = (&self.legs, &self.hasher);
+        self.by_message
+            .insert_unique(hash, slot, |slot| match legs.at(*slot) {
+                Some(leg) => hasher.hash_one((leg.message.0, leg.leg)),
+                None => 0,
+            });
+        if let Some(due) = due {
+            self.by_date.set(slot, due);
+        }
+        if segment != 0 {
+            self.by_segment.set(slot, segment);
+        }
+        if known {
+            self.link_carrier_id(slot);
+        }
+        id
+    }
+
+    /// Takes a leg out.
+    pub(crate) fn remove(&mut self, id: LegId) -> Option<Leg> {
+        self.get(id)?;
+        let slot = id.0.slot();
+        self.unlink_carrier_id(slot);
+        let leg = self.legs.remove(id.0)?;
+        let hash = self.hasher.hash_one((leg.message.0, leg.leg));
+        if let Ok(entry) = self.by_message.find_entry(hash, |found| *found == slot) {
+            entry.remove();
+        }
+        self.by_date.remove(slot);
+        self.by_segment.remove(slot);
+        Some(leg)
+    }
+
+    /// Sets the date at which something happens next.
+    pub(crate) fn set_due(&mut self, id: LegId, due_ms: u64) {
+        if let Some(leg) = self.get_mut(id) {
+            leg.due_ms = due_ms;
+            if !leg.leased {
+                self.by_date.set(id.0.slot(), due_ms >> SPAN_SHIFT);
+            }
+        }
+    }
+
+    /// A leased leg has no date; given back it has its old one.
+    pub(crate) fn set_leased(&mut self, id: LegId, leased: bool) {
+        let Some(leg) = self.get_mut(id) else { return };
+        if std::mem::replace(&mut leg.leased, leased) == leased {
+            return;
+        }
+        let due_ms = leg.due_ms;
+        if leased {
+            self.by_date.remove(id.0.slot());
+        } else {
+            self.by_date.set(id.0.slot(), due_ms >> SPAN_SHIFT);
+        }
+    }
+
+    /// Says where the newest record lies; returns where the one before it lay, what that weighed, and what
+    /// the new one weighs.
+    pub(crate) fn set_location(&mut self, id: LegId, at: Location) -> Option<(Location, u32, u32)> {
+        let leg = self.get_mut(id)?;
+        let before = std::mem::replace(&mut leg.at, at);
+        let weight = leg.weight;
+        // What was handed over is weighed already, whether or not its record still has a body.
+        if leg.stage == Stage::Waiting {
+            leg.weight = at.len;
+        }
+        let new = leg.weight;
+        if leg.born == 0 {
+            leg.born = at.segment;
+        }
+        self.by_segment.set(id.0.slot(), at.segment);
+        Some((before, weight, new))
+    }
+
+    /// Says which carrier has the leg and under which id.
+    pub(crate) fn set_carrier(&mut self, id: LegId, carrier: NameId, carrier_id: MessageIdText) {
+        self.unlink_carrier_id(id.0.slot());
+        let Some(leg) = self.get_mut(id) else { return };
+        leg.carrier = Some(carrier);
+        leg.carrier_id = carrier_id;
+        if !leg.carrier_id.is_empty() {
+            self.link_carrier_id(id.0.slot());
+        }
+    }
+
+    fn id_of(&self, slot: u32) -> LegId {
+        LegId(self.legs.id_at(slot))
+    }
+
+    fn hash_carrier_id(&self, carrier: NameId, id: &[u8]) -> u64 {
+        self.hasher.hash_one((carrier, id))
+    }
+
+    fn link_carrier_id(&mut self, slot: u32) {
+        let Some(leg) = self.legs.at(slot) else { return };
+        let Some(carrier) = leg.carrier else { return };
+        let hash = self.hash_carrier_id(carrier, leg.carrier_id.as_bytes());
+        let (legs, hasher) = (&self.legs, &self.hasher);
+        self.by_carrier_id
+            .insert_unique(hash, slot, |slot| match legs.at(*slot) {
+                Some(Leg {
+                    carrier: Some(carrier),
+                    carrier_id,
+                    ..
+                }) => hasher.hash_one((*carrier, carrier_id.as_bytes())),
+                _ => 0,
+            });
+    }
+
+    fn unlink_carrier_id(&mut self, slot: u32) {
+        let Some(Leg {
+            carrier: Some(carrier),
+            carrier_id,
+            ..
+        }) = self.legs.at(slot)
+        else {
+            return;
+        };
+        if carrier_id.is_empty() {
+            return;
+        }
+        let hash = self.hash_carrier_id(*carrier, carrier_id.as_bytes());
+        if let Ok(entry) = self.by_carrier_id.find_entry(hash, |found| *found == slot) {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::leg;
+
+    const SINK: NameId = NameId(3);
+
+    fn text(id: &[u8]) -> MessageIdText {
+        MessageIdText::new(id).unwrap()
+    }
+
+    #[test]
+    fn a_leg_is_found_by_all_that_names_it_until_it_ends() {
+        let mut index = Index::new(10);
+        let id = index.insert(leg(1, 0));
+        index.set_carrier(id, SINK, text(b"abc"));
+        assert_eq!(index.find(MessageId(1), 0), Some(id));
+        assert_eq!(index.find(MessageId(1), 1), None);
+        assert_eq!(index.find_carrier_id(SINK, b"abc"), Some(id));
+        assert_eq!(
+            index.find_carrier_id(NameId(4), b"abc"),
+            None,
+            "ids are per carrier"
+        );
+        assert!(index.remove(id).is_some());
+        assert_eq!(
+            (index.find(MessageId(1), 0), index.find_carrier_id(SINK, b"abc")),
+            (None, None)
+        );
+        assert_eq!(index.next_due_ms(), None);
+        assert!(index.is_empty());
+    }
+
+    #[test]
+    fn a_reused_slot_does_not_answer_for_its_predecessor() {
+        let mut index = Index::new(10);
+        let old = index.insert(leg(1, 0));
+        index.remove(old);
+        let new = index.insert(leg(2, 0));
+        assert!(index.get(old).is_none() && index.get(new).is_some());
+        assert!(index.remove(old).is_none());
+        assert_eq!(index.len(), 1);
+    }
+
+    #[test]
+    fn another_carrier_takes_the_place_of_the_first() {
+        let mut index = Index::new(10);
+        let id = index.insert(leg(1, 0));
+        index.set_carrier(id, SINK, text(b"abc"));
+        index.set_carrier(id, NameId(4), text(b"xyz"));
+        assert_eq!(index.find_carrier_id(SINK, b"abc"), None);
+        assert_eq!(index.find_carrier_id(NameId(4), b"xyz"), Some(id));
+    }
+
+    #[test]
+    fn due_legs_come_by_date_and_never_early() {
+        let mut index = Index::new(10);
+        let ids: Vec<LegId> = (1..=3).map(|n| index.insert(leg(n, 0))).collect();
+        index.set_due(ids[0], 1000);
+        index.set_due(ids[1], 1001);
+        index.set_due(ids[2], 90_000);
+        assert_eq!(index.due(999, 9), []);
+        assert_eq!(index.due(1000, 9), [ids[0]]);
+        assert_eq!(index.due(2000, 9).len(), 2);
+        assert_eq!(index.due(2000, 1).len(), 1);
+        assert!(index.next_due_ms().unwrap() <= 1000);
+        index.set_due(ids[0], 95_000);
+        assert_eq!(index.due(2000, 9), [ids[1]]);
+    }
+
+    #[test]
+    fn due_legs_of_one_moment_come_as_they_got_it() {
+        let mut index = Index::new(10);
+        let ids: Vec<LegId> = (1..=4).map(|n| index.insert(leg(n, 0))).collect();
+        assert_eq!(index.due(u64::MAX, 9), ids);
+        index.set_due(ids[1], 100_000);
+        assert_eq!(index.due(u64::MAX, 9), [ids[0], ids[2], ids[3], ids[1]]);
+    }
+
+    #[test]
+    fn a_leased_leg_is_not_due_and_wakes_nobody_until_it_is_given_back() {
+        let mut index = Index::new(10);
+        let ids: Vec<LegId> = (1..=2).map(|n| index.insert(leg(n, 0))).collect();
+        index.set_leased(ids[0], true);
+        index.set_due(ids[0], 1);
+        index.set_due(ids[1], 70_000);
+        assert_eq!(index.due(u64::MAX, 1), [ids[1]]);
+        assert!(index.next_due_ms().unwrap() > 60_000);
+        index.set_leased(ids[0], false);
+        index.set_leased(ids[0], false);
+        assert_eq!(index.due(u64::MAX, 9), ids);
+    }
+
+    #[test]
+    fn the_index_costs_what_the_documents_say() {
+        // ARCHITECTURE.md: about 250 octets a leg, tables and lists included.
+        assert!(size_of::<Option<Leg>>() <= 208, "{}", size_of::<Option<Leg>>());
+    }
+}

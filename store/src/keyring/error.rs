@@ -1,0 +1,115 @@
+//! What can be wrong with a key ring, in words for the operator.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::disk::is_full;
+use crate::seal::KeyId;
+
+/// Why the key ring could not be opened, made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    /// Neither file is there. None is made where data may exist (ENC-6): without its keys the data is
+    /// lost, and a fresh ring would hide that.
+    #[error("key ring {}: neither ring.a nor ring.b is there; restore one of them", dir.display())]
+    Missing {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// A ring is to be made where one is.
+    #[error("key ring {}: exists already and is not replaced", dir.display())]
+    Exists {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// The key-encryption key is not the one that wrapped this ring.
+    #[error("key ring {}: wrapped under another key-encryption key", dir.display())]
+    WrongKek {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// No copy has a whole header.
+    #[error("key ring {}: no copy has a readable header; restore one of them", dir.display())]
+    Damaged {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// Slots that neither copy can give.
+    #[error("key ring {}: no copy has a readable slot for key {}; restore one of them", dir.display(), names(keys))]
+    Lost {
+        /// Directory of the ring.
+        dir: PathBuf,
+        /// The keys that were in them as far as can be told; 0 where it cannot.
+        keys: Vec<KeyId>,
+    },
+    /// The two files are not copies of one ring.
+    #[error("key ring {}: ring.a and ring.b belong to two rings; remove the one that is foreign", dir.display())]
+    Mixed {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// The files have a form of another version of this program.
+    #[error("key ring {}: form {version} is of another version of this program", dir.display())]
+    Version {
+        /// Directory of the ring.
+        dir: PathBuf,
+        /// The form's number.
+        version: u32,
+    },
+    /// No room for another key ([`SLOTS_MAX`](super::SLOTS_MAX)), or no name left for one.
+    #[error("key ring {}: full", dir.display())]
+    Full {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// The key of the message ids is neither made again nor destroyed: ids given out would be void.
+    #[error("key ring: the key of the message ids is permanent")]
+    Permanent,
+    /// AES-GCM refused 32 octets, which it has no reason to do.
+    #[error("key ring: the cipher refused a key")]
+    Cipher,
+    /// An earlier change failed, so nobody knows what the files hold; they are read anew at a restart.
+    #[error("key ring {}: given up after a failed write, until a restart", dir.display())]
+    GivenUp {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// A file could not be used.
+    #[error("key ring: cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl KeyRingError {
+    /// Whether the disk is full, which is no broken disk ([`is_full`]).
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+
+    pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.to_path_buf(),
+            operation,
+            source,
+        }
+    }
+
+    pub(super) fn lost(dir: &Path, mut keys: Vec<KeyId>) -> Self {
+        keys.sort_unstable();
+        Self::Lost {
+            dir: dir.to_path_buf(),
+            keys,
+        }
+    }
+}
+
+fn names(keys: &[KeyId]) -> String {
+    let names: Vec<String> = keys.iter().map(KeyId::to_string).collect();
+    names.join(", ")
+}

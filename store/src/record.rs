@@ -1,0 +1,783 @@
+//! Records of the spool: what one step of a message's life looks like on disk.
+//!
+//! ```text
+//! length u32 │ kind u8 │ version u8 │ leg u16 │ id u64 │ n u8 │ account n × u8 │ payload
+//! ```
+//!
+//! `length` counts what follows it; integers are big endian. Payloads that hold an address, a body or a
+//! carrier's id are sealed (P4): `key u32 │ nonce ‖ ciphertext ‖ tag`, with account, kind, version, id and
+//! leg as associated data, so that a record that is moved or relabelled does not open. The others (a state,
+//! a date, a count) are plain; the batch's checksum covers them.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Buf;
+use rand_core::CryptoRng;
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::octets::Body;
+use tidegate_codec::values::MessageState;
+
+use crate::message_id::MessageId;
+use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
+
+/// Version of every record form below.
+const VERSION: u8 = 1;
+/// Octets before the account's name, the length field included.
+const HEAD_LEN: usize = 4 + 1 + 1 + 2 + 8 + 1;
+/// Octets of a leg's fields of fixed length.
+const LEG_FIXED_LEN: usize = 8 + 2 + 4 + 3 * 8;
+
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A leg as a whole: when accepted, when copied forward, when it is to be tried again. Sealed.
+    Leg = 1,
+    /// A carrier took the leg; its id for it. Sealed.
+    HandedOver = 2,
+    /// The leg is to be tried again at a date. Plain.
+    Retry = 3,
+    /// The leg's final state. Plain.
+    Final = 4,
+    /// A DLR or MO for an account. Sealed.
+    Entry = 5,
+    /// An entry was fetched, or given up. Plain.
+    Settled = 6,
+}
+
+impl Kind {
+    fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Leg,
+            2 => Self::HandedOver,
+            3 => Self::Retry,
+            4 => Self::Final,
+            5 => Self::Entry,
+            6 => Self::Settled,
+            _ => return None,
+        })
+    }
+}
+
+/// Whose step it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// What kind of record.
+    pub kind: Kind,
+    /// The message, or the outbox entry, which has an id of its own.
+    pub id: MessageId,
+    /// Leg of the message; 0 for entries.
+    pub leg: u16,
+    /// Whose message.
+    pub account: SystemId,
+}
+
+impl Head {
+    fn aad(&self) -> Aad {
+        Aad {
+            account: Some(self.account),
+            kind: self.kind as u8,
+            version: VERSION,
+            id: self.id.0,
+            leg: self.leg,
+        }
+    }
+}
+
+/// Which PDU a body is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Form {
+    /// submit_sm towards a carrier, deliver_sm towards an ESME.
+    Sm = 0,
+    /// data_sm.
+    DataSm = 1,
+}
+
+impl Form {
+    pub(crate) const fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            0 => Some(Self::Sm),
+            1 => Some(Self::DataSm),
+            _ => None,
+        }
+    }
+}
+
+/// What a message is, apart from its body; kept in memory while it is unfinished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Sender, as submitted.
+    pub source: AddressBuf,
+    /// Recipient, as submitted.
+    pub destination: AddressBuf,
+    /// Which PDU the body is of.
+    pub form: Form,
+    /// interface_version of the session that submitted (its rules read `registered_delivery`, and its
+    /// form of message ids is the one to answer with).
+    pub interface_version: u8,
+    /// How ids are written for this message; the gateway's own code.
+    pub id_form: u8,
+    /// `registered_delivery` as submitted.
+    pub registered_delivery: u8,
+    /// `priority_flag`.
+    pub priority: u8,
+    /// Message category; the gateway's own code, 0 while there are none.
+    pub category: u8,
+    /// Parts that the message counts as.
+    pub parts: u8,
+    /// Units reserved for it; 0 while nothing is charged.
+    pub charge: u32,
+    /// When it was accepted, in unix milliseconds.
+    pub accepted_ms: u64,
+    /// When its validity ends, in unix milliseconds.
+    pub expires_ms: u64,
+}
+
+/// Where a leg stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Stage {
+    /// To be handed over, when `due_ms` has come.
+    Waiting = 0,
+    /// A carrier has it and a receipt may come until `due_ms`.
+    HandedOver = 1,
+}
+
+/// A leg as a whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LegRecord<'a> {
+    /// What the message is.
+    pub envelope: Envelope,
+    /// Where it stands.
+    pub stage: Stage,
+    /// How often it was tried.
+    pub attempts: u16,
+    /// When something happens to it next, in unix milliseconds.
+    pub due_ms: u64,
+    /// The carrier that has it, or empty.
+    pub carrier: &'a str,
+    /// The carrier's id for it in its canonical form, or empty.
+    pub carrier_id: &'a [u8],
+    /// The PDU's body as it came; empty where it is needed no more.
+    pub body: &'a [u8],
+}
+
+/// A carrier took the leg.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HandedOver<'a> {
+    /// Which carrier.
+    pub carrier: &'a str,
+    /// Its id for the leg in its canonical form.
+    pub carrier_id: &'a [u8],
+    /// Until when a receipt may come, in unix milliseconds.
+    pub deadline_ms: u64,
+    /// How often the leg was tried.
+    pub attempts: u16,
+}
+
+/// The leg is to be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// When, in unix milliseconds.
+    pub due_ms: u64,
+    /// How often it was tried.
+    pub attempts: u16,
+}
+
+/// The leg is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Final {
+    /// How it ended.
+    pub state: MessageState,
+    /// When, in unix milliseconds.
+    pub at_ms: u64,
+    /// How often it was tried.
+    pub attempts: u16,
+    /// Units charged.
+    pub settled: u32,
+    /// Units given back.
+    pub released: u32,
+}
+
+/// What an outbox entry carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EntryKind {
+    /// A delivery receipt.
+    Dlr = 0,
+    /// A message from a handset.
+    Mo = 1,
+}
+
+impl EntryKind {
+    pub(crate) const fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            0 => Some(Self::Dlr),
+            1 => Some(Self::Mo),
+            _ => None,
+        }
+    }
+}
+
+/// Where an outbox entry goes: a bind of the account today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Sink {
+    /// Any receiver or transceiver bind of the account.
+    Bind = 0,
+}
+
+impl Sink {
+    pub(crate) const fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            0 => Some(Self::Bind),
+            _ => None,
+        }
+    }
+}
+
+/// A DLR or MO for an account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EntryRecord<'a> {
+    /// DLR or MO.
+    pub kind: EntryKind,
+    /// Where it goes.
+    pub sink: Sink,
+    /// Which PDU the body is of.
+    pub form: Form,
+    /// Until when it may be fetched, in unix milliseconds.
+    pub expires_ms: u64,
+    /// The PDU's body as the ESME will get it.
+    pub body: &'a [u8],
+}
+
+/// The payload of a record that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// See [`Kind::Leg`].
+    Leg(LegRecord<'a>),
+    /// See [`Kind::HandedOver`].
+    HandedOver(HandedOver<'a>),
+    /// See [`Kind::Retry`].
+    Retry(Retry),
+    /// See [`Kind::Final`].
+    Final(Final),
+    /// See [`Kind::Entry`].
+    Entry(EntryRecord<'a>),
+    /// See [`Kind::Settled`].
+    Settled,
+}
+
+/// A record that cannot be read. Reported, counted and skipped, never fatal (ENC-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It ends early, or a field makes no sense.
+    #[error("malformed record")]
+    Malformed,
+    /// A later version wrote it.
+    #[error("record of version {0}")]
+    Version(u8),
+    /// Its key is gone.
+    #[error("key {0} is not in the ring")]
+    NoKey(KeyId),
+    /// It does not open.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
+    /// The file cannot be read now; nothing is known about the record. To be tried again, not quarantined.
+    #[error("cannot be read from the disk: {0}")]
+    Io(std::io::ErrorKind),
+}
+
+// Bodies and carriers' ids show their length only (P4); addresses do so of themselves.
+
+impl fmt::Debug for LegRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LegRecord")
+            .field("envelope", &self.envelope)
+            .field("stage", &self.stage)
+            .field("attempts", &self.attempts)
+            .field("due_ms", &self.due_ms)
+            .field("carrier", &self.carrier)
+            .field("carrier_id", &self.carrier_id.len())
+            .field("body", &Body(self.body))
+            .finish()
+    }
+}
+
+impl fmt::Debug for HandedOver<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandedOver")
+            .field("carrier", &self.carrier)
+            .field("carrier_id", &self.carrier_id.len())
+            .field("deadline_ms", &self.deadline_ms)
+            .field("attempts", &self.attempts)
+            .finish()
+    }
+}
+
+impl fmt::Debug for EntryRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryRecord")
+            .field("kind", &self.kind)
+            .field("sink", &self.sink)
+            .field("form", &self.form)
+            .field("expires_ms", &self.expires_ms)
+            .field("body", &Body(self.body))
+            .finish()
+    }
+}
+
+// ===== writing =====
+
+/// Octets of the record of a leg whose body nobody needs any more, given the lengths of the names in it.
+pub(crate) fn bodyless_len(account: usize, carrier: usize, carrier_id: usize, envelope: &Envelope) -> u32 {
+    let addresses = [&envelope.source, &envelope.destination].map(|address| 3 + address.as_bytes().len());
+    let payload = LEG_FIXED_LEN + 2 + carrier + carrier_id + addresses.iter().sum::<usize>();
+    let len = HEAD_LEN + account + 4 + SEALED_OVERHEAD + payload;
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Appends a record and returns where it lies in `out`. Sealed payloads are sealed with `key`; when that
+/// fails, nothing was appended.
+pub fn write(
+    out: &mut Vec<u8>,
+    head: &Head,
+    payload: &Payload<'_>,
+    key: &SealKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Range<usize>, SealError> {
+    let start = out.len();
+    let account = head.account.as_bytes();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[head.kind as u8, VERSION]);
+    out.extend_from_slice(&head.leg.to_be_bytes());
+    out.extend_from_slice(&head.id.0.to_be_bytes());
+    put_short(out, account);
+    let sealed = match payload {
+        Payload::Leg(leg) => {
+            out.extend_from_slice(&key.id().0.to_be_bytes());
+            key.seal(&head.aad(), rng, out, |out| put_leg(out, leg))
+        }
+        Payload::HandedOver(step) => {
+            out.extend_from_slice(&key.id().0.to_be_bytes());
+            key.seal(&head.aad(), rng, out, |out| put_handed_over(out, step))
+        }
+        Payload::Entry(entry) => {
+            out.extend_from_slice(&key.id().0.to_be_bytes());
+            key.seal(&head.aad(), rng, out, |out| put_entry(out, entry))
+        }
+        Payload::Retry(step) => {
+            out.extend_from_slice(&step.due_ms.to_be_bytes());
+            out.extend_from_slice(&step.attempts.to_be_bytes());
+            Ok(())
+        }
+        Payload::Final(end) => {
+            out.push(end.state.octet());
+            out.extend_from_slice(&end.at_ms.to_be_bytes());
+            out.extend_from_slice(&end.attempts.to_be_bytes());
+            out.extend_from_slice(&end.settled.to_be_bytes());
+            out.extend_from_slice(&end.released.to_be_bytes());
+            Ok(())
+        }
+        Payload::Settled => Ok(()),
+    };
+    if let Err(error) = sealed {
+        out.truncate(start);
+        return Err(error);
+    }
+    // A PDU is at most 4 GiB by its own length field and far less by our limits.
+    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    Ok(start..out.len())
+}
+
+/// One octet of length, then the octets; callers pass names and ids, which are far below 256.
+fn put_short(out: &mut Vec<u8>, octets: &[u8]) {
+    debug_assert!(octets.len() <= 255);
+    let length = u8::try_from(octets.len()).unwrap_or(u8::MAX);
+    out.push(length);
+    out.extend_from_slice(&octets[..usize::from(length)]);
+}
+
+fn put_address(out: &mut Vec<u8>, address: &AddressBuf) {
+    out.extend_from_slice(&[address.ton().0, address.npi().0]);
+    put_short(out, address.as_bytes());
+}
+
+/// The fields of a leg without its body; footers hold these too.
+pub(crate) fn put_leg(out: &mut Vec<u8>, leg: &LegRecord<'_>) {
+    let envelope = &leg.envelope;
+    out.extend_from_slice(&[
+        leg.stage as u8,
+        envelope.form as u8,
+        envelope.interface_version,
+        envelope.id_form,
+        envelope.registered_delivery,
+        envelope.priority,
+        envelope.category,
+        envelope.parts,
+    ]);
+    out.extend_from_slice(&leg.attempts.to_be_bytes());
+    out.extend_from_slice(&envelope.charge.to_be_bytes());
+    for ms in [envelope.accepted_ms, envelope.expires_ms, leg.due_ms] {
+        out.extend_from_slice(&ms.to_be_bytes());
+    }
+    put_short(out, leg.carrier.as_bytes());
+    put_short(out, leg.carrier_id);
+    put_address(out, &envelope.source);
+    put_address(out, &envelope.destination);
+    out.extend_from_slice(leg.body);
+}
+
+pub(crate) fn put_handed_over(out: &mut Vec<u8>, step: &HandedOver<'_>) {
+    out.extend_from_slice(&step.deadline_ms.to_be_bytes());
+    out.extend_from_slice(&step.attempts.to_be_bytes());
+    put_short(out, step.carrier.as_bytes());
+    put_short(out, step.carrier_id);
+}
+
+fn put_entry(out: &mut Vec<u8>, entry: &EntryRecord<'_>) {
+    out.extend_from_slice(&[entry.kind as u8, entry.sink as u8, entry.form as u8]);
+    out.extend_from_slice(&entry.expires_ms.to_be_bytes());
+    out.extend_from_slice(entry.body);
+}
+
+// ===== reading =====
+
+/// A record whose head was read; the payload is still as it lies on disk.
+pub struct Raw<'a> {
+    /// Whose step it is.
+    pub head: Head,
+    /// The payload, sealed or plain.
+    pub payload: &'a mut [u8],
+    /// Octets of the whole record.
+    pub len: usize,
+}
+
+/// Cuts the next record off `octets`; what it returns besides is what follows.
+///
+/// A record that cannot even be named ends the walk (`None`): the batch's checksum was right, so a later
+/// version wrote it, and where the next one begins cannot be known if the length is beyond the batch.
+pub fn cut(octets: &mut [u8]) -> Option<(Result<Raw<'_>, RecordError>, &mut [u8])> {
+    let length = u32::from_be_bytes(*octets.first_chunk::<4>()?) as usize;
+    let (record, rest) = octets.split_at_mut_checked(length.checked_add(4)?)?;
+    Some((read_head(record), rest))
+}
+
+fn read_head(record: &mut [u8]) -> Result<Raw<'_>, RecordError> {
+    let len = record.len();
+    let mut fields = record.get(4..).ok_or(RecordError::Malformed)?;
+    let kind = get_u8(&mut fields)?;
+    let version = get_u8(&mut fields)?;
+    if version != VERSION {
+        return Err(RecordError::Version(version));
+    }
+    let kind = Kind::from_octet(kind).ok_or(RecordError::Malformed)?;
+    let leg = get_u16(&mut fields)?;
+    let id = MessageId(get_u64(&mut fields)?);
+    let account = SystemId::new(get_short(&mut fields)?).map_err(|_| RecordError::Malformed)?;
+    let head = Head {
+        kind,
+        id,
+        leg,
+        account,
+    };
+    let payload = record
+        .get_mut(HEAD_LEN + account.as_bytes().len()..)
+        .ok_or(RecordError::Malformed)?;
+    Ok(Raw { head, payload, len })
+}
+
+impl<'a> Raw<'a> {
+    /// The key that a sealed payload needs; `None` for plain ones.
+    pub fn key(&self) -> Option<KeyId> {
+        match self.head.kind {
+            Kind::Leg | Kind::HandedOver | Kind::Entry => {
+                Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?)))
+            }
+            Kind::Retry | Kind::Final | Kind::Settled => None,
+        }
+    }
+
+    /// Reads the payload, opening it in place where it is sealed. `key` finds a key by its id.
+    pub fn open<K: AsRef<SealKey>>(
+        self,
+        purpose: Purpose,
+        key: impl FnOnce(KeyId) -> Option<K>,
+    ) -> Result<Payload<'a>, RecordError> {
+        let aad = self.head.aad();
+        let mut plain: &'a [u8] = match self.key() {
+            None => self.payload,
+            Some(id) => {
+                let key = key(id).ok_or(RecordError::NoKey(id))?;
+                let sealed = self.payload.get_mut(4..).ok_or(RecordError::Malformed)?;
+                key.as_ref().open(&aad, sealed, purpose)?
+            }
+        };
+        let fields = &mut plain;
+        Ok(match self.head.kind {
+            Kind::Leg => Payload::Leg(get_leg(fields)?),
+            Kind::HandedOver => Payload::HandedOver(get_handed_over(fields)?),
+            Kind::Retry => Payload::Retry(Retry {
+                due_ms: get_u64(fields)?,
+                attempts: get_u16(fields)?,
+            }),
+            Kind::Final => Payload::Final(Final {
+                state: MessageState::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
+                at_ms: get_u64(fields)?,
+                attempts: get_u16(fields)?,
+                settled: get_u32(fields)?,
+                released: get_u32(fields)?,
+            }),
+            Kind::Entry => Payload::Entry(EntryRecord {
+                kind: EntryKind::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
+                sink: Sink::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
+                form: get_form(fields)?,
+                expires_ms: get_u64(fields)?,
+                body: fields,
+            }),
+            Kind::Settled => Payload::Settled,
+        })
+    }
+}
+
+/// The fields of a leg; the rest of the input is its body.
+pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, RecordError> {
+    let stage = match get_u8(fields)? {
+        0 => Stage::Waiting,
+        1 => Stage::HandedOver,
+        _ => return Err(RecordError::Malformed),
+    };
+    let form = get_form(fields)?;
+    let interface_version = get_u8(fields)?;
+    let id_form = get_u8(fields)?;
+    let registered_delivery = get_u8(fields)?;
+    let priority = get_u8(fields)?;
+    let category = get_u8(fields)?;
+    let parts = get_u8(fields)?;
+    let attempts = get_u16(fields)?;
+    let charge = get_u32(fields)?;
+    let accepted_ms = get_u64(fields)?;
+    let expires_ms = get_u64(fields)?;
+    let due_ms = get_u64(fields)?;
+    let carrier = get_name(fields)?;
+    let carrier_id = get_short(fields)?;
+    let source = get_address(fields)?;
+    let destination = get_address(fields)?;
+    let body = std::mem::take(fields);
+    let envelope = Envelope {
+        source,
+        destination,
+        form,
+        interface_version,
+        id_form,
+        registered_delivery,
+        priority,
+        category,
+        parts,
+        charge,
+        accepted_ms,
+        expires_ms,
+    };
+    Ok(LegRecord {
+        envelope,
+        stage,
+        attempts,
+        due_ms,
+        carrier,
+        carrier_id,
+        body,
+    })
+}
+
+pub(crate) fn get_handed_over<'a>(fields: &mut &'a [u8]) -> Result<HandedOver<'a>, RecordError> {
+    let deadline_ms = get_u64(fields)?;
+    let attempts = get_u16(fields)?;
+    let carrier = get_name(fields)?;
+    let carrier_id = get_short(fields)?;
+    Ok(HandedOver {
+        carrier,
+        carrier_id,
+        deadline_ms,
+        attempts,
+    })
+}
+
+fn get_form(fields: &mut &[u8]) -> Result<Form, RecordError> {
+    Form::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)
+}
+
+fn get_address(fields: &mut &[u8]) -> Result<AddressBuf, RecordError> {
+    let (ton, npi) = (Ton(get_u8(fields)?), Npi(get_u8(fields)?));
+    AddressBuf::new(ton, npi, get_short(fields)?).map_err(|_| RecordError::Malformed)
+}
+
+fn get_name<'a>(fields: &mut &'a [u8]) -> Result<&'a str, RecordError> {
+    std::str::from_utf8(get_short(fields)?).map_err(|_| RecordError::Malformed)
+}
+
+pub(crate) fn get_short<'a>(fields: &mut &'a [u8]) -> Result<&'a [u8], RecordError> {
+    let length = usize::from(get_u8(fields)?);
+    let (octets, rest) = fields.split_at_checked(length).ok_or(RecordError::Malformed)?;
+    *fields = rest;
+    Ok(octets)
+}
+
+pub(crate) fn get_u8(fields: &mut &[u8]) -> Result<u8, RecordError> {
+    fields.try_get_u8().map_err(|_| RecordError::Malformed)
+}
+
+pub(crate) fn get_u16(fields: &mut &[u8]) -> Result<u16, RecordError> {
+    fields.try_get_u16().map_err(|_| RecordError::Malformed)
+}
+
+pub(crate) fn get_u32(fields: &mut &[u8]) -> Result<u32, RecordError> {
+    fields.try_get_u32().map_err(|_| RecordError::Malformed)
+}
+
+pub(crate) fn get_u64(fields: &mut &[u8]) -> Result<u64, RecordError> {
+    fields.try_get_u64().map_err(|_| RecordError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{envelope, key, rng};
+    use std::sync::Arc;
+
+    fn head(kind: Kind) -> Head {
+        Head {
+            kind,
+            id: MessageId(0x0123_4567_89ab_cdef),
+            leg: 3,
+            account: SystemId::new(b"load").unwrap(),
+        }
+    }
+
+    fn payloads() -> Vec<(Kind, Payload<'static>)> {
+        let leg = LegRecord {
+            envelope: envelope(),
+            stage: Stage::HandedOver,
+            attempts: 2,
+            due_ms: 77,
+            carrier: "sink",
+            carrier_id: b"4711",
+            body: b"BODY-CANARY",
+        };
+        let handed = HandedOver {
+            carrier: "sink",
+            carrier_id: b"4711",
+            deadline_ms: 9,
+            attempts: 1,
+        };
+        let end = Final {
+            state: MessageState::Delivered,
+            at_ms: 5,
+            attempts: 1,
+            settled: 1,
+            released: 0,
+        };
+        let entry = EntryRecord {
+            kind: EntryKind::Mo,
+            sink: Sink::Bind,
+            form: Form::DataSm,
+            expires_ms: 8,
+            body: b"MO-CANARY",
+        };
+        vec![
+            (Kind::Leg, Payload::Leg(leg)),
+            (Kind::HandedOver, Payload::HandedOver(handed)),
+            (
+                Kind::Retry,
+                Payload::Retry(Retry {
+                    due_ms: 1,
+                    attempts: 9,
+                }),
+            ),
+            (Kind::Final, Payload::Final(end)),
+            (Kind::Entry, Payload::Entry(entry)),
+            (Kind::Settled, Payload::Settled),
+        ]
+    }
+
+    #[test]
+    fn every_kind_comes_back_as_it_was_written() {
+        let (key, mut rng) = (Arc::new(key(7)), rng());
+        let mut octets = Vec::new();
+        for (kind, payload) in payloads() {
+            write(&mut octets, &head(kind), &payload, &key, &mut rng).unwrap();
+        }
+        let mut rest = octets.as_mut_slice();
+        for (kind, payload) in payloads() {
+            let (raw, behind) = cut(rest).unwrap();
+            let raw = raw.unwrap();
+            assert_eq!(raw.head, head(kind));
+            assert_eq!(
+                raw.open(Purpose::Deliver, |id| (id == KeyId(7)).then(|| key.clone())),
+                Ok(payload)
+            );
+            rest = behind;
+        }
+        assert!(cut(rest).is_none());
+    }
+
+    #[test]
+    fn what_is_personal_is_sealed_before_it_is_anywhere() {
+        let (key, mut rng) = (key(7), rng());
+        let mut octets = Vec::new();
+        for (kind, payload) in payloads() {
+            write(&mut octets, &head(kind), &payload, &key, &mut rng).unwrap();
+        }
+        for canary in [&b"CANARY"[..], b"447700900123", b"Tide", b"4711"] {
+            assert!(
+                !octets.windows(canary.len()).any(|window| window == canary),
+                "{canary:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_relabelled_record_does_not_open() {
+        let (key, mut rng) = (Arc::new(key(7)), rng());
+        let (kind, payload) = payloads().remove(0);
+        for (at, what) in [(7, "leg"), (15, "id"), (17, "account"), (40, "ciphertext")] {
+            let mut octets = Vec::new();
+            write(&mut octets, &head(kind), &payload, &key, &mut rng).unwrap();
+            octets[at] ^= 1;
+            let (raw, _) = cut(&mut octets).unwrap();
+            let opened = raw.and_then(|raw| raw.open(Purpose::Deliver, |_| Some(key.clone())).map(|_| ()));
+            assert!(
+                matches!(opened, Err(RecordError::Sealed(_))),
+                "{what}: {opened:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_cut_short_anywhere_is_an_error_and_never_a_panic() {
+        let (key, mut rng) = (Arc::new(key(7)), rng());
+        for (kind, payload) in payloads() {
+            let mut octets = Vec::new();
+            write(&mut octets, &head(kind), &payload, &key, &mut rng).unwrap();
+            for n in 0..octets.len() {
+                let mut short = octets[..n].to_vec();
+                assert!(cut(&mut short).is_none(), "{kind:?} at {n}");
+                if n >= 4 {
+                    // The same with a length that fits: the fields run out instead.
+                    let length = u32::try_from(n - 4).unwrap();
+                    short[..4].copy_from_slice(&length.to_be_bytes());
+                    let (raw, _) = cut(&mut short).unwrap();
+                    let opened =
+                        raw.and_then(|raw| raw.open(Purpose::Sweep, |_| Some(key.clone())).map(|_| ()));
+                    assert!(
+                        opened.is_err() || kind == Kind::Settled && n == octets.len(),
+                        "{kind:?} at {n}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The spool: the durable log of unfinished work, and the memory that follows it.
+//!
+//! One owner drives it in turns. Within a turn steps are *staged*: [`Spool::accept`], [`Spool::deliver`]
+//! (intake) and [`Spool::hand_over`], [`Spool::retry`], [`Spool::settle`], [`Spool::fetched`] (progress).
+//! [`Spool::begin_commit`] then makes one batch of all of them, [`Commit::run`] writes and syncs it (on this
+//! thread or another), and [`Spool::finish_commit`] says how it went. Only then may anything be promised to
+//! a peer (P1, P2).
+//!
+//! What touches other files than the newest is the [`Keeper`]'s: it takes [`Chore`]s and hands back what
+//! became of them.
+//!
+//! ```text
+//!            accept                  hand_over                 settle
+//!   (new) ──────────► Waiting ─────────────────► HandedOver ──────────► ended, its DLR in the outbox
+//!                      │  ▲                                      ▲
+//!                      └──┘ lease, release, retry                │
+//!                      └─────────────────────────────────────────┘ refused, expired
+//! ```
+
+mod chores;
+mod commit;
+mod keeper;
+mod rebuild;
+mod recover;
+#[cfg(test)]
+mod rig;
+mod segments;
+mod staging;
+mod steps;
+#[cfg(test)]
+mod tests_disk;
+#[cfg(test)]
+mod tests_model;
+#[cfg(test)]
+mod tests_recovery;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::octets::Body;
+
+use crate::disk::Disk;
+use crate::index::Index;
+use crate::message_id::MessageIds;
+use crate::names::{NameId, Names};
+use crate::outbox::{EntryId, Outbox};
+use crate::record::{EntryKind, Form};
+use crate::seal::SealKey;
+
+use segments::Segments;
+use staging::Staging;
+
+pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
+pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
+pub use keeper::Keeper;
+pub use recover::{OpenError, Recovered};
+
+/// How the spool is laid out and where its bounds lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Directory of the segments; made when it is missing.
+    pub dir: PathBuf,
+    /// Which node this is: part of message ids and of every batch.
+    pub node: u8,
+    /// Octets of a segment; more than [`SEGMENT_MAX`] count as that.
+    pub segment_size: u64,
+    /// Octets that all segments may take together.
+    pub limit: u64,
+    /// Segments of that which only work that *ends* something may use.
+    pub reserve_segments: u32,
+    /// Unfinished legs in memory; behind it intake is answered 0x14.
+    pub max_legs: usize,
+}
+
+/// Largest segment: places in it are 32 bits.
+pub const SEGMENT_MAX: u64 = 1 << 30;
+/// Octets that one batch may hold before intake waits for the next turn; a quarter of a segment at most.
+const BATCH_MAX: u64 = 4 << 20;
+
+/// Why nothing new is taken in. Nothing was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The disk's budget or the index is at its bound: 0x14 to an ESME, 0x64 to a carrier. It passes.
+    #[error("spool full")]
+    Full,
+    /// A sync failed: 0x08 to an ESME, 0x64 to a carrier, until a restart has read the disk again.
+    #[error("spool broken")]
+    Broken,
+}
+
+/// How a leg ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Its state.
+    pub state: tidegate_codec::values::MessageState,
+    /// When, in unix milliseconds.
+    pub at_ms: u64,
+}
+
+/// A DLR or MO to be put into an account's outbox.
+#[derive(Clone, Copy)]
+pub struct NewEntry<'a> {
+    /// DLR or MO.
+    pub kind: EntryKind,
+    /// Which PDU the body is of.
+    pub form: Form,
+    /// Until when it may be fetched, in unix milliseconds.
+    pub expires_ms: u64,
+    /// The PDU's body as the ESME will get it.
+    pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for NewEntry<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewEntry({:?} {:?})", self.kind, Body(self.body))
+    }
+}
+
+/// A segment that can be appended to.
+struct Active<D: Disk> {
+    number: u64,
+    file: Arc<D::File>,
+    /// Octets that were reserved for it.
+    octets: u64,
+    /// Where the next batch goes.
+    offset: u64,
+    /// The floor of message ids in its header.
+    floor_ms: u64,
+    /// What was reserved for it was given back because the disk was full: the next one is better.
+    cut: bool,
+    /// Events of its footer so far: steps of what was born in earlier segments.
+    events: Vec<u8>,
+    key: Arc<SealKey>,
+}
+
+/// What waits to be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing.
+    Nothing,
+    /// Steps that may ride along with the next batch, staged since this unix millisecond.
+    Lazy(u64),
+    /// Something that a peer waits for.
+    Urgent,
+}
+
+/// See the [module](self).
+pub struct Spool<D: Disk> {
+    options: Options,
+    names: Names,
+    index: Index,
+    outbox: Outbox,
+    ids: MessageIds,
+    segments: Segments,
+    active: Active<D>,
+    next: Option<Active<D>>,
+    staging: Staging,
+    /// The buffers of the batch before, for the next one.
+    spare: Staging,
+    /// Number of the batch that is being staged.
+    batch: u64,
+    /// Number of the newest batch that is on disk.
+    synced: u64,
+    /// The floor of message ids in the newest batch that is on disk.
+    floor_ms: u64,
+    committing: bool,
+    /// Whether the batch that is on its way holds copies.
+    copies_committing: bool,
+    /// What is staged fits nowhere.
+    waits_for_segment: bool,
+    broken: bool,
+    /// Chores that the keeper has and has not handed back.
+    out: upkeep::Outstanding,
+    /// Closed segments whose footer is still to be written.
+    unfooted: Vec<chores::Unfooted<D>>,
+}
+
+impl<D: Disk> Spool<D> {
+    // ===== questions =====
+
+    /// Unfinished legs.
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Unsettled entries.
+    pub const fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Takes the oldest waiting entry of an account for a bind. It stays unsettled.
+    pub fn take_entry(&mut self, account: NameId) -> Option<EntryId> {
+        self.outbox.take(account)
+    }
+
+    /// Gives an entry that a bind did not settle back, in front of all others.
+    pub fn return_entry(&mut self, entry: EntryId) {
+        self.outbox.put_back(entry);
+    }
+
+    /// Names of accounts and carriers.
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The number of an account's or carrier's name; `None` when there are too many.
+    pub fn intern(&mut self, name: &str) -> Option<NameId> {
+        self.names.intern(name)
+    }
+
+    /// What is staged.
+    pub const fn pending(&self) -> Pending {
+        match (self.staging.urgent, self.staging.since_ms) {
+            (true, _) => Pending::Urgent,
+            (false, Some(since)) => Pending::Lazy(since),
+            (false, None) => Pending::Nothing,
+        }
+    }
+
+    /// Whether a sync has failed: only a restart mends it.
+    pub const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Octets that all segments take together.
+    pub fn octets(&self) -> u64 {
+        self.segments.octets() + self.next.as_ref().map_or(0, |next| next.octets)
+    }
+
+    /// How many segments exist, the one made ahead included.
+    pub fn segments(&self) -> usize {
+        self.segments.len() + usize::from(self.next.is_some())
+    }
+
+    /// Whether something new may be taken in now.
+    pub fn intake(&self) -> Result<(), Refused> {
+        if self.broken {
+            return Err(Refused::Broken);
+        }
+        if self.index.is_full() || !self.has_intake_budget() || self.out.is_starved() {
+            return Err(Refused::Full);
+        }
+        Ok(())
+    }
+
+    /// Whether the batch that is staged takes more intake this turn. What does not fit waits, unread, for
+    /// the next one.
+    pub fn has_batch_room(&self) -> bool {
+        self.staging.len() < self.batch_max()
+    }
+
+    fn batch_max(&self) -> u64 {
+        BATCH_MAX.min(self.options.segment_size / 4)
+    }
+
+    /// Whether there is room for work to move on. When not, hand over nothing and answer no receipt for some
+    /// turns: what is left of the disk is for emptying segments, which gives room back. (Entries that are
+    /// fetched and legs that end without a DLR may always go on.)
+    pub fn has_progress_room(&self) -> bool {
+        let affordable = self.octets() + self.options.segment_size <= self.options.limit;
+        (affordable || self.next.is_some()) && !self.waits_for_segment
+    }
+
+    /// What is reserved for work that ends something is no intake's.
+    fn has_intake_budget(&self) -> bool {
+        self.octets() + self.reserve() <= self.options.limit
+    }
+
+    fn reserve(&self) -> u64 {
+        self.options.segment_size * u64::from(self.options.reserve_segments)
+    }
+}
+
+/// The newest key there is: the older ones grow idle and can be destroyed.
+fn newest_key<'a, D: Disk>(active: &'a Active<D>, next: Option<&'a Active<D>>) -> &'a SealKey {
+    &next.unwrap_or(active).key
+}
+
+/// Names of accounts come from system_ids, so this fails for none of them.
+fn account_of(names: &Names, account: NameId) -> Result<SystemId, Refused> {
+    SystemId::new(names.name(account).as_bytes()).map_err(|_| Refused::Broken)
+}

@@ -1,0 +1,236 @@
+//! What the spool needs done to files other than the newest, and the keeper that does it.
+//!
+//! The loop that owns the spool must never wait for these (a turn waits for nobody but its own sync), so
+//! they are values: [`Spool::next_chore`] makes one, [`Keeper::run`] does it, usually on another thread, and
+//! [`Spool::chore_done`] takes the outcome in.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, is_full};
+use crate::index::{Leg, LegId, Location};
+use crate::keyring::KeyRingError;
+use crate::outbox::EntryId;
+use crate::record::{Head, LegRecord, RecordError};
+use crate::seal::{KeyId, SealKey};
+
+use super::{Active, Spool};
+
+/// A closed segment without its footer.
+pub(super) struct Unfooted<D: Disk> {
+    pub(super) number: u64,
+    pub(super) file: Arc<D::File>,
+    pub(super) end: u64,
+    pub(super) events: Vec<u8>,
+}
+
+/// Something to be done by the [`Keeper`].
+#[must_use]
+pub struct Chore<D: Disk>(pub(super) Task<D>);
+
+pub(super) enum Task<D: Disk> {
+    Prepare {
+        number: u64,
+        now_ms: u64,
+        floor_ms: u64,
+    },
+    Footer {
+        number: u64,
+        file: Arc<D::File>,
+        end: u64,
+        plain: Vec<u8>,
+        key: Arc<SealKey>,
+    },
+    Copy {
+        items: Vec<CopyItem>,
+        key: Arc<SealKey>,
+    },
+    Unlink {
+        numbers: Vec<u64>,
+        keys: Vec<KeyId>,
+    },
+    Read {
+        items: Vec<(Target, Location)>,
+    },
+}
+
+/// A record that is wanted back: a leg or an outbox entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A leg's body.
+    Leg(LegId),
+    /// An entry's body.
+    Entry(EntryId),
+}
+
+#[derive(Debug)]
+pub(super) struct CopyItem {
+    pub(super) target: Target,
+    pub(super) revision: u32,
+    pub(super) at: Location,
+    /// The leg as it stands; entries are copied as they lie.
+    pub(super) leg: Option<(Head, OwnedLeg)>,
+}
+
+/// A leg's state as a copy will state it.
+#[derive(Debug)]
+pub(super) struct OwnedLeg {
+    pub(super) leg: Leg,
+    pub(super) carrier: String,
+}
+
+/// Why a chore could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoreError {
+    /// The key ring refused.
+    #[error(transparent)]
+    Ring(#[from] KeyRingError),
+    /// A segment's file could not be made, written or removed.
+    #[error("cannot {operation} segment {number}: {source}")]
+    Segment {
+        /// What was tried.
+        operation: &'static str,
+        /// With which segment.
+        number: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ChoreError {
+    /// Whether the disk is full, which passes.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Ring(error) => error.is_full(),
+            Self::Segment { source, .. } => is_full(source),
+        }
+    }
+
+    pub(super) fn segment(operation: &'static str, number: u64) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Segment {
+            operation,
+            number,
+            source,
+        }
+    }
+}
+
+/// What became of a [`Chore`].
+#[must_use]
+pub struct ChoreDone<D: Disk>(pub(super) Outcome<D>);
+
+pub(super) enum Outcome<D: Disk> {
+    Prepared(Active<D>),
+    NotPrepared(ChoreError),
+    Footer {
+        number: u64,
+        result: Result<u64, ChoreError>,
+    },
+    Copied {
+        octets: Vec<u8>,
+        copies: Vec<Copy>,
+        unreadable: Vec<CopyItem>,
+        /// A file that could not be read stopped it.
+        stopped: Option<RecordError>,
+        key: KeyId,
+    },
+    Unlinked {
+        /// These are gone.
+        numbers: Vec<u64>,
+        /// So are these.
+        keys: Vec<KeyId>,
+        result: Result<(), ChoreError>,
+    },
+    Read(Vec<ReadBack>),
+}
+
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) target: Target,
+    pub(super) revision: u32,
+    pub(super) at: usize,
+    pub(super) len: usize,
+}
+
+/// A record that was read back.
+pub struct ReadBack {
+    /// Which.
+    pub target: Target,
+    /// Its body; the error says why it cannot be had. A record that has moved meanwhile, or whose file
+    /// cannot be read now ([`RecordError::Io`]), is to be asked for again: see [`Spool::is_at`].
+    pub body: Result<Vec<u8>, RecordError>,
+    pub(super) at: Location,
+}
+
+impl fmt::Debug for ReadBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = self.body.as_ref().map(Vec::len);
+        f.debug_struct("ReadBack")
+            .field("target", &self.target)
+            .field("octets", &octets)
+            .finish()
+    }
+}
+
+/// What a chore's end means to the owner of the spool.
+#[derive(Debug)]
+pub enum Finished {
+    /// Nothing to be done.
+    Nothing,
+    /// The next segment is ready: a commit that waited for it may go on.
+    Ready,
+    /// The next segment cannot be made; the reason. Full disks are tried again.
+    NotReady(ChoreError),
+    /// Segments are gone: how many.
+    Unlinked(usize),
+    /// A file could not be removed or closed. A footer is left out, a removal tried again.
+    Failed(ChoreError),
+    /// A file could not be read; it is tried again.
+    NotRead(RecordError),
+    /// Records were read back.
+    Read(Vec<ReadBack>),
+    /// Records that do not open: quarantined, their legs are to be ended by the owner (ENC-4).
+    Unreadable(Vec<Target>),
+}
+
+impl<D: Disk> Spool<D> {
+    /// A chore that reads the bodies of legs or entries back; those that have ended are left out.
+    pub fn read_back(&self, targets: impl IntoIterator<Item = Target>) -> Option<Chore<D>> {
+        let items: Vec<_> = targets
+            .into_iter()
+            .filter_map(|target| Some((target, self.place(target)?)))
+            .collect();
+        if items.is_empty() {
+            None
+        } else {
+            Some(Chore(Task::Read { items }))
+        }
+    }
+
+    /// Whether a record still lies where it was read, which tells a moved record from a damaged one.
+    pub fn is_at(&self, read: &ReadBack) -> bool {
+        self.place(read.target) == Some(read.at)
+    }
+
+    pub(super) fn place(&self, target: Target) -> Option<Location> {
+        let at = match target {
+            Target::Leg(id) => self.index.get(id)?.at,
+            Target::Entry(id) => self.outbox.get(id)?.at,
+        };
+        (at.segment != 0).then_some(at)
+    }
+}
+
+/// A leg's state as a record states it. What a carrier has needs no body any more.
+pub(super) fn state_of<'a>(leg: &'a Leg, carrier: &'a str, body: &'a [u8]) -> LegRecord<'a> {
+    LegRecord {
+        envelope: leg.envelope.clone(),
+        stage: leg.stage,
+        attempts: leg.attempts,
+        due_ms: leg.due_ms,
+        carrier,
+        carrier_id: leg.carrier_id.as_bytes(),
+        body,
+    }
+}

@@ -1,0 +1,350 @@
+//! The keeper: does the spool's chores, on a thread of its own if the caller likes.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand_core::CryptoRng;
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::footer;
+use crate::index::Location;
+use crate::keyring::{KeyRing, KeyRingError, Owner};
+use crate::record::{self, Payload, RecordError, Stage};
+use crate::seal::{KeyId, Purpose, SealKey};
+use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
+
+use super::Active;
+use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Task, state_of};
+
+/// Does the spool's chores: it owns the key ring and every file but the newest.
+pub struct Keeper<D: Disk> {
+    pub(super) disk: D,
+    dir: PathBuf,
+    node: u8,
+    segment_size: u64,
+    ring: KeyRing<D>,
+    /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
+    stuck: bool,
+}
+
+impl<D: Disk> Keeper<D> {
+    pub(super) const fn new(disk: D, dir: PathBuf, node: u8, segment_size: u64, ring: KeyRing<D>) -> Self {
+        Self {
+            disk,
+            dir,
+            node,
+            segment_size,
+            ring,
+            stuck: false,
+        }
+    }
+
+    /// The key ring.
+    pub const fn ring(&self) -> &KeyRing<D> {
+        &self.ring
+    }
+
+    /// Does one chore. Blocks.
+    pub fn run(&mut self, chore: Chore<D>, rng: &mut impl CryptoRng) -> ChoreDone<D> {
+        ChoreDone(match chore.0 {
+            Task::Prepare {
+                number,
+                now_ms,
+                floor_ms,
+            } => match self.prepare(number, now_ms, floor_ms, self.segment_size, rng) {
+                Ok(active) => Outcome::Prepared(active),
+                Err(error) => Outcome::NotPrepared(error),
+            },
+            Task::Footer {
+                number,
+                file,
+                end,
+                plain,
+                key,
+            } => {
+                let result = write_footer::<D>(number, &file, end, &plain, &key, rng)
+                    .map_err(ChoreError::segment("close", number));
+                Outcome::Footer { number, result }
+            }
+            Task::Copy { items, key } => self.copy(items, &key, rng),
+            Task::Unlink { numbers, keys } => {
+                let mut gone = Vec::new();
+                match self
+                    .unlink(numbers, &mut gone)
+                    .and_then(|()| self.destroy_all(&keys))
+                {
+                    Ok(()) => Outcome::Unlinked {
+                        numbers: gone,
+                        keys,
+                        result: Ok(()),
+                    },
+                    Err(error) => Outcome::Unlinked {
+                        numbers: gone,
+                        keys: Vec::new(),
+                        result: Err(error),
+                    },
+                }
+            }
+            Task::Read { items } => {
+                let mut reader = self.reader();
+                let mut read = |(target, at)| ReadBack {
+                    target,
+                    body: reader.body(at),
+                    at,
+                };
+                Outcome::Read(items.into_iter().map(&mut read).collect())
+            }
+        })
+    }
+
+    fn reader(&self) -> Reader<'_, D> {
+        Reader {
+            keeper: self,
+            file: None,
+        }
+    }
+
+    /// Makes a segment: the file, synced with its name, then its key, synced in the ring. What a crash
+    /// leaves of it holds nothing, and a start removes it.
+    pub(super) fn prepare(
+        &mut self,
+        number: u64,
+        now_ms: u64,
+        floor_ms: u64,
+        octets: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Active<D>, ChoreError> {
+        let file = self
+            .create(number, now_ms, floor_ms, octets)
+            .map_err(ChoreError::segment("make", number))?;
+        match self.ring.make(Owner::Spool, now_ms, rng) {
+            Ok(key) => Ok(Active {
+                number,
+                file: Arc::new(file),
+                octets,
+                offset: HEADER_LEN as u64,
+                floor_ms,
+                cut: false,
+                events: Vec::new(),
+                key,
+            }),
+            Err(error) => {
+                let _ = self.disk.unlink(&self.path(number));
+                Err(ChoreError::Ring(error))
+            }
+        }
+    }
+
+    fn create(&self, number: u64, now_ms: u64, floor_ms: u64, octets: u64) -> io::Result<D::File> {
+        let path = self.path(number);
+        let file = match self.disk.create(&path, 0o600, octets) {
+            // Left from a try that failed behind the creation; nothing was ever written to it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.unlink(&path)?;
+                self.disk.create(&path, 0o600, octets)?
+            }
+            made => made?,
+        };
+        let header = SegmentHeader {
+            node: self.node,
+            number,
+            created_ms: now_ms,
+            floor_ms,
+        };
+        let written = file
+            .write_at(&[IoSlice::new(&header.octets())], 0)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| self.disk.sync_dir(&self.dir));
+        if let Err(error) = written {
+            // Whatever is left of it is empty, and a start removes it.
+            let _ = self.disk.unlink(&path);
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    /// Removes segments oldest first, each made durable before the next; says in `gone` which are. One that
+    /// stays holds back all behind it: they may hold what ended its records.
+    fn unlink(&mut self, numbers: Vec<u64>, gone: &mut Vec<u64>) -> Result<(), ChoreError> {
+        for number in numbers {
+            let failed = ChoreError::segment("remove", number);
+            if self.stuck {
+                return Err(failed(io::Error::other("the directory could not be synced")));
+            }
+            match self.disk.unlink(&self.path(number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                Ok(()) | Err(_) => {}
+            }
+            if let Err(error) = self.disk.sync_dir(&self.dir) {
+                self.stuck = true;
+                return Err(failed(error));
+            }
+            gone.push(number);
+        }
+        Ok(())
+    }
+
+    fn destroy_all(&mut self, keys: &[KeyId]) -> Result<(), ChoreError> {
+        keys.iter()
+            .try_for_each(|key| self.ring.destroy(*key).map_err(ChoreError::Ring))
+    }
+
+    fn copy(&self, items: Vec<CopyItem>, key: &SealKey, rng: &mut impl CryptoRng) -> Outcome<D> {
+        let (mut octets, mut copies, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stopped = None;
+        let mut reader = self.reader();
+        for item in items {
+            match reader.copy(&item, key, rng, &mut octets) {
+                Ok(range) => copies.push(Copy {
+                    target: item.target,
+                    revision: item.revision,
+                    at: range.start,
+                    len: range.len(),
+                }),
+                // Nothing is known about the record: it stays where it is.
+                Err(error @ RecordError::Io(_)) => {
+                    tracing::error!(segment = item.at.segment, %error, "a segment cannot be read");
+                    stopped = Some(error);
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(segment = item.at.segment, %error, "a record cannot be read: quarantined");
+                    unreadable.push(item);
+                }
+            }
+        }
+        Outcome::Copied {
+            octets,
+            copies,
+            unreadable,
+            stopped,
+            key: key.id(),
+        }
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.dir.join(segment::file_name(number))
+    }
+
+    /// Destroys a key under which nothing lies.
+    pub(super) fn destroy(&mut self, key: KeyId) -> Result<(), KeyRingError> {
+        self.ring.destroy(key)
+    }
+}
+
+/// Reads records back; keeps the file of the last one open.
+struct Reader<'a, D: Disk> {
+    keeper: &'a Keeper<D>,
+    file: Option<(u64, D::File)>,
+}
+
+impl<D: Disk> Reader<'_, D> {
+    fn copy(
+        &mut self,
+        item: &CopyItem,
+        key: &SealKey,
+        rng: &mut impl CryptoRng,
+        out: &mut Vec<u8>,
+    ) -> Result<Range<usize>, RecordError> {
+        let ring = &self.keeper.ring;
+        let range = match &item.leg {
+            // What a carrier has is copied without its body: nobody needs it any more.
+            Some((head, owned)) if owned.leg.stage == Stage::HandedOver => {
+                let record = state_of(&owned.leg, &owned.carrier, &[]);
+                record::write(out, head, &Payload::Leg(record), key, rng)?
+            }
+            Some((head, owned)) => {
+                let mut octets = self.octets_at(item.at)?;
+                let raw = raw(&mut octets)?;
+                if raw.head != *head {
+                    return Err(RecordError::Malformed);
+                }
+                let Payload::Leg(found) = raw.open(Purpose::Sweep, |id| ring.get(id))? else {
+                    return Err(RecordError::Malformed);
+                };
+                let record = state_of(&owned.leg, &owned.carrier, found.body);
+                record::write(out, head, &Payload::Leg(record), key, rng)?
+            }
+            None => {
+                let mut octets = self.octets_at(item.at)?;
+                let raw = raw(&mut octets)?;
+                let head = raw.head;
+                let payload = raw.open(Purpose::Sweep, |id| ring.get(id))?;
+                record::write(out, &head, &payload, key, rng)?
+            }
+        };
+        Ok(range)
+    }
+
+    /// The body of a leg or entry.
+    fn body(&mut self, at: Location) -> Result<Vec<u8>, RecordError> {
+        let ring = &self.keeper.ring;
+        let mut octets = self.octets_at(at)?;
+        match raw(&mut octets)?.open(Purpose::Deliver, |id| ring.get(id))? {
+            Payload::Leg(leg) => Ok(leg.body.to_vec()),
+            Payload::Entry(entry) => Ok(entry.body.to_vec()),
+            _ => Err(RecordError::Malformed),
+        }
+    }
+
+    fn octets_at(&mut self, at: Location) -> Result<Vec<u8>, RecordError> {
+        let io = |error: io::Error| RecordError::Io(error.kind());
+        if self.file.as_ref().is_none_or(|(number, _)| *number != at.segment) {
+            let path = self.keeper.path(at.segment);
+            let file = self.keeper.disk.open(&path, Access::Read).map_err(io)?;
+            self.file = Some((at.segment, file));
+        }
+        let mut octets = vec![0; at.len as usize];
+        let read = match &self.file {
+            Some((_, file)) => file.read_at(&mut octets, u64::from(at.offset)).map_err(io)?,
+            None => 0,
+        };
+        if read < octets.len() {
+            Err(RecordError::Malformed)
+        } else {
+            Ok(octets)
+        }
+    }
+}
+
+fn raw(octets: &mut [u8]) -> Result<record::Raw<'_>, RecordError> {
+    record::cut(octets).ok_or(RecordError::Malformed)?.0
+}
+
+/// Seals and appends a footer and its trailer, and gives back what the file has beyond them.
+fn write_footer<D: Disk>(
+    number: u64,
+    file: &D::File,
+    end: u64,
+    plain: &[u8],
+    key: &SealKey,
+    rng: &mut impl CryptoRng,
+) -> io::Result<u64> {
+    let mut octets = key.id().0.to_be_bytes().to_vec();
+    octets.reserve(plain.len() + crate::seal::SEALED_OVERHEAD + TRAILER_LEN);
+    key.seal(&footer::aad(number), rng, &mut octets, |out| {
+        out.extend_from_slice(plain);
+    })
+    .map_err(io::Error::other)?;
+    let footer_len = u32::try_from(octets.len()).map_err(io::Error::other)?;
+    octets.extend_from_slice(
+        &Trailer {
+            footer_at: end,
+            footer_len,
+        }
+        .octets(),
+    );
+    let len = end + octets.len() as u64;
+    let written = file
+        .write_at(&[IoSlice::new(&octets)], end)
+        .and_then(|()| file.truncate(len))
+        .and_then(|()| file.sync_data());
+    if let Err(error) = written {
+        // A full disk needs the space; a start reads the batches, and they end here.
+        let _ = file.truncate(end);
+        return Err(error);
+    }
+    Ok(len)
+}

@@ -1,0 +1,180 @@
+//! Memory while a start rebuilds it, record by record.
+
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::index::{Index, Leg, LegId, Location};
+use crate::message_id::MessageId;
+use crate::names::Names;
+use crate::outbox::{Entry, EntryId, Outbox};
+use crate::record::{self, HandedOver, LegRecord, Payload, Retry, Stage};
+
+use super::recover::Recovered;
+use super::segments::Segments;
+
+/// Memory while it is rebuilt.
+pub(super) struct Rebuild {
+    pub(super) names: Names,
+    pub(super) index: Index,
+    pub(super) outbox: Outbox,
+    pub(super) segments: Segments,
+    pub(super) found: Recovered,
+    pub(super) last_batch: u64,
+    pub(super) floor_ms: u64,
+    /// Segments to which nothing was ever written.
+    pub(super) empty: Vec<u64>,
+}
+
+impl Rebuild {
+    pub(super) fn apply(
+        &mut self,
+        id: MessageId,
+        leg: u16,
+        account: SystemId,
+        payload: Payload<'_>,
+        at: Location,
+    ) {
+        match payload {
+            Payload::Leg(record) => self.leg(id, leg, account, &record, at.segment, at),
+            Payload::HandedOver(step) => self.handed_over(id, leg, &step),
+            Payload::Retry(step) => self.retry(id, leg, step),
+            Payload::Final(_) => self.ended(id, leg),
+            Payload::Settled => self.settled(id),
+            Payload::Entry(entry) => {
+                let Some(account) = self.names.intern(account.as_str()) else {
+                    return;
+                };
+                let (kind, sink, form, expires_ms) = (entry.kind, entry.sink, entry.form, entry.expires_ms);
+                let (born, revision) = (at.segment, 0);
+                self.entry(Entry {
+                    id,
+                    account,
+                    kind,
+                    sink,
+                    form,
+                    expires_ms,
+                    at,
+                    born,
+                    revision,
+                });
+            }
+        }
+    }
+
+    /// A leg as a whole: new, or copied forward, and then its newest record counts. It keeps the segment of
+    /// its birth.
+    pub(super) fn leg(
+        &mut self,
+        id: MessageId,
+        leg: u16,
+        account: SystemId,
+        record: &LegRecord<'_>,
+        born: u64,
+        at: Location,
+    ) {
+        let born = match self.find(id, leg) {
+            Some(found) => self.drop_leg(found).map_or(born, |old| old.born.min(born)),
+            None => born,
+        };
+        let account_len = account.as_bytes().len();
+        let Some(account) = self.names.intern(account.as_str()) else {
+            return;
+        };
+        let carrier = if record.carrier.is_empty() {
+            None
+        } else {
+            self.names.intern(record.carrier)
+        };
+        let weight = match record.stage {
+            Stage::Waiting => at.len,
+            Stage::HandedOver => {
+                let (carrier, carrier_id) = (record.carrier.len(), record.carrier_id.len());
+                record::bodyless_len(account_len, carrier, carrier_id, &record.envelope)
+            }
+        };
+        self.index.insert(Leg {
+            message: id,
+            leg,
+            account,
+            carrier,
+            carrier_id: MessageIdText::new(record.carrier_id).unwrap_or_default(),
+            envelope: record.envelope.clone(),
+            stage: record.stage,
+            leased: false,
+            attempts: record.attempts,
+            due_ms: record.due_ms,
+            at,
+            weight,
+            born,
+            revision: 0,
+        });
+        self.segments.fill(at.segment, weight);
+    }
+
+    pub(super) fn handed_over(&mut self, id: MessageId, leg: u16, step: &HandedOver<'_>) {
+        let Some(found) = self.find(id, leg) else { return };
+        let Some(carrier) = self.names.intern(step.carrier) else {
+            return;
+        };
+        if let Some(leg) = self.index.get_mut(found) {
+            leg.stage = Stage::HandedOver;
+            leg.attempts = step.attempts;
+            let account = self.names.name(leg.account).len();
+            let (carrier, carrier_id) = (step.carrier.len(), step.carrier_id.len());
+            let weight = record::bodyless_len(account, carrier, carrier_id, &leg.envelope);
+            let before = std::mem::replace(&mut leg.weight, weight);
+            self.segments.reweigh(leg.at.segment, before, weight);
+        }
+        self.index.set_due(found, step.deadline_ms);
+        self.index.set_carrier(
+            found,
+            carrier,
+            MessageIdText::new(step.carrier_id).unwrap_or_default(),
+        );
+    }
+
+    pub(super) fn retry(&mut self, id: MessageId, leg: u16, step: Retry) {
+        let Some(found) = self.find(id, leg) else { return };
+        if let Some(leg) = self.index.get_mut(found) {
+            leg.attempts = step.attempts;
+        }
+        self.index.set_due(found, step.due_ms);
+    }
+
+    pub(super) fn ended(&mut self, id: MessageId, leg: u16) {
+        if let Some(found) = self.find(id, leg) {
+            self.drop_leg(found);
+        }
+    }
+
+    fn drop_leg(&mut self, leg: LegId) -> Option<Leg> {
+        let leg = self.index.remove(leg)?;
+        self.segments.drain(leg.at.segment, leg.weight, 0);
+        Some(leg)
+    }
+
+    pub(super) fn entry(&mut self, mut entry: Entry) {
+        if let Some(old) = self.outbox.find(entry.id).and_then(|old| self.drop_entry(old)) {
+            entry.born = entry.born.min(old.born);
+        }
+        let at = entry.at;
+        self.outbox.insert(entry);
+        self.segments.fill(at.segment, at.len);
+    }
+
+    pub(super) fn settled(&mut self, id: MessageId) {
+        if let Some(entry) = self.outbox.find(id) {
+            self.drop_entry(entry);
+        }
+    }
+
+    fn drop_entry(&mut self, entry: EntryId) -> Option<Entry> {
+        let entry = self.outbox.remove(entry)?;
+        self.segments.drain(entry.at.segment, entry.at.len, 0);
+        Some(entry)
+    }
+
+    fn find(&self, id: MessageId, leg: u16) -> Option<LegId> {
+        self.index.find(id, leg)
+    }
+}

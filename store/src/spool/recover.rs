@@ -1,0 +1,485 @@
+//! The start: reading the disk until memory knows again what is unfinished.
+//!
+//! Segments are read in order. A closed one is read by its footer; one without, and that is always the
+//! last, is scanned batch by batch. Nothing is ever appended to an old segment: a new one is opened, and
+//! what a torn tail holds is left where it is.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+use rand_core::CryptoRng;
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::footer::{self, Event, Item, LivingEntry, LivingLeg};
+use crate::index::{Index, Location};
+use crate::keyring::{KeyRing, KeyRingError, Owner};
+use crate::message_id::MessageIds;
+use crate::names::Names;
+use crate::outbox::{Entry, Outbox};
+use crate::record::{self, RecordError};
+use crate::seal::{KeyId, Purpose};
+use crate::segment::{
+    self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
+};
+
+use super::chores::ChoreError;
+use super::rebuild::Rebuild;
+use super::segments::{Segment, Segments};
+use super::staging::Staging;
+use super::upkeep::Outstanding;
+use super::{Keeper, Options, SEGMENT_MAX, Spool};
+
+/// Why a spool cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file could not be read.
+    #[error("cannot read the spool: {0}")]
+    Io(#[from] io::Error),
+    /// The key ring refused.
+    #[error(transparent)]
+    Ring(#[from] KeyRingError),
+    /// The first segment could not be made.
+    #[error(transparent)]
+    Chore(#[from] ChoreError),
+    /// A segment of another node lies here.
+    #[error("segment {number} was written by node {node}: this is another node's spool")]
+    ForeignNode {
+        /// Which segment.
+        number: u64,
+        /// Which node wrote it.
+        node: u8,
+    },
+}
+
+/// What a start found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Segments that were read.
+    pub segments: usize,
+    /// Of these by their footer.
+    pub by_footer: usize,
+    /// Unfinished legs.
+    pub legs: usize,
+    /// Unsettled outbox entries.
+    pub entries: usize,
+    /// Stretches of damage inside segments: an alarm.
+    pub damaged: usize,
+    /// Numbers of batches that are missing between others: an alarm.
+    pub gaps: u64,
+    /// Records that do not open or make no sense: an alarm (ENC-4).
+    pub unreadable: usize,
+    /// Octets behind the last whole batch of a segment: a write that a crash cut off. Nothing of it was
+    /// promised to anybody.
+    pub torn_octets: usize,
+    /// Keys that were destroyed because nothing lies under them.
+    pub keys_destroyed: usize,
+}
+
+impl Recovered {
+    /// Whether the disk held less than it must.
+    pub const fn is_alarming(&self) -> bool {
+        self.damaged > 0 || self.gaps > 0 || self.unreadable > 0
+    }
+}
+
+impl<D: Disk> Spool<D> {
+    /// Reads the disk and makes a spool that goes on where the last one stopped, with a new segment.
+    /// The key ring is the keeper's from here on.
+    pub fn open(
+        disk: D,
+        mut options: Options,
+        ring: KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, Keeper<D>, Recovered), OpenError> {
+        options.segment_size = options.segment_size.min(SEGMENT_MAX);
+        disk.create_dir_all(&options.dir)?;
+        let mut rebuild = Rebuild {
+            names: Names::default(),
+            index: Index::new(options.max_legs),
+            outbox: Outbox::default(),
+            segments: Segments::default(),
+            found: Recovered::default(),
+            last_batch: 0,
+            floor_ms: 0,
+            empty: Vec::new(),
+        };
+        let numbers: Vec<u64> = disk
+            .list(&options.dir)?
+            .iter()
+            .filter_map(|entry| segment::number_of(&entry.name))
+            .collect();
+        for number in &numbers {
+            rebuild.segment(&disk, &options, &ring, *number, now_ms)?;
+        }
+        rebuild.outbox.enqueue_all();
+        let number = numbers.last().map_or(1, |last| last + 1);
+        // If there are batches, the newest of them states the floor of message ids; if there are none, an
+        // empty segment does, and it stays until the next one does too.
+        if rebuild.segments.len() > rebuild.empty.len() {
+            rebuild.remove_empty(&disk, &options)?;
+        }
+        let (dir, size) = (options.dir.clone(), options.segment_size);
+        let mut keeper = Keeper::new(disk, dir, options.node, size, ring);
+        let floor_ms = rebuild.floor_ms;
+        let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
+            // What ends work must go on: a segment for which nothing is reserved takes what there is.
+            Err(error) if error.is_full() => {
+                keeper.prepare(number, now_ms, floor_ms, HEADER_LEN as u64, rng)?
+            }
+            made => made?,
+        };
+        rebuild.remove_empty(&keeper.disk, &options)?;
+        rebuild
+            .segments
+            .insert(number, Segment::new(active.octets, &active.key));
+        rebuild.destroy_idle_keys(&mut keeper)?;
+        let Rebuild {
+            names,
+            index,
+            outbox,
+            segments,
+            mut found,
+            last_batch,
+            ..
+        } = rebuild;
+        found.legs = index.len();
+        found.entries = outbox.len();
+        let spool = Self {
+            ids: MessageIds::new(options.node, floor_ms),
+            options,
+            names,
+            index,
+            outbox,
+            segments,
+            active,
+            next: None,
+            staging: Staging::default(),
+            spare: Staging::default(),
+            batch: last_batch + 1,
+            synced: last_batch,
+            floor_ms,
+            committing: false,
+            copies_committing: false,
+            waits_for_segment: false,
+            broken: false,
+            out: Outstanding::default(),
+            unfooted: Vec::new(),
+        };
+        Ok((spool, keeper, found))
+    }
+}
+
+impl Rebuild {
+    fn segment<D: Disk>(
+        &mut self,
+        disk: &D,
+        options: &Options,
+        ring: &KeyRing<D>,
+        number: u64,
+        now_ms: u64,
+    ) -> Result<(), OpenError> {
+        let path = options.dir.join(segment::file_name(number));
+        let file = disk.open(&path, Access::Read)?;
+        let mut head = [0; HEADER_LEN];
+        let read = file.read_at(&mut head, 0)?;
+        let mut made_ms = now_ms;
+        match SegmentHeader::read(&head[..read]) {
+            Some(header) if header.node != options.node => {
+                return Err(OpenError::ForeignNode {
+                    number,
+                    node: header.node,
+                });
+            }
+            Some(header) => {
+                self.floor_ms = self.floor_ms.max(header.floor_ms);
+                made_ms = header.created_ms;
+            }
+            // A damaged header takes nothing with it: every batch says itself what it is.
+            None => {}
+        }
+        self.found.segments += 1;
+        let len = file.len()?;
+        // When it was closed is not known without its footer; restarts must not keep it young.
+        self.segments.insert(number, Segment::found(len, made_ms));
+        if let Some(footer) = read_footer(&file, len)?
+            && self.apply_footer(number, footer, ring)
+        {
+            self.found.by_footer += 1;
+            return Ok(());
+        }
+        let mut octets = segment::read_all(&file)?;
+        let batches = self.find_batches(number, &octets, ring);
+        match batches.last() {
+            Some((header, at)) => {
+                let end = make_durable(disk, &path, &octets, header, *at)?;
+                self.segments.set_octets(number, end);
+            }
+            None if octets.iter().skip(HEADER_LEN).all(|octet| *octet == 0) => self.empty.push(number),
+            None => {}
+        }
+        self.apply_batches(number, batches, &mut octets, ring);
+        Ok(())
+    }
+
+    /// Applies a footer; `false` when it does not open or make sense, and then nothing was applied.
+    fn apply_footer<D: Disk>(&mut self, number: u64, mut sealed: Vec<u8>, ring: &KeyRing<D>) -> bool {
+        let Some((key, sealed)) = sealed.split_first_chunk_mut::<4>() else {
+            return false;
+        };
+        let Some(key) = ring.get(KeyId(u32::from_be_bytes(*key))) else {
+            return false;
+        };
+        let Ok(plain) = key.open(&footer::aad(number), sealed, Purpose::Sweep) else {
+            return false;
+        };
+        let mut fields = plain;
+        let Ok(summary) = footer::read_summary(&mut fields) else {
+            return false;
+        };
+        let mut items = Vec::new();
+        while let Some(item) = footer::next(&mut fields, number) {
+            match item {
+                Ok(item) => items.push(item),
+                Err(_) => return false,
+            }
+        }
+        self.count_batches(summary.first_batch, summary.last_batch);
+        self.floor_ms = self.floor_ms.max(summary.floor_ms);
+        if let Some(segment) = self.segments.get_mut(number) {
+            segment.first_batch = summary.first_batch;
+            segment.last_batch = summary.last_batch;
+            segment.closed_ms = Some(summary.closed_ms);
+            segment.keys = summary.keys;
+            segment.add_key(key.id());
+        }
+        for item in items {
+            match item {
+                Item::Event { id, leg, event } => match event {
+                    Event::HandedOver(step) => self.handed_over(id, leg, &step),
+                    Event::Retry(step) => self.retry(id, leg, step),
+                    Event::Final => self.ended(id, leg),
+                    Event::Settled => self.settled(id),
+                },
+                Item::Leg(LivingLeg {
+                    id,
+                    leg,
+                    account,
+                    born,
+                    at,
+                    record,
+                }) => {
+                    self.leg(id, leg, account, &record, born, at);
+                }
+                Item::Entry(LivingEntry {
+                    id,
+                    account,
+                    born,
+                    at,
+                    kind,
+                    sink,
+                    form,
+                    expires_ms,
+                }) => {
+                    let Some(account) = self.names.intern(account.as_str()) else {
+                        continue;
+                    };
+                    let revision = 0;
+                    self.entry(Entry {
+                        id,
+                        account,
+                        kind,
+                        sink,
+                        form,
+                        expires_ms,
+                        at,
+                        born,
+                        revision,
+                    });
+                }
+            }
+        }
+        true
+    }
+
+    fn find_batches<D: Disk>(
+        &mut self,
+        number: u64,
+        octets: &[u8],
+        ring: &KeyRing<D>,
+    ) -> Vec<(BatchHeader, usize)> {
+        let mut scan = Scan::new(octets, number);
+        let mut batches = Vec::new();
+        for found in scan.by_ref() {
+            match found {
+                Found::Batch { header, at } => batches.push((header, at)),
+                Found::Damage { from, to } => {
+                    self.found.damaged += 1;
+                    self.keep_all_keys(number, ring);
+                    tracing::error!(segment = number, from, to, "damage inside a segment");
+                }
+            }
+        }
+        let tail = octets.get(scan.end()..).unwrap_or_default();
+        self.found.torn_octets += tail
+            .iter()
+            .rposition(|octet| *octet != 0)
+            .map_or(0, |last| last + 1);
+        batches
+    }
+
+    fn apply_batches<D: Disk>(
+        &mut self,
+        number: u64,
+        batches: Vec<(BatchHeader, usize)>,
+        octets: &mut [u8],
+        ring: &KeyRing<D>,
+    ) {
+        for (header, at) in batches {
+            self.count_batches(header.number, header.number);
+            self.floor_ms = self.floor_ms.max(header.floor_ms);
+            if let Some(segment) = self.segments.get_mut(number) {
+                segment.add_batch(header.number);
+            }
+            if let Some(records) = octets.get_mut(at..at + header.len as usize) {
+                self.batch(number, at, records, ring);
+            }
+        }
+    }
+
+    fn batch<D: Disk>(&mut self, number: u64, mut at: usize, mut records: &mut [u8], ring: &KeyRing<D>) {
+        debug_assert!(at >= BATCH_HEADER_LEN);
+        while !records.is_empty() {
+            // `cut` knows the length of a record even if nothing else of it is readable.
+            let before = records.len();
+            let Some((raw, rest)) = record::cut(records) else {
+                self.unreadable(number, at, RecordError::Malformed);
+                self.keep_all_keys(number, ring);
+                return;
+            };
+            let len = before - rest.len();
+            records = rest;
+            let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let location = Location {
+                segment: number,
+                offset: word(at),
+                len: word(len),
+            };
+            match raw {
+                Ok(raw) => {
+                    if let (Some(key), Some(segment)) = (raw.key(), self.segments.get_mut(number)) {
+                        segment.add_key(key);
+                    }
+                    let (id, leg, account) = (raw.head.id, raw.head.leg, raw.head.account);
+                    match raw.open(Purpose::Sweep, |key| ring.get(key)) {
+                        Ok(payload) => self.apply(id, leg, account, payload, location),
+                        Err(error) => self.unreadable(number, at, error),
+                    }
+                }
+                Err(error) => {
+                    self.unreadable(number, at, error);
+                    self.keep_all_keys(number, ring);
+                }
+            }
+            at += len;
+        }
+    }
+
+    /// Nobody knows under which keys damaged records lie: none goes before their segment does.
+    fn keep_all_keys<D: Disk>(&mut self, number: u64, ring: &KeyRing<D>) {
+        if let Some(segment) = self.segments.get_mut(number) {
+            let keys = ring.live(Owner::Spool);
+            keys.into_iter().for_each(|key| segment.add_key(key));
+        }
+    }
+
+    fn unreadable(&mut self, segment: u64, at: usize, error: RecordError) {
+        self.found.unreadable += 1;
+        tracing::error!(segment, at, %error, "a record cannot be read: skipped");
+    }
+
+    /// Batches `first..=last` were found; what lies between them and the ones before is missing.
+    fn count_batches(&mut self, first: u64, last: u64) {
+        if first == 0 {
+            return;
+        }
+        // The oldest segments were unlinked: the first batch ever met may have any number.
+        if self.last_batch != 0 && first > self.last_batch + 1 {
+            self.found.gaps += first - self.last_batch - 1;
+            tracing::error!(from = self.last_batch + 1, to = first, "batches are missing");
+        }
+        self.last_batch = self.last_batch.max(last);
+    }
+
+    /// Removes segments to which nothing was written: made ahead, or by starts that came to nothing. They end
+    /// nothing, so they need not wait for older ones.
+    fn remove_empty<D: Disk>(&mut self, disk: &D, options: &Options) -> io::Result<()> {
+        let empty = std::mem::take(&mut self.empty);
+        if empty.is_empty() {
+            return Ok(());
+        }
+        for number in empty {
+            disk.unlink(&options.dir.join(segment::file_name(number)))?;
+            self.segments.remove(number);
+        }
+        disk.sync_dir(&options.dir)
+    }
+
+    /// A key that was made just before a crash, or whose destruction a crash cut off, has no record.
+    fn destroy_idle_keys<D: Disk>(&mut self, keeper: &mut Keeper<D>) -> Result<(), KeyRingError> {
+        for key in keeper.ring().live(Owner::Spool) {
+            if !self
+                .segments
+                .iter()
+                .any(|(_, segment)| segment.keys.contains(&key))
+            {
+                keeper.destroy(key)?;
+                self.found.keys_destroyed += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the last batch of a segment again and syncs it, and gives back what was reserved behind it.
+/// Returns how long the file is.
+///
+/// An earlier process may have died between its write and its sync, or its sync may have failed: then the
+/// system shows octets that are not on the disk, and what follows from them must not outlive them. All
+/// batches before the last were synced before it was written.
+fn make_durable<D: Disk>(
+    disk: &D,
+    path: &Path,
+    octets: &[u8],
+    header: &BatchHeader,
+    at: usize,
+) -> io::Result<u64> {
+    let (start, end) = (at - BATCH_HEADER_LEN, at + header.len as usize);
+    let file = disk.open(path, Access::ReadWrite)?;
+    let batch = octets.get(start..end).unwrap_or_default();
+    file.write_at(&[IoSlice::new(batch)], start as u64)?;
+    // A torn tail is left where it is.
+    let torn = octets.iter().skip(end).any(|octet| *octet != 0);
+    if !torn && end < octets.len() {
+        file.truncate(end as u64)?;
+    }
+    file.sync_data()?;
+    file.len()
+}
+
+/// The sealed footer of a segment that was closed in order.
+fn read_footer<F: DiskFile>(file: &F, len: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut tail = [0; TRAILER_LEN];
+    let Some(at) = len.checked_sub(TRAILER_LEN as u64) else {
+        return Ok(None);
+    };
+    if file.read_at(&mut tail, at)? < TRAILER_LEN {
+        return Ok(None);
+    }
+    let Some(trailer) = Trailer::read(&tail, len) else {
+        return Ok(None);
+    };
+    let mut octets = vec![0; trailer.footer_len as usize];
+    let read = file.read_at(&mut octets, trailer.footer_at)?;
+    Ok((read == octets.len()).then_some(octets))
+}

@@ -1,0 +1,679 @@
+//! The driver of the spool's tests: a spool on a disk in memory with its keeper, and beside them a model of
+//! what was promised, which every start is held against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
+use tidegate_codec::values::MessageState;
+
+use crate::disk::FaultyDisk;
+use crate::index::LegId;
+use crate::keyring::{Kek, KeyRing, Owner};
+use crate::message_id::MessageId;
+use crate::outbox::EntryId;
+use crate::record::{EntryKind, Envelope, Form, Stage};
+use crate::segment::{Found, Scan};
+use crate::testing::envelope;
+
+use super::{
+    Begin, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, Options, Recovered,
+    Refused, Spool, Target,
+};
+
+pub(super) const NOW: u64 = 1_800_000_000_000;
+pub(super) const SEGMENT: u64 = 8 * 1024;
+pub(super) const ACCOUNTS: [&str; 3] = ["load", "bank", "shop"];
+pub(super) const CARRIERS: [&str; 2] = ["sink", "other"];
+
+/// A leg as the model sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LegState {
+    pub(super) account: String,
+    pub(super) envelope: Envelope,
+    pub(super) stage: Stage,
+    pub(super) attempts: u16,
+    pub(super) due_ms: u64,
+    pub(super) carrier: String,
+    pub(super) carrier_id: Vec<u8>,
+}
+
+/// What is unfinished.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) legs: BTreeMap<(MessageId, u16), LegState>,
+    pub(super) entries: BTreeMap<MessageId, (String, EntryKind, u64)>,
+}
+
+/// One staged step, as the model repeats it.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Accept((MessageId, u16), LegState),
+    HandOver((MessageId, u16), String, Vec<u8>, u64),
+    Retry((MessageId, u16), u64, bool),
+    Final((MessageId, u16)),
+    Entry(MessageId, (String, EntryKind, u64), bool),
+    Settled(MessageId),
+}
+
+impl State {
+    pub(super) fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Accept(key, leg) => {
+                self.legs.insert(*key, leg.clone());
+            }
+            Step::HandOver(key, carrier, id, deadline_ms) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.stage = Stage::HandedOver;
+                    leg.attempts += 1;
+                    leg.carrier.clone_from(carrier);
+                    leg.carrier_id.clone_from(id);
+                    leg.due_ms = *deadline_ms;
+                }
+            }
+            Step::Retry(key, due_ms, counts) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.due_ms = *due_ms;
+                    leg.attempts += u16::from(*counts);
+                }
+            }
+            Step::Final(key) => {
+                self.legs.remove(key);
+            }
+            Step::Entry(id, entry, _) => {
+                self.entries.insert(*id, entry.clone());
+            }
+            Step::Settled(id) => {
+                self.entries.remove(id);
+            }
+        }
+    }
+}
+
+/// See the [module](self).
+pub(super) struct Rig {
+    pub(super) disk: FaultyDisk,
+    pub(super) options: Options,
+    pub(super) spool: Spool<FaultyDisk>,
+    pub(super) keeper: Keeper<FaultyDisk>,
+    pub(super) found: Recovered,
+    pub(super) rng: ChaCha20Rng,
+    pub(super) now_ms: u64,
+    /// What was promised.
+    pub(super) synced: State,
+    /// What is on its way, and what is staged behind it.
+    pub(super) committing: Vec<Step>,
+    pub(super) staged: Vec<Step>,
+    /// What every leg and entry ever had as its body.
+    pub(super) bodies: BTreeMap<(MessageId, u16), Vec<u8>>,
+    pub(super) highest: MessageId,
+}
+
+pub(super) fn options() -> Options {
+    Options {
+        dir: PathBuf::from("/data/spool"),
+        node: 7,
+        segment_size: SEGMENT,
+        limit: 1000 * SEGMENT,
+        reserve_segments: 4,
+        max_legs: 100_000,
+    }
+}
+
+fn kek() -> Kek {
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    Kek::create(&FaultyDisk::new(), Path::new("kek"), &mut rng).unwrap()
+}
+
+impl Rig {
+    pub(super) fn new(seed: u64) -> Self {
+        Self::with(seed, options())
+    }
+
+    pub(super) fn with(seed: u64, options: Options) -> Self {
+        let disk = FaultyDisk::new();
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let keys = Path::new("/keys");
+        let ring = KeyRing::create(&disk, keys, kek(), NOW, &mut rng).unwrap();
+        let (spool, keeper, found) = Spool::open(disk.clone(), options.clone(), ring, NOW, &mut rng).unwrap();
+        Self {
+            disk,
+            options,
+            spool,
+            keeper,
+            found,
+            rng,
+            now_ms: NOW,
+            synced: State::default(),
+            committing: Vec::new(),
+            staged: Vec::new(),
+            bodies: BTreeMap::new(),
+            highest: MessageId(0),
+        }
+    }
+
+    pub(super) fn below(&mut self, n: u32) -> u32 {
+        self.rng.next_u32() % n.max(1)
+    }
+
+    pub(super) fn one_in(&mut self, n: u32) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(super) fn rng_bit(&mut self) -> u8 {
+        self.rng.next_u32().to_be_bytes()[0] & 1
+    }
+
+    /// One of some, by chance.
+    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        let at = self.below(u32::try_from(from.len()).unwrap()) as usize;
+        from.get(at).cloned()
+    }
+
+    // ===== steps =====
+
+    pub(super) fn accept(&mut self) -> Result<LegId, Refused> {
+        let len = 20 + self.below(160);
+        self.accept_body(&vec![b'x'; len as usize])
+    }
+
+    pub(super) fn accept_body(&mut self, text: &[u8]) -> Result<LegId, Refused> {
+        let account = ACCOUNTS[self.below(3) as usize];
+        let id = self.spool.next_id(self.now_ms);
+        let leg = u16::try_from(self.below(2)).unwrap();
+        let due_ms = self.now_ms + u64::from(self.below(5000));
+        let envelope = Envelope {
+            accepted_ms: self.now_ms,
+            ..envelope()
+        };
+        let mut body = text.to_vec();
+        body.extend_from_slice(&id.0.to_be_bytes());
+        let system_id = SystemId::new(account.as_bytes()).unwrap();
+        let found = self.spool.accept(
+            self.now_ms,
+            id,
+            leg,
+            system_id,
+            envelope.clone(),
+            due_ms,
+            &body,
+            &mut self.rng,
+        )?;
+        let state = LegState {
+            account: account.to_owned(),
+            envelope,
+            stage: Stage::Waiting,
+            attempts: 0,
+            due_ms,
+            carrier: String::new(),
+            carrier_id: Vec::new(),
+        };
+        self.bodies.insert((id, leg), body);
+        self.staged.push(Step::Accept((id, leg), state));
+        Ok(found)
+    }
+
+    pub(super) fn key(&self, leg: LegId) -> (MessageId, u16) {
+        let leg = self.spool.index().get(leg).unwrap();
+        (leg.message, leg.leg)
+    }
+
+    pub(super) fn hand_over(&mut self, leg: LegId) -> Result<(), Refused> {
+        let key = self.key(leg);
+        let carrier = CARRIERS[self.below(2) as usize];
+        let carrier_id = format!("c{:x}", key.0.0).into_bytes();
+        let deadline_ms = self.now_ms + 60_000 + u64::from(self.below(5000));
+        let name = self.spool.intern(carrier).unwrap();
+        let text = MessageIdText::new(&carrier_id).unwrap();
+        self.spool
+            .hand_over(self.now_ms, leg, name, text, deadline_ms, &mut self.rng)?;
+        self.staged
+            .push(Step::HandOver(key, carrier.to_owned(), carrier_id, deadline_ms));
+        Ok(())
+    }
+
+    pub(super) fn retry(&mut self, leg: LegId) -> Result<(), Refused> {
+        let key = self.key(leg);
+        let (due_ms, counts) = (self.now_ms + u64::from(self.below(9000)), self.one_in(2));
+        self.spool
+            .retry(self.now_ms, leg, due_ms, counts, &mut self.rng)?;
+        self.staged.push(Step::Retry(key, due_ms, counts));
+        Ok(())
+    }
+
+    /// Ends a leg; with a DLR whose body has so many octets.
+    pub(super) fn settle(&mut self, leg: LegId, dlr: Option<u32>) -> Result<(), Refused> {
+        let key = self.key(leg);
+        let expires_ms = self.now_ms + 1_000_000;
+        let body = vec![b'd'; dlr.unwrap_or(0) as usize];
+        let entry = NewEntry {
+            kind: EntryKind::Dlr,
+            form: Form::Sm,
+            expires_ms,
+            body: &body,
+        };
+        let ending = Ending {
+            state: MessageState::Delivered,
+            at_ms: self.now_ms,
+        };
+        let dlr = dlr.map(|_| &entry);
+        let urgent = self.rng.next_u32() & 1 == 0;
+        let (was, made) = self
+            .spool
+            .settle(self.now_ms, leg, ending, dlr, urgent, &mut self.rng)?
+            .unwrap();
+        assert_eq!((was.message, was.leg), key);
+        self.staged.push(Step::Final(key));
+        if let Some(made) = made {
+            self.note_entry(made, &body, false);
+        }
+        Ok(())
+    }
+
+    pub(super) fn deliver(&mut self, len: u32) -> Result<EntryId, Refused> {
+        let account = ACCOUNTS[self.below(3) as usize];
+        let body = vec![b'm'; len as usize];
+        let entry = NewEntry {
+            kind: EntryKind::Mo,
+            form: Form::DataSm,
+            expires_ms: self.now_ms + 1_000_000,
+            body: &body,
+        };
+        let system_id = SystemId::new(account.as_bytes()).unwrap();
+        let made = self
+            .spool
+            .deliver(self.now_ms, system_id, &entry, &mut self.rng)?;
+        self.note_entry(made, &body, true);
+        Ok(made)
+    }
+
+    fn note_entry(&mut self, made: EntryId, body: &[u8], intake: bool) {
+        let entry = self.spool.outbox().get(made).unwrap();
+        let account = self.spool.names().name(entry.account).to_owned();
+        self.bodies.insert((entry.id, 0), body.to_vec());
+        self.staged.push(Step::Entry(
+            entry.id,
+            (account, entry.kind, entry.expires_ms),
+            intake,
+        ));
+    }
+
+    pub(super) fn fetched(&mut self, entry: EntryId) -> Result<(), Refused> {
+        let id = self.spool.outbox().get(entry).unwrap().id;
+        self.spool.fetched(self.now_ms, entry, &mut self.rng)?;
+        self.staged.push(Step::Settled(id));
+        Ok(())
+    }
+
+    /// Takes and settles everything that waits for anybody.
+    pub(super) fn fetch_all(&mut self) -> usize {
+        let mut count = 0;
+        for account in ACCOUNTS {
+            let account = self.spool.intern(account).unwrap();
+            while let Some(entry) = self.spool.take_entry(account) {
+                self.fetched(entry).unwrap();
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Durable legs.
+    pub(super) fn legs(&self) -> Vec<LegId> {
+        let durable = |id: &LegId| self.synced.legs.contains_key(&self.key(*id));
+        let all = self.spool.index().iter().map(|(id, _)| id);
+        let mut legs: Vec<LegId> = all.filter(durable).collect();
+        legs.sort_by_key(|id| self.key(*id));
+        legs
+    }
+
+    // ===== turns =====
+
+    pub(super) fn begin(&mut self) -> Begin<FaultyDisk> {
+        let begin = self.spool.begin_commit(self.now_ms);
+        if let Begin::Commit(_) = &begin {
+            self.committing = std::mem::take(&mut self.staged);
+        }
+        begin
+    }
+
+    pub(super) fn finish(&mut self, done: CommitDone<FaultyDisk>) -> CommitOutcome {
+        let outcome = self.spool.finish_commit(done);
+        match outcome {
+            CommitOutcome::Synced => {
+                for step in self.committing.drain(..) {
+                    self.synced.apply(&step);
+                    if let Step::Accept((id, _), _) | Step::Entry(id, _, _) = step {
+                        self.highest = self.highest.max(id);
+                    }
+                }
+            }
+            CommitOutcome::Full => {
+                let is_intake = |step: &Step| matches!(step, Step::Accept(..) | Step::Entry(_, _, true));
+                let mut steps: Vec<Step> = self
+                    .committing
+                    .drain(..)
+                    .filter(|step| !is_intake(step))
+                    .collect();
+                steps.append(&mut self.staged);
+                self.staged = steps;
+            }
+            CommitOutcome::Broken => {}
+        }
+        outcome
+    }
+
+    /// Commits what is staged; `None` if there was nothing, or no segment for it.
+    pub(super) fn commit(&mut self) -> Option<CommitOutcome> {
+        match self.begin() {
+            Begin::Commit(commit) => Some(self.finish(commit.run())),
+            Begin::Nothing | Begin::NoSegment => None,
+        }
+    }
+
+    /// Runs chores until none is left; what they said. Nothing but a commit may be needed between two.
+    pub(super) fn chores(&mut self) -> Vec<Finished> {
+        let mut finished = Vec::new();
+        while let Some(chore) = self.spool.next_chore(self.now_ms) {
+            let done = self.keeper.run(chore, &mut self.rng);
+            finished.push(self.done(done));
+            assert!(finished.len() < 1000, "chores go round and round");
+        }
+        finished
+    }
+
+    pub(super) fn done(&mut self, done: ChoreDone<FaultyDisk>) -> Finished {
+        self.spool.chore_done(done, self.now_ms)
+    }
+
+    /// Turns until there is neither anything staged nor a chore.
+    pub(super) fn settle_down(&mut self) {
+        for _ in 0..10_000 {
+            let chores = self.chores().len();
+            if self.commit().is_none() && chores == 0 {
+                return;
+            }
+            self.now_ms += 10;
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// A turn: commit, chores.
+    pub(super) fn turn(&mut self) -> Option<CommitOutcome> {
+        self.now_ms += 10;
+        let outcome = self.commit();
+        self.chores();
+        outcome
+    }
+
+    // ===== ends and starts =====
+
+    /// A process that was killed: what was written is in the system's cache.
+    pub(super) fn kill(self) -> Self {
+        let disk = self.disk.clone();
+        self.start_on(disk)
+    }
+
+    /// A power cut that kept nothing unsynced.
+    pub(super) fn crash(self) -> Self {
+        let disk = self.disk.crash();
+        self.start_on(disk)
+    }
+
+    /// A power cut that kept some of it.
+    pub(super) fn crash_by_chance(mut self) -> Self {
+        let disk = self.disk.crash_with(&mut self.rng);
+        self.start_on(disk)
+    }
+
+    /// Starts on a disk as it was found, and holds what is there against the model.
+    pub(super) fn start_on(self, disk: FaultyDisk) -> Self {
+        let rig = self.start_unchecked(disk);
+        assert!(!rig.found.is_alarming(), "{:?}", rig.found);
+        rig
+    }
+
+    pub(super) fn start_unchecked(self, disk: FaultyDisk) -> Self {
+        let Self {
+            options,
+            mut rng,
+            now_ms,
+            synced,
+            committing,
+            bodies,
+            highest,
+            spool,
+            keeper,
+            ..
+        } = self;
+        drop((spool, keeper));
+        disk.heal();
+        let ring = KeyRing::open(&disk, Path::new("/keys"), kek()).unwrap();
+        let (spool, keeper, found) =
+            Spool::open(disk.clone(), options.clone(), ring, now_ms, &mut rng).unwrap();
+        let mut rig = Self {
+            disk,
+            options,
+            spool,
+            keeper,
+            found,
+            rng,
+            now_ms,
+            synced,
+            committing: Vec::new(),
+            staged: Vec::new(),
+            bodies,
+            highest,
+        };
+        if !rig.found.is_alarming() {
+            rig.check_state(&committing);
+        }
+        rig.check_counts();
+        rig
+    }
+
+    /// Whether the spool opens with the options as they are now.
+    pub(super) fn try_open(&mut self) -> Result<Recovered, super::OpenError> {
+        let ring = KeyRing::open(&self.disk, Path::new("/keys"), kek()).unwrap();
+        let options = self.options.clone();
+        Spool::open(self.disk.clone(), options, ring, self.now_ms, &mut self.rng).map(|(_, _, found)| found)
+    }
+
+    /// What a start would find on a disk, and what would live where; this spool stays as it is.
+    pub(super) fn look(&self, disk: &FaultyDisk) -> (State, Vec<(u64, u32, u64)>, Recovered) {
+        let ring = KeyRing::open(disk, Path::new("/keys"), kek()).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let options = self.options.clone();
+        let (spool, _, found) = Spool::open(disk.clone(), options, ring, self.now_ms, &mut rng).unwrap();
+        let lives = spool.segments.iter();
+        let lives = lives.map(|(number, segment)| (number, segment.live(), segment.live_octets()));
+        let lives = lives.filter(|(_, live, _)| *live > 0).collect();
+        (snapshot(&spool), lives, found)
+    }
+
+    /// What the spool holds is what was promised; of a batch whose end nobody heard of, all or nothing.
+    fn check_state(&mut self, committing: &[Step]) {
+        let found = self.snapshot();
+        if found != self.synced {
+            let mut whole = self.synced.clone();
+            committing.iter().for_each(|step| whole.apply(step));
+            self.assert_same(&found, &whole);
+            self.synced = whole;
+        }
+        let id = self.spool.next_id(0);
+        let highest = self
+            .synced
+            .legs
+            .keys()
+            .map(|(id, _)| *id)
+            .chain(self.synced.entries.keys().copied())
+            .fold(self.highest, Ord::max);
+        assert!(id > highest, "an id again: {id:?}, {highest:?}");
+        for (account, queue) in self.queues() {
+            assert!(queue.is_sorted(), "the order of {account}'s entries");
+        }
+    }
+
+    fn queues(&self) -> BTreeMap<String, Vec<MessageId>> {
+        let mut queues = BTreeMap::new();
+        for account in self.spool.outbox().accounts() {
+            let ids = self.spool.outbox().queue(account);
+            queues.insert(self.spool.names().name(account).to_owned(), ids);
+        }
+        queues
+    }
+
+    pub(super) fn assert_same(&self, found: &State, expected: &State) {
+        for (key, leg) in &expected.legs {
+            assert_eq!(found.legs.get(key), Some(leg), "leg {key:?}");
+        }
+        for (id, entry) in &expected.entries {
+            assert_eq!(found.entries.get(id), Some(entry), "entry {id:?}");
+        }
+        for key in found.legs.keys() {
+            assert!(expected.legs.contains_key(key), "leg {key:?} came back");
+        }
+        for id in found.entries.keys() {
+            assert!(expected.entries.contains_key(id), "entry {id:?} came back");
+        }
+    }
+
+    // ===== what is there =====
+
+    pub(super) fn snapshot(&self) -> State {
+        snapshot(&self.spool)
+    }
+
+    /// Running counts against a recount; keys against the files.
+    pub(super) fn check_counts(&self) {
+        let spool = &self.spool;
+        let (mut octets, mut live_octets) = (0, 0);
+        let mut keys = BTreeSet::new();
+        for (number, segment) in spool.segments.iter() {
+            let legs = spool.index.in_segment(number).map(|(_, leg)| leg.weight);
+            let entries = spool.outbox.in_segment(number).map(|(_, entry)| entry.at.len);
+            let weights: Vec<u64> = legs.chain(entries).map(u64::from).collect();
+            assert_eq!(segment.live() as usize, weights.len(), "what lives in {number}");
+            assert_eq!(segment.live_octets(), weights.iter().sum::<u64>(), "its octets");
+            octets += segment.octets();
+            live_octets += segment.live_octets();
+            keys.extend(segment.keys.iter().copied());
+            for key in self.keys_in(number) {
+                assert!(
+                    segment.keys.contains(&key),
+                    "segment {number} does not know key {key}"
+                );
+                assert!(
+                    self.keeper.ring().get(key).is_some(),
+                    "key {key} is gone, its records are not"
+                );
+            }
+        }
+        assert_eq!(spool.segments.octets(), octets);
+        assert_eq!(spool.segments.live_octets(), live_octets);
+        keys.insert(spool.active.key.id());
+        keys.extend(spool.next.iter().map(|next| next.key.id()));
+        for key in self.keeper.ring().live(Owner::Spool) {
+            assert!(keys.contains(&key), "key {key} is kept for nothing");
+        }
+        let files = self.files().len();
+        assert_eq!(files, spool.segments(), "segments that exist");
+    }
+
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut paths = self.disk.paths();
+        paths.retain(|path| path.starts_with("/data/spool"));
+        paths
+    }
+
+    pub(super) fn file(&self, number: u64) -> PathBuf {
+        self.options.dir.join(crate::segment::file_name(number))
+    }
+
+    fn keys_in(&self, number: u64) -> BTreeSet<crate::seal::KeyId> {
+        let mut octets = self.disk.octets(&self.file(number)).unwrap_or_default();
+        let batches: Vec<Found> = Scan::new(&octets, number).collect();
+        let mut keys = BTreeSet::new();
+        for found in batches {
+            let Found::Batch { header, at } = found else {
+                continue;
+            };
+            let mut records = &mut octets[at..at + header.len as usize];
+            while let Some((raw, rest)) = crate::record::cut(records) {
+                keys.extend(raw.ok().and_then(|raw| raw.key()));
+                records = rest;
+            }
+        }
+        keys
+    }
+
+    /// Bodies of all durable entries and waiting legs as the keeper reads them.
+    pub(super) fn check_bodies(&mut self) {
+        let mut targets = Vec::new();
+        let mut expected = Vec::new();
+        for (id, leg) in self.spool.index().iter() {
+            let key = (leg.message, leg.leg);
+            if leg.stage == Stage::Waiting && self.synced.legs.contains_key(&key) {
+                targets.push(Target::Leg(id));
+                expected.push(self.bodies[&key].clone());
+            }
+        }
+        for entry in self.spool.outbox().iter() {
+            if self.synced.entries.contains_key(&entry.id) {
+                targets.push(Target::Entry(self.spool.outbox().find(entry.id).unwrap()));
+                expected.push(self.bodies[&(entry.id, 0)].clone());
+            }
+        }
+        let Some(chore) = self.spool.read_back(targets) else {
+            return;
+        };
+        let done = self.keeper.run(chore, &mut self.rng);
+        let Finished::Read(found) = self.done(done) else {
+            panic!("not read")
+        };
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.body.as_ref(), Ok(&expected));
+            assert!(self.spool.is_at(found));
+        }
+    }
+}
+
+fn snapshot(spool: &Spool<FaultyDisk>) -> State {
+    let (names, index) = (spool.names(), spool.index());
+    let mut state = State::default();
+    for (id, leg) in index.iter() {
+        let carrier = leg.carrier.map_or("", |carrier| names.name(carrier));
+        if !leg.carrier_id.as_bytes().is_empty() {
+            let by_carrier = index.find_carrier_id(leg.carrier.unwrap(), leg.carrier_id.as_bytes());
+            assert_eq!(by_carrier, Some(id));
+        }
+        assert_eq!(index.find(leg.message, leg.leg), Some(id));
+        let leg_state = LegState {
+            account: names.name(leg.account).to_owned(),
+            envelope: leg.envelope.clone(),
+            stage: leg.stage,
+            attempts: leg.attempts,
+            due_ms: leg.due_ms,
+            carrier: carrier.to_owned(),
+            carrier_id: leg.carrier_id.as_bytes().to_vec(),
+        };
+        let twice = state.legs.insert((leg.message, leg.leg), leg_state);
+        assert_eq!(twice, None, "a leg twice");
+    }
+    for entry in spool.outbox().iter() {
+        let account = names.name(entry.account).to_owned();
+        let twice = state
+            .entries
+            .insert(entry.id, (account, entry.kind, entry.expires_ms));
+        assert_eq!(twice, None, "an entry twice");
+    }
+    assert_eq!(
+        (index.len(), spool.outbox().len()),
+        (state.legs.len(), state.entries.len())
+    );
+    state
+}

@@ -1,0 +1,189 @@
+//! What the next batch will hold.
+
+use rand_core::CryptoRng;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::footer::Keys;
+use crate::index::LegId;
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::outbox::EntryId;
+use crate::record::{self, Head, Payload, Retry};
+use crate::seal::{KeyId, SealKey};
+
+use super::Refused;
+
+/// What a staged record will become once it is on disk.
+#[derive(Debug)]
+pub(super) enum Staged {
+    /// A new leg.
+    Leg(LegId),
+    /// A new entry.
+    Entry(EntryId),
+    /// A leg copied forward.
+    LegCopy(LegId),
+    /// An entry copied forward.
+    EntryCopy(EntryId),
+    /// A step of a leg or entry born in this segment, for the footer if that is another.
+    Step { born: u64, item: StepItem },
+}
+
+/// A step as a footer repeats it, owned.
+#[derive(Clone, Debug)]
+pub(super) enum StepItem {
+    HandedOver {
+        id: MessageId,
+        leg: u16,
+        carrier: NameId,
+        carrier_id: MessageIdText,
+        deadline_ms: u64,
+        attempts: u16,
+    },
+    Retry {
+        id: MessageId,
+        leg: u16,
+        step: Retry,
+    },
+    Final {
+        id: MessageId,
+        leg: u16,
+    },
+    Settled {
+        id: MessageId,
+    },
+}
+
+/// What becomes of a staged record when the disk is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It ends work, or moves it on: kept.
+    Ending,
+    /// It begins work: given back.
+    Intake,
+}
+
+#[derive(Debug)]
+pub(super) struct StagedRecord {
+    pub(super) what: Staged,
+    pub(super) part: Part,
+    pub(super) at: u32,
+    pub(super) len: u32,
+}
+
+/// Octets that a batch's buffer may keep for the next one.
+const KEEP_OCTETS: usize = 8 << 20;
+
+/// What the next batch will hold: its records in the order in which they were staged, so that no step can
+/// come before what it is a step of.
+#[derive(Debug, Default)]
+pub(super) struct Staging {
+    pub(super) octets: Vec<u8>,
+    pub(super) records: Vec<StagedRecord>,
+    /// Copies among the records.
+    pub(super) copies: usize,
+    pub(super) keys: Keys,
+    pub(super) urgent: bool,
+    pub(super) since_ms: Option<u64>,
+}
+
+impl Staging {
+    pub(super) const fn len(&self) -> u64 {
+        self.octets.len() as u64
+    }
+
+    /// Seals a record into the batch: where it lies there, and how long it is.
+    pub(super) fn write(
+        &mut self,
+        head: &Head,
+        payload: &Payload<'_>,
+        key: &SealKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(u32, u32), Refused> {
+        // A key that is spent, or a payload of 64 GiB: neither is reached, and neither may pass silently.
+        let range = record::write(&mut self.octets, head, payload, key, rng).map_err(|_| Refused::Broken)?;
+        self.add_key(key.id());
+        Ok((word(range.start), word(range.len())))
+    }
+
+    /// Takes a record in that was sealed elsewhere.
+    pub(super) fn copy(&mut self, sealed: &[u8], key: KeyId) -> (u32, u32) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(sealed);
+        self.add_key(key);
+        (word(start), word(sealed.len()))
+    }
+
+    pub(super) fn push(
+        &mut self,
+        now_ms: u64,
+        what: Staged,
+        part: Part,
+        (at, len): (u32, u32),
+        urgent: bool,
+    ) {
+        self.copies += usize::from(matches!(what, Staged::LegCopy(_) | Staged::EntryCopy(_)));
+        self.records.push(StagedRecord { what, part, at, len });
+        self.urgent |= urgent;
+        self.since_ms.get_or_insert(now_ms);
+    }
+
+    fn add_key(&mut self, key: KeyId) {
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
+        }
+    }
+
+    /// Appends another batch, but for its intake, which is handed to `given_back`.
+    pub(super) fn take_endings(&mut self, other: &mut Self, given_back: &mut Vec<StagedRecord>) {
+        for record in other.records.drain(..) {
+            let (start, len) = (record.at as usize, record.len as usize);
+            match (record.part, other.octets.get(start..start + len)) {
+                (Part::Ending, Some(octets)) => self.append(record, octets),
+                _ => given_back.push(record),
+            }
+        }
+        self.adopt(other);
+    }
+
+    /// Appends another batch whole.
+    pub(super) fn take_all(&mut self, other: &mut Self) {
+        for record in other.records.drain(..) {
+            let (start, len) = (record.at as usize, record.len as usize);
+            let octets = other.octets.get(start..start + len).unwrap_or_default();
+            self.append(record, octets);
+        }
+        self.adopt(other);
+    }
+
+    fn append(&mut self, record: StagedRecord, octets: &[u8]) {
+        let at = word(self.octets.len());
+        self.octets.extend_from_slice(octets);
+        self.copies += usize::from(matches!(record.what, Staged::LegCopy(_) | Staged::EntryCopy(_)));
+        self.records.push(StagedRecord { at, ..record });
+    }
+
+    fn adopt(&mut self, other: &mut Self) {
+        other.keys.iter().for_each(|key| self.add_key(*key));
+        if !self.records.is_empty() {
+            self.urgent |= other.urgent;
+            self.since_ms = self.since_ms.or(other.since_ms);
+        }
+        other.clear();
+    }
+
+    /// Empties it and keeps its buffers, so that a turn allocates nothing.
+    pub(super) fn clear(&mut self) {
+        self.octets.clear();
+        self.octets.shrink_to(KEEP_OCTETS);
+        self.records.clear();
+        self.copies = 0;
+        self.keys.clear();
+        self.urgent = false;
+        self.since_ms = None;
+    }
+}
+
+/// Batches are bounded far below 4 GiB.
+fn word(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,370 @@
+//! What stages something: intake and progress.
+
+use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::disk::Disk;
+use crate::index::{Leg, LegId, Location};
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::outbox::{Entry, EntryId};
+use crate::record::{
+    self, EntryRecord, Envelope, Final, HandedOver, Head, Kind, LegRecord, Payload, Retry, Sink, Stage,
+};
+
+use super::staging::{Part, Staged, StepItem};
+use super::{Ending, NewEntry, Refused, Spool, account_of, newest_key};
+
+impl<D: Disk> Spool<D> {
+    // ===== intake =====
+
+    /// A new message id, above every one given before, across restarts too.
+    pub fn next_id(&mut self, now_ms: u64) -> MessageId {
+        self.ids.next(now_ms)
+    }
+
+    /// Stages a new leg. It is in the index, leased, until the commit makes it durable; the caller hands it
+    /// on only then. `due_ms` is when something happens to it next.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a record's fields, each of its own type"
+    )]
+    pub fn accept(
+        &mut self,
+        now_ms: u64,
+        id: MessageId,
+        leg: u16,
+        account: SystemId,
+        envelope: Envelope,
+        due_ms: u64,
+        body: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<LegId, Refused> {
+        self.intake()?;
+        let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
+        let record = LegRecord {
+            envelope,
+            stage: Stage::Waiting,
+            attempts: 0,
+            due_ms,
+            carrier: "",
+            carrier_id: b"",
+            body,
+        };
+        let head = Head {
+            kind: Kind::Leg,
+            id,
+            leg,
+            account,
+        };
+        let payload = Payload::Leg(record);
+        let key = newest_key(&self.active, self.next.as_ref());
+        let range = self.staging.write(&head, &payload, key, rng)?;
+        let Payload::Leg(LegRecord { envelope, .. }) = payload else {
+            return Err(Refused::Broken);
+        };
+        let id = self.index.insert(Leg {
+            message: id,
+            leg,
+            account: name,
+            carrier: None,
+            carrier_id: MessageIdText::default(),
+            envelope,
+            stage: Stage::Waiting,
+            leased: true,
+            attempts: 0,
+            due_ms,
+            at: Location::default(),
+            weight: 0,
+            born: 0,
+            revision: 0,
+        });
+        self.staging
+            .push(now_ms, Staged::Leg(id), Part::Intake, range, true);
+        Ok(id)
+    }
+
+    /// Stages an MO for an account. It joins the account's queue when it is durable.
+    pub fn deliver(
+        &mut self,
+        now_ms: u64,
+        account: SystemId,
+        entry: &NewEntry<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<EntryId, Refused> {
+        self.intake()?;
+        self.stage_entry(now_ms, account, entry, Part::Intake, true, rng)
+    }
+
+    // ===== progress =====
+
+    /// Notes that a leg is on a carrier link, or no longer. In memory only.
+    pub fn set_leased(&mut self, leg: LegId, leased: bool) {
+        self.index.set_leased(leg, leased);
+    }
+
+    /// Sets the date at which something happens to a leg next. In memory only: after a crash the date of its
+    /// records counts again.
+    pub fn set_due(&mut self, leg: LegId, due_ms: u64) {
+        self.index.set_due(leg, due_ms);
+    }
+
+    /// Stages that a carrier took the leg and waits for its receipt until `deadline_ms`. `carrier_id` is the
+    /// canonical form under which the receipt will be looked up; the index knows it at once.
+    pub fn hand_over(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        carrier: NameId,
+        carrier_id: MessageIdText,
+        deadline_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refused> {
+        self.may_progress()?;
+        let Some(found) = self.index.get_mut(leg) else {
+            return Ok(());
+        };
+        found.stage = Stage::HandedOver;
+        found.attempts = found.attempts.saturating_add(1);
+        found.revision = found.revision.wrapping_add(1);
+        let (id, number, attempts, born, account) = (
+            found.message,
+            found.leg,
+            found.attempts,
+            found.born,
+            found.account,
+        );
+        self.index.set_leased(leg, false);
+        self.index.set_due(leg, deadline_ms);
+        self.index.set_carrier(leg, carrier, carrier_id.clone());
+        self.reweigh(leg);
+        let name = self.names.name(carrier);
+        let step = HandedOver {
+            carrier: name,
+            carrier_id: carrier_id.as_bytes(),
+            deadline_ms,
+            attempts,
+        };
+        let head = Head {
+            kind: Kind::HandedOver,
+            id,
+            leg: number,
+            account: account_of(&self.names, account)?,
+        };
+        let key = newest_key(&self.active, self.next.as_ref());
+        let range = self.staging.write(&head, &Payload::HandedOver(step), key, rng)?;
+        let item = StepItem::HandedOver {
+            id,
+            leg: number,
+            carrier,
+            carrier_id,
+            deadline_ms,
+            attempts,
+        };
+        self.staging
+            .push(now_ms, Staged::Step { born, item }, Part::Ending, range, false);
+        Ok(())
+    }
+
+    /// Stages that a leg is to be tried again at `due_ms`. With `counts` the try that failed is counted.
+    pub fn retry(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        due_ms: u64,
+        counts: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refused> {
+        self.may_progress()?;
+        let Some(found) = self.index.get_mut(leg) else {
+            return Ok(());
+        };
+        found.attempts = found.attempts.saturating_add(u16::from(counts));
+        found.revision = found.revision.wrapping_add(1);
+        let step = Retry {
+            due_ms,
+            attempts: found.attempts,
+        };
+        let (id, number, born, account) = (found.message, found.leg, found.born, found.account);
+        self.index.set_leased(leg, false);
+        self.index.set_due(leg, due_ms);
+        let range = self.write_step(Kind::Retry, id, number, account, &Payload::Retry(step), rng)?;
+        let item = StepItem::Retry {
+            id,
+            leg: number,
+            step,
+        };
+        self.staging
+            .push(now_ms, Staged::Step { born, item }, Part::Ending, range, false);
+        Ok(())
+    }
+
+    /// The one place where a leg ends (P3): stages its final state and, in the same batch, the DLR. Returns
+    /// the leg as it was and the entry; `None` when it had ended before.
+    ///
+    /// `urgent` says that a peer waits for the commit. A leg is settled only when it is durable, or its DLR
+    /// could outlive an intake that is given back.
+    pub fn settle(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        ending: Ending,
+        dlr: Option<&NewEntry<'_>>,
+        urgent: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<(Leg, Option<EntryId>)>, Refused> {
+        self.may_progress()?;
+        let Some(found) = self.index.remove(leg) else {
+            return Ok(None);
+        };
+        self.segments.drain(found.at.segment, found.weight, self.batch);
+        let charge = found.envelope.charge;
+        let charged = ending.state != tidegate_codec::values::MessageState::Rejected;
+        let end = Final {
+            state: ending.state,
+            at_ms: ending.at_ms,
+            attempts: found.attempts,
+            settled: if charged { charge } else { 0 },
+            released: if charged { 0 } else { charge },
+        };
+        let (id, number) = (found.message, found.leg);
+        let range = self.write_step(Kind::Final, id, number, found.account, &Payload::Final(end), rng)?;
+        let item = StepItem::Final { id, leg: number };
+        self.staging.push(
+            now_ms,
+            Staged::Step {
+                born: found.born,
+                item,
+            },
+            Part::Ending,
+            range,
+            urgent,
+        );
+        let entry = match (dlr, SystemId::new(self.names.name(found.account).as_bytes())) {
+            (Some(dlr), Ok(account)) => {
+                Some(self.stage_entry(now_ms, account, dlr, Part::Ending, urgent, rng)?)
+            }
+            _ => None,
+        };
+        Ok(Some((found, entry)))
+    }
+
+    /// Stages that an entry was fetched or given up.
+    pub fn fetched(&mut self, now_ms: u64, entry: EntryId, rng: &mut impl CryptoRng) -> Result<(), Refused> {
+        self.may_progress()?;
+        let Some(found) = self.outbox.remove(entry) else {
+            return Ok(());
+        };
+        self.segments.drain(found.at.segment, found.at.len, self.batch);
+        let range = self.write_step(Kind::Settled, found.id, 0, found.account, &Payload::Settled, rng)?;
+        let item = StepItem::Settled { id: found.id };
+        self.staging.push(
+            now_ms,
+            Staged::Step {
+                born: found.born,
+                item,
+            },
+            Part::Ending,
+            range,
+            false,
+        );
+        Ok(())
+    }
+
+    // ===== inside =====
+
+    fn stage_entry(
+        &mut self,
+        now_ms: u64,
+        account: SystemId,
+        entry: &NewEntry<'_>,
+        part: Part,
+        urgent: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<EntryId, Refused> {
+        let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
+        let id = self.ids.next(now_ms);
+        let NewEntry {
+            kind,
+            form,
+            expires_ms,
+            body,
+        } = *entry;
+        let record = EntryRecord {
+            kind,
+            sink: Sink::Bind,
+            form,
+            expires_ms,
+            body,
+        };
+        let head = Head {
+            kind: Kind::Entry,
+            id,
+            leg: 0,
+            account,
+        };
+        let key = newest_key(&self.active, self.next.as_ref());
+        let range = self.staging.write(&head, &Payload::Entry(record), key, rng)?;
+        let entry = self.outbox.insert(Entry {
+            id,
+            account: name,
+            kind,
+            sink: Sink::Bind,
+            form,
+            expires_ms,
+            at: Location::default(),
+            born: 0,
+            revision: 0,
+        });
+        self.staging
+            .push(now_ms, Staged::Entry(entry), part, range, urgent);
+        Ok(entry)
+    }
+
+    /// Seals the record of a step into the batch.
+    fn write_step(
+        &mut self,
+        kind: Kind,
+        id: MessageId,
+        leg: u16,
+        account: NameId,
+        payload: &Payload<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(u32, u32), Refused> {
+        let account = account_of(&self.names, account)?;
+        let key = newest_key(&self.active, self.next.as_ref());
+        self.staging.write(
+            &Head {
+                kind,
+                id,
+                leg,
+                account,
+            },
+            payload,
+            key,
+            rng,
+        )
+    }
+
+    /// After a failed sync nothing more is staged: nobody would ever write it.
+    fn may_progress(&self) -> Result<(), Refused> {
+        if self.broken { Err(Refused::Broken) } else { Ok(()) }
+    }
+
+    /// What a carrier has is copied without its body.
+    fn reweigh(&mut self, leg: LegId) {
+        let Some(found) = self.index.get_mut(leg) else {
+            return;
+        };
+        let carrier = found.carrier.map_or(0, |carrier| self.names.name(carrier).len());
+        let weight = record::bodyless_len(
+            self.names.name(found.account).len(),
+            carrier,
+            found.carrier_id.as_bytes().len(),
+            &found.envelope,
+        );
+        let before = std::mem::replace(&mut found.weight, weight);
+        self.segments.reweigh(found.at.segment, before, weight);
+    }
+}

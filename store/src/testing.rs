@@ -1,0 +1,56 @@
+//! What the unit tests of several modules share.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::index::{Leg, Location};
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::record::{Envelope, Form, Stage};
+use crate::seal::{KeyId, SealKey};
+
+pub(crate) fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(42)
+}
+
+pub(crate) fn key(id: u32) -> SealKey {
+    SealKey::new(KeyId(id), &[u8::try_from(id).unwrap(); 32])
+}
+
+pub(crate) fn envelope() -> Envelope {
+    Envelope {
+        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
+        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+        form: Form::Sm,
+        interface_version: 0x34,
+        id_form: 0,
+        registered_delivery: 1,
+        priority: 0,
+        category: 0,
+        parts: 1,
+        charge: 0,
+        accepted_ms: 1_000,
+        expires_ms: 100_000,
+    }
+}
+
+pub(crate) fn leg(message: u64, leg: u16) -> Leg {
+    Leg {
+        message: MessageId(message),
+        leg,
+        account: NameId(0),
+        carrier: None,
+        carrier_id: MessageIdText::default(),
+        envelope: envelope(),
+        stage: Stage::Waiting,
+        leased: false,
+        attempts: 0,
+        due_ms: 100_000,
+        at: Location::default(),
+        weight: 0,
+        born: 0,
+        revision: 0,
+    }
+}
