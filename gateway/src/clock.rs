@@ -11,6 +11,9 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
+/// Longest pause between two turns.
+const PACE_MAX: Duration = Duration::from_millis(5);
+
 /// Where time comes from: the machine, or a test's virtual time.
 ///
 /// Both follow tokio's clock, so that `tokio::time::pause` moves timers and dates together.
@@ -60,6 +63,23 @@ impl Clock {
             Wall::Virtual { start_unix_ms } => start_unix_ms + millis(monotonic),
         };
         Now { monotonic, unix_ms }
+    }
+
+    /// Holds the calling thread until `monotonic`, if that is less than a few milliseconds away: the pause
+    /// between two turns. It blocks on purpose. tokio's timers count whole milliseconds, a pause is half of
+    /// one, and nothing that could run meanwhile would get an answer before the turn anyway. Virtual time
+    /// does not pass by blocking, so there it does nothing.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a pause of less than a millisecond; it synchronises nothing"
+    )]
+    pub fn pace(&self, monotonic: Duration) {
+        if matches!(self.wall, Wall::Machine) {
+            let left = monotonic.saturating_sub(self.now().monotonic);
+            if !left.is_zero() {
+                std::thread::sleep(left.min(PACE_MAX));
+            }
+        }
     }
 
     /// The tokio instant that a monotonic time names, for `sleep_until`.

@@ -1,4 +1,40 @@
 //! The gateway: sockets, tasks, time and policy over [`tidegate_codec`], [`tidegate_config`] and
 //! [`tidegate_store`].
+//!
+//! Start at [`gate`]: the whole gateway as one value. [`serve`] drives it, [`run`] starts and ends it, the
+//! files named after what happens ([`mt`], [`dlr`], [`mo`]) tell a message's story.
 
+pub mod admission;
+pub mod bucket;
+pub mod carrier;
+pub mod cli;
 pub mod clock;
+pub mod connect;
+pub mod credentials;
+pub mod demo;
+pub mod dlr;
+pub mod esme;
+pub mod gate;
+pub mod http;
+pub mod installation;
+pub mod keeper;
+pub mod link;
+pub mod links;
+pub mod listen;
+pub mod mo;
+pub mod mt;
+pub mod outbox;
+mod plain;
+pub mod publish;
+pub mod random;
+pub mod refusal;
+pub mod router;
+pub mod run;
+pub mod secret;
+pub mod serve;
+pub mod tally;
+pub mod telemetry;
+pub mod turn;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,404 @@
+//! May this submission come in? Cheapest question first; the first no answers (design §5.3).
+
+use std::time::Duration;
+
+use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
+use tidegate_codec::octets::Body;
+use tidegate_codec::pdu::message::{DataSm, Sm};
+use tidegate_codec::time::SmppTime;
+use tidegate_codec::tlv::{Tag, Tlvs};
+use tidegate_codec::values::{EsmClass, InterfaceVersion, RegisteredDelivery};
+use tidegate_config::{Account, AccountState};
+use tidegate_store::record::Form;
+
+use crate::bucket::Bucket;
+use crate::clock::Now;
+use crate::refusal::Refusal;
+use crate::router::{CarrierIndex, MtRouter};
+
+/// A message that an account submits, whichever door it came through.
+#[derive(Debug)]
+pub struct Submission<'a> {
+    /// Which PDU it is.
+    pub form: Form,
+    /// What the session speaks.
+    pub version: InterfaceVersion,
+    /// Sender.
+    pub source: Address<'a, ADDR_DATA>,
+    /// Recipient.
+    pub destination: Address<'a, ADDR_DATA>,
+    /// Type and features.
+    pub esm_class: EsmClass,
+    /// Priority; 0 where the form has none.
+    pub priority: u8,
+    /// When to hand it over.
+    pub schedule: &'a [u8],
+    /// How long to try.
+    pub validity: &'a [u8],
+    /// Which receipts are wanted.
+    pub registered_delivery: RegisteredDelivery,
+    /// Whether an earlier message is to be replaced.
+    pub replace: bool,
+    /// Predefined message.
+    pub default_message: u8,
+    /// Whether there is text both in short_message and in message_payload.
+    pub two_texts: bool,
+    /// `qos_time_to_live` in seconds, which beats the validity where it is given (5.0 §4.8.4.46).
+    pub time_to_live: Option<u32>,
+    /// The PDU's body as it came.
+    pub body: Body<'a>,
+}
+
+impl<'a> Submission<'a> {
+    /// From a submit_sm with the octets of its body.
+    pub fn from_sm(sm: &Sm<'a>, version: InterfaceVersion, body: &'a [u8]) -> Self {
+        Self {
+            form: Form::Sm,
+            version,
+            source: widen(sm.source),
+            destination: widen(sm.destination),
+            esm_class: sm.esm_class,
+            priority: sm.priority_flag,
+            schedule: sm.schedule_delivery_time.as_bytes(),
+            validity: sm.validity_period.as_bytes(),
+            registered_delivery: sm.registered_delivery,
+            replace: sm.replace_if_present_flag != 0,
+            default_message: sm.sm_default_msg_id,
+            two_texts: !sm.short_message.as_bytes().is_empty() && sm.tlvs.message_payload().is_some(),
+            time_to_live: time_to_live(sm.tlvs, version),
+            body: Body(body),
+        }
+    }
+
+    /// From a data_sm with the octets of its body.
+    pub fn from_data_sm(sm: &DataSm<'a>, version: InterfaceVersion, body: &'a [u8]) -> Self {
+        Self {
+            form: Form::DataSm,
+            version,
+            source: sm.source,
+            destination: sm.destination,
+            esm_class: sm.esm_class,
+            priority: 0,
+            schedule: &[],
+            validity: &[],
+            registered_delivery: sm.registered_delivery,
+            replace: false,
+            default_message: 0,
+            two_texts: false,
+            time_to_live: sm.tlvs.long(Tag::QOS_TIME_TO_LIVE),
+            body: Body(body),
+        }
+    }
+}
+
+fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Address<'_, TO> {
+    // Every address of submit_sm fits the wider field of data_sm.
+    Address::new(address.ton, address.npi, address.addr.as_bytes()).unwrap_or_default()
+}
+
+fn time_to_live(tlvs: Tlvs<'_>, version: InterfaceVersion) -> Option<u32> {
+    if version.is_v5() {
+        tlvs.long(Tag::QOS_TIME_TO_LIVE)
+    } else {
+        None
+    }
+}
+
+/// What was decided about a submission that may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Sender, owned.
+    pub source: AddressBuf,
+    /// Recipient, owned.
+    pub destination: AddressBuf,
+    /// When to hand it over first, in unix milliseconds.
+    pub due_ms: u64,
+    /// When its validity ends, in unix milliseconds.
+    pub expires_ms: u64,
+    /// Parts it counts as: one PDU is one part.
+    pub parts: u8,
+}
+
+/// Decides. `default_validity` is the first carrier's, for accounts without one of their own.
+pub fn admit(
+    account: &Account,
+    bucket: &mut Bucket,
+    router: &MtRouter,
+    default_validity: impl Fn(CarrierIndex) -> Duration,
+    submission: &Submission<'_>,
+    now: Now,
+) -> Result<Admitted, Refusal> {
+    if account.state != AccountState::Active {
+        return Err(Refusal::Suspended);
+    }
+    let parts = 1;
+    if !bucket.take(now.monotonic, u32::from(parts)) {
+        return Err(Refusal::Throttled);
+    }
+    check_content(submission)?;
+    if !account.allows_sender(submission.source.addr.as_bytes()) {
+        return Err(Refusal::Sender);
+    }
+    if !is_recipient(&submission.destination) {
+        return Err(Refusal::Recipient);
+    }
+    let carriers = router.carriers(submission.destination.addr.as_bytes());
+    let Some(first) = carriers.first() else {
+        return Err(Refusal::NoRoute);
+    };
+    let default = account
+        .default_validity
+        .unwrap_or_else(|| default_validity(*first));
+    let (due_ms, expires_ms) = dates(submission, default, account.max_validity, now.unix_ms)?;
+    Ok(Admitted {
+        source: submission.source.to_buf(),
+        destination: submission.destination.to_buf(),
+        due_ms,
+        expires_ms,
+        parts,
+    })
+}
+
+fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
+    let v5 = submission.version.is_v5();
+    // 5.0 lets message_payload win; before, both at once are forbidden (3.4 §4.4.1).
+    if submission.two_texts && !v5 {
+        return Err(Refusal::TwoTexts);
+    }
+    if submission.priority > if v5 { 4 } else { 3 } {
+        return Err(Refusal::Priority);
+    }
+    if submission.replace {
+        return Err(Refusal::Replace);
+    }
+    if submission.default_message != 0 {
+        return Err(Refusal::DefaultMessage);
+    }
+    Ok(())
+}
+
+/// A recipient is a number: digits, perhaps behind a `+`. TON and NPI are the ESME's business (an odd
+/// pair is carried, interop quirk 37), but a name cannot receive a message.
+fn is_recipient(destination: &Address<'_, ADDR_DATA>) -> bool {
+    let addr = destination.addr.as_bytes();
+    let digits = addr.strip_prefix(b"+").unwrap_or(addr);
+    destination.ton != Ton::ALPHANUMERIC && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// When to hand over, and when to give up. Over-long validity is cut to the maximum, which both
+/// specifications allow; a schedule in the past is at once.
+fn dates(
+    submission: &Submission<'_>,
+    default: Duration,
+    max: Duration,
+    now_ms: u64,
+) -> Result<(u64, u64), Refusal> {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let schedule = SmppTime::parse(submission.schedule, now_ms).map_err(|_| Refusal::Schedule)?;
+    let validity = SmppTime::parse(submission.validity, now_ms).map_err(|_| Refusal::Validity)?;
+    let due_ms = schedule.resolve(now_ms).unwrap_or(now_ms).max(now_ms);
+    let latest = now_ms.saturating_add(millis(max));
+    let wanted = match submission.time_to_live {
+        Some(seconds) => now_ms + u64::from(seconds) * 1000,
+        None => validity
+            .resolve(now_ms)
+            .unwrap_or_else(|| due_ms.saturating_add(millis(default.min(max)))),
+    };
+    if wanted <= now_ms {
+        return Err(Refusal::Validity);
+    }
+    let expires_ms = wanted.min(latest);
+    if due_ms >= expires_ms {
+        return Err(if due_ms >= latest {
+            Refusal::Schedule
+        } else {
+            Refusal::Validity
+        });
+    }
+    Ok((due_ms, expires_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_codec::address::Npi;
+    use tidegate_codec::octets::COctets;
+    use tidegate_codec::pdu::message::ShortMessage;
+
+    const NOW: Now = Now {
+        monotonic: Duration::ZERO,
+        unix_ms: 1_790_000_000_000,
+    };
+    const HOUR: u64 = 3_600_000;
+
+    fn account(extra: &str) -> (Account, MtRouter) {
+        let text = include_str!("../../config/bench.toml");
+        let text = text.replacen(
+            "system_id = \"load\"",
+            &format!("system_id = \"load\"\n{extra}"),
+            1,
+        );
+        let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        let router = MtRouter::new(&config.mt_routes, |_| Some(CarrierIndex(0)));
+        (config.accounts[0].clone(), router)
+    }
+
+    fn sm() -> Sm<'static> {
+        Sm {
+            source: Address::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
+            destination: Address::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+            short_message: ShortMessage::new(b"hello").unwrap(),
+            ..Sm::default()
+        }
+    }
+
+    fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
+        let (account, router) = account(extra);
+        let submission = Submission::from_sm(sm, version, b"");
+        let mut bucket = Bucket::new(account.rate);
+        admit(
+            &account,
+            &mut bucket,
+            &router,
+            |_| Duration::from_secs(3600),
+            &submission,
+            NOW,
+        )
+    }
+
+    fn on_v3_4(sm: &Sm<'_>) -> Result<Admitted, Refusal> {
+        decide("", sm, InterfaceVersion::V3_4)
+    }
+
+    #[test]
+    fn each_fault_gets_its_own_refusal() {
+        let base = sm();
+        let name = Address::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Bob").unwrap();
+        let empty = Address::new(Ton::UNKNOWN, Npi::UNKNOWN, b"").unwrap();
+        let time = |text: &'static [u8]| COctets::new(text).unwrap();
+        let cases = [
+            (
+                Sm {
+                    destination: name,
+                    ..base
+                },
+                Refusal::Recipient,
+            ),
+            (
+                Sm {
+                    destination: empty,
+                    ..base
+                },
+                Refusal::Recipient,
+            ),
+            (
+                Sm {
+                    priority_flag: 4,
+                    ..base
+                },
+                Refusal::Priority,
+            ),
+            (
+                Sm {
+                    replace_if_present_flag: 1,
+                    ..base
+                },
+                Refusal::Replace,
+            ),
+            (
+                Sm {
+                    sm_default_msg_id: 1,
+                    ..base
+                },
+                Refusal::DefaultMessage,
+            ),
+            (
+                Sm {
+                    schedule_delivery_time: time(b"tomorrow"),
+                    ..base
+                },
+                Refusal::Schedule,
+            ),
+            (
+                Sm {
+                    validity_period: time(b"forever"),
+                    ..base
+                },
+                Refusal::Validity,
+            ),
+            (
+                Sm {
+                    validity_period: time(b"000101000000000+"),
+                    ..base
+                },
+                Refusal::Validity,
+            ),
+            (
+                Sm {
+                    schedule_delivery_time: time(b"000010000000000R"),
+                    ..base
+                },
+                Refusal::Schedule,
+            ),
+        ];
+        for (sm, refusal) in cases {
+            assert_eq!(on_v3_4(&sm), Err(refusal));
+        }
+        assert!(on_v3_4(&base).is_ok());
+    }
+
+    #[test]
+    fn two_texts_are_refused_before_5_0_and_the_payload_wins_since() {
+        let mut tlvs = Vec::new();
+        assert!(tidegate_codec::tlv::append(
+            &mut tlvs,
+            Tag::MESSAGE_PAYLOAD,
+            b"long"
+        ));
+        let both = Sm {
+            tlvs: Tlvs::new(&tlvs),
+            ..sm()
+        };
+        assert_eq!(on_v3_4(&both), Err(Refusal::TwoTexts));
+        assert!(decide("", &both, InterfaceVersion::V5_0).is_ok());
+    }
+
+    #[test]
+    fn validity_is_cut_to_the_maximum_and_filled_with_the_default() {
+        let admitted = on_v3_4(&sm()).unwrap();
+        assert_eq!(admitted.expires_ms - NOW.unix_ms, HOUR);
+        let long = COctets::new(b"000020000000000R").unwrap();
+        let admitted = on_v3_4(&Sm {
+            validity_period: long,
+            ..sm()
+        })
+        .unwrap();
+        assert_eq!(admitted.expires_ms - NOW.unix_ms, 72 * HOUR);
+        let tomorrow = COctets::new(b"000001000000000R").unwrap();
+        let admitted = on_v3_4(&Sm {
+            schedule_delivery_time: tomorrow,
+            ..sm()
+        })
+        .unwrap();
+        assert_eq!(admitted.due_ms - NOW.unix_ms, 24 * HOUR);
+        assert_eq!(
+            admitted.expires_ms - admitted.due_ms,
+            HOUR,
+            "the default counts from the schedule"
+        );
+    }
+
+    #[test]
+    fn accounts_are_held_to_what_they_may() {
+        let v3_4 = InterfaceVersion::V3_4;
+        assert_eq!(
+            decide("state = \"suspended\"", &sm(), v3_4),
+            Err(Refusal::Suspended)
+        );
+        assert_eq!(
+            decide("senders = [\"Other*\"]", &sm(), v3_4),
+            Err(Refusal::Sender)
+        );
+        assert!(decide("senders = [\"Ti*\"]", &sm(), v3_4).is_ok());
+    }
+}

@@ -1,0 +1,94 @@
+//! A token bucket (the generic cell rate algorithm): one number of state, no timer.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Allows `rate` units a second and a burst of them at once.
+///
+/// The burst is at least one second's worth, and never less than one whole long message, so that two
+/// quick messages, or all parts of one, are not refused at a low rate (interop #28, #29).
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    /// Time that one unit takes; zero is no limit.
+    interval: Duration,
+    /// How far ahead of now the bucket may be booked.
+    tolerance: Duration,
+    /// When all that was taken so far will have flowed off.
+    booked_until: Duration,
+}
+
+/// Parts that a bucket always allows at once: what the longest concatenated message has.
+const BURST_MIN: u32 = 255;
+
+impl Bucket {
+    /// A bucket of `rate` units a second; `None` is no limit.
+    pub fn new(rate: Option<NonZeroU32>) -> Self {
+        let (interval, tolerance) = match rate {
+            None => (Duration::ZERO, Duration::ZERO),
+            Some(rate) => {
+                let interval = Duration::from_secs(1) / rate.get();
+                (interval, interval * rate.get().max(BURST_MIN))
+            }
+        };
+        Self {
+            interval,
+            tolerance,
+            booked_until: Duration::ZERO,
+        }
+    }
+
+    /// Takes `units`, all or none, at monotonic time `now`.
+    pub fn take(&mut self, now: Duration, units: u32) -> bool {
+        if self.interval.is_zero() {
+            return true;
+        }
+        let booked = self.booked_until.max(now) + self.interval * units;
+        if booked > now + self.tolerance {
+            return false;
+        }
+        self.booked_until = booked;
+        true
+    }
+
+    /// When one unit can be had next, at the earliest.
+    pub fn ready_at(&self) -> Duration {
+        (self.booked_until + self.interval).saturating_sub(self.tolerance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(rate: u32) -> Bucket {
+        Bucket::new(NonZeroU32::new(rate))
+    }
+
+    #[test]
+    fn no_limit_is_no_limit() {
+        let mut bucket = bucket(0);
+        assert!((0..1_000_000).all(|_| bucket.take(Duration::ZERO, 1)));
+    }
+
+    #[test]
+    fn over_ten_seconds_the_rate_holds_behind_one_burst() {
+        let mut bucket = bucket(1000);
+        let mut taken = 0;
+        for ms in 0..10_000 {
+            while bucket.take(Duration::from_millis(ms), 1) {
+                taken += 1;
+            }
+        }
+        assert!((10_900..=11_000).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn a_long_message_is_admitted_whole_at_one_a_second() {
+        let mut bucket = bucket(1);
+        assert!(bucket.take(Duration::ZERO, 255));
+        assert!(!bucket.take(Duration::ZERO, 1));
+        assert_eq!(bucket.ready_at(), Duration::from_secs(1));
+        assert!(!bucket.take(Duration::from_millis(999), 1));
+        assert!(bucket.take(Duration::from_secs(1), 1));
+    }
+}

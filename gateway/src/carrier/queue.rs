@@ -1,0 +1,216 @@
+//! Legs that wait for room on a carrier's links: accounts take turns, priority inside an account.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use tidegate_store::index::LegId;
+use tidegate_store::message_id::MessageId;
+use tidegate_store::names::NameId;
+
+/// Priorities that a queue tells apart: 0 to 3, and 4 of SMPP 5.0.
+const PRIORITIES: usize = 5;
+
+/// A leg that is ready to be handed over.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Which.
+    pub leg: LegId,
+    /// Its message's id: they grow in the order in which messages were accepted.
+    pub message: MessageId,
+    /// Its body, if memory holds it; else it is read back from the spool first.
+    pub body: Option<Bytes>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    by_priority: [VecDeque<Ready>; PRIORITIES],
+    len: usize,
+}
+
+/// The queue of one carrier. A living leg is in one queue at most, so the index bounds those; legs that
+/// ended where they stood are met when they are popped, or [shed](Queue::shed).
+#[derive(Debug, Default)]
+pub struct Queue {
+    lanes: HashMap<NameId, Lane>,
+    /// Accounts with something in their lane, in the order of their turns.
+    turns: VecDeque<NameId>,
+    len: usize,
+}
+
+impl Queue {
+    /// How many legs wait.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts a leg behind those of its account and priority.
+    pub fn push_back(&mut self, account: NameId, priority: u8, ready: Ready) {
+        self.lane(account, priority).push_back(ready);
+    }
+
+    /// Puts a leg that was taken and not handed over back where it stood: behind older ones that came back
+    /// before it, in front of all others. Answers of one burst come in many reads, so the order is made here.
+    pub fn put_back(&mut self, account: NameId, priority: u8, ready: Ready) {
+        let lane = self.lane(account, priority);
+        let older = lane
+            .iter()
+            .take_while(|other| other.message < ready.message)
+            .count();
+        lane.insert(older, ready);
+    }
+
+    fn lane(&mut self, account: NameId, priority: u8) -> &mut VecDeque<Ready> {
+        let lane = self.lanes.entry(account).or_default();
+        if lane.len == 0 {
+            self.turns.push_back(account);
+        }
+        lane.len += 1;
+        self.len += 1;
+        &mut lane.by_priority[usize::from(priority).min(PRIORITIES - 1)]
+    }
+
+    /// Takes the next leg: of the account whose turn it is, the oldest of the highest priority.
+    pub fn pop(&mut self) -> Option<Ready> {
+        let account = self.turns.pop_front()?;
+        let lane = self.lanes.get_mut(&account)?;
+        let ready = lane.by_priority.iter_mut().rev().find_map(VecDeque::pop_front)?;
+        lane.len -= 1;
+        self.len -= 1;
+        if lane.len > 0 {
+            self.turns.push_back(account);
+        }
+        Some(ready)
+    }
+
+    /// Drops legs that have ended where they stood; says how many octets of bodies went with them.
+    pub fn shed(&mut self, lives: impl Fn(LegId) -> bool) -> usize {
+        let mut octets = 0;
+        self.len = 0;
+        for lane in self.lanes.values_mut() {
+            lane.len = 0;
+            for queue in &mut lane.by_priority {
+                queue.retain(|ready| {
+                    let keep = lives(ready.leg);
+                    if !keep {
+                        octets += ready.body.as_ref().map_or(0, Bytes::len);
+                    }
+                    keep
+                });
+                lane.len += queue.len();
+            }
+            self.len += lane.len;
+        }
+        let lanes = &self.lanes;
+        self.turns
+            .retain(|account| lanes.get(account).is_some_and(|lane| lane.len > 0));
+        octets
+    }
+
+    /// Takes everything out, in the order of [`Queue::pop`].
+    pub fn drain(&mut self) -> impl Iterator<Item = Ready> + '_ {
+        std::iter::from_fn(move || self.pop())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use tidegate_codec::identity::SystemId;
+    use tidegate_store::disk::FaultyDisk;
+    use tidegate_store::keyring::{Kek, KeyRing};
+    use tidegate_store::spool::{Options, Spool};
+
+    /// Leg ids come from an index only.
+    fn legs(count: u16) -> Vec<LegId> {
+        let (disk, mut rng) = (FaultyDisk::new(), ChaCha20Rng::seed_from_u64(1));
+        let kek = Kek::create(&disk, "kek".as_ref(), &mut rng).unwrap();
+        let ring = KeyRing::create(&disk, "keys".as_ref(), kek, 1, &mut rng).unwrap();
+        let options = Options {
+            dir: "spool".into(),
+            node: 0,
+            segment_size: 1 << 20,
+            limit: 1 << 30,
+            reserve_segments: 1,
+            max_legs: 100,
+        };
+        let (mut spool, _keeper, _) = Spool::open(disk, options, ring, 1, &mut rng).unwrap();
+        let account = SystemId::new(b"load").unwrap();
+        let envelope = crate::testing::envelope();
+        let accept = |leg| {
+            let id = spool.next_id(1);
+            spool
+                .accept(1, id, leg, account, envelope.clone(), 1, b"", &mut rng)
+                .unwrap()
+        };
+        (0..count).map(accept).collect()
+    }
+
+    fn ready(leg: LegId, message: u64) -> Ready {
+        let (message, body) = (MessageId(message), None);
+        Ready { leg, message, body }
+    }
+
+    #[test]
+    fn accounts_take_turns_and_keep_their_order() {
+        let (mut queue, legs) = (Queue::default(), legs(4));
+        let (a, b) = (NameId(0), NameId(1));
+        for (account, leg) in [(a, legs[0]), (a, legs[1]), (a, legs[2]), (b, legs[3])] {
+            queue.push_back(account, 0, ready(leg, 1));
+        }
+        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        assert_eq!(order, [legs[0], legs[3], legs[1], legs[2]]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_ended_is_shed_and_its_octets_are_given_back() {
+        let (mut queue, legs) = (Queue::default(), legs(4));
+        let body = Some(Bytes::from_static(b"12345"));
+        for (account, leg) in [(0, legs[0]), (0, legs[1]), (1, legs[2])] {
+            let ready = Ready {
+                body: body.clone(),
+                ..ready(leg, 1)
+            };
+            queue.push_back(NameId(account), 0, ready);
+        }
+        assert_eq!(queue.shed(|leg| leg == legs[1]), 10);
+        assert_eq!(queue.len(), 1);
+        queue.push_back(NameId(1), 0, ready(legs[3], 9));
+        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        assert_eq!(order, [legs[1], legs[3]]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn priority_overtakes_inside_an_account_and_what_comes_back_goes_first() {
+        let (mut queue, legs) = (Queue::default(), legs(4));
+        let a = NameId(0);
+        queue.push_back(a, 0, ready(legs[0], 4));
+        queue.push_back(a, 3, ready(legs[1], 2));
+        queue.push_back(a, 9, ready(legs[2], 3));
+        assert_eq!(queue.pop().map(|ready| ready.leg), Some(legs[2]));
+        queue.put_back(a, 0, ready(legs[3], 1));
+        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        assert_eq!(order, [legs[1], legs[3], legs[0]]);
+    }
+
+    #[test]
+    fn what_comes_back_one_by_one_stands_as_it_was_accepted() {
+        let (mut queue, legs) = (Queue::default(), legs(5));
+        let a = NameId(0);
+        queue.push_back(a, 0, ready(legs[4], 9));
+        for (leg, message) in [(0, 1), (2, 3), (1, 2), (3, 4)] {
+            queue.put_back(a, 0, ready(legs[leg], message));
+        }
+        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        assert_eq!(order, legs);
+    }
+}

@@ -1,0 +1,197 @@
+//! The command line: `tidegate VERB`.
+//!
+//! A verb returns an [`Outcome`] or a [`Refusal`]; [`main`] is the one place that prints them and picks
+//! the exit status: 0 done, 1 refused with a reason, 2 wrong usage. With `--json` exactly one JSON object
+//! goes to standard output, either way; without it results go there as text, warnings and refusals to
+//! standard error.
+
+mod check;
+mod demo;
+mod hash_password;
+mod init;
+mod serve;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::{Map, Value, json};
+use tidegate_config::Config;
+
+/// A durable SMPP gateway.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make key-encryption key, key ring and data directory, once.
+    Init(ConfigFile),
+    /// Name everything that is wrong with a configuration.
+    Check(ConfigFile),
+    /// Run the gateway until SIGTERM or SIGINT.
+    Serve(ConfigFile),
+    /// Run a gateway, a simulated carrier and simulated clients on loopback, and count every message.
+    Demo(demo::Args),
+    /// Turn a password into a line for `password_hashes`.
+    HashPassword(hash_password::Args),
+}
+
+/// The configuration that a verb works with.
+#[derive(Debug, clap::Args)]
+pub struct ConfigFile {
+    /// The configuration's file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// What a verb has done.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// For people; printed as it is, with a line end.
+    pub text: String,
+    /// For programs.
+    pub fields: Map<String, Value>,
+    /// What is not as it should be, although the verb was done.
+    pub warnings: Vec<String>,
+    /// Set when the verb was done and found something that must not pass for success; why stands in
+    /// `fields` as `reason`.
+    pub failed: bool,
+}
+
+/// Why a verb was not done. Nothing in it may be a password, a body or a number.
+#[derive(Debug)]
+pub struct Refusal {
+    /// For people, and for programs as `reason`.
+    pub reason: String,
+    /// What programs get besides.
+    pub fields: Map<String, Value>,
+}
+
+impl Outcome {
+    fn new(text: impl Into<String>, fields: Value) -> Self {
+        Self {
+            text: text.into(),
+            fields: object(fields),
+            warnings: Vec::new(),
+            failed: false,
+        }
+    }
+}
+
+impl Refusal {
+    fn new(reason: impl Into<String>, fields: Value) -> Self {
+        Self {
+            reason: reason.into(),
+            fields: object(fields),
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self {
+            reason: error.to_string(),
+            fields: Map::new(),
+        }
+    }
+}
+
+fn object(fields: Value) -> Map<String, Value> {
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    // Wrong usage, `--help` and `--version` end here, in clap's own words, with 2 or 0.
+    let Cli { verb, json } = Cli::parse();
+    let result = match verb {
+        Verb::Init(args) => init::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Serve(args) => serve::run(&args, json),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::HashPassword(args) => hash_password::run(&args),
+    };
+    match print(result, json) {
+        Ok(status) => status,
+        // Nobody reads what we say, so nobody knows whether it was done.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let status = match result {
+        Ok(outcome) => {
+            let status = if outcome.failed {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
+            if json {
+                let mut fields = outcome.fields;
+                if !outcome.warnings.is_empty() {
+                    fields.insert("warnings".to_owned(), json!(outcome.warnings));
+                }
+                writeln!(out, "{}", Value::Object(fields))?;
+            } else {
+                for warning in outcome.warnings {
+                    writeln!(err, "warning: {warning}")?;
+                }
+                writeln!(out, "{}", outcome.text)?;
+            }
+            status
+        }
+        Err(refusal) => {
+            if json {
+                let mut fields = refusal.fields;
+                fields.insert("refused".to_owned(), json!(true));
+                fields.insert("reason".to_owned(), json!(refusal.reason));
+                writeln!(out, "{}", Value::Object(fields))?;
+            } else {
+                writeln!(err, "refused: {}", refusal.reason)?;
+            }
+            ExitCode::FAILURE
+        }
+    };
+    out.flush()?;
+    Ok(status)
+}
+
+/// Reads and checks a configuration. The refusal lists every problem.
+fn load(path: &Path) -> Result<Config, Refusal> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Refusal::new(format!("cannot read {shown}: {error}"), json!({})))?;
+    tidegate_config::parse(&text).map_err(|problems| {
+        let list: Vec<Value> = problems
+            .as_slice()
+            .iter()
+            .map(|problem| {
+                json!({
+                    "key": problem.key,
+                    "line": problem.line,
+                    "what": problem.what,
+                    "remedy": problem.remedy,
+                })
+            })
+            .collect();
+        let count = list.len();
+        let plural = if count == 1 { "problem" } else { "problems" };
+        Refusal::new(
+            format!("{shown} has {count} {plural}:\n{problems}"),
+            json!({ "problems": list }),
+        )
+    })
+}

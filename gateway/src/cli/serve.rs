@@ -1,0 +1,47 @@
+//! `tidegate serve`: the gateway, until it is told to end.
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigFile, Outcome, Refusal, load};
+use crate::clock::Clock;
+use crate::run;
+use crate::telemetry::{Telemetry, log};
+
+/// How often the main thread looks whether the loop still runs.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+
+pub(super) fn run(args: &ConfigFile, json: bool) -> Result<Outcome, Refusal> {
+    let config = load(&args.config)?;
+    log::init(json)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before anything starts, so that a signal that comes early ends it in order too.
+    let (mut terminate, mut interrupt) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let running = run::start(config, &Telemetry::new(), Clock::machine())?;
+    tracing::info!(listening = ?running.listening, http = %running.http, "serving");
+    let failed = runtime.block_on(async {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return false,
+                _ = interrupt.recv() => return false,
+                _ = look.tick() => {
+                    if running.has_ended() {
+                        return true;
+                    }
+                }
+            }
+        }
+    });
+    if failed {
+        return Err(Refusal::new("the loop has failed: see the log", json!({})));
+    }
+    tracing::info!("told to end");
+    running.stop();
+    Ok(Outcome::new("ended in order", json!({ "ended": true })))
+}

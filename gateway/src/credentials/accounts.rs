@@ -1,0 +1,137 @@
+//! The accounts' hashes, and what stands in for those of names that are no account's.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use argon2::Argon2;
+use argon2::password_hash::{Error, PasswordVerifier as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rand_core::CryptoRng;
+use sha2::Sha256;
+use tidegate_codec::identity::{Password, SystemId};
+use tidegate_config::{Account, PasswordHash};
+use zeroize::Zeroizing;
+
+use super::queue::Tag;
+
+/// What an unknown name costs while there is no account at all. Of no password: the hash is all zeros.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What a tag is of, so that one kind can never be taken for the other.
+const CREDENTIAL: u8 = 0;
+const STAND_IN: u8 = 1;
+
+pub(super) struct Accounts {
+    /// In the configuration's order.
+    hashes: Vec<Arc<[PasswordHash]>>,
+    places: HashMap<SystemId, usize>,
+    /// Keyed with octets that nobody else has and that end with the process.
+    mac: Hmac<Sha256>,
+}
+
+/// One check to be made. Wipes its password when dropped.
+pub(super) struct Work {
+    hashes: Option<Arc<[PasswordHash]>>,
+    /// An unknown name is denied, whatever the hashes that stand in say.
+    known: bool,
+    password: Password,
+}
+
+impl Accounts {
+    pub(super) fn new(accounts: &[Account], rng: &mut impl CryptoRng) -> Self {
+        // A block of SHA-256.
+        let mut key = Zeroizing::new([0; 64]);
+        rng.fill_bytes(&mut key[..]);
+        Self {
+            hashes: accounts
+                .iter()
+                .map(|account| account.password_hashes.clone().into())
+                .collect(),
+            places: accounts
+                .iter()
+                .enumerate()
+                .map(|(place, account)| (account.system_id, place))
+                .collect(),
+            mac: Hmac::new(&(*key).into()),
+        }
+    }
+
+    /// What stands for a credential in memory. Needs the process's key to be tried out.
+    pub(super) fn tag(&self, system_id: &[u8], password: &Password) -> Tag {
+        self.keyed(CREDENTIAL, system_id, password.expose())
+    }
+
+    /// The check that this credential needs.
+    ///
+    /// An unknown name borrows the hashes of some account, always the same one, so that it takes as long
+    /// as some account does: with two hashes a wrong password takes twice the time, and costs may differ.
+    pub(super) fn work(&self, system_id: &[u8], password: Password) -> Work {
+        let own = SystemId::new(system_id)
+            .ok()
+            .and_then(|system_id| self.places.get(&system_id).copied());
+        let place = own.unwrap_or_else(|| self.stand_in(system_id));
+        Work {
+            hashes: self.hashes.get(place).cloned(),
+            known: own.is_some(),
+            password,
+        }
+    }
+
+    fn stand_in(&self, system_id: &[u8]) -> usize {
+        let tag = self.keyed(STAND_IN, system_id, b"");
+        let number = tag
+            .iter()
+            .take(8)
+            .fold(0, |sum: u64, octet| sum << 8 | u64::from(*octet));
+        let place = number % (self.hashes.len() as u64).max(1);
+        usize::try_from(place).unwrap_or(0)
+    }
+
+    fn keyed(&self, kind: u8, system_id: &[u8], password: &[u8]) -> Tag {
+        let mut mac = self.mac.clone();
+        mac.update(&[kind]);
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        mac.update(&(system_id.len() as u64).to_be_bytes());
+        mac.update(system_id);
+        mac.update(password);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Work {
+    /// Computes; `None` if that could not be done.
+    pub(super) fn check(&self) -> Option<bool> {
+        let hashes: Vec<&str> = match &self.hashes {
+            Some(hashes) => hashes.iter().map(PasswordHash::expose).collect(),
+            None => vec![NOBODY],
+        };
+        let argon2 = Argon2::default();
+        let mut made = true;
+        let right = hashes.into_iter().any(|hash| {
+            // Algorithm, version and costs are those of the hash.
+            match argon2.verify_password(self.password.expose(), hash) {
+                Ok(()) => true,
+                Err(Error::PasswordInvalid) => false,
+                Err(error) => {
+                    tracing::error!(%error, "a password could not be checked");
+                    made = false;
+                    false
+                }
+            }
+        });
+        (right || made).then_some(right && self.known)
+    }
+
+    #[cfg(test)]
+    pub(super) fn hashes(&self) -> usize {
+        self.hashes.as_ref().map_or(1, |hashes| hashes.len())
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Work(***)")
+    }
+}

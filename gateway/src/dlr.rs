@@ -1,0 +1,385 @@
+//! The story of one receipt: read, matched to its leg, the leg ended, the DLR written for its account.
+
+use smallvec::SmallVec;
+use tidegate_codec::address::{ADDR_DATA, ADDR_SM, Address};
+use tidegate_codec::header::CommandId;
+use tidegate_codec::message_id::MessageIdText;
+use tidegate_codec::pdu::message::{DataSm, ShortMessage, Sm};
+use tidegate_codec::receipt::{ReceiptReading, ReceiptText, canonical};
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::tlv::{self, Tag, Tlvs};
+use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
+use tidegate_store::disk::Disk;
+use tidegate_store::index::{Leg, LegId};
+use tidegate_store::record::{EntryKind, Form};
+use tidegate_store::spool::{Ending, NewEntry, Pending, Refused};
+
+use crate::carrier::{PEN_WAIT, Penned};
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::telemetry::words::ReceiptKind;
+use crate::turn::{Owed, Promise};
+
+/// Longest `err:` that is passed on, in octets.
+const ERR_MAX: usize = 8;
+
+/// What a receipt says, apart from whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptNote {
+    /// The state it names.
+    pub state: MessageState,
+    /// Whether that is the end.
+    pub is_final: bool,
+    /// Its `err`, as text.
+    pub err: SmallVec<[u8; ERR_MAX]>,
+    /// When it was done by the carrier's word, in unix milliseconds.
+    pub done_ms: Option<u64>,
+    /// Network error code, if it came as a TLV.
+    pub network_error: Option<[u8; 3]>,
+}
+
+impl ReceiptNote {
+    /// An end that we state ourselves.
+    pub fn new(state: MessageState) -> Self {
+        Self {
+            state,
+            is_final: true,
+            err: SmallVec::new(),
+            done_ms: None,
+            network_error: None,
+        }
+    }
+
+    /// The same with the status that led to it, as three decimal digits (design §5).
+    pub fn with_status(mut self, status: CommandStatus) -> Self {
+        self.err = SmallVec::from_slice(format!("{:03}", status.0 % 1000).as_bytes());
+        self
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// A carrier delivers a receipt.
+    pub(crate) fn receipt(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        owed: Owed,
+        reading: &ReceiptReading<'_>,
+        network_error: Option<[u8; 3]>,
+    ) {
+        let base = self.config.carriers[carrier].id_base.receipt;
+        let note = ReceiptNote {
+            state: reading.state,
+            is_final: reading.is_final,
+            err: reading.err.iter().copied().take(ERR_MAX).collect(),
+            done_ms: reading.text.done_unix_ms(now.unix_ms, 0),
+            network_error,
+        };
+        let name = self.carriers[carrier].name;
+        let candidates = std::iter::once(reading.id()).chain(reading.other_id());
+        let mut first_id = None;
+        for id in candidates.filter(|id| !id.is_empty()) {
+            let id = canonical(id, base);
+            if let Some(leg) = self.spool.index().find_carrier_id(name, id.as_bytes()) {
+                return self.receipt_for(now, carrier, leg, owed, &note);
+            }
+            first_id.get_or_insert(id);
+        }
+        // Unknown. If nothing of this carrier is under way, nothing will make it known: an orphan.
+        let early = first_id.filter(|id| !id.is_empty() && self.carriers[carrier].is_waiting(&self.links));
+        let id = early.and_then(|id| MessageIdText::new(id.as_bytes()).ok());
+        let Some(id) = id else {
+            self.carriers[carrier].tally.receipts.add(ReceiptKind::Orphan);
+            return self.orphan(owed, carrier);
+        };
+        let Owed {
+            link,
+            sequence,
+            response,
+        } = owed;
+        let state = &mut self.carriers[carrier];
+        state.tally.receipts.add(ReceiptKind::Early);
+        let penned = Penned {
+            link,
+            sequence,
+            response,
+            note,
+        };
+        if state.pen.insert(now.monotonic, id, penned).is_err() {
+            state.tally.receipts.add(ReceiptKind::Refused);
+            self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+        }
+    }
+
+    /// A receipt for nothing we know is acknowledged. It may be one that came twice: then the first is
+    /// perhaps still to be synced, and this answer waits for the same commit (P2).
+    fn orphan(&mut self, owed: Owed, carrier: usize) {
+        if self.spool.pending() == Pending::Nothing {
+            self.respond_delivery(owed, CommandStatus::ROK);
+        } else {
+            self.promises.push(Promise::Delivery { owed, carrier });
+        }
+    }
+
+    /// The leg of a receipt is known.
+    fn receipt_for(&mut self, now: Now, carrier: usize, leg: LegId, owed: Owed, note: &ReceiptNote) {
+        if !note.is_final {
+            // It changes nothing that is stored, so nothing has to be synced before the answer.
+            self.carriers[carrier]
+                .tally
+                .receipts
+                .add(ReceiptKind::Intermediate);
+            return self.respond_delivery(owed, CommandStatus::ROK);
+        }
+        if self.spool.is_broken() || !self.spool.has_progress_room() {
+            // It cannot be kept now: the carrier keeps it.
+            self.carriers[carrier].tally.deliveries_refused += 1;
+            return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+        }
+        self.carriers[carrier].tally.receipts.add(ReceiptKind::Final);
+        match self.end_leg(now, leg, note, true) {
+            Ok(()) => self.promises.push(Promise::Delivery { owed, carrier }),
+            Err(_) => self.respond_delivery(owed, CommandStatus::RX_T_APPN),
+        }
+    }
+
+    /// Receipts that waited for the id of a leg that was just handed over.
+    pub(crate) fn receipts_released(&mut self, now: Now, carrier: usize, leg: LegId, id: &MessageIdText) {
+        if self.carriers[carrier].pen.is_empty() {
+            return;
+        }
+        for Penned {
+            link,
+            sequence,
+            response,
+            note,
+        } in self.carriers[carrier].pen.take(id)
+        {
+            let owed = Owed {
+                link,
+                sequence,
+                response,
+            };
+            // Only the first final one ends the leg; `end_leg` finds none the second time.
+            self.receipt_for(now, carrier, leg, owed, &note);
+        }
+    }
+
+    /// Receipts whose second is over. Where a submit that was under way when one came is still unanswered, the
+    /// carrier is asked to send it again; otherwise nothing can make its id known any more, and to refuse an
+    /// orphan for as long as there is traffic would bring it back for days.
+    pub(crate) fn empty_pens(&mut self, now: Now) {
+        for carrier in 0..self.carriers.len() {
+            while let Some(penned) = self.carriers[carrier].pen.take_expired(now.monotonic) {
+                let Penned {
+                    link,
+                    sequence,
+                    response,
+                    ..
+                } = penned;
+                let came = now.monotonic.saturating_sub(PEN_WAIT);
+                let state = &mut self.carriers[carrier];
+                let (kind, status) = if state.is_waiting_since(&mut self.links, came) {
+                    (ReceiptKind::Refused, CommandStatus::RX_T_APPN)
+                } else {
+                    (ReceiptKind::Orphan, CommandStatus::ROK)
+                };
+                state.tally.receipts.add(kind);
+                self.respond_delivery(
+                    Owed {
+                        link,
+                        sequence,
+                        response,
+                    },
+                    status,
+                );
+            }
+        }
+    }
+
+    /// Answers a carrier's deliver_sm or data_sm.
+    pub(crate) fn respond_delivery(&mut self, owed: Owed, status: CommandStatus) {
+        let with_id = status.is_ok();
+        self.respond(owed.link, owed.response, owed.sequence, status, |out| {
+            // deliver_sm_resp carries an empty message_id (3.4 §4.6.2).
+            if with_id {
+                out.push(0);
+            }
+        });
+    }
+
+    /// Ends a leg through the spool's one settling function, with its DLR where one was asked for and the
+    /// account's outbox has room. `urgent`: a carrier's answer waits for it. A leg that has ended already is left
+    /// alone.
+    pub(crate) fn end_leg(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        note: &ReceiptNote,
+        urgent: bool,
+    ) -> Result<(), Refused> {
+        let Some(found) = self.spool.index().get(leg) else {
+            return Ok(());
+        };
+        let mut body = std::mem::take(&mut self.scratch);
+        body.clear();
+        let account = self.account_named(found.account);
+        let mut form = None;
+        if is_wanted(found, note.state) {
+            let configured = account.map(|place| &self.config.accounts[place]);
+            // Entries of an account that the configuration no longer has are kept as long as the default.
+            let (max, ttl) = configured.map_or((usize::MAX, 72 * 3600 * 1000), |account| {
+                (
+                    account.outbox_max,
+                    u64::try_from(account.outbox_ttl.as_millis()).unwrap_or(u64::MAX),
+                )
+            });
+            if self.spool.outbox().waiting_for(found.account) < max {
+                let id = self.id_text(found.message, found.envelope.id_form);
+                let written = write_dlr(&mut body, found, id.as_bytes(), note, now.unix_ms);
+                form = Some((written, now.unix_ms.saturating_add(ttl)));
+            } else if let Some(place) = account {
+                self.accounts[place].tally.overflow += 1;
+            }
+        }
+        let entry = form.map(|(form, expires_ms)| NewEntry {
+            kind: EntryKind::Dlr,
+            form,
+            expires_ms,
+            body: &body,
+        });
+        let ending = Ending {
+            state: note.state,
+            at_ms: note.done_ms.unwrap_or(now.unix_ms),
+        };
+        let settled = self
+            .spool
+            .settle(now.unix_ms, leg, ending, entry.as_ref(), urgent, &mut self.rng);
+        if let Ok(Some((ended, entry))) = &settled {
+            if let Some(place) = account {
+                self.accounts[place].tally.finals.add(note.state);
+            }
+            self.release_id(ended);
+            if let Some(entry) = entry {
+                self.stage_entry_body(*entry, &body);
+            }
+        }
+        self.scratch = body;
+        settled.map(|_| ())
+    }
+
+    /// The same where nobody waits for it. A spool that is broken cannot note it: the leg stays what it is
+    /// and is taken up again after the restart.
+    pub(crate) fn end_quietly(&mut self, now: Now, leg: LegId, note: &ReceiptNote) {
+        let _ = self.end_leg(now, leg, note, false);
+    }
+}
+
+/// Whether a final state of this leg makes a DLR.
+fn is_wanted(leg: &Leg, state: MessageState) -> bool {
+    let wish = RegisteredDelivery(leg.envelope.registered_delivery)
+        .wish(InterfaceVersion(leg.envelope.interface_version));
+    let success = matches!(state, MessageState::Delivered | MessageState::Accepted);
+    // UNKNOWN is neither: who asked for failures only or successes only hears nothing of it (design §5.6).
+    match wish {
+        ReceiptWish::Never => false,
+        ReceiptWish::Always => true,
+        ReceiptWish::OnFailure => !success && state != MessageState::Unknown,
+        ReceiptWish::OnSuccess => success,
+    }
+}
+
+/// Writes the DLR as the body of a deliver_sm: text form and TLVs (smpp-dlr.md §4–5). Addresses that a
+/// data_sm brought and a deliver_sm cannot hold make it a data_sm.
+fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms: u64) -> Form {
+    let mut tlvs = Vec::with_capacity(96);
+    let mut id_value: SmallVec<[u8; 32]> = SmallVec::from_slice(id);
+    id_value.push(0);
+    // All of these are far below the 65 535 octets of a TLV.
+    let _ = tlv::append(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &id_value);
+    let _ = tlv::append(&mut tlvs, Tag::MESSAGE_STATE, &[note.state.octet()]);
+    if let Some(code) = note.network_error {
+        let _ = tlv::append(&mut tlvs, Tag::NETWORK_ERROR_CODE, &code);
+    }
+    let done_ms = note.done_ms.unwrap_or(now_ms);
+    let mut text = Vec::with_capacity(160);
+    let mut receipt = ReceiptText::new(id, note.state, leg.envelope.accepted_ms, done_ms);
+    if !note.err.is_empty() {
+        receipt.err = &note.err;
+    }
+    receipt.write(&mut text);
+    // The receipt goes the other way: from the recipient to the sender.
+    let (source, destination) = (&leg.envelope.destination, &leg.envelope.source);
+    if let (Ok(source), Ok(destination), Some(short_message)) = (
+        source.as_field::<ADDR_SM>(),
+        destination.as_field::<ADDR_SM>(),
+        ShortMessage::new(&text),
+    ) {
+        let esm_class = EsmClass::RECEIPT;
+        Sm {
+            source,
+            destination,
+            esm_class,
+            short_message,
+            tlvs: Tlvs::new(&tlvs),
+            ..Sm::default()
+        }
+        .encode(out);
+        return Form::Sm;
+    }
+    let _ = tlv::append(&mut tlvs, Tag::MESSAGE_PAYLOAD, &text);
+    let wide = |address: &tidegate_codec::address::AddressBuf| {
+        // Addresses came in through fields of this width.
+        address
+            .as_field::<ADDR_DATA>()
+            .map(|field| field.addr.as_bytes().to_vec())
+            .unwrap_or_default()
+    };
+    let (from, to) = (wide(source), wide(destination));
+    DataSm {
+        source: Address::new(source.ton(), source.npi(), &from).unwrap_or_default(),
+        destination: Address::new(destination.ton(), destination.npi(), &to).unwrap_or_default(),
+        esm_class: EsmClass::RECEIPT,
+        tlvs: Tlvs::new(&tlvs),
+        ..DataSm::default()
+    }
+    .encode(out);
+    Form::DataSm
+}
+
+/// The command that answers a delivery.
+pub(crate) const fn delivery_response(form: Form) -> CommandId {
+    match form {
+        Form::Sm => CommandId::DELIVER_SM_RESP,
+        Form::DataSm => CommandId::DATA_SM_RESP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_codec::receipt::read_receipt;
+
+    #[test]
+    fn a_status_becomes_three_digits_of_err() {
+        let note = ReceiptNote::new(MessageState::Rejected).with_status(CommandStatus::RINVDSTADR);
+        assert_eq!(note.err.as_slice(), b"011");
+    }
+
+    #[test]
+    fn a_written_dlr_reads_back_with_text_and_tlvs_alike() {
+        let text = ReceiptText::new(
+            b"1234",
+            MessageState::Delivered,
+            1_790_000_000_000,
+            1_790_000_060_000,
+        );
+        let mut out = Vec::new();
+        text.write(&mut out);
+        let reading = read_receipt(EsmClass::RECEIPT, &out, None, None, None, false).unwrap();
+        assert_eq!(
+            (reading.id(), reading.state, reading.is_final),
+            (&b"1234"[..], MessageState::Delivered, true)
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! Links to ESMEs: binding them, taking what they submit, hearing what they say to deliveries.
+
+use std::net::IpAddr;
+
+use tidegate_codec::header::CommandId;
+use tidegate_codec::identity::{PASSWORD_MAX_LENIENT, Password, SystemId};
+use tidegate_codec::pdu::Operation;
+use tidegate_codec::pdu::bind::Bind;
+use tidegate_codec::session::{Event, State};
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::BindKind;
+use tidegate_config::AccountState as ConfiguredState;
+use tidegate_store::disk::Disk;
+
+use crate::admission::Submission;
+use crate::clock::Now;
+use crate::gate::{BindCheck, Gate, at};
+use crate::links::{LinkId, Peer, Ticket};
+use crate::telemetry::words::{BindResult, Word};
+
+/// What our bind responses call us.
+const OUR_NAME: &[u8] = b"tidegate";
+
+impl<D: Disk> Gate<D> {
+    pub(crate) fn esme_event(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        ip: IpAddr,
+        account: Option<usize>,
+        event: Event<'_, Ticket>,
+        body: &[u8],
+    ) {
+        match event {
+            Event::BindRequested { kind, bind } => self.bind_requested(id, kind, &bind),
+            Event::Request { sequence, operation } => {
+                let Some(account) = account else { return };
+                self.esme_request(now, id, account, sequence, &operation, body);
+            }
+            Event::Answered {
+                ticket: Ticket::Entry(entry, octets),
+                answer,
+                ..
+            } => {
+                self.entry_answered(now, id, entry, octets, &answer);
+            }
+            Event::PeerUnbound => {
+                // Nothing new is delivered here; the session answers when nothing is owed any more.
+                self.esme_closed(id, account);
+                if let Some(link) = self.links.get_mut(id) {
+                    link.peer = Peer::Esme { ip, account: None };
+                }
+            }
+            Event::Answered {
+                ticket: Ticket::Leg(leg, octets),
+                ..
+            } => {
+                // Legs go to carriers only; should one ever come back here, it is not lost.
+                self.leg_in_doubt(now, leg, octets, Peer::Esme { ip, account });
+            }
+            // An answer for nothing that waits: late, after its delivery was given to the next bind.
+            Event::Unexpected(_) => self.tally.dropped += 1,
+            Event::None
+            | Event::Bound { .. }
+            | Event::BindRefused(_)
+            | Event::Refused { .. }
+            | Event::Dropped(_)
+            | Event::Close(_) => {}
+        }
+    }
+
+    /// Passwords are checked outside the loop; until then the session waits in its binding state.
+    fn bind_requested(&mut self, id: LinkId, kind: BindKind, bind: &Bind<'_>) {
+        let system_id = SystemId::new(bind.system_id.as_bytes()).ok();
+        // The decoder has held the password to the configured length.
+        match Password::new(bind.password.as_bytes(), PASSWORD_MAX_LENIENT) {
+            Ok(password) => self.bind_checks.push(BindCheck {
+                link: id,
+                system_id,
+                password,
+                kind,
+            }),
+            Err(_) => self.refuse_bind(id, CommandStatus::RINVPASWD, "malformed"),
+        }
+    }
+
+    /// The password of a bind was checked: `Some(true)` right, `Some(false)` wrong, `None` nobody had time.
+    ///
+    /// Everything that would tell a guesser more than "no" is asked only behind a right password (SEC-4).
+    pub fn bind_checked(&mut self, now: Now, id: LinkId, system_id: Option<SystemId>, granted: Option<bool>) {
+        let Some(link) = self.links.get(id) else { return };
+        let (Peer::Esme { ip, .. }, State::Binding { kind, .. }) = (link.peer, link.session.state()) else {
+            return;
+        };
+        let account = system_id.and_then(|system_id| self.account_of(system_id));
+        let result = match granted {
+            None => Some(BindResult::Busy),
+            Some(false) => Some(BindResult::Denied),
+            Some(true) => None,
+        };
+        match (account, result) {
+            (Some(place), Some(result)) => self.accounts[place].tally.binds.add(result),
+            (None, _) => self.tally.binds_unknown += 1,
+            (Some(_), None) => {}
+        }
+        let Some(granted) = granted.filter(|_| !self.stopping) else {
+            return self.refuse_bind(id, CommandStatus::RSYSERR, "busy");
+        };
+        let (Some(place), true) = (account, granted) else {
+            return self.refuse_bind(id, CommandStatus::RBINDFAIL, "denied");
+        };
+        let config = &self.config.accounts[place];
+        let state = &mut self.accounts[place];
+        let refusal = if config.state != ConfiguredState::Active && kind.can_submit() && !kind.can_receive() {
+            // A suspended account may still fetch what is its own.
+            Some(BindResult::Suspended)
+        } else if !config.allows_ip(ip) {
+            Some(BindResult::Address)
+        } else if !config.binds.allows(kind) {
+            Some(BindResult::Kind)
+        } else if state.links.len() >= config.max_binds {
+            Some(BindResult::TooMany)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            state.tally.binds.add(reason);
+            return self.refuse_bind(id, CommandStatus::RBINDFAIL, reason.label());
+        }
+        state.tally.binds.add(BindResult::Granted);
+        state.links.push(id);
+        let (window, unanswered) = (config.delivery_window, config.window);
+        // A constant of 8 printable characters.
+        let Ok(name) = SystemId::new(OUR_NAME) else { return };
+        if let Some(link) = self.links.get_mut(id) {
+            link.peer = Peer::Esme {
+                ip,
+                account: Some(place),
+            };
+            link.session.set_limits(window, unanswered);
+            link.session.accept_bind(at(now), &name, &mut link.out);
+            self.links.touch(id);
+        }
+        tracing::info!(account = %self.config.accounts[place].system_id, %ip, kind = kind.label(), "bound");
+        self.deliver_to(now, place);
+    }
+
+    fn refuse_bind(&mut self, id: LinkId, status: CommandStatus, reason: &'static str) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.session.refuse_bind(status, &mut link.out);
+            self.links.touch(id);
+            tracing::info!(reason, "bind refused");
+        }
+    }
+
+    fn esme_request(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        account: usize,
+        sequence: u32,
+        operation: &Operation<'_>,
+        body: &[u8],
+    ) {
+        let Some(version) = self.links.get(id).map(|link| link.session.version()) else {
+            return;
+        };
+        match operation {
+            Operation::SubmitSm(sm) => {
+                let submission = Submission::from_sm(sm, version, body);
+                self.submit(now, id, account, sequence, CommandId::SUBMIT_SM_RESP, &submission);
+            }
+            Operation::DataSm(sm) => {
+                let submission = Submission::from_data_sm(sm, version, body);
+                self.submit(now, id, account, sequence, CommandId::DATA_SM_RESP, &submission);
+            }
+            // The session hands on nothing else in this direction; what it may learn to hand on is refused
+            // here by its name until it is built.
+            other => {
+                let response = other.command_id().response().unwrap_or(CommandId::GENERIC_NACK);
+                self.respond(id, response, sequence, CommandStatus::RINVCMDID, |_| {});
+            }
+        }
+    }
+
+    /// Writes an answer that is owed, if its link is still there.
+    pub(crate) fn respond(
+        &mut self,
+        id: LinkId,
+        response: CommandId,
+        sequence: u32,
+        status: CommandStatus,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.session
+                .respond(response, sequence, status, &mut link.out, body);
+            self.links.touch(id);
+        }
+    }
+
+    pub(crate) fn esme_closed(&mut self, id: LinkId, account: Option<usize>) {
+        if let Some(state) = account.and_then(|account| self.accounts.get_mut(account)) {
+            state.links.retain(|link| *link != id);
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! The gateway as one value: links, accounts, carriers and the spool, without a socket or a clock.
+//!
+//! Whoever drives it ([`crate::serve`], or a test in virtual time) feeds it octets and time and takes octets
+//! and work from it:
+//!
+//! ```text
+//!   octets in ─► input ─► session ─► esme / carrier ─► mt · mo · dlr ─► spool (staged)
+//!                                                                          │ begin_turn
+//!   octets out ◄─ take_output ◄─ finish_turn: promises kept, legs and ◄─ commit (write + sync)
+//!                                DLRs put into links' output
+//! ```
+//!
+//! Nothing is promised to a peer before the commit that holds it is done (P1, P2): what is owed waits as a
+//! [`Promise`](crate::turn::Promise).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hashbrown::{HashMap, HashSet};
+use rand_chacha::ChaCha20Rng;
+use tidegate_codec::identity::{Password, SystemId};
+use tidegate_codec::pdu::{Limits, Read, read};
+use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
+use tidegate_codec::values::{BindKind, InterfaceVersion};
+use tidegate_config::Config;
+use tidegate_store::disk::Disk;
+use tidegate_store::message_id::Permutation;
+use tidegate_store::names::NameId;
+use tidegate_store::outbox::EntryId;
+use tidegate_store::spool::{Spool, Target};
+
+use crate::bucket::Bucket;
+use crate::carrier::CarrierState;
+use crate::clock::Now;
+use crate::links::{End, LinkId, Links, Peer, Ticket};
+use crate::router::{CarrierIndex, MoRouter, MtRouter};
+use crate::tally::{AccountTally, GateTally};
+use crate::telemetry::words::{ConnectionRefused, Side};
+use crate::turn::Promises;
+
+/// Octets that may wait for one link to be written before no more is read from it.
+const OUT_MAX: usize = 1 << 20;
+/// Requests of one carrier link that may be unanswered: receipts and MOs that wait for a commit, or in the pen.
+const CARRIER_UNANSWERED_MAX: usize = 5_000;
+
+/// An account while the gateway runs.
+#[derive(Debug)]
+pub struct AccountState {
+    /// Its number in the spool.
+    pub name: NameId,
+    /// Its rate.
+    pub bucket: Bucket,
+    /// Its bound links.
+    pub links: Vec<LinkId>,
+    /// Whose turn it is to take deliveries.
+    pub next_receiver: usize,
+    /// What is counted.
+    pub tally: AccountTally,
+}
+
+/// A bind whose password is to be checked outside the loop.
+#[derive(Debug)]
+pub struct BindCheck {
+    /// Which link waits.
+    pub link: LinkId,
+    /// Who it says it is; `None` for what cannot be a system_id, to be checked all the same (SEC-4).
+    pub system_id: Option<SystemId>,
+    /// With which secret.
+    pub password: Password,
+    /// What kind of bind.
+    pub kind: BindKind,
+}
+
+/// What [`Gate::input`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Octets that were consumed.
+    pub used: usize,
+    /// What to do next.
+    pub flow: ReadFlow,
+}
+
+/// Whether to go on reading a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFlow {
+    /// Read more.
+    Continue,
+    /// Keep what is left and try again after the next turn: a bound is reached.
+    Pause,
+    /// The link is over; nothing more is read.
+    End,
+}
+
+/// See the [module](self).
+pub struct Gate<D: Disk> {
+    pub(crate) config: Arc<Config>,
+    pub(crate) spool: Spool<D>,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) permutation: Permutation,
+    pub(crate) mt: MtRouter,
+    pub(crate) mo: MoRouter,
+    pub(crate) accounts: Vec<AccountState>,
+    account_by_id: HashMap<SystemId, usize>,
+    account_by_name: HashMap<NameId, usize>,
+    pub(crate) carriers: Vec<CarrierState>,
+    pub(crate) links: Links,
+    pub(crate) promises: Promises,
+    /// Bodies of the batch that is being staged, for their way on without the disk.
+    pub(crate) hot: BytesMut,
+    /// Bodies of entries that wait, as far as memory is given to them.
+    pub(crate) hot_entries: HashMap<EntryId, Bytes>,
+    pub(crate) hot_octets: usize,
+    /// Records whose bodies are to be read back.
+    pub(crate) wanted: Vec<Target>,
+    /// Those whose file could not be read; asked for again at the next tick. As many as were being read.
+    pub(crate) unread: Vec<Target>,
+    /// How many are being read.
+    pub(crate) reading: usize,
+    pub(crate) bind_checks: Vec<BindCheck>,
+    /// Ids of 8 digits in use, per account: they must be unique while the message lives.
+    pub(crate) short_ids: HashSet<(NameId, u32)>,
+    /// A DLR under construction; kept for its capacity.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) next_tick: Duration,
+    pub(crate) tally: GateTally,
+    pub(crate) stopping: bool,
+    /// The last turn had something to commit and could not.
+    pub(crate) blocked: bool,
+    limits: Limits,
+}
+
+impl<D: Disk> Gate<D> {
+    /// A gate over an opened spool. What the spool still holds goes on where it stood.
+    pub fn new(
+        config: Arc<Config>,
+        mut spool: Spool<D>,
+        permutation: Permutation,
+        carrier_passwords: Vec<Password>,
+        rng: ChaCha20Rng,
+    ) -> Result<Self, TooManyNames> {
+        let mut accounts = Vec::new();
+        let (mut account_by_id, mut account_by_name) = (HashMap::new(), HashMap::new());
+        for account in &config.accounts {
+            let name = spool.intern(account.system_id.as_str()).ok_or(TooManyNames)?;
+            account_by_id.insert(account.system_id, accounts.len());
+            account_by_name.insert(name, accounts.len());
+            accounts.push(AccountState {
+                name,
+                bucket: Bucket::new(account.rate),
+                links: Vec::new(),
+                next_receiver: 0,
+                tally: AccountTally::default(),
+            });
+        }
+        let mut carriers = Vec::new();
+        for (carrier, password) in config.carriers.iter().zip(carrier_passwords) {
+            let name = spool.intern(carrier.name.as_str()).ok_or(TooManyNames)?;
+            carriers.push(CarrierState::new(name, carrier, password));
+        }
+        let place = |name: &str| {
+            config
+                .carriers
+                .iter()
+                .position(|carrier| carrier.name.as_str() == name)
+                .map(CarrierIndex)
+        };
+        let limits = Limits {
+            pdu_max: u32::try_from(config.limits.pdu_max).unwrap_or(u32::MAX),
+            password_max: config.limits.password_max,
+        };
+        let mut gate = Self {
+            mt: MtRouter::new(&config.mt_routes, place),
+            mo: MoRouter::new(&config.mo_routes),
+            spool,
+            rng,
+            permutation,
+            accounts,
+            account_by_id,
+            account_by_name,
+            carriers,
+            links: Links::default(),
+            promises: Promises::default(),
+            hot: BytesMut::new(),
+            hot_entries: HashMap::new(),
+            hot_octets: 0,
+            wanted: Vec::new(),
+            unread: Vec::new(),
+            reading: 0,
+            bind_checks: Vec::new(),
+            short_ids: HashSet::new(),
+            scratch: Vec::new(),
+            next_tick: Duration::ZERO,
+            tally: GateTally::default(),
+            stopping: false,
+            blocked: false,
+            limits,
+            config,
+        };
+        gate.recall_short_ids();
+        Ok(gate)
+    }
+
+    // ===== questions =====
+
+    /// The configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The spool, to look at.
+    pub fn spool(&self) -> &Spool<D> {
+        &self.spool
+    }
+
+    /// The spool, for its driver: chores and commits.
+    pub fn spool_mut(&mut self) -> &mut Spool<D> {
+        &mut self.spool
+    }
+
+    /// What is counted for the gateway as a whole.
+    pub fn tally(&self) -> &GateTally {
+        &self.tally
+    }
+
+    /// The same, to take samples out of it.
+    pub fn tally_mut(&mut self) -> &mut GateTally {
+        &mut self.tally
+    }
+
+    /// Accounts, in the order of the configuration.
+    pub fn accounts(&self) -> &[AccountState] {
+        &self.accounts
+    }
+
+    /// Carriers, in the order of the configuration.
+    pub fn carriers(&self) -> &[CarrierState] {
+        &self.carriers
+    }
+
+    /// The same, to take samples out of their tallies.
+    pub fn carriers_mut(&mut self) -> &mut [CarrierState] {
+        &mut self.carriers
+    }
+
+    /// How many connections of ESMEs there are, bound or not.
+    pub fn esme_links(&self) -> usize {
+        let esme = |id: &LinkId| {
+            self.links
+                .get(*id)
+                .is_some_and(|link| matches!(link.peer, Peer::Esme { .. }))
+        };
+        self.links.ids().iter().filter(|id| esme(id)).count()
+    }
+
+    /// How many links there are, bound or not.
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Connections of one address that are not bound (interop #37).
+    pub fn unbound_from(&self, address: IpAddr) -> usize {
+        let unbound = |id: &LinkId| {
+            self.links
+                .get(*id)
+                .is_some_and(|link| matches!(link.peer, Peer::Esme { ip, account: None } if ip == address))
+        };
+        self.links.ids().iter().filter(|id| unbound(id)).count()
+    }
+
+    pub(crate) fn account_of(&self, id: SystemId) -> Option<usize> {
+        self.account_by_id.get(&id).copied()
+    }
+
+    pub(crate) fn account_named(&self, name: NameId) -> Option<usize> {
+        self.account_by_name.get(&name).copied()
+    }
+
+    // ===== links =====
+
+    /// Counts a connection that was closed because of a limit.
+    pub fn connection_refused(&mut self, reason: ConnectionRefused) {
+        self.tally.connections_refused.add(reason);
+    }
+
+    /// An ESME has connected.
+    pub fn open_esme(&mut self, now: Now, ip: IpAddr) -> LinkId {
+        let limits = &self.config.limits;
+        let timing = Timing {
+            session_init: limits.session_init,
+            enquire_link: limits.enquire_link,
+            enquire_link_response: limits.enquire_link_response,
+            inactivity: limits.inactivity.unwrap_or_default(),
+            response: limits.response,
+            pdu_read: limits.pdu_read,
+            unbind_wait: limits.unbind_wait,
+            ..Timing::default()
+        };
+        // The window is the account's, known once it binds; before that nothing is submitted or delivered.
+        let rules = Rules {
+            window: 1,
+            unanswered_max: 1,
+            timing,
+            assume_version: InterfaceVersion::V3_4,
+        };
+        let session = Session::new(Role::Smsc, rules, at(now));
+        self.tally.connections += 1;
+        self.links.insert(session, Peer::Esme { ip, account: None })
+    }
+
+    /// We have connected to a carrier: binds.
+    pub fn open_carrier(&mut self, now: Now, carrier: usize, kind: BindKind) -> Option<LinkId> {
+        let config = self.config.carriers.get(carrier)?;
+        let timing = Timing {
+            session_init: config.bind_response,
+            enquire_link: config.enquire_link,
+            enquire_link_response: config.enquire_link_response,
+            response: config.response,
+            pdu_read: self.config.limits.pdu_read,
+            unbind_wait: self.config.limits.unbind_wait,
+            ..Timing::default()
+        };
+        let rules = Rules {
+            window: config.window,
+            unanswered_max: CARRIER_UNANSWERED_MAX,
+            timing,
+            assume_version: config.assume_version,
+        };
+        let session = Session::new(Role::Esme, rules, at(now));
+        let id = self.links.insert(session, Peer::Carrier { carrier, kind });
+        self.carriers[carrier].tally.connects += 1;
+        self.carrier_bind(now, id, carrier, kind);
+        Some(id)
+    }
+
+    /// Takes what a link has received: every whole PDU in `octets`, as far as bounds allow. With `force` the
+    /// bound on unanswered requests does not stop the reading; what is beyond it is then throttled.
+    pub fn input(&mut self, now: Now, id: LinkId, octets: &[u8], force: bool) -> Input {
+        let mut used = 0;
+        loop {
+            let Some(link) = self.links.get_mut(id) else {
+                return Input {
+                    used,
+                    flow: ReadFlow::End,
+                };
+            };
+            if link.end.is_some() {
+                return Input {
+                    used: octets.len(),
+                    flow: ReadFlow::End,
+                };
+            }
+            let full = (!force && link.session.is_saturated()) || link.out.len() > OUT_MAX;
+            if full || !self.spool.has_batch_room() {
+                link.session.set_partial(at(now), false);
+                self.links.touch(id);
+                return Input {
+                    used,
+                    flow: ReadFlow::Pause,
+                };
+            }
+            let rest = octets.get(used..).unwrap_or_default();
+            let (length, event) = match read(rest, &self.limits) {
+                Read::NeedMore(_) => {
+                    if used > 0 {
+                        link.session.set_partial(at(now), false);
+                    }
+                    link.session.set_partial(at(now), !rest.is_empty());
+                    self.links.touch(id);
+                    return Input {
+                        used,
+                        flow: ReadFlow::Continue,
+                    };
+                }
+                Read::Broken(error) => (rest.len(), link.session.handle_broken(error, &mut link.out)),
+                Read::BadBody(header, error) => {
+                    let event = link.session.handle(at(now), Err((header, error)), &mut link.out);
+                    (header.length as usize, event)
+                }
+                Read::Pdu(pdu) => {
+                    let length = rest.first_chunk().map_or(0, |word| u32::from_be_bytes(*word)) as usize;
+                    (length, link.session.handle(at(now), Ok(pdu), &mut link.out))
+                }
+            };
+            let body = rest
+                .get(tidegate_codec::header::HEADER_LEN..length)
+                .unwrap_or_default();
+            let peer = link.peer;
+            self.event(now, id, peer, event, body);
+            used += length;
+        }
+    }
+
+    /// What a session wants known or done.
+    pub(crate) fn event(&mut self, now: Now, id: LinkId, peer: Peer, event: Event<'_, Ticket>, body: &[u8]) {
+        match event {
+            Event::None => {}
+            Event::Close(reason) => self.links.end(id, End::Session(reason)),
+            Event::Refused { command_id, status } => self.tally.refused.add((command_id, status)),
+            Event::Dropped(_) => self.tally.dropped += 1,
+            event => match peer {
+                Peer::Esme { ip, account } => self.esme_event(now, id, ip, account, event, body),
+                Peer::Carrier { carrier, kind } => self.carrier_event(now, id, carrier, kind, event, body),
+            },
+        }
+    }
+
+    /// The connection of a link is gone; says what ended it, and whether it had been bound to a carrier.
+    pub fn closed(&mut self, now: Now, id: LinkId, why: End) -> Option<(End, bool)> {
+        let mut link = self.links.remove(id)?;
+        let was_bound = match link.peer {
+            Peer::Esme { account, .. } => account.is_some(),
+            Peer::Carrier { .. } => {
+                (link.session.state().kind().is_some() || link.was_bound) && !link.relinked
+            }
+        };
+        let why = match (link.refused, link.end) {
+            (Some(status), _) => End::BindRefused(status),
+            (None, Some(end)) => end,
+            (None, None) => why,
+        };
+        let side = match link.peer {
+            Peer::Esme { .. } => Side::Esme,
+            Peer::Carrier { .. } => Side::Carrier,
+        };
+        self.tally.links_ended.add((side, why.into()));
+        let tickets: Vec<Ticket> = link.session.drain().collect();
+        match link.peer {
+            Peer::Esme { account, .. } => self.esme_closed(id, account),
+            Peer::Carrier { carrier, .. } => self.carrier_closed(id, carrier),
+        }
+        let mut entries = Vec::new();
+        for ticket in tickets {
+            match ticket {
+                Ticket::Leg(leg, body) => self.leg_in_doubt(now, leg, body, link.peer),
+                Ticket::Entry(entry, body) => entries.push((entry, body)),
+            }
+        }
+        // Youngest first, each to the front: in the end they stand in the order in which they were sent.
+        for (entry, body) in entries.into_iter().rev() {
+            self.entry_undelivered(entry, body);
+        }
+        Some((why, was_bound))
+    }
+
+    /// Looks again at a link whose octets could not be taken before.
+    pub fn touch(&mut self, id: LinkId) {
+        self.links.touch(id);
+    }
+
+    /// Links with something to be written, or to be closed.
+    pub fn take_dirty(&mut self, into: &mut Vec<LinkId>) {
+        self.links.take_dirty(into);
+    }
+
+    /// Takes what is to be written to a link, leaving `spare` for the next; and whether to close it then.
+    pub fn take_output(&mut self, id: LinkId, spare: Vec<u8>) -> Option<(Vec<u8>, bool)> {
+        let link = self.links.get_mut(id)?;
+        Some((std::mem::replace(&mut link.out, spare), link.end.is_some()))
+    }
+
+    /// Binds whose passwords are to be checked.
+    pub fn take_bind_checks(&mut self) -> Vec<BindCheck> {
+        std::mem::take(&mut self.bind_checks)
+    }
+
+    // ===== the end =====
+
+    /// Begins the end: ESMEs are unbound, carriers get nothing new, what is under way is finished.
+    pub fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        for id in self.links.ids() {
+            if let Some(link) = self.links.get_mut(id) {
+                match link.peer {
+                    Peer::Esme { account: None, .. } => self.links.end(id, End::Shutdown),
+                    // A carrier's answers are worth waiting for: what is not answered may be sent twice.
+                    Peer::Carrier { .. } if link.session.waiting() > 0 => {}
+                    _ => {
+                        link.session.unbind(at(now), &mut link.out);
+                        self.links.touch(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the end has been asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+}
+
+/// More accounts and carriers, with those that old records name, than a process can number (65 535).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyNames;
+
+/// The session's time.
+pub(crate) const fn at(now: Now) -> Monotonic {
+    Monotonic(now.monotonic)
+}

@@ -1,0 +1,147 @@
+//! `/metrics`, `/healthz` and `/readyz` over HTTP/1.
+//!
+//! It serves whoever reaches the address, so it is bounded on every side: [`CONNECTIONS_MAX`] at a time
+//! (further ones wait in the listener's backlog), one request each, [`REQUEST_TIME`] for all of it, and a
+//! head of [`HEAD_MAX`] octets. Bodies of requests are never read. Nothing here waits for the loop: what
+//! it shows is counted or noted elsewhere.
+
+mod health;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::telemetry::Telemetry;
+
+pub use health::{CarrierLinks, Health, Phase, SpoolState, TURN_MISSING};
+
+/// Connections served at a time. A scraper needs one.
+pub const CONNECTIONS_MAX: usize = 64;
+/// From accepting a connection to the last octet of its answer.
+pub const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Octets of a request's line and headers; also what is buffered of a connection.
+pub const HEAD_MAX: usize = 8 * 1024;
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+/// After a failed accept (no file descriptors left, mostly) the next try waits.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening socket that nobody is served at yet.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+}
+
+#[derive(Clone)]
+struct Shown {
+    health: Arc<Health>,
+    telemetry: Telemetry,
+}
+
+impl HttpServer {
+    /// Listens; port 0 lets the system choose. On a tokio runtime.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+        })
+    }
+
+    /// Takes a socket that listens already, in non-blocking mode. On a tokio runtime.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::from_std(listener)?,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is done, then finishes what has begun, which takes [`REQUEST_TIME`] at most.
+    pub async fn serve(self, health: Arc<Health>, telemetry: Telemetry, stop: impl Future<Output = ()>) {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(Shown { health, telemetry });
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(serve_one(stream, router.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "http: cannot accept");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        // Nobody new, as soon as it is known that we go.
+        drop(self.listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// One request and its answer. How it ends interests nobody: the peer knows, and it may be anyone.
+async fn serve_one(stream: TcpStream, router: Router) {
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_MAX)
+        // Its own timer for the head would need a clock; the limit below covers it.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _: Result<Result<(), hyper::Error>, _> = tokio::time::timeout(REQUEST_TIME, connection).await;
+}
+
+type Answer = Result<(StatusCode, [(header::HeaderName, &'static str); 1], String), Infallible>;
+
+/// The text form of Prometheus has a version of its own.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+
+async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    let text = shown.telemetry.render();
+    Answer::Ok((StatusCode::OK, [(header::CONTENT_TYPE, METRICS_TYPE)], text))
+}
+
+async fn healthz(State(shown): State<Shown>) -> impl IntoResponse {
+    answer(shown.health.alive())
+}
+
+async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
+    answer(shown.health.ready())
+}
+
+fn answer((yes, text): (bool, String)) -> Answer {
+    let status = if yes {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    Ok((status, [(header::CONTENT_TYPE, TEXT_TYPE)], text))
+}
+
+#[cfg(test)]
+mod tests;

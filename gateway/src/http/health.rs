@@ -1,0 +1,207 @@
+//! What the probes ask for: noted by the loop and the tasks, read by HTTP.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tidegate_config::CarrierName;
+
+use crate::clock::{Clock, Now};
+
+/// The loop turns at least once a second, whatever happens. After this long without a turn it hangs, and
+/// only a restart helps.
+pub const TURN_MISSING: Duration = Duration::from_secs(10);
+
+/// How far the gateway is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Reads its disk; does not listen yet.
+    Starting = 0,
+    /// Listens.
+    Serving = 1,
+    /// Takes nothing new and ends what it has.
+    Stopping = 2,
+}
+
+/// Whether the spool takes messages in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SpoolState {
+    /// It does.
+    Open = 0,
+    /// At its bound; it passes.
+    Full = 1,
+    /// A sync failed; a restart is needed.
+    Broken = 2,
+}
+
+/// Links of one carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarrierLinks {
+    /// Links that are bound.
+    pub bound: usize,
+    /// Links that the configuration asks for.
+    pub wanted: usize,
+}
+
+/// Shared between who knows and who is asked. All of it is one atomic write for the loop, but for carriers,
+/// whose links come and go rarely.
+#[derive(Debug)]
+pub struct Health {
+    clock: Clock,
+    phase: AtomicU8,
+    spool: AtomicU8,
+    /// Milliseconds of the monotonic clock.
+    last_turn: AtomicU64,
+    /// By name; as many as the configuration has.
+    carriers: DashMap<String, CarrierLinks>,
+}
+
+impl Health {
+    /// Starting, with a turn just done.
+    pub fn new(clock: Clock) -> Self {
+        let health = Self {
+            phase: AtomicU8::new(Phase::Starting as u8),
+            spool: AtomicU8::new(SpoolState::Open as u8),
+            last_turn: AtomicU64::new(0),
+            carriers: DashMap::new(),
+            clock,
+        };
+        health.turned(health.clock.now());
+        health
+    }
+
+    /// A turn was done, or a step of a start that takes long.
+    pub fn turned(&self, now: Now) {
+        self.last_turn.store(millis(now.monotonic), Ordering::Relaxed);
+    }
+
+    /// Notes how far the gateway is.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Notes whether the spool takes messages in.
+    pub fn set_spool(&self, state: SpoolState) {
+        self.spool.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Notes a carrier's links. Each configured carrier is noted once at the start, with none bound.
+    pub fn set_carrier(&self, name: &CarrierName, links: CarrierLinks) {
+        self.carriers.insert(name.as_str().to_owned(), links);
+    }
+
+    /// Whether the loop turns, with one line of text.
+    pub fn alive(&self) -> (bool, String) {
+        let age = millis(self.clock.now().monotonic).saturating_sub(self.last_turn.load(Ordering::Relaxed));
+        if Duration::from_millis(age) < TURN_MISSING {
+            (true, "alive\n".to_owned())
+        } else {
+            (false, format!("the loop has not turned for {} s\n", age / 1000))
+        }
+    }
+
+    /// Whether messages are taken in, with one line for each reason why not and for each carrier that
+    /// lacks links. A carrier that is down leaves us ready: its messages wait for it.
+    pub fn ready(&self) -> (bool, String) {
+        let (alive, mut reasons) = self.alive();
+        if alive {
+            reasons.clear();
+        }
+        match self.phase.load(Ordering::Relaxed) {
+            phase if phase == Phase::Starting as u8 => reasons.push_str("starting\n"),
+            phase if phase == Phase::Stopping as u8 => reasons.push_str("shutting down\n"),
+            _ => {}
+        }
+        match self.spool.load(Ordering::Relaxed) {
+            state if state == SpoolState::Full as u8 => reasons.push_str("spool full\n"),
+            state if state == SpoolState::Broken as u8 => {
+                reasons.push_str("spool broken: restart needed\n");
+            }
+            _ => {}
+        }
+        let ready = reasons.is_empty();
+        let mut text = if ready {
+            "ready\n".to_owned()
+        } else {
+            format!("not ready\n{reasons}")
+        };
+        let mut carriers: Vec<(String, CarrierLinks)> = self
+            .carriers
+            .iter()
+            .filter(|carrier| carrier.bound < carrier.wanted)
+            .map(|carrier| (carrier.key().clone(), *carrier.value()))
+            .collect();
+        carriers.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (name, CarrierLinks { bound, wanted }) in carriers {
+            let how = if bound == 0 { "down" } else { "degraded" };
+            let _ = writeln!(text, "carrier {name}: {how}, {bound} of {wanted} links bound");
+        }
+        (ready, text)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serving() -> Health {
+        let health = Health::new(Clock::virtual_from(0));
+        health.set_phase(Phase::Serving);
+        health
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_hangs_is_neither_alive_nor_ready() {
+        let health = serving();
+        assert!(health.alive().0 && health.ready().0);
+        tokio::time::advance(TURN_MISSING).await;
+        let (alive, text) = health.alive();
+        assert!(!alive);
+        assert_eq!(text, "the loop has not turned for 10 s\n");
+        assert!(!health.ready().0);
+        health.turned(health.clock.now());
+        assert!(health.alive().0 && health.ready().0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_reason_is_named_and_none_hides_another() {
+        let health = Health::new(Clock::virtual_from(0));
+        assert_eq!(health.ready(), (false, "not ready\nstarting\n".to_owned()));
+        health.set_phase(Phase::Stopping);
+        health.set_spool(SpoolState::Full);
+        assert_eq!(
+            health.ready(),
+            (false, "not ready\nshutting down\nspool full\n".to_owned())
+        );
+        health.set_phase(Phase::Serving);
+        health.set_spool(SpoolState::Broken);
+        assert_eq!(
+            health.ready(),
+            (false, "not ready\nspool broken: restart needed\n".to_owned())
+        );
+        health.set_spool(SpoolState::Open);
+        assert_eq!(health.ready(), (true, "ready\n".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_carrier_that_is_down_is_named_and_we_stay_ready() {
+        let text = include_str!("../../../config/tidegate.toml");
+        let name = tidegate_config::parse(text).unwrap().carriers[0].name.clone();
+        let health = serving();
+        for (bound, line) in [
+            (0, "carrier example: down, 0 of 4 links bound\n"),
+            (3, "carrier example: degraded, 3 of 4 links bound\n"),
+            (4, ""),
+        ] {
+            health.set_carrier(&name, CarrierLinks { bound, wanted: 4 });
+            assert_eq!(health.ready(), (true, format!("ready\n{line}")));
+        }
+    }
+}

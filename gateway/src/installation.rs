@@ -1,0 +1,303 @@
+//! What lies on disk before anything is served: data directory, key ring, key-encryption key.
+//!
+//! The rule behind all cases (ENC-6): keys are made only where no data can need others. And its other
+//! side: a ring with keys but without data, the picture of a volume that is not mounted, is not opened
+//! either, because opening a spool destroys keys that nothing lies under.
+//!
+//! | ring | KEK | data | |
+//! |---|---|---|---|
+//! | there | there | made or in use | opened |
+//! | there | there | empty, ring without keys of the spool | an [`init`] that was cut off; ended, then opened |
+//! | there | there | empty, ring with keys of the spool | refused: [`OpenError::DataGone`] |
+//! | there | missing | any | refused: [`OpenError::KekMissing`] |
+//! | missing | any | in use | refused: [`OpenError::RingMissing`] |
+//! | missing | any | empty | made with `auto_init`, else refused: [`OpenError::NotMade`] |
+//!
+//! A KEK that is there already is used and never replaced: the operator may have brought it, or an
+//! earlier attempt was cut off after making it. Files that are none of ours count as data, and as a ring:
+//! rather too careful.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use rand_core::CryptoRng;
+use tidegate_config::Storage;
+use tidegate_store::disk::{Disk, DiskFile as _, RealDisk};
+use tidegate_store::keyring::{Kek, KekError, KeyRing, KeyRingError, Owner};
+use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
+
+/// Directory of the spool's segments, inside the data directory.
+const SPOOL_DIR: &str = "spool";
+/// File that says that the directory is ours and which form it has. Not there on an empty mount point.
+const LAYOUT_FILE: &str = "layout";
+const LAYOUT: &[u8] = b"tidegate data directory, layout 1\n";
+/// Leftovers of a file that was being made when the power went.
+const UNFINISHED: &str = ".new";
+
+/// Data directory and key ring, open and ours.
+pub struct Installation<D: Disk = RealDisk> {
+    /// The data directory's lock: hold it until nothing is written any more.
+    pub lock: DirLock,
+    /// The keys.
+    pub ring: KeyRing<D>,
+    /// Whether this start made it.
+    pub made: bool,
+}
+
+impl<D: Disk> std::fmt::Debug for Installation<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Installation")
+            .field("made", &self.made)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was opened or made.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the data directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Nothing is there yet.
+    #[error(
+        "nothing is there yet: run `tidegate init` with this configuration once, or set `auto_init = true`"
+    )]
+    NotMade,
+    /// `init` makes what is not there.
+    #[error("{} exists already: `init` replaces nothing", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// Data without its keys.
+    #[error(
+        "data directory {} is in use but key ring {} is missing: restore the ring; without it the data \
+         cannot be read, and a new one is not made over it",
+        data.display(),
+        ring.display()
+    )]
+    RingMissing {
+        /// The data directory.
+        data: PathBuf,
+        /// Where the ring should be.
+        ring: PathBuf,
+    },
+    /// A ring without what opens it.
+    #[error("key ring {} is there but its key-encryption key {} is missing: restore it", ring.display(), kek.display())]
+    KekMissing {
+        /// The ring.
+        ring: PathBuf,
+        /// Where the key should be.
+        kek: PathBuf,
+    },
+    /// Keys without their data.
+    #[error(
+        "key ring {} holds {keys} keys of a spool but data directory {} is empty: is its volume mounted? To \
+         give the data up, move the key ring away, too",
+        ring.display(),
+        data.display()
+    )]
+    DataGone {
+        /// The data directory.
+        data: PathBuf,
+        /// The ring.
+        ring: PathBuf,
+        /// Keys that wait for their data.
+        keys: usize,
+    },
+    /// A data directory of a later version, or a file of somebody else's with the same name.
+    #[error("{}: not a layout that this version knows", path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key-encryption key.
+    #[error(transparent)]
+    Kek(#[from] KekError),
+    /// The ring.
+    #[error(transparent)]
+    Ring(#[from] KeyRingError),
+    /// A file or directory could not be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The spool's directory.
+pub fn spool_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(SPOOL_DIR)
+}
+
+/// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.
+pub fn init(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<(), OpenError> {
+    let disk = RealDisk;
+    let _lock = lock(&disk, storage)?;
+    let found = Found::look(&disk, storage)?;
+    if found.layout || found.data {
+        return Err(OpenError::Exists {
+            path: storage.data.clone(),
+        });
+    }
+    if found.ring {
+        return Err(OpenError::Exists {
+            path: storage.key_ring.clone(),
+        });
+    }
+    make(&disk, storage, &found, now_ms, rng).map(drop)
+}
+
+/// Locks the data directory and opens the ring; with `auto_init` makes both, if neither is there.
+pub fn open(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Installation, OpenError> {
+    let lock = lock(&RealDisk, storage)?;
+    let (ring, made) = open_ring(&RealDisk, storage, now_ms, rng)?;
+    Ok(Installation { lock, ring, made })
+}
+
+/// The lock would make the directory, too, but not see to it that a power cut leaves it there.
+fn lock(disk: &RealDisk, storage: &Storage) -> Result<DirLock, OpenError> {
+    disk.create_dir_all(&storage.data)
+        .map_err(failed(&storage.data))?;
+    Ok(DirLock::take(&storage.data)?)
+}
+
+/// All of [`open`] but the lock, which is the kernel's and not the disk's.
+fn open_ring<D: Disk>(
+    disk: &D,
+    storage: &Storage,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<(KeyRing<D>, bool), OpenError> {
+    let found = Found::look(disk, storage)?;
+    if !found.ring {
+        if found.layout || found.data {
+            return Err(OpenError::RingMissing {
+                data: storage.data.clone(),
+                ring: storage.key_ring.clone(),
+            });
+        }
+        if !storage.auto_init {
+            return Err(OpenError::NotMade);
+        }
+        return Ok((make(disk, storage, &found, now_ms, rng)?, true));
+    }
+    if !found.kek {
+        return Err(OpenError::KekMissing {
+            ring: storage.key_ring.clone(),
+            kek: storage.kek_file.clone(),
+        });
+    }
+    let kek = Kek::read(disk, &storage.kek_file)?;
+    let ring = KeyRing::open(disk, &storage.key_ring, kek)?;
+    if !found.layout {
+        let keys = ring.live(Owner::Spool).len();
+        if !found.data && keys > 0 {
+            return Err(OpenError::DataGone {
+                data: storage.data.clone(),
+                ring: storage.key_ring.clone(),
+                keys,
+            });
+        }
+        write_layout(disk, storage)?;
+    }
+    Ok((ring, false))
+}
+
+/// The ring before the layout: what a power cut leaves in between the next [`open`] ends.
+fn make<D: Disk>(
+    disk: &D,
+    storage: &Storage,
+    found: &Found,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<KeyRing<D>, OpenError> {
+    let kek = if found.kek {
+        Kek::read(disk, &storage.kek_file)?
+    } else {
+        Kek::create(disk, &storage.kek_file, rng)?
+    };
+    let ring = KeyRing::create(disk, &storage.key_ring, kek, now_ms, rng)?;
+    write_layout(disk, storage)?;
+    Ok(ring)
+}
+
+fn write_layout<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
+    let path = storage.data.join(LAYOUT_FILE);
+    let unfinished = storage.data.join(format!("{LAYOUT_FILE}{UNFINISHED}"));
+    let write = || {
+        disk.create_dir_all(&storage.data)?;
+        match disk.unlink(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.create(&unfinished, 0o600, 0)?;
+        file.write_at(&[IoSlice::new(LAYOUT)], 0)?;
+        file.sync_all()?;
+        disk.rename(&unfinished, &path)?;
+        disk.sync_dir(&storage.data)
+    };
+    write().map_err(failed(&path))
+}
+
+/// What is there. Nothing is changed by looking.
+#[derive(Debug)]
+struct Found {
+    kek: bool,
+    ring: bool,
+    /// The data directory is one of ours.
+    layout: bool,
+    /// Something lies in it.
+    data: bool,
+}
+
+impl Found {
+    fn look<D: Disk>(disk: &D, storage: &Storage) -> Result<Self, OpenError> {
+        use tidegate_store::disk::Access;
+
+        let kek = match disk.open(&storage.kek_file, Access::Read) {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(source) => return Err(failed(&storage.kek_file)(source)),
+        };
+        let path = storage.data.join(LAYOUT_FILE);
+        let layout = match disk.open(&path, Access::Read) {
+            Ok(file) => {
+                let mut octets = [0; LAYOUT.len() + 1];
+                let len = file.read_at(&mut octets, 0).map_err(failed(&path))?;
+                if octets[..len] != *LAYOUT {
+                    return Err(OpenError::Layout { path });
+                }
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(source) => return Err(failed(&path)(source)),
+        };
+        let data = any_file(disk, &storage.data, &[LOCK_FILE, LAYOUT_FILE])?
+            || any_file(disk, &spool_dir(storage), &[])?;
+        Ok(Self {
+            kek,
+            ring: any_file(disk, &storage.key_ring, &[])?,
+            layout,
+            data,
+        })
+    }
+}
+
+/// Whether a directory holds a file, but for those `except` and what was never finished.
+fn any_file<D: Disk>(disk: &D, dir: &Path, except: &[&str]) -> Result<bool, OpenError> {
+    let entries = disk.list(dir).map_err(failed(dir))?;
+    Ok(entries
+        .iter()
+        .any(|entry| !except.contains(&entry.name.as_str()) && !entry.name.ends_with(UNFINISHED)))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_path_buf();
+    move |source| OpenError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! Every row of the table, on the disk in memory where that is enough.
+
+use super::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use tidegate_store::disk::FaultyDisk;
+
+const NOW: u64 = 1_800_000_000_000;
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(3)
+}
+
+fn storage(root: &Path, auto_init: bool) -> Storage {
+    let text = include_str!("../../../config/tidegate.toml");
+    let mut storage = tidegate_config::parse(text).unwrap().storage;
+    storage.data = root.join("data");
+    storage.key_ring = root.join("keys");
+    storage.kek_file = root.join("kek/kek");
+    storage.auto_init = auto_init;
+    storage
+}
+
+fn virtual_storage(auto_init: bool) -> Storage {
+    storage(Path::new("/t"), auto_init)
+}
+
+fn put(disk: &FaultyDisk, path: &Path) {
+    disk.create_dir_all(path.parent().unwrap()).unwrap();
+    let file = disk.create(path, 0o600, 0).unwrap();
+    file.write_at(&[IoSlice::new(b"x")], 0).unwrap();
+    file.sync_all().unwrap();
+    disk.sync_dir(path.parent().unwrap()).unwrap();
+}
+
+/// A disk with what a first start with `auto_init` makes.
+fn made() -> FaultyDisk {
+    let disk = FaultyDisk::new();
+    let (_, made) = open_ring(&disk, &virtual_storage(true), NOW, &mut rng()).unwrap();
+    assert!(made);
+    disk
+}
+
+fn reopen(disk: &FaultyDisk, auto_init: bool) -> Result<(KeyRing<FaultyDisk>, bool), OpenError> {
+    open_ring(disk, &virtual_storage(auto_init), NOW, &mut rng())
+}
+
+fn refusal(disk: &FaultyDisk, auto_init: bool) -> OpenError {
+    match reopen(disk, auto_init) {
+        Ok(_) => panic!("opened"),
+        Err(error) => error,
+    }
+}
+
+fn remove(disk: &FaultyDisk, names: &[&str]) {
+    for name in names {
+        let path = Path::new("/t").join(name);
+        disk.unlink(&path).unwrap();
+        disk.sync_dir(path.parent().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn what_was_made_opens_with_the_same_keys() {
+    let disk = made();
+    let (mut ring, made) = reopen(&disk, false).unwrap();
+    assert!(!made);
+    let key = ring.make(Owner::Spool, NOW, &mut rng()).unwrap().id();
+    let (ring, _) = reopen(&disk.crash(), true).unwrap();
+    assert_eq!(ring.live(Owner::Spool), [key]);
+}
+
+#[test]
+fn nothing_is_made_unless_that_was_asked_for() {
+    let disk = FaultyDisk::new();
+    assert!(matches!(refusal(&disk, false), OpenError::NotMade));
+    assert!(disk.list(Path::new("/t/keys")).unwrap().is_empty());
+    assert!(disk.list(Path::new("/t/kek")).unwrap().is_empty());
+}
+
+#[test]
+fn data_without_its_ring_is_refused_whatever_the_configuration_says() {
+    for auto_init in [false, true] {
+        for data in ["data/layout", "data/spool/00000001.seg", "data/foreign"] {
+            let disk = if data == "data/layout" {
+                made()
+            } else {
+                let disk = made();
+                remove(&disk, &["data/layout"]);
+                put(&disk, &Path::new("/t").join(data));
+                disk
+            };
+            remove(&disk, &["keys/ring.a", "keys/ring.b"]);
+            let error = refusal(&disk, auto_init);
+            assert!(matches!(error, OpenError::RingMissing { .. }), "{data}: {error}");
+            assert!(error.to_string().contains("restore the ring"));
+            remove(&disk, &["kek/kek"]);
+            let error = refusal(&disk, auto_init);
+            assert!(matches!(error, OpenError::RingMissing { .. }), "{data}: {error}");
+            assert!(
+                disk.list(Path::new("/t/kek")).unwrap().is_empty(),
+                "a refusal makes nothing"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_ring_without_its_kek_is_refused_and_none_is_made() {
+    for auto_init in [false, true] {
+        let disk = made();
+        remove(&disk, &["kek/kek"]);
+        let error = refusal(&disk, auto_init);
+        assert!(matches!(error, OpenError::KekMissing { .. }), "{error}");
+        assert!(disk.list(Path::new("/t/kek")).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn keys_whose_data_is_gone_are_kept_from_being_destroyed() {
+    for auto_init in [false, true] {
+        let disk = made();
+        let (mut ring, _) = reopen(&disk, false).unwrap();
+        ring.make(Owner::Spool, NOW, &mut rng()).unwrap();
+        put(&disk, Path::new("/t/data/spool/00000001.seg"));
+        reopen(&disk, auto_init).unwrap();
+        // The volume is not mounted: below its mount point lies nothing.
+        remove(&disk, &["data/spool/00000001.seg", "data/layout"]);
+        let error = refusal(&disk, auto_init);
+        assert!(matches!(error, OpenError::DataGone { keys: 1, .. }), "{error}");
+        assert!(error.to_string().contains("mounted?"));
+        assert!(disk.list(Path::new("/t/data")).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_spool_that_was_just_begun_is_no_lost_volume() {
+    let disk = made();
+    let (mut ring, _) = reopen(&disk, false).unwrap();
+    // The key of the first segment is synced before its file is made; here the power goes in between.
+    ring.make(Owner::Spool, NOW, &mut rng()).unwrap();
+    reopen(&disk.crash(), false).unwrap();
+}
+
+#[test]
+fn one_copy_of_the_ring_is_enough() {
+    for name in ["keys/ring.a", "keys/ring.b"] {
+        let disk = made();
+        remove(&disk, &[name]);
+        reopen(&disk, false).unwrap();
+        assert_eq!(disk.list(Path::new("/t/keys")).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_kek_that_the_operator_brought_is_used_and_not_replaced() {
+    let disk = FaultyDisk::new();
+    let path = Path::new("/t/kek/kek");
+    Kek::create(&disk, path, &mut ChaCha20Rng::seed_from_u64(99)).unwrap();
+    let before = disk.octets(path);
+    assert!(reopen(&disk, true).unwrap().1);
+    assert_eq!(disk.octets(path), before);
+    reopen(&disk, false).unwrap();
+}
+
+#[test]
+fn a_layout_of_another_version_is_not_touched() {
+    let disk = made();
+    assert!(disk.damage(Path::new("/t/data/layout"), 32, b"2"));
+    for auto_init in [false, true] {
+        assert!(matches!(refusal(&disk, auto_init), OpenError::Layout { .. }));
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_moment_leaves_something_that_the_next_start_ends() {
+    let storage = virtual_storage(true);
+    let mut chance = rng();
+    for changes in 0.. {
+        let disk = FaultyDisk::new();
+        disk.cut_power_after(changes);
+        let done = open_ring(&disk, &storage, NOW, &mut rng()).is_ok();
+        for _ in 0..20 {
+            for after in [disk.crash(), disk.crash_with(&mut chance)] {
+                let (_, made) = open_ring(&after, &storage, NOW, &mut rng()).unwrap();
+                assert!(!done || !made, "what was reported done is there");
+            }
+        }
+        if done {
+            break;
+        }
+    }
+}
+
+#[test]
+fn init_makes_all_three_for_the_owner_only_and_never_twice() {
+    let root = tempfile::tempdir().unwrap();
+    let storage = storage(root.path(), false);
+    init(&storage, NOW, &mut rng()).unwrap();
+    for (path, mode) in [
+        (&storage.kek_file, 0o600),
+        (&storage.key_ring.join("ring.a"), 0o600),
+        (&storage.key_ring.join("ring.b"), 0o600),
+        (&storage.key_ring, 0o700),
+        (&storage.data, 0o700),
+        (&storage.data.join(LAYOUT_FILE), 0o600),
+    ] {
+        let found = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{}", path.display());
+    }
+    let before = fs::read(&storage.kek_file).unwrap();
+    let error = init(&storage, NOW, &mut rng()).unwrap_err();
+    assert!(matches!(error, OpenError::Exists { .. }), "{error}");
+    assert_eq!(fs::read(&storage.kek_file).unwrap(), before);
+
+    let open = open(&storage, NOW, &mut rng()).unwrap();
+    assert!(!open.made);
+    assert!(spool_dir(&storage).starts_with(&storage.data));
+}
+
+#[test]
+fn init_refuses_what_is_there_piece_by_piece() {
+    for (path, refused) in [
+        ("data/spool/00000001.seg", "data"),
+        ("data/anything", "data"),
+        ("keys/ring.b", "keys"),
+        ("keys/anything", "keys"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let storage = storage(root.path(), true);
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        match init(&storage, NOW, &mut rng()).unwrap_err() {
+            OpenError::Exists { path } => assert_eq!(path, root.path().join(refused)),
+            error => panic!("{error}"),
+        }
+        assert!(!storage.kek_file.exists());
+    }
+}
+
+#[test]
+fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
+    let root = tempfile::tempdir().unwrap();
+    let storage = storage(root.path(), true);
+    let first = open(&storage, NOW, &mut rng()).unwrap();
+    assert!(first.made);
+    for error in [
+        open(&storage, NOW, &mut rng()).map(drop).unwrap_err(),
+        init(&storage, NOW, &mut rng()).unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, OpenError::Lock(LockError::Held { .. })),
+            "{error}"
+        );
+    }
+    drop(first);
+    assert!(!open(&storage, NOW, &mut rng()).unwrap().made);
+}

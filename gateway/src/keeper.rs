@@ -1,0 +1,71 @@
+//! The second thread: everything that touches files other than the newest, in batches from and to the loop.
+//!
+//! The loop must never wait for it, so chores go through a bounded channel and outcomes come back through
+//! another. In tests both ends run on one thread.
+
+use rand_chacha::ChaCha20Rng;
+use tidegate_store::disk::Disk;
+use tidegate_store::spool::{Chore, ChoreDone, Keeper};
+use tokio::sync::mpsc;
+
+/// Chores that may wait for the keeper. The spool has a handful of kinds and one of each out at a time;
+/// reading back adds a few.
+pub const CHORES_MAX: usize = 16;
+
+/// The loop's end of the keeper.
+pub struct KeeperHandle<D: Disk> {
+    chores: mpsc::Sender<Chore<D>>,
+}
+
+impl<D: Disk> KeeperHandle<D> {
+    /// Whether a chore can be given now.
+    pub fn has_room(&self) -> bool {
+        self.chores.capacity() > 0
+    }
+
+    /// Gives a chore; the caller has asked [`KeeperHandle::has_room`]. A keeper that is gone (the gateway
+    /// ends) drops it: chores are made anew at the next start.
+    pub fn give(&self, chore: Chore<D>) {
+        let _ = self.chores.try_send(chore);
+    }
+}
+
+/// The two ends that the keeper's own side needs, and the handle for the loop.
+pub struct Ends<D: Disk> {
+    /// For the loop.
+    pub handle: KeeperHandle<D>,
+    /// Outcomes, for the loop.
+    pub done: mpsc::Receiver<ChoreDone<D>>,
+    /// For [`run`].
+    pub inbox: Inbox<D>,
+}
+
+/// The keeper's end.
+pub struct Inbox<D: Disk> {
+    chores: mpsc::Receiver<Chore<D>>,
+    done: mpsc::Sender<ChoreDone<D>>,
+}
+
+/// Makes both channels.
+pub fn ends<D: Disk>() -> Ends<D> {
+    let (chores, inbox) = mpsc::channel(CHORES_MAX);
+    let (outbox, done) = mpsc::channel(CHORES_MAX);
+    Ends {
+        handle: KeeperHandle { chores },
+        done,
+        inbox: Inbox {
+            chores: inbox,
+            done: outbox,
+        },
+    }
+}
+
+/// Does chores until the loop is gone. Blocks its thread while it does one.
+pub async fn run<D: Disk>(mut keeper: Keeper<D>, mut inbox: Inbox<D>, mut rng: ChaCha20Rng) {
+    while let Some(chore) = inbox.chores.recv().await {
+        let done = keeper.run(chore, &mut rng);
+        if inbox.done.send(done).await.is_err() {
+            return;
+        }
+    }
+}

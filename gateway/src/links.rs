@@ -1,0 +1,292 @@
+//! Every link, either side: its session, what waits to be written to it, and who is at the other end.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use tidegate_codec::session::{CloseReason, Session};
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::BindKind;
+use tidegate_store::index::LegId;
+use tidegate_store::outbox::EntryId;
+
+use crate::telemetry::words::LinkClosed;
+
+/// A link while it lasts; its number is not given to another one in this process's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId {
+    slot: u32,
+    generation: u32,
+}
+
+/// What a request of ours was about.
+#[derive(Clone, Debug)]
+pub enum Ticket {
+    /// A leg on its way to a carrier. Its body is kept until the answer: should the link break, the leg is
+    /// handed over again.
+    Leg(LegId, Bytes),
+    /// An outbox entry on its way to an ESME.
+    Entry(EntryId, Bytes),
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An ESME.
+    Esme {
+        /// Where it connects from.
+        ip: IpAddr,
+        /// Its account's place in the configuration, once it is bound.
+        account: Option<usize>,
+    },
+    /// A carrier, by its place in the configuration.
+    Carrier {
+        /// Which.
+        carrier: usize,
+        /// What we bind as.
+        kind: BindKind,
+    },
+}
+
+/// Why a link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The session said so.
+    Session(CloseReason),
+    /// The peer closed the connection, or it broke.
+    Lost,
+    /// The peer does not read what we write.
+    Stalled,
+    /// Our bind was refused.
+    BindRefused(CommandStatus),
+    /// The gateway closed it, its last word written; what ended it the gate knows better.
+    Closed,
+    /// The gateway itself ends.
+    Shutdown,
+}
+
+impl From<End> for LinkClosed {
+    fn from(end: End) -> Self {
+        match end {
+            End::Session(reason) => reason.into(),
+            End::Lost | End::Closed => Self::Lost,
+            End::Stalled => Self::Stalled,
+            End::BindRefused(_) => Self::BindRefused,
+            End::Shutdown => Self::Shutdown,
+        }
+    }
+}
+
+/// One link.
+#[derive(Debug)]
+pub struct Link {
+    /// Its session.
+    pub session: Session<Ticket>,
+    /// Octets to be written.
+    pub out: Vec<u8>,
+    /// Who is there.
+    pub peer: Peer,
+    /// Set when the link is to be closed once `out` is written.
+    pub end: Option<End>,
+    /// Whether it has ever been bound: a carrier that takes our bind and then drops us is not unreachable.
+    pub was_bound: bool,
+    /// Ended because the carrier takes binds and nothing else: that bind says nothing good of it.
+    pub relinked: bool,
+    /// The bind that was refused last, for the pause before the next try.
+    pub refused: Option<CommandStatus>,
+    /// Deliveries to this link rest until this monotonic time, after it answered "later".
+    pub deliver_after: std::time::Duration,
+    dirty: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    link: Option<Link>,
+}
+
+/// All links.
+#[derive(Debug, Default)]
+pub struct Links {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    dirty: Vec<LinkId>,
+    len: usize,
+}
+
+impl Links {
+    /// Takes a link in.
+    pub fn insert(&mut self, session: Session<Ticket>, peer: Peer) -> LinkId {
+        let link = Link {
+            session,
+            out: Vec::new(),
+            peer,
+            end: None,
+            was_bound: false,
+            relinked: false,
+            refused: None,
+            deliver_after: std::time::Duration::ZERO,
+            dirty: false,
+        };
+        self.len += 1;
+        match self.free.pop() {
+            Some(slot) => {
+                let at = &mut self.slots[slot as usize];
+                at.link = Some(link);
+                LinkId {
+                    slot,
+                    generation: at.generation,
+                }
+            }
+            None => {
+                // `max_connections` bounds the count far below 2^32.
+                let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+                self.slots.push(Slot {
+                    generation: 0,
+                    link: Some(link),
+                });
+                LinkId { slot, generation: 0 }
+            }
+        }
+    }
+
+    /// A link, unless it is gone.
+    pub fn get(&self, id: LinkId) -> Option<&Link> {
+        let slot = self.slots.get(id.slot as usize)?;
+        slot.link.as_ref().filter(|_| slot.generation == id.generation)
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        slot.link.as_mut().filter(|_| slot.generation == id.generation)
+    }
+
+    /// Takes a link out.
+    pub fn remove(&mut self, id: LinkId) -> Option<Link> {
+        self.get(id)?;
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        self.len -= 1;
+        slot.link.take()
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All of them.
+    pub fn ids(&self) -> Vec<LinkId> {
+        let present = |(slot, at): (&Slot, u32)| {
+            slot.link.is_some().then_some(LinkId {
+                slot: at,
+                generation: slot.generation,
+            })
+        };
+        self.slots.iter().zip(0u32..).filter_map(present).collect()
+    }
+
+    /// Notes that a link has something to be written, or is to be closed.
+    pub fn touch(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id)
+            && !link.dirty
+            && (!link.out.is_empty() || link.end.is_some())
+        {
+            link.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Says that a link is to be closed once what it owes is written.
+    pub fn end(&mut self, id: LinkId, end: End) {
+        if let Some(link) = self.get_mut(id) {
+            link.end.get_or_insert(end);
+            self.touch(id);
+        }
+    }
+
+    /// Links that were touched since the last call.
+    pub fn take_dirty(&mut self, into: &mut Vec<LinkId>) {
+        into.clear();
+        into.append(&mut self.dirty);
+        for id in into.iter() {
+            if let Some(link) = self.get_mut(*id) {
+                link.dirty = false;
+            }
+        }
+    }
+
+    /// Whether something waits to be written.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+}
+
+/// A link's number for tests that only pass it on.
+#[cfg(test)]
+pub(crate) const fn tests_link_id() -> LinkId {
+    LinkId {
+        slot: 0,
+        generation: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_codec::session::{Monotonic, Role, Rules, Timing};
+    use tidegate_codec::values::InterfaceVersion;
+
+    fn insert(links: &mut Links) -> LinkId {
+        let rules = Rules {
+            window: 1,
+            unanswered_max: 1,
+            timing: Timing::default(),
+            assume_version: InterfaceVersion::V3_4,
+        };
+        let session = Session::new(Role::Smsc, rules, Monotonic::ZERO);
+        links.insert(
+            session,
+            Peer::Esme {
+                ip: IpAddr::from([127, 0, 0, 1]),
+                account: None,
+            },
+        )
+    }
+
+    #[test]
+    fn a_new_link_is_never_taken_for_the_one_before_it() {
+        let mut links = Links::default();
+        let old = insert(&mut links);
+        assert!(links.remove(old).is_some());
+        let new = insert(&mut links);
+        assert_ne!(old, new);
+        assert!(links.get(old).is_none() && links.get(new).is_some());
+        assert!(links.remove(old).is_none());
+        assert_eq!(links.ids(), [new]);
+    }
+
+    #[test]
+    fn a_link_is_dirty_once_and_only_with_something_to_say() {
+        let mut links = Links::default();
+        let id = insert(&mut links);
+        links.touch(id);
+        assert!(!links.is_dirty());
+        links.get_mut(id).unwrap().out.push(1);
+        links.touch(id);
+        links.touch(id);
+        let mut dirty = Vec::new();
+        links.take_dirty(&mut dirty);
+        assert_eq!(dirty, [id]);
+        links.get_mut(id).unwrap().out.clear();
+        links.end(id, End::Lost);
+        links.take_dirty(&mut dirty);
+        assert_eq!(dirty, [id], "the end of a link is something to act on too");
+    }
+}

@@ -1,0 +1,73 @@
+//! Taking ESMEs' connections in, as many as the limits allow.
+
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate_store::disk::Disk;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::link;
+use crate::serve::Hub;
+use crate::telemetry::words::ConnectionRefused;
+
+/// Pause after a failed accept: out of file descriptors, mostly, and a tight loop would not mend that.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until `stop`. What is over a limit is closed at once and counted: before a bind nobody is owed
+/// an answer.
+pub async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(id) = admit(&hub, peer.ip()) {
+                    // A turn's output leaves in one write; Nagle would hold it back (interop part 5).
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY");
+                    }
+                    let hub = Rc::clone(&hub);
+                    tokio::task::spawn_local(link::run(hub, id, stream));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "accept failed");
+                if !is_passing(&error) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// A connection that ended before it was taken says nothing about the next one.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr) -> Option<crate::links::LinkId> {
+    hub.with_gate(|gate, now| {
+        let limits = &gate.config().limits;
+        let (connections, unbound) = (limits.max_connections, limits.max_unbound_per_ip);
+        if gate.is_stopping() {
+            gate.connection_refused(ConnectionRefused::ShuttingDown);
+            None
+        } else if gate.esme_links() >= connections {
+            gate.connection_refused(ConnectionRefused::Full);
+            None
+        } else if gate.unbound_from(ip) >= unbound {
+            gate.connection_refused(ConnectionRefused::UnboundPerIp);
+            None
+        } else {
+            Some(gate.open_esme(now, ip))
+        }
+    })
+}

@@ -1,0 +1,64 @@
+//! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number.
+
+use tidegate_codec::status::CommandStatus;
+use tidegate_store::disk::Disk;
+use tidegate_store::record::{EntryKind, Form};
+use tidegate_store::spool::NewEntry;
+
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::turn::{Owed, Promise};
+
+impl<D: Disk> Gate<D> {
+    /// A carrier delivers a message from a handset. It is answered when it is on disk (P2); the octets go
+    /// on as they came (GEN-4).
+    pub(crate) fn mobile_originated(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        owed: Owed,
+        called: &[u8],
+        form: Form,
+        body: &[u8],
+    ) {
+        let label = self.config.carriers[carrier].name.as_str();
+        let Some(account) = self.mo.account(label, called) else {
+            // A refusal would only bring it back for days; it is counted, and nobody's to keep.
+            self.carriers[carrier].tally.mos_unowned += 1;
+            return self.respond_delivery(owed, CommandStatus::ROK);
+        };
+        let place = self.account_of(account);
+        let Some(place) = place else {
+            return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+        };
+        let config = &self.config.accounts[place];
+        let ttl_ms = u64::try_from(config.outbox_ttl.as_millis()).unwrap_or(u64::MAX);
+        let waiting = self.spool.outbox().waiting_for(self.accounts[place].name);
+        let entry = NewEntry {
+            kind: EntryKind::Mo,
+            form,
+            expires_ms: now.unix_ms.saturating_add(ttl_ms),
+            body,
+        };
+        // Over the bound the carrier keeps it and tries again (design §5.9).
+        let staged = if waiting < config.outbox_max {
+            self.spool
+                .deliver(now.unix_ms, account, &entry, &mut self.rng)
+                .ok()
+        } else {
+            self.accounts[place].tally.overflow += 1;
+            None
+        };
+        match staged {
+            Some(entry) => {
+                self.carriers[carrier].tally.mos += 1;
+                self.stage_entry_body(entry, body);
+                self.promises.push(Promise::Delivery { owed, carrier });
+            }
+            None => {
+                self.carriers[carrier].tally.deliveries_refused += 1;
+                self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! DLRs and MOs on their way to an ESME: any receiver of the account takes them, inside its window, until
+//! they are settled.
+
+use bytes::Bytes;
+use tidegate_codec::header::CommandId;
+use tidegate_codec::session::Answer;
+use tidegate_codec::status::CommandStatus;
+use tidegate_store::disk::Disk;
+use tidegate_store::outbox::EntryId;
+use tidegate_store::record::{EntryKind, Form};
+use tidegate_store::spool::Target;
+
+use crate::carrier::READ_BACK_MAX;
+use crate::clock::Now;
+use crate::gate::{Gate, at};
+use crate::links::{LinkId, Ticket};
+use crate::mt::{HOT_MAX, SHARED_MAX};
+use crate::plain::plain;
+
+/// How long a link gets no deliveries after it answered one with "later".
+const LATER: std::time::Duration = std::time::Duration::from_secs(1);
+/// Entries that one turn gives up at most because nobody fetched them.
+const EXPIRE_MAX: usize = 500;
+
+impl<D: Disk> Gate<D> {
+    /// Keeps the body of a staged entry at hand until its batch is on disk.
+    pub(crate) fn stage_entry_body(&mut self, entry: EntryId, body: &[u8]) {
+        let start = self.hot.len();
+        self.hot.extend_from_slice(body);
+        self.promises.entries.push((entry, start..self.hot.len()));
+    }
+
+    /// The entry is on disk: its body waits in memory, as far as there is room.
+    pub(crate) fn entry_synced(&mut self, entry: EntryId, body: Bytes) {
+        if self.hot_octets < HOT_MAX && self.spool.outbox().get(entry).is_some() {
+            let body = if self.spool.outbox().len() > SHARED_MAX {
+                Bytes::copy_from_slice(&body)
+            } else {
+                body
+            };
+            self.hot_octets += body.len();
+            self.hot_entries.insert(entry, body);
+        }
+    }
+
+    pub(crate) fn take_hot(&mut self, entry: EntryId) -> Option<Bytes> {
+        let body = self.hot_entries.remove(&entry)?;
+        self.hot_octets = self.hot_octets.saturating_sub(body.len());
+        Some(body)
+    }
+
+    /// Gives every account what waits for it, as far as its receivers have room.
+    pub(crate) fn deliver_all(&mut self, now: Now) {
+        if self.spool.outbox().is_empty() {
+            return;
+        }
+        for account in 0..self.accounts.len() {
+            if !self.accounts[account].links.is_empty() {
+                self.deliver_to(now, account);
+            }
+        }
+    }
+
+    /// Gives one account what waits for it.
+    pub(crate) fn deliver_to(&mut self, now: Now, account: usize) {
+        let name = self.accounts[account].name;
+        while let Some(link) = self.next_receiver(now, account) {
+            let Some(entry) = self.spool.take_entry(name) else {
+                return;
+            };
+            match self.take_hot(entry) {
+                Some(body) => self.deliver_on(now, link, entry, body),
+                None if self.wanted.len() + self.reading < READ_BACK_MAX => {
+                    self.wanted.push(Target::Entry(entry));
+                }
+                None => return self.spool.return_entry(entry),
+            }
+        }
+    }
+
+    /// The next of an account's receivers that has room, in turn.
+    fn next_receiver(&mut self, now: Now, account: usize) -> Option<LinkId> {
+        let Self { accounts, links, .. } = self;
+        let state = accounts.get_mut(account)?;
+        let count = state.links.len();
+        for step in 0..count {
+            let place = (state.next_receiver + step) % count;
+            let id = state.links[place];
+            let takes = links.get(id).is_some_and(|link| {
+                link.end.is_none()
+                    && link.deliver_after <= now.monotonic
+                    && link.session.room() > 0
+                    && link
+                        .session
+                        .state()
+                        .kind()
+                        .is_some_and(tidegate_codec::values::BindKind::can_receive)
+            });
+            if takes {
+                state.next_receiver = place;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Writes an entry to a link. What a 3.3 peer must not see is left out; what it cannot hold at all ends
+    /// as if it had said so.
+    fn deliver_on(&mut self, now: Now, id: LinkId, entry: EntryId, body: Bytes) {
+        let Some(form) = self.spool.outbox().get(entry).map(|entry| entry.form) else {
+            return;
+        };
+        let Some(link) = self.links.get_mut(id) else {
+            return self.entry_undelivered(entry, body);
+        };
+        let has_tlvs = link.session.version().has_tlvs();
+        let octets = body.clone();
+        let narrow = if has_tlvs { None } else { plain(form, &octets) };
+        if !has_tlvs && narrow.is_none() {
+            let refused = Answer::Nack(CommandStatus::RINVMSGLEN);
+            return self.entry_answered(now, id, entry, body, &refused);
+        }
+        let command = match form {
+            Form::DataSm if has_tlvs => CommandId::DATA_SM,
+            _ => CommandId::DELIVER_SM,
+        };
+        let ticket = Ticket::Entry(entry, body);
+        let sent = link
+            .session
+            .request(at(now), command, ticket, &mut link.out, |out| match narrow {
+                Some(sm) => sm.encode(out),
+                None => out.extend_from_slice(&octets),
+            });
+        match sent {
+            Ok(_) => self.links.touch(id),
+            Err(_) => self.entry_undelivered(entry, octets),
+        }
+    }
+
+    /// Bodies that were read back: to receivers with room, the rest back in line as it stood.
+    pub(crate) fn entries_read(&mut self, now: Now, entries: Vec<(EntryId, Bytes)>) {
+        let mut left = Vec::new();
+        for (entry, body) in entries {
+            let Some(account) = self.spool.outbox().get(entry).map(|entry| entry.account) else {
+                continue;
+            };
+            match self
+                .account_named(account)
+                .and_then(|place| self.next_receiver(now, place))
+            {
+                Some(link) => self.deliver_on(now, link, entry, body),
+                None => left.push((entry, body)),
+            }
+        }
+        for (entry, body) in left.into_iter().rev() {
+            self.entry_undelivered(entry, body);
+        }
+    }
+
+    /// An entry that no bind has settled goes back in front.
+    pub(crate) fn entry_undelivered(&mut self, entry: EntryId, body: Bytes) {
+        self.entry_synced(entry, body);
+        self.spool.return_entry(entry);
+    }
+
+    /// An ESME has answered a delivery, or has not.
+    pub(crate) fn entry_answered(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        entry: EntryId,
+        body: Bytes,
+        answer: &Answer<'_>,
+    ) {
+        let ok = matches!(answer, Answer::Response(CommandStatus::ROK, _));
+        if let Answer::Response(status, _) | Answer::Nack(status) = answer
+            && !ok
+            && let Some(place) = self
+                .spool
+                .outbox()
+                .get(entry)
+                .and_then(|entry| self.account_named(entry.account))
+        {
+            self.accounts[place].tally.deliveries_refused.add(*status);
+        }
+        if !ok && is_later(answer) {
+            if let Some(link) = self.links.get_mut(id) {
+                link.deliver_after = now.monotonic + LATER;
+            }
+            return self.entry_undelivered(entry, body);
+        }
+        let Some(found) = self.spool.outbox().get(entry) else {
+            return;
+        };
+        let kind = found.kind;
+        if let Some(place) = self.account_named(found.account) {
+            let tally = &mut self.accounts[place].tally;
+            match (ok, kind) {
+                (true, EntryKind::Dlr) => tally.dlrs += 1,
+                (true, EntryKind::Mo) => tally.mos += 1,
+                (false, _) => {}
+            }
+        }
+        // A broken spool cannot note it: the entry is delivered again after the restart.
+        let _ = self.spool.fetched(now.unix_ms, entry, &mut self.rng);
+    }
+
+    /// Gives up what nobody fetched in time: settled and counted.
+    pub(crate) fn expire_entries(&mut self, now: Now) {
+        if !self.spool.has_batch_room() {
+            return;
+        }
+        for entry in self.spool.outbox().expired(now.unix_ms, EXPIRE_MAX) {
+            let account = self
+                .spool
+                .outbox()
+                .get(entry)
+                .and_then(|entry| self.account_named(entry.account));
+            if self.spool.fetched(now.unix_ms, entry, &mut self.rng).is_err() {
+                return;
+            }
+            self.take_hot(entry);
+            if let Some(place) = account {
+                self.accounts[place].tally.expired += 1;
+            }
+        }
+    }
+}
+
+/// Whether an answer to a delivery says "later" rather than "never" (smpp-status.md; interop quirk 32).
+fn is_later(answer: &Answer<'_>) -> bool {
+    match answer {
+        Answer::Response(status, _) | Answer::Nack(status) => !matches!(
+            *status,
+            CommandStatus::RX_P_APPN
+                | CommandStatus::RX_R_APPN
+                | CommandStatus::RINVCMDID
+                | CommandStatus::RINVMSGLEN
+                | CommandStatus::RINVDSTADR
+                | CommandStatus::RINVSRCADR
+                | CommandStatus::RINVESMCLASS
+                | CommandStatus::RINVPARLEN
+                | CommandStatus::RINVOPTPARAMVAL
+                | CommandStatus::ROPTPARNOTALLWD
+                | CommandStatus::RINVOPTPARSTREAM
+        ),
+        Answer::Unreadable(_) | Answer::Expired => true,
+    }
+}

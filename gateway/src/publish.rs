@@ -1,0 +1,240 @@
+//! From what the loop counts to what Prometheus reads, a few times a second.
+
+use std::sync::Arc;
+
+use tidegate_config::Config;
+use tidegate_store::disk::Disk;
+use tidegate_store::spool::{Recovered, Refused};
+
+use crate::carrier::CarrierState;
+use crate::clock::Now;
+use crate::gate::{AccountState, Gate};
+use crate::http::{CarrierLinks, Health, SpoolState};
+use crate::serve::link_kinds;
+use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
+use crate::telemetry::words::{self, Damage};
+use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
+
+/// Publishes the counts of one gate. It remembers what it has published and adds the difference.
+pub struct Publisher {
+    health: Arc<Health>,
+    gate: (GateMetrics, GateTally),
+    accounts: Vec<(AccountMetrics, AccountTally)>,
+    carriers: Vec<(CarrierMetrics, CarrierTally)>,
+}
+
+impl Publisher {
+    /// Makes the handles of everything that the configuration names, and publishes what the start found.
+    pub fn new(config: &Config, telemetry: &Telemetry, health: Arc<Health>, found: &Recovered) -> Self {
+        let gate = GateMetrics::new(telemetry);
+        gate.recovered
+            .of(words::Recovered::Leg)
+            .increment(found.legs as u64);
+        gate.recovered
+            .of(words::Recovered::Entry)
+            .increment(found.entries as u64);
+        gate.damage.of(Damage::Stretch).increment(found.damaged as u64);
+        gate.damage.of(Damage::Gap).increment(found.gaps);
+        gate.damage.of(Damage::Record).increment(found.unreadable as u64);
+        let account = |account: &tidegate_config::Account| {
+            (
+                AccountMetrics::new(telemetry, &account.system_id),
+                AccountTally::default(),
+            )
+        };
+        let carrier = |carrier: &tidegate_config::Carrier| {
+            (
+                CarrierMetrics::new(telemetry, &carrier.name),
+                CarrierTally::default(),
+            )
+        };
+        Self {
+            health,
+            gate: (gate, GateTally::default()),
+            accounts: config.accounts.iter().map(account).collect(),
+            carriers: config.carriers.iter().map(carrier).collect(),
+        }
+    }
+
+    /// Publishes what was counted since the last time, and how things stand.
+    pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
+        self.publish_gate(gate);
+        for ((metrics, old), state) in self.accounts.iter_mut().zip(gate.accounts()) {
+            publish_account(metrics, old, state);
+            metrics
+                .outbox
+                .set(float(gate.spool().outbox().waiting_for(state.name)));
+        }
+        let config = Arc::clone(gate.config());
+        for (((metrics, old), state), config) in self
+            .carriers
+            .iter_mut()
+            .zip(gate.carriers_mut())
+            .zip(&config.carriers)
+        {
+            publish_carrier(metrics, old, state, now);
+            let wanted = link_kinds(config.binds, config.links).len();
+            self.health.set_carrier(
+                &config.name,
+                CarrierLinks {
+                    bound: state.bound.len(),
+                    wanted,
+                },
+            );
+        }
+        self.health.set_spool(match gate.spool().intake() {
+            Ok(()) => SpoolState::Open,
+            Err(Refused::Full) => SpoolState::Full,
+            Err(Refused::Broken) => SpoolState::Broken,
+        });
+        self.health.turned(now);
+    }
+
+    fn publish_gate<D: Disk>(&mut self, gate: &mut Gate<D>) {
+        let (metrics, old) = &mut self.gate;
+        for seconds in gate.tally_mut().sync_seconds.drain(..) {
+            metrics.sync_seconds.record(seconds);
+        }
+        let new = gate.tally();
+        metrics.turns.increment(new.turns - old.turns);
+        metrics.batches.increment(new.batches - old.batches);
+        metrics
+            .batch_octets
+            .increment(new.batch_octets - old.batch_octets);
+        metrics.records.increment(new.batch_records - old.batch_records);
+        metrics
+            .connections_accepted
+            .increment(new.connections - old.connections);
+        metrics
+            .binds_unknown
+            .increment(new.binds_unknown - old.binds_unknown);
+        metrics
+            .damage
+            .of(Damage::Record)
+            .increment(new.unreadable - old.unreadable);
+        each(
+            &new.connections_refused,
+            &old.connections_refused,
+            |reason, times| {
+                metrics.connections_refused.of(reason).increment(times);
+            },
+        );
+        each(&new.commit_failures, &old.commit_failures, |cause, times| {
+            metrics.commit_failures.of(cause).increment(times);
+        });
+        each(&new.intake_refused, &old.intake_refused, |cause, times| {
+            metrics.intake_refused.of(cause).increment(times);
+        });
+        each(&new.links_ended, &old.links_ended, |(side, reason), times| {
+            metrics.link_closed(side, reason, times);
+        });
+        each(&new.refused, &old.refused, |(command, status), times| {
+            metrics.refused(command, status, times);
+        });
+        metrics.dropped.increment(new.dropped - old.dropped);
+        let penned: usize = gate.carriers().iter().map(|carrier| carrier.pen.len()).sum();
+        metrics.receipts_penned.set(float(penned));
+        metrics.connections.set(float(gate.esme_links()));
+        metrics.spool_segments.set(float(gate.spool().segments()));
+        metrics.unfinished.set(float(gate.spool().index().len()));
+        metrics.outbox_entries.set(float(gate.spool().outbox().len()));
+        #[expect(clippy::cast_precision_loss, reason = "a disk of 2^53 octets")]
+        metrics.spool_octets.set(gate.spool().octets() as f64);
+        *old = gate.tally().clone();
+    }
+}
+
+fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &AccountState) {
+    let new = &state.tally;
+    metrics.binds.set(float(state.links.len()));
+    metrics.accepted.increment(new.accepted - old.accepted);
+    metrics.dlr_delivered.increment(new.dlrs - old.dlrs);
+    metrics.mo_delivered.increment(new.mos - old.mos);
+    metrics.outbox_overflow.increment(new.overflow - old.overflow);
+    metrics.outbox_expired.increment(new.expired - old.expired);
+    each(&new.binds, &old.binds, |result, times| {
+        metrics.bind_attempts.of(result).increment(times);
+    });
+    each(&new.refused, &old.refused, |status, times| {
+        metrics.refused(status, times);
+    });
+    each(
+        &new.deliveries_refused,
+        &old.deliveries_refused,
+        |status, times| {
+            metrics.delivery_refused(status, times);
+        },
+    );
+    each(&new.finals, &old.finals, |state, times| {
+        metrics.final_state(state, times);
+    });
+    *old = new.clone();
+}
+
+fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut CarrierState, now: Now) {
+    for seconds in state.tally.response_seconds.drain(..) {
+        metrics.response_seconds.record(seconds);
+    }
+    let new = &state.tally;
+    metrics.links_bound.set(float(state.bound.len()));
+    metrics.queue.set(float(state.queue.len()));
+    metrics.slow.set(if state.flow.is_paused(now.monotonic) {
+        1.0
+    } else {
+        0.0
+    });
+    metrics.handed_over.increment(new.offered - old.offered);
+    metrics.mo_received.increment(new.mos - old.mos);
+    metrics.mo_unowned.increment(new.mos_unowned - old.mos_unowned);
+    metrics.unanswered.increment(new.unanswered - old.unanswered);
+    metrics.unexpected.increment(new.unexpected - old.unexpected);
+    metrics.tlv_faults.increment(new.tlv_faults - old.tlv_faults);
+    metrics
+        .deliveries_refused
+        .increment(new.deliveries_refused - old.deliveries_refused);
+    metrics.connects.increment(new.connects - old.connects);
+    each(&new.answers, &old.answers, |answer, times| {
+        metrics.answers.of(answer).increment(times);
+    });
+    each(&new.receipts, &old.receipts, |kind, times| {
+        metrics.receipts.of(kind).increment(times);
+    });
+    each(&new.statuses, &old.statuses, |status, times| {
+        metrics.refused(status, times);
+    });
+    each(&new.binds_refused, &old.binds_refused, |status, times| {
+        metrics.bind_refused(status, times);
+    });
+    *old = new.clone();
+}
+
+/// What was added to each label since `old`.
+fn each<K: Copy + PartialEq>(new: &Counts<K>, old: &Counts<K>, mut publish: impl FnMut(K, u64)) {
+    for (key, count) in new.iter() {
+        let added = count - old.get(key);
+        if added > 0 {
+            publish(key, added);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_added_is_published() {
+        let (mut old, mut new) = (Counts::default(), Counts::default());
+        old.add('a');
+        (0..3).for_each(|_| new.add('a'));
+        new.add('b');
+        let mut seen = Vec::new();
+        each(&new, &old, |key, times| seen.push((key, times)));
+        assert_eq!(seen, [('a', 2), ('b', 1)]);
+    }
+}

@@ -1,0 +1,78 @@
+//! Why we say no to a submission, and the only place where that becomes a `command_status`.
+
+use tidegate_codec::error::BodyError;
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::InterfaceVersion;
+
+/// A refusal: synchronous, nothing was stored, no DLR follows (P3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The account is suspended or closing.
+    Suspended,
+    /// Above the account's rate, or the link has too many unanswered.
+    Throttled,
+    /// The spool, the index or the disk's budget is full.
+    Full,
+    /// The disk failed.
+    Broken,
+    /// The sender is empty or not the account's to use.
+    Sender,
+    /// The recipient is empty or no address.
+    Recipient,
+    /// No route leads to the recipient.
+    NoRoute,
+    /// Text both in short_message and in message_payload on a bind before 5.0.
+    TwoTexts,
+    /// priority_flag out of range.
+    Priority,
+    /// schedule_delivery_time cannot be read, or lies beyond the validity.
+    Schedule,
+    /// validity_period cannot be read, or is over.
+    Validity,
+    /// replace_if_present_flag is set, which is not offered.
+    Replace,
+    /// A predefined message is asked for; there are none.
+    DefaultMessage,
+    /// The body cannot be read.
+    Body(BodyError),
+}
+
+impl Refusal {
+    /// What the ESME is told.
+    pub const fn status(self, version: InterfaceVersion) -> CommandStatus {
+        use CommandStatus as S;
+        match self {
+            // Vendor range, compliance.md §18: suspended.
+            Self::Suspended => CommandStatus(0x0404),
+            Self::Throttled => S::RTHROTTLED,
+            Self::Full => S::RMSGQFUL,
+            Self::Broken => S::RSYSERR,
+            Self::Sender => S::RINVSRCADR,
+            Self::Recipient | Self::NoRoute => S::RINVDSTADR,
+            Self::TwoTexts => S::RINVMSGLEN,
+            Self::Priority => S::RINVPRTFLG,
+            Self::Schedule => S::RINVSCHED,
+            Self::Validity => S::RINVEXPIRY,
+            Self::Replace => S::RINVREPFLAG,
+            Self::DefaultMessage => S::RINVDFTMSGID,
+            Self::Body(error) => {
+                let status = error.status();
+                // 3.4 peers are not told what only 5.0 defines.
+                if version.is_v5() || status.is_known_before_v5() {
+                    status
+                } else {
+                    S::RSUBMITFAIL
+                }
+            }
+        }
+    }
+}
+
+impl From<tidegate_store::spool::Refused> for Refusal {
+    fn from(refused: tidegate_store::spool::Refused) -> Self {
+        match refused {
+            tidegate_store::spool::Refused::Full => Self::Full,
+            tidegate_store::spool::Refused::Broken => Self::Broken,
+        }
+    }
+}

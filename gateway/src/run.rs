@@ -1,0 +1,421 @@
+//! Starting and ending a gateway: opens what is on disk, starts the keeper's thread and the loop's, and
+//! listens last (design §6).
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use tidegate_codec::identity::{Password, SystemId};
+use tidegate_config::Config;
+use tidegate_store::disk::RealDisk;
+use tidegate_store::lock::DirLock;
+use tidegate_store::message_id::Permutation;
+use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::clock::Clock;
+use crate::credentials::{Bounds, Verdict, Verifier};
+use crate::gate::{BindCheck, Gate};
+use crate::http::{CarrierLinks, Health, HttpServer, Phase};
+use crate::installation::{self, Installation};
+use crate::keeper::{Inbox, KeeperHandle};
+use crate::publish::Publisher;
+use crate::random::{self, NoRandomness};
+use crate::secret::{self, SecretError};
+use crate::serve::{Hub, link_kinds};
+use crate::telemetry::Telemetry;
+use crate::{connect, keeper, listen};
+
+/// How often counts are published to the metrics.
+const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory, the key ring or the key-encryption key.
+    #[error(transparent)]
+    Installation(#[from] installation::OpenError),
+    /// A carrier's password cannot be had.
+    #[error("password of carrier {carrier}: {source}")]
+    Secret {
+        /// Which carrier.
+        carrier: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// The spool cannot be read.
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    /// A socket, runtime or thread cannot be made.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gave no randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// More accounts and carriers than can be numbered.
+    #[error("too many names of accounts and carriers")]
+    TooManyNames,
+}
+
+fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::Io {
+        what: what.into(),
+        source,
+    }
+}
+
+/// A gateway that runs, on two threads of its own.
+#[derive(Debug)]
+pub struct Running {
+    /// Where ESMEs connect, in the order of the configuration.
+    pub listening: Vec<SocketAddr>,
+    /// Where metrics and health are.
+    pub http: SocketAddr,
+    /// What the start found on disk.
+    pub recovered: Recovered,
+    stop: watch::Sender<bool>,
+    loop_thread: JoinHandle<()>,
+    keeper_thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Asks for the end and waits for it: at most the configured grace period and a last sync.
+    pub fn stop(self) {
+        let _ = self.stop.send(true);
+        // A thread that panicked has said so; there is nothing left to end.
+        let _ = self.loop_thread.join();
+        let _ = self.keeper_thread.join();
+    }
+
+    /// Whether the loop or the keeper has ended without being asked: a panic. Without the keeper there is no
+    /// next segment, and everything would wait for it.
+    pub fn has_ended(&self) -> bool {
+        self.loop_thread.is_finished() || self.keeper_thread.is_finished()
+    }
+}
+
+/// Starts a gateway and returns once it listens.
+pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Running, StartError> {
+    let mut rng = random::generator()?;
+    let config = Arc::new(config);
+    let passwords = passwords(&config)?;
+    let now = clock.now();
+    let Installation { lock, ring, .. } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
+    // Both threads hold it: a chore that outlives the loop must not meet another process's files.
+    let lock = Arc::new(lock);
+    let permutation = ring.permutation();
+    let (spool, own, recovered) = Spool::open(RealDisk, options(&config), ring, now.unix_ms, &mut rng)?;
+    if recovered.is_alarming() {
+        tracing::error!(found = ?recovered, "the spool has lost something");
+    } else {
+        tracing::info!(found = ?recovered, "spool opened");
+    }
+    let health = Arc::new(Health::new(clock.clone()));
+    for carrier in &config.carriers {
+        let wanted = link_kinds(carrier.binds, carrier.links).len();
+        health.set_carrier(&carrier.name, CarrierLinks { bound: 0, wanted });
+    }
+
+    let http = bind(config.http.address)?;
+    let http_address = http.local_addr().map_err(io_error("name the HTTP socket"))?;
+    let listeners = config
+        .listen
+        .iter()
+        .map(|listen| bind(listen.address))
+        .collect::<Result<Vec<_>, _>>()?;
+    let listening = listeners
+        .iter()
+        .map(std::net::TcpListener::local_addr)
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(io_error("name a listening socket"))?;
+
+    let (stop, stopped) = watch::channel(false);
+    let ends = keeper::ends();
+    // Both runtimes are made here, so that a failure is an answer and not a dead thread.
+    let keeper_runtime = runtime()?;
+    let loop_runtime = runtime()?;
+    let verifier = Verifier::new(
+        &config.accounts,
+        Bounds::from(&config.limits),
+        clock.clone(),
+        Handle::clone(keeper_runtime.handle()),
+        &mut rng,
+    );
+    let keeper_thread = {
+        let work = KeeperWork {
+            own,
+            inbox: ends.inbox,
+            rng: fork(&mut rng),
+            http,
+            health: Arc::clone(&health),
+            telemetry: telemetry.clone(),
+            stopped: stopped.clone(),
+            _lock: Arc::clone(&lock),
+        };
+        thread("keeper", move || keep(&keeper_runtime, work))?
+    };
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let loop_thread = {
+        let work = LoopWork {
+            publisher: Publisher::new(&config, telemetry, Arc::clone(&health), &recovered),
+            config,
+            spool,
+            permutation,
+            passwords,
+            clock,
+            rng,
+            health,
+            verifier,
+            keeper: ends.handle,
+            done: ends.done,
+            listeners,
+            stopped,
+            ready,
+            _lock: lock,
+        };
+        thread("loop", move || run_loop(&loop_runtime, work))?
+    };
+    match started.recv() {
+        Ok(Ok(())) => Ok(Running {
+            listening,
+            http: http_address,
+            recovered,
+            stop,
+            loop_thread,
+            keeper_thread,
+        }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io_error("run the loop")(io::Error::other(
+            "its thread ended before it listened",
+        ))),
+    }
+}
+
+fn passwords(config: &Config) -> Result<Vec<Password>, StartError> {
+    let read = |carrier: &tidegate_config::Carrier| {
+        let found = secret::read(&carrier.password).map_err(|source| StartError::Secret {
+            carrier: carrier.name.to_string(),
+            source,
+        })?;
+        if found.exposed {
+            tracing::warn!(carrier = %carrier.name, "the password file can be read by others");
+        }
+        Ok(found.password)
+    };
+    config.carriers.iter().map(read).collect()
+}
+
+fn options(config: &Config) -> Options {
+    let storage = &config.storage;
+    Options {
+        dir: installation::spool_dir(storage),
+        node: config.node.id,
+        segment_size: storage.segment_size,
+        limit: storage.limit,
+        reserve_segments: storage.reserve_segments,
+        max_legs: storage.max_unfinished,
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let what = || format!("listen on {address}");
+    let listener = std::net::TcpListener::bind(address).map_err(io_error(what()))?;
+    listener.set_nonblocking(true).map_err(io_error(what()))?;
+    Ok(listener)
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(io_error("make a runtime"))
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(io_error("start a thread"))
+}
+
+/// A source of randomness of its own, from another.
+fn fork(rng: &mut ChaCha20Rng) -> ChaCha20Rng {
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    ChaCha20Rng::from_seed(seed)
+}
+
+/// What the keeper's thread is given.
+struct KeeperWork {
+    own: Keeper<RealDisk>,
+    inbox: Inbox<RealDisk>,
+    rng: ChaCha20Rng,
+    http: std::net::TcpListener,
+    health: Arc<Health>,
+    telemetry: Telemetry,
+    stopped: watch::Receiver<bool>,
+    /// Held as long as anything may touch the data.
+    _lock: Arc<DirLock>,
+}
+
+/// The keeper's thread: chores and HTTP; the checks of passwords run on its blocking threads.
+fn keep(runtime: &Runtime, work: KeeperWork) {
+    runtime.block_on(LocalSet::new().run_until(async move {
+        let KeeperWork {
+            own,
+            inbox,
+            rng,
+            http,
+            health,
+            telemetry,
+            mut stopped,
+            _lock,
+        } = work;
+        match HttpServer::from_std(http) {
+            Ok(server) => {
+                let stop = async move {
+                    // The answer says "shutting down" until the very end.
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
+                };
+                spawn_local(server.serve(health, telemetry, stop));
+            }
+            Err(error) => tracing::error!(%error, "metrics and health cannot be served"),
+        }
+        // Ends when the loop does: its handle is dropped then.
+        keeper::run(own, inbox, rng).await;
+    }));
+}
+
+/// What the loop's thread is given.
+struct LoopWork {
+    config: Arc<Config>,
+    spool: Spool<RealDisk>,
+    permutation: Permutation,
+    passwords: Vec<Password>,
+    clock: Clock,
+    rng: ChaCha20Rng,
+    health: Arc<Health>,
+    publisher: Publisher,
+    verifier: Verifier,
+    keeper: KeeperHandle<RealDisk>,
+    done: mpsc::Receiver<ChoreDone<RealDisk>>,
+    listeners: Vec<std::net::TcpListener>,
+    stopped: watch::Receiver<bool>,
+    ready: std::sync::mpsc::SyncSender<Result<(), StartError>>,
+    /// Held as long as anything may touch the data.
+    _lock: Arc<DirLock>,
+}
+
+/// The loop's thread.
+fn run_loop(runtime: &Runtime, work: LoopWork) {
+    let LoopWork {
+        config,
+        mut rng,
+        stopped,
+        health,
+        ..
+    } = work;
+    let gate_rng = fork(&mut rng);
+    let gate = match Gate::new(
+        Arc::clone(&config),
+        work.spool,
+        work.permutation,
+        work.passwords,
+        gate_rng,
+    ) {
+        Ok(gate) => gate,
+        Err(_) => {
+            let _ = work.ready.send(Err(StartError::TooManyNames));
+            return;
+        }
+    };
+    runtime.block_on(LocalSet::new().run_until(async move {
+        let (checks, to_check) = mpsc::channel(config.limits.bind_queue.max(1));
+        let hub = Hub::new(gate, work.clock, work.keeper, checks);
+        spawn_local(Rc::clone(&hub).hear_keeper(work.done));
+        spawn_local(check_binds(Rc::clone(&hub), work.verifier, to_check));
+        spawn_local(publish(Rc::clone(&hub), work.publisher));
+        let turns = spawn_local(Rc::clone(&hub).run_turns(
+            config.storage.turn_pacing,
+            stopped.clone(),
+            config.limits.shutdown_grace,
+        ));
+        // Carriers are started, not waited for; ESMEs come last.
+        for (place, carrier) in config.carriers.iter().enumerate() {
+            for kind in link_kinds(carrier.binds, carrier.links) {
+                let rng = fork(&mut rng);
+                spawn_local(connect::run(Rc::clone(&hub), place, kind, rng, stopped.clone()));
+            }
+        }
+        for listener in work.listeners {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    spawn_local(listen::run(Rc::clone(&hub), listener, stopped.clone()));
+                }
+                Err(source) => {
+                    let _ = work.ready.send(Err(io_error("listen")(source)));
+                    return;
+                }
+            }
+        }
+        health.set_phase(Phase::Serving);
+        let _ = work.ready.send(Ok(()));
+        let mut stopping = stopped.clone();
+        spawn_local(async move {
+            let _ = stopping.wait_for(|stopped| *stopped).await;
+            health.set_phase(Phase::Stopping);
+        });
+        if let Err(error) = turns.await {
+            tracing::error!(%error, "the loop has failed");
+        }
+        tracing::info!("stopped");
+    }));
+}
+
+/// Has passwords checked; a check whose link is gone is given up.
+async fn check_binds(hub: Rc<Hub<RealDisk>>, verifier: Verifier, mut to_check: mpsc::Receiver<BindCheck>) {
+    while let Some(BindCheck {
+        link,
+        system_id,
+        password,
+        ..
+    }) = to_check.recv().await
+    {
+        let name = system_id.as_ref().map_or(&[][..], SystemId::as_bytes);
+        let check = verifier.check(name, password);
+        let hub = Rc::clone(&hub);
+        spawn_local(async move {
+            let verdict = tokio::select! {
+                verdict = check => verdict,
+                () = hub.gone(link) => return,
+            };
+            let granted = match verdict {
+                Verdict::Granted => Some(true),
+                Verdict::Denied => Some(false),
+                Verdict::Busy => None,
+            };
+            hub.bind_checked(link, system_id, granted);
+        });
+    }
+}
+
+async fn publish(hub: Rc<Hub<RealDisk>>, mut publisher: Publisher) {
+    let mut every = tokio::time::interval(PUBLISH_EVERY);
+    loop {
+        every.tick().await;
+        hub.look(|gate, now| publisher.publish(gate, now));
+    }
+}

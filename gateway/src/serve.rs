@@ -1,0 +1,273 @@
+//! The loop: one thread that owns all links and drives the gate in turns.
+//!
+//! A task per link reads and feeds the gate ([`crate::link`]). One task runs the turns: it waits until
+//! somebody has fed the gate or a date has come, lets all ready links go first, then commits, hands on, and
+//! writes once per link. Nothing here is shared with another thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::values::BindKind;
+use tidegate_config::CarrierBinds;
+use tidegate_store::disk::Disk;
+use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::clock::{Clock, Now};
+use crate::gate::{BindCheck, Gate, Input};
+use crate::keeper::KeeperHandle;
+use crate::link::{Pool, Writer};
+use crate::links::{End, LinkId};
+
+/// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
+const CHORES_WAITING_MAX: usize = 64;
+
+/// What the tasks of the loop share: the gate, and what is needed around it.
+pub struct Hub<D: Disk> {
+    gate: RefCell<Gate<D>>,
+    clock: Clock,
+    keeper: KeeperHandle<D>,
+    waiting_chores: RefCell<VecDeque<Chore<D>>>,
+    writers: RefCell<HashMap<LinkId, Rc<Writer>>>,
+    paused: RefCell<Vec<Rc<Writer>>>,
+    wake: Notify,
+    bind_checks: mpsc::Sender<BindCheck>,
+    /// Read buffers of all links.
+    pub(crate) pool: Pool,
+    dirty: RefCell<Vec<LinkId>>,
+    last_turn: Cell<Duration>,
+}
+
+impl<D: Disk> Hub<D> {
+    /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
+    /// [`Hub::bind_checked`].
+    pub fn new(
+        gate: Gate<D>,
+        clock: Clock,
+        keeper: KeeperHandle<D>,
+        bind_checks: mpsc::Sender<BindCheck>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            gate: RefCell::new(gate),
+            clock,
+            keeper,
+            waiting_chores: RefCell::default(),
+            writers: RefCell::default(),
+            paused: RefCell::default(),
+            wake: Notify::new(),
+            bind_checks,
+            pool: Pool::default(),
+            dirty: RefCell::default(),
+            last_turn: Cell::new(Duration::ZERO),
+        })
+    }
+
+    /// Both clocks, now.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Looks at the gate, or changes it, between turns; a turn follows.
+    pub fn with_gate<T>(&self, with: impl FnOnce(&mut Gate<D>, Now) -> T) -> T {
+        let out = with(&mut self.gate.borrow_mut(), self.now());
+        self.wake.notify_one();
+        out
+    }
+
+    /// Looks at the gate without waking the loop.
+    pub fn look<T>(&self, with: impl FnOnce(&mut Gate<D>, Now) -> T) -> T {
+        with(&mut self.gate.borrow_mut(), self.now())
+    }
+
+    /// Feeds the gate.
+    pub(crate) fn input(&self, id: LinkId, octets: &[u8], force: bool) -> Input {
+        self.with_gate(|gate, now| gate.input(now, id, octets, force))
+    }
+
+    pub(crate) fn register(&self, id: LinkId, writer: Rc<Writer>) {
+        self.writers.borrow_mut().insert(id, writer);
+        // The gate may have had something to say before there was a writer: a bind.
+        self.touch(id);
+    }
+
+    pub(crate) fn closed(&self, id: LinkId, end: End) -> (End, bool) {
+        if let Some(writer) = self.writers.borrow_mut().remove(&id) {
+            writer.end();
+        }
+        self.with_gate(|gate, now| gate.closed(now, id, end))
+            .unwrap_or((end, false))
+    }
+
+    pub(crate) fn touch(&self, id: LinkId) {
+        self.with_gate(|gate, _| gate.touch(id));
+    }
+
+    /// Notes that a link is to be woken after the next turn.
+    pub(crate) fn pause(&self, writer: &Rc<Writer>) {
+        self.paused.borrow_mut().push(Rc::clone(writer));
+    }
+
+    /// A password was checked.
+    pub fn bind_checked(&self, link: LinkId, system_id: Option<SystemId>, granted: Option<bool>) {
+        self.with_gate(|gate, now| gate.bind_checked(now, link, system_id, granted));
+    }
+
+    /// Done when a link is gone.
+    pub async fn gone(&self, link: LinkId) {
+        let writer = self.writers.borrow().get(&link).map(Rc::clone);
+        if let Some(writer) = writer {
+            writer.gone().await;
+        }
+    }
+
+    /// One turn: commit, hand on, write, give chores away.
+    fn turn(&self) {
+        let mut gate = self.gate.borrow_mut();
+        let now = self.now();
+        self.last_turn.set(now.monotonic);
+        match gate.begin_turn(now) {
+            Begin::Commit(commit) => {
+                // Inline: measured, a commit thread costs more CPU than the sync it hides (ARCHITECTURE.md).
+                let done = commit.run();
+                let after = self.now();
+                gate.commit_done(after, done, after.monotonic.saturating_sub(now.monotonic));
+            }
+            // The keeper makes the next segment; its outcome wakes the loop.
+            Begin::NoSegment | Begin::Nothing => {}
+        }
+        gate.finish_turn(now);
+        self.give_chores(&mut gate, now);
+        self.give_bind_checks(&mut gate, now);
+        self.write(&mut gate);
+        drop(gate);
+        for writer in self.paused.borrow_mut().drain(..) {
+            writer.resume.notify_one();
+        }
+    }
+
+    fn give_chores(&self, gate: &mut Gate<D>, now: Now) {
+        let mut waiting = self.waiting_chores.borrow_mut();
+        let wanted = gate.take_wanted();
+        if let Some(chore) = gate.spool().read_back(wanted) {
+            waiting.push_back(chore);
+        }
+        while waiting.len() < CHORES_WAITING_MAX {
+            let Some(chore) = gate.spool_mut().next_chore(now.unix_ms) else {
+                break;
+            };
+            waiting.push_back(chore);
+        }
+        while self.keeper.has_room() {
+            let Some(chore) = waiting.pop_front() else { break };
+            self.keeper.give(chore);
+        }
+    }
+
+    fn give_bind_checks(&self, gate: &mut Gate<D>, now: Now) {
+        for check in gate.take_bind_checks() {
+            if let Err(refused) = self.bind_checks.try_send(check) {
+                // The queue is full: nobody has time for this bind.
+                let check = refused.into_inner();
+                gate.bind_checked(now, check.link, check.system_id, None);
+            }
+        }
+    }
+
+    fn write(&self, gate: &mut Gate<D>) {
+        let mut dirty = self.dirty.borrow_mut();
+        gate.take_dirty(&mut dirty);
+        let writers = self.writers.borrow();
+        for id in dirty.iter() {
+            // Without a writer yet, `register` touches the link again; with a full one, the writer does.
+            let Some(writer) = writers.get(id) else { continue };
+            let Some(spare) = writer.spare() else { continue };
+            if let Some((octets, close)) = gate.take_output(*id, spare) {
+                writer.write(octets, close);
+            }
+        }
+    }
+
+    /// Takes the outcome of a chore in.
+    fn chore_done(&self, done: ChoreDone<D>) {
+        self.with_gate(|gate, now| match gate.spool_mut().chore_done(done, now.unix_ms) {
+            Finished::Nothing | Finished::Ready | Finished::Unlinked(_) => {}
+            Finished::NotReady(error) => tracing::warn!(%error, "the next segment cannot be made"),
+            Finished::Failed(error) => tracing::error!(%error, "a segment could not be closed or removed"),
+            Finished::NotRead(error) => tracing::warn!(%error, "a segment cannot be read now"),
+            Finished::Read(found) => gate.read_back(now, found),
+            Finished::Unreadable(targets) => {
+                for target in targets {
+                    gate.unreadable(now, target);
+                }
+            }
+        });
+    }
+
+    /// Takes outcomes of chores in until the keeper is gone.
+    pub async fn hear_keeper(self: Rc<Self>, mut done: mpsc::Receiver<ChoreDone<D>>) {
+        while let Some(done) = done.recv().await {
+            self.chore_done(done);
+        }
+    }
+
+    /// Runs turns until the end: asked for by `stop`, and then as long as the grace period and what is under
+    /// way last.
+    pub async fn run_turns(
+        self: Rc<Self>,
+        pacing: Duration,
+        mut stop: watch::Receiver<bool>,
+        grace: Duration,
+    ) {
+        let mut ends_at = None;
+        loop {
+            let deadline = self.gate.borrow().next_deadline(self.now());
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(self.clock.instant(deadline)) => {}
+                _ = stop.wait_for(|stop| *stop), if ends_at.is_none() => {
+                    let now = self.now();
+                    self.gate.borrow_mut().stop(now);
+                    ends_at = Some(now.monotonic + grace);
+                }
+            }
+            self.clock.pace(self.last_turn.get() + pacing);
+            // All links that are ready go first: the more a turn holds, the less each message costs.
+            tokio::task::yield_now().await;
+            self.turn();
+            if let Some(ends_at) = ends_at
+                && (self.now().monotonic >= ends_at || self.gate.borrow().links() == 0)
+            {
+                break;
+            }
+        }
+        self.last_sync();
+    }
+
+    /// What was staged and nobody waits for is written before the end.
+    fn last_sync(&self) {
+        let mut gate = self.gate.borrow_mut();
+        for _ in 0..3 {
+            let now = self.now();
+            match gate.spool_mut().begin_commit(now.unix_ms) {
+                Begin::Commit(commit) => {
+                    let done = commit.run();
+                    let _ = gate.spool_mut().finish_commit(done);
+                }
+                Begin::NoSegment | Begin::Nothing => return,
+            }
+        }
+    }
+}
+
+/// The links that a carrier's configuration asks for, as what we bind each.
+pub fn link_kinds(binds: CarrierBinds, links: usize) -> Vec<BindKind> {
+    let kinds: &[BindKind] = match binds {
+        CarrierBinds::Transceiver => &[BindKind::Transceiver],
+        CarrierBinds::Pair => &[BindKind::Transmitter, BindKind::Receiver],
+    };
+    (0..links).flat_map(|_| kinds.iter().copied()).collect()
+}

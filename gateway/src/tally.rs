@@ -1,0 +1,150 @@
+//! What the loop counts: plain numbers, published to the metrics a few times a second.
+//!
+//! A counter that is one addition costs nothing per message; the exporter's handles are atomics.
+
+use tidegate_codec::header::CommandId;
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::MessageState;
+
+use crate::telemetry::words::{
+    Answered, BindResult, ConnectionRefused, LinkClosed, ReceiptKind, Side, SpoolCause,
+};
+
+/// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
+/// shares one place, so the size is bounded whatever a peer sends.
+#[derive(Clone, Debug)]
+pub struct Counts<K>(Vec<(K, u64)>);
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// Labels that one [`Counts`] keeps apart at most.
+const LABELS_MAX: usize = 128;
+
+impl<K: Copy + PartialEq> Counts<K> {
+    /// Adds one.
+    pub fn add(&mut self, key: K) {
+        let at = match self.0.iter().position(|(found, _)| *found == key) {
+            Some(at) => at,
+            None if self.0.len() < LABELS_MAX => {
+                self.0.push((key, 0));
+                self.0.len() - 1
+            }
+            None => LABELS_MAX - 1,
+        };
+        self.0[at].1 += 1;
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The count of one label.
+    pub fn get(&self, key: K) -> u64 {
+        self.0
+            .iter()
+            .find(|(found, _)| *found == key)
+            .map_or(0, |(_, count)| *count)
+    }
+}
+
+/// Samples that are kept for one publishing at most.
+const SAMPLES_MAX: usize = 256;
+
+/// Keeps a duration for the next publishing, unless there are enough.
+pub fn sample(samples: &mut Vec<f64>, took: std::time::Duration) {
+    if samples.len() < SAMPLES_MAX {
+        samples.push(took.as_secs_f64());
+    }
+}
+
+/// What is counted for an account.
+#[derive(Clone, Debug, Default)]
+pub struct AccountTally {
+    /// Submissions accepted and synced.
+    pub accepted: u64,
+    /// Submissions refused, by what was answered.
+    pub refused: Counts<CommandStatus>,
+    /// Binds, by how they went.
+    pub binds: Counts<BindResult>,
+    /// DLRs that an ESME took.
+    pub dlrs: u64,
+    /// MOs that an ESME took.
+    pub mos: u64,
+    /// Entries that were not made because the outbox was at its bound.
+    pub overflow: u64,
+    /// Entries that nobody fetched in time.
+    pub expired: u64,
+    /// Deliveries that an ESME answered with an error.
+    pub deliveries_refused: Counts<CommandStatus>,
+    /// Legs that ended, by their state.
+    pub finals: Counts<MessageState>,
+}
+
+/// What is counted for a carrier.
+#[derive(Clone, Debug, Default)]
+pub struct CarrierTally {
+    /// Legs written to a link.
+    pub offered: u64,
+    /// Answers, by what they meant.
+    pub answers: Counts<Answered>,
+    /// Statuses other than zero, as they came.
+    pub statuses: Counts<CommandStatus>,
+    /// Submits whose answer never came, or whose link broke.
+    pub unanswered: u64,
+    /// Answers for nothing we wait for.
+    pub unexpected: u64,
+    /// Receipts, by what they are.
+    pub receipts: Counts<ReceiptKind>,
+    /// MOs put into an outbox.
+    pub mos: u64,
+    /// MOs that no account owns.
+    pub mos_unowned: u64,
+    /// Deliveries refused because we cannot store, or the account's outbox is full.
+    pub deliveries_refused: u64,
+    /// TLVs of deliveries and answers that are faulty.
+    pub tlv_faults: u64,
+    /// Binds that it refused, by status.
+    pub binds_refused: Counts<CommandStatus>,
+    /// Times that a link was begun.
+    pub connects: u64,
+    /// How long answers took, in seconds: a sample for the next publishing.
+    pub response_seconds: Vec<f64>,
+}
+
+/// What is counted for the gateway as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct GateTally {
+    /// Batches synced.
+    pub batches: u64,
+    /// Octets of those.
+    pub batch_octets: u64,
+    /// Records in those.
+    pub batch_records: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Connections of ESMEs taken in.
+    pub connections: u64,
+    /// Connections closed at once because of a limit.
+    pub connections_refused: Counts<ConnectionRefused>,
+    /// Links that ended, by why.
+    pub links_ended: Counts<(Side, LinkClosed)>,
+    /// Requests that the session refused, by command and status.
+    pub refused: Counts<(CommandId, CommandStatus)>,
+    /// PDUs without answer and meaning here.
+    pub dropped: u64,
+    /// Records that could not be read: their legs were ended.
+    pub unreadable: u64,
+    /// Batches that could not be synced.
+    pub commit_failures: Counts<SpoolCause>,
+    /// Submissions and MOs refused because of the spool.
+    pub intake_refused: Counts<SpoolCause>,
+    /// Binds with a system_id that is no account's.
+    pub binds_unknown: u64,
+    /// How long batches took, in seconds, for the next publishing.
+    pub sync_seconds: Vec<f64>,
+}

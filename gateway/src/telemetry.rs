@@ -1,0 +1,239 @@
+//! What the operator sees of a running gateway: metrics in Prometheus' form, and logs.
+//!
+//! Every metric is declared in [`names`], once, with kind, unit, labels and help. Handles are made when
+//! their owner is made ([`GateMetrics`], [`AccountMetrics`], [`CarrierMetrics`]) and kept, so that counting
+//! is one atomic addition and never a look-up by name.
+//!
+//! Labels come from configuration (account, carrier) and from the fixed [`words`] only; nothing that
+//! arrived over a wire can become one (LOG-3).
+//!
+//! Each [`Telemetry`] is a world of its own: no recorder is installed for the process, so several gateways
+//! in one test process do not see each other.
+
+mod account;
+mod carrier;
+mod gate;
+mod histogram;
+pub mod log;
+pub mod names;
+pub mod words;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+pub use account::AccountMetrics;
+pub use carrier::CarrierMetrics;
+pub use gate::GateMetrics;
+
+use histogram::{Buckets, Series};
+use names::{Kind, Metric};
+
+/// Who wrote a metric, which the recorder wants to know and does not use.
+const ORIGIN: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
+
+/// The metrics of one gateway. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Telemetry(Arc<Inner>);
+
+struct Inner {
+    recorder: PrometheusRecorder,
+    rendered: PrometheusHandle,
+    /// One entry for each histogram handle: as many as carriers and fixed places, never per message.
+    histograms: Mutex<Vec<Series>>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// Metrics that nothing has counted yet.
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        for metric in names::ALL {
+            let (name, help) = (metric.name.into(), metric.help.into());
+            match metric.kind {
+                Kind::Counter => recorder.describe_counter(name, Some(metric.unit), help),
+                Kind::Gauge => recorder.describe_gauge(name, Some(metric.unit), help),
+                // Ours to render.
+                Kind::Histogram => {}
+            }
+        }
+        Self(Arc::new(Inner {
+            rendered: recorder.handle(),
+            recorder,
+            histograms: Mutex::default(),
+        }))
+    }
+
+    /// Everything counted so far, in Prometheus' text form, version 0.0.4.
+    pub fn render(&self) -> String {
+        let mut text = self.0.rendered.render();
+        let histograms = self.0.histograms.lock().unwrap_or_else(PoisonError::into_inner);
+        histogram::render(&histograms, &mut text);
+        text
+    }
+
+    fn counter(&self, metric: &Metric, labels: &[(&'static str, &str)]) -> Counter {
+        debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
+        self.0.recorder.register_counter(&key(metric, labels), &ORIGIN)
+    }
+
+    fn gauge(&self, metric: &Metric, labels: &[(&'static str, &str)]) -> Gauge {
+        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+        self.0.recorder.register_gauge(&key(metric, labels), &ORIGIN)
+    }
+
+    /// A histogram of durations. Asked for twice with the same labels it is the same one.
+    fn histogram(&self, metric: &'static Metric, labels: &[(&'static str, &str)]) -> Histogram {
+        debug_assert_eq!(metric.kind, Kind::Histogram, "{}", metric.name);
+        let labels: Vec<Label> = key(metric, labels).into_parts().1;
+        let mut all = self.0.histograms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = all.iter().find(|series| series.is(metric, &labels)) {
+            return Histogram::from_arc(Arc::clone(&series.buckets));
+        }
+        let buckets = Arc::new(Buckets::default());
+        all.push(Series {
+            metric,
+            labels,
+            buckets: Arc::clone(&buckets),
+        });
+        Histogram::from_arc(buckets)
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Telemetry")
+    }
+}
+
+fn key(metric: &Metric, labels: &[(&'static str, &str)]) -> Key {
+    debug_assert!(
+        labels
+            .iter()
+            .map(|(name, _)| *name)
+            .eq(metric.labels.iter().copied()),
+        "{} has other labels than it declares",
+        metric.name
+    );
+    let labels: Vec<Label> = labels
+        .iter()
+        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+        .collect();
+    Key::from_parts(metric.name, labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tidegate_codec::header::CommandId;
+    use tidegate_codec::status::CommandStatus;
+    use tidegate_codec::values::MessageState;
+    use words::{Answered, BindResult, ConnectionRefused, LinkClosed, Side};
+
+    fn carrier_name() -> tidegate_config::CarrierName {
+        let text = include_str!("../../config/tidegate.toml");
+        tidegate_config::parse(text).unwrap().carriers[0].name.clone()
+    }
+
+    #[test]
+    fn what_was_counted_is_rendered_under_its_labels() {
+        let telemetry = Telemetry::new();
+        let gate = GateMetrics::new(&telemetry);
+        gate.turns.increment(3);
+        gate.connections_refused.of(ConnectionRefused::Full).increment(1);
+        gate.link_closed(Side::Esme, LinkClosed::SessionInit, 1);
+        let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
+        account.refused(CommandStatus::RTHROTTLED, 1);
+        account.bind_attempts.of(BindResult::Denied).increment(2);
+        account.final_state(MessageState::Delivered, 1);
+        let carrier = CarrierMetrics::new(&telemetry, &carrier_name());
+        carrier.links_bound.set(4);
+        carrier.answers.of(Answered::Accepted).increment(9);
+        carrier.response_seconds.record(Duration::from_millis(3));
+
+        let text = telemetry.render();
+        for line in [
+            "tidegate_turns_total 3",
+            "tidegate_connections_refused_total{reason=\"full\"} 1",
+            "tidegate_links_closed_total{side=\"esme\",reason=\"session_init\"} 1",
+            "tidegate_account_submits_refused_total{account=\"load\",status=\"ESME_RTHROTTLED\"} 1",
+            "tidegate_account_bind_attempts_total{account=\"load\",result=\"denied\"} 2",
+            "tidegate_account_finals_total{account=\"load\",state=\"delivered\"} 1",
+            "tidegate_carrier_links_bound{carrier=\"example\"} 4",
+            "tidegate_carrier_answers_total{carrier=\"example\",verdict=\"accepted\"} 9",
+            "tidegate_carrier_response_seconds_bucket{carrier=\"example\",le=\"0.0025\"} 0",
+            "tidegate_carrier_response_seconds_bucket{carrier=\"example\",le=\"0.005\"} 1",
+            "tidegate_carrier_response_seconds_count{carrier=\"example\"} 1",
+            "# TYPE tidegate_carrier_response_seconds histogram",
+            "# TYPE tidegate_turns_total counter",
+            "# HELP tidegate_turns_total Turns of the loop",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn statuses_that_a_peer_invents_share_one_label() {
+        let telemetry = Telemetry::new();
+        let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
+        for status in 0x0400..0x0500 {
+            account.refused(CommandStatus(status), 1);
+        }
+        let text = telemetry.render();
+        let line = "tidegate_account_submits_refused_total{account=\"load\",status=\"other\"} 256";
+        assert!(text.contains(line), "{text}");
+        let series = text.lines().filter(|line| line.contains("status=")).count();
+        assert_eq!(series, 1, "what was never answered has no series");
+    }
+
+    #[test]
+    fn two_gateways_in_one_process_do_not_share_numbers() {
+        let (one, other) = (Telemetry::new(), Telemetry::new());
+        GateMetrics::new(&one).turns.increment(1);
+        GateMetrics::new(&other).turns.increment(5);
+        assert!(one.render().contains("tidegate_turns_total 1\n"));
+        assert!(other.render().contains("tidegate_turns_total 5\n"));
+    }
+
+    #[test]
+    fn handles_made_twice_count_into_one_series() {
+        let telemetry = Telemetry::new();
+        for _ in 0..2 {
+            let carrier = CarrierMetrics::new(&telemetry, &carrier_name());
+            carrier.handed_over.increment(1);
+            carrier.response_seconds.record(Duration::from_secs(1));
+        }
+        let text = telemetry.render();
+        assert!(text.contains("tidegate_carrier_handed_over_total{carrier=\"example\"} 2"));
+        assert_eq!(text.matches("tidegate_carrier_response_seconds_count").count(), 1);
+    }
+
+    #[test]
+    fn every_metric_is_registered_by_some_handle() {
+        let telemetry = Telemetry::new();
+        let gate = GateMetrics::new(&telemetry);
+        let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
+        gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
+        account.refused(CommandStatus::RSYSERR, 1);
+        account.delivery_refused(CommandStatus::RSYSERR, 1);
+        let carrier = CarrierMetrics::new(&telemetry, &carrier_name());
+        carrier.refused(CommandStatus::RSYSERR, 1);
+        carrier.bind_refused(CommandStatus::RBINDFAIL, 1);
+        let text = telemetry.render();
+        for metric in names::ALL {
+            assert!(
+                text.contains(&format!("# HELP {} ", metric.name)),
+                "{} is declared and never used",
+                metric.name
+            );
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What is counted for each account.
+
+use metrics::{Counter, Gauge};
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::MessageState;
+
+use super::words::{BindResult, Family, Statuses};
+use super::{Telemetry, names};
+
+/// Handles of one account's metrics; what each counts stands in [`names`].
+#[derive(Debug)]
+pub struct AccountMetrics {
+    /// [`names::ACCOUNT_BINDS`].
+    pub binds: Gauge,
+    /// [`names::ACCOUNT_BIND_ATTEMPTS`].
+    pub bind_attempts: Family<BindResult>,
+    /// [`names::ACCOUNT_ACCEPTED`].
+    pub accepted: Counter,
+    /// [`names::ACCOUNT_DLR_DELIVERED`].
+    pub dlr_delivered: Counter,
+    /// [`names::ACCOUNT_MO_DELIVERED`].
+    pub mo_delivered: Counter,
+    /// [`names::ACCOUNT_OUTBOX`].
+    pub outbox: Gauge,
+    /// [`names::ACCOUNT_OUTBOX_OVERFLOW`].
+    pub outbox_overflow: Counter,
+    /// [`names::ACCOUNT_OUTBOX_EXPIRED`].
+    pub outbox_expired: Counter,
+    refused: Statuses,
+    deliveries_refused: Statuses,
+    /// By the state's octet.
+    finals: [Counter; MessageState::ALL.len()],
+}
+
+impl AccountMetrics {
+    /// Makes the handles of a *configured* account; never of a name that arrived over a wire.
+    pub fn new(telemetry: &Telemetry, account: &SystemId) -> Self {
+        let own = ("account", account.as_str());
+        let counter = |metric| telemetry.counter(metric, &[own]);
+        let gauge = |metric| telemetry.gauge(metric, &[own]);
+        let finals = MessageState::ALL
+            .map(|state| telemetry.counter(&names::ACCOUNT_FINALS, &[own, ("state", state_label(state))]));
+        Self {
+            binds: gauge(&names::ACCOUNT_BINDS),
+            bind_attempts: Family::new(telemetry, &names::ACCOUNT_BIND_ATTEMPTS, &[own]),
+            accepted: counter(&names::ACCOUNT_ACCEPTED),
+            dlr_delivered: counter(&names::ACCOUNT_DLR_DELIVERED),
+            mo_delivered: counter(&names::ACCOUNT_MO_DELIVERED),
+            outbox: gauge(&names::ACCOUNT_OUTBOX),
+            outbox_overflow: counter(&names::ACCOUNT_OUTBOX_OVERFLOW),
+            outbox_expired: counter(&names::ACCOUNT_OUTBOX_EXPIRED),
+            refused: Statuses::new(telemetry, &names::ACCOUNT_REFUSED, own),
+            deliveries_refused: Statuses::new(telemetry, &names::ACCOUNT_DELIVERIES_REFUSED, own),
+            finals,
+        }
+    }
+
+    /// Counts submits that were answered with an error.
+    pub fn refused(&self, status: CommandStatus, times: u64) {
+        self.refused.count(status, times);
+    }
+
+    /// Counts deliveries that the account answered with an error.
+    pub fn delivery_refused(&self, status: CommandStatus, times: u64) {
+        self.deliveries_refused.count(status, times);
+    }
+
+    /// Counts messages that reached a final state.
+    pub fn final_state(&self, state: MessageState, times: u64) {
+        self.finals[state as usize].increment(times);
+    }
+}
+
+const fn state_label(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Scheduled => "scheduled",
+        MessageState::Enroute => "enroute",
+        MessageState::Delivered => "delivered",
+        MessageState::Expired => "expired",
+        MessageState::Deleted => "deleted",
+        MessageState::Undeliverable => "undeliverable",
+        MessageState::Accepted => "accepted",
+        MessageState::Unknown => "unknown",
+        MessageState::Rejected => "rejected",
+        MessageState::Skipped => "skipped",
+    }
+}

@@ -1,0 +1,80 @@
+//! What is counted for each carrier.
+
+use metrics::{Counter, Gauge, Histogram};
+use tidegate_codec::status::CommandStatus;
+use tidegate_config::CarrierName;
+
+use super::words::{Answered, Family, ReceiptKind, Statuses};
+use super::{Telemetry, names};
+
+/// Handles of one carrier's metrics; what each counts stands in [`names`].
+#[derive(Debug)]
+pub struct CarrierMetrics {
+    /// [`names::CARRIER_LINKS`].
+    pub links_bound: Gauge,
+    /// [`names::CARRIER_HANDED_OVER`].
+    pub handed_over: Counter,
+    /// [`names::CARRIER_ANSWERS`].
+    pub answers: Family<Answered>,
+    /// [`names::CARRIER_RESPONSE_SECONDS`]; takes a `Duration`.
+    pub response_seconds: Histogram,
+    /// [`names::CARRIER_RECEIPTS`].
+    pub receipts: Family<ReceiptKind>,
+    /// [`names::CARRIER_MO`].
+    pub mo_received: Counter,
+    /// [`names::CARRIER_UNANSWERED`].
+    pub unanswered: Counter,
+    /// Connections made.
+    pub connects: Counter,
+    /// MOs that are no account's.
+    pub mo_unowned: Counter,
+    /// Answers that nobody waits for.
+    pub unexpected: Counter,
+    /// PDUs with faulty TLVs.
+    pub tlv_faults: Counter,
+    /// Deliveries sent back.
+    pub deliveries_refused: Counter,
+    /// [`names::CARRIER_QUEUE`].
+    pub queue: Gauge,
+    /// [`names::CARRIER_SLOW`].
+    pub slow: Gauge,
+    refused: Statuses,
+    bind_refused: Statuses,
+}
+
+impl CarrierMetrics {
+    /// Makes the handles.
+    pub fn new(telemetry: &Telemetry, carrier: &CarrierName) -> Self {
+        let own = ("carrier", carrier.as_str());
+        let counter = |metric| telemetry.counter(metric, &[own]);
+        let gauge = |metric| telemetry.gauge(metric, &[own]);
+        Self {
+            links_bound: gauge(&names::CARRIER_LINKS),
+            handed_over: counter(&names::CARRIER_HANDED_OVER),
+            answers: Family::new(telemetry, &names::CARRIER_ANSWERS, &[own]),
+            response_seconds: telemetry.histogram(&names::CARRIER_RESPONSE_SECONDS, &[own]),
+            receipts: Family::new(telemetry, &names::CARRIER_RECEIPTS, &[own]),
+            mo_received: counter(&names::CARRIER_MO),
+            unanswered: counter(&names::CARRIER_UNANSWERED),
+            connects: counter(&names::CARRIER_CONNECTS),
+            mo_unowned: counter(&names::CARRIER_MO_UNOWNED),
+            unexpected: counter(&names::CARRIER_UNEXPECTED),
+            tlv_faults: counter(&names::CARRIER_TLV_FAULTS),
+            deliveries_refused: counter(&names::CARRIER_DELIVERIES_REFUSED),
+            queue: gauge(&names::CARRIER_QUEUE),
+            slow: gauge(&names::CARRIER_SLOW),
+            refused: Statuses::new(telemetry, &names::CARRIER_REFUSED, own),
+            bind_refused: Statuses::new(telemetry, &names::CARRIER_BIND_REFUSED, own),
+        }
+    }
+
+    /// Counts messages that the carrier answered with an error.
+    pub fn refused(&self, status: CommandStatus, times: u64) {
+        self.refused.count(status, times);
+    }
+
+    /// Counts binds that the carrier refused.
+    pub fn bind_refused(&self, status: CommandStatus, times: u64) {
+        self.bind_refused.count(status, times);
+    }
+}

@@ -1,0 +1,98 @@
+//! What is counted once for the whole gateway.
+
+use metrics::{Counter, Gauge, Histogram};
+use tidegate_codec::header::CommandId;
+use tidegate_codec::status::CommandStatus;
+
+use super::words::{
+    ConnectionRefused, Damage, Family, LinkClosed, Recovered, Requests, Side, SpoolCause, Word as _,
+};
+use super::{Telemetry, names};
+
+/// Handles of the gateway's own metrics; what each counts stands in [`names`].
+#[derive(Debug)]
+pub struct GateMetrics {
+    /// PDUs without an answer and a meaning here.
+    pub dropped: Counter,
+    requests_refused: Requests,
+    /// [`names::TURNS`].
+    pub turns: Counter,
+    /// [`names::BATCHES`].
+    pub batches: Counter,
+    /// [`names::BATCH_OCTETS`].
+    pub batch_octets: Counter,
+    /// [`names::RECORDS`].
+    pub records: Counter,
+    /// [`names::SYNC_SECONDS`]; takes a `Duration`.
+    pub sync_seconds: Histogram,
+    /// [`names::COMMIT_FAILURES`].
+    pub commit_failures: Family<SpoolCause>,
+    /// [`names::SPOOL_OCTETS`].
+    pub spool_octets: Gauge,
+    /// [`names::SPOOL_SEGMENTS`].
+    pub spool_segments: Gauge,
+    /// [`names::UNFINISHED`].
+    pub unfinished: Gauge,
+    /// [`names::OUTBOX_ENTRIES`].
+    pub outbox_entries: Gauge,
+    /// [`names::RECOVERED`].
+    pub recovered: Family<Recovered>,
+    /// [`names::DAMAGE`].
+    pub damage: Family<Damage>,
+    /// [`names::INTAKE_REFUSED`].
+    pub intake_refused: Family<SpoolCause>,
+    /// [`names::CONNECTIONS`].
+    pub connections: Gauge,
+    /// [`names::CONNECTIONS_ACCEPTED`].
+    pub connections_accepted: Counter,
+    /// [`names::CONNECTIONS_REFUSED`].
+    pub connections_refused: Family<ConnectionRefused>,
+    /// [`names::BINDS_UNKNOWN`]: the name that was tried is not repeated anywhere.
+    pub binds_unknown: Counter,
+    /// [`names::RECEIPTS_PENNED`].
+    pub receipts_penned: Gauge,
+    /// [`names::LINKS_CLOSED`], by [`Side`].
+    links_closed: [Family<LinkClosed>; 2],
+}
+
+impl GateMetrics {
+    /// Makes the handles.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let counter = |metric| telemetry.counter(metric, &[]);
+        let gauge = |metric| telemetry.gauge(metric, &[]);
+        let closed = |side: Side| Family::new(telemetry, &names::LINKS_CLOSED, &[("side", side.label())]);
+        Self {
+            turns: counter(&names::TURNS),
+            batches: counter(&names::BATCHES),
+            batch_octets: counter(&names::BATCH_OCTETS),
+            records: counter(&names::RECORDS),
+            sync_seconds: telemetry.histogram(&names::SYNC_SECONDS, &[]),
+            commit_failures: Family::new(telemetry, &names::COMMIT_FAILURES, &[]),
+            spool_octets: gauge(&names::SPOOL_OCTETS),
+            spool_segments: gauge(&names::SPOOL_SEGMENTS),
+            unfinished: gauge(&names::UNFINISHED),
+            outbox_entries: gauge(&names::OUTBOX_ENTRIES),
+            recovered: Family::new(telemetry, &names::RECOVERED, &[]),
+            damage: Family::new(telemetry, &names::DAMAGE, &[]),
+            intake_refused: Family::new(telemetry, &names::INTAKE_REFUSED, &[]),
+            connections: gauge(&names::CONNECTIONS),
+            connections_accepted: counter(&names::CONNECTIONS_ACCEPTED),
+            connections_refused: Family::new(telemetry, &names::CONNECTIONS_REFUSED, &[]),
+            binds_unknown: counter(&names::BINDS_UNKNOWN),
+            receipts_penned: gauge(&names::RECEIPTS_PENNED),
+            dropped: counter(&names::DROPPED),
+            requests_refused: Requests::new(telemetry),
+            links_closed: [closed(Side::Esme), closed(Side::Carrier)],
+        }
+    }
+
+    /// Counts requests that the session itself answered with an error.
+    pub fn refused(&self, command: CommandId, status: CommandStatus, times: u64) {
+        self.requests_refused.count(command, status, times);
+    }
+
+    /// Counts connections that ended. A session's `CloseReason` converts into the reason.
+    pub fn link_closed(&self, side: Side, reason: impl Into<LinkClosed>, times: u64) {
+        self.links_closed[side.index()].of(reason.into()).increment(times);
+    }
+}

@@ -1,0 +1,137 @@
+//! Every metric there is. A name is given here once; dashboards and alarms depend on it.
+
+use metrics::Unit;
+
+/// What a metric does over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts durations by their length.
+    Histogram,
+}
+
+/// The declaration of one metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Full name, with prefix and unit.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// What one is.
+    pub unit: Unit,
+    /// Names of its labels, in their order.
+    pub labels: &'static [&'static str],
+    /// One line for people.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($name:ident $kind:ident $unit:ident $text:literal $labels:tt $help:literal)*) => {
+        $(
+            #[doc = $help]
+            pub const $name: Metric = Metric {
+                name: concat!("tidegate_", $text),
+                kind: Kind::$kind,
+                unit: Unit::$unit,
+                labels: &$labels,
+                help: $help,
+            };
+        )*
+
+        /// All metrics, in the order of this file.
+        pub const ALL: &[Metric] = &[$($name),*];
+    };
+}
+
+metrics! {
+    // The loop and the spool.
+    TURNS Counter Count "turns_total" [] "Turns of the loop"
+    BATCHES Counter Count "spool_batches_total" [] "Batches written and synced to the spool"
+    BATCH_OCTETS Counter Bytes "spool_batch_octets_total" [] "Octets of those batches"
+    RECORDS Counter Count "spool_records_total" [] "Records in those batches"
+    SYNC_SECONDS Histogram Seconds "spool_sync_seconds" [] "Time to write and sync one batch"
+    COMMIT_FAILURES Counter Count "spool_commit_failures_total" ["cause"] "Batches that could not be written or synced"
+    SPOOL_OCTETS Gauge Bytes "spool_octets" [] "Octets that the spool takes from the disk"
+    SPOOL_SEGMENTS Gauge Count "spool_segments" [] "Segments of the spool"
+    UNFINISHED Gauge Count "unfinished_legs" [] "Messages without a final state"
+    OUTBOX_ENTRIES Gauge Count "outbox_entries" [] "Receipts and messages that wait for a bind, all accounts"
+    RECOVERED Counter Count "recovered_total" ["what"] "Unfinished work that the last start found on disk"
+    DAMAGE Counter Count "spool_damage_total" ["what"] "Damage that was found on disk: an alarm"
+    INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
+
+    // Connections.
+    CONNECTIONS Gauge Count "connections" [] "ESME connections, bound or not"
+    CONNECTIONS_ACCEPTED Counter Count "connections_accepted_total" [] "ESME connections accepted"
+    CONNECTIONS_REFUSED Counter Count "connections_refused_total" ["reason"] "ESME connections closed at once"
+    LINKS_CLOSED Counter Count "links_closed_total" ["side", "reason"] "Connections that ended, by what ended them"
+    REQUESTS_REFUSED Counter Count "requests_refused_total" ["command", "status"] "Requests that the session itself answered with an error"
+    DROPPED Counter Count "pdus_dropped_total" [] "PDUs without an answer and a meaning here"
+    BINDS_UNKNOWN Counter Count "binds_unknown_account_total" [] "Binds with a system_id that is no account's"
+
+    // Receipts before they are known to belong to somebody.
+    RECEIPTS_PENNED Gauge Count "receipts_penned" [] "Receipts that came before their answer and wait for it"
+
+    // Accounts.
+    ACCOUNT_BINDS Gauge Count "account_binds" ["account"] "Binds of an account"
+    ACCOUNT_BIND_ATTEMPTS Counter Count "account_bind_attempts_total" ["account", "result"] "Attempts to bind as an account"
+    ACCOUNT_ACCEPTED Counter Count "account_submits_accepted_total" ["account"] "Messages accepted from an account"
+    ACCOUNT_REFUSED Counter Count "account_submits_refused_total" ["account", "status"] "Messages refused to an account"
+    ACCOUNT_DLR_DELIVERED Counter Count "account_dlr_delivered_total" ["account"] "Delivery receipts that an account took"
+    ACCOUNT_MO_DELIVERED Counter Count "account_mo_delivered_total" ["account"] "Messages from handsets that an account took"
+    ACCOUNT_DELIVERIES_REFUSED Counter Count "account_deliveries_refused_total" ["account", "status"] "Deliveries that an account answered with an error"
+    ACCOUNT_OUTBOX Gauge Count "account_outbox_entries" ["account"] "Receipts and messages that wait for a bind of an account"
+    ACCOUNT_OUTBOX_OVERFLOW Counter Count "account_outbox_overflow_total" ["account"] "Receipts not kept and messages not taken because an outbox is full: an alarm"
+    ACCOUNT_OUTBOX_EXPIRED Counter Count "account_outbox_expired_total" ["account"] "Receipts and messages that nobody fetched in time"
+    ACCOUNT_FINALS Counter Count "account_finals_total" ["account", "state"] "Messages of an account that reached a final state"
+
+    // Carriers.
+    CARRIER_LINKS Gauge Count "carrier_links_bound" ["carrier"] "Links to a carrier that are bound"
+    CARRIER_HANDED_OVER Counter Count "carrier_handed_over_total" ["carrier"] "Messages sent to a carrier, retries included"
+    CARRIER_ANSWERS Counter Count "carrier_answers_total" ["carrier", "verdict"] "Answers of a carrier by what they mean"
+    CARRIER_REFUSED Counter Count "carrier_refused_total" ["carrier", "status"] "Messages that a carrier answered with an error"
+    CARRIER_BIND_REFUSED Counter Count "carrier_bind_refused_total" ["carrier", "status"] "Binds that a carrier refused"
+    CARRIER_RESPONSE_SECONDS Histogram Seconds "carrier_response_seconds" ["carrier"] "Time from a submit to a carrier to its answer, a sample of up to a thousand a second"
+    CARRIER_RECEIPTS Counter Count "carrier_receipts_total" ["carrier", "kind"] "Receipts from a carrier"
+    CARRIER_MO Counter Count "carrier_mo_received_total" ["carrier"] "Messages from handsets that a carrier delivered"
+    CARRIER_MO_UNOWNED Counter Count "carrier_mo_unowned_total" ["carrier"] "Messages from handsets to a number that is no account's: acknowledged, not kept"
+    CARRIER_UNEXPECTED Counter Count "carrier_unexpected_answers_total" ["carrier"] "Answers of a carrier that nobody waits for, late ones mostly"
+    CARRIER_TLV_FAULTS Counter Count "carrier_tlv_faults_total" ["carrier"] "Answers and deliveries of a carrier with faulty TLVs, taken all the same"
+    CARRIER_DELIVERIES_REFUSED Counter Count "carrier_deliveries_refused_total" ["carrier"] "Deliveries sent back because they cannot be kept now"
+    CARRIER_UNANSWERED Counter Count "carrier_unanswered_total" ["carrier"] "Submits that a carrier did not answer, by time or by a lost link"
+    CARRIER_CONNECTS Counter Count "carrier_connects_total" ["carrier"] "Connections made to a carrier"
+    CARRIER_QUEUE Gauge Count "carrier_queue" ["carrier"] "Messages that wait for a carrier"
+    CARRIER_SLOW Gauge Count "carrier_slow" ["carrier"] "1 while a carrier asks for less and is sent less"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus_and_are_given_once() {
+        let mut seen = HashSet::new();
+        for metric in ALL {
+            let name = metric.name;
+            assert!(seen.insert(name), "{name} twice");
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{name}"
+            );
+            assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+            assert_eq!(
+                name.ends_with("_seconds"),
+                metric.kind == Kind::Histogram,
+                "{name}"
+            );
+            assert!(
+                !metric.help.is_empty() && !metric.help.contains(['\n', '\\']),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The fixed words that labels may hold, besides names from the configuration.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use metrics::Counter;
+use tidegate_codec::header::CommandId;
+use tidegate_codec::session::CloseReason;
+use tidegate_codec::status::CommandStatus;
+
+use super::Telemetry;
+use super::names::Metric;
+
+/// A closed set of label values.
+pub trait Word: Copy + 'static {
+    /// All of them, in the order of [`Word::index`].
+    const ALL: &'static [Self];
+
+    /// The label's value.
+    fn label(self) -> &'static str;
+
+    /// Place in [`Word::ALL`].
+    fn index(self) -> usize;
+}
+
+macro_rules! words {
+    ($(#[doc = $doc:literal] $name:ident { $(#[doc = $what:literal] $variant:ident $label:literal)* })*) => {
+        $(
+            #[doc = $doc]
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+            pub enum $name { $(#[doc = $what] $variant),* }
+
+            impl Word for $name {
+                const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+                fn label(self) -> &'static str {
+                    match self { $(Self::$variant => $label),* }
+                }
+
+                fn index(self) -> usize {
+                    self as usize
+                }
+            }
+        )*
+    };
+}
+
+words! {
+    /// Which side of the gateway a connection is on.
+    Side {
+        /// A client's.
+        Esme "esme"
+        /// A carrier's.
+        Carrier "carrier"
+    }
+
+    /// Why a connection was closed before anything was read.
+    ConnectionRefused {
+        /// `limits.max_connections`.
+        Full "full"
+        /// `limits.max_unbound_per_ip`.
+        UnboundPerIp "unbound_per_ip"
+        /// The gateway is going down.
+        ShuttingDown "shutting_down"
+    }
+
+    /// What ended a connection.
+    LinkClosed {
+        /// The framing was lost.
+        BrokenFraming "broken_framing"
+        /// Not bound in time.
+        SessionInit "session_init"
+        /// enquire_link was not answered.
+        EnquireLink "enquire_link"
+        /// A PDU was begun and not finished in time.
+        PduRead "pdu_read"
+        /// Unbound in good order.
+        Unbound "unbound"
+        /// Our unbind was not answered in time.
+        UnbindWait "unbind_wait"
+        /// Too many faulty requests in a row.
+        Faults "faults"
+        /// The peer closed without an unbind, or the connection broke.
+        Lost "lost"
+        /// The peer did not read what we wrote.
+        Stalled "stalled"
+        /// A bind was refused.
+        BindRefused "bind_refused"
+        /// The grace period of a shutdown was over.
+        Shutdown "shutdown"
+    }
+
+    /// What became of an attempt to bind.
+    BindResult {
+        /// Bound.
+        Granted "granted"
+        /// Wrong password.
+        Denied "denied"
+        /// Too many binds wait for their check.
+        Busy "busy"
+        /// From an address that the account does not allow.
+        Address "address"
+        /// The account is suspended.
+        Suspended "suspended"
+        /// A kind of bind that the account does not allow.
+        Kind "kind"
+        /// `max_binds`.
+        TooMany "too_many"
+    }
+
+    /// What a carrier's answer to a submit means.
+    Answered {
+        /// It took the message.
+        Accepted "accepted"
+        /// It asks for less.
+        Slow "slow"
+        /// It may take the message later.
+        Retry "retry"
+        /// It will never take the message.
+        Reject "reject"
+        /// The link must be made anew.
+        Relink "relink"
+        /// Nobody knows: the answer could not be read.
+        Unreadable "unreadable"
+    }
+
+    /// Kinds of receipts from carriers.
+    ReceiptKind {
+        /// A final state.
+        Final "final"
+        /// A state on the way.
+        Intermediate "intermediate"
+        /// For nothing we know.
+        Orphan "orphan"
+        /// Before the answer to its submit.
+        Early "early"
+        /// Refused because the pen is full.
+        Refused "refused"
+    }
+
+    /// Why the spool takes nothing in.
+    SpoolCause {
+        /// The disk's budget or the index is at its bound, or the disk is full.
+        Full "full"
+        /// A sync failed.
+        Broken "broken"
+    }
+
+    /// What a start found.
+    Recovered {
+        /// Messages without a final state.
+        Leg "leg"
+        /// Receipts and messages that nobody fetched.
+        Entry "entry"
+    }
+
+    /// Damage that a start or a read found.
+    Damage {
+        /// A stretch of a segment that is no batch.
+        Stretch "stretch"
+        /// A batch that is missing.
+        Gap "gap"
+        /// A record that does not open.
+        Record "record"
+    }
+}
+
+impl From<CloseReason> for LinkClosed {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Broken(_) => Self::BrokenFraming,
+            CloseReason::SessionInit => Self::SessionInit,
+            CloseReason::EnquireLink => Self::EnquireLink,
+            CloseReason::PduRead => Self::PduRead,
+            CloseReason::Unbound => Self::Unbound,
+            CloseReason::UnbindWait => Self::UnbindWait,
+            CloseReason::Faults => Self::Faults,
+        }
+    }
+}
+
+/// One counter for each word of a set, all there from the start, so that a rate is never missing.
+#[derive(Clone, Debug)]
+pub struct Family<W: Word> {
+    counters: Box<[Counter]>,
+    words: PhantomData<W>,
+}
+
+impl<W: Word> Family<W> {
+    /// `labels` are those before the word's own, which is the last that `metric` declares.
+    pub(super) fn new(telemetry: &Telemetry, metric: &Metric, labels: &[(&'static str, &str)]) -> Self {
+        let last = metric.labels.last().copied().unwrap_or_default();
+        let counters = W::ALL.iter().map(|word| {
+            let mut labels = labels.to_vec();
+            labels.push((last, word.label()));
+            telemetry.counter(metric, &labels)
+        });
+        Self {
+            counters: counters.collect(),
+            words: PhantomData,
+        }
+    }
+
+    /// The counter of a word.
+    pub fn of(&self, word: W) -> &Counter {
+        &self.counters[word.index()]
+    }
+}
+
+/// One counter for each command_status, made when it is first needed: there are sixty, and most never
+/// come. Those that SMPP does not define share the label `other`, or a peer could make series at will.
+#[derive(Debug)]
+pub(super) struct Statuses {
+    telemetry: Telemetry,
+    metric: &'static Metric,
+    /// The label before `status`: its name and value.
+    owner: (&'static str, String),
+    /// In the order of [`CommandStatus::ALL`], `other` last.
+    counters: Box<[OnceLock<Counter>]>,
+}
+
+impl Statuses {
+    pub(super) fn new(telemetry: &Telemetry, metric: &'static Metric, owner: (&'static str, &str)) -> Self {
+        Self {
+            telemetry: telemetry.clone(),
+            metric,
+            owner: (owner.0, owner.1.to_owned()),
+            counters: (0..=CommandStatus::ALL.len()).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    pub(super) fn count(&self, status: CommandStatus, times: u64) {
+        let place = CommandStatus::ALL.binary_search(&status);
+        let place = place.unwrap_or(CommandStatus::ALL.len());
+        let counter = self.counters[place].get_or_init(|| {
+            let label = CommandStatus::ALL.get(place).and_then(|status| status.name());
+            let owner = (self.owner.0, self.owner.1.as_str());
+            let labels = [owner, ("status", label.unwrap_or("other"))];
+            self.telemetry.counter(self.metric, &labels)
+        });
+        counter.increment(times);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<W: Word>() {
+        for (index, word) in W::ALL.iter().enumerate() {
+            assert_eq!(word.index(), index, "{}", word.label());
+            assert!(
+                W::ALL[..index].iter().all(|other| other.label() != word.label()),
+                "{} stands for two things",
+                word.label()
+            );
+        }
+    }
+
+    #[test]
+    fn every_word_has_its_own_label_and_place() {
+        check::<LinkClosed>();
+        check::<BindResult>();
+        check::<Answered>();
+        check::<ReceiptKind>();
+    }
+
+    #[test]
+    fn the_codec_and_the_metrics_call_an_end_by_the_same_word() {
+        for reason in [
+            CloseReason::SessionInit,
+            CloseReason::EnquireLink,
+            CloseReason::PduRead,
+            CloseReason::Unbound,
+            CloseReason::UnbindWait,
+            CloseReason::Faults,
+        ] {
+            assert_eq!(LinkClosed::from(reason).label(), reason.label());
+        }
+    }
+
+    #[test]
+    fn statuses_are_in_the_order_that_the_search_needs() {
+        assert!(CommandStatus::ALL.is_sorted());
+    }
+}
+
+/// One counter for each command and status that a session refused. Commands are labelled by their name,
+/// ids of no command share one label, so the series are bounded by what SMPP defines.
+#[derive(Debug)]
+pub(super) struct Requests {
+    telemetry: Telemetry,
+    counters: Mutex<HashMap<(&'static str, &'static str), Counter>>,
+}
+
+impl Requests {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            telemetry: telemetry.clone(),
+            counters: Mutex::default(),
+        }
+    }
+
+    pub(super) fn count(&self, command: CommandId, status: CommandStatus, times: u64) {
+        let labels = (
+            command.name().unwrap_or("unknown"),
+            status.name().unwrap_or("other"),
+        );
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let labels = [("command", labels.0), ("status", labels.1)];
+            self.telemetry.counter(&super::names::REQUESTS_REFUSED, &labels)
+        };
+        counters.entry(labels).or_insert_with(make).increment(times);
+    }
+}

@@ -1,0 +1,21 @@
+//! What the unit tests of several modules share.
+
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_store::record::{Envelope, Form};
+
+pub(crate) fn envelope() -> Envelope {
+    Envelope {
+        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
+        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+        form: Form::Sm,
+        interface_version: 0x34,
+        id_form: 0,
+        registered_delivery: 1,
+        priority: 0,
+        category: 0,
+        parts: 1,
+        charge: 0,
+        accepted_ms: 1_000,
+        expires_ms: 100_000,
+    }
+}

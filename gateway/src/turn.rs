@@ -1,0 +1,298 @@
+//! One turn of the loop, as a function of what the gate holds and what time it is.
+//!
+//! [`Gate::begin_turn`] makes one batch of all that was staged since the last; the driver commits it, here
+//! or on another thread; [`Gate::finish_turn`] keeps or breaks the promises that hung on it, then hands legs
+//! to carriers and DLRs to ESMEs. Writing to the sockets comes last, once per link.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_codec::header::CommandId;
+use tidegate_codec::status::CommandStatus;
+use tidegate_store::disk::Disk;
+use tidegate_store::index::LegId;
+use tidegate_store::message_id::MessageId;
+use tidegate_store::outbox::EntryId;
+use tidegate_store::record::RecordError;
+use tidegate_store::spool::{Begin, CommitDone, CommitOutcome, Pending, ReadBack, Target};
+
+use crate::clock::Now;
+use crate::gate::{Gate, at};
+use crate::links::{End, LinkId};
+use crate::tally::sample;
+use crate::telemetry::words::SpoolCause;
+
+/// How often links' timers, dates and pens are looked at. Everything they hold is far slower.
+const TICK: Duration = Duration::from_millis(20);
+/// Legs whose date has come that one turn takes up.
+const DUE_MAX: usize = 1_000;
+
+/// An answer that is owed to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// Where.
+    pub link: LinkId,
+    /// Under which number.
+    pub sequence: u32,
+    /// With which command.
+    pub response: CommandId,
+}
+
+/// What a peer is told when the batch is on disk, and only then.
+#[derive(Clone, Debug)]
+pub enum Promise {
+    /// An ESME's submission (P1).
+    Submit {
+        /// Its answer.
+        owed: Owed,
+        /// Whose.
+        account: usize,
+        /// The leg it became.
+        leg: LegId,
+        /// Its id.
+        message: MessageId,
+        /// How the id is written.
+        id_form: u8,
+        /// Where its body lies in the turn's hot octets.
+        body: Range<usize>,
+    },
+    /// A carrier's delivery (P2).
+    Delivery {
+        /// Its answer.
+        owed: Owed,
+        /// Whose.
+        carrier: usize,
+    },
+}
+
+/// The promises of the batch that is being staged, and of the one on its way.
+#[derive(Debug, Default)]
+pub struct Promises {
+    staged: Vec<Promise>,
+    /// Entries of the batch with their bodies in the hot octets.
+    pub(crate) entries: Vec<(EntryId, Range<usize>)>,
+    committing: Vec<Promise>,
+    committing_entries: Vec<(EntryId, Range<usize>)>,
+    hot: Bytes,
+}
+
+impl Promises {
+    /// Owes an answer from the next commit on.
+    pub fn push(&mut self, promise: Promise) {
+        self.staged.push(promise);
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// Looks at timers and dates, if it is time, and makes a batch if one is due: at once where a peer
+    /// waits, after `lazy_flush` where nobody does.
+    pub fn begin_turn(&mut self, now: Now) -> Begin<D> {
+        self.tally.turns += 1;
+        if now.monotonic >= self.next_tick {
+            self.next_tick = now.monotonic + TICK;
+            self.tick(now);
+        }
+        let lazy = u64::try_from(self.config.storage.lazy_flush.as_millis()).unwrap_or(u64::MAX);
+        let due = match self.spool.pending() {
+            Pending::Nothing => false,
+            Pending::Urgent => true,
+            // A clock that was set back makes nothing wait until it has caught up.
+            Pending::Lazy(since_ms) => {
+                now.unix_ms >= since_ms.saturating_add(lazy) || now.unix_ms < since_ms || self.stopping
+            }
+        };
+        if !due {
+            return Begin::Nothing;
+        }
+        let begun = self.spool.begin_commit(now.unix_ms);
+        self.blocked = !matches!(begun, Begin::Commit(_));
+        if let Begin::Commit(commit) = &begun {
+            self.tally.batch_octets += commit.octets();
+            self.tally.batch_records += commit.records() as u64;
+            let promises = &mut self.promises;
+            std::mem::swap(&mut promises.staged, &mut promises.committing);
+            std::mem::swap(&mut promises.entries, &mut promises.committing_entries);
+            promises.hot = self.hot.split().freeze();
+        }
+        begun
+    }
+
+    /// Takes the outcome of a commit in, which took so long.
+    pub fn commit_done(&mut self, now: Now, done: CommitDone<D>, took: Duration) {
+        sample(&mut self.tally.sync_seconds, took);
+        let outcome = self.spool.finish_commit(done);
+        // What was given back is tried again at the next tick, not at once.
+        self.blocked = outcome != CommitOutcome::Synced;
+        let mut promises = std::mem::take(&mut self.promises.committing);
+        let mut entries = std::mem::take(&mut self.promises.committing_entries);
+        let hot = std::mem::take(&mut self.promises.hot);
+        match outcome {
+            CommitOutcome::Synced => self.tally.batches += 1,
+            CommitOutcome::Full => self.tally.commit_failures.add(SpoolCause::Full),
+            CommitOutcome::Broken => self.tally.commit_failures.add(SpoolCause::Broken),
+        }
+        if outcome == CommitOutcome::Synced {
+            for (entry, body) in entries.drain(..) {
+                self.entry_synced(entry, hot.slice(body));
+            }
+        }
+        for promise in promises.drain(..) {
+            match (promise, outcome) {
+                (
+                    Promise::Submit {
+                        owed,
+                        account,
+                        leg,
+                        message,
+                        id_form,
+                        body,
+                    },
+                    CommitOutcome::Synced,
+                ) => {
+                    self.submitted(now, owed, account, leg, (message, id_form), hot.slice(body));
+                }
+                (
+                    Promise::Submit {
+                        owed,
+                        account,
+                        message,
+                        id_form,
+                        ..
+                    },
+                    failed,
+                ) => {
+                    let status = match failed {
+                        CommitOutcome::Full => CommandStatus::RMSGQFUL,
+                        _ => CommandStatus::RSYSERR,
+                    };
+                    self.forget_id(account, message, id_form);
+                    self.accounts[account].tally.refused.add(status);
+                    self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
+                }
+                (Promise::Delivery { owed, .. }, CommitOutcome::Synced) => {
+                    self.respond_delivery(owed, CommandStatus::ROK);
+                }
+                (Promise::Delivery { owed, carrier }, CommitOutcome::Full | CommitOutcome::Broken) => {
+                    self.carriers[carrier].tally.deliveries_refused += 1;
+                    self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+                }
+            }
+        }
+        // The vectors go back into use, so that a turn allocates nothing.
+        self.promises.committing = promises;
+        self.promises.committing_entries = entries;
+    }
+
+    /// Hands on what can go on: legs to carriers, DLRs and MOs to ESMEs.
+    pub fn finish_turn(&mut self, now: Now) {
+        self.due_legs(now, DUE_MAX);
+        self.dispatch_all(now);
+        self.deliver_all(now);
+    }
+
+    /// When something happens next without input, in monotonic time; `None` for nothing that is known.
+    pub fn next_deadline(&self, now: Now) -> Duration {
+        let lazy = self.config.storage.lazy_flush;
+        match self.spool.pending() {
+            Pending::Nothing => self.next_tick,
+            // Nothing can be written before the keeper has made a segment, and its word wakes the loop.
+            Pending::Urgent if self.blocked => self.next_tick,
+            Pending::Urgent => now.monotonic,
+            Pending::Lazy(_) => self.next_tick.min(now.monotonic + lazy),
+        }
+    }
+
+    /// Records whose bodies are wanted back from disk; the driver makes a chore of them.
+    pub fn take_wanted(&mut self) -> Vec<Target> {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        // What has ended meanwhile is not read, so it must not count as being read either: nothing would
+        // ever take it off the count, and at its bound nothing is read back any more.
+        wanted.retain(|target| match target {
+            Target::Leg(leg) => self.spool.index().get(*leg).is_some(),
+            Target::Entry(entry) => self.spool.outbox().get(*entry).is_some(),
+        });
+        self.reading += wanted.len();
+        wanted
+    }
+
+    /// Records that were read back.
+    pub fn read_back(&mut self, now: Now, found: Vec<ReadBack>) {
+        self.reading = self.reading.saturating_sub(found.len());
+        let (mut legs, mut entries) = (Vec::new(), Vec::new());
+        for read in found {
+            let here = self.spool.is_at(&read);
+            match (read.target, read.body) {
+                (Target::Leg(leg), Ok(body)) => legs.push((leg, body.into())),
+                (Target::Entry(entry), Ok(body)) => entries.push((entry, body.into())),
+                // It moved while it was read: its new place is asked for.
+                (target, Err(_)) if !here => self.wanted.push(target),
+                // Nothing is known about the record: no file descriptors left, perhaps. It is asked for again,
+                // but not at once.
+                (target, Err(RecordError::Io(_))) => self.unread.push(target),
+                (target, Err(_)) => self.unreadable(now, target),
+            }
+        }
+        // Each goes to the front of its line, so the last goes first.
+        for (leg, body) in legs.into_iter().rev() {
+            self.leg_read(now, leg, body);
+        }
+        self.entries_read(now, entries);
+    }
+
+    /// A record that does not open is quarantined once and its leg ended, so that the queue goes on
+    /// (ENC-4, design §5).
+    pub fn unreadable(&mut self, now: Now, target: Target) {
+        self.tally.unreadable += 1;
+        match target {
+            Target::Leg(leg) => {
+                let note = crate::dlr::ReceiptNote::new(tidegate_codec::values::MessageState::Undeliverable)
+                    .with_status(CommandStatus::RSYSERR);
+                self.end_quietly(now, leg, &note);
+            }
+            Target::Entry(entry) => {
+                self.take_hot(entry);
+                let _ = self.spool.fetched(now.unix_ms, entry, &mut self.rng);
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        for id in self.links.ids() {
+            while let Some(link) = self.links.get_mut(id).filter(|link| link.end.is_none()) {
+                let Some(event) = link.session.handle_timeout(at(now), &mut link.out) else {
+                    break;
+                };
+                let peer = link.peer;
+                self.event(now, id, peer, event, &[]);
+            }
+            self.links.touch(id);
+            self.stop_idle(now, id);
+        }
+        self.wanted.append(&mut self.unread);
+        self.empty_pens(now);
+        self.expire_entries(now);
+        self.fail_over(now);
+    }
+
+    /// While stopping: a carrier link whose answers are all there is unbound.
+    fn stop_idle(&mut self, now: Now, id: LinkId) {
+        if !self.stopping {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(id)
+            && link.session.waiting() == 0
+        {
+            match link.session.state() {
+                tidegate_codec::session::State::Bound(_) => {
+                    link.session.unbind(at(now), &mut link.out);
+                    self.links.touch(id);
+                }
+                tidegate_codec::session::State::Open | tidegate_codec::session::State::Binding { .. } => {
+                    self.links.end(id, End::Shutdown);
+                }
+                _ => {}
+            }
+        }
+    }
+}
