@@ -1,3 +1,11 @@
 //! The one integration binary: a module per theme.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod canary;
+mod crash;
+mod faults;
+mod flows;
 mod house;
+mod independent;
+mod local;
+mod virtual_time;

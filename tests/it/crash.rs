@@ -1,0 +1,80 @@
+//! A real process under load, killed and started again: nothing that it acknowledged is lost.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_codec::identity::{PASSWORD_MAX, Password};
+use tidegate_gateway::demo::carrier::{Carrier, CarrierOptions};
+use tidegate_gateway::demo::clients::{ClientOptions, Clients};
+use tidegate_gateway::demo::report::Outcome;
+use tidegate_tests::Process;
+
+fn secret() -> Password {
+    Password::new(b"secret", PASSWORD_MAX).unwrap()
+}
+
+fn clients(server: SocketAddr, messages: u32) -> Clients {
+    let options = ClientOptions::new(server, "load".parse().unwrap(), secret()).unwrap();
+    let options = ClientOptions {
+        binds: 4,
+        window: 50,
+        messages,
+        run: 7,
+        ..options
+    };
+    Clients::start(options).unwrap()
+}
+
+/// Waits until the clients have so many answers, or are done.
+fn wait_for(clients: &Clients, acknowledged: u64) {
+    while clients.counts().acknowledged < acknowledged && !clients.wait(Duration::from_millis(2)) {}
+}
+
+#[tokio::test]
+async fn killed_five_times_under_load_it_loses_nothing_that_it_acknowledged() {
+    const MESSAGES: u32 = 12_000;
+    let carrier = Carrier::start(CarrierOptions::new("tidegate".parse().unwrap(), secret())).unwrap();
+    let mut process = Process::start(Process::built(), |places| places.config(&[carrier.addr()], "")).await;
+    let clients = clients(process.smpp(), MESSAGES);
+    for kill in 1..=5 {
+        // In the middle of it: some are answered, some on their way, some receipts are out.
+        wait_for(&clients, u64::from(MESSAGES) * kill / 7);
+        process.restart().await;
+    }
+    while !clients.wait(Duration::from_millis(100)) {}
+    let report = clients.join().unwrap();
+    let carried = carrier.stop().unwrap();
+    let outcome = Outcome::new(&report, Some(&carried));
+    assert_eq!(
+        outcome.acknowledged,
+        u64::from(MESSAGES),
+        "{}\n{outcome}",
+        process.stderr()
+    );
+    assert_eq!(
+        (outcome.lost, outcome.altered),
+        (0, 0),
+        "{}\n{outcome}",
+        process.stderr()
+    );
+    // At-least-once: what stood in windows may come twice; more than that would be a bug of another kind.
+    let in_windows = 5 * (4 * 50 + 2 * 500) as u64;
+    assert!(outcome.doubled <= in_windows, "{outcome}");
+    assert!(process.stop().await.success());
+}
+
+#[tokio::test]
+async fn an_orderly_end_in_the_middle_of_it_loses_nothing_either() {
+    const MESSAGES: u32 = 6_000;
+    let carrier = Carrier::start(CarrierOptions::new("tidegate".parse().unwrap(), secret())).unwrap();
+    let mut process = Process::start(Process::built(), |places| places.config(&[carrier.addr()], "")).await;
+    let clients = clients(process.smpp(), MESSAGES);
+    wait_for(&clients, u64::from(MESSAGES) / 3);
+    assert!(process.stop().await.success(), "{}", process.stderr());
+    process.spawn();
+    process.ready().await;
+    while !clients.wait(Duration::from_millis(100)) {}
+    let outcome = Outcome::new(&clients.join().unwrap(), Some(&carrier.stop().unwrap()));
+    assert_eq!(outcome.acknowledged, u64::from(MESSAGES), "{outcome}");
+    assert_eq!(outcome.lost, 0, "{}\n{outcome}", process.stderr());
+}
