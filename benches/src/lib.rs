@@ -1,1 +1,1 @@
-//! What the benchmarks share.
+//! Nothing: the benchmarks stand in `benches/`. How to measure: `README.md` beside them.
