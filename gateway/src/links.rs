@@ -8,15 +8,13 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
 use tidegate_store::index::LegId;
 use tidegate_store::outbox::EntryId;
+use tidegate_store::slots::{SlotId, Slots};
 
 use crate::telemetry::words::LinkClosed;
 
 /// A link while it lasts; its number is not given to another one in this process's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkId {
-    slot: u32,
-    generation: u32,
-}
+pub struct LinkId(SlotId);
 
 /// What a request of ours was about.
 #[derive(Clone, Debug)]
@@ -98,19 +96,11 @@ pub struct Link {
     dirty: bool,
 }
 
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    link: Option<Link>,
-}
-
 /// All links.
 #[derive(Debug, Default)]
 pub struct Links {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    links: Slots<Link>,
     dirty: Vec<LinkId>,
-    len: usize,
 }
 
 impl Links {
@@ -127,69 +117,38 @@ impl Links {
             deliver_after: std::time::Duration::ZERO,
             dirty: false,
         };
-        self.len += 1;
-        match self.free.pop() {
-            Some(slot) => {
-                let at = &mut self.slots[slot as usize];
-                at.link = Some(link);
-                LinkId {
-                    slot,
-                    generation: at.generation,
-                }
-            }
-            None => {
-                // `max_connections` bounds the count far below 2^32.
-                let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-                self.slots.push(Slot {
-                    generation: 0,
-                    link: Some(link),
-                });
-                LinkId { slot, generation: 0 }
-            }
-        }
+        // `max_connections` bounds their count.
+        LinkId(self.links.insert(link))
     }
 
     /// A link, unless it is gone.
     pub fn get(&self, id: LinkId) -> Option<&Link> {
-        let slot = self.slots.get(id.slot as usize)?;
-        slot.link.as_ref().filter(|_| slot.generation == id.generation)
+        self.links.get(id.0)
     }
 
     /// The same, to change it.
     pub fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        slot.link.as_mut().filter(|_| slot.generation == id.generation)
+        self.links.get_mut(id.0)
     }
 
     /// Takes a link out.
     pub fn remove(&mut self, id: LinkId) -> Option<Link> {
-        self.get(id)?;
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(id.slot);
-        self.len -= 1;
-        slot.link.take()
+        self.links.remove(id.0)
     }
 
     /// How many there are.
     pub const fn len(&self) -> usize {
-        self.len
+        self.links.len()
     }
 
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.links.is_empty()
     }
 
     /// All of them.
     pub fn ids(&self) -> Vec<LinkId> {
-        let present = |(slot, at): (&Slot, u32)| {
-            slot.link.is_some().then_some(LinkId {
-                slot: at,
-                generation: slot.generation,
-            })
-        };
-        self.slots.iter().zip(0u32..).filter_map(present).collect()
+        self.links.iter().map(|(id, _)| LinkId(id)).collect()
     }
 
     /// Notes that a link has something to be written, or is to be closed.
@@ -230,11 +189,8 @@ impl Links {
 
 /// A link's number for tests that only pass it on.
 #[cfg(test)]
-pub(crate) const fn tests_link_id() -> LinkId {
-    LinkId {
-        slot: 0,
-        generation: 0,
-    }
+pub(crate) fn tests_link_id() -> LinkId {
+    LinkId(Slots::default().insert(()))
 }
 
 #[cfg(test)]

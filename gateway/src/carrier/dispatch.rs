@@ -1,0 +1,280 @@
+//! Handing legs over to a carrier: who goes next, on which link, and in which words.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_codec::header::CommandId;
+use tidegate_codec::octets::COctets;
+use tidegate_codec::pdu::message::{DataSm, Sm};
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::time::write_relative;
+use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
+use tidegate_config::ReceiptRequest;
+use tidegate_store::disk::Disk;
+use tidegate_store::index::LegId;
+use tidegate_store::record::Form;
+use tidegate_store::spool::Target;
+
+use super::{READ_BACK_MAX, Ready};
+use crate::clock::Now;
+use crate::dlr::ReceiptNote;
+use crate::gate::{Gate, at};
+use crate::links::{LinkId, Ticket};
+use crate::mt::HOT_MAX;
+use crate::plain::plain;
+
+impl<D: Disk> Gate<D> {
+    /// Hands over what waits, as far as links have room and the carriers' rates allow.
+    pub(crate) fn dispatch_all(&mut self, now: Now) {
+        // What a broken spool hands over it could not note, and would hand over again after the restart.
+        if self.stopping || self.spool.is_broken() {
+            return;
+        }
+        for carrier in 0..self.carriers.len() {
+            self.dispatch(now, carrier);
+        }
+    }
+
+    pub(super) fn dispatch(&mut self, now: Now, carrier: usize) {
+        let mut sent = false;
+        while !self.carriers[carrier].queue.is_empty()
+            && self.spool.has_batch_room()
+            && self.spool.has_progress_room()
+        {
+            let state = &mut self.carriers[carrier];
+            let Some(link) = state.next_link(&self.links) else {
+                break;
+            };
+            // Only what is written costs the carrier's rate, not what is read back first or has ended.
+            if state.flow.ready_at() > now.monotonic {
+                break;
+            }
+            let Some(Ready { leg, body, .. }) = state.queue.pop() else {
+                break;
+            };
+            match body {
+                Some(body) => {
+                    self.offer(now, carrier, link, leg, body);
+                    sent = true;
+                }
+                None if self.reading + self.wanted.len() < READ_BACK_MAX => {
+                    self.spool.set_leased(leg, true);
+                    self.wanted.push(Target::Leg(leg));
+                }
+                // As much as may be is being read back; the rest keeps its place.
+                None => {
+                    self.put_back(carrier, leg, None);
+                    break;
+                }
+            }
+        }
+        if sent {
+            self.carriers[carrier].next_link += 1;
+        }
+    }
+
+    /// A carrier did not take a leg: back to its place in the queue.
+    pub(super) fn give_back(&mut self, carrier: usize, leg: LegId, body: Bytes) {
+        self.carriers[carrier].came_back = true;
+        self.put_back(carrier, leg, Some(body));
+    }
+
+    /// Whether the carrier was asked for a receipt of this leg.
+    pub(super) fn is_receipt_asked_for(&self, carrier: usize, leg: LegId) -> bool {
+        self.spool.index().get(leg).is_some_and(|found| {
+            let request = self.config.carriers[carrier].request_receipts;
+            let version = InterfaceVersion(found.envelope.interface_version);
+            asked_for(request, found.envelope.registered_delivery).wish(version) != ReceiptWish::Never
+        })
+    }
+
+    /// Puts a leg back into its carrier's queue, where it stood.
+    pub(super) fn put_back(&mut self, carrier: usize, leg: LegId, body: Option<Bytes>) {
+        let Some(found) = self.spool.index().get(leg) else {
+            return;
+        };
+        let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+        self.spool.set_leased(leg, false);
+        let body = body.filter(|_| self.hot_octets < HOT_MAX);
+        self.hot_octets += body.as_ref().map_or(0, Bytes::len);
+        self.carriers[carrier]
+            .queue
+            .put_back(account, priority, Ready { leg, message, body });
+    }
+
+    /// A body that was read back: back in front, with it.
+    pub(crate) fn leg_read(&mut self, now: Now, leg: LegId, body: Bytes) {
+        self.spool.set_leased(leg, false);
+        self.line_up_in_front(now, leg, Some(body));
+    }
+
+    /// Writes a leg to a link. `body` was counted as hot memory while it waited, and is until the answer.
+    fn offer(&mut self, now: Now, carrier: usize, id: LinkId, leg: LegId, body: Bytes) {
+        let Some(found) = self.spool.index().get(leg) else {
+            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+            return;
+        };
+        let (form, expires_ms) = (found.envelope.form, found.envelope.expires_ms);
+        if expires_ms <= now.unix_ms {
+            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+            return self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
+        }
+        let config = &self.config.carriers[carrier];
+        let registered = asked_for(config.request_receipts, found.envelope.registered_delivery);
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        let with_tlvs = link.session.version().has_tlvs();
+        let octets = body.clone();
+        let remaining = Duration::from_millis(expires_ms - now.unix_ms);
+        let ticket = Ticket::Leg(leg, body);
+        // 3.3 has no data_sm, and room for a short text only (smpp-session.md §7).
+        let (command, unwritable) = match form {
+            Form::Sm => {
+                let fits = with_tlvs || plain(form, &octets).is_some();
+                (CommandId::SUBMIT_SM, (!fits).then_some(CommandStatus::RINVMSGLEN))
+            }
+            Form::DataSm => (
+                CommandId::DATA_SM,
+                (!with_tlvs).then_some(CommandStatus::RINVCMDID),
+            ),
+        };
+        if let Some(status) = unwritable {
+            self.hot_octets = self.hot_octets.saturating_sub(octets.len());
+            let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
+            return self.end_quietly(now, leg, &note);
+        }
+        let sent = link
+            .session
+            .request(at(now), command, ticket, &mut link.out, |out| {
+                write_submit(out, form, &octets, registered, remaining, with_tlvs);
+            });
+        match sent {
+            Ok(_) => {
+                self.links.touch(id);
+                self.spool.set_leased(leg, true);
+                let state = &mut self.carriers[carrier];
+                state.flow.take(now.monotonic);
+                state.tally.offered += 1;
+            }
+            Err(_) => {
+                self.hot_octets = self.hot_octets.saturating_sub(octets.len());
+                self.put_back(carrier, leg, Some(octets));
+            }
+        }
+    }
+}
+
+/// What is asked of the carrier for what the ESME asked of us.
+fn asked_for(request: ReceiptRequest, registered: u8) -> RegisteredDelivery {
+    match request {
+        ReceiptRequest::AsAsked => RegisteredDelivery(registered),
+        ReceiptRequest::Always => RegisteredDelivery((registered & !0x03) | 0x01),
+    }
+}
+
+/// Writes a submit_sm or data_sm towards a carrier: the octets as they came, but for what is ours to say
+/// there: which receipts, how much validity is left, and no schedule, since we kept it.
+fn write_submit(
+    out: &mut Vec<u8>,
+    form: Form,
+    body: &[u8],
+    registered_delivery: RegisteredDelivery,
+    remaining: Duration,
+    with_tlvs: bool,
+) {
+    match form {
+        Form::Sm => {
+            // The body was read when it came in.
+            let sm = if with_tlvs {
+                Sm::decode(body).ok()
+            } else {
+                plain(form, body)
+            };
+            let Some(sm) = sm else { return };
+            let validity = write_relative(remaining);
+            Sm {
+                registered_delivery,
+                validity_period: COctets::new(&validity).unwrap_or_default(),
+                schedule_delivery_time: COctets::EMPTY,
+                ..sm
+            }
+            .encode(out);
+        }
+        Form::DataSm => {
+            let Ok(sm) = DataSm::decode(body) else { return };
+            DataSm {
+                registered_delivery,
+                ..sm
+            }
+            .encode(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_codec::address::{Address, Npi, Ton};
+    use tidegate_codec::pdu::message::ShortMessage;
+    use tidegate_codec::tlv::{self, Tag, Tlvs};
+
+    fn submitted() -> Vec<u8> {
+        let mut tlvs = Vec::new();
+        assert!(tlv::append(&mut tlvs, Tag(0x1400), b"vendor"));
+        let mut body = Vec::new();
+        Sm {
+            destination: Address::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+            schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
+            validity_period: COctets::new(b"000002000000000R").unwrap(),
+            registered_delivery: RegisteredDelivery(0),
+            short_message: ShortMessage::new(b"\x00hello\xff").unwrap(),
+            tlvs: Tlvs::new(&tlvs),
+            ..Sm::default()
+        }
+        .encode(&mut body);
+        body
+    }
+
+    #[test]
+    fn a_forwarded_message_keeps_its_octets_and_says_what_validity_is_left() {
+        let (body, mut out) = (submitted(), Vec::new());
+        let left = Duration::from_secs(90);
+        write_submit(&mut out, Form::Sm, &body, RegisteredDelivery(1), left, true);
+        let (before, after) = (Sm::decode(&body).unwrap(), Sm::decode(&out).unwrap());
+        assert_eq!(after.validity_period.as_bytes(), b"000000000130000R");
+        assert_eq!(after.registered_delivery, RegisteredDelivery(1));
+        assert!(
+            after.schedule_delivery_time.is_empty(),
+            "the schedule was ours to keep"
+        );
+        let restored = Sm {
+            validity_period: before.validity_period,
+            schedule_delivery_time: before.schedule_delivery_time,
+            registered_delivery: before.registered_delivery,
+            ..after
+        };
+        assert_eq!(restored, before, "everything else is as it came");
+    }
+
+    #[test]
+    fn a_3_3_carrier_sees_no_tlv() {
+        let (body, mut out) = (submitted(), Vec::new());
+        write_submit(
+            &mut out,
+            Form::Sm,
+            &body,
+            RegisteredDelivery(1),
+            Duration::from_secs(1),
+            false,
+        );
+        assert!(Sm::decode(&out).unwrap().tlvs.is_empty());
+    }
+
+    #[test]
+    fn receipts_are_asked_for_as_configured_without_losing_the_other_bits() {
+        assert_eq!(asked_for(ReceiptRequest::AsAsked, 0x12), RegisteredDelivery(0x12));
+        assert_eq!(asked_for(ReceiptRequest::Always, 0x12), RegisteredDelivery(0x11));
+        assert_eq!(asked_for(ReceiptRequest::Always, 0x00), RegisteredDelivery(0x01));
+    }
+}
