@@ -8,6 +8,7 @@ use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::time::write_relative;
+use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_config::ReceiptRequest;
 use tidegate_store::disk::Disk;
@@ -200,6 +201,7 @@ fn write_submit(
                 ..sm
             }
             .encode(out);
+            set_time_to_live(out, sm.tlvs, remaining);
         }
         Form::DataSm => {
             let Ok(sm) = DataSm::decode(body) else { return };
@@ -208,7 +210,25 @@ fn write_submit(
                 ..sm
             }
             .encode(out);
+            set_time_to_live(out, sm.tlvs, remaining);
         }
+    }
+}
+
+/// Where the ESME said `qos_time_to_live`, says what is left of it: it beats the validity in 5.0 and is all
+/// that data_sm has, and as it came it would begin anew at the carrier. `tlvs` were written to `out` last.
+fn set_time_to_live(out: &mut [u8], tlvs: Tlvs<'_>, remaining: Duration) {
+    let mut at = out.len().saturating_sub(tlvs.as_bytes().len());
+    for tlv in tlvs {
+        at += 4;
+        if tlv.tag == Tag::QOS_TIME_TO_LIVE
+            && let Some(value) = out.get_mut(at..at + 4).filter(|_| tlv.value.0.len() == 4)
+        {
+            // Rounded up, and never 0, which would be "not at all".
+            let seconds = remaining.as_millis().div_ceil(1000).max(1);
+            value.copy_from_slice(&u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes());
+        }
+        at += tlv.value.0.len();
     }
 }
 
@@ -217,7 +237,7 @@ mod tests {
     use super::*;
     use tidegate_codec::address::{Address, Npi, Ton};
     use tidegate_codec::pdu::message::ShortMessage;
-    use tidegate_codec::tlv::{self, Tag, Tlvs};
+    use tidegate_codec::tlv;
 
     fn submitted() -> Vec<u8> {
         let mut tlvs = Vec::new();
@@ -255,6 +275,31 @@ mod tests {
             ..after
         };
         assert_eq!(restored, before, "everything else is as it came");
+    }
+
+    #[test]
+    fn what_is_left_of_a_time_to_live_is_said_and_its_neighbours_stay() {
+        let mut tlvs = Vec::new();
+        assert!(tlv::append(&mut tlvs, Tag(0x1400), b"vendor"));
+        assert!(tlv::append(
+            &mut tlvs,
+            Tag::QOS_TIME_TO_LIVE,
+            &3600u32.to_be_bytes()
+        ));
+        assert!(tlv::append(&mut tlvs, Tag::MESSAGE_PAYLOAD, b"hello"));
+        let mut body = Vec::new();
+        DataSm {
+            tlvs: Tlvs::new(&tlvs),
+            ..DataSm::default()
+        }
+        .encode(&mut body);
+        let mut out = vec![1, 2, 3];
+        let left = Duration::from_millis(59_001);
+        write_submit(&mut out, Form::DataSm, &body, RegisteredDelivery(1), left, true);
+        let after = DataSm::decode(&out[3..]).unwrap();
+        assert_eq!(after.tlvs.long(Tag::QOS_TIME_TO_LIVE), Some(60));
+        assert_eq!(after.tlvs.get(Tag(0x1400)), Some(&b"vendor"[..]));
+        assert_eq!(after.tlvs.message_payload().unwrap().0, b"hello");
     }
 
     #[test]
