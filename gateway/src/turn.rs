@@ -179,6 +179,9 @@ impl<D: Disk> Gate<D> {
                 }
             }
         }
+        // Of a batch that was given back the ranges mean nothing any more: the next commit has other octets,
+        // and these entries are read back from disk.
+        entries.clear();
         // The vectors go back into use, so that a turn allocates nothing.
         self.promises.committing = promises;
         self.promises.committing_entries = entries;
@@ -191,7 +194,7 @@ impl<D: Disk> Gate<D> {
         self.deliver_all(now);
     }
 
-    /// When something happens next without input, in monotonic time; `None` for nothing that is known.
+    /// When something happens next without input, in monotonic time.
     pub fn next_deadline(&self, now: Now) -> Duration {
         let lazy = self.config.storage.lazy_flush;
         match self.spool.pending() {

@@ -25,7 +25,7 @@ use tidegate_gateway::clock::Clock;
 use tidegate_gateway::gate::Gate;
 use tidegate_gateway::serve::Hub;
 use tidegate_gateway::{keeper, link};
-use tidegate_store::disk::FaultyDisk;
+use tidegate_store::disk::{FaultyDisk, Op};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::spool::{Options, Spool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -461,6 +461,44 @@ fn what_was_acknowledged_survives_a_power_cut_and_is_handed_over_after_it() {
         let mut again = after.esme();
         again.bind(b"secret").await;
         let mut received = vec![again.take_dlr().await.0, again.take_dlr().await.0];
+        ids.sort();
+        received.sort();
+        assert_eq!(received, ids);
+    });
+}
+
+#[test]
+fn a_full_disk_sends_a_receipt_back_and_mixes_up_no_dlr_afterwards() {
+    scenario(|| async {
+        let world = World::start(FaultyDisk::new(), Clock::virtual_from(START_MS), 6);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        let mut ids = vec![esme.submit(2).await, esme.submit(3).await, esme.submit(4).await];
+        for id in [b"c-1", b"c-2", b"c-3"] {
+            smsc.take_submit(id).await;
+        }
+        // Hand-overs are flushed before the disk is made to refuse one write.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world
+            .disk
+            .fail_next(Op::Write, 1, std::io::ErrorKind::StorageFull);
+        smsc.send_receipt(1, b"c-1", MessageState::Delivered).await;
+        let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        assert_eq!(answer.pdu().status, CommandStatus::RX_T_APPN);
+        for (sequence, id) in [(2, b"c-2"), (3, b"c-3")] {
+            smsc.send_receipt(sequence, id, MessageState::Delivered).await;
+            assert_eq!(
+                smsc.expect(CommandId::DELIVER_SM_RESP).await.pdu().status,
+                CommandStatus::ROK
+            );
+        }
+        // The ending that was given back was kept, so its DLR comes too, each once and with its own id.
+        let mut received = Vec::new();
+        for _ in 0..3 {
+            received.push(esme.take_dlr().await.0);
+        }
         ids.sort();
         received.sort();
         assert_eq!(received, ids);

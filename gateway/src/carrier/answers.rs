@@ -165,7 +165,7 @@ impl<D: Disk> Gate<D> {
             }
             // Nothing will ever tell what became of it.
             Unanswered::Wait => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Unknown)),
-            Unanswered::Fail => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Unknown)),
+            Unanswered::Fail => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Undeliverable)),
         }
     }
 
