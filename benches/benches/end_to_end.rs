@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use tidegate_codec::identity::{PASSWORD_MAX, Password};
 use tidegate_codec::values::RegisteredDelivery;
-use tidegate_gateway::demo::carrier::{Carrier, CarrierOptions};
-use tidegate_gateway::demo::clients::{ClientOptions, Clients};
 use tidegate_gateway::demo::report::Outcome;
+use tidegate_gateway::load::{self, Load};
+use tidegate_gateway::simulator::{self, Simulator};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -126,9 +126,9 @@ fn once(top: &Path, options: &Options, run: u32) -> Fallible<String> {
     }
     let secret = Password::new(b"secret", PASSWORD_MAX)?;
     let listen: SocketAddr = "127.0.0.1:2900".parse()?;
-    let carrier = Carrier::start(CarrierOptions {
+    let carrier = Simulator::start(simulator::Options {
         listen,
-        ..CarrierOptions::new("tidegate".parse()?, secret.clone())
+        ..simulator::Options::new("tidegate".parse()?, secret.clone())
     })?;
     let mut gateway = Gateway::start(top)?;
     let server: SocketAddr = "127.0.0.1:2775".parse()?;
@@ -137,13 +137,13 @@ fn once(top: &Path, options: &Options, run: u32) -> Fallible<String> {
     } else {
         RegisteredDelivery::NONE
     };
-    let clients = Clients::start(ClientOptions {
+    let clients = Load::start(load::Options {
         binds: options.binds,
         window: options.window,
         messages: options.messages,
         run,
         registered_delivery: wish,
-        ..ClientOptions::new(server, "load".parse()?, secret)?
+        ..load::Options::new(server, "load".parse()?, secret)?
     })?;
     // CPU of the start (key ring, argon2) is no message's.
     while clients.counts().acknowledged == 0 && !clients.wait(Duration::from_millis(1)) {}

@@ -21,6 +21,7 @@ pub mod keeper;
 pub mod link;
 pub mod links;
 pub mod listen;
+pub mod load;
 pub mod mo;
 pub mod mt;
 pub mod outbox;
@@ -32,8 +33,10 @@ pub mod router;
 pub mod run;
 pub mod secret;
 pub mod serve;
+pub mod simulator;
 pub mod tally;
 pub mod telemetry;
+pub mod traffic;
 pub mod turn;
 
 #[cfg(test)]

@@ -4,36 +4,36 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidegate_codec::identity::{PASSWORD_MAX, Password};
-use tidegate_gateway::demo::carrier::{Carrier, CarrierOptions};
-use tidegate_gateway::demo::clients::{ClientOptions, Clients};
 use tidegate_gateway::demo::report::Outcome;
+use tidegate_gateway::load::{self, Load};
+use tidegate_gateway::simulator::{self, Simulator};
 use tidegate_tests::Process;
 
 fn secret() -> Password {
     Password::new(b"secret", PASSWORD_MAX).unwrap()
 }
 
-fn clients(server: SocketAddr, messages: u32) -> Clients {
-    let options = ClientOptions::new(server, "load".parse().unwrap(), secret()).unwrap();
-    let options = ClientOptions {
+fn clients(server: SocketAddr, messages: u32) -> Load {
+    let options = load::Options::new(server, "load".parse().unwrap(), secret()).unwrap();
+    let options = load::Options {
         binds: 4,
         window: 50,
         messages,
         run: 7,
         ..options
     };
-    Clients::start(options).unwrap()
+    Load::start(options).unwrap()
 }
 
 /// Waits until the clients have so many answers, or are done.
-fn wait_for(clients: &Clients, acknowledged: u64) {
+fn wait_for(clients: &Load, acknowledged: u64) {
     while clients.counts().acknowledged < acknowledged && !clients.wait(Duration::from_millis(2)) {}
 }
 
 #[tokio::test]
 async fn killed_five_times_under_load_it_loses_nothing_that_it_acknowledged() {
     const MESSAGES: u32 = 12_000;
-    let carrier = Carrier::start(CarrierOptions::new("tidegate".parse().unwrap(), secret())).unwrap();
+    let carrier = Simulator::start(simulator::Options::new("tidegate".parse().unwrap(), secret())).unwrap();
     let mut process = Process::start(Process::built(), |places| places.config(&[carrier.addr()], "")).await;
     let clients = clients(process.smpp(), MESSAGES);
     for kill in 1..=5 {
@@ -66,7 +66,7 @@ async fn killed_five_times_under_load_it_loses_nothing_that_it_acknowledged() {
 #[tokio::test]
 async fn an_orderly_end_in_the_middle_of_it_loses_nothing_either() {
     const MESSAGES: u32 = 6_000;
-    let carrier = Carrier::start(CarrierOptions::new("tidegate".parse().unwrap(), secret())).unwrap();
+    let carrier = Simulator::start(simulator::Options::new("tidegate".parse().unwrap(), secret())).unwrap();
     let mut process = Process::start(Process::built(), |places| places.config(&[carrier.addr()], "")).await;
     let clients = clients(process.smpp(), MESSAGES);
     wait_for(&clients, u64::from(MESSAGES) / 3);

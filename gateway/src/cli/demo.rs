@@ -13,12 +13,12 @@ use tidegate_config::Config;
 use super::{Outcome, Refusal};
 use crate::clock::Clock;
 use crate::credentials::hash_password;
-use crate::demo::carrier::{Carrier, CarrierOptions};
-use crate::demo::clients::{ClientOptions, Clients};
 use crate::demo::progress::Progress;
 use crate::demo::report;
+use crate::load::{self, Load};
 use crate::random;
 use crate::run;
+use crate::simulator::{self, Simulator};
 use crate::telemetry::Telemetry;
 
 /// What the demo is asked for.
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
     let mut rng = random::generator()?;
     let dir = TempDir::with_prefix("tidegate-demo-")?;
     let secret = Password::new(format!("{:08x}", rng.next_u32()).as_bytes(), PASSWORD_MAX)?;
-    let carrier = Carrier::start(CarrierOptions::new(
+    let carrier = Simulator::start(simulator::Options::new(
         "tidegate".parse::<SystemId>()?,
         secret.clone(),
     ))?;
@@ -48,12 +48,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
     let Some(server) = gateway.listening.first().copied() else {
         return Err(Refusal::new("the gateway listens nowhere", json!({})));
     };
-    let clients = Clients::start(ClientOptions {
+    let clients = Load::start(load::Options {
         binds: usize::from(args.binds),
         window: usize::from(args.window),
         messages: args.messages,
         run: rng.next_u32(),
-        ..ClientOptions::new(server, "demo".parse::<SystemId>()?, secret)?
+        ..load::Options::new(server, "demo".parse::<SystemId>()?, secret)?
     })?;
     let stderr = io::stderr();
     let is_terminal = stderr.is_terminal();
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
 }
 
 /// A gateway for the demo: everything as in production, but for where it lies.
-fn config(dir: &TempDir, secret: &Password, carrier: &Carrier, hash: &str) -> Result<Config, Refusal> {
+fn config(dir: &TempDir, secret: &Password, carrier: &Simulator, hash: &str) -> Result<Config, Refusal> {
     let path = |name: &str| dir.path().join(name);
     let password_file = path("carrier.password");
     fs::write(&password_file, secret.expose())?;

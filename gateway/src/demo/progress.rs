@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::demo::carrier::{Carrier, CarrierCounts};
-use crate::demo::clients::{ClientCounts, Clients};
 use crate::demo::report::grouped;
+use crate::load::{self, Load};
+use crate::simulator::{self, Simulator};
 
 /// How often the line changes.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -20,14 +20,14 @@ pub struct State {
     /// Messages of the run.
     pub messages: u64,
     /// The clients' figures.
-    pub clients: ClientCounts,
+    pub clients: load::Counts,
     /// The carrier's figures.
-    pub carrier: CarrierCounts,
+    pub carrier: simulator::Counts,
 }
 
 /// The line for `state`, without an end.
 pub fn line(state: &State) -> String {
-    let ClientCounts {
+    let load::Counts {
         acknowledged,
         receipts,
         throttled,
@@ -89,12 +89,12 @@ impl<W: Write> Progress<W> {
     }
 
     /// Shows how far the clients are until they are done, then takes the line away.
-    pub fn follow(&mut self, messages: u64, clients: &Clients, carrier: Option<&Carrier>) -> io::Result<()> {
+    pub fn follow(&mut self, messages: u64, clients: &Load, carrier: Option<&Simulator>) -> io::Result<()> {
         while !clients.wait(INTERVAL) {
             self.show(&State {
                 messages,
                 clients: clients.counts(),
-                carrier: carrier.map(Carrier::counts).unwrap_or_default(),
+                carrier: carrier.map(Simulator::counts).unwrap_or_default(),
             })?;
         }
         self.clear()
@@ -108,16 +108,16 @@ mod tests {
     fn half() -> State {
         State {
             messages: 20_000,
-            clients: ClientCounts {
+            clients: load::Counts {
                 submitted: 12_000,
                 acknowledged: 11_900,
                 receipts: 10_000,
                 elapsed_ms: 500,
-                ..ClientCounts::default()
+                ..load::Counts::default()
             },
-            carrier: CarrierCounts {
+            carrier: simulator::Counts {
                 unique: 11_000,
-                ..CarrierCounts::default()
+                ..simulator::Counts::default()
             },
         }
     }

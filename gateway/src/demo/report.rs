@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::demo::carrier::CarrierReport;
-use crate::demo::clients::ClientReport;
+use crate::load;
+use crate::simulator;
 
 /// The result of a run, as its table and its last line tell it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub struct Outcome {
 impl Outcome {
     /// Puts both reports together. Without a carrier's, as when another program plays it, every
     /// acknowledged message is taken to have reached it once.
-    pub fn new(clients: &ClientReport, carrier: Option<&CarrierReport>) -> Self {
+    pub fn new(clients: &load::Report, carrier: Option<&simulator::Report>) -> Self {
         let acknowledged = &clients.acknowledged_marks;
         let (handed_over, doubled, altered, done) = match carrier {
             Some(carrier) => {

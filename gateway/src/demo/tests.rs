@@ -5,9 +5,9 @@ use std::time::Duration;
 use tidegate_codec::identity::{PASSWORD_MAX_LENIENT, Password, SystemId};
 use tidegate_codec::status::CommandStatus;
 
-use crate::demo::carrier::{Carrier, CarrierOptions, CarrierReport};
-use crate::demo::clients::{ClientOptions, ClientReport, Clients};
 use crate::demo::report::Outcome;
+use crate::load::{self, Load};
+use crate::simulator::{self, Simulator};
 
 fn password(text: &[u8]) -> Password {
     Password::new(text, PASSWORD_MAX_LENIENT).unwrap()
@@ -17,32 +17,32 @@ fn account() -> SystemId {
     SystemId::new(b"load").unwrap()
 }
 
-fn carrier() -> CarrierOptions {
-    CarrierOptions::new(account(), password(b"secret"))
+fn carrier() -> simulator::Options {
+    simulator::Options::new(account(), password(b"secret"))
 }
 
-fn clients(carrier: &Carrier, messages: u32) -> ClientOptions {
-    ClientOptions {
+fn clients(carrier: &Simulator, messages: u32) -> load::Options {
+    load::Options {
         messages,
         run: 7,
-        ..ClientOptions::new(carrier.addr(), account(), password(b"secret")).unwrap()
+        ..load::Options::new(carrier.addr(), account(), password(b"secret")).unwrap()
     }
 }
 
 /// Waits until the clients have so many answers, by looking: there is no event for it.
-fn until_acknowledged(clients: &Clients, count: u64) {
+fn until_acknowledged(clients: &Load, count: u64) {
     while clients.counts().acknowledged < count && !clients.wait(Duration::from_millis(1)) {}
 }
 
-fn outcome(clients: &ClientReport, carrier: &CarrierReport) -> Outcome {
+fn outcome(clients: &load::Report, carrier: &simulator::Report) -> Outcome {
     assert!(!clients.gave_up, "{clients:?}");
     Outcome::new(clients, Some(carrier))
 }
 
 #[test]
 fn every_message_is_acknowledged_and_every_receipt_comes_once() {
-    let carrier = Carrier::start(carrier()).unwrap();
-    let clients = Clients::run(clients(&carrier, 5000)).unwrap();
+    let carrier = Simulator::start(carrier()).unwrap();
+    let clients = Load::run(clients(&carrier, 5000)).unwrap();
     let carrier = carrier.stop().unwrap();
     let outcome = outcome(&clients, &carrier);
     assert_eq!(
@@ -74,12 +74,12 @@ fn every_message_is_acknowledged_and_every_receipt_comes_once() {
 
 #[test]
 fn receipts_that_overtake_their_answers_are_matched() {
-    let options = CarrierOptions {
+    let options = simulator::Options {
         response_delay: Duration::from_millis(20),
         ..carrier()
     };
-    let carrier = Carrier::start(options).unwrap();
-    let report = Clients::run(clients(&carrier, 2000)).unwrap();
+    let carrier = Simulator::start(options).unwrap();
+    let report = Load::run(clients(&carrier, 2000)).unwrap();
     let outcome = outcome(&report, &carrier.stop().unwrap());
     assert_eq!((outcome.receipts, outcome.lost), (2000, 0));
     assert_eq!(report.unknown_receipts, 0);
@@ -88,19 +88,19 @@ fn receipts_that_overtake_their_answers_are_matched() {
 
 #[test]
 fn receipts_that_are_held_back_come_all_the_same() {
-    let options = CarrierOptions {
+    let options = simulator::Options {
         receipt_delay: Duration::from_millis(50),
         ..carrier()
     };
-    let carrier = Carrier::start(options).unwrap();
-    let report = Clients::run(clients(&carrier, 1000)).unwrap();
+    let carrier = Simulator::start(options).unwrap();
+    let report = Load::run(clients(&carrier, 1000)).unwrap();
     assert_eq!(outcome(&report, &carrier.stop().unwrap()).receipts, 1000);
     assert!(report.elapsed >= Duration::from_millis(50));
 }
 
 #[test]
 fn a_throttled_message_is_submitted_again_and_a_rejected_one_is_not() {
-    let options = CarrierOptions {
+    let options = simulator::Options {
         refusals: vec![
             (CommandStatus::RTHROTTLED, 100),
             (CommandStatus::RMSGQFUL, 33),
@@ -108,8 +108,8 @@ fn a_throttled_message_is_submitted_again_and_a_rejected_one_is_not() {
         ],
         ..carrier()
     };
-    let carrier = Carrier::start(options).unwrap();
-    let report = Clients::run(ClientOptions {
+    let carrier = Simulator::start(options).unwrap();
+    let report = Load::run(load::Options {
         throttle_pause: Duration::from_millis(1),
         ..clients(&carrier, 2000)
     })
@@ -127,12 +127,12 @@ fn a_throttled_message_is_submitted_again_and_a_rejected_one_is_not() {
 
 #[test]
 fn when_every_connection_drops_nothing_is_lost_and_what_doubles_is_in_doubt() {
-    let options = CarrierOptions {
+    let options = simulator::Options {
         response_delay: Duration::from_millis(2),
         ..carrier()
     };
-    let carrier = Carrier::start(options).unwrap();
-    let clients = Clients::start(clients(&carrier, 20_000)).unwrap();
+    let carrier = Simulator::start(options).unwrap();
+    let clients = Load::start(clients(&carrier, 20_000)).unwrap();
     for share in 1..=3 {
         until_acknowledged(&clients, share * 4000);
         carrier.drop_links();
@@ -151,12 +151,12 @@ fn when_every_connection_drops_nothing_is_lost_and_what_doubles_is_in_doubt() {
 
 #[test]
 fn a_carrier_that_comes_back_on_its_port_is_bound_again() {
-    let first = Carrier::start(carrier()).unwrap();
+    let first = Simulator::start(carrier()).unwrap();
     let listen = first.addr();
-    let clients = Clients::start(clients(&first, 200_000)).unwrap();
+    let clients = Load::start(clients(&first, 200_000)).unwrap();
     until_acknowledged(&clients, 1000);
     let before = first.stop().unwrap();
-    let second = Carrier::start(CarrierOptions { listen, ..carrier() }).unwrap();
+    let second = Simulator::start(simulator::Options { listen, ..carrier() }).unwrap();
     while second.counts().bound == 0 && !clients.wait(Duration::from_millis(1)) {}
     until_acknowledged(&clients, before.unique + 1000);
     clients.stop();
@@ -168,8 +168,8 @@ fn a_carrier_that_comes_back_on_its_port_is_bound_again() {
 
 #[test]
 fn a_wrong_password_is_tried_again_until_patience_ends() {
-    let carrier = Carrier::start(carrier()).unwrap();
-    let report = Clients::run(ClientOptions {
+    let carrier = Simulator::start(carrier()).unwrap();
+    let report = Load::run(load::Options {
         password: password(b"wrong"),
         patience: Duration::from_millis(300),
         binds: 1,
@@ -183,12 +183,12 @@ fn a_wrong_password_is_tried_again_until_patience_ends() {
 
 #[test]
 fn binds_are_refused_for_as_long_as_the_carrier_is_told_to() {
-    let carrier = Carrier::start(CarrierOptions {
+    let carrier = Simulator::start(simulator::Options {
         refuse_binds: Some(CommandStatus::RBINDFAIL),
         ..carrier()
     })
     .unwrap();
-    let clients = Clients::start(clients(&carrier, 100)).unwrap();
+    let clients = Load::start(clients(&carrier, 100)).unwrap();
     assert!(!clients.wait(Duration::from_millis(50)));
     carrier.refuse_binds(None);
     let report = clients.join().unwrap();
@@ -198,8 +198,8 @@ fn binds_are_refused_for_as_long_as_the_carrier_is_told_to() {
 
 #[test]
 fn without_receipts_a_run_ends_with_its_answers() {
-    let carrier = Carrier::start(carrier()).unwrap();
-    let report = Clients::run(ClientOptions {
+    let carrier = Simulator::start(carrier()).unwrap();
+    let report = Load::run(load::Options {
         registered_delivery: tidegate_codec::values::RegisteredDelivery::NONE,
         ..clients(&carrier, 500)
     })
@@ -212,16 +212,16 @@ fn without_receipts_a_run_ends_with_its_answers() {
 
 #[test]
 fn a_message_that_never_arrived_or_whose_receipt_never_came_is_lost() {
-    let carrier = Carrier::start(carrier()).unwrap();
-    let mut report = Clients::run(clients(&carrier, 100)).unwrap();
+    let carrier = Simulator::start(carrier()).unwrap();
+    let mut report = Load::run(clients(&carrier, 100)).unwrap();
     let mut carrier = carrier.stop().unwrap();
-    report.receipt_marks =
-        [0, 1, 2]
-            .into_iter()
-            .fold(Default::default(), |mut marks: crate::demo::marks::Marks, n| {
-                marks.insert(n);
-                marks
-            });
+    report.receipt_marks = [0, 1, 2].into_iter().fold(
+        Default::default(),
+        |mut marks: crate::traffic::marks::Marks, n| {
+            marks.insert(n);
+            marks
+        },
+    );
     assert_eq!(Outcome::new(&report, Some(&carrier)).lost, 97);
     assert_eq!(Outcome::new(&report, None).lost, 97);
     carrier.taken.clear();

@@ -14,9 +14,9 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish};
 
 use crate::clock::Now;
-use crate::demo::clients::{ClientCounts, ClientOptions, ClientReport, Shown};
-use crate::demo::marks::Marks;
-use crate::demo::wire::Bell;
+use crate::load::{Counts, Options, Report, Shown};
+use crate::traffic::marks::Marks;
+use crate::traffic::wire::Bell;
 
 /// Ids that receipts name and no answer has named yet, at most; further ones are only counted.
 const EARLY_MAX: u64 = 1 << 18;
@@ -34,7 +34,7 @@ struct Known {
 
 /// The clients' books.
 pub(super) struct Book {
-    report: ClientReport,
+    report: Report,
     shown: Arc<Shown>,
     ids: HashMap<MessageIdText, Known>,
     early: u64,
@@ -57,10 +57,10 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(options: &ClientOptions, now: Now, shown: Arc<Shown>) -> io::Result<Self> {
+    pub(super) fn new(options: &Options, now: Now, shown: Arc<Shown>) -> io::Result<Self> {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).map_err(io::Error::other)?;
         let wish = options.registered_delivery.wish(InterfaceVersion::V3_4);
-        let report = ClientReport {
+        let report = Report {
             run: options.run,
             messages: u64::from(options.messages),
             submitted: 0,
@@ -284,7 +284,7 @@ impl Book {
         }
     }
 
-    pub(super) fn take_report(&mut self) -> ClientReport {
+    pub(super) fn take_report(&mut self) -> Report {
         if self.report.elapsed.is_zero() {
             self.report.elapsed = self.elapsed(self.progress);
         }
@@ -306,7 +306,7 @@ impl Book {
 
     fn show(&self) {
         let elapsed = self.elapsed(self.progress);
-        self.shown.set(ClientCounts {
+        self.shown.set(Counts {
             submitted: self.report.submitted,
             acknowledged: self.report.acknowledged,
             receipts: self.report.receipts,

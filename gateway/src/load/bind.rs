@@ -20,10 +20,10 @@ use tidegate_codec::values::{BindKind, InterfaceVersion, MessageState};
 use tokio::net::TcpStream;
 
 use crate::clock::{Clock, Now};
-use crate::demo::book::Book;
-use crate::demo::clients::ClientOptions;
-use crate::demo::token::Token;
-use crate::demo::wire::{Bell, Read, Wire};
+use crate::load::Options;
+use crate::load::book::Book;
+use crate::traffic::token::Token;
+use crate::traffic::wire::{Bell, Read, Wire};
 
 /// Deliveries may come as fast as they like: each is answered in the turn that reads it.
 const UNANSWERED_MAX: usize = 1;
@@ -37,7 +37,7 @@ const UNBIND_TIMEOUT: Duration = Duration::from_secs(2);
 const BACK_OFF_MAX: u32 = 100;
 
 struct Client {
-    options: Rc<ClientOptions>,
+    options: Rc<Options>,
     book: Rc<RefCell<Book>>,
     clock: Clock,
     /// A bind of this client was answered before.
@@ -46,7 +46,7 @@ struct Client {
 }
 
 /// Keeps one bind until the run is over.
-pub(super) async fn keep_bound(options: Rc<ClientOptions>, book: Rc<RefCell<Book>>, clock: Clock) {
+pub(super) async fn keep_bound(options: Rc<Options>, book: Rc<RefCell<Book>>, clock: Clock) {
     let mut pause = options.reconnect;
     let mut client = Client {
         options,

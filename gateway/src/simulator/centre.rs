@@ -15,10 +15,10 @@ use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWish};
 
 use crate::clock::Now;
-use crate::demo::carrier::{CarrierCounts, CarrierOptions, CarrierReport, Shown};
-use crate::demo::marks::Marks;
-use crate::demo::token::{Reading, Token};
-use crate::demo::wire::Bell;
+use crate::simulator::{Counts, Options, Report, Shown};
+use crate::traffic::marks::Marks;
+use crate::traffic::token::{Reading, Token};
+use crate::traffic::wire::Bell;
 
 /// Receipts that a carrier owes at most; with so many outstanding it takes no message.
 const OWED_MAX: usize = 1 << 20;
@@ -46,8 +46,8 @@ struct Receiver {
 
 /// One carrier.
 pub(super) struct Centre {
-    pub(super) options: CarrierOptions,
-    report: CarrierReport,
+    pub(super) options: Options,
+    report: Report,
     shown: Arc<Shown>,
     next_id: u64,
     owed: usize,
@@ -73,13 +73,13 @@ pub(super) struct Centre {
 }
 
 impl Centre {
-    pub(super) fn new(options: CarrierOptions, now: Now, shown: Arc<Shown>) -> Self {
+    pub(super) fn new(options: Options, now: Now, shown: Arc<Shown>) -> Self {
         Self {
             next_id: options
                 .first_id
                 .unwrap_or_else(|| now.unix_ms.saturating_mul(1000)),
             options,
-            report: CarrierReport::default(),
+            report: Report::default(),
             shown,
             owed: 0,
             receivers: Vec::new(),
@@ -328,7 +328,7 @@ impl Centre {
     // ===== figures =====
 
     pub(super) fn show(&self) {
-        self.shown.set(CarrierCounts {
+        self.shown.set(Counts {
             unique: self.report.unique,
             repeated: self.report.repeated,
             receipts: self.report.receipts,
@@ -336,7 +336,7 @@ impl Centre {
         });
     }
 
-    pub(super) fn take_report(&mut self) -> CarrierReport {
+    pub(super) fn take_report(&mut self) -> Report {
         self.report.taken.extend(self.run.take());
         self.report.receipts_owed = self.owed as u64;
         mem::take(&mut self.report)

@@ -1,5 +1,8 @@
 //! The simulated clients: binds of one account that submit numbered messages and wait for their receipts.
 
+mod bind;
+mod book;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -19,14 +22,13 @@ use tidegate_codec::values::RegisteredDelivery;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::demo::bind;
-use crate::demo::book::Book;
-use crate::demo::marks::{MARKS_MAX, Marks};
-use crate::demo::wire::on_a_thread;
+use crate::traffic::marks::{MARKS_MAX, Marks};
+use crate::traffic::wire::on_a_thread;
+use book::Book;
 
 /// What the clients do.
 #[derive(Clone, Debug)]
-pub struct ClientOptions {
+pub struct Options {
     /// Where the gateway listens.
     pub server: SocketAddr,
     /// The account.
@@ -55,7 +57,7 @@ pub struct ClientOptions {
     pub patience: Duration,
 }
 
-impl ClientOptions {
+impl Options {
     /// Four binds with a window of 100 and 10 000 messages of 100 octets, receipts asked for.
     pub fn new(server: SocketAddr, system_id: SystemId, password: Password) -> Result<Self, OctetsError> {
         Ok(Self {
@@ -78,7 +80,7 @@ impl ClientOptions {
 
 /// What the clients have seen.
 #[derive(Clone, Debug)]
-pub struct ClientReport {
+pub struct Report {
     /// The run.
     pub run: u32,
     /// Messages that were to be sent.
@@ -130,7 +132,7 @@ pub struct ClientReport {
 
 /// The figures that running clients show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientCounts {
+pub struct Counts {
     /// Messages sent at least once.
     pub submitted: u64,
     /// Messages answered with an id.
@@ -150,7 +152,7 @@ pub struct ClientCounts {
 pub(super) struct Shown([AtomicU64; 6]);
 
 impl Shown {
-    pub(super) fn set(&self, counts: ClientCounts) {
+    pub(super) fn set(&self, counts: Counts) {
         let counts = [
             counts.submitted,
             counts.acknowledged,
@@ -164,10 +166,10 @@ impl Shown {
         }
     }
 
-    fn get(&self) -> ClientCounts {
+    fn get(&self) -> Counts {
         let [submitted, acknowledged, receipts, throttled, bound, elapsed_ms] =
             self.0.each_ref().map(|shown| shown.load(Ordering::Relaxed));
-        ClientCounts {
+        Counts {
             submitted,
             acknowledged,
             receipts,
@@ -178,19 +180,19 @@ impl Shown {
     }
 }
 
-/// Clients that run on a thread of their own until they are done, give up, are stopped or dropped.
+/// Load that run on a thread of their own until they are done, give up, are stopped or dropped.
 #[derive(Debug)]
-pub struct Clients {
+pub struct Load {
     shown: Arc<Shown>,
     stop: watch::Sender<bool>,
     done: Receiver<()>,
     is_done: AtomicBool,
-    thread: Option<JoinHandle<io::Result<ClientReport>>>,
+    thread: Option<JoinHandle<io::Result<Report>>>,
 }
 
-impl Clients {
+impl Load {
     /// Starts; the server need not be reachable yet.
-    pub fn start(options: ClientOptions) -> io::Result<Self> {
+    pub fn start(options: Options) -> io::Result<Self> {
         if options.messages > MARKS_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -216,12 +218,12 @@ impl Clients {
     }
 
     /// Runs to the end.
-    pub fn run(options: ClientOptions) -> io::Result<ClientReport> {
+    pub fn run(options: Options) -> io::Result<Report> {
         Self::start(options)?.join()
     }
 
     /// The figures so far.
-    pub fn counts(&self) -> ClientCounts {
+    pub fn counts(&self) -> Counts {
         self.shown.get()
     }
 
@@ -234,13 +236,13 @@ impl Clients {
         self.is_done.load(Ordering::Relaxed)
     }
 
-    /// Submits no more and unbinds; [`Clients::join`] tells what was done until then.
+    /// Submits no more and unbinds; [`Load::join`] tells what was done until then.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
     /// Waits for the end.
-    pub fn join(mut self) -> io::Result<ClientReport> {
+    pub fn join(mut self) -> io::Result<Report> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(report)) => report,
             _ => Err(io::Error::other("the clients' thread has panicked")),
@@ -248,7 +250,7 @@ impl Clients {
     }
 }
 
-impl Drop for Clients {
+impl Drop for Load {
     fn drop(&mut self) {
         self.stop();
         if let Some(thread) = self.thread.take() {
@@ -257,11 +259,7 @@ impl Drop for Clients {
     }
 }
 
-async fn run(
-    options: ClientOptions,
-    shown: Arc<Shown>,
-    mut stopped: watch::Receiver<bool>,
-) -> io::Result<ClientReport> {
+async fn run(options: Options, shown: Arc<Shown>, mut stopped: watch::Receiver<bool>) -> io::Result<Report> {
     let clock = Clock::machine();
     let options = Rc::new(options);
     let book = Rc::new(RefCell::new(Book::new(&options, clock.now(), shown)?));
@@ -279,7 +277,7 @@ async fn run(
         tokio::select! {
             () = over.rung() => {}
             () = tokio::time::sleep_until(impatient) => book.borrow_mut().look_at(clock.now()),
-            // The sender lives as long as `Clients`.
+            // The sender lives as long as `Load`.
             _ = stopped.wait_for(|stopped| *stopped) => book.borrow_mut().stop(),
         }
         if book.borrow().is_over() {

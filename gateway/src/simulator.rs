@@ -1,6 +1,9 @@
 //! The simulated carrier: takes every bind with the right password, gives every message an id, and sends
 //! a receipt for it over any of its receiver links.
 
+mod centre;
+mod link;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -16,17 +19,16 @@ use tidegate_codec::status::CommandStatus;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::demo::centre::Centre;
-use crate::demo::link;
-use crate::demo::marks::Marks;
-use crate::demo::wire::on_a_thread;
+use crate::traffic::marks::Marks;
+use crate::traffic::wire::on_a_thread;
+use centre::Centre;
 
 /// Commands that may wait for the carrier's thread.
 const COMMANDS_MAX: usize = 16;
 
 /// How a carrier behaves.
 #[derive(Clone, Debug)]
-pub struct CarrierOptions {
+pub struct Options {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Who may bind.
@@ -49,7 +51,7 @@ pub struct CarrierOptions {
     pub refuse_binds: Option<CommandStatus>,
 }
 
-impl CarrierOptions {
+impl Options {
     /// A quick and obliging carrier on a free port of this machine.
     pub const fn new(system_id: SystemId, password: Password) -> Self {
         Self {
@@ -69,7 +71,7 @@ impl CarrierOptions {
 
 /// What a carrier has seen and done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CarrierReport {
+pub struct Report {
     /// Connections.
     pub links: u64,
     /// Binds that were accepted.
@@ -98,7 +100,7 @@ pub struct CarrierReport {
 
 /// The figures that a running carrier shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CarrierCounts {
+pub struct Counts {
     /// Messages taken, each counted once.
     pub unique: u64,
     /// Messages taken again.
@@ -119,15 +121,15 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn set(&self, counts: CarrierCounts) {
+    pub(super) fn set(&self, counts: Counts) {
         self.unique.store(counts.unique, Ordering::Relaxed);
         self.repeated.store(counts.repeated, Ordering::Relaxed);
         self.receipts.store(counts.receipts, Ordering::Relaxed);
         self.bound.store(counts.bound, Ordering::Relaxed);
     }
 
-    fn get(&self) -> CarrierCounts {
-        CarrierCounts {
+    fn get(&self) -> Counts {
+        Counts {
             unique: self.unique.load(Ordering::Relaxed),
             repeated: self.repeated.load(Ordering::Relaxed),
             receipts: self.receipts.load(Ordering::Relaxed),
@@ -146,16 +148,16 @@ enum Command {
 
 /// A carrier that runs on a thread of its own until it is stopped or dropped.
 #[derive(Debug)]
-pub struct Carrier {
+pub struct Simulator {
     addr: SocketAddr,
     shown: Arc<Shown>,
     commands: mpsc::Sender<Command>,
-    thread: Option<JoinHandle<io::Result<CarrierReport>>>,
+    thread: Option<JoinHandle<io::Result<Report>>>,
 }
 
-impl Carrier {
+impl Simulator {
     /// Listens, and serves from then on. It is reachable when this returns.
-    pub fn start(options: CarrierOptions) -> io::Result<Self> {
+    pub fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
@@ -177,7 +179,7 @@ impl Carrier {
     }
 
     /// Its figures so far.
-    pub fn counts(&self) -> CarrierCounts {
+    pub fn counts(&self) -> Counts {
         self.shown.get()
     }
 
@@ -192,7 +194,7 @@ impl Carrier {
     }
 
     /// Ends every connection and the carrier, and tells what it has seen.
-    pub fn stop(mut self) -> io::Result<CarrierReport> {
+    pub fn stop(mut self) -> io::Result<Report> {
         self.tell(Command::Stop);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(report)) => report,
@@ -206,7 +208,7 @@ impl Carrier {
     }
 }
 
-impl Drop for Carrier {
+impl Drop for Simulator {
     fn drop(&mut self) {
         self.tell(Command::Stop);
         if let Some(thread) = self.thread.take() {
@@ -217,10 +219,10 @@ impl Drop for Carrier {
 
 async fn serve(
     listener: TcpListener,
-    options: CarrierOptions,
+    options: Options,
     shown: Arc<Shown>,
     mut orders: mpsc::Receiver<Command>,
-) -> io::Result<CarrierReport> {
+) -> io::Result<Report> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let clock = Clock::machine();
     let centre = Rc::new(RefCell::new(Centre::new(options, clock.now(), shown)));

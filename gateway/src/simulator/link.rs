@@ -14,8 +14,8 @@ use tidegate_codec::values::InterfaceVersion;
 use tokio::net::TcpStream;
 
 use crate::clock::{Clock, Now};
-use crate::demo::centre::{Centre, Receipt, decimal};
-use crate::demo::wire::{Bell, Read, Wire};
+use crate::simulator::centre::{Centre, Receipt, decimal};
+use crate::traffic::wire::{Bell, Read, Wire};
 
 /// Submits of one link that may wait for their answer, which only a delay makes them do.
 const UNANSWERED_MAX: usize = 100_000;

@@ -34,7 +34,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Runs `body` on a thread of its own, with a runtime of its own.
-pub(super) fn on_a_thread<T, F>(
+pub(crate) fn on_a_thread<T, F>(
     name: &str,
     body: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<T>>>
@@ -53,13 +53,13 @@ where
 
 /// Wakes one task of the same thread. Rung any number of times before the task runs, it wakes it once.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     rung: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Bell {
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         if !self.rung.replace(true)
             && let Some(waker) = self.waker.borrow().as_ref()
         {
@@ -81,7 +81,7 @@ impl Bell {
     }
 
     /// Waits until it is rung.
-    pub(super) async fn rung(&self) {
+    pub(crate) async fn rung(&self) {
         poll_fn(|cx| {
             if self.look(cx) {
                 Poll::Ready(())
@@ -94,11 +94,11 @@ impl Bell {
 }
 
 /// One connection. The two buffers are apart, so that what is read may be answered in place.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     socket: TcpStream,
-    pub(super) inbox: Inbox,
-    pub(super) out: Vec<u8>,
-    pub(super) bell: Rc<Bell>,
+    pub(crate) inbox: Inbox,
+    pub(crate) out: Vec<u8>,
+    pub(crate) bell: Rc<Bell>,
     clock: Clock,
     timer: Pin<Box<Sleep>>,
     /// When the timer goes off; it is moved forward only when something is due earlier.
@@ -106,7 +106,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(socket: TcpStream, clock: &Clock) -> io::Result<Self> {
+    pub(crate) fn new(socket: TcpStream, clock: &Clock) -> io::Result<Self> {
         // A whole turn is written at once; waiting for more would only hold it back (interop §5).
         socket.set_nodelay(true)?;
         Ok(Self {
@@ -126,7 +126,7 @@ impl Wire {
 
     /// Waits until octets have come, old ones could be written, the bell was rung, or it is `until`. The
     /// end of the stream is an error.
-    pub(super) async fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
+    pub(crate) async fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
         if let Some(until) = until
             && (until < self.armed || self.timer.is_elapsed())
         {
@@ -155,7 +155,7 @@ impl Wire {
     }
 
     /// Writes what the socket takes; the rest leaves when it can.
-    pub(super) fn flush(&mut self) -> io::Result<usize> {
+    pub(crate) fn flush(&mut self) -> io::Result<usize> {
         if self.out.is_empty() {
             return Ok(0);
         }
@@ -175,14 +175,14 @@ impl Wire {
 }
 
 /// What has arrived and was not read yet.
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     octets: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 /// One PDU, or its header and what is wrong with its body.
-pub(super) type Read<'a> = Result<Pdu<'a>, (Header, BodyError)>;
+pub(crate) type Read<'a> = Result<Pdu<'a>, (Header, BodyError)>;
 
 impl Inbox {
     fn poll_fill(&mut self, socket: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -204,7 +204,7 @@ impl Inbox {
     }
 
     /// The next whole PDU; an error when the framing is lost.
-    pub(super) fn next(&mut self) -> Result<Option<Read<'_>>, FrameError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Read<'_>>, FrameError> {
         match cut(&self.octets[self.start..self.end], LIMITS.pdu_max) {
             Cut::NeedMore(_) => Ok(None),
             Cut::Broken(error) => Err(error),
@@ -218,7 +218,7 @@ impl Inbox {
     }
 
     /// Whether a PDU has begun and not ended.
-    pub(super) fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.start != self.end
     }
 }
