@@ -1,6 +1,8 @@
 //! `command_status`: what a response says happened (SMPP 3.4 §5.1.3, 5.0 §4.7.6).
 
+use std::error::Error;
 use std::fmt;
+use std::str::FromStr;
 
 /// A `command_status`. Any 32-bit value may arrive, so unknown and vendor codes survive and are echoed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -112,6 +114,39 @@ impl CommandStatus {
     }
 }
 
+impl FromStr for CommandStatus {
+    type Err = UnknownStatus;
+
+    /// `RTHROTTLED`, `ESME_RTHROTTLED`, `0x58` or `88`; names in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        let number = match text.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        if let Ok(number) = number {
+            return Ok(Self(number));
+        }
+        let is_named = |status: &&Self| {
+            status.name().is_some_and(|name| {
+                name.eq_ignore_ascii_case(text) || name["ESME_".len()..].eq_ignore_ascii_case(text)
+            })
+        };
+        Self::ALL.iter().find(is_named).copied().ok_or(UnknownStatus)
+    }
+}
+
+/// A text that names no status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownStatus;
+
+impl fmt::Display for UnknownStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no status: give a name such as RTHROTTLED, or a number such as 0x58")
+    }
+}
+
+impl Error for UnknownStatus {}
+
 impl fmt::Display for CommandStatus {
     /// `ESME_RTHROTTLED(0x58)`, or only the number where there is no name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,5 +181,16 @@ mod tests {
         assert_eq!(CommandStatus::RINVDSTTON, CommandStatus(0x50));
         assert_eq!(CommandStatus::RTHROTTLED.to_string(), "ESME_RTHROTTLED(0x58)");
         assert_eq!(CommandStatus(0x94).to_string(), "0x94");
+    }
+
+    #[test]
+    fn a_status_is_read_by_name_and_by_number() {
+        for text in ["RTHROTTLED", "esme_rthrottled", "0x58", "88"] {
+            assert_eq!(text.parse(), Ok(CommandStatus::RTHROTTLED), "{text}");
+        }
+        assert_eq!("0x94".parse(), Ok(CommandStatus(0x94)));
+        for text in ["", "0x", "-1", "ESME_", "ESME_ESME_ROK", "0x100000000"] {
+            assert_eq!(text.parse::<CommandStatus>(), Err(UnknownStatus), "{text}");
+        }
     }
 }

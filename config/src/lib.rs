@@ -41,6 +41,7 @@ pub use problem::{Problem, Problems};
 pub use route::{MoRoute, MtRoute, NumberPattern};
 pub use sender::SenderPattern;
 pub use storage::Storage;
+pub use value::duration::parse as parse_duration;
 
 use problem::Report;
 use route::Declared;

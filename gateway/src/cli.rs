@@ -10,6 +10,7 @@ mod demo;
 mod hash_password;
 mod init;
 mod serve;
+mod simulate_smsc;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -41,6 +42,8 @@ enum Verb {
     Serve(ConfigFile),
     /// Run a gateway, a simulated carrier and simulated clients on loopback, and count every message.
     Demo(demo::Args),
+    /// Play a carrier's SMSC to develop and test against, and count every message.
+    SimulateSmsc(Box<simulate_smsc::Args>),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -63,7 +66,7 @@ pub struct Outcome {
     /// What is not as it should be, although the verb was done.
     pub warnings: Vec<String>,
     /// Set when the verb was done and found something that must not pass for success; why stands in
-    /// `fields` as `reason`.
+    /// `fields` as `reason` or `problem`.
     pub failed: bool,
 }
 
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Serve(args) => serve::run(&args, json),
         Verb::Demo(args) => demo::run(&args),
+        Verb::SimulateSmsc(args) => simulate_smsc::run(&args, json),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

@@ -90,7 +90,8 @@ impl<'a> BindResp<'a> {
         }
     }
 
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the body to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         self.system_id.encode(out);
         out.extend_from_slice(self.tlvs.as_bytes());
     }

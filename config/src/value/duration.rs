@@ -92,7 +92,8 @@ fn read(value: &DeValue<'_>, example: &Duration) -> Result<Duration, Fault> {
     parse(text).ok_or_else(|| Fault::new(format!("{} is no duration", shown::value(text)), remedy()))
 }
 
-fn parse(text: &str) -> Option<Duration> {
+/// Reads `30s`, `0.5ms`, `72h`: a number and one of us, ms, s, m, h, d. `None` for anything else.
+pub fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
     let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;

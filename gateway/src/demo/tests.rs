@@ -7,7 +7,7 @@ use tidegate_codec::status::CommandStatus;
 
 use crate::demo::report::Outcome;
 use crate::load::{self, Load};
-use crate::simulator::{self, Simulator};
+use crate::simulator::{self, Delay, Share, Simulator};
 
 fn password(text: &[u8]) -> Password {
     Password::new(text, PASSWORD_MAX_LENIENT).unwrap()
@@ -75,7 +75,7 @@ fn every_message_is_acknowledged_and_every_receipt_comes_once() {
 #[test]
 fn receipts_that_overtake_their_answers_are_matched() {
     let options = simulator::Options {
-        response_delay: Duration::from_millis(20),
+        response_delay: Delay::exactly(Duration::from_millis(20)),
         ..carrier()
     };
     let carrier = Simulator::start(options).unwrap();
@@ -89,7 +89,7 @@ fn receipts_that_overtake_their_answers_are_matched() {
 #[test]
 fn receipts_that_are_held_back_come_all_the_same() {
     let options = simulator::Options {
-        receipt_delay: Duration::from_millis(50),
+        receipt_delay: Delay::exactly(Duration::from_millis(50)),
         ..carrier()
     };
     let carrier = Simulator::start(options).unwrap();
@@ -102,9 +102,9 @@ fn receipts_that_are_held_back_come_all_the_same() {
 fn a_throttled_message_is_submitted_again_and_a_rejected_one_is_not() {
     let options = simulator::Options {
         refusals: vec![
-            (CommandStatus::RTHROTTLED, 100),
-            (CommandStatus::RMSGQFUL, 33),
-            (CommandStatus::RINVDSTADR, 250),
+            (CommandStatus::RTHROTTLED, Share::one_in(100)),
+            (CommandStatus::RMSGQFUL, Share::one_in(33)),
+            (CommandStatus::RINVDSTADR, Share::one_in(250)),
         ],
         ..carrier()
     };
@@ -128,7 +128,7 @@ fn a_throttled_message_is_submitted_again_and_a_rejected_one_is_not() {
 #[test]
 fn when_every_connection_drops_nothing_is_lost_and_what_doubles_is_in_doubt() {
     let options = simulator::Options {
-        response_delay: Duration::from_millis(2),
+        response_delay: Delay::exactly(Duration::from_millis(2)),
         ..carrier()
     };
     let carrier = Simulator::start(options).unwrap();

@@ -154,6 +154,11 @@ impl Wire {
         if ready { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
+    /// Ends the connection with a reset, without what was not sent.
+    pub(crate) fn reset(self) -> io::Result<()> {
+        self.socket.set_zero_linger()
+    }
+
     /// Writes what the socket takes; the rest leaves when it can.
     pub(crate) fn flush(&mut self) -> io::Result<usize> {
         if self.out.is_empty() {
@@ -215,6 +220,11 @@ impl Inbox {
                 ))
             }
         }
+    }
+
+    /// Forgets what has arrived.
+    pub(crate) fn discard(&mut self) {
+        self.start = self.end;
     }
 
     /// Whether a PDU has begun and not ended.
