@@ -29,7 +29,6 @@ use tidegate_store::names::NameId;
 use tidegate_store::record::Form;
 
 use crate::clock::Now;
-use crate::dlr::delivery_response;
 use crate::gate::{Gate, at};
 use crate::links::{End, LinkId, Links, Ticket};
 use crate::tally::{CarrierTally, sample};
@@ -249,7 +248,8 @@ impl<D: Disk> Gate<D> {
         }
         let (form, esm_class, text, tlvs, called): (Form, EsmClass, &[u8], Tlvs<'_>, &[u8]) = match operation
         {
-            Operation::DeliverSm(sm) => (
+            // As submit_sm it is the same message from a handset (interop quirk 41).
+            Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => (
                 Form::Sm,
                 sm.esm_class,
                 sm.text().0,
@@ -274,7 +274,10 @@ impl<D: Disk> Gate<D> {
         let owed = Owed {
             link: id,
             sequence,
-            response: delivery_response(form),
+            response: operation
+                .command_id()
+                .response()
+                .unwrap_or(CommandId::GENERIC_NACK),
         };
         let network_error = tlvs.network_error_code();
         let reading = read_receipt(

@@ -2,7 +2,6 @@
 
 use smallvec::SmallVec;
 use tidegate_codec::address::{ADDR_DATA, ADDR_SM, Address};
-use tidegate_codec::header::CommandId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::pdu::message::{DataSm, ShortMessage, Sm};
 use tidegate_codec::receipt::{ReceiptReading, ReceiptText, canonical};
@@ -345,14 +344,6 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
     }
     .encode(out);
     Form::DataSm
-}
-
-/// The command that answers a delivery.
-pub(crate) const fn delivery_response(form: Form) -> CommandId {
-    match form {
-        Form::Sm => CommandId::DELIVER_SM_RESP,
-        Form::DataSm => CommandId::DATA_SM_RESP,
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod canary;
+mod carriers;
 mod crash;
 mod faults;
 mod flows;

@@ -17,7 +17,9 @@ pub struct MessageIdResp<'a> {
 
 impl<'a> MessageIdResp<'a> {
     /// The body is optional whatever the status (interop quirks 15 and 17), and one that cannot be read
-    /// behind a status other than zero is ignored: the status is all that counts there.
+    /// behind a status other than zero is ignored: the status is all that counts there. An id without its
+    /// NUL ends with the PDU (interop quirk 19): were it refused, the message would be handed over again
+    /// for ever.
     pub(crate) fn decode(header: Header, body: &'a [u8]) -> Result<Option<Self>, BodyError> {
         if body.is_empty() {
             return Ok(None);
@@ -28,7 +30,13 @@ impl<'a> MessageIdResp<'a> {
                 tlvs: Tlvs::new(rest),
             })),
             Err(_) if !header.status.is_ok() => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => match MessageIdField::new(body) {
+                Ok(message_id) => Ok(Some(Self {
+                    message_id,
+                    tlvs: Tlvs::default(),
+                })),
+                Err(_) => Err(error.into()),
+            },
         }
     }
 
@@ -36,5 +44,37 @@ impl<'a> MessageIdResp<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.message_id.encode(out);
         out.extend_from_slice(self.tlvs.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::CommandId;
+    use crate::message_id::MESSAGE_ID_MAX;
+    use crate::status::CommandStatus;
+
+    fn decode(body: &[u8]) -> Result<Option<MessageIdResp<'_>>, BodyError> {
+        let header = Header {
+            length: 16,
+            command_id: CommandId::SUBMIT_SM_RESP,
+            status: CommandStatus::ROK,
+            sequence: 1,
+        };
+        MessageIdResp::decode(header, body)
+    }
+
+    #[test]
+    fn an_id_without_its_nul_ends_with_the_pdu_and_one_that_is_too_long_is_none() {
+        for body in [&b"4711"[..], b"4711\0"] {
+            let read = decode(body).unwrap().unwrap();
+            assert_eq!(
+                (read.message_id.as_bytes(), read.tlvs.is_empty()),
+                (&b"4711"[..], true)
+            );
+        }
+        let longest = [b'7'; MESSAGE_ID_MAX - 1];
+        assert_eq!(decode(&longest).unwrap().unwrap().message_id.as_bytes(), longest);
+        assert!(decode(&[b'7'; MESSAGE_ID_MAX]).is_err());
     }
 }

@@ -83,11 +83,15 @@ pub(crate) const fn peer_may_send(role: Role, state: State, command: CommandId) 
                         | CommandId::CANCEL_BROADCAST_SM
                 )
         }
-        // 3.4 lets an SMSC send data_sm on any bind; so do we (liberal in what is accepted).
+        // 3.4 lets an SMSC send data_sm on any bind; so do we (liberal in what is accepted). Some carriers
+        // send what their handsets wrote as submit_sm (interop quirk 41).
         Role::Esme => {
             matches!(command, CommandId::DATA_SM)
                 || (kind.can_receive()
-                    && matches!(command, CommandId::DELIVER_SM | CommandId::ALERT_NOTIFICATION))
+                    && matches!(
+                        command,
+                        CommandId::DELIVER_SM | CommandId::SUBMIT_SM | CommandId::ALERT_NOTIFICATION
+                    ))
         }
     }
 }
@@ -97,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receiver_may_not_submit_and_an_smsc_may_not_either() {
+    fn a_receiver_may_not_submit_and_a_transmitter_is_sent_nothing() {
         let bound = |kind| State::Bound(kind);
         assert!(peer_may_send(
             Role::Smsc,
@@ -130,9 +134,14 @@ mod tests {
             bound(BindKind::Transmitter),
             CommandId::DELIVER_SM
         ));
-        assert!(!peer_may_send(
+        assert!(peer_may_send(
             Role::Esme,
             bound(BindKind::Transceiver),
+            CommandId::SUBMIT_SM
+        ));
+        assert!(!peer_may_send(
+            Role::Esme,
+            bound(BindKind::Transmitter),
             CommandId::SUBMIT_SM
         ));
     }

@@ -21,7 +21,7 @@ const UNKNOWN_COMMAND: CommandId = CommandId(0x0001_0203);
 /// The number of requests that no session sent, so that their answers meet nothing of ours.
 const FOREIGN_SEQUENCE: u32 = 0x7fff_fffe;
 /// One delivery in so many has a broken PDU behind it.
-const BAD_LENGTH_EVERY: u32 = 5_000;
+const BAD_LENGTH_EVERY: u32 = 1_000;
 /// One delivery, or answer, in so many has a strange PDU behind it.
 const STRANGE_EVERY: u32 = 100;
 

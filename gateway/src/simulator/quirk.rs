@@ -50,7 +50,7 @@ pub enum Quirk {
     CutTlv,
     /// 19: the message_id of submit_sm_resp has no NUL.
     MissingNul,
-    /// 20: one delivery in 5 000 is followed by a PDU with an impossible command_length.
+    /// 20: one delivery in 1 000 is followed by a PDU with an impossible command_length.
     BadLength,
     /// 21: our requests are numbered above 0x7FFFFFFF.
     HighSequence,
