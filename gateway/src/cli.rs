@@ -9,7 +9,9 @@ mod check;
 mod demo;
 mod hash_password;
 mod init;
+mod load;
 mod serve;
+mod values;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -41,6 +43,8 @@ enum Verb {
     Serve(ConfigFile),
     /// Run a gateway, a simulated carrier and simulated clients on loopback, and count every message.
     Demo(demo::Args),
+    /// Load a gateway with simulated clients, and follow every message to its receipt.
+    Load(Box<load::Args>),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Serve(args) => serve::run(&args, json),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Load(args) => load::run(*args, json),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {
@@ -170,7 +175,7 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
 }
 
 /// Reads and checks a configuration. The refusal lists every problem.
-fn load(path: &Path) -> Result<Config, Refusal> {
+fn read_config(path: &Path) -> Result<Config, Refusal> {
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| Refusal::new(format!("cannot read {shown}: {error}"), json!({})))?;

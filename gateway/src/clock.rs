@@ -88,6 +88,15 @@ impl Clock {
     }
 }
 
+/// Processor time that this process has used so far, in user and kernel mode, all its threads together.
+pub fn process_cpu() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    // A clock that counts up from zero has no negative parts.
+    let seconds = u64::try_from(spent.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(spent.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
