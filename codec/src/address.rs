@@ -1,7 +1,6 @@
 //! SME addresses: TON, NPI and the address itself (SMPP 3.4 §4.1, §5.2.5–5.2.8).
 
 use std::fmt;
-use std::str::FromStr;
 
 use smallvec::SmallVec;
 
@@ -131,23 +130,6 @@ impl AddressBuf {
     }
 }
 
-impl FromStr for AddressBuf {
-    type Err = OctetsError;
-
-    /// An address as people write it, with the type that its look tells: `+447700900123` is an international
-    /// number, `12345` a number of unknown type, and anything with a letter in it a name (TON 5). Fails
-    /// when it is longer than an address field of submit_sm, or holds a NUL.
-    fn from_str(text: &str) -> Result<Self, OctetsError> {
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
-        let (ton, npi, addr) = match text.strip_prefix('+') {
-            Some(digits) if is_number(digits) => (Ton::INTERNATIONAL, Npi::ISDN, digits),
-            _ if is_number(text) || text.is_empty() => (Ton::UNKNOWN, Npi::UNKNOWN, text),
-            _ => (Ton::ALPHANUMERIC, Npi::UNKNOWN, text),
-        };
-        Ok(Address::<ADDR_SM>::new(ton, npi, addr.as_bytes())?.to_buf())
-    }
-}
-
 impl fmt::Debug for AddressBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -180,23 +162,5 @@ mod tests {
     #[test]
     fn two_addresses_stay_inside_the_budget_of_an_index_entry() {
         assert!(size_of::<AddressBuf>() <= 32);
-    }
-
-    #[test]
-    fn an_address_that_people_write_gets_the_type_that_it_looks_like() {
-        for (text, ton, npi, addr) in [
-            ("+447700900123", 1, 1, "447700900123"),
-            ("12345", 0, 0, "12345"),
-            ("Tidegate", 5, 0, "Tidegate"),
-            ("+", 5, 0, "+"),
-            ("+44x", 5, 0, "+44x"),
-            ("", 0, 0, ""),
-        ] {
-            let address: AddressBuf = text.parse().unwrap();
-            let seen = (address.ton().0, address.npi().0, address.as_bytes());
-            assert_eq!(seen, (ton, npi, addr.as_bytes()), "{text}");
-        }
-        assert!("123456789012345678901".parse::<AddressBuf>().is_err());
-        assert!("a\0b".parse::<AddressBuf>().is_err());
     }
 }

@@ -9,8 +9,10 @@ mod check;
 mod demo;
 mod hash_password;
 mod init;
+mod load;
 mod serve;
 mod simulate_smsc;
+mod values;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -44,6 +46,8 @@ enum Verb {
     Demo(demo::Args),
     /// Play a carrier's SMSC to develop and test against, and count every message.
     SimulateSmsc(Box<simulate_smsc::Args>),
+    /// Load a gateway with simulated clients, and follow every message to its receipt.
+    Load(Box<load::Args>),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -125,6 +129,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args, json),
         Verb::Demo(args) => demo::run(&args),
         Verb::SimulateSmsc(args) => simulate_smsc::run(&args, json),
+        Verb::Load(args) => load::run(*args, json),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {
@@ -174,7 +179,7 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
 }
 
 /// Reads and checks a configuration. The refusal lists every problem.
-fn load(path: &Path) -> Result<Config, Refusal> {
+fn read_config(path: &Path) -> Result<Config, Refusal> {
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| Refusal::new(format!("cannot read {shown}: {error}"), json!({})))?;

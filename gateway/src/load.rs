@@ -1,186 +1,61 @@
-//! The simulated clients: binds of one account that submit numbered messages and wait for their receipts.
+//! The simulated clients: binds of one or more accounts that submit numbered messages and follow each to its
+//! answer and its receipt. `tidegate load` from the command line, [`Load`] from programs.
+//!
+//! One thread does everything, and is made to cost less than what it measures: [`connection`] reads and writes
+//! many PDUs at a time, [`submit`] patches prepared ones, [`book`] counts, [`ids`] knows which id is whose.
 
 mod bind;
 mod book;
+mod coding;
+mod connection;
+mod display;
+mod hdr;
+mod ids;
+mod options;
+mod pace;
+mod receipt;
+mod report;
+mod seen;
+mod shown;
+mod submit;
+mod summary;
+mod template;
+mod ticker;
+mod trouble;
+mod window;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use tidegate_codec::address::{AddressBuf, Npi, Ton};
-use tidegate_codec::identity::{Password, SystemId};
-use tidegate_codec::octets::OctetsError;
-use tidegate_codec::values::RegisteredDelivery;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::traffic::marks::{MARKS_MAX, Marks};
-use crate::traffic::wire::on_a_thread;
+use crate::traffic::wire::{Bell, on_a_thread};
+use bind::{Run, Who};
 use book::Book;
+use submit::Submits;
+use ticker::Ticker;
 
-/// What the clients do.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where the gateway listens.
-    pub server: SocketAddr,
-    /// The account.
-    pub system_id: SystemId,
-    /// Its password.
-    pub password: Password,
-    /// How many binds, all TRX.
-    pub binds: usize,
-    /// Submits that may be unanswered on one bind.
-    pub window: usize,
-    /// How many messages, over all binds; at most [`MARKS_MAX`].
-    pub messages: u32,
-    /// What tells this run from others that the same carrier sees.
-    pub run: u32,
-    /// Octets of a message.
-    pub length: usize,
-    /// Who sends.
-    pub sender: AddressBuf,
-    /// Which receipts are asked for.
-    pub registered_delivery: RegisteredDelivery,
-    /// How long a bind waits after an answer that says "slow down".
-    pub throttle_pause: Duration,
-    /// How long a bind waits before it connects again; doubled each time, up to a hundredfold.
-    pub reconnect: Duration,
-    /// When nothing has happened for so long, the clients give up.
-    pub patience: Duration,
-}
+pub use coding::Coding;
+pub use options::{Binding, Options};
+pub use pace::Lateness;
+pub use report::{Report, STATES};
+pub use shown::Counts;
+pub use template::TemplateError;
 
-impl Options {
-    /// Four binds with a window of 100 and 10 000 messages of 100 octets, receipts asked for.
-    pub fn new(server: SocketAddr, system_id: SystemId, password: Password) -> Result<Self, OctetsError> {
-        Ok(Self {
-            server,
-            system_id,
-            password,
-            binds: 4,
-            window: 100,
-            messages: 10_000,
-            run: 1,
-            length: 100,
-            sender: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900999")?,
-            registered_delivery: RegisteredDelivery::FINAL,
-            throttle_pause: Duration::from_millis(50),
-            reconnect: Duration::from_millis(20),
-            patience: Duration::from_secs(30),
-        })
-    }
-}
+pub(crate) use display::Display;
+pub(crate) use summary::grouped;
 
-/// What the clients have seen.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The run.
-    pub run: u32,
-    /// Messages that were to be sent.
-    pub messages: u64,
-    /// Messages sent at least once.
-    pub submitted: u64,
-    /// Messages answered with an id.
-    pub acknowledged: u64,
-    /// Messages refused for good, by status.
-    pub refused: BTreeMap<u32, u64>,
-    /// Answers that said "not now" (0x58, 0x14, 0x08); the message was submitted again.
-    pub throttled: u64,
-    /// Submits whose answer never came; the message was submitted again.
-    pub in_doubt: u64,
-    /// Submits of a message that had been submitted before and may have been taken then: after no answer,
-    /// or after 0x08.
-    pub resubmitted: u64,
-    /// Messages whose receipt came.
-    pub receipts: u64,
-    /// Of these, those with a state other than delivered.
-    pub not_delivered: u64,
-    /// Receipts with the id of a message whose receipt had come.
-    pub repeated_receipts: u64,
-    /// Receipts with an id that no answer named. Messages in doubt have such.
-    pub unknown_receipts: u64,
-    /// Ids that were given to two messages.
-    pub repeated_ids: u64,
-    /// Deliveries that are no receipts.
-    pub mobile_originated: u64,
-    /// Binds accepted.
-    pub bound: u64,
-    /// Binds refused.
-    pub binds_refused: u64,
-    /// Connections that ended on their own.
-    pub disconnects: u64,
-    /// From submit to answer, in microseconds.
-    pub latency_us: Histogram<u64>,
-    /// From the first submit to the last answer or receipt.
-    pub elapsed: Duration,
-    /// Nothing happened any more before everything was done.
-    pub gave_up: bool,
-    /// The messages answered with an id.
-    pub acknowledged_marks: Marks,
-    /// The messages whose receipt came.
-    pub receipt_marks: Marks,
-    /// Whether receipts were asked for.
-    pub wants_receipts: bool,
-}
+use shown::Shown;
 
-/// The figures that running clients show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Messages sent at least once.
-    pub submitted: u64,
-    /// Messages answered with an id.
-    pub acknowledged: u64,
-    /// Messages whose receipt came.
-    pub receipts: u64,
-    /// Answers that said "not now".
-    pub throttled: u64,
-    /// Connections that are bound now.
-    pub bound: u64,
-    /// Milliseconds since the first submit.
-    pub elapsed_ms: u64,
-}
-
-/// Where the thread writes its figures, once per wake.
-#[derive(Debug, Default)]
-pub(super) struct Shown([AtomicU64; 6]);
-
-impl Shown {
-    pub(super) fn set(&self, counts: Counts) {
-        let counts = [
-            counts.submitted,
-            counts.acknowledged,
-            counts.receipts,
-            counts.throttled,
-            counts.bound,
-            counts.elapsed_ms,
-        ];
-        for (shown, count) in self.0.iter().zip(counts) {
-            shown.store(count, Ordering::Relaxed);
-        }
-    }
-
-    fn get(&self) -> Counts {
-        let [submitted, acknowledged, receipts, throttled, bound, elapsed_ms] =
-            self.0.each_ref().map(|shown| shown.load(Ordering::Relaxed));
-        Counts {
-            submitted,
-            acknowledged,
-            receipts,
-            throttled,
-            bound,
-            elapsed_ms,
-        }
-    }
-}
-
-/// Load that run on a thread of their own until they are done, give up, are stopped or dropped.
+/// Clients that run on a thread of their own until they are done, give up, are stopped or dropped.
 #[derive(Debug)]
 pub struct Load {
     shown: Arc<Shown>,
@@ -191,14 +66,14 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts; the server need not be reachable yet.
+    /// Starts; the server need not be reachable yet. Fails with `InvalidInput` when a template cannot be, or an
+    /// account's number makes its name too long.
     pub fn start(options: Options) -> io::Result<Self> {
-        if options.messages > MARKS_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("more than {MARKS_MAX} messages"),
-            ));
-        }
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
+        Submits::new(&options).map_err(|(number, error)| invalid(format!("template {number}: {error}")))?;
+        options
+            .system_ids()
+            .map_err(|error| invalid(format!("the last account: {error}")))?;
         let shown = Arc::new(Shown::default());
         let theirs = Arc::clone(&shown);
         let (stop, stopped) = watch::channel(false);
@@ -261,30 +136,97 @@ impl Drop for Load {
 
 async fn run(options: Options, shown: Arc<Shown>, mut stopped: watch::Receiver<bool>) -> io::Result<Report> {
     let clock = Clock::machine();
-    let options = Rc::new(options);
-    let book = Rc::new(RefCell::new(Book::new(&options, clock.now(), shown)?));
+    let names = options.system_ids().map_err(io::Error::other)?;
+    let kinds = options.binding.kinds();
+    let connections = names.len() * options.binds * kinds.len();
+    let submits = Submits::new(&options).map_err(|(_, error)| io::Error::other(error))?;
+    let mut signals = options.heeds_signals.then(Signals::new).transpose()?;
+    let book = Book::new(&options, connections, clock.now(), shown)?;
+    let run = Rc::new(Run {
+        options,
+        clock: clock.clone(),
+        book: RefCell::new(book),
+        submits: RefCell::new(submits),
+    });
     let mut binds = tokio::task::JoinSet::new();
-    for _ in 0..options.binds {
-        binds.spawn_local(bind::keep_bound(
-            Rc::clone(&options),
-            Rc::clone(&book),
-            clock.clone(),
-        ));
+    // Bind by bind through the accounts, so that all of them are at work early.
+    for _ in 0..run.options.binds {
+        for (account, system_id) in (0..).zip(&names) {
+            for kind in kinds {
+                let who = Who {
+                    account,
+                    system_id: *system_id,
+                    kind: *kind,
+                };
+                let bell = Rc::<Bell>::default();
+                run.book.borrow_mut().joined(&bell);
+                binds.spawn_local(bind::keep_bound(Rc::clone(&run), who, bell));
+            }
+        }
     }
-    let over = Rc::clone(&book.borrow().over_bell);
+    if run.options.rate > 0.0 {
+        tokio::task::spawn_local(keep_pace(Rc::clone(&run)));
+    }
+    let over = Rc::clone(&run.book.borrow().over_bell);
     loop {
-        let impatient = clock.instant(book.borrow().gives_up_at());
+        let now = clock.now();
+        let look_again = clock.instant(run.book.borrow().look_again_at(now));
         tokio::select! {
             () = over.rung() => {}
-            () = tokio::time::sleep_until(impatient) => book.borrow_mut().look_at(clock.now()),
+            () = tokio::time::sleep_until(look_again) => run.book.borrow_mut().look_at(clock.now()),
             // The sender lives as long as `Load`.
-            _ = stopped.wait_for(|stopped| *stopped) => book.borrow_mut().stop(),
+            _ = stopped.wait_for(|stopped| *stopped) => run.book.borrow_mut().stop(),
+            () = Signals::came(&mut signals) => {
+                let mut book = run.book.borrow_mut();
+                if book.wind_down() {
+                    book.settle(clock.now());
+                } else {
+                    book.stop();
+                }
+            }
         }
-        if book.borrow().is_over() {
+        if run.book.borrow().is_over() {
             break;
         }
     }
-    // Every bind unbinds by itself, and none takes longer than its session's timer for that.
+    // Every connection unbinds by itself, and none takes longer than its timer for that.
     while binds.join_next().await.is_some() {}
-    Ok(book.borrow_mut().take_report())
+    Ok(run.book.borrow_mut().take_report(clock.now()))
+}
+
+/// Wakes connections when messages are due.
+async fn keep_pace(run: Rc<Run>) -> io::Result<()> {
+    let mut ticker = Ticker::new()?;
+    while !run.book.borrow().is_over() {
+        let now = run.clock.now();
+        let next = run.book.borrow_mut().keep_pace(now);
+        ticker.wait(next.saturating_sub(now.monotonic)).await?;
+    }
+    Ok(())
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for one of them; for ever, if nobody heeds them.
+    async fn came(signals: &mut Option<Self>) {
+        match signals {
+            Some(Self { interrupt, terminate }) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            None => std::future::pending().await,
+        }
+    }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{ConfigFile, Outcome, Refusal, load};
+use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::secret;
 
 pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
-    let config = load(&args.config)?;
+    let config = read_config(&args.config)?;
     let mut outcome = Outcome::new(
         format!(
             "{} is in order (accounts: {}, carriers: {}, routes: {})",

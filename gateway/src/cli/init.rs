@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{ConfigFile, Outcome, Refusal, load};
+use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::{installation, random};
 
 pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
-    let config = load(&args.config)?;
+    let config = read_config(&args.config)?;
     let now = Clock::machine().now();
     installation::init(&config.storage, now.unix_ms, &mut random::generator()?)?;
     let storage = &config.storage;

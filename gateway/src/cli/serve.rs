@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigFile, Outcome, Refusal, load};
+use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::run;
 use crate::telemetry::{Telemetry, log};
@@ -12,7 +12,7 @@ use crate::telemetry::{Telemetry, log};
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(super) fn run(args: &ConfigFile, json: bool) -> Result<Outcome, Refusal> {
-    let config = load(&args.config)?;
+    let config = read_config(&args.config)?;
     log::init(json)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,6 +1,5 @@
 //! `tidegate simulate-smsc`: a carrier to develop and test against, until it is told to end.
 
-use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -14,7 +13,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{InterfaceVersion, MessageState};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, values};
 use crate::clock::{Clock, process_cpu};
 use crate::simulator::{
     Counts, Delay, Dialect, Faults, IdForm, MoOptions, Options, Profile, Quirk, Share, Simulator,
@@ -70,10 +69,10 @@ pub(super) struct Args {
     answer_version: Option<VersionShown>,
 
     /// How long a submit waits for its answer.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Answers")]
+    #[arg(long, value_name = "TIME", value_parser = values::delay, help_heading = "Answers")]
     response_delay: Option<Duration>,
     /// By how much longer at most, evenly spread.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Answers")]
+    #[arg(long, value_name = "TIME", value_parser = values::delay, help_heading = "Answers")]
     response_jitter: Option<Duration>,
     /// Refuse a share of all messages with a status, as in `RSYSERR=2%`; may be given more than once.
     #[arg(long, value_name = "STATUS=SHARE", value_parser = refusal, help_heading = "Answers")]
@@ -126,10 +125,10 @@ pub(super) struct Args {
     )]
     receipt_id: IdForm,
     /// How long a receipt is held back.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Receipts")]
+    #[arg(long, value_name = "TIME", value_parser = values::delay, help_heading = "Receipts")]
     receipt_delay: Option<Duration>,
     /// By how much longer at most, evenly spread.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Receipts")]
+    #[arg(long, value_name = "TIME", value_parser = values::delay, help_heading = "Receipts")]
     receipt_jitter: Option<Duration>,
     /// Messages that are not delivered.
     #[arg(long, value_name = "SHARE", default_value = "0", help_heading = "Receipts")]
@@ -176,6 +175,7 @@ pub(super) struct Args {
         long,
         default_value = "+447700900001",
         value_name = "ADDR",
+        value_parser = values::address,
         help_heading = "Mobile-originated messages"
     )]
     mo_from: AddressBuf,
@@ -184,6 +184,7 @@ pub(super) struct Args {
         long,
         default_value = "12345",
         value_name = "ADDR",
+        value_parser = values::address,
         help_heading = "Mobile-originated messages"
     )]
     mo_to: AddressBuf,
@@ -192,13 +193,13 @@ pub(super) struct Args {
     mo_text: Option<String>,
 
     /// End after this time.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "End")]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "End")]
     duration: Option<Duration>,
     /// End when so many messages are taken and all that is owed for them is delivered.
     #[arg(long, value_name = "N", help_heading = "End")]
     messages: Option<u64>,
     /// With --messages: end, and fail, when nothing happens for so long.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s", help_heading = "End")]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "30s", help_heading = "End")]
     patience: Duration,
 }
 
@@ -212,7 +213,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
     let cpu_before = process_cpu();
-    let carrier = Simulator::start(args.options()?).map_err(|error| {
+    let mut options = args.options();
+    let exposed;
+    (options.credentials, exposed) = args.credentials()?;
+    let carrier = Simulator::start(options).map_err(|error| {
         let reason = format!("cannot listen on {}: {error}", args.listen);
         Refusal::new(&reason, json!({ "problem": &reason }))
     })?;
@@ -252,6 +256,11 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     let mut outcome = Outcome::new(report.to_string(), json!({}));
     outcome.failed = report.problem().is_some();
     outcome.fields = report.json();
+    if exposed {
+        outcome
+            .warnings
+            .push("others than its owner can read the password's file".to_owned());
+    }
     Ok(outcome)
 }
 
@@ -303,10 +312,9 @@ impl End {
 }
 
 impl Args {
-    fn options(&self) -> Result<Options, Refusal> {
+    fn options(&self) -> Options {
         let mut options = Options::open(self.name).with(self.profile);
         options.listen = self.listen;
-        options.credentials = self.credentials()?;
         options.version_shown = self.answer_version.unwrap_or(VersionShown::Peers);
         options.refuse_binds = self.refuse_binds;
         options.binds_max = self.max_binds.or(options.binds_max);
@@ -349,25 +357,20 @@ impl Args {
         };
         options.quirks = self.quirks.iter().copied().collect();
         options.seed = self.seed;
-        Ok(options)
+        options
     }
 
-    fn credentials(&self) -> Result<Option<(SystemId, Password)>, Refusal> {
+    /// Who may bind, if not everybody, and whether others can read the password's file.
+    fn credentials(&self) -> Result<(Option<(SystemId, Password)>, bool), Refusal> {
         let Some(system_id) = self.system_id else {
-            return Ok(None);
+            return Ok((None, false));
         };
-        let text = match (&self.password, &self.password_file) {
-            (Some(password), _) => password.clone(),
-            (None, Some(file)) => {
-                let shown = file.display();
-                let text = fs::read_to_string(file)
-                    .map_err(|error| Refusal::new(format!("cannot read {shown}: {error}"), json!({})))?;
-                text.lines().next().unwrap_or_default().to_owned()
-            }
-            (None, None) => String::new(),
-        };
-        let password = Password::new(text.as_bytes(), PASSWORD_MAX_LENIENT)?;
-        Ok(Some((system_id, password)))
+        let found = values::password(self.password.clone(), self.password_file.clone(), None)?;
+        let (password, exposed) = found.map_or_else(
+            || Ok((Password::new(b"", PASSWORD_MAX_LENIENT)?, false)),
+            Ok::<_, Refusal>,
+        )?;
+        Ok((Some((system_id, password)), exposed))
     }
 }
 
@@ -390,10 +393,6 @@ fn per_message(cpu: Duration, messages: u64) -> f64 {
         return 0.0;
     }
     cpu.as_secs_f64() * 1e6 / messages as f64
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    tidegate_config::parse_duration(text).ok_or("give a number and one of us, ms, s, m, h, d, such as 30s")
 }
 
 fn version(text: &str) -> Result<VersionShown, &'static str> {
@@ -437,7 +436,7 @@ mod tests {
 
     fn options(line: &str) -> Options {
         let line = std::iter::once("simulate-smsc").chain(line.split_whitespace());
-        Line::try_parse_from(line).unwrap().args.options().unwrap()
+        Line::try_parse_from(line).unwrap().args.options()
     }
 
     #[test]

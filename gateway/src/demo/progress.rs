@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::demo::report::grouped;
-use crate::load::{self, Load};
+use crate::load::{self, Load, grouped};
 use crate::simulator::{self, Simulator};
 
 /// How often the line changes.

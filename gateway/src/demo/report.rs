@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::load;
+use crate::load::{self, grouped};
 use crate::simulator;
 
 /// The result of a run, as its table and its last line tell it.
@@ -154,19 +154,6 @@ impl fmt::Display for Outcome {
         row("p99", format!("{:.3} ms", self.p99_ms), "")?;
         row("took", format!("{:.1} s", self.elapsed_s), "")
     }
-}
-
-/// `20 000`: digits in threes.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,104 +1,125 @@
 //! What the binds of the simulated clients share: which message is next, and what became of each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
-use hdrhistogram::Histogram;
-use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish};
+use tidegate_codec::values::{InterfaceVersion, MessageState};
 
-use crate::clock::Now;
-use crate::load::{Counts, Options, Report, Shown};
-use crate::traffic::marks::Marks;
+use crate::clock::{Now, process_cpu};
+use crate::load::hdr::HdrLog;
+use crate::load::ids::{Answered, Ids, OUTSTANDING_MAX, Receipted};
+use crate::load::options::Options;
+use crate::load::pace::Pace;
+use crate::load::report::Report;
+use crate::load::seen::Seen;
+use crate::load::shown::{Counts, Shown};
+use crate::load::trouble::Trouble;
+use crate::load::window::Flight;
 use crate::traffic::wire::Bell;
 
-/// Ids that receipts name and no answer has named yet, at most; further ones are only counted.
-const EARLY_MAX: u64 = 1 << 18;
-/// The longest latency that is told apart, in microseconds; longer ones count as this.
-const LATENCY_MAX_US: u64 = 600_000_000;
+/// How often the figures are shown that take time to find.
+const SHOW: Duration = Duration::from_millis(200);
+/// After so many attempts a peer that was never reached is given up, where that is to happen early.
+const ATTEMPTS_MAX: u32 = 6;
+/// Statuses that are counted apart, at most.
+const STATUSES_MAX: usize = 100;
 
-/// What is known of one message id.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    /// The message that it was given to; unknown while only a receipt has named it.
-    n: Option<u32>,
-    receipted: bool,
-    not_delivered: bool,
+/// Microseconds of a span that began with this process.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Those of a clock that counts to 2^32 and begins anew: spans of up to 71 minutes can be told by it.
+const fn short(micros: u64) -> u32 {
+    (micros & 0xffff_ffff) as u32
 }
 
 /// The clients' books.
 pub(super) struct Book {
-    report: Report,
+    pub(super) report: Report,
     shown: Arc<Shown>,
-    ids: HashMap<MessageIdText, Known>,
-    early: u64,
+    ids: Ids,
+    acknowledged: Seen,
+    receipted: Seen,
     /// The message that was never submitted yet.
     fresh: u32,
-    /// Messages to submit again, and whether they may have been taken before.
+    /// No message from this one on is submitted.
+    limit: u32,
+    /// Messages to submit again, and whether they may have been taken before. As many as all windows hold, at
+    /// most: nothing fresh is submitted while one waits here.
     again: VecDeque<(u32, bool)>,
     /// Messages refused for good.
     refused: u64,
-    /// Binds that have not had their first answer; nobody submits before all have.
+    /// Connections that have not had their first outcome; nobody submits before all have.
     untried: usize,
+    /// Connections for which there is no hope while nothing was ever bound.
+    hopeless: usize,
     bells: Vec<Rc<Bell>>,
+    /// The bell that was rung last for a message that was due, and how many more may be for the same ones.
+    turn: usize,
+    passes: usize,
     bound: u64,
+    pace: Pace,
+    /// Messages due so far.
+    due: u64,
     patience: Duration,
+    duration: Option<Duration>,
+    fails_fast: bool,
     started: Option<Duration>,
-    /// Something happened last at.
+    /// An answer or a receipt came last at.
+    moved: Duration,
+    /// Something happened last at that could not go on for ever without an answer.
     progress: Duration,
+    counts: Counts,
+    shown_at: Duration,
+    hdr: Option<HdrLog>,
+    cpu: Duration,
     over: bool,
     pub(super) over_bell: Rc<Bell>,
 }
 
 impl Book {
-    pub(super) fn new(options: &Options, now: Now, shown: Arc<Shown>) -> io::Result<Self> {
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).map_err(io::Error::other)?;
+    /// For so many connections.
+    pub(super) fn new(
+        options: &Options,
+        connections: usize,
+        now: Now,
+        shown: Arc<Shown>,
+    ) -> io::Result<Self> {
         let wish = options.registered_delivery.wish(InterfaceVersion::V3_4);
-        let report = Report {
-            run: options.run,
-            messages: u64::from(options.messages),
-            submitted: 0,
-            acknowledged: 0,
-            refused: BTreeMap::new(),
-            throttled: 0,
-            in_doubt: 0,
-            resubmitted: 0,
-            receipts: 0,
-            not_delivered: 0,
-            repeated_receipts: 0,
-            unknown_receipts: 0,
-            repeated_ids: 0,
-            mobile_originated: 0,
-            bound: 0,
-            binds_refused: 0,
-            disconnects: 0,
-            latency_us,
-            elapsed: Duration::ZERO,
-            gave_up: false,
-            acknowledged_marks: Marks::default(),
-            receipt_marks: Marks::default(),
-            wants_receipts: wish == ReceiptWish::Always,
-        };
+        let hdr = options.hdr.as_deref().map(|path| HdrLog::create(path, now));
         Ok(Self {
-            report,
+            report: Report::blank(options, wish)?,
             shown,
-            ids: HashMap::with_capacity(options.messages as usize),
-            early: 0,
+            ids: Ids::new(wish),
+            acknowledged: Seen::default(),
+            receipted: Seen::default(),
             fresh: 0,
+            limit: options.messages,
             again: VecDeque::new(),
             refused: 0,
-            untried: options.binds,
-            bells: Vec::new(),
+            untried: connections,
+            hopeless: 0,
+            bells: Vec::with_capacity(connections),
+            turn: 0,
+            passes: 0,
             bound: 0,
+            pace: Pace::new(options.rate),
+            due: 0,
             patience: options.patience,
+            duration: options.duration,
+            fails_fast: options.fails_fast,
             started: None,
+            moved: now.monotonic,
             progress: now.monotonic,
+            counts: Counts::default(),
+            shown_at: now.monotonic,
+            hdr: hdr.transpose()?,
+            cpu: process_cpu(),
             over: false,
             over_bell: Rc::default(),
         })
@@ -106,90 +127,160 @@ impl Book {
 
     // ===== binds =====
 
-    /// A client begins; the bell wakes it.
+    /// A connection begins; the bell wakes it.
     pub(super) fn joined(&mut self, bell: &Rc<Bell>) {
         self.bells.push(Rc::clone(bell));
     }
 
-    /// A bind was answered; `first` for the first time on this client.
-    pub(super) fn bind_answered(&mut self, now: Now, accepted: bool, first: bool) {
-        if accepted {
-            self.report.bound += 1;
-            self.bound += 1;
-            self.progress = now.monotonic;
-        } else {
-            self.report.binds_refused += 1;
-        }
-        if first {
-            self.untried -= 1;
-            if self.untried == 0 {
-                self.ring();
-            }
+    /// A connection has had its first outcome, whichever.
+    pub(super) fn tried(&mut self) {
+        self.untried -= 1;
+        if self.untried == 0 {
+            self.ring();
         }
     }
 
-    /// A connection has ended with these messages unanswered.
-    pub(super) fn disconnected(&mut self, was_bound: bool, unanswered: impl Iterator<Item = u32>) {
-        self.bound -= u64::from(was_bound);
+    /// A bind was accepted.
+    pub(super) fn bound(&mut self, now: Now) {
+        if self.report.bound == 0 {
+            self.progress = now.monotonic;
+        }
+        self.report.bound += 1;
+        self.bound += 1;
+    }
+
+    /// A connection that was bound has ended, with these messages unanswered.
+    pub(super) fn disconnected(&mut self, unanswered: impl Iterator<Item = Flight>) {
+        self.bound -= 1;
         if !self.over {
             self.report.disconnects += 1;
-        }
-        for n in unanswered {
-            self.doubt(n);
+            for flight in unanswered {
+                self.doubt(flight.n);
+            }
         }
         self.show();
     }
 
+    /// An attempt to connect and bind has failed, or a connection has ended on its own: the `attempt`th in a row
+    /// on this connection. Tells whether there is no hope left for it; `hopeless`: whether that was said before.
+    pub(super) fn failed(&mut self, trouble: &Trouble, attempt: u32, hopeless: bool) -> bool {
+        if self.over {
+            return hopeless;
+        }
+        self.report.binds_refused += u64::from(matches!(trouble, Trouble::Refused(_)));
+        self.report.trouble = Some(trouble.to_string());
+        let is_hopeless = hopeless || trouble.is_for_good() || attempt >= ATTEMPTS_MAX;
+        self.hopeless += usize::from(is_hopeless && !hopeless);
+        if self.fails_fast && self.report.bound == 0 && self.hopeless == self.bells.len() {
+            self.give_up();
+        }
+        is_hopeless
+    }
+
     // ===== messages =====
 
-    /// The next message to submit, if there is one and the run is on.
-    pub(super) fn next(&mut self, now: Now) -> Option<u32> {
+    /// A turn of a connection begins, or time has passed.
+    pub(super) fn look_at_the_clock(&mut self, now: Now) {
+        if self.pace.is_open() {
+            self.due = self.pace.due(now.monotonic);
+        }
+        if let (Some(duration), Some(started)) = (self.duration, self.started)
+            && now.monotonic.saturating_sub(started) >= duration
+        {
+            self.wind_down();
+        }
+    }
+
+    /// The next message to submit and since when its latency counts, if there is one and the run is on.
+    pub(super) fn next(&mut self, now: Now) -> Option<(u32, u64)> {
         if self.over || self.untried > 0 {
             return None;
         }
-        self.started.get_or_insert(now.monotonic);
+        if self.started.is_none() {
+            self.started = Some(now.monotonic);
+            self.pace.start(now.monotonic);
+            self.due = self.pace.due(now.monotonic);
+        }
         if let Some((n, may_double)) = self.again.pop_front() {
             self.report.resubmitted += u64::from(may_double);
-            return Some(n);
+            let due = self.pace.due_at(n).unwrap_or(now.monotonic);
+            return Some((n, micros(due.min(now.monotonic))));
         }
-        (u64::from(self.fresh) < self.report.messages).then(|| {
-            self.report.submitted += 1;
-            self.fresh += 1;
-            self.fresh - 1
-        })
+        if !self.has_fresh() || self.ids.outstanding() >= OUTSTANDING_MAX {
+            return None;
+        }
+        let n = self.fresh;
+        self.fresh += 1;
+        self.report.submitted += 1;
+        self.progress = now.monotonic;
+        Some((n, micros(self.pace.sent(n, now.monotonic))))
     }
 
-    /// A message was answered with an id.
-    pub(super) fn acknowledged(&mut self, now: Now, n: u32, took: Duration, id: MessageIdText) {
-        self.progress = now.monotonic;
-        let took = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX_US);
+    /// Whether a message is due that was never submitted.
+    fn has_fresh(&self) -> bool {
+        self.fresh < self.limit && u64::from(self.fresh) < self.due
+    }
+
+    /// A connection has no room for what is due: the next one may have.
+    pub(super) fn pass_on(&mut self) {
+        if self.pace.is_open() && self.passes > 0 && self.has_fresh() && !self.bells.is_empty() {
+            self.passes -= 1;
+            self.turn = (self.turn + 1) % self.bells.len();
+            self.bells[self.turn].ring();
+        }
+    }
+
+    /// Time has passed: wakes a connection if something is due, and tells when to look again.
+    pub(super) fn keep_pace(&mut self, now: Now) -> Duration {
+        self.look_at_the_clock(now);
+        self.passes = self.bells.len();
+        self.pass_on();
+        self.pace.next_look(self.fresh, now.monotonic)
+    }
+
+    /// A message was answered with success; the id is `None` where the answer had none.
+    pub(super) fn acknowledged(&mut self, now: Now, account: u16, flight: Flight, id: Option<&[u8]>) {
+        (self.progress, self.moved) = (now.monotonic, now.monotonic);
+        let at = micros(now.monotonic);
+        let took = at.saturating_sub(flight.since);
         self.report.latency_us.saturating_record(took);
-        if self.report.acknowledged_marks.insert(n) {
+        if let Some(hdr) = &mut self.hdr {
+            hdr.response.saturating_record(took);
+        }
+        let Some(id) = id else {
+            if self.acknowledged.insert(flight.n) {
+                self.report.acknowledged += 1;
+                self.report.without_id += 1;
+            }
+            return;
+        };
+        if self.acknowledged.insert(flight.n) {
             self.report.acknowledged += 1;
         }
-        let known = self.ids.entry(id).or_default();
-        match known.n.replace(n) {
-            None if known.receipted => {
-                let not_delivered = known.not_delivered;
-                self.early -= 1;
-                self.receipted(n, not_delivered);
-            }
-            None => {}
-            Some(_) => self.report.repeated_ids += 1,
+        let since = short(flight.since);
+        match self.ids.answered(self.ids.key(account, id), flight.n, since) {
+            Answered::New => {}
+            Answered::Repeated => self.report.repeated_ids += 1,
+            Answered::Overtaken(state, came) => self.receipted(flight.n, state, came.wrapping_sub(since)),
         }
     }
 
     /// A message was answered with an error. Tells whether the bind has to slow down.
     pub(super) fn refused(&mut self, now: Now, n: u32, status: CommandStatus) -> bool {
-        self.progress = now.monotonic;
         match status {
             CommandStatus::RTHROTTLED | CommandStatus::RMSGQFUL | CommandStatus::RSYSERR => {
+                // Nothing has moved on: a peer that says nothing else is given up in the end.
                 self.report.throttled += 1;
                 // Behind 0x08 the message may have reached the disk all the same.
                 self.again.push_back((n, status == CommandStatus::RSYSERR));
                 true
             }
             _ => {
+                (self.progress, self.moved) = (now.monotonic, now.monotonic);
+                // Vendors' codes are many, a table of them is not.
+                let known =
+                    self.report.refused.len() < STATUSES_MAX || self.report.refused.contains_key(&status.0);
+                let status = if known { status } else { CommandStatus::RUNKNOWNERR };
                 *self.report.refused.entry(status.0).or_default() += 1;
                 self.refused += 1;
                 false
@@ -206,56 +297,57 @@ impl Book {
 
     // ===== deliveries =====
 
-    /// A receipt came.
-    pub(super) fn receipt(&mut self, now: Now, id: MessageIdText, state: MessageState) {
-        self.progress = now.monotonic;
-        let not_delivered = state != MessageState::Delivered;
-        match self.ids.entry(id) {
-            Entry::Occupied(mut entry) => {
-                let known = entry.get_mut();
-                if known.receipted {
-                    self.report.repeated_receipts += 1;
-                    return;
-                }
-                known.receipted = true;
-                if let Some(n) = known.n {
-                    self.receipted(n, not_delivered);
-                }
+    /// A final receipt came.
+    pub(super) fn receipt(&mut self, now: Now, account: u16, id: &[u8], state: MessageState) {
+        let at = short(micros(now.monotonic));
+        match self.ids.receipted(self.ids.key(account, id), state, at) {
+            Receipted::First(n, since) => {
+                (self.progress, self.moved) = (now.monotonic, now.monotonic);
+                self.receipted(n, state, at.wrapping_sub(since));
             }
-            Entry::Vacant(_) if self.early >= EARLY_MAX => self.report.unknown_receipts += 1,
             // It has overtaken the answer, or belongs to a submit whose answer was lost.
-            Entry::Vacant(entry) => {
-                entry.insert(Known {
-                    n: None,
-                    receipted: true,
-                    not_delivered,
-                });
-                self.early += 1;
+            Receipted::Early => {}
+            Receipted::Again => self.report.repeated_receipts += 1,
+            Receipted::Unknown => self.report.unknown_receipts += 1,
+        }
+    }
+
+    fn receipted(&mut self, n: u32, state: MessageState, took: u32) {
+        // A message taken twice has two ids and two receipts; it is one message all the same.
+        if self.receipted.insert(n) {
+            self.report.receipts += 1;
+            self.report.not_delivered += u64::from(state != MessageState::Delivered);
+            if let Some(count) = self.report.receipts_by_state.get_mut(usize::from(state.octet())) {
+                *count += 1;
+            }
+            self.report.receipt_us.saturating_record(took.into());
+            if let Some(hdr) = &mut self.hdr {
+                hdr.receipt.saturating_record(took.into());
             }
         }
-    }
-
-    fn receipted(&mut self, n: u32, not_delivered: bool) {
-        // A message taken twice has two ids and two receipts; it is one message all the same.
-        if self.report.receipt_marks.insert(n) {
-            self.report.receipts += 1;
-            self.report.not_delivered += u64::from(not_delivered);
-        }
-    }
-
-    pub(super) fn mobile_originated(&mut self) {
-        self.report.mobile_originated += 1;
     }
 
     // ===== the end =====
 
-    /// After every wake of a bind: whether everything is done, and the figures.
+    /// After every wake of a connection: whether everything is done, and the figures.
     pub(super) fn settle(&mut self, now: Now) {
-        let answered = self.report.acknowledged + self.refused >= self.report.messages;
-        let receipted = !self.report.wants_receipts || self.report.receipts >= self.report.acknowledged;
+        let report = &self.report;
+        let answered = report.acknowledged + self.refused >= u64::from(self.limit);
+        let receipted = !report.wants_receipts || report.receipts + report.without_id >= report.acknowledged;
         if answered && receipted && !self.over {
-            self.report.elapsed = self.elapsed(now.monotonic);
-            self.stop();
+            self.end();
+        }
+        if self.pace.is_open() {
+            let due = self.due.min(u64::from(self.limit));
+            self.counts.backlog = due.saturating_sub(self.fresh.into());
+            self.pace.backlog(self.counts.backlog);
+        }
+        if now.monotonic.saturating_sub(self.shown_at) >= SHOW {
+            self.shown_at = now.monotonic;
+            self.counts.p99_us = self.report.latency_us.value_at_quantile(0.99);
+            if let Some(hdr) = self.hdr.take_if(|hdr| hdr.is_due(now.monotonic)) {
+                self.hdr = self.kept(hdr.written(now.monotonic));
+            }
         }
         self.show();
     }
@@ -264,38 +356,88 @@ impl Book {
         self.over
     }
 
+    /// Submits nothing new. Tells whether that is news.
+    pub(super) fn wind_down(&mut self) -> bool {
+        let is_news = self.limit > self.fresh;
+        self.limit = self.limit.min(self.fresh);
+        is_news
+    }
+
+    /// Ends at once.
     pub(super) fn stop(&mut self) {
         if !self.over {
-            self.over = true;
-            self.over_bell.ring();
-            self.ring();
+            self.report.stopped = true;
+            self.end();
         }
     }
 
-    pub(super) const fn gives_up_at(&self) -> Duration {
-        self.progress.saturating_add(self.patience)
+    fn give_up(&mut self) {
+        self.report.gave_up = true;
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+        self.over_bell.ring();
+        self.ring();
+    }
+
+    /// When to look again whether it is time to end.
+    pub(super) fn look_again_at(&self, now: Now) -> Duration {
+        let gives_up = self.progress.saturating_add(self.patience);
+        match (self.started, self.duration) {
+            (Some(started), Some(duration)) if self.limit > self.fresh => {
+                gives_up.min(started.saturating_add(duration))
+            }
+            // The first submit may come meanwhile.
+            (None, Some(duration)) => gives_up.min(now.monotonic.saturating_add(duration)),
+            _ => gives_up,
+        }
     }
 
     /// Gives up if nothing has happened for too long.
     pub(super) fn look_at(&mut self, now: Now) {
-        if now.monotonic >= self.gives_up_at() {
-            self.report.gave_up = true;
-            self.stop();
+        self.look_at_the_clock(now);
+        if !self.over && now.monotonic >= self.progress.saturating_add(self.patience) {
+            let report = &self.report;
+            let answered = report.acknowledged + self.refused >= report.submitted;
+            let receipted =
+                !report.wants_receipts || report.receipts + report.without_id >= report.acknowledged;
+            if self.bound > 0 && self.fresh < self.limit && !self.has_fresh() && answered && receipted {
+                // All is well, and the next message is not due yet.
+                self.progress = now.monotonic;
+            } else {
+                self.give_up();
+            }
         }
+        self.settle(now);
     }
 
-    pub(super) fn take_report(&mut self) -> Report {
-        if self.report.elapsed.is_zero() {
-            self.report.elapsed = self.elapsed(self.progress);
+    pub(super) fn take_report(&mut self, now: Now) -> Report {
+        if let Some(hdr) = self.hdr.take() {
+            let finished = hdr.finish(now.monotonic);
+            self.kept(finished);
         }
-        self.report.unknown_receipts += self.early;
-        self.early = 0;
+        self.report.messages = self.limit.into();
+        self.report.elapsed = self.elapsed();
+        self.report.unknown_receipts += self.ids.early() as u64;
+        self.report.lateness = self.pace.lateness;
+        self.report.cpu = process_cpu().saturating_sub(self.cpu);
+        self.report.acknowledged_marks = self.acknowledged.take_first();
+        self.report.receipt_marks = self.receipted.take_first();
         self.report.clone()
     }
 
-    fn elapsed(&self, until: Duration) -> Duration {
+    /// What a log of latencies has come to; one that cannot be written ends, and the run goes on.
+    fn kept<T>(&mut self, written: io::Result<T>) -> Option<T> {
+        written
+            .map_err(|error| self.report.hdr_error = Some(error.to_string()))
+            .ok()
+    }
+
+    fn elapsed(&self) -> Duration {
         self.started
-            .map_or(Duration::ZERO, |started| until.saturating_sub(started))
+            .map_or(Duration::ZERO, |started| self.moved.saturating_sub(started))
     }
 
     fn ring(&self) {
@@ -304,15 +446,16 @@ impl Book {
         }
     }
 
-    fn show(&self) {
-        let elapsed = self.elapsed(self.progress);
-        self.shown.set(Counts {
+    fn show(&mut self) {
+        self.counts = Counts {
             submitted: self.report.submitted,
             acknowledged: self.report.acknowledged,
             receipts: self.report.receipts,
             throttled: self.report.throttled,
             bound: self.bound,
-            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        });
+            elapsed_ms: u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..self.counts
+        };
+        self.shown.set(self.counts);
     }
 }

@@ -4,7 +4,9 @@ use tidegate_codec::address::AddressBuf;
 use tidegate_codec::pdu::Operation;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::{Tag, Tlvs};
-use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
+use tidegate_codec::values::{
+    DataCoding, EsmClass, InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery,
+};
 
 use super::centre::Centre;
 use super::delivery::{Delivery, OWED_MAX, Receipt, Stage};
@@ -25,6 +27,7 @@ pub(super) struct Submission<'a> {
     from: (&'a [u8], [u8; 2]),
     to: (&'a [u8], [u8; 2]),
     esm_class: EsmClass,
+    data_coding: DataCoding,
     registered_delivery: RegisteredDelivery,
     has_validity: bool,
     tlvs: Tlvs<'a>,
@@ -42,6 +45,7 @@ impl<'a> Submission<'a> {
                     [sm.destination.ton.0, sm.destination.npi.0],
                 ),
                 esm_class: sm.esm_class,
+                data_coding: sm.data_coding,
                 registered_delivery: sm.registered_delivery,
                 has_validity: !sm.validity_period.is_empty(),
                 tlvs: sm.tlvs,
@@ -54,6 +58,7 @@ impl<'a> Submission<'a> {
                     [sm.destination.ton.0, sm.destination.npi.0],
                 ),
                 esm_class: sm.esm_class,
+                data_coding: sm.data_coding,
                 registered_delivery: sm.registered_delivery,
                 has_validity: sm.tlvs.get(Tag::QOS_TIME_TO_LIVE).is_some(),
                 tlvs: sm.tlvs,
@@ -266,7 +271,7 @@ impl Centre {
 
     fn account(&mut self, submission: &Submission<'_>) {
         let text = submission.header().1;
-        match Token::read(text, submission.to.0) {
+        match Token::read_as(submission.data_coding.0, text, submission.to.0) {
             Reading::Intact(token) => match self.marks(token.run).map(|marks| marks.insert(token.n)) {
                 Some(true) => self.report.unique += 1,
                 Some(false) => self.report.repeated += 1,

@@ -227,6 +227,18 @@ impl Inbox {
         self.start = self.end;
     }
 
+    /// The next whole PDU as it is, its body not read; an error when the framing is lost.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<(Header, &[u8])>, FrameError> {
+        match cut(&self.octets[self.start..self.end], LIMITS.pdu_max) {
+            Cut::NeedMore(_) => Ok(None),
+            Cut::Broken(error) => Err(error),
+            Cut::Frame { header, body } => {
+                self.start += header.length as usize;
+                Ok(Some((header, body.0)))
+            }
+        }
+    }
+
     /// Whether a PDU has begun and not ended.
     pub(crate) fn is_partial(&self) -> bool {
         self.start != self.end
