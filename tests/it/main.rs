@@ -8,5 +8,6 @@ mod faults;
 mod flows;
 mod house;
 mod independent;
+mod load;
 mod local;
 mod virtual_time;

@@ -14,7 +14,9 @@ use tidegate_codec::values::{MessageState, ReceiptWish};
 const EARLY_MAX: usize = 1 << 18;
 /// Finished ids that are still known, so that a receipt that comes again is told from one that nobody
 /// waits for. Few enough to stay in a processor's cache.
-const FINISHED_MAX: usize = 1 << 14;
+const FINISHED_MAX: usize = 1 << 13;
+/// The same where no receipts come, and only ids that are given twice are to be told.
+const UNRECEIPTED_MAX: usize = 1 << 12;
 
 /// The same where receipts come on failure only: so many answered ids are watched for one.
 const WATCHED_MAX: usize = 1 << 20;
@@ -96,10 +98,12 @@ impl Ids {
         let (answered, past_max) = match wish {
             ReceiptWish::Always => (WAITING, FINISHED_MAX),
             ReceiptWish::OnFailure | ReceiptWish::OnSuccess => (WATCHED, WATCHED_MAX),
-            ReceiptWish::Never => (FINISHED, FINISHED_MAX),
+            ReceiptWish::Never => (FINISHED, UNRECEIPTED_MAX),
         };
         Self {
-            table: HashTable::new(),
+            // Four times what the past takes: in a fuller table removals leave marks behind that have to be
+            // swept up every few thousand ids, which costs more than everything else here.
+            table: HashTable::with_capacity(past_max.min(FINISHED_MAX) / 2 * 7),
             hasher: DefaultHashBuilder::default(),
             answered,
             early: 0,
@@ -264,8 +268,8 @@ mod tests {
                     assert_eq!(ids.receipted(*key, DELIVERED, 0), Receipted::First(n, 0));
                 }
             }
-            assert_eq!((ids.table.len(), ids.past.len()), (FINISHED_MAX, FINISHED_MAX));
-            assert!(ids.table.capacity() <= 4 * FINISHED_MAX);
+            assert_eq!((ids.table.len(), ids.past.len()), (ids.past_max, ids.past_max));
+            assert!(ids.table.capacity() <= 4 * ids.past_max);
             let (old, recent) = (keys[0], keys[keys.len() - 1]);
             assert_eq!(ids.receipted(recent, DELIVERED, 0), Receipted::Again);
             assert_eq!(ids.receipted(old, DELIVERED, 0), Receipted::Early);
