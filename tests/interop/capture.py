@@ -79,11 +79,13 @@ class Link:
 
     def pump(self, sender, receiver):
         """Copies one direction until it ends; the packet is written before the octets go on."""
+        unread = b""
         try:
             while octets := sender.recv(SEGMENT):
                 with self._lock:
                     self._write(sender, PSH | ACK, octets)
                     self._next[sender] += len(octets)
+                unread = self._note(sender, unread + octets)
                 receiver.sendall(octets)
             with self._lock:
                 self._write(sender, FIN | ACK)
@@ -91,6 +93,17 @@ class Link:
             receiver.shutdown(socket.SHUT_WR)
         except OSError:
             self.cut()
+
+    def _note(self, sender, octets):
+        """Notes the PDUs in these octets by their headers; returns what is not a whole PDU yet."""
+        name = "client" if sender is self.client else "server"
+        while len(octets) >= 16:
+            length, command, status, _ = struct.unpack(">IIII", octets[:16])
+            if not 16 <= length <= len(octets):
+                break
+            self.proxy.pdus.append((name, command, status))
+            octets = octets[length:]
+        return octets
 
     def run(self):
         back = threading.Thread(target=self.pump, args=(self.server, self.client), daemon=True)
@@ -122,6 +135,8 @@ class Proxy:
         self.target, self.pcap, self.shown, self.peer_is_server = target, pcap, shown, peer_is_server
         self.links = set()
         self.cut_ports = set()
+        # (client or server, command_id, command_status) of every PDU.
+        self.pdus = []
         self._listener = socket.create_server((HOST, 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

@@ -49,6 +49,21 @@ def free_port():
         return listener.getsockname()[1]
 
 
+# The machine's proxy, if it has one, knows nothing of loopback.
+WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url):
+    """The page, whatever its status below 500; None while nobody answers."""
+    try:
+        with WEB.open(url, timeout=5) as answer:
+            return answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as answer:
+        return answer.read().decode(errors="replace") if answer.code < 500 else None
+    except OSError:
+        return None
+
+
 class Process:
     """A child in a process group of its own, its output in files, stopped whatever happens."""
 
@@ -158,7 +173,9 @@ class Gateway:
         self.smpp, self.http = free_port(), free_port()
         self.process = None
         self.config = directory / "tidegate.toml"
-        (directory / "carrier.password").write_text(PASSWORD + "\n")
+        password = directory / "carrier.password"
+        password.touch(0o600)
+        password.write_text(PASSWORD + "\n")
         self.configure()
 
     def configure(self, **carrier):
@@ -175,11 +192,7 @@ class Gateway:
             raise Failure(
                 "the gateway to run", f"exit {self.process.child.returncode}, log {self.process.log}"
             )
-        try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.http}/readyz", timeout=2) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
+        return get(f"http://{HOST}:{self.http}/readyz") is not None
 
     def stop(self):
         """An orderly end, which must succeed."""
