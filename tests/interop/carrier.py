@@ -211,6 +211,7 @@ class Carrier:
     """The carrier as a peer of the run."""
 
     name = "smpp-carrier"
+    tools = ("smpp",)
     scenarios = {
         "bind transceiver": bind_transceiver,
         "bind transmitter + receiver": bind_transmitter_and_receiver,

@@ -67,7 +67,7 @@ FIELDS = {
             "message_id": None,
             "receipted_message_id": None,
         },
-        octets: {"short_message": "message", "message_payload": None},
+        octets: {"short_message": "message", "message_payload": None, "vendor_1400": "vendor_op"},
     }.items()
     for name, shown in names.items()
 }
@@ -84,6 +84,7 @@ COMMANDS = {
     0x00000006: "unbind",
     0x00000009: "bind_transceiver",
     0x00000015: "enquire_link",
+    0x00000103: "data_sm",
 }
 
 

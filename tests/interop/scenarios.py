@@ -102,6 +102,18 @@ def no_receipt_unless_asked(world):
         )
 
 
+def receipt_on_failure(world):
+    """registered_delivery 2: nothing of what was delivered, the receipt of what was not."""
+    wish = {**as_text(PLAIN), "registered_delivery": 2}
+    with world.bound():
+        delivered, failed = world.submit(wish, {**wish, "destination_addr": world.number()})
+        world.receipt(delivered)
+        world.receipt(failed, "UNDELIV", 5)
+        world.expect_receipt(failed, "UNDELIV", 5)
+        number = delivered[0]["destination_addr"]
+        expect("receipts of a success", [], world.esme.seen(command="deliver_sm", source_addr=number))
+
+
 def text_arrives(world, text, coding=0):
     """Octets as this run encodes the text, and the text as the carrier decodes it."""
     order = as_text(text, coding)
@@ -121,6 +133,15 @@ def special_characters(world):
 
 def ucs2(world):
     text_arrives(world, UNICODE, UCS2)
+
+
+def other_codings(world):
+    """Octets that are no text to the gateway: Latin-1, 8-bit, flash, and a message class in 8-bit."""
+    octets = bytes(range(256))[116:]
+    with world.bound():
+        world.submit(
+            *({"short_message": octets.hex(), "data_coding": coding} for coding in (3, 4, 0x10, 0xF5))
+        )
 
 
 def long_text(world, text, coding=0):
@@ -185,6 +206,18 @@ def tlvs(world):
         (submitted,) = world.submit(order)
         expect("user_message_reference", 0x1234, submitted[2].get("user_message_reference"))
         expect("the vendor's TLV", order.get("vendor_1400"), submitted[2].get("vendor_1400"))
+
+
+def data_sm(world):
+    """It is answered as a data_sm, and reaches the carrier."""
+    octets = encode(LONG, 0).hex()
+    with world.bound():
+        mark, there, number = world.esme.mark(), world.carrier.mark(), world.number()
+        world.esme.order("data_sm", source_addr="78001", destination_addr=number, message_payload=octets)
+        answer = world.esme.wait_for(mark, command="data_sm_resp")
+        expect("the status", 0, answer["status"])
+        arrived = world.carrier.wait_for(there, destination_addr=number)
+        expect("message_payload", octets, arrived["message_payload"])
 
 
 def window(world):
@@ -309,13 +342,16 @@ ESME = {
     "submit, receipt UNDELIV": receipt_failed,
     "receipt without TLVs": receipt_as_text_only,
     "no receipt unless asked": no_receipt_unless_asked,
+    "receipt on failure only": receipt_on_failure,
     "special GSM characters": special_characters,
     "UCS-2 text": ucs2,
+    "other data codings": other_codings,
     "long text, UDH": long_udh,
     "long UCS-2 text, UDH": long_udh_ucs2,
     "long text, SAR TLVs": long_sar,
     "long text, message_payload": message_payload,
     "TLVs pass": tlvs,
+    "data_sm": data_sm,
     "window": window,
     "MO": mo,
     "MO in UCS-2": mo_ucs2,

@@ -29,9 +29,15 @@ class Table:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    def skip_all(self, peer, scenarios, why):
-        for scenario in scenarios:
-            self.note(peer, scenario, SKIPPED, str(why))
+    def failures(self, peer):
+        return sum(row["peer"] == peer and row["outcome"] == FAIL for row in self.rows)
+
+    def complete(self, wanted):
+        """What has no outcome has failed: nothing is left out silently."""
+        known = {(row["peer"], row["scenario"]) for row in self.rows}
+        for peer, scenario in wanted:
+            if (peer, scenario) not in known:
+                self.note(peer, scenario, FAIL, "it was not run: see above")
 
     def run(self, peer, scenario, play, logs):
         """Plays one scenario and notes what became of it; true if it passed."""
@@ -66,11 +72,12 @@ class Table:
         print()
         for line in lines:
             print("  ".join(line).rstrip())
-        counts = [
-            f"{self.count(outcome)} {word}"
-            for outcome, word in ((PASS, "passed"), (FAIL, "failed"), (SKIPPED, "skipped"))
-        ]
-        print(f"\n{', '.join(counts)}", flush=True)
+        print()
+
+    def closing(self):
+        """The line that a run ends with."""
+        words = {PASS: "passed", FAIL: "failed", SKIPPED: "skipped"}
+        return ", ".join(f"{self.count(outcome)} {word}" for outcome, word in words.items())
 
     def write(self, path):
         path.write_text(json.dumps(self.rows, indent=1) + "\n")

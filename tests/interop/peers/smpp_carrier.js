@@ -32,10 +32,12 @@ function accept(session) {
       sessions.push(session);
     });
   }
-  session.on('submit_sm', (pdu) => {
-    if (policy.hold) held.push([session, pdu]);
-    else answerSubmit(session, pdu);
-  });
+  for (const submit of ['submit_sm', 'data_sm']) {
+    session.on(submit, (pdu) => {
+      if (policy.hold) held.push([session, pdu]);
+      else answerSubmit(session, pdu);
+    });
+  }
   session.on('enquire_link', (pdu) => session.send(pdu.response()));
   session.on('unbind', (pdu) => session.send(pdu.response(), () => session.close()));
   session.on('unbind_resp', () => session.close());

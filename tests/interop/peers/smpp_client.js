@@ -23,5 +23,5 @@ onOrders(({ do: what, link = 'main', ...order }) => {
   else if (what === 'submit') {
     emit('submitted', { link, parts: 1 });
     links.get(link).submit_sm(message(order));
-  } else links.get(link)[what]();
+  } else links.get(link)[what](message(order));
 });
