@@ -27,7 +27,7 @@ class Unavailable(Exception):
 def command(argv, limit=LIMIT, **more):
     """Runs a command with a time limit, in a process group of its own, and returns what it printed."""
     argv = [str(part) for part in argv]
-    name = f"`{' '.join(argv[:3])} …`"
+    name = f"`{Path(argv[0]).name} … {Path(argv[-1]).name}`"
     pipe = subprocess.PIPE
     try:
         child = subprocess.Popen(
