@@ -208,10 +208,10 @@ fn a_carrier_that_fails_in_any_way_costs_doubles_within_the_bound_and_no_message
     }
     cases[3].links_end = false;
     cases.push(Case::new("flaky", |options| {
-        *options = options.clone().with(Profile::Flaky)
+        *options = options.clone().with(Profile::Flaky);
     }));
     let mut throttling = Case::new("throttling", |options| {
-        *options = options.clone().with(Profile::Throttling)
+        *options = options.clone().with(Profile::Throttling);
     });
     throttling.messages = 1_000;
     cases.push(throttling);
@@ -242,7 +242,7 @@ fn a_carrier_that_fails_in_any_way_costs_doubles_within_the_bound_and_no_message
 #[test]
 fn of_a_capped_carrier_one_link_is_used_and_the_others_come_to_no_harm() {
     let mut case = Case::new("capped", |options| {
-        *options = options.clone().with(Profile::Capped)
+        *options = options.clone().with(Profile::Capped);
     });
     case.keys = "window = 10\nretry_min = \"10ms\"\nretry_max = \"50ms\"\nmax_attempts = 1000";
     case.links_end = true;
