@@ -10,7 +10,7 @@ use super::summary::{Row, Spread};
 
 const LABELS: f64 = 250.0;
 const PANEL: f64 = 280.0;
-const GAP: f64 = 28.0;
+const GAP: f64 = 44.0;
 const TOP: f64 = 34.0;
 const ROW: f64 = 34.0;
 /// Below the rows: ticks, the axes' names, the legend.
@@ -19,11 +19,11 @@ const FOOT: f64 = 82.0;
 const STYLE: &str = "
 text { font: 12px sans-serif; fill: #24292f }
 .title { font-weight: bold } .cell { font-family: monospace } .right { text-anchor: end } .middle { text-anchor: middle }
-.grid { stroke: #d0d7de; stroke-width: 1 } .band { fill: #8b949e; fill-opacity: .1 }
+.page { fill: #ffffff } .grid { stroke: #d0d7de; stroke-width: 1 } .band { fill: #8b949e; fill-opacity: .1 }
 .gateway { stroke: #1f5fbf; fill: #1f5fbf; stroke-width: 1.5 } .relay { stroke: #b8500a; fill: #b8500a; stroke-width: 1.5 }
 .hollow { fill: none }
 @media (prefers-color-scheme: dark) {
-  text { fill: #d0d7de } .grid { stroke: #444c56 }
+  text { fill: #d0d7de } .page { fill: #0d1117 } .grid { stroke: #444c56 }
   .gateway { stroke: #7fb2ff; fill: #7fb2ff } .relay { stroke: #ffa657; fill: #ffa657 } .hollow { fill: none }
 }";
 
@@ -59,7 +59,8 @@ pub(super) fn svg(rows: &[Row]) -> String {
     let height = bottom + FOOT;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
-         <title>Throughput, CPU per message and latency of gateway and relay, by cell</title>\n<style>{STYLE}\n</style>\n"
+         <title>Throughput, CPU per message and latency of gateway and relay, by cell</title>\n<style>{STYLE}\n</style>\n\
+         <rect class=\"page\" width=\"{width}\" height=\"{height}\"/>\n"
     );
     let mut y = TOP;
     for (index, row) in rows.iter().enumerate() {
@@ -158,7 +159,7 @@ fn legend(out: &mut String, y: f64) {
     ] {
         mark(out, subject, hollow, [x, x + 12.0, x + 24.0], y - 4.0);
         let _ = writeln!(out, r#"<text x="{}" y="{y}">{text}</text>"#, x + 32.0);
-        x += 190.0;
+        x += if hollow { 145.0 } else { 225.0 };
     }
     let _ = writeln!(
         out,
