@@ -1,0 +1,197 @@
+//! The gateway as a process, with a copy of `config/bench.toml`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tidegate_codec::header::{CommandId, HEADER_LEN};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use toml::{Table, Value};
+
+use super::metrics::{self, Metrics};
+use super::process::{DEADLINE, Process, free_addr};
+use super::{Fallible, LOOK, Places};
+
+/// The account and its password in `config/bench.toml`.
+pub(super) const ACCOUNT: (&str, &str) = ("load", "secret");
+/// What it binds to the carrier with, there and in the file beside.
+pub(super) const LINK: (&str, &str) = ("tidegate", "secret");
+/// The gateway publishes its counts every 250 ms; after so long they are all there.
+pub(super) const PUBLISHED: Duration = Duration::from_millis(300);
+
+/// A gateway that runs. Dropped, it is killed.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) process: Process,
+    pub(super) smpp: SocketAddr,
+    http: SocketAddr,
+    config: PathBuf,
+}
+
+impl Gateway {
+    /// Starts one in the empty scratch directory, with ports of its own, and waits until it is ready and bound to the carrier.
+    pub(super) async fn start(places: &Places, carrier: SocketAddr, pacing_us: u32) -> Fallible<Self> {
+        let (smpp, http) = (free_addr()?, free_addr()?);
+        let text = fs::read_to_string(places.top.join("config/bench.toml"))?;
+        let text = copy(&text, &places.scratch, [smpp, http, carrier], pacing_us)?;
+        let config = places.scratch.join("bench.toml");
+        fs::write(&config, text)?;
+        let mut gateway = Self {
+            process: serve(places, &config)?,
+            smpp,
+            http,
+            config,
+        };
+        gateway.ready().await?;
+        gateway.bind().await?;
+        sleep(PUBLISHED).await;
+        Ok(gateway)
+    }
+
+    /// Kills it and starts it again on what it left behind.
+    pub(super) async fn restart(self, places: &Places) -> Fallible<Self> {
+        let Self {
+            process,
+            smpp,
+            http,
+            config,
+        } = self;
+        process.kill().await?;
+        let mut gateway = Self {
+            process: serve(places, &config)?,
+            smpp,
+            http,
+            config,
+        };
+        gateway.ready().await?;
+        Ok(gateway)
+    }
+
+    pub(super) async fn metrics(&self) -> Fallible<Metrics> {
+        Metrics::read(self.http).await
+    }
+
+    /// Ready, with every link to the carrier bound: the page then says this word and nothing else.
+    async fn ready(&mut self) -> Fallible<()> {
+        let looking = async {
+            loop {
+                self.process.must_run()?;
+                // While it starts nobody answers.
+                if let Ok((200, page)) = metrics::get(self.http, "/readyz").await
+                    && page.trim() == "ready"
+                {
+                    return Ok(());
+                }
+                sleep(LOOK).await;
+            }
+        };
+        match timeout(DEADLINE, looking).await {
+            Ok(done) => done,
+            Err(_) => Err(self.process.fault(&format!("is not ready in {DEADLINE:?}"))),
+        }
+    }
+
+    /// Binds once and hangs up. The gateway computes a password, 19 ms of argon2, and then remembers it for
+    /// minutes: that is part of no message.
+    async fn bind(&self) -> Fallible<()> {
+        let pdu = bind_transceiver();
+        let binding = async {
+            let mut socket = TcpStream::connect(self.smpp).await?;
+            socket.write_all(&pdu).await?;
+            let mut header = [0; HEADER_LEN];
+            socket.read_exact(&mut header).await?;
+            std::io::Result::Ok(header)
+        };
+        let header = timeout(DEADLINE, binding).await??;
+        let status = header.get(8..12).unwrap_or_default();
+        if status != [0; 4] {
+            return Err(self
+                .process
+                .fault(&format!("refuses the account's bind with {status:02x?}")));
+        }
+        Ok(())
+    }
+}
+
+fn serve(places: &Places, config: &Path) -> Fallible<Process> {
+    let config = config.as_os_str();
+    let args = ["serve".as_ref(), "--config".as_ref(), config];
+    Process::start("the gateway", &places.tidegate, args, &places.top)
+}
+
+/// The configuration with other places, ports and pacing; everything else is as it stands there.
+fn copy(text: &str, dir: &Path, ports: [SocketAddr; 3], pacing_us: u32) -> Fallible<String> {
+    let mut config: Table = text.parse()?;
+    let [smpp, http, carrier] = ports.map(|port| Value::String(port.to_string()));
+    let place = |name| Value::String(dir.join(name).display().to_string());
+    set(&mut config, "listen", "address", smpp)?;
+    set(&mut config, "http", "address", http)?;
+    set(&mut config, "carrier", "addresses", Value::Array(vec![carrier]))?;
+    set(&mut config, "storage", "data", place("data"))?;
+    set(&mut config, "storage", "key_ring", place("keys"))?;
+    set(&mut config, "storage", "kek_file", place("kek/kek"))?;
+    let pacing = Value::String(format!("{pacing_us}us"));
+    set(&mut config, "storage", "turn_pacing", pacing)?;
+    Ok(config.to_string())
+}
+
+/// Sets a key of a section, or of the first of several.
+fn set(config: &mut Table, section: &str, key: &str, value: Value) -> Fallible<()> {
+    let found = match config.get_mut(section) {
+        Some(Value::Array(several)) => several.first_mut(),
+        one => one,
+    };
+    let table = found
+        .and_then(Value::as_table_mut)
+        .ok_or_else(|| format!("config/bench.toml has no [{section}]"))?;
+    table.insert(key.to_owned(), value);
+    Ok(())
+}
+
+/// A bind_transceiver of [`ACCOUNT`], version 3.4.
+fn bind_transceiver() -> Vec<u8> {
+    let mut body = Vec::new();
+    for text in [ACCOUNT.0, ACCOUNT.1, ""] {
+        body.extend_from_slice(text.as_bytes());
+        body.push(0);
+    }
+    // interface_version, addr_ton, addr_npi, address_range
+    body.extend_from_slice(&[0x34, 0, 0, 0]);
+    let length = u32::try_from(HEADER_LEN + body.len()).unwrap_or_default();
+    let mut pdu = Vec::new();
+    for word in [length, CommandId::BIND_TRANSCEIVER.0, 0, 1] {
+        pdu.extend_from_slice(&word.to_be_bytes());
+    }
+    pdu.extend_from_slice(&body);
+    pdu
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_a_configuration_with_our_ports_places_and_pacing() {
+        let text = include_str!("../../../config/bench.toml");
+        let ports = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(|port| port.parse().unwrap());
+        let copied = copy(text, Path::new("elsewhere"), ports, 2000).unwrap();
+        let (old, new): (Table, Table) = (text.parse().unwrap(), copied.parse().unwrap());
+        assert_eq!(new["storage"]["turn_pacing"].as_str(), Some("2000us"));
+        assert_eq!(new["storage"]["data"].as_str(), Some("elsewhere/data"));
+        assert_eq!(new["listen"][0]["address"].as_str(), Some("127.0.0.1:1"));
+        assert_eq!(new["carrier"][0]["addresses"][0].as_str(), Some("127.0.0.1:3"));
+        assert_eq!(
+            (&new["limits"], &new["account"]),
+            (&old["limits"], &old["account"])
+        );
+    }
+
+    #[test]
+    fn a_configuration_without_the_section_is_refused() {
+        let ports = [SocketAddr::from(([127, 0, 0, 1], 1)); 3];
+        assert!(copy("[http]\n", Path::new("."), ports, 0).is_err());
+    }
+}
