@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::header::CommandId;
 use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MESSAGE_ID_MAX;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
@@ -584,7 +585,7 @@ fn an_unreadable_answer_ends_its_request_and_lost_links_hand_tickets_back() {
         sequence,
         &mut octets,
         |out| {
-            out.extend_from_slice(b"no end");
+            out.extend_from_slice(&[b'7'; MESSAGE_ID_MAX]);
         },
     );
     pair.esme.take(at(1), &octets);
