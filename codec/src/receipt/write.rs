@@ -7,6 +7,8 @@ use crate::values::MessageState;
 
 /// Characters of the original message that a receipt may quote (3.4 Appendix B).
 const TEXT_MAX: usize = 20;
+/// The grain of a receipt's dates.
+const MINUTE_MS: u64 = 60_000;
 
 /// A receipt to be written for an ESME. `Debug` shows the state and lengths only.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,10 +56,17 @@ impl<'a> ReceiptText<'a> {
         out.extend_from_slice(&three(self.sub));
         out.extend_from_slice(b" dlvrd:");
         out.extend_from_slice(&three(self.dlvrd));
+        let submit = write_receipt_date(self.submit_unix_ms);
+        // Most messages are delivered within the minute, and calendars are the dear part of a receipt.
+        let done = if self.submit_unix_ms / MINUTE_MS == self.done_unix_ms / MINUTE_MS {
+            submit
+        } else {
+            write_receipt_date(self.done_unix_ms)
+        };
         out.extend_from_slice(b" submit date:");
-        out.extend_from_slice(&write_receipt_date(self.submit_unix_ms));
+        out.extend_from_slice(&submit);
         out.extend_from_slice(b" done date:");
-        out.extend_from_slice(&write_receipt_date(self.done_unix_ms));
+        out.extend_from_slice(&done);
         out.extend_from_slice(b" stat:");
         out.extend_from_slice(self.state.stat().as_bytes());
         out.extend_from_slice(b" err:");
@@ -113,7 +122,6 @@ mod tests {
 
     /// 2026-11-24T12:00:30Z.
     const NOW: u64 = 1_795_521_630_000;
-    const MINUTE: u64 = 60_000;
 
     fn written(receipt: ReceiptText<'_>) -> String {
         let mut out = Vec::new();
@@ -125,7 +133,7 @@ mod tests {
     fn a_receipt_has_every_field_of_appendix_b_in_its_order() {
         let receipt = ReceiptText {
             text: b"Your code is 1",
-            ..ReceiptText::new(b"0042", MessageState::Delivered, NOW, NOW + MINUTE)
+            ..ReceiptText::new(b"0042", MessageState::Delivered, NOW, NOW + MINUTE_MS)
         };
         assert_eq!(
             written(receipt),
@@ -197,7 +205,7 @@ mod tests {
         fn what_is_written_reads_back(
             id in "[A-Za-z0-9._-]{1,64}",
             state in proptest::sample::select(MessageState::ALL.to_vec()),
-            age in 0..400 * 24 * 60 * MINUTE,
+            age in 0..400 * 24 * 60 * MINUTE_MS,
             code in "[A-Za-z0-9]{3}",
             // A quotation that tries to be a receipt itself.
             text in "[ -~]{0,20}|stat:[A-Z]{7} id:[0-9]{3}|text:text:err:9",
@@ -216,8 +224,8 @@ mod tests {
             prop_assert_eq!(read.err, code.as_bytes());
             prop_assert_eq!(read.text, text.trim_end().as_bytes());
             let submitted = NOW - age;
-            prop_assert_eq!(read.submit_unix_ms(NOW, 0), Some(submitted - submitted % MINUTE));
-            prop_assert_eq!(read.done_unix_ms(NOW, 0), Some(NOW - NOW % MINUTE));
+            prop_assert_eq!(read.submit_unix_ms(NOW, 0), Some(submitted - submitted % MINUTE_MS));
+            prop_assert_eq!(read.done_unix_ms(NOW, 0), Some(NOW - NOW % MINUTE_MS));
         }
     }
 }

@@ -6,6 +6,9 @@ use clap::ValueEnum;
 /// The longest id that is written here, in octets.
 pub(super) const ID_LEN_MAX: usize = 36;
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
+
 /// A way to write an id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum IdForm {
@@ -28,7 +31,7 @@ pub enum IdForm {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdText {
     octets: [u8; ID_LEN_MAX],
-    start: u8,
+    start: usize,
 }
 
 impl IdText {
@@ -36,22 +39,22 @@ impl IdText {
     pub(super) fn new(id: u64, form: IdForm) -> Self {
         let mut text = Self {
             octets: [b'0'; ID_LEN_MAX],
-            start: 36,
+            start: ID_LEN_MAX,
         };
         match form {
-            IdForm::Decimal => text.digits(id, 10, b"0123456789", 1),
-            IdForm::Hex => text.digits(id, 16, b"0123456789abcdef", 1),
-            IdForm::UpperHex => text.digits(id, 16, b"0123456789ABCDEF", 1),
-            IdForm::Padded => text.digits(id, 10, b"0123456789", 20),
+            IdForm::Decimal => text.decimal(id, 1),
+            IdForm::Hex => text.hex(id, HEX, 1),
+            IdForm::UpperHex => text.hex(id, UPPER_HEX, 1),
+            IdForm::Padded => text.decimal(id, 20),
             IdForm::Long => {
-                text.digits(id, 10, b"0123456789", 20);
+                text.decimal(id, 20);
                 text.front(b"987");
             }
             IdForm::Uuid => {
                 // The last 64 bits hold the number: 4 digits, a hyphen, 12 digits.
-                text.digits(id & 0xffff_ffff_ffff, 16, b"0123456789abcdef", 12);
+                text.hex(id & 0xffff_ffff_ffff, HEX, 12);
                 text.front(b"-");
-                text.digits(id >> 48, 16, b"0123456789abcdef", 4);
+                text.hex(id >> 48, HEX, 4);
                 text.front(b"5ca1ab1e-71de-4a7e-");
             }
         }
@@ -59,25 +62,32 @@ impl IdText {
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.octets[usize::from(self.start)..]
+        &self.octets[self.start..]
     }
 
     /// Puts `value` in front, with at least `least` digits.
-    fn digits(&mut self, mut value: u64, base: u64, alphabet: &[u8], least: u8) {
+    fn decimal(&mut self, value: u64, least: usize) {
+        // The array is full of zeros.
+        let padded = self.start - least;
+        self.front(itoa::Buffer::new().format(value).as_bytes());
+        self.start = self.start.min(padded);
+    }
+
+    /// Puts `value` in front, with at least `least` digits.
+    fn hex(&mut self, mut value: u64, alphabet: &[u8; 16], least: usize) {
         let mut written = 0;
         while value > 0 || written < least {
-            self.start -= 1;
-            self.octets[usize::from(self.start)] = alphabet[usize::try_from(value % base).unwrap_or(0)];
-            value /= base;
+            self.front(&[alphabet[usize::try_from(value & 0xf).unwrap_or(0)]]);
+            value >>= 4;
             written += 1;
         }
     }
 
+    /// Puts `octets` in front; no form is longer than [`ID_LEN_MAX`].
     fn front(&mut self, octets: &[u8]) {
-        for octet in octets.iter().rev() {
-            self.start -= 1;
-            self.octets[usize::from(self.start)] = *octet;
-        }
+        let end = self.start;
+        self.start -= octets.len();
+        self.octets[self.start..end].copy_from_slice(octets);
     }
 }
 

@@ -43,6 +43,11 @@ impl Dialect {
     const fn has_state_tlvs(self) -> bool {
         matches!(self, Self::Full | Self::Tlvs | Self::List)
     }
+
+    /// Whether its text is Appendix B's.
+    const fn is_appendix_b(self) -> bool {
+        matches!(self, Self::Full | Self::Text | Self::Payload)
+    }
 }
 
 /// What a receipt says.
@@ -86,35 +91,32 @@ pub(super) fn write(dialect: Dialect, facts: &Facts, may_tlvs: bool, text: &mut 
 }
 
 fn write_text(dialect: Dialect, facts: &Facts, out: &mut Vec<u8>) {
+    if dialect.is_appendix_b() && facts.word.is_none() {
+        let receipt = ReceiptText {
+            err: &facts.err,
+            ..ReceiptText::new(
+                facts.id.as_bytes(),
+                facts.state,
+                facts.submit_unix_ms,
+                facts.done_unix_ms,
+            )
+        };
+        return receipt.write(out);
+    }
     let submit = date(facts.submit_unix_ms);
     let done = date(facts.done_unix_ms);
     let stat = facts.word.unwrap_or(facts.state.stat());
     // Writing to memory does not fail.
     let _ = match dialect {
         Dialect::Tlvs => Ok(()),
-        Dialect::Full | Dialect::Text | Dialect::Payload => {
-            if facts.word.is_none() {
-                let receipt = ReceiptText {
-                    err: &facts.err,
-                    ..ReceiptText::new(
-                        facts.id.as_bytes(),
-                        facts.state,
-                        facts.submit_unix_ms,
-                        facts.done_unix_ms,
-                    )
-                };
-                receipt.write(out);
-                return;
-            }
-            write!(
-                out,
-                "id:{} sub:001 dlvrd:001 submit date:{} done date:{} stat:{stat} err:{} text:",
-                facts.id.as_bytes().escape_ascii(),
-                submit[2..12].escape_ascii(),
-                done[2..12].escape_ascii(),
-                facts.err.escape_ascii()
-            )
-        }
+        Dialect::Full | Dialect::Text | Dialect::Payload => write!(
+            out,
+            "id:{} sub:001 dlvrd:001 submit date:{} done date:{} stat:{stat} err:{} text:",
+            facts.id.as_bytes().escape_ascii(),
+            submit[2..12].escape_ascii(),
+            done[2..12].escape_ascii(),
+            facts.err.escape_ascii()
+        ),
         Dialect::Short => write!(
             out,
             "id:{} done date:{} stat:{stat} err:{}",
