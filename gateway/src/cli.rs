@@ -204,3 +204,27 @@ fn read_config(path: &Path) -> Result<Config, Refusal> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// clap makes a line end of `{n}` in a help text, wherever it comes from.
+    #[test]
+    fn no_help_text_has_a_place_that_clap_fills() {
+        let cli = Cli::command();
+        for verb in cli.get_subcommands() {
+            for arg in verb.get_arguments() {
+                for help in [arg.get_help(), arg.get_long_help()].into_iter().flatten() {
+                    let help = help.to_string();
+                    assert!(
+                        !help.contains("{n}") && !help.contains('\n'),
+                        "{verb} {arg}: {help}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! answer and its receipt. `tidegate load` from the command line, [`Load`] from programs.
 //!
 //! One thread does everything, and is made to cost less than what it measures: [`connection`] reads and writes
-//! many PDUs at a time, [`submit`] patches prepared ones, [`book`] counts, [`ids`] knows which id is whose.
+//! many PDUs at a time, [`submit`] patches prepared ones, [`work`] knows what is next, [`book`] counts, [`ids`] knows which id is whose.
 
 mod bind;
 mod book;
@@ -23,6 +23,7 @@ mod template;
 mod ticker;
 mod trouble;
 mod window;
+mod work;
 
 use std::cell::RefCell;
 use std::io;

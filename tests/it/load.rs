@@ -140,7 +140,7 @@ async fn every_message_through_a_gateway_is_followed_to_its_receipt() {
     let log = process.dir().join("latencies.hlog");
     let log = log.display();
     let open = format!(
-        "--messages 500 --rate 2000 --bind-kind tx+rx --binds 2 --coding ucs2 --length 60 --template No.{{n}} --hdr {log}"
+        "--messages 500 --rate 2000 --bind-kind tx+rx --binds 2 --coding ucs2 --length 60 --template No.{{number}} --hdr {log}"
     );
     let (report, status) = run(server, &open).await;
     assert_eq!(

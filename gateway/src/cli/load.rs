@@ -68,7 +68,7 @@ pub(super) struct Args {
     /// Which receipts to ask for.
     #[arg(long, value_enum, default_value_t)]
     receipts: Receipts,
-    /// A text to send, filled up to the length; {n} is the message's number, {to} its recipient, {random:6} six
+    /// A text to send, filled up to the length; {number} is the message's number, {to} its recipient, {random:6} six
     /// digits. Given several times, the texts take turns.
     #[arg(long, value_name = "TEXT")]
     template: Vec<String>,

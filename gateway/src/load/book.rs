@@ -1,6 +1,5 @@
-//! What the binds of the simulated clients share: which message is next, and what became of each.
+//! What the binds of the simulated clients share: what became of each message, and when the run is over.
 
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,12 +12,12 @@ use crate::clock::{Now, process_cpu};
 use crate::load::hdr::HdrLog;
 use crate::load::ids::{Answered, Ids, OUTSTANDING_MAX, Receipted};
 use crate::load::options::Options;
-use crate::load::pace::Pace;
 use crate::load::report::Report;
 use crate::load::seen::Seen;
 use crate::load::shown::{Counts, Shown};
 use crate::load::trouble::Trouble;
 use crate::load::window::Flight;
+use crate::load::work::{Attempt, Work};
 use crate::traffic::wire::Bell;
 
 /// How often the figures are shown that take time to find.
@@ -45,13 +44,7 @@ pub(super) struct Book {
     ids: Ids,
     acknowledged: Seen,
     receipted: Seen,
-    /// The message that was never submitted yet.
-    fresh: u32,
-    /// No message from this one on is submitted.
-    limit: u32,
-    /// Messages to submit again, and whether they may have been taken before. As many as all windows hold, at
-    /// most: nothing fresh is submitted while one waits here.
-    again: VecDeque<(u32, bool)>,
+    work: Work,
     /// Messages refused for good.
     refused: u64,
     /// Connections that have not had their first outcome; nobody submits before all have.
@@ -63,13 +56,8 @@ pub(super) struct Book {
     turn: usize,
     passes: usize,
     bound: u64,
-    pace: Pace,
-    /// Messages due so far.
-    due: u64,
     patience: Duration,
-    duration: Option<Duration>,
     fails_fast: bool,
-    started: Option<Duration>,
     /// An answer or a receipt came last at.
     moved: Duration,
     /// Something happened last at that could not go on for ever without an answer.
@@ -98,9 +86,7 @@ impl Book {
             ids: Ids::new(wish),
             acknowledged: Seen::default(),
             receipted: Seen::default(),
-            fresh: 0,
-            limit: options.messages,
-            again: VecDeque::new(),
+            work: Work::new(options),
             refused: 0,
             untried: connections,
             hopeless: 0,
@@ -108,12 +94,8 @@ impl Book {
             turn: 0,
             passes: 0,
             bound: 0,
-            pace: Pace::new(options.rate),
-            due: 0,
             patience: options.patience,
-            duration: options.duration,
             fails_fast: options.fails_fast,
-            started: None,
             moved: now.monotonic,
             progress: now.monotonic,
             counts: Counts::default(),
@@ -181,49 +163,30 @@ impl Book {
 
     /// A turn of a connection begins, or time has passed.
     pub(super) fn look_at_the_clock(&mut self, now: Now) {
-        if self.pace.is_open() {
-            self.due = self.pace.due(now.monotonic);
-        }
-        if let (Some(duration), Some(started)) = (self.duration, self.started)
-            && now.monotonic.saturating_sub(started) >= duration
-        {
-            self.wind_down();
-        }
+        self.work.look_at_the_clock(now);
     }
 
-    /// The next message to submit and since when its latency counts, if there is one and the run is on.
+    /// The next message to submit and since when its latency counts, in microseconds, if there is one and the
+    /// run is on.
     pub(super) fn next(&mut self, now: Now) -> Option<(u32, u64)> {
         if self.over || self.untried > 0 {
             return None;
         }
-        if self.started.is_none() {
-            self.started = Some(now.monotonic);
-            self.pace.start(now.monotonic);
-            self.due = self.pace.due(now.monotonic);
+        let next = self.work.next(now, self.ids.outstanding() < OUTSTANDING_MAX)?;
+        match next.attempt {
+            Attempt::First => {
+                self.report.submitted += 1;
+                self.progress = now.monotonic;
+            }
+            Attempt::Again => {}
+            Attempt::InDoubt => self.report.resubmitted += 1,
         }
-        if let Some((n, may_double)) = self.again.pop_front() {
-            self.report.resubmitted += u64::from(may_double);
-            let due = self.pace.due_at(n).unwrap_or(now.monotonic);
-            return Some((n, micros(due.min(now.monotonic))));
-        }
-        if !self.has_fresh() || self.ids.outstanding() >= OUTSTANDING_MAX {
-            return None;
-        }
-        let n = self.fresh;
-        self.fresh += 1;
-        self.report.submitted += 1;
-        self.progress = now.monotonic;
-        Some((n, micros(self.pace.sent(n, now.monotonic))))
-    }
-
-    /// Whether a message is due that was never submitted.
-    fn has_fresh(&self) -> bool {
-        self.fresh < self.limit && u64::from(self.fresh) < self.due
+        Some((next.n, micros(next.since)))
     }
 
     /// A connection has no room for what is due: the next one may have.
     pub(super) fn pass_on(&mut self) {
-        if self.pace.is_open() && self.passes > 0 && self.has_fresh() && !self.bells.is_empty() {
+        if self.work.is_paced() && self.passes > 0 && self.work.has_fresh() && !self.bells.is_empty() {
             self.passes -= 1;
             self.turn = (self.turn + 1) % self.bells.len();
             self.bells[self.turn].ring();
@@ -232,10 +195,10 @@ impl Book {
 
     /// Time has passed: wakes a connection if something is due, and tells when to look again.
     pub(super) fn keep_pace(&mut self, now: Now) -> Duration {
-        self.look_at_the_clock(now);
+        self.work.look_at_the_clock(now);
         self.passes = self.bells.len();
         self.pass_on();
-        self.pace.next_look(self.fresh, now.monotonic)
+        self.work.next_look(now)
     }
 
     /// A message was answered with success; the id is `None` where the answer had none.
@@ -272,7 +235,13 @@ impl Book {
                 // Nothing has moved on: a peer that says nothing else is given up in the end.
                 self.report.throttled += 1;
                 // Behind 0x08 the message may have reached the disk all the same.
-                self.again.push_back((n, status == CommandStatus::RSYSERR));
+                let may_double = status == CommandStatus::RSYSERR;
+                let attempt = if may_double {
+                    Attempt::InDoubt
+                } else {
+                    Attempt::Again
+                };
+                self.work.put_back(n, attempt);
                 true
             }
             _ => {
@@ -291,7 +260,7 @@ impl Book {
     /// Nobody knows what became of a submit.
     pub(super) fn doubt(&mut self, n: u32) {
         self.report.in_doubt += 1;
-        self.again.push_back((n, true));
+        self.work.put_back(n, Attempt::InDoubt);
         self.ring();
     }
 
@@ -332,15 +301,13 @@ impl Book {
     /// After every wake of a connection: whether everything is done, and the figures.
     pub(super) fn settle(&mut self, now: Now) {
         let report = &self.report;
-        let answered = report.acknowledged + self.refused >= u64::from(self.limit);
+        let answered = report.acknowledged + self.refused >= u64::from(self.work.limit());
         let receipted = !report.wants_receipts || report.receipts + report.without_id >= report.acknowledged;
         if answered && receipted && !self.over {
             self.end();
         }
-        if self.pace.is_open() {
-            let due = self.due.min(u64::from(self.limit));
-            self.counts.backlog = due.saturating_sub(self.fresh.into());
-            self.pace.backlog(self.counts.backlog);
+        if self.work.is_paced() {
+            self.counts.backlog = self.work.backlog();
         }
         if now.monotonic.saturating_sub(self.shown_at) >= SHOW {
             self.shown_at = now.monotonic;
@@ -358,9 +325,7 @@ impl Book {
 
     /// Submits nothing new. Tells whether that is news.
     pub(super) fn wind_down(&mut self) -> bool {
-        let is_news = self.limit > self.fresh;
-        self.limit = self.limit.min(self.fresh);
-        is_news
+        self.work.wind_down()
     }
 
     /// Ends at once.
@@ -385,14 +350,7 @@ impl Book {
     /// When to look again whether it is time to end.
     pub(super) fn look_again_at(&self, now: Now) -> Duration {
         let gives_up = self.progress.saturating_add(self.patience);
-        match (self.started, self.duration) {
-            (Some(started), Some(duration)) if self.limit > self.fresh => {
-                gives_up.min(started.saturating_add(duration))
-            }
-            // The first submit may come meanwhile.
-            (None, Some(duration)) => gives_up.min(now.monotonic.saturating_add(duration)),
-            _ => gives_up,
-        }
+        self.work.over_at(now).map_or(gives_up, |over| over.min(gives_up))
     }
 
     /// Gives up if nothing has happened for too long.
@@ -403,7 +361,7 @@ impl Book {
             let answered = report.acknowledged + self.refused >= report.submitted;
             let receipted =
                 !report.wants_receipts || report.receipts + report.without_id >= report.acknowledged;
-            if self.bound > 0 && self.fresh < self.limit && !self.has_fresh() && answered && receipted {
+            if self.bound > 0 && self.work.is_ahead() && answered && receipted {
                 // All is well, and the next message is not due yet.
                 self.progress = now.monotonic;
             } else {
@@ -418,10 +376,10 @@ impl Book {
             let finished = hdr.finish(now.monotonic);
             self.kept(finished);
         }
-        self.report.messages = self.limit.into();
+        self.report.messages = self.work.limit().into();
         self.report.elapsed = self.elapsed();
         self.report.unknown_receipts += self.ids.early() as u64;
-        self.report.lateness = self.pace.lateness;
+        self.report.lateness = self.work.lateness();
         self.report.cpu = process_cpu().saturating_sub(self.cpu);
         self.report.acknowledged_marks = self.acknowledged.take_first();
         self.report.receipt_marks = self.receipted.take_first();
@@ -436,7 +394,8 @@ impl Book {
     }
 
     fn elapsed(&self) -> Duration {
-        self.started
+        self.work
+            .started()
             .map_or(Duration::ZERO, |started| self.moved.saturating_sub(started))
     }
 

@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn templates_take_turns_behind_the_token() {
         let mut submits = submits(|options| {
-            options.templates = vec![" Number {n} to {to}".to_owned(), " Plain".to_owned()];
+            options.templates = vec![" Number {number} to {to}".to_owned(), " Plain".to_owned()];
         });
         let text = |submits: &mut Submits, n| {
             let body = written(submits, n);

@@ -1,6 +1,6 @@
 //! Texts that follow the token, with places for what differs from message to message.
 //!
-//! `{n}` is the number of the message in its run, `{to}` the digits of its recipient, `{random:6}` six
+//! `{number}` is the number of the message in its run, `{to}` the digits of its recipient, `{random:6}` six
 //! random digits; `{{` and `}}` are braces. A message that is submitted again has the same text again:
 //! what is random follows from the run and the number.
 
@@ -32,7 +32,7 @@ pub enum TemplateError {
     #[error("character {0}: a brace on its own; write {{{{ or }}}} for a brace")]
     Brace(usize),
     /// Not one of the three.
-    #[error("character {0}: no such place; there are {{n}}, {{to}} and {{random:1}} to {{random:100}}")]
+    #[error("character {0}: no such place; there are {{number}}, {{to}} and {{random:1}} to {{random:100}}")]
     Place(usize),
     /// The alphabet does not have it.
     #[error("character {0} is not in the alphabet that --coding names")]
@@ -139,7 +139,7 @@ impl Template {
 
 fn place(name: &str) -> Option<Piece> {
     match name {
-        "n" => Some(Piece::Number),
+        "number" => Some(Piece::Number),
         "to" => Some(Piece::Recipient),
         _ => {
             let digits = name.strip_prefix("random:")?.parse().ok()?;
@@ -173,11 +173,11 @@ mod tests {
     #[test]
     fn places_are_filled_and_braces_doubled_are_braces() {
         assert_eq!(
-            written("No. {n} to {to} {{n}}", Coding::Latin1, 1230),
-            b"No. 1230 to 447700900042 {n}"
+            written("No. {number} to {to} {{to}}", Coding::Latin1, 1230),
+            b"No. 1230 to 447700900042 {to}"
         );
-        assert_eq!(written("{n}", Coding::Ucs2, 0), b"\x000");
-        assert_eq!(written("}}{n}{{", Coding::Latin1, 7), b"}7{");
+        assert_eq!(written("{number}", Coding::Ucs2, 0), b"\x000");
+        assert_eq!(written("}}{number}{{", Coding::Latin1, 7), b"}7{");
     }
 
     #[test]
@@ -194,15 +194,15 @@ mod tests {
     fn only_a_text_without_places_is_constant() {
         let is_constant = |text| Template::parse(text, Coding::Gsm7).unwrap().is_constant();
         assert!(is_constant("a {{b}} c") && is_constant(""));
-        assert!(!is_constant("a {n}"));
+        assert!(!is_constant("a {number}"));
     }
 
     #[test]
     fn what_is_wrong_is_said_with_its_place_and_without_the_text() {
         let error = |text| Template::parse(text, Coding::Latin1).err();
-        assert_eq!(error("abc {n"), Some(TemplateError::Brace(5)));
+        assert_eq!(error("abc {number"), Some(TemplateError::Brace(5)));
         assert_eq!(error("abc }"), Some(TemplateError::Brace(5)));
-        for text in ["{name}", "{random:0}", "{random:101}", "{random:x}", "{}"] {
+        for text in ["{n}", "{random:0}", "{random:101}", "{random:x}", "{}"] {
             assert_eq!(error(text), Some(TemplateError::Place(1)), "{text}");
         }
         assert_eq!(error("ab€"), Some(TemplateError::Alphabet(3)));
