@@ -5,6 +5,7 @@
 //! goes to standard output, either way; without it results go there as text, warnings and refusals to
 //! standard error.
 
+mod carrier_args;
 mod check;
 mod demo;
 mod hash_password;
@@ -221,7 +222,8 @@ mod tests {
                     let help = help.to_string();
                     assert!(
                         !help.contains("{n}") && !help.contains('\n'),
-                        "{verb} {arg}: {help}"
+                        "{}: {help}",
+                        arg.get_id()
                     );
                 }
             }

@@ -1,17 +1,15 @@
 //! `tidegate simulate-smsc`: a carrier to develop and test against, until it is told to end.
 
-mod args;
-
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub(super) use super::carrier_args::Args;
 use super::{Outcome, Refusal};
 use crate::clock::{Clock, process_cpu};
 use crate::simulator::{Counts, Simulator};
-pub(super) use args::Args;
 
 /// How often it is looked whether the end has come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

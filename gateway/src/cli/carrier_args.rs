@@ -10,14 +10,14 @@ use tidegate_codec::identity::{PASSWORD_MAX_LENIENT, Password, SystemId};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{InterfaceVersion, MessageState};
 
-use super::super::{Refusal, values};
+use super::{Refusal, values};
 use crate::simulator::{
     Delay, Dialect, Faults, IdForm, MoOptions, Options, Profile, Quirk, Share, VersionShown,
 };
 
 /// How the carrier behaves. An option that is named overrides what the profile says.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
+pub(super) struct Args {
     /// Where to listen; port 0 takes a free one, which is printed.
     #[arg(long, default_value = "127.0.0.1:2900")]
     pub(super) listen: SocketAddr,
