@@ -136,7 +136,10 @@ pub fn main() -> ExitCode {
     match print(result, json) {
         Ok(status) => status,
         // Nobody reads what we say, so nobody knows whether it was done.
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "the result cannot be written: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod connection;
 mod display;
 mod hdr;
 mod ids;
+mod links;
 mod options;
 mod pace;
 mod receipt;
@@ -169,6 +170,7 @@ async fn run(options: Options, shown: Arc<Shown>, mut stopped: watch::Receiver<b
         tokio::task::spawn_local(keep_pace(Rc::clone(&run)));
     }
     let over = Rc::clone(&run.book.borrow().over_bell);
+    let mut was_told = false;
     loop {
         let now = clock.now();
         let look_again = clock.instant(run.book.borrow().look_again_at(now));
@@ -179,10 +181,10 @@ async fn run(options: Options, shown: Arc<Shown>, mut stopped: watch::Receiver<b
             _ = stopped.wait_for(|stopped| *stopped) => run.book.borrow_mut().stop(),
             () = Signals::came(&mut signals) => {
                 let mut book = run.book.borrow_mut();
-                if book.wind_down() {
-                    book.settle(clock.now());
-                } else {
+                if std::mem::replace(&mut was_told, true) {
                     book.stop();
+                } else {
+                    book.wind_down(clock.now());
                 }
             }
         }

@@ -8,7 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tidegate_codec::header::{CommandId, HEADER_LEN, Header};
 use tidegate_codec::identity::{PASSWORD_MAX, Password};
-use tidegate_codec::pdu::encode;
+use tidegate_codec::pdu::message::Sm;
+use tidegate_codec::pdu::{encode, encode_empty};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 use tidegate_gateway::simulator::{self, Simulator};
@@ -234,7 +235,25 @@ async fn a_peer_that_never_binds_is_named_with_what_it_does() {
 
 #[tokio::test]
 async fn a_peer_that_misbehaves_once_it_is_bound_is_named_with_what_it_does() {
-    let cases: [(&str, &str, Manners); 7] = [
+    let cases: [(&str, &str, Manners); 9] = [
+        (
+            "the connection was lost: the peer has fallen silent",
+            "disconnects",
+            |header| {
+                if is_submit(header) {
+                    Some(Vec::new())
+                } else {
+                    well(header)
+                }
+            },
+        ),
+        ("ids given twice: 49", "repeated_ids", |header| {
+            if is_submit(header) {
+                answer(header, CommandStatus::ROK, header.sequence, b"1\0")
+            } else {
+                well(header)
+            }
+        }),
         ("messages not answered: 50", "in_doubt", |header| {
             if is_submit(header) {
                 Some(Vec::new())
@@ -332,10 +351,149 @@ async fn a_receipt_that_never_comes_is_a_message_lost() {
 }
 
 #[tokio::test]
+async fn a_bind_that_never_comes_about_is_told_though_the_others_did_all_the_work() {
+    let secret = Password::new(b"secret", PASSWORD_MAX).unwrap();
+    let mut options = simulator::Options::new("load".parse().unwrap(), secret);
+    options.binds_max = Some(1);
+    let carrier = Simulator::start(options).unwrap();
+    let (report, status) = run(carrier.addr(), "--binds 2 --messages 50").await;
+    let problem = format!(
+        "{}: never bound: 1 of 2 connections; bind refused: RALYBND (0x05)",
+        carrier.addr()
+    );
+    assert_eq!(
+        (status, &report["problem"]),
+        (Some(1), &problem.into()),
+        "{report}"
+    );
+    assert_eq!(
+        (&report["binds_asked"], &report["binds_ever"], &report["receipts"]),
+        (&2.into(), &1.into(), &50.into()),
+        "{report}"
+    );
+}
+
+/// Left out, the messages that a stalled peer held back longest would be missing from every figure.
+#[tokio::test]
+async fn what_was_due_and_never_sent_is_told() {
+    let addr = peer(|header| {
+        if is_submit(header) {
+            Some(Vec::new())
+        } else {
+            well(header)
+        }
+    })
+    .await;
+    let stalled = "--binds 1 --window 10 --rate 100 --duration 500ms --receipts none --patience 2s";
+    let (report, status) = run(addr, stalled).await;
+    let counts = (&report["messages"], &report["submitted"], &report["unanswered"]);
+    assert_eq!(counts, (&10.into(), &10.into(), &10.into()), "{report}");
+    assert_eq!((status, &report["not_sent"]), (Some(1), &41.into()), "{report}");
+    let problem = report["problem"].as_str().unwrap();
+    assert!(problem.contains("messages due and never sent: 41"), "{problem}");
+}
+
+/// Commands that nobody knows, ids without NUL, messages that come as submit_sm: odd, and nothing to part for.
+#[tokio::test]
+async fn a_peer_that_is_only_odd_is_put_up_with() {
+    let addr = peer(|header| {
+        if header.command_id.is_response() {
+            return Some(Vec::new());
+        }
+        let mut out = well(header)?;
+        if is_submit(header) {
+            let id = format!("id-{}", header.sequence);
+            out = answer(header, CommandStatus::ROK, header.sequence, id.as_bytes())?;
+            encode(
+                CommandId::SUBMIT_SM,
+                CommandStatus::ROK,
+                header.sequence,
+                &mut out,
+                |out| {
+                    Sm::default().encode(out);
+                },
+            );
+        }
+        if header.command_id == CommandId::BIND_TRANSCEIVER {
+            for sequence in 1..=150 {
+                encode_empty(CommandId(0x999), CommandStatus::ROK, sequence, &mut out);
+            }
+        }
+        Some(out)
+    })
+    .await;
+    let (report, status) = run(addr, "--binds 1 --window 10 --messages 50 --receipts none").await;
+    assert_eq!((status, &report["problem"]), (Some(0), &Value::Null), "{report}");
+    for (figure, count) in [
+        ("acknowledged", 50),
+        ("without_id", 0),
+        ("mobile_originated", 50),
+        ("unreadable", 150),
+        ("disconnects", 0),
+    ] {
+        assert_eq!(report[figure], count, "{figure}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_settles_its_message_and_is_none_to_nothing() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let arguments = "--binds 1 --window 2 --messages 2 --response-timeout 400ms --receipts none --json";
+    let child = start(smsc.addr(), arguments);
+    let (late, other) = (smsc.expect_submit().await, smsc.expect_submit().await);
+    // The link is alive; it is this answer alone that is late.
+    smsc.answer(&other, "other").await;
+    let again = smsc.expect_submit().await;
+    assert_eq!(again.text(), late.text());
+    smsc.answer(&late, "late").await;
+    smsc.answer(&again, "again").await;
+    let (report, status) = report(&end(child).await);
+    assert_eq!((status, &report["problem"]), (Some(0), &Value::Null), "{report}");
+    for (figure, count) in [
+        ("acknowledged", 2),
+        ("in_doubt", 1),
+        ("resubmitted", 1),
+        ("late_answers", 1),
+        ("unexpected", 0),
+        ("disconnects", 0),
+    ] {
+        assert_eq!(report[figure], count, "{figure}: {report}");
+    }
+    // From the first submit, not from the second.
+    assert!(
+        report["response_ms"]["max"].as_f64().unwrap() >= 400.0,
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_is_named_before_anything_is_sent() {
+    let arguments = "--hdr no-such-directory/latencies.hlog";
+    let (report, status) = run(free_addr(), arguments).await;
+    let reason = report["reason"].as_str().unwrap_or_default();
+    assert!(
+        status == Some(1) && reason.contains("cannot write latencies to no-such-directory/latencies.hlog: "),
+        "{report}"
+    );
+}
+
+#[tokio::test]
 async fn a_signal_ends_it_once_what_was_sent_has_its_receipt() {
+    ended_by_a_signal("--duration 1h", None).await;
+}
+
+#[tokio::test]
+async fn a_signal_before_the_number_asked_for_is_told() {
+    ended_by_a_signal("--messages 5", Some("ended by a signal: 1 of 5 messages sent")).await;
+}
+
+async fn ended_by_a_signal(arguments: &str, problem: Option<&str>) {
     let mut smsc = ScriptedSmsc::listen().await;
     // The second message is due in a quarter of an hour.
-    let child = start(smsc.addr(), "--binds 1 --rate 0.001 --duration 1h --run 7 --json");
+    let child = start(
+        smsc.addr(),
+        &format!("--binds 1 --rate 0.001 --run 7 --json {arguments}"),
+    );
     let submit = smsc.expect_submit().await;
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     smsc.answer(&submit, "c-1").await;
@@ -346,7 +504,10 @@ async fn a_signal_ends_it_once_what_was_sent_has_its_receipt() {
     smsc.stop_listening();
     smsc.drop_all();
     let (report, status) = report(&end(child).await);
-    assert_eq!((status, &report["run"]), (Some(0), &7.into()), "{report}");
+    let problem = problem.map(|problem| format!("{}: {problem}", smsc.addr()));
+    assert_eq!(report["run"], 7, "{report}");
+    assert_eq!(report["problem"].as_str(), problem.as_deref(), "{report}");
+    assert_eq!(status, Some(i32::from(problem.is_some())), "{report}");
     assert_eq!(
         (&report["messages"], &report["receipts"]),
         (&1.into(), &1.into()),

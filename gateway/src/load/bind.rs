@@ -1,6 +1,7 @@
 //! One connection of the simulated clients: bound, and bound again whenever it ends.
 
 use std::cell::RefCell;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::clock::Clock;
 use crate::load::book::Book;
-use crate::load::connection::Connection;
+use crate::load::connection::{Connection, Past};
 use crate::load::options::Options;
 use crate::load::submit::Submits;
 use crate::load::trouble::Trouble;
@@ -42,13 +43,14 @@ pub(super) struct Who {
 /// Keeps one connection bound until the run is over.
 pub(super) async fn keep_bound(run: Rc<Run>, who: Who, bell: Rc<Bell>) {
     let first = run.options.reconnect;
-    let (mut pause, mut attempt, mut hopeless, mut tried) = (first, 0, false, false);
+    let (mut pause, mut attempt, mut hopeless, mut past) = (first, 0, false, Past::default());
     while !run.is_over() {
-        let mut connection = Connection::new(&run, who, tried);
+        let mut connection = Connection::new(&run, who, past, &bell);
         let ended = match connect(&run, &bell).await {
             Some(Ok(socket)) => {
                 let ended = drive(&run, socket, &bell, &mut connection).await;
-                tried |= connection.was_bound();
+                past.bound |= connection.was_bound();
+                past.tried |= past.bound;
                 connection.leave(&mut run.book.borrow_mut());
                 ended
             }
@@ -63,7 +65,7 @@ pub(super) async fn keep_bound(run: Rc<Run>, who: Who, bell: Rc<Bell>) {
         if let Err(trouble) = ended {
             hopeless = run.book.borrow_mut().failed(&trouble, attempt, hopeless);
         }
-        if !std::mem::replace(&mut tried, true) {
+        if !std::mem::replace(&mut past.tried, true) {
             run.book.borrow_mut().tried();
         }
         let until = run.clock.instant(run.clock.now().monotonic + pause);
@@ -78,6 +80,16 @@ impl Run {
     }
 }
 
+/// An error in words, those of this system's own limits included.
+fn in_words(error: &io::Error) -> String {
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::MFILE) => "this process may open no more files (see ulimit -n)".to_owned(),
+        Some(rustix::io::Errno::NFILE) => "this system may open no more files".to_owned(),
+        Some(rustix::io::Errno::ADDRNOTAVAIL) => "this system has no free port left for it".to_owned(),
+        _ => error.kind().to_string(),
+    }
+}
+
 /// Connects; `None` when the run is over before.
 async fn connect(run: &Run, bell: &Bell) -> Option<Result<TcpStream, Trouble>> {
     let mut connecting = pin!(tokio::time::timeout(
@@ -89,7 +101,7 @@ async fn connect(run: &Run, bell: &Bell) -> Option<Result<TcpStream, Trouble>> {
             connected = &mut connecting => return Some(match connected {
                 Ok(Ok(socket)) => Ok(socket),
                 // In words without the number, which says nothing more.
-                Ok(Err(error)) => Err(Trouble::Unreachable(error.kind().to_string())),
+                Ok(Err(error)) => Err(Trouble::Unreachable(in_words(&error))),
                 Err(_) => Err(Trouble::Unreachable("no answer".to_owned())),
             }),
             () = bell.rung() => if run.is_over() {

@@ -11,13 +11,14 @@ use tidegate_codec::values::{InterfaceVersion, MessageState};
 use crate::clock::{Now, process_cpu};
 use crate::load::hdr::HdrLog;
 use crate::load::ids::{Answered, Ids, OUTSTANDING_MAX, Receipted};
+use crate::load::links::Links;
 use crate::load::options::Options;
 use crate::load::report::Report;
 use crate::load::seen::Seen;
 use crate::load::shown::{Counts, Shown};
 use crate::load::trouble::Trouble;
 use crate::load::window::Flight;
-use crate::load::work::{Attempt, Work};
+use crate::load::work::{Attempt, Next, Work};
 use crate::traffic::wire::Bell;
 
 /// How often the figures are shown that take time to find.
@@ -32,9 +33,20 @@ pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Those of a clock that counts to 2^32 and begins anew: spans of up to 71 minutes can be told by it.
-const fn short(micros: u64) -> u32 {
-    (micros & 0xffff_ffff) as u32
+/// The grain in which times wait for a receipt, as a power of two of microseconds: 2^32 of them are 19 hours.
+const GRAIN: u32 = 4;
+
+/// A time in that grain, on a clock that begins anew after 19 hours.
+const fn coarse(micros: u64) -> u32 {
+    ((micros >> GRAIN) & 0xffff_ffff) as u32
+}
+
+/// Microseconds between two such times; none where the first is not the earlier one.
+fn between(since: u32, until: u32) -> u64 {
+    match until.wrapping_sub(since) {
+        steps if steps > u32::MAX / 2 => 0,
+        steps => u64::from(steps) << GRAIN,
+    }
 }
 
 /// The clients' books.
@@ -44,18 +56,11 @@ pub(super) struct Book {
     ids: Ids,
     acknowledged: Seen,
     receipted: Seen,
+    /// Messages refused for good, and how many they are.
+    refused: Seen,
+    refusals: u64,
     work: Work,
-    /// Messages refused for good.
-    refused: u64,
-    /// Connections that have not had their first outcome; nobody submits before all have.
-    untried: usize,
-    /// Connections for which there is no hope while nothing was ever bound.
-    hopeless: usize,
-    bells: Vec<Rc<Bell>>,
-    /// The bell that was rung last for a message that was due, and how many more may be for the same ones.
-    turn: usize,
-    passes: usize,
-    bound: u64,
+    links: Links,
     patience: Duration,
     fails_fast: bool,
     /// An answer or a receipt came last at.
@@ -79,21 +84,22 @@ impl Book {
         shown: Arc<Shown>,
     ) -> io::Result<Self> {
         let wish = options.registered_delivery.wish(InterfaceVersion::V3_4);
-        let hdr = options.hdr.as_deref().map(|path| HdrLog::create(path, now));
+        let hdr = options.hdr.as_deref().map(|path| {
+            HdrLog::create(path, now).map_err(|error| {
+                let what = format!("cannot write latencies to {}: {error}", path.display());
+                io::Error::new(error.kind(), what)
+            })
+        });
         Ok(Self {
             report: Report::blank(options, wish)?,
             shown,
             ids: Ids::new(wish),
             acknowledged: Seen::default(),
             receipted: Seen::default(),
+            refused: Seen::default(),
+            refusals: 0,
             work: Work::new(options),
-            refused: 0,
-            untried: connections,
-            hopeless: 0,
-            bells: Vec::with_capacity(connections),
-            turn: 0,
-            passes: 0,
-            bound: 0,
+            links: Links::new(connections),
             patience: options.patience,
             fails_fast: options.fails_fast,
             moved: now.monotonic,
@@ -111,34 +117,33 @@ impl Book {
 
     /// A connection begins; the bell wakes it.
     pub(super) fn joined(&mut self, bell: &Rc<Bell>) {
-        self.bells.push(Rc::clone(bell));
+        self.links.joined(bell);
     }
 
-    /// A connection has had its first outcome, whichever.
+    /// A connection has had its first outcome, whichever. Nobody submits before all have.
     pub(super) fn tried(&mut self) {
-        self.untried -= 1;
-        if self.untried == 0 {
-            self.ring();
-        }
+        self.links.tried();
     }
 
-    /// A bind was accepted.
-    pub(super) fn bound(&mut self, now: Now) {
+    /// A bind was accepted, for the first time on this connection or again.
+    pub(super) fn bound(&mut self, now: Now, bell: &Rc<Bell>, may_submit: bool, is_first: bool) {
         if self.report.bound == 0 {
             self.progress = now.monotonic;
         }
         self.report.bound += 1;
-        self.bound += 1;
+        self.links.bound_one(bell, may_submit, is_first);
     }
 
     /// A connection that was bound has ended, with these messages unanswered.
-    pub(super) fn disconnected(&mut self, unanswered: impl Iterator<Item = Flight>) {
-        self.bound -= 1;
+    pub(super) fn disconnected(&mut self, bell: &Rc<Bell>, unanswered: impl Iterator<Item = Flight>) {
+        self.links.gone(bell);
         if !self.over {
             self.report.disconnects += 1;
             for flight in unanswered {
-                self.doubt(flight.n);
+                self.doubt(flight);
             }
+            // Others submit again what it had waiting, its own last "not now" included.
+            self.links.ring_submitters();
         }
         self.show();
     }
@@ -152,8 +157,10 @@ impl Book {
         self.report.binds_refused += u64::from(matches!(trouble, Trouble::Refused(_)));
         self.report.trouble = Some(trouble.to_string());
         let is_hopeless = hopeless || trouble.is_for_good() || attempt >= ATTEMPTS_MAX;
-        self.hopeless += usize::from(is_hopeless && !hopeless);
-        if self.fails_fast && self.report.bound == 0 && self.hopeless == self.bells.len() {
+        if is_hopeless && !hopeless {
+            self.links.gave_up_one();
+        }
+        if self.fails_fast && self.report.bound == 0 && self.links.all_hopeless() {
             self.give_up();
         }
         is_hopeless
@@ -169,7 +176,7 @@ impl Book {
     /// The next message to submit and since when its latency counts, in microseconds, if there is one and the
     /// run is on.
     pub(super) fn next(&mut self, now: Now) -> Option<(u32, u64)> {
-        if self.over || self.untried > 0 {
+        if self.over || !self.links.all_tried() {
             return None;
         }
         let next = self.work.next(now, self.ids.outstanding() < OUTSTANDING_MAX)?;
@@ -186,17 +193,15 @@ impl Book {
 
     /// A connection has no room for what is due: the next one may have.
     pub(super) fn pass_on(&mut self) {
-        if self.work.is_paced() && self.passes > 0 && self.work.has_fresh() && !self.bells.is_empty() {
-            self.passes -= 1;
-            self.turn = (self.turn + 1) % self.bells.len();
-            self.bells[self.turn].ring();
+        if self.work.is_paced() && self.work.has_fresh() {
+            self.links.ring_next();
         }
     }
 
     /// Time has passed: wakes a connection if something is due, and tells when to look again.
     pub(super) fn keep_pace(&mut self, now: Now) -> Duration {
         self.work.look_at_the_clock(now);
-        self.passes = self.bells.len();
+        self.links.start_round();
         self.pass_on();
         self.work.next_look(now)
     }
@@ -205,31 +210,42 @@ impl Book {
     pub(super) fn acknowledged(&mut self, now: Now, account: u16, flight: Flight, id: Option<&[u8]>) {
         (self.progress, self.moved) = (now.monotonic, now.monotonic);
         let at = micros(now.monotonic);
-        let took = at.saturating_sub(flight.since);
-        self.report.latency_us.saturating_record(took);
-        if let Some(hdr) = &mut self.hdr {
-            hdr.response.saturating_record(took);
-        }
-        let Some(id) = id else {
-            if self.acknowledged.insert(flight.n) {
-                self.report.acknowledged += 1;
-                self.report.without_id += 1;
-            }
-            return;
-        };
-        if self.acknowledged.insert(flight.n) {
+        // A message has one answer that counts: the first. One that came after all for an earlier submit, or for a
+        // later one that was made in doubt, is another id of the same message.
+        if !self.refused.has(flight.n) && self.acknowledged.insert(flight.n) {
             self.report.acknowledged += 1;
+            self.report.without_id += u64::from(id.is_none());
+            let took = at.saturating_sub(flight.since);
+            self.report.latency_us.saturating_record(took);
+            if let Some(hdr) = &mut self.hdr {
+                hdr.response.saturating_record(took);
+            }
         }
-        let since = short(flight.since);
+        let Some(id) = id else { return };
+        let since = coarse(flight.since);
         match self.ids.answered(self.ids.key(account, id), flight.n, since) {
             Answered::New => {}
             Answered::Repeated => self.report.repeated_ids += 1,
-            Answered::Overtaken(state, came) => self.receipted(flight.n, state, came.wrapping_sub(since)),
+            Answered::Overtaken(state, came) => self.receipted(flight.n, state, between(since, came)),
+        }
+    }
+
+    /// A submit that was given up was answered after all, with success or not.
+    pub(super) fn answered_late(
+        &mut self,
+        now: Now,
+        account: u16,
+        flight: Flight,
+        id: Option<Option<&[u8]>>,
+    ) {
+        self.report.late_answers += 1;
+        if let Some(id) = id {
+            self.acknowledged(now, account, flight, id);
         }
     }
 
     /// A message was answered with an error. Tells whether the bind has to slow down.
-    pub(super) fn refused(&mut self, now: Now, n: u32, status: CommandStatus) -> bool {
+    pub(super) fn refused(&mut self, now: Now, flight: Flight, status: CommandStatus) -> bool {
         match status {
             CommandStatus::RTHROTTLED | CommandStatus::RMSGQFUL | CommandStatus::RSYSERR => {
                 // Nothing has moved on: a peer that says nothing else is given up in the end.
@@ -241,38 +257,54 @@ impl Book {
                 } else {
                     Attempt::Again
                 };
-                self.work.put_back(n, attempt);
+                self.put_back(flight, attempt);
                 true
             }
             _ => {
                 (self.progress, self.moved) = (now.monotonic, now.monotonic);
-                // Vendors' codes are many, a table of them is not.
-                let known =
-                    self.report.refused.len() < STATUSES_MAX || self.report.refused.contains_key(&status.0);
-                let status = if known { status } else { CommandStatus::RUNKNOWNERR };
-                *self.report.refused.entry(status.0).or_default() += 1;
-                self.refused += 1;
+                // Another submit of it may have been taken, or was refused before.
+                if !self.acknowledged.has(flight.n) && self.refused.insert(flight.n) {
+                    // Vendors' codes are many, a table of them is not.
+                    let table = &mut self.report.refused;
+                    let known = table.len() < STATUSES_MAX || table.contains_key(&status.0);
+                    let status = if known { status } else { CommandStatus::RUNKNOWNERR };
+                    *table.entry(status.0).or_default() += 1;
+                    self.refusals += 1;
+                }
                 false
             }
         }
     }
 
     /// Nobody knows what became of a submit.
-    pub(super) fn doubt(&mut self, n: u32) {
+    pub(super) fn doubt(&mut self, flight: Flight) {
         self.report.in_doubt += 1;
-        self.work.put_back(n, Attempt::InDoubt);
-        self.ring();
+        self.put_back(flight, Attempt::InDoubt);
+    }
+
+    /// What was put back may be submitted by any connection.
+    pub(super) fn ring_submitters(&self) {
+        self.links.ring_submitters();
+    }
+
+    fn put_back(&mut self, flight: Flight, attempt: Attempt) {
+        // What another submit of it has settled needs no further one.
+        if !self.acknowledged.has(flight.n) && !self.refused.has(flight.n) {
+            let since = Duration::from_micros(flight.since);
+            let n = flight.n;
+            self.work.put_back(Next { n, since, attempt });
+        }
     }
 
     // ===== deliveries =====
 
     /// A final receipt came.
     pub(super) fn receipt(&mut self, now: Now, account: u16, id: &[u8], state: MessageState) {
-        let at = short(micros(now.monotonic));
+        let at = coarse(micros(now.monotonic));
         match self.ids.receipted(self.ids.key(account, id), state, at) {
             Receipted::First(n, since) => {
                 (self.progress, self.moved) = (now.monotonic, now.monotonic);
-                self.receipted(n, state, at.wrapping_sub(since));
+                self.receipted(n, state, between(since, at));
             }
             // It has overtaken the answer, or belongs to a submit whose answer was lost.
             Receipted::Early => {}
@@ -281,7 +313,7 @@ impl Book {
         }
     }
 
-    fn receipted(&mut self, n: u32, state: MessageState, took: u32) {
+    fn receipted(&mut self, n: u32, state: MessageState, took_us: u64) {
         // A message taken twice has two ids and two receipts; it is one message all the same.
         if self.receipted.insert(n) {
             self.report.receipts += 1;
@@ -289,9 +321,9 @@ impl Book {
             if let Some(count) = self.report.receipts_by_state.get_mut(usize::from(state.octet())) {
                 *count += 1;
             }
-            self.report.receipt_us.saturating_record(took.into());
+            self.report.receipt_us.saturating_record(took_us);
             if let Some(hdr) = &mut self.hdr {
-                hdr.receipt.saturating_record(took.into());
+                hdr.receipt.saturating_record(took_us);
             }
         }
     }
@@ -300,10 +332,7 @@ impl Book {
 
     /// After every wake of a connection: whether everything is done, and the figures.
     pub(super) fn settle(&mut self, now: Now) {
-        let report = &self.report;
-        let answered = report.acknowledged + self.refused >= u64::from(self.work.limit());
-        let receipted = !report.wants_receipts || report.receipts + report.without_id >= report.acknowledged;
-        if answered && receipted && !self.over {
+        if !self.over && self.is_followed(self.work.limit().into()) {
             self.end();
         }
         if self.work.is_paced() {
@@ -323,9 +352,16 @@ impl Book {
         self.over
     }
 
-    /// Submits nothing new. Tells whether that is news.
-    pub(super) fn wind_down(&mut self) -> bool {
-        self.work.wind_down()
+    /// Submits nothing new, because a signal says so; what was submitted is still followed to its end.
+    pub(super) fn wind_down(&mut self, now: Now) {
+        let asked = self.work.limit();
+        self.look_at_the_clock(now);
+        self.work.wind_down(now.monotonic);
+        // Where no number was given, when it is enough is for the signal to say.
+        if asked != u32::MAX && self.work.limit() < asked {
+            self.report.cut_short = Some(asked.into());
+        }
+        self.settle(now);
     }
 
     /// Ends at once.
@@ -343,8 +379,18 @@ impl Book {
 
     fn end(&mut self) {
         self.over = true;
+        if self.work.limit() == u32::MAX {
+            self.work.close();
+        }
         self.over_bell.ring();
-        self.ring();
+        self.links.ring_all();
+    }
+
+    /// Whether so many messages were answered for good, and every receipt has come that will.
+    fn is_followed(&self, messages: u64) -> bool {
+        let report = &self.report;
+        report.acknowledged + self.refusals >= messages
+            && (!report.wants_receipts || report.receipts + report.without_id >= report.acknowledged)
     }
 
     /// When to look again whether it is time to end.
@@ -353,22 +399,19 @@ impl Book {
         self.work.over_at(now).map_or(gives_up, |over| over.min(gives_up))
     }
 
-    /// Gives up if nothing has happened for too long.
+    /// Ends if everything is done, and gives up if nothing has happened for too long.
     pub(super) fn look_at(&mut self, now: Now) {
         self.look_at_the_clock(now);
+        self.settle(now);
         if !self.over && now.monotonic >= self.progress.saturating_add(self.patience) {
-            let report = &self.report;
-            let answered = report.acknowledged + self.refused >= report.submitted;
-            let receipted =
-                !report.wants_receipts || report.receipts + report.without_id >= report.acknowledged;
-            if self.bound > 0 && self.work.is_ahead() && answered && receipted {
+            if self.links.bound() > 0 && self.work.is_ahead() && self.is_followed(self.report.submitted) {
                 // All is well, and the next message is not due yet.
                 self.progress = now.monotonic;
             } else {
                 self.give_up();
             }
         }
-        self.settle(now);
+        self.show();
     }
 
     pub(super) fn take_report(&mut self, now: Now) -> Report {
@@ -377,6 +420,9 @@ impl Book {
             self.kept(finished);
         }
         self.report.messages = self.work.limit().into();
+        self.report.not_sent = self.work.not_sent();
+        self.report.binds_asked = self.links.asked() as u64;
+        self.report.binds_ever = self.links.ever_bound() as u64;
         self.report.elapsed = self.elapsed();
         self.report.unknown_receipts += self.ids.early() as u64;
         self.report.lateness = self.work.lateness();
@@ -399,22 +445,30 @@ impl Book {
             .map_or(Duration::ZERO, |started| self.moved.saturating_sub(started))
     }
 
-    fn ring(&self) {
-        for bell in &self.bells {
-            bell.ring();
-        }
-    }
-
     fn show(&mut self) {
         self.counts = Counts {
             submitted: self.report.submitted,
             acknowledged: self.report.acknowledged,
             receipts: self.report.receipts,
             throttled: self.report.throttled,
-            bound: self.bound,
+            bound: self.links.bound() as u64,
+            refused: self.refusals,
             elapsed_ms: u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX),
             ..self.counts
         };
         self.shown.set(self.counts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_that_came_first_took_no_time_and_clocks_begin_anew() {
+        let hour = 3_600_000_000;
+        assert_eq!(between(coarse(1600), coarse(1600 + 5 * hour)), 5 * hour);
+        assert_eq!(between(coarse(100), coarse(20)), 0);
+        assert_eq!(between(u32::MAX, 4), 80);
     }
 }

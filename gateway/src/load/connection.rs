@@ -4,6 +4,7 @@
 //! answered out of a template; the rest goes through the codec.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate_codec::address::{Npi, Ton};
@@ -24,17 +25,20 @@ use crate::load::receipt::{Delivery, read_data, read_deliver};
 use crate::load::submit::Submits;
 use crate::load::trouble::Trouble;
 use crate::load::window::{Flight, Window};
-use crate::traffic::wire::Wire;
+use crate::traffic::wire::{Bell, Wire};
 
 /// After so long a silence the peer is asked whether it is still there.
 const ENQUIRE: Duration = Duration::from_secs(30);
+/// The same while submits wait for their answer: a link that is half open is found before patience ends
+/// (interop 30).
+const ENQUIRE_WAITING: Duration = Duration::from_secs(5);
 /// An enquire_link waits no longer for its answer, or for anything else.
-const ENQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+const ENQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// An unbind waits no longer for its answer.
 const UNBIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Behind so much that the peer has not read nothing more is submitted.
 const OUT_MAX: usize = 512 * 1024;
-/// So many requests that cannot be read end a connection.
+/// So many deliveries in a row that cannot be read end a connection.
 const UNREADABLE_MAX: u32 = 100;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,8 +59,8 @@ pub(super) struct Connection {
     who: Who,
     state: State,
     was_bound: bool,
-    /// This connection has had an outcome before.
-    tried: bool,
+    past: Past,
+    bell: Rc<Bell>,
     window: Window,
     response_timeout: Duration,
     throttle_pause: Duration,
@@ -71,14 +75,24 @@ pub(super) struct Connection {
     unreadable: u32,
 }
 
+/// What has become of the connections before this one, in the same place.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Past {
+    /// There was an outcome, whichever.
+    pub(super) tried: bool,
+    /// One was bound.
+    pub(super) bound: bool,
+}
+
 impl Connection {
     /// One that is not bound yet.
-    pub(super) fn new(run: &Run, who: Who, tried: bool) -> Self {
+    pub(super) fn new(run: &Run, who: Who, past: Past, bell: &Rc<Bell>) -> Self {
         Self {
             who,
             state: State::Bound,
             was_bound: false,
-            tried,
+            past,
+            bell: Rc::clone(bell),
             window: Window::new(run.options.window),
             response_timeout: run.options.response_timeout,
             throttle_pause: run.options.throttle_pause,
@@ -133,7 +147,7 @@ impl Connection {
     /// The connection is gone.
     pub(super) fn leave(&mut self, book: &mut Book) {
         if self.was_bound {
-            book.disconnected(self.window.take_sent_until(u64::MAX));
+            book.disconnected(&self.bell, self.window.take_sent_until(u64::MAX));
         }
     }
 
@@ -141,7 +155,7 @@ impl Connection {
     pub(super) fn next_timer(&self) -> Duration {
         let silence = match self.enquired {
             Some(at) => at + ENQUIRE_TIMEOUT,
-            None => self.heard + ENQUIRE,
+            None => self.heard + self.silence_allowed(),
         };
         match self.state {
             State::Binding { until, .. } | State::Unbinding { until } => until,
@@ -155,6 +169,14 @@ impl Connection {
                 }
                 at
             }
+        }
+    }
+
+    const fn silence_allowed(&self) -> Duration {
+        if self.window.waiting() > 0 {
+            ENQUIRE_WAITING
+        } else {
+            ENQUIRE
         }
     }
 
@@ -205,16 +227,7 @@ impl Connection {
             State::Unbinding { .. } => {}
             State::Bound => {
                 if now.monotonic >= self.expiry {
-                    let since = now.monotonic.saturating_sub(self.response_timeout);
-                    if !since.is_zero() {
-                        for flight in self.window.take_sent_until(micros(since)) {
-                            book.doubt(flight.n);
-                        }
-                    }
-                    // Often enough to be no more than an eighth late.
-                    let step = self.response_timeout / 8;
-                    self.expiry =
-                        now.monotonic + step.clamp(Duration::from_millis(5), Duration::from_secs(1));
+                    self.expire(now, book)?;
                 }
                 match self.enquired {
                     Some(at) if self.heard > at => self.enquired = None,
@@ -222,7 +235,7 @@ impl Connection {
                         return Err(Trouble::Lost("the peer does not answer enquire_link"));
                     }
                     Some(_) => {}
-                    None if now.monotonic >= self.heard + ENQUIRE => {
+                    None if now.monotonic >= self.heard + self.silence_allowed() => {
                         self.enquired = Some(now.monotonic);
                         let sequence = self.window.next_sequence();
                         encode_empty(CommandId::ENQUIRE_LINK, CommandStatus::ROK, sequence, out);
@@ -230,6 +243,31 @@ impl Connection {
                     None => {}
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Gives up what was not answered in time. Where nothing at all came since it was sent, the link is as good
+    /// as gone, and the system may not say so for hours.
+    fn expire(&mut self, now: Now, book: &mut Book) -> Result<(), Trouble> {
+        // Often enough to be no more than an eighth late.
+        let step = self.response_timeout / 8;
+        self.expiry = now.monotonic + step.clamp(Duration::from_millis(5), Duration::from_secs(1));
+        let since = now.monotonic.saturating_sub(self.response_timeout);
+        if since.is_zero() {
+            return Ok(());
+        }
+        let (waiting, heard) = (self.window.waiting(), micros(self.heard));
+        let mut is_silent = false;
+        self.window.give_up_sent_until(micros(since), |flight| {
+            is_silent |= heard < flight.sent;
+            book.doubt(flight);
+        });
+        if self.window.waiting() < waiting {
+            book.ring_submitters();
+        }
+        if is_silent {
+            return Err(Trouble::Lost("the peer has fallen silent"));
         }
         Ok(())
     }
@@ -292,6 +330,12 @@ impl Connection {
                 let status = self.delivered(now, read, book)?;
                 respond(CommandId::DATA_SM_RESP, header.sequence, status, out);
             }
+            // Some carriers bring messages this way (interop 41).
+            CommandId::SUBMIT_SM => {
+                let read = read_deliver(body);
+                let status = self.delivered(now, read, book)?;
+                respond(CommandId::SUBMIT_SM_RESP, header.sequence, status, out);
+            }
             CommandId::UNBIND => {
                 encode_empty(CommandId::UNBIND_RESP, CommandStatus::ROK, header.sequence, out);
                 if self.state == State::Bound {
@@ -300,7 +344,7 @@ impl Connection {
                 return Ok(false);
             }
             CommandId::UNBIND_RESP if self.state != State::Bound => return Ok(false),
-            _ => self.control(header, out, book)?,
+            _ => self.control(header, out, book),
         }
         Ok(true)
     }
@@ -321,7 +365,7 @@ impl Connection {
         };
         let is_answer = header.command_id == expected || header.command_id == CommandId::GENERIC_NACK;
         if header.sequence != sequence || !is_answer {
-            self.control(header, out, book)?;
+            self.control(header, out, book);
             return Ok(true);
         }
         // The status says everything; peers exist whose bodies cannot be read.
@@ -330,15 +374,15 @@ impl Connection {
         }
         self.state = State::Bound;
         self.was_bound = true;
-        book.bound(now);
-        if !self.tried {
+        book.bound(now, &self.bell, self.who.kind.can_submit(), !self.past.bound);
+        if !self.past.tried {
             book.tried();
         }
         Ok(true)
     }
 
     /// What is neither a message nor an answer to one.
-    fn control(&mut self, header: Header, out: &mut Vec<u8>, book: &mut Book) -> Result<(), Trouble> {
+    fn control(&mut self, header: Header, out: &mut Vec<u8>, book: &mut Book) {
         match header.command_id {
             CommandId::ENQUIRE_LINK => {
                 encode_empty(
@@ -357,30 +401,36 @@ impl Connection {
             _ => {
                 let status = CommandStatus::RINVCMDID;
                 encode_empty(CommandId::GENERIC_NACK, status, header.sequence, out);
-                self.unreadable(book)?;
+                // Well framed and answered: nothing to part for.
+                book.report.unreadable += 1;
             }
         }
-        Ok(())
     }
 
     fn unreadable(&mut self, book: &mut Book) -> Result<(), Trouble> {
         book.report.unreadable += 1;
         self.unreadable += 1;
         if self.unreadable >= UNREADABLE_MAX {
-            return Err(Trouble::Lost("the peer's requests cannot be read"));
+            return Err(Trouble::Lost("the peer's deliveries cannot be read"));
         }
         Ok(())
     }
 
     /// An answer to a submit.
     fn answered(&mut self, now: Now, header: Header, body: &[u8], book: &mut Book) {
+        let is_success = header.command_id == CommandId::SUBMIT_SM_RESP && header.status.is_ok();
         let Some(flight) = self.window.take(header.sequence) else {
-            book.report.unexpected += 1;
+            match self.window.take_overdue(header.sequence) {
+                Some(flight) => {
+                    let id = is_success.then(|| id_of(body, book));
+                    book.answered_late(now, self.who.account, flight, id);
+                }
+                None => book.report.unexpected += 1,
+            }
             return;
         };
-        if header.command_id == CommandId::SUBMIT_SM_RESP && header.status.is_ok() {
-            let end = body.iter().take(MESSAGE_ID_MAX).position(|octet| *octet == 0);
-            let id = end.map(|end| &body[..end]).filter(|id| !id.is_empty());
+        if is_success {
+            let id = id_of(body, book);
             book.acknowledged(now, self.who.account, flight, id);
         } else {
             // A nack refuses, whatever its status says.
@@ -389,7 +439,7 @@ impl Connection {
             } else {
                 header.status
             };
-            if book.refused(now, flight.n, status) {
+            if book.refused(now, flight, status) {
                 self.paused_until = now.monotonic + self.throttle_pause;
             }
         }
@@ -411,8 +461,18 @@ impl Connection {
                 return Ok(error.status());
             }
         }
+        self.unreadable = 0;
         Ok(CommandStatus::ROK)
     }
+}
+
+/// The id of a submit_sm_resp: up to its NUL, or to the end where a peer forgets that (interop 19).
+fn id_of<'a>(body: &'a [u8], book: &mut Book) -> Option<&'a [u8]> {
+    let end = body.iter().position(|octet| *octet == 0).unwrap_or(body.len());
+    let id = &body[..end];
+    // With its NUL an id has up to 65 octets (3.4 §4.4.2).
+    book.report.oversized_ids += u64::from(id.len() >= MESSAGE_ID_MAX);
+    (!id.is_empty()).then_some(id)
 }
 
 /// Answers a delivery: a header and, on success, an empty message_id (3.4 §4.6.2).

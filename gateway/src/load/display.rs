@@ -64,7 +64,11 @@ fn line(counts: &Counts, last: &Counts) -> String {
         grouped(counts.acknowledged),
         grouped(rate),
         grouped(counts.receipts),
-        grouped(counts.submitted.saturating_sub(counts.acknowledged)),
+        grouped(
+            counts
+                .submitted
+                .saturating_sub(counts.acknowledged + counts.refused)
+        ),
     );
     for (name, count) in [("throttled", counts.throttled), ("backlog", counts.backlog)] {
         if count > 0 {
@@ -79,8 +83,9 @@ mod tests {
     use super::*;
 
     const COUNTS: Counts = Counts {
-        submitted: 12_100,
+        submitted: 12_103,
         acknowledged: 12_000,
+        refused: 3,
         receipts: 11_000,
         throttled: 0,
         bound: 8,

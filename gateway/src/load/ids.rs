@@ -41,8 +41,7 @@ struct Entry {
     /// The key, and the kind of this entry.
     tag: u64,
     n: u32,
-    /// Microseconds, without what is above 32 bits: when the message was due or sent, or when an early
-    /// receipt came.
+    /// When the message was due or sent, or when an early receipt came, on a clock of the caller's.
     at: u32,
 }
 

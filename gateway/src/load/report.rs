@@ -23,6 +23,11 @@ pub struct Report {
     pub run: u32,
     /// Messages that were to be sent; where a duration or a signal ended that, those that were sent.
     pub messages: u64,
+    /// Messages that were due before the duration or a signal ended the run, and that windows held back for more
+    /// than a second behind that end; never sent, and not among `messages`.
+    pub not_sent: u64,
+    /// How many messages were asked for, where a signal ended the run before they were sent.
+    pub cut_short: Option<u64>,
     /// Messages sent at least once.
     pub submitted: u64,
     /// Messages answered with success.
@@ -44,18 +49,28 @@ pub struct Report {
     pub receipts_by_state: [u64; STATES],
     /// Of these, those with a state other than delivered.
     pub not_delivered: u64,
-    /// Receipts with the id of a message whose receipt had come.
+    /// Receipts with the id of a message whose receipt had come, among the last 8 192 finished ones. Whoever
+    /// delivers at least once repeats some after a lost connection: told, and no problem.
     pub repeated_receipts: u64,
-    /// Receipts with an id that no answer named. Messages in doubt have such.
+    /// Receipts with an id that no answer named, or that was finished longer ago. Messages in doubt have such.
     pub unknown_receipts: u64,
-    /// Ids that were given to two messages.
+    /// Ids that were given twice, the second time while the first message waited for its receipt or was among
+    /// the last 8 192 finished ones (4 096 where no receipts are asked for).
     pub repeated_ids: u64,
+    /// Ids longer than the 64 octets that SMPP allows; they were followed all the same.
+    pub oversized_ids: u64,
+    /// Answers that came after their submit was given up; those with success were counted.
+    pub late_answers: u64,
     /// Deliveries that are no receipts.
     pub mobile_originated: u64,
-    /// Answers to requests that were never made, or were given up before.
+    /// Answers to requests that were never made, or given up so long ago that they are forgotten.
     pub unexpected: u64,
     /// Requests of the peer that could not be read.
     pub unreadable: u64,
+    /// Connections that were to be bound.
+    pub binds_asked: u64,
+    /// Of these, those that were bound at one time or another.
+    pub binds_ever: u64,
     /// Binds accepted.
     pub bound: u64,
     /// Binds refused.
@@ -107,6 +122,8 @@ impl Report {
             server: options.server,
             run: options.run,
             messages: options.messages.into(),
+            not_sent: 0,
+            cut_short: None,
             submitted: 0,
             acknowledged: 0,
             without_id: 0,
@@ -120,9 +137,13 @@ impl Report {
             repeated_receipts: 0,
             unknown_receipts: 0,
             repeated_ids: 0,
+            oversized_ids: 0,
+            late_answers: 0,
             mobile_originated: 0,
             unexpected: 0,
             unreadable: 0,
+            binds_asked: 0,
+            binds_ever: 0,
             bound: 0,
             binds_refused: 0,
             disconnects: 0,
@@ -199,20 +220,30 @@ impl Report {
                 seconds(self.patience)
             ));
         }
-        if self.stopped {
-            parts.push("stopped before the end".to_owned());
+        if let Some(asked) = self.cut_short {
+            parts.push(format!(
+                "ended by a signal: {} of {asked} messages sent",
+                self.messages
+            ));
         }
-        let shortcomings = parts.len();
-        let counted = [
+        if self.binds_ever < self.binds_asked {
+            parts.push(format!(
+                "never bound: {} of {} connections",
+                self.binds_asked - self.binds_ever,
+                self.binds_asked
+            ));
+        }
+        if let Some(error) = &self.hdr_error {
+            parts.push(format!("the log of latencies is not whole: {error}"));
+        }
+        for (count, what) in [
             (self.unanswered(), "messages not answered"),
+            (self.not_sent, "messages due and never sent"),
             (self.lost(), "acknowledged messages without a receipt"),
-        ];
-        parts.extend(
-            counted
-                .iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{what}: {count}")),
-        );
+            (self.repeated_ids, "ids given twice"),
+        ] {
+            push_count(&mut parts, count, what);
+        }
         let refused = self
             .refused
             .iter()
@@ -221,26 +252,32 @@ impl Report {
         if !refused.is_empty() {
             parts.push(format!("messages refused: {}", refused.join(", ")));
         }
-        if parts.len() == shortcomings {
+        if parts.is_empty() {
             return None;
         }
+        if self.stopped {
+            parts.insert(0, "stopped before the end".to_owned());
+        }
         // What may be behind it.
-        let causes = [
+        for (count, what) in [
             (self.unexpected, "answers to requests that were never made"),
             (self.without_id, "answers without a message_id"),
-            (self.repeated_ids, "ids given twice"),
             (self.unknown_receipts, "receipts for ids that no answer named"),
             (self.throttled, "answers \"not now\""),
             (self.unreadable, "requests that cannot be read"),
-        ];
-        parts.extend(
-            causes
-                .iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{what}: {count}")),
-        );
+            (self.late_answers, "answers after their time"),
+            (self.oversized_ids, "ids longer than 64 octets"),
+        ] {
+            push_count(&mut parts, count, what);
+        }
         parts.extend(self.trouble.clone());
         Some(format!("{}: {}", self.server, parts.join("; ")))
+    }
+}
+
+fn push_count(parts: &mut Vec<String>, count: u64, what: &str) {
+    if count > 0 {
+        parts.push(format!("{what}: {count}"));
     }
 }
 

@@ -37,6 +37,19 @@ impl Seen {
         }
     }
 
+    /// Whether `n` is marked; one that was forgotten is not.
+    pub(super) fn has(&self, n: u32) -> bool {
+        if n < MARKS_MAX {
+            return self.first.contains(n);
+        }
+        let (stretch, n) = (n / MARKS_MAX, n % MARKS_MAX);
+        match self.stretch.checked_sub(stretch) {
+            Some(0) => self.current.contains(n),
+            Some(1) => self.previous.contains(n),
+            _ => false,
+        }
+    }
+
     /// The marks of the first [`MARKS_MAX`] messages.
     pub(super) fn take_first(&mut self) -> Marks {
         std::mem::take(&mut self.first)
@@ -51,7 +64,10 @@ mod tests {
     fn numbers_of_three_stretches_are_told_apart_and_older_ones_are_new() {
         let mut seen = Seen::default();
         for n in [5, MARKS_MAX + 5, 2 * MARKS_MAX + 5] {
-            assert!(seen.insert(n) && !seen.insert(n), "{n}");
+            assert!(
+                !seen.has(n) && seen.insert(n) && seen.has(n) && !seen.insert(n),
+                "{n}"
+            );
         }
         assert!(!seen.insert(MARKS_MAX + 5) && seen.insert(MARKS_MAX + 6));
         assert!(seen.insert(3 * MARKS_MAX + 5));

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counts {
     /// Messages sent at least once.
     pub submitted: u64,
-    /// Messages answered with an id.
+    /// Messages answered with success.
     pub acknowledged: u64,
+    /// Messages refused for good.
+    pub refused: u64,
     /// Messages whose receipt came.
     pub receipts: u64,
     /// Answers that said "not now".
@@ -26,13 +28,14 @@ pub struct Counts {
 
 /// Where the thread writes its figures, once per wake.
 #[derive(Debug, Default)]
-pub(super) struct Shown([AtomicU64; 8]);
+pub(super) struct Shown([AtomicU64; 9]);
 
 impl Shown {
     pub(super) fn set(&self, counts: Counts) {
         let Counts {
             submitted,
             acknowledged,
+            refused,
             receipts,
             throttled,
             bound,
@@ -43,6 +46,7 @@ impl Shown {
         let counts = [
             submitted,
             acknowledged,
+            refused,
             receipts,
             throttled,
             bound,
@@ -59,6 +63,7 @@ impl Shown {
         let [
             submitted,
             acknowledged,
+            refused,
             receipts,
             throttled,
             bound,
@@ -69,6 +74,7 @@ impl Shown {
         Counts {
             submitted,
             acknowledged,
+            refused,
             receipts,
             throttled,
             bound,

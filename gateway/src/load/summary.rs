@@ -29,6 +29,8 @@ impl Report {
         json!({
             "run": self.run,
             "messages": self.messages,
+            "not_sent": self.not_sent,
+            "cut_short": self.cut_short,
             "submitted": self.submitted,
             "acknowledged": self.acknowledged,
             "without_id": self.without_id,
@@ -45,9 +47,13 @@ impl Report {
             "repeated_receipts": self.repeated_receipts,
             "unknown_receipts": self.unknown_receipts,
             "repeated_ids": self.repeated_ids,
+            "oversized_ids": self.oversized_ids,
+            "late_answers": self.late_answers,
             "mobile_originated": self.mobile_originated,
             "unexpected": self.unexpected,
             "unreadable": self.unreadable,
+            "binds_asked": self.binds_asked,
+            "binds_ever": self.binds_ever,
             "bound": self.bound,
             "binds_refused": self.binds_refused,
             "disconnects": self.disconnects,
@@ -145,6 +151,7 @@ impl fmt::Display for Report {
         }
         for (name, count, meaning) in [
             ("unanswered", self.unanswered(), ""),
+            ("not sent", self.not_sent, "were due before the end"),
             (
                 "throttled",
                 self.throttled,
@@ -157,13 +164,19 @@ impl fmt::Display for Report {
                 self.without_id,
                 "acknowledged, and no receipt can be known",
             ),
-            ("repeated receipts", self.repeated_receipts, ""),
+            ("repeated receipts", self.repeated_receipts, "delivered again"),
             (
                 "unknown receipts",
                 self.unknown_receipts,
-                "for ids that no answer named",
+                "for ids that no answer named, or long finished",
             ),
             ("repeated ids", self.repeated_ids, "given to two messages"),
+            ("oversized ids", self.oversized_ids, "longer than 64 octets"),
+            (
+                "late answers",
+                self.late_answers,
+                "to submits that were given up before",
+            ),
             (
                 "mobile originated",
                 self.mobile_originated,

@@ -1,5 +1,7 @@
 //! The submits of one connection that wait for their answer.
 
+use std::collections::BTreeMap;
+
 /// A submit that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flight {
@@ -38,6 +40,9 @@ pub(super) struct Window {
     limit: usize,
     waiting: usize,
     sequence: u32,
+    /// Submits that were given up, by their number: an answer may come all the same (interop 36). As many as two
+    /// windows hold, at most.
+    overdue: BTreeMap<u32, Flight>,
 }
 
 impl Window {
@@ -48,6 +53,7 @@ impl Window {
             limit,
             waiting: 0,
             sequence: 0,
+            overdue: BTreeMap::new(),
         }
     }
 
@@ -110,6 +116,26 @@ impl Window {
             })
     }
 
+    /// Gives up all that were sent up to this moment. A late answer to one is still known for what it is.
+    pub(super) fn give_up_sent_until(&mut self, sent: u64, mut given_up: impl FnMut(Flight)) {
+        for slot in &mut self.slots {
+            if slot.sequence != 0 && slot.flight.sent <= sent {
+                self.overdue.insert(slot.sequence, slot.flight);
+                slot.sequence = 0;
+                self.waiting -= 1;
+                given_up(slot.flight);
+            }
+        }
+        while self.overdue.len() > 2 * self.limit {
+            self.overdue.pop_first();
+        }
+    }
+
+    /// A submit with this number that was given up before; each once.
+    pub(super) fn take_overdue(&mut self, sequence: u32) -> Option<Flight> {
+        self.overdue.remove(&sequence)
+    }
+
     fn slot(&mut self, sequence: u32) -> &mut Slot {
         let mask = self.slots.len() - 1;
         &mut self.slots[sequence as usize & mask]
@@ -163,14 +189,31 @@ mod tests {
     }
 
     #[test]
-    fn those_that_wait_for_too_long_come_out() {
+    fn those_that_wait_for_too_long_come_out_and_are_known_when_they_are_answered_late() {
         let mut window = Window::new(4);
-        for n in [10, 20, 30] {
-            window.add(flight(n));
-        }
-        let late: Vec<u32> = window.take_sent_until(20).map(|flight| flight.n).collect();
+        let numbers = [10, 20, 30].map(|n| window.add(flight(n)));
+        let mut late = Vec::new();
+        window.give_up_sent_until(20, |flight| late.push(flight.n));
         assert_eq!((late.as_slice(), window.waiting()), (&[10, 20][..], 1));
+        assert_eq!(window.take(numbers[0]), None);
+        assert_eq!(window.take_overdue(numbers[0]), Some(flight(10)));
+        assert_eq!(window.take_overdue(numbers[0]), None);
         assert_eq!(window.take_sent_until(u64::MAX).count(), 1);
         assert_eq!(window.room(), 4);
+    }
+
+    #[test]
+    fn only_the_last_that_were_given_up_are_remembered() {
+        let mut window = Window::new(2);
+        let numbers: Vec<u32> = (0..20)
+            .map(|n| {
+                let number = window.add(flight(n));
+                window.give_up_sent_until(u64::MAX, |_| {});
+                number
+            })
+            .collect();
+        assert_eq!(window.overdue.len(), 4);
+        assert_eq!(window.take_overdue(numbers[15]), None);
+        assert_eq!(window.take_overdue(numbers[16]), Some(flight(16)));
     }
 }
