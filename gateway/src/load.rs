@@ -18,6 +18,7 @@ mod receipt;
 mod report;
 mod seen;
 mod shown;
+mod silence;
 mod submit;
 mod summary;
 mod template;

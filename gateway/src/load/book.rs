@@ -10,7 +10,7 @@ use tidegate_codec::values::{InterfaceVersion, MessageState};
 
 use crate::clock::{Now, process_cpu};
 use crate::load::hdr::HdrLog;
-use crate::load::ids::{Answered, Ids, OUTSTANDING_MAX, Receipted};
+use crate::load::ids::{Answered, Ids, OUTSTANDING_MAX, Receipted, between, coarse};
 use crate::load::links::Links;
 use crate::load::options::Options;
 use crate::load::report::Report;
@@ -31,22 +31,6 @@ const STATUSES_MAX: usize = 100;
 /// Microseconds of a span that began with this process.
 pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The grain in which times wait for a receipt, as a power of two of microseconds: 2^32 of them are 19 hours.
-const GRAIN: u32 = 4;
-
-/// A time in that grain, on a clock that begins anew after 19 hours.
-const fn coarse(micros: u64) -> u32 {
-    ((micros >> GRAIN) & 0xffff_ffff) as u32
-}
-
-/// Microseconds between two such times; none where the first is not the earlier one.
-fn between(since: u32, until: u32) -> u64 {
-    match until.wrapping_sub(since) {
-        steps if steps > u32::MAX / 2 => 0,
-        steps => u64::from(steps) << GRAIN,
-    }
 }
 
 /// The clients' books.
@@ -457,18 +441,5 @@ impl Book {
             ..self.counts
         };
         self.shown.set(self.counts);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receipt_that_came_first_took_no_time_and_clocks_begin_anew() {
-        let hour = 3_600_000_000;
-        assert_eq!(between(coarse(1600), coarse(1600 + 5 * hour)), 5 * hour);
-        assert_eq!(between(coarse(100), coarse(20)), 0);
-        assert_eq!(between(u32::MAX, 4), 80);
     }
 }

@@ -22,18 +22,12 @@ use crate::load::bind::{Run, Who};
 use crate::load::book::{Book, micros};
 use crate::load::options::Options;
 use crate::load::receipt::{Delivery, read_data, read_deliver};
+use crate::load::silence::{Means, Silence};
 use crate::load::submit::Submits;
 use crate::load::trouble::Trouble;
 use crate::load::window::{Flight, Window};
 use crate::traffic::wire::{Bell, Wire};
 
-/// After so long a silence the peer is asked whether it is still there.
-const ENQUIRE: Duration = Duration::from_secs(30);
-/// The same while submits wait for their answer: a link that is half open is found before patience ends
-/// (interop 30).
-const ENQUIRE_WAITING: Duration = Duration::from_secs(5);
-/// An enquire_link waits no longer for its answer, or for anything else.
-const ENQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// An unbind waits no longer for its answer.
 const UNBIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Behind so much that the peer has not read nothing more is submitted.
@@ -68,8 +62,7 @@ pub(super) struct Connection {
     paused_until: Duration,
     /// When to look for submits that wait for too long.
     expiry: Duration,
-    heard: Duration,
-    enquired: Option<Duration>,
+    silence: Silence,
     /// Answers to nothing, before it was bound.
     unexpected: u64,
     unreadable: u32,
@@ -98,8 +91,7 @@ impl Connection {
             throttle_pause: run.options.throttle_pause,
             paused_until: Duration::ZERO,
             expiry: Duration::ZERO,
-            heard: Duration::ZERO,
-            enquired: None,
+            silence: Silence::default(),
             unexpected: 0,
             unreadable: 0,
         }
@@ -114,7 +106,7 @@ impl Connection {
         let sequence = self.window.next_sequence();
         let until = now.monotonic + self.response_timeout;
         self.state = State::Binding { sequence, until };
-        self.heard = now.monotonic;
+        self.silence.heard(now.monotonic);
         let bind = Bind {
             system_id: self.who.system_id.as_field(),
             password: options.password.as_field(),
@@ -153,15 +145,12 @@ impl Connection {
 
     /// When it wants a turn although nothing arrives.
     pub(super) fn next_timer(&self) -> Duration {
-        let silence = match self.enquired {
-            Some(at) => at + ENQUIRE_TIMEOUT,
-            None => self.heard + self.silence_allowed(),
-        };
         match self.state {
             State::Binding { until, .. } | State::Unbinding { until } => until,
             State::Bound => {
-                let mut at = silence;
-                if self.window.waiting() > 0 {
+                let submits_wait = self.window.waiting() > 0;
+                let mut at = self.silence.until(submits_wait);
+                if submits_wait {
                     at = at.min(self.expiry);
                 }
                 if !self.paused_until.is_zero() {
@@ -169,14 +158,6 @@ impl Connection {
                 }
                 at
             }
-        }
-    }
-
-    const fn silence_allowed(&self) -> Duration {
-        if self.window.waiting() > 0 {
-            ENQUIRE_WAITING
-        } else {
-            ENQUIRE
         }
     }
 
@@ -192,7 +173,7 @@ impl Connection {
         loop {
             match wire.inbox.next_frame() {
                 Ok(Some((header, body))) => {
-                    self.heard = now.monotonic;
+                    self.silence.heard(now.monotonic);
                     if !self.handle(now, header, body, &mut wire.out, book)? {
                         return Ok(false);
                     }
@@ -229,18 +210,13 @@ impl Connection {
                 if now.monotonic >= self.expiry {
                     self.expire(now, book)?;
                 }
-                match self.enquired {
-                    Some(at) if self.heard > at => self.enquired = None,
-                    Some(at) if now.monotonic >= at + ENQUIRE_TIMEOUT => {
-                        return Err(Trouble::Lost("the peer does not answer enquire_link"));
-                    }
-                    Some(_) => {}
-                    None if now.monotonic >= self.heard + self.silence_allowed() => {
-                        self.enquired = Some(now.monotonic);
+                match self.silence.look(now.monotonic, self.window.waiting() > 0) {
+                    Means::Nothing => {}
+                    Means::Ask => {
                         let sequence = self.window.next_sequence();
                         encode_empty(CommandId::ENQUIRE_LINK, CommandStatus::ROK, sequence, out);
                     }
-                    None => {}
+                    Means::Gone => return Err(Trouble::Lost("the peer does not answer enquire_link")),
                 }
             }
         }
@@ -257,7 +233,7 @@ impl Connection {
         if since.is_zero() {
             return Ok(());
         }
-        let (waiting, heard) = (self.window.waiting(), micros(self.heard));
+        let (waiting, heard) = (self.window.waiting(), micros(self.silence.heard_at()));
         let mut is_silent = false;
         self.window.give_up_sent_until(micros(since), |flight| {
             is_silent |= heard < flight.sent;

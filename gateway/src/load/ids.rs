@@ -23,6 +23,22 @@ const WATCHED_MAX: usize = 1 << 20;
 /// Messages whose receipt is still to come, at most: with so many nothing more is submitted. 128 MiB.
 pub(super) const OUTSTANDING_MAX: usize = 1 << 22;
 
+/// The grain in which times wait for a receipt, as a power of two of microseconds: 2^32 of them are 19 hours.
+const GRAIN: u32 = 4;
+
+/// A time in that grain, on a clock that begins anew after 19 hours.
+pub(super) const fn coarse(micros: u64) -> u32 {
+    ((micros >> GRAIN) & 0xffff_ffff) as u32
+}
+
+/// Microseconds between two such times; none where the first is not the earlier one.
+pub(super) fn between(since: u32, until: u32) -> u64 {
+    match until.wrapping_sub(since) {
+        steps if steps > u32::MAX / 2 => 0,
+        steps => u64::from(steps) << GRAIN,
+    }
+}
+
 /// Where the kind of an entry stands in its tag. The table itself looks at the lowest and the highest bits.
 const KIND: u64 = 0b11 << KIND_AT;
 const KIND_AT: u32 = 40;
@@ -41,7 +57,7 @@ struct Entry {
     /// The key, and the kind of this entry.
     tag: u64,
     n: u32,
-    /// When the message was due or sent, or when an early receipt came, on a clock of the caller's.
+    /// When the message was due or sent, or when an early receipt came ([`coarse`]).
     at: u32,
 }
 
@@ -294,5 +310,13 @@ mod tests {
             assert_eq!(ids.receipted(id, DELIVERED, 0), Receipted::Early);
         }
         assert_eq!(ids.receipted(u64::MAX, DELIVERED, 0), Receipted::Unknown);
+    }
+
+    #[test]
+    fn a_receipt_that_came_first_took_no_time_and_clocks_begin_anew() {
+        let hour = 3_600_000_000;
+        assert_eq!(between(coarse(1600), coarse(1600 + 5 * hour)), 5 * hour);
+        assert_eq!(between(coarse(100), coarse(20)), 0);
+        assert_eq!(between(u32::MAX, 4), 80);
     }
 }
