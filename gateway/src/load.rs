@@ -6,7 +6,6 @@
 
 mod bind;
 mod book;
-mod coding;
 mod connection;
 mod display;
 mod hdr;
@@ -40,13 +39,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+pub use crate::traffic::coding::Coding;
 use crate::traffic::wire::{Bell, on_a_thread};
 use bind::{Run, Who};
 use book::Book;
 use submit::Submits;
 use ticker::Ticker;
 
-pub use coding::Coding;
 pub use options::{Binding, Options};
 pub use pace::Lateness;
 pub use report::{Report, STATES};

@@ -16,6 +16,7 @@ mod options;
 mod quirk;
 mod receipt;
 mod report;
+mod throttle;
 
 use std::cell::RefCell;
 use std::io;
@@ -23,6 +24,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tidegate_codec::status::CommandStatus;
 use tokio::sync::mpsc;
@@ -39,6 +41,8 @@ pub use report::{Counts, Report};
 
 /// Commands that may wait for the carrier's thread.
 const COMMANDS_MAX: usize = 16;
+/// How long nothing is accepted when that has just failed: what is short, files mostly, stays short for a while.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a running carrier may be told.
 #[derive(Debug)]
@@ -58,8 +62,12 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Listens, and serves from then on. It is reachable when this returns.
+    /// Listens, and serves from then on. It is reachable when this returns. Fails with `InvalidInput` when the
+    /// options contradict each other, and otherwise when it cannot listen.
     pub fn start(options: Options) -> io::Result<Self> {
+        options
+            .check()
+            .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
         let listener = TcpListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
@@ -132,10 +140,15 @@ async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A connection that ended before it was taken is nobody's loss.
-                if let Ok((socket, _)) = accepted {
-                    let key = centre.borrow_mut().arrive();
-                    tokio::task::spawn_local(link::serve(socket, key, Rc::clone(&centre), clock.clone()));
+                match accepted {
+                    Ok((socket, _)) => {
+                        let key = centre.borrow_mut().arrive();
+                        tokio::task::spawn_local(link::serve(socket, key, Rc::clone(&centre), clock.clone()));
+                    }
+                    Err(_) => {
+                        centre.borrow_mut().report.accept_failures += 1;
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
             command = orders.recv() => match command {

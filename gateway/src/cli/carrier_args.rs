@@ -49,7 +49,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "simulator", value_name = "ID", help_heading = "Binds")]
     name: SystemId,
     /// Refuse every bind with this status.
-    #[arg(long, value_name = "STATUS", help_heading = "Binds")]
+    #[arg(long, value_name = "STATUS", value_parser = error_status, help_heading = "Binds")]
     refuse_binds: Option<CommandStatus>,
     /// Links that may be bound at a time; 0x05 for one more.
     #[arg(long, value_name = "N", help_heading = "Binds")]
@@ -64,31 +64,23 @@ pub(super) struct Args {
     /// By how much longer at most, evenly spread.
     #[arg(long, value_name = "TIME", value_parser = values::delay, help_heading = "Answers")]
     response_jitter: Option<Duration>,
-    /// Refuse a share of all messages with a status, as in `RSYSERR=2%`; may be given more than once.
+    /// Refuse a share of all messages with a status, as in `RSYSERR=2%`; may be given more than once, up to 100 % together
+    /// with what the profile refuses.
     #[arg(long, value_name = "STATUS=SHARE", value_parser = refusal, help_heading = "Answers")]
     refuse: Vec<(CommandStatus, Share)>,
-    /// Messages a second; more are refused.
+    /// Messages a second, with one second's worth at once after a quiet time; more are refused.
     #[arg(long, value_name = "N", help_heading = "Answers")]
     rate: Option<NonZeroU32>,
-    /// What messages above the rate are refused with.
-    #[arg(
-        long,
-        value_name = "STATUS",
-        default_value = "RTHROTTLED",
-        help_heading = "Answers"
-    )]
-    throttle_status: CommandStatus,
-    /// Submits that may be unanswered on a link; one more is refused.
+    /// What messages above the rate are refused with; RTHROTTLED unless given.
+    #[arg(long, value_name = "STATUS", value_parser = error_status, help_heading = "Answers")]
+    throttle_status: Option<CommandStatus>,
+    /// Submits that may be unanswered on a link; one more is refused. Those that are never answered (--unanswered) keep
+    /// their place for good.
     #[arg(long, value_name = "N", help_heading = "Answers")]
     max_window: Option<usize>,
-    /// What submits above the window are refused with.
-    #[arg(
-        long,
-        value_name = "STATUS",
-        default_value = "RMSGQFUL",
-        help_heading = "Answers"
-    )]
-    window_status: CommandStatus,
+    /// What submits above the window are refused with; RMSGQFUL unless given.
+    #[arg(long, value_name = "STATUS", value_parser = error_status, help_heading = "Answers")]
+    window_status: Option<CommandStatus>,
     /// Take this share of all messages and never answer.
     #[arg(long, value_name = "SHARE", help_heading = "Answers")]
     unanswered: Option<Share>,
@@ -178,7 +170,7 @@ pub(super) struct Args {
         help_heading = "Mobile-originated messages"
     )]
     mo_to: AddressBuf,
-    /// The text; numbered ones without.
+    /// The text, up to 200 octets, in GSM 03.38 if that has all of it and in UCS-2 if not; numbered ones without.
     #[arg(long, value_name = "TEXT", help_heading = "Mobile-originated messages")]
     mo_text: Option<String>,
 
@@ -212,12 +204,18 @@ impl Args {
             self.receipt_jitter,
         );
         options.refusals.extend(self.refuse.iter().copied());
-        if let Some(rate) = self.rate {
-            options.rate = Some((rate, self.throttle_status));
-        }
-        if let Some(most) = self.max_window {
-            options.submits_max = Some((most, self.window_status));
-        }
+        override_limit(
+            &mut options.rate,
+            self.rate,
+            self.throttle_status,
+            CommandStatus::RTHROTTLED,
+        );
+        override_limit(
+            &mut options.submits_max,
+            self.max_window,
+            self.window_status,
+            CommandStatus::RMSGQFUL,
+        );
         options.unanswered = self.unanswered.unwrap_or(options.unanswered);
         options.response_id = self.response_id;
         options.receipt_id = self.receipt_id;
@@ -262,6 +260,20 @@ fn change(delay: &mut Delay, least: Option<Duration>, jitter: Option<Duration>) 
     delay.jitter = jitter.unwrap_or(delay.jitter);
 }
 
+/// A limit and what is refused above it: both may come from the profile, from the command line, or one from each.
+fn override_limit<T: Copy>(
+    limit: &mut Option<(T, CommandStatus)>,
+    most: Option<T>,
+    status: Option<CommandStatus>,
+    usual: CommandStatus,
+) {
+    let profile = *limit;
+    *limit = most.or(profile.map(|(most, _)| most)).map(|most| {
+        let status = status.or(profile.map(|(_, status)| status));
+        (most, status.unwrap_or(usual))
+    });
+}
+
 fn version(text: &str) -> Result<VersionShown, &'static str> {
     match text {
         "none" => Ok(VersionShown::Absent),
@@ -276,11 +288,15 @@ fn refusal(text: &str) -> Result<(CommandStatus, Share), String> {
     let (status, share) = text
         .split_once('=')
         .ok_or("give STATUS=SHARE, such as RSYSERR=2%")?;
-    let status: CommandStatus = status.parse().map_err(|error| format!("{error}"))?;
+    Ok((error_status(status)?, share.parse()?))
+}
+
+fn error_status(text: &str) -> Result<CommandStatus, String> {
+    let status: CommandStatus = text.parse().map_err(|error| format!("{error}"))?;
     if status.is_ok() {
         return Err("ESME_ROK refuses nothing".to_owned());
     }
-    Ok((status, share.parse()?))
+    Ok(status)
 }
 
 fn state(text: &str) -> Result<MessageState, &'static str> {
@@ -319,6 +335,18 @@ mod tests {
         let capped = options("--profile capped --max-window 3 --window-status 0x58");
         assert_eq!(capped.submits_max, Some((3, CommandStatus::RTHROTTLED)));
         assert_eq!(capped.binds_max, Some(1));
+        let of_the_profile = options("--profile capped --window-status 0x45");
+        assert_eq!(of_the_profile.submits_max, Some((10, CommandStatus(0x45))));
+        let throttling = options("--profile throttling --throttle-status RMSGQFUL");
+        assert_eq!(
+            throttling.rate,
+            NonZeroU32::new(500).map(|rate| (rate, CommandStatus::RMSGQFUL))
+        );
+        let usual = options("--rate 3");
+        assert_eq!(
+            usual.rate,
+            NonZeroU32::new(3).map(|rate| (rate, CommandStatus::RTHROTTLED))
+        );
     }
 
     #[test]
@@ -327,6 +355,9 @@ mod tests {
             "--password x",
             "--refuse RSYSERR",
             "--refuse ROK=1%",
+            "--refuse-binds 0",
+            "--rate 1 --throttle-status ROK",
+            "--max-window 1 --window-status 0x0",
             "--refuse RSYSERR=101%",
             "--failure-state ENROUTE",
             "--answer-version 4",

@@ -30,11 +30,15 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     let exposed;
     (options.credentials, exposed) = args.credentials()?;
     let carrier = Simulator::start(options).map_err(|error| {
-        let reason = format!("cannot listen on {}: {error}", args.listen);
+        let reason = match error.kind() {
+            io::ErrorKind::InvalidInput => error.to_string(),
+            _ => format!("cannot listen on {}: {error}", args.listen),
+        };
         Refusal::new(&reason, json!({ "problem": &reason }))
     })?;
     let mut stderr = io::stderr();
-    writeln!(stderr, "listening on {}", carrier.addr())?;
+    // Whoever closed it does not want to know.
+    let _ = writeln!(stderr, "listening on {}", carrier.addr());
     let is_live = stderr.is_terminal() && !json;
     let ended = runtime
         .block_on(async {
@@ -66,6 +70,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     let mut report = carrier.stop()?;
     report.cpu_us_per_message = per_message(process_cpu().saturating_sub(cpu_before), report.submitted);
     report.gave_up = ended == Ended::GaveUp;
+    report.asked = args.messages;
     let mut outcome = Outcome::new(report.to_string(), json!({}));
     outcome.failed = report.problem().is_some();
     outcome.fields = report.json();

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::traffic::coding::Coding;
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::identity::{Password, SystemId, SystemIdError};
 use tidegate_codec::octets::OctetsError;
 use tidegate_codec::values::{BindKind, RegisteredDelivery};
-
-use crate::load::coding::Coding;
 
 /// How a bind is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]

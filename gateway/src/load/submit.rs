@@ -10,9 +10,9 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{DataCoding, RegisteredDelivery};
 
-use crate::load::coding::Coding;
 use crate::load::options::Options;
 use crate::load::template::{Template, TemplateError};
+use crate::traffic::coding::Coding;
 use crate::traffic::token::{Token, checksum_in, fill, renumber, seal};
 
 /// Longest text that stands in short_message; a longer one goes into message_payload (3.4 §4.4.1).

@@ -4,7 +4,7 @@
 //! random digits; `{{` and `}}` are braces. A message that is submitted again has the same text again:
 //! what is random follows from the run and the number.
 
-use crate::load::coding::Coding;
+use crate::traffic::coding::Coding;
 use crate::traffic::token::Width;
 
 /// Random digits of one place, at most.

@@ -162,6 +162,7 @@ fn plussed(address: &AddressBuf) -> AddressBuf {
 mod tests {
     use tidegate_codec::identity::SystemId;
 
+    use super::super::delivery::Account;
     use super::*;
 
     fn delivery() -> Delivery {
@@ -174,6 +175,8 @@ mod tests {
             state: MessageState::Delivered,
             stage: Stage::Final,
             link: 1,
+            account: Account::default(),
+            sent: false,
         })
     }
 

@@ -8,16 +8,17 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use tidegate_codec::header::CommandId;
+use tidegate_codec::identity::SystemId;
 use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::status::CommandStatus;
 
 use super::body::Writer;
-use super::delivery::{Deliveries, Delivery, OWED_MAX, Receipt, Stage};
+use super::delivery::{Account, Deliveries, Delivery, OWED_MAX, Receipt, Stage};
 use super::mo::{self, Mo, Schedule};
 use super::options::{Countdown, Options};
 use super::quirk::Quirk;
 use super::report::{Counts, Report, Shown};
-use crate::bucket::Bucket;
+use super::throttle::Throttle;
 use crate::clock::Now;
 use crate::traffic::marks::Marks;
 use crate::traffic::wire::Bell;
@@ -31,9 +32,13 @@ pub(super) struct Centre {
     pub(super) next_id: u64,
     /// Deliveries that are not answered, wherever they are.
     pub(super) owed: usize,
+    /// Of these, receipts, MOs, and receipts that only repeat another, which nobody waits for.
+    receipts_owed: u64,
+    mo_owed: u64,
+    again_owed: u64,
     pub(super) deliveries: Deliveries,
     schedule: Schedule,
-    pub(super) bucket: Bucket,
+    pub(super) throttle: Option<Throttle>,
     pub(super) resets: Countdown,
     pub(super) unbinds: Countdown,
     pub(super) silences: Countdown,
@@ -47,6 +52,8 @@ pub(super) struct Centre {
     writer: Writer,
     /// The run that the last message belonged to, and its marks: messages come run by run.
     pub(super) run: Option<(u32, Marks)>,
+    /// Octets that the marks of all runs take.
+    pub(super) marks_memory: usize,
 }
 
 impl Centre {
@@ -59,9 +66,12 @@ impl Centre {
             report: Report::default(),
             shown,
             owed: 0,
+            receipts_owed: 0,
+            mo_owed: 0,
+            again_owed: 0,
             deliveries: Deliveries::new(options.has(Quirk::ReceiptElsewhere)),
             schedule: Schedule::new(&options.mo),
-            bucket: Bucket::new(options.rate.map(|(rate, _)| rate)),
+            throttle: options.rate.map(|(rate, _)| Throttle::new(rate, now.monotonic)),
             resets: Countdown::new(options.faults.reset_every, &mut rng),
             unbinds: Countdown::new(options.faults.unbind_every, &mut rng),
             silences: Countdown::new(options.faults.silent_every, &mut rng),
@@ -71,6 +81,7 @@ impl Centre {
             receives_since: None,
             writer: Writer::default(),
             run: None,
+            marks_memory: 0,
             rng,
             options,
         }
@@ -99,13 +110,14 @@ impl Centre {
         }
     }
 
-    pub(super) fn judge_bind(&mut self, bind: &Bind<'_>) -> Result<(), CommandStatus> {
+    /// Whether a bind is accepted, and as whose.
+    pub(super) fn judge_bind(&mut self, bind: &Bind<'_>) -> Result<Account, CommandStatus> {
         let verdict = self.verdict_on(bind);
         self.report.binds_refused += u64::from(verdict.is_err());
         verdict
     }
 
-    fn verdict_on(&self, bind: &Bind<'_>) -> Result<(), CommandStatus> {
+    fn verdict_on(&mut self, bind: &Bind<'_>) -> Result<Account, CommandStatus> {
         if let Some(status) = self.options.refuse_binds {
             return Err(status);
         }
@@ -119,16 +131,22 @@ impl Centre {
         }
         match self.options.binds_max {
             Some(most) if self.bound >= most => Err(CommandStatus::RALYBND),
-            _ => Ok(()),
+            _ => {
+                // An empty one names nobody, and all that bind so are one.
+                let system_id = SystemId::new(bind.system_id.as_bytes()).unwrap_or(self.options.name);
+                let account = self.deliveries.account(&system_id);
+                account.ok_or(CommandStatus::RBINDFAIL)
+            }
         }
     }
 
-    pub(super) fn bound(&mut self, now: Now, key: u64, receives: bool, bell: &Rc<Bell>) {
+    /// A bind was accepted; with a bell it receives.
+    pub(super) fn bound(&mut self, now: Now, key: u64, account: Account, receives: Option<&Rc<Bell>>) {
         self.report.binds += 1;
         self.bound += 1;
-        if receives {
+        if let Some(bell) = receives {
             self.receives_since.get_or_insert(now.monotonic);
-            self.deliveries.start_receiving(key, bell);
+            self.deliveries.start_receiving(key, account, bell);
             // There may be MOs to make.
             self.deliveries.bell.ring();
         }
@@ -136,21 +154,29 @@ impl Centre {
     }
 
     /// A link unbinds, falls silent or has ended: others take its deliveries.
-    pub(super) fn stop_receiving(&mut self, key: u64) {
-        self.deliveries.stop_receiving(key);
+    pub(super) fn stop_receiving(&mut self, key: u64, account: Account) {
+        self.deliveries.stop_receiving(key, account);
         if !self.deliveries.has_receiver() {
             self.receives_since = None;
         }
     }
 
     /// A link has ended, with these deliveries unanswered.
-    pub(super) fn leave(&mut self, key: u64, was_bound: bool, unanswered: impl Iterator<Item = Delivery>) {
+    pub(super) fn leave(
+        &mut self,
+        key: u64,
+        account: Option<Account>,
+        unanswered: impl Iterator<Item = Delivery>,
+    ) {
         self.links.retain(|(other, _)| *other != key);
-        self.bound -= usize::from(was_bound);
-        self.report.never_bound += u64::from(!was_bound);
-        self.stop_receiving(key);
+        match account {
+            Some(account) => {
+                self.bound -= 1;
+                self.stop_receiving(key, account);
+            }
+            None => self.report.never_bound += 1,
+        }
         for delivery in unanswered {
-            self.count_again(&delivery);
             self.deliveries.assign(delivery);
         }
         self.show();
@@ -161,6 +187,7 @@ impl Centre {
     /// From now on, or from `delay` on, this is to be delivered.
     pub(super) fn owe(&mut self, now: Now, delay: Duration, delivery: Delivery) {
         self.owed += 1;
+        *self.owed_of(&delivery) += 1;
         if delay.is_zero() {
             self.deliveries.assign(delivery);
         } else {
@@ -184,7 +211,15 @@ impl Centre {
 
     fn make_mo(&mut self, now: Now, n: u32) {
         if !mo::in_parts(&self.options) {
-            return self.owe(now, Duration::ZERO, Delivery::Mo(Mo { n, part: 0 }));
+            return self.owe(
+                now,
+                Duration::ZERO,
+                Delivery::Mo(Mo {
+                    n,
+                    part: 0,
+                    sent: false,
+                }),
+            );
         }
         for at in 1..=mo::PARTS {
             let part = if mo::backwards(&self.options) {
@@ -192,12 +227,29 @@ impl Centre {
             } else {
                 at
             };
-            self.owe(now, Duration::ZERO, Delivery::Mo(Mo { n, part }));
+            self.owe(now, Duration::ZERO, Delivery::Mo(Mo { n, part, sent: false }));
         }
     }
 
-    /// The PDU that carries `delivery`: its command and its body.
-    pub(super) fn write(&mut self, delivery: &Delivery, now: Now, may_tlvs: bool) -> (CommandId, &[u8]) {
+    /// The count of what is owed that `delivery` belongs to.
+    const fn owed_of(&mut self, delivery: &Delivery) -> &mut u64 {
+        match delivery {
+            Delivery::Receipt(Receipt {
+                stage: Stage::Again, ..
+            }) => &mut self.again_owed,
+            Delivery::Receipt(_) => &mut self.receipts_owed,
+            Delivery::Mo(_) => &mut self.mo_owed,
+        }
+    }
+
+    /// The PDU that carries `delivery`, which is sent now: its command and its body.
+    pub(super) fn write(&mut self, delivery: &mut Delivery, now: Now, may_tlvs: bool) -> (CommandId, &[u8]) {
+        if delivery.send() {
+            match delivery {
+                Delivery::Receipt(_) => self.report.receipts_resent += 1,
+                Delivery::Mo(_) => self.report.mo_resent += 1,
+            }
+        }
         self.writer.write(delivery, &self.options, now.unix_ms, may_tlvs)
     }
 
@@ -213,12 +265,11 @@ impl Centre {
                 | CommandStatus::RTHROTTLED
                 | CommandStatus::RMSGQFUL,
             ) => {
-                self.count_again(&delivery);
                 let due = now.monotonic + self.options.delivery_retry;
                 self.deliveries.hold(due, delivery);
             }
             Some(status) => {
-                self.owed -= 1;
+                self.settled(&delivery);
                 let refused = match delivery {
                     Delivery::Receipt(_) => &mut self.report.receipts_refused,
                     Delivery::Mo(_) => &mut self.report.mo_refused,
@@ -228,29 +279,27 @@ impl Centre {
         }
     }
 
-    fn delivered(&mut self, now: Now, delivery: Delivery) {
+    fn settled(&mut self, delivery: &Delivery) {
         self.owed -= 1;
+        *self.owed_of(delivery) -= 1;
+    }
+
+    fn delivered(&mut self, now: Now, delivery: Delivery) {
+        self.settled(&delivery);
         match delivery {
             Delivery::Mo(_) => self.report.mo += 1,
             Delivery::Receipt(receipt) if receipt.stage == Stage::Final => {
                 self.report.receipts += 1;
                 if self.options.has(Quirk::ReceiptTwice) {
-                    let stage = Stage::Again;
-                    self.owe(
-                        now,
-                        Duration::ZERO,
-                        Delivery::Receipt(Receipt { stage, ..receipt }),
-                    );
+                    let again = Receipt {
+                        stage: Stage::Again,
+                        sent: false,
+                        ..receipt
+                    };
+                    self.owe(now, Duration::ZERO, Delivery::Receipt(again));
                 }
             }
             Delivery::Receipt(_) => {}
-        }
-    }
-
-    const fn count_again(&mut self, delivery: &Delivery) {
-        match delivery {
-            Delivery::Receipt(_) => self.report.receipts_resent += 1,
-            Delivery::Mo(_) => self.report.mo_resent += 1,
         }
     }
 
@@ -263,7 +312,7 @@ impl Centre {
             unique: self.report.unique,
             repeated: self.report.repeated,
             receipts: self.report.receipts,
-            owed: self.owed as u64,
+            owed: self.receipts_owed + self.mo_owed,
             mo: self.report.mo,
             bound: self.bound as u64,
         });
@@ -271,7 +320,8 @@ impl Centre {
 
     pub(super) fn take_report(&mut self) -> Report {
         self.report.taken.extend(self.run.take());
-        self.report.receipts_owed = self.owed as u64;
+        self.report.receipts_owed = self.receipts_owed;
+        self.report.mo_owed = self.mo_owed;
         mem::take(&mut self.report)
     }
 }

@@ -1,5 +1,7 @@
 //! A carrier takes a message, or refuses it, and accounts for it.
 
+use std::time::Duration;
+
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::pdu::Operation;
 use tidegate_codec::status::CommandStatus;
@@ -9,7 +11,8 @@ use tidegate_codec::values::{
 };
 
 use super::centre::Centre;
-use super::delivery::{Delivery, OWED_MAX, Receipt, Stage};
+use super::delivery::{Account, Delivery, OWED_MAX, Receipt, Stage};
+use super::options::Share;
 use super::quirk::Quirk;
 use crate::clock::Now;
 use crate::traffic::marks::Marks;
@@ -17,6 +20,9 @@ use crate::traffic::token::{Reading, Token};
 
 /// Runs whose messages are told apart; a carrier that has seen so many counts further ones as unmarked.
 const RUNS_MAX: usize = 256;
+/// Octets of memory for telling messages apart, over all runs: 512 million messages numbered from 0. Behind that
+/// numbers that need more are counted as unmarked.
+const MARKS_MEMORY: usize = 64 << 20;
 /// The status that carriers invent for a number that begins with `+` (interop quirk 37).
 const VENDOR_STATUS: CommandStatus = CommandStatus(0x94);
 
@@ -103,6 +109,18 @@ pub(super) struct Taken {
     pub(super) answer: Option<Result<u64, CommandStatus>>,
     /// What the link does besides.
     pub(super) fault: Option<Fault>,
+    /// How long its receipt is held back, if it has one.
+    pub(super) receipt_delay: Duration,
+}
+
+/// The link that brings a message.
+#[derive(Clone, Copy)]
+pub(super) struct From {
+    pub(super) key: u64,
+    pub(super) account: Account,
+    pub(super) version: InterfaceVersion,
+    /// Submits that wait for their answer.
+    pub(super) waiting: usize,
 }
 
 /// What a link does to its peer.
@@ -114,27 +132,21 @@ pub(super) enum Fault {
 }
 
 impl Centre {
-    /// Takes a message that link `link` brought, where `waiting` others wait for their answer.
-    pub(super) fn take(
-        &mut self,
-        now: Now,
-        submission: &Submission<'_>,
-        version: InterfaceVersion,
-        link: u64,
-        waiting: usize,
-    ) -> Taken {
+    /// Takes a message, or refuses it.
+    pub(super) fn take(&mut self, now: Now, submission: &Submission<'_>, from: From) -> Taken {
         self.report.submitted += 1;
-        if let Some(status) = self.refusal(now, submission, waiting) {
+        if let Some(status) = self.refusal(now, submission, from.waiting) {
             *self.report.refused.entry(status.0).or_default() += 1;
             return Taken {
                 answer: Some(Err(status)),
                 fault: None,
+                receipt_delay: Duration::ZERO,
             };
         }
         self.account(submission);
         let id = self.next_id;
         self.next_id += 1;
-        self.owe_receipt(now, submission, version, link, id);
+        let receipt_delay = self.owe_receipt(now, submission, from, id);
         let fault = self.fault();
         let answer = if self.options.unanswered.falls(&mut self.rng) {
             self.report.unanswered += 1;
@@ -142,7 +154,11 @@ impl Centre {
         } else {
             Some(Ok(id))
         };
-        Taken { answer, fault }
+        Taken {
+            answer,
+            fault,
+            receipt_delay,
+        }
     }
 
     fn refusal(&mut self, now: Now, submission: &Submission<'_>, waiting: usize) -> Option<CommandStatus> {
@@ -155,7 +171,8 @@ impl Centre {
             return Some(status);
         }
         if let Some((_, status)) = self.options.rate
-            && !self.bucket.take(now.monotonic, 1)
+            && let Some(throttle) = &mut self.throttle
+            && !throttle.take(now.monotonic)
         {
             return Some(status);
         }
@@ -165,12 +182,7 @@ impl Centre {
         if self.options.has(Quirk::RefuseValidity) && submission.has_validity {
             return Some(CommandStatus::RINVEXPIRY);
         }
-        let rng = &mut self.rng;
-        self.options
-            .refusals
-            .iter()
-            .find(|(_, share)| share.falls(rng))
-            .map(|(status, _)| *status)
+        Share::draw(&self.options.refusals, &mut self.rng)
     }
 
     fn fault(&mut self) -> Option<Fault> {
@@ -180,7 +192,6 @@ impl Centre {
             return Some(Fault::Reset);
         }
         if self.unbinds.tick(rng) {
-            self.report.links_unbound += 1;
             return Some(Fault::Unbind);
         }
         if self.silences.tick(rng) {
@@ -189,17 +200,11 @@ impl Centre {
         None
     }
 
-    fn owe_receipt(
-        &mut self,
-        now: Now,
-        submission: &Submission<'_>,
-        version: InterfaceVersion,
-        link: u64,
-        id: u64,
-    ) {
+    /// Tells how long the receipt is held back.
+    fn owe_receipt(&mut self, now: Now, submission: &Submission<'_>, from: From, id: u64) -> Duration {
         let (share, failed) = self.options.failures;
         let fails = share.falls(&mut self.rng);
-        let wanted = match submission.registered_delivery.wish(version) {
+        let wanted = match submission.registered_delivery.wish(from.version) {
             _ if self.options.has(Quirk::Unsolicited) => true,
             ReceiptWish::Never => false,
             ReceiptWish::Always => true,
@@ -207,11 +212,11 @@ impl Centre {
             ReceiptWish::OnSuccess => !fails,
         };
         if !wanted || self.is_part_without_receipt(submission) {
-            return;
+            return Duration::ZERO;
         }
         if self.options.lost_receipts.falls(&mut self.rng) {
             self.report.receipts_lost += 1;
-            return;
+            return Duration::ZERO;
         }
         let address = |(addr, [ton, npi]): (&[u8], [u8; 2])| {
             // The fields of a PDU are no wider.
@@ -229,7 +234,9 @@ impl Centre {
             accepted_ms: now.unix_ms,
             state: if fails { failed } else { MessageState::Delivered },
             stage: Stage::Final,
-            link,
+            link: from.key,
+            account: from.account,
+            sent: false,
         };
         let delay = self.options.receipt_delay.draw(&mut self.rng);
         if self.options.has(Quirk::IntermediateFirst) {
@@ -253,6 +260,7 @@ impl Centre {
             );
         }
         self.owe(now, delay, Delivery::Receipt(receipt));
+        delay
     }
 
     /// A carrier that reports on one part of a long message says nothing of the others.
@@ -272,7 +280,7 @@ impl Centre {
     fn account(&mut self, submission: &Submission<'_>) {
         let text = submission.header().1;
         match Token::read_as(submission.data_coding.0, text, submission.to.0) {
-            Reading::Intact(token) => match self.marks(token.run).map(|marks| marks.insert(token.n)) {
+            Reading::Intact(token) => match self.mark(token) {
                 Some(true) => self.report.unique += 1,
                 Some(false) => self.report.repeated += 1,
                 None => self.report.unmarked += 1,
@@ -280,6 +288,19 @@ impl Centre {
             Reading::Altered => self.report.altered += 1,
             Reading::Unmarked => self.report.unmarked += 1,
         }
+    }
+
+    /// Tells whether a message is new; `None` where there is no room to know.
+    fn mark(&mut self, token: Token) -> Option<bool> {
+        let memory = self.marks_memory;
+        let marks = self.marks(token.run)?;
+        let growth = marks.growth(token.n);
+        if growth > 0 && memory + growth > MARKS_MEMORY {
+            return None;
+        }
+        let is_new = marks.insert(token.n);
+        self.marks_memory += growth;
+        Some(is_new)
     }
 
     fn marks(&mut self, run: u32) -> Option<&mut Marks> {

@@ -14,10 +14,10 @@ use tidegate_codec::values::InterfaceVersion;
 use tokio::net::TcpStream;
 
 use super::centre::Centre;
-use super::delivery::Delivery;
+use super::delivery::{Account, Delivery};
 use super::disguise::Disguise;
 use super::id::IdText;
-use super::intake::{Fault, Submission};
+use super::intake::{Fault, From, Submission};
 use super::options::{UNANSWERED_MAX, VersionShown};
 use super::quirk::Quirk;
 use crate::clock::{Clock, Now};
@@ -25,6 +25,9 @@ use crate::traffic::wire::{Bell, Read, Wire};
 
 /// As good as never: no run of a simulator lasts a century.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How much sooner than the answer a receipt leaves that comes first (interop quirk 3).
+const HEAD_START: Duration = Duration::from_millis(20);
 
 /// An answer to a submit that is held back: when it leaves, to which request, and what it says.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +45,15 @@ struct Link {
     answers: BinaryHeap<Reverse<HeldBack>>,
     /// Empty between turns; kept for its memory.
     sending: Vec<Delivery>,
-    was_bound: bool,
+    /// Whose it is, once it is bound.
+    account: Option<Account>,
     may_tlvs: bool,
     /// Nothing is heard or said any more: half open.
     silent: bool,
     /// The connection is to be reset.
     reset: bool,
+    /// The session is being ended in order.
+    unbinds: bool,
 }
 
 /// Serves a connection to its end.
@@ -56,7 +62,7 @@ pub(super) async fn serve(socket: TcpStream, key: u64, centre: Rc<RefCell<Centre
     // However a connection ends, what is not answered goes over another one.
     let _ = link.drive(socket, &centre, &clock).await;
     let unanswered = link.session.drain();
-    centre.borrow_mut().leave(key, link.was_bound, unanswered);
+    centre.borrow_mut().leave(key, link.account, unanswered);
 }
 
 /// Sends deliveries on their way when their time comes.
@@ -93,10 +99,11 @@ impl Link {
             disguise: Disguise::new(options),
             answers: BinaryHeap::new(),
             sending: Vec::new(),
-            was_bound: false,
+            account: None,
             may_tlvs: false,
             silent: false,
             reset: false,
+            unbinds: false,
         }
     }
 
@@ -189,13 +196,15 @@ impl Link {
 
     fn send_deliveries(&mut self, now: Now, centre: &mut Centre, out: &mut Vec<u8>) {
         let room = self.session.room();
-        if room == 0 {
+        let Some(account) = self.account.filter(|_| room > 0) else {
             return;
-        }
-        centre.deliveries.hand_out(self.key, room, &mut self.sending);
-        for delivery in self.sending.drain(..) {
+        };
+        centre
+            .deliveries
+            .hand_out(self.key, account, room, &mut self.sending);
+        for mut delivery in self.sending.drain(..) {
             // The session keeps the delivery, so what it says is written down first.
-            let (command, body) = centre.write(&delivery, now, self.may_tlvs);
+            let (command, body) = centre.write(&mut delivery, now, self.may_tlvs);
             let at = Monotonic(now.monotonic);
             let start = out.len();
             let sent = self.session.request(at, command, delivery, out, |out| {
@@ -251,22 +260,23 @@ impl Link {
             }
             Event::BindRequested { kind, bind } => {
                 match centre.judge_bind(&bind) {
-                    Ok(()) => {
+                    Ok(account) => {
                         let us = centre.options.name;
                         self.session.accept_bind(at, &us, out);
-                        self.was_bound = true;
+                        self.account = Some(account);
                         self.may_tlvs = self.session.version().has_tlvs()
                             && !matches!(centre.options.version_shown, VersionShown::Always(version) if !version.has_tlvs());
-                        centre.bound(now, self.key, kind.can_receive(), bell);
+                        let bell = kind.can_receive().then_some(bell);
+                        centre.bound(now, self.key, account, bell);
                     }
                     Err(status) => self.session.refuse_bind(status, out),
                 }
                 self.disguise.bind_answered(&centre.options, start, out);
-                if self.was_bound && centre.options.faults.dead {
+                if self.account.is_some() && centre.options.faults.dead {
                     self.fall_silent(centre);
                 }
             }
-            Event::PeerUnbound => centre.stop_receiving(self.key),
+            Event::PeerUnbound => self.stop_receiving(centre),
             Event::Close(_) => return false,
             Event::Refused { .. } => centre.report.faulty_requests += 1,
             Event::Unexpected(_) => centre.report.unexpected_answers += 1,
@@ -288,8 +298,13 @@ impl Link {
         out: &mut Vec<u8>,
         centre: &mut Centre,
     ) {
-        let waiting = self.session.unanswered();
-        let taken = centre.take(now, submission, self.session.version(), self.key, waiting);
+        let from = From {
+            key: self.key,
+            account: self.account.unwrap_or_default(),
+            version: self.session.version(),
+            waiting: self.session.unanswered(),
+        };
+        let taken = centre.take(now, submission, from);
         match taken.fault {
             Some(Fault::Reset) => {
                 self.reset = true;
@@ -299,11 +314,14 @@ impl Link {
             Some(Fault::Unbind) | None => {}
         }
         if let Some(answer) = taken.answer {
-            let delay = centre.options.response_delay();
-            if delay.is_none() {
+            let mut delay = centre.options.response_delay.draw(&mut centre.rng);
+            if centre.options.has(Quirk::ReceiptFirst) {
+                delay = delay.max(taken.receipt_delay + HEAD_START);
+            }
+            if delay.is_zero() {
                 self.respond(command, sequence, answer, centre, out);
             } else {
-                let due = now.monotonic + delay.draw(&mut centre.rng);
+                let due = now.monotonic + delay;
                 self.answers.push(Reverse(HeldBack {
                     due,
                     sequence,
@@ -312,20 +330,28 @@ impl Link {
                 }));
             }
         }
-        if taken.fault == Some(Fault::Unbind) {
+        if taken.fault == Some(Fault::Unbind) && !self.unbinds {
+            self.unbinds = true;
+            centre.report.links_unbound += 1;
             let start = out.len();
             self.session.unbind(Monotonic(now.monotonic), out);
             if !self.disguise.is_none() {
                 self.disguise.wrote(start, out);
             }
-            centre.stop_receiving(self.key);
+            self.stop_receiving(centre);
+        }
+    }
+
+    fn stop_receiving(&self, centre: &mut Centre) {
+        if let Some(account) = self.account {
+            centre.stop_receiving(self.key, account);
         }
     }
 
     fn fall_silent(&mut self, centre: &mut Centre) {
         self.silent = true;
         centre.report.links_silent += 1;
-        centre.stop_receiving(self.key);
+        self.stop_receiving(centre);
     }
 
     fn respond(

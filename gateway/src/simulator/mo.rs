@@ -8,6 +8,7 @@ use tidegate_codec::values::{DataCoding, EsmClass};
 
 use super::options::{MoOptions, Options};
 use super::quirk::Quirk;
+use crate::traffic::coding::Coding;
 
 /// A message or part of one that a handset sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +17,36 @@ pub(super) struct Mo {
     pub(super) n: u32,
     /// Which part of it, from 1; 0 for messages of one part.
     pub(super) part: u8,
+    /// It was sent before.
+    pub(super) sent: bool,
 }
 
 /// Parts of the messages that come in parts.
 pub(super) const PARTS: u8 = 2;
+
+/// Octets of a text that a handset is told to send, at most: with all that quirks add it fits short_message.
+const TEXT_MAX: usize = 200;
+
+/// The octets of a text and their data_coding: GSM 03.38 where that has all of it, else UCS-2.
+fn encoded(text: &str) -> (Vec<u8>, DataCoding) {
+    let (octets, coding) = match Coding::Gsm7.encode_all(text) {
+        Some(octets) => (octets, Coding::Gsm7),
+        // It has all there is.
+        None => (Coding::Ucs2.encode_all(text).unwrap_or_default(), Coding::Ucs2),
+    };
+    (octets, DataCoding(coding.data_coding()))
+}
+
+/// Whether this text can be sent.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let length = encoded(text).0.len();
+    if length > TEXT_MAX {
+        return Err(format!(
+            "the text of MOs has {length} octets; {TEXT_MAX} are the most"
+        ));
+    }
+    Ok(())
+}
 
 /// The text in its octets, and what the PDU says about it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -95,7 +122,7 @@ pub(super) fn write(mo: Mo, options: &Options, tlvs: &mut Vec<u8>) -> MoText {
     if options.has(Quirk::MoSplitPair) {
         return split_pair(mo, &text);
     }
-    out.octets = text.into_bytes();
+    (out.octets, out.data_coding) = encoded(&text);
     if options.has(Quirk::MoAlphabet) {
         // `@` and `é` in GSM 03.38 and in Latin-1.
         out.octets.extend_from_slice(&[0x00, 0x05, 0xe9]);
@@ -182,7 +209,15 @@ mod tests {
     fn the_parts_of_a_split_pair_are_whole_only_together() {
         let options = options(Quirk::MoSplitPair);
         let units = |part| {
-            let text = write(Mo { n: 1, part }, &options, &mut Vec::new());
+            let text = write(
+                Mo {
+                    n: 1,
+                    part,
+                    sent: false,
+                },
+                &options,
+                &mut Vec::new(),
+            );
             assert_eq!(text.octets[..6], [5, 0, 3, 1, 2, part]);
             let units = text.octets[6..].chunks(2);
             units
@@ -198,10 +233,38 @@ mod tests {
     #[test]
     fn sar_parts_say_which_they_are() {
         let mut tlvs = Vec::new();
-        write(Mo { n: 1, part: 2 }, &options(Quirk::MoSarBackwards), &mut tlvs);
+        let mo = Mo {
+            n: 1,
+            part: 2,
+            sent: false,
+        };
+        write(mo, &options(Quirk::MoSarBackwards), &mut tlvs);
         let tlvs = tlv::Tlvs::new(&tlvs);
         assert_eq!(tlvs.strict(), Ok(()));
         assert_eq!(tlvs.octet(Tag::SAR_SEGMENT_SEQNUM), Some(2));
         assert_eq!(tlvs.octet(Tag::SAR_TOTAL_SEGMENTS), Some(PARTS));
+    }
+
+    #[test]
+    fn a_text_is_sent_in_the_alphabet_that_has_it_and_longer_than_a_pdu_not_at_all() {
+        let mo = Mo {
+            n: 0,
+            part: 0,
+            sent: false,
+        };
+        for (text, coding, octets) in [
+            ("a@€", 0, &[0x61, 0x00, 0x1b, 0x65][..]),
+            ("ł", 8, &[0x01, 0x42][..]),
+        ] {
+            let mut options = options(Quirk::NeverEnquires);
+            options.mo.text = Some(text.to_owned());
+            let written = write(mo, &options, &mut Vec::new());
+            assert_eq!(
+                (written.data_coding.0, written.octets.as_slice()),
+                (coding, octets)
+            );
+        }
+        assert!(check(&"x".repeat(200)).is_ok() && check(&"ł".repeat(100)).is_ok());
+        assert!(check(&"x".repeat(201)).is_err() && check(&"ł".repeat(101)).is_err());
     }
 }

@@ -13,6 +13,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{InterfaceVersion, MessageState};
 
 use super::id::IdForm;
+use super::mo;
 use super::quirk::{Quirk, Quirks};
 use super::receipt::Dialect;
 
@@ -38,9 +39,9 @@ pub struct Options {
     pub window: usize,
     /// Submits that may be unanswered on one link, and what one more is refused with.
     pub submits_max: Option<(usize, CommandStatus)>,
-    /// Messages a second, and what more are refused with.
+    /// Messages a second, with one second's worth at once after a quiet time, and what more are refused with.
     pub rate: Option<(NonZeroU32, CommandStatus)>,
-    /// Statuses to refuse messages with, and which share of them.
+    /// Statuses to refuse messages with, and which share of all messages each has; together no more than all.
     pub refusals: Vec<(CommandStatus, Share)>,
     /// How long a submit waits for its answer. Receipts do not wait for it.
     pub response_delay: Delay,
@@ -192,13 +193,19 @@ impl Options {
         self.quirks.has(quirk)
     }
 
-    /// How long the answer to a submit is held back at least: a receipt that comes first needs a head start.
-    pub(super) fn response_delay(&self) -> Delay {
-        let mut delay = self.response_delay;
-        if self.has(Quirk::ReceiptFirst) {
-            delay.least = delay.least.max(Duration::from_millis(20));
+    /// What contradicts itself or cannot be sent.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let refused: f64 = self.refusals.iter().map(|(_, share)| share.0).sum();
+        if refused > 1.0 + 1e-9 {
+            return Err(format!(
+                "{:.4} of 100 % of messages are to be refused",
+                refused * 100.0
+            ));
         }
-        delay
+        if let Some(text) = &self.mo.text {
+            mo::check(text)?;
+        }
+        Ok(())
     }
 }
 
@@ -284,6 +291,21 @@ impl Share {
         Self(1.0 / f64::from(count.max(1)))
     }
 
+    /// One of several things of which at most one happens at a time, each with its share.
+    pub(super) fn draw<T: Copy>(shares: &[(T, Self)], rng: &mut impl Rng) -> Option<T> {
+        if shares.is_empty() {
+            return None;
+        }
+        let mut drawn = f64::from(rng.next_u32()) / 4_294_967_296.0;
+        shares
+            .iter()
+            .find(|(_, share)| {
+                drawn -= share.0;
+                drawn < 0.0
+            })
+            .map(|(what, _)| *what)
+    }
+
     /// Whether it happens this time. What never happens costs no randomness.
     pub(super) fn falls(self, rng: &mut impl Rng) -> bool {
         self.0 > 0.0 && f64::from(rng.next_u32()) < self.0 * 4_294_967_296.0
@@ -310,7 +332,7 @@ impl FromStr for Share {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Countdown {
     every: Option<NonZeroU32>,
-    left: u32,
+    left: u64,
 }
 
 impl Countdown {
@@ -322,8 +344,8 @@ impl Countdown {
 
     fn wind(&mut self, rng: &mut impl Rng) {
         if let Some(every) = self.every {
-            let every = every.get();
-            self.left = every - every / 2 + rng.next_u32() % every;
+            let every = u64::from(every.get());
+            self.left = every - every / 2 + u64::from(rng.next_u32()) % every;
         }
     }
 
@@ -368,6 +390,35 @@ mod tests {
     }
 
     #[test]
+    fn of_several_shares_each_falls_as_often_as_it_says_and_they_never_coincide() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let shares = [('a', Share(0.5)), ('b', Share(0.25)), ('c', Share(0.25))];
+        let mut counts = [0; 3];
+        for _ in 0..100_000 {
+            let drawn = Share::draw(&shares, &mut rng).unwrap();
+            counts[drawn as usize - 'a' as usize] += 1;
+        }
+        assert!((49_000..51_000).contains(&counts[0]), "{counts:?}");
+        assert!((24_000..26_000).contains(&counts[2]), "{counts:?}");
+        assert_eq!(Share::draw(&[('d', Share::NEVER)], &mut rng), None);
+    }
+
+    #[test]
+    fn what_cannot_all_be_is_refused() {
+        let mut options = Options::open(SystemId::new(b"simulator").unwrap());
+        let half = "50%".parse().unwrap();
+        options.refusals = vec![(CommandStatus::RSYSERR, half), (CommandStatus::RTHROTTLED, half)];
+        assert_eq!(options.check(), Ok(()));
+        options
+            .refusals
+            .push((CommandStatus::RMSGQFUL, Share::one_in(1000)));
+        assert!(options.check().unwrap_err().starts_with("100.1000 of 100 %"));
+        options.refusals.clear();
+        options.mo.text = Some("x".repeat(255));
+        assert!(options.check().is_err());
+    }
+
+    #[test]
     fn a_delay_stays_between_its_bounds_and_reaches_both_ends() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let delay = Delay {
@@ -390,5 +441,6 @@ mod tests {
         assert!(!never.tick(&mut rng));
         let mut always = Countdown::new(NonZeroU32::new(1), &mut rng);
         assert!(always.tick(&mut rng));
+        assert!(!Countdown::new(NonZeroU32::new(u32::MAX), &mut rng).tick(&mut rng));
     }
 }

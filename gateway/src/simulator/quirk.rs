@@ -50,7 +50,7 @@ pub enum Quirk {
     CutTlv,
     /// 19: the message_id of submit_sm_resp has no NUL.
     MissingNul,
-    /// 20: one delivery in 1 000 is followed by a PDU with an impossible command_length.
+    /// 20: one delivery in 1 000 is of a link is followed by a PDU with an impossible command_length.
     BadLength,
     /// 21: our requests are numbered above 0x7FFFFFFF.
     HighSequence,
@@ -64,7 +64,7 @@ pub enum Quirk {
     BothTexts,
     /// 23, 39: every delivery has TLVs of the vendor.
     VendorTlv,
-    /// 23: a request of an unknown command follows every bind, and one delivery in 100.
+    /// 23: a request of an unknown command follows every bind, and one delivery in 100 of a link.
     UnknownCommand,
     /// 24: MOs have 0x00 (`@`) and octets above 0x7F in data_coding 0.
     MoAlphabet,
@@ -82,7 +82,7 @@ pub enum Quirk {
     EnquireBeforeBind,
     /// 29: no enquire_link at all.
     NeverEnquires,
-    /// 36: a submit_sm_resp that answers nothing follows one answer in 100.
+    /// 36: a submit_sm_resp that answers nothing follows one answer in 100 of a link.
     StrayAnswer,
     /// 37: destinations with a leading `+` are refused with 0x94.
     RefusePlus,
@@ -149,7 +149,7 @@ mod tests {
         assert!(Quirk::value_variants().len() <= 64);
     }
 
-    /// The list of quirks, by number, and what here shows each: a carrier can show all but three.
+    /// The list of quirks, by number, and what here shows each: a carrier can show all but two.
     #[test]
     fn every_quirk_that_a_carrier_can_show_has_a_name() {
         /// Named options beside the quirks.

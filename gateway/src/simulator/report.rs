@@ -18,6 +18,8 @@ pub struct Report {
     pub binds: u64,
     /// Binds that were refused.
     pub binds_refused: u64,
+    /// Connections that could not be taken.
+    pub accept_failures: u64,
     /// Connections on which no bind was accepted before they ended.
     pub never_bound: u64,
     /// Messages submitted, refused ones included.
@@ -30,15 +32,15 @@ pub struct Report {
     pub repeated: u64,
     /// Messages taken whose text or recipient does not fit its token.
     pub altered: u64,
-    /// Messages taken without a token.
+    /// Messages taken without a token, or with one that there was no memory for.
     pub unmarked: u64,
     /// Messages taken and never answered.
     pub unanswered: u64,
     /// Receipts that were answered with success.
     pub receipts: u64,
-    /// Receipts sent again, because they were refused or their link ended first.
+    /// Receipts sent again, because they were refused, not answered, or their link ended first.
     pub receipts_resent: u64,
-    /// Receipts not answered when the carrier stopped.
+    /// Receipts not answered when the carrier stopped; those that only repeat another are not counted.
     pub receipts_owed: u64,
     /// Receipts refused for good, by status.
     pub receipts_refused: BTreeMap<u32, u64>,
@@ -48,6 +50,8 @@ pub struct Report {
     pub mo: u64,
     /// MOs sent again.
     pub mo_resent: u64,
+    /// MOs not answered when the carrier stopped.
+    pub mo_owed: u64,
     /// MOs refused for good, by status.
     pub mo_refused: BTreeMap<u32, u64>,
     /// Links reset on purpose.
@@ -69,12 +73,19 @@ pub struct Report {
     pub cpu_us_per_message: f64,
     /// It was told to end after some messages, and nothing happened any more before they had come.
     pub gave_up: bool,
+    /// How many messages it was told to take, if it was told.
+    pub asked: Option<u64>,
 }
 
 impl Report {
     /// Links that the carrier ended, or let go silent, on purpose.
     pub const fn links_dropped(&self) -> u64 {
         self.links_reset + self.links_unbound + self.links_silent
+    }
+
+    /// Messages taken, those that were not answered included.
+    pub const fn taken_in_all(&self) -> u64 {
+        self.unique + self.repeated + self.altered + self.unmarked
     }
 
     /// What went wrong that was not asked for; `None` after a run that has served somebody well.
@@ -89,23 +100,36 @@ impl Report {
                 _ => format!("every bind was refused ({refused}): wrong system_id or password, or asked for"),
             });
         }
+        let mut parts = Vec::new();
         if self.gave_up {
-            return Some(format!(
-                "nothing happened any more: {} messages had come, {} deliveries were owed",
-                self.submitted, self.receipts_owed
-            ));
+            parts.push("nothing happened any more".to_owned());
         }
+        let taken = self.taken_in_all();
+        if let Some(asked) = self.asked.filter(|asked| taken < *asked) {
+            parts.push(format!("{taken} of {asked} messages were taken"));
+        }
+        let sum = |counts: &BTreeMap<u32, u64>| counts.values().sum::<u64>();
+        let faults = [
+            (
+                self.accept_failures,
+                "connections could not be taken: too many open files?",
+            ),
+            (self.receipts_owed, "receipts are owed still"),
+            (self.mo_owed, "MOs are owed still"),
+            (sum(&self.receipts_refused), "receipts were refused"),
+            (sum(&self.mo_refused), "MOs were refused"),
+        ];
+        parts.extend(told(&faults));
         let faults = [
             (self.altered, "messages whose text or recipient was altered"),
             (self.broken_framing, "links whose framing was lost"),
             (self.faulty_requests, "requests that were broken or out of place"),
         ];
-        let told: Vec<String> = faults
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        (!told.is_empty()).then(|| format!("the peer sent {}", told.join(", ")))
+        let sent: Vec<String> = told(&faults).collect();
+        if !sent.is_empty() {
+            parts.push(format!("the peer sent {}", sent.join(", ")));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     /// The report for programs.
@@ -120,6 +144,7 @@ impl Report {
             "binds": self.binds,
             "binds_refused": self.binds_refused,
             "never_bound": self.never_bound,
+            "accept_failures": self.accept_failures,
             "submitted": self.submitted,
             "refused": self.refused.values().sum::<u64>(),
             "refused_by_status": by_name(&self.refused),
@@ -135,6 +160,7 @@ impl Report {
             "receipts_lost": self.receipts_lost,
             "mo": self.mo,
             "mo_resent": self.mo_resent,
+            "mo_owed": self.mo_owed,
             "mo_refused": by_name(&self.mo_refused),
             "links_dropped": self.links_dropped(),
             "links_reset": self.links_reset,
@@ -174,6 +200,13 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+fn told(faults: &[(u64, &str)]) -> impl Iterator<Item = String> {
+    faults
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
 }
 
 /// Counts by the names of their statuses.
@@ -266,6 +299,63 @@ mod tests {
             problem.contains("3 messages") && problem.contains("1 links"),
             "{problem}"
         );
+    }
+
+    #[test]
+    fn what_is_missing_or_was_refused_is_a_problem() {
+        let served = Report {
+            links: 1,
+            binds: 1,
+            unique: 3,
+            ..Report::default()
+        };
+        for (report, problem) in [
+            (
+                Report {
+                    asked: Some(3),
+                    ..served.clone()
+                },
+                None,
+            ),
+            (
+                Report {
+                    asked: Some(4),
+                    gave_up: true,
+                    ..served.clone()
+                },
+                Some("nothing happened any more; 3 of 4 messages were taken"),
+            ),
+            (
+                Report {
+                    receipts_owed: 2,
+                    ..served.clone()
+                },
+                Some("2 receipts are owed still"),
+            ),
+            (
+                Report {
+                    mo_owed: 1,
+                    ..served.clone()
+                },
+                Some("1 MOs are owed still"),
+            ),
+            (
+                Report {
+                    receipts_refused: [(8, 1), (0x45, 2)].into(),
+                    ..served.clone()
+                },
+                Some("3 receipts were refused"),
+            ),
+            (
+                Report {
+                    mo_refused: [(0x45, 1)].into(),
+                    ..served.clone()
+                },
+                Some("1 MOs were refused"),
+            ),
+        ] {
+            assert_eq!(report.problem().as_deref(), problem);
+        }
     }
 
     #[test]

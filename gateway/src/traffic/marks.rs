@@ -27,6 +27,14 @@ impl Marks {
         new
     }
 
+    /// Octets of memory that marking `n` would take besides what is taken already.
+    pub fn growth(&self, n: u32) -> usize {
+        if n >= MARKS_MAX {
+            return 0;
+        }
+        (n as usize / 64 + 1).saturating_sub(self.words.len()) * size_of::<u64>()
+    }
+
     /// Whether `n` is marked.
     pub fn contains(&self, n: u32) -> bool {
         self.words
@@ -88,6 +96,12 @@ mod tests {
         let mut marks = marks(&[]);
         assert!(marks.insert(u32::MAX) && marks.insert(MARKS_MAX));
         assert!(marks.is_empty() && marks.words.is_empty());
+        assert_eq!(
+            (marks.growth(u32::MAX), marks.growth(63), marks.growth(64)),
+            (0, 8, 16)
+        );
+        marks.insert(64);
+        assert_eq!((marks.growth(3), marks.growth(128)), (0, 8));
     }
 
     #[test]

@@ -48,6 +48,14 @@ impl Coding {
         Width::of(self.data_coding())
     }
 
+    /// A whole text; `None` when the alphabet does not have all of it.
+    pub(crate) fn encode_all(self, text: &str) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(text.len());
+        text.chars()
+            .all(|character| self.encode(character, &mut out))
+            .then_some(out)
+    }
+
     /// Appends one character; `false` when the alphabet does not have it.
     #[must_use]
     pub fn encode(self, character: char, out: &mut Vec<u8>) -> bool {
@@ -92,37 +100,30 @@ fn gsm(character: char, out: &mut Vec<u8>) -> bool {
 mod tests {
     use super::*;
 
-    fn encoded(coding: Coding, text: &str) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        text.chars()
-            .all(|character| coding.encode(character, &mut out))
-            .then_some(out)
-    }
-
     #[test]
     fn the_default_alphabet_has_128_codes_and_ten_more_behind_the_escape() {
         assert_eq!(GSM.chars().count(), 128);
         assert_eq!(
-            encoded(Coding::Gsm7, "@$Aaà€[").unwrap(),
+            Coding::Gsm7.encode_all("@$Aaà€[").unwrap(),
             [0x00, 0x02, 0x41, 0x61, 0x7f, 0x1b, 0x65, 0x1b, 0x3c]
         );
-        assert_eq!(encoded(Coding::Gsm7, "ł"), None);
-        assert_eq!(encoded(Coding::Gsm7, "\u{1b}"), None);
+        assert_eq!(Coding::Gsm7.encode_all("ł"), None);
+        assert_eq!(Coding::Gsm7.encode_all("\u{1b}"), None);
     }
 
     #[test]
     fn what_a_token_is_made_of_is_the_same_in_both_alphabets_of_one_octet() {
         let text = "T0123456789abcdef, The tide";
         for coding in [Coding::Gsm7, Coding::Latin1] {
-            assert_eq!(encoded(coding, text).unwrap(), text.as_bytes());
+            assert_eq!(coding.encode_all(text).unwrap(), text.as_bytes());
         }
     }
 
     #[test]
     fn latin_1_and_ucs2_take_what_they_have() {
-        assert_eq!(encoded(Coding::Latin1, "é").unwrap(), [0xe9]);
-        assert_eq!(encoded(Coding::Latin1, "€"), None);
-        assert_eq!(encoded(Coding::Ucs2, "é€").unwrap(), [0, 0xe9, 0x20, 0xac]);
-        assert_eq!(encoded(Coding::Ucs2, "🌊").unwrap(), [0xd8, 0x3c, 0xdf, 0x0a]);
+        assert_eq!(Coding::Latin1.encode_all("é").unwrap(), [0xe9]);
+        assert_eq!(Coding::Latin1.encode_all("€"), None);
+        assert_eq!(Coding::Ucs2.encode_all("é€").unwrap(), [0, 0xe9, 0x20, 0xac]);
+        assert_eq!(Coding::Ucs2.encode_all("🌊").unwrap(), [0xd8, 0x3c, 0xdf, 0x0a]);
     }
 }
