@@ -10,4 +10,5 @@ mod house;
 mod independent;
 mod load;
 mod local;
+mod simulator;
 mod virtual_time;
