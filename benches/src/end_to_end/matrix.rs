@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tidegate_gateway::traffic::token::TOKEN_LEN;
+
 /// The plain case, then what differs from it in one thing: which binds and windows clients come with, how
 /// fast, what they want back, how long the texts are, and the one key of the gateway that trades CPU for time.
 /// The full product would take hours and say no more.
@@ -14,7 +16,7 @@ pub(super) const FULL: [&str; 14] = [
     "16x100",
     "64x10",
     "8x100,receipts=none",
-    "8x100,length=20",
+    "8x100,length=25",
     "8x100,length=160",
     "8x100,pacing=0us",
     "8x100,pacing=2000us",
@@ -131,7 +133,14 @@ impl FromStr for Cell {
                 ("receipts", "none") => cell.receipts = Receipts::None,
                 ("rate", value) => cell.rate = number(value)?,
                 ("pacing", value) => cell.pacing_us = number(value.strip_suffix("us").ok_or_else(fault)?)?,
-                ("length", value) => cell.length = number(value)?,
+                ("length", value) => {
+                    cell.length = number(value)?;
+                    if (cell.length as usize) < TOKEN_LEN {
+                        return Err(format!(
+                            "{text:?}: a text has {TOKEN_LEN} octets at least, which say which one it is"
+                        ));
+                    }
+                }
                 _ => return Err(fault()),
             }
         }
@@ -169,6 +178,13 @@ mod tests {
             let fault = text.parse::<Cell>().unwrap_err();
             assert!(fault.contains("BINDSxWINDOW"), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_text_too_short_to_say_which_one_it_is_is_no_cell() {
+        let fault = "8x100,length=24".parse::<Cell>().unwrap_err();
+        assert!(fault.contains("25 octets at least"), "{fault}");
+        assert_eq!("8x100,length=25".parse::<Cell>().unwrap().length, 25);
     }
 
     #[test]
