@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tidegate_codec::header::{CommandId, HEADER_LEN};
 use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, read};
 use tidegate_codec::receipt::{Receipt, read_receipt};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
@@ -11,7 +12,7 @@ use tidegate_codec::values::{EsmClass, InterfaceVersion};
 use tidegate_store::segment::{Found, Scan};
 
 /// Whatever is read as a PDU is written back as the same octets, error responses with a body that is to be
-/// ignored left out.
+/// ignored left out, and ids without their NUL (interop quirk 19) with it.
 pub fn pdu(octets: &[u8]) {
     let limits = Limits {
         password_max: 65,
@@ -32,9 +33,13 @@ pub fn pdu(octets: &[u8]) {
             pdu.encode(&mut written);
             let length = octets.first_chunk().map_or(0, |word| u32::from_be_bytes(*word)) as usize;
             let ignored = pdu.operation.command_id().is_response() && !pdu.status.is_ok();
+            let body = &octets[HEADER_LEN..length];
+            let repaired = pdu.operation.command_id().is_response()
+                && !body.contains(&0)
+                && written[HEADER_LEN..].strip_suffix(&[0]) == Some(body);
             // Requests carry no status of their own: it is kept as it came.
             assert!(
-                ignored || written == octets[..length],
+                ignored || repaired || written == octets[..length],
                 "{:?}",
                 pdu.operation.command_id()
             );
@@ -78,7 +83,15 @@ pub fn session(octets: &[u8]) {
             Event::Request { sequence, operation } if choice & 2 == 0 => {
                 if let Some(response) = operation.command_id().response() {
                     let status = tidegate_codec::status::CommandStatus::ROK;
-                    session.respond(response, sequence, status, &mut out, |out| out.push(0));
+                    // An empty message_id, and behind it what query_sm_resp has besides.
+                    let body: &[u8] = match response {
+                        CommandId::QUERY_SM_RESP => &[0; 4],
+                        CommandId::CANCEL_SM_RESP | CommandId::REPLACE_SM_RESP => &[],
+                        _ => &[0],
+                    };
+                    session.respond(response, sequence, status, &mut out, |out| {
+                        out.extend_from_slice(body);
+                    });
                 }
             }
             _ => {}
