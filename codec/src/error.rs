@@ -35,6 +35,14 @@ pub enum Field {
     SmLength,
     ShortMessage,
     MessageId,
+    NumberOfDests,
+    DestFlag,
+    DlName,
+    NoUnsuccess,
+    ErrorStatusCode,
+    FinalDate,
+    MessageState,
+    ErrorCode,
     /// The optional parameters as a whole.
     Tlvs,
 }
@@ -63,13 +71,21 @@ impl Field {
             Self::SmDefaultMsgId => S::RINVDFTMSGID,
             Self::SmLength | Self::ShortMessage => S::RINVMSGLEN,
             Self::MessageId => S::RINVMSGID,
+            Self::NumberOfDests => S::RINVNUMDESTS,
+            Self::DestFlag => S::RINVDESTFLAG,
+            Self::DlName => S::RINVDLNAME,
             Self::Tlvs => S::RINVOPTPARSTREAM,
             Self::InterfaceVersion
             | Self::AddrTon
             | Self::AddrNpi
             | Self::AddressRange
             | Self::ProtocolId
-            | Self::DataCoding => S::RINVCMDLEN,
+            | Self::DataCoding
+            | Self::NoUnsuccess
+            | Self::ErrorStatusCode
+            | Self::FinalDate
+            | Self::MessageState
+            | Self::ErrorCode => S::RINVCMDLEN,
         }
     }
 }
@@ -83,6 +99,8 @@ pub enum Fault {
     Unterminated,
     /// A C-Octet String longer than the field allows.
     TooLong,
+    /// A value that says what follows, and that the field cannot have.
+    Value,
     /// One to three octets where a TLV header needs four.
     TlvHeader,
     /// A TLV that is longer than what is left of the PDU.
@@ -106,7 +124,7 @@ impl BodyError {
         match (self.fault, self.field) {
             (Fault::Truncated, Field::ShortMessage) => CommandStatus::RINVMSGLEN,
             (Fault::Truncated | Fault::Unterminated, _) => CommandStatus::RINVCMDLEN,
-            (Fault::TooLong, field) => field.status(),
+            (Fault::TooLong | Fault::Value, field) => field.status(),
             (Fault::TlvHeader | Fault::TlvOverrun, _) => CommandStatus::RINVOPTPARSTREAM,
             (Fault::TlvLength, _) => CommandStatus::RINVPARLEN,
         }

@@ -2,7 +2,7 @@
 //! error, never a wish for more).
 
 use nom::bytes::complete::take;
-use nom::number::complete::be_u8;
+use nom::number::complete::{be_u8, be_u32};
 use nom::{IResult, Parser};
 
 use crate::address::{Address, Npi, Ton};
@@ -40,7 +40,8 @@ impl From<nom::Err<BodyError>> for BodyError {
     }
 }
 
-const fn fail(field: Field, fault: Fault) -> nom::Err<BodyError> {
+/// The parser cannot go on.
+pub(crate) const fn fail(field: Field, fault: Fault) -> nom::Err<BodyError> {
     nom::Err::Error(BodyError { field, fault })
 }
 
@@ -48,6 +49,15 @@ const fn fail(field: Field, fault: Fault) -> nom::Err<BodyError> {
 pub(crate) fn octet(field: Field) -> impl Fn(&[u8]) -> Parsed<'_, u8> {
     move |input| {
         be_u8::<_, ()>
+            .parse(input)
+            .map_err(|_| fail(field, Fault::Truncated))
+    }
+}
+
+/// Four octets.
+pub(crate) fn word(field: Field) -> impl Fn(&[u8]) -> Parsed<'_, u32> {
+    move |input| {
+        be_u32::<_, ()>
             .parse(input)
             .map_err(|_| fail(field, Fault::Truncated))
     }

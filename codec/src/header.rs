@@ -78,6 +78,11 @@ impl CommandId {
         self.name().is_some()
     }
 
+    /// The request that a response belongs to; a request is its own.
+    pub const fn request(self) -> Self {
+        Self(self.0 & 0x7fff_ffff)
+    }
+
     /// The response that answers this request; `None` for responses, for outbind and
     /// alert_notification, which have none, and for unknown ids.
     pub const fn response(self) -> Option<Self> {

@@ -1,11 +1,13 @@
 //! PDUs: what the octets behind a header mean. Decoding borrows from the frame and allocates nothing.
 //!
 //! One file per family: [`bind`], [`message`] (submit_sm and deliver_sm, which share their fields, and
-//! data_sm), [`response`]. Commands that this crate does not read yet keep their octets as
+//! data_sm), [`multi`] (submit_multi), [`ancillary`] (query_sm, cancel_sm, replace_sm), [`response`]. Commands that this crate does not read yet keep their octets as
 //! [`Operation::Unread`], so that they can still be answered by name.
 
+pub mod ancillary;
 pub mod bind;
 pub mod message;
+pub mod multi;
 pub mod response;
 
 use crate::error::BodyError;
@@ -13,8 +15,10 @@ use crate::frame::{Cut, FrameError, cut};
 use crate::header::{CommandId, HEADER_LEN, Header};
 use crate::identity::PASSWORD_MAX;
 use crate::octets::Body;
+use crate::pdu::ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 use crate::pdu::bind::{Bind, BindResp};
 use crate::pdu::message::{DataSm, Sm};
+use crate::pdu::multi::{SubmitMulti, SubmitMultiResp};
 use crate::pdu::response::MessageIdResp;
 use crate::status::CommandStatus;
 use crate::tlv::Tlvs;
@@ -103,6 +107,22 @@ pub enum Operation<'a> {
     DataSm(DataSm<'a>),
     /// data_sm_resp.
     DataSmResp(Option<MessageIdResp<'a>>),
+    /// submit_multi.
+    SubmitMulti(SubmitMulti<'a>),
+    /// submit_multi_resp.
+    SubmitMultiResp(Option<SubmitMultiResp<'a>>),
+    /// query_sm.
+    QuerySm(QuerySm<'a>),
+    /// query_sm_resp.
+    QuerySmResp(Option<QuerySmResp<'a>>),
+    /// cancel_sm.
+    CancelSm(CancelSm<'a>),
+    /// cancel_sm_resp.
+    CancelSmResp(Tlvs<'a>),
+    /// replace_sm.
+    ReplaceSm(ReplaceSm<'a>),
+    /// replace_sm_resp.
+    ReplaceSmResp(Tlvs<'a>),
     /// generic_nack.
     GenericNack(Tlvs<'a>),
     /// A command of SMPP that this crate does not read yet.
@@ -196,6 +216,14 @@ impl<'a> Operation<'a> {
             CommandId::DELIVER_SM_RESP => Self::DeliverSmResp(MessageIdResp::decode(header, octets)?),
             CommandId::DATA_SM => Self::DataSm(DataSm::decode(octets)?),
             CommandId::DATA_SM_RESP => Self::DataSmResp(MessageIdResp::decode(header, octets)?),
+            CommandId::SUBMIT_MULTI => Self::SubmitMulti(SubmitMulti::decode(octets)?),
+            CommandId::SUBMIT_MULTI_RESP => Self::SubmitMultiResp(SubmitMultiResp::decode(header, octets)?),
+            CommandId::QUERY_SM => Self::QuerySm(QuerySm::decode(octets)?),
+            CommandId::QUERY_SM_RESP => Self::QuerySmResp(QuerySmResp::decode(header, octets)?),
+            CommandId::CANCEL_SM => Self::CancelSm(CancelSm::decode(octets)?),
+            CommandId::CANCEL_SM_RESP => Self::CancelSmResp(tlvs),
+            CommandId::REPLACE_SM => Self::ReplaceSm(ReplaceSm::decode(octets)?),
+            CommandId::REPLACE_SM_RESP => Self::ReplaceSmResp(tlvs),
             CommandId::GENERIC_NACK => Self::GenericNack(tlvs),
             id if id.is_known() => Self::Unread(id, body),
             id => Self::Unknown(id, body),
@@ -221,6 +249,14 @@ impl<'a> Operation<'a> {
             Self::DeliverSmResp(_) => CommandId::DELIVER_SM_RESP,
             Self::DataSm(_) => CommandId::DATA_SM,
             Self::DataSmResp(_) => CommandId::DATA_SM_RESP,
+            Self::SubmitMulti(_) => CommandId::SUBMIT_MULTI,
+            Self::SubmitMultiResp(_) => CommandId::SUBMIT_MULTI_RESP,
+            Self::QuerySm(_) => CommandId::QUERY_SM,
+            Self::QuerySmResp(_) => CommandId::QUERY_SM_RESP,
+            Self::CancelSm(_) => CommandId::CANCEL_SM,
+            Self::CancelSmResp(_) => CommandId::CANCEL_SM_RESP,
+            Self::ReplaceSm(_) => CommandId::REPLACE_SM,
+            Self::ReplaceSmResp(_) => CommandId::REPLACE_SM_RESP,
             Self::GenericNack(_) => CommandId::GENERIC_NACK,
             Self::Unread(id, _) | Self::Unknown(id, _) => *id,
         }
@@ -241,10 +277,26 @@ impl<'a> Operation<'a> {
                     body.encode(out);
                 }
             }
+            Self::SubmitMulti(multi) => multi.encode(out),
+            Self::SubmitMultiResp(body) => {
+                if let Some(body) = body {
+                    body.encode(out);
+                }
+            }
+            Self::QuerySm(query) => query.encode(out),
+            Self::QuerySmResp(body) => {
+                if let Some(body) = body {
+                    body.encode(out);
+                }
+            }
+            Self::CancelSm(cancel) => cancel.encode(out),
+            Self::ReplaceSm(replace) => replace.encode(out),
             Self::Unbind(tlvs)
             | Self::UnbindResp(tlvs)
             | Self::EnquireLink(tlvs)
             | Self::EnquireLinkResp(tlvs)
+            | Self::CancelSmResp(tlvs)
+            | Self::ReplaceSmResp(tlvs)
             | Self::GenericNack(tlvs) => out.extend_from_slice(tlvs.as_bytes()),
             Self::Unread(_, body) | Self::Unknown(_, body) => out.extend_from_slice(body.0),
         }
@@ -260,15 +312,25 @@ impl<'a> Operation<'a> {
             Self::SubmitSmResp(Some(body))
             | Self::DeliverSmResp(Some(body))
             | Self::DataSmResp(Some(body)) => body.tlvs,
+            Self::SubmitMulti(multi) => multi.message.tlvs,
+            Self::SubmitMultiResp(Some(body)) => body.tlvs,
+            Self::QuerySm(query) => query.tlvs,
+            Self::QuerySmResp(Some(body)) => body.tlvs,
+            Self::CancelSm(cancel) => cancel.tlvs,
+            Self::ReplaceSm(replace) => replace.tlvs,
             Self::Unbind(tlvs)
             | Self::UnbindResp(tlvs)
             | Self::EnquireLink(tlvs)
             | Self::EnquireLinkResp(tlvs)
+            | Self::CancelSmResp(tlvs)
+            | Self::ReplaceSmResp(tlvs)
             | Self::GenericNack(tlvs) => *tlvs,
             Self::BindResp(_, None)
             | Self::SubmitSmResp(None)
             | Self::DeliverSmResp(None)
             | Self::DataSmResp(None)
+            | Self::SubmitMultiResp(None)
+            | Self::QuerySmResp(None)
             | Self::Unread(..)
             | Self::Unknown(..) => Tlvs::NONE,
         }

@@ -3,13 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidegate_codec::address::Address;
 use tidegate_codec::error::{BodyError, Fault};
 use tidegate_codec::frame::{Cut, cut};
 use tidegate_codec::identity::PASSWORD_MAX_LENIENT;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::bind::{Bind, BindResp};
 use tidegate_codec::pdu::message::{DataSm, Sm};
+use tidegate_codec::pdu::multi::{Destination, SubmitMulti, Unsuccess};
 use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, read};
 
 /// Commands that this crate reads; the rest must come back as `Unread` with every octet kept.
@@ -30,6 +32,14 @@ const READ: &[&str] = &[
     "deliver_sm_resp",
     "data_sm",
     "data_sm_resp",
+    "submit_multi",
+    "submit_multi_resp",
+    "query_sm",
+    "query_sm_resp",
+    "cancel_sm",
+    "cancel_sm_resp",
+    "replace_sm",
+    "replace_sm_resp",
     "generic_nack",
 ];
 
@@ -110,11 +120,73 @@ fn fields(operation: &Operation<'_>) -> Vec<(&'static str, Value)> {
             ("data_coding", s.data_coding.0.into()),
         ]
     }
+    fn from(source: &Address<'_>) -> Vec<(&'static str, Value)> {
+        vec![
+            ("source_addr_ton", source.ton.0.into()),
+            ("source_addr_npi", source.npi.0.into()),
+            ("source_addr", text(&source.addr)),
+        ]
+    }
+    fn multi(m: &SubmitMulti<'_>) -> Vec<(&'static str, Value)> {
+        let destination = |destination| match destination {
+            Destination::Sme(to) => {
+                json!({"dest_flag": 1, "dest_addr_ton": to.ton.0, "dest_addr_npi": to.npi.0,
+                "destination_addr": text(&to.addr)})
+            }
+            Destination::List(name) => json!({"dest_flag": 2, "dl_name": text(&name)}),
+        };
+        let mut fields = sm(&m.message);
+        fields.retain(|(name, _)| !name.starts_with("dest"));
+        fields.push(("number_of_dests", m.destinations.len().into()));
+        fields.push(("dest_addresses", m.destinations.iter().map(destination).collect()));
+        fields
+    }
+    fn unsuccess(u: Unsuccess<'_>) -> Value {
+        json!({"dest_addr_ton": u.address.ton.0, "dest_addr_npi": u.address.npi.0,
+            "destination_addr": text(&u.address.addr), "error_status_code": u.status.0})
+    }
     match operation {
         Operation::Bind(_, b) => bind(b),
         Operation::BindResp(_, Some(BindResp { system_id, .. })) => vec![("system_id", text(system_id))],
         Operation::SubmitSm(s) | Operation::DeliverSm(s) => sm(s),
         Operation::DataSm(s) => data_sm(s),
+        Operation::SubmitMulti(s) => multi(s),
+        Operation::SubmitMultiResp(Some(body)) => vec![
+            ("message_id", text(&body.message_id)),
+            ("no_unsuccess", body.unsuccess().count().into()),
+            ("unsuccess_sme", body.unsuccess().map(unsuccess).collect()),
+        ],
+        Operation::QuerySm(q) => [vec![("message_id", text(&q.message_id))], from(&q.source)].concat(),
+        Operation::QuerySmResp(Some(body)) => vec![
+            ("message_id", text(&body.message_id)),
+            ("final_date", text(&body.final_date)),
+            ("message_state", body.message_state.into()),
+            ("error_code", body.error_code.into()),
+        ],
+        Operation::CancelSm(c) => [
+            vec![
+                ("service_type", text(&c.service_type)),
+                ("message_id", text(&c.message_id)),
+                ("dest_addr_ton", c.destination.ton.0.into()),
+                ("dest_addr_npi", c.destination.npi.0.into()),
+                ("destination_addr", text(&c.destination.addr)),
+            ],
+            from(&c.source),
+        ]
+        .concat(),
+        Operation::ReplaceSm(r) => [
+            vec![
+                ("message_id", text(&r.message_id)),
+                ("schedule_delivery_time", text(&r.schedule_delivery_time)),
+                ("validity_period", text(&r.validity_period)),
+                ("registered_delivery", r.registered_delivery.0.into()),
+                ("sm_default_msg_id", r.sm_default_msg_id.into()),
+                ("sm_length", r.short_message.as_bytes().len().into()),
+                ("short_message_hex", hex(r.short_message.as_bytes()).into()),
+            ],
+            from(&r.source),
+        ]
+        .concat(),
         Operation::SubmitSmResp(Some(body))
         | Operation::DeliverSmResp(Some(body))
         | Operation::DataSmResp(Some(body)) => vec![("message_id", text(&body.message_id))],
@@ -197,7 +269,7 @@ fn valid_pdus_are_read_field_by_field_and_written_back_octet_by_octet() {
         }
     }
     assert_eq!(
-        read_in_full, 112,
+        read_in_full, 139,
         "the count of vectors for the commands that are read"
     );
 }
@@ -208,6 +280,7 @@ fn class(error: BodyError) -> &'static str {
         Fault::Truncated => "truncated_body",
         Fault::Unterminated => "unterminated_cstring",
         Fault::TooLong => "cstring_too_long",
+        Fault::Value => "invalid_dest_flag",
         Fault::TlvHeader => "tlv_truncated_header",
         Fault::TlvOverrun => "tlv_length_overrun",
         Fault::TlvLength => "tlv_bad_length",
@@ -278,7 +351,7 @@ fn malformed_pdus_get_the_class_and_the_status_that_the_reference_names() {
         }
         judged += 1;
     }
-    assert_eq!(judged, 77, "the count of vectors for the commands that are read");
+    assert_eq!(judged, 89, "the count of vectors for the commands that are read");
 }
 
 #[test]

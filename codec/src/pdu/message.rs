@@ -29,9 +29,22 @@ impl<'a> ShortMessage<'a> {
         }
     }
 
+    /// As [`ShortMessage::new`] for octets that `sm_length` has counted.
+    pub(crate) const fn from_checked(octets: Body<'a>) -> Self {
+        Self(octets)
+    }
+
     /// The octets.
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.0.0
+    }
+
+    /// Appends `sm_length` and the octets.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let text = self.as_bytes();
+        // It holds at most 255 octets.
+        out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+        out.extend_from_slice(text);
     }
 }
 
@@ -75,6 +88,16 @@ impl<'a> Sm<'a> {
         let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
         let (body, destination) =
             address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(body)?;
+        Self::decode_from_esm_class(service_type, source, destination, body)
+    }
+
+    /// Reads what stands behind the addresses; submit_multi has several recipients in front of it.
+    pub(crate) fn decode_from_esm_class(
+        service_type: COctets<'a, SERVICE_TYPE_MAX>,
+        source: Address<'a>,
+        destination: Address<'a>,
+        body: &'a [u8],
+    ) -> Result<Self, BodyError> {
         let (body, esm_class) = octet(Field::EsmClass)(body)?;
         let (body, protocol_id) = octet(Field::ProtocolId)(body)?;
         let (body, priority_flag) = octet(Field::PriorityFlag)(body)?;
@@ -98,7 +121,7 @@ impl<'a> Sm<'a> {
             replace_if_present_flag,
             data_coding: DataCoding(data_coding),
             sm_default_msg_id,
-            short_message: ShortMessage(Body(text)),
+            short_message: ShortMessage::from_checked(Body(text)),
             tlvs: Tlvs::new(body),
         })
     }
@@ -108,19 +131,21 @@ impl<'a> Sm<'a> {
         self.service_type.encode(out);
         self.source.encode(out);
         self.destination.encode(out);
+        self.encode_from_esm_class(out);
+    }
+
+    /// Appends what stands behind the addresses.
+    pub(crate) fn encode_from_esm_class(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.esm_class.0, self.protocol_id, self.priority_flag]);
         self.schedule_delivery_time.encode(out);
         self.validity_period.encode(out);
-        let text = self.short_message.as_bytes();
         out.extend_from_slice(&[
             self.registered_delivery.0,
             self.replace_if_present_flag,
             self.data_coding.0,
             self.sm_default_msg_id,
-            // `ShortMessage` holds at most 255 octets.
-            u8::try_from(text.len()).unwrap_or(u8::MAX),
         ]);
-        out.extend_from_slice(text);
+        self.short_message.encode(out);
         out.extend_from_slice(self.tlvs.as_bytes());
     }
 
