@@ -116,13 +116,21 @@ impl Index {
 
     /// The leg of a message.
     pub fn find(&self, message: MessageId, leg: u16) -> Option<LegId> {
-        let hash = self.hasher.hash_one((message.0, leg));
-        let slot = self.by_message.find(hash, |slot| {
+        let slot = self.by_message.find(self.hasher.hash_one(message.0), |slot| {
             self.legs
                 .at(*slot)
                 .is_some_and(|found| found.message == message && found.leg == leg)
         })?;
         Some(self.id_of(*slot))
+    }
+
+    /// The unfinished legs of a message, in no order. A message has at most 255, so that its legs may share a
+    /// hash.
+    pub fn legs_of(&self, message: MessageId) -> impl Iterator<Item = (LegId, &Leg)> {
+        self.by_message
+            .iter_hash(self.hasher.hash_one(message.0))
+            .filter_map(|slot| Some((self.id_of(*slot), self.legs.at(*slot)?)))
+            .filter(move |(_, leg)| leg.message == message)
     }
 
     /// The leg that a carrier knows by this id, in its canonical form.
@@ -167,7 +175,7 @@ impl Index {
 
     /// Takes a leg in; the caller has asked [`Index::is_full`]. It has a date and, once written, a segment.
     pub(crate) fn insert(&mut self, leg: Leg) -> LegId {
-        let hash = self.hasher.hash_one((leg.message.0, leg.leg));
+        let hash = self.hasher.hash_one(leg.message.0);
         let (due, segment) = ((!leg.leased).then_some(leg.due_ms >> SPAN_SHIFT), leg.at.segment);
         let known = leg.carrier.is_some() && !leg.carrier_id.is_empty();
         let id = LegId(self.legs.insert(leg));
@@ -175,7 +183,7 @@ impl Index {
         let (legs, hasher) = (&self.legs, &self.hasher);
         self.by_message
             .insert_unique(hash, slot, |slot| match legs.at(*slot) {
-                Some(leg) => hasher.hash_one((leg.message.0, leg.leg)),
+                Some(leg) => hasher.hash_one(leg.message.0),
                 None => 0,
             });
         if let Some(due) = due {
@@ -196,7 +204,7 @@ impl Index {
         let slot = id.0.slot();
         self.unlink_carrier_id(slot);
         let leg = self.legs.remove(id.0)?;
-        let hash = self.hasher.hash_one((leg.message.0, leg.leg));
+        let hash = self.hasher.hash_one(leg.message.0);
         if let Ok(entry) = self.by_message.find_entry(hash, |found| *found == slot) {
             entry.remove();
         }
@@ -332,6 +340,30 @@ mod tests {
         );
         assert_eq!(index.next_due_ms(), None);
         assert!(index.is_empty());
+    }
+
+    #[test]
+    fn legs_of_one_message_are_told_from_each_other_and_from_those_of_others() {
+        let mut index = Index::new(1000);
+        let ids: Vec<LegId> = (0..255).map(|number| index.insert(leg(1, number))).collect();
+        let other = index.insert(leg(2, 0));
+        let found = |index: &Index, message| {
+            let mut found: Vec<u16> = index
+                .legs_of(MessageId(message))
+                .map(|(_, leg)| leg.leg)
+                .collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(found(&index, 1), (0..255).collect::<Vec<u16>>());
+        assert_eq!(found(&index, 2), [0]);
+        for (number, id) in (0..).zip(&ids) {
+            assert_eq!(index.find(MessageId(1), number), Some(*id));
+            index.remove(*id);
+            assert_eq!(index.find(MessageId(1), number), None);
+        }
+        assert_eq!(found(&index, 1), []);
+        assert_eq!(index.find(MessageId(2), 0), Some(other));
     }
 
     #[test]

@@ -200,6 +200,51 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
+    /// Stages that a waiting leg is another from now on: its envelope, its date, its body. Message, number and tries
+    /// stay; the [`LegId`] does not, so that whoever holds the old one finds nothing. The new leg is leased until the
+    /// commit makes it durable. `None` when the leg had ended before.
+    pub fn replace(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        envelope: Envelope,
+        due_ms: u64,
+        body: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<LegId>, Refused> {
+        self.may_progress()?;
+        let Some(found) = self.index.get(leg) else {
+            return Ok(None);
+        };
+        let (message, number, account) = (found.message, found.leg, found.account);
+        let record = LegRecord {
+            envelope,
+            stage: Stage::Waiting,
+            attempts: found.attempts,
+            due_ms,
+            carrier: "",
+            carrier_id: b"",
+            body,
+        };
+        let payload = Payload::Leg(record);
+        let range = self.write_step(Kind::Leg, message, number, account, &payload, rng)?;
+        let (Payload::Leg(LegRecord { envelope, .. }), Some(old)) = (payload, self.index.remove(leg)) else {
+            return Err(Refused::Broken);
+        };
+        self.segments.drain(old.at.segment, old.weight, self.batch);
+        let new = self.index.insert(Leg {
+            envelope,
+            due_ms,
+            leased: true,
+            at: Location::default(),
+            weight: 0,
+            ..old
+        });
+        self.staging
+            .push(now_ms, Staged::Leg(new), Part::Ending, range, true);
+        Ok(Some(new))
+    }
+
     /// The one place where a leg ends (P3): stages its final state and, in the same batch, the DLR. Returns
     /// the leg as it was and the entry; `None` when it had ended before.
     ///
