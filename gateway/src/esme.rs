@@ -1,5 +1,7 @@
 //! Links to ESMEs: binding them, taking what they submit, hearing what they say to deliveries.
 
+pub(crate) mod query;
+
 use std::net::IpAddr;
 
 use tidegate_codec::header::CommandId;
@@ -17,6 +19,7 @@ use crate::clock::Now;
 use crate::gate::{BindCheck, Gate, at};
 use crate::links::{LinkId, Peer, Ticket};
 use crate::telemetry::words::{BindResult, Word};
+use crate::turn::Owed;
 
 /// What our bind responses call us.
 const OUR_NAME: &[u8] = b"tidegate";
@@ -165,6 +168,11 @@ impl<D: Disk> Gate<D> {
         let Some(version) = self.links.get(id).map(|link| link.session.version()) else {
             return;
         };
+        let owed = |response| Owed {
+            link: id,
+            sequence,
+            response,
+        };
         match operation {
             Operation::SubmitSm(sm) => {
                 let submission = Submission::from_sm(sm, version, body);
@@ -173,6 +181,18 @@ impl<D: Disk> Gate<D> {
             Operation::DataSm(sm) => {
                 let submission = Submission::from_data_sm(sm, version, body);
                 self.submit(now, id, account, sequence, CommandId::DATA_SM_RESP, &submission);
+            }
+            Operation::SubmitMulti(multi) => {
+                let owed = owed(CommandId::SUBMIT_MULTI_RESP);
+                self.submit_multi(now, owed, account, multi, version);
+            }
+            Operation::QuerySm(query) => {
+                self.query(now, owed(CommandId::QUERY_SM_RESP), account, query, version);
+            }
+            Operation::CancelSm(cancel) => self.cancel(now, owed(CommandId::CANCEL_SM_RESP), account, cancel),
+            Operation::ReplaceSm(replace) => {
+                let owed = owed(CommandId::REPLACE_SM_RESP);
+                self.replace(now, owed, account, replace, version);
             }
             // The session hands on nothing else in this direction; what it may learn to hand on is refused
             // here by its name until it is built.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
@@ -26,7 +26,8 @@ use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_config::Config;
 use tidegate_store::disk::Disk;
-use tidegate_store::message_id::Permutation;
+use tidegate_store::index::LegId;
+use tidegate_store::message_id::{MessageId, Permutation};
 use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
@@ -34,6 +35,7 @@ use tidegate_store::spool::{Spool, Target};
 use crate::bucket::Bucket;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
+use crate::esme::query::Replacement;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
 use crate::tally::{AccountTally, GateTally};
@@ -118,9 +120,12 @@ pub struct Gate<D: Disk> {
     pub(crate) unread: Vec<Target>,
     /// How many are being read.
     pub(crate) reading: usize,
+    /// Legs that get another text once their old one is read; each is a request that its link waits for, so
+    /// there are as many as windows allow.
+    pub(crate) replacing: HashMap<LegId, Replacement>,
     pub(crate) bind_checks: Vec<BindCheck>,
-    /// Ids of 8 digits in use, per account: they must be unique while the message lives.
-    pub(crate) short_ids: HashSet<(NameId, u32)>,
+    /// Ids of 8 digits in use, per account, and whose they are: they must be unique while the message lives.
+    pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
     /// A DLR under construction; kept for its capacity.
     pub(crate) scratch: Vec<u8>,
     pub(crate) next_tick: Duration,
@@ -188,8 +193,9 @@ impl<D: Disk> Gate<D> {
             wanted: Vec::new(),
             unread: Vec::new(),
             reading: 0,
+            replacing: HashMap::new(),
             bind_checks: Vec::new(),
-            short_ids: HashSet::new(),
+            short_ids: HashMap::new(),
             scratch: Vec::new(),
             next_tick: Duration::ZERO,
             tally: GateTally::default(),

@@ -16,6 +16,7 @@ pub mod dlr;
 pub mod esme;
 pub mod gate;
 pub mod http;
+pub mod ids;
 pub mod installation;
 pub mod keeper;
 pub mod link;

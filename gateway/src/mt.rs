@@ -1,20 +1,24 @@
 //! The story of one MT: submitted, stored, promised, put in line for a carrier.
 
+mod multi;
+
+pub use multi::Multi;
+
+use std::ops::Range;
+
 use bytes::Bytes;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::InterfaceVersion;
-use tidegate_config::MessageIdForm;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
-use tidegate_store::message_id::{IdText, MessageId, PublicId};
-use tidegate_store::names::NameId;
 use tidegate_store::record::Envelope;
 
-use crate::admission::{Submission, admit};
+use crate::admission::{Admitted, Submission, admit};
 use crate::carrier::Ready;
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::ids::Id;
 use crate::links::LinkId;
 use crate::refusal::Refusal;
 use crate::router::CarrierIndex;
@@ -32,11 +36,6 @@ const QUEUE_SLACK: usize = 1024;
 /// beyond these each gets a copy of its own; [`HOT_MAX`] would bound nothing otherwise.
 pub(crate) const SHARED_MAX: usize = 2048;
 
-/// How an id is written, as records hold it.
-const DECIMAL: u8 = 0;
-const HEX: u8 = 1;
-const HEX8: u8 = 2;
-
 impl<D: Disk> Gate<D> {
     /// Takes a submission in: the answer leaves with the turn's commit, a refusal at once.
     pub(crate) fn submit(
@@ -48,32 +47,58 @@ impl<D: Disk> Gate<D> {
         response: CommandId,
         submission: &Submission<'_>,
     ) {
+        let owed = Owed {
+            link,
+            sequence,
+            response,
+        };
         let version = submission.version;
-        match self.admit(now, account, submission) {
-            Ok((leg, message, id_form)) => {
-                let start = self.hot.len();
-                self.hot.extend_from_slice(submission.body.0);
-                let owed = Owed {
-                    link,
-                    sequence,
-                    response,
-                };
+        let admitted = match self.may_submit(now, account, submission) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.refuse_submission(owed, account, refusal, version),
+        };
+        let id = self.new_id(now, account, version);
+        match self.store(now, account, submission, admitted, id, 0) {
+            Ok(leg) => {
+                let body = self.keep_hot(submission.body.0);
                 self.promises.push(Promise::Submit {
                     owed,
                     account,
                     leg,
-                    message,
-                    id_form,
-                    body: start..self.hot.len(),
+                    id,
+                    body,
                 });
             }
             Err(refusal) => {
-                self.count_intake(refusal);
-                let status = refusal.status(version);
-                self.accounts[account].tally.refused.add(status);
-                self.respond(link, response, sequence, status, |_| {});
+                self.forget_id(account, id);
+                self.refuse_submission(owed, account, refusal, version);
             }
         }
+    }
+
+    /// A body's octets for its way on without the disk: where they lie among those of the batch.
+    pub(super) fn keep_hot(&mut self, body: &[u8]) -> Range<usize> {
+        let start = self.hot.len();
+        self.hot.extend_from_slice(body);
+        start..self.hot.len()
+    }
+
+    /// Says no to a whole submission.
+    pub(super) fn refuse_submission(
+        &mut self,
+        owed: Owed,
+        account: usize,
+        refusal: Refusal,
+        version: InterfaceVersion,
+    ) {
+        self.count_intake(refusal);
+        self.submission_failed(owed, account, refusal.status(version));
+    }
+
+    /// A whole submission came to nothing.
+    pub(crate) fn submission_failed(&mut self, owed: Owed, account: usize, status: CommandStatus) {
+        self.accounts[account].tally.refused.add(status);
+        self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
     }
 
     /// Counts what the spool did not take in.
@@ -85,12 +110,13 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    fn admit(
+    /// May it come in, and with which dates? Nothing is stored yet.
+    pub(super) fn may_submit(
         &mut self,
         now: Now,
         account: usize,
         submission: &Submission<'_>,
-    ) -> Result<(LegId, MessageId, u8), Refusal> {
+    ) -> Result<Admitted, Refusal> {
         if self.stopping {
             return Err(Refusal::Broken);
         }
@@ -103,16 +129,25 @@ impl<D: Disk> Gate<D> {
         let carriers = &config.carriers;
         let default_validity = |CarrierIndex(place): CarrierIndex| carriers[place].default_validity;
         let bucket = &mut accounts[account].bucket;
-        let admitted = admit(configured, bucket, mt, default_validity, submission, now)?;
-        let form = id_form(configured.message_id, submission.version);
-        let (name, system_id) = (accounts[account].name, configured.system_id);
-        let message = self.new_id(now, name, form);
+        admit(configured, bucket, mt, default_validity, submission, now)
+    }
+
+    /// Stages a leg of a message.
+    pub(super) fn store(
+        &mut self,
+        now: Now,
+        account: usize,
+        submission: &Submission<'_>,
+        admitted: Admitted,
+        id: Id,
+        leg: u16,
+    ) -> Result<LegId, Refusal> {
         let envelope = Envelope {
             source: admitted.source,
             destination: admitted.destination,
             form: submission.form,
             interface_version: submission.version.0,
-            id_form: form,
+            id_form: id.form,
             registered_delivery: submission.registered_delivery.0,
             priority: submission.priority,
             category: 0,
@@ -121,81 +156,17 @@ impl<D: Disk> Gate<D> {
             accepted_ms: now.unix_ms,
             expires_ms: admitted.expires_ms,
         };
-        let body = submission.body.0;
         let accepted = self.spool.accept(
             now.unix_ms,
-            message,
-            0,
-            system_id,
+            id.message,
+            leg,
+            self.config.accounts[account].system_id,
             envelope,
             admitted.due_ms,
-            body,
+            submission.body.0,
             &mut self.rng,
         );
-        match accepted {
-            Ok(leg) => Ok((leg, message, form)),
-            Err(refused) => {
-                self.forget_short_id(name, message, form);
-                Err(refused.into())
-            }
-        }
-    }
-
-    /// A new message id. Ids of 8 digits must be unique among the account's living messages, so one that
-    /// is taken is passed over.
-    fn new_id(&mut self, now: Now, account: NameId, form: u8) -> MessageId {
-        loop {
-            let id = self.spool.next_id(now.unix_ms);
-            if form != HEX8 || self.short_ids.insert((account, self.short(id))) {
-                return id;
-            }
-        }
-    }
-
-    /// The last 8 digits of an id.
-    fn short(&self, id: MessageId) -> u32 {
-        let PublicId(id) = self.permutation.public(id);
-        // The low half, on purpose.
-        u32::try_from(id & u64::from(u32::MAX)).unwrap_or(0)
-    }
-
-    fn forget_short_id(&mut self, account: NameId, id: MessageId, form: u8) {
-        if form == HEX8 {
-            self.short_ids.remove(&(account, self.short(id)));
-        }
-    }
-
-    /// A submission was not stored after all: its short id may be given again.
-    pub(crate) fn forget_id(&mut self, account: usize, id: MessageId, form: u8) {
-        let name = self.accounts[account].name;
-        self.forget_short_id(name, id, form);
-    }
-
-    /// A leg has ended: its short id may be given again.
-    pub(crate) fn release_id(&mut self, leg: &Leg) {
-        self.forget_short_id(leg.account, leg.message, leg.envelope.id_form);
-    }
-
-    /// After a start: the short ids that are in use.
-    pub(crate) fn recall_short_ids(&mut self) {
-        let in_use: Vec<_> = self
-            .spool
-            .index()
-            .iter()
-            .filter(|(_, leg)| leg.envelope.id_form == HEX8)
-            .map(|(_, leg)| (leg.account, self.short(leg.message)))
-            .collect();
-        self.short_ids.extend(in_use);
-    }
-
-    /// A message id as this message's ESME knows it.
-    pub(crate) fn id_text(&self, id: MessageId, form: u8) -> IdText {
-        let public = self.permutation.public(id);
-        match form {
-            HEX => public.hex(),
-            HEX8 => public.hex8(),
-            _ => public.decimal(),
-        }
+        Ok(accepted?)
     }
 
     /// The message is on disk: answers, and puts it in line unless it is scheduled for later.
@@ -205,21 +176,31 @@ impl<D: Disk> Gate<D> {
         owed: Owed,
         account: usize,
         leg: LegId,
-        (message, id_form): (MessageId, u8),
+        id: Id,
         body: Bytes,
     ) {
-        self.accounts[account].tally.accepted += 1;
-        let id = self.id_text(message, id_form);
+        let text = self.id_text(id.message, id.form);
         self.respond(
             owed.link,
             owed.response,
             owed.sequence,
             CommandStatus::ROK,
             |out| {
-                out.extend_from_slice(id.as_bytes());
+                out.extend_from_slice(text.as_bytes());
                 out.push(0);
             },
         );
+        self.accepted(now, account, leg, body);
+    }
+
+    /// A leg is on disk: it is in line from now on, unless it is scheduled for later.
+    pub(super) fn accepted(&mut self, now: Now, account: usize, leg: LegId, body: Bytes) {
+        self.accounts[account].tally.accepted += 1;
+        self.set_out(now, leg, body);
+    }
+
+    /// Puts a leg in line with the body that is on disk, unless it is scheduled for later.
+    pub(crate) fn set_out(&mut self, now: Now, leg: LegId, body: Bytes) {
         if self
             .spool
             .index()
@@ -283,16 +264,5 @@ impl<D: Disk> Gate<D> {
             .find(|CarrierIndex(place)| self.carriers[*place].is_up(now))
             .or_else(|| in_order().next())
             .copied()
-    }
-}
-
-/// How ids are written for a message: as the account wants it, but a 3.3 peer can hold 8 hexadecimal
-/// digits only (smpp-pdus.md §6).
-fn id_form(wanted: MessageIdForm, version: InterfaceVersion) -> u8 {
-    match wanted {
-        _ if !version.has_tlvs() => HEX8,
-        MessageIdForm::Decimal => DECIMAL,
-        MessageIdForm::Hex => HEX,
-        MessageIdForm::Hex8 => HEX8,
     }
 }

@@ -12,14 +12,15 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
-use tidegate_store::message_id::MessageId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::record::RecordError;
 use tidegate_store::spool::{Begin, CommitDone, CommitOutcome, Pending, ReadBack, Target};
 
 use crate::clock::Now;
 use crate::gate::{Gate, at};
+use crate::ids::Id;
 use crate::links::{End, LinkId};
+use crate::mt::Multi;
 use crate::tally::sample;
 use crate::telemetry::words::SpoolCause;
 
@@ -51,11 +52,25 @@ pub enum Promise {
         /// The leg it became.
         leg: LegId,
         /// Its id.
-        message: MessageId,
-        /// How the id is written.
-        id_form: u8,
+        id: Id,
         /// Where its body lies in the turn's hot octets.
         body: Range<usize>,
+    },
+    /// An ESME's submit_multi (P1).
+    Multi {
+        /// Its answer.
+        owed: Owed,
+        /// Whose.
+        account: usize,
+        /// What was taken, and what was not.
+        multi: Box<Multi>,
+    },
+    /// A change of a message that an ESME asked for and that is staged (P1).
+    Change {
+        /// Its answer.
+        owed: Owed,
+        /// Of a replaced leg: the leg, and where its body lies in the turn's hot octets.
+        leg: Option<(LegId, Range<usize>)>,
     },
     /// A carrier's delivery (P2).
     Delivery {
@@ -64,6 +79,14 @@ pub enum Promise {
         /// Whose.
         carrier: usize,
     },
+}
+
+/// What a submission is answered with whose batch did not reach the disk.
+const fn failure(outcome: CommitOutcome) -> CommandStatus {
+    match outcome {
+        CommitOutcome::Full => CommandStatus::RMSGQFUL,
+        _ => CommandStatus::RSYSERR,
+    }
 }
 
 /// The promises of the batch that is being staged, and of the one on its way.
@@ -144,31 +167,48 @@ impl<D: Disk> Gate<D> {
                         owed,
                         account,
                         leg,
-                        message,
-                        id_form,
+                        id,
                         body,
                     },
                     CommitOutcome::Synced,
                 ) => {
-                    self.submitted(now, owed, account, leg, (message, id_form), hot.slice(body));
+                    self.submitted(now, owed, account, leg, id, hot.slice(body));
                 }
                 (
                     Promise::Submit {
-                        owed,
-                        account,
-                        message,
-                        id_form,
-                        ..
+                        owed, account, id, ..
                     },
                     failed,
                 ) => {
-                    let status = match failed {
-                        CommitOutcome::Full => CommandStatus::RMSGQFUL,
-                        _ => CommandStatus::RSYSERR,
-                    };
-                    self.forget_id(account, message, id_form);
-                    self.accounts[account].tally.refused.add(status);
-                    self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
+                    self.forget_id(account, id);
+                    self.submission_failed(owed, account, failure(failed));
+                }
+                (Promise::Multi { owed, account, multi }, CommitOutcome::Synced) => {
+                    self.multi_submitted(now, owed, account, *multi, &hot);
+                }
+                (Promise::Multi { owed, account, multi }, failed) => {
+                    self.forget_id(account, multi.id);
+                    self.submission_failed(owed, account, failure(failed));
+                }
+                (Promise::Change { owed, leg }, CommitOutcome::Synced) => {
+                    self.respond(
+                        owed.link,
+                        owed.response,
+                        owed.sequence,
+                        CommandStatus::ROK,
+                        |_| {},
+                    );
+                    if let Some((leg, body)) = leg {
+                        self.set_out(now, leg, hot.slice(body));
+                    }
+                }
+                // What ends or changes something is staged again: its answer leaves with a later commit. The body
+                // is read back from disk then.
+                (Promise::Change { owed, .. }, CommitOutcome::Full) => {
+                    self.promises.push(Promise::Change { owed, leg: None });
+                }
+                (Promise::Change { owed, .. }, failed) => {
+                    self.respond(owed.link, owed.response, owed.sequence, failure(failed), |_| {});
                 }
                 (Promise::Delivery { owed, .. }, CommitOutcome::Synced) => {
                     self.respond_delivery(owed, CommandStatus::ROK);
@@ -238,7 +278,10 @@ impl<D: Disk> Gate<D> {
         }
         // Each goes to the front of its line, so the last goes first.
         for (leg, body) in legs.into_iter().rev() {
-            self.leg_read(now, leg, body);
+            match self.replacing.remove(&leg) {
+                Some(replacement) => self.replace_read(now, leg, body, &replacement),
+                None => self.leg_read(now, leg, body),
+            }
         }
         self.entries_read(now, entries);
     }
@@ -249,6 +292,7 @@ impl<D: Disk> Gate<D> {
         self.tally.unreadable += 1;
         match target {
             Target::Leg(leg) => {
+                self.replace_failed(leg);
                 let note = crate::dlr::ReceiptNote::new(tidegate_codec::values::MessageState::Undeliverable)
                     .with_status(CommandStatus::RSYSERR);
                 self.end_quietly(now, leg, &note);

@@ -12,8 +12,8 @@ use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_config::ReceiptRequest;
 use tidegate_store::disk::Disk;
-use tidegate_store::index::LegId;
-use tidegate_store::record::Form;
+use tidegate_store::index::{Leg, LegId};
+use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
 use super::{READ_BACK_MAX, Ready};
@@ -58,6 +58,7 @@ impl<D: Disk> Gate<D> {
                     self.offer(now, carrier, link, leg, body);
                     sent = true;
                 }
+                None if !self.spool.index().get(leg).is_some_and(may_go) => {}
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
@@ -111,7 +112,7 @@ impl<D: Disk> Gate<D> {
 
     /// Writes a leg to a link. `body` was counted as hot memory while it waited, and is until the answer.
     fn offer(&mut self, now: Now, carrier: usize, id: LinkId, leg: LegId, body: Bytes) {
-        let Some(found) = self.spool.index().get(leg) else {
+        let Some(found) = self.spool.index().get(leg).filter(|leg| may_go(leg)) else {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return;
         };
@@ -164,6 +165,12 @@ impl<D: Disk> Gate<D> {
             }
         }
     }
+}
+
+/// Whether what stands in a queue may still be handed over from there: it may have gone another way since, or is
+/// being replaced.
+fn may_go(leg: &Leg) -> bool {
+    leg.stage == Stage::Waiting && !leg.leased
 }
 
 /// What is asked of the carrier for what the ESME asked of us.

@@ -1,0 +1,320 @@
+//! What ESMEs ask about messages that they submitted before: query_sm, cancel_sm, replace_sm.
+//!
+//! Only the owner is answered; ids that are unknown, another account's, finished or purged look alike (design §5).
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use tidegate_codec::pdu::ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::time::SmppTime;
+use tidegate_codec::tlv::{self, Tag, Tlvs};
+use tidegate_codec::values::{InterfaceVersion, MessageState, RegisteredDelivery};
+use tidegate_store::disk::Disk;
+use tidegate_store::index::{Leg, LegId};
+use tidegate_store::record::{Form, Stage};
+use tidegate_store::spool::Target;
+
+use crate::clock::Now;
+use crate::dlr::ReceiptNote;
+use crate::gate::Gate;
+use crate::ids::Unnamed;
+use crate::refusal::Refusal;
+use crate::turn::{Owed, Promise};
+
+/// A leg that is to get another text, until its old one has been read back.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    owed: Owed,
+    due_ms: u64,
+    expires_ms: u64,
+    registered_delivery: RegisteredDelivery,
+    /// What takes short_message's place, and message_payload's.
+    short_message: Vec<u8>,
+    payload: Option<Vec<u8>>,
+}
+
+impl<D: Disk> Gate<D> {
+    /// Says where a message stands. One of several recipients is under way as long as one leg of it is.
+    pub(super) fn query(
+        &mut self,
+        now: Now,
+        owed: Owed,
+        account: usize,
+        query: &QuerySm<'_>,
+        version: InterfaceVersion,
+    ) {
+        let message =
+            match self.message_named(account, query.message_id.as_bytes(), query.source.addr.as_bytes()) {
+                Ok(message) => message,
+                Err(why) => return self.not_done(owed, unnamed(why, CommandStatus::RQUERYFAIL)),
+            };
+        let is_scheduled = |(_, leg): (LegId, &Leg)| is_scheduled(leg, now);
+        let state = if version.is_v5() && self.spool.index().legs_of(message).all(is_scheduled) {
+            MessageState::Scheduled
+        } else {
+            MessageState::Enroute
+        };
+        let answer = QuerySmResp {
+            message_id: query.message_id,
+            message_state: state.octet(),
+            ..QuerySmResp::default()
+        };
+        self.respond(
+            owed.link,
+            owed.response,
+            owed.sequence,
+            CommandStatus::ROK,
+            |out| answer.encode(out),
+        );
+    }
+
+    /// Ends what no carrier has yet, with the state DELETED. A leg that is on a carrier link, or is being read back
+    /// on its way there, cannot be called back: then, and when none is left to cancel, the cancel fails.
+    ///
+    /// Without an id it would mean every pending message between two addresses: that is not offered.
+    pub(super) fn cancel(&mut self, now: Now, owed: Owed, account: usize, cancel: &CancelSm<'_>) {
+        let failed = CommandStatus::RCANCELFAIL;
+        if cancel.message_id.is_empty() {
+            return self.not_done(owed, failed);
+        }
+        let message = match self.message_named(
+            account,
+            cancel.message_id.as_bytes(),
+            cancel.source.addr.as_bytes(),
+        ) {
+            Ok(message) => message,
+            Err(why) => return self.not_done(owed, unnamed(why, failed)),
+        };
+        if let Err(refusal) = self.may_change() {
+            return self.not_done(owed, refusal.status(InterfaceVersion::V3_4));
+        }
+        let to = cancel.destination.addr.as_bytes();
+        let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.destination.as_bytes() == to;
+        let legs: Vec<LegId> = self
+            .spool
+            .index()
+            .legs_of(message)
+            .filter(|(_, leg)| is_meant(leg) && is_ours(leg))
+            .map(|(id, _)| id)
+            .collect();
+        if legs.is_empty() {
+            return self.not_done(owed, failed);
+        }
+        for leg in legs {
+            if self
+                .end_leg(now, leg, &ReceiptNote::new(MessageState::Deleted), true)
+                .is_err()
+            {
+                return self.not_done(owed, CommandStatus::RSYSERR);
+            }
+        }
+        self.promises.push(Promise::Change { owed, leg: None });
+    }
+
+    /// Gives a message that no carrier has yet another text, and new dates where they are given. What it was
+    /// submitted with otherwise stays, data_coding and the other TLVs too (3.4 §4.10).
+    pub(super) fn replace(
+        &mut self,
+        now: Now,
+        owed: Owed,
+        account: usize,
+        replace: &ReplaceSm<'_>,
+        version: InterfaceVersion,
+    ) {
+        match self.may_replace(now, owed, account, replace, version) {
+            Ok((leg, replacement)) => {
+                // Nobody else takes it up from here on, and what of it stands in a queue is passed over.
+                self.spool.set_leased(leg, true);
+                self.replacing.insert(leg, replacement);
+                self.wanted.push(Target::Leg(leg));
+            }
+            Err(status) => self.not_done(owed, status),
+        }
+    }
+
+    fn may_replace(
+        &self,
+        now: Now,
+        owed: Owed,
+        account: usize,
+        replace: &ReplaceSm<'_>,
+        version: InterfaceVersion,
+    ) -> Result<(LegId, Replacement), CommandStatus> {
+        let failed = CommandStatus::RREPLACEFAIL;
+        let message = self
+            .message_named(
+                account,
+                replace.message_id.as_bytes(),
+                replace.source.addr.as_bytes(),
+            )
+            .map_err(|why| unnamed(why, failed))?;
+        self.may_change().map_err(|refusal| refusal.status(version))?;
+        if replace.sm_default_msg_id != 0 {
+            return Err(Refusal::DefaultMessage.status(version));
+        }
+        let payload = replace.tlvs.message_payload();
+        let text = replace.short_message.as_bytes();
+        if payload.is_some() && !text.is_empty() && !version.is_v5() {
+            return Err(Refusal::TwoTexts.status(version));
+        }
+        let mut legs = self.spool.index().legs_of(message);
+        // One text for some recipients of a message and another for the rest is not what anybody asks for.
+        let (Some((leg, found)), None) = (legs.next(), legs.next()) else {
+            return Err(failed);
+        };
+        if !is_ours(found) || found.envelope.form != Form::Sm {
+            return Err(failed);
+        }
+        let max = self.config.accounts[account].max_validity;
+        let (due_ms, expires_ms) =
+            dates(found, replace, max, now.unix_ms).map_err(|refusal| refusal.status(version))?;
+        let replacement = Replacement {
+            owed,
+            due_ms,
+            expires_ms,
+            registered_delivery: replace.registered_delivery,
+            // 5.0 lets message_payload win.
+            short_message: if payload.is_some() {
+                Vec::new()
+            } else {
+                text.to_vec()
+            },
+            payload: payload.map(|payload| payload.0.to_vec()),
+        };
+        Ok((leg, replacement))
+    }
+
+    /// The body of a leg that is to be replaced has been read back.
+    pub(crate) fn replace_read(&mut self, now: Now, leg: LegId, old: Bytes, replacement: &Replacement) {
+        let owed = replacement.owed;
+        let Some(found) = self.spool.index().get(leg) else {
+            return self.not_done(owed, CommandStatus::RREPLACEFAIL);
+        };
+        let mut envelope = found.envelope.clone();
+        envelope.registered_delivery = replacement.registered_delivery.0;
+        envelope.expires_ms = replacement.expires_ms;
+        let mut body = std::mem::take(&mut self.scratch);
+        body.clear();
+        let staged = if write_replaced(&mut body, &old, replacement) {
+            self.spool.replace(
+                now.unix_ms,
+                leg,
+                envelope,
+                replacement.due_ms,
+                &body,
+                &mut self.rng,
+            )
+        } else {
+            Ok(None)
+        };
+        let hot: Range<usize> = self.keep_hot(&body);
+        self.scratch = body;
+        match staged {
+            Ok(Some(leg)) => {
+                let leg = Some((leg, hot));
+                self.promises.push(Promise::Change { owed, leg });
+            }
+            Ok(None) => {
+                self.spool.set_leased(leg, false);
+                self.line_up_in_front(now, leg, Some(old));
+                self.not_done(owed, CommandStatus::RREPLACEFAIL);
+            }
+            Err(_) => self.not_done(owed, CommandStatus::RSYSERR),
+        }
+    }
+
+    /// The leg of a replacement could not be read.
+    pub(crate) fn replace_failed(&mut self, leg: LegId) {
+        if let Some(replacement) = self.replacing.remove(&leg) {
+            self.not_done(replacement.owed, CommandStatus::RREPLACEFAIL);
+        }
+    }
+
+    /// Whether a change can be written down now.
+    fn may_change(&self) -> Result<(), Refusal> {
+        if self.stopping || self.spool.is_broken() {
+            return Err(Refusal::Broken);
+        }
+        if !self.spool.has_progress_room() {
+            return Err(Refusal::Full);
+        }
+        Ok(())
+    }
+
+    fn not_done(&mut self, owed: Owed, status: CommandStatus) {
+        self.tally.refused.add((owed.response.request(), status));
+        self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
+    }
+}
+
+fn unnamed(why: Unnamed, failed: CommandStatus) -> CommandStatus {
+    match why {
+        Unnamed::NoId => CommandStatus::RINVMSGID,
+        Unnamed::Unknown => failed,
+    }
+}
+
+/// Whether nobody but us has the leg, now.
+fn is_ours(leg: &Leg) -> bool {
+    leg.stage == Stage::Waiting && !leg.leased
+}
+
+/// Whether the ESME's own date has not come yet. A leg in line has its expiry for its date.
+fn is_scheduled(leg: &Leg, now: Now) -> bool {
+    is_ours(leg) && leg.attempts == 0 && leg.due_ms > now.unix_ms && leg.due_ms < leg.envelope.expires_ms
+}
+
+/// When to hand a replaced leg over, and when to give up: as given, or as it was.
+fn dates(
+    leg: &Leg,
+    replace: &ReplaceSm<'_>,
+    max: std::time::Duration,
+    now_ms: u64,
+) -> Result<(u64, u64), Refusal> {
+    let schedule =
+        SmppTime::parse(replace.schedule_delivery_time.as_bytes(), now_ms).map_err(|_| Refusal::Schedule)?;
+    let validity =
+        SmppTime::parse(replace.validity_period.as_bytes(), now_ms).map_err(|_| Refusal::Validity)?;
+    let waits = leg.due_ms < leg.envelope.expires_ms;
+    let due_ms = match schedule.resolve(now_ms) {
+        Some(given) => given.max(now_ms),
+        None if waits => leg.due_ms,
+        None => now_ms,
+    };
+    let latest = now_ms.saturating_add(u64::try_from(max.as_millis()).unwrap_or(u64::MAX));
+    let expires_ms = match validity.resolve(now_ms) {
+        Some(given) if given <= now_ms => return Err(Refusal::Validity),
+        Some(given) => given.min(latest),
+        None => leg.envelope.expires_ms,
+    };
+    if due_ms >= expires_ms {
+        return Err(Refusal::Schedule);
+    }
+    Ok((due_ms, expires_ms))
+}
+
+/// Writes the submit_sm body with its new text; `false` when the old one cannot be read.
+fn write_replaced(out: &mut Vec<u8>, old: &[u8], replacement: &Replacement) -> bool {
+    let Ok(sm) = Sm::decode(old) else { return false };
+    let mut tlvs = Vec::with_capacity(sm.tlvs.as_bytes().len());
+    for tlv in sm.tlvs.iter().filter(|tlv| tlv.tag != Tag::MESSAGE_PAYLOAD) {
+        // It came out of a PDU.
+        let _ = tlv::append(&mut tlvs, tlv.tag, tlv.value.0);
+    }
+    if let Some(payload) = &replacement.payload {
+        let _ = tlv::append(&mut tlvs, Tag::MESSAGE_PAYLOAD, payload);
+    }
+    let Some(short_message) = ShortMessage::new(&replacement.short_message) else {
+        return false;
+    };
+    Sm {
+        registered_delivery: replacement.registered_delivery,
+        short_message,
+        tlvs: Tlvs::new(&tlvs),
+        ..sm
+    }
+    .encode(out);
+    true
+}
