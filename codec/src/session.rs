@@ -84,6 +84,8 @@ pub enum Event<'a, T> {
     Answered {
         /// What the owner gave with the request.
         ticket: T,
+        /// Its number: should its answer have been given up, it may still come, as [`Event::Unexpected`].
+        sequence: u32,
         /// How long the answer took.
         took: Duration,
         /// What came.
@@ -651,6 +653,7 @@ impl<T> Session<T> {
         self.active = now;
         Some(Event::Answered {
             ticket,
+            sequence,
             took: now.since(sent),
             answer,
         })

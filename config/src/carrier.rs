@@ -1,6 +1,7 @@
 //! Our contract with one SMSC.
 
 mod read;
+mod verdicts;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -15,6 +16,7 @@ use tidegate_codec::values::InterfaceVersion;
 use crate::endpoint::Endpoint;
 
 pub(crate) use read::{INSTEAD, name, read};
+pub use verdicts::{StatusMeaning, Verdicts};
 
 /// One `[[carrier]]`. Its `name` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +92,10 @@ pub struct Carrier {
     /// Key `detect_receipts_by_text`, default false: deliveries with esm_class 0 whose text reads as a
     /// receipt are receipts (interop quirk 9). Off, because an MO may begin with `id:`.
     pub detect_receipts_by_text: bool,
-    /// Key `max_attempts`, default 10, 1 to 1 000: hand-overs of one leg that may end in Retry before it
-    /// is UNDELIV. Throttling and lost links do not count (interop #25, #32).
+    /// Table `verdicts`, default as most carriers mean their statuses.
+    pub verdicts: Verdicts,
+    /// Key `max_attempts`, default 10, 1 to 1 000: hand-overs of one leg that may end in Retry, or without an
+    /// answer, before it is given up. Throttling and lost links do not count (interop #25, #32).
     pub max_attempts: u32,
     /// Key `retry_min`, default 5 s, 10 ms to 24 h: pause of a leg after its first Retry; doubles up to
     /// `retry_max`.

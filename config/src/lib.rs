@@ -31,7 +31,8 @@ use toml::de::DeTable;
 
 pub use account::{Account, AccountState, BindKinds, MessageIdForm};
 pub use carrier::{
-    Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, Unanswered,
+    Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, StatusMeaning,
+    Unanswered, Verdicts,
 };
 pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;

@@ -19,6 +19,8 @@ pub struct Bucket {
 
 /// Parts that a bucket always allows at once: what the longest concatenated message has.
 const BURST_MIN: u32 = 255;
+/// What a paced bucket allows at once, as time: a few of the loop's ticks, or it would fall behind its pace.
+const PACED_BURST: Duration = Duration::from_millis(50);
 
 impl Bucket {
     /// A bucket of `rate` units a second; `None` is no limit.
@@ -35,6 +37,26 @@ impl Bucket {
             tolerance,
             booked_until: Duration::ZERO,
         }
+    }
+
+    /// A bucket of one unit every `interval`, with hardly a burst: for a peer that was found to take no more.
+    pub fn paced(interval: Duration) -> Self {
+        Self {
+            interval,
+            tolerance: interval.max(PACED_BURST),
+            booked_until: Duration::ZERO,
+        }
+    }
+
+    /// Changes the pace of a paced bucket; what was taken stays taken.
+    pub fn set_pace(&mut self, interval: Duration) {
+        self.interval = interval;
+        self.tolerance = interval.max(PACED_BURST);
+    }
+
+    /// Time that one unit takes; zero is no limit.
+    pub const fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Takes `units`, all or none, at monotonic time `now`.

@@ -27,6 +27,7 @@ use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::names::NameId;
 use tidegate_store::record::Form;
+use tidegate_store::spool::Target;
 
 use crate::clock::Now;
 use crate::gate::{Gate, at};
@@ -34,6 +35,7 @@ use crate::links::{End, LinkId, Links, Ticket};
 use crate::tally::{CarrierTally, sample};
 use crate::turn::Owed;
 
+use answers::Asked;
 pub use flow::Flow;
 pub use pen::{PEN_MAX, PEN_WAIT, Pen, Penned};
 pub use queue::{Queue, Ready};
@@ -199,12 +201,19 @@ impl<D: Disk> Gate<D> {
             }
             Event::Answered {
                 ticket: Ticket::Leg(leg, octets),
+                sequence,
                 took,
                 answer,
             } => {
                 sample(&mut self.carriers[carrier].tally.response_seconds, took);
                 self.hot_octets = self.hot_octets.saturating_sub(octets.len());
-                self.leg_answered(now, id, carrier, leg, octets, &answer);
+                let asked = Asked {
+                    link: id,
+                    carrier,
+                    sequence,
+                    took,
+                };
+                self.leg_answered(now, asked, leg, octets, &answer);
             }
             Event::Answered {
                 ticket: Ticket::Entry(entry, octets),
@@ -217,7 +226,14 @@ impl<D: Disk> Gate<D> {
                 self.carrier_request(now, id, carrier, sequence, &operation, body);
             }
             Event::Unexpected(pdu) => {
-                self.carriers[carrier].tally.unexpected += 1;
+                let late = self.links.get_mut(id).and_then(|link| {
+                    link.late.heard(now.monotonic);
+                    link.late.take(pdu.sequence)
+                });
+                match late {
+                    Some(Target::Leg(leg)) => self.leg_answered_late(now, carrier, leg, &pdu),
+                    _ => self.carriers[carrier].tally.unexpected += 1,
+                }
                 if pdu.operation.strict().is_err() {
                     self.carriers[carrier].tally.tlv_faults += 1;
                 }

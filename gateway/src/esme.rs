@@ -8,11 +8,12 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::identity::{PASSWORD_MAX_LENIENT, Password, SystemId};
 use tidegate_codec::pdu::Operation;
 use tidegate_codec::pdu::bind::Bind;
-use tidegate_codec::session::{Event, State};
+use tidegate_codec::session::{Answer, Event, State};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
 use tidegate_config::AccountState as ConfiguredState;
 use tidegate_store::disk::Disk;
+use tidegate_store::spool::Target;
 
 use crate::admission::Submission;
 use crate::clock::Now;
@@ -42,9 +43,14 @@ impl<D: Disk> Gate<D> {
             }
             Event::Answered {
                 ticket: Ticket::Entry(entry, octets),
+                sequence,
+                took,
                 answer,
-                ..
             } => {
+                if let (Answer::Expired, Some(link)) = (&answer, self.links.get_mut(id)) {
+                    link.late
+                        .give_up(sequence, Target::Entry(entry), now.monotonic.saturating_sub(took));
+                }
                 self.entry_answered(now, id, entry, octets, &answer);
             }
             Event::PeerUnbound => {
@@ -61,8 +67,16 @@ impl<D: Disk> Gate<D> {
                 // Legs go to carriers only; should one ever come back here, it is not lost.
                 self.leg_in_doubt(now, leg, octets, Peer::Esme { ip, account });
             }
-            // An answer for nothing that waits: late, after its delivery was given to the next bind.
-            Event::Unexpected(_) => self.tally.dropped += 1,
+            Event::Unexpected(pdu) => {
+                let late = self
+                    .links
+                    .get_mut(id)
+                    .and_then(|link| link.late.take(pdu.sequence));
+                match late {
+                    Some(Target::Entry(entry)) => self.entry_answered_late(now, entry, &pdu),
+                    _ => self.tally.dropped += 1,
+                }
+            }
             Event::None
             | Event::Bound { .. }
             | Event::BindRefused(_)

@@ -19,6 +19,7 @@ pub mod http;
 pub mod ids;
 pub mod installation;
 pub mod keeper;
+pub mod late;
 pub mod link;
 pub mod links;
 pub mod listen;

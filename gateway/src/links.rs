@@ -9,7 +9,9 @@ use tidegate_codec::values::BindKind;
 use tidegate_store::index::LegId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::slots::{SlotId, Slots};
+use tidegate_store::spool::Target;
 
+use crate::late::Late;
 use crate::telemetry::words::LinkClosed;
 
 /// A link while it lasts; its number is not given to another one in this process's life.
@@ -93,6 +95,8 @@ pub struct Link {
     pub refused: Option<CommandStatus>,
     /// Deliveries to this link rest until this monotonic time, after it answered "later".
     pub deliver_after: std::time::Duration,
+    /// Requests to it that were given up.
+    pub late: Late<Target>,
     dirty: bool,
 }
 
@@ -115,6 +119,7 @@ impl Links {
             relinked: false,
             refused: None,
             deliver_after: std::time::Duration::ZERO,
+            late: Late::default(),
             dirty: false,
         };
         // `max_connections` bounds their count.

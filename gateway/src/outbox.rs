@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use tidegate_codec::header::CommandId;
+use tidegate_codec::pdu::{Operation, Pdu};
 use tidegate_codec::session::Answer;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
@@ -189,13 +190,31 @@ impl<D: Disk> Gate<D> {
             }
             return self.entry_undelivered(entry, body);
         }
+        self.entry_fetched(now, entry, ok);
+    }
+
+    /// An answer to a delivery that was given up came after all: a yes is a yes, wherever the entry stands now. A no
+    /// changes nothing, since it is being delivered again.
+    pub(crate) fn entry_answered_late(&mut self, now: Now, entry: EntryId, pdu: &Pdu<'_>) {
+        let is_delivery = matches!(
+            pdu.operation,
+            Operation::DeliverSmResp(_) | Operation::DataSmResp(_)
+        );
+        if is_delivery && pdu.status.is_ok() {
+            self.take_hot(entry);
+            self.entry_fetched(now, entry, true);
+        }
+    }
+
+    /// Nobody needs an entry any more; `taken` says whether its ESME has it.
+    fn entry_fetched(&mut self, now: Now, entry: EntryId, taken: bool) {
         let Some(found) = self.spool.outbox().get(entry) else {
             return;
         };
         let kind = found.kind;
         if let Some(place) = self.account_named(found.account) {
             let tally = &mut self.accounts[place].tally;
-            match (ok, kind) {
+            match (taken, kind) {
                 (true, EntryKind::Dlr) => tally.dlrs += 1,
                 (true, EntryKind::Mo) => tally.mos += 1,
                 (false, _) => {}

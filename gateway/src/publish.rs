@@ -178,7 +178,7 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut
     let new = &state.tally;
     metrics.links_bound.set(float(state.bound.len()));
     metrics.queue.set(float(state.queue.len()));
-    metrics.slow.set(if state.flow.is_paused(now.monotonic) {
+    metrics.slow.set(if state.flow.is_slowed(now.monotonic) {
         1.0
     } else {
         0.0

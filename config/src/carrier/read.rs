@@ -129,6 +129,7 @@ pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Opti
     let (reconnect_min, reconnect_max) =
         read_back_off(section, ["reconnect_min", "reconnect_max"], RECONNECT, hours(1));
     let detect_receipts_by_text = section.or("detect_receipts_by_text", false, boolean);
+    let verdicts = super::verdicts::read(section);
     let max_attempts = section.or("max_attempts", MAX_ATTEMPTS, integer(1..=1_000));
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
 
@@ -162,6 +163,7 @@ pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Opti
         reconnect_min,
         reconnect_max,
         detect_receipts_by_text,
+        verdicts,
         max_attempts,
         retry_min,
         retry_max,

@@ -1,16 +1,22 @@
 //! What a carrier answers to a leg, or does not, and what follows from it (design §5.7).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rand_core::Rng;
 use tidegate_codec::message_id::MessageIdText;
-use tidegate_codec::pdu::Operation;
+use tidegate_codec::pdu::response::MessageIdResp;
+use tidegate_codec::pdu::{Operation, Pdu};
 use tidegate_codec::receipt::canonical;
 use tidegate_codec::session::Answer;
 use tidegate_codec::status::CommandStatus;
+use tidegate_codec::tlv::Tag;
 use tidegate_codec::values::MessageState;
 use tidegate_config::Unanswered;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
+use tidegate_store::record::Stage;
+use tidegate_store::spool::Target;
 
 use super::Verdict;
 use crate::clock::Now;
@@ -24,40 +30,48 @@ const SLOW_MAX: u16 = 3;
 /// Legs whose "slow" answers are counted, per carrier.
 const SLOWED_MAX: usize = 10_000;
 
+/// Links that have given up so many answers in a row are bound anew: what looks alive and answers nothing would
+/// hold its legs for ever (interop #7, quirk 30).
+const SILENT_MAX: u32 = 3;
+
+/// A submit of ours, as its answer finds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) link: LinkId,
+    pub(super) carrier: usize,
+    pub(super) sequence: u32,
+    pub(super) took: Duration,
+}
+
 impl<D: Disk> Gate<D> {
     pub(super) fn leg_answered(
         &mut self,
         now: Now,
-        id: LinkId,
-        carrier: usize,
+        asked: Asked,
         leg: LegId,
         body: Bytes,
         answer: &Answer<'_>,
     ) {
-        let (status, message_id) = match answer {
+        let carrier = asked.carrier;
+        let (status, response) = match answer {
             Answer::Response(status, operation) => {
                 if operation.strict().is_err() {
                     self.carriers[carrier].tally.tlv_faults += 1;
                 }
-                let id = match operation {
-                    Operation::SubmitSmResp(Some(body)) | Operation::DataSmResp(Some(body)) => {
-                        body.message_id.as_bytes()
-                    }
-                    _ => &[],
-                };
-                (*status, id)
+                (*status, response_of(operation))
             }
-            Answer::Nack(status) => (*status, &[][..]),
-            Answer::Unreadable(_) | Answer::Expired => {
-                if matches!(answer, Answer::Unreadable(_)) {
-                    self.carriers[carrier].tally.answers.add(Answered::Unreadable);
-                }
-                self.carriers[carrier].tally.unanswered += 1;
-                return self.leg_unanswered(now, carrier, leg, body);
+            Answer::Nack(status) => (*status, MessageIdResp::default()),
+            Answer::Unreadable(_) => {
+                self.carriers[carrier].tally.answers.add(Answered::Unreadable);
+                return self.leg_unanswered(now, carrier, leg);
             }
+            Answer::Expired => return self.leg_given_up(now, asked, leg),
         };
+        if let Some(link) = self.links.get_mut(asked.link) {
+            link.late.heard(now.monotonic);
+        }
         let state = &mut self.carriers[carrier];
-        let verdict = Verdict::of(status);
+        let verdict = Verdict::of(status, &self.config.carriers[carrier].verdicts);
         if verdict != Verdict::Slow && !state.slowed.is_empty() {
             state.slowed.remove(&leg);
         }
@@ -66,29 +80,98 @@ impl<D: Disk> Gate<D> {
             state.tally.statuses.add(status);
         }
         match verdict {
-            Verdict::Accepted => {
-                state.flow.accepted();
-                self.leg_accepted(now, carrier, leg, message_id);
-            }
+            Verdict::Accepted => state.flow.accepted(now.monotonic),
             Verdict::Slow => {
-                state.flow.slow(now.monotonic);
-                self.leg_slowed(now, carrier, leg, body);
+                let sent = now.monotonic.saturating_sub(asked.took);
+                state.flow.slow(now.monotonic, sent);
             }
-            Verdict::Retry => self.leg_failed(now, carrier, leg, status),
+            _ => {}
+        }
+        if let Some(congestion) = response.tlvs.octet(Tag::CONGESTION_STATE) {
+            state.flow.congestion(now.monotonic, congestion);
+        }
+        if !self.is_waiting(leg) {
+            // A late answer to an earlier try said that the carrier has it.
+            return;
+        }
+        match verdict {
+            Verdict::Accepted => self.leg_accepted(now, carrier, leg, response.message_id.as_bytes()),
+            Verdict::Slow => self.leg_slowed(now, carrier, leg, body),
+            Verdict::Retry => {
+                let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
+                self.leg_failed(now, carrier, leg, &note);
+            }
             Verdict::Reject => {
                 let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
                 self.end_quietly(now, leg, &note);
             }
             Verdict::Relink => {
                 self.give_back(carrier, leg, body);
-                if let Some(link) = self.links.get_mut(id) {
-                    link.relinked = true;
-                    link.session.unbind(at(now), &mut link.out);
-                    self.links.touch(id);
-                }
-                self.carrier_unbound(id, carrier);
+                self.bind_anew(now, asked.link, carrier);
             }
         }
+    }
+
+    /// No answer came in time.
+    fn leg_given_up(&mut self, now: Now, asked: Asked, leg: LegId) {
+        let silent = self.links.get_mut(asked.link).is_some_and(|link| {
+            let sent = now.monotonic.saturating_sub(asked.took);
+            link.late.give_up(asked.sequence, Target::Leg(leg), sent);
+            link.late.silent() >= SILENT_MAX
+        });
+        self.leg_unanswered(now, asked.carrier, leg);
+        if silent && self.carriers[asked.carrier].links.contains(&asked.link) {
+            let name = &self.config.carriers[asked.carrier].name;
+            tracing::warn!(carrier = %name, "a link that answers nothing is bound anew");
+            self.bind_anew(now, asked.link, asked.carrier);
+        }
+    }
+
+    /// An answer that nobody waits for any more. If the carrier took the leg, it is not sent again where that can
+    /// still be helped; and a leg that waits for a receipt under no id gets one (interop #31, quirk 36).
+    pub(super) fn leg_answered_late(&mut self, now: Now, carrier: usize, leg: LegId, pdu: &Pdu<'_>) {
+        self.carriers[carrier].tally.answers.add(Answered::Late);
+        let response = response_of(&pdu.operation);
+        let is_submit = matches!(
+            pdu.operation,
+            Operation::SubmitSmResp(_) | Operation::DataSmResp(_) | Operation::GenericNack(_)
+        );
+        let Some(found) = self.spool.index().get(leg).filter(|_| is_submit) else {
+            return;
+        };
+        let is_ours = found.stage == Stage::Waiting && !self.replacing.contains_key(&leg);
+        let lacks_id = found.stage == Stage::HandedOver
+            && found.carrier == Some(self.carriers[carrier].name)
+            && found.carrier_id.is_empty();
+        let is_free = !found.leased;
+        match Verdict::of(pdu.status, &self.config.carriers[carrier].verdicts) {
+            Verdict::Accepted if is_ours || (lacks_id && !response.message_id.is_empty()) => {
+                self.leg_accepted(now, carrier, leg, response.message_id.as_bytes());
+            }
+            // What was sent again meanwhile has another answer to come.
+            Verdict::Reject if is_ours && is_free => {
+                let note = ReceiptNote::new(MessageState::Rejected).with_status(pdu.status);
+                self.end_quietly(now, leg, &note);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_waiting(&self, leg: LegId) -> bool {
+        self.spool
+            .index()
+            .get(leg)
+            .is_some_and(|leg| leg.stage == Stage::Waiting)
+    }
+
+    /// The link takes binds and is of no other use: we leave it, and the next bind comes after a pause.
+    fn bind_anew(&mut self, now: Now, id: LinkId, carrier: usize) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.relinked = true;
+            link.session.unbind(at(now), &mut link.out);
+            self.links.touch(id);
+        }
+        self.carrier_unbound(id, carrier);
     }
 
     /// The carrier has the leg. Where no receipt was asked for, that is its end (design §5.6).
@@ -128,21 +211,22 @@ impl<D: Disk> Gate<D> {
         let many = *times >= SLOW_MAX && state.flow.has_passed_since(*first);
         if many {
             state.slowed.remove(&leg);
-            return self.leg_failed(now, carrier, leg, CommandStatus::RTHROTTLED);
+            let note = ReceiptNote::new(MessageState::Undeliverable).with_status(CommandStatus::RTHROTTLED);
+            return self.leg_failed(now, carrier, leg, &note);
         }
         self.give_back(carrier, leg, body);
     }
 
-    /// The try failed: again after a pause that doubles, on the next carrier, until the attempts are over.
-    fn leg_failed(&mut self, now: Now, carrier: usize, leg: LegId, status: CommandStatus) {
+    /// The try failed: again after a pause that doubles, on the next carrier, until the attempts are over; then it
+    /// ends as `last` says.
+    fn leg_failed(&mut self, now: Now, carrier: usize, leg: LegId, last: &ReceiptNote) {
         let Some(found) = self.spool.index().get(leg) else {
             return;
         };
         let config = &self.config.carriers[carrier];
         let attempts = u32::from(found.attempts) + 1;
         if attempts >= config.max_attempts {
-            let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
-            return self.end_quietly(now, leg, &note);
+            return self.end_quietly(now, leg, last);
         }
         let pause = config
             .retry_min
@@ -156,31 +240,58 @@ impl<D: Disk> Gate<D> {
     }
 
     /// No answer came: whether the carrier has the leg is unknown, and what follows is the operator's choice
-    /// (interop #30, quirk 35).
-    pub(crate) fn leg_unanswered(&mut self, now: Now, carrier: usize, leg: LegId, body: Bytes) {
+    /// (interop #30, quirk 35). Sent again it counts as a try that failed, or a carrier that takes and never answers
+    /// would get it until its validity is over.
+    fn leg_unanswered(&mut self, now: Now, carrier: usize, leg: LegId) {
+        self.carriers[carrier].tally.unanswered += 1;
+        if !self.is_waiting(leg) {
+            return;
+        }
         match self.config.carriers[carrier].unanswered {
-            Unanswered::Resend => self.give_back(carrier, leg, body),
-            Unanswered::Wait if self.is_receipt_asked_for(carrier, leg) => {
-                self.leg_accepted(now, carrier, leg, &[]);
+            Unanswered::Resend => {
+                self.leg_failed(now, carrier, leg, &ReceiptNote::new(MessageState::Unknown));
             }
-            // Nothing will ever tell what became of it.
-            Unanswered::Wait => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Unknown)),
-            Unanswered::Fail => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Undeliverable)),
+            _ => self.leg_left(now, carrier, leg),
         }
     }
 
-    /// A link broke with the leg on it.
+    /// A link broke with the leg on it. Where it is to be sent again, that happens at once, and is no failure of the
+    /// message (interop #32).
     pub(crate) fn leg_in_doubt(&mut self, now: Now, leg: LegId, body: Bytes, peer: Peer) {
         self.hot_octets = self.hot_octets.saturating_sub(body.len());
         match peer {
             Peer::Carrier { carrier, .. } => {
                 self.carriers[carrier].tally.unanswered += 1;
-                self.leg_unanswered(now, carrier, leg, body);
+                if !self.is_waiting(leg) {
+                    return;
+                }
+                match self.config.carriers[carrier].unanswered {
+                    Unanswered::Resend => self.give_back(carrier, leg, body),
+                    _ => self.leg_left(now, carrier, leg),
+                }
             }
             Peer::Esme { .. } => {
                 self.spool.set_leased(leg, false);
                 self.line_up(now, leg, Some(body));
             }
         }
+    }
+
+    /// A leg that may have arrived and is not to be sent again.
+    fn leg_left(&mut self, now: Now, carrier: usize, leg: LegId) {
+        match self.config.carriers[carrier].unanswered {
+            Unanswered::Fail => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Undeliverable)),
+            _ if self.is_receipt_asked_for(carrier, leg) => self.leg_accepted(now, carrier, leg, &[]),
+            // Nothing will ever tell what became of it.
+            _ => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Unknown)),
+        }
+    }
+}
+
+/// What an answer to a submit says.
+fn response_of<'a>(operation: &Operation<'a>) -> MessageIdResp<'a> {
+    match operation {
+        Operation::SubmitSmResp(Some(body)) | Operation::DataSmResp(Some(body)) => *body,
+        _ => MessageIdResp::default(),
     }
 }

@@ -106,6 +106,10 @@ impl<D: Disk> Gate<D> {
 
     /// A body that was read back: back in front, with it.
     pub(crate) fn leg_read(&mut self, now: Now, leg: LegId, body: Bytes) {
+        // A late answer may have said meanwhile that a carrier has it.
+        if !self.is_waiting(leg) {
+            return;
+        }
         self.spool.set_leased(leg, false);
         self.line_up_in_front(now, leg, Some(body));
     }

@@ -1,6 +1,8 @@
-//! What a carrier's status means for a leg: one table (design §5.7, smpp-status.md).
+//! What a carrier's status means for a leg: what the carrier's configuration says of it, or else one table (design
+//! §5.7, smpp-status.md).
 
 use tidegate_codec::status::CommandStatus;
+use tidegate_config::{StatusMeaning, Verdicts};
 
 use crate::telemetry::words::Answered;
 
@@ -20,12 +22,23 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Reads a status. Unknown and vendor values are tried again, as often as the carrier's `max_attempts`
-    /// says: a refusal would lose what a pause might save.
-    pub const fn of(status: CommandStatus) -> Self {
+    /// Reads a status.
+    pub fn of(status: CommandStatus, configured: &Verdicts) -> Self {
+        if status.is_ok() {
+            return Self::Accepted;
+        }
+        configured
+            .listed(status)
+            .map(Self::from)
+            .or_else(|| Self::usual(status))
+            .unwrap_or_else(|| Self::from(configured.unknown))
+    }
+
+    /// What an error means at most carriers. `None` for reserved and vendor values; by default they are tried again,
+    /// as often as the carrier's `max_attempts` says: a refusal would lose what a pause might save.
+    fn usual(status: CommandStatus) -> Option<Self> {
         use CommandStatus as S;
-        match status {
-            S::ROK => Self::Accepted,
+        Some(match status {
             S::RTHROTTLED | S::RMSGQFUL => Self::Slow,
             S::RINVBNDSTS | S::RALYBND | S::RBINDFAIL | S::RINVPASWD | S::RINVSYSID | S::RINVSYSTYP => {
                 Self::Relink
@@ -62,8 +75,20 @@ impl Verdict {
             | S::RINVDCS
             | S::RINVSRCADDRSUBUNIT
             | S::RINVDSTADDRSUBUNIT => Self::Reject,
-            // Temporary ones, those that another carrier may take (source, service_type), and the unknown.
-            _ => Self::Retry,
+            // Temporary ones, and those that another carrier may take (source, service_type).
+            _ if status.name().is_some() => Self::Retry,
+            _ => return None,
+        })
+    }
+}
+
+impl From<StatusMeaning> for Verdict {
+    fn from(meaning: StatusMeaning) -> Self {
+        match meaning {
+            StatusMeaning::Slow => Self::Slow,
+            StatusMeaning::Retry => Self::Retry,
+            StatusMeaning::Reject => Self::Reject,
+            StatusMeaning::Relink => Self::Relink,
         }
     }
 }
@@ -84,24 +109,38 @@ impl From<Verdict> for Answered {
 mod tests {
     use super::*;
 
+    fn usual(status: u32) -> Verdict {
+        Verdict::of(CommandStatus(status), &Verdicts::default())
+    }
+
     #[test]
     fn full_carriers_slow_us_down_and_fail_no_message() {
-        assert_eq!(Verdict::of(CommandStatus::RTHROTTLED), Verdict::Slow);
-        assert_eq!(Verdict::of(CommandStatus::RMSGQFUL), Verdict::Slow);
+        assert_eq!(usual(0x58), Verdict::Slow);
+        assert_eq!(usual(0x14), Verdict::Slow);
     }
 
     #[test]
     fn what_is_unknown_is_tried_again() {
         for status in [0x94, 0x0401, 0x0500, 0xffff_ffff] {
-            assert_eq!(Verdict::of(CommandStatus(status)), Verdict::Retry, "{status:#x}");
+            assert_eq!(usual(status), Verdict::Retry, "{status:#x}");
         }
-        assert_eq!(Verdict::of(CommandStatus::RSYSERR), Verdict::Retry);
+        assert_eq!(usual(0x08), Verdict::Retry);
         assert_eq!(
-            Verdict::of(CommandStatus::RINVSRCADR),
+            usual(0x0a),
             Verdict::Retry,
             "another carrier may allow the sender"
         );
-        assert_eq!(Verdict::of(CommandStatus::RINVDSTADR), Verdict::Reject);
-        assert_eq!(Verdict::of(CommandStatus::RINVBNDSTS), Verdict::Relink);
+        assert_eq!(usual(0x0b), Verdict::Reject);
+        assert_eq!(usual(0x04), Verdict::Relink);
+    }
+
+    #[test]
+    fn a_carrier_may_mean_otherwise() {
+        let verdicts = Verdicts::new([(0x45, StatusMeaning::Slow)], StatusMeaning::Reject);
+        let of = |status| Verdict::of(CommandStatus(status), &verdicts);
+        assert_eq!(of(0x45), Verdict::Slow);
+        assert_eq!(of(0x94), Verdict::Reject);
+        assert_eq!(of(0x08), Verdict::Retry, "what SMPP knows is not unknown");
+        assert_eq!(of(0), Verdict::Accepted);
     }
 }

@@ -123,6 +123,8 @@ words! {
         Relink "relink"
         /// Nobody knows: the answer could not be read.
         Unreadable "unreadable"
+        /// It came when nobody waited for it any more.
+        Late "late"
     }
 
     /// Kinds of receipts from carriers.
