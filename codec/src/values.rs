@@ -12,6 +12,8 @@ impl EsmClass {
     const TYPE_MASK: u8 = 0x3c;
     /// An SMSC delivery receipt with default mode and no features.
     pub const RECEIPT: Self = Self(0x04);
+    /// A deliver_sm that is an intermediate delivery notification (3.4 §5.2.12).
+    pub const INTERMEDIATE: Self = Self(0x20);
     /// The user data begins with a header (bit 6).
     pub const UDHI: u8 = 0x40;
 

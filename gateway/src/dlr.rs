@@ -1,5 +1,7 @@
 //! The story of one receipt: read, matched to its leg, the leg ended, the DLR written for its account.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 use tidegate_codec::address::{ADDR_DATA, ADDR_SM, Address};
 use tidegate_codec::message_id::MessageIdText;
@@ -123,12 +125,11 @@ impl<D: Disk> Gate<D> {
     /// The leg of a receipt is known.
     fn receipt_for(&mut self, now: Now, carrier: usize, leg: LegId, owed: Owed, note: &ReceiptNote) {
         if !note.is_final {
-            // It changes nothing that is stored, so nothing has to be synced before the answer.
             self.carriers[carrier]
                 .tally
                 .receipts
                 .add(ReceiptKind::Intermediate);
-            return self.respond_delivery(owed, CommandStatus::ROK);
+            return self.intermediate(now, carrier, leg, owed, note);
         }
         if self.spool.is_broken() || !self.spool.has_progress_room() {
             // It cannot be kept now: the carrier keeps it.
@@ -140,6 +141,47 @@ impl<D: Disk> Gate<D> {
             Ok(()) => self.promises.push(Promise::Delivery { owed, carrier }),
             Err(_) => self.respond_delivery(owed, CommandStatus::RX_T_APPN),
         }
+    }
+
+    /// A state on the way. It changes nothing that is stored; an ESME that asked for such notifications is told
+    /// (registered_delivery bit 4, interop #18), and only then something has to be synced before the answer.
+    fn intermediate(&mut self, now: Now, carrier: usize, leg: LegId, owed: Owed, note: &ReceiptNote) {
+        let wanted = self
+            .spool
+            .index()
+            .get(leg)
+            .filter(|leg| RegisteredDelivery(leg.envelope.registered_delivery).wants_intermediate());
+        let place = wanted.and_then(|leg| self.account_named(leg.account));
+        let (Some(found), Some(place)) = (wanted, place) else {
+            return self.respond_delivery(owed, CommandStatus::ROK);
+        };
+        let account = &self.config.accounts[place];
+        if self.spool.outbox().waiting_for(found.account) >= account.outbox_max {
+            self.accounts[place].tally.overflow += 1;
+            return self.respond_delivery(owed, CommandStatus::ROK);
+        }
+        let mut body = std::mem::take(&mut self.scratch);
+        body.clear();
+        let id = self.id_text(found.message, found.envelope.id_form);
+        let entry = NewEntry {
+            kind: EntryKind::Dlr,
+            form: write_dlr(&mut body, found, id.as_bytes(), note, now.unix_ms),
+            expires_ms: now.unix_ms.saturating_add(millis(account.outbox_ttl)),
+            body: &body,
+        };
+        let system_id = account.system_id;
+        let staged = self.spool.deliver(now.unix_ms, system_id, &entry, &mut self.rng);
+        match staged {
+            Ok(entry) => {
+                self.stage_entry_body(entry, &body);
+                self.promises.push(Promise::Delivery { owed, carrier });
+            }
+            Err(_) => {
+                self.carriers[carrier].tally.deliveries_refused += 1;
+                self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+            }
+        }
+        self.scratch = body;
     }
 
     /// Receipts that waited for the id of a leg that was just handed over.
@@ -228,10 +270,7 @@ impl<D: Disk> Gate<D> {
             let configured = account.map(|place| &self.config.accounts[place]);
             // Entries of an account that the configuration no longer has are kept as long as the default.
             let (max, ttl) = configured.map_or((usize::MAX, 72 * 3600 * 1000), |account| {
-                (
-                    account.outbox_max,
-                    u64::try_from(account.outbox_ttl.as_millis()).unwrap_or(u64::MAX),
-                )
+                (account.outbox_max, millis(account.outbox_ttl))
             });
             if self.spool.outbox().waiting_for(found.account) < max {
                 let id = self.id_text(found.message, found.envelope.id_form);
@@ -274,6 +313,10 @@ impl<D: Disk> Gate<D> {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Whether a final state of this leg makes a DLR.
 fn is_wanted(leg: &Leg, state: MessageState) -> bool {
     let wish = RegisteredDelivery(leg.envelope.registered_delivery)
@@ -307,6 +350,11 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
         receipt.err = &note.err;
     }
     receipt.write(&mut text);
+    let esm_class = if note.is_final {
+        EsmClass::RECEIPT
+    } else {
+        EsmClass::INTERMEDIATE
+    };
     // The receipt goes the other way: from the recipient to the sender.
     let (source, destination) = (&leg.envelope.destination, &leg.envelope.source);
     if let (Ok(source), Ok(destination), Some(short_message)) = (
@@ -314,7 +362,6 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
         destination.as_field::<ADDR_SM>(),
         ShortMessage::new(&text),
     ) {
-        let esm_class = EsmClass::RECEIPT;
         Sm {
             source,
             destination,
@@ -338,7 +385,7 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
     DataSm {
         source: Address::new(source.ton(), source.npi(), &from).unwrap_or_default(),
         destination: Address::new(destination.ton(), destination.npi(), &to).unwrap_or_default(),
-        esm_class: EsmClass::RECEIPT,
+        esm_class,
         tlvs: Tlvs::new(&tlvs),
         ..DataSm::default()
     }

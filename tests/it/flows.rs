@@ -181,6 +181,27 @@ async fn an_intermediate_state_and_a_second_receipt_make_no_second_dlr() {
 }
 
 #[tokio::test]
+async fn who_asked_for_states_on_the_way_is_told_them_and_the_end_too() {
+    let (_local, mut smsc, mut esme) = world(Changes::default()).await;
+    let sm = Sm {
+        registered_delivery: RegisteredDelivery(0x11),
+        ..message(FROM, TO, "Hello")
+    };
+    let (id, submit) = handed_over(&mut esme, &mut smsc, sm, "c").await;
+    assert_eq!(submit.sm().registered_delivery, RegisteredDelivery(0x11));
+    receipt(&mut smsc, &submit, "c", MessageState::Enroute).await;
+    let note = esme.expect_deliver().await;
+    assert_eq!(note.sm().esm_class, EsmClass::INTERMEDIATE);
+    assert_eq!(note.receipted_id(), id);
+    assert!(note.text().contains(" stat:ENROUTE "), "{}", note.text());
+    receipt(&mut smsc, &submit, "c", MessageState::Delivered).await;
+    assert_dlr(&esme.expect_deliver().await, &id, MessageState::Delivered, None);
+    // Nothing on the way of what has ended.
+    receipt(&mut smsc, &submit, "c", MessageState::Enroute).await;
+    esme.expect_silence(A_WHILE).await;
+}
+
+#[tokio::test]
 async fn a_dlr_waits_for_a_receiver_and_outlives_a_restart() {
     let mut smsc = ScriptedSmsc::listen().await;
     let mut local = Local::start(smsc.addr(), "");
