@@ -14,7 +14,7 @@ use crate::problem::Fault;
 use crate::section::Section;
 use crate::sender::SenderPattern;
 use crate::value::duration::hours;
-use crate::value::{choice, duration, integer, shown, text, text_of};
+use crate::value::{choice, duration, duration_or_off, integer, shown, text, text_of};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,10 @@ pub struct Account {
     /// Key `outbox_ttl`, default 72 h, 1 s to 31 d: an entry that nobody fetched for so long is swept and
     /// counted (interop #17 asks for days).
     pub outbox_ttl: Duration,
+    /// Key `duplicate_window`, default `"0s"` (`None`: every submit is a message of its own), 1 s to 24 h: for so
+    /// long the same body from the same account is the same message, and its id is answered again. A restart
+    /// forgets.
+    pub duplicate_window: Option<Duration>,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end; see [`Account::allows_sender`].
     pub senders: Vec<SenderPattern>,
@@ -192,6 +196,11 @@ pub(crate) fn read(
         OUTBOX_TTL,
         duration(Duration::from_secs(1)..=hours(31 * 24)),
     );
+    let duplicate_window = section.or(
+        "duplicate_window",
+        None,
+        duration_or_off(Duration::from_secs(1)..=hours(24)),
+    );
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -211,6 +220,7 @@ pub(crate) fn read(
         max_validity,
         outbox_max,
         outbox_ttl,
+        duplicate_window,
         senders,
     })
 }

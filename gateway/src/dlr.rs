@@ -298,6 +298,7 @@ impl<D: Disk> Gate<D> {
                 self.accounts[place].tally.finals.add(note.state);
             }
             self.release_id(ended);
+            self.forget_failed(ended.message, note.state);
             if let Some(entry) = entry {
                 self.stage_entry_body(*entry, &body);
             }

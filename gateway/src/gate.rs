@@ -37,6 +37,7 @@ use crate::carrier::CarrierState;
 use crate::clock::Now;
 use crate::esme::query::Replacement;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
+use crate::mt::Duplicates;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
 use crate::tally::{AccountTally, GateTally};
 use crate::telemetry::words::{ConnectionRefused, Side};
@@ -126,6 +127,8 @@ pub struct Gate<D: Disk> {
     pub(crate) bind_checks: Vec<BindCheck>,
     /// Ids of 8 digits in use, per account, and whose they are: they must be unique while the message lives.
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
+    /// Messages of late, for accounts that look for duplicates.
+    pub(crate) duplicates: Duplicates,
     /// A DLR under construction; kept for its capacity.
     pub(crate) scratch: Vec<u8>,
     pub(crate) next_tick: Duration,
@@ -143,7 +146,7 @@ impl<D: Disk> Gate<D> {
         mut spool: Spool<D>,
         permutation: Permutation,
         carrier_passwords: Vec<Password>,
-        rng: ChaCha20Rng,
+        mut rng: ChaCha20Rng,
     ) -> Result<Self, TooManyNames> {
         let mut accounts = Vec::new();
         let (mut account_by_id, mut account_by_name) = (HashMap::new(), HashMap::new());
@@ -175,6 +178,7 @@ impl<D: Disk> Gate<D> {
             pdu_max: u32::try_from(config.limits.pdu_max).unwrap_or(u32::MAX),
             password_max: config.limits.password_max,
         };
+        let duplicates = Duplicates::new(&mut rng);
         let mut gate = Self {
             mt: MtRouter::new(&config.mt_routes, place),
             mo: MoRouter::new(&config.mo_routes),
@@ -196,6 +200,7 @@ impl<D: Disk> Gate<D> {
             replacing: HashMap::new(),
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),
+            duplicates,
             scratch: Vec::new(),
             next_tick: Duration::ZERO,
             tally: GateTally::default(),

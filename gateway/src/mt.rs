@@ -1,7 +1,9 @@
 //! The story of one MT: submitted, stored, promised, put in line for a carrier.
 
+mod duplicates;
 mod multi;
 
+pub use duplicates::Duplicates;
 pub use multi::Multi;
 
 use std::ops::Range;
@@ -53,6 +55,10 @@ impl<D: Disk> Gate<D> {
             response,
         };
         let version = submission.version;
+        let fingerprint = self.fingerprint(account, submission);
+        if let Some(id) = fingerprint.and_then(|found| self.duplicates.find(now.monotonic, found)) {
+            return self.submitted_before(owed, account, id);
+        }
         let admitted = match self.may_submit(now, account, submission) {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse_submission(owed, account, refusal, version),
@@ -60,6 +66,7 @@ impl<D: Disk> Gate<D> {
         let id = self.new_id(now, account, version);
         match self.store(now, account, submission, admitted, id, 0) {
             Ok(leg) => {
+                self.note_fingerprint(now, account, fingerprint, id);
                 let body = self.keep_hot(submission.body.0);
                 self.promises.push(Promise::Submit {
                     owed,
@@ -179,17 +186,7 @@ impl<D: Disk> Gate<D> {
         id: Id,
         body: Bytes,
     ) {
-        let text = self.id_text(id.message, id.form);
-        self.respond(
-            owed.link,
-            owed.response,
-            owed.sequence,
-            CommandStatus::ROK,
-            |out| {
-                out.extend_from_slice(text.as_bytes());
-                out.push(0);
-            },
-        );
+        self.answer_id(owed, id);
         self.accepted(now, account, leg, body);
     }
 

@@ -148,6 +148,7 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     let new = &state.tally;
     metrics.binds.set(float(state.links.len()));
     metrics.accepted.increment(new.accepted - old.accepted);
+    metrics.duplicates.increment(new.duplicates - old.duplicates);
     metrics.dlr_delivered.increment(new.dlrs - old.dlrs);
     metrics.mo_delivered.increment(new.mos - old.mos);
     metrics.outbox_overflow.increment(new.overflow - old.overflow);

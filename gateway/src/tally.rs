@@ -67,6 +67,8 @@ pub fn sample(samples: &mut Vec<f64>, took: std::time::Duration) {
 pub struct AccountTally {
     /// Submissions accepted and synced.
     pub accepted: u64,
+    /// Submissions that had come before, answered with the id of then.
+    pub duplicates: u64,
     /// Submissions refused, by what was answered.
     pub refused: Counts<CommandStatus>,
     /// Binds, by how they went.

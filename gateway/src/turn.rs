@@ -56,6 +56,15 @@ pub enum Promise {
         /// Where its body lies in the turn's hot octets.
         body: Range<usize>,
     },
+    /// A submission that came before, perhaps in this very batch (P1).
+    Again {
+        /// Its answer.
+        owed: Owed,
+        /// Whose.
+        account: usize,
+        /// The id of that one.
+        id: Id,
+    },
     /// An ESME's submit_multi (P1).
     Multi {
         /// Its answer.
@@ -181,6 +190,11 @@ impl<D: Disk> Gate<D> {
                     failed,
                 ) => {
                     self.forget_id(account, id);
+                    self.duplicates.forget(id.message);
+                    self.submission_failed(owed, account, failure(failed));
+                }
+                (Promise::Again { owed, id, .. }, CommitOutcome::Synced) => self.answer_id(owed, id),
+                (Promise::Again { owed, account, .. }, failed) => {
                     self.submission_failed(owed, account, failure(failed));
                 }
                 (Promise::Multi { owed, account, multi }, CommitOutcome::Synced) => {

@@ -5,6 +5,7 @@ mod answers;
 mod canary;
 mod carriers;
 mod crash;
+mod duplicates;
 mod faults;
 mod flows;
 mod house;

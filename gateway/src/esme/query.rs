@@ -213,6 +213,10 @@ impl<D: Disk> Gate<D> {
         self.scratch = body;
         match staged {
             Ok(Some(leg)) => {
+                // The old text would be another message now, and the new one was not submitted.
+                if let Some(replaced) = self.spool.index().get(leg) {
+                    self.duplicates.forget(replaced.message);
+                }
                 let leg = Some((leg, hot));
                 self.promises.push(Promise::Change { owed, leg });
             }

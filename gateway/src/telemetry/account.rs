@@ -17,6 +17,8 @@ pub struct AccountMetrics {
     pub bind_attempts: Family<BindResult>,
     /// [`names::ACCOUNT_ACCEPTED`].
     pub accepted: Counter,
+    /// [`names::ACCOUNT_DUPLICATES`].
+    pub duplicates: Counter,
     /// [`names::ACCOUNT_DLR_DELIVERED`].
     pub dlr_delivered: Counter,
     /// [`names::ACCOUNT_MO_DELIVERED`].
@@ -45,6 +47,7 @@ impl AccountMetrics {
             binds: gauge(&names::ACCOUNT_BINDS),
             bind_attempts: Family::new(telemetry, &names::ACCOUNT_BIND_ATTEMPTS, &[own]),
             accepted: counter(&names::ACCOUNT_ACCEPTED),
+            duplicates: counter(&names::ACCOUNT_DUPLICATES),
             dlr_delivered: counter(&names::ACCOUNT_DLR_DELIVERED),
             mo_delivered: counter(&names::ACCOUNT_MO_DELIVERED),
             outbox: gauge(&names::ACCOUNT_OUTBOX),
