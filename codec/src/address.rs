@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::octets::{COctets, OctetsError};
 
 /// Type of number. Any octet may arrive; refusing one is policy, not decoding.
@@ -73,11 +71,7 @@ impl<'a, const MAX: usize> Address<'a, MAX> {
 
     /// A copy that outlives the frame.
     pub fn to_buf(self) -> AddressBuf {
-        AddressBuf {
-            ton: self.ton,
-            npi: self.npi,
-            addr: SmallVec::from_slice(self.addr.as_bytes()),
-        }
+        AddressBuf(Buf::new(self.ton, self.npi, self.addr.as_bytes()))
     }
 }
 
@@ -93,13 +87,56 @@ impl<const MAX: usize> fmt::Debug for Address<'_, MAX> {
     }
 }
 
-/// An owned address of up to 64 octets; telephone numbers and names need no allocation.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct AddressBuf {
-    ton: Ton,
-    npi: Npi,
-    // 16 octets inline hold every E.164 number and every GSM sender name.
-    addr: SmallVec<[u8; 16]>,
+/// An owned address of up to 64 octets. What fits a submit_sm needs no allocation, and it is 24 octets in all: every
+/// unfinished message holds two of them in memory.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AddressBuf(Buf);
+
+/// Octets of an address of a submit_sm, without NUL.
+const SHORT_MAX: usize = ADDR_SM - 1;
+
+// An address is always of the shorter form that holds it, so that equal ones are equal.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Buf {
+    Short {
+        ton: Ton,
+        npi: Npi,
+        len: u8,
+        octets: [u8; SHORT_MAX],
+    },
+    Long {
+        ton: Ton,
+        npi: Npi,
+        octets: Box<[u8]>,
+    },
+}
+
+impl Buf {
+    fn new(ton: Ton, npi: Npi, addr: &[u8]) -> Self {
+        let mut octets = [0; SHORT_MAX];
+        match (octets.get_mut(..addr.len()), u8::try_from(addr.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(addr);
+                Self::Short {
+                    ton,
+                    npi,
+                    len,
+                    octets,
+                }
+            }
+            _ => Self::Long {
+                ton,
+                npi,
+                octets: addr.into(),
+            },
+        }
+    }
+}
+
+impl Default for AddressBuf {
+    fn default() -> Self {
+        Self(Buf::new(Ton::default(), Npi::default(), b""))
+    }
 }
 
 impl AddressBuf {
@@ -110,23 +147,30 @@ impl AddressBuf {
 
     /// Type of number.
     pub const fn ton(&self) -> Ton {
-        self.ton
+        match self.0 {
+            Buf::Short { ton, .. } | Buf::Long { ton, .. } => ton,
+        }
     }
 
     /// Numbering plan.
     pub const fn npi(&self) -> Npi {
-        self.npi
+        match self.0 {
+            Buf::Short { npi, .. } | Buf::Long { npi, .. } => npi,
+        }
     }
 
     /// The octets of the number or name.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.addr
+        match &self.0 {
+            Buf::Short { len, octets, .. } => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Buf::Long { octets, .. } => octets,
+        }
     }
 
     /// As a field of a PDU; fails when the field of that PDU is too narrow (data_sm allows 64 octets,
     /// deliver_sm 20).
     pub fn as_field<const MAX: usize>(&self) -> Result<Address<'_, MAX>, OctetsError> {
-        Address::new(self.ton, self.npi, &self.addr)
+        Address::new(self.ton(), self.npi(), self.as_bytes())
     }
 }
 
@@ -135,9 +179,9 @@ impl fmt::Debug for AddressBuf {
         write!(
             f,
             "Address[ton={} npi={} len={}]",
-            self.ton.0,
-            self.npi.0,
-            self.addr.len()
+            self.ton().0,
+            self.npi().0,
+            self.as_bytes().len()
         )
     }
 }
@@ -160,7 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_any_length_comes_back() {
+        for len in 0..ADDR_DATA {
+            let octets = vec![b'7'; len];
+            let address = AddressBuf::new(Ton(9), Npi(18), &octets).unwrap();
+            assert_eq!(
+                (address.ton(), address.npi(), address.as_bytes()),
+                (Ton(9), Npi(18), &octets[..])
+            );
+            assert_eq!(address, AddressBuf::new(Ton(9), Npi(18), &octets).unwrap());
+            assert_ne!(address, AddressBuf::new(Ton(9), Npi(1), &octets).unwrap());
+        }
+        assert!(AddressBuf::new(Ton(9), Npi(18), &[b'7'; ADDR_DATA]).is_err());
+        assert_eq!(AddressBuf::default().as_bytes(), b"");
+    }
+
+    #[test]
     fn two_addresses_stay_inside_the_budget_of_an_index_entry() {
-        assert!(size_of::<AddressBuf>() <= 32);
+        assert_eq!(size_of::<AddressBuf>(), 24);
     }
 }

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 const NONE: u32 = u32::MAX;
-const NO_KEY: u64 = u64::MAX;
+const NO_KEY: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    key: u64,
+    key: u32,
     prev: u32,
     next: u32,
 }
@@ -20,6 +20,11 @@ const FREE: Node = Node {
     prev: NONE,
     next: NONE,
 };
+
+/// A number as a key: what is beyond all keys, decades away or billions of segments on, shares the last one.
+pub fn key(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(NO_KEY).min(NO_KEY - 1)
+}
 
 /// The two ends of a list.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +36,13 @@ struct Ends {
 /// Lists of slots by key, first in first out. A slot is in one list at most.
 #[derive(Debug, Default)]
 pub struct Chains {
-    lists: BTreeMap<u64, Ends>,
+    lists: BTreeMap<u32, Ends>,
     nodes: Vec<Node>,
 }
 
 impl Chains {
     /// Puts a slot at the end of the list of `key`, taking it out of the one where it was.
-    pub fn set(&mut self, slot: u32, key: u64) {
+    pub fn set(&mut self, slot: u32, key: u32) {
         debug_assert_ne!(key, NO_KEY);
         self.remove(slot);
         let index = slot as usize;
@@ -85,7 +90,7 @@ impl Chains {
     }
 
     /// The slots of one key, in the order in which they joined.
-    pub fn of(&self, key: u64) -> impl Iterator<Item = u32> + '_ {
+    pub fn of(&self, key: u32) -> impl Iterator<Item = u32> + '_ {
         let mut at = self.lists.get(&key).map_or(NONE, |ends| ends.first);
         std::iter::from_fn(move || {
             let node = self.nodes.get(at as usize)?;
@@ -96,12 +101,12 @@ impl Chains {
     }
 
     /// The slots of all keys up to and with `key`, lowest key first.
-    pub fn up_to(&self, key: u64) -> impl Iterator<Item = u32> + '_ {
+    pub fn up_to(&self, key: u32) -> impl Iterator<Item = u32> + '_ {
         self.lists.range(..=key).flat_map(|(key, _)| self.of(*key))
     }
 
     /// The lowest key that has slots.
-    pub fn first_key(&self) -> Option<u64> {
+    pub fn first_key(&self) -> Option<u32> {
         self.lists.first_key_value().map(|(key, _)| *key)
     }
 }
@@ -110,7 +115,7 @@ impl Chains {
 mod tests {
     use super::*;
 
-    fn of(chains: &Chains, key: u64) -> Vec<u32> {
+    fn of(chains: &Chains, key: u32) -> Vec<u32> {
         chains.of(key).collect()
     }
 
@@ -140,6 +145,6 @@ mod tests {
         assert_eq!((of(&chains, 1), of(&chains, 2)), (vec![5], vec![6]));
         assert_eq!(chains.first_key(), Some(1));
         assert_eq!(chains.up_to(1).collect::<Vec<_>>(), [5]);
-        assert_eq!(chains.up_to(u64::MAX).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!(chains.up_to(u32::MAX).collect::<Vec<_>>(), [5, 6]);
     }
 }

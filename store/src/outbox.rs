@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::chain::Chains;
+use crate::chain::{Chains, key};
 use crate::index::Location;
 use crate::message_id::MessageId;
 use crate::names::NameId;
@@ -119,7 +119,7 @@ impl Outbox {
     /// Durable entries whose time to be fetched has ended, at most `max`.
     pub fn expired(&self, now_ms: u64, max: usize) -> Vec<EntryId> {
         self.by_date
-            .up_to(now_ms >> SPAN_SHIFT)
+            .up_to(key(now_ms >> SPAN_SHIFT))
             .filter(|slot| {
                 let entry = self.entries.at(*slot);
                 entry.is_some_and(|entry| entry.expires_ms <= now_ms && entry.at.segment != 0)
@@ -132,7 +132,7 @@ impl Outbox {
     /// Entries whose record lies in a segment.
     pub fn in_segment(&self, segment: u64) -> impl Iterator<Item = (EntryId, &Entry)> {
         self.by_segment
-            .of(segment)
+            .of(key(segment))
             .filter_map(|slot| Some((self.id_of(slot), self.entries.at(slot)?)))
     }
 
@@ -147,9 +147,9 @@ impl Outbox {
         let id = EntryId(self.entries.insert(entry));
         let slot = id.0.slot();
         self.by_id.insert(own, slot);
-        self.by_date.set(slot, due >> SPAN_SHIFT);
+        self.by_date.set(slot, key(due >> SPAN_SHIFT));
         if segment != 0 {
-            self.by_segment.set(slot, segment);
+            self.by_segment.set(slot, key(segment));
         }
         *self.counts.entry(account).or_default() += 1;
         id
@@ -204,7 +204,7 @@ impl Outbox {
         if entry.born == 0 {
             entry.born = at.segment;
         }
-        self.by_segment.set(id.0.slot(), at.segment);
+        self.by_segment.set(id.0.slot(), key(at.segment));
         Some(before)
     }
 

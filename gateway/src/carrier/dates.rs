@@ -5,7 +5,6 @@ use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, Regist
 use tidegate_store::disk::Disk;
 use tidegate_store::record::Stage;
 
-use super::Ready;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
@@ -67,8 +66,8 @@ impl<D: Disk> Gate<D> {
             {
                 continue;
             }
-            let waiting: Vec<Ready> = self.carriers[carrier].queue.drain().collect();
-            for Ready { leg, body, .. } in waiting {
+            let waiting: Vec<_> = self.carriers[carrier].queue.drain().collect();
+            for (leg, body) in waiting {
                 self.hot_octets = self
                     .hot_octets
                     .saturating_sub(body.as_ref().map_or(0, Bytes::len));

@@ -50,7 +50,7 @@ impl<D: Disk> Gate<D> {
             if state.flow.ready_at() > now.monotonic {
                 break;
             }
-            let Some(Ready { leg, body, .. }) = state.queue.pop() else {
+            let Some((leg, body)) = state.queue.pop() else {
                 break;
             };
             match body {

@@ -22,9 +22,87 @@ pub struct Ready {
     pub body: Option<Bytes>,
 }
 
+/// Neighbours in a line. What waits by the million waits without a body, and is then its number only.
+#[derive(Debug)]
+enum Run {
+    Full(VecDeque<Ready>),
+    Bare(VecDeque<LegId>),
+}
+
+/// Legs of one account and priority.
+#[derive(Debug, Default)]
+struct Line {
+    runs: VecDeque<Run>,
+    len: usize,
+}
+
+impl Line {
+    fn push_back(&mut self, ready: Ready) {
+        self.len += 1;
+        match (self.runs.back_mut(), &ready.body) {
+            (Some(Run::Full(run)), Some(_)) => run.push_back(ready),
+            (Some(Run::Bare(run)), None) => run.push_back(ready.leg),
+            (_, Some(_)) => self.runs.push_back(Run::Full(VecDeque::from([ready]))),
+            (_, None) => self.runs.push_back(Run::Bare(VecDeque::from([ready.leg]))),
+        }
+    }
+
+    /// Puts a leg behind the older ones that came back before it. What stands without its id never was away.
+    fn put_back(&mut self, ready: Ready) {
+        self.len += 1;
+        let Some(Run::Full(run)) = self.runs.front_mut() else {
+            return self.runs.push_front(Run::Full(VecDeque::from([ready])));
+        };
+        let older = run
+            .iter()
+            .take_while(|other| other.message < ready.message)
+            .count();
+        run.insert(older, ready);
+    }
+
+    fn pop(&mut self) -> Option<(LegId, Option<Bytes>)> {
+        loop {
+            let popped = match self.runs.front_mut()? {
+                Run::Full(run) => run.pop_front().map(|ready| (ready.leg, ready.body)),
+                Run::Bare(run) => run.pop_front().map(|leg| (leg, None)),
+            };
+            if let Some(popped) = popped {
+                self.len -= 1;
+                return Some(popped);
+            }
+            self.runs.pop_front();
+        }
+    }
+
+    fn shed(&mut self, lives: &impl Fn(LegId) -> bool) -> usize {
+        let mut octets = 0;
+        self.len = 0;
+        for run in &mut self.runs {
+            match run {
+                Run::Full(run) => {
+                    run.retain(|ready| {
+                        let keep = lives(ready.leg);
+                        if !keep {
+                            octets += ready.body.as_ref().map_or(0, Bytes::len);
+                        }
+                        keep
+                    });
+                    self.len += run.len();
+                }
+                Run::Bare(run) => {
+                    run.retain(|leg| lives(*leg));
+                    run.shrink_to_fit();
+                    self.len += run.len();
+                }
+            }
+        }
+        octets
+    }
+}
+
 #[derive(Debug, Default)]
 struct Lane {
-    by_priority: [VecDeque<Ready>; PRIORITIES],
+    by_priority: [Line; PRIORITIES],
     len: usize,
 }
 
@@ -51,21 +129,16 @@ impl Queue {
 
     /// Puts a leg behind those of its account and priority.
     pub fn push_back(&mut self, account: NameId, priority: u8, ready: Ready) {
-        self.lane(account, priority).push_back(ready);
+        self.line(account, priority).push_back(ready);
     }
 
     /// Puts a leg that was taken and not handed over back where it stood: behind older ones that came back
     /// before it, in front of all others. Answers of one burst come in many reads, so the order is made here.
     pub fn put_back(&mut self, account: NameId, priority: u8, ready: Ready) {
-        let lane = self.lane(account, priority);
-        let older = lane
-            .iter()
-            .take_while(|other| other.message < ready.message)
-            .count();
-        lane.insert(older, ready);
+        self.line(account, priority).put_back(ready);
     }
 
-    fn lane(&mut self, account: NameId, priority: u8) -> &mut VecDeque<Ready> {
+    fn line(&mut self, account: NameId, priority: u8) -> &mut Line {
         let lane = self.lanes.entry(account).or_default();
         if lane.len == 0 {
             self.turns.push_back(account);
@@ -75,17 +148,18 @@ impl Queue {
         &mut lane.by_priority[usize::from(priority).min(PRIORITIES - 1)]
     }
 
-    /// Takes the next leg: of the account whose turn it is, the oldest of the highest priority.
-    pub fn pop(&mut self) -> Option<Ready> {
+    /// Takes the next leg and the body that memory holds of it: of the account whose turn it is, the oldest of the
+    /// highest priority.
+    pub fn pop(&mut self) -> Option<(LegId, Option<Bytes>)> {
         let account = self.turns.pop_front()?;
         let lane = self.lanes.get_mut(&account)?;
-        let ready = lane.by_priority.iter_mut().rev().find_map(VecDeque::pop_front)?;
+        let taken = lane.by_priority.iter_mut().rev().find_map(Line::pop)?;
         lane.len -= 1;
         self.len -= 1;
         if lane.len > 0 {
             self.turns.push_back(account);
         }
-        Some(ready)
+        Some(taken)
     }
 
     /// Drops legs that have ended where they stood; says how many octets of bodies went with them.
@@ -93,17 +167,12 @@ impl Queue {
         let mut octets = 0;
         self.len = 0;
         for lane in self.lanes.values_mut() {
-            lane.len = 0;
-            for queue in &mut lane.by_priority {
-                queue.retain(|ready| {
-                    let keep = lives(ready.leg);
-                    if !keep {
-                        octets += ready.body.as_ref().map_or(0, Bytes::len);
-                    }
-                    keep
-                });
-                lane.len += queue.len();
-            }
+            octets += lane
+                .by_priority
+                .iter_mut()
+                .map(|line| line.shed(&lives))
+                .sum::<usize>();
+            lane.len = lane.by_priority.iter().map(|line| line.len).sum();
             self.len += lane.len;
         }
         let lanes = &self.lanes;
@@ -113,7 +182,7 @@ impl Queue {
     }
 
     /// Takes everything out, in the order of [`Queue::pop`].
-    pub fn drain(&mut self) -> impl Iterator<Item = Ready> + '_ {
+    pub fn drain(&mut self) -> impl Iterator<Item = (LegId, Option<Bytes>)> + '_ {
         std::iter::from_fn(move || self.pop())
     }
 }
@@ -165,7 +234,7 @@ mod tests {
         for (account, leg) in [(a, legs[0]), (a, legs[1]), (a, legs[2]), (b, legs[3])] {
             queue.push_back(account, 0, ready(leg, 1));
         }
-        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[0], legs[3], legs[1], legs[2]]);
         assert!(queue.is_empty());
     }
@@ -184,7 +253,7 @@ mod tests {
         assert_eq!(queue.shed(|leg| leg == legs[1]), 10);
         assert_eq!(queue.len(), 1);
         queue.push_back(NameId(1), 0, ready(legs[3], 9));
-        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3]]);
         assert!(queue.is_empty());
     }
@@ -196,10 +265,42 @@ mod tests {
         queue.push_back(a, 0, ready(legs[0], 4));
         queue.push_back(a, 3, ready(legs[1], 2));
         queue.push_back(a, 9, ready(legs[2], 3));
-        assert_eq!(queue.pop().map(|ready| ready.leg), Some(legs[2]));
+        assert_eq!(queue.pop().map(|(leg, _)| leg), Some(legs[2]));
         queue.put_back(a, 0, ready(legs[3], 1));
-        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3], legs[0]]);
+    }
+
+    #[test]
+    fn with_and_without_bodies_the_order_is_the_same() {
+        let (mut queue, legs) = (Queue::default(), legs(8));
+        let a = NameId(0);
+        let body = |full: bool| full.then(|| Bytes::from_static(b"12345"));
+        for (place, full) in [
+            (2, true),
+            (3, false),
+            (4, false),
+            (5, true),
+            (6, true),
+            (7, false),
+        ] {
+            let ready = Ready {
+                body: body(full),
+                ..ready(legs[place], place as u64)
+            };
+            queue.push_back(a, 0, ready);
+        }
+        for (place, full) in [(0, false), (1, true)] {
+            let ready = Ready {
+                body: body(full),
+                ..ready(legs[place], place as u64)
+            };
+            queue.put_back(a, 0, ready);
+        }
+        assert_eq!(queue.len(), 8);
+        let order: Vec<(LegId, bool)> = queue.drain().map(|(leg, body)| (leg, body.is_some())).collect();
+        let full = [false, true, true, false, false, true, true, false];
+        assert_eq!(order, legs.iter().copied().zip(full).collect::<Vec<_>>());
     }
 
     #[test]
@@ -210,7 +311,7 @@ mod tests {
         for (leg, message) in [(0, 1), (2, 3), (1, 2), (3, 4)] {
             queue.put_back(a, 0, ready(legs[leg], message));
         }
-        let order: Vec<LegId> = queue.drain().map(|ready| ready.leg).collect();
+        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
         assert_eq!(order, legs);
     }
 }
