@@ -37,7 +37,7 @@ pub struct Storage {
     /// are absent or empty. Data without its ring always refuses to start (ENC-6).
     pub auto_init: bool,
     /// Key `max_unfinished`, legs, default 2 000 000, 1 000 to 200 000 000: the bound of the index of
-    /// unfinished work, receipts awaited included; at it intake answers 0x14. About 250 octets of memory
+    /// unfinished work, receipts awaited included; at it intake answers 0x14. About 225 octets of memory
     /// a leg, so the default may grow to 320 MB.
     pub max_unfinished: usize,
 }

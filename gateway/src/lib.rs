@@ -20,6 +20,7 @@ pub mod ids;
 pub mod installation;
 pub mod keeper;
 pub mod late;
+pub mod life;
 pub mod link;
 pub mod links;
 pub mod listen;

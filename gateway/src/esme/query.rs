@@ -13,13 +13,14 @@ use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{InterfaceVersion, MessageState, RegisteredDelivery};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
-use tidegate_store::record::{Form, Stage};
+use tidegate_store::record::Form;
 use tidegate_store::spool::Target;
 
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
 use crate::ids::Unnamed;
+use crate::life::Standing;
 use crate::refusal::Refusal;
 use crate::turn::{Owed, Promise};
 
@@ -50,12 +51,15 @@ impl<D: Disk> Gate<D> {
                 Ok(message) => message,
                 Err(why) => return self.not_done(owed, unnamed(why, CommandStatus::RQUERYFAIL)),
             };
-        let is_scheduled = |(_, leg): (LegId, &Leg)| is_scheduled(leg, now);
-        let state = if version.is_v5() && self.spool.index().legs_of(message).all(is_scheduled) {
-            MessageState::Scheduled
-        } else {
-            MessageState::Enroute
-        };
+        // One that is under way anywhere is under way.
+        let standing = self
+            .spool
+            .index()
+            .legs_of(message)
+            .map(|(_, leg)| Standing::of(leg, now.unix_ms))
+            .max()
+            .unwrap_or(Standing::Waiting);
+        let state = standing.message_state(version);
         let answer = QuerySmResp {
             message_id: query.message_id,
             message_state: state.octet(),
@@ -96,7 +100,7 @@ impl<D: Disk> Gate<D> {
             .spool
             .index()
             .legs_of(message)
-            .filter(|(_, leg)| is_meant(leg) && is_ours(leg))
+            .filter(|(_, leg)| is_meant(leg) && Standing::of(leg, now.unix_ms).is_ours())
             .map(|(id, _)| id)
             .collect();
         if legs.is_empty() {
@@ -164,7 +168,7 @@ impl<D: Disk> Gate<D> {
         let (Some((leg, found)), None) = (legs.next(), legs.next()) else {
             return Err(failed);
         };
-        if !is_ours(found) || found.envelope.form != Form::Sm {
+        if !Standing::of(found, now.unix_ms).is_ours() || found.envelope.form != Form::Sm {
             return Err(failed);
         }
         let max = self.config.accounts[account].max_validity;
@@ -258,16 +262,6 @@ fn unnamed(why: Unnamed, failed: CommandStatus) -> CommandStatus {
         Unnamed::NoId => CommandStatus::RINVMSGID,
         Unnamed::Unknown => failed,
     }
-}
-
-/// Whether nobody but us has the leg, now.
-fn is_ours(leg: &Leg) -> bool {
-    leg.stage == Stage::Waiting && !leg.leased
-}
-
-/// Whether the ESME's own date has not come yet. A leg in line has its expiry for its date.
-fn is_scheduled(leg: &Leg, now: Now) -> bool {
-    is_ours(leg) && leg.attempts == 0 && leg.due_ms > now.unix_ms && leg.due_ms < leg.envelope.expires_ms
 }
 
 /// When to hand a replaced leg over, and when to give up: as given, or as it was.
