@@ -54,6 +54,7 @@ pub(super) enum Step {
     Accept((MessageId, u16), LegState),
     HandOver((MessageId, u16), String, Vec<u8>, u64),
     Retry((MessageId, u16), u64, bool),
+    Replace((MessageId, u16), Envelope, u64),
     Final((MessageId, u16)),
     Entry(MessageId, (String, EntryKind, u64), bool),
     Settled(MessageId),
@@ -78,6 +79,12 @@ impl State {
                 if let Some(leg) = self.legs.get_mut(key) {
                     leg.due_ms = *due_ms;
                     leg.attempts += u16::from(*counts);
+                }
+            }
+            Step::Replace(key, envelope, due_ms) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.envelope = envelope.clone();
+                    leg.due_ms = *due_ms;
                 }
             }
             Step::Final(key) => {
@@ -107,8 +114,8 @@ pub(super) struct Rig {
     /// What is on its way, and what is staged behind it.
     pub(super) committing: Vec<Step>,
     pub(super) staged: Vec<Step>,
-    /// What every leg and entry ever had as its body.
-    pub(super) bodies: BTreeMap<(MessageId, u16), Vec<u8>>,
+    /// What every leg and entry ever had as its body; those that replaced one another by their priority.
+    pub(super) bodies: BTreeMap<(MessageId, u16, u8), Vec<u8>>,
     pub(super) highest: MessageId,
 }
 
@@ -211,7 +218,7 @@ impl Rig {
             carrier: String::new(),
             carrier_id: Vec::new(),
         };
-        self.bodies.insert((id, leg), body);
+        self.bodies.insert((id, leg, 0), body);
         self.staged.push(Step::Accept((id, leg), state));
         Ok(found)
     }
@@ -242,6 +249,26 @@ impl Rig {
             .retry(self.now_ms, leg, due_ms, counts, &mut self.rng)?;
         self.staged.push(Step::Retry(key, due_ms, counts));
         Ok(())
+    }
+
+    /// Gives a waiting leg another body, and another priority to know it by.
+    pub(super) fn replace(&mut self, leg: LegId) -> Result<Option<LegId>, Refused> {
+        let key = self.key(leg);
+        let found = self.spool.index().get(leg).unwrap();
+        if found.stage != Stage::Waiting || found.envelope.priority == u8::MAX {
+            return Ok(None);
+        }
+        let mut envelope = found.envelope.clone();
+        envelope.priority += 1;
+        let due_ms = self.now_ms + u64::from(self.below(9000));
+        let body = vec![b'r'; 10 + self.below(200) as usize];
+        let new = self
+            .spool
+            .replace(self.now_ms, leg, envelope.clone(), due_ms, &body, &mut self.rng)?;
+        assert!(new.is_some() && self.spool.index().get(leg).is_none());
+        self.bodies.insert((key.0, key.1, envelope.priority), body);
+        self.staged.push(Step::Replace(key, envelope, due_ms));
+        Ok(new)
     }
 
     /// Ends a leg; with a DLR whose body has so many octets.
@@ -293,7 +320,7 @@ impl Rig {
     fn note_entry(&mut self, made: EntryId, body: &[u8], intake: bool) {
         let entry = self.spool.outbox().get(made).unwrap();
         let account = self.spool.names().name(entry.account).to_owned();
-        self.bodies.insert((entry.id, 0), body.to_vec());
+        self.bodies.insert((entry.id, 0, 0), body.to_vec());
         self.staged.push(Step::Entry(
             entry.id,
             (account, entry.kind, entry.expires_ms),
@@ -323,7 +350,9 @@ impl Rig {
 
     /// Durable legs.
     pub(super) fn legs(&self) -> Vec<LegId> {
-        let durable = |id: &LegId| self.synced.legs.contains_key(&self.key(*id));
+        let index = self.spool.index();
+        let is_written = |id: &LegId| index.get(*id).is_some_and(|leg| leg.at.segment != 0);
+        let durable = |id: &LegId| is_written(id) && self.synced.legs.contains_key(&self.key(*id));
         let all = self.spool.index().iter().map(|(id, _)| id);
         let mut legs: Vec<LegId> = all.filter(durable).collect();
         legs.sort_by_key(|id| self.key(*id));
@@ -618,13 +647,13 @@ impl Rig {
             let key = (leg.message, leg.leg);
             if leg.stage == Stage::Waiting && self.synced.legs.contains_key(&key) {
                 targets.push(Target::Leg(id));
-                expected.push(self.bodies[&key].clone());
+                expected.push(self.bodies[&(key.0, key.1, leg.envelope.priority)].clone());
             }
         }
         for entry in self.spool.outbox().iter() {
             if self.synced.entries.contains_key(&entry.id) {
                 targets.push(Target::Entry(self.spool.outbox().find(entry.id).unwrap()));
-                expected.push(self.bodies[&(entry.id, 0)].clone());
+                expected.push(self.bodies[&(entry.id, 0, 0)].clone());
             }
         }
         let Some(chore) = self.spool.read_back(targets) else {

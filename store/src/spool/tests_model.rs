@@ -55,7 +55,8 @@ pub(super) fn traffic(rig: &mut Rig) {
         (0..=4, _) if rig.spool.has_batch_room() => rig.accept().map(|_| ()),
         (5, _) if rig.spool.has_batch_room() => rig.deliver(40).map(|_| ()),
         (6..=8, Some(leg)) => rig.hand_over(leg),
-        (9, Some(leg)) => rig.retry(leg),
+        (9, Some(leg)) if rig.one_in(2) => rig.retry(leg),
+        (9, Some(leg)) => rig.replace(leg).map(|_| ()),
         (10, Some(leg)) => {
             let leased = rig.one_in(2);
             rig.spool.set_leased(leg, leased);
@@ -232,5 +233,53 @@ fn two_targets_of_one_name_are_read_as_what_they_are() {
     };
     assert_eq!(found[0].body.as_ref().unwrap(), &[b'm'; 30]);
     assert_eq!(found[1].target, Target::Leg(leg));
+    rig.check_bodies();
+}
+
+#[test]
+fn of_a_leg_that_was_replaced_the_newest_body_is_found_wherever_its_records_lie() {
+    let mut rig = Rig::with(5, small(4096));
+    let legs: Vec<_> = (0..6).map(|_| rig.accept().unwrap()).collect();
+    rig.turn();
+    let mut legs: Vec<_> = legs.into_iter().map(Some).collect();
+    for round in 0..40 {
+        for leg in &mut legs {
+            // One stays as it was accepted.
+            if let Some(id) = leg.filter(|_| round % 3 != 0) {
+                *leg = rig.replace(id).unwrap();
+            }
+            rig.accept().unwrap();
+        }
+        rig.turn();
+        rig.check_bodies();
+        if round % 7 == 6 {
+            let keys: Vec<_> = legs.iter().map(|leg| rig.key(leg.unwrap())).collect();
+            rig = if round % 2 == 0 { rig.crash() } else { rig.kill() };
+            rig.check_bodies();
+            let found = keys
+                .iter()
+                .map(|(message, leg)| rig.spool.index().find(*message, *leg));
+            legs = found.collect();
+        }
+    }
+    assert!(rig.files().len() > 5, "records of one leg lie in many segments");
+    empty(rig);
+}
+
+#[test]
+fn a_replacement_that_did_not_fit_is_written_with_the_next_batch_and_not_lost() {
+    let mut rig = Rig::new(6);
+    let leg = rig.accept().unwrap();
+    rig.turn();
+    let leg = rig.replace(leg).unwrap().unwrap();
+    rig.disk.fail_next(Op::Write, 1, ErrorKind::StorageFull);
+    assert_eq!(rig.commit(), Some(super::CommitOutcome::Full));
+    // Before the next batch a power cut finds the text of before.
+    let (found, _, _) = rig.look(&rig.disk.crash());
+    rig.assert_same(&found, &rig.synced);
+    assert_eq!(rig.commit(), Some(super::CommitOutcome::Synced));
+    assert!(!rig.spool.index().get(leg).unwrap().leased, "it may go on");
+    rig.check_bodies();
+    let mut rig = rig.crash();
     rig.check_bodies();
 }
