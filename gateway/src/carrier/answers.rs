@@ -224,6 +224,7 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let config = &self.config.carriers[carrier];
+        let expires_ms = found.envelope.expires_ms;
         let attempts = u32::from(found.attempts) + 1;
         if attempts >= config.max_attempts {
             return self.end_quietly(now, leg, last);
@@ -236,6 +237,8 @@ impl<D: Disk> Gate<D> {
         // Up to a quarter more, so that what failed together does not come back together.
         let jitter = u64::from(self.rng.next_u32()) % (pause_ms / 4 + 1);
         let due_ms = now.unix_ms.saturating_add(pause_ms).saturating_add(jitter);
+        // What would be tried after its end ends when it is to.
+        let due_ms = due_ms.min(expires_ms);
         let _ = self.spool.retry(now.unix_ms, leg, due_ms, true, &mut self.rng);
     }
 

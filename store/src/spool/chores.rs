@@ -12,7 +12,7 @@ use crate::disk::{Disk, is_full};
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::outbox::EntryId;
-use crate::record::{Head, LegRecord, RecordError};
+use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
 
 use super::{Active, Spool};
@@ -224,11 +224,18 @@ impl<D: Disk> Spool<D> {
 
 /// A leg's state as a record states it. What a carrier has needs no body any more.
 pub(super) fn state_of<'a>(leg: &'a Leg, carrier: &'a str, body: &'a [u8]) -> LegRecord<'a> {
+    // In memory a leg in line has the end of its validity for its date. A start must put it in line again, not
+    // wait for that.
+    let in_line = leg.stage == Stage::Waiting && leg.due_ms == leg.envelope.expires_ms;
     LegRecord {
         envelope: leg.envelope.clone(),
         stage: leg.stage,
         attempts: leg.attempts,
-        due_ms: leg.due_ms,
+        due_ms: if in_line {
+            leg.envelope.accepted_ms
+        } else {
+            leg.due_ms
+        },
         carrier,
         carrier_id: leg.carrier_id.as_bytes(),
         body,

@@ -105,7 +105,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Sets the date at which something happens to a leg next. In memory only: after a crash the date of its
-    /// records counts again.
+    /// records counts again. The end of its validity says that it is in line: a copy of it is due at once.
     pub fn set_due(&mut self, leg: LegId, due_ms: u64) {
         self.index.set_due(leg, due_ms);
     }

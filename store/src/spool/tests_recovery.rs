@@ -542,3 +542,45 @@ fn more_legs_than_the_bound_are_refused_and_all_that_were_taken_come_back() {
     assert_eq!(rig.spool.index().len(), 5);
     assert_eq!(rig.accept(), Err(super::Refused::Full));
 }
+
+#[test]
+fn what_stood_in_line_when_it_was_copied_or_footed_is_due_at_once_after_a_start() {
+    let mut rig = Rig::with(
+        4,
+        Options {
+            segment_size: 4096,
+            ..options()
+        },
+    );
+    let legs: Vec<_> = (0..4).map(|_| rig.accept().unwrap()).collect();
+    rig.turn();
+    let keys: Vec<_> = legs.iter().map(|leg| rig.key(*leg)).collect();
+    let tomorrow = rig.now_ms + 86_400_000;
+    for leg in &legs {
+        rig.spool.index.get_mut(*leg).unwrap().envelope.expires_ms = tomorrow;
+    }
+    // A queue has them: their date is the end of their validity now. The last one has a date of its own.
+    let (waiting, scheduled) = legs.split_at(3);
+    waiting.iter().for_each(|leg| rig.spool.set_due(*leg, tomorrow));
+    rig.spool.set_due(scheduled[0], tomorrow - 1);
+    // Others come and go, until the segment of these is emptied and gone.
+    let first = rig.files().into_iter().min().unwrap();
+    for turn in 0.. {
+        assert!(turn < 1000, "the first segment stays");
+        if !rig.files().contains(&first) {
+            break;
+        }
+        let other = rig.accept().unwrap();
+        rig.turn();
+        rig.settle(other, None).unwrap();
+        rig.turn();
+    }
+    let (found, _, _) = rig.look(&rig.disk.crash());
+    for key in &keys[..3] {
+        assert!(
+            found.legs[key].due_ms <= rig.now_ms,
+            "it would wait for its own end"
+        );
+    }
+    assert_eq!(found.legs[&keys[3]].due_ms, tomorrow - 1);
+}
