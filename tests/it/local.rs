@@ -10,7 +10,7 @@ use tidegate_gateway::run::{Running, StartError, start};
 use tidegate_gateway::telemetry::Telemetry;
 
 /// The accounts' password hash: `secret`, as in the bench's configuration.
-fn secret_hash() -> String {
+pub(crate) fn secret_hash() -> String {
     let bench = include_str!("../../config/bench.toml");
     let line = bench.lines().find(|line| line.contains("$argon2id$")).unwrap();
     line.split('"')

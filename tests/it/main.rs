@@ -11,6 +11,7 @@ mod faults;
 mod flows;
 mod house;
 mod independent;
+mod kill;
 mod load;
 mod local;
 mod simulator;
