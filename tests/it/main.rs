@@ -12,3 +12,5 @@ mod load;
 mod local;
 mod simulator;
 mod virtual_time;
+mod wire;
+mod world;
