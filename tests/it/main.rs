@@ -10,6 +10,7 @@ mod house;
 mod independent;
 mod load;
 mod local;
+mod pipe;
 mod simulation;
 mod simulator;
 mod virtual_time;

@@ -23,6 +23,7 @@ use tidegate_store::spool::{Options, Recovered, Spool};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
+use crate::pipe::Pipes;
 use crate::wire::Wire;
 
 /// 2026-11-24, in unix milliseconds.
@@ -73,6 +74,7 @@ pub(crate) struct World {
     // Dropping it would ask for the end.
     stop: watch::Sender<bool>,
     turns: JoinHandle<()>,
+    pub(crate) pipes: Pipes,
     tasks: RefCell<Vec<JoinHandle<()>>>,
 }
 
@@ -126,6 +128,7 @@ impl World {
             recovered,
             stop,
             turns,
+            pipes: Pipes::default(),
             tasks: RefCell::new(tasks),
         })
     }
@@ -138,6 +141,7 @@ impl World {
     /// An ESME's connection.
     pub(crate) fn esme(&self) -> Wire {
         let (ours, theirs) = tokio::io::duplex(PIPE);
+        let theirs = self.pipes.add(theirs);
         let id = self
             .hub
             .with_gate(|gate, now| gate.open_esme(now, [127, 0, 0, 1].into()));
@@ -150,7 +154,7 @@ impl World {
 
     /// The other end of a link to the first carrier.
     pub(crate) fn smsc(&self) -> Wire {
-        let (wire, run) = carrier_link(&self.hub, 0, BindKind::Transceiver);
+        let (wire, run) = carrier_link(&self.hub, &self.pipes, 0, BindKind::Transceiver);
         self.spawn(async move {
             run.await;
         });
@@ -159,6 +163,7 @@ impl World {
 
     /// Ends it as a kill does: from one instruction to the next. What it wrote is in the system's cache.
     pub(crate) fn kill(self) -> FaultyDisk {
+        self.pipes.close();
         self.turns.abort();
         for task in self.tasks.borrow().iter() {
             task.abort();
@@ -171,6 +176,7 @@ impl World {
         self.stop.send_replace(true);
         // A turn that panicked has failed the test already.
         let _ = self.turns.await;
+        self.pipes.close();
         for task in self.tasks.borrow().iter() {
             task.abort();
         }
@@ -192,12 +198,13 @@ fn key_ring(disk: &FaultyDisk, now_ms: u64, rng: &mut ChaCha20Rng) -> Result<Key
 /// A new link to a carrier: its far end, and what runs ours until it ends.
 pub(crate) fn carrier_link(
     hub: &Rc<Hub<FaultyDisk>>,
+    pipes: &Pipes,
     carrier: usize,
     kind: BindKind,
 ) -> (Wire, impl Future<Output = (End, bool)> + use<>) {
     let (ours, theirs) = tokio::io::duplex(PIPE);
     let id = hub.with_gate(|gate, now| gate.open_carrier(now, carrier, kind).unwrap());
-    (Wire::new(ours), link::run(Rc::clone(hub), id, theirs))
+    (Wire::new(ours), link::run(Rc::clone(hub), id, pipes.add(theirs)))
 }
 
 /// Runs a scenario on one thread in virtual time.

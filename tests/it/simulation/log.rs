@@ -41,9 +41,10 @@ impl Log {
         out
     }
 
-    /// The first line in which two logs differ.
+    /// Where two logs begin to differ: the lines before it, and one of each.
     pub(crate) fn differs_at(&self, other: &Self) -> Option<String> {
-        let pair = self.lines.iter().zip(&other.lines).find(|(a, b)| a != b);
-        pair.map(|(a, b)| format!("{a}\n{b}"))
+        let place = self.lines.iter().zip(&other.lines).position(|(a, b)| a != b)?;
+        let before = self.lines[place.saturating_sub(15)..=place].join("\n");
+        Some(format!("{before}\n{}", other.lines[place]))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidegate_codec::values::BindKind;
 use tidegate_gateway::carrier::Reconnect;
 use tidegate_gateway::clock::Clock;
-use tidegate_gateway::serve::link_kinds;
+use tidegate_gateway::serve::{Hub, link_kinds};
 use tidegate_store::disk::FaultyDisk;
 use tokio::task::spawn_local;
 
@@ -16,6 +16,7 @@ use super::carrier::Centre;
 use super::chance::Chance;
 use super::esme::Account;
 use super::ledger::Ledger;
+use crate::pipe::Pipes;
 use crate::wire::Wire;
 use crate::world::{START_MS, Setup, World, carrier_link};
 
@@ -128,8 +129,8 @@ impl Site {
             for (slot, kind) in link_kinds(carrier.binds, carrier.links).into_iter().enumerate() {
                 let number = 1_000 * life + 100 * (place as u64) + slot as u64;
                 let rng = Chance::new(self.seed, (1 << 32) + number);
-                let (site, hub) = (Rc::clone(self), Rc::clone(&world.hub));
-                world.spawn(async move { site.keep_link(&hub, place, kind, rng).await });
+                let (site, hub, pipes) = (Rc::clone(self), Rc::clone(&world.hub), world.pipes.clone());
+                world.spawn(async move { site.keep_link(&hub, &pipes, place, kind, rng).await });
             }
         }
         *self.world.borrow_mut() = Some(world);
@@ -183,7 +184,8 @@ impl Site {
     /// Keeps one link slot to a carrier connected, as [`tidegate_gateway::connect`] does over sockets.
     async fn keep_link(
         self: Rc<Self>,
-        hub: &Rc<tidegate_gateway::serve::Hub<FaultyDisk>>,
+        hub: &Rc<Hub<FaultyDisk>>,
+        pipes: &Pipes,
         carrier: usize,
         kind: BindKind,
         mut rng: Chance,
@@ -196,7 +198,7 @@ impl Site {
         loop {
             let centre = &self.centres[carrier];
             let (end, was_bound) = if centre.is_reachable() {
-                let (wire, run) = carrier_link(hub, carrier, kind);
+                let (wire, run) = carrier_link(hub, pipes, carrier, kind);
                 spawn_local(Rc::clone(centre).serve(Rc::clone(&self), wire, kind));
                 run.await
             } else {
@@ -226,7 +228,12 @@ impl Site {
             let name = path.strip_prefix("spool").ok()?.to_str()?.to_owned();
             u64::from_str_radix(name.split('.').next()?, 16).ok()
         };
-        self.disk().paths().into_iter().filter_map(number).max().unwrap_or(0)
+        self.disk()
+            .paths()
+            .into_iter()
+            .filter_map(number)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether a sync has failed.
