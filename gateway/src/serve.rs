@@ -83,9 +83,14 @@ impl<D: Disk> Hub<D> {
         with(&mut self.gate.borrow_mut(), self.now())
     }
 
-    /// Feeds the gate.
+    /// Feeds the gate. What takes nothing in makes no turn: a link at a bound asks again after every turn, and the
+    /// two would keep each other going until the keeper, or a timer, lifts the bound.
     pub(crate) fn input(&self, id: LinkId, octets: &[u8], force: bool) -> Input {
-        self.with_gate(|gate, now| gate.input(now, id, octets, force))
+        let input = self.look(|gate, now| gate.input(now, id, octets, force));
+        if input.used > 0 {
+            self.wake.notify_one();
+        }
+        input
     }
 
     pub(crate) fn register(&self, id: LinkId, writer: Rc<Writer>) {

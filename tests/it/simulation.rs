@@ -2,7 +2,8 @@
 //! go wrong with links, processes, power, disks and clocks: all of it drawn from one seed, and a ledger that knows
 //! what must never happen (P1–P3 of ARCHITECTURE.md).
 //!
-//! One seed is one run. `TIDEGATE_SIM_SEED=<n>` runs one again, `TIDEGATE_SIM_SEEDS=<count>` runs many.
+//! One seed is one run. `TIDEGATE_SIM_SEED=<n>` runs one again, and writes its log to the file that
+//! `TIDEGATE_SIM_LOG` names; `TIDEGATE_SIM_SEEDS=<count>` runs many.
 
 mod carrier;
 mod chance;
@@ -73,8 +74,10 @@ fn run(seed: u64) -> Outcome {
     let place = Rc::clone(&outcome);
     scenario(|| async move {
         let mut chance = Chance::new(seed, 0);
-        let segment = chance.pick(&[32 << 10, 64 << 10, 128 << 10, 1 << 20]);
-        let site = Site::new(seed, Setup::new(site::config(), segment, 96 * segment));
+        let segment = chance.pick(&[16 << 10, 32 << 10, 64 << 10, 1 << 20]);
+        let mut setup = Setup::new(site::config(), segment, 96 * segment);
+        setup.keeper_late_ms = 0..=chance.pick(&[0, 20, 400]);
+        let site = Site::new(seed, setup);
         site.begin().unwrap();
         people(&site, &mut chance);
         let active = chance.between(20_000, 90_000);
@@ -113,7 +116,7 @@ fn people(site: &Rc<Site>, chance: &mut Chance) {
         let account = Rc::new(Account {
             number,
             version: speech::version(number),
-            left: Cell::new(u32::try_from(chance.between(10, 80)).unwrap()),
+            left: Cell::new(u32::try_from(chance.between(10, 150)).unwrap()),
             known: RefCell::default(),
         });
         site.accounts.borrow_mut().push(Rc::clone(&account));
@@ -182,6 +185,9 @@ fn seeded_runs_of_the_whole_gateway_break_no_promise() {
             .log
             .digest()
             .rotate_left(u32::try_from(seed % 64).unwrap());
+        if let (Some(_), Ok(path)) = (one, std::env::var("TIDEGATE_SIM_LOG")) {
+            std::fs::write(path, outcome.log.whole()).unwrap();
+        }
         if let Some(violation) = outcome.violation {
             println!("seed {seed}: {violation}");
             println!(

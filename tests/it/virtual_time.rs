@@ -13,7 +13,8 @@ use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::Clock;
 use tidegate_store::disk::{FaultyDisk, Op};
 
-use crate::world::{START_MS, World, bench_config, scenario};
+use crate::wire::message;
+use crate::world::{START_MS, Setup, World, bench_config, scenario};
 
 #[test]
 fn a_message_goes_out_and_its_receipt_comes_back() {
@@ -177,5 +178,34 @@ fn a_full_disk_sends_a_receipt_back_and_mixes_up_no_dlr_afterwards() {
         ids.sort();
         received.sort();
         assert_eq!(received, ids);
+    });
+}
+
+/// Found by the seeded simulation: the paused link and the turn woke each other for as long as the keeper took.
+#[test]
+fn a_link_that_waits_for_a_segment_keeps_no_turn_going() {
+    scenario(|| async {
+        let mut setup = Setup::new(bench_config(), 16 << 10, 1 << 24);
+        setup.keeper_late_ms = 500..=500;
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock, 7).unwrap();
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        for sequence in 2..302 {
+            let operation = Operation::SubmitSm(message());
+            esme.send(CommandStatus::ROK, sequence, operation).await;
+        }
+        let turns = || world.hub.look(|gate, _| gate.tally().turns);
+        let before = turns();
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+        // The first segment and the batch behind it are full, and time stands still.
+        assert!(!world.hub.look(|gate, _| gate.spool().has_batch_room()));
+        assert!(turns() - before < 100, "{}", turns() - before);
+        for _ in 2..302 {
+            let answer = esme.expect(CommandId::SUBMIT_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::ROK);
+        }
     });
 }

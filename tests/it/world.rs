@@ -2,13 +2,14 @@
 //! and loses its power.
 
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 use tidegate_codec::identity::Password;
 use tidegate_codec::values::BindKind;
 use tidegate_config::Config;
@@ -19,7 +20,7 @@ use tidegate_gateway::serve::Hub;
 use tidegate_gateway::{keeper, link};
 use tidegate_store::disk::FaultyDisk;
 use tidegate_store::keyring::{Kek, KeyRing};
-use tidegate_store::spool::{Options, Recovered, Spool};
+use tidegate_store::spool::{ChoreDone, Options, Recovered, Spool};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
@@ -47,12 +48,16 @@ pub(crate) fn bench_config() -> Config {
 pub(crate) struct Setup {
     pub(crate) config: Arc<Config>,
     pub(crate) options: Options,
+    /// How long the outcome of a chore is on its way to the loop, in milliseconds: the keeper is another thread. Where
+    /// it may be nothing, it mostly is.
+    pub(crate) keeper_late_ms: RangeInclusive<u64>,
 }
 
 impl Setup {
     pub(crate) fn new(config: Config, segment_size: u64, limit: u64) -> Self {
         Self {
             config: Arc::new(config),
+            keeper_late_ms: 0..=0,
             options: Options {
                 dir: "spool".into(),
                 node: 0,
@@ -109,11 +114,13 @@ impl World {
         let (checks, mut to_check) = mpsc::channel(64);
         let hub = Hub::new(gate, clock.clone(), ends.handle, checks);
         let (stop, stopped) = watch::channel(false);
+        let (relayed, late) = mpsc::channel(keeper::CHORES_MAX);
         let turns = spawn_local(Rc::clone(&hub).run_turns(Duration::ZERO, stopped, grace));
         let checker = Rc::clone(&hub);
         let tasks = vec![
             spawn_local(keeper::run(own, ends.inbox, rng(2))),
-            spawn_local(Rc::clone(&hub).hear_keeper(ends.done)),
+            spawn_local(Rc::clone(&hub).hear_keeper(late)),
+            spawn_local(relay(ends.done, relayed, setup.keeper_late_ms.clone(), rng(3))),
             spawn_local(async move {
                 while let Some(check) = to_check.recv().await {
                     let granted = check.password.expose() == b"secret";
@@ -181,6 +188,25 @@ impl World {
             task.abort();
         }
         self.disk
+    }
+}
+
+/// Passes outcomes of chores on, late.
+async fn relay(
+    mut from: mpsc::Receiver<ChoreDone<FaultyDisk>>,
+    to: mpsc::Sender<ChoreDone<FaultyDisk>>,
+    late_ms: RangeInclusive<u64>,
+    mut rng: ChaCha20Rng,
+) {
+    while let Some(done) = from.recv().await {
+        let (min, max) = (*late_ms.start(), *late_ms.end());
+        let late = min + u64::from(rng.next_u32()) % (max - min + 1);
+        if min > 0 || (max > 0 && rng.next_u32().is_multiple_of(3)) {
+            tokio::time::sleep(Duration::from_millis(late)).await;
+        }
+        if to.send(done).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -60,7 +60,6 @@ pub(crate) struct Leg {
 /// A carrier read a submit of it.
 pub(crate) struct Sighting {
     pub(crate) at_ms: u64,
-    pub(crate) carrier: usize,
     pub(crate) link: u64,
     /// Written to a link that was up.
     pub(crate) answer: Option<Answer>,

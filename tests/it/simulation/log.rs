@@ -30,6 +30,11 @@ impl Log {
         self.lines.len()
     }
 
+    /// All of it.
+    pub(crate) fn whole(&self) -> String {
+        self.lines.join("\n")
+    }
+
     /// Every line that names this, and the last of all.
     pub(crate) fn about(&self, name: &str) -> String {
         let of_it = self.lines.iter().filter(|line| line.contains(name));

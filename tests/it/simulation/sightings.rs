@@ -101,7 +101,6 @@ impl Ledger {
         let leg = self.legs.get_mut(seen.to)?;
         leg.sightings.push(Sighting {
             at_ms: now,
-            carrier: seen.carrier,
             link: seen.link,
             answer: None,
             receipts: Vec::new(),

@@ -10,6 +10,7 @@ use tidegate_gateway::carrier::Reconnect;
 use tidegate_gateway::clock::Clock;
 use tidegate_gateway::serve::{Hub, link_kinds};
 use tidegate_store::disk::FaultyDisk;
+use tidegate_store::spool::Spool;
 use tokio::task::spawn_local;
 
 use super::carrier::Centre;
@@ -50,6 +51,8 @@ pub(crate) struct Site {
     pub(crate) over: Cell<bool>,
     /// Faults of the disk are under way.
     pub(crate) disk_fails: Cell<bool>,
+    /// The life that is being ended in order can write nothing.
+    ends_stuck: Cell<bool>,
     /// Damage on the disk was made on purpose.
     pub(crate) damage: Cell<bool>,
 }
@@ -79,6 +82,7 @@ impl Site {
             quiet: Cell::new(false),
             over: Cell::new(false),
             disk_fails: Cell::new(false),
+            ends_stuck: Cell::new(false),
             damage: Cell::new(false),
         })
     }
@@ -152,12 +156,16 @@ impl Site {
 
     /// Ends the life of the gateway.
     pub(crate) async fn end(&self, how: EndOfLife, chance: &mut Chance) {
+        // While it ends, nobody can look whether it is able to remember what it hears.
+        let was_stuck = self.is_stuck();
         let Some(world) = self.world.borrow_mut().take() else {
             return;
         };
+        self.ends_stuck.set(was_stuck);
         let disk = match how {
             EndOfLife::Orderly => {
                 let disk = world.stop().await;
+                self.ends_stuck.set(false);
                 self.ledger().totals.restarts += 1;
                 self.ledger().note("stopped");
                 disk
@@ -234,6 +242,15 @@ impl Site {
             .filter_map(number)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Whether nothing can be written now.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let living = self.look(|world| {
+            let stuck = |spool: &Spool<FaultyDisk>| spool.is_broken() || !spool.has_progress_room();
+            world.hub.look(|gate, _| stuck(gate.spool()))
+        });
+        living.unwrap_or(self.ends_stuck.get())
     }
 
     /// Whether a sync has failed.

@@ -166,7 +166,7 @@ pub(crate) async fn end(site: &Rc<Site>, chance: &mut Chance) {
 /// Remembers when nothing could be written: what was told to the gateway then may be forgotten with it.
 pub(crate) async fn watch(site: Rc<Site>) {
     while !site.over.get() {
-        if site.disk_fails.get() || site.is_broken() {
+        if site.disk_fails.get() || site.is_stuck() {
             let mut ledger = site.ledger();
             let now = ledger.now_ms();
             ledger.troubles.push(now);
