@@ -209,3 +209,35 @@ fn a_link_that_waits_for_a_segment_keeps_no_turn_going() {
         }
     });
 }
+
+/// Found by the seeded simulation: the leg had ended in memory only, so that its receipt, sent again as asked, was
+/// taken for one of nothing that is known and acknowledged.
+#[test]
+fn a_receipt_that_could_not_be_synced_is_refused_until_a_restart_has_read_the_disk() {
+    scenario(|| async {
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start(FaultyDisk::new(), clock.clone(), 8);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        let id = esme.submit(2).await;
+        smsc.take_submit(b"c-1").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.disk.fail_next(Op::Sync, 1, std::io::ErrorKind::Other);
+        for sequence in [1, 2] {
+            smsc.send_receipt(sequence, b"c-1", MessageState::Delivered).await;
+            let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::RX_T_APPN, "{sequence}");
+        }
+        let after = World::start(world.kill().crash(), clock, 9);
+        let mut smsc = after.smsc();
+        smsc.accept_bind().await;
+        smsc.send_receipt(1, b"c-1", MessageState::Delivered).await;
+        let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        assert_eq!(answer.pdu().status, CommandStatus::ROK);
+        let mut esme = after.esme();
+        esme.bind(b"secret").await;
+        assert_eq!(esme.take_dlr().await, (id, MessageState::Delivered));
+    });
+}
