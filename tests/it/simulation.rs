@@ -13,13 +13,14 @@ mod ledger;
 mod log;
 mod message;
 mod port;
+mod power_cuts;
 mod rules;
 mod sightings;
 mod site;
 mod speech;
 mod trouble;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -83,13 +84,13 @@ fn run(seed: u64) -> Outcome {
         let active = chance.between(20_000, 90_000);
         trouble::run(&site, &mut chance, active).await;
         trouble::end(&site, &mut chance).await;
-        settle(&site, "the run").await;
+        settle(&site, "the run", 40).await;
         // What ended does not come back, with a restart either.
         let before = site.ledger().totals;
         let end = chance.pick(&[EndOfLife::Orderly, EndOfLife::Killed, EndOfLife::PowerCut]);
         site.end(end, &mut chance).await;
         site.begin_soon().await;
-        settle(&site, "the last start").await;
+        settle(&site, "the last start", 20).await;
         let after = site.ledger().totals;
         if (before.handed_over, before.dlrs) != (after.handed_over, after.dlrs) {
             site.ledger()
@@ -113,25 +114,11 @@ fn run(seed: u64) -> Outcome {
 /// Accounts with their binds, and handsets.
 fn people(site: &Rc<Site>, chance: &mut Chance) {
     for (number, binds) in BINDS.iter().enumerate() {
-        let account = Rc::new(Account {
-            number,
-            version: speech::version(number),
-            left: Cell::new(u32::try_from(chance.between(10, 150)).unwrap()),
-            known: RefCell::default(),
-        });
-        site.accounts.borrow_mut().push(Rc::clone(&account));
-        for (bind, (kind, manner)) in binds.iter().enumerate() {
+        let account = Account::new(site, number, chance.between(10, 150));
+        for (bind, as_what) in binds.iter().enumerate() {
             let actor = 10_000 + 100 * number as u64 + bind as u64;
-            let esme = Rc::new(Esme {
-                site: Rc::clone(site),
-                account: Rc::clone(&account),
-                kind: *kind,
-                manner: *manner,
-                gap_ms: chance.pick(&[50, 400, 2_000]),
-                chance: RefCell::new(Chance::new(site.seed, actor)),
-                pending: RefCell::default(),
-                deaf_until_ms: Cell::new(0),
-            });
+            let gap_ms = chance.pick(&[50, 400, 2_000]);
+            let esme = Esme::new(site, &account, *as_what, actor, gap_ms);
             spawn_local(esme.run());
         }
     }
@@ -139,12 +126,12 @@ fn people(site: &Rc<Site>, chance: &mut Chance) {
     spawn_local(trouble::watch(Rc::clone(site)));
 }
 
-/// Waits until nothing is unfinished, and has been so for a while.
-async fn settle(site: &Site, what: &str) {
+/// Waits until nothing is unfinished, and has been so for some quarters of a second.
+async fn settle(site: &Site, what: &str, quarters: u32) {
     let until = site.ledger().now_ms() + QUIET_MAX_MS;
     let mut idle = 0;
-    while idle < 10 {
-        sleep(Duration::from_secs(1)).await;
+    while idle < quarters {
+        sleep(Duration::from_millis(250)).await;
         idle = if site.is_idle() { idle + 1 } else { 0 };
         if site.ledger().now_ms() > until {
             let left = site.look(|world| world.hub.look(|gate, _| left(gate)));

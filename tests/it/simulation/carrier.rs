@@ -307,7 +307,7 @@ impl Plan {
         if registered & 0x10 != 0 {
             self.receipts.push((from + 5, MessageState::Enroute));
         }
-        let after = from + chance.between(1, if is_quiet { 3_000 } else { 20_000 });
+        let after = from + chance.between(1, if is_quiet { 1_000 } else { 20_000 });
         self.receipts.push((after, state));
         if chance.percent(5) {
             self.receipts.push((after + chance.between(0, 10_000), state));

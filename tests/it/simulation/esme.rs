@@ -64,6 +64,8 @@ pub(crate) struct Esme {
     /// Times of the connection that is up.
     pub(crate) pending: RefCell<BTreeMap<u32, Sent>>,
     pub(crate) deaf_until_ms: Cell<u64>,
+    /// The connection, while it is bound.
+    pub(crate) up: RefCell<Option<Rc<Port>>>,
 }
 
 /// A request that is not answered yet.
@@ -90,7 +92,41 @@ pub(crate) enum Sent {
 /// What this many requests may be unanswered.
 pub(crate) const WINDOW: usize = 15;
 
+impl Account {
+    pub(crate) fn new(site: &Site, number: usize, left: u64) -> Rc<Self> {
+        let account = Rc::new(Self {
+            number,
+            version: super::speech::version(number),
+            left: Cell::new(u32::try_from(left).unwrap()),
+            known: RefCell::default(),
+        });
+        site.accounts.borrow_mut().push(Rc::clone(&account));
+        account
+    }
+}
+
 impl Esme {
+    /// A bind that is not connected yet.
+    pub(crate) fn new(
+        site: &Rc<Site>,
+        account: &Rc<Account>,
+        (kind, manner): (BindKind, Manner),
+        actor: u64,
+        gap_ms: u64,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            site: Rc::clone(site),
+            account: Rc::clone(account),
+            kind,
+            manner,
+            gap_ms,
+            chance: RefCell::new(Chance::new(site.seed, actor)),
+            pending: RefCell::default(),
+            deaf_until_ms: Cell::new(0),
+            up: RefCell::default(),
+        })
+    }
+
     /// Keeps the bind up until the run is over.
     pub(crate) async fn run(self: Rc<Self>) {
         while !self.site.over.get() {
@@ -125,6 +161,7 @@ impl Esme {
             "bound account {} link {}",
             self.account.number, port.number
         ));
+        *self.up.borrow_mut() = Some(Rc::clone(&port));
         if self.kind.can_submit() {
             spawn_local(Rc::clone(self).speak(Rc::clone(&port)));
         }
@@ -136,6 +173,7 @@ impl Esme {
             }
         }
         port.close();
+        self.up.take();
         self.site.ledger().link_ended(port.number);
         let lost = std::mem::take(&mut *self.pending.borrow_mut());
         let submits = lost.values().filter(|sent| matches!(sent, Sent::Submit { .. }));

@@ -68,7 +68,7 @@ impl Esme {
                 _ if self.account.left.get() == 0 => {}
                 230..=299 if self.account.version.has_tlvs() => self.submit_multi(&port),
                 300..=379 if self.account.version.has_tlvs() => self.submit_data(&port),
-                _ => self.submit(&port),
+                _ => self.submit(&port, None),
             }
         }
     }
@@ -162,11 +162,18 @@ impl Esme {
         ledger.submit(&message.destination, leg);
     }
 
-    pub(super) fn submit(&self, port: &Port) {
+    /// Submits one message, with these milliseconds to its date if they are given.
+    pub(super) fn submit(&self, port: &Port, due_after_ms: Option<u64>) {
         let to = self.recipient();
         let mut draft = self.draft(&to);
+        if let Some(due_after_ms) = due_after_ms {
+            (draft.due_after_ms, draft.expires_after_ms) = (due_after_ms, due_after_ms + DEFAULT_VALIDITY_MS);
+            draft.schedule = write_relative(Duration::from_millis(due_after_ms)).to_vec();
+            draft.validity.clear();
+        }
         let source = self.source();
-        let long = self.account.version.has_tlvs() && self.chance.borrow_mut().percent(10);
+        let may_be_long = self.account.version.has_tlvs() && due_after_ms.is_none();
+        let long = may_be_long && self.chance.borrow_mut().percent(10);
         let mut short_message = draft.text.clone();
         if long {
             short_message.clear();
@@ -209,7 +216,7 @@ impl Esme {
         self.record(draft, message, has_siblings);
     }
 
-    fn submit_data(&self, port: &Port) {
+    pub(super) fn submit_data(&self, port: &Port) {
         let to = self.recipient();
         let mut draft = self.draft(&to);
         let source = self.source();
@@ -243,7 +250,7 @@ impl Esme {
         );
     }
 
-    fn submit_multi(&self, port: &Port) {
+    pub(super) fn submit_multi(&self, port: &Port) {
         let count = self.chance.borrow_mut().between(1, 6);
         let to: Vec<String> = (0..count).map(|_| self.recipient()).collect();
         let draft = self.draft(&format!("m{}", to[0]));
@@ -320,9 +327,13 @@ impl Esme {
     }
 
     fn change(&self, port: &Port, is_cancel: bool) {
-        let Some((known, foreign)) = self.known() else {
-            return;
-        };
+        if let Some((known, foreign)) = self.known() {
+            self.change_known(port, &known, foreign, is_cancel);
+        }
+    }
+
+    /// Cancels or replaces a message.
+    pub(super) fn change_known(&self, port: &Port, known: &Known, foreign: bool, is_cancel: bool) {
         let source = format!("Tide{}", known.account);
         let source = Address::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, source.as_bytes()).unwrap();
         let message_id = MessageIdField::new(&known.id).unwrap();

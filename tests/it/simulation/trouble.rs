@@ -171,7 +171,7 @@ pub(crate) async fn watch(site: Rc<Site>) {
             let now = ledger.now_ms();
             ledger.troubles.push(now);
         }
-        sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(40)).await;
     }
 }
 
