@@ -1,5 +1,7 @@
 //! The only place that reads a clock. Everything else is told the time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Monotonic and wall time, read together once per turn and passed on as values.
@@ -26,9 +28,10 @@ pub struct Clock {
 #[derive(Clone, Debug)]
 enum Wall {
     Machine,
-    /// Starts at this date and follows the (paused) monotonic clock.
+    /// Starts at this date and follows the (paused) monotonic clock, but for how far it was set apart from it.
     Virtual {
         start_unix_ms: u64,
+        set_by_ms: Arc<AtomicI64>,
     },
 }
 
@@ -47,7 +50,18 @@ impl Clock {
     pub fn virtual_from(start_unix_ms: u64) -> Self {
         Self {
             start: tokio::time::Instant::now(),
-            wall: Wall::Virtual { start_unix_ms },
+            wall: Wall::Virtual {
+                start_unix_ms,
+                set_by_ms: Arc::default(),
+            },
+        }
+    }
+
+    /// Sets a virtual wall clock, and that of every clone, forward or back by so many milliseconds, as an operator or
+    /// NTP does to a machine's. That of the machine is left alone: it is not ours to set.
+    pub fn set_wall_by(&self, by_ms: i64) {
+        if let Wall::Virtual { set_by_ms, .. } = &self.wall {
+            set_by_ms.fetch_add(by_ms, Ordering::Relaxed);
         }
     }
 
@@ -55,12 +69,15 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
     pub fn now(&self) -> Now {
         let monotonic = tokio::time::Instant::now().saturating_duration_since(self.start);
-        let unix_ms = match self.wall {
+        let unix_ms = match &self.wall {
             Wall::Machine => {
                 // A machine that believes to live before 1970 gets 0 and fails the checks on dates.
                 millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
             }
-            Wall::Virtual { start_unix_ms } => start_unix_ms + millis(monotonic),
+            Wall::Virtual {
+                start_unix_ms,
+                set_by_ms,
+            } => (start_unix_ms + millis(monotonic)).saturating_add_signed(set_by_ms.load(Ordering::Relaxed)),
         };
         Now { monotonic, unix_ms }
     }
@@ -115,6 +132,19 @@ mod tests {
         assert_eq!(
             after.monotonic.checked_sub(before.monotonic),
             Some(Duration::from_millis(1500))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_moves_no_timer() {
+        let clock = Clock::virtual_from(1_000_000);
+        let clone = clock.clone();
+        clock.set_wall_by(60_000);
+        assert_eq!(clone.now().unix_ms, 1_060_000);
+        clock.set_wall_by(-90_000);
+        assert_eq!(
+            (clone.now().unix_ms, clone.now().monotonic),
+            (970_000, Duration::ZERO)
         );
     }
 }

@@ -90,7 +90,6 @@ impl<D: Disk> Gate<D> {
         let early = first_id.filter(|id| !id.is_empty() && self.carriers[carrier].is_waiting(&self.links));
         let id = early.and_then(|id| MessageIdText::new(id.as_bytes()).ok());
         let Some(id) = id else {
-            self.carriers[carrier].tally.receipts.add(ReceiptKind::Orphan);
             return self.orphan(owed, carrier);
         };
         let Owed {
@@ -113,13 +112,24 @@ impl<D: Disk> Gate<D> {
     }
 
     /// A receipt for nothing we know is acknowledged. It may be one that came twice: then the first is
-    /// perhaps still to be synced, and this answer waits for the same commit (P2).
+    /// perhaps still to be synced, and this answer waits for the same commit (P2). With a broken spool nobody knows:
+    /// what ended in the batch that failed is unknown here, and will be known again after the restart.
     fn orphan(&mut self, owed: Owed, carrier: usize) {
+        if self.spool.is_broken() {
+            return self.not_now(owed, carrier);
+        }
+        self.carriers[carrier].tally.receipts.add(ReceiptKind::Orphan);
         if self.spool.pending() == Pending::Nothing {
             self.respond_delivery(owed, CommandStatus::ROK);
         } else {
             self.promises.push(Promise::Delivery { owed, carrier });
         }
+    }
+
+    /// A receipt cannot be kept now: the carrier keeps it.
+    fn not_now(&mut self, owed: Owed, carrier: usize) {
+        self.carriers[carrier].tally.deliveries_refused += 1;
+        self.respond_delivery(owed, CommandStatus::RX_T_APPN);
     }
 
     /// The leg of a receipt is known.
@@ -132,9 +142,7 @@ impl<D: Disk> Gate<D> {
             return self.intermediate(now, carrier, leg, owed, note);
         }
         if self.spool.is_broken() || !self.spool.has_progress_room() {
-            // It cannot be kept now: the carrier keeps it.
-            self.carriers[carrier].tally.deliveries_refused += 1;
-            return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+            return self.not_now(owed, carrier);
         }
         self.carriers[carrier].tally.receipts.add(ReceiptKind::Final);
         match self.end_leg(now, leg, note, true) {
@@ -207,7 +215,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Receipts whose second is over. Where a submit that was under way when one came is still unanswered, the
-    /// carrier is asked to send it again; otherwise nothing can make its id known any more, and to refuse an
+    /// carrier is asked to send it again, and with a broken spool; otherwise nothing can make its id known any more, and to refuse an
     /// orphan for as long as there is traffic would bring it back for days.
     pub(crate) fn empty_pens(&mut self, now: Now) {
         for carrier in 0..self.carriers.len() {
@@ -220,7 +228,8 @@ impl<D: Disk> Gate<D> {
                 } = penned;
                 let came = now.monotonic.saturating_sub(PEN_WAIT);
                 let state = &mut self.carriers[carrier];
-                let (kind, status) = if state.is_waiting_since(&mut self.links, came) {
+                let may_be_known = self.spool.is_broken() || state.is_waiting_since(&mut self.links, came);
+                let (kind, status) = if may_be_known {
                     (ReceiptKind::Refused, CommandStatus::RX_T_APPN)
                 } else {
                     (ReceiptKind::Orphan, CommandStatus::ROK)

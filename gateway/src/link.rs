@@ -208,7 +208,9 @@ where
     let end = {
         let reading = pin!(read(&hub, id, reader, &writer));
         let writing = pin!(writer.run(&hub, id));
+        // Not by chance, so that one seed is one run in virtual time.
         tokio::select! {
+            biased;
             end = reading => end,
             end = writing => end,
         }

@@ -1,344 +1,20 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
-use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::header::CommandId;
-use tidegate_codec::identity::Password;
 use tidegate_codec::octets::COctets;
-use tidegate_codec::pdu::bind::{Bind, BindResp};
-use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::pdu::Operation;
 use tidegate_codec::pdu::response::MessageIdResp;
-use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode_empty, read};
-use tidegate_codec::receipt::{ReceiptText, read_receipt};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::Tlvs;
-use tidegate_codec::values::{BindKind, EsmClass, InterfaceVersion, MessageState, RegisteredDelivery};
-use tidegate_config::Config;
+use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::Clock;
-use tidegate_gateway::gate::Gate;
-use tidegate_gateway::serve::Hub;
-use tidegate_gateway::{keeper, link};
 use tidegate_store::disk::{FaultyDisk, Op};
-use tidegate_store::keyring::{Kek, KeyRing};
-use tidegate_store::spool::{Options, Spool};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
 
-/// 2026-11-24, in unix milliseconds.
-const START_MS: u64 = 1_795_478_400_000;
-
-/// The bench's configuration with a receipt deadline that virtual time reaches in a moment.
-fn config() -> Config {
-    let text = include_str!("../../config/bench.toml");
-    let text = text.replacen(
-        "name = \"sink\"",
-        "name = \"sink\"\nreceipt_deadline = \"20m\"",
-        1,
-    );
-    tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-/// A gateway in memory.
-struct World {
-    hub: Rc<Hub<FaultyDisk>>,
-    disk: FaultyDisk,
-    clock: Clock,
-    // Dropping it would ask for the end.
-    _stop: watch::Sender<bool>,
-}
-
-impl World {
-    /// Starts a gateway on what `disk` holds.
-    fn start(disk: FaultyDisk, clock: Clock, seed: u64) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let config = Arc::new(config());
-        let (kek, ring) = (Path::new("kek"), Path::new("keys"));
-        let now_ms = clock.now().unix_ms;
-        let ring = if disk.octets(kek).is_some() {
-            KeyRing::open(&disk, ring, Kek::read(&disk, kek).unwrap()).unwrap()
-        } else {
-            KeyRing::create(
-                &disk,
-                ring,
-                Kek::create(&disk, kek, &mut rng).unwrap(),
-                now_ms,
-                &mut rng,
-            )
-            .unwrap()
-        };
-        let permutation = ring.permutation();
-        let options = Options {
-            dir: "spool".into(),
-            node: 0,
-            segment_size: 1 << 20,
-            limit: 1 << 28,
-            reserve_segments: 4,
-            max_legs: 10_000,
-        };
-        let (spool, own, _) = Spool::open(disk.clone(), options, ring, now_ms, &mut rng).unwrap();
-        let passwords = vec![Password::new(b"secret", 9).unwrap()];
-        let gate = Gate::new(
-            config,
-            spool,
-            permutation,
-            passwords,
-            ChaCha20Rng::seed_from_u64(seed + 1),
-        );
-        let gate = gate.unwrap_or_else(|_| panic!("few names"));
-        let ends = keeper::ends();
-        let (checks, mut to_check) = mpsc::channel(64);
-        let hub = Hub::new(gate, clock.clone(), ends.handle, checks);
-        let (stop, stopped) = watch::channel(false);
-        tokio::task::spawn_local(keeper::run(own, ends.inbox, ChaCha20Rng::seed_from_u64(seed + 2)));
-        tokio::task::spawn_local(Rc::clone(&hub).hear_keeper(ends.done));
-        tokio::task::spawn_local(Rc::clone(&hub).run_turns(Duration::ZERO, stopped, Duration::from_secs(5)));
-        let checker = Rc::clone(&hub);
-        tokio::task::spawn_local(async move {
-            while let Some(check) = to_check.recv().await {
-                let granted = check.password.expose() == b"secret";
-                checker.bind_checked(check.link, check.system_id, Some(granted));
-            }
-        });
-        Self {
-            hub,
-            disk,
-            clock,
-            _stop: stop,
-        }
-    }
-
-    /// An ESME's connection.
-    fn esme(&self) -> Wire {
-        let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let id = self
-            .hub
-            .with_gate(|gate, now| gate.open_esme(now, [127, 0, 0, 1].into()));
-        tokio::task::spawn_local(link::run(Rc::clone(&self.hub), id, theirs));
-        Wire::new(ours)
-    }
-
-    /// The other end of a link to the carrier.
-    fn smsc(&self) -> Wire {
-        let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let open =
-            |gate: &mut Gate<FaultyDisk>, now| gate.open_carrier(now, 0, BindKind::Transceiver).unwrap();
-        let id = self.hub.with_gate(open);
-        tokio::task::spawn_local(link::run(Rc::clone(&self.hub), id, theirs));
-        Wire::new(ours)
-    }
-}
-
-/// A peer that speaks octets.
-struct Wire {
-    stream: DuplexStream,
-    held: Vec<u8>,
-}
-
-/// A PDU, owned: its octets.
-struct Frame(Vec<u8>);
-
-impl Frame {
-    fn pdu(&self) -> Pdu<'_> {
-        match read(&self.0, &Limits::default()) {
-            Read::Pdu(pdu) => pdu,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn sm(&self) -> Sm<'_> {
-        match self.pdu().operation {
-            Operation::SubmitSm(sm) | Operation::DeliverSm(sm) => sm,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-impl Wire {
-    fn new(stream: DuplexStream) -> Self {
-        Self {
-            stream,
-            held: Vec::new(),
-        }
-    }
-
-    async fn send(&mut self, status: CommandStatus, sequence: u32, operation: Operation<'_>) {
-        let mut out = Vec::new();
-        Pdu {
-            status,
-            sequence,
-            operation,
-        }
-        .encode(&mut out);
-        self.stream.write_all(&out).await.unwrap();
-    }
-
-    async fn send_empty(&mut self, id: CommandId, sequence: u32) {
-        let mut out = Vec::new();
-        encode_empty(id, CommandStatus::ROK, sequence, &mut out);
-        self.stream.write_all(&out).await.unwrap();
-    }
-
-    /// The next PDU of this command; enquire_link on the way is answered.
-    async fn expect(&mut self, id: CommandId) -> Frame {
-        loop {
-            let frame = self.next().await;
-            let pdu = frame.pdu();
-            if pdu.operation.command_id() == id {
-                return frame;
-            }
-            assert_eq!(
-                pdu.operation.command_id(),
-                CommandId::ENQUIRE_LINK,
-                "while waiting for {id}"
-            );
-            let sequence = pdu.sequence;
-            self.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await;
-        }
-    }
-
-    async fn next(&mut self) -> Frame {
-        loop {
-            if let Some(length) = self
-                .held
-                .first_chunk()
-                .map(|word| u32::from_be_bytes(*word) as usize)
-                && self.held.len() >= length
-            {
-                return Frame(self.held.drain(..length).collect());
-            }
-            let mut chunk = [0; 4096];
-            let count = self.stream.read(&mut chunk).await.unwrap();
-            assert!(count > 0, "the gateway closed the connection");
-            self.held.extend_from_slice(&chunk[..count]);
-        }
-    }
-
-    async fn bind(&mut self, password: &[u8]) -> CommandStatus {
-        let bind = Bind {
-            system_id: COctets::new(b"load").unwrap(),
-            password: COctets::new(password).unwrap(),
-            system_type: COctets::EMPTY,
-            interface_version: InterfaceVersion::V3_4,
-            addr_ton: Ton::UNKNOWN,
-            addr_npi: Npi::UNKNOWN,
-            address_range: COctets::EMPTY,
-            tlvs: Tlvs::NONE,
-        };
-        self.send(
-            CommandStatus::ROK,
-            1,
-            Operation::Bind(BindKind::Transceiver, bind),
-        )
-        .await;
-        self.expect(CommandId::BIND_TRANSCEIVER_RESP).await.pdu().status
-    }
-
-    /// As SMSC: takes the gateway's bind.
-    async fn accept_bind(&mut self) {
-        let frame = self.expect(CommandId::BIND_TRANSCEIVER).await;
-        let sequence = frame.pdu().sequence;
-        let body = BindResp {
-            system_id: COctets::new(b"sink").unwrap(),
-            tlvs: Tlvs::NONE,
-        };
-        self.send(
-            CommandStatus::ROK,
-            sequence,
-            Operation::BindResp(BindKind::Transceiver, Some(body)),
-        )
-        .await;
-    }
-
-    /// Submits one message and returns its id.
-    async fn submit(&mut self, sequence: u32) -> Vec<u8> {
-        self.send(CommandStatus::ROK, sequence, Operation::SubmitSm(message()))
-            .await;
-        let frame = self.expect(CommandId::SUBMIT_SM_RESP).await;
-        let pdu = frame.pdu();
-        assert_eq!((pdu.status, pdu.sequence), (CommandStatus::ROK, sequence));
-        match pdu.operation {
-            Operation::SubmitSmResp(Some(body)) => body.message_id.as_bytes().to_vec(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// As SMSC: takes one submit_sm under this id.
-    async fn take_submit(&mut self, id: &[u8]) -> Frame {
-        let frame = self.expect(CommandId::SUBMIT_SM).await;
-        let sequence = frame.pdu().sequence;
-        let body = MessageIdResp {
-            message_id: COctets::new(id).unwrap(),
-            tlvs: Tlvs::NONE,
-        };
-        self.send(CommandStatus::ROK, sequence, Operation::SubmitSmResp(Some(body)))
-            .await;
-        frame
-    }
-
-    /// As SMSC: delivers a receipt; does not wait for its answer.
-    async fn send_receipt(&mut self, sequence: u32, id: &[u8], state: MessageState) {
-        let mut text = Vec::new();
-        ReceiptText::new(id, state, START_MS, START_MS).write(&mut text);
-        let sm = Sm {
-            esm_class: EsmClass::RECEIPT,
-            short_message: ShortMessage::new(&text).unwrap(),
-            ..message()
-        };
-        self.send(CommandStatus::ROK, sequence, Operation::DeliverSm(sm))
-            .await;
-    }
-
-    /// As ESME: takes one DLR: its id and state.
-    async fn take_dlr(&mut self) -> (Vec<u8>, MessageState) {
-        let frame = self.expect(CommandId::DELIVER_SM).await;
-        let sequence = frame.pdu().sequence;
-        self.send(
-            CommandStatus::ROK,
-            sequence,
-            Operation::DeliverSmResp(Some(MessageIdResp::default())),
-        )
-        .await;
-        let sm = frame.sm();
-        let reading = read_receipt(
-            sm.esm_class,
-            sm.text().0,
-            sm.tlvs.receipted_message_id(),
-            None,
-            None,
-            false,
-        );
-        let reading = reading.unwrap();
-        (reading.id().to_vec(), reading.state)
-    }
-}
-
-fn message() -> Sm<'static> {
-    Sm {
-        source: Address::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
-        destination: Address::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
-        registered_delivery: RegisteredDelivery::FINAL,
-        short_message: ShortMessage::new(b"hello").unwrap(),
-        ..Sm::default()
-    }
-}
-
-/// Runs a scenario on one thread in virtual time.
-fn scenario<F: Future<Output = ()>>(run: impl FnOnce() -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, async { run().await });
-}
+use crate::wire::message;
+use crate::world::{START_MS, Setup, World, bench_config, scenario};
 
 #[test]
 fn a_message_goes_out_and_its_receipt_comes_back() {
@@ -430,7 +106,7 @@ fn without_a_receipt_the_deadline_says_unknown() {
         };
         assert_eq!(dlr, (id, MessageState::Unknown));
         let waited = Duration::from_millis(world.clock.now().unix_ms - before);
-        let deadline = config().carriers[0].receipt_deadline;
+        let deadline = bench_config().carriers[0].receipt_deadline;
         assert!(
             waited >= deadline && waited < deadline + Duration::from_secs(60),
             "{waited:?}"
@@ -502,5 +178,66 @@ fn a_full_disk_sends_a_receipt_back_and_mixes_up_no_dlr_afterwards() {
         ids.sort();
         received.sort();
         assert_eq!(received, ids);
+    });
+}
+
+/// Found by the seeded simulation: the paused link and the turn woke each other for as long as the keeper took.
+#[test]
+fn a_link_that_waits_for_a_segment_keeps_no_turn_going() {
+    scenario(|| async {
+        let mut setup = Setup::new(bench_config(), 16 << 10, 1 << 24);
+        setup.keeper_late_ms = 500..=500;
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock, 7).unwrap();
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        for sequence in 2..302 {
+            let operation = Operation::SubmitSm(message());
+            esme.send(CommandStatus::ROK, sequence, operation).await;
+        }
+        let turns = || world.hub.look(|gate, _| gate.tally().turns);
+        let before = turns();
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+        // The first segment and the batch behind it are full, and time stands still.
+        assert!(!world.hub.look(|gate, _| gate.spool().has_batch_room()));
+        assert!(turns() - before < 100, "{}", turns() - before);
+        for _ in 2..302 {
+            let answer = esme.expect(CommandId::SUBMIT_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::ROK);
+        }
+    });
+}
+
+/// Found by the seeded simulation: the leg had ended in memory only, so that its receipt, sent again as asked, was
+/// taken for one of nothing that is known and acknowledged.
+#[test]
+fn a_receipt_that_could_not_be_synced_is_refused_until_a_restart_has_read_the_disk() {
+    scenario(|| async {
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start(FaultyDisk::new(), clock.clone(), 8);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        let id = esme.submit(2).await;
+        smsc.take_submit(b"c-1").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.disk.fail_next(Op::Sync, 1, std::io::ErrorKind::Other);
+        for sequence in [1, 2] {
+            smsc.send_receipt(sequence, b"c-1", MessageState::Delivered).await;
+            let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::RX_T_APPN, "{sequence}");
+        }
+        let after = World::start(world.kill().crash(), clock, 9);
+        let mut smsc = after.smsc();
+        smsc.accept_bind().await;
+        smsc.send_receipt(1, b"c-1", MessageState::Delivered).await;
+        let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        assert_eq!(answer.pdu().status, CommandStatus::ROK);
+        let mut esme = after.esme();
+        esme.bind(b"secret").await;
+        assert_eq!(esme.take_dlr().await, (id, MessageState::Delivered));
     });
 }

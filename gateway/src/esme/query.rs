@@ -96,17 +96,19 @@ impl<D: Disk> Gate<D> {
         }
         let to = cancel.destination.addr.as_bytes();
         let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.destination.as_bytes() == to;
-        let legs: Vec<LegId> = self
+        let mut legs: Vec<(u16, LegId)> = self
             .spool
             .index()
             .legs_of(message)
             .filter(|(_, leg)| is_meant(leg) && Standing::of(leg, now.unix_ms).is_ours())
-            .map(|(id, _)| id)
+            .map(|(id, leg)| (leg.leg, id))
             .collect();
+        // The index names them in no order, and their DLRs follow this one.
+        legs.sort_unstable();
         if legs.is_empty() {
             return self.not_done(owed, failed);
         }
-        for leg in legs {
+        for (_, leg) in legs {
             if self
                 .end_leg(now, leg, &ReceiptNote::new(MessageState::Deleted), true)
                 .is_err()

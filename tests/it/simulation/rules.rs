@@ -1,0 +1,114 @@
+//! What a DLR may say, and what must have happened when a run is over (P3).
+
+use tidegate_codec::values::{MessageState, ReceiptWish};
+
+use super::ledger::{Asked, Ledger, Leg, wish, wishes};
+use super::sightings::{REJECT, RETRY, SLOW};
+
+/// Tries that may fail before a message is given up, as configured.
+pub(crate) const MAX_ATTEMPTS: usize = 6;
+/// How long a receipt is waited for, as configured, in milliseconds.
+pub(crate) const RECEIPT_DEADLINE_MS: u64 = 90_000;
+
+impl Ledger {
+    /// Whether a DLR may say so, by what the carriers said, what the ESME asked for, and the time.
+    pub(super) fn may_say(&mut self, to: &str, state: MessageState) {
+        let wall = self.wall_max_ms();
+        let Some(leg) = self.legs.get(to) else { return };
+        let mut receipts = leg.sightings.iter().flat_map(|seen| &seen.receipts);
+        let reported = receipts.any(|receipt| receipt.state == state);
+        let answers = || leg.sightings.iter().filter_map(|seen| seen.answer);
+        let is_true = reported
+            || match state {
+                MessageState::Expired => wall >= expires(leg),
+                MessageState::Deleted => may_be_cancelled(leg),
+                MessageState::Rejected => answers().any(|answer| REJECT.contains(&answer.status)),
+                MessageState::Undeliverable => {
+                    let failed = |status| RETRY.contains(&status) || SLOW.contains(&status);
+                    leg.damaged || answers().filter(|answer| failed(answer.status)).count() >= MAX_ATTEMPTS
+                }
+                MessageState::Unknown => answers()
+                    .any(|answer| answer.status.is_ok() && wall >= answer.wall_ms + RECEIPT_DEADLINE_MS),
+                _ => false,
+            };
+        if !is_true {
+            self.violate(
+                to,
+                &format!("a DLR {} for which there is no reason", state.stat()),
+            );
+        }
+    }
+
+    /// The run is over and the gateway idle.
+    pub(crate) fn close(&mut self) {
+        let wall = self.wall_max_ms();
+        let mut wrong: Vec<(String, &str)> = Vec::new();
+        for (to, leg) in &self.legs {
+            if let Some(what) = self.unfinished(leg, wall) {
+                wrong.push((to.clone(), what));
+            }
+        }
+        for (name, mo) in &self.mos {
+            if mo.is_taken && mo.arrivals.is_empty() {
+                wrong.push((name.clone(), "an MO that was acknowledged never came"));
+            }
+        }
+        for (name, what) in wrong {
+            self.violate(&name, what);
+        }
+    }
+
+    fn unfinished(&self, leg: &Leg, wall: u64) -> Option<&'static str> {
+        let is_kept = matches!(leg.submitted, Asked::Done(_)) || !leg.sightings.is_empty();
+        if !is_kept || !leg.dlrs.is_empty() {
+            return None;
+        }
+        let wish = wish(leg);
+        if wish == ReceiptWish::Always {
+            return Some("ended without its DLR");
+        }
+        let ended_unseen = wall >= expires(leg) || may_be_cancelled(leg) || leg.damaged;
+        if leg.sightings.is_empty() && !ended_unseen {
+            return Some("acknowledged and never handed over");
+        }
+        let is_accepted = |status: tidegate_codec::status::CommandStatus| status.is_ok();
+        let accepted = leg
+            .sightings
+            .iter()
+            .any(|seen| seen.answer.is_some_and(|answer| is_accepted(answer.status)));
+        if wish == ReceiptWish::OnFailure && !accepted {
+            return Some("failed without its DLR");
+        }
+        let held = leg.sightings.iter().filter(|seen| {
+            seen.answer
+                .is_some_and(|answer| is_accepted(answer.status) && self.was_heard(seen, &answer))
+        });
+        for seen in held {
+            let deadline = seen
+                .answer
+                .map_or(0, |answer| answer.wall_ms + RECEIPT_DEADLINE_MS);
+            let mut in_time = seen
+                .receipts
+                .iter()
+                .filter(|receipt| receipt.taken_wall_ms.is_some_and(|at| at < deadline))
+                .peekable();
+            if in_time.peek().is_some() && in_time.all(|receipt| wishes(leg, receipt.state)) {
+                return Some("a receipt was acknowledged and its DLR never came");
+            }
+        }
+        None
+    }
+}
+
+fn may_be_cancelled(leg: &Leg) -> bool {
+    matches!(leg.cancel, Asked::Done(_)) || leg.cancels_open > 0
+}
+
+/// The earliest date at which a leg's validity may be over.
+fn expires(leg: &Leg) -> u64 {
+    leg.taken_wall_ms
+        .unwrap_or(leg.sent_wall_ms)
+        .min(leg.sent_wall_ms)
+        + leg.expires_after_ms
+        - 1_000
+}
