@@ -13,6 +13,7 @@ mod init;
 mod load;
 mod serve;
 mod simulate_smsc;
+mod spool;
 mod values;
 
 use std::fs;
@@ -49,6 +50,9 @@ enum Verb {
     SimulateSmsc(Box<simulate_smsc::Args>),
     /// Load a gateway with simulated clients, and follow every message to its receipt.
     Load(Box<load::Args>),
+    /// Look at the messages under way, and at the files that hold them.
+    #[command(subcommand)]
+    Spool(spool::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -131,6 +135,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::SimulateSmsc(args) => simulate_smsc::run(&args, json),
         Verb::Load(args) => load::run(*args, json),
+        Verb::Spool(verb) => spool::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

@@ -137,43 +137,12 @@ impl<D: Disk> KeyRing<D> {
                 dir: dir.to_path_buf(),
             });
         }
-        let mut keys = BTreeMap::new();
-        let mut permutation = None;
-        let mut lost = Vec::new();
-        let mut next_key = agreed.header.next_key;
-        for (slot, wrapped) in files::live(&agreed.slots) {
-            let id = KeyId(wrapped.key);
-            next_key = next_key.max(wrapped.key.saturating_add(1));
-            let aad = Wrapped::aad(
-                wrapped.key,
-                wrapped.kek_number,
-                &wrapped.owner,
-                &agreed.header.ring,
-            );
-            let Some(octets) = kek.unwrap(&wrapped.octets, &aad) else {
-                lost.push(id);
-                continue;
-            };
-            if wrapped.owner == Owner::MessageId.tag() {
-                permutation = Some((id, Permutation::new(&octets)));
-            } else {
-                let key = Arc::new(SealKey::new(id, &octets));
-                keys.insert(
-                    id,
-                    Held {
-                        slot,
-                        owner: wrapped.owner,
-                        key,
-                    },
-                );
-            }
-        }
-        if !lost.is_empty() {
-            return Err(KeyRingError::lost(dir, lost));
-        }
-        let Some((permanent, permutation)) = permutation else {
-            return Err(KeyRingError::lost(dir, vec![KeyId(1)]));
-        };
+        let Opened {
+            keys,
+            permanent,
+            permutation,
+            next_key,
+        } = Opened::read(dir, &agreed, &kek)?;
         // A cut between slot and header: a name that was given out once stays given out.
         if next_key != agreed.header.next_key {
             agreed.header.next_key = next_key;
@@ -189,6 +158,22 @@ impl<D: Disk> KeyRing<D> {
             permanent,
             given_up: false,
         })
+    }
+
+    /// Reads the keys of a ring and changes nothing, so that it can be done beside whoever has the ring open.
+    pub fn look(disk: &D, dir: &Path, kek: &Kek) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
+        let found = files::read(disk, dir)?;
+        let agreed = files::agree(dir, &found)?;
+        if kek
+            .unwrap(&agreed.header.kek_check, &agreed.header.ring)
+            .is_none()
+        {
+            return Err(KeyRingError::WrongKek {
+                dir: dir.to_path_buf(),
+            });
+        }
+        let opened = Opened::read(dir, &agreed, kek)?;
+        Ok(opened.keys.into_iter().map(|(id, held)| (id, held.key)).collect())
     }
 
     /// Makes a key and syncs it in both copies before it returns. `now_ms` in unix milliseconds.
@@ -344,5 +329,61 @@ fn new_key(
 impl<D: Disk> std::fmt::Debug for KeyRing<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "KeyRing({} keys)", self.keys.len() + 1)
+    }
+}
+
+/// The keys of a ring's slots.
+struct Opened {
+    keys: BTreeMap<KeyId, Held>,
+    permanent: KeyId,
+    permutation: Permutation,
+    next_key: u32,
+}
+
+impl Opened {
+    fn read(dir: &Path, agreed: &Agreed, kek: &Kek) -> Result<Self, KeyRingError> {
+        let mut keys = BTreeMap::new();
+        let mut permutation = None;
+        let mut lost = Vec::new();
+        let mut next_key = agreed.header.next_key;
+        for (slot, wrapped) in files::live(&agreed.slots) {
+            let id = KeyId(wrapped.key);
+            next_key = next_key.max(wrapped.key.saturating_add(1));
+            let aad = Wrapped::aad(
+                wrapped.key,
+                wrapped.kek_number,
+                &wrapped.owner,
+                &agreed.header.ring,
+            );
+            let Some(octets) = kek.unwrap(&wrapped.octets, &aad) else {
+                lost.push(id);
+                continue;
+            };
+            if wrapped.owner == Owner::MessageId.tag() {
+                permutation = Some((id, Permutation::new(&octets)));
+            } else {
+                let key = Arc::new(SealKey::new(id, &octets));
+                keys.insert(
+                    id,
+                    Held {
+                        slot,
+                        owner: wrapped.owner,
+                        key,
+                    },
+                );
+            }
+        }
+        if !lost.is_empty() {
+            return Err(KeyRingError::lost(dir, lost));
+        }
+        let Some((permanent, permutation)) = permutation else {
+            return Err(KeyRingError::lost(dir, vec![KeyId(1)]));
+        };
+        Ok(Self {
+            keys,
+            permanent,
+            permutation,
+            next_key,
+        })
     }
 }

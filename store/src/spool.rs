@@ -33,7 +33,10 @@ mod tests_disk;
 mod tests_model;
 #[cfg(test)]
 mod tests_recovery;
+#[cfg(test)]
+mod tests_verify;
 mod upkeep;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +59,7 @@ pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
 pub use keeper::Keeper;
 pub use recover::{OpenError, Recovered};
+pub use verify::{Fault, FooterState, SegmentReport, verify};
 
 /// How the spool is laid out and where its bounds lie.
 #[derive(Clone, Debug, PartialEq, Eq)]

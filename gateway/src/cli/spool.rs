@@ -1,0 +1,132 @@
+//! `tidegate spool`: what is under way, and whether the files that hold it are sound.
+
+use std::fmt::Write as _;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use tidegate_store::disk::RealDisk;
+use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::spool::{Fault, FooterState, SegmentReport, verify};
+
+use super::{ConfigFile, Outcome, Refusal, read_config};
+use crate::installation;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Read every file of the spool and name what is damaged; changes nothing, and may be run beside a gateway.
+    Verify(ConfigFile),
+}
+
+pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
+    match verb {
+        Verb::Verify(file) => verify_files(file),
+    }
+}
+
+fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
+    let storage = read_config(&file.config)?.storage;
+    let kek = Kek::read(&RealDisk, &storage.kek_file)?;
+    let keys = KeyRing::look(&RealDisk, &storage.key_ring, &kek)?;
+    let dir = installation::spool_dir(&storage);
+    let (mut text, mut segments) = (String::new(), Vec::new());
+    let (mut count, mut octets, mut batches, mut records, mut faults, mut torn) = (0u64, 0, 0, 0, 0, 0);
+    verify(
+        &RealDisk,
+        &dir,
+        |key| keys.get(&key).cloned(),
+        |report| {
+            count += 1;
+            octets += report.octets;
+            batches += report.batches;
+            records += report.records;
+            faults += report.fault_count;
+            torn += report.torn_octets;
+            put_segment(&mut text, &report);
+            segments.push(shown(&report));
+        },
+    )
+    .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))?;
+    // A String takes everything.
+    let _ = write!(
+        text,
+        "{count} segments, {octets} octets, {batches} batches, {records} records, faults: {faults}"
+    );
+    if torn > 0 {
+        let _ = write!(
+            text,
+            "; {torn} octets of a write that was cut off, or is going on"
+        );
+    }
+    let mut outcome = Outcome::new(
+        text,
+        json!({
+            "segments": segments,
+            "octets": octets,
+            "batches": batches,
+            "records": records,
+            "torn_octets": torn,
+            "faults": faults,
+        }),
+    );
+    if faults > 0 {
+        outcome.failed = true;
+        outcome
+            .fields
+            .insert("problem".to_owned(), json!(format!("faults: {faults}")));
+    }
+    Ok(outcome)
+}
+
+fn put_segment(out: &mut String, report: &SegmentReport) {
+    let footer = match report.footer {
+        FooterState::Sound => "footer",
+        FooterState::None => "no footer",
+        FooterState::Damaged => "footer damaged",
+    };
+    let SegmentReport {
+        number,
+        octets,
+        batches,
+        records,
+        ..
+    } = report;
+    let _ = writeln!(
+        out,
+        "segment {number:>8}  {octets:>12} octets  {batches:>8} batches  {records:>9} records  {footer}"
+    );
+    for fault in &report.faults {
+        let _ = writeln!(out, "    {}", told(fault));
+    }
+    let named = report.faults.len() as u64;
+    if report.fault_count > named {
+        let _ = writeln!(out, "    and {} more", report.fault_count - named);
+    }
+}
+
+fn told(fault: &Fault) -> String {
+    match fault {
+        Fault::Unreadable(kind) => format!("cannot be read: {kind}"),
+        Fault::Header => "the segment's header is damaged".to_owned(),
+        Fault::Stretch { from, to } => format!("octets {from} to {to} are damaged"),
+        Fault::Gap { missing, before } => format!("batches missing before number {before}: {missing}"),
+        Fault::Record { at, error } => format!("record at octet {at}: {error}"),
+        Fault::Footer => "the footer does not open; a start reads the batches instead".to_owned(),
+    }
+}
+
+fn shown(report: &SegmentReport) -> Value {
+    json!({
+        "number": report.number,
+        "octets": report.octets,
+        "batches": report.batches,
+        "records": report.records,
+        "footer": match report.footer {
+            FooterState::Sound => "sound",
+            FooterState::None => "none",
+            FooterState::Damaged => "damaged",
+        },
+        "torn_octets": report.torn_octets,
+        "fault_count": report.fault_count,
+        "faults": report.faults.iter().map(told).collect::<Vec<_>>(),
+    })
+}
