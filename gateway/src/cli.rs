@@ -11,6 +11,7 @@ mod demo;
 mod hash_password;
 mod init;
 mod load;
+mod queue;
 mod serve;
 mod simulate_smsc;
 mod spool;
@@ -53,6 +54,9 @@ enum Verb {
     /// Look at the messages under way, and at the files that hold them.
     #[command(subcommand)]
     Spool(spool::Verb),
+    /// Move or end messages that wait, in the running gateway.
+    #[command(subcommand)]
+    Queue(queue::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -136,6 +140,7 @@ pub fn main() -> ExitCode {
         Verb::SimulateSmsc(args) => simulate_smsc::run(&args, json),
         Verb::Load(args) => load::run(*args, json),
         Verb::Spool(verb) => spool::run(&verb),
+        Verb::Queue(verb) => queue::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

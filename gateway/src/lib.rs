@@ -10,6 +10,7 @@ pub mod carrier;
 pub mod cli;
 pub mod clock;
 pub mod connect;
+pub mod control;
 pub mod credentials;
 pub mod demo;
 pub mod dlr;

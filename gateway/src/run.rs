@@ -32,7 +32,7 @@ use crate::random::{self, NoRandomness};
 use crate::secret::{self, SecretError};
 use crate::serve::{Hub, link_kinds};
 use crate::telemetry::Telemetry;
-use crate::{connect, keeper, listen};
+use crate::{connect, control, keeper, listen};
 
 /// How often counts are published to the metrics.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
@@ -142,6 +142,12 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
         .collect::<io::Result<Vec<_>>>()
         .map_err(io_error("name a listening socket"))?;
 
+    // Without it the gateway carries traffic all the same.
+    let control = control::Listener::bind(&config.storage.data)
+        .inspect_err(|error| tracing::error!(%error, "the control socket cannot be made"))
+        .ok();
+    let (asked, to_answer) = control::ends();
+
     let (stop, stopped) = watch::channel(false);
     let ends = keeper::ends();
     // Both runtimes are made here, so that a failure is an answer and not a dead thread.
@@ -160,6 +166,8 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             inbox: ends.inbox,
             rng: fork(&mut rng),
             http,
+            control,
+            asked,
             health: Arc::clone(&health),
             telemetry: telemetry.clone(),
             stopped: stopped.clone(),
@@ -181,6 +189,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             verifier,
             keeper: ends.handle,
             done: ends.done,
+            to_answer,
             listeners,
             stopped,
             ready,
@@ -264,6 +273,8 @@ struct KeeperWork {
     inbox: Inbox<RealDisk>,
     rng: ChaCha20Rng,
     http: std::net::TcpListener,
+    control: Option<control::Listener>,
+    asked: mpsc::Sender<control::Request>,
     health: Arc<Health>,
     telemetry: Telemetry,
     stopped: watch::Receiver<bool>,
@@ -279,11 +290,16 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
             inbox,
             rng,
             http,
+            control,
+            asked,
             health,
             telemetry,
             mut stopped,
             _lock,
         } = work;
+        if let Some(listener) = control {
+            spawn_local(control::serve(listener, asked, stopped.clone()));
+        }
         match HttpServer::from_std(http) {
             Ok(server) => {
                 let stop = async move {
@@ -312,6 +328,7 @@ struct LoopWork {
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
+    to_answer: mpsc::Receiver<control::Request>,
     listeners: Vec<std::net::TcpListener>,
     stopped: watch::Receiver<bool>,
     ready: std::sync::mpsc::SyncSender<Result<(), StartError>>,
@@ -348,6 +365,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         spawn_local(check_binds(Rc::clone(&hub), work.verifier, to_check));
         spawn_local(publish(Rc::clone(&hub), work.publisher));
+        spawn_local(control::answer(Rc::clone(&hub), work.to_answer));
         let turns = spawn_local(Rc::clone(&hub).run_turns(
             config.storage.turn_pacing,
             stopped.clone(),

@@ -183,6 +183,16 @@ impl Index {
         self.legs.iter().map(|(id, leg)| (LegId(id), leg))
     }
 
+    /// How many places the table has: legs are in some of them, and stay where they are.
+    pub fn places(&self) -> usize {
+        self.legs.places()
+    }
+
+    /// The legs of `count` places from `first` on, so that all can be looked at a little at a time.
+    pub fn slice(&self, first: usize, count: usize) -> impl Iterator<Item = (LegId, &Leg)> {
+        self.legs.slice(first, count).map(|(id, leg)| (LegId(id), leg))
+    }
+
     /// Takes a leg in; the caller has asked [`Index::is_full`]. It has a date and, once written, a segment.
     pub(crate) fn insert(&mut self, leg: Leg) -> LegId {
         let hash = self.hasher.hash_one(leg.message.0);

@@ -141,6 +141,18 @@ impl Outbox {
         self.entries.iter().map(|(_, entry)| entry)
     }
 
+    /// How many places the table has: entries are in some of them, and stay where they are.
+    pub fn places(&self) -> usize {
+        self.entries.places()
+    }
+
+    /// The entries of `count` places from `first` on, so that all can be looked at a little at a time.
+    pub fn slice(&self, first: usize, count: usize) -> impl Iterator<Item = (EntryId, &Entry)> {
+        self.entries
+            .slice(first, count)
+            .map(|(id, entry)| (EntryId(id), entry))
+    }
+
     /// Takes an entry in; it joins the queue only with [`Outbox::enqueue`], when it is synced.
     pub(crate) fn insert(&mut self, entry: Entry) -> EntryId {
         let (own, account, segment, due) = (entry.id, entry.account, entry.at.segment, entry.expires_ms);

@@ -110,6 +110,21 @@ impl<T> Slots<T> {
         }
     }
 
+    /// How many places there are, free ones included.
+    pub fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The values of `count` places from `first` on: whoever goes through all in slices meets each that stays.
+    pub fn slice(&self, first: usize, count: usize) -> impl Iterator<Item = (SlotId, &T)> {
+        let places = self.slots.get(first..).unwrap_or_default().iter().take(count);
+        let numbers = u32::try_from(first).unwrap_or(u32::MAX)..;
+        places.zip(numbers).filter_map(|(place, slot)| {
+            let generation = place.generation;
+            Some((SlotId { slot, generation }, place.value.as_ref()?))
+        })
+    }
+
     /// All values, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (SlotId, &T)> {
         self.slots.iter().zip(0u32..).filter_map(|(place, slot)| {

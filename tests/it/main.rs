@@ -5,6 +5,7 @@ mod ancillary;
 mod answers;
 mod canary;
 mod carriers;
+mod control;
 mod crash;
 mod duplicates;
 mod faults;

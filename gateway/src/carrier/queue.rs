@@ -162,6 +162,18 @@ impl Queue {
         Some(taken)
     }
 
+    /// Takes the next leg of one account only.
+    pub fn pop_of(&mut self, account: NameId) -> Option<(LegId, Option<Bytes>)> {
+        let lane = self.lanes.get_mut(&account)?;
+        let taken = lane.by_priority.iter_mut().rev().find_map(Line::pop)?;
+        lane.len -= 1;
+        self.len -= 1;
+        if lane.len == 0 {
+            self.turns.retain(|turn| *turn != account);
+        }
+        Some(taken)
+    }
+
     /// Drops legs that have ended where they stood; says how many octets of bodies went with them.
     pub fn shed(&mut self, lives: impl Fn(LegId) -> bool) -> usize {
         let mut octets = 0;
@@ -269,6 +281,24 @@ mod tests {
         queue.put_back(a, 0, ready(legs[3], 1));
         let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3], legs[0]]);
+    }
+
+    #[test]
+    fn one_account_s_legs_are_taken_and_the_others_keep_their_turns() {
+        let (mut queue, legs) = (Queue::default(), legs(5));
+        let (a, b) = (NameId(0), NameId(1));
+        for (account, leg) in [(a, 0), (b, 1), (a, 2), (b, 3)] {
+            queue.push_back(account, 0, ready(legs[leg], 1));
+        }
+        queue.push_back(a, 3, ready(legs[4], 9));
+        let taken: Vec<LegId> = std::iter::from_fn(|| queue.pop_of(a))
+            .map(|(leg, _)| leg)
+            .collect();
+        assert_eq!(taken, [legs[4], legs[0], legs[2]]);
+        assert_eq!(queue.len(), 2);
+        queue.push_back(a, 0, ready(legs[0], 1));
+        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
+        assert_eq!(order, [legs[1], legs[0], legs[3]]);
     }
 
     #[test]

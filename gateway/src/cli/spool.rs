@@ -9,17 +9,20 @@ use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::spool::{Fault, FooterState, SegmentReport, verify};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
-use crate::installation;
+use crate::{control, installation};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Read every file of the spool and name what is damaged; changes nothing, and may be run beside a gateway.
     Verify(ConfigFile),
+    /// Ask the running gateway what is under way: by state, account, carrier and age; no bodies, no numbers.
+    Inspect(ConfigFile),
 }
 
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     match verb {
         Verb::Verify(file) => verify_files(file),
+        Verb::Inspect(file) => inspect(file),
     }
 }
 
@@ -75,6 +78,65 @@ fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
             .insert("problem".to_owned(), json!(format!("faults: {faults}")));
     }
     Ok(outcome)
+}
+
+fn inspect(file: &ConfigFile) -> Result<Outcome, Refusal> {
+    let storage = read_config(&file.config)?.storage;
+    let fields = control::ask(&storage.data, &control::Verb::Inspect)?;
+    let mut text = String::new();
+    let rows = |key: &str| {
+        fields
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let word = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    // A String takes everything.
+    for row in rows("legs") {
+        let [state, account, carrier, age] =
+            ["state", "account", "carrier", "age"].map(|key| word(&row, key));
+        let carrier = if carrier.is_empty() { "-" } else { &carrier };
+        let count = &row["count"];
+        let _ = writeln!(
+            text,
+            "{state:<12} {account:<16} {carrier:<16} {age:<14} {count:>10}"
+        );
+    }
+    for row in rows("outbox") {
+        let [kind, account, age] = ["kind", "account", "age"].map(|key| word(&row, key));
+        let count = &row["count"];
+        let _ = writeln!(
+            text,
+            "outbox {kind:<5} {account:<16} {:<16} {age:<14} {count:>10}",
+            "-"
+        );
+    }
+    if let Some(queues) = fields.get("queues").and_then(Value::as_object) {
+        for (carrier, count) in queues {
+            let _ = writeln!(
+                text,
+                "in line for  {:<16} {carrier:<16} {:<14} {count:>10}",
+                "-", "-"
+            );
+        }
+    }
+    let _ = write!(
+        text,
+        "{} segments, {} octets, {}",
+        fields["segments"],
+        fields["octets"],
+        if fields["intake"] == Value::Bool(true) {
+            "takes messages"
+        } else {
+            "takes no messages"
+        }
+    );
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
 }
 
 fn put_segment(out: &mut String, report: &SegmentReport) {

@@ -1,0 +1,93 @@
+//! `tidegate queue`: what an operator does with messages that wait, in the running gateway.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{ConfigFile, Outcome, Refusal, read_config};
+use crate::control::{self, Selection};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Put what waits for one carrier in line for another, whatever the routes say.
+    ///
+    /// It stays there as long as it waits. After a try that failed, when a carrier comes or goes, and after a restart,
+    /// the routes decide again.
+    Move {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whose queue.
+        #[arg(long, value_name = "CARRIER")]
+        from: String,
+        /// Where to.
+        #[arg(long, value_name = "CARRIER")]
+        to: String,
+        /// Of this account only.
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// End an account's messages that no carrier has, as expired, with the receipts that were asked for.
+    Expire {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whose messages.
+        #[arg(long)]
+        account: String,
+        /// Accepted at least so many minutes ago.
+        #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+        older_than: u32,
+        /// What is ended stays ended: say that it is meant.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
+    let (file, request) = match verb {
+        Verb::Move {
+            file,
+            from,
+            to,
+            account,
+        } => {
+            let request = control::Verb::Move {
+                from: from.clone(),
+                to: to.clone(),
+                account: account.clone(),
+            };
+            (file, request)
+        }
+        Verb::Expire { yes: false, .. } => {
+            return Err(Refusal {
+                reason: "what is ended cannot be brought back: add --yes if it is meant; `tidegate spool inspect` \
+                         says how much it is"
+                    .to_owned(),
+                fields: serde_json::Map::new(),
+            });
+        }
+        Verb::Expire {
+            file,
+            account,
+            older_than,
+            ..
+        } => {
+            let request = control::Verb::Expire(Selection {
+                account: account.clone(),
+                older_than: Duration::from_secs(60 * u64::from(*older_than)),
+            });
+            (file, request)
+        }
+    };
+    let storage = read_config(&file.config)?.storage;
+    let fields = control::ask(&storage.data, &request)?;
+    let told: Vec<String> = fields
+        .iter()
+        .map(|(what, count)| format!("{what}: {}", count.as_u64().map_or(Value::Null, Value::from)))
+        .collect();
+    Ok(Outcome {
+        text: told.join(", "),
+        fields,
+        ..Outcome::default()
+    })
+}

@@ -1,0 +1,191 @@
+//! The control socket: a Unix socket in the data directory (mode 0600) over which the command line speaks to the gateway
+//! that runs there. One JSON request per line, one JSON answer per line (design §6).
+//!
+//! ```text
+//! {"version":1,"verb":"spool inspect"}
+//! {"version":1,"done":{…}}          or   {"version":1,"refused":"why"}
+//! ```
+//!
+//! Whoever can open the socket is the operator. It is bounded all the same: connections, octets of a line, time, and
+//! what one turn of the loop does for it. Nothing that it says holds a body or a number (P4).
+
+mod census;
+mod client;
+mod server;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+pub use client::{AskError, ask};
+pub use server::{Listener, serve};
+pub use work::answer;
+
+/// Name of the socket in the data directory.
+const SOCKET: &str = "control";
+/// Version of requests and answers.
+const VERSION: u64 = 1;
+/// Octets of a request, its line end included.
+const LINE_MAX: usize = 64 * 1024;
+/// Connections at a time; more wait in the backlog.
+const CONNECTIONS_MAX: usize = 8;
+/// A connection that says nothing for so long is closed.
+const IDLE: Duration = Duration::from_secs(30);
+/// Requests that wait for the loop.
+const REQUESTS_MAX: usize = 16;
+
+/// What an operator wants of the running gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// What is under way, counted.
+    Inspect,
+    /// Ends waiting messages as expired, with their DLRs.
+    Expire(Selection),
+    /// Puts what waits for one carrier in line for another.
+    Move {
+        /// Whose queue.
+        from: String,
+        /// Where to.
+        to: String,
+        /// Of this account only.
+        account: Option<String>,
+    },
+}
+
+/// Which waiting messages are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Of this account.
+    pub account: String,
+    /// That were accepted at least so long ago.
+    pub older_than: Duration,
+}
+
+/// A request on its way to the loop; the answer goes back with it.
+#[derive(Debug)]
+pub struct Request {
+    /// What is wanted.
+    pub verb: Verb,
+    /// Who asks, by the system's word.
+    pub uid: Option<u32>,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What was done, or why nothing was.
+pub type Answer = Result<Map<String, Value>, String>;
+
+/// The two ends between socket and loop.
+pub fn ends() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
+    mpsc::channel(REQUESTS_MAX)
+}
+
+/// Where the socket of a data directory is.
+pub fn path(data: &Path) -> PathBuf {
+    data.join(SOCKET)
+}
+
+impl Verb {
+    /// The verb as a request's line says it.
+    pub fn request(&self) -> Value {
+        match self {
+            Self::Inspect => json!({ "version": VERSION, "verb": "spool inspect" }),
+            Self::Expire(Selection { account, older_than }) => json!({
+                "version": VERSION,
+                "verb": "queue expire",
+                "account": account,
+                "older_than_s": older_than.as_secs(),
+            }),
+            Self::Move { from, to, account } => json!({
+                "version": VERSION,
+                "verb": "queue move",
+                "from": from,
+                "to": to,
+                "account": account,
+            }),
+        }
+    }
+
+    /// Reads a request's line; what is wrong with it is said in words for the operator.
+    fn read(line: &[u8]) -> Result<Self, String> {
+        let request: Map<String, Value> =
+            serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
+        match request.get("version").and_then(Value::as_u64) {
+            Some(VERSION) => {}
+            other => {
+                return Err(format!(
+                    "version {other:?}: this gateway speaks version {VERSION}"
+                ));
+            }
+        }
+        let text = |key: &str| request.get(key).and_then(Value::as_str).map(str::to_owned);
+        let needed = |key: &str| text(key).ok_or_else(|| format!("\"{key}\" is missing"));
+        match request.get("verb").and_then(Value::as_str) {
+            Some("spool inspect") => Ok(Self::Inspect),
+            Some("queue expire") => {
+                let seconds = request.get("older_than_s").and_then(Value::as_u64);
+                Ok(Self::Expire(Selection {
+                    account: needed("account")?,
+                    older_than: Duration::from_secs(seconds.unwrap_or(0)),
+                }))
+            }
+            Some("queue move") => Ok(Self::Move {
+                from: needed("from")?,
+                to: needed("to")?,
+                account: text("account"),
+            }),
+            Some(other) => Err(format!("unknown verb {other:?}")),
+            None => Err("\"verb\" is missing".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_what_is_understood() {
+        let verbs = [
+            Verb::Inspect,
+            Verb::Expire(Selection {
+                account: "load".to_owned(),
+                older_than: Duration::from_secs(90),
+            }),
+            Verb::Move {
+                from: "a".to_owned(),
+                to: "b".to_owned(),
+                account: None,
+            },
+            Verb::Move {
+                from: "a".to_owned(),
+                to: "b".to_owned(),
+                account: Some("load".to_owned()),
+            },
+        ];
+        for verb in verbs {
+            let line = verb.request().to_string();
+            assert_eq!(Verb::read(line.as_bytes()), Ok(verb));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, word) in [
+            ("", "JSON"),
+            ("[]", "JSON"),
+            ("{}", "version"),
+            (r#"{"version":2,"verb":"spool inspect"}"#, "version"),
+            (r#"{"version":1}"#, "verb"),
+            (r#"{"version":1,"verb":"format"}"#, "format"),
+            (r#"{"version":1,"verb":"queue move","from":"a"}"#, "to"),
+            (r#"{"version":1,"verb":"queue expire"}"#, "account"),
+        ] {
+            let refusal = Verb::read(line.as_bytes()).unwrap_err();
+            assert!(refusal.contains(word), "{line}: {refusal}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The gateway's side of the control socket.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::{Answer, CONNECTIONS_MAX, IDLE, LINE_MAX, Request, VERSION, Verb, path};
+
+/// A socket that nobody is served at yet. Its file goes when it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::os::unix::net::UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // The next start would remove it, too.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Listener {
+    /// Listens in a data directory whose lock we hold: a socket that is there already is of a process that has ended.
+    /// Fails where the path is longer than a socket's may be (some 100 octets).
+    pub fn bind(data: &Path) -> io::Result<Self> {
+        let path = path(data);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // The directory is ours alone (0700), so nobody is quicker than the mode.
+        let socket = std::os::unix::net::UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, path })
+    }
+}
+
+/// Serves until `stopped` says so. On a tokio runtime.
+pub async fn serve(listener: Listener, requests: mpsc::Sender<Request>, mut stopped: watch::Receiver<bool>) {
+    let socket = match listener.socket.try_clone().and_then(UnixListener::from_std) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "the control socket cannot be served"),
+    };
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            Some(_) = connections.join_next() => {}
+            accepted = socket.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(talk(stream, requests.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "control: cannot accept");
+                    tokio::time::sleep(IDLE / 300).await;
+                }
+            },
+        }
+    }
+}
+
+/// One connection: requests and answers in turn.
+async fn talk(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
+    let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+    let (reader, mut writer) = stream.split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let mut line = Vec::new();
+        let limit = LINE_MAX as u64;
+        let mut limited = (&mut reader).take(limit);
+        let read = tokio::time::timeout(IDLE, limited.read_until(b'\n', &mut line)).await;
+        if !matches!(read, Ok(Ok(1..))) {
+            return;
+        }
+        let is_whole = line.ends_with(b"\n");
+        let answer = if is_whole {
+            ask_loop(&line, uid, &requests).await
+        } else {
+            Err(format!("a request is one line of at most {LINE_MAX} octets"))
+        };
+        let mut out = shown(answer).to_string();
+        out.push('\n');
+        let written = tokio::time::timeout(IDLE, writer.write_all(out.as_bytes())).await;
+        if !matches!(written, Ok(Ok(()))) || !is_whole {
+            return;
+        }
+    }
+}
+
+async fn ask_loop(line: &[u8], uid: Option<u32>, requests: &mpsc::Sender<Request>) -> Answer {
+    let verb = Verb::read(line)?;
+    let (answer, answered) = oneshot::channel();
+    let request = Request { verb, uid, answer };
+    requests
+        .try_send(request)
+        .map_err(|_| "the gateway is busy with other requests, or ends".to_owned())?;
+    answered
+        .await
+        .unwrap_or_else(|_| Err("the gateway ends".to_owned()))
+}
+
+fn shown(answer: Answer) -> Value {
+    match answer {
+        Ok(done) => json!({ "version": VERSION, "done": done }),
+        Err(why) => json!({ "version": VERSION, "refused": why }),
+    }
+}

@@ -1,0 +1,192 @@
+//! What the loop does for the control socket, a little in every turn.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tidegate_codec::values::MessageState;
+use tidegate_store::disk::Disk;
+use tidegate_store::index::{Leg, LegId};
+use tokio::sync::mpsc;
+
+use super::census::Census;
+use super::{Answer, Request, Selection, Verb};
+use crate::carrier::Ready;
+use crate::clock::Now;
+use crate::dlr::ReceiptNote;
+use crate::gate::Gate;
+use crate::life::Standing;
+use crate::serve::Hub;
+
+/// Places of the tables that are looked at between two turns: a fraction of a millisecond.
+const LOOK_MAX: usize = 4_096;
+/// Messages that are ended or moved between two turns.
+const CHANGE_MAX: usize = 500;
+/// How long to wait where a batch has no room.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Answers requests until nobody can ask any more.
+pub async fn answer<D: Disk>(hub: Rc<Hub<D>>, mut requests: mpsc::Receiver<Request>) {
+    while let Some(Request { verb, uid, answer }) = requests.recv().await {
+        let done = match &verb {
+            Verb::Inspect => Ok(inspect(&hub).await),
+            Verb::Expire(selection) => expire(&hub, selection).await,
+            Verb::Move { from, to, account } => carry_over(&hub, from, to, account.as_deref()).await,
+        };
+        if verb != Verb::Inspect {
+            let (is_done, what) = (done.is_ok(), verb.request()["verb"].clone());
+            tracing::info!(verb = %what, uid, is_done, "an operator's request");
+        }
+        // Whoever asked may have gone.
+        let _ = answer.send(done);
+    }
+}
+
+async fn inspect<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {
+    let (mut census, mut first) = (Census::default(), 0);
+    while hub.look(|gate, now| census.take(gate, now, first, LOOK_MAX)) {
+        first += LOOK_MAX;
+        tokio::task::yield_now().await;
+    }
+    hub.look(|gate, _| census.shown(gate))
+}
+
+async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {
+    let account = hub
+        .look(|gate, _| gate.account_by_text(&selection.account))
+        .ok_or_else(|| format!("there is no account {:?}", selection.account))?;
+    let older_ms = u64::try_from(selection.older_than.as_millis()).unwrap_or(u64::MAX);
+    let (mut first, mut ended) = (0, 0u64);
+    loop {
+        let step = hub.with_gate(|gate, now| gate.expire_some(now, account, older_ms, first));
+        match step {
+            Step::Done(count) => {
+                ended += count;
+                return Ok(counted("expired", ended));
+            }
+            Step::Next(next, count) => {
+                ended += count;
+                first = next;
+                tokio::task::yield_now().await;
+            }
+            // A turn makes room.
+            Step::Full => tokio::time::sleep(PAUSE).await,
+            Step::Broken => return Err(format!("the spool is broken; expired before: {ended}")),
+        }
+    }
+}
+
+async fn carry_over<D: Disk>(hub: &Hub<D>, from: &str, to: &str, account: Option<&str>) -> Answer {
+    let carrier = |name: &str| {
+        hub.look(|gate, _| gate.carrier_by_text(name))
+            .ok_or_else(|| format!("there is no carrier {name:?}"))
+    };
+    let (from, to) = (carrier(from)?, carrier(to)?);
+    if from == to {
+        return Err("both carriers are the same".to_owned());
+    }
+    let account = match account {
+        Some(name) => {
+            let found = hub.look(|gate, _| gate.account_by_text(name));
+            Some(found.ok_or_else(|| format!("there is no account {name:?}"))?)
+        }
+        None => None,
+    };
+    // As many as stand there now: what comes meanwhile is routed as ever.
+    let mut left = hub.look(|gate, _| gate.carriers()[from].queue.len());
+    let mut moved = 0u64;
+    while left > 0 {
+        let count = left.min(CHANGE_MAX);
+        moved += hub.with_gate(|gate, _| gate.move_some(from, to, account, count));
+        left -= count;
+        tokio::task::yield_now().await;
+    }
+    Ok(counted("moved", moved))
+}
+
+fn counted(what: &str, count: u64) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert(what.to_owned(), json!(count));
+    out
+}
+
+/// How far a change has come.
+enum Step {
+    /// So many more, and that was all.
+    Done(u64),
+    /// Where to go on, and so many more.
+    Next(usize, u64),
+    /// No room in the batch now.
+    Full,
+    /// Nothing can be written down any more.
+    Broken,
+}
+
+impl<D: Disk> Gate<D> {
+    fn account_by_text(&self, name: &str) -> Option<usize> {
+        self.account_of(name.parse().ok()?)
+    }
+
+    fn carrier_by_text(&self, name: &str) -> Option<usize> {
+        let carriers = &self.config().carriers;
+        carriers.iter().position(|carrier| carrier.name.as_str() == name)
+    }
+
+    /// Ends an account's waiting legs that are so old, from a place of the table on.
+    fn expire_some(&mut self, now: Now, account: usize, older_ms: u64, first: usize) -> Step {
+        if self.spool.is_broken() {
+            return Step::Broken;
+        }
+        if !self.spool.has_batch_room() || !self.spool.has_progress_room() {
+            return Step::Full;
+        }
+        let name = self.accounts[account].name;
+        let is_meant = |leg: &Leg| {
+            leg.account == name
+                && Standing::of(leg, now.unix_ms).is_ours()
+                && now.unix_ms.saturating_sub(leg.envelope.accepted_ms) >= older_ms
+        };
+        let index = self.spool.index();
+        let legs: Vec<LegId> = index
+            .slice(first, CHANGE_MAX)
+            .filter(|(_, leg)| is_meant(leg))
+            .map(|(id, _)| id)
+            .collect();
+        let is_last = first + CHANGE_MAX >= index.places();
+        for leg in &legs {
+            self.end_quietly(now, *leg, &ReceiptNote::new(MessageState::Expired));
+        }
+        let count = legs.len() as u64;
+        if is_last {
+            Step::Done(count)
+        } else {
+            Step::Next(first + CHANGE_MAX, count)
+        }
+    }
+
+    /// Takes so many legs from the front of one carrier's queue, all or one account's, and puts them behind the other's;
+    /// says how many. They stay there as long as they wait: a try that fails, a carrier that comes or goes, and a
+    /// restart ask the route again.
+    fn move_some(&mut self, from: usize, to: usize, account: Option<usize>, count: usize) -> u64 {
+        let only = account.map(|account| self.accounts[account].name);
+        let mut moved = 0;
+        for _ in 0..count {
+            let queue = &mut self.carriers[from].queue;
+            let taken = match only {
+                Some(account) => queue.pop_of(account),
+                None => queue.pop(),
+            };
+            let Some((leg, body)) = taken else { break };
+            let Some(found) = self.spool.index().get(leg) else {
+                let octets = body.as_ref().map_or(0, bytes::Bytes::len);
+                self.hot_octets = self.hot_octets.saturating_sub(octets);
+                continue;
+            };
+            let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+            let ready = Ready { leg, message, body };
+            self.carriers[to].queue.push_back(account, priority, ready);
+            moved += 1;
+        }
+        moved
+    }
+}
