@@ -42,6 +42,8 @@ impl Rig {
             limit: 4 << 30,
             reserve_segments: 4,
             max_legs: 1_000_000,
+            waiting_dir: dir.path().join("waiting"),
+            receipt_hot_ms: 600_000,
         };
         let (spool, keeper, _) = Spool::open(disk, options, ring, now_ms, &mut rng)?;
         Ok(Self {

@@ -227,6 +227,9 @@ fn options(config: &Config) -> Options {
         limit: storage.limit,
         reserve_segments: storage.reserve_segments,
         max_legs: storage.max_unfinished,
+        waiting_dir: installation::waiting_dir(storage),
+        // Nothing asks the files for late receipts yet.
+        receipt_hot_ms: u64::MAX,
     }
 }
 

@@ -82,6 +82,8 @@ impl World {
             limit: 1 << 28,
             reserve_segments: 4,
             max_legs: 10_000,
+            waiting_dir: "waiting".into(),
+            receipt_hot_ms: 600_000,
         };
         let (spool, own, _) = Spool::open(disk.clone(), options, ring, now_ms, &mut rng).unwrap();
         let passwords = vec![Password::new(b"secret", 9).unwrap()];
