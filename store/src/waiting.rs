@@ -289,8 +289,6 @@ pub struct WaitingCounts {
     pub memory: u64,
     /// Legs that were moved since the start.
     pub moved: u64,
-    /// Legs whose receipt came late, since the start.
-    pub receipts: u64,
     /// Legs that a finished hour brought back, since the start.
     pub passed: u64,
     /// Records, pages and files that could not be read, since the start: an alarm.

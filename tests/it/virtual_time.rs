@@ -1,6 +1,8 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
+mod late;
+
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,14 +37,14 @@ use tokio::task::LocalSet;
 /// 2026-11-24, in unix milliseconds.
 const START_MS: u64 = 1_795_478_400_000;
 
-/// The bench's configuration with a receipt deadline that virtual time reaches in a moment.
-fn config() -> Config {
+/// A receipt deadline that virtual time reaches in a moment.
+const DEADLINE: &str = "20m";
+
+/// The bench's configuration with a receipt deadline.
+fn config(deadline: &str) -> Config {
     let text = include_str!("../../config/bench.toml");
-    let text = text.replacen(
-        "name = \"sink\"",
-        "name = \"sink\"\nreceipt_deadline = \"20m\"",
-        1,
-    );
+    let key = format!("name = \"sink\"\nreceipt_deadline = \"{deadline}\"");
+    let text = text.replacen("name = \"sink\"", &key, 1);
     tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
@@ -58,8 +60,12 @@ struct World {
 impl World {
     /// Starts a gateway on what `disk` holds.
     fn start(disk: FaultyDisk, clock: Clock, seed: u64) -> Self {
+        Self::with(disk, clock, seed, DEADLINE)
+    }
+
+    fn with(disk: FaultyDisk, clock: Clock, seed: u64, deadline: &str) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let config = Arc::new(config());
+        let config = Arc::new(config(deadline));
         let (kek, ring) = (Path::new("kek"), Path::new("keys"));
         let now_ms = clock.now().unix_ms;
         let ring = if disk.octets(kek).is_some() {
@@ -83,7 +89,7 @@ impl World {
             reserve_segments: 4,
             max_legs: 10_000,
             waiting_dir: "waiting".into(),
-            receipt_hot_ms: 600_000,
+            receipt_hot_ms: 60_000,
         };
         let (spool, own, _) = Spool::open(disk.clone(), options, ring, now_ms, &mut rng).unwrap();
         let passwords = vec![Password::new(b"secret", 9).unwrap()];
@@ -432,7 +438,7 @@ fn without_a_receipt_the_deadline_says_unknown() {
         };
         assert_eq!(dlr, (id, MessageState::Unknown));
         let waited = Duration::from_millis(world.clock.now().unix_ms - before);
-        let deadline = config().carriers[0].receipt_deadline;
+        let deadline = config(DEADLINE).carriers[0].receipt_deadline;
         assert!(
             waited >= deadline && waited < deadline + Duration::from_secs(60),
             "{waited:?}"

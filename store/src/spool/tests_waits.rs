@@ -559,10 +559,7 @@ fn wherever_the_power_goes_each_leg_ends_once() {
     let changes = whole.rig.disk.counts().changes - before;
     assert!(changes > 100, "{changes}");
     let counts = whole.rig.spool.waiting();
-    assert!(
-        counts.moved == 180 && counts.receipts == 0 && counts.passed > 100,
-        "{counts:?}"
-    );
+    assert!(counts.moved == 180 && counts.passed > 100, "{counts:?}");
     for cut in 0..changes {
         let mut world = handed(1);
         world.rig.disk.cut_power_after(cut);

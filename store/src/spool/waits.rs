@@ -122,11 +122,6 @@ impl<D: Disk> Spool<D> {
         }
     }
 
-    /// Notes that a receipt came late and ended a leg.
-    pub fn count_late_receipt(&mut self) {
-        self.waits.receipts += 1;
-    }
-
     /// What is counted of the waiting files.
     pub fn waiting(&self) -> WaitingCounts {
         self.waits.counts()

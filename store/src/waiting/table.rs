@@ -87,7 +87,6 @@ pub(crate) struct Waits {
     octets: u64,
     legs: u64,
     pub(crate) moved: u64,
-    pub(crate) receipts: u64,
     pub(crate) passed: u64,
     pub(crate) damaged: u64,
 }
@@ -112,7 +111,6 @@ impl Waits {
             octets: self.octets,
             memory: runs().map(|run| run.prints.memory() as u64 + marks(run)).sum(),
             moved: self.moved,
-            receipts: self.receipts,
             passed: self.passed,
             damaged: self.damaged,
         }
