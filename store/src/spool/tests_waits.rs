@@ -10,7 +10,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
 
-use crate::disk::{Disk, FaultyDisk, Op};
+use crate::disk::{Access, Disk, FaultyDisk, Op};
 use crate::index::LegId;
 use crate::keyring::Owner;
 use crate::record::{EntryKind, Form, Stage};
@@ -168,7 +168,11 @@ impl World {
         for _ in 0..10_000 {
             idle = if self.turn().is_some() { 0 } else { idle + 1 };
             if idle > 3 {
-                return;
+                let waits = &self.rig.spool.waits;
+                if waits.to_mark.is_empty() && waits.marking.is_empty() {
+                    return;
+                }
+                self.rig.now_ms += 6_000;
             }
         }
         panic!("it never comes to rest");
@@ -310,6 +314,56 @@ fn a_repeated_receipt_is_none_whether_or_not_the_first_is_synced_and_marked() {
     assert_eq!(world.rig.found.waiting, 19, "marked");
     assert!(!world.receipt(3));
     world.check_all_ended_once("after two crashes");
+}
+
+#[test]
+fn a_mark_that_could_not_be_synced_is_synced_by_the_next_try() {
+    let mut world = World::new(12, waits(1 << 20));
+    world.hand_over(20, 3 * HOUR_MS);
+    world.cool();
+    assert!(world.receipt(3));
+    assert_eq!(world.rig.commit(), Some(CommitOutcome::Synced));
+    // After a start it is known by its hash only.
+    let mut world = world.crash();
+    world
+        .rig
+        .disk
+        .fail_on(Op::Sync, "waiting", 0, 2, ErrorKind::Other);
+    world.rest();
+    assert_eq!(world.waiting(), 19);
+    let path = world.files().remove(0);
+    let octets = world.rig.disk.crash().octets(&path).unwrap();
+    let header = crate::waiting::format::Header::read(&octets).unwrap();
+    let file = world.rig.disk.crash().open(&path, Access::Read).unwrap();
+    let (done, _) = crate::waiting::done::Done::read(&file, header.room).unwrap();
+    assert_eq!(done.count(), 1, "on the platters");
+    world.check_all_ended_once("after two failed syncs");
+}
+
+#[test]
+fn a_damaged_line_takes_no_other_along_when_runs_are_merged() {
+    let mut world = World::new(13, waits(8 * 1024));
+    world.hand_over(128, 3 * HOUR_MS);
+    world.rig.now_ms += 700_000;
+    let mut damaged = false;
+    for _ in 0..100 {
+        world.rig.now_ms += 1_000;
+        world.rig.commit();
+        if !damaged && let Some(path) = world.files().first() {
+            let octets = world.rig.disk.octets(path).unwrap();
+            let header = crate::waiting::format::Header::read(&octets).unwrap();
+            damaged = world.rig.disk.damage(path, header.table_at() + 32, &[0x00, 0xff]);
+        }
+        world.chores();
+    }
+    assert_eq!(
+        (world.waiting(), world.files().len()),
+        (127, 1),
+        "one was left behind"
+    );
+    assert_eq!(world.rig.spool.waiting().damaged, 1);
+    let found = (0..128).filter(|leg| world.receipt(*leg)).count();
+    assert_eq!(found, 127);
 }
 
 #[test]
@@ -583,7 +637,7 @@ fn wherever_the_power_goes_each_leg_ends_once() {
 
 #[test]
 fn faults_and_restarts_at_any_time_end_each_leg_once() {
-    for seed in 0..40 {
+    for seed in 0..80 {
         let mut world = handed(seed);
         for _ in 0..4 {
             let with_faults = world.rig.one_in(2);
@@ -601,7 +655,13 @@ fn faults_and_restarts_at_any_time_end_each_leg_once() {
                     ];
                     let op = world.rig.pick(&ops).unwrap();
                     let skip = u64::from(world.rig.below(4));
-                    world.rig.disk.fail_on(op, "waiting", skip, 1, ErrorKind::Other);
+                    let place = if world.rig.one_in(4) { "spool" } else { "waiting" };
+                    let kind = if world.rig.one_in(2) {
+                        ErrorKind::StorageFull
+                    } else {
+                        ErrorKind::Other
+                    };
+                    world.rig.disk.fail_on(op, place, skip, 1, kind);
                 }
                 match world.rig.below(5) {
                     0 => {
@@ -666,6 +726,8 @@ fn a_header_is_read_where_it_is_whole_and_a_file_without_one_is_set_aside() {
     let mut world = world.start(disk);
     assert_eq!((world.rig.found.waiting, world.rig.found.waiting_damaged), (0, 1));
     assert!(!world.receipt(1));
+    // Its key stays as long as the file does.
+    assert_eq!(world.rig.keeper.ring().live(Owner::Waiting).len(), 1);
     assert!(world.files()[0].to_string_lossy().ends_with(".damaged"));
 }
 

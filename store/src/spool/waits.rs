@@ -25,11 +25,16 @@ use super::{Refused, Spool, account_of};
 /// Octets of a batch that a moved leg's record takes, at the most.
 const MOVED_LEN: u64 = 64;
 /// Octets of a waiting file that a leg may take.
-const FILE_LEN: u64 = 320;
+const FILE_LEN: u64 = 384;
 /// Octets that a waiting file takes besides its records.
 const FILE_FIXED_LEN: u64 = 64 << 10;
 /// Marks that one chore sets.
 const MARKS_MAX: usize = 4096;
+/// Runs that one chore marks in: a sync each, and late receipts wait behind them.
+const MARK_RUNS_MAX: usize = 8;
+/// Fewer marks than [`MARKS_MAX`] wait so long for more: all they hold back is the unlinking of a segment, and each
+/// run they touch costs a sync.
+const MARK_WAIT_MS: u64 = 5_000;
 
 /// A leg that has left memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +144,11 @@ impl<D: Disk> Spool<D> {
         if is_too_soon(self.waits.under.failed_ms, now_ms) {
             return None;
         }
-        if !self.waits.under.marking && !self.waits.to_mark.is_empty() {
-            self.waits.under.marking = true;
-            let marks = self.waits.to_mark.iter().take(MARKS_MAX);
-            return Some(Task::Waiting(Order::Mark(marks.map(|(mark, _)| *mark).collect())));
+        if let Some(marks) = self
+            .waits
+            .take_marks(now_ms, MARKS_MAX, MARK_RUNS_MAX, MARK_WAIT_MS)
+        {
+            return Some(Task::Waiting(Order::Mark(marks)));
         }
         let confirmation = self.waits.confirmation.as_ref()?;
         if confirmation.unsynced > 0 || self.waits.under.confirming {
@@ -304,17 +310,21 @@ impl<D: Disk> Spool<D> {
                 })
             }
             Report::Marked(marked) => {
-                self.waits.under.marking = false;
-                marked.map(|done| {
-                    self.waits.set_done(&done);
-                    let all = self.waits.to_mark.len().min(MARKS_MAX);
-                    let marked: Vec<_> = self.waits.to_mark.drain(..all).collect();
-                    for (mark, segment) in marked {
-                        self.waits.marked(&mark);
-                        self.segments.paid(segment);
+                let marking = std::mem::take(&mut self.waits.marking);
+                match marked {
+                    Ok(done) => {
+                        self.waits.set_done(&done);
+                        for (mark, segment) in marking {
+                            self.waits.marked(&mark);
+                            self.segments.paid(segment);
+                        }
+                        Ok(Finished::Nothing)
                     }
-                    Finished::Nothing
-                })
+                    Err(failed) => {
+                        self.waits.to_mark.extend(marking);
+                        Err(failed)
+                    }
+                }
             }
             Report::Merged(merged) => {
                 self.waits.under.merge_out = false;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -71,10 +71,14 @@ pub(crate) struct Files<D: Disk> {
     pub(crate) merge: Option<Merge<D>>,
     pub(crate) next_run: u64,
     pub(crate) open: HashMap<u64, Arc<D::File>>,
+    /// Runs with marks that are not synced.
+    pub(crate) unsynced: BTreeSet<(u32, u64)>,
     /// What could not be read since it was last asked for.
     pub(crate) damaged: u64,
     /// Runs that were being moved and whose header cannot be read.
     pub(crate) torn: Vec<(u32, u64)>,
+    /// Hours of files that were set aside.
+    pub(crate) aside: HashSet<u32>,
     /// Of those whose header can be, what else cannot: damage only if the spool says that they were synced.
     pub(crate) in_doubt: HashMap<u64, u64>,
     /// A sync of the directory failed: nobody knows which names are there, so none changes any more; and no mark
@@ -88,7 +92,6 @@ impl<D: Disk> Files<D> {
     /// Marks legs done and syncs that; says of the runs that hold them how much of each is done. Legs that no run
     /// has any more are done with.
     pub(crate) fn mark(&mut self, marks: &[Mark]) -> io::Result<Vec<RunDone>> {
-        let mut touched = BTreeSet::new();
         for mark in marks {
             let hour = mark.place.hour;
             let known = mark.place.at.filter(|at| self.run(hour, at.run).is_some());
@@ -100,12 +103,15 @@ impl<D: Disk> Files<D> {
                 && let Some(run) = self.run_mut(hour, at.run)
             {
                 run.done.mark(at.rank);
-                touched.insert((hour, at.run));
+                self.unsynced.insert((hour, at.run));
             }
         }
+        // Those of a try before that failed are among them: by now nothing else would find them.
+        let touched = self.unsynced.clone();
         for (hour, run) in &touched {
             self.flush(*hour, *run)?;
         }
+        self.unsynced.clear();
         let of = |(hour, number): (u32, u64)| {
             let done = self.run(hour, number)?.done.count();
             Some(RunDone { hour, number, done })

@@ -138,7 +138,8 @@ pub(crate) fn records_at(room: u32) -> u64 {
     table_at(room) + u64::from(room) * LINE_LEN as u64
 }
 
-/// A line of the table: a record's hash, where it begins among the records, how long it is.
+/// A line of the table: a record's hash, where it begins among the records (40 bits), how long it is, and a
+/// checksum of 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) hash: u64,
@@ -150,21 +151,32 @@ impl Line {
     pub(crate) fn octets(&self) -> [u8; LINE_LEN] {
         let mut octets = [0; LINE_LEN];
         octets[..8].copy_from_slice(&self.hash.to_be_bytes());
-        // 256 TiB of records, far above any run.
-        let place = (self.offset << 16) | u64::from(self.len);
+        // 1 TiB of records, far above any run.
+        let place = (self.offset << 24) | (u64::from(self.len) << 8);
         octets[8..].copy_from_slice(&place.to_be_bytes());
+        octets[LINE_LEN - 1] = check(&octets);
         octets
     }
 
+    /// Reads one; `None` where it is damaged, as far as an octet can tell.
     pub(crate) fn read(octets: &[u8]) -> Option<Self> {
-        let octets = octets.get(..LINE_LEN)?;
+        let octets = octets.first_chunk::<LINE_LEN>()?;
+        if octets[LINE_LEN - 1] != check(octets) {
+            return None;
+        }
         let place = u64_at(octets, 8);
         Some(Self {
             hash: u64_at(octets, 0),
-            offset: place >> 16,
-            len: u16::try_from(place & 0xffff).unwrap_or(0),
+            offset: place >> 24,
+            len: u16::try_from((place >> 8) & 0xffff).unwrap_or(0),
         })
     }
+}
+
+/// The last octet of a line: a wrong hash must not bring others out of order.
+fn check(line: &[u8; LINE_LEN]) -> u8 {
+    let [.., check] = crc32fast::hash(&line[..LINE_LEN - 1]).to_be_bytes();
+    check
 }
 
 fn u32_at(octets: &[u8], at: usize) -> u32 {
@@ -203,6 +215,15 @@ impl Form {
 /// The name of a run's file.
 pub(crate) fn file_name(hour: u32, number: u64, form: Form) -> String {
     format!("{hour:08x}-{number:016x}.{}", form.suffix())
+}
+
+/// The suffix of files that were set aside.
+pub(crate) const ASIDE: &str = "damaged";
+
+/// The hour of a file that was set aside.
+pub(crate) fn parse_aside(name: &str) -> Option<u32> {
+    let (hour, _) = name.strip_suffix(ASIDE)?.split_once('-')?;
+    u32::from_str_radix(hour, 16).ok()
 }
 
 /// What a file's name says: hour, number, form. Files that were set aside have no such name.
@@ -254,10 +275,15 @@ mod tests {
     fn lines_and_names_come_back() {
         let line = Line {
             hash: u64::MAX - 5,
-            offset: (1 << 40) + 3,
+            offset: (1 << 39) + 3,
             len: 170,
         };
         assert_eq!(Line::read(&line.octets()), Some(line));
+        for bit in 0..LINE_LEN * 8 {
+            let mut octets = line.octets();
+            octets[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Line::read(&octets), None, "{bit}");
+        }
         for form in [Form::Moving, Form::Whole, Form::Merging] {
             let name = file_name(498_744, 77, form);
             assert_eq!(parse_name(&name), Some((498_744, 77, form)));

@@ -132,6 +132,7 @@ impl<D: Disk> Files<D> {
             merge.writer.push(line.hash, record)?;
             source.rank += 1;
         }
+        merge.writer.sync_some()?;
         Ok(false)
     }
 

@@ -63,14 +63,19 @@ impl<D: Disk> Files<D> {
             merge: None,
             next_run: 1,
             open: HashMap::new(),
+            unsynced: BTreeSet::new(),
             damaged: 0,
             torn: Vec::new(),
+            aside: HashSet::new(),
             in_doubt: HashMap::new(),
             stuck: false,
         };
         let mut found = Found::default();
         let mut changed = false;
         for entry in files.disk.list(&files.dir)? {
+            if let Some(hour) = format::parse_aside(&entry.name) {
+                files.aside.insert(hour);
+            }
             let Some((hour, number, form)) = parse_name(&entry.name) else {
                 continue;
             };
@@ -186,11 +191,12 @@ impl<D: Disk> Files<D> {
         Ok(Loaded::Run)
     }
 
-    /// Nobody can read it: it is out of the way, and stays for whoever can mend it.
-    fn set_aside(&self, hour: u32, number: u64, form: Form) -> io::Result<()> {
+    /// We cannot read it: it is out of the way, and stays, with its key, for whoever can mend or remove it.
+    fn set_aside(&mut self, hour: u32, number: u64, form: Form) -> io::Result<()> {
         tracing::error!(hour, run = number, "a waiting file cannot be read: set aside");
+        self.aside.insert(hour);
         let path = self.dir.join(file_name(hour, number, form));
-        self.disk.rename(&path, &path.with_extension("damaged"))
+        self.disk.rename(&path, &path.with_extension(format::ASIDE))
     }
 
     /// Runs of which only the spool knows whether their legs have left it.
@@ -251,8 +257,12 @@ impl<D: Disk> Files<D> {
         Ok(damaged)
     }
 
-    /// Hours whose files hold nothing any more, or never did, have no key.
+    /// Hours whose files hold nothing any more, or never did, have no key. But nobody knows which key a file needs
+    /// that was set aside: while one is there, all stay.
     pub(crate) fn idle_keys(&self, ring: &KeyRing<D>) -> Vec<KeyId> {
+        if !self.aside.is_empty() {
+            return Vec::new();
+        }
         let mut keys = ring.live(Owner::Waiting);
         keys.retain(|key| !self.hours.values().any(|hour| hour.key.id() == *key));
         keys
@@ -263,8 +273,11 @@ fn prints_of_table<F: DiskFile>(file: &F, header: &Header) -> io::Result<Prints>
     let mut octets = vec![0; header.count as usize * LINE_LEN];
     file.read_at(&mut octets, header.table_at())?;
     let mut prints = PrintsBuilder::new(header.room);
+    let mut last = 0;
     for line in octets.chunks_exact(LINE_LEN) {
-        prints.push(format::u64_at(line, 0));
+        // One that is damaged keeps its rank.
+        last = format::Line::read(line).map_or(last, |line| line.hash.max(last));
+        prints.push(last);
     }
     Ok(prints.finish())
 }

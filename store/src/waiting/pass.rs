@@ -110,7 +110,10 @@ impl<D: Disk> Files<D> {
             }
         }
         self.sync_dir().map_err(DropFailed::Io)?;
-        ring.destroy(key).map_err(DropFailed::Ring)?;
+        // A file of the hour that was set aside may need it.
+        if !self.aside.contains(&hour) {
+            ring.destroy(key).map_err(DropFailed::Ring)?;
+        }
         self.hours.remove(&hour);
         Ok(true)
     }

@@ -52,7 +52,6 @@ pub(crate) struct Confirmation {
 pub(crate) struct Under {
     pub(crate) moving: bool,
     pub(crate) confirming: bool,
-    pub(crate) marking: bool,
     pub(crate) merging: Option<(u32, Vec<u64>)>,
     /// Runs have come since it was last asked what is to be merged.
     pub(crate) look: bool,
@@ -75,8 +74,12 @@ pub(crate) struct Waits {
     hours: BTreeMap<u32, KnownHour>,
     /// Legs that have ended, or never counted, and are not marked yet: whatever the files say of them is old.
     pending: HashMap<(MessageId, u16), u32>,
-    /// Marks whose step is synced, with the segment that holds it; 0 for none.
+    /// Marks whose step is synced, with the segment that holds it.
     pub(crate) to_mark: Vec<(Mark, u64)>,
+    /// Since when the first of them waits, as far as anybody has asked.
+    to_mark_ms: Option<u64>,
+    /// Those that the keeper has.
+    pub(crate) marking: Vec<(Mark, u64)>,
     /// Legs that are in the index and lie in a file.
     pub(crate) back: HashMap<LegId, Place>,
     pub(crate) questions: Vec<Question>,
@@ -270,6 +273,42 @@ impl Waits {
 
     pub(crate) fn end(&mut self, mark: &Mark) {
         self.pending.insert((mark.id, mark.leg), mark.place.hour);
+    }
+
+    /// Marks for the keeper, those of few runs at a time, when there are many or the first has waited long enough.
+    pub(crate) fn take_marks(
+        &mut self,
+        now_ms: u64,
+        max: usize,
+        runs_max: usize,
+        wait_ms: u64,
+    ) -> Option<Vec<Mark>> {
+        if !self.marking.is_empty() || self.to_mark.is_empty() {
+            return None;
+        }
+        let since = *self.to_mark_ms.get_or_insert(now_ms);
+        // A clock that is set back makes nothing wait for hours.
+        let waits = (since..since.saturating_add(wait_ms)).contains(&now_ms);
+        if waits && self.to_mark.len() < max {
+            return None;
+        }
+        let run_of = |mark: &Mark| (mark.place.hour, mark.place.at.map(|at| at.run));
+        // Runs together; what is left of them next time is found sorted.
+        self.to_mark.sort_by_key(|(mark, _)| run_of(mark));
+        let mut runs = 0;
+        let mut last = None;
+        let is_taken = |(mark, _): &&(Mark, u64)| {
+            let run = Some(run_of(mark));
+            runs += usize::from(run != last);
+            last = run;
+            runs <= runs_max
+        };
+        let count = self.to_mark.iter().take(max).take_while(is_taken).count();
+        self.marking = self.to_mark.drain(..count).collect();
+        if self.to_mark.is_empty() {
+            self.to_mark_ms = None;
+        }
+        Some(self.marking.iter().map(|(mark, _)| *mark).collect())
     }
 
     /// Ends that are not marked yet.

@@ -12,6 +12,9 @@ use super::prints::{Prints, PrintsBuilder};
 /// Octets of table or records that are held back before they are written.
 const FLUSH_AT: usize = 256 << 10;
 
+/// Octets of records after which a long run is synced, and not only at its end.
+const SYNC_AT: u64 = 4 << 20;
+
 /// What a run's header says that its writer does not know.
 pub(crate) struct Title {
     pub(crate) node: u8,
@@ -33,6 +36,8 @@ pub(crate) struct RunWriter<D: Disk> {
     table_len: u64,
     records: Vec<u8>,
     records_len: u64,
+    /// Octets of records that were synced.
+    synced_len: u64,
 }
 
 impl<D: Disk> RunWriter<D> {
@@ -57,6 +62,7 @@ impl<D: Disk> RunWriter<D> {
             table_len: 0,
             records: Vec::new(),
             records_len: 0,
+            synced_len: 0,
         })
     }
 
@@ -94,6 +100,15 @@ impl<D: Disk> RunWriter<D> {
         self.records_len += self.records.len() as u64;
         self.records.clear();
         Ok(())
+    }
+
+    /// Syncs what is written if that is much, so that no sync takes long.
+    pub(crate) fn sync_some(&mut self) -> io::Result<()> {
+        if self.records_len - self.synced_len < SYNC_AT {
+            return Ok(());
+        }
+        self.synced_len = self.records_len;
+        self.file.sync_data()
     }
 
     /// Writes what is left and syncs the file; its name is the caller's business.
