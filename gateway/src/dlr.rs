@@ -1,5 +1,7 @@
 //! The story of one receipt: read, matched to its leg, the leg ended, the DLR written for its account.
 
+mod late;
+
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -20,6 +22,10 @@ use crate::clock::Now;
 use crate::gate::Gate;
 use crate::telemetry::words::ReceiptKind;
 use crate::turn::{Owed, Promise};
+
+pub(crate) use late::Late;
+
+use late::ReceiptIds;
 
 /// Longest `err:` that is passed on, in octets.
 const ERR_MAX: usize = 8;
@@ -78,18 +84,31 @@ impl<D: Disk> Gate<D> {
         };
         let name = self.carriers[carrier].name;
         let candidates = std::iter::once(reading.id()).chain(reading.other_id());
-        let mut first_id = None;
+        let mut ids = ReceiptIds::new();
         for id in candidates.filter(|id| !id.is_empty()) {
             let id = canonical(id, base);
             if let Some(leg) = self.spool.index().find_carrier_id(name, id.as_bytes()) {
                 return self.receipt_for(now, carrier, leg, owed, &note);
             }
-            first_id.get_or_insert(id);
+            ids.extend(MessageIdText::new(id.as_bytes()).ok().filter(|id| !id.is_empty()));
         }
-        // Unknown. If nothing of this carrier is under way, nothing will make it known: an orphan.
-        let early = first_id.filter(|id| !id.is_empty() && self.carriers[carrier].is_waiting(&self.links));
-        let id = early.and_then(|id| MessageIdText::new(id.as_bytes()).ok());
-        let Some(id) = id else {
+        self.receipt_elsewhere(now, carrier, owed, note, ids);
+    }
+
+    /// A receipt that is for nothing we know, neither in memory nor in files.
+    fn receipt_unknown(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        owed: Owed,
+        note: ReceiptNote,
+        ids: &[MessageIdText],
+    ) {
+        // If nothing of this carrier is under way, nothing will make it known: an orphan.
+        let id = ids
+            .first()
+            .filter(|_| self.carriers[carrier].is_waiting(&self.links));
+        let Some(id) = id.cloned() else {
             return self.orphan(owed, carrier);
         };
         let Owed {

@@ -35,6 +35,7 @@ use tidegate_store::spool::{Spool, Target};
 use crate::bucket::Bucket;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
+use crate::dlr::Late;
 use crate::esme::query::Replacement;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
@@ -125,13 +126,15 @@ pub struct Gate<D: Disk> {
     /// there are as many as windows allow.
     pub(crate) replacing: HashMap<LegId, Replacement>,
     pub(crate) bind_checks: Vec<BindCheck>,
-    /// Ids of 8 digits in use, per account, and whose they are: they must be unique while the message lives.
+    /// Ids of 8 digits in use, per account, and whose they are: they are unique while the message is in memory.
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
     /// Messages of late, for accounts that look for duplicates.
     pub(crate) duplicates: Duplicates,
     /// A DLR under construction; kept for its capacity.
     pub(crate) scratch: Vec<u8>,
     pub(crate) next_tick: Duration,
+    /// Receipts that wait for an answer of the waiting files.
+    pub(crate) late: Late,
     pub(crate) tally: GateTally,
     pub(crate) stopping: bool,
     /// The last turn had something to commit and could not.
@@ -203,6 +206,7 @@ impl<D: Disk> Gate<D> {
             duplicates,
             scratch: Vec::new(),
             next_tick: Duration::ZERO,
+            late: Late::default(),
             tally: GateTally::default(),
             stopping: false,
             blocked: false,

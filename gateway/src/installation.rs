@@ -28,6 +28,8 @@ use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
 
 /// Directory of the spool's segments, inside the data directory.
 const SPOOL_DIR: &str = "spool";
+/// Directory of the waiting files in the data directory.
+const WAITING_DIR: &str = "waiting";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
 const LAYOUT_FILE: &str = "layout";
 const LAYOUT: &[u8] = b"tidegate data directory, layout 1\n";
@@ -130,6 +132,11 @@ pub enum OpenError {
 /// The spool's directory.
 pub fn spool_dir(storage: &Storage) -> PathBuf {
     storage.data.join(SPOOL_DIR)
+}
+
+/// The directory of the waiting files.
+pub fn waiting_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(WAITING_DIR)
 }
 
 /// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.
@@ -276,7 +283,8 @@ impl Found {
             Err(source) => return Err(failed(&path)(source)),
         };
         let data = any_file(disk, &storage.data, &[LOCK_FILE, LAYOUT_FILE])?
-            || any_file(disk, &spool_dir(storage), &[])?;
+            || any_file(disk, &spool_dir(storage), &[])?
+            || any_file(disk, &waiting_dir(storage), &[])?;
         Ok(Self {
             kek,
             ring: any_file(disk, &storage.key_ring, &[])?,

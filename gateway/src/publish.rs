@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_config::Config;
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::{Recovered, Refused};
+use tidegate_store::waiting::WaitingCounts;
 
 use crate::carrier::CarrierState;
 use crate::clock::Now;
@@ -19,6 +20,7 @@ use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
 pub struct Publisher {
     health: Arc<Health>,
     gate: (GateMetrics, GateTally),
+    waiting: WaitingCounts,
     accounts: Vec<(AccountMetrics, AccountTally)>,
     carriers: Vec<(CarrierMetrics, CarrierTally)>,
 }
@@ -33,6 +35,10 @@ impl Publisher {
         gate.recovered
             .of(words::Recovered::Entry)
             .increment(found.entries as u64);
+        gate.recovered
+            .of(words::Recovered::Waiting)
+            .increment(found.waiting);
+        gate.damage.of(Damage::Waiting).increment(found.waiting_damaged);
         gate.damage.of(Damage::Stretch).increment(found.damaged as u64);
         gate.damage.of(Damage::Gap).increment(found.gaps);
         gate.damage.of(Damage::Record).increment(found.unreadable as u64);
@@ -51,6 +57,7 @@ impl Publisher {
         Self {
             health,
             gate: (gate, GateTally::default()),
+            waiting: WaitingCounts::default(),
             accounts: config.accounts.iter().map(account).collect(),
             carriers: config.carriers.iter().map(carrier).collect(),
         }
@@ -59,6 +66,7 @@ impl Publisher {
     /// Publishes what was counted since the last time, and how things stand.
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         self.publish_gate(gate);
+        self.publish_waiting(gate.spool().waiting());
         for ((metrics, old), state) in self.accounts.iter_mut().zip(gate.accounts()) {
             publish_account(metrics, old, state);
             metrics
@@ -122,6 +130,9 @@ impl Publisher {
         each(&new.commit_failures, &old.commit_failures, |cause, times| {
             metrics.commit_failures.of(cause).increment(times);
         });
+        each(&new.late_receipts, &old.late_receipts, |result, times| {
+            metrics.late_receipts.of(result).increment(times);
+        });
         each(&new.intake_refused, &old.intake_refused, |cause, times| {
             metrics.intake_refused.of(cause).increment(times);
         });
@@ -141,6 +152,25 @@ impl Publisher {
         #[expect(clippy::cast_precision_loss, reason = "a disk of 2^53 octets")]
         metrics.spool_octets.set(gate.spool().octets() as f64);
         *old = gate.tally().clone();
+    }
+}
+
+impl Publisher {
+    fn publish_waiting(&mut self, new: WaitingCounts) {
+        let (metrics, old) = (&self.gate.0, self.waiting);
+        metrics.waiting_moved.increment(new.moved - old.moved);
+        metrics.waiting_expired.increment(new.passed - old.passed);
+        metrics
+            .damage
+            .of(Damage::Waiting)
+            .increment(new.damaged - old.damaged);
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 of anything")]
+        let float = |n: u64| n as f64;
+        metrics.waiting.set(float(new.legs));
+        metrics.waiting_files.set(float(new.files as u64));
+        metrics.waiting_octets.set(float(new.octets));
+        metrics.waiting_memory.set(float(new.memory));
+        self.waiting = new;
     }
 }
 

@@ -236,6 +236,8 @@ fn options(config: &Config) -> Options {
         limit: storage.limit,
         reserve_segments: storage.reserve_segments,
         max_legs: storage.max_unfinished,
+        waiting_dir: installation::waiting_dir(storage),
+        receipt_hot_ms: u64::try_from(storage.receipt_hot.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -200,8 +200,10 @@ impl<D: Disk> Hub<D> {
     fn chore_done(&self, done: ChoreDone<D>) {
         self.with_gate(|gate, now| match gate.spool_mut().chore_done(done, now.unix_ms) {
             Finished::Nothing | Finished::Ready | Finished::Unlinked(_) => {}
+            Finished::Moved(legs) => gate.legs_moved(legs),
+            Finished::Found(answers) => gate.late_found(now, answers),
             Finished::NotReady(error) => tracing::warn!(%error, "the next segment cannot be made"),
-            Finished::Failed(error) => tracing::error!(%error, "a segment could not be closed or removed"),
+            Finished::Failed(error) => tracing::error!(%error, "a chore failed"),
             Finished::NotRead(error) => tracing::warn!(%error, "a segment cannot be read now"),
             Finished::Read(found) => gate.read_back(now, found),
             Finished::Unreadable(targets) => {

@@ -7,7 +7,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
-    Answered, BindResult, ConnectionRefused, LinkClosed, ReceiptKind, Side, SpoolCause,
+    Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, Side, SpoolCause,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -141,6 +141,8 @@ pub struct GateTally {
     pub dropped: u64,
     /// Records that could not be read: their legs were ended.
     pub unreadable: u64,
+    /// Questions to the waiting files, by what became of them.
+    pub late_receipts: Counts<LateReceipt>,
     /// Batches that could not be synced.
     pub commit_failures: Counts<SpoolCause>,
     /// Submissions and MOs refused because of the spool.

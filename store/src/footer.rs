@@ -30,6 +30,12 @@ pub(crate) enum Event<'a> {
     Retry(Retry),
     Final,
     Settled,
+    /// To which run.
+    Moved(u64),
+    FinalMoved {
+        hour: u32,
+        hash: u64,
+    },
 }
 
 /// A leg in a footer.
@@ -122,6 +128,8 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
                 Event::Retry(_) => 2,
                 Event::Final => 3,
                 Event::Settled => 4,
+                Event::Moved(_) => 7,
+                Event::FinalMoved { .. } => 8,
             });
             out.extend_from_slice(&id.0.to_be_bytes());
             out.extend_from_slice(&leg.to_be_bytes());
@@ -130,6 +138,11 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
                 Event::Retry(step) => {
                     out.extend_from_slice(&step.due_ms.to_be_bytes());
                     out.extend_from_slice(&step.attempts.to_be_bytes());
+                }
+                Event::Moved(run) => out.extend_from_slice(&run.to_be_bytes()),
+                Event::FinalMoved { hour, hash } => {
+                    out.extend_from_slice(&hour.to_be_bytes());
+                    out.extend_from_slice(&hash.to_be_bytes());
                 }
                 Event::Final | Event::Settled => {}
             }
@@ -210,6 +223,11 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
         }),
         3 => Event::Final,
         4 => Event::Settled,
+        7 => Event::Moved(record::get_u64(item)?),
+        8 => Event::FinalMoved {
+            hour: record::get_u32(item)?,
+            hash: record::get_u64(item)?,
+        },
         5 | 6 => {
             let account = SystemId::new(record::get_short(item)?).map_err(|_| RecordError::Malformed)?;
             let born = record::get_u64(item)?;
@@ -291,6 +309,8 @@ mod tests {
             })),
             event(Event::Final),
             event(Event::Settled),
+            event(Event::Moved(70)),
+            event(Event::FinalMoved { hour: 5, hash: 6 }),
             Item::Leg(LivingLeg {
                 id: MessageId(8),
                 leg: 1,

@@ -69,6 +69,8 @@ const SPANS_FROM_MS: u64 = 1_735_689_600_000;
 fn span(due_ms: u64) -> u32 {
     key(due_ms.saturating_sub(SPANS_FROM_MS) >> SPAN_SHIFT)
 }
+/// The same in the lists of what carriers have, by when they took it: 4 s.
+const HANDED_SHIFT: u32 = 12;
 
 /// All unfinished legs.
 #[derive(Debug)]
@@ -79,6 +81,7 @@ pub struct Index {
     by_carrier_id: HashTable<u32>,
     by_date: Chains,
     by_segment: Chains,
+    by_hand_over: Chains,
     max: usize,
 }
 
@@ -92,6 +95,7 @@ impl Index {
             by_carrier_id: HashTable::new(),
             by_date: Chains::default(),
             by_segment: Chains::default(),
+            by_hand_over: Chains::default(),
             max: max.min(u32::MAX as usize - 1),
         }
     }
@@ -230,7 +234,36 @@ impl Index {
         }
         self.by_date.remove(slot);
         self.by_segment.remove(slot);
+        self.by_hand_over.remove(slot);
         Some(leg)
+    }
+
+    /// Says since when a carrier has the leg, as far as this process knows.
+    pub(crate) fn set_handed_over(&mut self, id: LegId, now_ms: u64) {
+        if self.get(id).is_some() {
+            self.by_hand_over.set(id.0.slot(), key(now_ms >> HANDED_SHIFT));
+        }
+    }
+
+    /// Legs that carriers have had since `ms` or before, the longest first; of the last four seconds only
+    /// whole spans.
+    pub(crate) fn handed_over_until(&self, ms: u64) -> impl Iterator<Item = (LegId, &Leg)> {
+        let last = (ms >> HANDED_SHIFT).checked_sub(1);
+        last.into_iter()
+            .flat_map(|last| self.by_hand_over.up_to(key(last)))
+            .filter_map(|slot| Some((self.id_of(slot), self.legs.at(slot)?)))
+    }
+
+    /// Since when a carrier has had the one that has waited longest, up to four seconds late.
+    pub(crate) fn first_handed_over_ms(&self) -> Option<u64> {
+        self.by_hand_over
+            .first_key()
+            .map(|span| (u64::from(span) + 1) << HANDED_SHIFT)
+    }
+
+    /// The leg stays where it is, whatever its hand-over: it is not asked for again.
+    pub(crate) fn forget_hand_over(&mut self, id: LegId) {
+        self.by_hand_over.remove(id.0.slot());
     }
 
     /// Sets the date at which something happens next.

@@ -48,6 +48,8 @@ pub enum Owner {
     Spool,
     /// The permutation of message ids: made with the ring, never made again, never destroyed.
     MessageId,
+    /// Waiting files: a key for each hour of deadlines, destroyed when the hour's files are gone.
+    Waiting,
 }
 
 impl Owner {
@@ -55,6 +57,7 @@ impl Owner {
         OwnerTag::plain(match self {
             Self::Spool => 1,
             Self::MessageId => 2,
+            Self::Waiting => 3,
         })
     }
 }

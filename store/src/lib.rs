@@ -22,6 +22,7 @@ pub mod seal;
 pub mod segment;
 pub mod slots;
 pub mod spool;
+pub mod waiting;
 
 #[cfg(test)]
 mod testing;

@@ -45,6 +45,10 @@ pub enum Kind {
     Entry = 5,
     /// An entry was fetched, or given up. Plain.
     Settled = 6,
+    /// The leg lies in a waiting file from now on. Plain.
+    Moved = 7,
+    /// The final state of a leg that lies in a waiting file. Plain.
+    FinalMoved = 8,
 }
 
 impl Kind {
@@ -56,6 +60,8 @@ impl Kind {
             4 => Self::Final,
             5 => Self::Entry,
             6 => Self::Settled,
+            7 => Self::Moved,
+            8 => Self::FinalMoved,
             _ => return None,
         })
     }
@@ -202,6 +208,17 @@ pub struct Final {
     pub released: u32,
 }
 
+/// The leg is done, and its record in a waiting file is to be marked so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalMoved {
+    /// How it ended.
+    pub end: Final,
+    /// The hour of its deadline, counted from 1970.
+    pub hour: u32,
+    /// The keyed hash under which it lies there.
+    pub hash: u64,
+}
+
 /// What an outbox entry carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -269,6 +286,10 @@ pub enum Payload<'a> {
     Entry(EntryRecord<'a>),
     /// See [`Kind::Settled`].
     Settled,
+    /// See [`Kind::Moved`]: to which run.
+    Moved(u64),
+    /// See [`Kind::FinalMoved`].
+    FinalMoved(FinalMoved),
 }
 
 /// A record that cannot be read. Reported, counted and skipped, never fatal (ENC-4).
@@ -349,13 +370,7 @@ pub fn write(
     key: &SealKey,
     rng: &mut impl CryptoRng,
 ) -> Result<Range<usize>, SealError> {
-    let start = out.len();
-    let account = head.account.as_bytes();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&[head.kind as u8, VERSION]);
-    out.extend_from_slice(&head.leg.to_be_bytes());
-    out.extend_from_slice(&head.id.0.to_be_bytes());
-    put_short(out, account);
+    let start = begin(out, head);
     let sealed = match payload {
         Payload::Leg(leg) => {
             out.extend_from_slice(&key.id().0.to_be_bytes());
@@ -375,11 +390,17 @@ pub fn write(
             Ok(())
         }
         Payload::Final(end) => {
-            out.push(end.state.octet());
-            out.extend_from_slice(&end.at_ms.to_be_bytes());
-            out.extend_from_slice(&end.attempts.to_be_bytes());
-            out.extend_from_slice(&end.settled.to_be_bytes());
-            out.extend_from_slice(&end.released.to_be_bytes());
+            put_final(out, end);
+            Ok(())
+        }
+        Payload::Moved(run) => {
+            out.extend_from_slice(&run.to_be_bytes());
+            Ok(())
+        }
+        Payload::FinalMoved(moved) => {
+            put_final(out, &moved.end);
+            out.extend_from_slice(&moved.hour.to_be_bytes());
+            out.extend_from_slice(&moved.hash.to_be_bytes());
             Ok(())
         }
         Payload::Settled => Ok(()),
@@ -388,10 +409,32 @@ pub fn write(
         out.truncate(start);
         return Err(error);
     }
+    Ok(end(out, start))
+}
+
+/// Appends the record of a leg that lies in a waiting file from now on. It is plain: neither key nor randomness
+/// is needed.
+pub(crate) fn write_moved(out: &mut Vec<u8>, head: &Head, run: u64) -> Range<usize> {
+    let start = begin(out, head);
+    out.extend_from_slice(&run.to_be_bytes());
+    end(out, start)
+}
+
+fn begin(out: &mut Vec<u8>, head: &Head) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[head.kind as u8, VERSION]);
+    out.extend_from_slice(&head.leg.to_be_bytes());
+    out.extend_from_slice(&head.id.0.to_be_bytes());
+    put_short(out, head.account.as_bytes());
+    start
+}
+
+fn end(out: &mut [u8], start: usize) -> Range<usize> {
     // A PDU is at most 4 GiB by its own length field and far less by our limits.
     let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
-    Ok(start..out.len())
+    start..out.len()
 }
 
 /// One octet of length, then the octets; callers pass names and ids, which are far below 256.
@@ -437,6 +480,14 @@ pub(crate) fn put_handed_over(out: &mut Vec<u8>, step: &HandedOver<'_>) {
     out.extend_from_slice(&step.attempts.to_be_bytes());
     put_short(out, step.carrier.as_bytes());
     put_short(out, step.carrier_id);
+}
+
+fn put_final(out: &mut Vec<u8>, end: &Final) {
+    out.push(end.state.octet());
+    out.extend_from_slice(&end.at_ms.to_be_bytes());
+    out.extend_from_slice(&end.attempts.to_be_bytes());
+    out.extend_from_slice(&end.settled.to_be_bytes());
+    out.extend_from_slice(&end.released.to_be_bytes());
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &EntryRecord<'_>) {
@@ -498,7 +549,7 @@ impl<'a> Raw<'a> {
             Kind::Leg | Kind::HandedOver | Kind::Entry => {
                 Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?)))
             }
-            Kind::Retry | Kind::Final | Kind::Settled => None,
+            Kind::Retry | Kind::Final | Kind::Settled | Kind::Moved | Kind::FinalMoved => None,
         }
     }
 
@@ -525,12 +576,12 @@ impl<'a> Raw<'a> {
                 due_ms: get_u64(fields)?,
                 attempts: get_u16(fields)?,
             }),
-            Kind::Final => Payload::Final(Final {
-                state: MessageState::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
-                at_ms: get_u64(fields)?,
-                attempts: get_u16(fields)?,
-                settled: get_u32(fields)?,
-                released: get_u32(fields)?,
+            Kind::Final => Payload::Final(get_final(fields)?),
+            Kind::Moved => Payload::Moved(get_u64(fields)?),
+            Kind::FinalMoved => Payload::FinalMoved(FinalMoved {
+                end: get_final(fields)?,
+                hour: get_u32(fields)?,
+                hash: get_u64(fields)?,
             }),
             Kind::Entry => Payload::Entry(EntryRecord {
                 kind: EntryKind::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
@@ -603,6 +654,16 @@ pub(crate) fn get_handed_over<'a>(fields: &mut &'a [u8]) -> Result<HandedOver<'a
         carrier_id,
         deadline_ms,
         attempts,
+    })
+}
+
+fn get_final(fields: &mut &[u8]) -> Result<Final, RecordError> {
+    Ok(Final {
+        state: MessageState::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
+        at_ms: get_u64(fields)?,
+        attempts: get_u16(fields)?,
+        settled: get_u32(fields)?,
+        released: get_u32(fields)?,
     })
 }
 

@@ -16,6 +16,9 @@
 //!                      └──┘ lease, release, retry                │
 //!                      └─────────────────────────────────────────┘ refused, expired
 //! ```
+//!
+//! What a carrier has had for a while moves, as it is, to a [waiting file](crate::waiting) and comes back only to
+//! end.
 
 mod chores;
 mod commit;
@@ -35,8 +38,11 @@ mod tests_model;
 mod tests_recovery;
 #[cfg(test)]
 mod tests_verify;
+#[cfg(test)]
+mod tests_waits;
 mod upkeep;
 mod verify;
+mod waits;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +57,7 @@ use crate::names::{NameId, Names};
 use crate::outbox::{EntryId, Outbox};
 use crate::record::{EntryKind, Form};
 use crate::seal::SealKey;
+use crate::waiting::table::Waits;
 
 use segments::Segments;
 use staging::Staging;
@@ -60,6 +67,7 @@ pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
 pub use keeper::Keeper;
 pub use recover::{OpenError, Recovered};
 pub use verify::{Fault, FooterState, SegmentReport, verify};
+pub use waits::{Back, MovedLeg};
 
 /// How the spool is laid out and where its bounds lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,12 +78,16 @@ pub struct Options {
     pub node: u8,
     /// Octets of a segment; more than [`SEGMENT_MAX`] count as that.
     pub segment_size: u64,
-    /// Octets that all segments may take together.
+    /// Octets that all segments and waiting files may take together.
     pub limit: u64,
     /// Segments of that which only work that *ends* something may use.
     pub reserve_segments: u32,
     /// Unfinished legs in memory; behind it intake is answered 0x14.
     pub max_legs: usize,
+    /// Directory of the [waiting files](crate::waiting); made when it is missing.
+    pub waiting_dir: PathBuf,
+    /// How long a leg that a carrier has stays in memory, in milliseconds.
+    pub receipt_hot_ms: u64,
 }
 
 /// Largest segment: places in it are 32 bits.
@@ -179,6 +191,8 @@ pub struct Spool<D: Disk> {
     out: upkeep::Outstanding,
     /// Closed segments whose footer is still to be written.
     unfooted: Vec<chores::Unfooted<D>>,
+    /// Legs that wait for their receipt in files.
+    waits: Waits,
 }
 
 impl<D: Disk> Spool<D> {
@@ -228,9 +242,9 @@ impl<D: Disk> Spool<D> {
         self.broken
     }
 
-    /// Octets that all segments take together.
+    /// Octets that all segments and waiting files take together: one budget.
     pub fn octets(&self) -> u64 {
-        self.segments.octets() + self.next.as_ref().map_or(0, |next| next.octets)
+        self.segments.octets() + self.next.as_ref().map_or(0, |next| next.octets) + self.waits.octets()
     }
 
     /// How many segments exist, the one made ahead included.

@@ -175,7 +175,7 @@ impl Local {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     walk(path, out);
-                } else {
+                } else if path.is_file() {
                     out.push(path);
                 }
             }

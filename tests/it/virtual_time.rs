@@ -1,6 +1,8 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
+mod late;
+
 use std::time::Duration;
 
 use tidegate_codec::header::CommandId;

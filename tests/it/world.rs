@@ -34,12 +34,14 @@ const PIPE: usize = 1 << 16;
 
 /// The bench's configuration with a receipt deadline that virtual time reaches in a moment.
 pub(crate) fn bench_config() -> Config {
+    bench_config_with("20m")
+}
+
+/// The same with another receipt deadline.
+pub(crate) fn bench_config_with(receipt_deadline: &str) -> Config {
     let text = include_str!("../../config/bench.toml");
-    let text = text.replacen(
-        "name = \"sink\"",
-        "name = \"sink\"\nreceipt_deadline = \"20m\"",
-        1,
-    );
+    let key = format!("name = \"sink\"\nreceipt_deadline = \"{receipt_deadline}\"");
+    let text = text.replacen("name = \"sink\"", &key, 1);
     tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
@@ -65,6 +67,8 @@ impl Setup {
                 limit,
                 reserve_segments: 4,
                 max_legs: 20_000,
+                waiting_dir: "waiting".into(),
+                receipt_hot_ms: 60_000,
             },
         }
     }

@@ -53,6 +53,8 @@ impl Lives {
             limit: 4 << 30,
             reserve_segments: 4,
             max_legs: 1_000_000,
+            waiting_dir: dir.join("waiting"),
+            receipt_hot_ms: 600_000,
         };
         let (mut spool, keeper, _) = Spool::open(disk, options, ring, NOW_MS, &mut rng)?;
         let carrier = spool.intern("sink").ok_or("too many names")?;

@@ -84,10 +84,14 @@ impl Process {
     pub(super) async fn says(&mut self, start: &str) -> Fallible<String> {
         let looking = async {
             loop {
+                // Asked first: a child may say it and end before we have read what it said.
+                let is_all = self.stderr.is_finished();
                 if let Some(rest) = self.lines().iter().find_map(|line| line.strip_prefix(start)) {
                     return Ok(rest.to_owned());
                 }
-                self.must_run()?;
+                if is_all {
+                    self.must_run()?;
+                }
                 sleep(LOOK).await;
             }
         };

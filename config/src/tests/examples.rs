@@ -121,6 +121,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(storage.lazy_flush, Duration::from_millis(10));
     assert!(!storage.auto_init);
     assert_eq!(storage.max_unfinished, 2_000_000);
+    assert_eq!(storage.receipt_hot, Duration::from_secs(600));
     let limits = &config.limits;
     assert_eq!(limits.inactivity, None);
     assert_eq!((limits.pdu_max, limits.password_max), (70_000, 9));

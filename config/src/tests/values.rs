@@ -63,6 +63,7 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
             "storage.max_unfinished",
             "without quotes",
         ),
+        ("[storage]\n", "receipt_hot = \"0s\"", "storage.receipt_hot", "1s"),
         (
             "[[account]]\n",
             "state = \"actve\"",

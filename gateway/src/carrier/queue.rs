@@ -221,6 +221,8 @@ mod tests {
             limit: 1 << 30,
             reserve_segments: 1,
             max_legs: 100,
+            waiting_dir: "waiting".into(),
+            receipt_hot_ms: 600_000,
         };
         let (mut spool, _keeper, _) = Spool::open(disk, options, ring, 1, &mut rng).unwrap();
         let account = SystemId::new(b"load").unwrap();

@@ -1,6 +1,8 @@
 //! What ESMEs ask about messages that they submitted before: query_sm, cancel_sm, replace_sm.
 //!
 //! Only the owner is answered; ids that are unknown, another account's, finished or purged look alike (design §5).
+//! So does a message that has waited for its receipts for longer than `receipt_hot` and lies in a waiting file: its
+//! query fails with 0x67; to cancel or replace it is too late anyway.
 
 use std::ops::Range;
 

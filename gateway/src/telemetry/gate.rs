@@ -5,7 +5,8 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 
 use super::words::{
-    ConnectionRefused, Damage, Family, LinkClosed, Recovered, Requests, Side, SpoolCause, Word as _,
+    ConnectionRefused, Damage, Family, LateReceipt, LinkClosed, Recovered, Requests, Side, SpoolCause,
+    Word as _,
 };
 use super::{Telemetry, names};
 
@@ -51,6 +52,20 @@ pub struct GateMetrics {
     pub binds_unknown: Counter,
     /// [`names::RECEIPTS_PENNED`].
     pub receipts_penned: Gauge,
+    /// [`names::WAITING`].
+    pub waiting: Gauge,
+    /// [`names::WAITING_FILES`].
+    pub waiting_files: Gauge,
+    /// [`names::WAITING_OCTETS`].
+    pub waiting_octets: Gauge,
+    /// [`names::WAITING_MEMORY`].
+    pub waiting_memory: Gauge,
+    /// [`names::WAITING_MOVED`].
+    pub waiting_moved: Counter,
+    /// [`names::WAITING_EXPIRED`].
+    pub waiting_expired: Counter,
+    /// [`names::LATE_RECEIPTS`].
+    pub late_receipts: Family<LateReceipt>,
     /// [`names::LINKS_CLOSED`], by [`Side`].
     links_closed: [Family<LinkClosed>; 2],
 }
@@ -80,6 +95,13 @@ impl GateMetrics {
             connections_refused: Family::new(telemetry, &names::CONNECTIONS_REFUSED, &[]),
             binds_unknown: counter(&names::BINDS_UNKNOWN),
             receipts_penned: gauge(&names::RECEIPTS_PENNED),
+            waiting: gauge(&names::WAITING),
+            waiting_files: gauge(&names::WAITING_FILES),
+            waiting_octets: gauge(&names::WAITING_OCTETS),
+            waiting_memory: gauge(&names::WAITING_MEMORY),
+            waiting_moved: counter(&names::WAITING_MOVED),
+            waiting_expired: counter(&names::WAITING_EXPIRED),
+            late_receipts: Family::new(telemetry, &names::LATE_RECEIPTS, &[]),
             dropped: counter(&names::DROPPED),
             requests_refused: Requests::new(telemetry),
             links_closed: [closed(Side::Esme), closed(Side::Carrier)],

@@ -54,13 +54,22 @@ metrics! {
     RECORDS Counter Count "spool_records_total" [] "Records in those batches"
     SYNC_SECONDS Histogram Seconds "spool_sync_seconds" [] "Time to write and sync one batch"
     COMMIT_FAILURES Counter Count "spool_commit_failures_total" ["cause"] "Batches that could not be written or synced"
-    SPOOL_OCTETS Gauge Bytes "spool_octets" [] "Octets that the spool takes from the disk"
+    SPOOL_OCTETS Gauge Bytes "spool_octets" [] "Octets that spool and waiting files take from the disk"
     SPOOL_SEGMENTS Gauge Count "spool_segments" [] "Segments of the spool"
-    UNFINISHED Gauge Count "unfinished_legs" [] "Messages without a final state"
+    UNFINISHED Gauge Count "unfinished_legs" [] "Messages in memory without a final state"
     OUTBOX_ENTRIES Gauge Count "outbox_entries" [] "Receipts and messages that wait for a bind, all accounts"
     RECOVERED Counter Count "recovered_total" ["what"] "Unfinished work that the last start found on disk"
     DAMAGE Counter Count "spool_damage_total" ["what"] "Damage that was found on disk: an alarm"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
+
+    // Receipts that are long in coming.
+    WAITING Gauge Count "waiting_legs" [] "Messages that wait for a receipt in files and not in memory"
+    WAITING_FILES Gauge Count "waiting_files" [] "Files that these lie in"
+    WAITING_OCTETS Gauge Bytes "waiting_octets" [] "Octets that these files take from the disk"
+    WAITING_MEMORY Gauge Bytes "waiting_memory_octets" [] "Octets of memory that stand for these messages"
+    WAITING_MOVED Counter Count "waiting_moved_total" [] "Messages that left memory to wait for their receipt in files"
+    WAITING_EXPIRED Counter Count "waiting_expired_total" [] "Messages that came back from files because no receipt came in time"
+    LATE_RECEIPTS Counter Count "late_receipts_total" ["result"] "Receipts that were looked for in waiting files"
 
     // Connections.
     CONNECTIONS Gauge Count "connections" [] "ESME connections, bound or not"

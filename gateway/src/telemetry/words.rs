@@ -141,6 +141,20 @@ words! {
         Refused "refused"
     }
 
+    /// What became of a receipt whose leg may lie in a waiting file.
+    LateReceipt {
+        /// Its leg lay there.
+        Found "found"
+        /// It lay there and had ended.
+        Ended "ended"
+        /// It did not lie there after all.
+        NotFound "not_found"
+        /// A file could not be read: sent back.
+        Failed "failed"
+        /// Too many at once: sent back.
+        Refused "refused"
+    }
+
     /// Why the spool takes nothing in.
     SpoolCause {
         /// The disk's budget or the index is at its bound, or the disk is full.
@@ -155,6 +169,8 @@ words! {
         Leg "leg"
         /// Receipts and messages that nobody fetched.
         Entry "entry"
+        /// Messages that wait for a receipt in files.
+        Waiting "waiting"
     }
 
     /// Damage that a start or a read found.
@@ -165,6 +181,8 @@ words! {
         Gap "gap"
         /// A record that does not open.
         Record "record"
+        /// A waiting file, or a part or record of one.
+        Waiting "waiting"
     }
 }
 
@@ -266,6 +284,7 @@ mod tests {
         check::<BindResult>();
         check::<Answered>();
         check::<ReceiptKind>();
+        check::<LateReceipt>();
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::keyring::KeyRingError;
 use crate::outbox::EntryId;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
+use crate::waiting::{Answer, Failed, Order, Report};
 
+use super::waits::MovedLeg;
 use super::{Active, Spool};
 
 /// A closed segment without its footer.
@@ -53,6 +55,7 @@ pub(super) enum Task<D: Disk> {
     Read {
         items: Vec<(Target, Location)>,
     },
+    Waiting(Order),
 }
 
 /// A record that is wanted back: a leg or an outbox entry.
@@ -96,6 +99,23 @@ pub enum ChoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The waiting files could not be read, written or removed.
+    #[error("cannot {operation} waiting files: {source}")]
+    Waiting {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl From<Failed> for ChoreError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Io(operation, source) => Self::Waiting { operation, source },
+            Failed::Ring(error) => Self::Ring(error),
+        }
+    }
 }
 
 impl ChoreError {
@@ -103,7 +123,7 @@ impl ChoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Ring(error) => error.is_full(),
-            Self::Segment { source, .. } => is_full(source),
+            Self::Segment { source, .. } | Self::Waiting { source, .. } => is_full(source),
         }
     }
 
@@ -143,6 +163,7 @@ pub(super) enum Outcome<D: Disk> {
         result: Result<(), ChoreError>,
     },
     Read(Vec<ReadBack>),
+    Waiting(Report, u64),
 }
 
 #[derive(Debug)]
@@ -190,6 +211,10 @@ pub enum Finished {
     NotRead(RecordError),
     /// Records were read back.
     Read(Vec<ReadBack>),
+    /// Legs that wait for a receipt have left memory: whose messages, and the form of their ids.
+    Moved(Vec<MovedLeg>),
+    /// What was asked of the waiting files.
+    Found(Vec<Answer>),
     /// Records that do not open: quarantined, their legs are to be ended by the owner (ENC-4).
     Unreadable(Vec<Target>),
 }

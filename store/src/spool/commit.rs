@@ -8,6 +8,7 @@ use crate::footer::{self, Event, Item};
 use crate::index::Location;
 use crate::record::HandedOver;
 use crate::segment::{self, BATCH_HEADER_LEN, BatchHeader, HEADER_LEN};
+use crate::waiting::Mark;
 
 use super::Spool;
 use super::chores::Unfooted;
@@ -195,6 +196,11 @@ impl<D: Disk> Spool<D> {
                 before.map(|before| (before.segment, before.len, at.len))
             }
             Staged::Step { born, item } => {
+                match item {
+                    StepItem::Moved { run, .. } => self.move_synced(run, at.segment),
+                    StepItem::FinalMoved(mark) => self.end_synced(mark, at.segment),
+                    _ => {}
+                }
                 if born != at.segment {
                     self.note_event(&item);
                 }
@@ -237,6 +243,11 @@ impl<D: Disk> Spool<D> {
             StepItem::Retry { id, leg, step } => (*id, *leg, Event::Retry(*step)),
             StepItem::Final { id, leg } => (*id, *leg, Event::Final),
             StepItem::Settled { id } => (*id, 0, Event::Settled),
+            StepItem::Moved { id, leg, run } => (*id, *leg, Event::Moved(*run)),
+            StepItem::FinalMoved(Mark { id, leg, place }) => {
+                let (hour, hash) = (place.hour, place.hash);
+                (*id, *leg, Event::FinalMoved { hour, hash })
+            }
         };
         footer::put(&mut self.active.events, &Item::Event { id, leg, event });
     }

@@ -14,6 +14,7 @@ use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::record::{self, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
+use crate::waiting::files::Files;
 
 use super::Active;
 use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Task, state_of};
@@ -25,18 +26,27 @@ pub struct Keeper<D: Disk> {
     node: u8,
     segment_size: u64,
     ring: KeyRing<D>,
+    pub(super) waiting: Files<D>,
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
     stuck: bool,
 }
 
 impl<D: Disk> Keeper<D> {
-    pub(super) const fn new(disk: D, dir: PathBuf, node: u8, segment_size: u64, ring: KeyRing<D>) -> Self {
+    pub(super) const fn new(
+        disk: D,
+        dir: PathBuf,
+        node: u8,
+        segment_size: u64,
+        ring: KeyRing<D>,
+        waiting: Files<D>,
+    ) -> Self {
         Self {
             disk,
             dir,
             node,
             segment_size,
             ring,
+            waiting,
             stuck: false,
         }
     }
@@ -95,6 +105,10 @@ impl<D: Disk> Keeper<D> {
                     at,
                 };
                 Outcome::Read(items.into_iter().map(&mut read).collect())
+            }
+            Task::Waiting(order) => {
+                let (report, damaged) = self.waiting.obey(order, &mut self.ring, rng);
+                Outcome::Waiting(report, damaged)
             }
         })
     }

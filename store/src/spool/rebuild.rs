@@ -1,5 +1,6 @@
 //! Memory while a start rebuilds it, record by record.
 
+use hashbrown::HashSet;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
@@ -8,6 +9,7 @@ use crate::message_id::MessageId;
 use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
 use crate::record::{self, HandedOver, LegRecord, Payload, Retry, Stage};
+use crate::waiting::{Mark, Place};
 
 use super::recover::Recovered;
 use super::segments::Segments;
@@ -23,6 +25,11 @@ pub(super) struct Rebuild {
     pub(super) floor_ms: u64,
     /// Segments to which nothing was ever written.
     pub(super) empty: Vec<u64>,
+    /// Runs of waiting files of which only the spool knows what counts, and what it says of them.
+    pub(super) moving: HashSet<u64>,
+    pub(super) moved: HashSet<(u64, MessageId, u16)>,
+    /// Ends of legs in waiting files, and the segments that hold them.
+    pub(super) marks: Vec<(Mark, u64)>,
 }
 
 impl Rebuild {
@@ -39,6 +46,8 @@ impl Rebuild {
             Payload::HandedOver(step) => self.handed_over(id, leg, &step),
             Payload::Retry(step) => self.retry(id, leg, step),
             Payload::Final(_) => self.ended(id, leg),
+            Payload::Moved(run) => self.moved(id, leg, run),
+            Payload::FinalMoved(end) => self.ended_elsewhere(id, leg, end.hour, end.hash, at.segment),
             Payload::Settled => self.settled(id),
             Payload::Entry(entry) => {
                 let Some(account) = self.names.intern(account.as_str()) else {
@@ -145,6 +154,24 @@ impl Rebuild {
         if let Some(found) = self.find(id, leg) {
             self.drop_leg(found);
         }
+    }
+
+    /// A leg lies in a waiting file from here on.
+    pub(super) fn moved(&mut self, id: MessageId, leg: u16, run: u64) {
+        self.ended(id, leg);
+        if self.moving.contains(&run) {
+            self.moved.insert((run, id, leg));
+        }
+    }
+
+    /// A leg in a waiting file has ended: it is marked there, again or for the first time, before the segment
+    /// that says so may go.
+    pub(super) fn ended_elsewhere(&mut self, id: MessageId, leg: u16, hour: u32, hash: u64, segment: u64) {
+        self.ended(id, leg);
+        let at = None;
+        let place = Place { hour, hash, at };
+        self.marks.push((Mark { id, leg, place }, segment));
+        self.segments.owe(segment);
     }
 
     fn drop_leg(&mut self, leg: LegId) -> Option<Leg> {

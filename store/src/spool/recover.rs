@@ -7,20 +7,24 @@
 use std::io::{self, IoSlice};
 use std::path::Path;
 
+use hashbrown::HashSet;
 use rand_core::CryptoRng;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer::{self, Event, Item, LivingEntry, LivingLeg};
-use crate::index::{Index, Location};
+use crate::index::{Index, LegId, Location};
 use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageIds;
 use crate::names::Names;
 use crate::outbox::{Entry, Outbox};
-use crate::record::{self, RecordError};
+use crate::record::{self, RecordError, Stage};
 use crate::seal::{KeyId, Purpose};
 use crate::segment::{
     self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
 };
+use crate::waiting::files::Files;
+use crate::waiting::open::OpenFailed;
+use crate::waiting::table::Waits;
 
 use super::chores::ChoreError;
 use super::rebuild::Rebuild;
@@ -73,12 +77,16 @@ pub struct Recovered {
     pub torn_octets: usize,
     /// Keys that were destroyed because nothing lies under them.
     pub keys_destroyed: usize,
+    /// Legs that wait for their receipt in files.
+    pub waiting: u64,
+    /// Waiting files, filters and pages of marks that cannot be read: an alarm.
+    pub waiting_damaged: u64,
 }
 
 impl Recovered {
     /// Whether the disk held less than it must.
     pub const fn is_alarming(&self) -> bool {
-        self.damaged > 0 || self.gaps > 0 || self.unreadable > 0
+        self.damaged > 0 || self.gaps > 0 || self.unreadable > 0 || self.waiting_damaged > 0
     }
 }
 
@@ -94,6 +102,8 @@ impl<D: Disk> Spool<D> {
     ) -> Result<(Self, Keeper<D>, Recovered), OpenError> {
         options.segment_size = options.segment_size.min(SEGMENT_MAX);
         disk.create_dir_all(&options.dir)?;
+        let (mut waiting, files) =
+            Files::open(disk.clone(), options.waiting_dir.clone(), options.node, &ring)?;
         let mut rebuild = Rebuild {
             names: Names::default(),
             index: Index::new(options.max_legs),
@@ -103,6 +113,9 @@ impl<D: Disk> Spool<D> {
             last_batch: 0,
             floor_ms: 0,
             empty: Vec::new(),
+            moving: waiting.moving(),
+            moved: HashSet::new(),
+            marks: Vec::new(),
         };
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
@@ -113,6 +126,8 @@ impl<D: Disk> Spool<D> {
             rebuild.segment(&disk, &options, &ring, *number, now_ms)?;
         }
         rebuild.outbox.enqueue_all();
+        rebuild.found.waiting_damaged = files.damaged + waiting.reconcile(&rebuild.moved)?;
+        let waits = rebuild.waits(&waiting, now_ms);
         let number = numbers.last().map_or(1, |last| last + 1);
         // If there are batches, the newest of them states the floor of message ids; if there are none, an
         // empty segment does, and it stays until the next one does too.
@@ -120,7 +135,7 @@ impl<D: Disk> Spool<D> {
             rebuild.remove_empty(&disk, &options)?;
         }
         let (dir, size) = (options.dir.clone(), options.segment_size);
-        let mut keeper = Keeper::new(disk, dir, options.node, size, ring);
+        let mut keeper = Keeper::new(disk, dir, options.node, size, ring, waiting);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
             // What ends work must go on: a segment for which nothing is reserved takes what there is.
@@ -165,12 +180,43 @@ impl<D: Disk> Spool<D> {
             broken: false,
             out: Outstanding::default(),
             unfooted: Vec::new(),
+            waits,
         };
         Ok((spool, keeper, found))
     }
 }
 
+impl From<OpenFailed> for OpenError {
+    fn from(failed: OpenFailed) -> Self {
+        match failed {
+            OpenFailed::Io(error) => Self::Io(error),
+            OpenFailed::ForeignNode { number, node } => Self::ForeignNode { number, node },
+        }
+    }
+}
+
 impl Rebuild {
+    /// The waiting files as the loop will know them; and all that carriers have is hot from now on.
+    fn waits<D: Disk>(&mut self, files: &Files<D>, now_ms: u64) -> Waits {
+        let mut waits = Waits::default();
+        files.infos().into_iter().for_each(|run| waits.add(run, true));
+        for (mark, segment) in std::mem::take(&mut self.marks) {
+            waits.end(&mark);
+            waits.to_mark.push((mark, segment));
+        }
+        let handed_over: Vec<LegId> = self
+            .index
+            .iter()
+            .filter(|(_, leg)| leg.stage == Stage::HandedOver)
+            .map(|(id, _)| id)
+            .collect();
+        handed_over
+            .into_iter()
+            .for_each(|leg| self.index.set_handed_over(leg, now_ms));
+        self.found.waiting = waits.counts().legs;
+        waits
+    }
+
     fn segment<D: Disk>(
         &mut self,
         disk: &D,
@@ -260,6 +306,8 @@ impl Rebuild {
                     Event::Retry(step) => self.retry(id, leg, step),
                     Event::Final => self.ended(id, leg),
                     Event::Settled => self.settled(id),
+                    Event::Moved(run) => self.moved(id, leg, run),
+                    Event::FinalMoved { hour, hash } => self.ended_elsewhere(id, leg, hour, hash, number),
                 },
                 Item::Leg(LivingLeg {
                     id,
@@ -427,6 +475,10 @@ impl Rebuild {
 
     /// A key that was made just before a crash, or whose destruction a crash cut off, has no record.
     fn destroy_idle_keys<D: Disk>(&mut self, keeper: &mut Keeper<D>) -> Result<(), KeyRingError> {
+        for key in keeper.waiting.idle_keys(keeper.ring()) {
+            keeper.destroy(key)?;
+            self.found.keys_destroyed += 1;
+        }
         for key in keeper.ring().live(Owner::Spool) {
             if !self
                 .segments

@@ -127,6 +127,8 @@ pub(super) fn options() -> Options {
         limit: 1000 * SEGMENT,
         reserve_segments: 4,
         max_legs: 100_000,
+        waiting_dir: "/data/waiting".into(),
+        receipt_hot_ms: 600_000,
     }
 }
 
@@ -465,13 +467,23 @@ impl Rig {
         rig
     }
 
-    pub(super) fn start_unchecked(self, disk: FaultyDisk) -> Self {
+    pub(super) fn start_unchecked(mut self, disk: FaultyDisk) -> Self {
+        let committing = std::mem::take(&mut self.committing);
+        let mut rig = self.reopen(disk);
+        if !rig.found.is_alarming() {
+            rig.check_state(&committing);
+        }
+        rig.check_counts();
+        rig
+    }
+
+    /// Starts on a disk as it was found; the model is not asked.
+    pub(super) fn reopen(self, disk: FaultyDisk) -> Self {
         let Self {
             options,
             mut rng,
             now_ms,
             synced,
-            committing,
             bodies,
             highest,
             spool,
@@ -483,7 +495,7 @@ impl Rig {
         let ring = KeyRing::open(&disk, Path::new("/keys"), kek()).unwrap();
         let (spool, keeper, found) =
             Spool::open(disk.clone(), options.clone(), ring, now_ms, &mut rng).unwrap();
-        let mut rig = Self {
+        Self {
             disk,
             options,
             spool,
@@ -496,12 +508,7 @@ impl Rig {
             staged: Vec::new(),
             bodies,
             highest,
-        };
-        if !rig.found.is_alarming() {
-            rig.check_state(&committing);
         }
-        rig.check_counts();
-        rig
     }
 
     /// Whether the spool opens with the options as they are now.

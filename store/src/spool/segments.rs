@@ -21,6 +21,8 @@ pub(super) struct Segment {
     pub(super) closed_ms: Option<u64>,
     /// The batch that holds the newest step that took life from here: to be synced before the unlink.
     drained_by: u64,
+    /// Steps in it that are still to be marked in files of another kind, and synced there.
+    owed: u32,
 }
 
 impl Segment {
@@ -44,6 +46,7 @@ impl Segment {
             last_batch: 0,
             closed_ms: Some(closed_ms),
             drained_by: 0,
+            owed: 0,
         }
     }
 
@@ -75,7 +78,7 @@ impl Segment {
 
     /// Nothing in it is needed any more once batch `synced` is on disk.
     pub(super) const fn is_drained(&self, synced: u64) -> bool {
-        self.closed_ms.is_some() && self.live == 0 && self.drained_by <= synced
+        self.closed_ms.is_some() && self.live == 0 && self.owed == 0 && self.drained_by <= synced
     }
 }
 
@@ -154,6 +157,20 @@ impl Segments {
             segment.live_octets -= u64::from(weight);
             segment.drained_by = segment.drained_by.max(batch);
             self.live_octets -= u64::from(weight);
+        }
+    }
+
+    /// A step in a segment is to be marked elsewhere before the segment may go.
+    pub(super) fn owe(&mut self, number: u64) {
+        if let Some(segment) = self.by_number.get_mut(&number) {
+            segment.owed += 1;
+        }
+    }
+
+    /// It is marked there, and synced.
+    pub(super) fn paid(&mut self, number: u64) {
+        if let Some(segment) = self.by_number.get_mut(&number) {
+            segment.owed = segment.owed.saturating_sub(1);
         }
     }
 

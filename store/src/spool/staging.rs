@@ -10,6 +10,7 @@ use crate::names::NameId;
 use crate::outbox::EntryId;
 use crate::record::{self, Head, Payload, Retry};
 use crate::seal::{KeyId, SealKey};
+use crate::waiting::Mark;
 
 use super::Refused;
 
@@ -51,6 +52,12 @@ pub(super) enum StepItem {
     Settled {
         id: MessageId,
     },
+    Moved {
+        id: MessageId,
+        leg: u16,
+        run: u64,
+    },
+    FinalMoved(Mark),
 }
 
 /// What becomes of a staged record when the disk is full.
@@ -103,6 +110,12 @@ impl Staging {
         let range = record::write(&mut self.octets, head, payload, key, rng).map_err(|_| Refused::Broken)?;
         self.add_key(key.id());
         Ok((word(range.start), word(range.len())))
+    }
+
+    /// Writes the record of a leg that has moved to a waiting file.
+    pub(super) fn write_moved(&mut self, head: &Head, run: u64) -> (u32, u32) {
+        let range = record::write_moved(&mut self.octets, head, run);
+        (word(range.start), word(range.len()))
     }
 
     /// Takes a record in that was sealed elsewhere.

@@ -10,11 +10,13 @@ use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::{Entry, EntryId};
 use crate::record::{
-    self, EntryRecord, Envelope, Final, HandedOver, Head, Kind, LegRecord, Payload, Retry, Sink, Stage,
+    self, EntryRecord, Envelope, Final, FinalMoved, HandedOver, Head, Kind, LegRecord, Payload, Retry, Sink,
+    Stage,
 };
 
 use super::staging::{Part, Staged, StepItem};
 use super::{Ending, NewEntry, Refused, Spool, account_of, newest_key};
+use crate::waiting::Mark;
 
 impl<D: Disk> Spool<D> {
     // ===== intake =====
@@ -138,6 +140,7 @@ impl<D: Disk> Spool<D> {
         self.index.set_leased(leg, false);
         self.index.set_due(leg, deadline_ms);
         self.index.set_carrier(leg, carrier, carrier_id.clone());
+        self.index.set_handed_over(leg, now_ms);
         self.reweigh(leg);
         let name = self.names.name(carrier);
         let step = HandedOver {
@@ -274,8 +277,22 @@ impl<D: Disk> Spool<D> {
             released: if charged { 0 } else { charge },
         };
         let (id, number) = (found.message, found.leg);
-        let range = self.write_step(Kind::Final, id, number, found.account, &Payload::Final(end), rng)?;
-        let item = StepItem::Final { id, leg: number };
+        let (range, item) = match self.waits.back.remove(&leg) {
+            None => {
+                let payload = Payload::Final(end);
+                let range = self.write_step(Kind::Final, id, number, found.account, &payload, rng)?;
+                (range, StepItem::Final { id, leg: number })
+            }
+            Some(place) => {
+                let (hour, hash) = (place.hour, place.hash);
+                let payload = Payload::FinalMoved(FinalMoved { end, hour, hash });
+                let range = self.write_step(Kind::FinalMoved, id, number, found.account, &payload, rng)?;
+                let leg = number;
+                let mark = Mark { id, leg, place };
+                self.waits.end(&mark);
+                (range, StepItem::FinalMoved(mark))
+            }
+        };
         self.staging.push(
             now_ms,
             Staged::Step {
@@ -393,7 +410,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// After a failed sync nothing more is staged: nobody would ever write it.
-    fn may_progress(&self) -> Result<(), Refused> {
+    pub(super) fn may_progress(&self) -> Result<(), Refused> {
         if self.broken { Err(Refused::Broken) } else { Ok(()) }
     }
 

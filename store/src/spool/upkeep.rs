@@ -58,7 +58,7 @@ impl Outstanding {
 }
 
 /// Whether what failed then is to wait a little. A clock that is set back makes nothing wait for hours.
-fn is_too_soon(failed_ms: Option<u64>, now_ms: u64) -> bool {
+pub(super) fn is_too_soon(failed_ms: Option<u64>, now_ms: u64) -> bool {
     failed_ms.is_some_and(|failed| (failed..failed.saturating_add(TRY_AGAIN_MS)).contains(&now_ms))
 }
 
@@ -67,12 +67,17 @@ impl<D: Disk> Spool<D> {
     /// again after every commit and every chore, and once a second: what failed is tried again, and
     /// segments come of age.
     pub fn next_chore(&mut self, now_ms: u64) -> Option<Chore<D>> {
+        if let Some(task) = self.find_chore() {
+            return Some(Chore(task));
+        }
         if self.broken {
             return None;
         }
         self.prepare_chore(now_ms)
+            .or_else(|| self.mark_chore(now_ms))
             .or_else(|| self.unlink_chore(now_ms))
             .or_else(|| self.copy_chore(now_ms))
+            .or_else(|| self.waiting_chore(now_ms))
             .or_else(|| self.footer_chore())
             .map(Chore)
     }
@@ -419,6 +424,7 @@ impl<D: Disk> Spool<D> {
                 }
             }
             Outcome::Read(found) => Finished::Read(found),
+            Outcome::Waiting(report, damaged) => self.waiting_done(now_ms, report, damaged),
         }
     }
 

@@ -1,0 +1,308 @@
+//! What a message costs that waits long for its receipt: octets of memory and of disk, the time to find it again,
+//! and what a receipt for nothing we know costs the loop.
+//!
+//!     WAITING_LEGS=50000000 cargo bench -p tidegate-benches --bench waiting
+//!
+//! The legs' deadlines are spread over 72 hours. What is timed is one question from beginning to end on one thread:
+//! asked, looked for in the files (in the page cache, unless they are larger than memory), back in the index. In the
+//! gateway two hand-overs between threads are added.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
+use tidegate_gateway::clock::Clock;
+use tidegate_store::disk::{Disk, RealDisk};
+use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::names::NameId;
+use tidegate_store::record::{Envelope, Form};
+use tidegate_store::spool::{Back, Begin, Finished, Keeper, Options, Spool};
+
+/// Legs without `WAITING_LEGS`.
+const LEGS: u64 = 1_000_000;
+/// Messages of one batch.
+const BATCH: u64 = 500;
+/// Hours over which deadlines are spread.
+const HOURS: u64 = 72;
+/// Legs that are looked for, and foreign ids.
+const SAMPLES: u64 = 20_000;
+const HOUR_MS: u64 = 3_600_000;
+const START_MS: u64 = 1_795_478_400_000;
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+struct Rig {
+    spool: Spool<RealDisk>,
+    keeper: Keeper<RealDisk>,
+    rng: ChaCha20Rng,
+    now_ms: u64,
+    account: SystemId,
+    carrier: NameId,
+}
+
+fn options(dir: &Path) -> Options {
+    Options {
+        dir: dir.join("spool"),
+        node: 0,
+        segment_size: 64 << 20,
+        limit: 1 << 40,
+        reserve_segments: 4,
+        max_legs: 1_000_000,
+        waiting_dir: dir.join("waiting"),
+        receipt_hot_ms: 1_000,
+    }
+}
+
+impl Rig {
+    fn open(dir: &Path, ring: KeyRing<RealDisk>, now_ms: u64) -> Fallible<Self> {
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let (mut spool, keeper, found) = Spool::open(RealDisk, options(dir), ring, now_ms, &mut rng)?;
+        if found.is_alarming() {
+            return Err(format!("{found:?}").into());
+        }
+        Ok(Self {
+            carrier: spool.intern("sink").ok_or("too many names")?,
+            account: SystemId::new(b"load")?,
+            spool,
+            keeper,
+            rng,
+            now_ms,
+        })
+    }
+
+    fn turn(&mut self) -> Fallible<bool> {
+        let mut busy = false;
+        if let Begin::Commit(commit) = self.spool.begin_commit(self.now_ms) {
+            let _ = self.spool.finish_commit(commit.run());
+            busy = true;
+        }
+        while let Some(chore) = self.spool.next_chore(self.now_ms) {
+            let done = self.keeper.run(chore, &mut self.rng);
+            match self.spool.chore_done(done, self.now_ms) {
+                Finished::Failed(error) | Finished::NotReady(error) => return Err(error.into()),
+                _ => busy = true,
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Hands legs over under these numbers, and lets them move.
+    fn hand_over(&mut self, numbers: std::ops::Range<u64>, deadline_ms: u64) -> Fallible<()> {
+        let mut next = numbers.start;
+        while next < numbers.end {
+            let batch = next..(next + BATCH).min(numbers.end);
+            next = batch.end;
+            let mut legs = Vec::new();
+            for number in batch {
+                let (id, now_ms) = (self.spool.next_id(self.now_ms), self.now_ms);
+                let leg = self.spool.accept(
+                    now_ms,
+                    id,
+                    0,
+                    self.account,
+                    envelope(now_ms),
+                    now_ms,
+                    &[b'x'; 100],
+                    &mut self.rng,
+                )?;
+                legs.push((number, leg));
+            }
+            self.turn()?;
+            for (number, leg) in legs {
+                let (carrier, id) = (self.carrier, id_of(number)?);
+                self.spool
+                    .hand_over(self.now_ms, leg, carrier, id, deadline_ms, &mut self.rng)?;
+            }
+            self.now_ms += 100;
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Looks a leg up, and lets it go again; how long that took.
+    fn look_up(&mut self, clock: &Clock, number: u64) -> Fallible<Duration> {
+        let id = id_of(number)?;
+        let begin = clock.now().monotonic;
+        if !self.spool.ask(1, self.carrier, &[id])? {
+            return Err(format!("leg {number} is not known").into());
+        }
+        let chore = self.spool.next_chore(self.now_ms).ok_or("no chore")?;
+        let done = self.keeper.run(chore, &mut self.rng);
+        let Finished::Found(mut answers) = self.spool.chore_done(done, self.now_ms) else {
+            return Err("no answer".into());
+        };
+        let found = answers.pop().ok_or("no answer")?.found?;
+        let back = found.map(|leg| self.spool.bring_back(leg));
+        let took = clock.now().monotonic.saturating_sub(begin);
+        match back {
+            Some(Back::Fresh(leg)) => self.spool.let_go(leg),
+            other => return Err(format!("leg {number}: {other:?}").into()),
+        }
+        Ok(took)
+    }
+}
+
+fn id_of(number: u64) -> Fallible<MessageIdText> {
+    Ok(MessageIdText::new(
+        format!("{:010}", 7_000_000 + number).as_bytes(),
+    )?)
+}
+
+fn envelope(now_ms: u64) -> Envelope {
+    Envelope {
+        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tidegate").unwrap_or_default(),
+        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap_or_default(),
+        form: Form::Sm,
+        interface_version: 0x34,
+        id_form: 0,
+        registered_delivery: 1,
+        priority: 0,
+        category: 0,
+        parts: 1,
+        charge: 0,
+        accepted_ms: now_ms,
+        expires_ms: now_ms + HOUR_MS,
+    }
+}
+
+/// Octets of memory that this process has resident; `None` where the system does not say.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "places in a short list"
+)]
+fn percentile(sorted: &[Duration], part: f64) -> Duration {
+    let place = ((sorted.len() as f64) * part) as usize;
+    sorted
+        .get(place.min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 of anything")]
+fn per(octets: u64, legs: u64) -> f64 {
+    octets as f64 / legs.max(1) as f64
+}
+
+fn run() -> Fallible<()> {
+    let legs: u64 = match std::env::var("WAITING_LEGS") {
+        Ok(text) => text.parse()?,
+        Err(_) => LEGS,
+    };
+    let mut out = std::io::stdout().lock();
+    let clock = Clock::machine();
+    let dir = tempfile::tempdir()?;
+    let (keys, kek) = (dir.path().join("keys"), dir.path().join("kek"));
+    RealDisk.create_dir_all(&keys)?;
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let kek_made = Kek::create(&RealDisk, &kek, &mut rng)?;
+    let ring = KeyRing::create(&RealDisk, &keys, kek_made, START_MS, &mut rng)?;
+    let mut rig = Rig::open(dir.path(), ring, START_MS)?;
+
+    let begin = clock.now().monotonic;
+    // Hour by hour, the last first; all lie ahead by more than the time that passes meanwhile.
+    for hour in 0..HOURS {
+        let numbers = legs * hour / HOURS..legs * (hour + 1) / HOURS;
+        let ahead = legs / BATCH / 36_000 + 3;
+        let deadline_ms = START_MS + (ahead + HOURS - hour) * HOUR_MS;
+        rig.hand_over(numbers, deadline_ms)?;
+    }
+    let mut idle = 0;
+    while idle < 100 {
+        rig.now_ms += 2_000;
+        idle = if rig.turn()? { 0 } else { idle + 1 };
+    }
+    let took = clock.now().monotonic.saturating_sub(begin);
+    let counts = rig.spool.waiting();
+    if counts.legs != legs || !rig.spool.index().is_empty() {
+        return Err(format!("not all have moved: {counts:?}").into());
+    }
+    let now_ms = rig.now_ms;
+    writeln!(
+        out,
+        "{legs} legs accepted, handed over and moved in {took:.1?}: {} files, {:.0} octets of disk each",
+        counts.files,
+        per(counts.octets, legs)
+    )?;
+    drop(rig);
+
+    // What a process has resident that starts with them, less what it had before.
+    let before = resident();
+    let begin = clock.now().monotonic;
+    let ring = KeyRing::open(&RealDisk, &keys, Kek::read(&RealDisk, &kek)?)?;
+    let mut rig = Rig::open(dir.path(), ring, now_ms)?;
+    let took = clock.now().monotonic.saturating_sub(begin);
+    let memory = rig.spool.waiting().memory;
+    writeln!(
+        out,
+        "start with them in {took:.1?}; memory {:.2} octets a leg by its own count",
+        per(memory, legs)
+    )?;
+    if let (Some(before), Some(after)) = (before, resident()) {
+        let grown = after.saturating_sub(before);
+        writeln!(
+            out,
+            "resident {:.1} MB, {:.1} MB before the start: {:.2} octets a leg",
+            per(after, 1_000_000),
+            per(before, 1_000_000),
+            per(grown, legs)
+        )?;
+    }
+
+    let mut times = Vec::new();
+    for _ in 0..SAMPLES.min(legs) {
+        let number = rig.rng.next_u64() % legs;
+        times.push(rig.look_up(&clock, number)?);
+    }
+    times.sort_unstable();
+    writeln!(
+        out,
+        "late receipt: p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}, most {:.1?}",
+        percentile(&times, 0.5),
+        percentile(&times, 0.99),
+        percentile(&times, 0.999),
+        percentile(&times, 1.0)
+    )?;
+
+    let begin = clock.now().monotonic;
+    let mut wrong = 0;
+    for number in 0..SAMPLES {
+        let id = id_of(legs + number)?;
+        wrong += u64::from(rig.spool.may_wait(rig.carrier, &[id]));
+    }
+    let took = clock.now().monotonic.saturating_sub(begin);
+    writeln!(
+        out,
+        "an unknown id: {:.2?} on the loop, {wrong} of {SAMPLES} looked for in vain",
+        took / u32::try_from(SAMPLES)?
+    )?;
+    Ok(())
+}
+
+fn main() -> std::process::ExitCode {
+    // `cargo test` runs benches too, to see that they start.
+    if std::env::args().any(|arg| arg == "--test") {
+        return std::process::ExitCode::SUCCESS;
+    }
+    match run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Legs that wait long for their receipt: when they move to files, and when they come back to end.
+
+use hashbrown::HashMap;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::disk::Disk;
+use crate::index::{Leg, LegId, Location};
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::record::{Head, Kind, Stage};
+use crate::waiting::merge::Merged;
+use crate::waiting::pass::Bunch;
+use crate::waiting::table::Confirmation;
+use crate::waiting::take::{MoveItem, Moved, MovedItem};
+use crate::waiting::{
+    AHEAD_MS, FoundLeg, MOVE_MAX, MOVE_MIN, MOVE_WAIT_MS, Mark, Order, PASS_MAX, PENDING_MAX, Report,
+    WaitingCounts, hour_of,
+};
+
+use super::chores::{ChoreError, Finished, Task};
+use super::staging::{Part, Staged, StepItem};
+use super::upkeep::is_too_soon;
+use super::{Refused, Spool, account_of};
+
+/// Octets of a batch that a moved leg's record takes, at the most.
+const MOVED_LEN: u64 = 64;
+/// Octets of a waiting file that a leg may take.
+const FILE_LEN: u64 = 384;
+/// Octets that a waiting file takes besides its records.
+const FILE_FIXED_LEN: u64 = 64 << 10;
+/// Marks that one chore sets.
+const MARKS_MAX: usize = 4096;
+/// Runs that one chore marks in: a sync each, and late receipts wait behind them.
+const MARK_RUNS_MAX: usize = 8;
+/// Fewer marks than [`MARKS_MAX`] wait so long for more: all they hold back is the unlinking of a segment, and each
+/// run they touch costs a sync.
+const MARK_WAIT_MS: u64 = 5_000;
+
+/// A leg that has left memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MovedLeg {
+    /// Which message.
+    pub message: MessageId,
+    /// Whose.
+    pub account: NameId,
+    /// How its id is written; the gateway's own code.
+    pub id_form: u8,
+}
+
+/// A leg that was found in a waiting file, in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// It has come back for this: end it, or [`Spool::let_go`] of it.
+    Fresh(LegId),
+    /// It was there already, and stays until it ends.
+    There(LegId),
+    /// It has ended meanwhile.
+    Ended,
+}
+
+impl<D: Disk> Spool<D> {
+    // ===== late receipts =====
+
+    /// Asks the waiting files for the leg that a carrier knows by one of these ids, in their canonical form. The
+    /// answer comes with [`Finished::Found`] under `token`.
+    ///
+    /// `Ok(false)` when there is none as far as memory knows: nothing is asked.
+    pub fn ask(&mut self, token: u64, carrier: NameId, ids: &[MessageIdText]) -> Result<bool, Refused> {
+        let Some(question) = self.waits.question(token, self.names.name(carrier), ids) else {
+            return Ok(false);
+        };
+        if self.broken {
+            return Err(Refused::Broken);
+        }
+        if !self.waits.may_ask() {
+            return Err(Refused::Full);
+        }
+        self.waits.asked += 1;
+        self.waits.questions.push(question);
+        Ok(true)
+    }
+
+    /// Whether the waiting files may hold a leg that a carrier knows by one of these ids.
+    pub fn may_wait(&self, carrier: NameId, ids: &[MessageIdText]) -> bool {
+        self.waits.question(0, self.names.name(carrier), ids).is_some()
+    }
+
+    /// Puts a leg that was found into the index, so that it can be ended like any other.
+    pub fn bring_back(&mut self, found: FoundLeg) -> Back {
+        if self.waits.is_ended(found.id, found.leg) {
+            return Back::Ended;
+        }
+        if let Some(there) = self.index.find(found.id, found.leg) {
+            return Back::There(there);
+        }
+        let names = (
+            self.names.intern(found.account.as_str()),
+            self.names.intern(&found.carrier),
+        );
+        let (Some(account), carrier) = names else {
+            return Back::Ended;
+        };
+        let leg = self.index.insert(Leg {
+            message: found.id,
+            leg: found.leg,
+            account,
+            carrier,
+            carrier_id: found.carrier_id,
+            envelope: found.envelope,
+            stage: Stage::HandedOver,
+            leased: false,
+            attempts: found.attempts,
+            due_ms: found.due_ms,
+            at: Location::default(),
+            weight: 0,
+            born: 0,
+            revision: 0,
+        });
+        self.waits.back.insert(leg, found.place);
+        Back::Fresh(leg)
+    }
+
+    /// A leg that has come back and did not end lies in its file only, as before.
+    pub fn let_go(&mut self, leg: LegId) {
+        if self.waits.back.remove(&leg).is_some() {
+            self.index.remove(leg);
+        }
+    }
+
+    /// What is counted of the waiting files.
+    pub fn waiting(&self) -> WaitingCounts {
+        self.waits.counts()
+    }
+
+    // ===== chores =====
+
+    pub(super) fn find_chore(&mut self) -> Option<Task<D>> {
+        let questions = std::mem::take(&mut self.waits.questions);
+        (!questions.is_empty()).then(|| Task::Waiting(Order::Find(questions)))
+    }
+
+    /// Marks of ends that are synced, and moves that are: they hold segments back.
+    pub(super) fn mark_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        if is_too_soon(self.waits.under.failed_ms, now_ms) {
+            return None;
+        }
+        if let Some(marks) = self
+            .waits
+            .take_marks(now_ms, MARKS_MAX, MARK_RUNS_MAX, MARK_WAIT_MS)
+        {
+            return Some(Task::Waiting(Order::Mark(marks)));
+        }
+        let confirmation = self.waits.confirmation.as_ref()?;
+        if confirmation.unsynced > 0 || self.waits.under.confirming {
+            return None;
+        }
+        self.waits.under.confirming = true;
+        Some(Task::Waiting(Order::Confirm {
+            runs: confirmation.runs.clone(),
+            drops: confirmation.drops.clone(),
+        }))
+    }
+
+    pub(super) fn waiting_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        if is_too_soon(self.waits.under.failed_ms, now_ms) {
+            return None;
+        }
+        self.over_chore(now_ms)
+            .or_else(|| self.move_chore(now_ms))
+            .or_else(|| self.merge_chore(now_ms))
+            .map(Task::Waiting)
+    }
+
+    /// The hour that is over longest: what is left of it comes back, then it goes.
+    fn over_chore(&mut self, now_ms: u64) -> Option<Order> {
+        let under = &self.waits.under;
+        if under.passing || under.dropping {
+            return None;
+        }
+        let hour = self.waits.first_over(now_ms)?;
+        if self.waits.is_passed(hour) {
+            if !self.waits.is_quiet(hour) {
+                return None;
+            }
+            self.waits.under.dropping = true;
+            return Some(Order::Drop(hour));
+        }
+        // What came back ends first: so much memory and no more.
+        if self.waits.back.len() >= PASS_MAX / 2 || self.waits.ending() >= PENDING_MAX / 2 {
+            return None;
+        }
+        self.waits.under.passing = true;
+        Some(Order::Pass(hour))
+    }
+
+    /// Legs that carriers have had for longer than the hot time.
+    fn move_chore(&mut self, now_ms: u64) -> Option<Order> {
+        if self.waits.under.moving || self.waits.confirmation.is_some() || !self.waits.has_room() {
+            return None;
+        }
+        let until = now_ms.checked_sub(self.options.receipt_hot_ms)?;
+        let first = self.index.first_handed_over_ms()?;
+        if first > until {
+            return None;
+        }
+        if is_too_soon(self.waits.under.looked_ms, now_ms) {
+            return None;
+        }
+        self.waits.under.looked_ms = Some(now_ms);
+        let max = MOVE_MAX.min(usize::try_from(self.batch_max() / MOVED_LEN).unwrap_or(MOVE_MAX));
+        let is_old = first + MOVE_WAIT_MS <= until;
+        if !is_old
+            && self
+                .index
+                .handed_over_until(until)
+                .take(MOVE_MIN.min(max))
+                .count()
+                < MOVE_MIN.min(max)
+        {
+            return None;
+        }
+        // It needs room before it gives any, and intake comes first.
+        let reserved = max as u64 * FILE_LEN + FILE_FIXED_LEN;
+        if self.octets() + reserved + self.reserve() > self.options.limit {
+            return None;
+        }
+        let (mut items, mut stay) = (Vec::new(), Vec::new());
+        for (id, leg) in self.index.handed_over_until(until).take(max) {
+            if leg.due_ms < now_ms.saturating_add(AHEAD_MS) || leg.stage != Stage::HandedOver {
+                stay.push(id);
+            } else {
+                let leg = leg.clone();
+                items.push(MoveItem { id, leg });
+            }
+        }
+        stay.into_iter().for_each(|id| self.index.forget_hand_over(id));
+        if items.is_empty() {
+            return None;
+        }
+        let mut names = HashMap::new();
+        for item in &items {
+            for name in item.leg.carrier.into_iter().chain([item.leg.account]) {
+                let text = || self.names.name(name).to_owned();
+                names.entry(name).or_insert_with(text);
+            }
+        }
+        self.waits.under.moving = true;
+        self.waits.under.move_octets = reserved;
+        Some(Order::Move { items, names, now_ms })
+    }
+
+    fn merge_chore(&mut self, now_ms: u64) -> Option<Order> {
+        if self.waits.under.merge_out || self.waits.under.moving {
+            return None;
+        }
+        let over = |hour: u32| hour <= hour_of(now_ms).saturating_sub(1);
+        if self
+            .waits
+            .under
+            .merging
+            .as_ref()
+            .is_some_and(|(hour, _)| over(*hour))
+        {
+            self.end_merge();
+        }
+        if self.waits.under.merging.is_none() {
+            if !self.waits.under.look {
+                return None;
+            }
+            let Some((hour, runs, octets)) = self.waits.to_merge(over) else {
+                self.waits.under.look = false;
+                return None;
+            };
+            if self.octets() + octets + self.reserve() > self.options.limit {
+                return None;
+            }
+            self.waits.under.merge_octets = octets;
+            self.waits.under.merging = Some((hour, runs));
+        }
+        let (hour, runs) = self.waits.under.merging.clone()?;
+        self.waits.under.merge_out = true;
+        Some(Order::Merge { hour, runs })
+    }
+
+    fn end_merge(&mut self) {
+        self.waits.under.merging = None;
+        self.waits.under.merge_octets = 0;
+    }
+
+    // ===== outcomes =====
+
+    pub(super) fn waiting_done(&mut self, now_ms: u64, report: Report, damaged: u64) -> Finished {
+        self.waits.damaged += damaged;
+        let finished = match report {
+            Report::Found(answers) => {
+                self.waits.asked = self.waits.asked.saturating_sub(answers.len());
+                return Finished::Found(answers);
+            }
+            Report::Moved(moved) => {
+                self.waits.under.moving = false;
+                self.waits.under.move_octets = 0;
+                moved.map(|moved| self.stage_moved(now_ms, moved))
+            }
+            Report::Confirmed(confirmed) => {
+                self.waits.under.confirming = false;
+                confirmed.map(|done| {
+                    self.waits.set_done(&done);
+                    self.confirmed();
+                    Finished::Nothing
+                })
+            }
+            Report::Marked(marked) => {
+                let marking = std::mem::take(&mut self.waits.marking);
+                match marked {
+                    Ok(done) => {
+                        self.waits.set_done(&done);
+                        for (mark, segment) in marking {
+                            self.waits.marked(&mark);
+                            self.segments.paid(segment);
+                        }
+                        Ok(Finished::Nothing)
+                    }
+                    Err(failed) => {
+                        self.waits.to_mark.extend(marking);
+                        Err(failed)
+                    }
+                }
+            }
+            Report::Merged(merged) => {
+                self.waits.under.merge_out = false;
+                if !matches!(merged, Ok(Merged::More)) {
+                    self.end_merge();
+                }
+                merged.map(|merged| {
+                    if let Merged::Whole(run, replaced) = merged {
+                        let hour = run.hour;
+                        replaced.into_iter().for_each(|old| self.waits.remove(hour, old));
+                        self.waits.add(run, true);
+                    }
+                    Finished::Nothing
+                })
+            }
+            Report::Passed(hour, bunch) => {
+                self.waits.under.passing = false;
+                bunch.map(|bunch| self.take_back(hour, bunch))
+            }
+            Report::Dropped(hour, dropped) => {
+                self.waits.under.dropping = false;
+                dropped.map(|gone| {
+                    if gone {
+                        self.waits.remove_hour(hour);
+                    } else {
+                        self.waits.set_passed(hour, false);
+                    }
+                    Finished::Nothing
+                })
+            }
+        };
+        finished.unwrap_or_else(|failed| {
+            self.waits.under.failed_ms = Some(now_ms);
+            self.waits.under.look = true;
+            Finished::Failed(ChoreError::from(failed))
+        })
+    }
+
+    /// Legs that were written and are still as they were leave the spool with the next batch.
+    fn stage_moved(&mut self, now_ms: u64, (runs, items): Moved) -> Finished {
+        let mut confirmation = Confirmation {
+            runs: runs.iter().map(|run| (run.hour, run.number)).collect(),
+            ..Confirmation::default()
+        };
+        runs.into_iter().for_each(|run| self.waits.add(run, false));
+        let mut moved = Vec::new();
+        for MovedItem { id, revision, mark } in items {
+            let is_same = |leg: &Leg| leg.revision == revision && !leg.leased;
+            let run = mark.place.at.map_or(0, |at| at.run);
+            let left = match self.index.get(id) {
+                Some(leg) if is_same(leg) => self.stage_move(now_ms, id, &mark, run),
+                _ => None,
+            };
+            match left {
+                Some(leg) => {
+                    confirmation.unsynced += 1;
+                    moved.push(leg);
+                }
+                // What the file says of it is old from the beginning.
+                None => {
+                    self.waits.end(&mark);
+                    confirmation.drops.push(mark);
+                }
+            }
+        }
+        self.waits.moved += moved.len() as u64;
+        self.waits.confirmation = Some(confirmation);
+        Finished::Moved(moved)
+    }
+
+    fn stage_move(&mut self, now_ms: u64, id: LegId, mark: &Mark, run: u64) -> Option<MovedLeg> {
+        let found = self.index.get(id)?;
+        let (message, account, id_form) = (found.message, found.account, found.envelope.id_form);
+        self.may_progress().ok()?;
+        let head = Head {
+            kind: Kind::Moved,
+            id: mark.id,
+            leg: mark.leg,
+            account: account_of(&self.names, account).ok()?,
+        };
+        let range = self.staging.write_moved(&head, run);
+        let old = self.index.remove(id)?;
+        self.segments.drain(old.at.segment, old.weight, self.batch);
+        let item = StepItem::Moved {
+            id: mark.id,
+            leg: mark.leg,
+            run,
+        };
+        // Born nowhere: every footer repeats it, for a start asks which legs left for this run.
+        self.staging
+            .push(now_ms, Staged::Step { born: 0, item }, Part::Ending, range, false);
+        Some(MovedLeg {
+            message,
+            account,
+            id_form,
+        })
+    }
+
+    /// A `Moved` record is on disk.
+    pub(super) fn move_synced(&mut self, run: u64, segment: u64) {
+        let Some(confirmation) = self.waits.confirmation.as_mut() else {
+            return;
+        };
+        if !confirmation.runs.iter().any(|(_, number)| *number == run) {
+            return;
+        }
+        confirmation.unsynced = confirmation.unsynced.saturating_sub(1);
+        if confirmation.segments.last() != Some(&segment) {
+            confirmation.segments.push(segment);
+            self.segments.owe(segment);
+        }
+    }
+
+    /// A `FinalMoved` record is on disk: its mark may be set.
+    pub(super) fn end_synced(&mut self, mark: Mark, segment: u64) {
+        self.segments.owe(segment);
+        self.waits.to_mark.push((mark, segment));
+    }
+
+    fn confirmed(&mut self) {
+        let Some(confirmation) = self.waits.confirmation.take() else {
+            return;
+        };
+        self.waits.confirm(&confirmation.runs);
+        self.waits.under.looked_ms = None;
+        confirmation.drops.iter().for_each(|mark| self.waits.marked(mark));
+        for segment in confirmation.segments {
+            self.segments.paid(segment);
+        }
+    }
+
+    /// What is left of an hour that is over is in the index again; its date has come.
+    fn take_back(&mut self, hour: u32, bunch: Bunch) -> Finished {
+        for leg in bunch.legs {
+            if let Back::Fresh(_) = self.bring_back(leg) {
+                self.waits.passed += 1;
+            }
+        }
+        self.waits.set_passed(hour, bunch.is_last);
+        Finished::Nothing
+    }
+}

@@ -1,0 +1,296 @@
+//! Waiting files: legs that a carrier has had for a while and whose receipt has not come.
+//!
+//! Nearly all receipts come within minutes. What waits longer moves from the spool, and from memory, to files
+//! of its own: 50 million legs that may wait for three days then cost some 3.5 octets of memory each.
+//!
+//! *Form.* An immutable *run* per move, of legs whose deadline falls into one hour. Its records are the spool's
+//! (`record`), whole and without body, in the order of a keyed hash of carrier and carrier's id; a table of
+//! (hash, place) stands before them. In memory stays, per record, 3 octets of the hash in that order
+//! (`prints`): they say "no" to foreign ids and give the table's place for our own, so that a late receipt costs
+//! one read of the table and one of the record. All runs of an hour have one key and one hash key, the latter
+//! sealed under the former: with the key the hour's files are noise, and runs are merged without opening
+//! anything. (A key for each run would cost two syncs of the ring for every few thousand legs.)
+//!
+//! *Done marks.* The one part of a run that changes: a bitmap in pages of a sector, each kept twice, the older
+//! copy written over, so that a torn write leaves the state before it.
+//!
+//! *Moving.* The run is written and synced, with its name, as `.moving`; then the loop stages a `Moved` record
+//! for each leg that is still as it was; once these are synced, the others are marked done and the run is
+//! renamed. Until then the segment with the `Moved` records stays. A start that meets a `.moving` run believes
+//! of it only those legs whose `Moved` record names it: a leg is in one place, whenever the power goes.
+//!
+//! *Ending.* A leg that is found again goes back into the index and ends through the one settling function, as
+//! any other. Its `FinalMoved` record names hour and hash; the segment that holds it stays until the mark is
+//! synced, and a start marks again whatever such records it finds. So a receipt that is repeated after a crash
+//! makes no second DLR. At the hour's end all that is left goes back into the index in bounded bunches, where
+//! its date, which has come, gives it the state that is due; then files and key go.
+//!
+//! *Merging.* Four runs of an hour of about one size become one, in small steps. The new run names those it
+//! replaces: a start that finds both removes them.
+//!
+//! *Damage.* A run whose header can be read in neither place, or whose key is gone, is set aside
+//! (`.damaged`); a record that does not open is counted and passed over.
+
+pub(crate) mod ask;
+pub(crate) mod done;
+pub(crate) mod files;
+pub(crate) mod format;
+pub(crate) mod merge;
+pub(crate) mod open;
+pub(crate) mod pass;
+pub(crate) mod prints;
+pub(crate) mod table;
+pub(crate) mod take;
+pub(crate) mod writer;
+
+use std::fmt;
+use std::hash::Hasher as _;
+use std::io;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rand_core::CryptoRng;
+use siphasher::sip::SipHasher24;
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::disk::Disk;
+use crate::keyring::{KeyRing, KeyRingError};
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::record::{Envelope, RecordError};
+
+pub(crate) use prints::Prints;
+
+use files::Files;
+use merge::Merged;
+use pass::{Bunch, DropFailed};
+use take::{MoveFailed, MoveItem, Moved};
+
+/// Milliseconds of an hour: the span of deadlines that share files.
+pub const HOUR_MS: u64 = 60 * 60 * 1000;
+/// A leg moves only when its deadline is further away than this: what ends soon ends where it is, on time.
+pub const AHEAD_MS: u64 = HOUR_MS;
+/// Legs that one move takes at most.
+pub const MOVE_MAX: usize = 4096;
+/// Fewer legs than this move only when they have waited [`MOVE_WAIT_MS`] beyond the hot time.
+pub const MOVE_MIN: usize = 1024;
+/// See [`MOVE_MIN`].
+pub const MOVE_WAIT_MS: u64 = 60_000;
+/// Legs that may wait in files; past it they stay in memory, and then intake is answered 0x14 (P6).
+pub const WAITING_MAX: u64 = 200_000_000;
+/// Questions to the files that may be out at once; past it a late receipt is answered 0x64.
+pub const QUESTIONS_MAX: usize = 1024;
+/// Legs that a pass over a finished hour brings back at once.
+pub const PASS_MAX: usize = 1024;
+/// Ends whose marks are not synced yet; past it a late receipt is answered 0x64.
+pub const PENDING_MAX: usize = 65_536;
+
+/// The hour into which a deadline falls.
+pub(crate) fn hour_of(ms: u64) -> u32 {
+    u32::try_from(ms / HOUR_MS).unwrap_or(u32::MAX)
+}
+
+/// What orders and hides the ids of an hour.
+#[derive(Clone, Copy)]
+pub(crate) struct HashKey(pub(crate) [u8; 16]);
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey")
+    }
+}
+
+impl HashKey {
+    /// The hash of what a carrier calls a leg. A leg without such an id has one of its own: no receipt finds
+    /// it, its mark does.
+    pub(crate) fn of(&self, carrier: &str, carrier_id: &[u8], id: MessageId, leg: u16) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(carrier.as_bytes());
+        hasher.write(&[0]);
+        hasher.write(carrier_id);
+        if carrier_id.is_empty() {
+            hasher.write(&id.0.to_be_bytes());
+            hasher.write(&leg.to_be_bytes());
+        }
+        hasher.finish()
+    }
+}
+
+/// Which run and which of its records: right as long as the run exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    pub(crate) run: u64,
+    pub(crate) rank: u32,
+}
+
+/// Where a leg lies: its hour and hash stay, its run may be merged into another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) hour: u32,
+    pub(crate) hash: u64,
+    /// Where it was seen last.
+    pub(crate) at: Option<At>,
+}
+
+/// A leg that is to be marked done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) id: MessageId,
+    pub(crate) leg: u16,
+    pub(crate) place: Place,
+}
+
+/// A leg as a waiting file holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLeg {
+    pub(crate) id: MessageId,
+    pub(crate) leg: u16,
+    pub(crate) account: SystemId,
+    pub(crate) envelope: Envelope,
+    pub(crate) attempts: u16,
+    pub(crate) due_ms: u64,
+    pub(crate) carrier: String,
+    pub(crate) carrier_id: MessageIdText,
+    pub(crate) place: Place,
+}
+
+/// What somebody wants to know of the files.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) token: u64,
+    pub(crate) carrier: String,
+    /// The ids under which the leg may be known, canonical, and where it may lie by its hash.
+    pub(crate) ids: Vec<(MessageIdText, Vec<(u32, u64)>)>,
+}
+
+/// The answer to a question.
+#[derive(Debug)]
+pub struct Answer {
+    /// The number that was given to the question.
+    pub token: u64,
+    /// The leg, if there is one; the error says that a file cannot be read now.
+    pub found: Result<Option<FoundLeg>, RecordError>,
+}
+
+/// What the loop knows of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunInfo {
+    pub(crate) hour: u32,
+    pub(crate) number: u64,
+    pub(crate) hash_key: HashKey,
+    pub(crate) prints: Arc<Prints>,
+    pub(crate) count: u32,
+    pub(crate) done: u32,
+    pub(crate) octets: u64,
+}
+
+/// How many records of a run are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunDone {
+    pub(crate) hour: u32,
+    pub(crate) number: u64,
+    pub(crate) done: u32,
+}
+
+/// What the keeper is to do with the files.
+pub(crate) enum Order {
+    Move {
+        items: Vec<MoveItem>,
+        names: HashMap<NameId, String>,
+        now_ms: u64,
+    },
+    Confirm {
+        runs: Vec<(u32, u64)>,
+        drops: Vec<Mark>,
+    },
+    Mark(Vec<Mark>),
+    Find(Vec<Question>),
+    Merge {
+        hour: u32,
+        runs: Vec<u64>,
+    },
+    Pass(u32),
+    Drop(u32),
+}
+
+/// What became of an [`Order`].
+pub(crate) enum Report {
+    Moved(Result<Moved, Failed>),
+    Confirmed(Result<Vec<RunDone>, Failed>),
+    Marked(Result<Vec<RunDone>, Failed>),
+    Found(Vec<Answer>),
+    Merged(Result<Merged, Failed>),
+    Passed(u32, Result<Bunch, Failed>),
+    Dropped(u32, Result<bool, Failed>),
+}
+
+/// Why it could not be done.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Io(&'static str, io::Error),
+    Ring(KeyRingError),
+}
+
+impl<D: Disk> Files<D> {
+    /// Does one thing. Blocks; at the end says how many records and files it could not read.
+    pub(crate) fn obey(
+        &mut self,
+        order: Order,
+        ring: &mut KeyRing<D>,
+        rng: &mut impl CryptoRng,
+    ) -> (Report, u64) {
+        let failed = |operation| move |error| Failed::Io(operation, error);
+        let report = match order {
+            Order::Move { items, names, now_ms } => {
+                let moved = self.take_in(items, &names, ring, now_ms, rng);
+                Report::Moved(moved.map_err(|error| match error {
+                    MoveFailed::Io(error) => Failed::Io("write", error),
+                    MoveFailed::Ring(error) => Failed::Ring(error),
+                }))
+            }
+            Order::Confirm { runs, drops } => {
+                let confirmed = self
+                    .mark(&drops)
+                    .and_then(|done| self.confirm(&runs).map(|()| done));
+                Report::Confirmed(confirmed.map_err(failed("confirm")))
+            }
+            Order::Mark(marks) => Report::Marked(self.mark(&marks).map_err(failed("mark"))),
+            Order::Find(questions) => {
+                Report::Found(questions.iter().map(|question| self.answer(question)).collect())
+            }
+            Order::Merge { hour, runs } => Report::Merged(self.merge(hour, &runs).map_err(failed("merge"))),
+            Order::Pass(hour) => Report::Passed(hour, self.pass(hour).map_err(failed("read"))),
+            Order::Drop(hour) => {
+                let dropped = self.drop_hour(hour, ring);
+                Report::Dropped(
+                    hour,
+                    dropped.map_err(|error| match error {
+                        DropFailed::Io(error) => Failed::Io("remove", error),
+                        DropFailed::Ring(error) => Failed::Ring(error),
+                    }),
+                )
+            }
+        };
+        (report, std::mem::take(&mut self.damaged))
+    }
+}
+
+/// What is counted of the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WaitingCounts {
+    /// Legs that wait in files.
+    pub legs: u64,
+    /// Files.
+    pub files: usize,
+    /// Octets of these.
+    pub octets: u64,
+    /// Octets of memory that stand for them.
+    pub memory: u64,
+    /// Legs that were moved since the start.
+    pub moved: u64,
+    /// Legs that a finished hour brought back, since the start.
+    pub passed: u64,
+    /// Records, pages and files that could not be read, since the start: an alarm.
+    pub damaged: u64,
+}

@@ -1,0 +1,338 @@
+//! The waiting files as the loop has them: filters, and what is under way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::index::LegId;
+use crate::message_id::MessageId;
+
+use super::{HOUR_MS, HashKey, Mark, PENDING_MAX, Place, Prints, QUESTIONS_MAX, Question, RunDone};
+use super::{RunInfo, WAITING_MAX, WaitingCounts};
+
+/// Runs of about one size that are merged at once.
+const MERGE_AT: usize = 4;
+
+/// A run as the loop knows it.
+#[derive(Debug)]
+struct Known {
+    prints: Arc<Prints>,
+    count: u32,
+    done: u32,
+    octets: u64,
+    /// Its legs have left the spool, and that is synced.
+    confirmed: bool,
+}
+
+/// The runs of an hour.
+#[derive(Debug)]
+struct KnownHour {
+    hash_key: HashKey,
+    runs: BTreeMap<u64, Known>,
+    /// All of it has come back.
+    passed: bool,
+}
+
+/// Runs whose legs have left the spool once the batch with their `Moved` records is synced.
+#[derive(Debug, Default)]
+pub(crate) struct Confirmation {
+    pub(crate) runs: Vec<(u32, u64)>,
+    /// Legs that ended, or changed, while they were moved: they never counted.
+    pub(crate) drops: Vec<Mark>,
+    /// `Moved` records that are not synced yet.
+    pub(crate) unsynced: usize,
+    /// Segments that hold those that are.
+    pub(crate) segments: Vec<u64>,
+}
+
+/// What of the files' business is with the keeper.
+#[derive(Debug, Default)]
+pub(crate) struct Under {
+    pub(crate) moving: bool,
+    pub(crate) confirming: bool,
+    pub(crate) merging: Option<(u32, Vec<u64>)>,
+    /// Runs have come since it was last asked what is to be merged.
+    pub(crate) look: bool,
+    pub(crate) merge_out: bool,
+    pub(crate) passing: bool,
+    pub(crate) dropping: bool,
+    /// Octets that the move that is out may take.
+    pub(crate) move_octets: u64,
+    /// Octets that the merge that is under way may take, before those it replaces go.
+    pub(crate) merge_octets: u64,
+    /// When it was last asked what is to move.
+    pub(crate) looked_ms: Option<u64>,
+    /// When one of these failed last.
+    pub(crate) failed_ms: Option<u64>,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    hours: BTreeMap<u32, KnownHour>,
+    /// Legs that have ended, or never counted, and are not marked yet: whatever the files say of them is old.
+    pending: HashMap<(MessageId, u16), u32>,
+    /// Marks whose step is synced, with the segment that holds it.
+    pub(crate) to_mark: Vec<(Mark, u64)>,
+    /// Since when the first of them waits, as far as anybody has asked.
+    to_mark_ms: Option<u64>,
+    /// Those that the keeper has.
+    pub(crate) marking: Vec<(Mark, u64)>,
+    /// Legs that are in the index and lie in a file.
+    pub(crate) back: HashMap<LegId, Place>,
+    pub(crate) questions: Vec<Question>,
+    /// Questions that are not answered.
+    pub(crate) asked: usize,
+    pub(crate) confirmation: Option<Confirmation>,
+    pub(crate) under: Under,
+    octets: u64,
+    legs: u64,
+    pub(crate) moved: u64,
+    pub(crate) passed: u64,
+    pub(crate) damaged: u64,
+}
+
+impl Waits {
+    /// Octets that the files take, and may take by what is under way.
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets + self.under.move_octets + self.under.merge_octets
+    }
+
+    /// Whether more legs may move.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.legs < WAITING_MAX
+    }
+
+    pub(crate) fn counts(&self) -> WaitingCounts {
+        let runs = || self.hours.values().flat_map(|hour| hour.runs.values());
+        let marks = |run: &Known| u64::from(run.count) / 8 + 512;
+        WaitingCounts {
+            legs: self.legs,
+            files: runs().count(),
+            octets: self.octets,
+            memory: runs().map(|run| run.prints.memory() as u64 + marks(run)).sum(),
+            moved: self.moved,
+            passed: self.passed,
+            damaged: self.damaged,
+        }
+    }
+
+    // ===== runs =====
+
+    pub(crate) fn add(&mut self, run: RunInfo, confirmed: bool) {
+        let RunInfo {
+            hour,
+            number,
+            hash_key,
+            prints,
+            count,
+            done,
+            octets,
+        } = run;
+        let known = Known {
+            prints,
+            count,
+            done: done.min(count),
+            octets,
+            confirmed,
+        };
+        self.octets += octets;
+        self.legs += u64::from(known.count - known.done);
+        let hour = self.hours.entry(hour).or_insert_with(|| KnownHour {
+            hash_key,
+            runs: BTreeMap::new(),
+            passed: false,
+        });
+        self.under.look = true;
+        hour.hash_key = hash_key;
+        hour.runs.insert(number, known);
+    }
+
+    pub(crate) fn remove(&mut self, hour: u32, number: u64) {
+        let Some(found) = self.hours.get_mut(&hour) else {
+            return;
+        };
+        if let Some(run) = found.runs.remove(&number) {
+            self.octets -= run.octets;
+            self.legs -= u64::from(run.count - run.done);
+        }
+        if found.runs.is_empty() {
+            self.hours.remove(&hour);
+        }
+    }
+
+    pub(crate) fn remove_hour(&mut self, hour: u32) {
+        let runs: Vec<u64> = self
+            .hours
+            .get(&hour)
+            .map(|hour| hour.runs.keys().copied().collect())
+            .unwrap_or_default();
+        runs.into_iter().for_each(|run| self.remove(hour, run));
+    }
+
+    pub(crate) fn confirm(&mut self, runs: &[(u32, u64)]) {
+        for (hour, number) in runs {
+            let run = self
+                .hours
+                .get_mut(hour)
+                .and_then(|hour| hour.runs.get_mut(number));
+            if let Some(run) = run {
+                run.confirmed = true;
+                self.under.look = true;
+            }
+        }
+    }
+
+    /// Runs of an hour that are to become one: of about one size, none of them half moved.
+    pub(crate) fn to_merge(&self, over: impl Fn(u32) -> bool) -> Option<(u32, Vec<u64>, u64)> {
+        self.hours
+            .iter()
+            .filter(|(hour, _)| !over(**hour))
+            .find_map(|(hour, found)| {
+                let mut sizes: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+                for (number, run) in found.runs.iter().filter(|(_, run)| run.confirmed) {
+                    let left = (run.count - run.done).max(1024);
+                    let size = sizes.entry(left.ilog2() / 2).or_default();
+                    size.push((*number, run.octets));
+                    if size.len() == MERGE_AT {
+                        let runs = size.iter().map(|(number, _)| *number).collect();
+                        return Some((*hour, runs, size.iter().map(|(_, octets)| octets).sum()));
+                    }
+                }
+                None
+            })
+    }
+
+    // ===== hours that are over =====
+
+    /// The first hour, if it is over.
+    pub(crate) fn first_over(&self, now_ms: u64) -> Option<u32> {
+        let (hour, _) = self.hours.first_key_value()?;
+        (now_ms >= (u64::from(*hour) + 1) * HOUR_MS).then_some(*hour)
+    }
+
+    pub(crate) fn is_passed(&self, hour: u32) -> bool {
+        self.hours.get(&hour).is_some_and(|hour| hour.passed)
+    }
+
+    pub(crate) fn set_passed(&mut self, hour: u32, passed: bool) {
+        if let Some(hour) = self.hours.get_mut(&hour) {
+            hour.passed = passed;
+        }
+    }
+
+    /// Whether nothing of an hour is under way.
+    pub(crate) fn is_quiet(&self, hour: u32) -> bool {
+        let is_moving = |moved: &Confirmation| moved.runs.iter().any(|(of, _)| *of == hour);
+        // All of these are small.
+        !self.back.values().any(|place| place.hour == hour)
+            && !self.pending.values().any(|of| *of == hour)
+            && !self.confirmation.as_ref().is_some_and(is_moving)
+            && !self.under.moving
+            && !self.under.merge_out
+    }
+
+    // ===== receipts =====
+
+    /// A question after these ids of a carrier, if the filters say that it makes sense.
+    pub(crate) fn question(&self, token: u64, carrier: &str, ids: &[MessageIdText]) -> Option<Question> {
+        let places = |id: &MessageIdText| -> Vec<(u32, u64)> {
+            let of_hour = |(hour, found): (&u32, &KnownHour)| {
+                let hash = found.hash_key.of(carrier, id.as_bytes(), MessageId(0), 0);
+                let may = found.runs.values().any(|run| run.prints.may_have(hash));
+                may.then_some((*hour, hash))
+            };
+            self.hours.iter().filter_map(of_hour).collect()
+        };
+        let ids: Vec<_> = ids
+            .iter()
+            .filter(|id| !id.is_empty())
+            .map(|id| (id.clone(), places(id)))
+            .filter(|(_, places)| !places.is_empty())
+            .collect();
+        (!ids.is_empty()).then(|| Question {
+            token,
+            carrier: carrier.to_owned(),
+            ids,
+        })
+    }
+
+    /// Whether another question may be asked.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.asked < QUESTIONS_MAX && self.pending.len() < PENDING_MAX
+    }
+
+    // ===== ends =====
+
+    /// Whether a leg's end is on its way to the files.
+    pub(crate) fn is_ended(&self, id: MessageId, leg: u16) -> bool {
+        self.pending.contains_key(&(id, leg))
+    }
+
+    pub(crate) fn end(&mut self, mark: &Mark) {
+        self.pending.insert((mark.id, mark.leg), mark.place.hour);
+    }
+
+    /// Marks for the keeper, those of few runs at a time, when there are many or the first has waited long enough.
+    pub(crate) fn take_marks(
+        &mut self,
+        now_ms: u64,
+        max: usize,
+        runs_max: usize,
+        wait_ms: u64,
+    ) -> Option<Vec<Mark>> {
+        if !self.marking.is_empty() || self.to_mark.is_empty() {
+            return None;
+        }
+        let since = *self.to_mark_ms.get_or_insert(now_ms);
+        // A clock that is set back makes nothing wait for hours.
+        let waits = (since..since.saturating_add(wait_ms)).contains(&now_ms);
+        if waits && self.to_mark.len() < max {
+            return None;
+        }
+        let run_of = |mark: &Mark| (mark.place.hour, mark.place.at.map(|at| at.run));
+        // Runs together; what is left of them next time is found sorted.
+        self.to_mark.sort_by_key(|(mark, _)| run_of(mark));
+        let mut runs = 0;
+        let mut last = None;
+        let is_taken = |(mark, _): &&(Mark, u64)| {
+            let run = Some(run_of(mark));
+            runs += usize::from(run != last);
+            last = run;
+            runs <= runs_max
+        };
+        let count = self.to_mark.iter().take(max).take_while(is_taken).count();
+        self.marking = self.to_mark.drain(..count).collect();
+        if self.to_mark.is_empty() {
+            self.to_mark_ms = None;
+        }
+        Some(self.marking.iter().map(|(mark, _)| *mark).collect())
+    }
+
+    /// Ends that are not marked yet.
+    pub(crate) fn ending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// A leg is marked in its file.
+    pub(crate) fn marked(&mut self, mark: &Mark) {
+        self.pending.remove(&(mark.id, mark.leg));
+    }
+
+    /// So much of these runs is done.
+    pub(crate) fn set_done(&mut self, done: &[RunDone]) {
+        for RunDone { hour, number, done } in done {
+            let run = self
+                .hours
+                .get_mut(hour)
+                .and_then(|hour| hour.runs.get_mut(number));
+            if let Some(run) = run {
+                let done = (*done).min(run.count);
+                self.legs = self.legs + u64::from(run.done) - u64::from(done);
+                run.done = done;
+            }
+        }
+    }
+}
