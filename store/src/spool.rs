@@ -23,6 +23,7 @@
 mod chores;
 mod commit;
 mod keeper;
+mod late;
 mod rebuild;
 mod recover;
 #[cfg(test)]
@@ -38,6 +39,8 @@ mod tests_model;
 mod tests_recovery;
 #[cfg(test)]
 mod tests_waits;
+#[cfg(test)]
+mod tests_waits_faults;
 mod upkeep;
 mod waits;
 
@@ -62,8 +65,9 @@ use staging::Staging;
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
 pub use keeper::Keeper;
+pub use late::Back;
 pub use recover::{OpenError, Recovered};
-pub use waits::{Back, MovedLeg};
+pub use waits::MovedLeg;
 
 /// How the spool is laid out and where its bounds lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
