@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 
 use rand_core::Rng;
+use tidegate_codec::message_id::MessageIdText;
+use tidegate_codec::values::MessageState;
 
 use crate::disk::{Access, Disk, Op};
 use crate::keyring::Owner;
@@ -10,7 +12,7 @@ use crate::waiting::HOUR_MS;
 
 use super::rig::NOW;
 use super::tests_waits::{World, waits};
-use super::{Begin, CommitOutcome};
+use super::{Back, Begin, CommitOutcome, Ending, Finished};
 
 // ===== power cuts =====
 
@@ -272,4 +274,119 @@ fn a_full_disk_stops_a_move_and_nothing_else() {
     }
     assert_eq!((world.rig.spool.index().len(), world.waiting()), (0, 300));
     world.check_all_ended_once("after a full disk");
+}
+
+/// Fills segments with what is done with at once, so that all before them may go.
+fn roll_on(world: &mut World) {
+    for _ in 0..200 {
+        let rig = &mut world.rig;
+        let leg = rig.accept_body(&[b'x'; 400]).unwrap();
+        rig.turn();
+        rig.settle(leg, None).unwrap();
+        rig.now_ms += 100;
+        rig.turn();
+    }
+}
+
+#[test]
+fn a_segment_that_ended_a_leg_stays_until_the_mark_is_synced() {
+    let mut world = World::new(14, waits(8 * 1024));
+    world.hand_over(20, 3 * HOUR_MS);
+    world.cool();
+    // Without a DLR, which would hold the segment by itself.
+    let carrier = world.rig.spool.intern("sink").unwrap();
+    let id = MessageIdText::new(b"c3").unwrap();
+    assert!(world.rig.spool.ask(1, carrier, &[id]).unwrap());
+    let chore = world.rig.spool.next_chore(world.rig.now_ms).unwrap();
+    let done = world.rig.keeper.run(chore, &mut world.rig.rng);
+    let Finished::Found(mut answers) = world.rig.done(done) else {
+        panic!("not found")
+    };
+    let found = answers.pop().unwrap().found.unwrap().unwrap();
+    let Back::Fresh(leg) = world.rig.spool.bring_back(found) else {
+        panic!("not fresh")
+    };
+    let at_ms = world.rig.now_ms;
+    let state = MessageState::Delivered;
+    let ending = Ending { state, at_ms };
+    let (now, rng) = (world.rig.now_ms, &mut world.rig.rng);
+    let settled = world.rig.spool.settle(now, leg, ending, None, true, rng);
+    assert!(settled.unwrap().is_some());
+    world
+        .rig
+        .disk
+        .fail_on(Op::Sync, "waiting", 0, u64::MAX, ErrorKind::Other);
+    roll_on(&mut world);
+    assert!(world.rig.files().len() > 10, "it holds back all behind it");
+    let mut world = world.crash();
+    assert_eq!(world.rig.found.waiting, 20, "never marked");
+    assert!(!world.receipt(3), "and ended all the same");
+    roll_on(&mut world);
+    assert!(world.rig.files().len() < 4, "let go once it is marked");
+    let mut world = world.crash();
+    assert_eq!(world.rig.found.waiting, 19);
+    assert!(!world.receipt(3));
+}
+
+#[test]
+fn segments_that_say_what_moved_stay_until_the_run_is_confirmed() {
+    let mut world = World::new(15, waits(8 * 1024));
+    world.hand_over(20, 3 * HOUR_MS);
+    world
+        .rig
+        .disk
+        .fail_on(Op::Rename, "waiting", 0, u64::MAX, ErrorKind::Other);
+    world.rig.now_ms += 700_000;
+    roll_on(&mut world);
+    assert_eq!(world.waiting(), 20);
+    assert!(world.files()[0].to_string_lossy().ends_with(".moving"));
+    let world = world.crash();
+    assert_eq!(world.rig.found.waiting, 20, "the spool still says what moved");
+    assert!(world.files()[0].to_string_lossy().ends_with(".waiting"));
+    world.check_all_ended_once("never confirmed");
+}
+
+#[test]
+fn of_a_run_that_was_not_confirmed_counts_what_the_spool_says() {
+    let mut world = World::new(16, waits(1 << 20));
+    world.hand_over(30, 3 * HOUR_MS);
+    world.rig.now_ms += 700_000;
+    loop {
+        let chore = world.rig.spool.next_chore(world.rig.now_ms).unwrap();
+        let moving = world.rig.spool.waits.under.moving;
+        let done = world.rig.keeper.run(chore, &mut world.rig.rng);
+        if moving {
+            // Written; and meanwhile one has ended.
+            assert!(world.receipt(7));
+            world.done(done);
+            break;
+        }
+        world.done(done);
+    }
+    assert_eq!(world.rig.commit(), Some(CommitOutcome::Synced));
+    // The power goes before the keeper is told.
+    let mut world = world.crash();
+    assert_eq!(world.rig.found.waiting, 29);
+    assert!(!world.receipt(7) && world.receipt(8));
+    world.check_all_ended_once("not confirmed");
+}
+
+#[test]
+fn of_a_run_that_the_spool_never_named_nothing_counts() {
+    let mut world = World::new(17, waits(1 << 20));
+    world.hand_over(30, 3 * HOUR_MS);
+    world.rig.now_ms += 700_000;
+    while let Some(chore) = world.rig.spool.next_chore(world.rig.now_ms) {
+        let moving = world.rig.spool.waits.under.moving;
+        let done = world.rig.keeper.run(chore, &mut world.rig.rng);
+        if moving {
+            break;
+        }
+        world.done(done);
+    }
+    assert_eq!(world.files().len(), 1);
+    let world = world.crash();
+    assert_eq!((world.rig.found.waiting, world.rig.found.legs), (0, 30));
+    assert!(world.files().is_empty());
+    world.check_all_ended_once("never named");
 }
