@@ -321,6 +321,15 @@ fn a_segment_that_ended_a_leg_stays_until_the_mark_is_synced() {
     let mut world = world.crash();
     assert_eq!(world.rig.found.waiting, 20, "never marked");
     assert!(!world.receipt(3), "and ended all the same");
+    // The next process cannot mark it either.
+    world
+        .rig
+        .disk
+        .fail_on(Op::Sync, "waiting", 0, u64::MAX, ErrorKind::Other);
+    roll_on(&mut world);
+    let mut world = world.crash();
+    assert_eq!(world.rig.found.waiting, 20);
+    assert!(!world.receipt(3));
     roll_on(&mut world);
     assert!(world.rig.files().len() < 4, "let go once it is marked");
     let mut world = world.crash();
