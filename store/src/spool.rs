@@ -23,6 +23,7 @@
 mod chores;
 mod commit;
 mod keeper;
+mod late;
 mod rebuild;
 mod recover;
 #[cfg(test)]
@@ -40,6 +41,8 @@ mod tests_recovery;
 mod tests_verify;
 #[cfg(test)]
 mod tests_waits;
+#[cfg(test)]
+mod tests_waits_faults;
 mod upkeep;
 mod verify;
 mod waits;
@@ -65,9 +68,10 @@ use staging::Staging;
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
 pub use keeper::Keeper;
+pub use late::Back;
 pub use recover::{OpenError, Recovered};
 pub use verify::{Fault, FooterState, SegmentReport, verify};
-pub use waits::{Back, MovedLeg};
+pub use waits::MovedLeg;
 
 /// How the spool is laid out and where its bounds lie.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,9 @@
-//! Legs that wait long for their receipt: when they move to files, and when they come back to end.
+//! Legs that wait long for their receipt: when they move to files, and what is done with the files.
 
 use hashbrown::HashMap;
-use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::index::{Leg, LegId, Location};
+use crate::index::{Leg, LegId};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::record::{Head, Kind, Stage};
@@ -13,14 +12,14 @@ use crate::waiting::pass::Bunch;
 use crate::waiting::table::Confirmation;
 use crate::waiting::take::{MoveItem, Moved, MovedItem};
 use crate::waiting::{
-    AHEAD_MS, FoundLeg, MOVE_MAX, MOVE_MIN, MOVE_WAIT_MS, Mark, Order, PASS_MAX, PENDING_MAX, Report,
-    WaitingCounts, hour_of,
+    AHEAD_MS, MOVE_MAX, MOVE_MIN, MOVE_WAIT_MS, Mark, Order, PASS_MAX, PENDING_MAX, Report, hour_of,
 };
 
 use super::chores::{ChoreError, Finished, Task};
+use super::late::Back;
 use super::staging::{Part, Staged, StepItem};
 use super::upkeep::is_too_soon;
-use super::{Refused, Spool, account_of};
+use super::{Spool, account_of};
 
 /// Octets of a batch that a moved leg's record takes, at the most.
 const MOVED_LEN: u64 = 64;
@@ -47,91 +46,7 @@ pub struct MovedLeg {
     pub id_form: u8,
 }
 
-/// A leg that was found in a waiting file, in the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Back {
-    /// It has come back for this: end it, or [`Spool::let_go`] of it.
-    Fresh(LegId),
-    /// It was there already, and stays until it ends.
-    There(LegId),
-    /// It has ended meanwhile.
-    Ended,
-}
-
 impl<D: Disk> Spool<D> {
-    // ===== late receipts =====
-
-    /// Asks the waiting files for the leg that a carrier knows by one of these ids, in their canonical form. The
-    /// answer comes with [`Finished::Found`] under `token`.
-    ///
-    /// `Ok(false)` when there is none as far as memory knows: nothing is asked.
-    pub fn ask(&mut self, token: u64, carrier: NameId, ids: &[MessageIdText]) -> Result<bool, Refused> {
-        let Some(question) = self.waits.question(token, self.names.name(carrier), ids) else {
-            return Ok(false);
-        };
-        if self.broken {
-            return Err(Refused::Broken);
-        }
-        if !self.waits.may_ask() {
-            return Err(Refused::Full);
-        }
-        self.waits.asked += 1;
-        self.waits.questions.push(question);
-        Ok(true)
-    }
-
-    /// Whether the waiting files may hold a leg that a carrier knows by one of these ids.
-    pub fn may_wait(&self, carrier: NameId, ids: &[MessageIdText]) -> bool {
-        self.waits.question(0, self.names.name(carrier), ids).is_some()
-    }
-
-    /// Puts a leg that was found into the index, so that it can be ended like any other.
-    pub fn bring_back(&mut self, found: FoundLeg) -> Back {
-        if self.waits.is_ended(found.id, found.leg) {
-            return Back::Ended;
-        }
-        if let Some(there) = self.index.find(found.id, found.leg) {
-            return Back::There(there);
-        }
-        let names = (
-            self.names.intern(found.account.as_str()),
-            self.names.intern(&found.carrier),
-        );
-        let (Some(account), carrier) = names else {
-            return Back::Ended;
-        };
-        let leg = self.index.insert(Leg {
-            message: found.id,
-            leg: found.leg,
-            account,
-            carrier,
-            carrier_id: found.carrier_id,
-            envelope: found.envelope,
-            stage: Stage::HandedOver,
-            leased: false,
-            attempts: found.attempts,
-            due_ms: found.due_ms,
-            at: Location::default(),
-            weight: 0,
-            born: 0,
-            revision: 0,
-        });
-        self.waits.back.insert(leg, found.place);
-        Back::Fresh(leg)
-    }
-
-    /// A leg that has come back and did not end lies in its file only, as before.
-    pub fn let_go(&mut self, leg: LegId) {
-        if self.waits.back.remove(&leg).is_some() {
-            self.index.remove(leg);
-        }
-    }
-
-    /// What is counted of the waiting files.
-    pub fn waiting(&self) -> WaitingCounts {
-        self.waits.counts()
-    }
-
     // ===== chores =====
 
     pub(super) fn find_chore(&mut self) -> Option<Task<D>> {

@@ -11,6 +11,9 @@ use crate::world::bench_config_with;
 /// Ten minutes before the hour: the deadline falls into the last minutes of the next.
 const EVENING_MS: u64 = START_MS + 50 * 60_000;
 
+/// What ends is marked in its file together with others, after five seconds at most.
+const MARKED: Duration = Duration::from_secs(6);
+
 fn world(disk: FaultyDisk, clock: Clock, seed: u64) -> World {
     let setup = Setup::new(bench_config_with("65m"), 1 << 20, 1 << 28);
     World::start_with(&setup, disk, clock, seed).unwrap()
@@ -84,7 +87,7 @@ fn a_late_receipt_makes_one_dlr_before_and_after_a_restart() {
         let mut esme = before.esme();
         esme.bind(b"secret").await;
         assert_eq!(esme.take_dlr().await, (ids[0].clone(), MessageState::Delivered));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(MARKED).await;
         let disk = before.disk.crash();
         drop(before);
         let after = world(disk, clock, 2);
@@ -97,6 +100,7 @@ fn a_late_receipt_makes_one_dlr_before_and_after_a_restart() {
         let mut esme = after.esme();
         esme.bind(b"secret").await;
         assert_eq!(esme.take_dlr().await, (ids[2].clone(), MessageState::Delivered));
+        tokio::time::sleep(MARKED).await;
         assert_eq!(unfinished(&after), (0, 1));
     });
 }

@@ -1,0 +1,95 @@
+//! Late receipts: the waiting files are asked, and what they hold comes back into the index to end.
+
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::disk::Disk;
+use crate::index::{Leg, LegId, Location};
+use crate::names::NameId;
+use crate::record::Stage;
+use crate::waiting::{FoundLeg, WaitingCounts};
+
+use super::{Refused, Spool};
+
+/// A leg that was found in a waiting file, in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// It has come back for this: end it, or [`Spool::let_go`] of it.
+    Fresh(LegId),
+    /// It was there already, and stays until it ends.
+    There(LegId),
+    /// It has ended meanwhile.
+    Ended,
+}
+
+impl<D: Disk> Spool<D> {
+    /// Asks the waiting files for the leg that a carrier knows by one of these ids, in their canonical form. The
+    /// answer comes with [`Finished::Found`] under `token`.
+    ///
+    /// `Ok(false)` when there is none as far as memory knows: nothing is asked.
+    pub fn ask(&mut self, token: u64, carrier: NameId, ids: &[MessageIdText]) -> Result<bool, Refused> {
+        let Some(question) = self.waits.question(token, self.names.name(carrier), ids) else {
+            return Ok(false);
+        };
+        if self.broken {
+            return Err(Refused::Broken);
+        }
+        if !self.waits.may_ask() {
+            return Err(Refused::Full);
+        }
+        self.waits.asked += 1;
+        self.waits.questions.push(question);
+        Ok(true)
+    }
+
+    /// Whether the waiting files may hold a leg that a carrier knows by one of these ids.
+    pub fn may_wait(&self, carrier: NameId, ids: &[MessageIdText]) -> bool {
+        self.waits.question(0, self.names.name(carrier), ids).is_some()
+    }
+
+    /// Puts a leg that was found into the index, so that it can be ended like any other.
+    pub fn bring_back(&mut self, found: FoundLeg) -> Back {
+        if self.waits.is_ended(found.id, found.leg) {
+            return Back::Ended;
+        }
+        if let Some(there) = self.index.find(found.id, found.leg) {
+            return Back::There(there);
+        }
+        let names = (
+            self.names.intern(found.account.as_str()),
+            self.names.intern(&found.carrier),
+        );
+        let (Some(account), carrier) = names else {
+            return Back::Ended;
+        };
+        let leg = self.index.insert(Leg {
+            message: found.id,
+            leg: found.leg,
+            account,
+            carrier,
+            carrier_id: found.carrier_id,
+            envelope: found.envelope,
+            stage: Stage::HandedOver,
+            leased: false,
+            attempts: found.attempts,
+            due_ms: found.due_ms,
+            at: Location::default(),
+            weight: 0,
+            born: 0,
+            revision: 0,
+        });
+        self.waits.back.insert(leg, found.place);
+        Back::Fresh(leg)
+    }
+
+    /// A leg that has come back and did not end lies in its file only, as before.
+    pub fn let_go(&mut self, leg: LegId) {
+        if self.waits.back.remove(&leg).is_some() {
+            self.index.remove(leg);
+        }
+    }
+
+    /// What is counted of the waiting files.
+    pub fn waiting(&self) -> WaitingCounts {
+        self.waits.counts()
+    }
+}
