@@ -12,7 +12,7 @@ use tidegate_config::Unanswered;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 
-use super::Verdict;
+use super::{Slowed, Verdict};
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
@@ -70,9 +70,13 @@ impl<D: Disk> Gate<D> {
                 state.flow.accepted();
                 self.leg_accepted(now, carrier, leg, message_id);
             }
+            // It is this leg that the carrier does not take, and the others are not held up for it any more.
+            Verdict::Slow if state.slowed.get(&leg).is_some_and(|slowed| slowed.alone) => {
+                self.leg_failed(now, carrier, leg, status);
+            }
             Verdict::Slow => {
                 state.flow.slow(now.monotonic);
-                self.leg_slowed(now, carrier, leg, body);
+                self.leg_slowed(now, carrier, leg, status, body);
             }
             Verdict::Retry => self.leg_failed(now, carrier, leg, status),
             Verdict::Reject => {
@@ -111,9 +115,9 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// The carrier is full. The leg keeps its place; one that is told so again and again while others pass
-    /// is tried elsewhere.
-    fn leg_slowed(&mut self, now: Now, carrier: usize, leg: LegId, body: Bytes) {
+    /// The carrier is full. The leg keeps its place; one that is told so again and again while others pass is a
+    /// failure from then on, and tried elsewhere (design §5.7).
+    fn leg_slowed(&mut self, now: Now, carrier: usize, leg: LegId, status: CommandStatus, body: Bytes) {
         let index = self.spool.index();
         let state = &mut self.carriers[carrier];
         if state.slowed.len() >= SLOWED_MAX {
@@ -123,12 +127,15 @@ impl<D: Disk> Gate<D> {
                 state.slowed.clear();
             }
         }
-        let (times, first) = state.slowed.entry(leg).or_insert((0, now.monotonic));
-        *times = times.saturating_add(1);
-        let many = *times >= SLOW_MAX && state.flow.has_passed_since(*first);
-        if many {
-            state.slowed.remove(&leg);
-            return self.leg_failed(now, carrier, leg, CommandStatus::RTHROTTLED);
+        let slowed = state.slowed.entry(leg).or_insert(Slowed {
+            times: 0,
+            first: now.monotonic,
+            alone: false,
+        });
+        slowed.times = slowed.times.saturating_add(1);
+        if slowed.times >= SLOW_MAX && state.flow.has_passed_since(slowed.first) {
+            slowed.alone = true;
+            return self.leg_failed(now, carrier, leg, status);
         }
         self.give_back(carrier, leg, body);
     }
