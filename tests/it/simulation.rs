@@ -9,15 +9,19 @@ mod carrier;
 mod chance;
 mod delivery;
 mod esme;
+mod faults;
 mod ledger;
 mod log;
 mod message;
+mod poison;
 mod port;
 mod power_cuts;
 mod rules;
+mod script;
 mod sightings;
 mod site;
 mod speech;
+mod totals;
 mod trouble;
 
 use std::cell::RefCell;
@@ -30,9 +34,9 @@ use tokio::time::sleep;
 
 use chance::Chance;
 use esme::{Account, Esme, Manner};
-use ledger::Totals;
 use log::Log;
 use site::{EndOfLife, Site};
+use totals::Totals;
 
 use crate::world::{Setup, scenario};
 

@@ -62,7 +62,7 @@ impl Ledger {
         if let Asked::Refused(status) = leg.submitted {
             wrong.push(format!("handed over although it was refused with {status}"));
         }
-        if is_after(leg.cancel) && !(leg.has_siblings && !leg.sightings.is_empty()) {
+        if is_after(leg.cancel) && (!leg.has_siblings || leg.sightings.is_empty()) {
             wrong.push("handed over after its cancel was acknowledged".to_owned());
         }
         let first_wall = leg
