@@ -51,6 +51,8 @@ pub struct Leg {
     pub attempts: u16,
     /// When something happens to it next, in unix milliseconds.
     pub due_ms: u64,
+    /// The same by its records; `due_ms` is later while memory alone has put it off.
+    pub(crate) noted_due_ms: u64,
     /// Its newest record.
     pub(crate) at: Location,
     /// Octets that a copy of it would take: less than its record once nobody needs its body.
@@ -213,7 +215,15 @@ impl Index {
         Some(leg)
     }
 
-    /// Sets the date at which something happens next.
+    /// Sets the date at which something happens next, as a record has it.
+    pub(crate) fn note_due(&mut self, id: LegId, due_ms: u64) {
+        if let Some(leg) = self.get_mut(id) {
+            leg.noted_due_ms = due_ms;
+        }
+        self.set_due(id, due_ms);
+    }
+
+    /// Sets the date at which something happens next, in memory only.
     pub(crate) fn set_due(&mut self, id: LegId, due_ms: u64) {
         if let Some(leg) = self.get_mut(id) {
             leg.due_ms = due_ms;

@@ -48,6 +48,7 @@ pub(crate) fn leg(message: u64, leg: u16) -> Leg {
         leased: false,
         attempts: 0,
         due_ms: 100_000,
+        noted_due_ms: 100_000,
         at: Location::default(),
         weight: 0,
         born: 0,

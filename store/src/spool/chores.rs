@@ -228,7 +228,8 @@ pub(super) fn state_of<'a>(leg: &'a Leg, carrier: &'a str, body: &'a [u8]) -> Le
         envelope: leg.envelope.clone(),
         stage: leg.stage,
         attempts: leg.attempts,
-        due_ms: leg.due_ms,
+        // A date that memory alone has given it is none that a start may believe.
+        due_ms: leg.noted_due_ms,
         carrier,
         carrier_id: leg.carrier_id.as_bytes(),
         body,

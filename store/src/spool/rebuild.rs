@@ -103,6 +103,7 @@ impl Rebuild {
             leased: false,
             attempts: record.attempts,
             due_ms: record.due_ms,
+            noted_due_ms: record.due_ms,
             at,
             weight,
             born,
@@ -125,7 +126,7 @@ impl Rebuild {
             let before = std::mem::replace(&mut leg.weight, weight);
             self.segments.reweigh(leg.at.segment, before, weight);
         }
-        self.index.set_due(found, step.deadline_ms);
+        self.index.note_due(found, step.deadline_ms);
         self.index.set_carrier(
             found,
             carrier,
@@ -138,7 +139,7 @@ impl Rebuild {
         if let Some(leg) = self.index.get_mut(found) {
             leg.attempts = step.attempts;
         }
-        self.index.set_due(found, step.due_ms);
+        self.index.note_due(found, step.due_ms);
     }
 
     pub(super) fn ended(&mut self, id: MessageId, leg: u16) {

@@ -75,6 +75,7 @@ impl<D: Disk> Spool<D> {
             leased: true,
             attempts: 0,
             due_ms,
+            noted_due_ms: due_ms,
             at: Location::default(),
             weight: 0,
             born: 0,
@@ -136,7 +137,7 @@ impl<D: Disk> Spool<D> {
             found.account,
         );
         self.index.set_leased(leg, false);
-        self.index.set_due(leg, deadline_ms);
+        self.index.note_due(leg, deadline_ms);
         self.index.set_carrier(leg, carrier, carrier_id.clone());
         self.reweigh(leg);
         let name = self.names.name(carrier);
@@ -188,7 +189,7 @@ impl<D: Disk> Spool<D> {
         };
         let (id, number, born, account) = (found.message, found.leg, found.born, found.account);
         self.index.set_leased(leg, false);
-        self.index.set_due(leg, due_ms);
+        self.index.note_due(leg, due_ms);
         let range = self.write_step(Kind::Retry, id, number, account, &Payload::Retry(step), rng)?;
         let item = StepItem::Retry {
             id,
@@ -235,6 +236,7 @@ impl<D: Disk> Spool<D> {
         let new = self.index.insert(Leg {
             envelope,
             due_ms,
+            noted_due_ms: due_ms,
             leased: true,
             at: Location::default(),
             weight: 0,

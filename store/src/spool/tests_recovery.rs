@@ -154,6 +154,36 @@ fn a_segment_in_which_nothing_lives_has_a_footer_while_its_steps_matter() {
     assert_eq!(rig.found.by_footer, 2);
 }
 
+#[test]
+fn a_date_that_memory_alone_has_stands_in_no_footer_and_no_copy() {
+    let mut rig = Rig::new(18);
+    while rig.spool.segments.len() < 3 {
+        rig.accept().unwrap();
+        rig.turn();
+    }
+    let put_off = |rig: &mut Rig| {
+        for leg in rig.legs() {
+            rig.spool.set_due(leg, rig.now_ms + 1_000_000);
+        }
+    };
+    put_off(&mut rig);
+    rig.settle_down();
+    // The rig compares what a start finds with what was staged.
+    let mut rig = rig.crash();
+    assert_eq!(rig.found.by_footer, 2);
+    put_off(&mut rig);
+    for (number, leg) in rig.legs().into_iter().enumerate() {
+        if number % 8 != 0 {
+            rig.settle(leg, None).unwrap();
+            rig.turn();
+        }
+    }
+    rig.settle_down();
+    assert!(rig.spool.segments.get(1).is_none(), "what lived there was copied");
+    let rig = rig.crash();
+    assert!(rig.found.legs > 3);
+}
+
 /// Where the batches of a file begin.
 fn batches(disk: &FaultyDisk, path: &std::path::Path, number: u64) -> Vec<(usize, usize)> {
     let octets = disk.octets(path).unwrap();
