@@ -113,6 +113,9 @@ pub(crate) struct Ledger {
     pub(crate) violation: Option<String>,
     /// When a gateway ended without being asked, or its disk began to fail.
     pub(crate) troubles: Vec<u64>,
+    /// From this date of the wall clock on nothing stood in the way of anybody: what could be handed over then must have
+    /// been.
+    pub(crate) well_since_ms: Option<u64>,
     /// When a connection ended.
     ends: BTreeMap<u64, u64>,
     /// The latest date that the wall clock ever showed.
@@ -130,6 +133,7 @@ impl Ledger {
             totals: Totals::default(),
             violation: None,
             troubles: Vec::new(),
+            well_since_ms: None,
             ends: BTreeMap::new(),
             wall_max_ms: 0,
             next: 0,

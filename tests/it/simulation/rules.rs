@@ -7,6 +7,9 @@ use super::sightings::{REJECT, RETRY, SLOW};
 
 /// Tries that may fail before a message is given up, as configured.
 pub(crate) const MAX_ATTEMPTS: usize = 6;
+/// How long it may take until links, pauses and tries are as if nothing had been: a carrier that said nothing but
+/// "slower" is left alone for two minutes.
+const PATIENCE_MS: u64 = 150_000;
 /// How long a receipt is waited for, as configured, in milliseconds.
 pub(crate) const RECEIPT_DEADLINE_MS: u64 = 90_000;
 
@@ -20,7 +23,7 @@ impl Ledger {
         let answers = || leg.sightings.iter().filter_map(|seen| seen.answer);
         let is_true = reported
             || match state {
-                MessageState::Expired => wall >= expires(leg),
+                MessageState::Expired => wall >= expires(leg) && !self.was_possible(leg),
                 MessageState::Deleted => may_be_cancelled(leg),
                 MessageState::Rejected => answers().any(|answer| REJECT.contains(&answer.status)),
                 MessageState::Undeliverable => {
@@ -67,7 +70,8 @@ impl Ledger {
         if wish == ReceiptWish::Always {
             return Some("ended without its DLR");
         }
-        let ended_unseen = wall >= expires(leg) || may_be_cancelled(leg) || leg.damaged;
+        let expired = wall >= expires(leg) && !self.was_possible(leg);
+        let ended_unseen = expired || may_be_cancelled(leg) || leg.damaged;
         if leg.sightings.is_empty() && !ended_unseen {
             return Some("acknowledged and never handed over");
         }
@@ -85,6 +89,14 @@ impl Ledger {
             return Some("a receipt was acknowledged and its DLR never came");
         }
         None
+    }
+
+    /// Whether nothing stood in the way of handing a leg over before its validity was over.
+    fn was_possible(&self, leg: &Leg) -> bool {
+        self.well_since_ms.is_some_and(|since| {
+            let from = since.max(leg.sent_wall_ms + leg.due_after_ms);
+            expires(leg) > from + PATIENCE_MS
+        })
     }
 
     /// The states of receipts that the gateway acknowledged in time, for hand-overs of which it must know.

@@ -64,6 +64,7 @@ pub(super) fn stage() -> (Rc<Site>, Rc<Esme>) {
     let site = Site::new(1, setup);
     site.begin().unwrap();
     site.quiet.set(true);
+    site.ledger().well_since_ms = Some(crate::world::START_MS);
     spawn_local(trouble::watch(Rc::clone(&site)));
     let account = Account::new(&site, 0, 0);
     let as_what = (BindKind::Transceiver, Manner::Prompt);
