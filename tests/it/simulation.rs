@@ -41,7 +41,7 @@ use totals::Totals;
 use crate::world::{Setup, scenario};
 
 /// Seeds of the ordinary test run, from 1 on.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 20;
 /// Virtual time after which nothing may be unfinished: every validity, every deadline, every pause is over, and the
 /// clock was never set back so far in all.
 const QUIET_MAX_MS: u64 = 1_800_000;

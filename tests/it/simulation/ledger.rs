@@ -98,6 +98,8 @@ pub(crate) struct Mo {
     pub(crate) account: usize,
     pub(crate) text: Vec<u8>,
     pub(crate) is_taken: bool,
+    /// How often its carrier sent it: each of these may become a delivery of its own.
+    pub(crate) offers: usize,
     /// Times at which it came, with those at which it was acknowledged.
     pub(crate) arrivals: Vec<Dlr>,
 }
