@@ -44,6 +44,17 @@ pub use verdict::Verdict;
 
 /// Legs and entries that are read back from the spool at once, over all carriers and accounts.
 pub(crate) const READ_BACK_MAX: usize = 1024;
+/// A leg that its carrier answered "slow".
+#[derive(Clone, Copy, Debug)]
+struct Slowed {
+    /// How often.
+    times: u16,
+    /// When first, in monotonic time.
+    first: Duration,
+    /// It was told so while others passed: it is the leg and not the carrier.
+    alone: bool,
+}
+
 /// A carrier while the gateway runs.
 #[derive(Debug)]
 pub struct CarrierState {
@@ -64,8 +75,8 @@ pub struct CarrierState {
     pub flow: Flow,
     /// Receipts ahead of their time.
     pub pen: Pen,
-    /// How often legs that wait were told "slow", and when first.
-    slowed: HashMap<LegId, (u16, Duration)>,
+    /// Legs that wait and were told "slow".
+    slowed: HashMap<LegId, Slowed>,
     /// Whether it was up when its queue was last looked through for fail-over.
     was_up: bool,
     /// It has lost a link, or legs came back into its queue: those that wait are to be looked at again, should it be down.

@@ -9,15 +9,19 @@ mod carrier;
 mod chance;
 mod delivery;
 mod esme;
+mod faults;
 mod ledger;
 mod log;
 mod message;
+mod poison;
 mod port;
 mod power_cuts;
 mod rules;
+mod script;
 mod sightings;
 mod site;
 mod speech;
+mod totals;
 mod trouble;
 
 use std::cell::RefCell;
@@ -30,14 +34,14 @@ use tokio::time::sleep;
 
 use chance::Chance;
 use esme::{Account, Esme, Manner};
-use ledger::Totals;
 use log::Log;
 use site::{EndOfLife, Site};
+use totals::Totals;
 
 use crate::world::{Setup, scenario};
 
 /// Seeds of the ordinary test run, from 1 on.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 20;
 /// Virtual time after which nothing may be unfinished: every validity, every deadline, every pause is over, and the
 /// clock was never set back so far in all.
 const QUIET_MAX_MS: u64 = 1_800_000;
@@ -76,7 +80,9 @@ fn run(seed: u64) -> Outcome {
     scenario(|| async move {
         let mut chance = Chance::new(seed, 0);
         let segment = chance.pick(&[16 << 10, 32 << 10, 64 << 10, 1 << 20]);
-        let mut setup = Setup::new(site::config(), segment, 96 * segment);
+        // Some runs meet the bound of the disk's budget.
+        let limit = segment * chance.pick(&[12, 16, 96]);
+        let mut setup = Setup::new(site::config(), segment, limit);
         setup.keeper_late_ms = 0..=chance.pick(&[0, 20, 400]);
         let site = Site::new(seed, setup);
         site.begin().unwrap();

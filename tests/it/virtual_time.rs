@@ -243,3 +243,30 @@ fn a_receipt_that_could_not_be_synced_is_refused_until_a_restart_has_read_the_di
         assert_eq!(esme.take_dlr().await, (id, MessageState::Delivered));
     });
 }
+
+/// Found by the seeded simulation: footers and copies repeated the date of a leg that stands in line, its expiry, and a
+/// start believed them, so that it waited for that.
+#[test]
+fn what_stands_in_line_goes_on_after_a_restart_wherever_its_record_lies() {
+    scenario(|| async {
+        let setup = Setup::new(bench_config(), 16 << 10, 1 << 24);
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock.clone(), 9).unwrap();
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        for sequence in 2..202 {
+            esme.submit(sequence).await;
+        }
+        // Closed segments get their footers.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = World::start_with(&setup, world.kill(), clock, 10).unwrap();
+        assert!(after.recovered.by_footer > 1 && after.recovered.legs == 200);
+        let mut smsc = after.smsc();
+        smsc.accept_bind().await;
+        for number in 0..200 {
+            let id = format!("c-{number}");
+            let taken = smsc.take_submit(id.as_bytes());
+            tokio::time::timeout(Duration::from_secs(1), taken).await.unwrap();
+        }
+    });
+}

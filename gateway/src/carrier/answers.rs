@@ -18,7 +18,7 @@ use tidegate_store::index::LegId;
 use tidegate_store::record::Stage;
 use tidegate_store::spool::Target;
 
-use super::Verdict;
+use super::{Slowed, Verdict};
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
@@ -79,9 +79,11 @@ impl<D: Disk> Gate<D> {
         if !status.is_ok() {
             state.tally.statuses.add(status);
         }
+        let alone = state.slowed.get(&leg).is_some_and(|slowed| slowed.alone);
         match verdict {
             Verdict::Accepted => state.flow.accepted(now.monotonic),
-            Verdict::Slow => {
+            // One that alone is slowed holds nobody up any more.
+            Verdict::Slow if !alone => {
                 let sent = now.monotonic.saturating_sub(asked.took);
                 state.flow.slow(now.monotonic, sent);
             }
@@ -96,8 +98,9 @@ impl<D: Disk> Gate<D> {
         }
         match verdict {
             Verdict::Accepted => self.leg_accepted(now, carrier, leg, response.message_id.as_bytes()),
-            Verdict::Slow => self.leg_slowed(now, carrier, leg, body),
-            Verdict::Retry => {
+            Verdict::Slow if !alone => self.leg_slowed(now, carrier, leg, status, body),
+            // A leg that is slowed alone is one that the carrier does not take.
+            Verdict::Slow | Verdict::Retry => {
                 let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
                 self.leg_failed(now, carrier, leg, &note);
             }
@@ -194,9 +197,9 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// The carrier is full. The leg keeps its place; one that is told so again and again while others pass
-    /// is tried elsewhere.
-    fn leg_slowed(&mut self, now: Now, carrier: usize, leg: LegId, body: Bytes) {
+    /// The carrier is full. The leg keeps its place; one that is told so again and again while others pass is a
+    /// failure from then on, and tried elsewhere (design §5.7).
+    fn leg_slowed(&mut self, now: Now, carrier: usize, leg: LegId, status: CommandStatus, body: Bytes) {
         let index = self.spool.index();
         let state = &mut self.carriers[carrier];
         if state.slowed.len() >= SLOWED_MAX {
@@ -206,12 +209,15 @@ impl<D: Disk> Gate<D> {
                 state.slowed.clear();
             }
         }
-        let (times, first) = state.slowed.entry(leg).or_insert((0, now.monotonic));
-        *times = times.saturating_add(1);
-        let many = *times >= SLOW_MAX && state.flow.has_passed_since(*first);
-        if many {
-            state.slowed.remove(&leg);
-            let note = ReceiptNote::new(MessageState::Undeliverable).with_status(CommandStatus::RTHROTTLED);
+        let slowed = state.slowed.entry(leg).or_insert(Slowed {
+            times: 0,
+            first: now.monotonic,
+            alone: false,
+        });
+        slowed.times = slowed.times.saturating_add(1);
+        if slowed.times >= SLOW_MAX && state.flow.has_passed_since(slowed.first) {
+            slowed.alone = true;
+            let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
             return self.leg_failed(now, carrier, leg, &note);
         }
         self.give_back(carrier, leg, body);

@@ -66,7 +66,7 @@ impl Centre {
         };
         while !site.over.get() {
             let pause = match self.receiver(site) {
-                Some(port) => match self.offer(&port, delivery).await {
+                Some(port) => match self.offer(site, &port, delivery).await {
                     Some(CommandStatus::ROK) => break,
                     _ => self.chance.borrow_mut().between(500, 2_000),
                 },
@@ -94,12 +94,15 @@ impl Centre {
         Some(Rc::clone(&receivers[usize::try_from(place).unwrap()]))
     }
 
-    async fn offer(&self, port: &Port, delivery: &Delivery) -> Option<CommandStatus> {
+    async fn offer(&self, site: &Site, port: &Port, delivery: &Delivery) -> Option<CommandStatus> {
         let sequence = port.next_sequence();
         let (answer, answered) = oneshot::channel();
         self.waiting.borrow_mut().insert((port.number, sequence), answer);
         if !port.say(&write(sequence, delivery)) {
             return None;
+        }
+        if let Delivery::Mo { name, .. } = delivery {
+            site.ledger().mo_offered(name);
         }
         timeout(ANSWER, answered).await.ok()?.ok()
     }

@@ -10,6 +10,7 @@ use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, Regist
 use tidegate_gateway::clock::Clock;
 
 use super::log::Log;
+use super::totals::Totals;
 
 /// How long after an answer its record may still be on its way to the disk: `lazy_flush`, a tick, and a batch or
 /// two that waited for a segment.
@@ -97,56 +98,10 @@ pub(crate) struct Mo {
     pub(crate) account: usize,
     pub(crate) text: Vec<u8>,
     pub(crate) is_taken: bool,
+    /// How often its carrier sent it: each of these may become a delivery of its own.
+    pub(crate) offers: usize,
     /// Times at which it came, with those at which it was acknowledged.
     pub(crate) arrivals: Vec<Dlr>,
-}
-
-/// What a run comes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) submitted: u64,
-    pub(crate) taken: u64,
-    pub(crate) refused: u64,
-    pub(crate) doubtful: u64,
-    pub(crate) handed_over: u64,
-    pub(crate) doubles: u64,
-    pub(crate) dlrs: u64,
-    pub(crate) dlrs_again: u64,
-    pub(crate) mos: u64,
-    pub(crate) cancelled: u64,
-    pub(crate) replaced: u64,
-    pub(crate) restarts: u64,
-    pub(crate) kills: u64,
-    pub(crate) power_cuts: u64,
-    pub(crate) disk_faults: u64,
-    pub(crate) clock_steps: u64,
-    /// Segments that were made.
-    pub(crate) segments: u64,
-}
-
-impl Totals {
-    pub(crate) fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.submitted, other.submitted),
-            (&mut self.taken, other.taken),
-            (&mut self.refused, other.refused),
-            (&mut self.doubtful, other.doubtful),
-            (&mut self.handed_over, other.handed_over),
-            (&mut self.doubles, other.doubles),
-            (&mut self.dlrs, other.dlrs),
-            (&mut self.dlrs_again, other.dlrs_again),
-            (&mut self.mos, other.mos),
-            (&mut self.cancelled, other.cancelled),
-            (&mut self.replaced, other.replaced),
-            (&mut self.restarts, other.restarts),
-            (&mut self.kills, other.kills),
-            (&mut self.power_cuts, other.power_cuts),
-            (&mut self.disk_faults, other.disk_faults),
-            (&mut self.clock_steps, other.clock_steps),
-            (&mut self.segments, other.segments),
-        ];
-        pairs.into_iter().for_each(|(sum, more)| *sum += more);
-    }
 }
 
 /// See the [module](self).
@@ -160,6 +115,9 @@ pub(crate) struct Ledger {
     pub(crate) violation: Option<String>,
     /// When a gateway ended without being asked, or its disk began to fail.
     pub(crate) troubles: Vec<u64>,
+    /// From this date of the wall clock on nothing stood in the way of anybody: what could be handed over then must have
+    /// been.
+    pub(crate) well_since_ms: Option<u64>,
     /// When a connection ended.
     ends: BTreeMap<u64, u64>,
     /// The latest date that the wall clock ever showed.
@@ -177,6 +135,7 @@ impl Ledger {
             totals: Totals::default(),
             violation: None,
             troubles: Vec::new(),
+            well_since_ms: None,
             ends: BTreeMap::new(),
             wall_max_ms: 0,
             next: 0,

@@ -1,64 +1,17 @@
-//! One short script of the whole gateway, and the power cut at every operation that changes the disk.
+//! The power is cut at every operation that changes the disk while the script is played.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_codec::values::BindKind;
-use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use super::chance::Chance;
-use super::esme::{Account, Esme, Manner};
-use super::ledger::Totals;
-use super::site::{EndOfLife, Site, config};
-use super::{settle, trouble};
-use crate::world::{Setup, scenario};
-
-/// Octets of a segment: the script fills some of them.
-const SEGMENT: u64 = 8 << 10;
-/// Milliseconds to the date of what is scheduled.
-const DUE_AFTER_MS: u64 = 1_000;
-
-/// Everything that leaves a record: messages of all forms accepted, handed over, receipted, their DLRs fetched; one
-/// scheduled message replaced, one cancelled, one left alone; segments filled, closed, emptied and unlinked.
-async fn script(esme: &Esme) {
-    let burst = async |count: u32| {
-        for number in 0..count {
-            // The power may have gone.
-            let Some(port) = esme.up.borrow().clone() else {
-                return;
-            };
-            match number % 8 {
-                3 => esme.submit_data(&port),
-                5 => esme.submit_multi(&port),
-                _ => esme.submit(&port, None),
-            }
-        }
-        sleep(Duration::from_millis(150)).await;
-    };
-    while esme.up.borrow().is_none() {
-        sleep(Duration::from_millis(10)).await;
-    }
-    for _ in 0..3 {
-        let Some(port) = esme.up.borrow().clone() else {
-            return;
-        };
-        esme.submit(&port, Some(DUE_AFTER_MS));
-    }
-    sleep(Duration::from_millis(50)).await;
-    let scheduled = esme.account.known.borrow().clone();
-    for (known, is_cancel) in scheduled.iter().zip([true, false]) {
-        let Some(port) = esme.up.borrow().clone() else {
-            return;
-        };
-        esme.change_known(&port, known, false, is_cancel);
-    }
-    for _ in 0..3 {
-        burst(8).await;
-    }
-    sleep(Duration::from_millis(DUE_AFTER_MS + 800)).await;
-}
+use super::script::{play, stage};
+use super::settle;
+use super::site::EndOfLife;
+use super::totals::Totals;
+use crate::world::scenario;
 
 /// What one run of the script came to.
 struct Ran {
@@ -72,26 +25,12 @@ fn run(after: u64, how: EndOfLife) -> Ran {
     let ran = Rc::new(Cell::new(None));
     let place = Rc::clone(&ran);
     scenario(|| async move {
-        let mut setup = Setup::new(config(), SEGMENT, 96 * SEGMENT);
-        setup.keeper_late_ms = 0..=30;
-        // The script is the same each time; only what a torn write leaves is another.
-        let site = Site::new(1, setup);
+        let (site, esme) = stage();
+        // Only what a torn write leaves is another each time.
         let mut chance = Chance::new(after, 7);
-        site.begin().unwrap();
-        site.quiet.set(true);
-        spawn_local(trouble::watch(Rc::clone(&site)));
-        let account = Account::new(&site, 0, 0);
-        let esme = Esme::new(
-            &site,
-            &account,
-            (BindKind::Transceiver, Manner::Prompt),
-            10_000,
-            50,
-        );
-        spawn_local(Rc::clone(&esme).run());
         let before = site.disk().counts().changes;
         site.disk().cut_power_after(after);
-        let runs = spawn_local(async move { script(&esme).await });
+        let runs = play(&esme);
         while !runs.is_finished() && site.disk().counts().changes <= before + after {
             sleep(Duration::from_millis(5)).await;
         }

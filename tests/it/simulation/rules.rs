@@ -2,11 +2,14 @@
 
 use tidegate_codec::values::{MessageState, ReceiptWish};
 
-use super::ledger::{Asked, Ledger, Leg, wish, wishes};
+use super::ledger::{Asked, Ledger, Leg, Receipt, Sighting, wish, wishes};
 use super::sightings::{REJECT, RETRY, SLOW};
 
 /// Tries that may fail before a message is given up, as configured.
 pub(crate) const MAX_ATTEMPTS: usize = 6;
+/// How long it may take until links, pauses and tries are as if nothing had been: a carrier that said nothing but
+/// "slower" is left alone for two minutes.
+const PATIENCE_MS: u64 = 150_000;
 /// How long a receipt is waited for, as configured, in milliseconds.
 pub(crate) const RECEIPT_DEADLINE_MS: u64 = 90_000;
 
@@ -20,7 +23,7 @@ impl Ledger {
         let answers = || leg.sightings.iter().filter_map(|seen| seen.answer);
         let is_true = reported
             || match state {
-                MessageState::Expired => wall >= expires(leg),
+                MessageState::Expired => wall >= expires(leg) && !self.was_possible(leg),
                 MessageState::Deleted => may_be_cancelled(leg),
                 MessageState::Rejected => answers().any(|answer| REJECT.contains(&answer.status)),
                 MessageState::Undeliverable => {
@@ -44,7 +47,7 @@ impl Ledger {
         let wall = self.wall_max_ms();
         let mut wrong: Vec<(String, &str)> = Vec::new();
         for (to, leg) in &self.legs {
-            if let Some(what) = self.unfinished(leg, wall) {
+            if let Some(what) = self.unfinished(leg, wall).or_else(|| self.told_otherwise(leg)) {
                 wrong.push((to.clone(), what));
             }
         }
@@ -67,7 +70,8 @@ impl Ledger {
         if wish == ReceiptWish::Always {
             return Some("ended without its DLR");
         }
-        let ended_unseen = wall >= expires(leg) || may_be_cancelled(leg) || leg.damaged;
+        let expired = wall >= expires(leg) && !self.was_possible(leg);
+        let ended_unseen = expired || may_be_cancelled(leg) || leg.damaged;
         if leg.sightings.is_empty() && !ended_unseen {
             return Some("acknowledged and never handed over");
         }
@@ -79,24 +83,43 @@ impl Ledger {
         if wish == ReceiptWish::OnFailure && !accepted {
             return Some("failed without its DLR");
         }
-        let held = leg.sightings.iter().filter(|seen| {
-            seen.answer
-                .is_some_and(|answer| is_accepted(answer.status) && self.was_heard(seen, &answer))
-        });
-        for seen in held {
-            let deadline = seen
-                .answer
-                .map_or(0, |answer| answer.wall_ms + RECEIPT_DEADLINE_MS);
-            let mut in_time = seen
-                .receipts
-                .iter()
-                .filter(|receipt| receipt.taken_wall_ms.is_some_and(|at| at < deadline))
-                .peekable();
-            if in_time.peek().is_some() && in_time.all(|receipt| wishes(leg, receipt.state)) {
-                return Some("a receipt was acknowledged and its DLR never came");
-            }
+        // What was acknowledged in time must be told, if the ESME asked to hear it.
+        let mut told = self.acknowledged(leg).peekable();
+        if told.peek().is_some() && told.all(|state| wishes(leg, state)) {
+            return Some("a receipt was acknowledged and its DLR never came");
         }
         None
+    }
+
+    /// Whether nothing stood in the way of handing a leg over before its validity was over.
+    fn was_possible(&self, leg: &Leg) -> bool {
+        self.well_since_ms.is_some_and(|since| {
+            let from = since.max(leg.sent_wall_ms + leg.due_after_ms);
+            expires(leg) > from + PATIENCE_MS
+        })
+    }
+
+    /// The states of receipts that the gateway acknowledged in time, for hand-overs of which it must know.
+    fn acknowledged<'a>(&'a self, leg: &'a Leg) -> impl Iterator<Item = MessageState> + 'a {
+        let held = |seen: &Sighting| {
+            let answer = seen.answer.filter(|answer| answer.status.is_ok())?;
+            self.was_heard(seen, &answer)
+                .then_some(answer.wall_ms + RECEIPT_DEADLINE_MS)
+        };
+        leg.sightings.iter().flat_map(move |seen| {
+            let deadline = held(seen).unwrap_or(0);
+            let in_time = move |receipt: &&Receipt| receipt.taken_wall_ms.is_some_and(|at| at < deadline);
+            seen.receipts.iter().filter(in_time).map(|receipt| receipt.state)
+        })
+    }
+
+    /// A DLR was written, and not from the receipt that was acknowledged.
+    fn told_otherwise(&self, leg: &Leg) -> Option<&'static str> {
+        let dlr = leg.dlrs.first()?;
+        let mut receipts = leg.sightings.iter().flat_map(|seen| &seen.receipts);
+        let is_reported = receipts.any(|receipt| receipt.state == dlr.state);
+        (!is_reported && self.acknowledged(leg).next().is_some())
+            .then_some("a receipt was acknowledged and the DLR says something else")
     }
 }
 

@@ -121,9 +121,18 @@ impl Ledger {
             account,
             text: text.to_vec(),
             is_taken: false,
+            offers: 0,
             arrivals: Vec::new(),
         };
         self.mos.entry(name.to_owned()).or_insert(mo);
+    }
+
+    /// A carrier sends an MO, perhaps again.
+    pub(crate) fn mo_offered(&mut self, name: &str) {
+        self.note(&format!("mo {name} offered"));
+        if let Some(mo) = self.mos.get_mut(name) {
+            mo.offers += 1;
+        }
     }
 
     /// The gateway acknowledged an MO.
@@ -143,7 +152,14 @@ impl Ledger {
             self.violate(name, "an MO that no carrier sent");
             return None;
         };
-        if mo.account != account {
+        let is_settled = |arrival: &Dlr| {
+            let settled = arrival.settled_ms;
+            settled.is_some_and(|at| !self.may_be_lost(arrival.link, at))
+        };
+        let settled = mo.arrivals.iter().filter(|arrival| is_settled(arrival)).count();
+        if settled >= mo.offers {
+            self.violate(name, "an MO again that was acknowledged");
+        } else if mo.account != account {
             self.violate(name, "an MO of another account");
         } else if mo.text != text {
             self.violate(name, "an MO was altered");

@@ -165,7 +165,9 @@ impl Site {
         let disk = match how {
             EndOfLife::Orderly => {
                 let disk = world.stop().await;
-                self.ends_stuck.set(false);
+                if self.ends_stuck.replace(false) {
+                    self.ledger().trouble("what it heard last is forgotten");
+                }
                 self.ledger().totals.restarts += 1;
                 self.ledger().note("stopped");
                 disk

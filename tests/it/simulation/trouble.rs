@@ -161,6 +161,9 @@ pub(crate) async fn end(site: &Rc<Site>, chance: &mut Chance) {
     if site.is_broken() {
         restart(site, chance, EndOfLife::Killed).await;
     }
+    let mut ledger = site.ledger();
+    let wall = ledger.wall_max_ms();
+    ledger.well_since_ms = Some(wall);
 }
 
 /// Remembers when nothing could be written: what was told to the gateway then may be forgotten with it.
