@@ -31,7 +31,7 @@ use aim::{Aim, Place};
 /// Rounds of the ordinary run; `TIDEGATE_KILL_ROUNDS` says otherwise.
 const ROUNDS: u32 = 12;
 /// Messages per round, with their receipts, and per second: a segment is full in half a second.
-const MESSAGES: u32 = 3_000;
+const MESSAGES: u32 = 5_000;
 const RATE: u32 = 2_000;
 /// Messages per round for another day: they keep old segments alive, so that these are copied forward.
 const LATER: usize = 30;
@@ -60,7 +60,7 @@ fn config(places: &Places, carrier: SocketAddr) -> String {
     );
     places.config(&[carrier], &later).replace(
         "auto_init = true\n",
-        "auto_init = true\nsegment_size = \"1MiB\"\nlimit = \"256MiB\"\n",
+        "auto_init = true\nsegment_size = \"1MiB\"\nlimit = \"256MiB\"\nreceipt_hot = \"1s\"\n",
     )
 }
 
@@ -99,7 +99,15 @@ async fn killed_wherever_it_stands_it_loses_nothing_that_it_acknowledged() {
     let rounds = number("TIDEGATE_KILL_ROUNDS").unwrap_or(ROUNDS);
     let seed = number("TIDEGATE_KILL_SEED").unwrap_or_else(rand_seed);
     let mut rng = ChaCha20Rng::seed_from_u64(seed.into());
-    let carrier = Simulator::start(simulator::Options::new("tidegate".parse().unwrap(), secret())).unwrap();
+    // Some receipts come when their messages have left memory for a file.
+    let carrier = Simulator::start(simulator::Options {
+        receipt_delay: simulator::Delay {
+            least: Duration::ZERO,
+            jitter: Duration::from_secs(12),
+        },
+        ..simulator::Options::new("tidegate".parse().unwrap(), secret())
+    })
+    .unwrap();
     let mut process = Process::start(Process::built(), |places| config(places, carrier.addr())).await;
     let clients = Load::start(load::Options {
         binds: BINDS as usize,

@@ -10,6 +10,8 @@ use tidegate_gateway::clock::Clock;
 
 /// How long to wait for a place.
 const PATIENCE: Duration = Duration::from_millis(1_200);
+/// Waiting files are written once a process has had its legs for some seconds.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a kill may land.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,13 +30,16 @@ pub(super) enum Place {
     Segment,
     /// The keeper writes the key ring.
     KeyRing,
+    /// The keeper writes a waiting file, or marks in one.
+    WaitingFile,
     /// Any other moment.
     Elsewhere,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::CommitSync,
+        Self::WaitingFile,
         Self::CopyForward,
         Self::Unlink,
         Self::CommitWrite,
@@ -67,6 +72,7 @@ mod number {
 pub(super) struct Aim {
     pid: u32,
     keys: PathBuf,
+    waiting: PathBuf,
     loop_thread: Option<PathBuf>,
     keeper_thread: Option<PathBuf>,
 }
@@ -86,6 +92,7 @@ impl Aim {
         Self {
             pid,
             keys: dir.join("keys"),
+            waiting: dir.join("data/waiting"),
             loop_thread: named("loop"),
             keeper_thread: named("keeper"),
         }
@@ -95,7 +102,12 @@ impl Aim {
     pub(super) fn kill(&self, wanted: Place, pause: Duration) -> Place {
         let clock = Clock::machine();
         let now = || clock.now().monotonic;
-        let until = now() + PATIENCE;
+        let patience = if wanted == Place::WaitingFile {
+            LONG_PATIENCE
+        } else {
+            PATIENCE
+        };
+        let until = now() + patience;
         let mut hit = false;
         if wanted == Place::Elsewhere {
             let until = now() + pause;
@@ -139,8 +151,12 @@ impl Aim {
             Place::CommitSync => is(number::SYNC),
             Place::Unlink => is(number::UNLINK),
             Place::KeyRing => writes && path().starts_with(&self.keys),
+            Place::WaitingFile => writes && path().starts_with(&self.waiting),
             Place::DirectorySync => writes && path().is_dir(),
-            Place::Segment => writes && path().is_file() && !path().starts_with(&self.keys),
+            Place::Segment => {
+                let path = if writes { path() } else { PathBuf::new() };
+                path.is_file() && !path.starts_with(&self.keys) && !path.starts_with(&self.waiting)
+            }
             Place::CommitWrite | Place::CopyForward | Place::Elsewhere => false,
         }
     }
