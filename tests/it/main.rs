@@ -16,6 +16,7 @@ mod kill;
 mod load;
 mod local;
 mod pipe;
+mod power;
 mod simulation;
 mod simulator;
 mod virtual_time;
