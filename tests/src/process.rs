@@ -202,12 +202,21 @@ impl Process {
 
     /// Waits until `/readyz` says yes.
     pub async fn ready(&mut self) {
+        self.says_yes("/readyz").await;
+    }
+
+    /// Waits until `/healthz` says yes: it runs, whether or not it takes messages.
+    pub async fn alive(&mut self) {
+        self.says_yes("/healthz").await;
+    }
+
+    async fn says_yes(&mut self, page: &str) {
         let looking = async {
             loop {
                 if let Some(status) = self.try_wait() {
                     return Err(status);
                 }
-                if matches!(self.get("/readyz").await, Ok((200, _))) {
+                if matches!(self.get(page).await, Ok((200, _))) {
                     return Ok(());
                 }
                 tokio::time::sleep(LOOK).await;
@@ -215,8 +224,8 @@ impl Process {
         };
         match tokio::time::timeout(DEADLINE, looking).await {
             Ok(Ok(())) => {}
-            Ok(Err(status)) => panic!("it ended ({status}) instead of being ready:\n{}", self.stderr()),
-            Err(_) => panic!("not ready in {DEADLINE:?}:\n{}", self.stderr()),
+            Ok(Err(status)) => panic!("it ended ({status}) before {page} said yes:\n{}", self.stderr()),
+            Err(_) => panic!("{page} did not say yes in {DEADLINE:?}:\n{}", self.stderr()),
         }
     }
 
