@@ -21,7 +21,8 @@ struct Ran {
     violation: Option<String>,
 }
 
-fn run(after: u64, how: EndOfLife) -> Ran {
+/// Cuts the power after so many changes; with `again`, once more after so many of the start that follows.
+fn run(after: u64, how: EndOfLife, again: Option<u64>) -> Ran {
     let ran = Rc::new(Cell::new(None));
     let place = Rc::clone(&ran);
     scenario(|| async move {
@@ -37,6 +38,17 @@ fn run(after: u64, how: EndOfLife) -> Ran {
         let was_cut = site.disk().counts().changes > before + after;
         runs.abort();
         site.end(how, &mut chance).await;
+        if let Some(again) = again {
+            site.disk().cut_power_after(again);
+            // A start that fails for want of power is no start.
+            if site.begin().is_ok() {
+                sleep(Duration::from_millis(100)).await;
+                site.end(how, &mut chance).await;
+            } else {
+                site.ledger().totals.power_cuts += 1;
+                site.replace_disk(site.disk().crash());
+            }
+        }
         site.begin_soon().await;
         settle(&site, "the script", 3).await;
         site.over.set(true);
@@ -60,7 +72,7 @@ fn a_power_cut_at_any_change_of_the_disk_breaks_no_promise() {
         // What was not synced is gone; at every sixth change, or at each in a long run, also with parts of it there.
         let torn = (is_long || positions % 6 == 5).then_some(EndOfLife::TornPowerCut);
         for how in [Some(EndOfLife::PowerCut), torn].into_iter().flatten() {
-            let ran = run(positions, how);
+            let ran = run(positions, how, None);
             sum.add(&ran.totals);
             if let Some(violation) = ran.violation {
                 panic!("{how:?} after {positions} changes: {violation}");
@@ -75,4 +87,20 @@ fn a_power_cut_at_any_change_of_the_disk_breaks_no_promise() {
         }
         positions += 1;
     }
+}
+
+#[test]
+fn a_second_power_cut_while_the_gateway_starts_breaks_no_promise() {
+    let mut sum = Totals::default();
+    // The start itself, its chores, and the first batches that follow from what it found.
+    for again in 0..40 {
+        let after = 60 + again;
+        let ran = run(after, EndOfLife::PowerCut, Some(again));
+        assert!(ran.was_cut);
+        if let Some(violation) = ran.violation {
+            panic!("after {after} changes and {again} of the start: {violation}");
+        }
+        sum.add(&ran.totals);
+    }
+    println!("40 starts cut off, 0 violations: {sum:?}");
 }
