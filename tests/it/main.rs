@@ -16,6 +16,7 @@ mod independent;
 mod kill;
 mod load;
 mod local;
+mod outbox;
 mod pipe;
 mod power;
 mod simulation;

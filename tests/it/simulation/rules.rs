@@ -2,7 +2,7 @@
 
 use tidegate_codec::values::{MessageState, ReceiptWish};
 
-use super::ledger::{Asked, Ledger, Leg, Receipt, Sighting, wish, wishes};
+use super::ledger::{Answer, Asked, Ledger, Leg, Receipt, Sighting, wish, wishes};
 use super::sightings::{REJECT, RETRY, SLOW};
 
 /// Tries that may fail before a message is given up, as configured.
@@ -21,17 +21,23 @@ impl Ledger {
         let mut receipts = leg.sightings.iter().flat_map(|seen| &seen.receipts);
         let reported = receipts.any(|receipt| receipt.state == state);
         let answers = || leg.sightings.iter().filter_map(|seen| seen.answer);
+        let failed = |status| RETRY.contains(&status) || SLOW.contains(&status);
+        let failures = answers().filter(|answer| failed(answer.status)).count();
+        // A try without an answer counts, too, unless its link broke; which it was the ledger does not know.
+        let silences = leg.sightings.iter().filter(|seen| seen.answer.is_none()).count();
+        let is_over = failures + silences >= MAX_ATTEMPTS;
         let is_true = reported
             || match state {
                 MessageState::Expired => wall >= expires(leg) && !self.was_possible(leg),
                 MessageState::Deleted => may_be_cancelled(leg),
                 MessageState::Rejected => answers().any(|answer| REJECT.contains(&answer.status)),
-                MessageState::Undeliverable => {
-                    let failed = |status| RETRY.contains(&status) || SLOW.contains(&status);
-                    leg.damaged || answers().filter(|answer| failed(answer.status)).count() >= MAX_ATTEMPTS
+                MessageState::Undeliverable => leg.damaged || (failures > 0 && is_over),
+                MessageState::Unknown => {
+                    let waited = |answer: Answer| {
+                        answer.status.is_ok() && wall >= answer.wall_ms + RECEIPT_DEADLINE_MS
+                    };
+                    answers().any(waited) || (silences > 0 && is_over)
                 }
-                MessageState::Unknown => answers()
-                    .any(|answer| answer.status.is_ok() && wall >= answer.wall_ms + RECEIPT_DEADLINE_MS),
                 _ => false,
             };
         if !is_true {
