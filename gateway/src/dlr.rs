@@ -24,8 +24,7 @@ use crate::telemetry::words::ReceiptKind;
 use crate::turn::{Owed, Promise};
 
 pub(crate) use late::Late;
-
-use late::ReceiptIds;
+pub use late::ReceiptIds;
 
 /// Longest `err:` that is passed on, in octets.
 const ERR_MAX: usize = 8;
@@ -92,23 +91,35 @@ impl<D: Disk> Gate<D> {
             }
             ids.extend(MessageIdText::new(id.as_bytes()).ok().filter(|id| !id.is_empty()));
         }
-        self.receipt_elsewhere(now, carrier, owed, note, ids);
+        // Early, most likely, if something of this carrier is under way.
+        if self.carriers[carrier].is_waiting(&self.links) {
+            self.carriers[carrier].tally.receipts.add(ReceiptKind::Early);
+            self.pen_receipt(now, carrier, owed, note, ids, true);
+        } else {
+            self.receipt_elsewhere(now, carrier, owed, note, ids);
+        }
     }
 
-    /// A receipt that is for nothing we know, neither in memory nor in files.
-    fn receipt_unknown(
+    /// A receipt that is for nothing we know, neither in memory nor in files. If nothing of this carrier is under
+    /// way, nothing will make it known: an orphan.
+    fn receipt_unknown(&mut self, now: Now, carrier: usize, owed: Owed, note: ReceiptNote, ids: ReceiptIds) {
+        if self.carriers[carrier].is_waiting(&self.links) {
+            return self.pen_receipt(now, carrier, owed, note, ids, false);
+        }
+        self.orphan(owed, carrier);
+    }
+
+    /// A receipt waits for its id to become known; `ask` says whether the files are still to be asked for it.
+    fn pen_receipt(
         &mut self,
         now: Now,
         carrier: usize,
         owed: Owed,
         note: ReceiptNote,
-        ids: &[MessageIdText],
+        ids: ReceiptIds,
+        ask: bool,
     ) {
-        // If nothing of this carrier is under way, nothing will make it known: an orphan.
-        let id = ids
-            .first()
-            .filter(|_| self.carriers[carrier].is_waiting(&self.links));
-        let Some(id) = id.cloned() else {
+        let Some(id) = ids.first().cloned() else {
             return self.orphan(owed, carrier);
         };
         let Owed {
@@ -117,14 +128,14 @@ impl<D: Disk> Gate<D> {
             response,
         } = owed;
         let state = &mut self.carriers[carrier];
-        state.tally.receipts.add(ReceiptKind::Early);
         let penned = Penned {
             link,
             sequence,
             response,
             note,
+            ids,
         };
-        if state.pen.insert(now.monotonic, id, penned).is_err() {
+        if !state.pen.insert(now.monotonic, id, penned, ask) {
             state.tally.receipts.add(ReceiptKind::Refused);
             self.respond_delivery(owed, CommandStatus::RX_T_APPN);
         }
@@ -221,6 +232,7 @@ impl<D: Disk> Gate<D> {
             sequence,
             response,
             note,
+            ..
         } in self.carriers[carrier].pen.take(id)
         {
             let owed = Owed {

@@ -331,6 +331,7 @@ impl<D: Disk> Gate<D> {
             self.stop_idle(now, id);
         }
         self.wanted.append(&mut self.unread);
+        self.ask_for_penned(now);
         self.empty_pens(now);
         self.expire_entries(now);
         self.fail_over(now);

@@ -25,8 +25,9 @@
 //! makes no second DLR. At the hour's end all that is left goes back into the index in bounded bunches, where
 //! its date, which has come, gives it the state that is due; then files and key go.
 //!
-//! *Merging.* Four runs of an hour of about one size become one, in small steps. The new run names those it
-//! replaces: a start that finds both removes them.
+//! *Merging.* Four runs of an hour of about one size become one, in small steps, and those of an hour to which
+//! nothing comes any more: every run is asked after every foreign id. The new run names those it replaces: a start
+//! that finds both removes them.
 //!
 //! *Damage.* A run whose header can be read in neither place, or whose key is gone, is set aside
 //! (`.damaged`); a record that does not open is counted and passed over.

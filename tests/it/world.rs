@@ -39,9 +39,16 @@ pub(crate) fn bench_config() -> Config {
 
 /// The same with another receipt deadline.
 pub(crate) fn bench_config_with(receipt_deadline: &str) -> Config {
-    let text = include_str!("../../config/bench.toml");
-    let key = format!("name = \"sink\"\nreceipt_deadline = \"{receipt_deadline}\"");
-    let text = text.replacen("name = \"sink\"", &key, 1);
+    let key = format!("receipt_deadline = \"{receipt_deadline}\"");
+    bench_config_lines(&[("name = \"sink\"", &key)])
+}
+
+/// The bench's configuration with lines behind others.
+pub(crate) fn bench_config_lines(lines: &[(&str, &str)]) -> Config {
+    let mut text = include_str!("../../config/bench.toml").to_owned();
+    for (line, behind) in lines {
+        text = text.replacen(line, &format!("{line}\n{behind}"), 1);
+    }
     tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 

@@ -1,5 +1,8 @@
 //! Receipts that overtook the answer to their submit (measured: 12–46 % with several links): they wait,
 //! unanswered, for the id to become known.
+//!
+//! Or it is known in a waiting file. That is asked only of those that have waited a moment: most are early, their
+//! answers come within milliseconds, and each question costs a probe per waiting file.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,11 +11,13 @@ use hashbrown::HashMap;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::message_id::MessageIdText;
 
-use crate::dlr::ReceiptNote;
+use crate::dlr::{ReceiptIds, ReceiptNote};
 use crate::links::LinkId;
 
 /// How long a receipt waits: nearly all answers come within it (design §4).
 pub const PEN_WAIT: Duration = Duration::from_secs(1);
+/// How long one waits before the waiting files are asked for it.
+pub(super) const ASK_AFTER: Duration = Duration::from_millis(40);
 /// Receipts of one carrier that wait at most; behind it they are answered RX_T_APPN.
 pub const PEN_MAX: usize = 10_000;
 
@@ -27,6 +32,8 @@ pub struct Penned {
     pub response: CommandId,
     /// What it says.
     pub note: ReceiptNote,
+    /// All ids that it names.
+    pub ids: ReceiptIds,
 }
 
 /// The pen of one carrier.
@@ -34,19 +41,26 @@ pub struct Penned {
 pub struct Pen {
     waiting: HashMap<MessageIdText, Vec<Penned>>,
     order: VecDeque<(Duration, MessageIdText)>,
+    /// Those for which the waiting files are to be asked, and when.
+    to_ask: VecDeque<(Duration, MessageIdText)>,
     len: usize,
 }
 
 impl Pen {
-    /// Lets a receipt wait until `now + PEN_WAIT`; gives it back when the pen is full.
-    pub fn insert(&mut self, now: Duration, id: MessageIdText, penned: Penned) -> Result<(), Penned> {
-        if self.len >= PEN_MAX {
-            return Err(penned);
+    /// Lets a receipt wait until `now + PEN_WAIT`; false when the pen is full. `ask` says whether the waiting files
+    /// are still to be asked for it.
+    pub fn insert(&mut self, now: Duration, id: MessageIdText, penned: Penned, ask: bool) -> bool {
+        // What was taken leaves its date behind for a moment, so the second is held to the bound by itself.
+        if self.len >= PEN_MAX || self.to_ask.len() >= PEN_MAX {
+            return false;
+        }
+        if ask {
+            self.to_ask.push_back((now + ASK_AFTER, id.clone()));
         }
         self.len += 1;
         self.order.push_back((now + PEN_WAIT, id.clone()));
         self.waiting.entry(id).or_default().push(penned);
-        Ok(())
+        true
     }
 
     /// How many receipts wait.
@@ -64,6 +78,20 @@ impl Pen {
         let taken = self.waiting.remove(id).unwrap_or_default();
         self.len -= taken.len();
         taken
+    }
+
+    /// An id for which the files are to be asked now, with what its first receipt names.
+    pub fn next_to_ask(&mut self, now: Duration) -> Option<(MessageIdText, ReceiptIds)> {
+        loop {
+            if self.to_ask.front()?.0 > now {
+                return None;
+            }
+            let (_, id) = self.to_ask.pop_front()?;
+            if let Some(penned) = self.waiting.get(&id).and_then(|all| all.first()) {
+                let ids = penned.ids.clone();
+                return Some((id, ids));
+            }
+        }
     }
 
     /// Takes one receipt whose time is over.
@@ -103,6 +131,7 @@ mod tests {
             sequence,
             response: CommandId::DELIVER_SM_RESP,
             note,
+            ids: ReceiptIds::new(),
         }
     }
 
@@ -115,8 +144,8 @@ mod tests {
     #[test]
     fn a_receipt_is_taken_by_its_id_once() {
         let mut pen = Pen::default();
-        pen.insert(T0, id(b"1"), penned(1)).unwrap();
-        pen.insert(T0, id(b"1"), penned(2)).unwrap();
+        assert!(pen.insert(T0, id(b"1"), penned(1), true));
+        assert!(pen.insert(T0, id(b"1"), penned(2), true));
         assert_eq!(pen.take(&id(b"2")).len(), 0);
         assert_eq!(pen.take(&id(b"1")).len(), 2);
         assert!(pen.is_empty() && pen.take(&id(b"1")).is_empty());
@@ -126,18 +155,32 @@ mod tests {
     #[test]
     fn a_receipt_waits_a_second_and_no_longer() {
         let mut pen = Pen::default();
-        pen.insert(T0, id(b"1"), penned(1)).unwrap();
+        assert!(pen.insert(T0, id(b"1"), penned(1), true));
         assert!(pen.take_expired(PEN_WAIT - Duration::from_millis(1)).is_none());
         assert_eq!(pen.take_expired(PEN_WAIT).map(|penned| penned.sequence), Some(1));
         assert!(pen.is_empty());
     }
 
     #[test]
+    fn the_files_are_asked_once_for_what_still_waits_after_a_moment() {
+        let mut pen = Pen::default();
+        assert!(pen.insert(T0, id(b"1"), penned(1), true));
+        assert!(pen.insert(T0, id(b"2"), penned(2), true));
+        assert!(pen.insert(T0, id(b"3"), penned(3), false));
+        assert!(pen.next_to_ask(ASK_AFTER - Duration::from_millis(1)).is_none());
+        // The answer to its submit has come.
+        assert_eq!(pen.take(&id(b"1")).len(), 1);
+        assert_eq!(pen.next_to_ask(ASK_AFTER).map(|(id, _)| id), Some(id(b"2")));
+        assert!(pen.next_to_ask(PEN_WAIT).is_none());
+        assert_eq!(pen.len(), 2, "to ask takes nothing out");
+    }
+
+    #[test]
     fn the_pen_is_bounded() {
         let mut pen = Pen::default();
         for n in 0..PEN_MAX {
-            pen.insert(T0, id(n.to_string().as_bytes()), penned(0)).unwrap();
+            assert!(pen.insert(T0, id(n.to_string().as_bytes()), penned(0), true));
         }
-        assert!(pen.insert(T0, id(b"x"), penned(7)).is_err());
+        assert!(!pen.insert(T0, id(b"x"), penned(7), true));
     }
 }

@@ -16,7 +16,7 @@ use crate::telemetry::words::{LateReceipt, ReceiptKind};
 use crate::turn::Owed;
 
 /// The ids under which a receipt may mean a leg: its own, and the other one that it may bring.
-pub(crate) type ReceiptIds = SmallVec<[MessageIdText; 2]>;
+pub type ReceiptIds = SmallVec<[MessageIdText; 2]>;
 
 /// A receipt that waits for an answer of the files.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl<D: Disk> Gate<D> {
         let name = self.carriers[carrier].name;
         if !note.is_final {
             if !self.spool.may_wait(name, &ids) {
-                return self.receipt_unknown(now, carrier, owed, note, &ids);
+                return self.receipt_unknown(now, carrier, owed, note, ids);
             }
             // Nothing that is stored changes by it, whosever it is.
             self.carriers[carrier]
@@ -59,7 +59,7 @@ impl<D: Disk> Gate<D> {
         }
         let token = self.late.last_token + 1;
         match self.spool.ask(token, name, &ids) {
-            Ok(false) => self.receipt_unknown(now, carrier, owed, note, &ids),
+            Ok(false) => self.receipt_unknown(now, carrier, owed, note, ids),
             Ok(true) => {
                 self.late.last_token = token;
                 let asked = Asked {
@@ -73,6 +73,25 @@ impl<D: Disk> Gate<D> {
             Err(_) => {
                 self.tally.late_receipts.add(LateReceipt::Refused);
                 self.refuse_receipt(carrier, owed);
+            }
+        }
+    }
+
+    /// Receipts that have waited for the answer to a submit for a moment: their legs may lie in files.
+    pub(crate) fn ask_for_penned(&mut self, now: Now) {
+        for carrier in 0..self.carriers.len() {
+            while let Some((id, ids)) = self.carriers[carrier].pen.next_to_ask(now.monotonic) {
+                if !self.spool.may_wait(self.carriers[carrier].name, &ids) {
+                    continue;
+                }
+                for penned in self.carriers[carrier].pen.take(&id) {
+                    let owed = Owed {
+                        link: penned.link,
+                        sequence: penned.sequence,
+                        response: penned.response,
+                    };
+                    self.receipt_elsewhere(now, carrier, owed, penned.note, penned.ids);
+                }
             }
         }
     }
@@ -107,7 +126,7 @@ impl<D: Disk> Gate<D> {
                 }
                 Ok(None) => {
                     self.tally.late_receipts.add(LateReceipt::NotFound);
-                    self.receipt_unknown(now, carrier, owed, note, &ids);
+                    self.receipt_unknown(now, carrier, owed, note, ids);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a waiting file cannot be read now");

@@ -399,3 +399,46 @@ fn of_a_run_that_the_spool_never_named_nothing_counts() {
     assert!(world.files().is_empty());
     world.check_all_ended_once("never named");
 }
+
+#[test]
+fn a_merged_file_that_cannot_be_removed_does_not_come_back_when_its_heir_is_merged_too() {
+    let mut world = World::new(18, waits(8 * 1024));
+    world.hand_over(1100, 3 * HOUR_MS);
+    for skip in [0, 9, 14] {
+        world
+            .rig
+            .disk
+            .fail_on(Op::Unlink, "waiting", skip, 1, ErrorKind::Other);
+    }
+    world.rig.now_ms += 700_000;
+    for _ in 0..150 {
+        world.pass_time(1_000);
+    }
+    assert_eq!(world.waiting(), 1100);
+    for leg in 0..1100 {
+        assert!(world.receipt(leg), "leg {leg}");
+        if leg % 100 == 99 {
+            world.rest();
+        }
+    }
+    world.rest();
+    let mut world = world.crash();
+    assert_eq!(world.rig.found.waiting, 0);
+    assert!((0..1100).all(|leg| !world.receipt(leg)));
+    world.check_all_ended_once("merged twice");
+}
+
+#[test]
+fn runs_of_an_hour_to_which_nothing_comes_any_more_become_one() {
+    let mut world = World::new(19, waits(1 << 20));
+    for _ in 0..3 {
+        world.hand_over(20, 6 * HOUR_MS - (world.rig.now_ms - NOW));
+        world.pass_time(700_000);
+    }
+    assert_eq!((world.waiting(), world.files().len()), (60, 3));
+    world.pass_time(HOUR_MS / 2);
+    world.pass_time(60_000);
+    assert_eq!((world.waiting(), world.files().len()), (60, 1));
+    assert!(world.receipt(0) && world.receipt(59));
+    world.check_all_ended_once("one run");
+}

@@ -27,6 +27,8 @@ const MOVED_LEN: u64 = 64;
 const FILE_LEN: u64 = 384;
 /// Octets that a waiting file takes besides its records.
 const FILE_FIXED_LEN: u64 = 64 << 10;
+/// How often it is asked which runs are to be merged, if none has come.
+const MERGE_LOOK_MS: u64 = 60_000;
 /// Marks that one chore sets.
 const MARKS_MAX: usize = 4096;
 /// Runs that one chore marks in: a sync each, and late receipts wait behind them.
@@ -179,10 +181,15 @@ impl<D: Disk> Spool<D> {
             self.end_merge();
         }
         if self.waits.under.merging.is_none() {
-            if !self.waits.under.look {
+            let under = &mut self.waits.under;
+            // Hours grow quiet without anybody saying so. (A clock that is set back makes nothing wait.)
+            let looked_ms = under.merge_looked_ms;
+            let soon = (looked_ms..looked_ms.saturating_add(MERGE_LOOK_MS)).contains(&now_ms);
+            if !under.look && soon {
                 return None;
             }
-            let Some((hour, runs, octets)) = self.waits.to_merge(over) else {
+            under.merge_looked_ms = now_ms;
+            let Some((hour, runs, octets)) = self.waits.to_merge(now_ms, over) else {
                 self.waits.under.look = false;
                 return None;
             };
@@ -284,7 +291,11 @@ impl<D: Disk> Spool<D> {
             runs: runs.iter().map(|run| (run.hour, run.number)).collect(),
             ..Confirmation::default()
         };
-        runs.into_iter().for_each(|run| self.waits.add(run, false));
+        for run in runs {
+            let hour = run.hour;
+            self.waits.add(run, false);
+            self.waits.touch(hour, now_ms);
+        }
         let mut moved = Vec::new();
         for MovedItem { id, revision, mark } in items {
             let is_same = |leg: &Leg| leg.revision == revision && !leg.leased;

@@ -71,6 +71,8 @@ pub(crate) struct Files<D: Disk> {
     pub(crate) merge: Option<Merge<D>>,
     pub(crate) next_run: u64,
     pub(crate) open: HashMap<u64, Arc<D::File>>,
+    /// Files of runs that others stand for.
+    pub(crate) remains: Vec<String>,
     /// Runs with marks that are not synced.
     pub(crate) unsynced: BTreeSet<(u32, u64)>,
     /// What could not be read since it was last asked for.

@@ -98,6 +98,7 @@ impl<D: Disk> Files<D> {
                 records_from: 0,
             });
         }
+        self.clear_remains()?;
         let number = self.next_run;
         self.next_run += 1;
         let path: PathBuf = self.dir.join(file_name(hour, number, Form::Merging));
@@ -244,11 +245,41 @@ impl<D: Disk> Files<D> {
             return Err(error);
         }
         for source in &sources {
-            self.forget(hour, source.run);
+            self.replaced(hour, source.run);
         }
-        self.sync_dir()?;
+        // Tried again before anything is built on it.
+        if let Err(error) = self.clear_remains() {
+            tracing::warn!(hour, %error, "a waiting file that was merged cannot be removed now");
+        }
         let info = self.info(hour, number).ok_or(io::ErrorKind::NotFound)?;
         Ok(Merged::Whole(info, replaced))
+    }
+
+    /// A run that another stands for.
+    fn replaced(&mut self, hour: u32, number: u64) {
+        self.close(number);
+        if let Some(run) = self
+            .hours
+            .get_mut(&hour)
+            .and_then(|hour| hour.runs.remove(&number))
+        {
+            self.remains.push(file_name(hour, number, run.form));
+        }
+    }
+
+    /// Removes the files of runs that others stand for. As long as one is there, those others must be: a start
+    /// would take it for a run that counts.
+    pub(crate) fn clear_remains(&mut self) -> io::Result<()> {
+        if self.remains.is_empty() {
+            return Ok(());
+        }
+        while let Some(name) = self.remains.last() {
+            match self.disk.unlink(&self.dir.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => _ = self.remains.pop(),
+            }
+        }
+        self.sync_dir()
     }
 
     fn carry_marks(&mut self, hour: u32, number: u64, sources: &[Source]) -> io::Result<()> {

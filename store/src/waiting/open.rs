@@ -63,6 +63,7 @@ impl<D: Disk> Files<D> {
             merge: None,
             next_run: 1,
             open: HashMap::new(),
+            remains: Vec::new(),
             unsynced: BTreeSet::new(),
             damaged: 0,
             torn: Vec::new(),

@@ -96,12 +96,16 @@ impl<D: Disk> Files<D> {
             found.unreadable = 0;
             return Ok(false);
         }
+        let key = found.key.id();
+        self.clear_remains().map_err(DropFailed::Io)?;
+        let Some(found) = self.hours.get(&hour) else {
+            return Ok(true);
+        };
         let names: Vec<(u64, String)> = found
             .runs
             .iter()
             .map(|(number, run)| (*number, file_name(hour, *number, run.form)))
             .collect();
-        let key = found.key.id();
         for (number, name) in names {
             self.close(number);
             match self.disk.unlink(&self.dir.join(name)) {

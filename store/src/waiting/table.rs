@@ -9,11 +9,14 @@ use tidegate_codec::message_id::MessageIdText;
 use crate::index::LegId;
 use crate::message_id::MessageId;
 
+use super::format::REPLACES_MAX;
 use super::{HOUR_MS, HashKey, Mark, PENDING_MAX, Place, Prints, QUESTIONS_MAX, Question, RunDone};
 use super::{RunInfo, WAITING_MAX, WaitingCounts};
 
 /// Runs of about one size that are merged at once.
 const MERGE_AT: usize = 4;
+/// An hour to which nothing has come for so long gets no more, most likely.
+const QUIET_MS: u64 = 30 * 60 * 1000;
 
 /// A run as the loop knows it.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ struct Known {
 struct KnownHour {
     hash_key: HashKey,
     runs: BTreeMap<u64, Known>,
+    /// When legs moved to it last; 0 for those of an earlier process.
+    touched_ms: u64,
     /// All of it has come back.
     passed: bool,
 }
@@ -55,6 +60,8 @@ pub(crate) struct Under {
     pub(crate) merging: Option<(u32, Vec<u64>)>,
     /// Runs have come since it was last asked what is to be merged.
     pub(crate) look: bool,
+    /// When that was.
+    pub(crate) merge_looked_ms: u64,
     pub(crate) merge_out: bool,
     pub(crate) passing: bool,
     pub(crate) dropping: bool,
@@ -143,6 +150,7 @@ impl Waits {
         let hour = self.hours.entry(hour).or_insert_with(|| KnownHour {
             hash_key,
             runs: BTreeMap::new(),
+            touched_ms: 0,
             passed: false,
         });
         self.under.look = true;
@@ -185,24 +193,49 @@ impl Waits {
         }
     }
 
-    /// Runs of an hour that are to become one: of about one size, none of them half moved.
-    pub(crate) fn to_merge(&self, over: impl Fn(u32) -> bool) -> Option<(u32, Vec<u64>, u64)> {
-        self.hours
-            .iter()
-            .filter(|(hour, _)| !over(**hour))
-            .find_map(|(hour, found)| {
-                let mut sizes: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
-                for (number, run) in found.runs.iter().filter(|(_, run)| run.confirmed) {
-                    let left = (run.count - run.done).max(1024);
-                    let size = sizes.entry(left.ilog2() / 2).or_default();
-                    size.push((*number, run.octets));
-                    if size.len() == MERGE_AT {
-                        let runs = size.iter().map(|(number, _)| *number).collect();
-                        return Some((*hour, runs, size.iter().map(|(_, octets)| octets).sum()));
-                    }
+    /// Runs have come to an hour.
+    pub(crate) fn touch(&mut self, hour: u32, now_ms: u64) {
+        if let Some(hour) = self.hours.get_mut(&hour) {
+            hour.touched_ms = now_ms;
+        }
+    }
+
+    /// Runs of an hour that are to become one, none of them half moved, and their octets: those of about one size;
+    /// and of an hour to which nothing has come for a while all, for every run is asked after every foreign id.
+    pub(crate) fn to_merge(&self, now_ms: u64, over: impl Fn(u32) -> bool) -> Option<(u32, Vec<u64>, u64)> {
+        let of = |hour: u32, runs: &[(u64, u64)]| {
+            let numbers = runs.iter().map(|(number, _)| *number).collect();
+            Some((hour, numbers, runs.iter().map(|(_, octets)| octets).sum()))
+        };
+        let hours = || self.hours.iter().filter(|(hour, _)| !over(**hour));
+        let alike = hours().find_map(|(hour, found)| {
+            let mut sizes: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+            for (number, run) in found.runs.iter().filter(|(_, run)| run.confirmed) {
+                let left = (run.count - run.done).max(1024);
+                let size = sizes.entry(left.ilog2() / 2).or_default();
+                size.push((*number, run.octets));
+                if size.len() == MERGE_AT {
+                    return of(*hour, size);
                 }
-                None
-            })
+            }
+            None
+        });
+        alike.or_else(|| {
+            hours()
+                .filter(|(_, found)| found.runs.len() > 1)
+                .filter(|(_, found)| now_ms >= found.touched_ms.saturating_add(QUIET_MS))
+                .find(|(_, found)| found.runs.values().all(|run| run.confirmed))
+                .and_then(|(hour, found)| {
+                    let mut runs: Vec<(u64, u64)> = found
+                        .runs
+                        .iter()
+                        .map(|(number, run)| (*number, run.octets))
+                        .collect();
+                    runs.sort_unstable_by_key(|(_, octets)| *octets);
+                    runs.truncate(REPLACES_MAX);
+                    of(*hour, &runs)
+                })
+        })
     }
 
     // ===== hours that are over =====

@@ -3,20 +3,24 @@
 use tidegate_codec::pdu::ancillary::QuerySm;
 use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::values::RegisteredDelivery;
+use tidegate_config::Config;
 
 use super::*;
 use crate::wire::Wire;
-use crate::world::bench_config_with;
+use crate::world::{bench_config_lines, bench_config_with};
 
 /// Ten minutes before the hour: the deadline falls into the last minutes of the next.
 const EVENING_MS: u64 = START_MS + 50 * 60_000;
 
-/// What ends is marked in its file together with others, after five seconds at most.
-const MARKED: Duration = Duration::from_secs(6);
+/// A receipt deadline beyond the hour that legs must have before them to leave memory.
+const LONG: &str = "65m";
+
+fn setup(config: Config) -> Setup {
+    Setup::new(config, 1 << 20, 1 << 28)
+}
 
 fn world(disk: FaultyDisk, clock: Clock, seed: u64) -> World {
-    let setup = Setup::new(bench_config_with("65m"), 1 << 20, 1 << 28);
-    World::start_with(&setup, disk, clock, seed).unwrap()
+    World::start_with(&setup(bench_config_with(LONG)), disk, clock, seed).unwrap()
 }
 
 async fn minutes(count: u64) {
@@ -87,11 +91,15 @@ fn a_late_receipt_makes_one_dlr_before_and_after_a_restart() {
         let mut esme = before.esme();
         esme.bind(b"secret").await;
         assert_eq!(esme.take_dlr().await, (ids[0].clone(), MessageState::Delivered));
-        tokio::time::sleep(MARKED).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let disk = before.disk.crash();
         drop(before);
         let after = world(disk, clock, 2);
-        assert_eq!(unfinished(&after), (0, 2));
+        assert_eq!(
+            unfinished(&after),
+            (0, 3),
+            "what ended is not marked in its file yet"
+        );
         let mut smsc = after.smsc();
         smsc.accept_bind().await;
         assert_eq!(receipt(&mut smsc, 1, b"c-0").await, CommandStatus::ROK);
@@ -100,7 +108,7 @@ fn a_late_receipt_makes_one_dlr_before_and_after_a_restart() {
         let mut esme = after.esme();
         esme.bind(b"secret").await;
         assert_eq!(esme.take_dlr().await, (ids[2].clone(), MessageState::Delivered));
-        tokio::time::sleep(MARKED).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(unfinished(&after), (0, 1));
     });
 }
@@ -166,5 +174,66 @@ fn a_late_receipt_goes_back_while_its_file_cannot_be_read() {
         assert_eq!(answer.pdu().status, CommandStatus::RQUERYFAIL);
         assert_eq!(receipt(&mut smsc, 2, b"c-0").await, CommandStatus::ROK);
         assert_eq!(esme.take_dlr().await, (ids[0].clone(), MessageState::Delivered));
+    });
+}
+
+#[test]
+fn a_late_dlr_bears_the_short_id_that_its_message_was_given() {
+    scenario(|| async {
+        let short = || {
+            bench_config_lines(&[
+                ("name = \"sink\"", &format!("receipt_deadline = \"{LONG}\"")),
+                ("[[account]]", "message_id = \"hex8\""),
+            ])
+        };
+        let clock = Clock::virtual_from(EVENING_MS);
+        let before = World::start_with(&setup(short()), FaultyDisk::new(), clock.clone(), 7).unwrap();
+        let ids = moved(&before, &[RegisteredDelivery::FINAL; 2]).await;
+        assert!(ids.iter().all(|id| id.len() == 8), "{ids:?}");
+        let disk = before.disk.crash();
+        drop(before);
+        let after = World::start_with(&setup(short()), disk, clock, 8).unwrap();
+        let mut smsc = after.smsc();
+        smsc.accept_bind().await;
+        assert_eq!(receipt(&mut smsc, 1, b"c-1").await, CommandStatus::ROK);
+        let mut esme = after.esme();
+        esme.bind(b"secret").await;
+        assert_eq!(esme.take_dlr().await, (ids[1].clone(), MessageState::Delivered));
+    });
+}
+
+#[test]
+fn a_late_receipt_that_may_be_an_early_one_waits_for_a_moment_only() {
+    scenario(|| async {
+        let world = world(FaultyDisk::new(), Clock::virtual_from(EVENING_MS), 9);
+        let ids = moved(&world, &[RegisteredDelivery::FINAL; 2]).await;
+        let (mut smsc, mut esme) = (world.smsc(), world.esme());
+        smsc.accept_bind().await;
+        esme.bind(b"secret").await;
+        // A submit that is not answered: any unknown receipt may be of it.
+        esme.submit(2).await;
+        let frame = smsc.expect(CommandId::SUBMIT_SM).await;
+        let before = world.clock.now().monotonic;
+        assert_eq!(receipt(&mut smsc, 1, b"c-0").await, CommandStatus::ROK);
+        let waited = world.clock.now().monotonic.saturating_sub(before);
+        assert!(waited < Duration::from_millis(100), "{waited:?}");
+        assert_eq!(esme.take_dlr().await, (ids[0].clone(), MessageState::Delivered));
+        // One that is early, and one for nothing we know, wait as they always did.
+        smsc.send_receipt(2, b"new", MessageState::Delivered).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let body = MessageIdResp {
+            message_id: COctets::new(b"new").unwrap(),
+            tlvs: Tlvs::NONE,
+        };
+        let sequence = frame.pdu().sequence;
+        smsc.send(CommandStatus::ROK, sequence, Operation::SubmitSmResp(Some(body)))
+            .await;
+        let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        assert_eq!(
+            (answer.pdu().status, answer.pdu().sequence),
+            (CommandStatus::ROK, 2)
+        );
+        assert_eq!(esme.take_dlr().await.1, MessageState::Delivered);
+        assert_eq!(unfinished(&world).0, 0);
     });
 }
