@@ -3,6 +3,7 @@
 mod answers;
 mod dates;
 mod dispatch;
+mod failover;
 mod flow;
 mod pen;
 mod queue;
@@ -36,6 +37,7 @@ use crate::tally::{CarrierTally, sample};
 use crate::turn::Owed;
 
 use answers::Asked;
+pub use failover::Waiting;
 pub use flow::Flow;
 pub use pen::{PEN_MAX, PEN_WAIT, Pen, Penned};
 pub use queue::{Queue, Ready};
@@ -70,17 +72,15 @@ pub struct CarrierState {
     answering: Vec<LinkId>,
     next_link: usize,
     /// What waits for room.
-    pub queue: Queue,
+    pub waiting: Waiting,
     /// How fast it is fed.
     pub flow: Flow,
     /// Receipts ahead of their time.
     pub pen: Pen,
     /// Legs that wait and were told "slow".
     slowed: HashMap<LegId, Slowed>,
-    /// Whether it was up when its queue was last looked through for fail-over.
+    /// Whether it was up at the last look for fail-over.
     was_up: bool,
-    /// It has lost a link, or legs came back into its queue: those that wait are to be looked at again, should it be down.
-    came_back: bool,
     /// What is counted.
     pub tally: CarrierTally,
 }
@@ -94,12 +94,11 @@ impl CarrierState {
             bound: Vec::new(),
             answering: Vec::new(),
             next_link: 0,
-            queue: Queue::default(),
+            waiting: Waiting::default(),
             flow: Flow::new(config.rate),
             pen: Pen::default(),
             slowed: HashMap::new(),
             was_up: false,
-            came_back: false,
             tally: CarrierTally::default(),
         }
     }
@@ -173,7 +172,6 @@ impl<D: Disk> Gate<D> {
     /// Nothing new goes to a link; what it answers still counts.
     fn carrier_unbound(&mut self, id: LinkId, carrier: usize) {
         let state = &mut self.carriers[carrier];
-        state.came_back = true;
         state.links.retain(|link| *link != id);
         state.bound.retain(|link| *link != id);
     }

@@ -121,21 +121,31 @@ impl Verb {
                 ));
             }
         }
-        let text = |key: &str| request.get(key).and_then(Value::as_str).map(str::to_owned);
-        let needed = |key: &str| text(key).ok_or_else(|| format!("\"{key}\" is missing"));
+        // What is there and cannot be understood must not pass for what was left out: it would mean more.
+        let text = |key: &str| match request.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(format!("\"{key}\" is no text: {other}")),
+        };
+        let needed = |key: &str| text(key)?.ok_or_else(|| format!("\"{key}\" is missing"));
         match request.get("verb").and_then(Value::as_str) {
             Some("spool inspect") => Ok(Self::Inspect),
             Some("queue expire") => {
-                let seconds = request.get("older_than_s").and_then(Value::as_u64);
+                let seconds = match request.get("older_than_s") {
+                    None | Some(Value::Null) => 0,
+                    Some(given) => given
+                        .as_u64()
+                        .ok_or_else(|| format!("\"older_than_s\" is no number of seconds: {given}"))?,
+                };
                 Ok(Self::Expire(Selection {
                     account: needed("account")?,
-                    older_than: Duration::from_secs(seconds.unwrap_or(0)),
+                    older_than: Duration::from_secs(seconds),
                 }))
             }
             Some("queue move") => Ok(Self::Move {
                 from: needed("from")?,
                 to: needed("to")?,
-                account: text("account"),
+                account: text("account")?,
             }),
             Some(other) => Err(format!("unknown verb {other:?}")),
             None => Err("\"verb\" is missing".to_owned()),
@@ -183,6 +193,18 @@ mod tests {
             (r#"{"version":1,"verb":"format"}"#, "format"),
             (r#"{"version":1,"verb":"queue move","from":"a"}"#, "to"),
             (r#"{"version":1,"verb":"queue expire"}"#, "account"),
+            (
+                r#"{"version":1,"verb":"queue expire","account":"load","older_than_s":"1h"}"#,
+                "seconds",
+            ),
+            (
+                r#"{"version":1,"verb":"queue expire","account":"load","older_than_s":-1}"#,
+                "seconds",
+            ),
+            (
+                r#"{"version":1,"verb":"queue move","from":"a","to":"b","account":7}"#,
+                "account",
+            ),
         ] {
             let refusal = Verb::read(line.as_bytes()).unwrap_err();
             assert!(refusal.contains(word), "{line}: {refusal}");

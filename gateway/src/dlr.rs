@@ -183,6 +183,9 @@ impl<D: Disk> Gate<D> {
 
     /// A state on the way. It changes nothing that is stored; an ESME that asked for such notifications is told
     /// (registered_delivery bit 4, interop #18), and only then something has to be synced before the answer.
+    ///
+    /// They never take the place of what is final: they fill half of the outbox at most, and where there is no room in
+    /// it or in the spool they are given up, counted, and acknowledged, for the carrier would only repeat them.
     fn intermediate(&mut self, now: Now, carrier: usize, leg: LegId, owed: Owed, note: &ReceiptNote) {
         let wanted = self
             .spool
@@ -194,7 +197,7 @@ impl<D: Disk> Gate<D> {
             return self.respond_delivery(owed, CommandStatus::ROK);
         };
         let account = &self.config.accounts[place];
-        if self.spool.outbox().waiting_for(found.account) >= account.outbox_max {
+        if self.spool.outbox().waiting_for(found.account) >= account.outbox_max.div_ceil(2) {
             self.accounts[place].tally.overflow += 1;
             return self.respond_delivery(owed, CommandStatus::ROK);
         }
@@ -214,10 +217,11 @@ impl<D: Disk> Gate<D> {
                 self.stage_entry_body(entry, &body);
                 self.promises.push(Promise::Delivery { owed, carrier });
             }
-            Err(_) => {
-                self.carriers[carrier].tally.deliveries_refused += 1;
-                self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+            Err(Refused::Full) => {
+                self.accounts[place].tally.overflow += 1;
+                self.respond_delivery(owed, CommandStatus::ROK);
             }
+            Err(Refused::Broken) => self.not_now(owed, carrier),
         }
         self.scratch = body;
     }

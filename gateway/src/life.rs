@@ -50,6 +50,8 @@ use tidegate_codec::values::{InterfaceVersion, MessageState};
 use tidegate_store::index::Leg;
 use tidegate_store::record::Stage;
 
+use crate::clock::Now;
+
 /// Where an unfinished leg stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Standing {
@@ -95,6 +97,12 @@ impl Standing {
             _ => MessageState::Enroute,
         }
     }
+}
+
+/// Whether what stands in a queue may be handed over from there: it may have gone another way since, wait for a date
+/// of its own, or be under way elsewhere.
+pub fn is_in_line(leg: &Leg, now: Now) -> bool {
+    Standing::of(leg, now.unix_ms) == Standing::Waiting
 }
 
 #[cfg(test)]

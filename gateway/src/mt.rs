@@ -21,6 +21,7 @@ use crate::carrier::Ready;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::ids::Id;
+use crate::life::is_in_line;
 use crate::links::LinkId;
 use crate::refusal::Refusal;
 use crate::router::CarrierIndex;
@@ -211,34 +212,43 @@ impl<D: Disk> Gate<D> {
 
     /// The same for a leg whose body was just read back: nothing of its queue is to overtake it again.
     pub(crate) fn line_up_in_front(&mut self, now: Now, leg: LegId, body: Option<Bytes>) {
-        self.place(now, leg, body, true);
+        self.place(now, leg, body, None, true);
     }
 
     /// Puts a leg in line for a carrier: the first of its route that is up, from the one whose turn it is
     /// after the tries that failed.
     pub(crate) fn line_up(&mut self, now: Now, leg: LegId, body: Option<Bytes>) {
-        self.place(now, leg, body, false);
+        self.place(now, leg, body, None, false);
     }
 
-    fn place(&mut self, now: Now, leg: LegId, body: Option<Bytes>, in_front: bool) {
-        let Some(found) = self.spool.index().get(leg) else {
+    /// Puts a leg in line for the carrier that is given, or that its route gives. One that has gone another way
+    /// since it last stood in line is left alone: whoever leased it gives it back, and a receipt deadline stands.
+    pub(crate) fn place(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        body: Option<Bytes>,
+        to: Option<CarrierIndex>,
+        in_front: bool,
+    ) {
+        let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             return;
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
-        let carrier = self.choose_carrier(now, found);
+        let carrier = to.or_else(|| self.choose_carrier(now, found));
         self.spool.set_due(leg, expires_ms);
         let Some(CarrierIndex(place)) = carrier else {
             return;
         };
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
-        let body = if !in_front && self.carriers[place].queue.len() >= SHARED_MAX {
+        let body = if !in_front && self.carriers[place].waiting.len() >= SHARED_MAX {
             body.map(|body| Bytes::copy_from_slice(&body))
         } else {
             body
         };
         let index = self.spool.index();
-        let queue = &mut self.carriers[place].queue;
+        let queue = &mut self.carriers[place].waiting.queue;
         // Legs that expire while their carrier is down end, but stand in its queue until they are met.
         if queue.len() > 2 * index.len() + QUEUE_SLACK {
             let shed = queue.shed(|leg| index.get(leg).is_some());
@@ -254,12 +264,21 @@ impl<D: Disk> Gate<D> {
 
     /// `None` when no route leads to the recipient any more; the leg then waits for its expiry.
     fn choose_carrier(&self, now: Now, leg: &Leg) -> Option<CarrierIndex> {
+        self.choose_up(now, leg)
+            .or_else(|| self.in_order(leg).next().copied())
+    }
+
+    /// The first carrier of a leg's route that is up.
+    pub(crate) fn choose_up(&self, now: Now, leg: &Leg) -> Option<CarrierIndex> {
+        self.in_order(leg)
+            .find(|CarrierIndex(place)| self.carriers[*place].is_up(now))
+            .copied()
+    }
+
+    /// The carriers of a leg's route, from the one whose turn it is.
+    fn in_order(&self, leg: &Leg) -> impl Iterator<Item = &CarrierIndex> {
         let route = self.mt.carriers(leg.envelope.destination.as_bytes());
         let first = usize::from(leg.attempts) % route.len().max(1);
-        let in_order = || route.iter().cycle().skip(first).take(route.len());
-        in_order()
-            .find(|CarrierIndex(place)| self.carriers[*place].is_up(now))
-            .or_else(|| in_order().next())
-            .copied()
+        route.iter().cycle().skip(first).take(route.len())
     }
 }

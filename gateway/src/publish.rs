@@ -208,7 +208,7 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut
     }
     let new = &state.tally;
     metrics.links_bound.set(float(state.bound.len()));
-    metrics.queue.set(float(state.queue.len()));
+    metrics.queue.set(float(state.waiting.len()));
     metrics.slow.set(if state.flow.is_slowed(now.monotonic) {
         1.0
     } else {

@@ -62,6 +62,12 @@ impl MtRouter {
         at
     }
 
+    /// Whether messages that may go to one of two carriers may go to the other, too.
+    pub fn share_a_route(&self, one: CarrierIndex, other: CarrierIndex) -> bool {
+        let has_both = |route: &Vec<CarrierIndex>| route.contains(&one) && route.contains(&other);
+        self.routes.iter().any(has_both)
+    }
+
     /// The carriers of the longest prefix of `destination`, in fail-over order; empty when no route
     /// matches. A leading `+` is no digit and is skipped (interop quirk 37); any other character ends the
     /// prefix.

@@ -171,7 +171,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             health: Arc::clone(&health),
             telemetry: telemetry.clone(),
             stopped: stopped.clone(),
-            _lock: Arc::clone(&lock),
+            lock: Arc::clone(&lock),
         };
         thread("keeper", move || keep(&keeper_runtime, work))?
     };
@@ -281,11 +281,13 @@ struct KeeperWork {
     telemetry: Telemetry,
     stopped: watch::Receiver<bool>,
     /// Held as long as anything may touch the data.
-    _lock: Arc<DirLock>,
+    lock: Arc<DirLock>,
 }
 
 /// The keeper's thread: chores and HTTP; the checks of passwords run on its blocking threads.
 fn keep(runtime: &Runtime, work: KeeperWork) {
+    // Let go last of all: the control socket's file, which goes with its listener, may be another process's then.
+    let _lock = Arc::clone(&work.lock);
     runtime.block_on(LocalSet::new().run_until(async move {
         let KeeperWork {
             own,
@@ -297,7 +299,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
             health,
             telemetry,
             mut stopped,
-            _lock,
+            ..
         } = work;
         if let Some(listener) = control {
             spawn_local(control::serve(listener, asked, stopped.clone()));

@@ -286,6 +286,11 @@ impl<D: Disk> Gate<D> {
                 (target, Err(_)) if !here => self.wanted.push(target),
                 // Nothing is known about the record: no file descriptors left, perhaps. It is asked for again,
                 // but not at once.
+                (Target::Leg(leg), Err(RecordError::Io(_))) if self.replace_failed(now, leg) => {}
+                (Target::Leg(leg), Err(RecordError::Io(_))) if self.is_over(now, leg) => {
+                    // Its date ends it.
+                    self.spool.set_leased(leg, false);
+                }
                 (target, Err(RecordError::Io(_))) => self.unread.push(target),
                 (target, Err(_)) => self.unreadable(now, target),
             }
@@ -300,13 +305,18 @@ impl<D: Disk> Gate<D> {
         self.entries_read(now, entries);
     }
 
+    fn is_over(&self, now: Now, leg: LegId) -> bool {
+        let found = self.spool.index().get(leg);
+        found.is_none_or(|leg| leg.envelope.expires_ms <= now.unix_ms)
+    }
+
     /// A record that does not open is quarantined once and its leg ended, so that the queue goes on
     /// (ENC-4, design §5).
     pub fn unreadable(&mut self, now: Now, target: Target) {
         self.tally.unreadable += 1;
         match target {
             Target::Leg(leg) => {
-                self.replace_failed(leg);
+                self.replace_failed(now, leg);
                 let note = crate::dlr::ReceiptNote::new(tidegate_codec::values::MessageState::Undeliverable)
                     .with_status(CommandStatus::RSYSERR);
                 self.end_quietly(now, leg, &note);

@@ -462,7 +462,111 @@ async fn a_cancel_behind_a_replacement_ends_the_message() {
     smsc.expect_no_submit(A_WHILE).await;
 }
 
+#[tokio::test]
+async fn a_replacement_costs_what_a_submission_costs() {
+    let changes = Changes {
+        account: "rate = 1",
+        ..Changes::default()
+    };
+    let (_local, _smsc, mut esme) = waiting(changes).await;
+    let id = esme.submit_ok(message(FROM, TO, "old")).await;
+    let mut done = 0;
+    loop {
+        match replace(&mut esme, replacement(&id, "new")).await {
+            CommandStatus::ROK => done += 1,
+            status => break assert_eq!(status, CommandStatus::RTHROTTLED),
+        }
+        assert!(done < 1_000, "there is no end of it");
+    }
+    // To ask and to call back is free.
+    state(&mut esme, &id).await;
+    assert_eq!(cancel(&mut esme, &id, FROM, TO).await, CommandStatus::ROK);
+}
+
+#[tokio::test]
+async fn what_would_be_longer_than_any_pdu_does_not_replace_what_is_there() {
+    let changes = Changes {
+        limits: "pdu_max = 1024",
+        ..Changes::default()
+    };
+    let (_local, mut smsc, mut esme) = waiting(changes).await;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    assert!(tlv::append(&mut old, Tag(0x1400), &[b'o'; 600]));
+    assert!(tlv::append(&mut new, Tag::MESSAGE_PAYLOAD, &[b'n'; 600]));
+    let sm = Sm {
+        tlvs: Tlvs::new(&old),
+        ..message(FROM, TO, "old")
+    };
+    let id = esme.submit_ok(sm).await;
+    let long = ReplaceSm {
+        tlvs: Tlvs::new(&new),
+        ..replacement(&id, "")
+    };
+    assert_eq!(replace(&mut esme, long).await, CommandStatus::RINVMSGLEN);
+    assert_eq!(
+        replace(&mut esme, replacement(&id, "short")).await,
+        CommandStatus::ROK
+    );
+    assert_eq!(
+        replace(&mut esme, long).await,
+        CommandStatus::RINVMSGLEN,
+        "it is whole and free as before"
+    );
+    smsc.reopen().await;
+    assert_eq!(smsc.expect_submit().await.text(), "short");
+    smsc.expect_no_submit(A_WHILE).await;
+}
+
+#[tokio::test]
+async fn a_replacement_that_fails_leaves_a_date_as_it_was() {
+    let changes = Changes {
+        limits: "pdu_max = 1024",
+        ..Changes::default()
+    };
+    let (_local, mut smsc, mut esme) = bound(changes).await;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    assert!(tlv::append(&mut old, Tag(0x1400), &[b'o'; 600]));
+    assert!(tlv::append(&mut new, Tag::MESSAGE_PAYLOAD, &[b'n'; 600]));
+    let sm = Sm {
+        tlvs: Tlvs::new(&old),
+        ..scheduled("later")
+    };
+    let id = esme.submit_ok(sm).await;
+    let long = ReplaceSm {
+        tlvs: Tlvs::new(&new),
+        ..replacement(&id, "")
+    };
+    assert_eq!(replace(&mut esme, long).await, CommandStatus::RINVMSGLEN);
+    smsc.expect_no_submit(A_WHILE).await;
+    assert_eq!(cancel(&mut esme, &id, FROM, TO).await, CommandStatus::ROK);
+}
+
 // ===== submit_multi =====
+
+#[tokio::test]
+async fn a_message_to_several_is_called_back_whole_or_not_at_all() {
+    let changes = Changes {
+        carrier: "window = 1",
+        ..Changes::default()
+    };
+    let (_local, mut smsc, mut esme) = bound(changes).await;
+    let recipients = [Destination::Sme(number(TO)), Destination::Sme(number(OTHER))];
+    let (id, _) = outcome(&multi(&mut esme, "Hello", &recipients).await);
+    let first = smsc.expect_submit().await;
+    assert_eq!(first.sm().destination.addr.as_bytes(), TO.as_bytes());
+    assert_eq!(cancel(&mut esme, &id, FROM, "").await, CommandStatus::RCANCELFAIL);
+    assert_eq!(cancel(&mut esme, &id, FROM, TO).await, CommandStatus::RCANCELFAIL);
+    // The one that waits can be called back by its name, once.
+    assert_eq!(cancel(&mut esme, &id, FROM, OTHER).await, CommandStatus::ROK);
+    assert_eq!(
+        cancel(&mut esme, &id, FROM, OTHER).await,
+        CommandStatus::RCANCELFAIL
+    );
+    let dlr = esme.expect_receipt(&id).await;
+    assert_eq!(dlr.sm().source.addr.as_bytes(), OTHER.as_bytes());
+    smsc.answer(&first, "c").await;
+    smsc.expect_no_submit(A_WHILE).await;
+}
 
 #[tokio::test]
 async fn every_recipient_gets_its_message_and_its_own_dlr_under_one_id() {

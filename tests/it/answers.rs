@@ -125,6 +125,21 @@ async fn a_link_that_answers_nothing_is_left_and_bound_anew() {
 }
 
 #[tokio::test]
+async fn a_generic_nack_is_no_yes_whatever_its_status_says() {
+    let keys = "retry_min = \"10ms\"\nretry_max = \"10ms\"";
+    let (_local, mut smsc, mut esme, id, submit) = submitted(carrier(keys)).await;
+    let nack = CommandId::GENERIC_NACK;
+    let peer = &mut smsc.link(submit.link).peer;
+    peer.send_empty(nack, CommandStatus::ROK, submit.frame.sequence())
+        .await;
+    let again = smsc.expect_submit().await;
+    assert_eq!(again.text(), "Hello");
+    smsc.answer(&again, "c").await;
+    receipt(&mut smsc, &again, "c").await;
+    assert_delivered(&mut esme, &id).await;
+}
+
+#[tokio::test]
 async fn statuses_mean_what_the_configuration_says() {
     let keys = "verdicts = { slow = [0x45], reject = [0x08], unknown = \"reject\" }\nretry_min = \"1h\"\nretry_max = \"1h\"";
     let (_local, mut smsc, mut esme, id, submit) = submitted(carrier(keys)).await;

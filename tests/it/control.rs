@@ -134,13 +134,32 @@ async fn the_socket_is_the_owners_alone_and_bad_requests_are_told_what_is_wrong(
     // What was not read any more may make a reset of the end.
     drop(read);
     assert!(String::from_utf8_lossy(&answer).contains("octets"), "{answer:?}");
-    // Many requests on one connection, and more connections than are served at a time.
-    let mut open = Vec::new();
-    for _ in 0..12 {
-        open.push(UnixStream::connect(data(&local).join("control")).await.unwrap());
+    // Two requests on one connection.
+    let mut open = vec![UnixStream::connect(data(&local).join("control")).await.unwrap()];
+    let mut lines = BufReader::new(&mut open[0]);
+    for _ in 0..2 {
+        lines
+            .write_all(b"{\"version\":1,\"verb\":\"spool inspect\"}\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        lines.read_line(&mut answer).await.unwrap();
+        assert!(answer.contains("\"done\""), "{answer}");
+    }
+    // As many as are served at a time: the next waits until one goes.
+    for _ in 1..8 {
+        let one = UnixStream::connect(data(&local).join("control")).await.unwrap();
+        open.push(one);
+    }
+    {
+        let inspect = ask(&local, Verb::Inspect);
+        tokio::pin!(inspect);
+        let waits = tokio::time::timeout(A_WHILE, &mut inspect).await;
+        assert!(waits.is_err(), "a ninth connection is served");
+        open.pop();
+        inspect.await.unwrap();
     }
     drop(open);
-    ask(&local, Verb::Inspect).await.unwrap();
     local.stop();
     let refused = ask(&local, Verb::Inspect).await;
     assert!(matches!(refused, Err(AskError::NotRunning { .. })), "{refused:?}");

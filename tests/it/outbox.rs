@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::MessageState;
+use tidegate_codec::values::{MessageState, RegisteredDelivery};
 use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
 
@@ -57,6 +58,43 @@ async fn over_its_bound_an_outbox_takes_no_dlr_and_sends_an_mo_back() {
     let sequence = smsc.deliver(1, message(TO, "12345", "STAY")).await;
     assert_eq!(smsc.expect_deliver_resp(sequence).await, CommandStatus::ROK);
     assert_eq!(rx.expect_deliver().await.text(), "STAY");
+}
+
+#[tokio::test]
+async fn states_on_the_way_leave_room_for_the_last_ones() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let changes = Changes {
+        account: "outbox_max = 2",
+        ..Changes::default()
+    };
+    let local = Local::start_with(smsc.addr(), changes);
+    smsc.expect_binds(1).await;
+    let mut tx = ScriptedEsme::connect(local.esme()).await;
+    tx.bind_tx("load", "secret").await;
+    let asking = Sm {
+        registered_delivery: RegisteredDelivery(0x11),
+        ..message(FROM, TO, "Hello")
+    };
+    let id = tx.submit_ok(asking).await;
+    let submit = smsc.expect_submit().await;
+    smsc.answer(&submit, "c").await;
+    for state in [
+        MessageState::Enroute,
+        MessageState::Enroute,
+        MessageState::Delivered,
+    ] {
+        // All are acknowledged: the carrier would only repeat them.
+        let sequence = smsc.receipt(&submit, "c", state, Dialect::Both).await;
+        assert_eq!(smsc.expect_deliver_resp(sequence).await, CommandStatus::ROK);
+    }
+    let mut rx = ScriptedEsme::connect(local.esme()).await;
+    rx.bind_rx("load", "secret").await;
+    for state in [" stat:ENROUTE ", " stat:DELIVRD "] {
+        let told = rx.expect_deliver().await;
+        assert_eq!(told.receipted_id(), id);
+        assert!(told.text().contains(state), "{}", told.text());
+    }
+    rx.expect_silence(A_WHILE).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl<D: Disk> Gate<D> {
                 }
                 (*status, response_of(operation))
             }
-            Answer::Nack(status) => (*status, MessageIdResp::default()),
+            Answer::Nack(status) => (nacked(*status), MessageIdResp::default()),
             Answer::Unreadable(_) => {
                 self.carriers[carrier].tally.answers.add(Answered::Unreadable);
                 return self.leg_unanswered(now, carrier, leg);
@@ -109,7 +109,7 @@ impl<D: Disk> Gate<D> {
                 self.end_quietly(now, leg, &note);
             }
             Verdict::Relink => {
-                self.give_back(carrier, leg, body);
+                self.give_back(now, carrier, leg, body);
                 self.bind_anew(now, asked.link, carrier);
             }
         }
@@ -147,13 +147,17 @@ impl<D: Disk> Gate<D> {
             && found.carrier == Some(self.carriers[carrier].name)
             && found.carrier_id.is_empty();
         let is_free = !found.leased;
-        match Verdict::of(pdu.status, &self.config.carriers[carrier].verdicts) {
+        let status = match pdu.operation {
+            Operation::GenericNack(_) => nacked(pdu.status),
+            _ => pdu.status,
+        };
+        match Verdict::of(status, &self.config.carriers[carrier].verdicts) {
             Verdict::Accepted if is_ours || (lacks_id && !response.message_id.is_empty()) => {
                 self.leg_accepted(now, carrier, leg, response.message_id.as_bytes());
             }
             // What was sent again meanwhile has another answer to come.
             Verdict::Reject if is_ours && is_free => {
-                let note = ReceiptNote::new(MessageState::Rejected).with_status(pdu.status);
+                let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
                 self.end_quietly(now, leg, &note);
             }
             _ => {}
@@ -220,7 +224,7 @@ impl<D: Disk> Gate<D> {
             let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
             return self.leg_failed(now, carrier, leg, &note);
         }
-        self.give_back(carrier, leg, body);
+        self.give_back(now, carrier, leg, body);
     }
 
     /// The try failed: again after a pause that doubles, on the next carrier, until the attempts are over; then it
@@ -275,7 +279,7 @@ impl<D: Disk> Gate<D> {
                     return;
                 }
                 match self.config.carriers[carrier].unanswered {
-                    Unanswered::Resend => self.give_back(carrier, leg, body),
+                    Unanswered::Resend => self.give_back(now, carrier, leg, body),
                     _ => self.leg_left(now, carrier, leg),
                 }
             }
@@ -294,6 +298,15 @@ impl<D: Disk> Gate<D> {
             // Nothing will ever tell what became of it.
             _ => self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Unknown)),
         }
+    }
+}
+
+/// A generic_nack is never a yes, whatever status it bears.
+fn nacked(status: CommandStatus) -> CommandStatus {
+    if status.is_ok() {
+        CommandStatus::RUNKNOWNERR
+    } else {
+        status
     }
 }
 

@@ -1,6 +1,5 @@
 //! Legs whose date has come, and legs whose carrier is down.
 
-use bytes::Bytes;
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_store::disk::Disk;
 use tidegate_store::record::Stage;
@@ -42,36 +41,6 @@ impl<D: Disk> Gate<D> {
                 Stage::HandedOver => {
                     self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Unknown));
                 }
-            }
-        }
-    }
-
-    /// Moves what waits for a carrier that is down to the next of its route that is up.
-    ///
-    /// Only when a carrier has come up or gone down, or something came back into its queue: what was placed
-    /// since is where it belongs, and to look through all that waits at every tick would cost everything.
-    pub(crate) fn fail_over(&mut self, now: Now) {
-        let mut changed = false;
-        for state in &mut self.carriers {
-            let is_up = state.is_up(now);
-            changed |= std::mem::replace(&mut state.was_up, is_up) != is_up;
-        }
-        for carrier in 0..self.carriers.len() {
-            let state = &mut self.carriers[carrier];
-            let came_back = std::mem::take(&mut state.came_back);
-            if !(changed || came_back)
-                || state.queue.is_empty()
-                || state.is_up(now)
-                || !self.carriers.iter().any(|other| other.is_up(now))
-            {
-                continue;
-            }
-            let waiting: Vec<_> = self.carriers[carrier].queue.drain().collect();
-            for (leg, body) in waiting {
-                self.hot_octets = self
-                    .hot_octets
-                    .saturating_sub(body.as_ref().map_or(0, Bytes::len));
-                self.line_up(now, leg, body);
             }
         }
     }

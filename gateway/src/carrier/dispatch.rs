@@ -12,14 +12,15 @@ use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_config::ReceiptRequest;
 use tidegate_store::disk::Disk;
-use tidegate_store::index::{Leg, LegId};
-use tidegate_store::record::{Form, Stage};
+use tidegate_store::index::LegId;
+use tidegate_store::record::Form;
 use tidegate_store::spool::Target;
 
 use super::{READ_BACK_MAX, Ready};
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
+use crate::life::is_in_line;
 use crate::links::{LinkId, Ticket};
 use crate::mt::HOT_MAX;
 use crate::plain::plain;
@@ -38,7 +39,7 @@ impl<D: Disk> Gate<D> {
 
     pub(super) fn dispatch(&mut self, now: Now, carrier: usize) {
         let mut sent = false;
-        while !self.carriers[carrier].queue.is_empty()
+        while !self.carriers[carrier].waiting.queue.is_empty()
             && self.spool.has_batch_room()
             && self.spool.has_progress_room()
         {
@@ -50,7 +51,7 @@ impl<D: Disk> Gate<D> {
             if state.flow.ready_at() > now.monotonic {
                 break;
             }
-            let Some((leg, body)) = state.queue.pop() else {
+            let Some((leg, body)) = state.waiting.queue.pop() else {
                 break;
             };
             match body {
@@ -58,7 +59,11 @@ impl<D: Disk> Gate<D> {
                     self.offer(now, carrier, link, leg, body);
                     sent = true;
                 }
-                None if !self.spool.index().get(leg).is_some_and(may_go) => {}
+                None if !self
+                    .spool
+                    .index()
+                    .get(leg)
+                    .is_some_and(|leg| is_in_line(leg, now)) => {}
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
@@ -75,10 +80,22 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// A carrier did not take a leg: back to its place in the queue.
-    pub(super) fn give_back(&mut self, carrier: usize, leg: LegId, body: Bytes) {
-        self.carriers[carrier].came_back = true;
-        self.put_back(carrier, leg, Some(body));
+    /// A carrier did not take a leg: back to its place in the queue, or to another carrier if this one is down.
+    pub(super) fn give_back(&mut self, now: Now, carrier: usize, leg: LegId, body: Bytes) {
+        let to = if self.carriers[carrier].is_up(now) {
+            None
+        } else {
+            self.spool
+                .index()
+                .get(leg)
+                .and_then(|found| self.choose_up(now, found))
+        };
+        if to.is_none() {
+            return self.put_back(carrier, leg, Some(body));
+        }
+        self.spool.set_leased(leg, false);
+        let body = (self.hot_octets < HOT_MAX).then_some(body);
+        self.place(now, leg, body, to, false);
     }
 
     /// Whether the carrier was asked for a receipt of this leg.
@@ -100,6 +117,7 @@ impl<D: Disk> Gate<D> {
         let body = body.filter(|_| self.hot_octets < HOT_MAX);
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
         self.carriers[carrier]
+            .waiting
             .queue
             .put_back(account, priority, Ready { leg, message, body });
     }
@@ -116,7 +134,7 @@ impl<D: Disk> Gate<D> {
 
     /// Writes a leg to a link. `body` was counted as hot memory while it waited, and is until the answer.
     fn offer(&mut self, now: Now, carrier: usize, id: LinkId, leg: LegId, body: Bytes) {
-        let Some(found) = self.spool.index().get(leg).filter(|leg| may_go(leg)) else {
+        let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return;
         };
@@ -169,12 +187,6 @@ impl<D: Disk> Gate<D> {
             }
         }
     }
-}
-
-/// Whether what stands in a queue may still be handed over from there: it may have gone another way since, or is
-/// being replaced.
-fn may_go(leg: &Leg) -> bool {
-    leg.stage == Stage::Waiting && !leg.leased
 }
 
 /// What is asked of the carrier for what the ESME asked of us.

@@ -200,7 +200,7 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -210,7 +210,7 @@ mod tests {
     use tidegate_store::spool::{Options, Spool};
 
     /// Leg ids come from an index only.
-    fn legs(count: u16) -> Vec<LegId> {
+    pub(in super::super) fn legs(count: u16) -> Vec<LegId> {
         let (disk, mut rng) = (FaultyDisk::new(), ChaCha20Rng::seed_from_u64(1));
         let kek = Kek::create(&disk, "kek".as_ref(), &mut rng).unwrap();
         let ring = KeyRing::create(&disk, "keys".as_ref(), kek, 1, &mut rng).unwrap();
@@ -236,7 +236,7 @@ mod tests {
         (0..count).map(accept).collect()
     }
 
-    fn ready(leg: LegId, message: u64) -> Ready {
+    pub(in super::super) fn ready(leg: LegId, message: u64) -> Ready {
         let (message, body) = (MessageId(message), None);
         Ready { leg, message, body }
     }

@@ -99,7 +99,7 @@ impl Census {
             .carriers
             .iter()
             .zip(gate.carriers())
-            .map(|(config, state)| (config.name.to_string(), json!(state.queue.len())))
+            .map(|(config, state)| (config.name.to_string(), json!(state.waiting.len())))
             .collect();
         let spool = gate.spool();
         let mut out = Map::new();

@@ -2,22 +2,29 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
+use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{Answer, CONNECTIONS_MAX, IDLE, LINE_MAX, Request, VERSION, Verb, path};
 
+/// How often it is looked whether who asked is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// A socket that nobody is served at yet. Its file goes when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
     socket: std::os::unix::net::UnixListener,
     path: PathBuf,
+    /// Who is served, besides root.
+    owner: u32,
 }
 
 impl Drop for Listener {
@@ -36,11 +43,12 @@ impl Listener {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // The directory is ours alone (0700), so nobody is quicker than the mode.
         let socket = std::os::unix::net::UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        // Who was quicker than the mode, in a directory that others can enter, is turned away by name.
+        let owner = fs::metadata(&path)?.uid();
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, path })
+        Ok(Self { socket, path, owner })
     }
 }
 
@@ -58,7 +66,10 @@ pub async fn serve(listener: Listener, requests: mpsc::Sender<Request>, mut stop
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(talk(stream, requests.clone()));
+                    let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                    if uid.is_some_and(|uid| uid == 0 || uid == listener.owner) {
+                        connections.spawn(talk(stream, uid, requests.clone()));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "control: cannot accept");
@@ -70,8 +81,7 @@ pub async fn serve(listener: Listener, requests: mpsc::Sender<Request>, mut stop
 }
 
 /// One connection: requests and answers in turn.
-async fn talk(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
-    let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+async fn talk(mut stream: UnixStream, uid: Option<u32>, requests: mpsc::Sender<Request>) {
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -84,7 +94,11 @@ async fn talk(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
         }
         let is_whole = line.ends_with(b"\n");
         let answer = if is_whole {
-            ask_loop(&line, uid, &requests).await
+            tokio::select! {
+                answer = ask_loop(&line, uid, &requests) => answer,
+                // Nobody is to be answered: what was asked for stops, too.
+                () = hung_up(&writer) => return,
+            }
         } else {
             Err(format!("a request is one line of at most {LINE_MAX} octets"))
         };
@@ -92,6 +106,17 @@ async fn talk(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
         out.push('\n');
         let written = tokio::time::timeout(IDLE, writer.write_all(out.as_bytes())).await;
         if !matches!(written, Ok(Ok(()))) || !is_whole {
+            return;
+        }
+    }
+}
+
+/// Done when the other side is gone; one that only says no more still waits for its answer.
+async fn hung_up(writer: &WriteHalf<'_>) {
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        if !matches!(writer.ready(Interest::WRITABLE).await, Ok(ready) if !ready.is_write_closed()) {
             return;
         }
     }

@@ -3,19 +3,21 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidegate_codec::values::MessageState;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::spawn_local;
 
 use super::census::Census;
 use super::{Answer, Request, Selection, Verb};
-use crate::carrier::Ready;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
-use crate::life::Standing;
+use crate::life::{Standing, is_in_line};
+use crate::router::CarrierIndex;
 use crate::serve::Hub;
 
 /// Places of the tables that are looked at between two turns: a fraction of a millisecond.
@@ -24,20 +26,48 @@ const LOOK_MAX: usize = 4_096;
 const CHANGE_MAX: usize = 500;
 /// How long to wait where a batch has no room.
 const PAUSE: Duration = Duration::from_millis(20);
+/// And how long at most.
+const FULL_MAX: Duration = Duration::from_secs(10);
 
-/// Answers requests until nobody can ask any more.
-pub async fn answer<D: Disk>(hub: Rc<Hub<D>>, mut requests: mpsc::Receiver<Request>) {
-    while let Some(Request { verb, uid, answer }) = requests.recv().await {
-        let done = match &verb {
+/// Answers requests until nobody can ask any more. As many are under way as there are connections; changes go one
+/// after the other.
+pub async fn answer<D: Disk + 'static>(hub: Rc<Hub<D>>, mut requests: mpsc::Receiver<Request>) {
+    let changing = Rc::new(Mutex::new(()));
+    while let Some(request) = requests.recv().await {
+        spawn_local(answer_one(Rc::clone(&hub), Rc::clone(&changing), request));
+    }
+}
+
+async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: Request) {
+    let Request {
+        verb,
+        uid,
+        mut answer,
+    } = request;
+    let work = async {
+        match &verb {
             Verb::Inspect => Ok(inspect(&hub).await),
-            Verb::Expire(selection) => expire(&hub, selection).await,
-            Verb::Move { from, to, account } => carry_over(&hub, from, to, account.as_deref()).await,
-        };
-        if verb != Verb::Inspect {
-            let (is_done, what) = (done.is_ok(), verb.request()["verb"].clone());
-            tracing::info!(verb = %what, uid, is_done, "an operator's request");
+            Verb::Expire(selection) => {
+                let _alone = changing.lock().await;
+                expire(&hub, selection).await
+            }
+            Verb::Move { from, to, account } => {
+                let _alone = changing.lock().await;
+                carry_over(&hub, from, to, account.as_deref()).await
+            }
         }
-        // Whoever asked may have gone.
+    };
+    // Who has gone stops what was asked for, between two steps.
+    let done = tokio::select! {
+        done = work => Some(done),
+        () = answer.closed() => None,
+    };
+    if verb != Verb::Inspect {
+        let is_done = done.as_ref().is_some_and(Result::is_ok);
+        let what = verb.request()["verb"].clone();
+        tracing::info!(verb = %what, uid, is_done, "an operator's request");
+    }
+    if let Some(done) = done {
         let _ = answer.send(done);
     }
 }
@@ -56,7 +86,7 @@ async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {
         .look(|gate, _| gate.account_by_text(&selection.account))
         .ok_or_else(|| format!("there is no account {:?}", selection.account))?;
     let older_ms = u64::try_from(selection.older_than.as_millis()).unwrap_or(u64::MAX);
-    let (mut first, mut ended) = (0, 0u64);
+    let (mut first, mut ended, mut waited) = (0, 0u64, Duration::ZERO);
     loop {
         let step = hub.with_gate(|gate, now| gate.expire_some(now, account, older_ms, first));
         match step {
@@ -66,11 +96,15 @@ async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {
             }
             Step::Next(next, count) => {
                 ended += count;
-                first = next;
+                (first, waited) = (next, Duration::ZERO);
                 tokio::task::yield_now().await;
             }
-            // A turn makes room.
-            Step::Full => tokio::time::sleep(PAUSE).await,
+            // A turn makes room, unless the disk has none.
+            Step::Full if waited < FULL_MAX => {
+                tokio::time::sleep(PAUSE).await;
+                waited += PAUSE;
+            }
+            Step::Full => return Err(format!("the spool is full; expired before: {ended}")),
             Step::Broken => return Err(format!("the spool is broken; expired before: {ended}")),
         }
     }
@@ -93,11 +127,11 @@ async fn carry_over<D: Disk>(hub: &Hub<D>, from: &str, to: &str, account: Option
         None => None,
     };
     // As many as stand there now: what comes meanwhile is routed as ever.
-    let mut left = hub.look(|gate, _| gate.carriers()[from].queue.len());
+    let mut left = hub.look(|gate, _| gate.carriers()[from].waiting.len());
     let mut moved = 0u64;
     while left > 0 {
         let count = left.min(CHANGE_MAX);
-        moved += hub.with_gate(|gate, _| gate.move_some(from, to, account, count));
+        moved += hub.with_gate(|gate, now| gate.move_some(now, from, to, account, count));
         left -= count;
         tokio::task::yield_now().await;
     }
@@ -167,25 +201,22 @@ impl<D: Disk> Gate<D> {
     /// Takes so many legs from the front of one carrier's queue, all or one account's, and puts them behind the other's;
     /// says how many. They stay there as long as they wait: a try that fails, a carrier that comes or goes, and a
     /// restart ask the route again.
-    fn move_some(&mut self, from: usize, to: usize, account: Option<usize>, count: usize) -> u64 {
+    fn move_some(&mut self, now: Now, from: usize, to: usize, account: Option<usize>, count: usize) -> u64 {
         let only = account.map(|account| self.accounts[account].name);
         let mut moved = 0;
+        self.carriers[to].waiting.has_strangers = true;
         for _ in 0..count {
-            let queue = &mut self.carriers[from].queue;
-            let taken = match only {
-                Some(account) => queue.pop_of(account),
-                None => queue.pop(),
+            let Some((leg, body)) = self.carriers[from].waiting.take(only) else {
+                break;
             };
-            let Some((leg, body)) = taken else { break };
-            let Some(found) = self.spool.index().get(leg) else {
-                let octets = body.as_ref().map_or(0, bytes::Bytes::len);
-                self.hot_octets = self.hot_octets.saturating_sub(octets);
-                continue;
-            };
-            let (account, priority, message) = (found.account, found.envelope.priority, found.message);
-            let ready = Ready { leg, message, body };
-            self.carriers[to].queue.push_back(account, priority, ready);
-            moved += 1;
+            let octets = body.as_ref().map_or(0, Bytes::len);
+            self.hot_octets = self.hot_octets.saturating_sub(octets);
+            // What has ended, or gone another way, stood there still.
+            let found = self.spool.index().get(leg);
+            if found.is_some_and(|leg| is_in_line(leg, now)) {
+                self.place(now, leg, body, Some(CarrierIndex(to)), false);
+                moved += 1;
+            }
         }
         moved
     }

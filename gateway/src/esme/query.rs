@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use tidegate_codec::header::HEADER_LEN;
 use tidegate_codec::pdu::ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::status::CommandStatus;
@@ -16,7 +17,7 @@ use tidegate_codec::values::{InterfaceVersion, MessageState, RegisteredDelivery}
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::Form;
-use tidegate_store::spool::Target;
+use tidegate_store::spool::{Refused, Target};
 
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
@@ -25,6 +26,9 @@ use crate::ids::Unnamed;
 use crate::life::Standing;
 use crate::refusal::Refusal;
 use crate::turn::{Owed, Promise};
+
+/// Messages that are being read back to get another text, at a time.
+const REPLACING_MAX: usize = 256;
 
 /// A leg that is to get another text, until its old one has been read back.
 #[derive(Debug)]
@@ -76,8 +80,9 @@ impl<D: Disk> Gate<D> {
         );
     }
 
-    /// Ends what no carrier has yet, with the state DELETED. A leg that is on a carrier link, or is being read back
-    /// on its way there, cannot be called back: then, and when none is left to cancel, the cancel fails.
+    /// Ends what no carrier has yet, with the state DELETED. A leg that is with a carrier, on a carrier link, or being
+    /// read back on its way there cannot be called back. All that is still under way is ended, or nothing is and the
+    /// cancel fails: its answer is true of every recipient. With a destination it is about that one only.
     ///
     /// Without an id it would mean every pending message between two addresses: that is not offered.
     pub(super) fn cancel(&mut self, now: Now, owed: Owed, account: usize, cancel: &CancelSm<'_>) {
@@ -98,18 +103,22 @@ impl<D: Disk> Gate<D> {
         }
         let to = cancel.destination.addr.as_bytes();
         let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.destination.as_bytes() == to;
-        let mut legs: Vec<(u16, LegId)> = self
+        let meant = self
             .spool
             .index()
             .legs_of(message)
-            .filter(|(_, leg)| is_meant(leg) && Standing::of(leg, now.unix_ms).is_ours())
-            .map(|(id, leg)| (leg.leg, id))
+            .filter(|(_, leg)| is_meant(leg));
+        let ours: Option<Vec<(u16, LegId)>> = meant
+            .map(|(id, leg)| {
+                let is_ours = Standing::of(leg, now.unix_ms).is_ours();
+                is_ours.then_some((leg.leg, id))
+            })
             .collect();
+        let Some(mut legs) = ours.filter(|legs| !legs.is_empty()) else {
+            return self.not_done(owed, failed);
+        };
         // The index names them in no order, and their DLRs follow this one.
         legs.sort_unstable();
-        if legs.is_empty() {
-            return self.not_done(owed, failed);
-        }
         for (_, leg) in legs {
             if self
                 .end_leg(now, leg, &ReceiptNote::new(MessageState::Deleted), true)
@@ -123,6 +132,9 @@ impl<D: Disk> Gate<D> {
 
     /// Gives a message that no carrier has yet another text, and new dates where they are given. What it was
     /// submitted with otherwise stays, data_coding and the other TLVs too (3.4 §4.10).
+    ///
+    /// It costs what a submission costs: room in the spool and one message of the account's rate; and as it has to be
+    /// read back first, only so many are under way at a time.
     pub(super) fn replace(
         &mut self,
         now: Now,
@@ -143,7 +155,7 @@ impl<D: Disk> Gate<D> {
     }
 
     fn may_replace(
-        &self,
+        &mut self,
         now: Now,
         owed: Owed,
         account: usize,
@@ -158,7 +170,13 @@ impl<D: Disk> Gate<D> {
                 replace.source.addr.as_bytes(),
             )
             .map_err(|why| unnamed(why, failed))?;
-        self.may_change().map_err(|refusal| refusal.status(version))?;
+        self.may_change()
+            .and_then(|()| self.spool.intake().map_err(Refusal::from))
+            .map_err(|refusal| refusal.status(version))?;
+        let is_busy = self.replacing.len() >= REPLACING_MAX;
+        if is_busy || !self.accounts[account].bucket.take(now.monotonic, 1) {
+            return Err(Refusal::Throttled.status(version));
+        }
         if replace.sm_default_msg_id != 0 {
             return Err(Refusal::DefaultMessage.status(version));
         }
@@ -205,7 +223,10 @@ impl<D: Disk> Gate<D> {
         envelope.expires_ms = replacement.expires_ms;
         let mut body = std::mem::take(&mut self.scratch);
         body.clear();
-        let staged = if write_replaced(&mut body, &old, replacement) {
+        let is_written = write_replaced(&mut body, &old, replacement);
+        // It brings TLVs that the replace_sm did not.
+        let is_too_long = body.len() + HEADER_LEN > self.config.limits.pdu_max;
+        let staged = if is_written && !is_too_long {
             self.spool.replace(
                 now.unix_ms,
                 leg,
@@ -219,29 +240,36 @@ impl<D: Disk> Gate<D> {
         };
         let hot: Range<usize> = self.keep_hot(&body);
         self.scratch = body;
-        match staged {
+        let status = match staged {
             Ok(Some(leg)) => {
                 // The old text would be another message now, and the new one was not submitted.
                 if let Some(replaced) = self.spool.index().get(leg) {
                     self.duplicates.forget(replaced.message);
                 }
                 let leg = Some((leg, hot));
-                self.promises.push(Promise::Change { owed, leg });
+                return self.promises.push(Promise::Change { owed, leg });
             }
-            Ok(None) => {
-                self.spool.set_leased(leg, false);
-                self.line_up_in_front(now, leg, Some(old));
-                self.not_done(owed, CommandStatus::RREPLACEFAIL);
-            }
-            Err(_) => self.not_done(owed, CommandStatus::RSYSERR),
-        }
+            Ok(None) if is_too_long => CommandStatus::RINVMSGLEN,
+            Ok(None) => CommandStatus::RREPLACEFAIL,
+            Err(Refused::Full) => CommandStatus::RMSGQFUL,
+            Err(Refused::Broken) => CommandStatus::RSYSERR,
+        };
+        // It goes on as it was.
+        self.hot.truncate(hot.start);
+        self.spool.set_leased(leg, false);
+        self.line_up_in_front(now, leg, Some(old));
+        self.not_done(owed, status);
     }
 
-    /// The leg of a replacement could not be read.
-    pub(crate) fn replace_failed(&mut self, leg: LegId) {
-        if let Some(replacement) = self.replacing.remove(&leg) {
-            self.not_done(replacement.owed, CommandStatus::RREPLACEFAIL);
-        }
+    /// The leg of a replacement could not be read, or has ended. What there is of it goes on as it was.
+    pub(crate) fn replace_failed(&mut self, now: Now, leg: LegId) -> bool {
+        let Some(replacement) = self.replacing.remove(&leg) else {
+            return false;
+        };
+        self.spool.set_leased(leg, false);
+        self.line_up_in_front(now, leg, None);
+        self.not_done(replacement.owed, CommandStatus::RREPLACEFAIL);
+        true
     }
 
     /// Whether a change can be written down now.

@@ -1,0 +1,185 @@
+//! What waits for a carrier that is down goes to the next of its route that is up (design §5.7).
+//!
+//! A queue may hold millions, so it is looked through a slice at a time: set aside as a whole when a carrier goes down
+//! or another comes up, and taken from there in order, behind what stands in line already. What came since was placed
+//! where it belongs and is not looked at.
+
+use bytes::Bytes;
+use tidegate_store::disk::Disk;
+use tidegate_store::index::LegId;
+use tidegate_store::names::NameId;
+
+use super::{CarrierState, Queue};
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::router::CarrierIndex;
+
+/// Legs that one tick looks at, over all carriers: a few milliseconds.
+const LOOK_MAX: usize = 4_096;
+
+/// What waits for one carrier.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// In line.
+    pub queue: Queue,
+    /// Set aside, to be looked at.
+    aside: Queue,
+    /// It is to be set aside again once that is done.
+    again: bool,
+    /// An operator has moved legs here whose route may not lead here.
+    pub(crate) has_strangers: bool,
+}
+
+impl Waiting {
+    /// How many legs wait. Some may have ended where they stood.
+    pub const fn len(&self) -> usize {
+        self.queue.len() + self.aside.len()
+    }
+
+    /// Whether none waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of it is to be looked at.
+    fn set_aside(&mut self) {
+        if self.aside.is_empty() {
+            std::mem::swap(&mut self.queue, &mut self.aside);
+        } else {
+            self.again = true;
+        }
+    }
+
+    /// The carrier is up again: what is aside need not be looked at, unless others stand in line by now.
+    fn bring_back(&mut self) {
+        self.again = false;
+        if self.queue.is_empty() {
+            std::mem::swap(&mut self.queue, &mut self.aside);
+        }
+    }
+
+    fn next_aside(&mut self) -> Option<(LegId, Option<Bytes>)> {
+        if let Some(next) = self.aside.pop() {
+            return Some(next);
+        }
+        if std::mem::take(&mut self.again) {
+            self.set_aside();
+        }
+        self.aside.pop()
+    }
+
+    /// Takes the next leg wherever it stands, of one account only if one is given.
+    pub fn take(&mut self, only: Option<NameId>) -> Option<(LegId, Option<Bytes>)> {
+        let of = |queue: &mut Queue| match only {
+            Some(account) => queue.pop_of(account),
+            None => queue.pop(),
+        };
+        of(&mut self.aside).or_else(|| of(&mut self.queue))
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// Looks at what waits for carriers that are down, if one of those it might go to has come up since, or the
+    /// carrier itself has gone down.
+    pub(crate) fn fail_over(&mut self, now: Now) {
+        let (mut up, mut news) = (Vec::new(), Vec::new());
+        for (place, state) in self.carriers.iter_mut().enumerate() {
+            let is_up = state.is_up(now);
+            if is_up {
+                up.push(CarrierIndex(place));
+            }
+            if std::mem::replace(&mut state.was_up, is_up) != is_up {
+                news.push(CarrierIndex(place));
+            }
+        }
+        let mut left = LOOK_MAX;
+        for carrier in 0..self.carriers.len() {
+            let CarrierState { waiting, was_up, .. } = &mut self.carriers[carrier];
+            if *was_up {
+                waiting.bring_back();
+            } else if !news.is_empty() && !waiting.is_empty() {
+                let here = CarrierIndex(carrier);
+                let may_go =
+                    |there: &CarrierIndex| waiting.has_strangers || self.mt.share_a_route(here, *there);
+                let is_moved = |there: &CarrierIndex| news.contains(&here) || news.contains(there);
+                if up.iter().any(|there| is_moved(there) && may_go(there)) {
+                    waiting.set_aside();
+                }
+            }
+            while left > 0
+                && let Some((leg, body)) = self.carriers[carrier].waiting.next_aside()
+            {
+                left -= 1;
+                self.look_again(now, carrier, leg, body);
+            }
+        }
+    }
+
+    /// Puts a leg in line again: for the first carrier of its route that is up, or else where it stood.
+    fn look_again(&mut self, now: Now, carrier: usize, leg: LegId, body: Option<Bytes>) {
+        let octets = body.as_ref().map_or(0, Bytes::len);
+        self.hot_octets = self.hot_octets.saturating_sub(octets);
+        let Some(found) = self.spool.index().get(leg) else {
+            return;
+        };
+        let to = self.choose_up(now, found).unwrap_or(CarrierIndex(carrier));
+        self.place(now, leg, body, Some(to), false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::tests::{legs, ready};
+    use super::*;
+
+    const A: NameId = NameId(0);
+
+    fn order(waiting: &mut Waiting) -> Vec<LegId> {
+        std::iter::from_fn(|| waiting.next_aside())
+            .map(|(leg, _)| leg)
+            .collect()
+    }
+
+    #[test]
+    fn all_that_waits_is_looked_at_once_in_its_order_and_what_comes_meanwhile_is_not() {
+        let (mut waiting, legs) = (Waiting::default(), legs(4));
+        for leg in &legs[..3] {
+            waiting.queue.push_back(A, 0, ready(*leg, 1));
+        }
+        waiting.set_aside();
+        assert_eq!(waiting.next_aside().map(|(leg, _)| leg), Some(legs[0]));
+        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.queue.push_back(A, 0, ready(legs[3], 1));
+        assert_eq!(waiting.len(), 4);
+        assert_eq!(order(&mut waiting), legs[1..3]);
+        assert_eq!(waiting.len(), 2);
+    }
+
+    #[test]
+    fn news_while_it_is_looked_at_makes_one_more_look() {
+        let (mut waiting, legs) = (Waiting::default(), legs(2));
+        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.set_aside();
+        waiting.queue.push_back(A, 0, ready(legs[1], 1));
+        waiting.set_aside();
+        waiting.set_aside();
+        assert_eq!(order(&mut waiting), legs);
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_carrier_that_is_up_again_has_its_queue_back() {
+        let (mut waiting, legs) = (Waiting::default(), legs(2));
+        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.set_aside();
+        waiting.bring_back();
+        assert_eq!(waiting.queue.len(), 1);
+        // Not in front of what has come since; that one is handed over first.
+        waiting.set_aside();
+        waiting.queue.push_back(A, 0, ready(legs[1], 1));
+        waiting.bring_back();
+        assert_eq!(waiting.queue.pop().map(|(leg, _)| leg), Some(legs[1]));
+        assert_eq!(waiting.take(Some(A)).map(|(leg, _)| leg), Some(legs[0]));
+        assert!(waiting.take(None).is_none());
+    }
+}
