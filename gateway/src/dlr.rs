@@ -87,6 +87,11 @@ impl<D: Disk> Gate<D> {
         for id in candidates.filter(|id| !id.is_empty()) {
             let id = canonical(id, base);
             if let Some(leg) = self.spool.index().find_carrier_id(name, id.as_bytes()) {
+                // What its first id says in a file goes before what its other one says here.
+                if note.is_final && !ids.is_empty() && self.spool.may_wait(name, &ids) {
+                    ids.extend(MessageIdText::new(id.as_bytes()).ok());
+                    return self.receipt_elsewhere(now, carrier, owed, note, ids);
+                }
                 return self.receipt_for(now, carrier, leg, owed, &note);
             }
             ids.extend(MessageIdText::new(id.as_bytes()).ok().filter(|id| !id.is_empty()));
@@ -100,9 +105,16 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// A receipt that is for nothing we know, neither in memory nor in files. If nothing of this carrier is under
-    /// way, nothing will make it known: an orphan.
+    /// A receipt that is for nothing in the files. Its id may have become known while they were asked. If nothing of
+    /// this carrier is under way, nothing will make it known: an orphan.
     fn receipt_unknown(&mut self, now: Now, carrier: usize, owed: Owed, note: ReceiptNote, ids: ReceiptIds) {
+        let (index, name) = (self.spool.index(), self.carriers[carrier].name);
+        if let Some(leg) = ids
+            .iter()
+            .find_map(|id| index.find_carrier_id(name, id.as_bytes()))
+        {
+            return self.receipt_for(now, carrier, leg, owed, &note);
+        }
         if self.carriers[carrier].is_waiting(&self.links) {
             return self.pen_receipt(now, carrier, owed, note, ids, false);
         }
@@ -250,8 +262,8 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Receipts whose second is over. Where a submit that was under way when one came is still unanswered, the
-    /// carrier is asked to send it again, and with a broken spool; otherwise nothing can make its id known any more, and to refuse an
-    /// orphan for as long as there is traffic would bring it back for days.
+    /// carrier is asked to send it again; otherwise nothing can make its id known any more, and to refuse an orphan
+    /// for as long as there is traffic would bring it back for days.
     pub(crate) fn empty_pens(&mut self, now: Now) {
         for carrier in 0..self.carriers.len() {
             while let Some(penned) = self.carriers[carrier].pen.take_expired(now.monotonic) {
@@ -263,21 +275,17 @@ impl<D: Disk> Gate<D> {
                 } = penned;
                 let came = now.monotonic.saturating_sub(PEN_WAIT);
                 let state = &mut self.carriers[carrier];
-                let may_be_known = self.spool.is_broken() || state.is_waiting_since(&mut self.links, came);
-                let (kind, status) = if may_be_known {
-                    (ReceiptKind::Refused, CommandStatus::RX_T_APPN)
-                } else {
-                    (ReceiptKind::Orphan, CommandStatus::ROK)
+                let owed = Owed {
+                    link,
+                    sequence,
+                    response,
                 };
-                state.tally.receipts.add(kind);
-                self.respond_delivery(
-                    Owed {
-                        link,
-                        sequence,
-                        response,
-                    },
-                    status,
-                );
+                if state.is_waiting_since(&mut self.links, came) {
+                    state.tally.receipts.add(ReceiptKind::Refused);
+                    self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+                } else {
+                    self.orphan(owed, carrier);
+                }
             }
         }
     }

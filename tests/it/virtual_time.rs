@@ -183,6 +183,42 @@ fn a_full_disk_sends_a_receipt_back_and_mixes_up_no_dlr_afterwards() {
     });
 }
 
+#[test]
+fn a_repeated_receipt_is_not_acknowledged_before_the_first_one_is_on_disk() {
+    scenario(|| async {
+        let world = World::start(FaultyDisk::new(), Clock::virtual_from(START_MS), 12);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        let id = esme.submit(2).await;
+        smsc.take_submit(b"c-1").await;
+        // Another one stays unanswered for a while: what is unknown may be of it.
+        esme.submit(3).await;
+        let open = smsc.expect(CommandId::SUBMIT_SM).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world
+            .disk
+            .fail_next(Op::Write, u64::MAX, std::io::ErrorKind::StorageFull);
+        for sequence in 1..=2 {
+            smsc.send_receipt(sequence, b"c-1", MessageState::Delivered).await;
+            if sequence == 2 {
+                let refusal = Operation::SubmitSmResp(None);
+                let open = open.pdu().sequence;
+                smsc.send(CommandStatus::RINVDSTADR, open, refusal).await;
+            }
+            let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+            assert_eq!(
+                answer.pdu().status,
+                CommandStatus::RX_T_APPN,
+                "nothing is on disk"
+            );
+        }
+        world.disk.heal();
+        assert_eq!(esme.take_dlr().await, (id, MessageState::Delivered));
+    });
+}
+
 /// Found by the seeded simulation: the paused link and the turn woke each other for as long as the keeper took.
 #[test]
 fn a_link_that_waits_for_a_segment_keeps_no_turn_going() {

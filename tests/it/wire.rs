@@ -11,7 +11,7 @@ use tidegate_codec::pdu::response::MessageIdResp;
 use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode_empty, read};
 use tidegate_codec::receipt::{ReceiptText, read_receipt};
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::tlv::Tlvs;
+use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{BindKind, EsmClass, InterfaceVersion, MessageState, RegisteredDelivery};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -203,11 +203,27 @@ impl Wire {
 
     /// As SMSC: delivers a receipt; does not wait for its answer.
     pub(crate) async fn send_receipt(&mut self, sequence: u32, id: &[u8], state: MessageState) {
-        let mut text = Vec::new();
+        self.send_receipt_of_two(sequence, None, id, state).await;
+    }
+
+    /// The same with one id in the TLV and another in the text.
+    pub(crate) async fn send_receipt_of_two(
+        &mut self,
+        sequence: u32,
+        tlv_id: Option<&[u8]>,
+        id: &[u8],
+        state: MessageState,
+    ) {
+        let (mut text, mut tlvs) = (Vec::new(), Vec::new());
+        if let Some(id) = tlv_id {
+            let id = [id, b"\0"].concat();
+            assert!(tlv::append(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &id));
+        }
         ReceiptText::new(id, state, START_MS, START_MS).write(&mut text);
         let sm = Sm {
             esm_class: EsmClass::RECEIPT,
             short_message: ShortMessage::new(&text).unwrap(),
+            tlvs: Tlvs::new(&tlvs),
             ..message()
         };
         self.send(CommandStatus::ROK, sequence, Operation::DeliverSm(sm))

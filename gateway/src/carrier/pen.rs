@@ -39,7 +39,7 @@ pub struct Penned {
 /// The pen of one carrier.
 #[derive(Debug, Default)]
 pub struct Pen {
-    waiting: HashMap<MessageIdText, Vec<Penned>>,
+    waiting: HashMap<MessageIdText, VecDeque<Penned>>,
     order: VecDeque<(Duration, MessageIdText)>,
     /// Those for which the waiting files are to be asked, and when.
     to_ask: VecDeque<(Duration, MessageIdText)>,
@@ -59,7 +59,7 @@ impl Pen {
         }
         self.len += 1;
         self.order.push_back((now + PEN_WAIT, id.clone()));
-        self.waiting.entry(id).or_default().push(penned);
+        self.waiting.entry(id).or_default().push_back(penned);
         true
     }
 
@@ -74,7 +74,7 @@ impl Pen {
     }
 
     /// Takes what waits for an id that has become known.
-    pub fn take(&mut self, id: &MessageIdText) -> Vec<Penned> {
+    pub fn take(&mut self, id: &MessageIdText) -> VecDeque<Penned> {
         let taken = self.waiting.remove(id).unwrap_or_default();
         self.len -= taken.len();
         taken
@@ -87,7 +87,7 @@ impl Pen {
                 return None;
             }
             let (_, id) = self.to_ask.pop_front()?;
-            if let Some(penned) = self.waiting.get(&id).and_then(|all| all.first()) {
+            if let Some(penned) = self.waiting.get(&id).and_then(VecDeque::front) {
                 let ids = penned.ids.clone();
                 return Some((id, ids));
             }
@@ -108,7 +108,7 @@ impl Pen {
             let Some(all) = self.waiting.get_mut(&id) else {
                 continue;
             };
-            let penned = all.remove(0);
+            let Some(penned) = all.pop_front() else { continue };
             if all.is_empty() {
                 self.waiting.remove(&id);
             }

@@ -237,3 +237,27 @@ fn a_late_receipt_that_may_be_an_early_one_waits_for_a_moment_only() {
         assert_eq!(unfinished(&world).0, 0);
     });
 }
+
+#[test]
+fn a_receipt_with_two_ids_means_the_message_in_a_file_before_a_younger_one_in_memory() {
+    scenario(|| async {
+        let world = world(FaultyDisk::new(), Clock::virtual_from(EVENING_MS), 11);
+        let ids = moved(&world, &[RegisteredDelivery::FINAL]).await;
+        let (mut smsc, mut esme) = (world.smsc(), world.esme());
+        smsc.accept_bind().await;
+        esme.bind(b"secret").await;
+        // It got the number that the older one's receipt bears in its text, written in another base.
+        let younger = esme.submit(2).await;
+        smsc.take_submit(b"12345").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for (sequence, tlv_id, id) in [(1, Some(&b"c-0"[..]), &ids[0]), (2, None, &younger)] {
+            smsc.send_receipt_of_two(sequence, tlv_id, b"12345", MessageState::Delivered)
+                .await;
+            let answer = smsc.expect(CommandId::DELIVER_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::ROK);
+            assert_eq!(esme.take_dlr().await, (id.clone(), MessageState::Delivered));
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(unfinished(&world), (0, 0));
+    });
+}
