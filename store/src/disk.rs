@@ -63,6 +63,9 @@ pub trait Disk: Clone + Send + Sync + 'static {
     fn unlink(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
+    ///
+    /// An error of the kind [`io::ErrorKind::ResourceBusy`] says that it could not even begin (no file descriptor is
+    /// left, perhaps): nothing was lost, and it may be tried again. After any other nobody knows which names last.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 

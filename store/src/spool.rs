@@ -42,6 +42,8 @@ mod tests_verify;
 #[cfg(test)]
 mod tests_waits;
 #[cfg(test)]
+mod tests_waits_damage;
+#[cfg(test)]
 mod tests_waits_faults;
 mod upkeep;
 mod verify;

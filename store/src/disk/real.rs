@@ -106,7 +106,8 @@ impl Disk for RealDisk {
         } else {
             dir
         };
-        File::open(dir)?.sync_all()
+        let not_begun = |error| io::Error::new(io::ErrorKind::ResourceBusy, error);
+        File::open(dir).map_err(not_begun)?.sync_all()
     }
 }
 

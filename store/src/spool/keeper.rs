@@ -192,7 +192,10 @@ impl<D: Disk> Keeper<D> {
                 Ok(()) | Err(_) => {}
             }
             if let Err(error) = self.disk.sync_dir(&self.dir) {
-                self.stuck = true;
+                if error.kind() != io::ErrorKind::ResourceBusy {
+                    self.stuck = true;
+                    tracing::error!(%error, "the spool's directory could not be synced: nothing is removed before a restart");
+                }
                 return Err(failed(error));
             }
             gone.push(number);

@@ -102,8 +102,13 @@ impl<D: Disk> Spool<D> {
     ) -> Result<(Self, Keeper<D>, Recovered), OpenError> {
         options.segment_size = options.segment_size.min(SEGMENT_MAX);
         disk.create_dir_all(&options.dir)?;
-        let (mut waiting, files) =
-            Files::open(disk.clone(), options.waiting_dir.clone(), options.node, &ring)?;
+        let (mut waiting, files) = Files::open(
+            disk.clone(),
+            options.waiting_dir.clone(),
+            options.node,
+            &ring,
+            now_ms,
+        )?;
         let mut rebuild = Rebuild {
             names: Names::default(),
             index: Index::new(options.max_legs),

@@ -124,7 +124,11 @@ pub fn verify<D: Disk>(
         let mut report = SegmentReport::new(number);
         match octets {
             Ok(octets) => read_segment(octets, &key, &mut last_batch, &mut report),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Its batches are not missing, they are over.
+                last_batch = None;
+                continue;
+            }
             Err(error) => report.fault(Fault::Unreadable(error.kind())),
         }
         tell(report);

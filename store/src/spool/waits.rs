@@ -29,6 +29,8 @@ const FILE_LEN: u64 = 384;
 const FILE_FIXED_LEN: u64 = 64 << 10;
 /// How often it is asked which runs are to be merged, if none has come.
 const MERGE_LOOK_MS: u64 = 60_000;
+/// How long runs that could not be merged are left alone.
+const MERGE_REST_MS: u64 = 10 * 60_000;
 /// Marks that one chore sets.
 const MARKS_MAX: usize = 4096;
 /// Runs that one chore marks in: a sync each, and late receipts wait behind them.
@@ -88,26 +90,26 @@ impl<D: Disk> Spool<D> {
             .map(Task::Waiting)
     }
 
-    /// The hour that is over longest: what is left of it comes back, then it goes.
+    /// An hour that is over: what is left of it comes back, then it goes.
     fn over_chore(&mut self, now_ms: u64) -> Option<Order> {
         let under = &self.waits.under;
         if under.passing || under.dropping {
             return None;
         }
-        let hour = self.waits.first_over(now_ms)?;
-        if self.waits.is_passed(hour) {
-            if !self.waits.is_quiet(hour) {
-                return None;
-            }
-            self.waits.under.dropping = true;
-            return Some(Order::Drop(hour));
-        }
         // What came back ends first: so much memory and no more.
-        if self.waits.back.len() >= PASS_MAX / 2 || self.waits.ending() >= PENDING_MAX / 2 {
-            return None;
+        let has_room = self.waits.back.len() < PASS_MAX / 2 && self.waits.ending() < PENDING_MAX / 2;
+        for hour in self.waits.over(now_ms) {
+            if !self.waits.is_passed(hour) {
+                if has_room {
+                    self.waits.under.passing = true;
+                    return Some(Order::Pass(hour));
+                }
+            } else if self.waits.is_quiet(hour) {
+                self.waits.under.dropping = true;
+                return Some(Order::Drop(hour));
+            }
         }
-        self.waits.under.passing = true;
-        Some(Order::Pass(hour))
+        None
     }
 
     /// Legs that carriers have had for longer than the hot time.
@@ -250,6 +252,10 @@ impl<D: Disk> Spool<D> {
             }
             Report::Merged(merged) => {
                 self.waits.under.merge_out = false;
+                if let (Err(_), Some((hour, runs))) = (&merged, &self.waits.under.merging) {
+                    let (hour, runs) = (*hour, runs.clone());
+                    self.waits.rest(hour, &runs, now_ms.saturating_add(MERGE_REST_MS));
+                }
                 if !matches!(merged, Ok(Merged::More)) {
                     self.end_merge();
                 }
@@ -264,10 +270,12 @@ impl<D: Disk> Spool<D> {
             }
             Report::Passed(hour, bunch) => {
                 self.waits.under.passing = false;
+                self.waits.tried(hour, bunch.is_ok());
                 bunch.map(|bunch| self.take_back(hour, bunch))
             }
             Report::Dropped(hour, dropped) => {
                 self.waits.under.dropping = false;
+                self.waits.tried(hour, dropped.is_ok());
                 dropped.map(|gone| {
                     if gone {
                         self.waits.remove_hour(hour);

@@ -13,7 +13,7 @@ use super::files::{Files, Run};
 use super::format::{LINE_LEN, Line};
 use super::{Answer, At, FoundLeg, Place, Question};
 
-/// Records of one run that may be read for one question: so many legs under one id are no leg's id.
+/// Records of one run that may be read for one question: what so many legs bear is no leg's id.
 const MATCHES_MAX: usize = 16;
 
 impl<D: Disk> Files<D> {
@@ -28,7 +28,7 @@ impl<D: Disk> Files<D> {
         let mut best: Option<FoundLeg> = None;
         for (id, places) in &question.ids {
             for (hour, hash) in places {
-                for at in self.matches(*hour, *hash) {
+                for at in self.matches(*hour, *hash, MATCHES_MAX) {
                     let Some(line) = self.line(*hour, at).map_err(io_error)? else {
                         continue;
                     };
@@ -55,15 +55,15 @@ impl<D: Disk> Files<D> {
         Ok(best)
     }
 
-    /// Records that may have a hash and are not done.
-    pub(crate) fn matches(&self, hour: u32, hash: u64) -> Vec<At> {
+    /// Records that may have a hash and are not done, so many of each run at most.
+    pub(crate) fn matches(&self, hour: u32, hash: u64, max: usize) -> Vec<At> {
         let Some(hour) = self.hours.get(&hour) else {
             return Vec::new();
         };
         let of_run = |(number, run): (&u64, &Run)| {
             let ranks = run.prints.ranks(hash).filter(|rank| !run.done.is_done(*rank));
             let run = *number;
-            let found: Vec<At> = ranks.take(MATCHES_MAX).map(|rank| At { run, rank }).collect();
+            let found: Vec<At> = ranks.take(max).map(|rank| At { run, rank }).collect();
             found
         };
         hour.runs.iter().flat_map(of_run).collect()

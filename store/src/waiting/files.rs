@@ -42,6 +42,8 @@ pub(crate) struct Hour {
     pub(crate) next: At,
     /// Records that this pass could not read.
     pub(crate) unreadable: u64,
+    /// How often in a row nothing could be read.
+    pub(crate) failed: u32,
 }
 
 impl Hour {
@@ -58,6 +60,7 @@ impl Hour {
             runs: BTreeMap::new(),
             next: At { run: 0, rank: 0 },
             unreadable: 0,
+            failed: 0,
         }
     }
 }
@@ -111,7 +114,9 @@ impl<D: Disk> Files<D> {
         // Those of a try before that failed are among them: by now nothing else would find them.
         let touched = self.unsynced.clone();
         for (hour, run) in &touched {
-            self.flush(*hour, *run)?;
+            if self.run(*hour, *run).is_some() {
+                self.flush(*hour, *run)?;
+            }
         }
         self.unsynced.clear();
         let of = |(hour, number): (u32, u64)| {
@@ -123,7 +128,8 @@ impl<D: Disk> Files<D> {
 
     /// Where a leg lies now.
     pub(crate) fn locate(&mut self, mark: &Mark) -> io::Result<Option<At>> {
-        for at in self.matches(mark.place.hour, mark.place.hash) {
+        // All of them: a mark that is not set would bring back a leg that has ended.
+        for at in self.matches(mark.place.hour, mark.place.hash, usize::MAX) {
             match self.head(mark.place.hour, at) {
                 Ok(head) if (head.id, head.leg) == (mark.id, mark.leg) => return Ok(Some(at)),
                 Err(RecordError::Io(kind)) => return Err(kind.into()),
@@ -172,9 +178,12 @@ impl<D: Disk> Files<D> {
         if self.stuck {
             return Err(stuck());
         }
-        let synced = self.disk.sync_dir(&self.dir);
-        self.stuck = synced.is_err();
-        synced
+        self.disk.sync_dir(&self.dir).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::ResourceBusy {
+                self.stuck = true;
+                tracing::error!(%error, "the waiting files' directory could not be synced: they stay as they are before a restart");
+            }
+        })
     }
 
     // ===== inside =====

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::disk::{Disk, DiskFile};
-use crate::record;
+use crate::record::RecordError;
 
 use super::done::Done;
 use super::files::Files;
@@ -14,6 +14,8 @@ use super::{At, Mark, Place, RunInfo};
 
 /// Records that one step of a merge takes over: a few milliseconds of the keeper's time.
 const STEP: usize = 4096;
+/// Lines that one step may pass over: those of legs that are done, and those that make no sense.
+const PASSED_OVER_MAX: usize = 64 * STEP;
 /// Octets of a run that a merge reads at once.
 const WINDOW: usize = 128 << 10;
 
@@ -38,6 +40,15 @@ struct Source {
     lines_from: u32,
     records: Vec<u8>,
     records_from: u64,
+}
+
+/// What comes next in a source.
+enum Next {
+    Line(Line),
+    /// There is none any more.
+    End,
+    /// It was looked for long enough.
+    Later,
 }
 
 /// How far a merge has come.
@@ -114,13 +125,16 @@ impl<D: Disk> Files<D> {
 
     /// Takes some records over; whether that was all.
     fn step(&mut self, merge: &mut Merge<D>) -> io::Result<bool> {
+        let mut over = 0;
         for _ in 0..STEP {
             let mut first: Option<(usize, Line)> = None;
             for (place, source) in merge.sources.iter_mut().enumerate() {
-                if let Some(line) = self.peek(merge.hour, source)?
-                    && first.is_none_or(|(_, first)| line.hash < first.hash)
-                {
-                    first = Some((place, line));
+                match self.peek(merge.hour, source, &mut over)? {
+                    Next::Line(line) if first.is_none_or(|(_, first)| line.hash < first.hash) => {
+                        first = Some((place, line));
+                    }
+                    Next::Line(_) | Next::End => {}
+                    Next::Later => return Ok(false),
                 }
             }
             let Some((place, line)) = first else {
@@ -138,32 +152,35 @@ impl<D: Disk> Files<D> {
     }
 
     /// The next line of a source that is to be taken over. One that makes no sense is left behind.
-    fn peek(&mut self, hour: u32, source: &mut Source) -> io::Result<Option<Line>> {
+    fn peek(&mut self, hour: u32, source: &mut Source, over: &mut usize) -> io::Result<Next> {
         while source.rank < source.count {
+            if *over >= PASSED_OVER_MAX {
+                return Ok(Next::Later);
+            }
             if source.done.is_done(source.rank) {
-                source.rank += 1;
+                (source.rank, *over) = (source.rank + 1, *over + 1);
                 continue;
             }
             let line = self.line_of(hour, source)?;
             let len = self.run(hour, source.run).map_or(0, |run| run.header.records_len);
             match line {
                 Some(line) if line.offset.saturating_add(line.len.into()) <= len && line.len > 0 => {
-                    return Ok(Some(line));
+                    return Ok(Next::Line(line));
                 }
                 _ => {
                     let (run, rank) = (source.run, source.rank);
-                    self.unreadable(hour, At { run, rank }, record::RecordError::Malformed);
-                    source.rank += 1;
+                    self.unreadable(hour, At { run, rank }, RecordError::Malformed);
+                    (source.rank, *over) = (source.rank + 1, *over + 1);
                 }
             }
         }
-        Ok(None)
+        Ok(Next::End)
     }
 
     fn line_of(&mut self, hour: u32, source: &mut Source) -> io::Result<Option<Line>> {
         let offset = (source.rank - source.lines_from) as usize * LINE_LEN;
-        if let Some(line) = source.lines.get(offset..).and_then(Line::read) {
-            return Ok(Some(line));
+        if let Some(octets) = source.lines.get(offset..offset + LINE_LEN) {
+            return Ok(Line::read(octets));
         }
         let table_at = self.run(hour, source.run).map_or(0, |run| run.header.table_at());
         let left = (source.count - source.rank) as usize * LINE_LEN;
@@ -234,6 +251,8 @@ impl<D: Disk> Files<D> {
             });
         if let Err(error) = made {
             self.forget(hour, number);
+            // It may not have become a run at all.
+            let _ = self.disk.unlink(&path);
             return Err(error);
         }
         if let Some(run) = self.run_mut(hour, number) {
@@ -242,6 +261,11 @@ impl<D: Disk> Files<D> {
         // Marks go to the new run from here on, so the old ones must never count again.
         if let Err(error) = self.sync_dir() {
             self.forget(hour, number);
+            // A start would take it for the heir of runs that went on without it.
+            self.stuck |= self.disk.list(&self.dir).map_or(true, |entries| {
+                let name = file_name(hour, number, Form::Whole);
+                entries.iter().any(|entry| entry.name == name)
+            });
             return Err(error);
         }
         for source in &sources {
@@ -258,6 +282,8 @@ impl<D: Disk> Files<D> {
     /// A run that another stands for.
     fn replaced(&mut self, hour: u32, number: u64) {
         self.close(number);
+        // Its marks are the heir's by now, those that could not be synced, too.
+        self.unsynced.remove(&(hour, number));
         if let Some(run) = self
             .hours
             .get_mut(&hour)
@@ -273,13 +299,15 @@ impl<D: Disk> Files<D> {
         if self.remains.is_empty() {
             return Ok(());
         }
-        while let Some(name) = self.remains.last() {
+        for name in &self.remains {
             match self.disk.unlink(&self.dir.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => _ = self.remains.pop(),
+                Ok(()) | Err(_) => {}
             }
         }
-        self.sync_dir()
+        self.sync_dir()?;
+        self.remains.clear();
+        Ok(())
     }
 
     fn carry_marks(&mut self, hour: u32, number: u64, sources: &[Source]) -> io::Result<()> {
@@ -295,7 +323,13 @@ impl<D: Disk> Files<D> {
                     run: source.run,
                     rank,
                 };
-                let (Some(line), Ok(head)) = (self.line(hour, at)?, self.head(hour, at)) else {
+                let head = match self.head(hour, at) {
+                    Ok(head) => head,
+                    Err(RecordError::Io(kind)) => return Err(kind.into()),
+                    // The new run could not read it either.
+                    Err(_) => continue,
+                };
+                let Some(line) = self.line(hour, at)? else {
                     continue;
                 };
                 let place = Place {

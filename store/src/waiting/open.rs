@@ -17,7 +17,11 @@ use super::done::Done;
 use super::files::{Files, Hour, Run};
 use super::format::{self, Form, HEADER_LEN, Header, LINE_LEN, file_name, parse_name};
 use super::prints::PrintsBuilder;
-use super::{At, HashKey, Prints};
+use super::{At, HOUR_MS, HashKey, Prints};
+
+/// How long a file that was set aside stays, with its key, after its hour: so long somebody may mend it, and no longer
+/// may what it holds be read.
+const ASIDE_MS: u64 = 7 * 24 * HOUR_MS;
 
 /// Why the files cannot be opened.
 #[derive(Debug)]
@@ -53,6 +57,7 @@ impl<D: Disk> Files<D> {
         dir: PathBuf,
         node: u8,
         ring: &KeyRing<D>,
+        now_ms: u64,
     ) -> Result<(Self, Found), OpenFailed> {
         disk.create_dir_all(&dir)?;
         let mut files = Self {
@@ -75,7 +80,14 @@ impl<D: Disk> Files<D> {
         let mut changed = false;
         for entry in files.disk.list(&files.dir)? {
             if let Some(hour) = format::parse_aside(&entry.name) {
-                files.aside.insert(hour);
+                if now_ms >= (u64::from(hour) + 1) * HOUR_MS + ASIDE_MS {
+                    tracing::warn!(hour, "a waiting file that was set aside goes");
+                    files.disk.unlink(&files.dir.join(&entry.name))?;
+                    changed = true;
+                } else {
+                    files.aside.insert(hour);
+                }
+                continue;
             }
             let Some((hour, number, form)) = parse_name(&entry.name) else {
                 continue;
@@ -237,6 +249,7 @@ impl<D: Disk> Files<D> {
             }
             damaged += self.in_doubt.get(number).copied().unwrap_or(0);
             let count = self.run(*hour, *number).map_or(0, |run| run.header.count);
+            let mut missing = moved.iter().filter(|(run, _, _)| run == number).count() as u64;
             for rank in 0..count {
                 let at = At { run: *number, rank };
                 let stays = match self.head(*hour, at) {
@@ -244,9 +257,19 @@ impl<D: Disk> Files<D> {
                     Err(RecordError::Io(kind)) => return Err(kind.into()),
                     Err(_) => false,
                 };
+                missing = missing.saturating_sub(u64::from(stays));
                 if !stays && let Some(run) = self.run_mut(*hour, *number) {
                     run.done.mark(rank);
                 }
+            }
+            if missing > 0 {
+                tracing::error!(
+                    hour,
+                    run = number,
+                    missing,
+                    "legs that have moved to a file are not there"
+                );
+                damaged += missing;
             }
             self.flush(*hour, *number)?;
         }
@@ -259,7 +282,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Hours whose files hold nothing any more, or never did, have no key. But nobody knows which key a file needs
-    /// that was set aside: while one is there, all stay.
+    /// that was set aside: while one is there, a week at most and until the next start, all stay.
     pub(crate) fn idle_keys(&self, ring: &KeyRing<D>) -> Vec<KeyId> {
         if !self.aside.is_empty() {
             return Vec::new();

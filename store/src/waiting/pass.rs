@@ -11,6 +11,10 @@ use super::files::Files;
 use super::format::file_name;
 use super::{At, FoundLeg, PASS_MAX};
 
+/// After so many tries in a row what cannot be read is passed over, until something can be again: an hour that waits
+/// for it for ever would keep all its legs, and its key.
+const TRIES_MAX: u32 = 10;
+
 /// A bunch of legs of an hour that is over.
 #[derive(Debug)]
 pub(crate) struct Bunch {
@@ -27,13 +31,14 @@ pub(crate) enum DropFailed {
 }
 
 impl<D: Disk> Files<D> {
-    /// The next legs of an hour that have not ended. A file that cannot be read now stops it; it goes on there.
+    /// The next legs of an hour that have not ended. A file that cannot be read now stops it; it goes on there, and
+    /// behind it once that was tried often enough. One that cannot be opened now holds it up, one that is gone does not.
     pub(crate) fn pass(&mut self, hour: u32) -> io::Result<Bunch> {
         if self.merge.as_ref().is_some_and(|merge| merge.hour == hour) {
             let merge = self.merge.take();
             self.abandon(merge);
         }
-        let mut legs = Vec::new();
+        let (mut legs, mut bad) = (Vec::new(), 0);
         loop {
             let Some(found) = self.hours.get_mut(&hour) else {
                 return Ok(Bunch { legs, is_last: true });
@@ -55,7 +60,7 @@ impl<D: Disk> Files<D> {
                 continue;
             };
             let at = At { run: *number, rank };
-            if legs.len() == PASS_MAX {
+            if legs.len() + bad == PASS_MAX {
                 found.next = at;
                 return Ok(Bunch { legs, is_last: false });
             }
@@ -63,21 +68,68 @@ impl<D: Disk> Files<D> {
                 run: at.run,
                 rank: rank + 1,
             };
-            match self.leg(hour, at, Purpose::Dlr) {
-                Ok(leg) => legs.push(leg),
-                Err(RecordError::Io(kind)) if legs.is_empty() => return Err(kind.into()),
-                Err(RecordError::Io(_)) => return Ok(Bunch { legs, is_last: false }),
+            let opened = match self.file(hour, at.run) {
+                // Somebody has removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.run_is_gone(hour, at);
+                    continue;
+                }
+                opened => opened,
+            };
+            // What was found before goes first; the next try says again what is wrong here.
+            if opened.is_err() && !legs.is_empty() {
+                return Ok(Bunch { legs, is_last: false });
+            }
+            opened?;
+            let read = self.leg(hour, at, Purpose::Dlr);
+            let Some(found) = self.hours.get_mut(&hour) else {
+                continue;
+            };
+            match read {
+                Ok(leg) => {
+                    found.failed = 0;
+                    legs.push(leg);
+                }
+                Err(RecordError::Io(_)) if !legs.is_empty() => return Ok(Bunch { legs, is_last: false }),
+                Err(RecordError::Io(kind)) if found.failed + 1 < TRIES_MAX => {
+                    found.failed += 1;
+                    return Err(kind.into());
+                }
                 Err(error) => {
-                    self.unreadable(hour, at, error);
-                    if let Some(found) = self.hours.get_mut(&hour) {
-                        found.unreadable += 1;
+                    found.unreadable += 1;
+                    self.damaged += 1;
+                    if bad == 0 {
+                        let At { run, rank } = at;
+                        tracing::error!(hour, run, rank, %error, "a waiting record, and perhaps more, cannot be read");
                     }
+                    bad += 1;
                 }
             }
             if let Some(found) = self.hours.get_mut(&hour) {
                 found.next = next;
             }
         }
+    }
+
+    /// The file of a run is not there any more.
+    fn run_is_gone(&mut self, hour: u32, at: At) {
+        let Some(found) = self.hours.get_mut(&hour) else {
+            return;
+        };
+        let (mut first, mut lost) = (at.rank, 0);
+        if let Some(run) = found.runs.get(&at.run) {
+            while first < run.header.count {
+                lost += u64::from(!run.done.is_done(first));
+                first += 1;
+            }
+        }
+        found.unreadable += lost;
+        found.next = At {
+            run: at.run + 1,
+            rank: 0,
+        };
+        self.damaged += lost;
+        tracing::error!(hour, run = at.run, lost, "a waiting file is gone");
     }
 
     /// Takes an hour away, files first, then the key; false when legs of it have not ended after all: then the
@@ -93,7 +145,7 @@ impl<D: Disk> Files<D> {
             .sum();
         if left != found.unreadable {
             found.next = At { run: 0, rank: 0 };
-            found.unreadable = 0;
+            (found.unreadable, found.failed) = (0, 0);
             return Ok(false);
         }
         let key = found.key.id();
@@ -119,6 +171,7 @@ impl<D: Disk> Files<D> {
             ring.destroy(key).map_err(DropFailed::Ring)?;
         }
         self.hours.remove(&hour);
+        self.unsynced.retain(|(of, _)| *of != hour);
         Ok(true)
     }
 }

@@ -27,6 +27,14 @@ struct Known {
     octets: u64,
     /// Its legs have left the spool, and that is synced.
     confirmed: bool,
+    /// It could not be merged, and is left alone until then.
+    rests_until_ms: u64,
+}
+
+impl Known {
+    const fn may_merge(&self, now_ms: u64) -> bool {
+        self.confirmed && now_ms >= self.rests_until_ms
+    }
 }
 
 /// The runs of an hour.
@@ -38,6 +46,8 @@ struct KnownHour {
     touched_ms: u64,
     /// All of it has come back.
     passed: bool,
+    /// How often in a row something could not be done about it, now that it is over.
+    failures: u32,
 }
 
 /// Runs whose legs have left the spool once the batch with their `Moved` records is synced.
@@ -144,6 +154,7 @@ impl Waits {
             done: done.min(count),
             octets,
             confirmed,
+            rests_until_ms: 0,
         };
         self.octets += octets;
         self.legs += u64::from(known.count - known.done);
@@ -152,6 +163,7 @@ impl Waits {
             runs: BTreeMap::new(),
             touched_ms: 0,
             passed: false,
+            failures: 0,
         });
         self.under.look = true;
         hour.hash_key = hash_key;
@@ -210,7 +222,7 @@ impl Waits {
         let hours = || self.hours.iter().filter(|(hour, _)| !over(**hour));
         let alike = hours().find_map(|(hour, found)| {
             let mut sizes: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
-            for (number, run) in found.runs.iter().filter(|(_, run)| run.confirmed) {
+            for (number, run) in found.runs.iter().filter(|(_, run)| run.may_merge(now_ms)) {
                 let left = (run.count - run.done).max(1024);
                 let size = sizes.entry(left.ilog2() / 2).or_default();
                 size.push((*number, run.octets));
@@ -224,7 +236,7 @@ impl Waits {
             hours()
                 .filter(|(_, found)| found.runs.len() > 1)
                 .filter(|(_, found)| now_ms >= found.touched_ms.saturating_add(QUIET_MS))
-                .find(|(_, found)| found.runs.values().all(|run| run.confirmed))
+                .find(|(_, found)| found.runs.values().all(|run| run.may_merge(now_ms)))
                 .and_then(|(hour, found)| {
                     let mut runs: Vec<(u64, u64)> = found
                         .runs
@@ -240,10 +252,31 @@ impl Waits {
 
     // ===== hours that are over =====
 
-    /// The first hour, if it is over.
-    pub(crate) fn first_over(&self, now_ms: u64) -> Option<u32> {
-        let (hour, _) = self.hours.first_key_value()?;
-        (now_ms >= (u64::from(*hour) + 1) * HOUR_MS).then_some(*hour)
+    /// Hours that are over, those that make no trouble first, then the oldest.
+    pub(crate) fn over(&self, now_ms: u64) -> Vec<u32> {
+        let is_over = |hour: u32| now_ms >= (u64::from(hour) + 1) * HOUR_MS;
+        let over = self.hours.iter().take_while(|(hour, _)| is_over(**hour));
+        let mut hours: Vec<(u32, u32)> = over.map(|(hour, found)| (found.failures, *hour)).collect();
+        hours.sort_unstable();
+        hours.into_iter().map(|(_, hour)| hour).collect()
+    }
+
+    /// Something about an hour that is over was done, or could not be.
+    pub(crate) fn tried(&mut self, hour: u32, done: bool) {
+        if let Some(hour) = self.hours.get_mut(&hour) {
+            hour.failures = if done { 0 } else { hour.failures.saturating_add(1) };
+        }
+    }
+
+    /// Runs that could not be merged are left alone for a while: others may be.
+    pub(crate) fn rest(&mut self, hour: u32, runs: &[u64], until_ms: u64) {
+        if let Some(hour) = self.hours.get_mut(&hour) {
+            for number in runs {
+                if let Some(run) = hour.runs.get_mut(number) {
+                    run.rests_until_ms = until_ms;
+                }
+            }
+        }
     }
 
     pub(crate) fn is_passed(&self, hour: u32) -> bool {

@@ -203,6 +203,7 @@ impl<D: Disk> Files<D> {
     /// Takes a run away again.
     pub(crate) fn forget(&mut self, hour: u32, number: u64) {
         self.close(number);
+        self.unsynced.remove(&(hour, number));
         let run = self
             .hours
             .get_mut(&hour)
