@@ -82,6 +82,9 @@ pub const MOVE_WAIT_MS: u64 = 60_000;
 pub const WAITING_MAX: u64 = 200_000_000;
 /// Questions to the files that may be out at once; past it a late receipt is answered 0x64.
 pub const QUESTIONS_MAX: usize = 1024;
+/// After so many tries in a row, one a second, what cannot be read is passed over until something can be again: an hour
+/// that waits for it for ever would keep all its legs, and its key.
+pub(crate) const TRIES_MAX: u32 = 60;
 /// Legs that a pass over a finished hour brings back at once.
 pub const PASS_MAX: usize = 1024;
 /// Ends whose marks are not synced yet; past it a late receipt is answered 0x64.

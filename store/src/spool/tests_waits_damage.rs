@@ -38,8 +38,8 @@ fn an_hour_whose_file_cannot_be_read_is_given_up_in_time_and_holds_no_other_up()
     world.cool();
     let disk = world.rig.disk.clone();
     disk.fail_on(Op::Read, &bad, 0, u64::MAX, ErrorKind::Other);
-    for _ in 0..40 {
-        world.pass_time(HOUR_MS / 6);
+    for _ in 0..120 {
+        world.pass_time(HOUR_MS / 20);
     }
     let dlrs = world.dlrs();
     let ended: Vec<u32> = (0..40)
@@ -66,6 +66,22 @@ fn a_file_that_cannot_be_read_for_a_moment_loses_nothing() {
         world.pass_time(2_000);
     }
     world.check_all_ended_once("after eight failures");
+}
+
+#[test]
+fn a_disk_that_was_away_for_minutes_loses_nothing_either() {
+    let mut world = World::new(40, waits(1 << 20));
+    world.hand_over(20, 3 * HOUR_MS);
+    world.cool();
+    world.rig.now_ms += 4 * HOUR_MS;
+    world
+        .rig
+        .disk
+        .fail_on(Op::Read, "waiting", 0, 65, ErrorKind::Other);
+    for _ in 0..80 {
+        world.pass_time(2_000);
+    }
+    world.check_all_ended_once("after it was given up");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::seal::SealKey;
 use super::done::Done;
 use super::format::{self, Form, HASH_KEY_LEN, Header, file_name};
 use super::merge::Merge;
-use super::{At, HashKey, Mark, Prints, RunDone, RunInfo};
+use super::{At, HashKey, Mark, Prints, RunDone, RunInfo, TRIES_MAX};
 
 /// Files that are kept open at most.
 const OPEN_MAX: usize = 256;
@@ -44,6 +44,8 @@ pub(crate) struct Hour {
     pub(crate) unreadable: u64,
     /// How often in a row nothing could be read.
     pub(crate) failed: u32,
+    /// The first record that was given up because the disk did not give it.
+    pub(crate) given_up: Option<At>,
 }
 
 impl Hour {
@@ -61,7 +63,15 @@ impl Hour {
             next: At { run: 0, rank: 0 },
             unreadable: 0,
             failed: 0,
+            given_up: None,
         }
+    }
+
+    /// The pass begins anew.
+    pub(crate) const fn rewind(&mut self) {
+        self.next = At { run: 0, rank: 0 };
+        (self.unreadable, self.failed) = (0, 0);
+        self.given_up = None;
     }
 }
 
@@ -78,6 +88,8 @@ pub(crate) struct Files<D: Disk> {
     pub(crate) remains: Vec<String>,
     /// Runs with marks that are not synced.
     pub(crate) unsynced: BTreeSet<(u32, u64)>,
+    /// How often in a row a mark could not be placed because a record could not be read.
+    pub(crate) lost_marks: u32,
     /// What could not be read since it was last asked for.
     pub(crate) damaged: u64,
     /// Runs that were being moved and whose header cannot be read.
@@ -102,7 +114,7 @@ impl<D: Disk> Files<D> {
             let known = mark.place.at.filter(|at| self.run(hour, at.run).is_some());
             let at = match known {
                 Some(at) => Some(at),
-                None => self.locate(mark)?,
+                None => self.place_of(mark)?,
             };
             if let Some(at) = at
                 && let Some(run) = self.run_mut(hour, at.run)
@@ -126,13 +138,24 @@ impl<D: Disk> Files<D> {
         Ok(touched.into_iter().filter_map(of).collect())
     }
 
-    /// Where a leg lies now.
-    pub(crate) fn locate(&mut self, mark: &Mark) -> io::Result<Option<At>> {
+    /// Where a leg that is to be marked lies. One bad place must not hold all marks back for ever: after some tries a
+    /// record that the disk does not give is none that can come back either.
+    fn place_of(&mut self, mark: &Mark) -> io::Result<Option<At>> {
+        let place = self.locate(mark, self.lost_marks >= TRIES_MAX);
+        self.lost_marks = match place {
+            Ok(_) => 0,
+            Err(_) => self.lost_marks + 1,
+        };
+        place
+    }
+
+    /// Where a leg lies now. What cannot be read is an error, or is passed over.
+    pub(crate) fn locate(&mut self, mark: &Mark, pass_over: bool) -> io::Result<Option<At>> {
         // All of them: a mark that is not set would bring back a leg that has ended.
         for at in self.matches(mark.place.hour, mark.place.hash, usize::MAX) {
             match self.head(mark.place.hour, at) {
                 Ok(head) if (head.id, head.leg) == (mark.id, mark.leg) => return Ok(Some(at)),
-                Err(RecordError::Io(kind)) => return Err(kind.into()),
+                Err(RecordError::Io(kind)) if !pass_over => return Err(kind.into()),
                 Ok(_) | Err(_) => {}
             }
         }

@@ -343,7 +343,7 @@ impl<D: Disk> Files<D> {
                     place,
                 };
                 // The source's own record is marked, so only the new run's can be found.
-                if let Some(at) = self.locate(&mark)?
+                if let Some(at) = self.locate(&mark, false)?
                     && let Some(run) = self.run_mut(hour, at.run)
                 {
                     run.done.mark(at.rank);

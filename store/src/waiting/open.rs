@@ -70,6 +70,7 @@ impl<D: Disk> Files<D> {
             open: HashMap::new(),
             remains: Vec::new(),
             unsynced: BTreeSet::new(),
+            lost_marks: 0,
             damaged: 0,
             torn: Vec::new(),
             aside: HashSet::new(),

@@ -7,13 +7,9 @@ use crate::keyring::{KeyRing, KeyRingError};
 use crate::record::RecordError;
 use crate::seal::Purpose;
 
-use super::files::Files;
+use super::files::{Files, Hour};
 use super::format::file_name;
-use super::{At, FoundLeg, PASS_MAX};
-
-/// After so many tries in a row what cannot be read is passed over, until something can be again: an hour that waits
-/// for it for ever would keep all its legs, and its key.
-const TRIES_MAX: u32 = 10;
+use super::{At, FoundLeg, PASS_MAX, TRIES_MAX};
 
 /// A bunch of legs of an hour that is over.
 #[derive(Debug)]
@@ -96,6 +92,9 @@ impl<D: Disk> Files<D> {
                     return Err(kind.into());
                 }
                 Err(error) => {
+                    if matches!(error, RecordError::Io(_)) {
+                        found.given_up.get_or_insert(at);
+                    }
                     found.unreadable += 1;
                     self.damaged += 1;
                     if bad == 0 {
@@ -144,10 +143,19 @@ impl<D: Disk> Files<D> {
             .map(|run| u64::from(run.header.count.saturating_sub(run.done.count())))
             .sum();
         if left != found.unreadable {
-            found.next = At { run: 0, rank: 0 };
-            (found.unreadable, found.failed) = (0, 0);
+            found.rewind();
             return Ok(false);
         }
+        // Perhaps the disk was away for a while only: then nothing is given up.
+        if let Some(at) = found.given_up
+            && self.leg(hour, at, Purpose::Dlr).is_ok()
+        {
+            self.hours.get_mut(&hour).into_iter().for_each(Hour::rewind);
+            return Ok(false);
+        }
+        let Some(found) = self.hours.get(&hour) else {
+            return Ok(true);
+        };
         let key = found.key.id();
         self.clear_remains().map_err(DropFailed::Io)?;
         let Some(found) = self.hours.get(&hour) else {
