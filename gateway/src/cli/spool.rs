@@ -1,11 +1,14 @@
 //! `tidegate spool`: what is under way, and whether the files that hold it are sound.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tidegate_store::disk::RealDisk;
 use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::seal::KeyId;
 use tidegate_store::spool::{Fault, FooterState, SegmentReport, verify};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
@@ -29,25 +32,28 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
 fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
     let storage = read_config(&file.config)?.storage;
     let kek = Kek::read(&RealDisk, &storage.kek_file)?;
-    let keys = KeyRing::look(&RealDisk, &storage.key_ring, &kek)?;
+    let look = || KeyRing::look(&RealDisk, &storage.key_ring, &kek);
+    let (keys, missed) = (RefCell::new(look()?), RefCell::new(BTreeSet::new()));
+    // A gateway makes new keys meanwhile: each that is not known is looked for once more.
+    let key = |id: KeyId| {
+        if !keys.borrow().contains_key(&id) && missed.borrow_mut().insert(id) {
+            keys.replace(look().ok()?);
+        }
+        keys.borrow().get(&id).cloned()
+    };
     let dir = installation::spool_dir(&storage);
     let (mut text, mut segments) = (String::new(), Vec::new());
     let (mut count, mut octets, mut batches, mut records, mut faults, mut torn) = (0u64, 0, 0, 0, 0, 0);
-    verify(
-        &RealDisk,
-        &dir,
-        |key| keys.get(&key).cloned(),
-        |report| {
-            count += 1;
-            octets += report.octets;
-            batches += report.batches;
-            records += report.records;
-            faults += report.fault_count;
-            torn += report.torn_octets;
-            put_segment(&mut text, &report);
-            segments.push(shown(&report));
-        },
-    )
+    verify(&RealDisk, &dir, key, |report| {
+        count += 1;
+        octets += report.octets;
+        batches += report.batches;
+        records += report.records;
+        faults += report.fault_count;
+        torn += report.torn_octets;
+        put_segment(&mut text, &report);
+        segments.push(shown(&report));
+    })
     .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))?;
     // A String takes everything.
     let _ = write!(

@@ -90,7 +90,8 @@ impl<D: Disk> Spool<D> {
             .map(Task::Waiting)
     }
 
-    /// An hour that is over: what is left of it comes back, then it goes.
+    /// An hour that is over: what is left of it comes back, then it goes. One of which that fails holds up no other, nor
+    /// anything else.
     fn over_chore(&mut self, now_ms: u64) -> Option<Order> {
         let under = &self.waits.under;
         if under.passing || under.dropping {
@@ -98,7 +99,10 @@ impl<D: Disk> Spool<D> {
         }
         // What came back ends first: so much memory and no more.
         let has_room = self.waits.back.len() < PASS_MAX / 2 && self.waits.ending() < PENDING_MAX / 2;
-        for hour in self.waits.over(now_ms) {
+        for (failed_ms, hour) in self.waits.over(now_ms) {
+            if is_too_soon(failed_ms, now_ms) {
+                continue;
+            }
             if !self.waits.is_passed(hour) {
                 if has_room {
                     self.waits.under.passing = true;
@@ -270,20 +274,21 @@ impl<D: Disk> Spool<D> {
             }
             Report::Passed(hour, bunch) => {
                 self.waits.under.passing = false;
-                self.waits.tried(hour, bunch.is_ok());
-                bunch.map(|bunch| self.take_back(hour, bunch))
+                self.waits.tried(hour, bunch.is_err().then_some(now_ms));
+                return match bunch {
+                    Ok(bunch) => self.take_back(hour, bunch),
+                    Err(failed) => Finished::Failed(ChoreError::from(failed)),
+                };
             }
             Report::Dropped(hour, dropped) => {
                 self.waits.under.dropping = false;
-                self.waits.tried(hour, dropped.is_ok());
-                dropped.map(|gone| {
-                    if gone {
-                        self.waits.remove_hour(hour);
-                    } else {
-                        self.waits.set_passed(hour, false);
-                    }
-                    Finished::Nothing
-                })
+                self.waits.tried(hour, dropped.is_err().then_some(now_ms));
+                match dropped {
+                    Ok(true) => self.waits.remove_hour(hour),
+                    Ok(false) => self.waits.set_passed(hour, false),
+                    Err(failed) => return Finished::Failed(ChoreError::from(failed)),
+                }
+                return Finished::Nothing;
             }
         };
         finished.unwrap_or_else(|failed| {

@@ -101,6 +101,8 @@ pub(crate) struct Files<D: Disk> {
     /// A sync of the directory failed: nobody knows which names are there, so none changes any more; and no mark
     /// either, for it could be in a run that the next start takes away.
     pub(crate) stuck: bool,
+    /// A sync of the directory could not even begin: names may be other than they are on disk.
+    pub(crate) is_behind: bool,
 }
 
 impl<D: Disk> Files<D> {
@@ -166,6 +168,10 @@ impl<D: Disk> Files<D> {
         if self.stuck {
             return Err(stuck());
         }
+        // A mark must not be in a run that the next start takes away.
+        if self.is_behind {
+            self.sync_dir()?;
+        }
         let file = self.file(hour, number)?;
         match self.run_mut(hour, number) {
             Some(run) => run.done.flush(&*file),
@@ -201,7 +207,9 @@ impl<D: Disk> Files<D> {
         if self.stuck {
             return Err(stuck());
         }
-        self.disk.sync_dir(&self.dir).inspect_err(|error| {
+        let synced = self.disk.sync_dir(&self.dir);
+        self.is_behind = synced.is_err();
+        synced.inspect_err(|error| {
             if error.kind() != io::ErrorKind::ResourceBusy {
                 self.stuck = true;
                 tracing::error!(%error, "the waiting files' directory could not be synced: they stay as they are before a restart");

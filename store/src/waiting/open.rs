@@ -76,6 +76,7 @@ impl<D: Disk> Files<D> {
             aside: HashSet::new(),
             in_doubt: HashMap::new(),
             stuck: false,
+            is_behind: false,
         };
         let mut found = Found::default();
         let mut changed = false;

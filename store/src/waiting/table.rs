@@ -46,8 +46,8 @@ struct KnownHour {
     touched_ms: u64,
     /// All of it has come back.
     passed: bool,
-    /// How often in a row something could not be done about it, now that it is over.
-    failures: u32,
+    /// When it could not be read or removed, now that it is over, if that failed the last time.
+    failed_ms: Option<u64>,
 }
 
 /// Runs whose legs have left the spool once the batch with their `Moved` records is synced.
@@ -163,7 +163,7 @@ impl Waits {
             runs: BTreeMap::new(),
             touched_ms: 0,
             passed: false,
-            failures: 0,
+            failed_ms: None,
         });
         self.under.look = true;
         hour.hash_key = hash_key;
@@ -252,19 +252,19 @@ impl Waits {
 
     // ===== hours that are over =====
 
-    /// Hours that are over, those that make no trouble first, then the oldest.
-    pub(crate) fn over(&self, now_ms: u64) -> Vec<u32> {
+    /// Hours that are over and when each failed last: the oldest first, but those that failed behind all others.
+    pub(crate) fn over(&self, now_ms: u64) -> Vec<(Option<u64>, u32)> {
         let is_over = |hour: u32| now_ms >= (u64::from(hour) + 1) * HOUR_MS;
         let over = self.hours.iter().take_while(|(hour, _)| is_over(**hour));
-        let mut hours: Vec<(u32, u32)> = over.map(|(hour, found)| (found.failures, *hour)).collect();
+        let mut hours: Vec<_> = over.map(|(hour, found)| (found.failed_ms, *hour)).collect();
         hours.sort_unstable();
-        hours.into_iter().map(|(_, hour)| hour).collect()
+        hours
     }
 
     /// Something about an hour that is over was done, or could not be.
-    pub(crate) fn tried(&mut self, hour: u32, done: bool) {
+    pub(crate) fn tried(&mut self, hour: u32, failed_ms: Option<u64>) {
         if let Some(hour) = self.hours.get_mut(&hour) {
-            hour.failures = if done { 0 } else { hour.failures.saturating_add(1) };
+            hour.failed_ms = failed_ms;
         }
     }
 
