@@ -9,6 +9,7 @@
 //! [`matrix`] says what is run, [`run`] runs one, [`figures`] reads what came of it, [`summary`] puts repetitions
 //! together, [`table`], [`plot`] and [`readme`] show them.
 
+mod backlog;
 mod conditions;
 mod figures;
 mod gateway;
@@ -96,6 +97,14 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
         return Ok(());
     }
     places.empty()?;
+    if options.backlog > 0 {
+        write!(
+            std::io::stdout(),
+            "{}",
+            backlog::run(options.backlog, places).await?
+        )?;
+        return Ok(());
+    }
     if options.kills > 0 {
         let (line, faults) = kills::run(options, places).await?;
         writeln!(std::io::stdout(), "{line}")?;

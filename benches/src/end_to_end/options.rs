@@ -13,6 +13,8 @@ options:
   --messages N    messages of every run; by default some seconds' worth of each cell
   --repeat N      runs of each cell, gateway and relay each (3)
   --kills N       instead: one run of the first cell with N times SIGKILL in its middle; nothing may be lost
+  --backlog N     instead: N messages that wait for a carrier that is down (5000000); memory, CPU beside a spool that is
+                  next to empty, and the time of a start
   --json FILE     write conditions and all runs there
   --write         put table and plot into benches/README.md and benches/end_to_end.svg
   --program FILE  the program to measure (target/release/tidegate)
@@ -25,6 +27,7 @@ pub(super) struct Options {
     pub(super) messages: Option<u32>,
     pub(super) repeat: u32,
     pub(super) kills: u32,
+    pub(super) backlog: u32,
     pub(super) json: Option<PathBuf>,
     pub(super) write: bool,
     pub(super) program: Option<PathBuf>,
@@ -38,6 +41,7 @@ impl Options {
             messages: None,
             repeat: 3,
             kills: 0,
+            backlog: 0,
             json: None,
             write: false,
             program: None,
@@ -65,6 +69,7 @@ impl Options {
                 }
                 "--messages" => options.messages = Some(number(value()?)?.max(1)),
                 "--repeat" => options.repeat = number(value()?)?.max(1),
+                "--backlog" => options.backlog = number(value()?)?,
                 "--kills" => options.kills = number(value()?)?,
                 "--json" => options.json = Some(value()?.into()),
                 "--program" => options.program = Some(value()?.into()),

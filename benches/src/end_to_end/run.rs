@@ -283,7 +283,7 @@ pub(super) fn patience(cell: &Cell, messages: u32) -> Duration {
 }
 
 /// Waits until the process has done what it still owes after the last message, settlements mostly.
-async fn quiet(id: u32) -> Fallible<Usage> {
+pub(super) async fn quiet(id: u32) -> Fallible<Usage> {
     let waiting = async {
         let mut last = Usage::read(id)?;
         loop {
@@ -303,6 +303,6 @@ async fn quiet(id: u32) -> Fallible<Usage> {
 
 /// Octets and counts far below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "shown, never counted with")]
-const fn float(count: u64) -> f64 {
+pub(super) const fn float(count: u64) -> f64 {
     count as f64
 }

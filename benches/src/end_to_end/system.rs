@@ -64,6 +64,12 @@ pub(super) fn memory_peak(id: u32) -> Fallible<u64> {
     Ok(field(&status, "VmHWM:").ok_or("no VmHWM")? * 1024)
 }
 
+/// The memory that a process has resident now, in octets.
+pub(super) fn memory(id: u32) -> Fallible<u64> {
+    let status = fs::read_to_string(place(id).join("status"))?;
+    Ok(field(&status, "VmRSS:").ok_or("no VmRSS")? * 1024)
+}
+
 fn place(id: u32) -> PathBuf {
     Path::new("/proc").join(id.to_string())
 }
@@ -86,7 +92,7 @@ mod tests {
         let id = std::process::id();
         let usage = Usage::read(id).unwrap();
         assert!(usage.since(&Usage::default()) > Duration::ZERO);
-        assert!(memory_peak(id).unwrap() > 0);
+        assert!(memory_peak(id).unwrap() >= memory(id).unwrap() && memory(id).unwrap() > 0);
         assert!(written(id).is_ok() && given(id).is_ok());
     }
 
