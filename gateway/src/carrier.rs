@@ -172,7 +172,10 @@ impl<D: Disk> Gate<D> {
     /// Nothing new goes to a link; what it answers still counts.
     fn carrier_unbound(&mut self, id: LinkId, carrier: usize) {
         let state = &mut self.carriers[carrier];
+        let had_links = !state.links.is_empty();
         state.links.retain(|link| *link != id);
+        // It may have come up since the last look for fail-over, too: what was placed here meanwhile is to be looked at.
+        state.was_up |= had_links && state.links.is_empty();
         state.bound.retain(|link| *link != id);
     }
 

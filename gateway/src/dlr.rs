@@ -90,7 +90,7 @@ impl<D: Disk> Gate<D> {
                 // What its first id says in a file goes before what its other one says here.
                 if note.is_final && !ids.is_empty() && self.spool.may_wait(name, &ids) {
                     ids.extend(MessageIdText::new(id.as_bytes()).ok());
-                    return self.receipt_elsewhere(now, carrier, owed, note, ids);
+                    return self.receipt_elsewhere(now, carrier, owed, note, ids, false);
                 }
                 return self.receipt_for(now, carrier, leg, owed, &note);
             }
@@ -101,7 +101,7 @@ impl<D: Disk> Gate<D> {
             self.carriers[carrier].tally.receipts.add(ReceiptKind::Early);
             self.pen_receipt(now, carrier, owed, note, ids, true);
         } else {
-            self.receipt_elsewhere(now, carrier, owed, note, ids);
+            self.receipt_elsewhere(now, carrier, owed, note, ids, false);
         }
     }
 

@@ -125,6 +125,8 @@ pub struct Gate<D: Disk> {
     /// Legs that get another text once their old one is read; each is a request that its link waits for, so
     /// there are as many as windows allow.
     pub(crate) replacing: HashMap<LegId, Replacement>,
+    /// Legs that are being read back for a carrier to which an operator moved them.
+    pub(crate) reading_for: HashMap<LegId, CarrierIndex>,
     pub(crate) bind_checks: Vec<BindCheck>,
     /// Ids of 8 digits in use, per account, and whose they are: they are unique while the message is in memory.
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
@@ -201,6 +203,7 @@ impl<D: Disk> Gate<D> {
             unread: Vec::new(),
             reading: 0,
             replacing: HashMap::new(),
+            reading_for: HashMap::new(),
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),
             duplicates,

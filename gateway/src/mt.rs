@@ -236,7 +236,15 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
-        let carrier = to.or_else(|| self.choose_carrier(now, found));
+        // While what waits for its first carrier is looked at, a leg goes the way of those before it.
+        let behind = self
+            .in_order(found)
+            .next()
+            .copied()
+            .filter(|CarrierIndex(first)| {
+                to.is_none() && !in_front && self.carriers[*first].waiting.is_looked_at()
+            });
+        let carrier = to.or(behind).or_else(|| self.choose_carrier(now, found));
         self.spool.set_due(leg, expires_ms);
         let Some(CarrierIndex(place)) = carrier else {
             return;
@@ -248,7 +256,12 @@ impl<D: Disk> Gate<D> {
             body
         };
         let index = self.spool.index();
-        let queue = &mut self.carriers[place].waiting.queue;
+        let waiting = &mut self.carriers[place].waiting;
+        let queue = if behind.is_some() {
+            waiting.aside_mut()
+        } else {
+            &mut waiting.queue
+        };
         // Legs that expire while their carrier is down end, but stand in its queue until they are met.
         if queue.len() > 2 * index.len() + QUEUE_SLACK {
             let shed = queue.shed(|leg| index.get(leg).is_some());

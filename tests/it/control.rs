@@ -183,7 +183,7 @@ async fn what_waits_for_one_carrier_goes_to_another_when_an_operator_says_so() {
         extra: &extra,
         ..Changes::default()
     };
-    let local = Local::start_with(smsc.addr(), changes);
+    let mut local = Local::start_with(smsc.addr(), changes);
     other.expect_binds(1).await;
     let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
     let mut bank = ScriptedEsme::bound(local.esme(), "bank", "secret").await;
@@ -205,9 +205,15 @@ async fn what_waits_for_one_carrier_goes_to_another_when_an_operator_says_so() {
         other.answer(&submit, &format!("b-{number}")).await;
     }
     other.expect_no_submit(A_WHILE).await;
+    // After a restart their bodies are on disk only.
+    local.restart();
+    other.expect_binds(2).await;
     assert_eq!(ask(&local, verb(None)).await.unwrap()["moved"], 5);
-    let submit = other.expect_submit().await;
-    assert_eq!(submit.text(), "load 0");
+    for number in 0..5 {
+        let submit = other.expect_submit().await;
+        assert_eq!(submit.text(), format!("load {number}"));
+        other.answer(&submit, &format!("l-{number}")).await;
+    }
     let shown = ask(&local, Verb::Inspect).await.unwrap();
     assert_eq!(shown["queues"]["sink"], 0);
 }

@@ -13,7 +13,7 @@ use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, Regist
 use tidegate_config::ReceiptRequest;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
-use tidegate_store::record::Form;
+use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
 use super::{READ_BACK_MAX, Ready};
@@ -24,6 +24,7 @@ use crate::life::is_in_line;
 use crate::links::{LinkId, Ticket};
 use crate::mt::HOT_MAX;
 use crate::plain::plain;
+use crate::router::CarrierIndex;
 
 impl<D: Disk> Gate<D> {
     /// Hands over what waits, as far as links have room and the carriers' rates allow.
@@ -67,6 +68,7 @@ impl<D: Disk> Gate<D> {
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
+                    self.note_reading(carrier, leg);
                 }
                 // As much as may be is being read back; the rest keeps its place.
                 None => {
@@ -124,12 +126,35 @@ impl<D: Disk> Gate<D> {
 
     /// A body that was read back: back in front, with it.
     pub(crate) fn leg_read(&mut self, now: Now, leg: LegId, body: Bytes) {
+        let moved_to = self.reading_for.remove(&leg);
         // A late answer may have said meanwhile that a carrier has it.
-        if !self.is_waiting(leg) {
+        let Some(found) = self
+            .spool
+            .index()
+            .get(leg)
+            .filter(|leg| leg.stage == Stage::Waiting)
+        else {
+            return;
+        };
+        let is_up = |to: &CarrierIndex| self.carriers[to.0].is_up(now);
+        let to = moved_to.filter(is_up).or_else(|| self.choose_up(now, found));
+        // Nobody takes it now: then it need not fill memory either.
+        let body = Some(body).filter(|_| to.is_some() || self.hot_octets < HOT_MAX);
+        self.spool.set_leased(leg, false);
+        self.place(now, leg, body, to, true);
+    }
+
+    /// A body is read back for a carrier to which an operator has moved legs: it goes there, whatever the route says.
+    fn note_reading(&mut self, carrier: usize, leg: LegId) {
+        if !self.carriers[carrier].waiting.has_strangers {
             return;
         }
-        self.spool.set_leased(leg, false);
-        self.line_up_in_front(now, leg, Some(body));
+        if self.reading_for.len() >= 2 * READ_BACK_MAX {
+            let index = self.spool.index();
+            self.reading_for
+                .retain(|leg, _| index.get(*leg).is_some_and(|leg| leg.leased));
+        }
+        self.reading_for.insert(leg, CarrierIndex(carrier));
     }
 
     /// Writes a leg to a link. `body` was counted as hot memory while it waited, and is until the answer.

@@ -1,8 +1,9 @@
 //! What waits for a carrier that is down goes to the next of its route that is up (design §5.7).
 //!
 //! A queue may hold millions, so it is looked through a slice at a time: set aside as a whole when a carrier goes down
-//! or another comes up, and taken from there in order, behind what stands in line already. What came since was placed
-//! where it belongs and is not looked at.
+//! or another comes up, and taken from there in order, behind what stands in line already. What comes meanwhile for
+//! the same carrier stands behind what is aside, so that it overtakes nothing; what came before was placed where it
+//! belongs.
 
 use bytes::Bytes;
 use tidegate_store::disk::Disk;
@@ -39,6 +40,16 @@ impl Waiting {
     /// Whether none waits.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether some of it is still to be looked at: what comes now stands behind that.
+    pub(crate) const fn is_looked_at(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
+    /// The line behind all that is to be looked at.
+    pub(crate) const fn aside_mut(&mut self) -> &mut Queue {
+        &mut self.aside
     }
 
     /// All of it is to be looked at.

@@ -25,6 +25,8 @@ struct Asked {
     owed: Owed,
     note: ReceiptNote,
     ids: ReceiptIds,
+    /// For the second time.
+    again: bool,
 }
 
 /// Receipts that wait for an answer of the files; the spool bounds how many
@@ -36,7 +38,7 @@ pub(crate) struct Late {
 }
 
 impl<D: Disk> Gate<D> {
-    /// A receipt whose id memory does not know: the waiting files may.
+    /// A receipt whose id memory does not know: the waiting files may. `again` says that they did not before.
     pub(super) fn receipt_elsewhere(
         &mut self,
         now: Now,
@@ -44,6 +46,7 @@ impl<D: Disk> Gate<D> {
         owed: Owed,
         note: ReceiptNote,
         ids: ReceiptIds,
+        again: bool,
     ) {
         let name = self.carriers[carrier].name;
         if !note.is_final {
@@ -67,6 +70,7 @@ impl<D: Disk> Gate<D> {
                     owed,
                     note,
                     ids,
+                    again,
                 };
                 self.late.asked.insert(token, asked);
             }
@@ -90,7 +94,7 @@ impl<D: Disk> Gate<D> {
                         sequence: penned.sequence,
                         response: penned.response,
                     };
-                    self.receipt_elsewhere(now, carrier, owed, penned.note, penned.ids);
+                    self.receipt_elsewhere(now, carrier, owed, penned.note, penned.ids, false);
                 }
             }
         }
@@ -107,6 +111,7 @@ impl<D: Disk> Gate<D> {
                 owed,
                 note,
                 ids,
+                again,
             } = asked;
             match found.map(|found| found.map(|leg| self.spool.bring_back(leg))) {
                 Ok(Some(Back::Fresh(leg))) => {
@@ -123,6 +128,10 @@ impl<D: Disk> Gate<D> {
                 Ok(Some(Back::Ended)) => {
                     self.tally.late_receipts.add(LateReceipt::Ended);
                     self.orphan(owed, carrier);
+                }
+                // Its leg may have moved to a file while the others were asked.
+                Ok(None) if !again => {
+                    self.receipt_elsewhere(now, carrier, owed, note, ids, true);
                 }
                 Ok(None) => {
                     self.tally.late_receipts.add(LateReceipt::NotFound);

@@ -82,7 +82,8 @@ impl<D: Disk> Gate<D> {
 
     /// Ends what no carrier has yet, with the state DELETED. A leg that is with a carrier, on a carrier link, or being
     /// read back on its way there cannot be called back. All that is still under way is ended, or nothing is and the
-    /// cancel fails: its answer is true of every recipient. With a destination it is about that one only.
+    /// cancel fails: its answer is true of every recipient that memory knows. (Recipients that wait for their receipts
+    /// in files count as finished.) With a destination it is about that one only.
     ///
     /// Without an id it would mean every pending message between two addresses: that is not offered.
     pub(super) fn cancel(&mut self, now: Now, owed: Owed, account: usize, cancel: &CancelSm<'_>) {

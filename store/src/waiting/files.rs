@@ -128,8 +128,13 @@ impl<D: Disk> Files<D> {
         // Those of a try before that failed are among them: by now nothing else would find them.
         let touched = self.unsynced.clone();
         for (hour, run) in &touched {
-            if self.run(*hour, *run).is_some() {
-                self.flush(*hour, *run)?;
+            if self.run(*hour, *run).is_none() {
+                continue;
+            }
+            match self.flush(*hour, *run) {
+                // Somebody has removed the file: nothing of it comes back.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                flushed => flushed?,
             }
         }
         self.unsynced.clear();
