@@ -17,7 +17,7 @@ use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::Envelope;
 
 use crate::admission::{Admitted, Submission, admit};
-use crate::carrier::Ready;
+use crate::carrier::{CarrierState, Ready};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::ids::Id;
@@ -236,17 +236,12 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
-        // While what waits for its first carrier is looked at, a leg goes the way of those before it.
-        let behind = self
-            .in_order(found)
-            .next()
-            .copied()
-            .filter(|CarrierIndex(first)| {
-                to.is_none() && !in_front && self.carriers[*first].waiting.is_looked_at()
-            });
-        let carrier = to.or(behind).or_else(|| self.choose_carrier(now, found));
+        let chosen = match to {
+            Some(to) => Some((to, false)),
+            None => self.choose_place(now, found, in_front),
+        };
         self.spool.set_due(leg, expires_ms);
-        let Some(CarrierIndex(place)) = carrier else {
+        let Some((CarrierIndex(place), is_behind)) = chosen else {
             return;
         };
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
@@ -257,7 +252,7 @@ impl<D: Disk> Gate<D> {
         };
         let index = self.spool.index();
         let waiting = &mut self.carriers[place].waiting;
-        let queue = if behind.is_some() {
+        let queue = if is_behind {
             waiting.aside_mut()
         } else {
             &mut waiting.queue
@@ -275,10 +270,20 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// `None` when no route leads to the recipient any more; the leg then waits for its expiry.
-    fn choose_carrier(&self, now: Now, leg: &Leg) -> Option<CarrierIndex> {
-        self.choose_up(now, leg)
-            .or_else(|| self.in_order(leg).next().copied())
+    /// For which carrier a leg stands in line, and whether behind what is being looked at there: while what waits for
+    /// its first carrier is, it goes the way of those before it. `None` when no route leads to the recipient any more;
+    /// the leg then waits for its expiry.
+    fn choose_place(&self, now: Now, leg: &Leg, in_front: bool) -> Option<(CarrierIndex, bool)> {
+        let mut in_order = self.in_order(leg).copied();
+        let first = in_order.next()?;
+        let CarrierState { waiting, .. } = &self.carriers[first.0];
+        if !in_front && waiting.is_looked_at() {
+            return Some((first, true));
+        }
+        let up = std::iter::once(first)
+            .chain(in_order)
+            .find(|CarrierIndex(place)| self.carriers[*place].is_up(now));
+        Some((up.unwrap_or(first), false))
     }
 
     /// The first carrier of a leg's route that is up.

@@ -16,7 +16,7 @@ use tidegate_gateway::clock::Clock;
 use tidegate_store::disk::{FaultyDisk, Op};
 
 use crate::wire::message;
-use crate::world::{START_MS, Setup, World, bench_config, scenario};
+use crate::world::{START_MS, Setup, World, bench_config, bench_config_lines, scenario};
 
 #[test]
 fn a_message_goes_out_and_its_receipt_comes_back() {
@@ -216,6 +216,51 @@ fn a_repeated_receipt_is_not_acknowledged_before_the_first_one_is_on_disk() {
         }
         world.disk.heal();
         assert_eq!(esme.take_dlr().await, (id, MessageState::Delivered));
+    });
+}
+
+/// What stood in line for it was looked for by whether it was up at two ticks: it was not at either.
+#[test]
+fn what_a_carrier_got_that_came_and_went_between_two_looks_goes_to_the_next_one() {
+    scenario(|| async {
+        let mut config = bench_config_lines(&[(
+            "window = 500",
+            "[[carrier]]\nname = \"next\"\naddresses = [\"127.0.0.1:2901\"]\nsystem_id = \"tidegate\"\n\
+                 password_file = \"config/bench-sink.password\"",
+        )]);
+        config.carriers[0].window = 1;
+        config.mt_routes[0].carriers = config
+            .carriers
+            .iter()
+            .map(|carrier| carrier.name.clone())
+            .collect();
+        let setup = Setup::new(config, 1 << 20, 1 << 28);
+        let world = World::start_with(&setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 13).unwrap();
+        let mut next = world.smsc_of(1);
+        next.accept_bind().await;
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        // A tick has just been.
+        tokio::time::sleep(Duration::from_millis(201)).await;
+        let begin = world.clock.now().monotonic;
+        let mut first = world.smsc();
+        first.accept_bind().await;
+        for sequence in 2..5 {
+            esme.submit(sequence).await;
+        }
+        first.expect(CommandId::SUBMIT_SM).await;
+        let waiting = world.hub.with_gate(|gate, _| gate.carriers()[0].waiting.len());
+        assert_eq!(waiting, 2);
+        drop(first);
+        let taking = async {
+            for id in [b"c-1", b"c-2", b"c-3"] {
+                next.take_submit(id).await;
+            }
+        };
+        let taken = tokio::time::timeout(Duration::from_secs(10), taking).await;
+        assert!(taken.is_ok(), "they wait for one that is down");
+        let took = world.clock.now().monotonic.saturating_sub(begin);
+        assert!(took < Duration::from_millis(100), "{took:?}");
     });
 }
 

@@ -172,7 +172,12 @@ impl World {
 
     /// The other end of a link to the first carrier.
     pub(crate) fn smsc(&self) -> Wire {
-        let (wire, run) = carrier_link(&self.hub, &self.pipes, 0, BindKind::Transceiver);
+        self.smsc_of(0)
+    }
+
+    /// The same of any carrier.
+    pub(crate) fn smsc_of(&self, carrier: usize) -> Wire {
+        let (wire, run) = carrier_link(&self.hub, &self.pipes, carrier, BindKind::Transceiver);
         self.spawn(async move {
             run.await;
         });

@@ -38,11 +38,7 @@ impl Gateway {
         let (smpp, http) = (free_addr()?, free_addr()?);
         let text = fs::read_to_string(places.top.join("config/bench.toml"))?;
         let text = copy(&text, &places.scratch, [smpp, http, carrier], pacing_us)?;
-        let mut gateway = Self::serve(places, smpp, http, &text, true)?;
-        gateway.ready().await?;
-        gateway.bind().await?;
-        sleep(PUBLISHED).await;
-        Ok(gateway)
+        Self::begin(places, smpp, http, &text, true).await
     }
 
     /// The same with room for so many messages, and a carrier that is not there.
@@ -63,14 +59,10 @@ impl Gateway {
         for key in ["reconnect_min", "reconnect_max"] {
             set(&mut config, "carrier", key, Value::String("100ms".to_owned()))?;
         }
-        let mut gateway = Self::serve(places, smpp, http, &config.to_string(), false)?;
-        gateway.ready().await?;
-        gateway.bind().await?;
-        sleep(PUBLISHED).await;
-        Ok(gateway)
+        Self::begin(places, smpp, http, &config.to_string(), false).await
     }
 
-    fn serve(
+    async fn begin(
         places: &Places,
         smpp: SocketAddr,
         http: SocketAddr,
@@ -79,13 +71,17 @@ impl Gateway {
     ) -> Fallible<Self> {
         let config = places.scratch.join("bench.toml");
         fs::write(&config, text)?;
-        Ok(Self {
+        let mut gateway = Self {
             process: serve(places, &config)?,
             smpp,
             http,
             config,
             has_carrier,
-        })
+        };
+        gateway.ready().await?;
+        gateway.bind().await?;
+        sleep(PUBLISHED).await;
+        Ok(gateway)
     }
 
     /// Kills it and starts it again on what it left behind.

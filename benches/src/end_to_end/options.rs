@@ -13,8 +13,8 @@ options:
   --messages N    messages of every run; by default some seconds' worth of each cell
   --repeat N      runs of each cell, gateway and relay each (3)
   --kills N       instead: one run of the first cell with N times SIGKILL in its middle; nothing may be lost
-  --backlog N     instead: N messages that wait for a carrier that is down (5000000); memory, CPU beside a spool that is
-                  next to empty, and the time of a start
+  --backlog N     instead: N messages that wait for a carrier that is down; memory, CPU beside a spool that is next to
+                  empty, and the time of a start
   --json FILE     write conditions and all runs there
   --write         put table and plot into benches/README.md and benches/end_to_end.svg
   --program FILE  the program to measure (target/release/tidegate)

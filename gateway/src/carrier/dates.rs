@@ -1,4 +1,4 @@
-//! Legs whose date has come, and legs whose carrier is down.
+//! Legs whose date has come.
 
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_store::disk::Disk;
