@@ -18,6 +18,7 @@ use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_gateway::clock::{Clock, process_cpu};
+use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::{Disk, RealDisk};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
@@ -156,8 +157,10 @@ fn id_of(number: u64) -> Fallible<MessageIdText> {
 
 fn envelope(now_ms: u64) -> Envelope {
     Envelope {
-        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tidegate").unwrap_or_default(),
-        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap_or_default(),
+        addresses: Addresses::new(
+            &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tidegate").unwrap_or_default(),
+            &AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap_or_default(),
+        ),
         form: Form::Sm,
         interface_version: 0x34,
         id_form: 0,

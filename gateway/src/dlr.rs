@@ -409,7 +409,8 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
         EsmClass::INTERMEDIATE
     };
     // The receipt goes the other way: from the recipient to the sender.
-    let (source, destination) = (&leg.envelope.destination, &leg.envelope.source);
+    let addresses = &leg.envelope.addresses;
+    let (source, destination) = (addresses.destination(), addresses.source());
     if let (Ok(source), Ok(destination), Some(short_message)) = (
         source.as_field::<ADDR_SM>(),
         destination.as_field::<ADDR_SM>(),
@@ -434,7 +435,7 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
             .map(|field| field.addr.as_bytes().to_vec())
             .unwrap_or_default()
     };
-    let (from, to) = (wide(source), wide(destination));
+    let (from, to) = (wide(&source), wide(&destination));
     DataSm {
         source: Address::new(source.ton(), source.npi(), &from).unwrap_or_default(),
         destination: Address::new(destination.ton(), destination.npi(), &to).unwrap_or_default(),

@@ -141,7 +141,7 @@ impl<D: Disk> Gate<D> {
             self.spool.index().legs_of(*message).any(|(_, leg)| {
                 let given = self.id_text(*message, leg.envelope.id_form);
                 leg.account == name
-                    && leg.envelope.source.as_bytes() == source
+                    && leg.envelope.addresses.source().as_bytes() == source
                     && given.as_bytes().eq_ignore_ascii_case(text)
             })
         };

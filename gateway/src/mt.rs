@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::InterfaceVersion;
+use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::Envelope;
@@ -151,8 +152,7 @@ impl<D: Disk> Gate<D> {
         leg: u16,
     ) -> Result<LegId, Refusal> {
         let envelope = Envelope {
-            source: admitted.source,
-            destination: admitted.destination,
+            addresses: Addresses::new(&admitted.source, &admitted.destination),
             form: submission.form,
             interface_version: submission.version.0,
             id_form: id.form,
@@ -295,7 +295,7 @@ impl<D: Disk> Gate<D> {
 
     /// The carriers of a leg's route, from the one whose turn it is.
     fn in_order(&self, leg: &Leg) -> impl Iterator<Item = &CarrierIndex> {
-        let route = self.mt.carriers(leg.envelope.destination.as_bytes());
+        let route = self.mt.carriers(leg.envelope.addresses.destination().as_bytes());
         let first = usize::from(leg.attempts) % route.len().max(1);
         route.iter().cycle().skip(first).take(route.len())
     }

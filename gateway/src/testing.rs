@@ -1,12 +1,15 @@
 //! What the unit tests of several modules share.
 
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_store::addresses::Addresses;
 use tidegate_store::record::{Envelope, Form};
 
 pub(crate) fn envelope() -> Envelope {
     Envelope {
-        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
-        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+        addresses: Addresses::new(
+            &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
+            &AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+        ),
         form: Form::Sm,
         interface_version: 0x34,
         id_form: 0,

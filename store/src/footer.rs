@@ -231,11 +231,7 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
         5 | 6 => {
             let account = SystemId::new(record::get_short(item)?).map_err(|_| RecordError::Malformed)?;
             let born = record::get_u64(item)?;
-            let at = Location {
-                segment,
-                offset: record::get_u32(item)?,
-                len: record::get_u32(item)?,
-            };
+            let at = Location::new(segment, record::get_u32(item)?, record::get_u32(item)?);
             if kind == 5 {
                 let record = record::get_leg(item)?;
                 return Ok(Item::Leg(LivingLeg {
@@ -276,11 +272,7 @@ mod tests {
     #[test]
     fn a_footer_comes_back_as_it_was_written_and_cut_short_it_is_an_error() {
         let account = SystemId::new(b"load").unwrap();
-        let at = Location {
-            segment: 4,
-            offset: 100,
-            len: 50,
-        };
+        let at = Location::new(4, 100, 50);
         let record = LegRecord {
             envelope: envelope(),
             stage: Stage::HandedOver,

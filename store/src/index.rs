@@ -3,10 +3,11 @@
 //! A leg's slot is reused after its end; the generation in a [`LegId`] tells the old holder that its leg
 //! is gone. Nothing here writes; the [spool](crate::spool) keeps disk and index in step.
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 use tidegate_codec::message_id::MessageIdText;
 
+use crate::by_hash::ByHash;
 use crate::chain::{Chains, key};
 use crate::message_id::MessageId;
 use crate::names::NameId;
@@ -20,12 +21,27 @@ pub struct LegId(SlotId);
 /// Where a record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Location {
-    /// Which segment; 0 while it is not written yet.
-    pub segment: u64,
+    segment: u32,
     /// Octets from the start of the file.
     pub offset: u32,
     /// Octets of the record.
     pub len: u32,
+}
+
+impl Location {
+    /// A place in a segment. (Segments beyond the four thousand millionth share a number: 256 PiB written.)
+    pub fn new(segment: u64, offset: u32, len: u32) -> Self {
+        Self {
+            segment: key(segment),
+            offset,
+            len,
+        }
+    }
+
+    /// Which segment; 0 while it is not written yet.
+    pub const fn segment(self) -> u64 {
+        self.segment as u64
+    }
 }
 
 /// An unfinished leg.
@@ -39,8 +55,6 @@ pub struct Leg {
     pub account: NameId,
     /// The carrier that has it.
     pub carrier: Option<NameId>,
-    /// The carrier's id for it, canonical; empty until it is handed over.
-    pub carrier_id: MessageIdText,
     /// What the message is.
     pub envelope: Envelope,
     /// Where it stands.
@@ -55,10 +69,22 @@ pub struct Leg {
     pub(crate) at: Location,
     /// Octets that a copy of it would take: less than its record once nobody needs its body.
     pub(crate) weight: u32,
-    /// The segment of its first record: footers repeat what happened to legs born elsewhere.
-    pub(crate) born: u64,
+    /// The segment of its first record ([`key`]): footers repeat what happened to legs born elsewhere.
+    pub(crate) born: u32,
     /// Counts changes, so that a copy made of an earlier state is recognised and dropped.
     pub(crate) revision: u32,
+    /// Where the index keeps the carrier's id for it: most that wait have none.
+    pub(crate) known_as: KnownAs,
+}
+
+/// A place among the carriers' ids of an [`Index`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownAs(u32);
+
+impl Default for KnownAs {
+    fn default() -> Self {
+        Self(u32::MAX)
+    }
 }
 
 /// Milliseconds in one span of the date lists, as a shift: 256 ms.
@@ -77,8 +103,9 @@ const HANDED_SHIFT: u32 = 12;
 pub struct Index {
     legs: Slots<Leg>,
     hasher: DefaultHashBuilder,
-    by_message: HashTable<u32>,
-    by_carrier_id: HashTable<u32>,
+    carrier_ids: Slots<MessageIdText>,
+    by_message: ByHash,
+    by_carrier_id: ByHash,
     by_date: Chains,
     by_segment: Chains,
     by_hand_over: Chains,
@@ -91,8 +118,9 @@ impl Index {
         Self {
             legs: Slots::default(),
             hasher: DefaultHashBuilder::default(),
-            by_message: HashTable::new(),
-            by_carrier_id: HashTable::new(),
+            carrier_ids: Slots::default(),
+            by_message: ByHash::default(),
+            by_carrier_id: ByHash::default(),
             by_date: Chains::default(),
             by_segment: Chains::default(),
             by_hand_over: Chains::default(),
@@ -128,18 +156,18 @@ impl Index {
     pub fn find(&self, message: MessageId, leg: u16) -> Option<LegId> {
         let slot = self.by_message.find(self.hasher.hash_one(message.0), |slot| {
             self.legs
-                .at(*slot)
+                .at(slot)
                 .is_some_and(|found| found.message == message && found.leg == leg)
         })?;
-        Some(self.id_of(*slot))
+        Some(self.id_of(slot))
     }
 
     /// The unfinished legs of a message, in no order. A message has at most 255, so that its legs may share a
     /// hash.
     pub fn legs_of(&self, message: MessageId) -> impl Iterator<Item = (LegId, &Leg)> {
         self.by_message
-            .iter_hash(self.hasher.hash_one(message.0))
-            .filter_map(|slot| Some((self.id_of(*slot), self.legs.at(*slot)?)))
+            .of(self.hasher.hash_one(message.0))
+            .filter_map(|slot| Some((self.id_of(slot), self.legs.at(slot)?)))
             .filter(move |(_, leg)| leg.message == message)
     }
 
@@ -148,10 +176,22 @@ impl Index {
         let hash = self.hash_carrier_id(carrier, id);
         let slot = self.by_carrier_id.find(hash, |slot| {
             self.legs
-                .at(*slot)
-                .is_some_and(|leg| leg.carrier == Some(carrier) && leg.carrier_id.as_bytes() == id)
+                .at(slot)
+                .is_some_and(|leg| leg.carrier == Some(carrier) && self.carrier_id(leg) == id)
         })?;
-        Some(self.id_of(*slot))
+        Some(self.id_of(slot))
+    }
+
+    /// The carrier's id for a leg, canonical; empty until it is handed over.
+    pub fn carrier_id(&self, leg: &Leg) -> &[u8] {
+        self.carrier_ids
+            .at(leg.known_as.0)
+            .map_or(&[], MessageIdText::as_bytes)
+    }
+
+    /// The same, to keep.
+    pub(crate) fn owned_carrier_id(&self, leg: &Leg) -> MessageIdText {
+        self.carrier_ids.at(leg.known_as.0).cloned().unwrap_or_default()
     }
 
     /// Legs whose date has come, at most `max`, by date and then as they got it. What is on a carrier link,
@@ -197,19 +237,24 @@ impl Index {
         self.legs.slice(first, count).map(|(id, leg)| (LegId(id), leg))
     }
 
-    /// Takes a leg in; the caller has asked [`Index::is_full`]. It has a date and, once written, a segment.
-    pub(crate) fn insert(&mut self, leg: Leg) -> LegId {
+    /// Takes a leg in, and what its carrier calls it, if it has been handed over. The caller has asked
+    /// [`Index::is_full`]. It has a date and, once written, a segment.
+    pub(crate) fn insert(&mut self, mut leg: Leg, carrier_id: MessageIdText) -> LegId {
         let hash = self.hasher.hash_one(leg.message.0);
-        let (due, segment) = ((!leg.leased).then_some(span(leg.due_ms)), leg.at.segment);
-        let known = leg.carrier.is_some() && !leg.carrier_id.is_empty();
+        let (due, segment) = ((!leg.leased).then_some(span(leg.due_ms)), leg.at.segment());
+        let known = leg.carrier.is_some() && !carrier_id.is_empty();
+        leg.known_as = if known {
+            KnownAs(self.carrier_ids.insert(carrier_id).slot())
+        } else {
+            KnownAs::default()
+        };
         let id = LegId(self.legs.insert(leg));
         let slot = id.0.slot();
         let (legs, hasher) = (&self.legs, &self.hasher);
-        self.by_message
-            .insert_unique(hash, slot, |slot| match legs.at(*slot) {
-                Some(leg) => hasher.hash_one(leg.message.0),
-                None => 0,
-            });
+        self.by_message.insert(hash, slot, |slot| match legs.at(slot) {
+            Some(leg) => hasher.hash_one(leg.message.0),
+            None => 0,
+        });
         if let Some(due) = due {
             self.by_date.set(slot, due);
         }
@@ -229,9 +274,7 @@ impl Index {
         self.unlink_carrier_id(slot);
         let leg = self.legs.remove(id.0)?;
         let hash = self.hasher.hash_one(leg.message.0);
-        if let Ok(entry) = self.by_message.find_entry(hash, |found| *found == slot) {
-            entry.remove();
-        }
+        self.by_message.remove(hash, slot);
         self.by_date.remove(slot);
         self.by_segment.remove(slot);
         self.by_hand_over.remove(slot);
@@ -302,19 +345,21 @@ impl Index {
         }
         let new = leg.weight;
         if leg.born == 0 {
-            leg.born = at.segment;
+            leg.born = key(at.segment());
         }
-        self.by_segment.set(id.0.slot(), key(at.segment));
+        self.by_segment.set(id.0.slot(), key(at.segment()));
         Some((before, weight, new))
     }
 
     /// Says which carrier has the leg and under which id.
     pub(crate) fn set_carrier(&mut self, id: LegId, carrier: NameId, carrier_id: MessageIdText) {
         self.unlink_carrier_id(id.0.slot());
-        let Some(leg) = self.get_mut(id) else { return };
+        let Some(leg) = self.legs.get_mut(id.0) else {
+            return;
+        };
         leg.carrier = Some(carrier);
-        leg.carrier_id = carrier_id;
-        if !leg.carrier_id.is_empty() {
+        if !carrier_id.is_empty() {
+            leg.known_as = KnownAs(self.carrier_ids.insert(carrier_id).slot());
             self.link_carrier_id(id.0.slot());
         }
     }
@@ -328,36 +373,28 @@ impl Index {
     }
 
     fn link_carrier_id(&mut self, slot: u32) {
-        let Some(leg) = self.legs.at(slot) else { return };
-        let Some(carrier) = leg.carrier else { return };
-        let hash = self.hash_carrier_id(carrier, leg.carrier_id.as_bytes());
-        let (legs, hasher) = (&self.legs, &self.hasher);
-        self.by_carrier_id
-            .insert_unique(hash, slot, |slot| match legs.at(*slot) {
-                Some(Leg {
-                    carrier: Some(carrier),
-                    carrier_id,
-                    ..
-                }) => hasher.hash_one((*carrier, carrier_id.as_bytes())),
-                _ => 0,
-            });
+        let (legs, ids, hasher) = (&self.legs, &self.carrier_ids, &self.hasher);
+        let hash_of = |slot| {
+            let leg: &Leg = legs.at(slot)?;
+            Some(hasher.hash_one((leg.carrier?, ids.at(leg.known_as.0)?.as_bytes())))
+        };
+        if let Some(hash) = hash_of(slot) {
+            self.by_carrier_id
+                .insert(hash, slot, |slot| hash_of(slot).unwrap_or(0));
+        }
     }
 
+    /// Forgets what the carrier calls a leg.
     fn unlink_carrier_id(&mut self, slot: u32) {
-        let Some(Leg {
-            carrier: Some(carrier),
-            carrier_id,
-            ..
-        }) = self.legs.at(slot)
-        else {
+        let id = LegId(self.legs.id_at(slot));
+        let Some(leg) = self.legs.get_mut(id.0) else {
             return;
         };
-        if carrier_id.is_empty() {
-            return;
-        }
-        let hash = self.hash_carrier_id(*carrier, carrier_id.as_bytes());
-        if let Ok(entry) = self.by_carrier_id.find_entry(hash, |found| *found == slot) {
-            entry.remove();
+        let (carrier, known_as) = (leg.carrier, std::mem::take(&mut leg.known_as));
+        let place = self.carrier_ids.id_at(known_as.0);
+        if let (Some(carrier), Some(carrier_id)) = (carrier, self.carrier_ids.remove(place)) {
+            let hash = self.hash_carrier_id(carrier, carrier_id.as_bytes());
+            self.by_carrier_id.remove(hash, slot);
         }
     }
 }
@@ -376,7 +413,7 @@ mod tests {
     #[test]
     fn a_leg_is_found_by_all_that_names_it_until_it_ends() {
         let mut index = Index::new(10);
-        let id = index.insert(leg(1, 0));
+        let id = index.insert(leg(1, 0), MessageIdText::default());
         index.set_carrier(id, SINK, text(b"abc"));
         assert_eq!(index.find(MessageId(1), 0), Some(id));
         assert_eq!(index.find(MessageId(1), 1), None);
@@ -398,8 +435,10 @@ mod tests {
     #[test]
     fn legs_of_one_message_are_told_from_each_other_and_from_those_of_others() {
         let mut index = Index::new(1000);
-        let ids: Vec<LegId> = (0..255).map(|number| index.insert(leg(1, number))).collect();
-        let other = index.insert(leg(2, 0));
+        let ids: Vec<LegId> = (0..255)
+            .map(|number| index.insert(leg(1, number), MessageIdText::default()))
+            .collect();
+        let other = index.insert(leg(2, 0), MessageIdText::default());
         let found = |index: &Index, message| {
             let mut found: Vec<u16> = index
                 .legs_of(MessageId(message))
@@ -422,9 +461,9 @@ mod tests {
     #[test]
     fn a_reused_slot_does_not_answer_for_its_predecessor() {
         let mut index = Index::new(10);
-        let old = index.insert(leg(1, 0));
+        let old = index.insert(leg(1, 0), MessageIdText::default());
         index.remove(old);
-        let new = index.insert(leg(2, 0));
+        let new = index.insert(leg(2, 0), MessageIdText::default());
         assert!(index.get(old).is_none() && index.get(new).is_some());
         assert!(index.remove(old).is_none());
         assert_eq!(index.len(), 1);
@@ -433,7 +472,7 @@ mod tests {
     #[test]
     fn another_carrier_takes_the_place_of_the_first() {
         let mut index = Index::new(10);
-        let id = index.insert(leg(1, 0));
+        let id = index.insert(leg(1, 0), MessageIdText::default());
         index.set_carrier(id, SINK, text(b"abc"));
         index.set_carrier(id, NameId(4), text(b"xyz"));
         assert_eq!(index.find_carrier_id(SINK, b"abc"), None);
@@ -443,7 +482,9 @@ mod tests {
     #[test]
     fn due_legs_come_by_date_and_never_early() {
         let mut index = Index::new(10);
-        let ids: Vec<LegId> = (1..=3).map(|n| index.insert(leg(n, 0))).collect();
+        let ids: Vec<LegId> = (1..=3)
+            .map(|n| index.insert(leg(n, 0), MessageIdText::default()))
+            .collect();
         index.set_due(ids[0], 1000);
         index.set_due(ids[1], 1001);
         index.set_due(ids[2], 90_000);
@@ -459,7 +500,9 @@ mod tests {
     #[test]
     fn due_legs_of_one_moment_come_as_they_got_it() {
         let mut index = Index::new(10);
-        let ids: Vec<LegId> = (1..=4).map(|n| index.insert(leg(n, 0))).collect();
+        let ids: Vec<LegId> = (1..=4)
+            .map(|n| index.insert(leg(n, 0), MessageIdText::default()))
+            .collect();
         assert_eq!(index.due(u64::MAX, 9), ids);
         index.set_due(ids[1], 100_000);
         assert_eq!(index.due(u64::MAX, 9), [ids[0], ids[2], ids[3], ids[1]]);
@@ -468,7 +511,9 @@ mod tests {
     #[test]
     fn a_leased_leg_is_not_due_and_wakes_nobody_until_it_is_given_back() {
         let mut index = Index::new(10);
-        let ids: Vec<LegId> = (1..=2).map(|n| index.insert(leg(n, 0))).collect();
+        let ids: Vec<LegId> = (1..=2)
+            .map(|n| index.insert(leg(n, 0), MessageIdText::default()))
+            .collect();
         index.set_leased(ids[0], true);
         index.set_due(ids[0], 1);
         index.set_due(ids[1], SPANS_FROM_MS + 70_000);
@@ -481,7 +526,7 @@ mod tests {
 
     #[test]
     fn the_index_costs_what_the_documents_say() {
-        // ARCHITECTURE.md: about 225 octets a leg, tables and lists included.
-        assert!(size_of::<Option<Leg>>() <= 176, "{}", size_of::<Option<Leg>>());
+        // ARCHITECTURE.md: about 155 octets a leg, tables and lists included.
+        assert!(size_of::<Option<Leg>>() <= 112, "{}", size_of::<Option<Leg>>());
     }
 }

@@ -8,6 +8,8 @@
 //! and so is the source of randomness. What touches a file goes through [`disk`], which has a twin in
 //! memory that forgets and fails on command.
 
+pub mod addresses;
+mod by_hash;
 pub mod chain;
 pub mod disk;
 mod footer;

@@ -34,7 +34,7 @@ pub struct Entry {
     /// Until when it may be fetched, in unix milliseconds.
     pub expires_ms: u64,
     pub(crate) at: Location,
-    pub(crate) born: u64,
+    pub(crate) born: u32,
     pub(crate) revision: u32,
 }
 
@@ -122,7 +122,7 @@ impl Outbox {
             .up_to(key(now_ms >> SPAN_SHIFT))
             .filter(|slot| {
                 let entry = self.entries.at(*slot);
-                entry.is_some_and(|entry| entry.expires_ms <= now_ms && entry.at.segment != 0)
+                entry.is_some_and(|entry| entry.expires_ms <= now_ms && entry.at.segment() != 0)
             })
             .map(|slot| self.id_of(slot))
             .take(max)
@@ -155,7 +155,7 @@ impl Outbox {
 
     /// Takes an entry in; it joins the queue only with [`Outbox::enqueue`], when it is synced.
     pub(crate) fn insert(&mut self, entry: Entry) -> EntryId {
-        let (own, account, segment, due) = (entry.id, entry.account, entry.at.segment, entry.expires_ms);
+        let (own, account, segment, due) = (entry.id, entry.account, entry.at.segment(), entry.expires_ms);
         let id = EntryId(self.entries.insert(entry));
         let slot = id.0.slot();
         self.by_id.insert(own, slot);
@@ -214,9 +214,9 @@ impl Outbox {
         let entry = self.get_mut(id)?;
         let before = std::mem::replace(&mut entry.at, at);
         if entry.born == 0 {
-            entry.born = at.segment;
+            entry.born = key(at.segment());
         }
-        self.by_segment.set(id.0.slot(), key(at.segment));
+        self.by_segment.set(id.0.slot(), key(at.segment()));
         Some(before)
     }
 
@@ -239,11 +239,7 @@ mod tests {
             sink: Sink::Bind,
             form: Form::Sm,
             expires_ms: 5000 * id,
-            at: Location {
-                segment: 1,
-                offset: 64,
-                len: 10,
-            },
+            at: Location::new(1, 64, 10),
             born: 1,
             revision: 0,
         }

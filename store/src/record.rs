@@ -19,6 +19,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::octets::Body;
 use tidegate_codec::values::MessageState;
 
+use crate::addresses::Addresses;
 use crate::message_id::MessageId;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
 
@@ -115,10 +116,8 @@ impl Form {
 /// What a message is, apart from its body; kept in memory while it is unfinished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// Sender, as submitted.
-    pub source: AddressBuf,
-    /// Recipient, as submitted.
-    pub destination: AddressBuf,
+    /// Sender and recipient, as submitted.
+    pub addresses: Addresses,
     /// Which PDU the body is of.
     pub form: Form,
     /// interface_version of the session that submitted (its rules read `registered_delivery`, and its
@@ -355,8 +354,7 @@ impl fmt::Debug for EntryRecord<'_> {
 
 /// Octets of the record of a leg whose body nobody needs any more, given the lengths of the names in it.
 pub(crate) fn bodyless_len(account: usize, carrier: usize, carrier_id: usize, envelope: &Envelope) -> u32 {
-    let addresses = [&envelope.source, &envelope.destination].map(|address| 3 + address.as_bytes().len());
-    let payload = LEG_FIXED_LEN + 2 + carrier + carrier_id + addresses.iter().sum::<usize>();
+    let payload = LEG_FIXED_LEN + 2 + carrier + carrier_id + 2 * 3 + envelope.addresses.len();
     let len = HEAD_LEN + account + 4 + SEALED_OVERHEAD + payload;
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -470,8 +468,8 @@ pub(crate) fn put_leg(out: &mut Vec<u8>, leg: &LegRecord<'_>) {
     }
     put_short(out, leg.carrier.as_bytes());
     put_short(out, leg.carrier_id);
-    put_address(out, &envelope.source);
-    put_address(out, &envelope.destination);
+    put_address(out, &envelope.addresses.source());
+    put_address(out, &envelope.addresses.destination());
     out.extend_from_slice(leg.body);
 }
 
@@ -620,8 +618,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let destination = get_address(fields)?;
     let body = std::mem::take(fields);
     let envelope = Envelope {
-        source,
-        destination,
+        addresses: Addresses::new(&source, &destination),
         form,
         interface_version,
         id_form,

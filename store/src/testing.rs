@@ -3,9 +3,9 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
-use tidegate_codec::message_id::MessageIdText;
 
-use crate::index::{Leg, Location};
+use crate::addresses::Addresses;
+use crate::index::{KnownAs, Leg, Location};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::record::{Envelope, Form, Stage};
@@ -21,8 +21,10 @@ pub(crate) fn key(id: u32) -> SealKey {
 
 pub(crate) fn envelope() -> Envelope {
     Envelope {
-        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
-        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+        addresses: Addresses::new(
+            &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
+            &AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+        ),
         form: Form::Sm,
         interface_version: 0x34,
         id_form: 0,
@@ -42,7 +44,6 @@ pub(crate) fn leg(message: u64, leg: u16) -> Leg {
         leg,
         account: NameId(0),
         carrier: None,
-        carrier_id: MessageIdText::default(),
         envelope: envelope(),
         stage: Stage::Waiting,
         leased: false,
@@ -52,5 +53,6 @@ pub(crate) fn leg(message: u64, leg: u16) -> Leg {
         weight: 0,
         born: 0,
         revision: 0,
+        known_as: KnownAs::default(),
     }
 }

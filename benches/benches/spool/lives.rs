@@ -12,6 +12,7 @@ use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
+use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::{Disk, RealDisk};
 use tidegate_store::index::LegId;
 use tidegate_store::keyring::{Kek, KeyRing};
@@ -214,8 +215,10 @@ impl Lives {
 
 fn envelope(now_ms: u64) -> Envelope {
     Envelope {
-        source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tidegate").unwrap_or_default(),
-        destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap_or_default(),
+        addresses: Addresses::new(
+            &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tidegate").unwrap_or_default(),
+            &AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap_or_default(),
+        ),
         form: Form::Sm,
         interface_version: 0x34,
         id_form: 0,

@@ -145,7 +145,7 @@ impl<D: Disk> Gate<D> {
         let is_ours = found.stage == Stage::Waiting && !self.replacing.contains_key(&leg);
         let lacks_id = found.stage == Stage::HandedOver
             && found.carrier == Some(self.carriers[carrier].name)
-            && found.carrier_id.is_empty();
+            && self.spool.index().carrier_id(found).is_empty();
         let is_free = !found.leased;
         let status = match pdu.operation {
             Operation::GenericNack(_) => nacked(pdu.status),

@@ -103,7 +103,7 @@ impl<D: Disk> Gate<D> {
             return self.not_done(owed, refusal.status(InterfaceVersion::V3_4));
         }
         let to = cancel.destination.addr.as_bytes();
-        let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.destination.as_bytes() == to;
+        let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.addresses.destination().as_bytes() == to;
         let meant = self
             .spool
             .index()

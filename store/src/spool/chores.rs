@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use tidegate_codec::message_id::MessageIdText;
+
 use crate::disk::{Disk, is_full};
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
@@ -81,6 +83,7 @@ pub(super) struct CopyItem {
 pub(super) struct OwnedLeg {
     pub(super) leg: Leg,
     pub(super) carrier: String,
+    pub(super) carrier_id: MessageIdText,
 }
 
 /// Why a chore could not be done.
@@ -243,12 +246,17 @@ impl<D: Disk> Spool<D> {
             Target::Leg(id) => self.index.get(id)?.at,
             Target::Entry(id) => self.outbox.get(id)?.at,
         };
-        (at.segment != 0).then_some(at)
+        (at.segment() != 0).then_some(at)
     }
 }
 
 /// A leg's state as a record states it. What a carrier has needs no body any more.
-pub(super) fn state_of<'a>(leg: &'a Leg, carrier: &'a str, body: &'a [u8]) -> LegRecord<'a> {
+pub(super) fn state_of<'a>(
+    leg: &'a Leg,
+    carrier: &'a str,
+    carrier_id: &'a [u8],
+    body: &'a [u8],
+) -> LegRecord<'a> {
     // In memory a leg in line has the end of its validity for its date. A start must put it in line again, not
     // wait for that.
     let in_line = leg.stage == Stage::Waiting && leg.due_ms == leg.envelope.expires_ms;
@@ -262,7 +270,7 @@ pub(super) fn state_of<'a>(leg: &'a Leg, carrier: &'a str, body: &'a [u8]) -> Le
             leg.due_ms
         },
         carrier,
-        carrier_id: leg.carrier_id.as_bytes(),
+        carrier_id,
         body,
     }
 }

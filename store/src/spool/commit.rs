@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::chain::key;
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::footer::{self, Event, Item};
 use crate::index::Location;
@@ -165,11 +166,7 @@ impl<D: Disk> Spool<D> {
         for StagedRecord { what, at, len, .. } in staging.records.drain(..) {
             // A segment is 1 GiB at most, or one batch; offsets in it fit.
             let offset = u32::try_from(records_at + u64::from(at)).unwrap_or(u32::MAX);
-            let at = Location {
-                segment: header.segment,
-                offset,
-                len,
-            };
+            let at = Location::new(header.segment, offset, len);
             self.apply_record(what, at, header.number);
         }
         staging.clear();
@@ -184,24 +181,24 @@ impl<D: Disk> Spool<D> {
                     self.index.set_leased(id, false);
                 }
                 let before = self.index.set_location(id, at);
-                before.map(|(before, weight, new)| (before.segment, weight, new))
+                before.map(|(before, weight, new)| (before.segment(), weight, new))
             }
             Staged::Entry(id) => {
                 let before = self.outbox.set_location(id, at);
                 self.outbox.enqueue(id);
-                before.map(|before| (before.segment, before.len, at.len))
+                before.map(|before| (before.segment(), before.len, at.len))
             }
             Staged::EntryCopy(id) => {
                 let before = self.outbox.set_location(id, at);
-                before.map(|before| (before.segment, before.len, at.len))
+                before.map(|before| (before.segment(), before.len, at.len))
             }
             Staged::Step { born, item } => {
                 match item {
-                    StepItem::Moved { run, .. } => self.move_synced(run, at.segment),
-                    StepItem::FinalMoved(mark) => self.end_synced(mark, at.segment),
+                    StepItem::Moved { run, .. } => self.move_synced(run, at.segment()),
+                    StepItem::FinalMoved(mark) => self.end_synced(mark, at.segment()),
                     _ => {}
                 }
-                if born != at.segment {
+                if born != key(at.segment()) {
                     self.note_event(&item);
                 }
                 return;
@@ -209,7 +206,7 @@ impl<D: Disk> Spool<D> {
         };
         if let Some((before, weight, new)) = moved {
             self.segments.drain(before, weight, batch);
-            self.segments.fill(at.segment, new);
+            self.segments.fill(at.segment(), new);
         } else {
             // It has ended meanwhile: dead on arrival. What ended it is staged, or in this batch.
             let ended_by = if self.staging.records.is_empty() {
@@ -217,7 +214,7 @@ impl<D: Disk> Spool<D> {
             } else {
                 self.batch
             };
-            self.segments.touch(at.segment, ended_by);
+            self.segments.touch(at.segment(), ended_by);
         }
     }
 

@@ -222,12 +222,12 @@ impl<D: Disk> Keeper<D> {
                 }),
                 // Nothing is known about the record: it stays where it is.
                 Err(error @ RecordError::Io(_)) => {
-                    tracing::error!(segment = item.at.segment, %error, "a segment cannot be read");
+                    tracing::error!(segment = item.at.segment(), %error, "a segment cannot be read");
                     stopped = Some(error);
                     break;
                 }
                 Err(error) => {
-                    tracing::error!(segment = item.at.segment, %error, "a record cannot be read: quarantined");
+                    tracing::error!(segment = item.at.segment(), %error, "a record cannot be read: quarantined");
                     unreadable.push(item);
                 }
             }
@@ -269,7 +269,7 @@ impl<D: Disk> Reader<'_, D> {
         let range = match &item.leg {
             // What a carrier has is copied without its body: nobody needs it any more.
             Some((head, owned)) if owned.leg.stage == Stage::HandedOver => {
-                let record = state_of(&owned.leg, &owned.carrier, &[]);
+                let record = state_of(&owned.leg, &owned.carrier, owned.carrier_id.as_bytes(), &[]);
                 record::write(out, head, &Payload::Leg(record), key, rng)?
             }
             Some((head, owned)) => {
@@ -281,7 +281,12 @@ impl<D: Disk> Reader<'_, D> {
                 let Payload::Leg(found) = raw.open(Purpose::Sweep, |id| ring.get(id))? else {
                     return Err(RecordError::Malformed);
                 };
-                let record = state_of(&owned.leg, &owned.carrier, found.body);
+                let record = state_of(
+                    &owned.leg,
+                    &owned.carrier,
+                    owned.carrier_id.as_bytes(),
+                    found.body,
+                );
                 record::write(out, head, &Payload::Leg(record), key, rng)?
             }
             None => {
@@ -308,10 +313,14 @@ impl<D: Disk> Reader<'_, D> {
 
     fn octets_at(&mut self, at: Location) -> Result<Vec<u8>, RecordError> {
         let io = |error: io::Error| RecordError::Io(error.kind());
-        if self.file.as_ref().is_none_or(|(number, _)| *number != at.segment) {
-            let path = self.keeper.path(at.segment);
+        if self
+            .file
+            .as_ref()
+            .is_none_or(|(number, _)| *number != at.segment())
+        {
+            let path = self.keeper.path(at.segment());
             let file = self.keeper.disk.open(&path, Access::Read).map_err(io)?;
-            self.file = Some((at.segment, file));
+            self.file = Some((at.segment(), file));
         }
         let mut octets = vec![0; at.len as usize];
         let read = match &self.file {

@@ -3,7 +3,7 @@
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::index::{Leg, LegId, Location};
+use crate::index::{KnownAs, Leg, LegId, Location};
 use crate::names::NameId;
 use crate::record::Stage;
 use crate::waiting::{FoundLeg, WaitingCounts};
@@ -61,22 +61,25 @@ impl<D: Disk> Spool<D> {
         let (Some(account), carrier) = names else {
             return Back::Ended;
         };
-        let leg = self.index.insert(Leg {
-            message: found.id,
-            leg: found.leg,
-            account,
-            carrier,
-            carrier_id: found.carrier_id,
-            envelope: found.envelope,
-            stage: Stage::HandedOver,
-            leased: false,
-            attempts: found.attempts,
-            due_ms: found.due_ms,
-            at: Location::default(),
-            weight: 0,
-            born: 0,
-            revision: 0,
-        });
+        let leg = self.index.insert(
+            Leg {
+                message: found.id,
+                leg: found.leg,
+                account,
+                carrier,
+                envelope: found.envelope,
+                stage: Stage::HandedOver,
+                leased: false,
+                attempts: found.attempts,
+                due_ms: found.due_ms,
+                at: Location::default(),
+                weight: 0,
+                born: 0,
+                revision: 0,
+                known_as: KnownAs::default(),
+            },
+            found.carrier_id,
+        );
         self.waits.back.insert(leg, found.place);
         Back::Fresh(leg)
     }

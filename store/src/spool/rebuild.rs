@@ -4,7 +4,8 @@ use hashbrown::HashSet;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
-use crate::index::{Index, Leg, LegId, Location};
+use crate::chain::key;
+use crate::index::{Index, KnownAs, Leg, LegId, Location};
 use crate::message_id::MessageId;
 use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
@@ -42,19 +43,19 @@ impl Rebuild {
         at: Location,
     ) {
         match payload {
-            Payload::Leg(record) => self.leg(id, leg, account, &record, at.segment, at),
+            Payload::Leg(record) => self.leg(id, leg, account, &record, at.segment(), at),
             Payload::HandedOver(step) => self.handed_over(id, leg, &step),
             Payload::Retry(step) => self.retry(id, leg, step),
             Payload::Final(_) => self.ended(id, leg),
             Payload::Moved(run) => self.moved(id, leg, run),
-            Payload::FinalMoved(end) => self.ended_elsewhere(id, leg, end.hour, end.hash, at.segment),
+            Payload::FinalMoved(end) => self.ended_elsewhere(id, leg, end.hour, end.hash, at.segment()),
             Payload::Settled => self.settled(id),
             Payload::Entry(entry) => {
                 let Some(account) = self.names.intern(account.as_str()) else {
                     return;
                 };
                 let (kind, sink, form, expires_ms) = (entry.kind, entry.sink, entry.form, entry.expires_ms);
-                let (born, revision) = (at.segment, 0);
+                let (born, revision) = (key(at.segment()), 0);
                 self.entry(Entry {
                     id,
                     account,
@@ -82,8 +83,10 @@ impl Rebuild {
         at: Location,
     ) {
         let born = match self.find(id, leg) {
-            Some(found) => self.drop_leg(found).map_or(born, |old| old.born.min(born)),
-            None => born,
+            Some(found) => self
+                .drop_leg(found)
+                .map_or(key(born), |old| old.born.min(key(born))),
+            None => key(born),
         };
         let account_len = account.as_bytes().len();
         let Some(account) = self.names.intern(account.as_str()) else {
@@ -101,23 +104,26 @@ impl Rebuild {
                 record::bodyless_len(account_len, carrier, carrier_id, &record.envelope)
             }
         };
-        self.index.insert(Leg {
-            message: id,
-            leg,
-            account,
-            carrier,
-            carrier_id: MessageIdText::new(record.carrier_id).unwrap_or_default(),
-            envelope: record.envelope.clone(),
-            stage: record.stage,
-            leased: false,
-            attempts: record.attempts,
-            due_ms: record.due_ms,
-            at,
-            weight,
-            born,
-            revision: 0,
-        });
-        self.segments.fill(at.segment, weight);
+        self.index.insert(
+            Leg {
+                message: id,
+                leg,
+                account,
+                carrier,
+                envelope: record.envelope.clone(),
+                stage: record.stage,
+                leased: false,
+                attempts: record.attempts,
+                due_ms: record.due_ms,
+                at,
+                weight,
+                born,
+                revision: 0,
+                known_as: KnownAs::default(),
+            },
+            MessageIdText::new(record.carrier_id).unwrap_or_default(),
+        );
+        self.segments.fill(at.segment(), weight);
     }
 
     pub(super) fn handed_over(&mut self, id: MessageId, leg: u16, step: &HandedOver<'_>) {
@@ -132,7 +138,7 @@ impl Rebuild {
             let (carrier, carrier_id) = (step.carrier.len(), step.carrier_id.len());
             let weight = record::bodyless_len(account, carrier, carrier_id, &leg.envelope);
             let before = std::mem::replace(&mut leg.weight, weight);
-            self.segments.reweigh(leg.at.segment, before, weight);
+            self.segments.reweigh(leg.at.segment(), before, weight);
         }
         self.index.set_due(found, step.deadline_ms);
         self.index.set_carrier(
@@ -176,7 +182,7 @@ impl Rebuild {
 
     fn drop_leg(&mut self, leg: LegId) -> Option<Leg> {
         let leg = self.index.remove(leg)?;
-        self.segments.drain(leg.at.segment, leg.weight, 0);
+        self.segments.drain(leg.at.segment(), leg.weight, 0);
         Some(leg)
     }
 
@@ -186,7 +192,7 @@ impl Rebuild {
         }
         let at = entry.at;
         self.outbox.insert(entry);
-        self.segments.fill(at.segment, at.len);
+        self.segments.fill(at.segment(), at.len);
     }
 
     pub(super) fn settled(&mut self, id: MessageId) {
@@ -197,7 +203,7 @@ impl Rebuild {
 
     fn drop_entry(&mut self, entry: EntryId) -> Option<Entry> {
         let entry = self.outbox.remove(entry)?;
-        self.segments.drain(entry.at.segment, entry.at.len, 0);
+        self.segments.drain(entry.at.segment(), entry.at.len, 0);
         Some(entry)
     }
 

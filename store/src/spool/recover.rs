@@ -10,6 +10,7 @@ use std::path::Path;
 use hashbrown::HashSet;
 use rand_core::CryptoRng;
 
+use crate::chain;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer::{self, Event, Item, LivingEntry, LivingLeg};
 use crate::index::{Index, LegId, Location};
@@ -346,7 +347,7 @@ impl Rebuild {
                         form,
                         expires_ms,
                         at,
-                        born,
+                        born: chain::key(born),
                         revision,
                     });
                 }
@@ -413,11 +414,7 @@ impl Rebuild {
             let len = before - rest.len();
             records = rest;
             let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            let location = Location {
-                segment: number,
-                offset: word(at),
-                len: word(len),
-            };
+            let location = Location::new(number, word(at), word(len));
             match raw {
                 Ok(raw) => {
                     if let (Some(key), Some(segment)) = (raw.key(), self.segments.get_mut(number)) {

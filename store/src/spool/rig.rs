@@ -353,7 +353,7 @@ impl Rig {
     /// Durable legs.
     pub(super) fn legs(&self) -> Vec<LegId> {
         let index = self.spool.index();
-        let is_written = |id: &LegId| index.get(*id).is_some_and(|leg| leg.at.segment != 0);
+        let is_written = |id: &LegId| index.get(*id).is_some_and(|leg| leg.at.segment() != 0);
         let durable = |id: &LegId| is_written(id) && self.synced.legs.contains_key(&self.key(*id));
         let all = self.spool.index().iter().map(|(id, _)| id);
         let mut legs: Vec<LegId> = all.filter(durable).collect();
@@ -683,8 +683,8 @@ fn snapshot(spool: &Spool<FaultyDisk>) -> State {
     let mut state = State::default();
     for (id, leg) in index.iter() {
         let carrier = leg.carrier.map_or("", |carrier| names.name(carrier));
-        if !leg.carrier_id.as_bytes().is_empty() {
-            let by_carrier = index.find_carrier_id(leg.carrier.unwrap(), leg.carrier_id.as_bytes());
+        if !index.carrier_id(leg).is_empty() {
+            let by_carrier = index.find_carrier_id(leg.carrier.unwrap(), index.carrier_id(leg));
             assert_eq!(by_carrier, Some(id));
         }
         assert_eq!(index.find(leg.message, leg.leg), Some(id));
@@ -695,7 +695,7 @@ fn snapshot(spool: &Spool<FaultyDisk>) -> State {
             attempts: leg.attempts,
             due_ms: leg.due_ms,
             carrier: carrier.to_owned(),
-            carrier_id: leg.carrier_id.as_bytes().to_vec(),
+            carrier_id: index.carrier_id(leg).to_vec(),
         };
         let twice = state.legs.insert((leg.message, leg.leg), leg_state);
         assert_eq!(twice, None, "a leg twice");

@@ -26,7 +26,7 @@ pub(super) enum Staged {
     /// An entry copied forward.
     EntryCopy(EntryId),
     /// A step of a leg or entry born in this segment, for the footer if that is another.
-    Step { born: u64, item: StepItem },
+    Step { born: u32, item: StepItem },
 }
 
 /// A step as a footer repeats it, owned.

@@ -5,7 +5,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::index::{Leg, LegId, Location};
+use crate::index::{KnownAs, Leg, LegId, Location};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::{Entry, EntryId};
@@ -66,22 +66,25 @@ impl<D: Disk> Spool<D> {
         let Payload::Leg(LegRecord { envelope, .. }) = payload else {
             return Err(Refused::Broken);
         };
-        let id = self.index.insert(Leg {
-            message: id,
-            leg,
-            account: name,
-            carrier: None,
-            carrier_id: MessageIdText::default(),
-            envelope,
-            stage: Stage::Waiting,
-            leased: true,
-            attempts: 0,
-            due_ms,
-            at: Location::default(),
-            weight: 0,
-            born: 0,
-            revision: 0,
-        });
+        let id = self.index.insert(
+            Leg {
+                message: id,
+                leg,
+                account: name,
+                carrier: None,
+                envelope,
+                stage: Stage::Waiting,
+                leased: true,
+                attempts: 0,
+                due_ms,
+                at: Location::default(),
+                weight: 0,
+                born: 0,
+                revision: 0,
+                known_as: KnownAs::default(),
+            },
+            MessageIdText::default(),
+        );
         self.staging
             .push(now_ms, Staged::Leg(id), Part::Intake, range, true);
         Ok(id)
@@ -234,15 +237,16 @@ impl<D: Disk> Spool<D> {
         let (Payload::Leg(LegRecord { envelope, .. }), Some(old)) = (payload, self.index.remove(leg)) else {
             return Err(Refused::Broken);
         };
-        self.segments.drain(old.at.segment, old.weight, self.batch);
-        let new = self.index.insert(Leg {
+        self.segments.drain(old.at.segment(), old.weight, self.batch);
+        let waiting = Leg {
             envelope,
             due_ms,
             leased: true,
             at: Location::default(),
             weight: 0,
             ..old
-        });
+        };
+        let new = self.index.insert(waiting, MessageIdText::default());
         self.staging
             .push(now_ms, Staged::Leg(new), Part::Ending, range, true);
         Ok(Some(new))
@@ -266,7 +270,7 @@ impl<D: Disk> Spool<D> {
         let Some(found) = self.index.remove(leg) else {
             return Ok(None);
         };
-        self.segments.drain(found.at.segment, found.weight, self.batch);
+        self.segments.drain(found.at.segment(), found.weight, self.batch);
         let charge = found.envelope.charge;
         let charged = ending.state != tidegate_codec::values::MessageState::Rejected;
         let end = Final {
@@ -318,7 +322,7 @@ impl<D: Disk> Spool<D> {
         let Some(found) = self.outbox.remove(entry) else {
             return Ok(());
         };
-        self.segments.drain(found.at.segment, found.at.len, self.batch);
+        self.segments.drain(found.at.segment(), found.at.len, self.batch);
         let range = self.write_step(Kind::Settled, found.id, 0, found.account, &Payload::Settled, rng)?;
         let item = StepItem::Settled { id: found.id };
         self.staging.push(
@@ -416,6 +420,10 @@ impl<D: Disk> Spool<D> {
 
     /// What a carrier has is copied without its body.
     fn reweigh(&mut self, leg: LegId) {
+        let carrier_id = self
+            .index
+            .get(leg)
+            .map_or(0, |leg| self.index.carrier_id(leg).len());
         let Some(found) = self.index.get_mut(leg) else {
             return;
         };
@@ -423,10 +431,10 @@ impl<D: Disk> Spool<D> {
         let weight = record::bodyless_len(
             self.names.name(found.account).len(),
             carrier,
-            found.carrier_id.as_bytes().len(),
+            carrier_id,
             &found.envelope,
         );
         let before = std::mem::replace(&mut found.weight, weight);
-        self.segments.reweigh(found.at.segment, before, weight);
+        self.segments.reweigh(found.at.segment(), before, weight);
     }
 }

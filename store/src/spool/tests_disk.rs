@@ -389,7 +389,7 @@ fn a_copy_is_dropped_when_its_leg_has_ended_or_changed() {
     let copies = rig.spool.staging.copies - staged;
     assert!(copies > 0);
     rig.settle_down();
-    let moved = |rig: &Rig, leg: LegId| rig.spool.index().get(leg).unwrap().at.segment > 1;
+    let moved = |rig: &Rig, leg: LegId| rig.spool.index().get(leg).unwrap().at.segment() > 1;
     assert!(moved(&rig, oldest[1]) && moved(&rig, oldest[2]));
     assert!(
         !rig.spool.segments.iter().any(|(number, _)| number == 1),

@@ -2,6 +2,7 @@
 
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 
+use crate::addresses::Addresses;
 use crate::disk::FaultyDisk;
 use crate::index::LegId;
 use crate::keyring::Owner;
@@ -139,7 +140,7 @@ fn a_segment_in_which_nothing_lives_has_a_footer_while_its_steps_matter() {
     // The second holds nothing but steps of what was born in the first.
     while rig.spool.segments.len() < 3 {
         for leg in rig.legs() {
-            if rig.spool.index().get(leg).unwrap().at.segment == 1 {
+            if rig.spool.index().get(leg).unwrap().at.segment() == 1 {
                 rig.retry(leg).unwrap();
             } else {
                 rig.settle(leg, None).unwrap();
@@ -295,7 +296,7 @@ fn a_record_damaged_under_a_running_spool_is_quarantined_and_the_others_move_on(
     let (mut rig, legs) = legs_in_batches(9, 60);
     rig.settle_down();
     let bad = rig.spool.index().get(legs[2]).unwrap().at;
-    assert_eq!(bad.segment, 1);
+    assert_eq!(bad.segment(), 1);
     let at = u64::from(bad.offset + bad.len - 1);
     let octet = rig.disk.octets(&rig.file(1)).unwrap()[usize::try_from(at).unwrap()];
     rig.disk.damage(&rig.file(1), at, &[octet ^ 1]);
@@ -442,8 +443,10 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
     let mut numbers = rand_chacha::ChaCha20Rng::seed_from_u64(1);
     for turn in 0..200u64 {
         let envelope = Envelope {
-            source: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, NUMBER).unwrap(),
-            destination: AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, NUMBER).unwrap(),
+            addresses: {
+                let number = AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, NUMBER).unwrap();
+                Addresses::new(&number, &number)
+            },
             ..envelope()
         };
         let body = canaries.concat();

@@ -83,7 +83,8 @@ impl World {
     /// Ends a leg with a DLR that names it.
     pub(super) fn end(&mut self, leg: LegId, state: MessageState) {
         let rig = &mut self.rig;
-        let body = rig.spool.index().get(leg).unwrap().carrier_id.as_bytes().to_vec();
+        let index = rig.spool.index();
+        let body = index.carrier_id(index.get(leg).unwrap()).to_vec();
         let entry = NewEntry {
             kind: EntryKind::Dlr,
             form: Form::Sm,

@@ -245,6 +245,7 @@ impl<D: Disk> Spool<D> {
             OwnedLeg {
                 leg: leg.clone(),
                 carrier,
+                carrier_id: self.index.owned_carrier_id(leg),
             },
         ))
     }
@@ -308,7 +309,7 @@ impl<D: Disk> Spool<D> {
                 continue;
             };
             let carrier = leg.carrier.map_or("", |carrier| self.names.name(carrier));
-            let record = state_of(leg, carrier, &[]);
+            let record = state_of(leg, carrier, self.index.carrier_id(leg), &[]);
             let (id, number) = (leg.message, leg.leg);
             footer::put(
                 plain,
@@ -316,7 +317,7 @@ impl<D: Disk> Spool<D> {
                     id,
                     leg: number,
                     account,
-                    born: leg.born,
+                    born: u64::from(leg.born),
                     at: leg.at,
                     record,
                 }),
@@ -341,7 +342,7 @@ impl<D: Disk> Spool<D> {
                 &Item::Entry(LivingEntry {
                     id,
                     account,
-                    born,
+                    born: u64::from(born),
                     at,
                     kind,
                     sink,

@@ -152,8 +152,11 @@ impl<D: Disk> Spool<D> {
             if leg.due_ms < now_ms.saturating_add(AHEAD_MS) || leg.stage != Stage::HandedOver {
                 stay.push(id);
             } else {
-                let leg = leg.clone();
-                items.push(MoveItem { id, leg });
+                items.push(MoveItem {
+                    id,
+                    leg: leg.clone(),
+                    carrier_id: self.index.owned_carrier_id(leg),
+                });
             }
         }
         stay.into_iter().for_each(|id| self.index.forget_hand_over(id));
@@ -346,7 +349,7 @@ impl<D: Disk> Spool<D> {
         };
         let range = self.staging.write_moved(&head, run);
         let old = self.index.remove(id)?;
-        self.segments.drain(old.at.segment, old.weight, self.batch);
+        self.segments.drain(old.at.segment(), old.weight, self.batch);
         let item = StepItem::Moved {
             id: mark.id,
             leg: mark.leg,

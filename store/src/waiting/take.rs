@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::{Disk, DiskFile};
 use crate::index::{Leg, LegId};
@@ -25,6 +26,7 @@ use super::{At, Mark, Place, RunInfo, hour_of};
 pub(crate) struct MoveItem {
     pub(crate) id: LegId,
     pub(crate) leg: Leg,
+    pub(crate) carrier_id: MessageIdText,
 }
 
 /// Where a leg was moved to.
@@ -119,13 +121,13 @@ impl<D: Disk> Files<D> {
         let (key, hash_key, sealed) = (Arc::clone(&found.key), found.hash_key, found.sealed_hash_key);
         let mut octets = Vec::new();
         let mut lines = Vec::with_capacity(items.len());
-        for MoveItem { id, leg } in items {
+        for MoveItem { id, leg, carrier_id } in items {
             // Names of accounts come from system_ids, so this leaves none out.
             let Ok(account) = SystemId::new(name(leg.account).as_bytes()) else {
                 continue;
             };
             let carrier = leg.carrier.map_or("", name);
-            let hash = hash_key.of(carrier, leg.carrier_id.as_bytes(), leg.message, leg.leg);
+            let hash = hash_key.of(carrier, carrier_id.as_bytes(), leg.message, leg.leg);
             let head = Head {
                 kind: Kind::Leg,
                 id: leg.message,
@@ -138,7 +140,7 @@ impl<D: Disk> Files<D> {
                 attempts: leg.attempts,
                 due_ms: leg.due_ms,
                 carrier,
-                carrier_id: leg.carrier_id.as_bytes(),
+                carrier_id: carrier_id.as_bytes(),
                 body: &[],
             };
             let range = record::write(&mut octets, &head, &Payload::Leg(record), &key, rng)

@@ -210,8 +210,9 @@ fn one_damaged_record(restart: bool) {
         let to = victim.to[0].clone();
         let id = site.look(|world| {
             world.hub.look(|gate, _| {
-                let of_victim =
-                    |leg: &tidegate_store::index::Leg| leg.envelope.destination.as_bytes() == to.as_bytes();
+                let of_victim = |leg: &tidegate_store::index::Leg| {
+                    leg.envelope.addresses.destination().as_bytes() == to.as_bytes()
+                };
                 gate.spool()
                     .index()
                     .iter()

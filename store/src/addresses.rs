@@ -1,0 +1,215 @@
+//! The two addresses of a message in as little memory as they need: every unfinished leg holds a pair.
+
+use std::fmt;
+
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+
+/// Octets for both addresses of the small form: two numbers of E.164 with 15 digits take 20, the widest
+/// alphanumeric sender (11 characters) and such a number 23.
+const SMALL_MAX: usize = 23;
+
+/// Set in an address's first octet when its characters are written two to an octet.
+const TWO_BY_TWO: u8 = 0x80;
+
+/// What numbers are written with, two to an octet.
+const SIGNS: &[u8; 16] = b"0123456789+*#abc";
+
+/// Sender and recipient of a message, as submitted: 24 octets, and an allocation only for what no number
+/// and no sender name of the usual kinds needs (more than 23 octets in the small form, or a TON or NPI above 15).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Addresses(Form);
+
+// A pair is always of the smaller form that holds it, so that equal ones are equal.
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    /// For each: its length with [`TWO_BY_TWO`], TON and NPI, its characters; then zeros.
+    Small([u8; SMALL_MAX]),
+    Large(Box<[AddressBuf; 2]>),
+}
+
+impl Addresses {
+    /// Takes two addresses in.
+    pub fn new(source: &AddressBuf, destination: &AddressBuf) -> Self {
+        let mut small = [0; SMALL_MAX];
+        let rest = put(&mut small, source).and_then(|rest| put(rest, destination));
+        Self(match rest {
+            Some(_) => Form::Small(small),
+            None => Form::Large(Box::new([source.clone(), destination.clone()])),
+        })
+    }
+
+    /// The sender.
+    pub fn source(&self) -> AddressBuf {
+        match &self.0 {
+            Form::Small(octets) => get(octets).0,
+            Form::Large(pair) => pair[0].clone(),
+        }
+    }
+
+    /// The recipient.
+    pub fn destination(&self) -> AddressBuf {
+        match &self.0 {
+            Form::Small(octets) => {
+                let source = octets[0];
+                let behind = octets.get(2 + octets_of(source)..).unwrap_or_default();
+                get(behind).0
+            }
+            Form::Large(pair) => pair[1].clone(),
+        }
+    }
+
+    /// Characters of both together.
+    pub(crate) fn len(&self) -> usize {
+        match &self.0 {
+            Form::Small(octets) => {
+                let source = octets[0];
+                let destination = octets.get(2 + octets_of(source)).copied().unwrap_or(0);
+                chars_of(source) + chars_of(destination)
+            }
+            Form::Large(pair) => pair.iter().map(|address| address.as_bytes().len()).sum(),
+        }
+    }
+}
+
+impl fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} -> {:?}", self.source(), self.destination())
+    }
+}
+
+/// How many characters an address has whose first octet this is.
+fn chars_of(first: u8) -> usize {
+    usize::from(first & !TWO_BY_TWO)
+}
+
+/// How many octets they take.
+fn octets_of(first: u8) -> usize {
+    match first & TWO_BY_TWO {
+        0 => chars_of(first),
+        _ => chars_of(first).div_ceil(2),
+    }
+}
+
+fn sign(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'+' => Some(10),
+        b'*' => Some(11),
+        b'#' => Some(12),
+        b'a'..=b'c' => Some(octet - b'a' + 13),
+        _ => None,
+    }
+}
+
+/// Writes an address and returns the room behind it; `None` when it does not fit.
+fn put<'a>(room: &'a mut [u8], address: &AddressBuf) -> Option<&'a mut [u8]> {
+    let (ton, npi, octets) = (address.ton().0, address.npi().0, address.as_bytes());
+    let len = u8::try_from(octets.len()).ok().filter(|len| *len < TWO_BY_TWO)?;
+    if ton > 0x0F || npi > 0x0F {
+        return None;
+    }
+    let [first, kind, room @ ..] = room else {
+        return None;
+    };
+    *kind = ton << 4 | npi;
+    let is_number = octets.iter().all(|octet| sign(*octet).is_some());
+    if !is_number {
+        *first = len;
+        let (place, rest) = room.split_at_mut_checked(octets.len())?;
+        place.copy_from_slice(octets);
+        return Some(rest);
+    }
+    *first = len | TWO_BY_TWO;
+    let (place, rest) = room.split_at_mut_checked(octets.len().div_ceil(2))?;
+    for (two, place) in octets.chunks(2).zip(place) {
+        let low = two.get(1).and_then(|octet| sign(*octet)).unwrap_or(0);
+        *place = sign(two[0]).unwrap_or(0) << 4 | low;
+    }
+    Some(rest)
+}
+
+/// Reads what [`put`] wrote, and returns what is behind it.
+fn get(octets: &[u8]) -> (AddressBuf, &[u8]) {
+    let [first, kind, octets @ ..] = octets else {
+        return (AddressBuf::default(), &[]);
+    };
+    let (chars, len) = (chars_of(*first), octets_of(*first));
+    let (octets, rest) = octets.split_at_checked(len).unwrap_or_default();
+    let (ton, npi) = (Ton(kind >> 4), Npi(kind & 0x0F));
+    if first & TWO_BY_TWO == 0 {
+        return (AddressBuf::new(ton, npi, octets).unwrap_or_default(), rest);
+    }
+    let mut signs = [0; 2 * SMALL_MAX];
+    for (octet, two) in octets.iter().zip(signs.chunks_exact_mut(2)) {
+        two[0] = SIGNS[usize::from(octet >> 4)];
+        two[1] = SIGNS[usize::from(octet & 0x0F)];
+    }
+    let signs = signs.get(..chars).unwrap_or_default();
+    (AddressBuf::new(ton, npi, signs).unwrap_or_default(), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn address(ton: u8, npi: u8, octets: &[u8]) -> AddressBuf {
+        AddressBuf::new(Ton(ton), Npi(npi), octets).unwrap()
+    }
+
+    #[test]
+    fn usual_pairs_need_no_allocation_and_are_24_octets() {
+        assert_eq!(size_of::<Addresses>(), 24);
+        for (source, destination) in [
+            (&b"447700900123"[..], &b"4915112345678"[..]),
+            (b"123456789012345", b"123456789012345"),
+            (b"Tidegate123", b"123456789012345"),
+            (b"+447700900123", b"+4915112345678"),
+            (b"", b"12345678901234567890"),
+        ] {
+            let pair = Addresses::new(&address(5, 0, source), &address(1, 1, destination));
+            assert!(matches!(pair.0, Form::Small(_)), "{source:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_the_ordinary_comes_back_too() {
+        for (source, destination) in [
+            (address(0x10, 1, b"1"), address(1, 1, b"2")),
+            (address(1, 0x10, b"1"), address(1, 1, b"2")),
+            (address(1, 1, &[b'1'; 64]), address(1, 1, &[b'x'; 64])),
+            (address(5, 0, b"Tidegate 12"), address(1, 1, b"12345678901234567")),
+            (address(5, 0, b"0x"), address(1, 1, b"ABC")),
+        ] {
+            let pair = Addresses::new(&source, &destination);
+            assert_eq!((pair.source(), pair.destination()), (source, destination));
+        }
+    }
+
+    #[test]
+    fn a_pair_shows_its_shape_and_never_its_digits() {
+        let pair = Addresses::new(&address(5, 0, b"Tide"), &address(1, 1, b"447700900123"));
+        assert_eq!(
+            format!("{pair:?}"),
+            "Address[ton=5 npi=0 len=4] -> Address[ton=1 npi=1 len=12]"
+        );
+    }
+
+    fn any_address() -> impl Strategy<Value = AddressBuf> {
+        let digits = "[0-9+*#a-c]{0,22}".prop_map(String::into_bytes);
+        let octets = proptest::collection::vec(1u8.., 0..30);
+        (0u8..18, 0u8..18, prop_oneof![3 => digits, 1 => octets])
+            .prop_map(|(ton, npi, octets)| address(ton, npi, &octets))
+    }
+
+    proptest! {
+        #[test]
+        fn every_pair_comes_back(source in any_address(), destination in any_address(), other in any_address()) {
+            let pair = Addresses::new(&source, &destination);
+            prop_assert_eq!(pair.source(), source.clone());
+            prop_assert_eq!(pair.destination(), destination.clone());
+            prop_assert_eq!(pair.len(), source.as_bytes().len() + destination.as_bytes().len());
+            prop_assert_eq!(pair == Addresses::new(&source, &other), destination == other);
+        }
+    }
+}
