@@ -56,6 +56,7 @@ fn options(dir: &Path) -> Options {
         reserve_segments: 4,
         max_legs: 1_000_000,
         waiting_dir: dir.join("waiting"),
+        outbox_dir: dir.join("outbox"),
         receipt_hot_ms: 1_000,
     }
 }

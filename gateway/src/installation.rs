@@ -30,6 +30,7 @@ use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
 const SPOOL_DIR: &str = "spool";
 /// Directory of the waiting files in the data directory.
 const WAITING_DIR: &str = "waiting";
+const OUTBOX_DIR: &str = "outbox";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
 const LAYOUT_FILE: &str = "layout";
 const LAYOUT: &[u8] = b"tidegate data directory, layout 1\n";
@@ -137,6 +138,11 @@ pub fn spool_dir(storage: &Storage) -> PathBuf {
 /// The directory of the waiting files.
 pub fn waiting_dir(storage: &Storage) -> PathBuf {
     storage.data.join(WAITING_DIR)
+}
+
+/// The directory of the outbox files.
+pub fn outbox_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(OUTBOX_DIR)
 }
 
 /// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.
@@ -284,7 +290,8 @@ impl Found {
         };
         let data = any_file(disk, &storage.data, &[LOCK_FILE, LAYOUT_FILE])?
             || any_file(disk, &spool_dir(storage), &[])?
-            || any_file(disk, &waiting_dir(storage), &[])?;
+            || any_file(disk, &waiting_dir(storage), &[])?
+            || any_file(disk, &outbox_dir(storage), &[])?;
         Ok(Self {
             kek,
             ring: any_file(disk, &storage.key_ring, &[])?,

@@ -7,6 +7,7 @@ use tidegate_codec::pdu::{Operation, Pdu};
 use tidegate_codec::session::Answer;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
+use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::record::{EntryKind, Form};
 use tidegate_store::spool::Target;
@@ -155,6 +156,32 @@ impl<D: Disk> Gate<D> {
         }
         for (entry, body) in left.into_iter().rev() {
             self.entry_undelivered(entry, body);
+        }
+    }
+
+    /// Entries that nobody fetches lie in files from now on.
+    pub(crate) fn entries_parked(&mut self, entries: &[EntryId]) {
+        for entry in entries {
+            self.take_hot(*entry);
+        }
+    }
+
+    /// Entries of an account have come back from files, to be delivered next.
+    pub(crate) fn entries_returned(&mut self, now: Now, account: NameId, entries: Vec<(EntryId, Vec<u8>)>) {
+        for (entry, body) in entries {
+            self.entry_synced(entry, body.into());
+        }
+        if let Some(place) = self.account_named(account) {
+            self.deliver_to(now, place);
+        }
+    }
+
+    /// Nobody fetched these while they lay in files, and their time is over.
+    pub(crate) fn entries_expired(&mut self, entries: &[(NameId, u64)]) {
+        for (account, count) in entries {
+            if let Some(place) = self.account_named(*account) {
+                self.accounts[place].tally.expired += count;
+            }
         }
     }
 

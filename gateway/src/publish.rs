@@ -21,6 +21,7 @@ pub struct Publisher {
     health: Arc<Health>,
     gate: (GateMetrics, GateTally),
     waiting: WaitingCounts,
+    parked: WaitingCounts,
     accounts: Vec<(AccountMetrics, AccountTally)>,
     carriers: Vec<(CarrierMetrics, CarrierTally)>,
 }
@@ -58,6 +59,7 @@ impl Publisher {
             health,
             gate: (gate, GateTally::default()),
             waiting: WaitingCounts::default(),
+            parked: WaitingCounts::default(),
             accounts: config.accounts.iter().map(account).collect(),
             carriers: config.carriers.iter().map(carrier).collect(),
         }
@@ -67,6 +69,7 @@ impl Publisher {
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         self.publish_gate(gate);
         self.publish_waiting(gate.spool().waiting());
+        self.publish_parked(gate.spool().parked(), gate.spool().returned());
         for ((metrics, old), state) in self.accounts.iter_mut().zip(gate.accounts()) {
             publish_account(metrics, old, state);
             metrics
@@ -171,6 +174,24 @@ impl Publisher {
         metrics.waiting_octets.set(float(new.octets));
         metrics.waiting_memory.set(float(new.memory));
         self.waiting = new;
+    }
+
+    /// What is in files and has come back is in memory too.
+    fn publish_parked(&mut self, new: WaitingCounts, returned: usize) {
+        let (metrics, old) = (&self.gate.0, self.parked);
+        metrics.outbox_moved.increment(new.moved - old.moved);
+        metrics
+            .damage
+            .of(Damage::Outbox)
+            .increment(new.damaged - old.damaged);
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 of anything")]
+        let float = |n: u64| n as f64;
+        metrics
+            .outbox_filed
+            .set(float(new.legs.saturating_sub(returned as u64)));
+        metrics.outbox_files.set(float(new.files as u64));
+        metrics.outbox_octets.set(float(new.octets));
+        self.parked = new;
     }
 }
 

@@ -237,6 +237,7 @@ fn options(config: &Config) -> Options {
         reserve_segments: storage.reserve_segments,
         max_legs: storage.max_unfinished,
         waiting_dir: installation::waiting_dir(storage),
+        outbox_dir: installation::outbox_dir(storage),
         receipt_hot_ms: u64::try_from(storage.receipt_hot.as_millis()).unwrap_or(u64::MAX),
     }
 }

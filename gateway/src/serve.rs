@@ -202,6 +202,9 @@ impl<D: Disk> Hub<D> {
             Finished::Nothing | Finished::Ready | Finished::Unlinked(_) => {}
             Finished::Moved(legs) => gate.legs_moved(legs),
             Finished::Found(answers) => gate.late_found(now, answers),
+            Finished::Parked(entries) => gate.entries_parked(&entries),
+            Finished::Returned(account, entries) => gate.entries_returned(now, account, entries),
+            Finished::Expired(entries) => gate.entries_expired(&entries),
             Finished::NotReady(error) => tracing::warn!(%error, "the next segment cannot be made"),
             Finished::Failed(error) => tracing::error!(%error, "a chore failed"),
             Finished::NotRead(error) => tracing::warn!(%error, "a segment cannot be read now"),

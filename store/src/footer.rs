@@ -13,7 +13,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::index::Location;
 use crate::message_id::MessageId;
-use crate::record::{self, EntryKind, Form, HandedOver, LegRecord, RecordError, Retry, Sink};
+use crate::record::{self, EntryKind, Form, HandedOver, LegRecord, RecordError, Retry, SettledMoved, Sink};
 use crate::seal::{Aad, KeyId};
 
 const VERSION: u8 = 1;
@@ -36,6 +36,7 @@ pub(crate) enum Event<'a> {
         hour: u32,
         hash: u64,
     },
+    SettledMoved(SettledMoved),
 }
 
 /// A leg in a footer.
@@ -130,6 +131,7 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
                 Event::Settled => 4,
                 Event::Moved(_) => 7,
                 Event::FinalMoved { .. } => 8,
+                Event::SettledMoved(_) => 9,
             });
             out.extend_from_slice(&id.0.to_be_bytes());
             out.extend_from_slice(&leg.to_be_bytes());
@@ -144,6 +146,7 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
                     out.extend_from_slice(&hour.to_be_bytes());
                     out.extend_from_slice(&hash.to_be_bytes());
                 }
+                Event::SettledMoved(place) => record::put_settled_moved(out, place),
                 Event::Final | Event::Settled => {}
             }
         }
@@ -224,6 +227,7 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
         3 => Event::Final,
         4 => Event::Settled,
         7 => Event::Moved(record::get_u64(item)?),
+        9 => Event::SettledMoved(record::get_settled_moved(item)?),
         8 => Event::FinalMoved {
             hour: record::get_u32(item)?,
             hash: record::get_u64(item)?,
@@ -303,6 +307,11 @@ mod tests {
             event(Event::Settled),
             event(Event::Moved(70)),
             event(Event::FinalMoved { hour: 5, hash: 6 }),
+            event(Event::SettledMoved(SettledMoved {
+                hour: 5,
+                run: 6,
+                rank: 7,
+            })),
             Item::Leg(LivingLeg {
                 id: MessageId(8),
                 leg: 1,

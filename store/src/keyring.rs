@@ -50,6 +50,9 @@ pub enum Owner {
     MessageId,
     /// Waiting files: a key for each hour of deadlines, destroyed when the hour's files are gone.
     Waiting,
+    /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
+    /// gone.
+    Outbox,
 }
 
 impl Owner {
@@ -58,6 +61,7 @@ impl Owner {
             Self::Spool => 1,
             Self::MessageId => 2,
             Self::Waiting => 3,
+            Self::Outbox => 4,
         })
     }
 }

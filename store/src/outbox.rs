@@ -1,7 +1,8 @@
 //! What waits for an account to fetch it: DLRs and MOs, in the order in which they were caused.
 //!
-//! Entries are records in the spool; here is what of them must be at hand. Which bind takes an entry is
-//! not this module's business.
+//! Entries are records in the spool; here is what of them must be at hand. What nobody has fetched for a while lies
+//! in files ([`waiting`](crate::waiting)) and comes back when its turn comes: of these only the count is here, and
+//! from where on they stand in line. Which bind takes an entry is not this module's business.
 
 use std::collections::VecDeque;
 
@@ -36,6 +37,18 @@ pub struct Entry {
     pub(crate) at: Location,
     pub(crate) born: u32,
     pub(crate) revision: u32,
+    /// A bind has it.
+    pub(crate) taken: bool,
+    /// It has come back from an outbox file, where its record still lies.
+    pub(crate) in_file: bool,
+}
+
+/// What of an account lies in outbox files and is not in memory.
+#[derive(Clone, Copy, Debug)]
+struct InFiles {
+    count: usize,
+    /// Nothing of it is older than this.
+    first: MessageId,
 }
 
 /// Milliseconds in one span of the date lists, as a shift: about a second.
@@ -52,23 +65,44 @@ pub struct Outbox {
     queues: HashMap<NameId, VecDeque<EntryId>>,
     /// Accounts whose queue is not empty.
     ready: HashSet<NameId>,
+    /// Entries of each account in memory.
     counts: HashMap<NameId, usize>,
+    /// Of these, what has come back from files and no bind has taken.
+    returned: HashMap<NameId, usize>,
+    in_files: HashMap<NameId, InFiles>,
+    /// Entries in files, of all accounts.
+    filed: usize,
 }
 
 impl Outbox {
-    /// How many entries wait, those on a bind included.
+    /// How many entries wait, those on a bind and those in files included.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_id.len() + self.filed
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len() == 0
     }
 
-    /// How many entries of an account wait, those on a bind included. The caller holds it to its bound.
+    /// How many entries of an account wait, those on a bind and those in files included. The caller holds it to its
+    /// bound.
     pub fn waiting_for(&self, account: NameId) -> usize {
+        self.in_memory(account) + self.in_files(account)
+    }
+
+    /// How many entries of an account lie in files and not in memory.
+    pub fn in_files(&self, account: NameId) -> usize {
+        self.in_files.get(&account).map_or(0, |found| found.count)
+    }
+
+    fn in_memory(&self, account: NameId) -> usize {
         self.counts.get(&account).copied().unwrap_or(0)
+    }
+
+    /// How many entries of an account have come back from files and wait for a bind.
+    pub(crate) fn returned(&self, account: NameId) -> usize {
+        self.returned.get(&account).copied().unwrap_or(0)
     }
 
     /// Accounts for which something waits that no bind has taken. (What waits may have ended meanwhile:
@@ -96,25 +130,121 @@ impl Outbox {
         self.by_id.get(&id).map(|slot| self.id_of(*slot))
     }
 
-    /// Takes the oldest waiting entry of an account for a bind.
+    /// Takes the oldest waiting entry of an account for a bind; none, as long as that one lies in a file.
     pub fn take(&mut self, account: NameId) -> Option<EntryId> {
         let queue = self.queues.get_mut(&account)?;
-        let entries = &self.entries;
-        let lives = |id: &EntryId| entries.get(id.0).is_some();
-        let found = std::iter::from_fn(|| queue.pop_front()).find(lives);
+        let in_files = self.in_files.get(&account).map(|found| found.first);
+        let mut found = None;
+        while let Some(id) = queue.front().copied() {
+            match self.entries.get_mut(id.0) {
+                Some(entry) if in_files.is_some_and(|first| entry.id >= first) => break,
+                Some(entry) => {
+                    entry.taken = true;
+                    found = Some((id, entry.in_file));
+                }
+                None => {}
+            }
+            queue.pop_front();
+            if found.is_some() {
+                break;
+            }
+        }
         if queue.is_empty() {
             self.ready.remove(&account);
         }
-        found
+        let (id, in_file) = found?;
+        if in_file {
+            self.count_returned(account, -1);
+        }
+        Some(id)
     }
 
     /// Puts an entry that a bind did not settle back in front.
     pub fn put_back(&mut self, id: EntryId) {
-        if let Some(account) = self.get(id).map(|entry| entry.account) {
-            self.queues.entry(account).or_default().push_front(id);
-            self.ready.insert(account);
+        let Some(entry) = self.entries.get_mut(id.0) else {
+            return;
+        };
+        let (account, comes_back) = (entry.account, entry.taken && entry.in_file);
+        entry.taken = false;
+        if comes_back {
+            self.count_returned(account, 1);
+        }
+        self.queues.entry(account).or_default().push_front(id);
+        self.ready.insert(account);
+    }
+
+    fn count_returned(&mut self, account: NameId, by: isize) {
+        let count = self.returned.entry(account).or_default();
+        *count = count.saturating_add_signed(by);
+    }
+
+    // ===== files =====
+
+    /// Says how many entries of an account lie in files, and that none of them is older than `first`.
+    pub(crate) fn set_in_files(&mut self, account: NameId, count: usize, first: MessageId) {
+        self.filed = self.filed - self.in_files(account) + count;
+        if count == 0 {
+            self.in_files.remove(&account);
+        } else {
+            self.in_files.insert(account, InFiles { count, first });
         }
     }
+
+    /// Accounts of which so many entries are in memory.
+    pub(crate) fn crowded(&self, min: usize) -> impl Iterator<Item = NameId> + '_ {
+        let crowded = self.counts.iter().filter(move |(_, count)| **count >= min);
+        crowded.map(|(account, _)| *account)
+    }
+
+    /// The oldest entries of an account that no bind has and that were caused until `until_ms`, without those that
+    /// have come back from files.
+    pub(crate) fn oldest(
+        &self,
+        account: NameId,
+        until_ms: u64,
+    ) -> impl Iterator<Item = (EntryId, &Entry)> + '_ {
+        let queue = self.queues.get(&account).into_iter().flatten();
+        queue
+            .filter_map(|id| Some((*id, self.get(*id)?)))
+            .filter(|(_, entry)| !entry.in_file && !entry.taken && entry.at.segment() != 0)
+            .take_while(move |(_, entry)| entry.id.ms() <= until_ms)
+    }
+
+    /// Forgets what has left the front of an account's queue.
+    pub(crate) fn shed(&mut self, account: NameId) {
+        let Some(queue) = self.queues.get_mut(&account) else {
+            return;
+        };
+        while queue.front().is_some_and(|id| self.entries.get(id.0).is_none()) {
+            queue.pop_front();
+        }
+    }
+
+    /// Entries that have come back from a file stand in line where they stood: before all that is younger.
+    pub(crate) fn enqueue_returned(&mut self, account: NameId, ids: &[EntryId]) {
+        let Some(first) = ids.first().and_then(|id| Some(self.get(*id)?.id)) else {
+            return;
+        };
+        let queue = self.queues.entry(account).or_default();
+        let mut older = Vec::new();
+        while let Some(id) = queue.front().copied() {
+            match self.entries.get(id.0) {
+                Some(entry) if entry.id > first => break,
+                Some(_) => older.push(id),
+                None => {}
+            }
+            queue.pop_front();
+        }
+        for id in older.iter().chain(ids).rev() {
+            queue.push_front(*id);
+        }
+        self.ready.insert(account);
+        for _ in ids {
+            self.count_returned(account, 1);
+        }
+    }
+
+    // ===== dates and places =====
 
     /// Durable entries whose time to be fetched has ended, at most `max`.
     pub fn expired(&self, now_ms: u64, max: usize) -> Vec<EntryId> {
@@ -122,7 +252,9 @@ impl Outbox {
             .up_to(key(now_ms >> SPAN_SHIFT))
             .filter(|slot| {
                 let entry = self.entries.at(*slot);
-                entry.is_some_and(|entry| entry.expires_ms <= now_ms && entry.at.segment() != 0)
+                entry.is_some_and(|entry| {
+                    entry.expires_ms <= now_ms && (entry.at.segment() != 0 || entry.in_file)
+                })
             })
             .map(|slot| self.id_of(slot))
             .take(max)
@@ -171,7 +303,7 @@ impl Outbox {
         let Some(account) = self.get(id).map(|entry| entry.account) else {
             return;
         };
-        let (entries, waiting) = (&self.entries, self.waiting_for(account));
+        let (entries, waiting) = (&self.entries, self.in_memory(account));
         let queue = self.queues.entry(account).or_default();
         // Entries of an account that never binds expire where they stand; shed them before they pile up.
         if queue.len() > 2 * waiting + 16 {
@@ -206,6 +338,9 @@ impl Outbox {
         self.by_segment.remove(id.0.slot());
         if let Some(count) = self.counts.get_mut(&entry.account) {
             *count -= 1;
+        }
+        if entry.in_file && !entry.taken {
+            self.count_returned(entry.account, -1);
         }
         Some(entry)
     }
@@ -242,6 +377,8 @@ mod tests {
             at: Location::new(1, 64, 10),
             born: 1,
             revision: 0,
+            taken: false,
+            in_file: false,
         }
     }
 
@@ -298,6 +435,51 @@ mod tests {
             outbox.remove(id);
         }
         assert!(outbox.queues[&LOAD].len() <= 20, "{}", outbox.queues[&LOAD].len());
+    }
+
+    #[test]
+    fn what_lies_in_files_is_counted_and_holds_back_what_is_younger() {
+        let (mut outbox, ids) = filled(4);
+        // 2 and 3 have gone to a file; 1 was passed over.
+        outbox.remove(ids[1]);
+        outbox.remove(ids[2]);
+        outbox.set_in_files(LOAD, 2, MessageId(2));
+        assert_eq!((outbox.waiting_for(LOAD), outbox.len()), (4, 4));
+        assert_eq!(outbox.take(LOAD), Some(ids[0]));
+        assert_eq!(outbox.take(LOAD), None);
+        outbox.put_back(ids[0]);
+        let back: Vec<EntryId> = [2, 3]
+            .map(|id| {
+                outbox.insert(Entry {
+                    in_file: true,
+                    ..entry(id)
+                })
+            })
+            .to_vec();
+        outbox.set_in_files(LOAD, 0, MessageId(0));
+        outbox.enqueue_returned(LOAD, &back);
+        assert_eq!(outbox.queue(LOAD), [1, 2, 3, 4].map(MessageId));
+        assert_eq!((outbox.waiting_for(LOAD), outbox.returned(LOAD)), (4, 2));
+        outbox.take(LOAD);
+        assert_eq!(outbox.take(LOAD), Some(back[0]));
+        assert_eq!(outbox.returned(LOAD), 1);
+        outbox.put_back(back[0]);
+        outbox.remove(back[0]);
+        outbox.remove(back[1]);
+        assert_eq!(outbox.returned(LOAD), 0);
+    }
+
+    #[test]
+    fn the_oldest_are_those_that_no_bind_has() {
+        let (mut outbox, ids) = filled(5);
+        outbox.take(LOAD);
+        let until = MessageId(3).ms();
+        let oldest: Vec<EntryId> = outbox.oldest(LOAD, until).map(|(id, _)| id).collect();
+        assert_eq!(oldest, ids[1..]);
+        assert_eq!(outbox.oldest(LOAD, until - 1).count(), 0);
+        outbox.remove(ids[1]);
+        outbox.shed(LOAD);
+        assert_eq!(outbox.queues[&LOAD].front(), Some(&ids[2]));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum Kind {
     Moved = 7,
     /// The final state of a leg that lies in a waiting file. Plain.
     FinalMoved = 8,
+    /// An entry that lies in an outbox file was fetched, or given up. Plain.
+    SettledMoved = 9,
 }
 
 impl Kind {
@@ -63,6 +65,7 @@ impl Kind {
             6 => Self::Settled,
             7 => Self::Moved,
             8 => Self::FinalMoved,
+            9 => Self::SettledMoved,
             _ => return None,
         })
     }
@@ -218,6 +221,17 @@ pub struct FinalMoved {
     pub hash: u64,
 }
 
+/// The entry is done, and its record in an outbox file is to be marked so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledMoved {
+    /// The hour of the last end date in its run, counted from 1970.
+    pub hour: u32,
+    /// The run's number.
+    pub run: u64,
+    /// Which of the run's records.
+    pub rank: u32,
+}
+
 /// What an outbox entry carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -289,6 +303,8 @@ pub enum Payload<'a> {
     Moved(u64),
     /// See [`Kind::FinalMoved`].
     FinalMoved(FinalMoved),
+    /// See [`Kind::SettledMoved`].
+    SettledMoved(SettledMoved),
 }
 
 /// A record that cannot be read. Reported, counted and skipped, never fatal (ENC-4).
@@ -401,6 +417,10 @@ pub fn write(
             out.extend_from_slice(&moved.hash.to_be_bytes());
             Ok(())
         }
+        Payload::SettledMoved(place) => {
+            put_settled_moved(out, place);
+            Ok(())
+        }
         Payload::Settled => Ok(()),
     };
     if let Err(error) = sealed {
@@ -480,6 +500,12 @@ pub(crate) fn put_handed_over(out: &mut Vec<u8>, step: &HandedOver<'_>) {
     put_short(out, step.carrier_id);
 }
 
+pub(crate) fn put_settled_moved(out: &mut Vec<u8>, place: &SettledMoved) {
+    out.extend_from_slice(&place.hour.to_be_bytes());
+    out.extend_from_slice(&place.run.to_be_bytes());
+    out.extend_from_slice(&place.rank.to_be_bytes());
+}
+
 fn put_final(out: &mut Vec<u8>, end: &Final) {
     out.push(end.state.octet());
     out.extend_from_slice(&end.at_ms.to_be_bytes());
@@ -547,7 +573,12 @@ impl<'a> Raw<'a> {
             Kind::Leg | Kind::HandedOver | Kind::Entry => {
                 Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?)))
             }
-            Kind::Retry | Kind::Final | Kind::Settled | Kind::Moved | Kind::FinalMoved => None,
+            Kind::Retry
+            | Kind::Final
+            | Kind::Settled
+            | Kind::Moved
+            | Kind::FinalMoved
+            | Kind::SettledMoved => None,
         }
     }
 
@@ -581,6 +612,7 @@ impl<'a> Raw<'a> {
                 hour: get_u32(fields)?,
                 hash: get_u64(fields)?,
             }),
+            Kind::SettledMoved => Payload::SettledMoved(get_settled_moved(fields)?),
             Kind::Entry => Payload::Entry(EntryRecord {
                 kind: EntryKind::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
                 sink: Sink::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
@@ -666,6 +698,14 @@ fn get_final(fields: &mut &[u8]) -> Result<Final, RecordError> {
 
 fn get_form(fields: &mut &[u8]) -> Result<Form, RecordError> {
     Form::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)
+}
+
+pub(crate) fn get_settled_moved(fields: &mut &[u8]) -> Result<SettledMoved, RecordError> {
+    Ok(SettledMoved {
+        hour: get_u32(fields)?,
+        run: get_u64(fields)?,
+        rank: get_u32(fields)?,
+    })
 }
 
 fn get_address(fields: &mut &[u8]) -> Result<AddressBuf, RecordError> {

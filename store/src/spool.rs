@@ -24,6 +24,7 @@ mod chores;
 mod commit;
 mod keeper;
 mod late;
+mod parked;
 mod rebuild;
 mod recover;
 #[cfg(test)]
@@ -35,6 +36,8 @@ mod steps;
 mod tests_disk;
 #[cfg(test)]
 mod tests_model;
+#[cfg(test)]
+mod tests_parked;
 #[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
@@ -64,6 +67,7 @@ use crate::record::{EntryKind, Form};
 use crate::seal::SealKey;
 use crate::waiting::table::Waits;
 
+use parked::Parked;
 use segments::Segments;
 use staging::Staging;
 
@@ -84,7 +88,7 @@ pub struct Options {
     pub node: u8,
     /// Octets of a segment; more than [`SEGMENT_MAX`] count as that.
     pub segment_size: u64,
-    /// Octets that all segments and waiting files may take together.
+    /// Octets that all segments, waiting files and outbox files may take together.
     pub limit: u64,
     /// Segments of that which only work that *ends* something may use.
     pub reserve_segments: u32,
@@ -92,7 +96,9 @@ pub struct Options {
     pub max_legs: usize,
     /// Directory of the [waiting files](crate::waiting); made when it is missing.
     pub waiting_dir: PathBuf,
-    /// How long a leg that a carrier has stays in memory, in milliseconds.
+    /// Directory of the outbox files; made when it is missing.
+    pub outbox_dir: PathBuf,
+    /// How long a leg that a carrier has, and an entry that nobody fetches, stays in memory, in milliseconds.
     pub receipt_hot_ms: u64,
 }
 
@@ -199,6 +205,8 @@ pub struct Spool<D: Disk> {
     unfooted: Vec<chores::Unfooted<D>>,
     /// Legs that wait for their receipt in files.
     waits: Waits,
+    /// Entries that nobody has fetched, in files.
+    parked: Parked,
 }
 
 impl<D: Disk> Spool<D> {
@@ -212,11 +220,6 @@ impl<D: Disk> Spool<D> {
     /// Unsettled entries.
     pub const fn outbox(&self) -> &Outbox {
         &self.outbox
-    }
-
-    /// Takes the oldest waiting entry of an account for a bind. It stays unsettled.
-    pub fn take_entry(&mut self, account: NameId) -> Option<EntryId> {
-        self.outbox.take(account)
     }
 
     /// Gives an entry that a bind did not settle back, in front of all others.
@@ -248,9 +251,10 @@ impl<D: Disk> Spool<D> {
         self.broken
     }
 
-    /// Octets that all segments and waiting files take together: one budget.
+    /// Octets that all segments, waiting files and outbox files take together: one budget.
     pub fn octets(&self) -> u64 {
-        self.segments.octets() + self.next.as_ref().map_or(0, |next| next.octets) + self.waits.octets()
+        let files = self.waits.octets() + self.parked.waits.octets();
+        self.segments.octets() + self.next.as_ref().map_or(0, |next| next.octets) + files
     }
 
     /// How many segments exist, the one made ahead included.

@@ -29,11 +29,14 @@
 //! nothing comes any more: every run is asked after every foreign id. The new run names those it replaces: a start
 //! that finds both removes them.
 //!
+//! *Outbox files* have the same form and the same life ([`entries`]).
+//!
 //! *Damage.* A run whose header can be read in neither place, or whose key is gone, is set aside
 //! (`.damaged`); a record that does not open is counted and passed over.
 
 pub(crate) mod ask;
 pub(crate) mod done;
+pub(crate) mod entries;
 pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod merge;
@@ -63,6 +66,7 @@ use crate::record::{Envelope, RecordError};
 
 pub(crate) use prints::Prints;
 
+use entries::EntryBunch;
 use files::Files;
 use merge::Merged;
 use pass::{Bunch, DropFailed};
@@ -216,6 +220,14 @@ pub(crate) enum Order {
     },
     Pass(u32),
     Drop(u32),
+    /// The next entries of a run.
+    Load {
+        hour: u32,
+        run: u64,
+        from: u32,
+        pass_over: bool,
+    },
+    DropRuns(Vec<(u32, u64)>),
 }
 
 /// What became of an [`Order`].
@@ -227,6 +239,8 @@ pub(crate) enum Report {
     Merged(Result<Merged, Failed>),
     Passed(u32, Result<Bunch, Failed>),
     Dropped(u32, Result<bool, Failed>),
+    Loaded(u64, Result<EntryBunch, Failed>),
+    RunsDropped(Vec<(u32, u64)>, Result<(), Failed>),
 }
 
 /// Why it could not be done.
@@ -234,6 +248,27 @@ pub(crate) enum Report {
 pub(crate) enum Failed {
     Io(&'static str, io::Error),
     Ring(KeyRingError),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io("write", error)
+    }
+}
+
+impl From<KeyRingError> for Failed {
+    fn from(error: KeyRingError) -> Self {
+        Self::Ring(error)
+    }
+}
+
+impl From<DropFailed> for Failed {
+    fn from(failed: DropFailed) -> Self {
+        match failed {
+            DropFailed::Io(error) => Self::Io("remove", error),
+            DropFailed::Ring(error) => Self::Ring(error),
+        }
+    }
 }
 
 impl<D: Disk> Files<D> {
@@ -267,13 +302,20 @@ impl<D: Disk> Files<D> {
             Order::Pass(hour) => Report::Passed(hour, self.pass(hour).map_err(failed("read"))),
             Order::Drop(hour) => {
                 let dropped = self.drop_hour(hour, ring);
-                Report::Dropped(
-                    hour,
-                    dropped.map_err(|error| match error {
-                        DropFailed::Io(error) => Failed::Io("remove", error),
-                        DropFailed::Ring(error) => Failed::Ring(error),
-                    }),
-                )
+                Report::Dropped(hour, dropped.map_err(Failed::from))
+            }
+            Order::Load {
+                hour,
+                run,
+                from,
+                pass_over,
+            } => {
+                let loaded = self.next_entries(hour, run, from, pass_over);
+                Report::Loaded(run, loaded.map_err(failed("read")))
+            }
+            Order::DropRuns(runs) => {
+                let dropped = self.drop_runs(&runs, ring);
+                Report::RunsDropped(runs, dropped.map_err(Failed::from))
             }
         };
         (report, std::mem::take(&mut self.damaged))

@@ -75,6 +75,7 @@ impl Setup {
                 reserve_segments: 4,
                 max_legs: 20_000,
                 waiting_dir: "waiting".into(),
+                outbox_dir: "outbox".into(),
                 receipt_hot_ms: 60_000,
             },
         }

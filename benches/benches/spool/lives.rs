@@ -55,6 +55,7 @@ impl Lives {
             reserve_segments: 4,
             max_legs: 1_000_000,
             waiting_dir: dir.join("waiting"),
+            outbox_dir: dir.join("outbox"),
             receipt_hot_ms: 600_000,
         };
         let (mut spool, keeper, _) = Spool::open(disk, options, ring, NOW_MS, &mut rng)?;

@@ -222,6 +222,7 @@ pub(super) mod tests {
             reserve_segments: 1,
             max_legs: 100,
             waiting_dir: "waiting".into(),
+            outbox_dir: "outbox".into(),
             receipt_hot_ms: 600_000,
         };
         let (mut spool, _keeper, _) = Spool::open(disk, options, ring, 1, &mut rng).unwrap();

@@ -22,6 +22,8 @@ const AGES: [(u64, &str); 6] = [
     (72 * 3_600_000, "under 3 d"),
 ];
 const OLDEST: &str = "3 d and more";
+/// The age of entries that lie in files: older than `receipt_hot`, and not looked at one by one.
+const IN_FILES: &str = "in files";
 
 /// Counts, a slice at a time.
 #[derive(Debug, Default)]
@@ -94,6 +96,12 @@ impl Census {
                 json!({ "account": account, "kind": kind, "age": name_of(age), "count": count })
             })
             .collect();
+        let filed = gate.accounts().iter().filter_map(|state| {
+            let count = gate.spool().outbox().in_files(state.name);
+            let account = gate.spool().names().name(state.name);
+            (count > 0).then(|| json!({ "account": account, "kind": "any", "age": IN_FILES, "count": count }))
+        });
+        let entries: Vec<Value> = entries.into_iter().chain(filed).collect();
         let queues: Map<String, Value> = gate
             .config()
             .carriers

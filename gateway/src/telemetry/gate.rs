@@ -52,6 +52,14 @@ pub struct GateMetrics {
     pub binds_unknown: Counter,
     /// [`names::RECEIPTS_PENNED`].
     pub receipts_penned: Gauge,
+    /// [`names::OUTBOX_FILED`].
+    pub outbox_filed: Gauge,
+    /// [`names::OUTBOX_FILES`].
+    pub outbox_files: Gauge,
+    /// [`names::OUTBOX_OCTETS`].
+    pub outbox_octets: Gauge,
+    /// [`names::OUTBOX_MOVED`].
+    pub outbox_moved: Counter,
     /// [`names::WAITING`].
     pub waiting: Gauge,
     /// [`names::WAITING_FILES`].
@@ -95,6 +103,10 @@ impl GateMetrics {
             connections_refused: Family::new(telemetry, &names::CONNECTIONS_REFUSED, &[]),
             binds_unknown: counter(&names::BINDS_UNKNOWN),
             receipts_penned: gauge(&names::RECEIPTS_PENNED),
+            outbox_filed: gauge(&names::OUTBOX_FILED),
+            outbox_files: gauge(&names::OUTBOX_FILES),
+            outbox_octets: gauge(&names::OUTBOX_OCTETS),
+            outbox_moved: counter(&names::OUTBOX_MOVED),
             waiting: gauge(&names::WAITING),
             waiting_files: gauge(&names::WAITING_FILES),
             waiting_octets: gauge(&names::WAITING_OCTETS),

@@ -54,13 +54,18 @@ metrics! {
     RECORDS Counter Count "spool_records_total" [] "Records in those batches"
     SYNC_SECONDS Histogram Seconds "spool_sync_seconds" [] "Time to write and sync one batch"
     COMMIT_FAILURES Counter Count "spool_commit_failures_total" ["cause"] "Batches that could not be written or synced"
-    SPOOL_OCTETS Gauge Bytes "spool_octets" [] "Octets that spool and waiting files take from the disk"
+    SPOOL_OCTETS Gauge Bytes "spool_octets" [] "Octets that spool, waiting files and outbox files take from the disk"
     SPOOL_SEGMENTS Gauge Count "spool_segments" [] "Segments of the spool"
     UNFINISHED Gauge Count "unfinished_legs" [] "Messages in memory without a final state"
     OUTBOX_ENTRIES Gauge Count "outbox_entries" [] "Receipts and messages that wait for a bind, all accounts"
     RECOVERED Counter Count "recovered_total" ["what"] "Unfinished work that the last start found on disk"
     DAMAGE Counter Count "spool_damage_total" ["what"] "Damage that was found on disk: an alarm"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
+
+    OUTBOX_FILED Gauge Count "outbox_filed_entries" [] "Of these, what lies in files and not in memory"
+    OUTBOX_FILES Gauge Count "outbox_files" [] "Files that these lie in"
+    OUTBOX_OCTETS Gauge Bytes "outbox_octets" [] "Octets that these files take from the disk"
+    OUTBOX_MOVED Counter Count "outbox_moved_total" [] "Receipts and messages that left memory for files because nobody fetched them"
 
     // Receipts that are long in coming.
     WAITING Gauge Count "waiting_legs" [] "Messages that wait for a receipt in files and not in memory"

@@ -183,6 +183,8 @@ words! {
         Record "record"
         /// A waiting file, or a part or record of one.
         Waiting "waiting"
+        /// An outbox file, or a part or record of one.
+        Outbox "outbox"
     }
 }
 

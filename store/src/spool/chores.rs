@@ -13,10 +13,12 @@ use tidegate_codec::message_id::MessageIdText;
 use crate::disk::{Disk, is_full};
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
+use crate::names::NameId;
 use crate::outbox::EntryId;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
-use crate::waiting::{Answer, Failed, Order, Report};
+use crate::waiting::entries::{ParkItem, ParkedItem};
+use crate::waiting::{Answer, At, Failed, Order, Place, Report, RunInfo};
 
 use super::waits::MovedLeg;
 use super::{Active, Spool};
@@ -55,9 +57,17 @@ pub(super) enum Task<D: Disk> {
         keys: Vec<KeyId>,
     },
     Read {
-        items: Vec<(Target, Location)>,
+        items: Vec<(Target, Spot)>,
     },
     Waiting(Order),
+    /// What is to be done with the outbox files.
+    Parked(Order),
+    Park {
+        account: NameId,
+        items: Vec<ParkItem>,
+        hour: u32,
+        now_ms: u64,
+    },
 }
 
 /// A record that is wanted back: a leg or an outbox entry.
@@ -67,6 +77,14 @@ pub enum Target {
     Leg(LegId),
     /// An entry's body.
     Entry(EntryId),
+}
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    Segment(Location),
+    /// In an outbox file: hour and place.
+    File(u32, At),
 }
 
 #[derive(Debug)]
@@ -110,6 +128,14 @@ pub enum ChoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The outbox files could not be read, written or removed.
+    #[error("cannot {operation} outbox files: {source}")]
+    Outbox {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl From<Failed> for ChoreError {
@@ -126,7 +152,16 @@ impl ChoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Ring(error) => error.is_full(),
-            Self::Segment { source, .. } | Self::Waiting { source, .. } => is_full(source),
+            Self::Segment { source, .. } | Self::Waiting { source, .. } | Self::Outbox { source, .. } => {
+                is_full(source)
+            }
+        }
+    }
+
+    pub(super) fn outbox(failed: Failed) -> Self {
+        match failed {
+            Failed::Io(operation, source) => Self::Outbox { operation, source },
+            Failed::Ring(error) => Self::Ring(error),
         }
     }
 
@@ -167,6 +202,8 @@ pub(super) enum Outcome<D: Disk> {
     },
     Read(Vec<ReadBack>),
     Waiting(Report, u64),
+    Parked(Report, u64),
+    Park(NameId, Result<(RunInfo, Vec<ParkedItem>), Failed>),
 }
 
 #[derive(Debug)]
@@ -184,7 +221,7 @@ pub struct ReadBack {
     /// Its body; the error says why it cannot be had. A record that has moved meanwhile, or whose file
     /// cannot be read now ([`RecordError::Io`]), is to be asked for again: see [`Spool::is_at`].
     pub body: Result<Vec<u8>, RecordError>,
-    pub(super) at: Location,
+    pub(super) at: Spot,
 }
 
 impl fmt::Debug for ReadBack {
@@ -218,6 +255,12 @@ pub enum Finished {
     Moved(Vec<MovedLeg>),
     /// What was asked of the waiting files.
     Found(Vec<Answer>),
+    /// Entries that nobody fetches have left memory.
+    Parked(Vec<EntryId>),
+    /// Entries of an account have come back, with their bodies: they are next in its line.
+    Returned(NameId, Vec<(EntryId, Vec<u8>)>),
+    /// Entries that nobody fetched in time went with their files: whose, and how many.
+    Expired(Vec<(NameId, u64)>),
     /// Records that do not open: quarantined, their legs are to be ended by the owner (ENC-4).
     Unreadable(Vec<Target>),
 }
@@ -227,7 +270,7 @@ impl<D: Disk> Spool<D> {
     pub fn read_back(&self, targets: impl IntoIterator<Item = Target>) -> Option<Chore<D>> {
         let items: Vec<_> = targets
             .into_iter()
-            .filter_map(|target| Some((target, self.place(target)?)))
+            .filter_map(|target| Some((target, self.spot(target)?)))
             .collect();
         if items.is_empty() {
             None
@@ -238,7 +281,7 @@ impl<D: Disk> Spool<D> {
 
     /// Whether a record still lies where it was read, which tells a moved record from a damaged one.
     pub fn is_at(&self, read: &ReadBack) -> bool {
-        self.place(read.target) == Some(read.at)
+        self.spot(read.target) == Some(read.at)
     }
 
     pub(super) fn place(&self, target: Target) -> Option<Location> {
@@ -247,6 +290,15 @@ impl<D: Disk> Spool<D> {
             Target::Entry(id) => self.outbox.get(id)?.at,
         };
         (at.segment() != 0).then_some(at)
+    }
+
+    fn spot(&self, target: Target) -> Option<Spot> {
+        if let Target::Entry(id) = target
+            && let Some(Place { hour, at, .. }) = self.filed_at(id)
+        {
+            return Some(Spot::File(hour, at?));
+        }
+        self.place(target).map(Spot::Segment)
     }
 }
 

@@ -196,6 +196,7 @@ impl<D: Disk> Spool<D> {
                 match item {
                     StepItem::Moved { run, .. } => self.move_synced(run, at.segment()),
                     StepItem::FinalMoved(mark) => self.end_synced(mark, at.segment()),
+                    StepItem::SettledMoved(mark, _) => self.settled_synced(mark, at.segment()),
                     _ => {}
                 }
                 if born != key(at.segment()) {
@@ -241,6 +242,7 @@ impl<D: Disk> Spool<D> {
             StepItem::Final { id, leg } => (*id, *leg, Event::Final),
             StepItem::Settled { id } => (*id, 0, Event::Settled),
             StepItem::Moved { id, leg, run } => (*id, *leg, Event::Moved(*run)),
+            StepItem::SettledMoved(mark, place) => (mark.id, mark.leg, Event::SettledMoved(*place)),
             StepItem::FinalMoved(Mark { id, leg, place }) => {
                 let (hour, hash) = (place.hour, place.hash);
                 (*id, *leg, Event::FinalMoved { hour, hash })

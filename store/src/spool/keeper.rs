@@ -11,13 +11,16 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::footer;
 use crate::index::Location;
 use crate::keyring::{KeyRing, KeyRingError, Owner};
+use crate::message_id::MessageId;
 use crate::record::{self, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
+use crate::waiting::entries::{ParkItem, ParkedItem, SealedEntries};
 use crate::waiting::files::Files;
+use crate::waiting::{Failed, RunInfo};
 
 use super::Active;
-use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Task, state_of};
+use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Spot, Task, state_of};
 
 /// Does the spool's chores: it owns the key ring and every file but the newest.
 pub struct Keeper<D: Disk> {
@@ -27,6 +30,7 @@ pub struct Keeper<D: Disk> {
     segment_size: u64,
     ring: KeyRing<D>,
     pub(super) waiting: Files<D>,
+    pub(super) parked: Files<D>,
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
     stuck: bool,
 }
@@ -39,6 +43,7 @@ impl<D: Disk> Keeper<D> {
         segment_size: u64,
         ring: KeyRing<D>,
         waiting: Files<D>,
+        parked: Files<D>,
     ) -> Self {
         Self {
             disk,
@@ -47,6 +52,7 @@ impl<D: Disk> Keeper<D> {
             segment_size,
             ring,
             waiting,
+            parked,
             stuck: false,
         }
     }
@@ -98,19 +104,75 @@ impl<D: Disk> Keeper<D> {
                 }
             }
             Task::Read { items } => {
+                let found = items.into_iter().map(|(target, at)| {
+                    let body = match at {
+                        Spot::Segment(at) => Err(at),
+                        Spot::File(hour, at) => Ok(self.parked.entry(hour, at).map(|entry| entry.body)),
+                    };
+                    (target, at, body)
+                });
+                let found: Vec<_> = found.collect();
                 let mut reader = self.reader();
-                let mut read = |(target, at)| ReadBack {
+                let read = found.into_iter().map(|(target, at, body)| ReadBack {
                     target,
-                    body: reader.body(at),
+                    body: body.unwrap_or_else(|at| reader.body(at)),
                     at,
-                };
-                Outcome::Read(items.into_iter().map(&mut read).collect())
+                });
+                Outcome::Read(read.collect())
             }
             Task::Waiting(order) => {
                 let (report, damaged) = self.waiting.obey(order, &mut self.ring, rng);
                 Outcome::Waiting(report, damaged)
             }
+            Task::Parked(order) => {
+                let (report, damaged) = self.parked.obey(order, &mut self.ring, rng);
+                Outcome::Parked(report, damaged)
+            }
+            Task::Park {
+                account,
+                items,
+                hour,
+                now_ms,
+            } => Outcome::Park(account, self.park(items, hour, now_ms, rng)),
         })
+    }
+
+    /// Writes entries to an outbox file, under a key of that kind.
+    fn park(
+        &mut self,
+        items: Vec<ParkItem>,
+        hour: u32,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(RunInfo, Vec<ParkedItem>), Failed> {
+        let key = self.parked.key_for(hour, &mut self.ring, now_ms, rng)?;
+        let parked = self
+            .seal_entries(items, &key, rng)
+            .and_then(|entries| Ok(self.parked.add_entries(hour, &entries)?));
+        self.parked.forget_empty_hours(&mut self.ring);
+        parked
+    }
+
+    fn seal_entries(
+        &self,
+        items: Vec<ParkItem>,
+        key: &SealKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<SealedEntries, Failed> {
+        let mut entries = SealedEntries::default();
+        let mut reader = self.reader();
+        for item in items {
+            match reader.reseal(item.at, key, rng, &mut entries.octets) {
+                Ok((own, range)) if own == item.own => entries.lines.push((item, range)),
+                Err(RecordError::Io(kind)) => return Err(Failed::Io("read", kind.into())),
+                // It stays where it is: whoever wants to deliver it finds that out.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if entries.lines.is_empty() {
+            return Err(Failed::Io("read", io::ErrorKind::InvalidData.into()));
+        }
+        Ok(entries)
     }
 
     fn reader(&self) -> Reader<'_, D> {
@@ -289,15 +351,25 @@ impl<D: Disk> Reader<'_, D> {
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?
             }
-            None => {
-                let mut octets = self.octets_at(item.at)?;
-                let raw = raw(&mut octets)?;
-                let head = raw.head;
-                let payload = raw.open(Purpose::Sweep, |id| ring.get(id))?;
-                record::write(out, &head, &payload, key, rng)?
-            }
+            None => self.reseal(item.at, key, rng, out)?.1,
         };
         Ok(range)
+    }
+
+    /// Writes a record as it is under another key; says which message's or entry's it is.
+    fn reseal(
+        &mut self,
+        at: Location,
+        key: &SealKey,
+        rng: &mut impl CryptoRng,
+        out: &mut Vec<u8>,
+    ) -> Result<(MessageId, Range<usize>), RecordError> {
+        let ring = &self.keeper.ring;
+        let mut octets = self.octets_at(at)?;
+        let raw = raw(&mut octets)?;
+        let head = raw.head;
+        let payload = raw.open(Purpose::Sweep, |id| ring.get(id))?;
+        Ok((head.id, record::write(out, &head, &payload, key, rng)?))
     }
 
     /// The body of a leg or entry.

@@ -9,8 +9,9 @@ use crate::index::{Index, KnownAs, Leg, LegId, Location};
 use crate::message_id::MessageId;
 use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
-use crate::record::{self, HandedOver, LegRecord, Payload, Retry, Stage};
-use crate::waiting::{Mark, Place};
+use crate::record::{self, HandedOver, LegRecord, Payload, Retry, SettledMoved, Stage};
+use crate::waiting::entries::holds_entries;
+use crate::waiting::{At, Mark, Place};
 
 use super::recover::Recovered;
 use super::segments::Segments;
@@ -26,11 +27,13 @@ pub(super) struct Rebuild {
     pub(super) floor_ms: u64,
     /// Segments to which nothing was ever written.
     pub(super) empty: Vec<u64>,
-    /// Runs of waiting files of which only the spool knows what counts, and what it says of them.
+    /// Runs of waiting and outbox files of which only the spool knows what counts, and what it says of them.
     pub(super) moving: HashSet<u64>,
     pub(super) moved: HashSet<(u64, MessageId, u16)>,
     /// Ends of legs in waiting files, and the segments that hold them.
     pub(super) marks: Vec<(Mark, u64)>,
+    /// The same of entries in outbox files.
+    pub(super) entry_marks: Vec<(Mark, u64)>,
 }
 
 impl Rebuild {
@@ -50,6 +53,7 @@ impl Rebuild {
             Payload::Moved(run) => self.moved(id, leg, run),
             Payload::FinalMoved(end) => self.ended_elsewhere(id, leg, end.hour, end.hash, at.segment()),
             Payload::Settled => self.settled(id),
+            Payload::SettledMoved(place) => self.settled_elsewhere(id, place, at.segment()),
             Payload::Entry(entry) => {
                 let Some(account) = self.names.intern(account.as_str()) else {
                     return;
@@ -66,6 +70,8 @@ impl Rebuild {
                     at,
                     born,
                     revision,
+                    taken: false,
+                    in_file: false,
                 });
             }
         }
@@ -162,9 +168,13 @@ impl Rebuild {
         }
     }
 
-    /// A leg lies in a waiting file from here on.
+    /// A leg or entry lies in a file from here on.
     pub(super) fn moved(&mut self, id: MessageId, leg: u16, run: u64) {
-        self.ended(id, leg);
+        if holds_entries(run) {
+            self.settled(id);
+        } else {
+            self.ended(id, leg);
+        }
         if self.moving.contains(&run) {
             self.moved.insert((run, id, leg));
         }
@@ -193,6 +203,19 @@ impl Rebuild {
         let at = entry.at;
         self.outbox.insert(entry);
         self.segments.fill(at.segment(), at.len);
+    }
+
+    /// An entry in an outbox file is done: as [`Rebuild::ended_elsewhere`].
+    pub(super) fn settled_elsewhere(&mut self, id: MessageId, settled: SettledMoved, segment: u64) {
+        self.settled(id);
+        let SettledMoved { hour, run, rank } = settled;
+        let place = Place {
+            hour,
+            hash: id.0,
+            at: Some(At { run, rank }),
+        };
+        self.entry_marks.push((Mark { id, leg: 0, place }, segment));
+        self.segments.owe(segment);
     }
 
     pub(super) fn settled(&mut self, id: MessageId) {

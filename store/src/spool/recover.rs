@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::path::Path;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use rand_core::CryptoRng;
 
 use crate::chain;
@@ -23,11 +23,13 @@ use crate::seal::{KeyId, Purpose};
 use crate::segment::{
     self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
 };
+use crate::waiting::entries::Span;
 use crate::waiting::files::Files;
 use crate::waiting::open::OpenFailed;
 use crate::waiting::table::Waits;
 
 use super::chores::ChoreError;
+use super::parked::Parked;
 use super::rebuild::Rebuild;
 use super::segments::{Segment, Segments};
 use super::staging::Staging;
@@ -107,6 +109,15 @@ impl<D: Disk> Spool<D> {
             disk.clone(),
             options.waiting_dir.clone(),
             options.node,
+            Owner::Waiting,
+            &ring,
+            now_ms,
+        )?;
+        let (mut parked, outbox_files) = Files::open(
+            disk.clone(),
+            options.outbox_dir.clone(),
+            options.node,
+            Owner::Outbox,
             &ring,
             now_ms,
         )?;
@@ -119,9 +130,10 @@ impl<D: Disk> Spool<D> {
             last_batch: 0,
             floor_ms: 0,
             empty: Vec::new(),
-            moving: waiting.moving(),
+            moving: waiting.moving().into_iter().chain(parked.moving()).collect(),
             moved: HashSet::new(),
             marks: Vec::new(),
+            entry_marks: Vec::new(),
         };
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
@@ -132,8 +144,12 @@ impl<D: Disk> Spool<D> {
             rebuild.segment(&disk, &options, &ring, *number, now_ms)?;
         }
         rebuild.outbox.enqueue_all();
-        rebuild.found.waiting_damaged = files.damaged + waiting.reconcile(&rebuild.moved)?;
+        rebuild.found.waiting_damaged = files.damaged
+            + waiting.reconcile(&rebuild.moved)?
+            + outbox_files.damaged
+            + parked.reconcile(&rebuild.moved)?;
         let waits = rebuild.waits(&waiting, now_ms);
+        let filed = rebuild.parked(&mut parked);
         let number = numbers.last().map_or(1, |last| last + 1);
         // If there are batches, the newest of them states the floor of message ids; if there are none, an
         // empty segment does, and it stays until the next one does too.
@@ -141,7 +157,7 @@ impl<D: Disk> Spool<D> {
             rebuild.remove_empty(&disk, &options)?;
         }
         let (dir, size) = (options.dir.clone(), options.segment_size);
-        let mut keeper = Keeper::new(disk, dir, options.node, size, ring, waiting);
+        let mut keeper = Keeper::new(disk, dir, options.node, size, ring, waiting, parked);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
             // What ends work must go on: a segment for which nothing is reserved takes what there is.
@@ -187,6 +203,7 @@ impl<D: Disk> Spool<D> {
             out: Outstanding::default(),
             unfooted: Vec::new(),
             waits,
+            parked: filed,
         };
         Ok((spool, keeper, found))
     }
@@ -221,6 +238,41 @@ impl Rebuild {
             .for_each(|leg| self.index.set_handed_over(leg, now_ms));
         self.found.waiting = waits.counts().legs;
         waits
+    }
+
+    /// The outbox files as the loop will know them.
+    fn parked<D: Disk>(&mut self, files: &mut Files<D>) -> Parked {
+        let mut parked = Parked::default();
+        let mut unmarked: HashMap<u64, HashSet<u32>> = HashMap::new();
+        for (mark, segment) in std::mem::take(&mut self.entry_marks) {
+            let run = mark
+                .place
+                .at
+                .and_then(|at| Some((at, files.run(mark.place.hour, at.run)?)));
+            if let Some((at, run)) = run
+                && !run.done.is_done(at.rank)
+            {
+                unmarked.entry(at.run).or_default().insert(at.rank);
+            }
+            parked.waits.end(&mark);
+            parked.waits.to_mark.push((mark, segment));
+        }
+        for run in files.infos() {
+            let span = files.span_of(run.hour, run.number).and_then(|found| {
+                Some(Span {
+                    account: self.names.intern(found.account.as_str())?,
+                    first: found.first,
+                    last: found.last,
+                })
+            });
+            let unmarked = unmarked.get(&run.number).map_or(0, HashSet::len);
+            parked.found(run, span, u32::try_from(unmarked).unwrap_or(u32::MAX));
+        }
+        for account in parked.accounts() {
+            let (left, first) = parked.left_of(account);
+            self.outbox.set_in_files(account, left, first);
+        }
+        parked
     }
 
     fn segment<D: Disk>(
@@ -314,6 +366,7 @@ impl Rebuild {
                     Event::Settled => self.settled(id),
                     Event::Moved(run) => self.moved(id, leg, run),
                     Event::FinalMoved { hour, hash } => self.ended_elsewhere(id, leg, hour, hash, number),
+                    Event::SettledMoved(place) => self.settled_elsewhere(id, place, number),
                 },
                 Item::Leg(LivingLeg {
                     id,
@@ -349,6 +402,8 @@ impl Rebuild {
                         at,
                         born: chain::key(born),
                         revision,
+                        taken: false,
+                        in_file: false,
                     });
                 }
             }
@@ -477,7 +532,8 @@ impl Rebuild {
 
     /// A key that was made just before a crash, or whose destruction a crash cut off, has no record.
     fn destroy_idle_keys<D: Disk>(&mut self, keeper: &mut Keeper<D>) -> Result<(), KeyRingError> {
-        for key in keeper.waiting.idle_keys(keeper.ring()) {
+        let filed = keeper.parked.idle_keys(keeper.ring());
+        for key in keeper.waiting.idle_keys(keeper.ring()).into_iter().chain(filed) {
             keeper.destroy(key)?;
             self.found.keys_destroyed += 1;
         }

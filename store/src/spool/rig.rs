@@ -128,6 +128,7 @@ pub(super) fn options() -> Options {
         reserve_segments: 4,
         max_legs: 100_000,
         waiting_dir: "/data/waiting".into(),
+        outbox_dir: "/data/outbox".into(),
         receipt_hot_ms: 600_000,
     }
 }

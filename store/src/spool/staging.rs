@@ -8,7 +8,7 @@ use crate::index::LegId;
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::EntryId;
-use crate::record::{self, Head, Payload, Retry};
+use crate::record::{self, Head, Payload, Retry, SettledMoved};
 use crate::seal::{KeyId, SealKey};
 use crate::waiting::Mark;
 
@@ -58,6 +58,7 @@ pub(super) enum StepItem {
         run: u64,
     },
     FinalMoved(Mark),
+    SettledMoved(Mark, SettledMoved),
 }
 
 /// What becomes of a staged record when the disk is full.
@@ -112,7 +113,7 @@ impl Staging {
         Ok((word(range.start), word(range.len())))
     }
 
-    /// Writes the record of a leg that has moved to a waiting file.
+    /// Writes the record of a leg or entry that has moved to a file.
     pub(super) fn write_moved(&mut self, head: &Head, run: u64) -> (u32, u32) {
         let range = record::write_moved(&mut self.octets, head, run);
         (word(range.start), word(range.len()))

@@ -323,8 +323,18 @@ impl<D: Disk> Spool<D> {
             return Ok(());
         };
         self.segments.drain(found.at.segment(), found.at.len, self.batch);
-        let range = self.write_step(Kind::Settled, found.id, 0, found.account, &Payload::Settled, rng)?;
-        let item = StepItem::Settled { id: found.id };
+        let (id, account) = (found.id, found.account);
+        let (range, item) = match self.settle_filed(entry, id) {
+            None => {
+                let range = self.write_step(Kind::Settled, id, 0, account, &Payload::Settled, rng)?;
+                (range, StepItem::Settled { id })
+            }
+            Some((mark, place)) => {
+                let payload = Payload::SettledMoved(place);
+                let range = self.write_step(Kind::SettledMoved, id, 0, account, &payload, rng)?;
+                (range, StepItem::SettledMoved(mark, place))
+            }
+        };
         self.staging.push(
             now_ms,
             Staged::Step {
@@ -382,6 +392,8 @@ impl<D: Disk> Spool<D> {
             at: Location::default(),
             born: 0,
             revision: 0,
+            taken: false,
+            in_file: false,
         });
         self.staging
             .push(now_ms, Staged::Entry(entry), part, range, urgent);

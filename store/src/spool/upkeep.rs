@@ -67,7 +67,7 @@ impl<D: Disk> Spool<D> {
     /// again after every commit and every chore, and once a second: what failed is tried again, and
     /// segments come of age.
     pub fn next_chore(&mut self, now_ms: u64) -> Option<Chore<D>> {
-        if let Some(task) = self.find_chore() {
+        if let Some(task) = self.find_chore().or_else(|| self.load_chore(now_ms)) {
             return Some(Chore(task));
         }
         if self.broken {
@@ -75,9 +75,11 @@ impl<D: Disk> Spool<D> {
         }
         self.prepare_chore(now_ms)
             .or_else(|| self.mark_chore(now_ms))
+            .or_else(|| self.mark_parked_chore(now_ms))
             .or_else(|| self.unlink_chore(now_ms))
             .or_else(|| self.copy_chore(now_ms))
             .or_else(|| self.waiting_chore(now_ms))
+            .or_else(|| self.parked_chore(now_ms))
             .or_else(|| self.footer_chore())
             .map(Chore)
     }
@@ -426,6 +428,8 @@ impl<D: Disk> Spool<D> {
             }
             Outcome::Read(found) => Finished::Read(found),
             Outcome::Waiting(report, damaged) => self.waiting_done(now_ms, report, damaged),
+            Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
+            Outcome::Park(account, parked) => self.park_done(now_ms, account, parked),
         }
     }
 

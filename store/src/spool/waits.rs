@@ -7,9 +7,10 @@ use crate::index::{Leg, LegId};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::record::{Head, Kind, Stage};
+use crate::waiting::entries::holds_entries;
 use crate::waiting::merge::Merged;
 use crate::waiting::pass::Bunch;
-use crate::waiting::table::Confirmation;
+use crate::waiting::table::{Confirmation, Waits};
 use crate::waiting::take::{MoveItem, Moved, MovedItem};
 use crate::waiting::{
     AHEAD_MS, MOVE_MAX, MOVE_MIN, MOVE_WAIT_MS, Mark, Order, PASS_MAX, PENDING_MAX, Report, hour_of,
@@ -22,11 +23,11 @@ use super::upkeep::is_too_soon;
 use super::{Spool, account_of};
 
 /// Octets of a batch that a moved leg's record takes, at the most.
-const MOVED_LEN: u64 = 64;
+pub(super) const MOVED_LEN: u64 = 64;
 /// Octets of a waiting file that a leg may take.
 const FILE_LEN: u64 = 384;
 /// Octets that a waiting file takes besides its records.
-const FILE_FIXED_LEN: u64 = 64 << 10;
+pub(super) const FILE_FIXED_LEN: u64 = 64 << 10;
 /// How often it is asked which runs are to be merged, if none has come.
 const MERGE_LOOK_MS: u64 = 60_000;
 /// How long runs that could not be merged are left alone.
@@ -50,6 +51,25 @@ pub struct MovedLeg {
     pub id_form: u8,
 }
 
+/// Marks that are to be set, or a move that is synced.
+pub(super) fn mark_order(waits: &mut Waits, now_ms: u64) -> Option<Order> {
+    if is_too_soon(waits.under.failed_ms, now_ms) {
+        return None;
+    }
+    if let Some(marks) = waits.take_marks(now_ms, MARKS_MAX, MARK_RUNS_MAX, MARK_WAIT_MS) {
+        return Some(Order::Mark(marks));
+    }
+    let confirmation = waits.confirmation.as_ref()?;
+    if confirmation.unsynced > 0 || waits.under.confirming {
+        return None;
+    }
+    waits.under.confirming = true;
+    Some(Order::Confirm {
+        runs: confirmation.runs.clone(),
+        drops: confirmation.drops.clone(),
+    })
+}
+
 impl<D: Disk> Spool<D> {
     // ===== chores =====
 
@@ -60,24 +80,7 @@ impl<D: Disk> Spool<D> {
 
     /// Marks of ends that are synced, and moves that are: they hold segments back.
     pub(super) fn mark_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
-        if is_too_soon(self.waits.under.failed_ms, now_ms) {
-            return None;
-        }
-        if let Some(marks) = self
-            .waits
-            .take_marks(now_ms, MARKS_MAX, MARK_RUNS_MAX, MARK_WAIT_MS)
-        {
-            return Some(Task::Waiting(Order::Mark(marks)));
-        }
-        let confirmation = self.waits.confirmation.as_ref()?;
-        if confirmation.unsynced > 0 || self.waits.under.confirming {
-            return None;
-        }
-        self.waits.under.confirming = true;
-        Some(Task::Waiting(Order::Confirm {
-            runs: confirmation.runs.clone(),
-            drops: confirmation.drops.clone(),
-        }))
+        mark_order(&mut self.waits, now_ms).map(Task::Waiting)
     }
 
     pub(super) fn waiting_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
@@ -283,6 +286,8 @@ impl<D: Disk> Spool<D> {
                     Err(failed) => Finished::Failed(ChoreError::from(failed)),
                 };
             }
+            // Of entries only.
+            Report::Loaded(..) | Report::RunsDropped(..) => Ok(Finished::Nothing),
             Report::Dropped(hour, dropped) => {
                 self.waits.under.dropping = false;
                 self.waits.tried(hour, dropped.is_err().then_some(now_ms));
@@ -367,7 +372,12 @@ impl<D: Disk> Spool<D> {
 
     /// A `Moved` record is on disk.
     pub(super) fn move_synced(&mut self, run: u64, segment: u64) {
-        let Some(confirmation) = self.waits.confirmation.as_mut() else {
+        let waits = if holds_entries(run) {
+            &mut self.parked.waits
+        } else {
+            &mut self.waits
+        };
+        let Some(confirmation) = waits.confirmation.as_mut() else {
             return;
         };
         if !confirmation.runs.iter().any(|(_, number)| *number == run) {

@@ -102,12 +102,17 @@ impl<D: Disk> Files<D> {
 
     /// Whose a record is.
     pub(crate) fn head(&mut self, hour: u32, at: At) -> Result<Head, RecordError> {
+        let mut octets = self.record_at(hour, at)?;
+        Ok(record::cut(&mut octets).ok_or(RecordError::Malformed)?.0?.head)
+    }
+
+    /// The octets of a record by its place.
+    pub(crate) fn record_at(&mut self, hour: u32, at: At) -> Result<Vec<u8>, RecordError> {
         let line = self
             .line(hour, at)
             .map_err(io_error)?
             .ok_or(RecordError::Malformed)?;
-        let mut octets = self.record(hour, at, &line)?;
-        Ok(record::cut(&mut octets).ok_or(RecordError::Malformed)?.0?.head)
+        self.record(hour, at, &line)
     }
 
     /// A line of a run's table.

@@ -80,6 +80,8 @@ pub(crate) struct Files<D: Disk> {
     pub(crate) disk: D,
     pub(crate) dir: PathBuf,
     pub(crate) node: u8,
+    /// Whose the keys are: legs that wait for their receipt, or entries.
+    pub(crate) owner: Owner,
     pub(crate) hours: BTreeMap<u32, Hour>,
     pub(crate) merge: Option<Merge<D>>,
     pub(crate) next_run: u64,
@@ -235,7 +237,7 @@ impl<D: Disk> Files<D> {
         match self.hours.entry(hour) {
             Entry::Occupied(found) => Ok(found.into_mut()),
             Entry::Vacant(place) => {
-                let key = ring.make(Owner::Waiting, now_ms, rng)?;
+                let key = ring.make(self.owner, now_ms, rng)?;
                 let mut hash_key = Zeroizing::new([0; 16]);
                 rng.fill_bytes(&mut hash_key[..]);
                 let mut sealed = Vec::with_capacity(HASH_KEY_LEN);

@@ -14,6 +14,7 @@ use crate::record::RecordError;
 use crate::seal::{KeyId, Purpose};
 
 use super::done::Done;
+use super::entries::FIRST_RUN;
 use super::files::{Files, Hour, Run};
 use super::format::{self, Form, HEADER_LEN, Header, LINE_LEN, file_name, parse_name};
 use super::prints::PrintsBuilder;
@@ -56,6 +57,7 @@ impl<D: Disk> Files<D> {
         disk: D,
         dir: PathBuf,
         node: u8,
+        owner: Owner,
         ring: &KeyRing<D>,
         now_ms: u64,
     ) -> Result<(Self, Found), OpenFailed> {
@@ -64,9 +66,10 @@ impl<D: Disk> Files<D> {
             disk,
             dir,
             node,
+            owner,
             hours: BTreeMap::new(),
             merge: None,
-            next_run: 1,
+            next_run: if owner == Owner::Outbox { FIRST_RUN } else { 1 },
             open: HashMap::new(),
             remains: Vec::new(),
             unsynced: BTreeSet::new(),
@@ -289,7 +292,7 @@ impl<D: Disk> Files<D> {
         if !self.aside.is_empty() {
             return Vec::new();
         }
-        let mut keys = ring.live(Owner::Waiting);
+        let mut keys = ring.live(self.owner);
         keys.retain(|key| !self.hours.values().any(|hour| hour.key.id() == *key));
         keys
     }

@@ -250,6 +250,22 @@ impl Waits {
         })
     }
 
+    /// Runs of which all is done.
+    pub(crate) fn finished(&self) -> Vec<(u32, u64)> {
+        let hours = self.hours.iter();
+        let runs =
+            hours.flat_map(|(hour, found)| found.runs.iter().map(|(number, run)| (*hour, *number, run)));
+        runs.filter(|(_, _, run)| run.confirmed && run.done >= run.count)
+            .map(|(hour, number, _)| (hour, number))
+            .collect()
+    }
+
+    /// The runs of an hour.
+    pub(crate) fn runs_of(&self, hour: u32) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let found = self.hours.get(&hour).into_iter();
+        found.flat_map(move |found| found.runs.keys().map(move |number| (hour, *number)))
+    }
+
     // ===== hours that are over =====
 
     /// Hours that are over and when each failed last: the oldest first, but those that failed behind all others.

@@ -13,7 +13,6 @@ use crate::index::{Leg, LegId};
 use crate::keyring::{KeyRing, KeyRingError};
 use crate::names::NameId;
 use crate::record::{self, Head, Kind, LegRecord, Payload};
-use crate::seal::KeyId;
 
 use super::done::Done;
 use super::files::{Files, Run};
@@ -93,13 +92,7 @@ impl<D: Disk> Files<D> {
                 for run in runs {
                     self.forget(run.hour, run.number);
                 }
-                // An hour without a run needs no key. What cannot be destroyed now goes with the next start.
-                let empty = self.hours.iter().filter(|(_, hour)| hour.runs.is_empty());
-                let empty: Vec<(u32, KeyId)> = empty.map(|(hour, found)| (*hour, found.key.id())).collect();
-                for (hour, key) in empty {
-                    let _ = ring.destroy(key);
-                    self.hours.remove(&hour);
-                }
+                self.forget_empty_hours(ring);
                 Err(error)
             }
         }

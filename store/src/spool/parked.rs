@@ -1,0 +1,539 @@
+//! Entries that nobody fetches: when they move to outbox files, how they come back in their turn, and when the files
+//! go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::{HashMap, HashSet};
+use tidegate_codec::identity::SystemId;
+
+use crate::disk::Disk;
+use crate::index::Location;
+use crate::message_id::MessageId;
+use crate::names::NameId;
+use crate::outbox::{Entry, EntryId};
+use crate::record::{Head, Kind, SettledMoved};
+use crate::waiting::entries::{EntryBunch, ParkItem, ParkedItem, Span};
+use crate::waiting::table::{Confirmation, Waits};
+use crate::waiting::{AHEAD_MS, Failed, MOVE_MAX, MOVE_MIN, Mark, Order, Place, Report, RunInfo};
+use crate::waiting::{TRIES_MAX, WaitingCounts, hour_of};
+
+use super::chores::{ChoreError, Finished, Task};
+use super::staging::{Part, Staged, StepItem};
+use super::upkeep::is_too_soon;
+use super::waits::{FILE_FIXED_LEN, MOVED_LEN, mark_order};
+use super::{Spool, account_of};
+
+/// Octets of records that one move takes at most.
+const PARK_OCTETS_MAX: u64 = 2 << 20;
+/// Longer records stay where they are: the table of a run has 16 bits for a length.
+const PARK_LEN_MAX: u32 = 60_000;
+/// An account's entries in memory go on coming back from files when fewer than this are left.
+const RETURNED_MIN: usize = 128;
+
+/// A run of entries.
+#[derive(Debug)]
+struct ParkedRun {
+    hour: u32,
+    account: NameId,
+    /// The rank behind those that have come back.
+    next: u32,
+    /// Entries that are not done and have not come back.
+    left: u32,
+    /// None of these is older.
+    first: MessageId,
+    /// Nothing in it is younger.
+    last: MessageId,
+    /// How often in a row nothing could be read.
+    failed: u32,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    /// Files, marks and what is under way with them.
+    pub(super) waits: Waits,
+    runs: BTreeMap<u64, ParkedRun>,
+    /// The runs of an account, oldest entries first.
+    by_account: HashMap<NameId, BTreeSet<u64>>,
+    /// Entries in memory whose record lies in a file.
+    back: HashMap<EntryId, Place>,
+    /// Accounts to whose binds something from files could go.
+    wanted: HashSet<NameId>,
+    loading: bool,
+    load_failed_ms: Option<u64>,
+}
+
+impl Parked {
+    /// Takes in a run that a start has found. `unmarked` of its entries are done, and not marked yet.
+    pub(super) fn found(&mut self, run: RunInfo, span: Option<Span<NameId>>, unmarked: u32) {
+        let left = run.count.saturating_sub(run.done).saturating_sub(unmarked);
+        // What nobody owns stays until its hour is over.
+        if let Some(span) = span {
+            self.insert(&run, span, left);
+        }
+        self.waits.add(run, true);
+    }
+
+    fn insert(&mut self, run: &RunInfo, span: Span<NameId>, left: u32) {
+        let (hour, number) = (run.hour, run.number);
+        let Span { account, first, last } = span;
+        let found = ParkedRun {
+            hour,
+            account,
+            next: 0,
+            left,
+            first,
+            last,
+            failed: 0,
+        };
+        self.runs.insert(number, found);
+        self.by_account.entry(account).or_default().insert(number);
+    }
+
+    /// Accounts that have something in files.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = NameId> + '_ {
+        self.by_account.keys().copied()
+    }
+
+    /// How much of an account lies in files and has not come back, and that none of it is older than this.
+    pub(super) fn left_of(&self, account: NameId) -> (usize, MessageId) {
+        let runs = self.by_account.get(&account).into_iter().flatten();
+        let mut runs = runs
+            .filter_map(|number| self.runs.get(number))
+            .filter(|run| run.left > 0)
+            .peekable();
+        let first = runs.peek().map_or(MessageId(0), |run| run.first);
+        (runs.map(|run| run.left as usize).sum(), first)
+    }
+
+    /// The youngest entry of an account that lies in files, or did. What is older and in memory was passed over when
+    /// it could have moved; a later run must not hold it.
+    fn last_of(&self, account: NameId) -> MessageId {
+        let runs = self.by_account.get(&account).into_iter().flatten();
+        let last = runs
+            .filter_map(|number| self.runs.get(number))
+            .map(|run| run.last);
+        last.max().unwrap_or(MessageId(0))
+    }
+
+    /// The run from which an account's next entries come.
+    fn next_run(&self, account: NameId) -> Option<(u64, &ParkedRun)> {
+        let runs = self.by_account.get(&account)?.iter();
+        runs.filter_map(|number| Some((*number, self.runs.get(number)?)))
+            .find(|(_, run)| run.left > 0)
+    }
+
+    fn is_half_moved(&self, hour: u32, number: u64) -> bool {
+        let confirmation = self.waits.confirmation.as_ref();
+        confirmation.is_some_and(|moved| moved.runs.contains(&(hour, number)))
+    }
+}
+
+impl<D: Disk> Spool<D> {
+    // ===== questions =====
+
+    /// Takes the oldest waiting entry of an account for a bind; it stays unsettled. None, too, while that one is on its
+    /// way back from a file: then [`Finished::Returned`] says when to ask again.
+    pub fn take_entry(&mut self, account: NameId) -> Option<EntryId> {
+        if self.outbox.in_files(account) > 0 && self.outbox.returned(account) < RETURNED_MIN {
+            self.parked.wanted.insert(account);
+        }
+        self.outbox.take(account)
+    }
+
+    /// What is counted of the outbox files: their `legs` are entries.
+    pub fn parked(&self) -> WaitingCounts {
+        self.parked.waits.counts()
+    }
+
+    /// How many entries have come back from files and are not settled.
+    pub fn returned(&self) -> usize {
+        self.parked.back.len()
+    }
+
+    /// The place in a file of an entry that has come back.
+    pub(super) fn filed_at(&self, entry: EntryId) -> Option<Place> {
+        self.parked.back.get(&entry).copied()
+    }
+
+    // ===== chores =====
+
+    /// Somebody waits for this one.
+    pub(super) fn load_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        if self.parked.loading || is_too_soon(self.parked.load_failed_ms, now_ms) {
+            return None;
+        }
+        let wanted: Vec<NameId> = self.parked.wanted.iter().copied().collect();
+        for account in wanted {
+            let Some((number, run)) = self.parked.next_run(account) else {
+                self.parked.wanted.remove(&account);
+                continue;
+            };
+            let (hour, from) = (run.hour, run.next);
+            let pass_over = run.failed >= TRIES_MAX;
+            if self.parked.is_half_moved(hour, number) {
+                continue;
+            }
+            self.parked.wanted.remove(&account);
+            self.parked.loading = true;
+            return Some(Task::Parked(Order::Load {
+                hour,
+                run: number,
+                from,
+                pass_over,
+            }));
+        }
+        None
+    }
+
+    /// Marks of entries that are settled, and moves that are synced: they hold segments back.
+    pub(super) fn mark_parked_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        mark_order(&mut self.parked.waits, now_ms).map(Task::Parked)
+    }
+
+    pub(super) fn parked_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        if is_too_soon(self.parked.waits.under.failed_ms, now_ms) {
+            return None;
+        }
+        self.drop_chore(now_ms).or_else(|| self.park_chore(now_ms))
+    }
+
+    /// Runs of which nothing is wanted any more: all is settled, or their hour is over.
+    fn drop_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        let Parked {
+            waits, back, loading, ..
+        } = &self.parked;
+        if waits.under.dropping || *loading {
+            return None;
+        }
+        let mut runs = waits.finished();
+        for (_, hour) in waits.over(now_ms) {
+            // What has come back ends by its own date, which has come.
+            if waits.is_quiet(hour) && !back.values().any(|place| place.hour == hour) {
+                runs.extend(waits.runs_of(hour));
+            }
+        }
+        runs.sort_unstable();
+        runs.dedup();
+        if runs.is_empty() {
+            return None;
+        }
+        self.parked.waits.under.dropping = true;
+        Some(Task::Parked(Order::DropRuns(runs)))
+    }
+
+    /// The oldest entries of an account that nobody has fetched within the hot time.
+    fn park_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        let under = &self.parked.waits.under;
+        if under.moving || self.parked.waits.confirmation.is_some() || is_too_soon(under.looked_ms, now_ms) {
+            return None;
+        }
+        let until = now_ms.checked_sub(self.options.receipt_hot_ms)?;
+        self.parked.waits.under.looked_ms = Some(now_ms);
+        let max = MOVE_MAX.min(usize::try_from(self.batch_max() / MOVED_LEN).unwrap_or(MOVE_MAX));
+        let min = MOVE_MIN.min(max);
+        let crowded: Vec<NameId> = self.outbox.crowded(min).collect();
+        for account in crowded {
+            let mut octets = 0;
+            let mut last_ms = 0;
+            let behind = self.parked.last_of(account);
+            let mut items: Vec<ParkItem> = self
+                .outbox
+                .oldest(account, until)
+                .filter(|(_, entry)| entry.at.len <= PARK_LEN_MAX && entry.id > behind)
+                .take(max)
+                .take_while(|(_, entry)| {
+                    octets += u64::from(entry.at.len);
+                    octets <= PARK_OCTETS_MAX
+                })
+                .map(|(id, entry)| {
+                    last_ms = last_ms.max(entry.expires_ms);
+                    ParkItem {
+                        id,
+                        own: entry.id,
+                        revision: entry.revision,
+                        at: entry.at,
+                    }
+                })
+                .collect();
+            // What binds gave back stands in front in any order.
+            items.sort_unstable_by_key(|item| item.own);
+            let is_worth_it = items.len() >= min || octets > PARK_OCTETS_MAX;
+            // What ends soon ends where it is.
+            if !is_worth_it || last_ms < now_ms.saturating_add(AHEAD_MS) {
+                continue;
+            }
+            // It needs room before it gives any, and intake comes first.
+            let reserved = octets + FILE_FIXED_LEN;
+            if self.octets() + reserved + self.reserve() > self.options.limit {
+                return None;
+            }
+            self.parked.waits.under.moving = true;
+            self.parked.waits.under.move_octets = reserved;
+            return Some(Task::Park {
+                account,
+                items,
+                hour: hour_of(last_ms),
+                now_ms,
+            });
+        }
+        None
+    }
+
+    // ===== outcomes =====
+
+    pub(super) fn park_done(
+        &mut self,
+        now_ms: u64,
+        account: NameId,
+        parked: Result<(RunInfo, Vec<ParkedItem>), Failed>,
+    ) -> Finished {
+        self.parked.waits.under.moving = false;
+        self.parked.waits.under.move_octets = 0;
+        match parked {
+            Ok((run, items)) => self.stage_parked(now_ms, account, run, items),
+            Err(failed) => {
+                self.parked.waits.under.failed_ms = Some(now_ms);
+                Finished::Failed(ChoreError::outbox(failed))
+            }
+        }
+    }
+
+    pub(super) fn parked_done(&mut self, now_ms: u64, report: Report, damaged: u64) -> Finished {
+        self.parked.waits.damaged += damaged;
+        let done = match report {
+            Report::Loaded(run, loaded) => return self.loaded(now_ms, run, loaded),
+            Report::Confirmed(confirmed) => {
+                self.parked.waits.under.confirming = false;
+                confirmed.map(|done| {
+                    self.parked.waits.set_done(&done);
+                    self.park_confirmed();
+                    Finished::Nothing
+                })
+            }
+            Report::Marked(marked) => {
+                let marking = std::mem::take(&mut self.parked.waits.marking);
+                match marked {
+                    Ok(done) => {
+                        self.parked.waits.set_done(&done);
+                        for (mark, segment) in marking {
+                            self.parked.waits.marked(&mark);
+                            self.segments.paid(segment);
+                        }
+                        Ok(Finished::Nothing)
+                    }
+                    Err(failed) => {
+                        self.parked.waits.to_mark.extend(marking);
+                        Err(failed)
+                    }
+                }
+            }
+            Report::RunsDropped(runs, dropped) => {
+                self.parked.waits.under.dropping = false;
+                dropped.map(|()| self.forget_runs(&runs))
+            }
+            // Of legs only.
+            Report::Moved(_)
+            | Report::Found(_)
+            | Report::Merged(_)
+            | Report::Passed(..)
+            | Report::Dropped(..) => Ok(Finished::Nothing),
+        };
+        done.unwrap_or_else(|failed| {
+            self.parked.waits.under.failed_ms = Some(now_ms);
+            Finished::Failed(ChoreError::outbox(failed))
+        })
+    }
+
+    /// Entries that were written and are still as they were leave the spool with the next batch.
+    fn stage_parked(
+        &mut self,
+        now_ms: u64,
+        account: NameId,
+        run: RunInfo,
+        items: Vec<ParkedItem>,
+    ) -> Finished {
+        let (hour, number) = (run.hour, run.number);
+        let mut confirmation = Confirmation {
+            runs: vec![(hour, number)],
+            ..Confirmation::default()
+        };
+        let system_id = account_of(&self.names, account).ok();
+        let mut gone = Vec::new();
+        let (mut first, mut last) = (None, MessageId(0));
+        for ParkedItem { id, revision, mark } in items {
+            let is_same = |entry: &Entry| entry.revision == revision && !entry.taken;
+            let stays = self.broken || !self.outbox.get(id).is_some_and(is_same);
+            match system_id.filter(|_| !stays) {
+                Some(system_id) => {
+                    self.stage_park(now_ms, id, system_id, &mark, number);
+                    confirmation.unsynced += 1;
+                    first.get_or_insert(mark.id);
+                    last = mark.id;
+                    gone.push(id);
+                }
+                // What the file says of it is old from the beginning.
+                None => {
+                    self.parked.waits.end(&mark);
+                    confirmation.drops.push(mark);
+                }
+            }
+        }
+        let left = u32::try_from(gone.len()).unwrap_or(u32::MAX);
+        let first = first.unwrap_or(last);
+        let span = Span { account, first, last };
+        self.parked.insert(&run, span, left);
+        self.parked.waits.add(run, false);
+        self.parked.waits.moved += u64::from(left);
+        self.parked.waits.confirmation = Some(confirmation);
+        self.outbox.shed(account);
+        self.count_files(account);
+        Finished::Parked(gone)
+    }
+
+    fn stage_park(&mut self, now_ms: u64, id: EntryId, account: SystemId, mark: &Mark, run: u64) {
+        let head = Head {
+            kind: Kind::Moved,
+            id: mark.id,
+            leg: 0,
+            account,
+        };
+        let range = self.staging.write_moved(&head, run);
+        if let Some(old) = self.outbox.remove(id) {
+            self.segments.drain(old.at.segment(), old.at.len, self.batch);
+        }
+        let item = StepItem::Moved {
+            id: mark.id,
+            leg: 0,
+            run,
+        };
+        // Born nowhere: every footer repeats it, for a start asks which entries left for this run.
+        self.staging
+            .push(now_ms, Staged::Step { born: 0, item }, Part::Ending, range, false);
+    }
+
+    fn park_confirmed(&mut self) {
+        let Some(confirmation) = self.parked.waits.confirmation.take() else {
+            return;
+        };
+        self.parked.waits.confirm(&confirmation.runs);
+        self.parked.waits.under.looked_ms = None;
+        confirmation
+            .drops
+            .iter()
+            .for_each(|mark| self.parked.waits.marked(mark));
+        for segment in confirmation.segments {
+            self.segments.paid(segment);
+        }
+    }
+
+    /// Entries have come back: they stand in line where they stood.
+    fn loaded(&mut self, now_ms: u64, number: u64, loaded: Result<EntryBunch, Failed>) -> Finished {
+        self.parked.loading = false;
+        let Some(run) = self.parked.runs.get_mut(&number) else {
+            return Finished::Nothing;
+        };
+        let account = run.account;
+        let bunch = match loaded {
+            Ok(bunch) => bunch,
+            Err(failed) => {
+                run.failed = run.failed.saturating_add(1);
+                self.parked.load_failed_ms = Some(now_ms);
+                self.parked.wanted.insert(account);
+                return Finished::Failed(ChoreError::outbox(failed));
+            }
+        };
+        run.failed = 0;
+        run.next = bunch.next;
+        if let Some(last) = bunch.entries.last() {
+            run.first = MessageId(last.id.0 + 1);
+        }
+        let mut lost = bunch.lost;
+        let mut returned = Vec::new();
+        for entry in bunch.entries {
+            if self.parked.waits.is_ended(entry.id, 0) || self.outbox.find(entry.id).is_some() {
+                continue;
+            }
+            let id = self.outbox.insert(Entry {
+                id: entry.id,
+                account,
+                kind: entry.kind,
+                sink: entry.sink,
+                form: entry.form,
+                expires_ms: entry.expires_ms,
+                at: Location::default(),
+                born: 0,
+                revision: 0,
+                taken: false,
+                in_file: true,
+            });
+            self.parked.back.insert(id, entry.place);
+            returned.push((id, entry.body));
+        }
+        lost = lost.saturating_add(u32::try_from(returned.len()).unwrap_or(u32::MAX));
+        if let Some(run) = self.parked.runs.get_mut(&number) {
+            run.left = if bunch.is_last {
+                0
+            } else {
+                run.left.saturating_sub(lost)
+            };
+        }
+        let ids: Vec<EntryId> = returned.iter().map(|(id, _)| *id).collect();
+        self.outbox.enqueue_returned(account, &ids);
+        self.count_files(account);
+        Finished::Returned(account, returned)
+    }
+
+    /// These runs are gone, and with them what nobody has fetched of them.
+    fn forget_runs(&mut self, runs: &[(u32, u64)]) -> Finished {
+        let mut expired = Vec::new();
+        for (hour, number) in runs {
+            self.parked.waits.remove(*hour, *number);
+            let Some(run) = self.parked.runs.remove(number) else {
+                continue;
+            };
+            if let Some(others) = self.parked.by_account.get_mut(&run.account) {
+                others.remove(number);
+                if others.is_empty() {
+                    self.parked.by_account.remove(&run.account);
+                }
+            }
+            self.count_files(run.account);
+            if run.left > 0 {
+                expired.push((run.account, u64::from(run.left)));
+            }
+        }
+        Finished::Expired(expired)
+    }
+
+    fn count_files(&mut self, account: NameId) {
+        let (left, first) = self.parked.left_of(account);
+        self.outbox.set_in_files(account, left, first);
+    }
+
+    // ===== settling =====
+
+    /// If an entry's record lies in a file, what says there that it is done.
+    pub(super) fn settle_filed(&mut self, entry: EntryId, own: MessageId) -> Option<(Mark, SettledMoved)> {
+        let place = self.parked.back.remove(&entry)?;
+        let at = place.at?;
+        let mark = Mark {
+            id: own,
+            leg: 0,
+            place,
+        };
+        self.parked.waits.end(&mark);
+        let settled = SettledMoved {
+            hour: place.hour,
+            run: at.run,
+            rank: at.rank,
+        };
+        Some((mark, settled))
+    }
+
+    /// A `SettledMoved` record is on disk: its mark may be set.
+    pub(super) fn settled_synced(&mut self, mark: Mark, segment: u64) {
+        self.segments.owe(segment);
+        self.parked.waits.to_mark.push((mark, segment));
+    }
+}
