@@ -60,6 +60,8 @@ pub struct AccountState {
     pub links: Vec<LinkId>,
     /// Whose turn it is to take deliveries.
     pub next_receiver: usize,
+    /// Entries whose bodies are on their way from disk: what is younger waits for them.
+    pub(crate) reading: Vec<EntryId>,
     /// What is counted.
     pub tally: AccountTally,
 }
@@ -164,6 +166,7 @@ impl<D: Disk> Gate<D> {
                 bucket: Bucket::new(account.rate),
                 links: Vec::new(),
                 next_receiver: 0,
+                reading: Vec::new(),
                 tally: AccountTally::default(),
             });
         }

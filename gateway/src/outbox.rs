@@ -23,6 +23,8 @@ use crate::plain::plain;
 const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 /// Entries that one turn gives up at most because nobody fetched them.
 const EXPIRE_MAX: usize = 500;
+/// Entries of one account whose bodies are read back at a time.
+const READ_MAX: usize = 256;
 
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.
@@ -66,17 +68,43 @@ impl<D: Disk> Gate<D> {
     /// Gives one account what waits for it.
     pub(crate) fn deliver_to(&mut self, now: Now, account: usize) {
         let name = self.accounts[account].name;
+        let outbox = self.spool.outbox();
+        let reading = &mut self.accounts[account].reading;
+        reading.retain(|entry| outbox.get(*entry).is_some());
+        if !reading.is_empty() {
+            return;
+        }
         while let Some(link) = self.next_receiver(now, account) {
             let Some(entry) = self.spool.take_entry(name) else {
                 return;
             };
+            let reading = self.accounts[account].reading.len();
+            let may_read = reading < READ_MAX && self.wanted.len() + self.reading < READ_BACK_MAX;
             match self.take_hot(entry) {
-                Some(body) => self.deliver_on(now, link, entry, body),
-                None if self.wanted.len() + self.reading < READ_BACK_MAX => {
+                Some(body) if reading == 0 => self.deliver_on(now, link, entry, body),
+                None if may_read => {
                     self.wanted.push(Target::Entry(entry));
+                    self.accounts[account].reading.push(entry);
                 }
-                None => return self.spool.return_entry(entry),
+                hot => {
+                    if let Some(body) = hot {
+                        self.entry_synced(entry, body);
+                    }
+                    return self.spool.return_entry(entry);
+                }
             }
+        }
+    }
+
+    /// The body of an entry could not be read for now: what is younger need not wait for it any longer.
+    pub(crate) fn entry_unread(&mut self, entry: EntryId) {
+        if let Some(place) = self
+            .spool
+            .outbox()
+            .get(entry)
+            .and_then(|entry| self.account_named(entry.account))
+        {
+            self.accounts[place].reading.retain(|reading| *reading != entry);
         }
     }
 
@@ -141,7 +169,10 @@ impl<D: Disk> Gate<D> {
 
     /// Bodies that were read back: to receivers with room, the rest back in line as it stood.
     pub(crate) fn entries_read(&mut self, now: Now, entries: Vec<(EntryId, Bytes)>) {
-        let mut left = Vec::new();
+        for (entry, _) in &entries {
+            self.entry_unread(*entry);
+        }
+        let mut left: Vec<(EntryId, Bytes)> = Vec::new();
         for (entry, body) in entries {
             let Some(account) = self.spool.outbox().get(entry).map(|entry| entry.account) else {
                 continue;

@@ -291,7 +291,12 @@ impl<D: Disk> Gate<D> {
                     // Its date ends it.
                     self.spool.set_leased(leg, false);
                 }
-                (target, Err(RecordError::Io(_))) => self.unread.push(target),
+                (target, Err(RecordError::Io(_))) => {
+                    if let Target::Entry(entry) = target {
+                        self.entry_unread(entry);
+                    }
+                    self.unread.push(target);
+                }
                 (target, Err(_)) => self.unreadable(now, target),
             }
         }
