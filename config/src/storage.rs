@@ -43,6 +43,7 @@ pub struct Storage {
     /// Key `receipt_hot`, default 10 min, 1 s to 31 d: how long a message that a carrier has waits for its
     /// receipt in memory. Then it moves to a file, if its receipt deadline is more than an hour away, and costs
     /// about 4 octets of memory instead of 225; a receipt that comes later costs a few reads.
+    /// DLRs and MOs that nobody fetches for so long move to files too, once an account has a thousand of them.
     pub receipt_hot: Duration,
 }
 

@@ -45,6 +45,7 @@ pub(crate) mod pass;
 pub(crate) mod prints;
 pub(crate) mod table;
 pub(crate) mod take;
+mod verify;
 pub(crate) mod writer;
 
 use std::fmt;
@@ -65,6 +66,7 @@ use crate::names::NameId;
 use crate::record::{Envelope, RecordError};
 
 pub(crate) use prints::Prints;
+pub use verify::{RunFault, RunReport, verify_runs};
 
 use entries::EntryBunch;
 use files::Files;

@@ -302,4 +302,16 @@ async fn the_command_line_inspects_verifies_and_says_what_it_needs() {
     let damaged = tidegate(&process, &["spool", "verify"]);
     let text = String::from_utf8_lossy(&damaged.stdout).into_owned();
     assert!(!damaged.status.success() && text.contains("damaged"), "{text}");
+    // A file that holds nothing any more.
+    let file = process
+        .dir()
+        .join("data/outbox/00079c38-000000000000004d.waiting");
+    std::fs::write(&file, b"no run").unwrap();
+    let damaged = tidegate(&process, &["spool", "verify"]);
+    let text = String::from_utf8_lossy(&damaged.stdout).into_owned();
+    let named = "outbox  00079c38-000000000000004d.waiting";
+    assert!(
+        text.contains(named) && text.contains("header is damaged"),
+        "{text}"
+    );
 }

@@ -10,13 +10,14 @@ use tidegate_store::disk::RealDisk;
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::seal::KeyId;
 use tidegate_store::spool::{Fault, FooterState, SegmentReport, verify};
+use tidegate_store::waiting::{RunFault, RunReport, verify_runs};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::{control, installation};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Read every file of the spool and name what is damaged; changes nothing, and may be run beside a gateway.
+    /// Read every file of spool, waiting messages and outbox and name what is damaged; changes nothing, and may be run beside a gateway.
     Verify(ConfigFile),
     /// Ask the running gateway what is under way: by state, account, carrier and age; no bodies, no numbers.
     Inspect(ConfigFile),
@@ -41,6 +42,7 @@ fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
         }
         keys.borrow().get(&id).cloned()
     };
+    let key = &key;
     let dir = installation::spool_dir(&storage);
     let (mut text, mut segments) = (String::new(), Vec::new());
     let (mut count, mut octets, mut batches, mut records, mut faults, mut torn) = (0u64, 0, 0, 0, 0, 0);
@@ -55,10 +57,27 @@ fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
         segments.push(shown(&report));
     })
     .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))?;
+    let mut runs = Vec::new();
+    let mut run_octets = 0;
+    for dir in [
+        installation::waiting_dir(&storage),
+        installation::outbox_dir(&storage),
+    ] {
+        let kind = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        verify_runs(&RealDisk, &dir, key, |report| {
+            run_octets += report.octets;
+            records += report.records;
+            faults += report.fault_count;
+            put_run(&mut text, &kind, &report);
+            runs.push(shown_run(&kind, &report));
+        })
+        .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))?;
+    }
     // A String takes everything.
     let _ = write!(
         text,
-        "{count} segments, {octets} octets, {batches} batches, {records} records, faults: {faults}"
+        "{count} segments of {octets} octets, {batches} batches, {} waiting and outbox files of {run_octets} octets, {records} records, faults: {faults}",
+        runs.len()
     );
     if torn > 0 {
         let _ = write!(
@@ -70,6 +89,7 @@ fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
         text,
         json!({
             "segments": segments,
+            "files": runs,
             "octets": octets,
             "batches": batches,
             "records": records,
@@ -169,6 +189,52 @@ fn put_segment(out: &mut String, report: &SegmentReport) {
     if report.fault_count > named {
         let _ = writeln!(out, "    and {} more", report.fault_count - named);
     }
+}
+
+fn put_run(out: &mut String, kind: &str, report: &RunReport) {
+    let RunReport {
+        name,
+        octets,
+        records,
+        done,
+        ..
+    } = report;
+    let _ = writeln!(
+        out,
+        "{kind:<7} {name}  {octets:>12} octets  {records:>9} records  {done:>9} done"
+    );
+    for fault in &report.faults {
+        let _ = writeln!(out, "    {}", told_of_run(fault));
+    }
+    let named = report.faults.len() as u64;
+    if report.fault_count > named {
+        let _ = writeln!(out, "    and {} more", report.fault_count - named);
+    }
+}
+
+fn told_of_run(fault: &RunFault) -> String {
+    match fault {
+        RunFault::Unreadable(kind) => format!("cannot be read: {kind}"),
+        RunFault::Header => "its header is damaged in both places; a start sets it aside".to_owned(),
+        RunFault::Aside => "a start could not read it and set it aside".to_owned(),
+        RunFault::Key => "its key is not in the ring; a start sets it aside".to_owned(),
+        RunFault::Marks(pages) => format!("pages of done marks that are lost: {pages}; receipts may double"),
+        RunFault::Filter => "its filter is damaged; a start makes it anew".to_owned(),
+        RunFault::Line { rank } => format!("the place of record {rank} is damaged"),
+        RunFault::Record { rank, error } => format!("record {rank}: {error}"),
+    }
+}
+
+fn shown_run(kind: &str, report: &RunReport) -> Value {
+    json!({
+        "kind": kind,
+        "name": report.name,
+        "octets": report.octets,
+        "records": report.records,
+        "done": report.done,
+        "fault_count": report.fault_count,
+        "faults": report.faults.iter().map(told_of_run).collect::<Vec<_>>(),
+    })
 }
 
 fn told(fault: &Fault) -> String {

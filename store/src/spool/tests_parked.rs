@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tidegate_codec::identity::SystemId;
 
@@ -12,7 +12,7 @@ use crate::keyring::Owner;
 use crate::names::NameId;
 use crate::outbox::EntryId;
 use crate::record::{EntryKind, Form};
-use crate::waiting::HOUR_MS;
+use crate::waiting::{HOUR_MS, RunFault, verify_runs};
 
 use super::rig::Rig;
 use super::tests_waits::waits;
@@ -439,4 +439,63 @@ fn a_full_disk_moves_nothing_and_keeps_all() {
     world.cool();
     assert!(world.in_files() >= 64);
     world.check_all_come("room again");
+}
+
+#[test]
+fn every_kind_of_damage_to_a_run_is_named_and_a_sound_one_has_none() {
+    let mut world = World::new(11);
+    world.make(100);
+    world.cool();
+    world.fetch(10);
+    world.rig.now_ms += 6_000;
+    world.rest(3);
+    let read = |world: &World, disk: &FaultyDisk| {
+        let mut reports = Vec::new();
+        let ring = world.rig.keeper.ring();
+        verify_runs(
+            disk,
+            Path::new("/data/outbox"),
+            |id| ring.get(id),
+            |report| {
+                reports.push(report);
+            },
+        )
+        .unwrap();
+        reports
+    };
+    let sound = read(&world, &world.rig.disk);
+    let records: u64 = sound.iter().map(|report| report.records).sum();
+    let done: u64 = sound.iter().map(|report| report.done).sum();
+    assert_eq!((sound.len(), records, done), (3, 96, 10));
+    assert!(sound.iter().all(|report| report.faults.is_empty()), "{sound:?}");
+    let path = world.files().remove(1);
+    let len = usize::try_from(sound[1].octets).unwrap();
+    let mut named = Vec::new();
+    for at in (0..len).step_by(61) {
+        let disk = world.rig.disk.crash();
+        let octets = disk.octets(&path).unwrap();
+        disk.damage(&path, at as u64, &[octets[at] ^ 0x04]);
+        let reports = read(&world, &disk);
+        assert!(reports[0].faults.is_empty() && reports[2].faults.is_empty());
+        named.extend(reports[1].faults.clone());
+    }
+    assert!(
+        named.iter().any(|fault| matches!(fault, RunFault::Line { .. })),
+        "{named:?}"
+    );
+    assert!(
+        named.iter().any(|fault| matches!(fault, RunFault::Record { .. })),
+        "{named:?}"
+    );
+    assert!(named.contains(&RunFault::Filter), "{named:?}");
+    // A header that is damaged in one place is read in the other.
+    assert!(!named.contains(&RunFault::Header), "{named:?}");
+    let disk = world.rig.disk.crash();
+    for at in [10, len - 500] {
+        disk.damage(&path, at as u64, &[0x55]);
+    }
+    assert_eq!(read(&world, &disk)[1].faults, [RunFault::Header]);
+    world.rig.disk = disk.clone();
+    assert!(world.rig.try_open().unwrap().waiting_damaged > 0);
+    assert_eq!(read(&world, &disk)[1].faults, [RunFault::Aside]);
 }
