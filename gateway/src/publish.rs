@@ -69,7 +69,8 @@ impl Publisher {
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         self.publish_gate(gate);
         self.publish_waiting(gate.spool().waiting());
-        self.publish_parked(gate.spool().parked(), gate.spool().returned());
+        self.publish_parked(gate.spool().parked());
+        self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
         for ((metrics, old), state) in self.accounts.iter_mut().zip(gate.accounts()) {
             publish_account(metrics, old, state);
             metrics
@@ -176,8 +177,7 @@ impl Publisher {
         self.waiting = new;
     }
 
-    /// What is in files and has come back is in memory too.
-    fn publish_parked(&mut self, new: WaitingCounts, returned: usize) {
+    fn publish_parked(&mut self, new: WaitingCounts) {
         let (metrics, old) = (&self.gate.0, self.parked);
         metrics.outbox_moved.increment(new.moved - old.moved);
         metrics
@@ -186,9 +186,6 @@ impl Publisher {
             .increment(new.damaged - old.damaged);
         #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 of anything")]
         let float = |n: u64| n as f64;
-        metrics
-            .outbox_filed
-            .set(float(new.legs.saturating_sub(returned as u64)));
         metrics.outbox_files.set(float(new.files as u64));
         metrics.outbox_octets.set(float(new.octets));
         self.parked = new;

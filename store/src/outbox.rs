@@ -96,6 +96,11 @@ impl Outbox {
         self.in_files.get(&account).map_or(0, |found| found.count)
     }
 
+    /// How many entries lie in files and not in memory, of all accounts.
+    pub const fn filed(&self) -> usize {
+        self.filed
+    }
+
     fn in_memory(&self, account: NameId) -> usize {
         self.counts.get(&account).copied().unwrap_or(0)
     }

@@ -3,7 +3,7 @@
 
 mod aim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ const BINDS: u32 = 4;
 const CLIENT_WINDOW: u32 = 50;
 /// Two links with a window of 100 (`Places::config`).
 const CARRIER_WINDOWS: u32 = 200;
+/// Messages per round whose DLRs nobody fetches before the end, and so many more when a kill is to meet them on their
+/// way to a file.
+const AWAY: usize = 100;
+const AWAY_MORE: usize = 1_000;
 /// What may be handed over or ended and not synced yet: `lazy_flush` and one batch under way, at what this process can
 /// do at most.
 const UNSYNCED: u32 = 400;
@@ -54,10 +58,11 @@ fn secret() -> Password {
 
 /// Small segments: they are closed, copied forward and removed all the time.
 fn config(places: &Places, carrier: SocketAddr) -> String {
-    let later = format!(
-        "[[account]]\nsystem_id = \"later\"\npassword_hashes = [\"{}\"]\n",
-        secret_hash()
-    );
+    let account = |name| {
+        let hash = secret_hash();
+        format!("[[account]]\nsystem_id = \"{name}\"\npassword_hashes = [\"{hash}\"]\n\n")
+    };
+    let later = account("later") + &account("away");
     places.config(&[carrier], &later).replace(
         "auto_init = true\n",
         "auto_init = true\nsegment_size = \"1MiB\"\nlimit = \"256MiB\"\nreceipt_hot = \"1s\"\n",
@@ -77,6 +82,43 @@ async fn submit_later(server: SocketAddr) -> Vec<String> {
         ids.push(esme.submit_ok(sm).await);
     }
     ids
+}
+
+/// Submits messages of an account that fetches nothing: the ids of those that were acknowledged.
+async fn submit_away(server: SocketAddr, count: usize) -> Vec<String> {
+    let mut esme = ScriptedEsme::connect(server).await;
+    esme.bind_tx("away", "secret").await;
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let mut sequences = Vec::new();
+        for _ in 0..50.min(count - ids.len()) {
+            sequences.push(esme.submit(message(FROM, "447700900003", "away")).await);
+        }
+        for sequence in sequences {
+            ids.push(esme.expect_submit_resp(sequence).await.message_id());
+        }
+    }
+    ids
+}
+
+/// Fetches what waits for that account: every message has its DLR, and one only.
+async fn all_fetched(server: SocketAddr, ids: &[String]) {
+    let mut missing: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let mut esme = ScriptedEsme::connect(server).await;
+    esme.bind_rx("away", "secret").await;
+    for _ in ids {
+        let dlr = esme.expect_deliver().await;
+        let text = dlr.text();
+        let id = text
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.strip_prefix("id:"));
+        assert!(
+            id.is_some_and(|id| missing.remove(id)),
+            "not ours, or again: {text}"
+        );
+    }
+    assert!(missing.is_empty());
 }
 
 /// What a start has found damaged. A torn last batch is none.
@@ -131,14 +173,16 @@ async fn killed_wherever_it_stands_it_loses_nothing_that_it_acknowledged() {
     })
     .unwrap();
 
-    let (mut later, mut places) = (Vec::new(), BTreeMap::<Place, u32>::new());
+    let (mut later, mut away, mut places) = (Vec::new(), Vec::new(), BTreeMap::<Place, u32>::new());
     for round in 1..=rounds {
+        let wanted = Place::ALL[round as usize % Place::ALL.len()];
         later.extend(submit_later(process.smpp()).await);
+        let more = if wanted == Place::OutboxFile { AWAY_MORE } else { 0 };
+        away.extend(submit_away(process.smpp(), AWAY + more).await);
         // In the middle of it: some are answered, some on their way, some receipts are out.
         let acknowledged = u64::from(rounds * MESSAGES) * u64::from(round) / u64::from(rounds + 1);
         while clients.counts().acknowledged < acknowledged && !clients.wait(Duration::from_millis(2)) {}
         let aim = Aim::at(process.id(), process.dir());
-        let wanted = Place::ALL[round as usize % Place::ALL.len()];
         let pause = Duration::from_micros(u64::from(rng.next_u32() % 20_000));
         let hit = tokio::task::spawn_blocking(move || aim.kill(wanted, pause))
             .await
@@ -150,18 +194,20 @@ async fn killed_wherever_it_stands_it_loses_nothing_that_it_acknowledged() {
     while !clients.wait(Duration::from_millis(100)) {}
     let report = clients.join().unwrap();
     all_known(process.smpp(), &later).await;
+    all_fetched(process.smpp(), &away).await;
     let carried = carrier.stop().unwrap();
     let outcome = Outcome::new(&report, Some(&carried));
     let bound = rounds * (BINDS * CLIENT_WINDOW + CARRIER_WINDOWS + UNSYNCED);
     let told = format!(
         "seed {seed}: {rounds} kills, acknowledged {}, lost {}, altered {}, doubled {} of at most {bound}, \
-         receipts {} (repeated {}), scheduled and still there {}\nkills by place: {places:?}",
+         receipts {} (repeated {}), fetched at last {}, scheduled and still there {}\nkills by place: {places:?}",
         outcome.acknowledged,
         outcome.lost,
         outcome.altered,
         outcome.doubled,
         outcome.receipts,
         outcome.repeated_receipts,
+        away.len(),
         later.len(),
     );
     println!("{told}");

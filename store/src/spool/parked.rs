@@ -1,7 +1,7 @@
 //! Entries that nobody fetches: when they move to outbox files, how they come back in their turn, and when the files
 //! go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::{HashMap, HashSet};
 use tidegate_codec::identity::SystemId;
@@ -27,6 +27,8 @@ use super::{Spool, account_of};
 const PARK_OCTETS_MAX: u64 = 2 << 20;
 /// Longer records stay where they are: the table of a run has 16 bits for a length.
 const PARK_LEN_MAX: u32 = 60_000;
+/// How finely the hot time is divided.
+const SAMPLES: u64 = 64;
 /// An account's entries in memory go on coming back from files when fewer than this are left.
 const RETURNED_MIN: usize = 128;
 
@@ -61,6 +63,32 @@ pub(super) struct Parked {
     wanted: HashSet<NameId>,
     loading: bool,
     load_failed_ms: Option<u64>,
+    samples: Samples,
+}
+
+/// Which ids were given by when. The time in an id is no clock: a start, or a clock that was set back, leaves ids ahead
+/// of it.
+#[derive(Debug, Default)]
+struct Samples(VecDeque<(u64, u64)>);
+
+impl Samples {
+    /// Notes where ids are now; returns where they were `hot_ms` ago, a little more at most.
+    fn before(&mut self, now_ms: u64, hot_ms: u64, ids_ms: u64) -> Option<u64> {
+        // After a clock was set back what is noted lies ahead.
+        self.0.retain(|(at_ms, _)| *at_ms <= now_ms);
+        let step = hot_ms / SAMPLES;
+        if self.0.back().is_none_or(|(at_ms, _)| now_ms >= at_ms + step) {
+            self.0.push_back((now_ms, ids_ms));
+        }
+        let is_hot = |at_ms: u64| at_ms.saturating_add(hot_ms) > now_ms;
+        while self.0.get(1).is_some_and(|(at_ms, _)| !is_hot(*at_ms)) {
+            self.0.pop_front();
+        }
+        self.0
+            .front()
+            .filter(|(at_ms, _)| !is_hot(*at_ms))
+            .map(|(_, ids_ms)| *ids_ms)
+    }
 }
 
 impl Parked {
@@ -147,7 +175,8 @@ impl<D: Disk> Spool<D> {
     }
 
     /// How many entries have come back from files and are not settled.
-    pub fn returned(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn returned(&self) -> usize {
         self.parked.back.len()
     }
 
@@ -228,8 +257,12 @@ impl<D: Disk> Spool<D> {
         if under.moving || self.parked.waits.confirmation.is_some() || is_too_soon(under.looked_ms, now_ms) {
             return None;
         }
-        let until = now_ms.checked_sub(self.options.receipt_hot_ms)?;
         self.parked.waits.under.looked_ms = Some(now_ms);
+        let hot_ms = self.options.receipt_hot_ms;
+        let until = self
+            .parked
+            .samples
+            .before(now_ms, hot_ms, self.ids.current_ms())?;
         let max = MOVE_MAX.min(usize::try_from(self.batch_max() / MOVED_LEN).unwrap_or(MOVE_MAX));
         let min = MOVE_MIN.min(max);
         let crowded: Vec<NameId> = self.outbox.crowded(min).collect();
@@ -535,5 +568,32 @@ impl<D: Disk> Spool<D> {
     pub(super) fn settled_synced(&mut self, mark: Mark, segment: u64) {
         self.segments.owe(segment);
         self.parked.waits.to_mark.push((mark, segment));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_ahead_of_the_clock_grow_old_all_the_same() {
+        let mut samples = Samples::default();
+        let (hot, ahead) = (64_000, 500_000);
+        let mut found = Vec::new();
+        for now in (1_000_000..1_200_000).step_by(1_000) {
+            if let Some(ids) = samples.before(now, hot, now + ahead) {
+                assert!(
+                    ids <= now + ahead - hot && ids + 2_000 > now + ahead - hot,
+                    "{now}: {ids}"
+                );
+                found.push(ids);
+            }
+            assert!(samples.0.len() <= 66);
+        }
+        assert_eq!(found.len(), 200 - 64);
+        // The clock is set back, and ids stay where they are.
+        let (now, ids) = (900_000, 1_700_000);
+        assert_eq!(samples.before(now, hot, ids), None);
+        assert_eq!(samples.before(now + hot, hot, ids + 5), Some(ids));
     }
 }

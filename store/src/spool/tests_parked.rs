@@ -113,9 +113,8 @@ impl World {
 
     /// Time passes until what nobody fetches lies in files, but for less than a run.
     fn cool(&mut self) {
-        self.rig.now_ms += 600_000;
-        for _ in 0..200 {
-            self.rig.now_ms += 1_100;
+        for _ in 0..90 {
+            self.rig.now_ms += 10_000;
             self.turn();
         }
     }
@@ -248,6 +247,7 @@ fn a_start_finds_them_and_leaves_out_what_was_settled() {
     let mut world = World::new(2);
     world.make(300);
     world.cool();
+    assert!(world.in_files() > 250);
     world.fetch(100);
     assert_eq!(world.settled.len(), 100);
     let mut world = world.crash();
@@ -280,9 +280,11 @@ fn what_a_bind_has_does_not_move_and_what_it_gives_back_stays_in_front() {
 fn an_entry_that_is_taken_or_settled_while_it_is_written_to_a_file_stays_what_it_is() {
     let mut world = World::new(4);
     world.make(64);
-    world.rig.now_ms += 700_000;
     let chore = loop {
-        let chore = world.rig.spool.next_chore(world.rig.now_ms).unwrap();
+        let Some(chore) = world.rig.spool.next_chore(world.rig.now_ms) else {
+            world.rig.now_ms += 10_000;
+            continue;
+        };
         if world.rig.spool.parked.waits.under.moving {
             break chore;
         }
@@ -355,6 +357,7 @@ fn wherever_the_power_goes_all_come_and_none_twice_that_was_settled() {
     script(&mut whole);
     let changes = whole.rig.disk.counts().changes;
     assert!(changes > 100 && whole.settled.len() == 80, "{changes}");
+    assert_eq!(whole.rig.spool.parked().moved, 64);
     let start = World::new(6).rig.disk.counts().changes;
     for cut in 0..changes - start {
         let mut world = World::new(6);

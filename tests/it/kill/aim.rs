@@ -10,7 +10,7 @@ use tidegate_gateway::clock::Clock;
 
 /// How long to wait for a place.
 const PATIENCE: Duration = Duration::from_millis(1_200);
-/// Waiting files are written once a process has had its legs for some seconds.
+/// Waiting and outbox files are written once a process has had its legs and entries for some seconds.
 const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a kill may land.
@@ -32,12 +32,14 @@ pub(super) enum Place {
     KeyRing,
     /// The keeper writes a waiting file, or marks in one.
     WaitingFile,
+    /// The keeper writes an outbox file, or marks in one.
+    OutboxFile,
     /// Any other moment.
     Elsewhere,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::CommitSync,
         Self::WaitingFile,
         Self::CopyForward,
@@ -46,6 +48,7 @@ impl Place {
         Self::DirectorySync,
         Self::Segment,
         Self::KeyRing,
+        Self::OutboxFile,
         Self::Elsewhere,
     ];
 }
@@ -73,6 +76,7 @@ pub(super) struct Aim {
     pid: u32,
     keys: PathBuf,
     waiting: PathBuf,
+    outbox: PathBuf,
     loop_thread: Option<PathBuf>,
     keeper_thread: Option<PathBuf>,
 }
@@ -93,6 +97,7 @@ impl Aim {
             pid,
             keys: dir.join("keys"),
             waiting: dir.join("data/waiting"),
+            outbox: dir.join("data/outbox"),
             loop_thread: named("loop"),
             keeper_thread: named("keeper"),
         }
@@ -102,10 +107,9 @@ impl Aim {
     pub(super) fn kill(&self, wanted: Place, pause: Duration) -> Place {
         let clock = Clock::machine();
         let now = || clock.now().monotonic;
-        let patience = if wanted == Place::WaitingFile {
-            LONG_PATIENCE
-        } else {
-            PATIENCE
+        let patience = match wanted {
+            Place::WaitingFile | Place::OutboxFile => LONG_PATIENCE,
+            _ => PATIENCE,
         };
         let until = now() + patience;
         let mut hit = false;
@@ -152,10 +156,12 @@ impl Aim {
             Place::Unlink => is(number::UNLINK),
             Place::KeyRing => writes && path().starts_with(&self.keys),
             Place::WaitingFile => writes && path().starts_with(&self.waiting),
+            Place::OutboxFile => writes && path().starts_with(&self.outbox),
             Place::DirectorySync => writes && path().is_dir(),
             Place::Segment => {
                 let path = if writes { path() } else { PathBuf::new() };
-                path.is_file() && !path.starts_with(&self.keys) && !path.starts_with(&self.waiting)
+                let others = [&self.keys, &self.waiting, &self.outbox];
+                path.is_file() && others.iter().all(|other| !path.starts_with(other))
             }
             Place::CommitWrite | Place::CopyForward | Place::Elsewhere => false,
         }
