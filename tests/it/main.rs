@@ -17,6 +17,7 @@ mod kill;
 mod load;
 mod local;
 mod outbox;
+mod pending;
 mod pipe;
 mod power;
 mod simulation;

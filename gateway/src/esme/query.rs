@@ -274,7 +274,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether a change can be written down now.
-    fn may_change(&self) -> Result<(), Refusal> {
+    pub(crate) fn may_change(&self) -> Result<(), Refusal> {
         if self.stopping || self.spool.is_broken() {
             return Err(Refusal::Broken);
         }
