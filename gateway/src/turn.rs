@@ -127,6 +127,7 @@ impl<D: Disk> Gate<D> {
             self.next_tick = now.monotonic + TICK;
             self.tick(now);
         }
+        self.sweep_on(now);
         let lazy = u64::try_from(self.config.storage.lazy_flush.as_millis()).unwrap_or(u64::MAX);
         let due = match self.spool.pending() {
             Pending::Nothing => false,
@@ -274,12 +275,15 @@ impl<D: Disk> Gate<D> {
         // What still waits now may be asked for by its numbers.
         self.spool.pair_up();
         self.deliver_all(now);
+        self.allow_sweeping();
     }
 
     /// When something happens next without input, in monotonic time.
     pub fn next_deadline(&self, now: Now) -> Duration {
         let lazy = self.config.storage.lazy_flush;
         match self.spool.pending() {
+            // A cancel that one turn could not end.
+            _ if self.is_sweeping() && !self.blocked => now.monotonic,
             Pending::Nothing => self.next_tick,
             // Nothing can be written before the keeper has made a segment, and its word wakes the loop.
             Pending::Urgent if self.blocked => self.next_tick,

@@ -22,6 +22,7 @@ mod pipe;
 mod power;
 mod simulation;
 mod simulator;
+mod sweep;
 mod virtual_time;
 mod volume;
 mod wire;
