@@ -23,7 +23,8 @@ use tidegate_store::disk::{Disk, RealDisk};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
 use tidegate_store::record::{Envelope, Form};
-use tidegate_store::spool::{Back, Begin, Finished, Keeper, Options, Spool};
+use tidegate_store::service_type::ServiceType;
+use tidegate_store::spool::{Back, Begin, Finished, Keeper, NewLeg, Options, Spool};
 
 /// Legs without `WAITING_LEGS`.
 const LEGS: u64 = 1_000_000;
@@ -103,16 +104,16 @@ impl Rig {
             let mut legs = Vec::new();
             for number in batch {
                 let (id, now_ms) = (self.spool.next_id(self.now_ms), self.now_ms);
-                let leg = self.spool.accept(
-                    now_ms,
+                let new = NewLeg {
                     id,
-                    0,
-                    self.account,
-                    envelope(now_ms),
-                    now_ms,
-                    &[b'x'; 100],
-                    &mut self.rng,
-                )?;
+                    leg: 0,
+                    account: self.account,
+                    envelope: envelope(now_ms),
+                    due_ms: now_ms,
+                    body: &[b'x'; 100],
+                    takes_a_place: false,
+                };
+                let leg = self.spool.accept(now_ms, new, &mut self.rng)?;
                 legs.push((number, leg));
             }
             self.turn()?;
@@ -169,6 +170,7 @@ fn envelope(now_ms: u64) -> Envelope {
         priority: 0,
         category: 0,
         parts: 1,
+        service_type: ServiceType::DEFAULT,
         charge: 0,
         accepted_ms: now_ms,
         expires_ms: now_ms + HOUR_MS,

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
-use tidegate_codec::octets::Body;
+use tidegate_codec::octets::{Body, COctets};
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{EsmClass, InterfaceVersion, RegisteredDelivery};
 use tidegate_config::{Account, AccountState};
 use tidegate_store::record::Form;
+use tidegate_store::service_type::ServiceType;
 
 use crate::bucket::Bucket;
 use crate::clock::Now;
+use crate::mt::Replaced;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, MtRouter};
 
@@ -37,8 +39,10 @@ pub struct Submission<'a> {
     pub validity: &'a [u8],
     /// Which receipts are wanted.
     pub registered_delivery: RegisteredDelivery,
-    /// Whether an earlier message is to be replaced.
-    pub replace: bool,
+    /// Which service it belongs to.
+    pub service_type: ServiceType,
+    /// `replace_if_present_flag`: 1 where it takes the place of earlier messages.
+    pub replace: u8,
     /// Predefined message.
     pub default_message: u8,
     /// Whether there is text both in short_message and in message_payload.
@@ -62,7 +66,8 @@ impl<'a> Submission<'a> {
             schedule: sm.schedule_delivery_time.as_bytes(),
             validity: sm.validity_period.as_bytes(),
             registered_delivery: sm.registered_delivery,
-            replace: sm.replace_if_present_flag != 0,
+            service_type: service_type(sm.service_type),
+            replace: sm.replace_if_present_flag,
             default_message: sm.sm_default_msg_id,
             two_texts: !sm.short_message.as_bytes().is_empty() && sm.tlvs.message_payload().is_some(),
             time_to_live: time_to_live(sm.tlvs, version),
@@ -82,7 +87,8 @@ impl<'a> Submission<'a> {
             schedule: &[],
             validity: &[],
             registered_delivery: sm.registered_delivery,
-            replace: false,
+            service_type: service_type(sm.service_type),
+            replace: 0,
             default_message: 0,
             two_texts: false,
             time_to_live: sm.tlvs.long(Tag::QOS_TIME_TO_LIVE),
@@ -94,6 +100,11 @@ impl<'a> Submission<'a> {
 fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Address<'_, TO> {
     // Every address of submit_sm fits the wider field of data_sm.
     Address::new(address.ton, address.npi, address.addr.as_bytes()).unwrap_or_default()
+}
+
+fn service_type(field: COctets<'_, 6>) -> ServiceType {
+    // The field holds no more.
+    ServiceType::new(field.as_bytes()).unwrap_or_default()
 }
 
 fn time_to_live(tlvs: Tlvs<'_>, version: InterfaceVersion) -> Option<u32> {
@@ -117,6 +128,8 @@ pub struct Admitted {
     pub expires_ms: u64,
     /// Parts it counts as: one PDU is one part.
     pub parts: u8,
+    /// Legs whose place it takes.
+    pub(crate) replaces: Replaced,
 }
 
 /// Decides. `default_validity` is the first carrier's, for accounts without one of their own.
@@ -156,6 +169,7 @@ pub fn admit(
         due_ms,
         expires_ms,
         parts,
+        replaces: Replaced::new(),
     })
 }
 
@@ -168,7 +182,7 @@ fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
     if submission.priority > if v5 { 4 } else { 3 } {
         return Err(Refusal::Priority);
     }
-    if submission.replace {
+    if submission.replace > 1 {
         return Err(Refusal::Replace);
     }
     if submission.default_message != 0 {
@@ -222,7 +236,6 @@ fn dates(
 mod tests {
     use super::*;
     use tidegate_codec::address::Npi;
-    use tidegate_codec::octets::COctets;
     use tidegate_codec::pdu::message::ShortMessage;
 
     const NOW: Now = Now {
@@ -300,7 +313,7 @@ mod tests {
             ),
             (
                 Sm {
-                    replace_if_present_flag: 1,
+                    replace_if_present_flag: 2,
                     ..base
                 },
                 Refusal::Replace,

@@ -1,5 +1,6 @@
 //! Links to ESMEs: binding them, taking what they submit, hearing what they say to deliveries.
 
+pub(crate) mod cancel;
 pub(crate) mod query;
 
 use std::net::IpAddr;

@@ -36,6 +36,7 @@ use crate::bucket::Bucket;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
 use crate::dlr::Late;
+use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
@@ -127,6 +128,8 @@ pub struct Gate<D: Disk> {
     /// Legs that get another text once their old one is read; each is a request that its link waits for, so
     /// there are as many as windows allow.
     pub(crate) replacing: HashMap<LegId, Replacement>,
+    /// Cancels of all that waits between two addresses.
+    pub(crate) sweeps: Sweeps,
     /// Legs that are being read back for a carrier to which an operator moved them.
     pub(crate) reading_for: HashMap<LegId, CarrierIndex>,
     pub(crate) bind_checks: Vec<BindCheck>,
@@ -206,6 +209,7 @@ impl<D: Disk> Gate<D> {
             unread: Vec::new(),
             reading: 0,
             replacing: HashMap::new(),
+            sweeps: Sweeps::default(),
             reading_for: HashMap::new(),
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),

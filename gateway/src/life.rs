@@ -38,7 +38,7 @@
 //! | unanswered = "fail" | leased | UNDELIVERABLE |
 //! | unanswered = "wait", and no receipt was asked for | leased | UNKNOWN |
 //! | the validity ends | waiting, scheduled, backing off | EXPIRED |
-//! | cancel_sm | waiting, scheduled, backing off | DELETED |
+//! | cancel_sm, or a submit_sm that takes its place | waiting, scheduled, backing off | DELETED |
 //! | a 3.3 carrier cannot hold it | waiting | UNDELIVERABLE |
 //! | its record cannot be read | waiting | UNDELIVERABLE, quarantined once |
 //!

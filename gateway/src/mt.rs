@@ -1,9 +1,11 @@
 //! The story of one MT: submitted, stored, promised, put in line for a carrier.
 
 mod duplicates;
+mod instead;
 mod multi;
 
 pub use duplicates::Duplicates;
+pub(crate) use instead::Replaced;
 pub use multi::Multi;
 
 use std::ops::Range;
@@ -16,6 +18,7 @@ use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::Envelope;
+use tidegate_store::spool::NewLeg;
 
 use crate::admission::{Admitted, Submission, admit};
 use crate::carrier::{CarrierState, Ready};
@@ -66,16 +69,18 @@ impl<D: Disk> Gate<D> {
             Err(refusal) => return self.refuse_submission(owed, account, refusal, version),
         };
         let id = self.new_id(now, account, version);
+        let takes_a_place = !admitted.replaces.is_empty();
         match self.store(now, account, submission, admitted, id, 0) {
             Ok(leg) => {
                 self.note_fingerprint(now, account, fingerprint, id);
-                let body = self.keep_hot(submission.body.0);
+                let body = Some(self.keep_hot(submission.body.0));
                 self.promises.push(Promise::Submit {
                     owed,
                     account,
                     leg,
                     id,
                     body,
+                    takes_a_place,
                 });
             }
             Err(refusal) => {
@@ -131,6 +136,9 @@ impl<D: Disk> Gate<D> {
         }
         // Before the rate: what cannot be stored must not cost the account its tokens.
         self.spool.intake()?;
+        if submission.replace == 1 {
+            self.may_change()?;
+        }
         let Self {
             config, accounts, mt, ..
         } = self;
@@ -138,10 +146,14 @@ impl<D: Disk> Gate<D> {
         let carriers = &config.carriers;
         let default_validity = |CarrierIndex(place): CarrierIndex| carriers[place].default_validity;
         let bucket = &mut accounts[account].bucket;
-        admit(configured, bucket, mt, default_validity, submission, now)
+        let mut admitted = admit(configured, bucket, mt, default_validity, submission, now)?;
+        if submission.replace == 1 {
+            admitted.replaces = self.replaced_by(account, submission, &admitted)?;
+        }
+        Ok(admitted)
     }
 
-    /// Stages a leg of a message.
+    /// Stages a leg of a message, and the end of what it stands for.
     pub(super) fn store(
         &mut self,
         now: Now,
@@ -160,21 +172,23 @@ impl<D: Disk> Gate<D> {
             priority: submission.priority,
             category: 0,
             parts: admitted.parts,
+            service_type: submission.service_type,
             charge: 0,
             accepted_ms: now.unix_ms,
             expires_ms: admitted.expires_ms,
         };
-        let accepted = self.spool.accept(
-            now.unix_ms,
-            id.message,
+        let new = NewLeg {
+            id: id.message,
             leg,
-            self.config.accounts[account].system_id,
+            account: self.config.accounts[account].system_id,
             envelope,
-            admitted.due_ms,
-            submission.body.0,
-            &mut self.rng,
-        );
-        Ok(accepted?)
+            due_ms: admitted.due_ms,
+            body: submission.body.0,
+            takes_a_place: !admitted.replaces.is_empty(),
+        };
+        let accepted = self.spool.accept(now.unix_ms, new, &mut self.rng)?;
+        self.end_replaced(now, admitted.replaces);
+        Ok(accepted)
     }
 
     /// The message is on disk: answers, and puts it in line unless it is scheduled for later.
@@ -185,27 +199,27 @@ impl<D: Disk> Gate<D> {
         account: usize,
         leg: LegId,
         id: Id,
-        body: Bytes,
+        body: Option<Bytes>,
     ) {
         self.answer_id(owed, id);
         self.accepted(now, account, leg, body);
     }
 
     /// A leg is on disk: it is in line from now on, unless it is scheduled for later.
-    pub(super) fn accepted(&mut self, now: Now, account: usize, leg: LegId, body: Bytes) {
+    pub(super) fn accepted(&mut self, now: Now, account: usize, leg: LegId, body: Option<Bytes>) {
         self.accounts[account].tally.accepted += 1;
         self.set_out(now, leg, body);
     }
 
-    /// Puts a leg in line with the body that is on disk, unless it is scheduled for later.
-    pub(crate) fn set_out(&mut self, now: Now, leg: LegId, body: Bytes) {
+    /// Puts a leg in line, with the body that is on disk if it is still at hand, unless it is scheduled for later.
+    pub(crate) fn set_out(&mut self, now: Now, leg: LegId, body: Option<Bytes>) {
         if self
             .spool
             .index()
             .get(leg)
             .is_some_and(|leg| leg.due_ms <= now.unix_ms)
         {
-            let body = (self.hot_octets < HOT_MAX).then_some(body);
+            let body = body.filter(|_| self.hot_octets < HOT_MAX);
             self.line_up(now, leg, body);
         }
     }

@@ -29,8 +29,10 @@ pub enum Refusal {
     Schedule,
     /// validity_period cannot be read, or is over.
     Validity,
-    /// replace_if_present_flag is set, which is not offered.
+    /// replace_if_present_flag is neither 0 nor 1, or set where it is not offered.
     Replace,
+    /// More messages wait between the two numbers than a submission may look at to take their place.
+    ReplacesTooMany,
     /// A predefined message is asked for; there are none.
     DefaultMessage,
     /// The body cannot be read.
@@ -54,6 +56,7 @@ impl Refusal {
             Self::Schedule => S::RINVSCHED,
             Self::Validity => S::RINVEXPIRY,
             Self::Replace => S::RINVREPFLAG,
+            Self::ReplacesTooMany => S::RINVSUBREP,
             Self::DefaultMessage => S::RINVDFTMSGID,
             Self::Body(error) => {
                 let status = error.status();

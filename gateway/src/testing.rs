@@ -3,6 +3,7 @@
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_store::addresses::Addresses;
 use tidegate_store::record::{Envelope, Form};
+use tidegate_store::service_type::ServiceType;
 
 pub(crate) fn envelope() -> Envelope {
     Envelope {
@@ -17,6 +18,7 @@ pub(crate) fn envelope() -> Envelope {
         priority: 0,
         category: 0,
         parts: 1,
+        service_type: ServiceType::new(b"CMT").unwrap(),
         charge: 0,
         accepted_ms: 1_000,
         expires_ms: 100_000,

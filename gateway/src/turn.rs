@@ -53,8 +53,10 @@ pub enum Promise {
         leg: LegId,
         /// Its id.
         id: Id,
-        /// Where its body lies in the turn's hot octets.
-        body: Range<usize>,
+        /// Where its body lies in the turn's hot octets; `None` when it is to be read back.
+        body: Option<Range<usize>>,
+        /// It stands for messages that end in the same batch.
+        takes_a_place: bool,
     },
     /// A submission that came before, perhaps in this very batch (P1).
     Again {
@@ -125,6 +127,7 @@ impl<D: Disk> Gate<D> {
             self.next_tick = now.monotonic + TICK;
             self.tick(now);
         }
+        self.sweep_on(now);
         let lazy = u64::try_from(self.config.storage.lazy_flush.as_millis()).unwrap_or(u64::MAX);
         let due = match self.spool.pending() {
             Pending::Nothing => false,
@@ -178,10 +181,34 @@ impl<D: Disk> Gate<D> {
                         leg,
                         id,
                         body,
+                        ..
                     },
                     CommitOutcome::Synced,
                 ) => {
-                    self.submitted(now, owed, account, leg, id, hot.slice(body));
+                    let body = body.map(|body| hot.slice(body));
+                    self.submitted(now, owed, account, leg, id, body);
+                }
+                // Staged again with the ends of what it stands for: its answer leaves with a later commit, and its
+                // body is read back from disk then.
+                (
+                    Promise::Submit {
+                        owed,
+                        account,
+                        leg,
+                        id,
+                        takes_a_place: true,
+                        ..
+                    },
+                    CommitOutcome::Full,
+                ) => {
+                    self.promises.push(Promise::Submit {
+                        owed,
+                        account,
+                        leg,
+                        id,
+                        body: None,
+                        takes_a_place: true,
+                    });
                 }
                 (
                     Promise::Submit {
@@ -213,7 +240,7 @@ impl<D: Disk> Gate<D> {
                         |_| {},
                     );
                     if let Some((leg, body)) = leg {
-                        self.set_out(now, leg, hot.slice(body));
+                        self.set_out(now, leg, Some(hot.slice(body)));
                     }
                 }
                 // What ends or changes something is staged again: its answer leaves with a later commit. The body
@@ -245,13 +272,18 @@ impl<D: Disk> Gate<D> {
     pub fn finish_turn(&mut self, now: Now) {
         self.due_legs(now, DUE_MAX);
         self.dispatch_all(now);
+        // What still waits now may be asked for by its numbers.
+        self.spool.pair_up();
         self.deliver_all(now);
+        self.allow_sweeping();
     }
 
     /// When something happens next without input, in monotonic time.
     pub fn next_deadline(&self, now: Now) -> Duration {
         let lazy = self.config.storage.lazy_flush;
         match self.spool.pending() {
+            // A cancel that one turn could not end.
+            _ if self.is_sweeping() && !self.blocked => now.monotonic,
             Pending::Nothing => self.next_tick,
             // Nothing can be written before the keeper has made a segment, and its word wakes the loop.
             Pending::Urgent if self.blocked => self.next_tick,

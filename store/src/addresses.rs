@@ -16,11 +16,11 @@ const SIGNS: &[u8; 16] = b"0123456789+*#abc";
 
 /// Sender and recipient of a message, as submitted: 24 octets, and an allocation only for what no number
 /// and no sender name of the usual kinds needs (more than 23 octets in the small form, or a TON or NPI above 15).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Addresses(Form);
 
 // A pair is always of the smaller form that holds it, so that equal ones are equal.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Form {
     /// For each: its length with [`TWO_BY_TWO`], TON and NPI, its characters; then zeros.
     Small([u8; SMALL_MAX]),
@@ -55,6 +55,30 @@ impl Addresses {
                 get(behind).0
             }
             Form::Large(pair) => pair[1].clone(),
+        }
+    }
+
+    /// The same numbers with neither TON nor NPI: pairs that differ in those only are equal in this.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        match &self.0 {
+            Form::Small(octets) => {
+                let mut octets = *octets;
+                let destination = 2 + octets_of(octets[0]);
+                for place in [1, destination + 1] {
+                    if let Some(kind) = octets.get_mut(place) {
+                        *kind = 0;
+                    }
+                }
+                Self(Form::Small(octets))
+            }
+            Form::Large(pair) => {
+                let [source, destination] = pair.each_ref().map(|address| {
+                    let (ton, npi) = (Ton::UNKNOWN, Npi::UNKNOWN);
+                    AddressBuf::new(ton, npi, address.as_bytes()).unwrap_or_default()
+                });
+                Self::new(&source, &destination)
+            }
         }
     }
 
@@ -210,6 +234,8 @@ mod tests {
             prop_assert_eq!(pair.destination(), destination.clone());
             prop_assert_eq!(pair.len(), source.as_bytes().len() + destination.as_bytes().len());
             prop_assert_eq!(pair == Addresses::new(&source, &other), destination == other);
+            let bare = |of: &AddressBuf| address(0, 0, of.as_bytes());
+            prop_assert_eq!(pair.bare(), Addresses::new(&bare(&source), &bare(&destination)));
         }
     }
 }

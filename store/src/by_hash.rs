@@ -34,6 +34,11 @@ impl ByHash {
         self.parts[part(hash)].find(hash, |slot| is_it(*slot)).copied()
     }
 
+    /// The same, to put another in its place that has this hash too.
+    pub(crate) fn find_mut(&mut self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<&mut u32> {
+        self.parts[part(hash)].find_mut(hash, |slot| is_it(*slot))
+    }
+
     /// Slots that may have this hash.
     pub(crate) fn of(&self, hash: u64) -> impl Iterator<Item = u32> {
         self.parts[part(hash)].iter_hash(hash).copied()

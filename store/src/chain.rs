@@ -5,25 +5,36 @@
 
 use std::collections::BTreeMap;
 
-const NONE: u32 = u32::MAX;
-const NO_KEY: u32 = u32::MAX;
+/// Set in a place of a node that names no neighbour but the list: the rest of it is the list's key.
+const END: u32 = 1 << 31;
+/// In no list.
+const NOWHERE: u32 = u32::MAX;
+/// The largest key. Slots stay below [`END`].
+const KEY_MAX: u32 = END - 2;
 
+// Eight octets for each slot there is, on purpose: every unfinished leg has two of these.
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    key: u32,
     prev: u32,
     next: u32,
 }
 
 const FREE: Node = Node {
-    key: NO_KEY,
-    prev: NONE,
-    next: NONE,
+    prev: NOWHERE,
+    next: NOWHERE,
 };
 
 /// A number as a key: what is beyond all keys, decades away or billions of segments on, shares the last one.
 pub fn key(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(NO_KEY).min(NO_KEY - 1)
+    u32::try_from(number).unwrap_or(KEY_MAX).min(KEY_MAX)
+}
+
+/// The key of the list that ends here; `None` where a neighbour stands.
+const fn end(place: u32) -> Option<u32> {
+    match place & END {
+        0 => None,
+        _ => Some(place & !END),
+    }
 }
 
 /// The two ends of a list.
@@ -41,9 +52,13 @@ pub struct Chains {
 }
 
 impl Chains {
+    /// Octets of memory that a slot costs.
+    #[cfg(test)]
+    pub(crate) const PLACE: usize = size_of::<Node>();
+
     /// Puts a slot at the end of the list of `key`, taking it out of the one where it was.
     pub fn set(&mut self, slot: u32, key: u32) {
-        debug_assert_ne!(key, NO_KEY);
+        debug_assert!(key <= KEY_MAX && slot < END);
         self.remove(slot);
         let index = slot as usize;
         if self.nodes.len() <= index {
@@ -51,16 +66,15 @@ impl Chains {
         }
         let ends = self.lists.entry(key).or_insert(Ends {
             first: slot,
-            last: NONE,
+            last: END | key,
         });
         let prev = std::mem::replace(&mut ends.last, slot);
         self.nodes[index] = Node {
-            key,
             prev,
-            next: NONE,
+            next: END | key,
         };
-        if let Some(prev) = self.nodes.get_mut(prev as usize) {
-            prev.next = slot;
+        if end(prev).is_none() {
+            self.nodes[prev as usize].next = slot;
         }
     }
 
@@ -69,30 +83,38 @@ impl Chains {
         let Some(node) = self.nodes.get_mut(slot as usize) else {
             return;
         };
-        let Node { key, prev, next } = std::mem::replace(node, FREE);
-        if key == NO_KEY {
+        let Node { prev, next } = std::mem::replace(node, FREE);
+        if prev == NOWHERE {
             return;
         }
-        if prev == NONE && next == NONE {
-            self.lists.remove(&key);
-            return;
-        }
-        if let Some(before) = self.nodes.get_mut(prev as usize) {
-            before.next = next;
-        } else if let Some(ends) = self.lists.get_mut(&key) {
-            ends.first = next;
-        }
-        if let Some(behind) = self.nodes.get_mut(next as usize) {
-            behind.prev = prev;
-        } else if let Some(ends) = self.lists.get_mut(&key) {
-            ends.last = prev;
+        match (end(prev), end(next)) {
+            (Some(key), Some(_)) => {
+                self.lists.remove(&key);
+            }
+            (Some(key), None) => {
+                self.nodes[next as usize].prev = prev;
+                if let Some(ends) = self.lists.get_mut(&key) {
+                    ends.first = next;
+                }
+            }
+            (None, Some(key)) => {
+                self.nodes[prev as usize].next = next;
+                if let Some(ends) = self.lists.get_mut(&key) {
+                    ends.last = prev;
+                }
+            }
+            (None, None) => {
+                self.nodes[prev as usize].next = next;
+                self.nodes[next as usize].prev = prev;
+            }
         }
     }
 
     /// The slots of one key, in the order in which they joined.
     pub fn of(&self, key: u32) -> impl Iterator<Item = u32> + '_ {
-        let mut at = self.lists.get(&key).map_or(NONE, |ends| ends.first);
+        let mut at = self.lists.get(&key).map_or(NOWHERE, |ends| ends.first);
         std::iter::from_fn(move || {
+            // What ends a list is no place of the array.
             let node = self.nodes.get(at as usize)?;
             let slot = at;
             at = node.next;
@@ -144,6 +166,15 @@ mod tests {
         chains.set(5, 1);
         assert_eq!((of(&chains, 1), of(&chains, 2)), (vec![5], vec![6]));
         assert_eq!(chains.first_key(), Some(1));
+        chains.set(7, key(u64::MAX));
+        chains.set(8, key(u64::MAX));
+        chains.remove(7);
+        assert_eq!(
+            of(&chains, key(u64::MAX)),
+            [8],
+            "the last key is one like any other"
+        );
+        chains.remove(8);
         assert_eq!(chains.up_to(1).collect::<Vec<_>>(), [5]);
         assert_eq!(chains.up_to(u32::MAX).collect::<Vec<_>>(), [5, 6]);
     }

@@ -1,7 +1,10 @@
-//! Unfinished legs in memory: found by message, by the carrier's id, by date, by segment.
+//! Unfinished legs in memory: found by message, by the carrier's id, by date, by segment, and those that wait for a
+//! carrier by the two numbers they are between.
 //!
 //! A leg's slot is reused after its end; the generation in a [`LegId`] tells the old holder that its leg
 //! is gone. Nothing here writes; the [spool](crate::spool) keeps disk and index in step.
+
+mod between;
 
 use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
@@ -11,6 +14,7 @@ use crate::by_hash::ByHash;
 use crate::chain::{Chains, key};
 use crate::message_id::MessageId;
 use crate::names::NameId;
+use crate::pairs::Pairs;
 use crate::record::{Envelope, Stage};
 use crate::slots::{SlotId, Slots};
 
@@ -29,7 +33,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// A place in a segment. (Segments beyond the four thousand millionth share a number: 256 PiB written.)
+    /// A place in a segment. (Segments beyond the two thousand millionth share a number: 128 PiB written.)
     pub fn new(segment: u64, offset: u32, len: u32) -> Self {
         Self {
             segment: key(segment),
@@ -89,7 +93,7 @@ impl Default for KnownAs {
 
 /// Milliseconds in one span of the date lists, as a shift: 256 ms.
 const SPAN_SHIFT: u32 = 8;
-/// Where they begin, the start of 2025 in unix milliseconds: so 32 bits reach until 2059.
+/// Where they begin, the start of 2025 in unix milliseconds: so 31 bits reach until 2042.
 const SPANS_FROM_MS: u64 = 1_735_689_600_000;
 
 fn span(due_ms: u64) -> u32 {
@@ -109,6 +113,10 @@ pub struct Index {
     by_date: Chains,
     by_segment: Chains,
     by_hand_over: Chains,
+    by_pair: Pairs,
+    /// Legs that have begun to wait. Most go to a carrier within the turn, and are spared the way into a list of
+    /// their pair and out of it.
+    newcomers: Vec<LegId>,
     max: usize,
 }
 
@@ -124,7 +132,10 @@ impl Index {
             by_date: Chains::default(),
             by_segment: Chains::default(),
             by_hand_over: Chains::default(),
-            max: max.min(u32::MAX as usize - 1),
+            by_pair: Pairs::default(),
+            newcomers: Vec::new(),
+            // A slot is 31 bits in the lists.
+            max: max.min(i32::MAX as usize - 1),
         }
     }
 
@@ -264,6 +275,7 @@ impl Index {
         if known {
             self.link_carrier_id(slot);
         }
+        self.newcomer(id);
         id
     }
 
@@ -272,12 +284,22 @@ impl Index {
         self.get(id)?;
         let slot = id.0.slot();
         self.unlink_carrier_id(slot);
+        self.leave_pair(slot);
         let leg = self.legs.remove(id.0)?;
         let hash = self.hasher.hash_one(leg.message.0);
         self.by_message.remove(hash, slot);
         self.by_date.remove(slot);
         self.by_segment.remove(slot);
         self.by_hand_over.remove(slot);
+        Some(leg)
+    }
+
+    /// A carrier has the leg from here on; the leg, for what else changes with that.
+    pub(crate) fn take_over(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.get(id)?;
+        self.leave_pair(id.0.slot());
+        let leg = self.legs.get_mut(id.0)?;
+        leg.stage = Stage::HandedOver;
         Some(leg)
     }
 
@@ -328,8 +350,10 @@ impl Index {
         let due_ms = leg.due_ms;
         if leased {
             self.by_date.remove(id.0.slot());
+            self.leave_pair(id.0.slot());
         } else {
             self.by_date.set(id.0.slot(), span(due_ms));
+            self.newcomer(id);
         }
     }
 
@@ -526,7 +550,11 @@ mod tests {
 
     #[test]
     fn the_index_costs_what_the_documents_say() {
-        // ARCHITECTURE.md: about 155 octets a leg, tables and lists included.
+        // ARCHITECTURE.md: about 160 octets a leg that waits, tables and lists included.
         assert!(size_of::<Option<Leg>>() <= 112, "{}", size_of::<Option<Leg>>());
+        // By message and by pair: four octets and one of the table's own, in tables that are two thirds full.
+        let tables = 2 * 8;
+        let lists = 2 * Chains::PLACE + Pairs::PLACE;
+        assert!(Slots::<Leg>::PLACE + lists + tables <= 160);
     }
 }

@@ -51,8 +51,8 @@ struct InFiles {
     first: MessageId,
 }
 
-/// Milliseconds in one span of the date lists, as a shift: about a second.
-const SPAN_SHIFT: u32 = 10;
+/// Milliseconds in one span of the date lists, as a shift: about two seconds, so that 31 bits reach until 2109.
+const SPAN_SHIFT: u32 = 11;
 
 /// All unsettled entries.
 #[derive(Debug, Default)]

@@ -22,13 +22,14 @@ use tidegate_codec::values::MessageState;
 use crate::addresses::Addresses;
 use crate::message_id::MessageId;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
+use crate::service_type::ServiceType;
 
 /// Version of every record form below.
 const VERSION: u8 = 1;
 /// Octets before the account's name, the length field included.
 const HEAD_LEN: usize = 4 + 1 + 1 + 2 + 8 + 1;
 /// Octets of a leg's fields of fixed length.
-const LEG_FIXED_LEN: usize = 8 + 2 + 4 + 3 * 8;
+const LEG_FIXED_LEN: usize = 8 + 5 + 2 + 4 + 3 * 8;
 
 /// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,6 +137,8 @@ pub struct Envelope {
     pub category: u8,
     /// Parts that the message counts as.
     pub parts: u8,
+    /// `service_type` as submitted.
+    pub service_type: ServiceType,
     /// Units reserved for it; 0 while nothing is charged.
     pub charge: u32,
     /// When it was accepted, in unix milliseconds.
@@ -481,6 +484,7 @@ pub(crate) fn put_leg(out: &mut Vec<u8>, leg: &LegRecord<'_>) {
         envelope.category,
         envelope.parts,
     ]);
+    out.extend_from_slice(&envelope.service_type.padded());
     out.extend_from_slice(&leg.attempts.to_be_bytes());
     out.extend_from_slice(&envelope.charge.to_be_bytes());
     for ms in [envelope.accepted_ms, envelope.expires_ms, leg.due_ms] {
@@ -639,6 +643,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let priority = get_u8(fields)?;
     let category = get_u8(fields)?;
     let parts = get_u8(fields)?;
+    let service_type = ServiceType::from_padded(get_array(fields)?);
     let attempts = get_u16(fields)?;
     let charge = get_u32(fields)?;
     let accepted_ms = get_u64(fields)?;
@@ -658,6 +663,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
         priority,
         category,
         parts,
+        service_type,
         charge,
         accepted_ms,
         expires_ms,
@@ -722,6 +728,12 @@ pub(crate) fn get_short<'a>(fields: &mut &'a [u8]) -> Result<&'a [u8], RecordErr
     let (octets, rest) = fields.split_at_checked(length).ok_or(RecordError::Malformed)?;
     *fields = rest;
     Ok(octets)
+}
+
+fn get_array<const N: usize>(fields: &mut &[u8]) -> Result<[u8; N], RecordError> {
+    let (octets, rest) = fields.split_first_chunk().ok_or(RecordError::Malformed)?;
+    *fields = rest;
+    Ok(*octets)
 }
 
 pub(crate) fn get_u8(fields: &mut &[u8]) -> Result<u8, RecordError> {

@@ -43,6 +43,10 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
+    /// Octets of memory that a place costs.
+    #[cfg(test)]
+    pub(crate) const PLACE: usize = size_of::<Slot<T>>();
+
     /// How many values there are.
     pub const fn len(&self) -> usize {
         self.len

@@ -25,6 +25,7 @@ mod commit;
 mod keeper;
 mod late;
 mod parked;
+mod pending;
 mod rebuild;
 mod recover;
 #[cfg(test)]
@@ -34,6 +35,8 @@ mod staging;
 mod steps;
 #[cfg(test)]
 mod tests_disk;
+#[cfg(test)]
+mod tests_instead;
 #[cfg(test)]
 mod tests_model;
 #[cfg(test)]
@@ -60,10 +63,10 @@ use tidegate_codec::octets::Body;
 
 use crate::disk::Disk;
 use crate::index::Index;
-use crate::message_id::MessageIds;
+use crate::message_id::{MessageId, MessageIds};
 use crate::names::{NameId, Names};
 use crate::outbox::{EntryId, Outbox};
-use crate::record::{EntryKind, Form};
+use crate::record::{EntryKind, Envelope, Form};
 use crate::seal::SealKey;
 use crate::waiting::table::Waits;
 
@@ -116,6 +119,31 @@ pub enum Refused {
     /// A sync failed: 0x08 to an ESME, 0x64 to a carrier, until a restart has read the disk again.
     #[error("spool broken")]
     Broken,
+}
+
+/// A leg that begins.
+pub struct NewLeg<'a> {
+    /// Of which message.
+    pub id: MessageId,
+    /// Which of its legs.
+    pub leg: u16,
+    /// Whose.
+    pub account: SystemId,
+    /// What the message is.
+    pub envelope: Envelope,
+    /// When something happens to it next, in unix milliseconds.
+    pub due_ms: u64,
+    /// The PDU's body as it came.
+    pub body: &'a [u8],
+    /// It takes the place of legs that are settled behind it, before the next commit: when the disk is full it is
+    /// staged again with their ends, and not given back, so that nothing goes without what stands for it.
+    pub takes_a_place: bool,
+}
+
+impl std::fmt::Debug for NewLeg<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewLeg({:?} {} {:?})", self.id, self.leg, Body(self.body))
+    }
 }
 
 /// How a leg ends.

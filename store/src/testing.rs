@@ -10,6 +10,7 @@ use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::record::{Envelope, Form, Stage};
 use crate::seal::{KeyId, SealKey};
+use crate::service_type::ServiceType;
 
 pub(crate) fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(42)
@@ -32,6 +33,7 @@ pub(crate) fn envelope() -> Envelope {
         priority: 0,
         category: 0,
         parts: 1,
+        service_type: ServiceType::new(b"CMT").unwrap(),
         charge: 0,
         accepted_ms: 1_000,
         expires_ms: 100_000,

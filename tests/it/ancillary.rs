@@ -28,7 +28,7 @@ const LATER: &[u8] = b"000000010000000R";
 const OTHER_ACCOUNT: &str = "[[account]]\nsystem_id = \"other\"\npassword_hashes = [\"@hash@\"]";
 
 /// A gateway whose carrier is down, the carrier, and a client.
-async fn waiting(changes: Changes<'_>) -> (Local, ScriptedSmsc, ScriptedEsme) {
+pub(crate) async fn waiting(changes: Changes<'_>) -> (Local, ScriptedSmsc, ScriptedEsme) {
     let mut smsc = ScriptedSmsc::listen().await;
     smsc.stop_listening();
     let local = Local::start_with(smsc.addr(), changes);
@@ -37,7 +37,7 @@ async fn waiting(changes: Changes<'_>) -> (Local, ScriptedSmsc, ScriptedEsme) {
 }
 
 /// A gateway with its carrier, and a client.
-async fn bound(changes: Changes<'_>) -> (Local, ScriptedSmsc, ScriptedEsme) {
+pub(crate) async fn bound(changes: Changes<'_>) -> (Local, ScriptedSmsc, ScriptedEsme) {
     let mut smsc = ScriptedSmsc::listen().await;
     let local = Local::start_with(smsc.addr(), changes);
     smsc.expect_binds(1).await;
@@ -45,18 +45,18 @@ async fn bound(changes: Changes<'_>) -> (Local, ScriptedSmsc, ScriptedEsme) {
     (local, smsc, esme)
 }
 
-fn number(number: &str) -> Address<'_> {
+pub(crate) fn number(number: &str) -> Address<'_> {
     Address::new(Ton::INTERNATIONAL, Npi::ISDN, number.as_bytes()).unwrap()
 }
 
-fn scheduled<'a>(text: &'a str) -> Sm<'a> {
+pub(crate) fn scheduled<'a>(text: &'a str) -> Sm<'a> {
     Sm {
         schedule_delivery_time: COctets::new(LATER).unwrap(),
         ..message(FROM, TO, text)
     }
 }
 
-async fn ask(esme: &mut ScriptedEsme, operation: Operation<'_>) -> Frame {
+pub(crate) async fn ask(esme: &mut ScriptedEsme, operation: Operation<'_>) -> Frame {
     let response = operation.command_id().response().unwrap();
     let sequence = esme.request(operation).await;
     esme.expect_answer(response, sequence).await

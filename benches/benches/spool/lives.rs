@@ -18,7 +18,8 @@ use tidegate_store::index::LegId;
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
 use tidegate_store::record::{EntryKind, Envelope, Form};
-use tidegate_store::spool::{Begin, Ending, Keeper, NewEntry, Options, Spool};
+use tidegate_store::service_type::ServiceType;
+use tidegate_store::spool::{Begin, Ending, Keeper, NewEntry, NewLeg, Options, Spool};
 
 use crate::report::now;
 
@@ -100,18 +101,16 @@ impl Lives {
         self.count += 1;
         let (now_ms, id) = (self.now_ms, self.spool.next_id(self.now_ms));
         let body = [b'x'; BODY];
-        self.spool
-            .accept(
-                now_ms,
-                id,
-                0,
-                self.account,
-                envelope(now_ms),
-                now_ms,
-                &body,
-                &mut self.rng,
-            )
-            .ok()
+        let new = NewLeg {
+            id,
+            leg: 0,
+            account: self.account,
+            envelope: envelope(now_ms),
+            due_ms: now_ms,
+            body: &body,
+            takes_a_place: false,
+        };
+        self.spool.accept(now_ms, new, &mut self.rng).ok()
     }
 
     fn hand_over(&mut self, leg: LegId, number: usize) {
@@ -227,6 +226,7 @@ fn envelope(now_ms: u64) -> Envelope {
         priority: 0,
         category: 0,
         parts: 1,
+        service_type: ServiceType::DEFAULT,
         charge: 0,
         accepted_ms: now_ms,
         expires_ms: now_ms + 3_600_000,

@@ -207,7 +207,7 @@ pub(super) mod tests {
     use tidegate_codec::identity::SystemId;
     use tidegate_store::disk::FaultyDisk;
     use tidegate_store::keyring::{Kek, KeyRing};
-    use tidegate_store::spool::{Options, Spool};
+    use tidegate_store::spool::{NewLeg, Options, Spool};
 
     /// Leg ids come from an index only.
     pub(in super::super) fn legs(count: u16) -> Vec<LegId> {
@@ -230,9 +230,16 @@ pub(super) mod tests {
         let envelope = crate::testing::envelope();
         let accept = |leg| {
             let id = spool.next_id(1);
-            spool
-                .accept(1, id, leg, account, envelope.clone(), 1, b"", &mut rng)
-                .unwrap()
+            let new = NewLeg {
+                id,
+                leg,
+                account,
+                envelope: envelope.clone(),
+                due_ms: 1,
+                body: b"",
+                takes_a_place: false,
+            };
+            spool.accept(1, new, &mut rng).unwrap()
         };
         (0..count).map(accept).collect()
     }

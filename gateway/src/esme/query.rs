@@ -1,4 +1,5 @@
-//! What ESMEs ask about messages that they submitted before: query_sm, cancel_sm, replace_sm.
+//! What ESMEs ask about messages that they submitted before: query_sm, replace_sm; cancel_sm beside it
+//! ([`super::cancel`]).
 //!
 //! Only the owner is answered; ids that are unknown, another account's, finished or purged look alike (design §5).
 //! So does a message that has waited for its receipts for longer than `receipt_hot` and lies in a waiting file: its
@@ -8,19 +9,18 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use tidegate_codec::header::HEADER_LEN;
-use tidegate_codec::pdu::ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
+use tidegate_codec::pdu::ancillary::{QuerySm, QuerySmResp, ReplaceSm};
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{self, Tag, Tlvs};
-use tidegate_codec::values::{InterfaceVersion, MessageState, RegisteredDelivery};
+use tidegate_codec::values::{InterfaceVersion, RegisteredDelivery};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::Form;
 use tidegate_store::spool::{Refused, Target};
 
 use crate::clock::Now;
-use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
 use crate::ids::Unnamed;
 use crate::life::Standing;
@@ -78,57 +78,6 @@ impl<D: Disk> Gate<D> {
             CommandStatus::ROK,
             |out| answer.encode(out),
         );
-    }
-
-    /// Ends what no carrier has yet, with the state DELETED. A leg that is with a carrier, on a carrier link, or being
-    /// read back on its way there cannot be called back. All that is still under way is ended, or nothing is and the
-    /// cancel fails: its answer is true of every recipient that memory knows. (Recipients that wait for their receipts
-    /// in files count as finished.) With a destination it is about that one only.
-    ///
-    /// Without an id it would mean every pending message between two addresses: that is not offered.
-    pub(super) fn cancel(&mut self, now: Now, owed: Owed, account: usize, cancel: &CancelSm<'_>) {
-        let failed = CommandStatus::RCANCELFAIL;
-        if cancel.message_id.is_empty() {
-            return self.not_done(owed, failed);
-        }
-        let message = match self.message_named(
-            account,
-            cancel.message_id.as_bytes(),
-            cancel.source.addr.as_bytes(),
-        ) {
-            Ok(message) => message,
-            Err(why) => return self.not_done(owed, unnamed(why, failed)),
-        };
-        if let Err(refusal) = self.may_change() {
-            return self.not_done(owed, refusal.status(InterfaceVersion::V3_4));
-        }
-        let to = cancel.destination.addr.as_bytes();
-        let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.addresses.destination().as_bytes() == to;
-        let meant = self
-            .spool
-            .index()
-            .legs_of(message)
-            .filter(|(_, leg)| is_meant(leg));
-        let ours: Option<Vec<(u16, LegId)>> = meant
-            .map(|(id, leg)| {
-                let is_ours = Standing::of(leg, now.unix_ms).is_ours();
-                is_ours.then_some((leg.leg, id))
-            })
-            .collect();
-        let Some(mut legs) = ours.filter(|legs| !legs.is_empty()) else {
-            return self.not_done(owed, failed);
-        };
-        // The index names them in no order, and their DLRs follow this one.
-        legs.sort_unstable();
-        for (_, leg) in legs {
-            if self
-                .end_leg(now, leg, &ReceiptNote::new(MessageState::Deleted), true)
-                .is_err()
-            {
-                return self.not_done(owed, CommandStatus::RSYSERR);
-            }
-        }
-        self.promises.push(Promise::Change { owed, leg: None });
     }
 
     /// Gives a message that no carrier has yet another text, and new dates where they are given. What it was
@@ -274,7 +223,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether a change can be written down now.
-    fn may_change(&self) -> Result<(), Refusal> {
+    pub(crate) fn may_change(&self) -> Result<(), Refusal> {
         if self.stopping || self.spool.is_broken() {
             return Err(Refusal::Broken);
         }
@@ -284,13 +233,13 @@ impl<D: Disk> Gate<D> {
         Ok(())
     }
 
-    fn not_done(&mut self, owed: Owed, status: CommandStatus) {
+    pub(super) fn not_done(&mut self, owed: Owed, status: CommandStatus) {
         self.tally.refused.add((owed.response.request(), status));
         self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
     }
 }
 
-fn unnamed(why: Unnamed, failed: CommandStatus) -> CommandStatus {
+pub(super) fn unnamed(why: Unnamed, failed: CommandStatus) -> CommandStatus {
     match why {
         Unnamed::NoId => CommandStatus::RINVMSGID,
         Unnamed::Unknown => failed,

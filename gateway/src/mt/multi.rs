@@ -37,7 +37,8 @@ impl<D: Disk> Gate<D> {
     /// are refused are named in the response. When none is taken, the response is a refusal: with the status
     /// that all have, or else `ESME_RSUBMITFAIL`.
     ///
-    /// There are no distribution lists, and the response could not name one: a request with one is refused whole.
+    /// There are no distribution lists, and the response could not name one: a request with one is refused whole. So is
+    /// one with `replace_if_present_flag`, which must be 0 here in 3.4.
     pub(crate) fn submit_multi(
         &mut self,
         now: Now,
@@ -46,6 +47,9 @@ impl<D: Disk> Gate<D> {
         request: &SubmitMulti<'_>,
         version: InterfaceVersion,
     ) {
+        if request.message.replace_if_present_flag != 0 {
+            return self.submission_failed(owed, account, Refusal::Replace.status(version));
+        }
         let mut recipients: SmallVec<[Address<'_>; 16]> = SmallVec::new();
         for destination in request.destinations.iter() {
             match destination {
@@ -148,7 +152,7 @@ impl<D: Disk> Gate<D> {
             |out| write_resp(out, id, multi.refusals, &multi.refused),
         );
         for (leg, body) in multi.legs {
-            self.accepted(now, account, leg, hot.slice(body));
+            self.accepted(now, account, leg, Some(hot.slice(body)));
         }
     }
 }

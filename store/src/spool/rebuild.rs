@@ -137,8 +137,7 @@ impl Rebuild {
         let Some(carrier) = self.names.intern(step.carrier) else {
             return;
         };
-        if let Some(leg) = self.index.get_mut(found) {
-            leg.stage = Stage::HandedOver;
+        if let Some(leg) = self.index.take_over(found) {
             leg.attempts = step.attempts;
             let account = self.names.name(leg.account).len();
             let (carrier, carrier_id) = (step.carrier.len(), step.carrier_id.len());

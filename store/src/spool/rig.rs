@@ -20,8 +20,8 @@ use crate::segment::{Found, Scan};
 use crate::testing::envelope;
 
 use super::{
-    Begin, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, Options, Recovered,
-    Refused, Spool, Target,
+    Begin, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, NewLeg, Options,
+    Recovered, Refused, Spool, Target,
 };
 
 pub(super) const NOW: u64 = 1_800_000_000_000;
@@ -51,7 +51,8 @@ pub(super) struct State {
 /// One staged step, as the model repeats it.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Accept((MessageId, u16), LegState),
+    /// With whether it is intake, which a full disk gives back.
+    Accept((MessageId, u16), LegState, bool),
     HandOver((MessageId, u16), String, Vec<u8>, u64),
     Retry((MessageId, u16), u64, bool),
     Replace((MessageId, u16), Envelope, u64),
@@ -63,7 +64,7 @@ pub(super) enum Step {
 impl State {
     pub(super) fn apply(&mut self, step: &Step) {
         match step {
-            Step::Accept(key, leg) => {
+            Step::Accept(key, leg, _) => {
                 self.legs.insert(*key, leg.clone());
             }
             Step::HandOver(key, carrier, id, deadline_ms) => {
@@ -191,6 +192,17 @@ impl Rig {
     }
 
     pub(super) fn accept_body(&mut self, text: &[u8]) -> Result<LegId, Refused> {
+        self.accept_leg(text, false)
+    }
+
+    /// Accepts a leg that takes the place of another, which is settled with it.
+    pub(super) fn accept_instead(&mut self, of: LegId, dlr: Option<u32>) -> Result<LegId, Refused> {
+        let new = self.accept_leg(b"instead", true)?;
+        self.settle(of, dlr)?;
+        Ok(new)
+    }
+
+    fn accept_leg(&mut self, text: &[u8], takes_a_place: bool) -> Result<LegId, Refused> {
         let account = ACCOUNTS[self.below(3) as usize];
         let id = self.spool.next_id(self.now_ms);
         let leg = u16::try_from(self.below(2)).unwrap();
@@ -202,16 +214,16 @@ impl Rig {
         let mut body = text.to_vec();
         body.extend_from_slice(&id.0.to_be_bytes());
         let system_id = SystemId::new(account.as_bytes()).unwrap();
-        let found = self.spool.accept(
-            self.now_ms,
+        let new = NewLeg {
             id,
             leg,
-            system_id,
-            envelope.clone(),
+            account: system_id,
+            envelope: envelope.clone(),
             due_ms,
-            &body,
-            &mut self.rng,
-        )?;
+            body: &body,
+            takes_a_place,
+        };
+        let found = self.spool.accept(self.now_ms, new, &mut self.rng)?;
         let state = LegState {
             account: account.to_owned(),
             envelope,
@@ -222,7 +234,7 @@ impl Rig {
             carrier_id: Vec::new(),
         };
         self.bodies.insert((id, leg, 0), body);
-        self.staged.push(Step::Accept((id, leg), state));
+        self.staged.push(Step::Accept((id, leg), state, !takes_a_place));
         Ok(found)
     }
 
@@ -378,13 +390,14 @@ impl Rig {
             CommitOutcome::Synced => {
                 for step in self.committing.drain(..) {
                     self.synced.apply(&step);
-                    if let Step::Accept((id, _), _) | Step::Entry(id, _, _) = step {
+                    if let Step::Accept((id, _), ..) | Step::Entry(id, _, _) = step {
                         self.highest = self.highest.max(id);
                     }
                 }
             }
             CommitOutcome::Full => {
-                let is_intake = |step: &Step| matches!(step, Step::Accept(..) | Step::Entry(_, _, true));
+                let is_intake =
+                    |step: &Step| matches!(step, Step::Accept(_, _, true) | Step::Entry(_, _, true));
                 let mut steps: Vec<Step> = self
                     .committing
                     .drain(..)

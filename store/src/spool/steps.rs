@@ -15,7 +15,7 @@ use crate::record::{
 };
 
 use super::staging::{Part, Staged, StepItem};
-use super::{Ending, NewEntry, Refused, Spool, account_of, newest_key};
+use super::{Ending, NewEntry, NewLeg, Refused, Spool, account_of, newest_key};
 use crate::waiting::Mark;
 
 impl<D: Disk> Spool<D> {
@@ -27,23 +27,23 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Stages a new leg. It is in the index, leased, until the commit makes it durable; the caller hands it
-    /// on only then. `due_ms` is when something happens to it next.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a record's fields, each of its own type"
-    )]
+    /// on only then.
     pub fn accept(
         &mut self,
         now_ms: u64,
-        id: MessageId,
-        leg: u16,
-        account: SystemId,
-        envelope: Envelope,
-        due_ms: u64,
-        body: &[u8],
+        new: NewLeg<'_>,
         rng: &mut impl CryptoRng,
     ) -> Result<LegId, Refused> {
         self.intake()?;
+        let NewLeg {
+            id,
+            leg,
+            account,
+            envelope,
+            due_ms,
+            body,
+            takes_a_place,
+        } = new;
         let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
         let record = LegRecord {
             envelope,
@@ -85,8 +85,8 @@ impl<D: Disk> Spool<D> {
             },
             MessageIdText::default(),
         );
-        self.staging
-            .push(now_ms, Staged::Leg(id), Part::Intake, range, true);
+        let part = if takes_a_place { Part::Ending } else { Part::Intake };
+        self.staging.push(now_ms, Staged::Leg(id), part, range, true);
         Ok(id)
     }
 
@@ -127,10 +127,9 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), Refused> {
         self.may_progress()?;
-        let Some(found) = self.index.get_mut(leg) else {
+        let Some(found) = self.index.take_over(leg) else {
             return Ok(());
         };
-        found.stage = Stage::HandedOver;
         found.attempts = found.attempts.saturating_add(1);
         found.revision = found.revision.wrapping_add(1);
         let (id, number, attempts, born, account) = (

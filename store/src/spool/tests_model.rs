@@ -62,6 +62,9 @@ pub(super) fn traffic(rig: &mut Rig) {
             rig.spool.set_leased(leg, leased);
             Ok(())
         }
+        (11 | 12, Some(leg)) if rig.one_in(4) && rig.spool.has_batch_room() => {
+            rig.accept_instead(leg, Some(60)).map(|_| ())
+        }
         (11 | 12, Some(leg)) => {
             let dlr = if rig.one_in(3) { None } else { Some(60) };
             rig.settle(leg, dlr)

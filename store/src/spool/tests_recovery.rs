@@ -12,7 +12,7 @@ use crate::testing::envelope;
 
 use super::rig::{Rig, SEGMENT, options};
 use super::tests_model::traffic;
-use super::{Begin, Finished, Options, Target};
+use super::{Begin, Finished, NewLeg, Options, Target};
 
 /// A spool with a past: several segments, most of them with footers.
 fn used(seed: u64, turns: u32) -> Rig {
@@ -452,10 +452,16 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
         let body = canaries.concat();
         let id = rig.spool.next_id(rig.now_ms);
         let account = SystemId::new(b"load").unwrap();
-        let leg = rig
-            .spool
-            .accept(rig.now_ms, id, 0, account, envelope, 0, &body, &mut numbers)
-            .unwrap();
+        let new = NewLeg {
+            id,
+            leg: 0,
+            account,
+            envelope,
+            due_ms: 0,
+            body: &body,
+            takes_a_place: false,
+        };
+        let leg = rig.spool.accept(rig.now_ms, new, &mut numbers).unwrap();
         rig.turn();
         let carrier = rig.spool.intern("sink").unwrap();
         let carrier_id = MessageIdText::new(CARRIER_ID).unwrap();

@@ -16,7 +16,7 @@ use crate::testing::envelope;
 use crate::waiting::HOUR_MS;
 
 use super::rig::{Rig, options};
-use super::{Back, CommitOutcome, Ending, Finished, NewEntry, Options, Target};
+use super::{Back, CommitOutcome, Ending, Finished, NewEntry, NewLeg, Options, Target};
 
 const CARRIER: &str = "sink";
 
@@ -61,10 +61,16 @@ impl World {
             while handed < count && rig.spool.has_batch_room() {
                 let id = rig.spool.next_id(rig.now_ms);
                 let (now, due) = (rig.now_ms, rig.now_ms);
-                let leg = rig
-                    .spool
-                    .accept(now, id, 0, account, envelope(), due, b"text", &mut rig.rng)
-                    .unwrap();
+                let new = NewLeg {
+                    id,
+                    leg: 0,
+                    account,
+                    envelope: envelope(),
+                    due_ms: due,
+                    body: b"text",
+                    takes_a_place: false,
+                };
+                let leg = rig.spool.accept(now, new, &mut rig.rng).unwrap();
                 legs.push((leg, self.legs + handed));
                 handed += 1;
             }
