@@ -24,7 +24,7 @@ const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 /// Entries that one turn gives up at most because nobody fetched them.
 const EXPIRE_MAX: usize = 500;
 /// Entries of one account whose bodies are read back at a time.
-const READ_MAX: usize = 256;
+const READ_MAX: usize = READ_BACK_MAX;
 
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.

@@ -30,7 +30,7 @@ const PARK_LEN_MAX: u32 = 60_000;
 /// How finely the hot time is divided.
 const SAMPLES: u64 = 64;
 /// An account's entries in memory go on coming back from files when fewer than this are left.
-const RETURNED_MIN: usize = 128;
+const RETURNED_MIN: usize = 512;
 
 /// A run of entries.
 #[derive(Debug)]

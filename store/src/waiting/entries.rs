@@ -27,9 +27,9 @@ use super::{At, Mark, Place, RunInfo};
 /// Runs of entries have numbers from here on, so that a number says what is in a run.
 pub(crate) const FIRST_RUN: u64 = 1 << 62;
 /// Entries that come back at once, at most.
-pub(crate) const LOAD_MAX: usize = 256;
+pub(crate) const LOAD_MAX: usize = 1024;
 /// Octets of bodies that come back at once, but for the last of them.
-const LOAD_OCTETS_MAX: usize = 256 << 10;
+const LOAD_OCTETS_MAX: usize = 512 << 10;
 
 /// Whether a run holds entries.
 pub(crate) const fn holds_entries(run: u64) -> bool {
