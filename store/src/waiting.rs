@@ -59,6 +59,7 @@ use crate::disk::Disk;
 use crate::keyring::{KeyRing, KeyRingError};
 use crate::message_id::MessageId;
 use crate::names::NameId;
+use crate::quote::Quote;
 use crate::record::{Envelope, RecordError};
 
 pub(crate) use prints::Prints;
@@ -156,6 +157,7 @@ pub struct FoundLeg {
     pub(crate) due_ms: u64,
     pub(crate) carrier: String,
     pub(crate) carrier_id: MessageIdText,
+    pub(crate) quote: Quote,
     pub(crate) place: Place,
 }
 
