@@ -22,6 +22,7 @@ use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::{Disk, RealDisk};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
+use tidegate_store::quote::Quote;
 use tidegate_store::record::{Envelope, Form};
 use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::{Back, Begin, Finished, Keeper, NewLeg, Options, Spool};
@@ -110,6 +111,7 @@ impl Rig {
                     account: self.account,
                     envelope: envelope(now_ms),
                     due_ms: now_ms,
+                    quote: Quote::NONE,
                     body: &[b'x'; 100],
                     takes_a_place: false,
                 };

@@ -14,7 +14,7 @@ use crate::problem::Fault;
 use crate::section::Section;
 use crate::sender::SenderPattern;
 use crate::value::duration::hours;
-use crate::value::{choice, duration, duration_or_off, integer, shown, text, text_of};
+use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,9 @@ pub struct Account {
     /// long the same body from the same account is the same message, and its id is answered again. A restart
     /// forgets.
     pub duplicate_window: Option<Duration>,
+    /// Key `receipt_text`, default `false`: whether receipts quote the first 20 characters of their message. These are
+    /// then kept, sealed on disk and in memory, until the message is final.
+    pub receipt_text: bool,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end; see [`Account::allows_sender`].
     pub senders: Vec<SenderPattern>,
@@ -201,6 +204,7 @@ pub(crate) fn read(
         None,
         duration_or_off(Duration::from_secs(1)..=hours(24)),
     );
+    let receipt_text = section.or("receipt_text", false, boolean);
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -221,6 +225,7 @@ pub(crate) fn read(
         outbox_max,
         outbox_ttl,
         duplicate_window,
+        receipt_text,
         senders,
     })
 }

@@ -7,7 +7,7 @@ use tidegate_codec::octets::{Body, COctets};
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{Tag, Tlvs};
-use tidegate_codec::values::{EsmClass, InterfaceVersion, RegisteredDelivery};
+use tidegate_codec::values::{DataCoding, EsmClass, InterfaceVersion, RegisteredDelivery};
 use tidegate_config::{Account, AccountState};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
@@ -49,6 +49,10 @@ pub struct Submission<'a> {
     pub two_texts: bool,
     /// `qos_time_to_live` in seconds, which beats the validity where it is given (5.0 §4.8.4.46).
     pub time_to_live: Option<u32>,
+    /// How its text is written.
+    pub data_coding: DataCoding,
+    /// Its text.
+    pub text: Body<'a>,
     /// The PDU's body as it came.
     pub body: Body<'a>,
 }
@@ -71,6 +75,8 @@ impl<'a> Submission<'a> {
             default_message: sm.sm_default_msg_id,
             two_texts: !sm.short_message.as_bytes().is_empty() && sm.tlvs.message_payload().is_some(),
             time_to_live: time_to_live(sm.tlvs, version),
+            data_coding: sm.data_coding,
+            text: sm.text(),
             body: Body(body),
         }
     }
@@ -92,6 +98,8 @@ impl<'a> Submission<'a> {
             default_message: 0,
             two_texts: false,
             time_to_live: sm.tlvs.long(Tag::QOS_TIME_TO_LIVE),
+            data_coding: sm.data_coding,
+            text: sm.tlvs.message_payload().unwrap_or_default(),
             body: Body(body),
         }
     }

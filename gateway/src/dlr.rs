@@ -14,6 +14,7 @@ use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
+use tidegate_store::quote::Quote;
 use tidegate_store::record::{EntryKind, Form};
 use tidegate_store::spool::{Ending, NewEntry, Pending, Refused};
 
@@ -216,9 +217,10 @@ impl<D: Disk> Gate<D> {
         let mut body = std::mem::take(&mut self.scratch);
         body.clear();
         let id = self.id_text(found.message, found.envelope.id_form);
+        let quote = self.spool.index().quote(leg);
         let entry = NewEntry {
             kind: EntryKind::Dlr,
-            form: write_dlr(&mut body, found, id.as_bytes(), note, now.unix_ms),
+            form: write_dlr(&mut body, found, id.as_bytes(), quote, note, now.unix_ms),
             expires_ms: now.unix_ms.saturating_add(millis(account.outbox_ttl)),
             body: &body,
         };
@@ -326,7 +328,8 @@ impl<D: Disk> Gate<D> {
             });
             if self.spool.outbox().waiting_for(found.account) < max {
                 let id = self.id_text(found.message, found.envelope.id_form);
-                let written = write_dlr(&mut body, found, id.as_bytes(), note, now.unix_ms);
+                let quote = self.spool.index().quote(leg);
+                let written = write_dlr(&mut body, found, id.as_bytes(), quote, note, now.unix_ms);
                 form = Some((written, now.unix_ms.saturating_add(ttl)));
             } else if let Some(place) = account {
                 self.accounts[place].tally.overflow += 1;
@@ -386,7 +389,7 @@ fn is_wanted(leg: &Leg, state: MessageState) -> bool {
 
 /// Writes the DLR as the body of a deliver_sm: text form and TLVs (smpp-dlr.md §4–5). Addresses that a
 /// data_sm brought and a deliver_sm cannot hold make it a data_sm.
-fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms: u64) -> Form {
+fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], quote: Quote, note: &ReceiptNote, now_ms: u64) -> Form {
     let mut tlvs = Vec::with_capacity(96);
     let mut id_value: SmallVec<[u8; 32]> = SmallVec::from_slice(id);
     id_value.push(0);
@@ -399,6 +402,7 @@ fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], note: &ReceiptNote, now_ms
     let done_ms = note.done_ms.unwrap_or(now_ms);
     let mut text = Vec::with_capacity(160);
     let mut receipt = ReceiptText::new(id, note.state, leg.envelope.accepted_ms, done_ms);
+    receipt.text = quote.as_bytes();
     if !note.err.is_empty() {
         receipt.err = &note.err;
     }

@@ -3,20 +3,23 @@
 mod duplicates;
 mod instead;
 mod multi;
+mod quote;
 
 pub use duplicates::Duplicates;
 pub(crate) use instead::Replaced;
 pub use multi::Multi;
+use quote::quote;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::InterfaceVersion;
+use tidegate_codec::values::{InterfaceVersion, ReceiptWish};
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
+use tidegate_store::quote::Quote;
 use tidegate_store::record::Envelope;
 use tidegate_store::spool::NewLeg;
 
@@ -177,18 +180,30 @@ impl<D: Disk> Gate<D> {
             accepted_ms: now.unix_ms,
             expires_ms: admitted.expires_ms,
         };
+        let quote = self.quote_of(account, submission);
         let new = NewLeg {
             id: id.message,
             leg,
             account: self.config.accounts[account].system_id,
             envelope,
             due_ms: admitted.due_ms,
+            quote,
             body: submission.body.0,
             takes_a_place: !admitted.replaces.is_empty(),
         };
         let accepted = self.spool.accept(now.unix_ms, new, &mut self.rng)?;
         self.end_replaced(now, admitted.replaces);
         Ok(accepted)
+    }
+
+    /// What of it is kept for its receipts: nothing where none can come, or the account does not ask.
+    pub(crate) fn quote_of(&self, account: usize, submission: &Submission<'_>) -> Quote {
+        let wish = submission.registered_delivery;
+        let is_receipted = wish.wish(submission.version) != ReceiptWish::Never || wish.wants_intermediate();
+        if !is_receipted || !self.config.accounts[account].receipt_text {
+            return Quote::NONE;
+        }
+        quote(submission.text, submission.data_coding, submission.esm_class)
     }
 
     /// The message is on disk: answers, and puts it in line unless it is scheduled for later.

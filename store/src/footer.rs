@@ -270,6 +270,7 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quote::Quote;
     use crate::record::Stage;
     use crate::testing::envelope;
 
@@ -284,6 +285,7 @@ mod tests {
             due_ms: 8,
             carrier: "sink",
             carrier_id: b"1",
+            quote: Quote::of(*b"Your code"),
             body: b"",
         };
         let handed = HandedOver {

@@ -15,6 +15,7 @@ use crate::chain::{Chains, key};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::pairs::Pairs;
+use crate::quote::{Quote, Quotes};
 use crate::record::{Envelope, Stage};
 use crate::slots::{SlotId, Slots};
 
@@ -114,6 +115,7 @@ pub struct Index {
     by_segment: Chains,
     by_hand_over: Chains,
     by_pair: Pairs,
+    quotes: Quotes,
     /// Legs that have begun to wait. Most go to a carrier within the turn, and are spared the way into a list of
     /// their pair and out of it.
     newcomers: Vec<LegId>,
@@ -133,6 +135,7 @@ impl Index {
             by_segment: Chains::default(),
             by_hand_over: Chains::default(),
             by_pair: Pairs::default(),
+            quotes: Quotes::default(),
             newcomers: Vec::new(),
             // A slot is 31 bits in the lists.
             max: max.min(i32::MAX as usize - 1),
@@ -203,6 +206,18 @@ impl Index {
     /// The same, to keep.
     pub(crate) fn owned_carrier_id(&self, leg: &Leg) -> MessageIdText {
         self.carrier_ids.at(leg.known_as.0).cloned().unwrap_or_default()
+    }
+
+    /// What a leg's receipts are to quote; of one that has ended nothing.
+    pub fn quote(&self, id: LegId) -> Quote {
+        self.get(id).map_or(Quote::NONE, |_| self.quotes.get(id.0.slot()))
+    }
+
+    /// Says what a leg's receipts are to quote.
+    pub(crate) fn set_quote(&mut self, id: LegId, quote: Quote) {
+        if self.get(id).is_some() {
+            self.quotes.set(id.0.slot(), quote);
+        }
     }
 
     /// Legs whose date has come, at most `max`, by date and then as they got it. What is on a carrier link,
@@ -285,6 +300,7 @@ impl Index {
         let slot = id.0.slot();
         self.unlink_carrier_id(slot);
         self.leave_pair(slot);
+        self.quotes.remove(slot);
         let leg = self.legs.remove(id.0)?;
         let hash = self.hasher.hash_one(leg.message.0);
         self.by_message.remove(hash, slot);

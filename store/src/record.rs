@@ -21,6 +21,7 @@ use tidegate_codec::values::MessageState;
 
 use crate::addresses::Addresses;
 use crate::message_id::MessageId;
+use crate::quote::Quote;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
 use crate::service_type::ServiceType;
 
@@ -172,6 +173,8 @@ pub struct LegRecord<'a> {
     pub carrier: &'a str,
     /// The carrier's id for it in its canonical form, or empty.
     pub carrier_id: &'a [u8],
+    /// What its receipts are to quote.
+    pub quote: Quote,
     /// The PDU's body as it came; empty where it is needed no more.
     pub body: &'a [u8],
 }
@@ -341,6 +344,7 @@ impl fmt::Debug for LegRecord<'_> {
             .field("due_ms", &self.due_ms)
             .field("carrier", &self.carrier)
             .field("carrier_id", &self.carrier_id.len())
+            .field("quote", &self.quote)
             .field("body", &Body(self.body))
             .finish()
     }
@@ -372,8 +376,15 @@ impl fmt::Debug for EntryRecord<'_> {
 // ===== writing =====
 
 /// Octets of the record of a leg whose body nobody needs any more, given the lengths of the names in it.
-pub(crate) fn bodyless_len(account: usize, carrier: usize, carrier_id: usize, envelope: &Envelope) -> u32 {
-    let payload = LEG_FIXED_LEN + 2 + carrier + carrier_id + 2 * 3 + envelope.addresses.len();
+pub(crate) fn bodyless_len(
+    account: usize,
+    carrier: usize,
+    carrier_id: usize,
+    quote: Quote,
+    envelope: &Envelope,
+) -> u32 {
+    let names = carrier + carrier_id + quote.len();
+    let payload = LEG_FIXED_LEN + 3 + names + 2 * 3 + envelope.addresses.len();
     let len = HEAD_LEN + account + 4 + SEALED_OVERHEAD + payload;
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -492,6 +503,7 @@ pub(crate) fn put_leg(out: &mut Vec<u8>, leg: &LegRecord<'_>) {
     }
     put_short(out, leg.carrier.as_bytes());
     put_short(out, leg.carrier_id);
+    put_short(out, leg.quote.as_bytes());
     put_address(out, &envelope.addresses.source());
     put_address(out, &envelope.addresses.destination());
     out.extend_from_slice(leg.body);
@@ -651,6 +663,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let due_ms = get_u64(fields)?;
     let carrier = get_name(fields)?;
     let carrier_id = get_short(fields)?;
+    let quote = Quote::read(get_short(fields)?).ok_or(RecordError::Malformed)?;
     let source = get_address(fields)?;
     let destination = get_address(fields)?;
     let body = std::mem::take(fields);
@@ -675,6 +688,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
         due_ms,
         carrier,
         carrier_id,
+        quote,
         body,
     })
 }
@@ -775,6 +789,7 @@ mod tests {
             due_ms: 77,
             carrier: "sink",
             carrier_id: b"4711",
+            quote: Quote::of(*b"QUOTE-CANARY"),
             body: b"BODY-CANARY",
         };
         let handed = HandedOver {

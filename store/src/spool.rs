@@ -66,6 +66,7 @@ use crate::index::Index;
 use crate::message_id::{MessageId, MessageIds};
 use crate::names::{NameId, Names};
 use crate::outbox::{EntryId, Outbox};
+use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form};
 use crate::seal::SealKey;
 use crate::waiting::table::Waits;
@@ -133,6 +134,8 @@ pub struct NewLeg<'a> {
     pub envelope: Envelope,
     /// When something happens to it next, in unix milliseconds.
     pub due_ms: u64,
+    /// What its receipts are to quote.
+    pub quote: Quote,
     /// The PDU's body as it came.
     pub body: &'a [u8],
     /// It takes the place of legs that are settled behind it, before the next commit: when the disk is full it is
@@ -143,6 +146,24 @@ pub struct NewLeg<'a> {
 impl std::fmt::Debug for NewLeg<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NewLeg({:?} {} {:?})", self.id, self.leg, Body(self.body))
+    }
+}
+
+/// What a waiting leg is from now on.
+pub struct ChangedLeg<'a> {
+    /// What the message is.
+    pub envelope: Envelope,
+    /// When something happens to it next, in unix milliseconds.
+    pub due_ms: u64,
+    /// What its receipts are to quote.
+    pub quote: Quote,
+    /// The PDU's body.
+    pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for ChangedLeg<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChangedLeg({:?})", Body(self.body))
     }
 }
 

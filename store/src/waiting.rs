@@ -63,6 +63,7 @@ use crate::disk::Disk;
 use crate::keyring::{KeyRing, KeyRingError};
 use crate::message_id::MessageId;
 use crate::names::NameId;
+use crate::quote::Quote;
 use crate::record::{Envelope, RecordError};
 
 pub(crate) use prints::Prints;
@@ -162,6 +163,7 @@ pub struct FoundLeg {
     pub(crate) due_ms: u64,
     pub(crate) carrier: String,
     pub(crate) carrier_id: MessageIdText,
+    pub(crate) quote: Quote,
     pub(crate) place: Place,
 }
 

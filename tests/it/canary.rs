@@ -12,9 +12,11 @@ use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::local::Local;
+use crate::local::{Changes, Local};
 
 const BODY: &str = "Canary-Body-4711-quetzal";
+/// What its receipts quote.
+const QUOTE: &str = "Canary-Body-4711-que";
 const NUMBER: &str = "447700912345";
 const SENDER: &str = "QuetzalSnd";
 const MO_BODY: &str = "Canary-MO-0815-axolotl";
@@ -72,7 +74,7 @@ fn spellings(text: &str) -> Vec<Vec<u8>> {
 }
 
 fn assert_absent(what: &str, octets: &[u8]) {
-    for canary in [BODY, NUMBER, SENDER, MO_BODY] {
+    for canary in [BODY, QUOTE, NUMBER, SENDER, MO_BODY] {
         for spelling in spellings(canary) {
             let found = octets.windows(spelling.len()).any(|window| window == spelling);
             assert!(!found, "{canary} is in {what} as {spelling:02x?}");
@@ -104,7 +106,12 @@ async fn a_body_and_a_number_are_in_no_log_metric_or_file() {
         .init();
 
     let mut smsc = ScriptedSmsc::listen().await;
-    let mut gateway = Local::start(smsc.addr(), "");
+    // With receipts that quote their message, which is then kept beside the table too.
+    let changes = Changes {
+        account: "receipt_text = true",
+        ..Changes::default()
+    };
+    let mut gateway = Local::start_with(smsc.addr(), changes);
     smsc.expect_binds(1).await;
     let mut esme = ScriptedEsme::bound(gateway.esme(), "load", "secret").await;
     let sm = |text| {
@@ -124,6 +131,7 @@ async fn a_body_and_a_number_are_in_no_log_metric_or_file() {
         .await;
     assert_eq!(smsc.expect_deliver_resp(receipt).await, CommandStatus::ROK);
     let dlr = esme.expect_receipt(&id).await;
+    assert!(dlr.text().ends_with(&format!(" text:{QUOTE}")));
     // Withheld: it stays in the outbox, on disk.
     drop(dlr);
     // Refused by the carrier, refused by us, malformed, and one that waits in the spool for ever.

@@ -17,6 +17,7 @@ use tidegate_store::disk::{Disk, RealDisk};
 use tidegate_store::index::LegId;
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
+use tidegate_store::quote::Quote;
 use tidegate_store::record::{EntryKind, Envelope, Form};
 use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::{Begin, Ending, Keeper, NewEntry, NewLeg, Options, Spool};
@@ -107,6 +108,7 @@ impl Lives {
             account: self.account,
             envelope: envelope(now_ms),
             due_ms: now_ms,
+            quote: Quote::NONE,
             body: &body,
             takes_a_place: false,
         };

@@ -27,8 +27,8 @@ pub struct ReceiptText<'a> {
     pub state: MessageState,
     /// The error code; written as three letters or digits.
     pub err: &'a [u8],
-    /// The beginning of the message. Quoted only if it is at most 20 characters of printable ASCII: cutting
-    /// is up to the caller, who knows the alphabet.
+    /// The beginning of the message. Quoted only if it is at most 20 octets of printable ASCII or of the letters that
+    /// Latin-1 has beyond it: cutting is up to the caller, who knows the alphabet.
     pub text: &'a [u8],
 }
 
@@ -72,7 +72,12 @@ impl<'a> ReceiptText<'a> {
         out.extend_from_slice(b" err:");
         out.extend_from_slice(&err(self.err));
         out.extend_from_slice(b" text:");
-        if self.text.len() <= TEXT_MAX && self.text.iter().all(|octet| matches!(octet, b' '..=b'~')) {
+        if self.text.len() <= TEXT_MAX
+            && self
+                .text
+                .iter()
+                .all(|octet| matches!(octet, b' '..=b'~' | 0xA0..=0xFF))
+        {
             out.extend_from_slice(self.text);
         }
     }
@@ -170,7 +175,13 @@ mod tests {
 
     #[test]
     fn a_text_that_is_long_or_not_plain_is_left_out() {
-        for text in [&b"123456789012345678901"[..], b"caf\xe9", b"a\nb", b"a\0"] {
+        for text in [
+            &b"123456789012345678901"[..],
+            b"caf\x82",
+            b"a\nb",
+            b"a\0",
+            b"\x7f",
+        ] {
             let receipt = ReceiptText {
                 text,
                 ..ReceiptText::new(b"1", MessageState::Expired, NOW, NOW)
@@ -182,6 +193,13 @@ mod tests {
             ..ReceiptText::new(b"1", MessageState::Expired, NOW, NOW)
         };
         assert!(written(full).ends_with("text:12345678901234567890"));
+        let latin = ReceiptText {
+            text: b"caf\xe9",
+            ..ReceiptText::new(b"1", MessageState::Expired, NOW, NOW)
+        };
+        let mut out = Vec::new();
+        latin.write(&mut out);
+        assert!(out.ends_with(b"text:caf\xe9"));
     }
 
     #[test]

@@ -207,6 +207,7 @@ pub(super) mod tests {
     use tidegate_codec::identity::SystemId;
     use tidegate_store::disk::FaultyDisk;
     use tidegate_store::keyring::{Kek, KeyRing};
+    use tidegate_store::quote::Quote;
     use tidegate_store::spool::{NewLeg, Options, Spool};
 
     /// Leg ids come from an index only.
@@ -236,6 +237,7 @@ pub(super) mod tests {
                 account,
                 envelope: envelope.clone(),
                 due_ms: 1,
+                quote: Quote::NONE,
                 body: b"",
                 takes_a_place: false,
             };

@@ -17,9 +17,12 @@ use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{InterfaceVersion, RegisteredDelivery};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
-use tidegate_store::record::Form;
-use tidegate_store::spool::{Refused, Target};
+use tidegate_store::names::NameId;
+use tidegate_store::quote::Quote;
+use tidegate_store::record::{Envelope, Form};
+use tidegate_store::spool::{ChangedLeg, Refused, Target};
 
+use crate::admission::Submission;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::ids::Unnamed;
@@ -177,14 +180,13 @@ impl<D: Disk> Gate<D> {
         // It brings TLVs that the replace_sm did not.
         let is_too_long = body.len() + HEADER_LEN > self.config.limits.pdu_max;
         let staged = if is_written && !is_too_long {
-            self.spool.replace(
-                now.unix_ms,
-                leg,
+            let changed = ChangedLeg {
+                quote: self.quote_again(&envelope, found.account, &body),
                 envelope,
-                replacement.due_ms,
-                &body,
-                &mut self.rng,
-            )
+                due_ms: replacement.due_ms,
+                body: &body,
+            };
+            self.spool.replace(now.unix_ms, leg, changed, &mut self.rng)
         } else {
             Ok(None)
         };
@@ -209,6 +211,18 @@ impl<D: Disk> Gate<D> {
         self.spool.set_leased(leg, false);
         self.line_up_in_front(now, leg, Some(old));
         self.not_done(owed, status);
+    }
+
+    /// What the receipts of a replaced message are to quote: the beginning of its new text, where its account asks for that.
+    fn quote_again(&self, envelope: &Envelope, account: NameId, body: &[u8]) -> Quote {
+        let account = self.account_named(account);
+        match (account, Sm::decode(body)) {
+            (Some(account), Ok(sm)) => {
+                let version = InterfaceVersion(envelope.interface_version);
+                self.quote_of(account, &Submission::from_sm(&sm, version, body))
+            }
+            _ => Quote::NONE,
+        }
     }
 
     /// The leg of a replacement could not be read, or has ended. What there is of it goes on as it was.

@@ -15,6 +15,7 @@ use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::names::NameId;
 use crate::outbox::EntryId;
+use crate::quote::Quote;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
 use crate::waiting::entries::{ParkItem, ParkedItem};
@@ -102,6 +103,7 @@ pub(super) struct OwnedLeg {
     pub(super) leg: Leg,
     pub(super) carrier: String,
     pub(super) carrier_id: MessageIdText,
+    pub(super) quote: Quote,
 }
 
 /// Why a chore could not be done.
@@ -307,6 +309,7 @@ pub(super) fn state_of<'a>(
     leg: &'a Leg,
     carrier: &'a str,
     carrier_id: &'a [u8],
+    quote: Quote,
     body: &'a [u8],
 ) -> LegRecord<'a> {
     // In memory a leg in line has the end of its validity for its date. A start must put it in line again, not
@@ -323,6 +326,7 @@ pub(super) fn state_of<'a>(
         },
         carrier,
         carrier_id,
+        quote,
         body,
     }
 }

@@ -331,7 +331,13 @@ impl<D: Disk> Reader<'_, D> {
         let range = match &item.leg {
             // What a carrier has is copied without its body: nobody needs it any more.
             Some((head, owned)) if owned.leg.stage == Stage::HandedOver => {
-                let record = state_of(&owned.leg, &owned.carrier, owned.carrier_id.as_bytes(), &[]);
+                let record = state_of(
+                    &owned.leg,
+                    &owned.carrier,
+                    owned.carrier_id.as_bytes(),
+                    owned.quote,
+                    &[],
+                );
                 record::write(out, head, &Payload::Leg(record), key, rng)?
             }
             Some((head, owned)) => {
@@ -347,6 +353,7 @@ impl<D: Disk> Reader<'_, D> {
                     &owned.leg,
                     &owned.carrier,
                     owned.carrier_id.as_bytes(),
+                    owned.quote,
                     found.body,
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?

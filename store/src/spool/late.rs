@@ -80,6 +80,7 @@ impl<D: Disk> Spool<D> {
             },
             found.carrier_id,
         );
+        self.index.set_quote(leg, found.quote);
         self.waits.back.insert(leg, found.place);
         Back::Fresh(leg)
     }

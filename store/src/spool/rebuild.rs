@@ -107,10 +107,10 @@ impl Rebuild {
             Stage::Waiting => at.len,
             Stage::HandedOver => {
                 let (carrier, carrier_id) = (record.carrier.len(), record.carrier_id.len());
-                record::bodyless_len(account_len, carrier, carrier_id, &record.envelope)
+                record::bodyless_len(account_len, carrier, carrier_id, record.quote, &record.envelope)
             }
         };
-        self.index.insert(
+        let leg = self.index.insert(
             Leg {
                 message: id,
                 leg,
@@ -129,6 +129,7 @@ impl Rebuild {
             },
             MessageIdText::new(record.carrier_id).unwrap_or_default(),
         );
+        self.index.set_quote(leg, record.quote);
         self.segments.fill(at.segment(), weight);
     }
 
@@ -137,11 +138,12 @@ impl Rebuild {
         let Some(carrier) = self.names.intern(step.carrier) else {
             return;
         };
+        let quote = self.index.quote(found);
         if let Some(leg) = self.index.take_over(found) {
             leg.attempts = step.attempts;
             let account = self.names.name(leg.account).len();
             let (carrier, carrier_id) = (step.carrier.len(), step.carrier_id.len());
-            let weight = record::bodyless_len(account, carrier, carrier_id, &leg.envelope);
+            let weight = record::bodyless_len(account, carrier, carrier_id, quote, &leg.envelope);
             let before = std::mem::replace(&mut leg.weight, weight);
             self.segments.reweigh(leg.at.segment(), before, weight);
         }

@@ -15,13 +15,14 @@ use crate::index::LegId;
 use crate::keyring::{Kek, KeyRing, Owner};
 use crate::message_id::MessageId;
 use crate::outbox::EntryId;
+use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form, Stage};
 use crate::segment::{Found, Scan};
 use crate::testing::envelope;
 
 use super::{
-    Begin, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, NewLeg, Options,
-    Recovered, Refused, Spool, Target,
+    Begin, ChangedLeg, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, NewLeg,
+    Options, Recovered, Refused, Spool, Target,
 };
 
 pub(super) const NOW: u64 = 1_800_000_000_000;
@@ -39,6 +40,7 @@ pub(super) struct LegState {
     pub(super) due_ms: u64,
     pub(super) carrier: String,
     pub(super) carrier_id: Vec<u8>,
+    pub(super) quote: Quote,
 }
 
 /// What is unfinished.
@@ -55,7 +57,7 @@ pub(super) enum Step {
     Accept((MessageId, u16), LegState, bool),
     HandOver((MessageId, u16), String, Vec<u8>, u64),
     Retry((MessageId, u16), u64, bool),
-    Replace((MessageId, u16), Envelope, u64),
+    Replace((MessageId, u16), Envelope, u64, Quote),
     Final((MessageId, u16)),
     Entry(MessageId, (String, EntryKind, u64), bool),
     Settled(MessageId),
@@ -82,8 +84,9 @@ impl State {
                     leg.attempts += u16::from(*counts);
                 }
             }
-            Step::Replace(key, envelope, due_ms) => {
+            Step::Replace(key, envelope, due_ms, quote) => {
                 if let Some(leg) = self.legs.get_mut(key) {
+                    leg.quote = *quote;
                     leg.envelope = envelope.clone();
                     leg.due_ms = *due_ms;
                 }
@@ -211,6 +214,7 @@ impl Rig {
             accepted_ms: self.now_ms,
             ..envelope()
         };
+        let quote = self.any_quote();
         let mut body = text.to_vec();
         body.extend_from_slice(&id.0.to_be_bytes());
         let system_id = SystemId::new(account.as_bytes()).unwrap();
@@ -220,6 +224,7 @@ impl Rig {
             account: system_id,
             envelope: envelope.clone(),
             due_ms,
+            quote,
             body: &body,
             takes_a_place,
         };
@@ -232,10 +237,17 @@ impl Rig {
             due_ms,
             carrier: String::new(),
             carrier_id: Vec::new(),
+            quote,
         };
         self.bodies.insert((id, leg, 0), body);
         self.staged.push(Step::Accept((id, leg), state, !takes_a_place));
         Ok(found)
+    }
+
+    /// Most accounts ask for none.
+    fn any_quote(&mut self) -> Quote {
+        let len = self.below(40).saturating_sub(19);
+        Quote::of((0..len).map(|_| b'q'))
     }
 
     pub(super) fn key(&self, leg: LegId) -> (MessageId, u16) {
@@ -277,12 +289,17 @@ impl Rig {
         envelope.priority += 1;
         let due_ms = self.now_ms + u64::from(self.below(9000));
         let body = vec![b'r'; 10 + self.below(200) as usize];
-        let new = self
-            .spool
-            .replace(self.now_ms, leg, envelope.clone(), due_ms, &body, &mut self.rng)?;
+        let quote = self.any_quote();
+        let changed = ChangedLeg {
+            envelope: envelope.clone(),
+            due_ms,
+            quote,
+            body: &body,
+        };
+        let new = self.spool.replace(self.now_ms, leg, changed, &mut self.rng)?;
         assert!(new.is_some() && self.spool.index().get(leg).is_none());
         self.bodies.insert((key.0, key.1, envelope.priority), body);
-        self.staged.push(Step::Replace(key, envelope, due_ms));
+        self.staged.push(Step::Replace(key, envelope, due_ms, quote));
         Ok(new)
     }
 
@@ -710,6 +727,7 @@ fn snapshot(spool: &Spool<FaultyDisk>) -> State {
             due_ms: leg.due_ms,
             carrier: carrier.to_owned(),
             carrier_id: index.carrier_id(leg).to_vec(),
+            quote: index.quote(id),
         };
         let twice = state.legs.insert((leg.message, leg.leg), leg_state);
         assert_eq!(twice, None, "a leg twice");

@@ -10,12 +10,11 @@ use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::{Entry, EntryId};
 use crate::record::{
-    self, EntryRecord, Envelope, Final, FinalMoved, HandedOver, Head, Kind, LegRecord, Payload, Retry, Sink,
-    Stage,
+    self, EntryRecord, Final, FinalMoved, HandedOver, Head, Kind, LegRecord, Payload, Retry, Sink, Stage,
 };
 
 use super::staging::{Part, Staged, StepItem};
-use super::{Ending, NewEntry, NewLeg, Refused, Spool, account_of, newest_key};
+use super::{ChangedLeg, Ending, NewEntry, NewLeg, Refused, Spool, account_of, newest_key};
 use crate::waiting::Mark;
 
 impl<D: Disk> Spool<D> {
@@ -41,6 +40,7 @@ impl<D: Disk> Spool<D> {
             account,
             envelope,
             due_ms,
+            quote,
             body,
             takes_a_place,
         } = new;
@@ -52,6 +52,7 @@ impl<D: Disk> Spool<D> {
             due_ms,
             carrier: "",
             carrier_id: b"",
+            quote,
             body,
         };
         let head = Head {
@@ -85,6 +86,7 @@ impl<D: Disk> Spool<D> {
             },
             MessageIdText::default(),
         );
+        self.index.set_quote(id, quote);
         let part = if takes_a_place { Part::Ending } else { Part::Intake };
         self.staging.push(now_ms, Staged::Leg(id), part, range, true);
         Ok(id)
@@ -212,12 +214,16 @@ impl<D: Disk> Spool<D> {
         &mut self,
         now_ms: u64,
         leg: LegId,
-        envelope: Envelope,
-        due_ms: u64,
-        body: &[u8],
+        changed: ChangedLeg<'_>,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<LegId>, Refused> {
         self.may_progress()?;
+        let ChangedLeg {
+            envelope,
+            due_ms,
+            quote,
+            body,
+        } = changed;
         let Some(found) = self.index.get(leg) else {
             return Ok(None);
         };
@@ -229,6 +235,7 @@ impl<D: Disk> Spool<D> {
             due_ms,
             carrier: "",
             carrier_id: b"",
+            quote,
             body,
         };
         let payload = Payload::Leg(record);
@@ -246,6 +253,7 @@ impl<D: Disk> Spool<D> {
             ..old
         };
         let new = self.index.insert(waiting, MessageIdText::default());
+        self.index.set_quote(new, quote);
         self.staging
             .push(now_ms, Staged::Leg(new), Part::Ending, range, true);
         Ok(Some(new))
@@ -431,6 +439,7 @@ impl<D: Disk> Spool<D> {
 
     /// What a carrier has is copied without its body.
     fn reweigh(&mut self, leg: LegId) {
+        let quote = self.index.quote(leg);
         let carrier_id = self
             .index
             .get(leg)
@@ -443,6 +452,7 @@ impl<D: Disk> Spool<D> {
             self.names.name(found.account).len(),
             carrier,
             carrier_id,
+            quote,
             &found.envelope,
         );
         let before = std::mem::replace(&mut found.weight, weight);

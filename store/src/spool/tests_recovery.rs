@@ -6,6 +6,7 @@ use crate::addresses::Addresses;
 use crate::disk::FaultyDisk;
 use crate::index::LegId;
 use crate::keyring::Owner;
+use crate::quote::Quote;
 use crate::record::{Envelope, RecordError};
 use crate::segment::{Found, HEADER_LEN, Scan, TRAILER_LEN, Trailer};
 use crate::testing::envelope;
@@ -438,7 +439,7 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
         .map(|two| (two[0] - b'0') << 4 | (two[1] - b'0'))
         .collect();
     let wide: Vec<u8> = TEXT.iter().flat_map(|octet| [0, *octet]).collect();
-    let canaries = [TEXT, NUMBER, CARRIER_ID, &swapped, &packed, &wide];
+    let canaries = [&TEXT[..20], TEXT, NUMBER, CARRIER_ID, &swapped, &packed, &wide];
     let mut shown = String::new();
     let mut numbers = rand_chacha::ChaCha20Rng::seed_from_u64(1);
     for turn in 0..200u64 {
@@ -458,6 +459,7 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
             account,
             envelope,
             due_ms: 0,
+            quote: Quote::of(TEXT.iter().copied()),
             body: &body,
             takes_a_place: false,
         };

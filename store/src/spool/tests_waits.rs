@@ -11,6 +11,7 @@ use tidegate_codec::values::MessageState;
 use crate::disk::{Disk, FaultyDisk};
 use crate::index::LegId;
 use crate::keyring::Owner;
+use crate::quote::Quote;
 use crate::record::{EntryKind, Form, Stage};
 use crate::testing::envelope;
 use crate::waiting::HOUR_MS;
@@ -67,6 +68,7 @@ impl World {
                     account,
                     envelope: envelope(),
                     due_ms: due,
+                    quote: Quote::of(*b"quoted"),
                     body: b"text",
                     takes_a_place: false,
                 };
@@ -90,6 +92,12 @@ impl World {
     pub(super) fn end(&mut self, leg: LegId, state: MessageState) {
         let rig = &mut self.rig;
         let index = rig.spool.index();
+        let quote = index.quote(leg);
+        assert_eq!(
+            quote.as_bytes(),
+            b"quoted",
+            "it comes along wherever the leg goes"
+        );
         let body = index.carrier_id(index.get(leg).unwrap()).to_vec();
         let entry = NewEntry {
             kind: EntryKind::Dlr,

@@ -6,7 +6,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::disk::Disk;
 use crate::footer::{self, Item, LivingEntry, LivingLeg, Summary};
-use crate::index::Leg;
+use crate::index::{Leg, LegId};
 use crate::outbox::Entry;
 use crate::record::{Head, Kind};
 use crate::seal::{KeyId, SEALED_OVERHEAD};
@@ -197,7 +197,7 @@ impl<D: Disk> Spool<D> {
             .in_segment(number)
             .filter(|(_, leg)| !leg.leased || leased_too)
             .map(|(id, leg)| {
-                let item = self.copy_leg(leg);
+                let item = self.copy_leg(id, leg);
                 CopyItem {
                     target: Target::Leg(id),
                     revision: leg.revision,
@@ -230,7 +230,7 @@ impl<D: Disk> Spool<D> {
         Some(Task::Copy { items, key })
     }
 
-    fn copy_leg(&self, leg: &Leg) -> Option<(Head, OwnedLeg)> {
+    fn copy_leg(&self, id: LegId, leg: &Leg) -> Option<(Head, OwnedLeg)> {
         let account = SystemId::new(self.names.name(leg.account).as_bytes()).ok()?;
         let head = Head {
             kind: Kind::Leg,
@@ -248,6 +248,7 @@ impl<D: Disk> Spool<D> {
                 leg: leg.clone(),
                 carrier,
                 carrier_id: self.index.owned_carrier_id(leg),
+                quote: self.index.quote(id),
             },
         ))
     }
@@ -306,12 +307,13 @@ impl<D: Disk> Spool<D> {
     }
 
     fn put_living(&self, number: u64, plain: &mut Vec<u8>) {
-        for (_, leg) in self.index.in_segment(number) {
+        for (id, leg) in self.index.in_segment(number) {
             let Ok(account) = SystemId::new(self.names.name(leg.account).as_bytes()) else {
                 continue;
             };
             let carrier = leg.carrier.map_or("", |carrier| self.names.name(carrier));
-            let record = state_of(leg, carrier, self.index.carrier_id(leg), &[]);
+            let quote = self.index.quote(id);
+            let record = state_of(leg, carrier, self.index.carrier_id(leg), quote, &[]);
             let (id, number) = (leg.message, leg.leg);
             footer::put(
                 plain,

@@ -159,6 +159,7 @@ impl<D: Disk> Spool<D> {
                     id,
                     leg: leg.clone(),
                     carrier_id: self.index.owned_carrier_id(leg),
+                    quote: self.index.quote(id),
                 });
             }
         }

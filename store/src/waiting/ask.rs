@@ -91,6 +91,7 @@ impl<D: Disk> Files<D> {
             due_ms: leg.due_ms,
             carrier: leg.carrier.to_owned(),
             carrier_id: MessageIdText::new(leg.carrier_id).map_err(|_| RecordError::Malformed)?,
+            quote: leg.quote,
             envelope: leg.envelope,
             place: Place {
                 hour,

@@ -12,6 +12,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::index::{Leg, LegId};
 use crate::keyring::{KeyRing, KeyRingError};
 use crate::names::NameId;
+use crate::quote::Quote;
 use crate::record::{self, Head, Kind, LegRecord, Payload};
 
 use super::done::Done;
@@ -26,6 +27,7 @@ pub(crate) struct MoveItem {
     pub(crate) id: LegId,
     pub(crate) leg: Leg,
     pub(crate) carrier_id: MessageIdText,
+    pub(crate) quote: Quote,
 }
 
 /// Where a leg was moved to.
@@ -114,7 +116,13 @@ impl<D: Disk> Files<D> {
         let (key, hash_key, sealed) = (Arc::clone(&found.key), found.hash_key, found.sealed_hash_key);
         let mut octets = Vec::new();
         let mut lines = Vec::with_capacity(items.len());
-        for MoveItem { id, leg, carrier_id } in items {
+        for MoveItem {
+            id,
+            leg,
+            carrier_id,
+            quote,
+        } in items
+        {
             // Names of accounts come from system_ids, so this leaves none out.
             let Ok(account) = SystemId::new(name(leg.account).as_bytes()) else {
                 continue;
@@ -134,6 +142,7 @@ impl<D: Disk> Files<D> {
                 due_ms: leg.due_ms,
                 carrier,
                 carrier_id: carrier_id.as_bytes(),
+                quote,
                 body: &[],
             };
             let range = record::write(&mut octets, &head, &Payload::Leg(record), &key, rng)
