@@ -2,6 +2,7 @@
 //! they are settled.
 
 use bytes::Bytes;
+use hashbrown::HashSet;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::pdu::{Operation, Pdu};
 use tidegate_codec::session::Answer;
@@ -23,8 +24,6 @@ use crate::plain::plain;
 const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 /// Entries that one turn gives up at most because nobody fetched them.
 const EXPIRE_MAX: usize = 500;
-/// Entries of one account whose bodies are read back at a time.
-const READ_MAX: usize = READ_BACK_MAX;
 
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.
@@ -79,7 +78,7 @@ impl<D: Disk> Gate<D> {
                 return;
             };
             let reading = self.accounts[account].reading.len();
-            let may_read = reading < READ_MAX && self.wanted.len() + self.reading < READ_BACK_MAX;
+            let may_read = self.wanted.len() + self.reading < READ_BACK_MAX;
             match self.take_hot(entry) {
                 Some(body) if reading == 0 => self.deliver_on(now, link, entry, body),
                 None if may_read => {
@@ -169,8 +168,9 @@ impl<D: Disk> Gate<D> {
 
     /// Bodies that were read back: to receivers with room, the rest back in line as it stood.
     pub(crate) fn entries_read(&mut self, now: Now, entries: Vec<(EntryId, Bytes)>) {
-        for (entry, _) in &entries {
-            self.entry_unread(*entry);
+        let read: HashSet<EntryId> = entries.iter().map(|(entry, _)| *entry).collect();
+        for state in &mut self.accounts {
+            state.reading.retain(|entry| !read.contains(entry));
         }
         let mut left: Vec<(EntryId, Bytes)> = Vec::new();
         for (entry, body) in entries {
