@@ -38,11 +38,11 @@ pub struct Storage {
     pub auto_init: bool,
     /// Key `max_unfinished`, legs, default 2 000 000, 1 000 to 200 000 000: the bound of the index of
     /// unfinished work, receipts awaited for up to `receipt_hot` included; at it intake answers 0x14. About
-    /// 225 octets of memory a leg, so the default may grow to 450 MB.
+    /// 160 octets of memory a leg that waits and 200 one that a carrier has, so the default may grow to 400 MB.
     pub max_unfinished: usize,
     /// Key `receipt_hot`, default 10 min, 1 s to 31 d: how long a message that a carrier has waits for its
     /// receipt in memory. Then it moves to a file, if its receipt deadline is more than an hour away, and costs
-    /// about 4 octets of memory instead of 225; a receipt that comes later costs a few reads.
+    /// about 4 octets of memory instead of 200; a receipt that comes later costs a few reads.
     /// DLRs and MOs that nobody fetches for so long move to files too, once an account has a thousand of them.
     pub receipt_hot: Duration,
 }
