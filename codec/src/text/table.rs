@@ -126,11 +126,23 @@ pub(super) static SINGLE: [Table; 14] = [
 /// alphabet and in the Turkish and Portuguese locking tables. `$` is not among them because Portuguese moves
 /// it.
 #[inline]
-pub(super) const fn is_plain(octet: u8) -> bool {
-    let letter = (octet | 0x20).wrapping_sub(b'a') < 26;
-    let digit_or_mark = octet.wrapping_sub(0x20) < 0x20 && octet != b'$';
-    letter || digit_or_mark || octet == b'\n'
+const fn is_plain(octet: u8) -> bool {
+    // Without short cuts: branches would keep the compiler from judging a whole block at once.
+    ((octet | 0x20).wrapping_sub(b'a') < 26)
+        | (octet.wrapping_sub(0x20) < 0x20) & (octet != b'$')
+        | (octet == b'\n')
 }
+
+/// [`is_plain`], for single octets.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet: u8 = 0;
+    while octet < 128 {
+        plain[octet as usize] = is_plain(octet);
+        octet += 1;
+    }
+    plain
+};
 
 /// Number of leading octets that [`is_plain`]. Most messages are nothing else, so blocks are judged whole,
 /// without a branch per octet.
@@ -143,7 +155,11 @@ pub(super) fn plain_prefix(octets: &[u8]) -> usize {
         .count()
         * 16;
     let rest = octets.get(whole..).unwrap_or_default();
-    whole + rest.iter().take_while(|octet| is_plain(**octet)).count()
+    whole
+        + rest
+            .iter()
+            .take_while(|octet| PLAIN[usize::from(**octet)])
+            .count()
 }
 
 #[cfg(test)]
@@ -216,6 +232,9 @@ mod tests {
         let keeps: Vec<usize> = (0..14).filter(|id| LOCKING[*id].keeps_plain).collect();
         assert_eq!(keeps, [0, 1, 2, 3]);
         assert_eq!((0..=255).filter(|octet| is_plain(*octet)).count(), 52 + 31 + 1);
+        for octet in 0..=255 {
+            assert_eq!(is_plain(octet), PLAIN[usize::from(octet)]);
+        }
         for octet in (0..=127).filter(|octet| is_plain(*octet)) {
             assert_eq!(LOCKING[0].septet(char::from(octet)), Some(octet));
         }
