@@ -71,6 +71,18 @@ fn a_message_that_fits_keeps_its_header_octet_for_octet() {
 }
 
 #[test]
+fn concatenation_without_sense_is_dropped_when_the_message_is_cut_even_if_one_part_is_then_enough() {
+    let mut octets = vec![0x20, 0x00, 0x1e];
+    octets.resize(0x21, 9);
+    octets.extend([b'x'; 150]);
+    let (header, text) = Udh::split(&octets).unwrap();
+    let parts = written(Split::new(GSM7, Some(header), text, rules(Carriage::Udh8)).unwrap());
+    assert_eq!(parts.len(), 1);
+    assert_eq!(parts[0][..6], [5, 0, 3, 0x34, 1, 1]);
+    assert_eq!(parts[0][6..], *text);
+}
+
+#[test]
 fn what_cannot_be_cut_says_why() {
     let long = [b'x'; 300];
     let cut = |charset, header: &'static [u8], text: &'static [u8], carriage| {
@@ -243,7 +255,7 @@ proptest! {
             prop_assert!(out.ends_with(part.text.0));
             let header = out.len() - part.text.0.len();
             prop_assert_eq!(header > 0, part.has_header());
-            if split.total() > 1 {
+            if part.place().is_some() {
                 prop_assert!(charset.units(part.text.0) <= charset.unit().room(header));
                 if part.has_header() {
                     let (header, text) = Udh::split(&out).unwrap();

@@ -74,18 +74,13 @@ impl Choice {
 pub fn count_gsm7(text: &str, shifts: Shifts, carriage: Carriage) -> Result<Count, NotEncodable> {
     let units = gsm7::septets(text, shifts)?;
     let tables = shifts.tables();
-    let costs = || {
-        text.chars()
-            .map(|character| gsm7::cost(character, tables).unwrap_or(1))
-    };
-    Ok(counted(Charset::Gsm7(shifts), units, carriage, costs))
+    let cost = |character| gsm7::cost(character, tables).unwrap_or(1);
+    Ok(counted(text, Charset::Gsm7(shifts), units, carriage, cost))
 }
 
 /// Measures a text in UTF-16 units.
 pub fn count_ucs2(text: &str, carriage: Carriage) -> Count {
-    counted(UCS2, ucs2::units(text), carriage, || {
-        text.chars().map(char::len_utf16)
-    })
+    counted(text, UCS2, ucs2::units(text), carriage, char::len_utf16)
 }
 
 /// The alphabet in which a text takes the fewest parts: the default one with its extension where that has all
@@ -147,12 +142,13 @@ pub fn encode(text: &str, languages: &[Language], carriage: Carriage, out: &mut 
 
 const UCS2: Charset = Charset::Ucs2(ByteOrder::Big);
 
-/// `costs` are the units of each character, walked only when parts may end early for one of two units.
-fn counted<C: Iterator<Item = usize>>(
+/// `cost` is how many units a character takes, 1 or 2.
+fn counted(
+    text: &str,
     charset: Charset,
     units: usize,
     carriage: Carriage,
-    costs: impl Fn() -> C,
+    cost: impl Fn(char) -> usize,
 ) -> Count {
     let elements = match charset {
         Charset::Gsm7(shifts) => shifts.header_octets(),
@@ -160,17 +156,22 @@ fn counted<C: Iterator<Item = usize>>(
     };
     let alone = if elements == 0 { 0 } else { 1 + elements };
     let unit = charset.unit();
-    let of_several = unit.room(1 + carriage.element_octets() + elements);
     if units <= unit.room(alone) {
         return Count { units, parts: 1 };
     }
+    let of_several = unit.room(1 + carriage.element_octets() + elements);
+    if units == text.chars().count() {
+        let parts = units.div_ceil(of_several);
+        return Count { units, parts };
+    }
+    // A part ends one unit early before a character of two that does not fit any more.
     let (mut parts, mut left) = (1, of_several);
-    for cost in costs() {
+    for cost in text.chars().map(cost) {
         if cost > left {
             parts += 1;
             left = of_several;
         }
-        left = left.saturating_sub(cost);
+        left -= cost;
     }
     Count { units, parts }
 }

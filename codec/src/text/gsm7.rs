@@ -40,6 +40,10 @@ pub(super) fn cost(character: char, (locking, single): (&Table, &Table)) -> Opti
     }
 }
 
+/// Characters that are taken one by one before a plain run is looked for again, and the shortest run worth it.
+const STEP: usize = 16;
+const RUN_MIN: usize = 8;
+
 /// Hands out the septets of a text in runs.
 #[inline]
 fn walk(text: &str, shifts: Shifts, mut septets: impl FnMut(&[u8])) -> Result<(), NotEncodable> {
@@ -47,26 +51,29 @@ fn walk(text: &str, shifts: Shifts, mut septets: impl FnMut(&[u8])) -> Result<()
     let mut rest = text;
     while !rest.is_empty() {
         if locking.keeps_plain {
-            let (plain, other) = rest.split_at(plain_prefix(rest.as_bytes()));
-            if !plain.is_empty() {
+            let run = plain_prefix(rest.as_bytes());
+            if run >= RUN_MIN || run == rest.len() {
+                let (plain, other) = rest.split_at(run);
                 septets(plain.as_bytes());
+                rest = other;
             }
-            rest = other;
         }
-        let mut characters = rest.chars();
-        let Some(character) = characters.next() else {
-            break;
-        };
-        if let Some(septet) = locking.septet(character) {
-            septets(&[septet]);
-        } else if let Some(septet) = single.septet(character) {
-            septets(&[ESCAPE, septet]);
-        } else {
-            return Err(NotEncodable {
-                at: text.len() - rest.len(),
-            });
+        for _ in 0..STEP {
+            let mut characters = rest.chars();
+            let Some(character) = characters.next() else {
+                break;
+            };
+            if let Some(septet) = locking.septet(character) {
+                septets(&[septet]);
+            } else if let Some(septet) = single.septet(character) {
+                septets(&[ESCAPE, septet]);
+            } else {
+                return Err(NotEncodable {
+                    at: text.len() - rest.len(),
+                });
+            }
+            rest = characters.as_str();
         }
-        rest = characters.as_str();
     }
     Ok(())
 }
@@ -80,17 +87,21 @@ pub fn decode(octets: &[u8], shifts: Shifts, out: &mut String) -> usize {
     out.reserve(octets.len());
     let mut decoder = Decoder::new(shifts);
     let mut rest = octets;
-    while let Some((first, behind)) = rest.split_first() {
-        if decoder.is_plain() {
-            let (plain, other) = rest.split_at(plain_prefix(rest));
-            if let (false, Ok(plain)) = (plain.is_empty(), std::str::from_utf8(plain)) {
-                out.push_str(plain);
+    while !rest.is_empty() {
+        if decoder.locking.keeps_plain && !decoder.escaped {
+            let run = plain_prefix(rest);
+            if run >= RUN_MIN || run == rest.len() {
+                let (plain, other) = rest.split_at(run);
+                // What is plain is ASCII.
+                out.push_str(std::str::from_utf8(plain).unwrap_or_default());
                 rest = other;
-                continue;
             }
         }
-        decoder.push(*first, out);
-        rest = behind;
+        let (step, other) = rest.split_at(rest.len().min(STEP));
+        for octet in step {
+            decoder.push(*octet, out);
+        }
+        rest = other;
     }
     decoder.finish(out)
 }
@@ -120,11 +131,6 @@ impl Decoder {
             escaped: false,
             replaced: 0,
         }
-    }
-
-    /// What comes may be copied as far as it is plain.
-    fn is_plain(&self) -> bool {
-        self.locking.keeps_plain && !self.escaped
     }
 
     #[inline]

@@ -79,8 +79,8 @@ pub struct Split<'a> {
     total: u8,
     /// Sequence of the part to come; 0 when all have come.
     next: u8,
-    /// Units of text in the first part and in the others.
-    rooms: (usize, usize),
+    /// Units of text in the first part and in the others; none when the message goes as it is.
+    rooms: Option<(usize, usize)>,
 }
 
 /// What stands in front of the text besides the concatenation element.
@@ -162,7 +162,7 @@ impl<'a> Split<'a> {
             rules,
             total: 1,
             next: 1,
-            rooms: (0, 0),
+            rooms: None,
         };
         let alone = heading.octets_alone();
         if rules.carriage == Carriage::Payload {
@@ -199,10 +199,11 @@ impl<'a> Split<'a> {
         let everywhere = 1 + rules.carriage.element_octets() + self.heading.octets_of(Goes::Everywhere);
         let first = everywhere + self.heading.octets_of(Goes::First);
         let unit = self.charset.unit();
-        self.rooms = (unit.room(first), unit.room(everywhere));
-        if self.rooms.0 < ROOM_MIN {
+        let rooms = (unit.room(first), unit.room(everywhere));
+        if rooms.0 < ROOM_MIN {
             return Err(SplitError::NoRoom { octets: first });
         }
+        self.rooms = Some(rooms);
         let mut rest = self.rest.0;
         self.total = 0;
         while !rest.is_empty() {
@@ -211,14 +212,19 @@ impl<'a> Split<'a> {
                 .checked_add(1)
                 .filter(|total| *total <= rules.parts_max)
                 .ok_or(SplitError::TooManyParts { max: rules.parts_max })?;
-            let at = self.charset.cut(rest, self.room(self.total));
+            let at = self.cut(rest, self.total);
             rest = rest.get(at..).unwrap_or_default();
         }
         Ok(self)
     }
 
-    const fn room(&self, sequence: u8) -> usize {
-        if sequence == 1 { self.rooms.0 } else { self.rooms.1 }
+    /// Octets of the part of this sequence, of those that are left.
+    fn cut(&self, rest: &[u8], sequence: u8) -> usize {
+        match self.rooms {
+            None => rest.len(),
+            Some((room, _)) if sequence == 1 => self.charset.cut(rest, room),
+            Some((_, room)) => self.charset.cut(rest, room),
+        }
     }
 
     /// Number of parts, 1 to 255.
@@ -232,29 +238,23 @@ impl<'a> Iterator for Split<'a> {
 
     fn next(&mut self) -> Option<Part<'a>> {
         let sequence = self.next;
-        let at = if sequence == self.total {
-            self.rest.0.len()
-        } else {
-            self.charset.cut(self.rest.0, self.room(sequence))
-        };
+        if sequence == 0 {
+            return None;
+        }
+        let at = self.cut(self.rest.0, sequence);
         let (text, rest) = self.rest.0.split_at_checked(at)?;
         let reference = match self.rules.carriage {
             Carriage::Udh8 => Reference::Udh8(self.rules.reference.to_be_bytes()[1]),
             Carriage::Udh16 => Reference::Udh16(self.rules.reference),
             Carriage::Sar | Carriage::SarWide | Carriage::Payload => Reference::Sar(self.rules.reference),
         };
-        if sequence == 0 {
-            return None;
-        }
         self.rest = Body(rest);
         self.next = if sequence == self.total { 0 } else { sequence + 1 };
         Some(Part {
             text: Body(text),
-            place: if self.total == 1 {
-                None
-            } else {
-                Place::new(reference, self.total, sequence)
-            },
+            place: self
+                .rooms
+                .and_then(|_| Place::new(reference, self.total, sequence)),
             heading: self.heading,
         })
     }
@@ -297,8 +297,7 @@ impl Part<'_> {
         self.heading.octets_alone() > 0 || (self.place.is_some() && self.sar().is_none())
     }
 
-    /// Appends header and text: a short_message of at most 166 octets (160 of them with 7 bits), or all of a
-    /// message_payload.
+    /// Appends header and text: a short_message of at most 160 octets, or all of a message_payload.
     pub fn write(&self, out: &mut Vec<u8>) {
         self.write_header(out);
         out.extend_from_slice(self.text.0);

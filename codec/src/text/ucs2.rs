@@ -17,12 +17,18 @@ const MARK: char = '\u{feff}';
 
 /// UTF-16 units of a text: 1 a character, 2 above U+FFFF.
 pub fn units(text: &str) -> usize {
-    // UTF-8 has one octet per character that continues none, and begins those of two units with 0xF0 or more.
-    let of = |octet: &u8| u8::from(octet & 0xc0 != 0x80) + u8::from(*octet >= 0xf0);
-    // In blocks, because 32 counts of at most 2 fit an octet and so stay in one vector register.
-    let (blocks, rest) = text.as_bytes().as_chunks::<32>();
-    let sum = |octets: &[u8]| usize::from(octets.iter().map(of).sum::<u8>());
-    blocks.iter().map(|block| sum(block)).sum::<usize>() + sum(rest)
+    let mut units = 0;
+    // 124 counts of at most 2 fit an octet, so that the compiler counts sixteen octets at a time.
+    for block in text.as_bytes().chunks(124) {
+        let mut of_block = 0;
+        for octet in block {
+            // UTF-8 has one octet per character that continues none, and begins those of two units with 0xF0
+            // or more.
+            of_block += u8::from(octet.cast_signed() >= -64) + u8::from(*octet >= 0xf0);
+        }
+        units += usize::from(of_block);
+    }
+    units
 }
 
 /// The text without a byte order mark in front, which no message should carry.
@@ -33,11 +39,26 @@ pub fn without_mark(text: &str) -> &str {
 /// Appends the units of a text, big endian. Nothing is added and nothing left out: see [`without_mark`].
 pub fn encode(text: &str, out: &mut Vec<u8>) {
     let before = out.len();
-    out.resize(before + 2 * units(text), 0);
+    // No character takes more than twice its octets of UTF-8.
+    out.resize(before + 2 * text.len(), 0);
     let (places, _) = out.get_mut(before..).unwrap_or_default().as_chunks_mut::<2>();
-    for (place, unit) in places.iter_mut().zip(text.encode_utf16()) {
-        *place = unit.to_be_bytes();
+    let mut places = places.iter_mut();
+    let mut put = |unit: u16| {
+        if let Some(place) = places.next() {
+            *place = unit.to_be_bytes();
+        }
+    };
+    for character in text.chars() {
+        match u16::try_from(u32::from(character)) {
+            Ok(unit) => put(unit),
+            Err(_) => character
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| put(*unit)),
+        }
     }
+    let spare = 2 * places.len();
+    out.truncate(out.len() - spare);
 }
 
 /// Appends the text of units and counts what had to be replaced: a lone surrogate and a last odd octet become
@@ -60,9 +81,36 @@ pub fn decode(octets: &[u8], order: ByteOrder, out: &mut String) -> usize {
 
 fn push(units: impl Iterator<Item = u16>, out: &mut String) -> usize {
     let mut replaced = 0;
-    for character in char::decode_utf16(units) {
-        replaced += usize::from(character.is_err());
+    // A high surrogate that waits for its low one.
+    let mut high = None;
+    let mut put = |character: Option<char>, out: &mut String| {
+        replaced += usize::from(character.is_none());
         out.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+    };
+    for unit in units {
+        let character = char::from_u32(u32::from(unit));
+        match (high.take(), character) {
+            (None, Some(character)) => out.push(character),
+            (None, None) if unit < 0xdc00 => high = Some(unit),
+            (None, None) => put(None, out),
+            (Some(before), None) if unit >= 0xdc00 => {
+                put(
+                    char::decode_utf16([before, unit]).next().and_then(Result::ok),
+                    out,
+                );
+            }
+            (Some(_), None) => {
+                put(None, out);
+                high = Some(unit);
+            }
+            (Some(_), Some(character)) => {
+                put(None, out);
+                out.push(character);
+            }
+        }
+    }
+    if high.is_some() {
+        put(None, out);
     }
     replaced
 }
@@ -108,6 +156,12 @@ mod tests {
             (&[0xd8, 0x3d, 0xde, 0x00][..], "😀", 0),
             (&[0xd8, 0x3d, 0x00, 0x41], "\u{fffd}A", 1),
             (&[0xde, 0x00, 0xd8, 0x3d], "\u{fffd}\u{fffd}", 2),
+            (&[0xd8, 0x3d, 0xd8, 0x3d, 0xde, 0x00], "\u{fffd}😀", 1),
+            (
+                &[0xd8, 0x3d, 0xd8, 0x3d, 0xd8, 0x3d],
+                "\u{fffd}\u{fffd}\u{fffd}",
+                3,
+            ),
             (&[0x00, 0x41, 0x00], "A\u{fffd}", 1),
             (&[0x42], "\u{fffd}", 1),
         ] {
@@ -150,11 +204,19 @@ mod tests {
         }
 
         #[test]
-        fn any_octets_become_text(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_octets_become_text(
+            octets in proptest::collection::vec(prop_oneof![any::<u8>(), 0xd7u8..0xe1], 0..200),
+        ) {
             for order in [ByteOrder::Big, ByteOrder::ByMark] {
                 let (text, replaced) = decoded(&octets, order);
                 prop_assert!(text.chars().count() <= octets.len().div_ceil(2));
                 prop_assert!(replaced <= text.chars().count());
+                if order == ByteOrder::Big && !octets.starts_with(&[0xfe, 0xff]) {
+                    let units: Vec<u16> =
+                        octets.as_chunks::<2>().0.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
+                    let odd = if octets.len() % 2 == 1 { "\u{fffd}" } else { "" };
+                    prop_assert_eq!(text, String::from_utf16_lossy(&units) + odd);
+                }
             }
             for at in 0..octets.len() {
                 let cut = cut(&octets, at);
