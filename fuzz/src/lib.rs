@@ -9,8 +9,8 @@ use tidegate_codec::receipt::{Receipt, read_receipt};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::text::ucs2::ByteOrder;
 use tidegate_codec::text::{
-    self, Added, Bounds, Carriage, DefaultAlphabet, Peer, Place, Reassembly, Reference, Split, SplitRules,
-    Udh,
+    self, Added, Bounds, Carriage, Charset, DefaultAlphabet, Peer, Place, Reassembly, Reference, Shifts,
+    Split, SplitRules, Udh,
 };
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::values::{DataCoding, EsmClass, InterfaceVersion};
