@@ -2,8 +2,8 @@
 //!
 //! The way of the data reads off the modules: [`frame`] cuts one PDU out of a stream, [`header`] and
 //! [`pdu`] read it (borrowing from the frame, allocating nothing), [`tlv`] keeps optional parameters
-//! byte for byte, [`session`] says what may happen next on the link and when. [`receipt`] and [`time`]
-//! read and write the two text formats inside messages. The rest is vocabulary that every crate shares:
+//! byte for byte, [`session`] says what may happen next on the link and when. [`text`] reads,
+//! cuts and joins what messages say; [`receipt`] and [`time`] read and write the two formats inside them. The rest is vocabulary that every crate shares:
 //! [`address`], [`identity`], [`message_id`], [`status`], [`values`].
 //!
 //! Nothing here can print a message body, a number or a password: such types show their length only.
@@ -20,6 +20,7 @@ pub mod pdu;
 pub mod receipt;
 pub mod session;
 pub mod status;
+pub mod text;
 pub mod time;
 pub mod tlv;
 pub mod values;

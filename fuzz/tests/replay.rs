@@ -26,10 +26,48 @@ fn every_body(octets: &[u8]) {
     tidegate_fuzz::pdu(octets);
     tidegate_fuzz::receipt(octets);
     tidegate_fuzz::segment(octets);
+    tidegate_fuzz::text(octets);
+    tidegate_fuzz::udh(octets);
+    tidegate_fuzz::reassembly(octets);
     for choice in 0..4 {
         let mut input = vec![choice];
         input.extend_from_slice(octets);
         tidegate_fuzz::session(&input);
+    }
+}
+
+/// Messages of the text vectors, in front of them data_coding, esm_class and a choice.
+fn messages() -> Vec<Vec<u8>> {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../codec/testdata/text.json")).expect("testdata is JSON");
+    let mut all = Vec::new();
+    for vector in vectors.as_array().expect("an array") {
+        for part in vector["expect"]["segments"].as_array().into_iter().flatten() {
+            let hex = part["short_message_hex"].as_str().expect("hex");
+            let octet = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex");
+            let data_coding = vector["expect"]["data_coding"].as_u64().expect("a number");
+            let mut message = vec![u8::try_from(data_coding).expect("an octet"), 0x40, 0xff];
+            message.extend((0..hex.len() / 2).map(octet));
+            all.push(message);
+        }
+    }
+    assert_eq!(all.len(), 56);
+    all
+}
+
+#[test]
+fn the_messages_keep_every_invariant_whatever_their_peer_means() {
+    for mut message in messages() {
+        for (esm_class, choice) in [0, 0x40]
+            .into_iter()
+            .flat_map(|esm| (0..=255).map(move |choice| (esm, choice)))
+        {
+            message[1] = esm_class;
+            message[2] = choice;
+            tidegate_fuzz::text(&message);
+        }
+        tidegate_fuzz::udh(&message[3..]);
+        tidegate_fuzz::reassembly(&message);
     }
 }
 
@@ -52,6 +90,24 @@ proptest! {
             }
         }
         every_body(&octets);
+    }
+
+    #[test]
+    fn messages_with_octets_changed_and_any_coding_keep_every_invariant(
+        pick in 0usize..56,
+        head in any::<[u8; 3]>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        times in 1usize..6,
+    ) {
+        let message = messages().swap_remove(pick);
+        let mut octets = [&head[..], &message[3..].repeat(times)].concat();
+        for (at, octet) in changes {
+            let at = at.index(octets.len());
+            octets[at] = octet;
+        }
+        tidegate_fuzz::text(&octets);
+        tidegate_fuzz::udh(&octets[3..]);
+        tidegate_fuzz::reassembly(&octets);
     }
 
     #[test]
