@@ -65,7 +65,7 @@ fn config(places: &Places, carrier: SocketAddr) -> String {
     let later = account("later") + &account("away");
     places.config(&[carrier], &later).replace(
         "auto_init = true\n",
-        "auto_init = true\nsegment_size = \"1MiB\"\nlimit = \"256MiB\"\nreceipt_hot = \"3s\"\n",
+        "auto_init = true\nsegment_size = \"1MiB\"\nlimit = \"256MiB\"\nreceipt_hot = \"2s\"\n",
     )
 }
 
