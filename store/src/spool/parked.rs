@@ -63,6 +63,8 @@ pub(super) struct Parked {
     wanted: HashSet<NameId>,
     loading: bool,
     load_failed_ms: Option<u64>,
+    /// When it was last asked which runs may go.
+    drop_looked_ms: Option<u64>,
     samples: Samples,
 }
 
@@ -232,7 +234,8 @@ impl<D: Disk> Spool<D> {
         let Parked {
             waits, back, loading, ..
         } = &self.parked;
-        if waits.under.dropping || *loading {
+        // It looks at every run: not in every turn.
+        if waits.under.dropping || *loading || is_too_soon(self.parked.drop_looked_ms, now_ms) {
             return None;
         }
         let mut runs = waits.finished();
@@ -244,6 +247,7 @@ impl<D: Disk> Spool<D> {
         }
         runs.sort_unstable();
         runs.dedup();
+        self.parked.drop_looked_ms = Some(now_ms);
         if runs.is_empty() {
             return None;
         }
