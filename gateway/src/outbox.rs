@@ -251,8 +251,8 @@ impl<D: Disk> Gate<D> {
         self.entry_fetched(now, entry, ok);
     }
 
-    /// An answer to a delivery that was given up came after all: a yes is a yes, wherever the entry stands now. A no
-    /// changes nothing, since it is being delivered again.
+    /// An answer to a delivery that was given up came after all: a yes is a yes, wherever in memory the entry
+    /// stands now. A no changes nothing, since it is being delivered again.
     pub(crate) fn entry_answered_late(&mut self, now: Now, entry: EntryId, pdu: &Pdu<'_>) {
         let is_delivery = matches!(
             pdu.operation,

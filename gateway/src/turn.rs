@@ -360,6 +360,7 @@ impl<D: Disk> Gate<D> {
             }
             Target::Entry(entry) => {
                 self.take_hot(entry);
+                self.entry_unread(entry);
                 let _ = self.spool.fetched(now.unix_ms, entry, &mut self.rng);
             }
         }

@@ -225,22 +225,24 @@ impl Outbox {
         }
     }
 
-    /// Entries that have come back from a file stand in line where they stood: before all that is younger.
+    /// Entries that have come back from a file stand in line where they stood: by id, with those that stayed in memory.
     pub(crate) fn enqueue_returned(&mut self, account: NameId, ids: &[EntryId]) {
-        let Some(first) = ids.first().and_then(|id| Some(self.get(*id)?.id)) else {
+        let own = |id: &EntryId| self.entries.get(id.0).map(|entry| entry.id);
+        let Some(last) = ids.iter().filter_map(own).max() else {
             return;
         };
         let queue = self.queues.entry(account).or_default();
-        let mut older = Vec::new();
+        let mut line = ids.to_vec();
         while let Some(id) = queue.front().copied() {
-            match self.entries.get(id.0) {
-                Some(entry) if entry.id > first => break,
-                Some(_) => older.push(id),
+            match own(&id) {
+                Some(own) if own > last => break,
+                Some(_) => line.push(id),
                 None => {}
             }
             queue.pop_front();
         }
-        for id in older.iter().chain(ids).rev() {
+        line.sort_unstable_by_key(own);
+        for id in line.iter().rev() {
             queue.push_front(*id);
         }
         self.ready.insert(account);

@@ -60,7 +60,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::keyring::{KeyRing, KeyRingError};
+use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::quote::Quote;
@@ -229,7 +229,6 @@ pub(crate) enum Order {
         hour: u32,
         run: u64,
         from: u32,
-        pass_over: bool,
     },
     DropRuns(Vec<(u32, u64)>),
 }
@@ -239,6 +238,8 @@ pub(crate) enum Report {
     Moved(Result<Moved, Failed>),
     Confirmed(Result<Vec<RunDone>, Failed>),
     Marked(Result<Vec<RunDone>, Failed>),
+    /// With the runs that failed.
+    EntriesMarked(Vec<RunDone>, Vec<(u64, io::Error)>),
     Found(Vec<Answer>),
     Merged(Result<Merged, Failed>),
     Passed(u32, Result<Bunch, Failed>),
@@ -293,10 +294,22 @@ impl<D: Disk> Files<D> {
                 }))
             }
             Order::Confirm { runs, drops } => {
-                let confirmed = self
-                    .mark(&drops)
-                    .and_then(|done| self.confirm(&runs).map(|()| done));
+                let marked = if self.owner == Owner::Outbox {
+                    let (done, failed) = self.mark_entries(&drops);
+                    let is_ours = |(run, _): &(u64, io::Error)| runs.iter().any(|(_, number)| number == run);
+                    failed
+                        .into_iter()
+                        .find(is_ours)
+                        .map_or(Ok(done), |(_, error)| Err(error))
+                } else {
+                    self.mark(&drops)
+                };
+                let confirmed = marked.and_then(|done| self.confirm(&runs).map(|()| done));
                 Report::Confirmed(confirmed.map_err(failed("confirm")))
+            }
+            Order::Mark(marks) if self.owner == Owner::Outbox => {
+                let (done, failed) = self.mark_entries(&marks);
+                Report::EntriesMarked(done, failed)
             }
             Order::Mark(marks) => Report::Marked(self.mark(&marks).map_err(failed("mark"))),
             Order::Find(questions) => {
@@ -308,18 +321,13 @@ impl<D: Disk> Files<D> {
                 let dropped = self.drop_hour(hour, ring);
                 Report::Dropped(hour, dropped.map_err(Failed::from))
             }
-            Order::Load {
-                hour,
-                run,
-                from,
-                pass_over,
-            } => {
-                let loaded = self.next_entries(hour, run, from, pass_over);
+            Order::Load { hour, run, from } => {
+                let loaded = self.next_entries(hour, run, from);
                 Report::Loaded(run, loaded.map_err(failed("read")))
             }
             Order::DropRuns(runs) => {
-                let dropped = self.drop_runs(&runs, ring);
-                Report::RunsDropped(runs, dropped.map_err(Failed::from))
+                let (gone, dropped) = self.drop_runs(runs, ring);
+                Report::RunsDropped(gone, dropped.map_err(Failed::from))
             }
         };
         (report, std::mem::take(&mut self.damaged))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use tidegate_codec::identity::SystemId;
 
 use crate::disk::Disk;
@@ -14,7 +14,7 @@ use crate::outbox::{Entry, EntryId};
 use crate::record::{Head, Kind, SettledMoved};
 use crate::waiting::entries::{EntryBunch, ParkItem, ParkedItem, Span};
 use crate::waiting::table::{Confirmation, Waits};
-use crate::waiting::{AHEAD_MS, Failed, MOVE_MAX, MOVE_MIN, Mark, Order, Place, Report, RunInfo};
+use crate::waiting::{AHEAD_MS, Failed, HOUR_MS, MOVE_MAX, MOVE_MIN, Mark, Order, Place, Report, RunInfo};
 use crate::waiting::{TRIES_MAX, WaitingCounts, hour_of};
 
 use super::chores::{ChoreError, Finished, Task};
@@ -31,6 +31,11 @@ const PARK_LEN_MAX: u32 = 60_000;
 const SAMPLES: u64 = 64;
 /// An account's entries in memory go on coming back from files when fewer than this are left.
 const RETURNED_MIN: usize = 512;
+/// The end dates of a run's entries lie within so much.
+const SPAN_MS: u64 = 2 * HOUR_MS;
+/// A run that could not be read is tried again after this long, and after a minute of that once a minute.
+const TRY_AGAIN_MS: u64 = 1_000;
+const ASIDE_MS: u64 = 60_000;
 
 /// A run of entries.
 #[derive(Debug)]
@@ -45,12 +50,26 @@ struct ParkedRun {
     first: MessageId,
     /// Nothing in it is younger.
     last: MessageId,
-    /// How often in a row nothing could be read.
+    /// How often in a row it could not be read, and when it may be tried again.
     failed: u32,
+    retry_ms: Option<u64>,
+}
+
+impl ParkedRun {
+    /// It cannot be read for so long that what is younger no longer waits for it.
+    const fn is_aside(&self) -> bool {
+        self.failed >= TRIES_MAX
+    }
+
+    fn may_try(&self, now_ms: u64) -> bool {
+        // A clock that is set back makes nothing wait for hours.
+        self.retry_ms
+            .is_none_or(|retry| now_ms >= retry || retry > now_ms + ASIDE_MS)
+    }
 }
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Parked {
     /// Files, marks and what is under way with them.
     pub(super) waits: Waits,
@@ -60,9 +79,10 @@ pub(super) struct Parked {
     /// Entries in memory whose record lies in a file.
     back: HashMap<EntryId, Place>,
     /// Accounts to whose binds something from files could go.
-    wanted: HashSet<NameId>,
+    wanted: VecDeque<NameId>,
     loading: bool,
-    load_failed_ms: Option<u64>,
+    /// The account of which entries were moved last: the others come first.
+    parked_last: NameId,
     /// When it was last asked which runs may go.
     drop_looked_ms: Option<u64>,
     samples: Samples,
@@ -93,6 +113,22 @@ impl Samples {
     }
 }
 
+impl Default for Parked {
+    fn default() -> Self {
+        Self {
+            waits: Waits::default(),
+            runs: BTreeMap::new(),
+            by_account: HashMap::new(),
+            back: HashMap::new(),
+            wanted: VecDeque::new(),
+            loading: false,
+            parked_last: NameId(0),
+            drop_looked_ms: None,
+            samples: Samples::default(),
+        }
+    }
+}
+
 impl Parked {
     /// Takes in a run that a start has found. `unmarked` of its entries are done, and not marked yet.
     pub(super) fn found(&mut self, run: RunInfo, span: Option<Span<NameId>>, unmarked: u32) {
@@ -115,6 +151,7 @@ impl Parked {
             first,
             last,
             failed: 0,
+            retry_ms: None,
         };
         self.runs.insert(number, found);
         self.by_account.entry(account).or_default().insert(number);
@@ -128,12 +165,14 @@ impl Parked {
     /// How much of an account lies in files and has not come back, and that none of it is older than this.
     pub(super) fn left_of(&self, account: NameId) -> (usize, MessageId) {
         let runs = self.by_account.get(&account).into_iter().flatten();
-        let mut runs = runs
-            .filter_map(|number| self.runs.get(number))
-            .filter(|run| run.left > 0)
-            .peekable();
-        let first = runs.peek().map_or(MessageId(0), |run| run.first);
-        (runs.map(|run| run.left as usize).sum(), first)
+        let (mut left, mut first) = (0, MessageId(u64::MAX));
+        for run in runs.filter_map(|number| self.runs.get(number)) {
+            left += run.left as usize;
+            if run.left > 0 && !run.is_aside() {
+                first = first.min(run.first);
+            }
+        }
+        (left, first)
     }
 
     /// The youngest entry of an account that lies in files, or did. What is older and in memory was passed over when
@@ -146,11 +185,19 @@ impl Parked {
         last.max().unwrap_or(MessageId(0))
     }
 
-    /// The run from which an account's next entries come.
-    fn next_run(&self, account: NameId) -> Option<(u64, &ParkedRun)> {
+    /// The run from which an account's next entries come, if it may be tried now; what is set aside holds up none.
+    fn next_run(&self, account: NameId, now_ms: u64) -> Option<(u64, &ParkedRun)> {
         let runs = self.by_account.get(&account)?.iter();
-        runs.filter_map(|number| Some((*number, self.runs.get(number)?)))
-            .find(|(_, run)| run.left > 0)
+        let mut runs = runs.filter_map(|number| Some((*number, self.runs.get(number)?)));
+        runs.find(|(_, run)| run.left > 0 && (!run.is_aside() || run.may_try(now_ms)))
+            .filter(|(number, run)| run.may_try(now_ms) && !self.is_half_moved(run.hour, *number))
+    }
+
+    fn want(&mut self, account: NameId) {
+        // As many as there are accounts, at the most.
+        if !self.wanted.contains(&account) {
+            self.wanted.push_back(account);
+        }
     }
 
     fn is_half_moved(&self, hour: u32, number: u64) -> bool {
@@ -166,7 +213,7 @@ impl<D: Disk> Spool<D> {
     /// way back from a file: then [`Finished::Returned`] says when to ask again.
     pub fn take_entry(&mut self, account: NameId) -> Option<EntryId> {
         if self.outbox.in_files(account) > 0 && self.outbox.returned(account) < RETURNED_MIN {
-            self.parked.wanted.insert(account);
+            self.parked.want(account);
         }
         self.outbox.take(account)
     }
@@ -191,27 +238,25 @@ impl<D: Disk> Spool<D> {
 
     /// Somebody waits for this one.
     pub(super) fn load_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
-        if self.parked.loading || is_too_soon(self.parked.load_failed_ms, now_ms) {
+        if self.parked.loading {
             return None;
         }
-        let wanted: Vec<NameId> = self.parked.wanted.iter().copied().collect();
-        for account in wanted {
-            let Some((number, run)) = self.parked.next_run(account) else {
-                self.parked.wanted.remove(&account);
+        // Each in its turn; those that cannot be served now stay in line.
+        for _ in 0..self.parked.wanted.len() {
+            let account = self.parked.wanted.pop_front()?;
+            if self.parked.left_of(account).0 == 0 {
+                continue;
+            }
+            let Some((number, run)) = self.parked.next_run(account, now_ms) else {
+                self.parked.wanted.push_back(account);
                 continue;
             };
             let (hour, from) = (run.hour, run.next);
-            let pass_over = run.failed >= TRIES_MAX;
-            if self.parked.is_half_moved(hour, number) {
-                continue;
-            }
-            self.parked.wanted.remove(&account);
             self.parked.loading = true;
             return Some(Task::Parked(Order::Load {
                 hour,
                 run: number,
                 from,
-                pass_over,
             }));
         }
         None
@@ -269,52 +314,75 @@ impl<D: Disk> Spool<D> {
             .before(now_ms, hot_ms, self.ids.current_ms())?;
         let max = MOVE_MAX.min(usize::try_from(self.batch_max() / MOVED_LEN).unwrap_or(MOVE_MAX));
         let min = MOVE_MIN.min(max);
-        let crowded: Vec<NameId> = self.outbox.crowded(min).collect();
+        let mut crowded: Vec<NameId> = self.outbox.crowded(min).collect();
+        let last = self.parked.parked_last;
+        crowded.sort_unstable_by_key(|account| (*account <= last, *account));
         for account in crowded {
-            let mut octets = 0;
-            let mut last_ms = 0;
-            let behind = self.parked.last_of(account);
-            let mut items: Vec<ParkItem> = self
-                .outbox
-                .oldest(account, until)
-                .filter(|(_, entry)| entry.at.len <= PARK_LEN_MAX && entry.id > behind)
-                .take(max)
-                .take_while(|(_, entry)| {
-                    octets += u64::from(entry.at.len);
-                    octets <= PARK_OCTETS_MAX
-                })
-                .map(|(id, entry)| {
-                    last_ms = last_ms.max(entry.expires_ms);
-                    ParkItem {
-                        id,
-                        own: entry.id,
-                        revision: entry.revision,
-                        at: entry.at,
-                    }
-                })
-                .collect();
-            // What binds gave back stands in front in any order.
-            items.sort_unstable_by_key(|item| item.own);
-            let is_worth_it = items.len() >= min || octets > PARK_OCTETS_MAX;
+            let Some((items, ends_ms)) = self.to_park(account, until, max, min) else {
+                continue;
+            };
             // What ends soon ends where it is.
-            if !is_worth_it || last_ms < now_ms.saturating_add(AHEAD_MS) {
+            if ends_ms < now_ms.saturating_add(AHEAD_MS) {
                 continue;
             }
             // It needs room before it gives any, and intake comes first.
+            let octets: u64 = items.iter().map(|item| u64::from(item.at.len)).sum();
             let reserved = octets + FILE_FIXED_LEN;
             if self.octets() + reserved + self.reserve() > self.options.limit {
-                return None;
+                continue;
             }
+            self.parked.parked_last = account;
             self.parked.waits.under.moving = true;
             self.parked.waits.under.move_octets = reserved;
             return Some(Task::Park {
                 account,
                 items,
-                hour: hour_of(last_ms),
+                hour: hour_of(ends_ms),
                 now_ms,
             });
         }
         None
+    }
+
+    /// The oldest entries of an account that make a run, in the order of their ids, and when the last of them ends. All
+    /// end within some hours: then the file goes, and its key.
+    fn to_park(
+        &self,
+        account: NameId,
+        until_ms: u64,
+        max: usize,
+        min: usize,
+    ) -> Option<(Vec<ParkItem>, u64)> {
+        let behind = self.parked.last_of(account);
+        let mut items: Vec<ParkItem> = Vec::new();
+        let (mut octets, mut first_ms, mut last_ms) = (0, u64::MAX, 0);
+        for (id, entry) in self.outbox.oldest(account, until_ms) {
+            if entry.at.len > PARK_LEN_MAX || entry.id <= behind {
+                continue;
+            }
+            let span = (first_ms.min(entry.expires_ms), last_ms.max(entry.expires_ms));
+            let is_too_wide = span.1 - span.0 > SPAN_MS;
+            if is_too_wide && items.len() < min && octets < PARK_OCTETS_MAX / 2 {
+                // Too few of one time to be worth a file: they stay, and so does what is older from then on.
+                items.clear();
+                (octets, first_ms, last_ms) = (0, entry.expires_ms, entry.expires_ms);
+            } else if is_too_wide || items.len() == max || octets >= PARK_OCTETS_MAX {
+                break;
+            } else {
+                (first_ms, last_ms) = span;
+            }
+            octets += u64::from(entry.at.len);
+            items.push(ParkItem {
+                id,
+                own: entry.id,
+                revision: entry.revision,
+                at: entry.at,
+            });
+        }
+        let is_worth_it = items.len() >= min || octets >= PARK_OCTETS_MAX / 2;
+        // What binds gave back stands in front in any order.
+        items.sort_unstable_by_key(|item| item.own);
+        is_worth_it.then_some((items, last_ms))
     }
 
     // ===== outcomes =====
@@ -348,29 +416,37 @@ impl<D: Disk> Spool<D> {
                     Finished::Nothing
                 })
             }
-            Report::Marked(marked) => {
-                let marking = std::mem::take(&mut self.parked.waits.marking);
-                match marked {
-                    Ok(done) => {
-                        self.parked.waits.set_done(&done);
-                        for (mark, segment) in marking {
-                            self.parked.waits.marked(&mark);
-                            self.segments.paid(segment);
-                        }
-                        Ok(Finished::Nothing)
-                    }
-                    Err(failed) => {
-                        self.parked.waits.to_mark.extend(marking);
-                        Err(failed)
+            Report::EntriesMarked(done, failed) => {
+                self.parked.waits.set_done(&done);
+                for (mark, segment) in std::mem::take(&mut self.parked.waits.marking) {
+                    let run = mark.place.at.map(|at| at.run);
+                    if failed.iter().any(|(number, _)| Some(*number) == run) {
+                        self.parked.waits.to_mark.push((mark, segment));
+                    } else {
+                        self.parked.waits.marked(&mark);
+                        self.segments.paid(segment);
                     }
                 }
+                let error = failed.into_iter().next();
+                return error.map_or(Finished::Nothing, |(_, error)| {
+                    Finished::Failed(ChoreError::outbox(Failed::Io("mark", error)))
+                });
             }
             Report::RunsDropped(runs, dropped) => {
                 self.parked.waits.under.dropping = false;
-                dropped.map(|()| self.forget_runs(&runs))
+                let finished = self.forget_runs(&runs);
+                if let Err(failed) = dropped {
+                    // What went is told of first: an error is told again by the next try.
+                    let is_empty = matches!(&finished, Finished::Expired(counts) if counts.is_empty());
+                    if is_empty {
+                        return Finished::Failed(ChoreError::outbox(failed));
+                    }
+                }
+                return finished;
             }
             // Of legs only.
             Report::Moved(_)
+            | Report::Marked(_)
             | Report::Found(_)
             | Report::Merged(_)
             | Report::Passed(..)
@@ -475,22 +551,25 @@ impl<D: Disk> Spool<D> {
             Ok(bunch) => bunch,
             Err(failed) => {
                 run.failed = run.failed.saturating_add(1);
-                self.parked.load_failed_ms = Some(now_ms);
-                self.parked.wanted.insert(account);
+                let pause = if run.is_aside() { ASIDE_MS } else { TRY_AGAIN_MS };
+                run.retry_ms = Some(now_ms.saturating_add(pause));
+                self.parked.want(account);
+                self.count_files(account);
                 return Finished::Failed(ChoreError::outbox(failed));
             }
         };
-        run.failed = 0;
-        run.next = bunch.next;
+        (run.failed, run.retry_ms) = (0, None);
+        (run.next, run.left) = (bunch.next, bunch.rest);
         if let Some(last) = bunch.entries.last() {
             run.first = MessageId(last.id.0 + 1);
         }
-        let mut lost = bunch.lost;
-        let mut returned = Vec::new();
+        let (mut returned, mut in_line) = (Vec::new(), Vec::new());
         for entry in bunch.entries {
             if self.parked.waits.is_ended(entry.id, 0) || self.outbox.find(entry.id).is_some() {
                 continue;
             }
+            // What has come to its end is not delivered any more: its date settles it.
+            let is_over = entry.expires_ms <= now_ms;
             let id = self.outbox.insert(Entry {
                 id: entry.id,
                 account,
@@ -501,22 +580,16 @@ impl<D: Disk> Spool<D> {
                 at: Location::default(),
                 born: 0,
                 revision: 0,
-                taken: false,
+                taken: is_over,
                 in_file: true,
             });
             self.parked.back.insert(id, entry.place);
-            returned.push((id, entry.body));
+            if !is_over {
+                in_line.push(id);
+                returned.push((id, entry.body));
+            }
         }
-        lost = lost.saturating_add(u32::try_from(returned.len()).unwrap_or(u32::MAX));
-        if let Some(run) = self.parked.runs.get_mut(&number) {
-            run.left = if bunch.is_last {
-                0
-            } else {
-                run.left.saturating_sub(lost)
-            };
-        }
-        let ids: Vec<EntryId> = returned.iter().map(|(id, _)| *id).collect();
-        self.outbox.enqueue_returned(account, &ids);
+        self.outbox.enqueue_returned(account, &in_line);
         self.count_files(account);
         Finished::Returned(account, returned)
     }
@@ -524,6 +597,7 @@ impl<D: Disk> Spool<D> {
     /// These runs are gone, and with them what nobody has fetched of them.
     fn forget_runs(&mut self, runs: &[(u32, u64)]) -> Finished {
         let mut expired = Vec::new();
+        let mut accounts = BTreeSet::new();
         for (hour, number) in runs {
             self.parked.waits.remove(*hour, *number);
             let Some(run) = self.parked.runs.remove(number) else {
@@ -535,11 +609,12 @@ impl<D: Disk> Spool<D> {
                     self.parked.by_account.remove(&run.account);
                 }
             }
-            self.count_files(run.account);
+            accounts.insert(run.account);
             if run.left > 0 {
                 expired.push((run.account, u64::from(run.left)));
             }
         }
+        accounts.into_iter().for_each(|account| self.count_files(account));
         Finished::Expired(expired)
     }
 

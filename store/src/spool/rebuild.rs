@@ -30,6 +30,8 @@ pub(super) struct Rebuild {
     /// Runs of waiting and outbox files of which only the spool knows what counts, and what it says of them.
     pub(super) moving: HashSet<u64>,
     pub(super) moved: HashSet<(u64, MessageId, u16)>,
+    /// The highest number of a run of legs, and of entries, that records name.
+    pub(super) last_runs: [u64; 2],
     /// Ends of legs in waiting files, and the segments that hold them.
     pub(super) marks: Vec<(Mark, u64)>,
     /// The same of entries in outbox files.
@@ -176,6 +178,7 @@ impl Rebuild {
         } else {
             self.ended(id, leg);
         }
+        self.note_run(run);
         if self.moving.contains(&run) {
             self.moved.insert((run, id, leg));
         }
@@ -210,6 +213,7 @@ impl Rebuild {
     pub(super) fn settled_elsewhere(&mut self, id: MessageId, settled: SettledMoved, segment: u64) {
         self.settled(id);
         let SettledMoved { hour, run, rank } = settled;
+        self.note_run(run);
         let place = Place {
             hour,
             hash: id.0,
@@ -217,6 +221,12 @@ impl Rebuild {
         };
         self.entry_marks.push((Mark { id, leg: 0, place }, segment));
         self.segments.owe(segment);
+    }
+
+    /// A number that records name is given to no other run: what they say would be said of that one.
+    fn note_run(&mut self, run: u64) {
+        let last = &mut self.last_runs[usize::from(holds_entries(run))];
+        *last = (*last).max(run);
     }
 
     pub(super) fn settled(&mut self, id: MessageId) {

@@ -134,6 +134,7 @@ impl<D: Disk> Spool<D> {
             moved: HashSet::new(),
             marks: Vec::new(),
             entry_marks: Vec::new(),
+            last_runs: [0; 2],
         };
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
@@ -148,8 +149,11 @@ impl<D: Disk> Spool<D> {
             + waiting.reconcile(&rebuild.moved)?
             + outbox_files.damaged
             + parked.reconcile(&rebuild.moved)?;
+        for (files, last) in [&mut waiting, &mut parked].into_iter().zip(rebuild.last_runs) {
+            files.next_run = files.next_run.max(last + 1);
+        }
         let waits = rebuild.waits(&waiting, now_ms);
-        let filed = rebuild.parked(&mut parked);
+        let filed = rebuild.parked(&mut parked)?;
         let number = numbers.last().map_or(1, |last| last + 1);
         // If there are batches, the newest of them states the floor of message ids; if there are none, an
         // empty segment does, and it stays until the next one does too.
@@ -241,24 +245,24 @@ impl Rebuild {
     }
 
     /// The outbox files as the loop will know them.
-    fn parked<D: Disk>(&mut self, files: &mut Files<D>) -> Parked {
+    fn parked<D: Disk>(&mut self, files: &mut Files<D>) -> io::Result<Parked> {
         let mut parked = Parked::default();
         let mut unmarked: HashMap<u64, HashSet<u32>> = HashMap::new();
         for (mark, segment) in std::mem::take(&mut self.entry_marks) {
-            let run = mark
-                .place
-                .at
-                .and_then(|at| Some((at, files.run(mark.place.hour, at.run)?)));
-            if let Some((at, run)) = run
-                && !run.done.is_done(at.rank)
-            {
+            let Some(at) = mark.place.at else { continue };
+            let Some(run) = files.run(mark.place.hour, at.run) else {
+                // Its run is gone, and with it all that was to be marked.
+                self.segments.paid(segment);
+                continue;
+            };
+            if !run.done.is_done(at.rank) {
                 unmarked.entry(at.run).or_default().insert(at.rank);
             }
             parked.waits.end(&mark);
             parked.waits.to_mark.push((mark, segment));
         }
         for run in files.infos() {
-            let span = files.span_of(run.hour, run.number).and_then(|found| {
+            let span = files.span_of(run.hour, run.number)?.and_then(|found| {
                 Some(Span {
                     account: self.names.intern(found.account.as_str())?,
                     first: found.first,
@@ -272,7 +276,7 @@ impl Rebuild {
             let (left, first) = parked.left_of(account);
             self.outbox.set_in_files(account, left, first);
         }
-        parked
+        Ok(parked)
     }
 
     fn segment<D: Disk>(

@@ -27,7 +27,7 @@ pub(super) const MOVED_LEN: u64 = 64;
 /// Octets of a waiting file that a leg may take.
 const FILE_LEN: u64 = 384;
 /// Octets that a waiting file takes besides its records.
-pub(super) const FILE_FIXED_LEN: u64 = 64 << 10;
+pub(super) const FILE_FIXED_LEN: u64 = 128 << 10;
 /// How often it is asked which runs are to be merged, if none has come.
 const MERGE_LOOK_MS: u64 = 60_000;
 /// How long runs that could not be merged are left alone.
@@ -288,7 +288,7 @@ impl<D: Disk> Spool<D> {
                 };
             }
             // Of entries only.
-            Report::Loaded(..) | Report::RunsDropped(..) => Ok(Finished::Nothing),
+            Report::EntriesMarked(..) | Report::Loaded(..) | Report::RunsDropped(..) => Ok(Finished::Nothing),
             Report::Dropped(hour, dropped) => {
                 self.waits.under.dropping = false;
                 self.waits.tried(hour, dropped.is_err().then_some(now_ms));

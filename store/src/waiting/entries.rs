@@ -86,10 +86,8 @@ pub(crate) struct EntryBunch {
     pub(crate) entries: Vec<FoundEntry>,
     /// The rank behind them.
     pub(crate) next: u32,
-    /// Whether these were the last.
-    pub(crate) is_last: bool,
-    /// Entries among them that cannot be read.
-    pub(crate) lost: u32,
+    /// How many behind that are not done.
+    pub(crate) rest: u32,
 }
 
 impl<D: Disk> Files<D> {
@@ -165,27 +163,29 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    /// The next entries of a run that are not done. A file that cannot be read now is an error, or what it holds is
-    /// passed over (until the next start, which tries again).
-    pub(crate) fn next_entries(
-        &mut self,
-        hour: u32,
-        number: u64,
-        from: u32,
-        pass_over: bool,
-    ) -> io::Result<EntryBunch> {
+    /// The next entries of a run that are not done.
+    pub(crate) fn next_entries(&mut self, hour: u32, number: u64, from: u32) -> io::Result<EntryBunch> {
+        let mut bunch = self.read_entries(hour, number, from)?;
+        if let Some(run) = self.run(hour, number) {
+            let rest = (bunch.next..run.header.count).filter(|rank| !run.done.is_done(*rank));
+            bunch.rest = u32::try_from(rest.count()).unwrap_or(u32::MAX);
+        }
+        Ok(bunch)
+    }
+
+    fn read_entries(&mut self, hour: u32, number: u64, from: u32) -> io::Result<EntryBunch> {
         let mut bunch = EntryBunch {
             next: from,
             ..EntryBunch::default()
         };
-        let mut octets = 0;
+        let (mut octets, mut bad) = (0, 0);
         loop {
             let next = self.run(hour, number).and_then(|run| {
                 let rank = (bunch.next..run.header.count).find(|rank| !run.done.is_done(*rank))?;
                 Some((rank, run.header.count))
             });
             let Some((rank, count)) = next else {
-                bunch.is_last = true;
+                bunch.next = u32::MAX;
                 return Ok(bunch);
             };
             bunch.next = rank;
@@ -202,21 +202,19 @@ impl<D: Disk> Files<D> {
                 Err(RecordError::Io(io::ErrorKind::NotFound)) => {
                     tracing::error!(hour, run = number, "an outbox file is gone");
                     self.damaged += 1;
-                    bunch.lost += count - rank;
-                    (bunch.next, bunch.is_last) = (count, true);
+                    bunch.next = count;
                     return Ok(bunch);
                 }
                 // What was found before goes first; the next try says again what is wrong here.
                 Err(RecordError::Io(_)) if !bunch.entries.is_empty() => return Ok(bunch),
-                Err(RecordError::Io(kind)) if !pass_over => return Err(kind.into()),
+                Err(RecordError::Io(kind)) => return Err(kind.into()),
                 Err(error) => {
-                    if bunch.lost == 0 {
+                    if bad == 0 {
                         tracing::error!(hour, run = number, rank, %error, "an outbox record, and perhaps more, cannot be read");
                     }
+                    bad += 1;
                     self.damaged += 1;
-                    bunch.lost += 1;
-                    let is_for_good = !matches!(error, RecordError::Io(_));
-                    if is_for_good && let Some(run) = self.run_mut(hour, number) {
+                    if let Some(run) = self.run_mut(hour, number) {
                         run.done.mark(rank);
                         self.unsynced.insert((hour, number));
                     }
@@ -251,33 +249,63 @@ impl<D: Disk> Files<D> {
     }
 
     /// Whose entries a run holds, the first of them and the last; `None` when no record of it says so.
-    pub(crate) fn span_of(&mut self, hour: u32, number: u64) -> Option<Span<SystemId>> {
-        let count = self.run(hour, number)?.header.count;
-        let mut head = |rank| self.head(hour, At { run: number, rank }).ok();
+    pub(crate) fn span_of(&mut self, hour: u32, number: u64) -> io::Result<Option<Span<SystemId>>> {
+        let count = self.run(hour, number).map_or(0, |run| run.header.count);
+        let (mut first, mut last) = (None, None);
         // One record that is damaged takes no other with it.
-        let first = (0..count).find_map(&mut head)?;
-        let last = (0..count).rev().find_map(&mut head)?;
-        Some(Span {
+        for rank in 0..count {
+            first = self.head_if_sound(hour, At { run: number, rank })?;
+            if first.is_some() {
+                break;
+            }
+        }
+        for rank in (0..count).rev() {
+            last = self.head_if_sound(hour, At { run: number, rank })?;
+            if last.is_some() {
+                break;
+            }
+        }
+        Ok(first.zip(last).map(|(first, last)| Span {
             account: first.account,
             first: first.id,
             last: last.id,
-        })
+        }))
     }
 
-    /// Takes runs away of which nothing is wanted any more, and the keys of hours that have no others.
-    pub(crate) fn drop_runs(&mut self, runs: &[(u32, u64)], ring: &mut KeyRing<D>) -> Result<(), DropFailed> {
-        for (hour, number) in runs {
+    fn head_if_sound(&mut self, hour: u32, at: At) -> io::Result<Option<record::Head>> {
+        match self.head(hour, at) {
+            Ok(head) => Ok(Some(head)),
+            Err(RecordError::Io(kind)) => Err(kind.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Takes runs away of which nothing is wanted any more, and the keys of hours that have no others; says which are
+    /// gone. One that stays holds up no other.
+    pub(crate) fn drop_runs(
+        &mut self,
+        mut runs: Vec<(u32, u64)>,
+        ring: &mut KeyRing<D>,
+    ) -> (Vec<(u32, u64)>, Result<(), DropFailed>) {
+        let mut dropped = Ok(());
+        runs.retain(|(hour, number)| {
             let Some(form) = self.run(*hour, *number).map(|run| run.form) else {
-                continue;
+                return true;
             };
             self.close(*number);
             match self.disk.unlink(&self.dir.join(file_name(*hour, *number, form))) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(DropFailed::Io(error)),
-                Ok(()) | Err(_) => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    dropped = Err(DropFailed::Io(error));
+                    false
+                }
+                Ok(()) | Err(_) => true,
             }
+        });
+        if let Err(error) = self.sync_dir() {
+            // Whether they are gone for good nobody knows: they are asked for again.
+            return (Vec::new(), Err(DropFailed::Io(error)));
         }
-        self.sync_dir().map_err(DropFailed::Io)?;
-        for (hour, number) in runs {
+        for (hour, number) in &runs {
             self.unsynced.remove(&(*hour, *number));
             let Some(found) = self.hours.get_mut(hour) else {
                 continue;
@@ -288,12 +316,15 @@ impl<D: Disk> Files<D> {
             }
             let key = found.key.id();
             // A file of the hour that was set aside may need it.
-            if !self.aside.contains(hour) {
-                ring.destroy(key).map_err(DropFailed::Ring)?;
+            if !self.aside.contains(hour)
+                && let Err(error) = ring.destroy(key)
+            {
+                // The next start destroys it.
+                dropped = Err(DropFailed::Ring(error));
             }
             self.hours.remove(hour);
         }
-        Ok(())
+        (runs, dropped)
     }
 
     /// Seals entries under the key of an hour and writes them.

@@ -110,6 +110,43 @@ pub(crate) struct Files<D: Disk> {
 impl<D: Disk> Files<D> {
     // ===== marking =====
 
+    /// Marks entries done and syncs that, run by run: one that takes no writes holds up no other. Says how much of each
+    /// is done, and which failed and why.
+    pub(crate) fn mark_entries(&mut self, marks: &[Mark]) -> (Vec<RunDone>, Vec<(u64, io::Error)>) {
+        let mut touched = BTreeSet::new();
+        for mark in marks {
+            let hour = mark.place.hour;
+            let Some(at) = mark.place.at else { continue };
+            if let Some(run) = self.run_mut(hour, at.run) {
+                run.done.mark(at.rank);
+                touched.insert((hour, at.run));
+            }
+        }
+        touched.extend(std::mem::take(&mut self.unsynced));
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for (hour, number) in touched {
+            if self.run(hour, number).is_none() {
+                continue;
+            }
+            match self.flush(hour, number) {
+                // Somebody has removed the file: nothing of it comes back.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.unsynced.insert((hour, number));
+                    failed.push((number, error));
+                }
+                Ok(()) | Err(_) => {
+                    let count = self.run(hour, number).map_or(0, |run| run.done.count());
+                    done.push(RunDone {
+                        hour,
+                        number,
+                        done: count,
+                    });
+                }
+            }
+        }
+        (done, failed)
+    }
+
     /// Marks legs done and syncs that; says of the runs that hold them how much of each is done. Legs that no run
     /// has any more are done with.
     pub(crate) fn mark(&mut self, marks: &[Mark]) -> io::Result<Vec<RunDone>> {
