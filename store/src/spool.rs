@@ -42,6 +42,8 @@ mod tests_model;
 #[cfg(test)]
 mod tests_parked;
 #[cfg(test)]
+mod tests_parked_faults;
+#[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
 mod tests_verify;
