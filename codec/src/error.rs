@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::status::CommandStatus;
+use crate::tlv::Tag;
 
 /// A field of a PDU body, named as the specification names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,3 +145,30 @@ impl fmt::Debug for BodyError {
 }
 
 impl std::error::Error for BodyError {}
+
+/// A TLV whose value has a length that its type cannot have: what a getter of [`crate::tlv::Tlvs`] says
+/// instead of a value. Whether that is worth refusing the PDU is the reader's choice (smpp-tlvs.md, rule 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{tag:?} of {length} octets")]
+pub struct TlvError {
+    /// Which.
+    pub tag: Tag,
+    /// Octets of its value.
+    pub length: usize,
+}
+
+impl TlvError {
+    /// The status of the response, if the PDU is refused for it.
+    pub const fn status(self) -> CommandStatus {
+        CommandStatus::RINVPARLEN
+    }
+}
+
+impl From<TlvError> for BodyError {
+    fn from(_: TlvError) -> Self {
+        Self {
+            field: Field::Tlvs,
+            fault: Fault::TlvLength,
+        }
+    }
+}
