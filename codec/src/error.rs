@@ -44,6 +44,9 @@ pub enum Field {
     FinalDate,
     MessageState,
     ErrorCode,
+    EsmeAddrTon,
+    EsmeAddrNpi,
+    EsmeAddr,
     /// The optional parameters as a whole.
     Tlvs,
 }
@@ -86,7 +89,11 @@ impl Field {
             | Self::ErrorStatusCode
             | Self::FinalDate
             | Self::MessageState
-            | Self::ErrorCode => S::RINVCMDLEN,
+            | Self::ErrorCode
+            // Of alert_notification, which nobody answers.
+            | Self::EsmeAddrTon
+            | Self::EsmeAddrNpi
+            | Self::EsmeAddr => S::RINVCMDLEN,
         }
     }
 }
@@ -108,6 +115,8 @@ pub enum Fault {
     TlvOverrun,
     /// A known TLV with a length that its type cannot have.
     TlvLength,
+    /// A TLV that the PDU must have is not there.
+    TlvMissing,
 }
 
 /// A body that cannot be read, though its framing is intact: answer it, the session lives.
@@ -128,6 +137,7 @@ impl BodyError {
             (Fault::TooLong | Fault::Value, field) => field.status(),
             (Fault::TlvHeader | Fault::TlvOverrun, _) => CommandStatus::RINVOPTPARSTREAM,
             (Fault::TlvLength, _) => CommandStatus::RINVPARLEN,
+            (Fault::TlvMissing, _) => CommandStatus::RMISSINGOPTPARAM,
         }
     }
 }
