@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::status::CommandStatus;
+use crate::tlv::Tag;
 
 /// A field of a PDU body, named as the specification names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,9 @@ pub enum Field {
     FinalDate,
     MessageState,
     ErrorCode,
+    EsmeAddrTon,
+    EsmeAddrNpi,
+    EsmeAddr,
     /// The optional parameters as a whole.
     Tlvs,
 }
@@ -85,7 +89,11 @@ impl Field {
             | Self::ErrorStatusCode
             | Self::FinalDate
             | Self::MessageState
-            | Self::ErrorCode => S::RINVCMDLEN,
+            | Self::ErrorCode
+            // Of alert_notification, which nobody answers.
+            | Self::EsmeAddrTon
+            | Self::EsmeAddrNpi
+            | Self::EsmeAddr => S::RINVCMDLEN,
         }
     }
 }
@@ -107,6 +115,8 @@ pub enum Fault {
     TlvOverrun,
     /// A known TLV with a length that its type cannot have.
     TlvLength,
+    /// A TLV that the PDU must have is not there.
+    TlvMissing,
 }
 
 /// A body that cannot be read, though its framing is intact: answer it, the session lives.
@@ -127,6 +137,7 @@ impl BodyError {
             (Fault::TooLong | Fault::Value, field) => field.status(),
             (Fault::TlvHeader | Fault::TlvOverrun, _) => CommandStatus::RINVOPTPARSTREAM,
             (Fault::TlvLength, _) => CommandStatus::RINVPARLEN,
+            (Fault::TlvMissing, _) => CommandStatus::RMISSINGOPTPARAM,
         }
     }
 }
@@ -144,3 +155,30 @@ impl fmt::Debug for BodyError {
 }
 
 impl std::error::Error for BodyError {}
+
+/// A TLV whose value has a length that its type cannot have: what a getter of [`crate::tlv::Tlvs`] says
+/// instead of a value. Whether that is worth refusing the PDU is the reader's choice (smpp-tlvs.md, rule 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{tag:?} of {length} octets")]
+pub struct TlvError {
+    /// Which.
+    pub tag: Tag,
+    /// Octets of its value.
+    pub length: usize,
+}
+
+impl TlvError {
+    /// The status of the response, if the PDU is refused for it.
+    pub const fn status(self) -> CommandStatus {
+        CommandStatus::RINVPARLEN
+    }
+}
+
+impl From<TlvError> for BodyError {
+    fn from(_: TlvError) -> Self {
+        Self {
+            field: Field::Tlvs,
+            fault: Fault::TlvLength,
+        }
+    }
+}

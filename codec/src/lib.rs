@@ -2,9 +2,10 @@
 //!
 //! The way of the data reads off the modules: [`frame`] cuts one PDU out of a stream, [`header`] and
 //! [`pdu`] read it (borrowing from the frame, allocating nothing), [`tlv`] keeps optional parameters
-//! byte for byte, [`session`] says what may happen next on the link and when. [`text`] reads,
-//! cuts and joins what messages say; [`receipt`] and [`time`] read and write the two formats inside them. The rest is vocabulary that every crate shares:
-//! [`address`], [`identity`], [`message_id`], [`status`], [`values`].
+//! byte for byte and reads them, [`version`] says what a peer may be sent, [`session`] what may happen next
+//! on the link and when. [`text`] reads, cuts and joins what messages say; [`receipt`] and [`time`] read and
+//! write the two formats inside them. The rest is vocabulary that every crate shares: [`address`],
+//! [`identity`], [`message_id`], [`status`], [`values`].
 //!
 //! Nothing here can print a message body, a number or a password: such types show their length only.
 
@@ -24,3 +25,4 @@ pub mod text;
 pub mod time;
 pub mod tlv;
 pub mod values;
+pub mod version;

@@ -278,6 +278,13 @@ impl<T> Session<T> {
         }
         self.heard = now;
         self.misses = 0;
+        let (command_id, sequence) = match &pdu {
+            Ok(pdu) => (pdu.operation.command_id(), pdu.sequence),
+            Err((header, _)) => (header.command_id, header.sequence),
+        };
+        if state::is_not_offered(command_id) {
+            return self.decline(command_id, sequence, out);
+        }
         match pdu {
             Ok(pdu) if pdu.operation.command_id().is_response() => self.handle_response(now, pdu),
             Ok(pdu) => self.handle_request(now, pdu, out),
@@ -499,12 +506,9 @@ impl<T> Session<T> {
                 let event = self.refuse(command_id, pdu.sequence, CommandStatus::RINVCMDID, out);
                 self.faulty(event)
             }
-            // alert_notification and outbind have no response.
-            _ if command_id.response().is_none() => Event::Dropped(command_id),
             _ if !state::peer_may_send(self.role, self.state, command_id) => {
                 self.refuse(command_id, pdu.sequence, CommandStatus::RINVBNDSTS, out)
             }
-            Operation::Unread(..) => self.refuse(command_id, pdu.sequence, CommandStatus::RINVCMDID, out),
             operation => {
                 self.faults = 0;
                 self.active = now;
@@ -523,6 +527,16 @@ impl<T> Session<T> {
                 }
             }
         }
+    }
+
+    /// A command that no session of ours takes part in is answered by its name, whatever its body.
+    fn decline<'a>(&mut self, command_id: CommandId, sequence: u32, out: &mut Vec<u8>) -> Event<'a, T> {
+        let status = if state::peer_may_send(self.role, self.state, command_id) {
+            CommandStatus::RINVCMDID
+        } else {
+            CommandStatus::RINVBNDSTS
+        };
+        self.refuse(command_id, sequence, status, out)
     }
 
     fn handle_bind<'a>(

@@ -338,7 +338,6 @@ fn unix_ms_of(at: DateTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Value;
 
     use super::*;
 
@@ -366,44 +365,6 @@ mod tests {
         Timestamp::from_millisecond(at.try_into().unwrap())
             .unwrap()
             .to_string()
-    }
-
-    #[test]
-    fn every_time_vector_reads_as_it_says() {
-        let vectors: Vec<Value> = serde_json::from_str(include_str!("../testdata/dlr-time.json")).unwrap();
-        let times: Vec<&Value> = vectors.iter().filter(|vector| vector["kind"] == "time").collect();
-        assert_eq!((vectors.len(), times.len()), (47, 20));
-        for vector in times {
-            let name = &vector["name"];
-            let expect = &vector["expect"];
-            let got = SmppTime::parse(vector["text"].as_str().unwrap().as_bytes(), NOW);
-            if expect["error"].is_string() {
-                assert!(got.is_err(), "{name}");
-                continue;
-            }
-            match (got.unwrap(), expect["form"].as_str().unwrap()) {
-                (SmppTime::Absolute { unix_ms: at, .. }, "absolute") => {
-                    assert_eq!(at, unix_ms(expect["utc"].as_str().unwrap()), "{name}");
-                }
-                (
-                    SmppTime::Relative {
-                        years,
-                        months,
-                        days,
-                        hours,
-                        minutes,
-                        seconds,
-                    },
-                    "relative",
-                ) => {
-                    let fields = ["years", "months", "days", "hours", "minutes", "seconds"];
-                    let expect = fields.map(|field| expect[field].as_u64().unwrap());
-                    let got = [years, months, days, hours, minutes, seconds].map(u64::from);
-                    assert_eq!(got, expect, "{name}");
-                }
-                (got, form) => panic!("{name}: {got:?}, not {form}"),
-            }
-        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::receipt::read_receipt;
 use tidegate_codec::session::Event;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::tlv::{Tag, Tlvs};
+use tidegate_codec::tlv::{NetworkErrorCode, Tag, Tlvs};
 use tidegate_codec::values::{BindKind, EsmClass};
 use tidegate_config::Carrier;
 use tidegate_store::disk::Disk;
@@ -307,11 +307,16 @@ impl<D: Disk> Gate<D> {
                 .response()
                 .unwrap_or(CommandId::GENERIC_NACK),
         };
-        let network_error = tlvs.network_error_code();
+        // One of a wrong length says nothing, and its receipt still counts.
+        let network_error = tlvs
+            .network_error_code()
+            .ok()
+            .flatten()
+            .map(NetworkErrorCode::octets);
         let reading = read_receipt(
             esm_class,
             text,
-            tlvs.receipted_message_id(),
+            tlvs.get(Tag::RECEIPTED_MESSAGE_ID),
             tlvs.octet(Tag::MESSAGE_STATE),
             network_error,
             self.config.carriers[carrier].detect_receipts_by_text,

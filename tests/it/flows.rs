@@ -98,7 +98,7 @@ fn assert_dlr(dlr: &Frame, id: &str, state: MessageState, err: Option<&str>) {
         assert!(text.contains(&format!(" err:{err} ")), "{text}");
     }
     assert_eq!(sm.tlvs.octet(Tag::MESSAGE_STATE), Some(state.octet()));
-    let named = sm.tlvs.receipted_message_id().unwrap();
+    let named = sm.tlvs.get(Tag::RECEIPTED_MESSAGE_ID).unwrap();
     assert_eq!(named.strip_suffix(b"\0").unwrap_or(named), id.as_bytes());
 }
 

@@ -244,7 +244,7 @@ impl Wire {
         let reading = read_receipt(
             sm.esm_class,
             sm.text().0,
-            sm.tlvs.receipted_message_id(),
+            sm.tlvs.get(Tag::RECEIPTED_MESSAGE_ID),
             None,
             None,
             false,

@@ -15,6 +15,7 @@ use tidegate_codec::identity::PASSWORD_MAX_LENIENT;
 use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::pdu::{Limits, Operation, Pdu, encode_empty};
 use tidegate_codec::status::CommandStatus;
+use tidegate_codec::tlv::Tag;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -89,7 +90,7 @@ impl Frame {
     #[track_caller]
     pub fn receipted_id(&self) -> String {
         let sm = self.sm();
-        let (id, state) = (sm.tlvs.receipted_message_id(), None);
+        let (id, state) = (sm.tlvs.get(Tag::RECEIPTED_MESSAGE_ID), None);
         let receipt = tidegate_codec::receipt::read_receipt(sm.esm_class, sm.text().0, id, state, None, true);
         let receipt = receipt.unwrap_or_else(|| panic!("{self:?} is no receipt"));
         String::from_utf8_lossy(receipt.id()).into_owned()

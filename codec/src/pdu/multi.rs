@@ -181,6 +181,15 @@ fn unsuccess(input: &[u8]) -> Parsed<'_, Unsuccess<'_>> {
     Ok((input, Unsuccess { address, status }))
 }
 
+/// What is left behind `count` fields.
+fn behind_unsuccess(count: u8, list: &[u8]) -> Result<&[u8], BodyError> {
+    let mut rest = list;
+    for _ in 0..count {
+        (rest, _) = unsuccess(rest)?;
+    }
+    Ok(rest)
+}
+
 /// The body of submit_multi_resp.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct SubmitMultiResp<'a> {
@@ -194,6 +203,23 @@ pub struct SubmitMultiResp<'a> {
 }
 
 impl<'a> SubmitMultiResp<'a> {
+    /// From [`Unsuccess`] fields that were encoded one behind the other; `None` unless they are `count`
+    /// whole ones.
+    pub fn new(
+        message_id: MessageIdField<'a>,
+        count: u8,
+        unsuccess: &'a [u8],
+        tlvs: Tlvs<'a>,
+    ) -> Option<Self> {
+        let rest = behind_unsuccess(count, unsuccess).ok()?;
+        rest.is_empty().then_some(Self {
+            message_id,
+            count: Some(count),
+            unsuccess,
+            tlvs,
+        })
+    }
+
     /// What stands behind a status other than zero says nothing and is not read (3.4 §4.5.2).
     pub(crate) fn decode(header: Header, body: &'a [u8]) -> Result<Option<Self>, BodyError> {
         if body.is_empty() || !header.status.is_ok() {
@@ -207,10 +233,7 @@ impl<'a> SubmitMultiResp<'a> {
             }));
         }
         let (list, count) = octet(Field::NoUnsuccess)(body)?;
-        let mut rest = list;
-        for _ in 0..count {
-            (rest, _) = unsuccess(rest)?;
-        }
+        let rest = behind_unsuccess(count, list)?;
         Ok(Some(Self {
             message_id,
             count: Some(count),
@@ -225,6 +248,11 @@ impl<'a> SubmitMultiResp<'a> {
         out.extend(self.count);
         out.extend_from_slice(self.unsuccess);
         out.extend_from_slice(self.tlvs.as_bytes());
+    }
+
+    /// Whether the body has a list at all, be it an empty one; some peers leave it out.
+    pub const fn has_list(&self) -> bool {
+        self.count.is_some()
     }
 
     /// The destinations that were not taken, in order.
@@ -304,6 +332,12 @@ mod tests {
         refused.encode(&mut body);
         let read = SubmitMultiResp::decode(header, &body).unwrap().unwrap();
         assert_eq!(read.unsuccess().collect::<Vec<_>>(), [refused, refused]);
+        let list = &body[b"id\0\x02".len()..];
+        assert_eq!(
+            SubmitMultiResp::new(read.message_id, 2, list, Tlvs::NONE),
+            Some(read)
+        );
+        assert_eq!(SubmitMultiResp::new(read.message_id, 1, list, Tlvs::NONE), None);
         body.pop();
         assert!(SubmitMultiResp::decode(header, &body).is_err());
         let short = SubmitMultiResp::decode(header, b"id\0").unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! Responses whose body is a message_id: submit_sm_resp, deliver_sm_resp, data_sm_resp.
+//! Responses whose body is a message_id and TLVs: submit_sm_resp, deliver_sm_resp, data_sm_resp (3.4 §4.4.2,
+//! §4.6.2, §4.7.2), broadcast_sm_resp and query_broadcast_sm_resp (5.0 §4.4, §4.6).
 
 use crate::error::{BodyError, Field};
 use crate::field::c_octets;
@@ -6,7 +7,8 @@ use crate::header::Header;
 use crate::message_id::MessageIdField;
 use crate::tlv::Tlvs;
 
-/// The body of submit_sm_resp, deliver_sm_resp (where the id is unused and empty) and data_sm_resp.
+/// The body of submit_sm_resp, deliver_sm_resp (where the id is unused and empty), data_sm_resp,
+/// broadcast_sm_resp and query_broadcast_sm_resp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct MessageIdResp<'a> {
     /// The id that the answering side gave the message.

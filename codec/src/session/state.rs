@@ -59,6 +59,19 @@ impl State {
     }
 }
 
+/// Whether we refuse this request without looking into it: broadcasts, and the two that have no response
+/// and are dropped.
+pub(crate) const fn is_not_offered(command: CommandId) -> bool {
+    matches!(
+        command,
+        CommandId::OUTBIND
+            | CommandId::ALERT_NOTIFICATION
+            | CommandId::BROADCAST_SM
+            | CommandId::QUERY_BROADCAST_SM
+            | CommandId::CANCEL_BROADCAST_SM
+    )
+}
+
 /// Whether the peer may send this request to us now (the matrix of smpp-pdus.md §3). Session commands
 /// (bind, unbind, enquire_link, outbind) are not judged here.
 pub(crate) const fn peer_may_send(role: Role, state: State, command: CommandId) -> bool {

@@ -79,7 +79,10 @@ fn past_nul(octets: &[u8], max: usize) -> Option<&[u8]> {
 
 /// `text` is looked into only where the TLVs leave something open.
 fn read<'a>(esm_class: EsmClass, tlvs: Tlvs<'a>, text: &'a [u8]) -> Delivery<'a> {
-    let (id, state) = (tlvs.receipted_message_id(), tlvs.octet(Tag::MESSAGE_STATE));
+    let (id, state) = (
+        tlvs.get(Tag::RECEIPTED_MESSAGE_ID),
+        tlvs.octet(Tag::MESSAGE_STATE),
+    );
     match read_receipt(esm_class, text, id, state, None, false) {
         Some(receipt) if receipt.is_final => Delivery::Receipt(receipt.id(), receipt.state),
         Some(_) => Delivery::Intermediate,

@@ -195,7 +195,10 @@ mod tests {
         let (command, body) = written(&[], true);
         assert_eq!(command, CommandId::DELIVER_SM);
         let sm = Sm::decode(&body).unwrap();
-        assert_eq!(sm.tlvs.receipted_message_id(), Some(&b"4711"[..]));
+        assert_eq!(
+            sm.tlvs.receipted_message_id().unwrap().unwrap().as_bytes(),
+            b"4711"
+        );
         assert!(sm.text().0.starts_with(b"id:4711 sub:001 dlvrd:001 "));
         assert!(sm.esm_class.is_receipt());
         let (_, body) = written(&[Quirk::VendorTlv, Quirk::ReceiptDataSm], false);
@@ -216,7 +219,10 @@ mod tests {
         let (_, body) = written(&[Quirk::CutTlv], true);
         let read = Sm::decode(&body).unwrap();
         assert!(read.tlvs.strict().is_err());
-        assert_eq!(read.tlvs.receipted_message_id(), Some(&b"4711"[..]));
+        assert_eq!(
+            read.tlvs.receipted_message_id().unwrap().unwrap().as_bytes(),
+            b"4711"
+        );
 
         let (_, body) = written(&[Quirk::ReceiptPlus], true);
         let read = Sm::decode(&body).unwrap();

@@ -183,7 +183,7 @@ fn date(unix_ms: u64) -> [u8; 14] {
 #[cfg(test)]
 mod tests {
     use tidegate_codec::receipt::read_receipt;
-    use tidegate_codec::tlv::Tlvs;
+    use tidegate_codec::tlv::{NetworkErrorCode, Tlvs};
     use tidegate_codec::values::EsmClass;
 
     use super::super::id::IdForm;
@@ -216,9 +216,9 @@ mod tests {
                 let read = read_receipt(
                     EsmClass::RECEIPT,
                     shown,
-                    tlvs.receipted_message_id(),
+                    tlvs.get(Tag::RECEIPTED_MESSAGE_ID),
                     tlvs.octet(Tag::MESSAGE_STATE),
-                    tlvs.network_error_code(),
+                    tlvs.network_error_code().unwrap().map(NetworkErrorCode::octets),
                     false,
                 )
                 .unwrap();

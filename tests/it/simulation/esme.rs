@@ -287,7 +287,7 @@ impl Esme {
         let reading = read_receipt(
             esm_class,
             &message.text,
-            tlvs.receipted_message_id(),
+            tlvs.get(Tag::RECEIPTED_MESSAGE_ID),
             tlvs.octet(Tag::MESSAGE_STATE),
             None,
             false,
