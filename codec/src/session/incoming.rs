@@ -1,0 +1,271 @@
+//! What arrives: judged, answered where it is the session's own business, handed to the owner where it is not.
+
+use crate::error::BodyError;
+use crate::frame::FrameError;
+use crate::header::{CommandId, Header};
+use crate::pdu::bind::{Bind, BindResp};
+use crate::pdu::{Operation, Pdu, encode_empty};
+use crate::session::event::{Answer, CloseReason, Event};
+use crate::session::{FAULTS_IN_A_ROW_MAX, Monotonic, Role, Session, State, matrix};
+use crate::status::CommandStatus;
+use crate::values::BindKind;
+
+impl<T> Session<T> {
+    /// Takes one PDU of the peer, or one that could not be read.
+    pub fn handle<'a>(
+        &mut self,
+        now: Monotonic,
+        pdu: Result<Pdu<'a>, (Header, BodyError)>,
+        out: &mut Vec<u8>,
+    ) -> Event<'a, T> {
+        if self.state == State::Closed {
+            return Event::None;
+        }
+        self.heard = now;
+        self.misses = 0;
+        match pdu {
+            Ok(pdu) if pdu.operation.command_id().is_response() => self.handle_response(now, pdu),
+            Ok(pdu) => self.handle_request(now, pdu, out),
+            Err((header, error)) if header.command_id.is_response() => self
+                .answered(now, header.sequence, Answer::Unreadable(error))
+                .unwrap_or(Event::Dropped(header.command_id)),
+            Err((header, error)) => {
+                let event = self.refuse(header.command_id, header.sequence, error.status(), out);
+                self.faulty(event)
+            }
+        }
+    }
+
+    /// The framing is lost: nacks and closes.
+    pub fn handle_broken(&mut self, error: FrameError, out: &mut Vec<u8>) -> Event<'static, T> {
+        encode_empty(
+            CommandId::GENERIC_NACK,
+            CommandStatus::RINVCMDLEN,
+            error.sequence,
+            out,
+        );
+        self.close(CloseReason::Broken(error))
+    }
+
+    fn handle_request<'a>(&mut self, now: Monotonic, pdu: Pdu<'a>, out: &mut Vec<u8>) -> Event<'a, T> {
+        let command_id = pdu.operation.command_id();
+        // Strict with what ESMEs send; deliveries of a carrier must not be lost to a bad TLV (design §5.8).
+        if self.role == Role::Smsc
+            && let Err(error) = pdu.operation.strict()
+        {
+            let event = self.refuse(command_id, pdu.sequence, error.status(), out);
+            return self.faulty(event);
+        }
+        match pdu.operation {
+            Operation::EnquireLink(_) => {
+                self.faults = 0;
+                encode_empty(
+                    CommandId::ENQUIRE_LINK_RESP,
+                    CommandStatus::ROK,
+                    pdu.sequence,
+                    out,
+                );
+                Event::None
+            }
+            Operation::Bind(kind, bind) => self.handle_bind(kind, bind, pdu.sequence, out),
+            Operation::Unbind(_) => self.handle_unbind(now, pdu.sequence, out),
+            Operation::Unknown(..) => {
+                let event = self.refuse(command_id, pdu.sequence, CommandStatus::RINVCMDID, out);
+                self.faulty(event)
+            }
+            // alert_notification and outbind have no response.
+            _ if command_id.response().is_none() => Event::Dropped(command_id),
+            _ if !matrix::peer_may_send(self.role, self.state, command_id) => {
+                self.refuse(command_id, pdu.sequence, CommandStatus::RINVBNDSTS, out)
+            }
+            Operation::Unread(..) => self.refuse(command_id, pdu.sequence, CommandStatus::RINVCMDID, out),
+            operation => {
+                self.faults = 0;
+                self.active = now;
+                if self.is_saturated() {
+                    // Both mean "later"; each side has its own word for it (smpp-status.md).
+                    let status = match self.role {
+                        Role::Smsc => CommandStatus::RTHROTTLED,
+                        Role::Esme => CommandStatus::RX_T_APPN,
+                    };
+                    return self.refuse(command_id, pdu.sequence, status, out);
+                }
+                self.unanswered += 1;
+                Event::Request {
+                    sequence: pdu.sequence,
+                    operation,
+                }
+            }
+        }
+    }
+
+    fn handle_bind<'a>(
+        &mut self,
+        kind: BindKind,
+        bind: Bind<'a>,
+        sequence: u32,
+        out: &mut Vec<u8>,
+    ) -> Event<'a, T> {
+        let refusal = match (self.role, self.state) {
+            (Role::Smsc, State::Open) => {
+                self.faults = 0;
+                self.version = bind.interface_version.normalised();
+                self.state = State::Binding { kind, sequence };
+                return Event::BindRequested { kind, bind };
+            }
+            (Role::Smsc, State::Binding { .. } | State::Bound(_)) => CommandStatus::RALYBND,
+            _ => CommandStatus::RINVBNDSTS,
+        };
+        self.refuse(Operation::Bind(kind, bind).command_id(), sequence, refusal, out)
+    }
+
+    fn handle_unbind<'a>(&mut self, now: Monotonic, sequence: u32, out: &mut Vec<u8>) -> Event<'a, T> {
+        match self.state {
+            State::Bound(kind) => {
+                self.state = State::Unbinding {
+                    kind,
+                    owed: Some(sequence),
+                    asked: None,
+                };
+                self.unbinding = now;
+                self.settle_unbind(out);
+                Event::PeerUnbound
+            }
+            // Both sides unbind at once: each answers, then it is over.
+            State::Unbinding { kind, asked, .. } => {
+                self.state = State::Unbinding {
+                    kind,
+                    owed: Some(sequence),
+                    asked,
+                };
+                self.settle_unbind(out);
+                Event::PeerUnbound
+            }
+            State::Open | State::Binding { .. } | State::Closed => {
+                self.refuse(CommandId::UNBIND, sequence, CommandStatus::RINVBNDSTS, out)
+            }
+        }
+    }
+
+    /// unbind_resp leaves behind everything that is owed, never before (smpp-session.md §9).
+    pub(super) fn settle_unbind(&mut self, out: &mut Vec<u8>) {
+        if let State::Unbinding {
+            owed: Some(sequence), ..
+        } = self.state
+            && self.unanswered == 0
+        {
+            // The peer closes next; should it not, the timer does.
+            encode_empty(CommandId::UNBIND_RESP, CommandStatus::ROK, sequence, out);
+        }
+    }
+
+    fn handle_response<'a>(&mut self, now: Monotonic, pdu: Pdu<'a>) -> Event<'a, T> {
+        match (self.state, pdu.operation) {
+            (State::Binding { kind, sequence }, Operation::BindResp(answered, body))
+                if self.role == Role::Esme && sequence == pdu.sequence && kind == answered =>
+            {
+                self.bind_answered(now, kind, pdu.status, body.as_ref())
+            }
+            (State::Binding { sequence, .. }, Operation::GenericNack(_))
+                if self.role == Role::Esme && (sequence == pdu.sequence || pdu.sequence == 0) =>
+            {
+                self.state = State::Open;
+                Event::BindRefused(pdu.status)
+            }
+            (
+                State::Unbinding {
+                    asked: Some(sequence),
+                    ..
+                },
+                Operation::UnbindResp(_) | Operation::GenericNack(_),
+            ) if sequence == pdu.sequence => self.close(CloseReason::Unbound),
+            // Some peers answer enquire_link with a sequence number of their own (interop quirk 21): any
+            // answer is life.
+            (_, Operation::EnquireLinkResp(_)) => {
+                self.enquired = None;
+                Event::None
+            }
+            (_, Operation::GenericNack(_)) => self
+                .answered(now, pdu.sequence, Answer::Nack(pdu.status))
+                .unwrap_or(Event::Unexpected(pdu)),
+            (_, Operation::Unknown(id, _)) => Event::Dropped(id),
+            (_, operation) => {
+                match self.answered(now, pdu.sequence, Answer::Response(pdu.status, operation)) {
+                    Some(event) => event,
+                    None => Event::Unexpected(pdu),
+                }
+            }
+        }
+    }
+
+    fn bind_answered<'a>(
+        &mut self,
+        now: Monotonic,
+        kind: BindKind,
+        status: CommandStatus,
+        body: Option<&BindResp<'a>>,
+    ) -> Event<'a, T> {
+        if !status.is_ok() {
+            self.state = State::Open;
+            return Event::BindRefused(status);
+        }
+        let theirs = body
+            .and_then(BindResp::sc_interface_version)
+            .unwrap_or(self.rules.assume_version);
+        self.version = self.version.min(theirs.normalised());
+        self.state = State::Bound(kind);
+        self.active = now;
+        Event::Bound {
+            kind,
+            version: self.version,
+        }
+    }
+
+    /// Takes the request with this number out of the window and makes its event.
+    pub(super) fn answered<'a>(
+        &mut self,
+        now: Monotonic,
+        sequence: u32,
+        answer: Answer<'a>,
+    ) -> Option<Event<'a, T>> {
+        let (ticket, sent) = self.window.take(sequence)?;
+        self.active = now;
+        Some(Event::Answered {
+            ticket,
+            sequence,
+            took: now.since(sent),
+            answer,
+        })
+    }
+
+    /// Answers a request with an error: its own response, or generic_nack where it has none.
+    fn refuse<'a>(
+        &mut self,
+        command_id: CommandId,
+        sequence: u32,
+        status: CommandStatus,
+        out: &mut Vec<u8>,
+    ) -> Event<'a, T> {
+        if command_id.is_known() && command_id.response().is_none() {
+            return Event::Dropped(command_id);
+        }
+        let response = command_id.response().unwrap_or(CommandId::GENERIC_NACK);
+        encode_empty(response, status, sequence, out);
+        Event::Refused { command_id, status }
+    }
+
+    /// Counts a request that could not be read; enough of them replace `event` by the end.
+    fn faulty<'a>(&mut self, event: Event<'a, T>) -> Event<'a, T> {
+        self.faults += 1;
+        if self.faults >= FAULTS_IN_A_ROW_MAX {
+            self.close(CloseReason::Faults)
+        } else {
+            event
+        }
+    }
+
+    pub(super) fn close<'a>(&mut self, reason: CloseReason) -> Event<'a, T> {
+        self.state = State::Closed;
+        Event::Close(reason)
+    }
+}
