@@ -16,13 +16,17 @@ use crate::values::{BindKind, InterfaceVersion};
 pub enum Event<'a, T> {
     /// Nothing.
     None,
-    /// An ESME wants to bind: answer with [`Session::accept_bind`] or [`Session::refuse_bind`].
+    /// An ESME wants to bind: answer with [`accept_bind`](super::Session::accept_bind) or
+    /// [`refuse_bind`](super::Session::refuse_bind).
     BindRequested {
         /// What kind of bind.
         kind: BindKind,
         /// Who, with which secret.
         bind: Bind<'a>,
     },
+    /// As ESME on a connection that the SMSC opened ([`await_outbind`](super::Session::await_outbind)): its outbind.
+    /// Bind if it names whom we expect, or close the connection; there is no response (smpp-session.md §8).
+    Outbind(Operation<'a>),
     /// Our bind was accepted.
     Bound {
         /// What the session is bound as.
@@ -30,15 +34,18 @@ pub enum Event<'a, T> {
         /// What both sides speak.
         version: InterfaceVersion,
     },
-    /// Our bind was refused; the session is open again.
+    /// Our bind was refused, or its response cannot be read; the session is open again.
     BindRefused(CommandStatus),
-    /// The peer wants something that only the owner can answer: [`Session::respond`], exactly once.
+    /// The peer wants something that only the owner can answer: [`respond`](super::Session::respond), exactly
+    /// once.
     Request {
         /// Goes into the answer.
         sequence: u32,
-        /// submit_sm, data_sm or deliver_sm.
+        /// What it wants; never a command of the session itself.
         operation: Operation<'a>,
     },
+    /// The peer tells something that it wants no answer to: alert_notification.
+    Notified(Operation<'a>),
     /// One of our requests is done with.
     Answered {
         /// What the owner gave with the request.
@@ -50,8 +57,8 @@ pub enum Event<'a, T> {
         /// What came.
         answer: Answer<'a>,
     },
-    /// A response that nobody waits for: late, or for a number that was never used. Its message_id may
-    /// still be worth knowing (interop quirk 36).
+    /// A response that nobody waits for: late, for a number that was never used, or of another command than the
+    /// request with its number, which goes on waiting. Its message_id may still be worth knowing (interop quirk 36).
     Unexpected(Pdu<'a>),
     /// A request that the session answered with an error of its own accord.
     Refused {
@@ -60,7 +67,8 @@ pub enum Event<'a, T> {
         /// What was answered.
         status: CommandStatus,
     },
-    /// Something that has no answer and means nothing here: alert_notification, an unknown response.
+    /// Something that has no answer and means nothing here: alert_notification or outbind out of place, a response
+    /// that is unknown or unreadable.
     Dropped(CommandId),
     /// The peer unbinds: send no new requests. Owed answers may still go out, then unbind_resp follows.
     PeerUnbound,
@@ -98,6 +106,8 @@ pub enum CloseReason {
     UnbindWait,
     /// Too many faulty requests in a row.
     Faults,
+    /// An outbind on a connection that waits for none (smpp-session.md §2).
+    Outbind,
 }
 
 impl CloseReason {
@@ -111,6 +121,7 @@ impl CloseReason {
             Self::Unbound => "unbound",
             Self::UnbindWait => "unbind_wait",
             Self::Faults => "faults",
+            Self::Outbind => "outbind",
         }
     }
 }

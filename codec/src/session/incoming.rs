@@ -6,8 +6,11 @@ use crate::header::{CommandId, Header};
 use crate::pdu::bind::{Bind, BindResp};
 use crate::pdu::{Operation, Pdu, encode_empty};
 use crate::session::event::{Answer, CloseReason, Event};
-use crate::session::{FAULTS_IN_A_ROW_MAX, Monotonic, Role, Session, State, matrix};
+use crate::session::{
+    CONGESTION_MAX, Congestion, FAULTS_IN_A_ROW_MAX, Monotonic, Role, Session, State, matrix,
+};
 use crate::status::CommandStatus;
+use crate::tlv::Tag;
 use crate::values::BindKind;
 
 impl<T> Session<T> {
@@ -23,12 +26,15 @@ impl<T> Session<T> {
         }
         self.heard = now;
         self.misses = 0;
+        if let Some(enquiry) = &mut self.enquiry {
+            enquiry.heard = true;
+        }
         match pdu {
             Ok(pdu) if pdu.operation.command_id().is_response() => self.handle_response(now, pdu),
             Ok(pdu) => self.handle_request(now, pdu, out),
-            Err((header, error)) if header.command_id.is_response() => self
-                .answered(now, header.sequence, Answer::Unreadable(error))
-                .unwrap_or(Event::Dropped(header.command_id)),
+            Err((header, error)) if header.command_id.is_response() => {
+                self.handle_unreadable(now, header, error)
+            }
             Err((header, error)) => {
                 let event = self.refuse(header.command_id, header.sequence, error.status(), out);
                 self.faulty(event)
@@ -38,6 +44,9 @@ impl<T> Session<T> {
 
     /// The framing is lost: nacks and closes.
     pub fn handle_broken(&mut self, error: FrameError, out: &mut Vec<u8>) -> Event<'static, T> {
+        if self.state == State::Closed {
+            return Event::None;
+        }
         encode_empty(
             CommandId::GENERIC_NACK,
             CommandStatus::RINVCMDLEN,
@@ -73,8 +82,14 @@ impl<T> Session<T> {
                 let event = self.refuse(command_id, pdu.sequence, CommandStatus::RINVCMDID, out);
                 self.faulty(event)
             }
-            // alert_notification and outbind have no response.
-            _ if command_id.response().is_none() => Event::Dropped(command_id),
+            operation if command_id == CommandId::OUTBIND => self.handle_outbind(operation),
+            operation if command_id.response().is_none() => {
+                if !matrix::peer_may_send(self.role, self.state, command_id) {
+                    return Event::Dropped(command_id);
+                }
+                self.faults = 0;
+                Event::Notified(operation)
+            }
             _ if !matrix::peer_may_send(self.role, self.state, command_id) => {
                 self.refuse(command_id, pdu.sequence, CommandStatus::RINVBNDSTS, out)
             }
@@ -107,7 +122,7 @@ impl<T> Session<T> {
         out: &mut Vec<u8>,
     ) -> Event<'a, T> {
         let refusal = match (self.role, self.state) {
-            (Role::Smsc, State::Open) => {
+            (Role::Smsc, State::Open | State::Outbound) => {
                 self.faults = 0;
                 self.version = bind.interface_version.normalised();
                 self.state = State::Binding { kind, sequence };
@@ -119,6 +134,21 @@ impl<T> Session<T> {
         self.refuse(Operation::Bind(kind, bind).command_id(), sequence, refusal, out)
     }
 
+    /// Only an ESME that waits for it has a use for outbind. Who opened its connection itself is told by it that the
+    /// other end is not what it was taken for, unless a bind is under way or done already.
+    fn handle_outbind<'a>(&mut self, operation: Operation<'a>) -> Event<'a, T> {
+        match (self.role, self.state) {
+            (Role::Esme, State::Open) if self.awaits_outbind => {
+                self.faults = 0;
+                self.outbound = true;
+                self.state = State::Outbound;
+                Event::Outbind(operation)
+            }
+            (Role::Esme, State::Open) => self.close(CloseReason::Outbind),
+            _ => Event::Dropped(operation.command_id()),
+        }
+    }
+
     fn handle_unbind<'a>(&mut self, now: Monotonic, sequence: u32, out: &mut Vec<u8>) -> Event<'a, T> {
         match self.state {
             State::Bound(kind) => {
@@ -126,40 +156,87 @@ impl<T> Session<T> {
                     kind,
                     owed: Some(sequence),
                     asked: None,
+                    left: true,
                 };
                 self.unbinding = now;
                 self.settle_unbind(out);
                 Event::PeerUnbound
             }
             // Both sides unbind at once: each answers, then it is over.
-            State::Unbinding { kind, asked, .. } => {
+            State::Unbinding {
+                kind,
+                asked,
+                left: false,
+                ..
+            } => {
                 self.state = State::Unbinding {
                     kind,
                     owed: Some(sequence),
                     asked,
+                    left: true,
                 };
                 self.settle_unbind(out);
                 Event::PeerUnbound
             }
-            State::Open | State::Binding { .. } | State::Closed => {
-                self.refuse(CommandId::UNBIND, sequence, CommandStatus::RINVBNDSTS, out)
-            }
+            // Once is enough: what follows an unbind is answered as what it is (smpp-session.md §9).
+            State::Open
+            | State::Outbound
+            | State::Binding { .. }
+            | State::Unbinding { left: true, .. }
+            | State::Closed => self.refuse(CommandId::UNBIND, sequence, CommandStatus::RINVBNDSTS, out),
         }
     }
 
     /// unbind_resp leaves behind everything that is owed, never before (smpp-session.md §9).
     pub(super) fn settle_unbind(&mut self, out: &mut Vec<u8>) {
-        if let State::Unbinding {
-            owed: Some(sequence), ..
-        } = self.state
+        if let State::Unbinding { owed, .. } = &mut self.state
             && self.unanswered == 0
+            && let Some(sequence) = owed.take()
         {
             // The peer closes next; should it not, the timer does.
             encode_empty(CommandId::UNBIND_RESP, CommandStatus::ROK, sequence, out);
         }
     }
 
+    /// The peer has answered our unbind. What we still owe it goes out first, until the timer ends that too: it was
+    /// taken, and an answer that is not sent makes the peer ask again.
+    fn unbind_answered<'a>(&mut self, kind: BindKind, owed: Option<u32>) -> Event<'a, T> {
+        if self.unanswered == 0 {
+            return self.close(CloseReason::Unbound);
+        }
+        self.unbind_answered = true;
+        self.state = State::Unbinding {
+            kind,
+            owed,
+            asked: None,
+            left: true,
+        };
+        Event::None
+    }
+
+    /// A response that cannot be read ends the request that it answers (smpp-session.md §3).
+    fn handle_unreadable<'a>(&mut self, now: Monotonic, header: Header, error: BodyError) -> Event<'a, T> {
+        if let State::Binding { kind, sequence } = self.state
+            && self.role == Role::Esme
+            && (header.sequence, header.command_id)
+                == (sequence, Operation::BindResp(kind, None).command_id())
+        {
+            self.state = self.unbound();
+            return Event::BindRefused(error.status());
+        }
+        if !self.window.awaits(header.sequence, header.command_id) {
+            return Event::Dropped(header.command_id);
+        }
+        self.answered(now, header.sequence, Answer::Unreadable(error))
+            .unwrap_or(Event::Dropped(header.command_id))
+    }
+
     fn handle_response<'a>(&mut self, now: Monotonic, pdu: Pdu<'a>) -> Event<'a, T> {
+        if let Some(state) = pdu.operation.tlvs().octet(Tag::CONGESTION_STATE)
+            && state <= CONGESTION_MAX
+        {
+            self.congestion = Some(Congestion { state, said: now });
+        }
         match (self.state, pdu.operation) {
             (State::Binding { kind, sequence }, Operation::BindResp(answered, body))
                 if self.role == Role::Esme && sequence == pdu.sequence && kind == answered =>
@@ -169,32 +246,46 @@ impl<T> Session<T> {
             (State::Binding { sequence, .. }, Operation::GenericNack(_))
                 if self.role == Role::Esme && (sequence == pdu.sequence || pdu.sequence == 0) =>
             {
-                self.state = State::Open;
+                self.state = self.unbound();
                 Event::BindRefused(pdu.status)
             }
             (
                 State::Unbinding {
+                    kind,
+                    owed,
                     asked: Some(sequence),
                     ..
                 },
                 Operation::UnbindResp(_) | Operation::GenericNack(_),
-            ) if sequence == pdu.sequence => self.close(CloseReason::Unbound),
+            ) if sequence == pdu.sequence => self.unbind_answered(kind, owed),
             // Some peers answer enquire_link with a sequence number of their own (interop quirk 21): any
             // answer is life.
             (_, Operation::EnquireLinkResp(_)) => {
-                self.enquired = None;
+                self.enquiry = None;
                 Event::None
             }
-            (_, Operation::GenericNack(_)) => self
-                .answered(now, pdu.sequence, Answer::Nack(pdu.status))
-                .unwrap_or(Event::Unexpected(pdu)),
+            (_, Operation::GenericNack(_)) => {
+                match self.answered(now, pdu.sequence, Answer::Nack(pdu.status)) {
+                    Some(event) => event,
+                    // A peer that does not know enquire_link is there all the same.
+                    None if self
+                        .enquiry
+                        .take_if(|asked| asked.sequence == pdu.sequence)
+                        .is_some() =>
+                    {
+                        Event::None
+                    }
+                    None => Event::Unexpected(pdu),
+                }
+            }
             (_, Operation::Unknown(id, _)) => Event::Dropped(id),
-            (_, operation) => {
+            (_, operation) if self.window.awaits(pdu.sequence, operation.command_id()) => {
                 match self.answered(now, pdu.sequence, Answer::Response(pdu.status, operation)) {
                     Some(event) => event,
                     None => Event::Unexpected(pdu),
                 }
             }
+            _ => Event::Unexpected(pdu),
         }
     }
 
@@ -206,7 +297,7 @@ impl<T> Session<T> {
         body: Option<&BindResp<'a>>,
     ) -> Event<'a, T> {
         if !status.is_ok() {
-            self.state = State::Open;
+            self.state = self.unbound();
             return Event::BindRefused(status);
         }
         let theirs = body
@@ -229,7 +320,9 @@ impl<T> Session<T> {
         answer: Answer<'a>,
     ) -> Option<Event<'a, T>> {
         let (ticket, sent) = self.window.take(sequence)?;
-        self.active = now;
+        if answer != Answer::Expired {
+            self.active = now;
+        }
         Some(Event::Answered {
             ticket,
             sequence,

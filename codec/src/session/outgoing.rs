@@ -5,7 +5,7 @@ use crate::identity::SystemId;
 use crate::pdu::bind::{Bind, BindResp};
 use crate::pdu::{Operation, Pdu, encode, encode_empty};
 use crate::session::event::RequestError;
-use crate::session::{Monotonic, Session, State};
+use crate::session::{Monotonic, Role, Session, State};
 use crate::status::CommandStatus;
 use crate::tlv::{self, Tag, Tlvs};
 use crate::values::BindKind;
@@ -16,7 +16,7 @@ impl<T> Session<T> {
     /// As SMSC: the bind is good. From here on the session is bound; nothing may be sent to the peer
     /// before this response (smpp-session.md §1). Without a bind request it does nothing.
     pub fn accept_bind(&mut self, now: Monotonic, our_system_id: &SystemId, out: &mut Vec<u8>) {
-        let State::Binding { kind, sequence } = self.state else {
+        let (Role::Smsc, State::Binding { kind, sequence }) = (self.role, self.state) else {
             return;
         };
         self.state = State::Bound(kind);
@@ -41,12 +41,12 @@ impl<T> Session<T> {
         .encode(out);
     }
 
-    /// As SMSC: the bind is refused; the session is open again and may try until session_init ends it.
+    /// As SMSC: the bind is refused; the session is open again, and the ESME may try until session_init ends it.
     pub fn refuse_bind(&mut self, status: CommandStatus, out: &mut Vec<u8>) {
-        let State::Binding { kind, sequence } = self.state else {
+        let (Role::Smsc, State::Binding { kind, sequence }) = (self.role, self.state) else {
             return;
         };
-        self.state = State::Open;
+        self.state = self.unbound();
         encode_empty(
             Operation::BindResp(kind, None).command_id(),
             status,
@@ -55,8 +55,9 @@ impl<T> Session<T> {
         );
     }
 
-    /// Answers a request that [`Event::Request`] handed out; each exactly once. The body is appended by
-    /// `body`, and must be none where the status is not zero (3.4 §4.4.2).
+    /// Answers a request that [`Event::Request`](super::Event::Request) handed out; each exactly once. The body is
+    /// appended by `body`, and must be none where the status is not zero (3.4 §4.4.2). The answer that our unbind, or
+    /// the peer's, waits for is the last one: then unbind_resp follows, or the end.
     pub fn respond(
         &mut self,
         command_id: CommandId,
@@ -75,9 +76,23 @@ impl<T> Session<T> {
 
     // ===== requests of ours =====
 
-    /// As ESME: asks to be bound. Only in [`State::Open`].
+    /// As SMSC on a connection that we opened: asks the ESME to bind. `body` appends whom we are and our secret
+    /// (smpp-pdus.md §4.1). There is no response; the ESME binds, or closes the connection. Only in [`State::Open`]:
+    /// anywhere else nothing is sent, and it returns `false`.
+    pub fn outbind(&mut self, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if (self.role, self.state) != (Role::Smsc, State::Open) {
+            return false;
+        }
+        self.outbound = true;
+        self.state = State::Outbound;
+        let sequence = self.window.next_sequence();
+        encode(CommandId::OUTBIND, CommandStatus::ROK, sequence, out, body);
+        true
+    }
+
+    /// As ESME: asks to be bound. Only in [`State::Open`] and [`State::Outbound`].
     pub fn bind(&mut self, now: Monotonic, kind: BindKind, bind: &Bind<'_>, out: &mut Vec<u8>) {
-        if self.state != State::Open {
+        if self.role != Role::Esme || !matches!(self.state, State::Open | State::Outbound) {
             return;
         }
         let sequence = self.window.next_sequence();
@@ -93,7 +108,24 @@ impl<T> Session<T> {
         .encode(out);
     }
 
-    /// Sends a request. `body` appends what stands behind the header.
+    /// As SMSC: sends alert_notification, which has no response and so takes no place in the window. Where the bind or
+    /// its version has none, nothing is sent, and it returns `false`.
+    pub fn alert(&mut self, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if !self.may_send(CommandId::ALERT_NOTIFICATION) {
+            return false;
+        }
+        let sequence = self.window.next_sequence();
+        encode(
+            CommandId::ALERT_NOTIFICATION,
+            CommandStatus::ROK,
+            sequence,
+            out,
+            body,
+        );
+        true
+    }
+
+    /// Sends a request that has a response. `body` appends what stands behind the header.
     pub fn request(
         &mut self,
         now: Monotonic,
@@ -107,7 +139,7 @@ impl<T> Session<T> {
         }
         let sequence = self
             .window
-            .insert(now, ticket)
+            .insert(now, command_id, ticket)
             .map_err(RequestError::WindowFull)?;
         self.active = now;
         encode(command_id, CommandStatus::ROK, sequence, out, body);
@@ -122,6 +154,7 @@ impl<T> Session<T> {
                 kind,
                 owed: None,
                 asked: Some(sequence),
+                left: false,
             };
             self.unbinding = now;
             encode_empty(CommandId::UNBIND, CommandStatus::ROK, sequence, out);

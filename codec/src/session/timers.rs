@@ -66,6 +66,16 @@ impl Default for Timing {
     }
 }
 
+/// An enquire_link of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Enquiry {
+    /// Its number.
+    pub(super) sequence: u32,
+    sent: Monotonic,
+    /// Anything at all came since.
+    pub(super) heard: bool,
+}
+
 /// What runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
@@ -95,7 +105,7 @@ impl<T> Session<T> {
             Timer::SessionInit => self.close(CloseReason::SessionInit),
             Timer::PduRead => self.close(CloseReason::PduRead),
             // A peer that unbound and left the closing to us did nothing wrong.
-            Timer::UnbindWait if matches!(self.state, State::Unbinding { owed: Some(_), .. }) => {
+            Timer::UnbindWait if matches!(self.state, State::Unbinding { left: true, .. }) => {
                 self.close(CloseReason::Unbound)
             }
             Timer::UnbindWait => self.close(CloseReason::UnbindWait),
@@ -104,7 +114,7 @@ impl<T> Session<T> {
                 Event::None
             }
             Timer::EnquireResponse => {
-                self.enquired = None;
+                self.enquiry = None;
                 self.misses += 1;
                 if self.misses >= self.rules.timing.enquire_link_misses {
                     self.close(CloseReason::EnquireLink)
@@ -126,7 +136,11 @@ impl<T> Session<T> {
 
     fn enquire(&mut self, now: Monotonic, out: &mut Vec<u8>) {
         let sequence = self.window.next_sequence();
-        self.enquired = Some((sequence, now));
+        self.enquiry = Some(Enquiry {
+            sequence,
+            sent: now,
+            heard: false,
+        });
         encode_empty(CommandId::ENQUIRE_LINK, CommandStatus::ROK, sequence, out);
     }
 
@@ -141,20 +155,27 @@ impl<T> Session<T> {
         };
         match self.state {
             State::Closed => return None,
-            State::Open | State::Binding { .. } => {
+            State::Open | State::Outbound | State::Binding { .. } => {
                 consider(self.opened + timing.session_init, Timer::SessionInit);
             }
             State::Bound(_) => {
-                match self.enquired {
+                match &self.enquiry {
                     // Whatever came since is life, whether or not it was the answer.
-                    Some((_, sent)) if self.heard <= sent => {
-                        consider(sent + timing.enquire_link_response, Timer::EnquireResponse);
+                    Some(enquiry) if !enquiry.heard => {
+                        consider(
+                            enquiry.sent + timing.enquire_link_response,
+                            Timer::EnquireResponse,
+                        );
                     }
                     _ => consider(self.heard + timing.enquire_link, Timer::Enquire),
                 }
                 if !timing.inactivity.is_zero() {
                     consider(self.active + timing.inactivity, Timer::Inactivity);
                 }
+            }
+            // Our unbind was answered, and now everything else is.
+            State::Unbinding { .. } if self.unbind_answered && self.unanswered == 0 => {
+                consider(self.unbinding, Timer::UnbindWait);
             }
             State::Unbinding { .. } => consider(self.unbinding + timing.unbind_wait, Timer::UnbindWait),
         }
