@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod anything;
 mod bind;
 mod bodies;
 mod ends;
@@ -10,6 +11,7 @@ mod faults;
 mod matrix;
 mod numbers;
 mod outbind;
+mod pairs;
 mod timers;
 mod unbind;
 mod window;
