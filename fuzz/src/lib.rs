@@ -1,20 +1,21 @@
 //! Fuzz bodies. Each takes octets as an attacker would choose them and asserts an invariant; the libFuzzer
 //! wrappers in `libfuzzer/` only call them. Their inputs are replayed as ordinary tests (`tests/replay.rs`).
 
-use std::time::Duration;
+mod session;
 
-use tidegate_codec::header::{CommandId, HEADER_LEN};
-use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, read};
+use tidegate_codec::header::HEADER_LEN;
+use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::receipt::{Receipt, read_receipt};
-use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::text::ucs2::ByteOrder;
 use tidegate_codec::text::{
     self, Added, Bounds, Carriage, Charset, DefaultAlphabet, Peer, Place, Reassembly, Reference, Shifts,
     Split, SplitRules, Udh,
 };
 use tidegate_codec::time::SmppTime;
-use tidegate_codec::values::{DataCoding, EsmClass, InterfaceVersion};
+use tidegate_codec::values::{DataCoding, EsmClass};
 use tidegate_store::segment::{Found, Scan};
+
+pub use session::session;
 
 /// Whatever is read as a PDU is written back as the same octets, error responses with a body that is to be
 /// ignored left out, and ids without their NUL (interop quirk 19) with it.
@@ -50,71 +51,6 @@ pub fn pdu(octets: &[u8]) {
             );
         }
     }
-}
-
-/// A session fed with anything answers every request at most once, keeps its window, and ends for good.
-pub fn session(octets: &[u8]) {
-    let Some((choice, mut rest)) = octets.split_first() else {
-        return;
-    };
-    let role = if choice & 1 == 0 { Role::Smsc } else { Role::Esme };
-    let rules = Rules {
-        window: 4,
-        unanswered_max: 4,
-        timing: Timing::default(),
-        assume_version: InterfaceVersion::V3_4,
-    };
-    let mut now = Monotonic::ZERO;
-    let mut session: Session<u32> = Session::new(role, rules, now);
-    let mut out = Vec::new();
-    let Ok(name) = "tidegate".parse() else { return };
-    loop {
-        now = now + Duration::from_millis(u64::from(*choice) * 100);
-        while session.handle_timeout(now, &mut out).is_some() {}
-        let (length, event) = match read(rest, &Limits::default()) {
-            Read::NeedMore(_) => break,
-            Read::Broken(error) => (rest.len(), session.handle_broken(error, &mut out)),
-            Read::BadBody(header, error) => (
-                header.length as usize,
-                session.handle(now, Err((header, error)), &mut out),
-            ),
-            Read::Pdu(pdu) => {
-                let length = rest.first_chunk().map_or(0, |word| u32::from_be_bytes(*word)) as usize;
-                (length, session.handle(now, Ok(pdu), &mut out))
-            }
-        };
-        match event {
-            Event::BindRequested { .. } => session.accept_bind(now, &name, &mut out),
-            Event::Request { sequence, operation } if choice & 2 == 0 => {
-                if let Some(response) = operation.command_id().response() {
-                    let status = tidegate_codec::status::CommandStatus::ROK;
-                    // An empty message_id, and behind it what query_sm_resp has besides.
-                    let body: &[u8] = match response {
-                        CommandId::QUERY_SM_RESP => &[0; 4],
-                        CommandId::CANCEL_SM_RESP | CommandId::REPLACE_SM_RESP => &[],
-                        _ => &[0],
-                    };
-                    session.respond(response, sequence, status, &mut out, |out| {
-                        out.extend_from_slice(body);
-                    });
-                }
-            }
-            _ => {}
-        }
-        assert!(session.unanswered() <= 4 && session.waiting() <= 4);
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    // What we write is whole PDUs only.
-    let mut written = out.as_slice();
-    while let Read::Pdu(Pdu { operation, .. }) = read(written, &Limits::default()) {
-        assert!(
-            !matches!(operation, Operation::Unknown(..)),
-            "we never write an unknown command"
-        );
-        let length = written.first_chunk().map_or(0, |word| u32::from_be_bytes(*word)) as usize;
-        written = &written[length..];
-    }
-    assert!(written.is_empty());
 }
 
 /// Receipt texts and times of any form are read or refused, never more.

@@ -29,11 +29,34 @@ fn every_body(octets: &[u8]) {
     tidegate_fuzz::text(octets);
     tidegate_fuzz::udh(octets);
     tidegate_fuzz::reassembly(octets);
-    for choice in 0..4 {
+    for choice in 0..16 {
         let mut input = vec![choice];
         input.extend_from_slice(octets);
         tidegate_fuzz::session(&input);
     }
+}
+
+/// PDUs that take a session through its life: which operations stand between them is the test's choice.
+fn lives() -> Vec<Vec<u8>> {
+    let pdu = |id: u32, sequence: u32, body: &[u8]| {
+        let length = u32::try_from(16 + body.len()).expect("short");
+        let words = [length, id, 0, sequence].map(u32::to_be_bytes).concat();
+        [&words[..], body].concat()
+    };
+    let bind = b"load\0secret\0\0\x34\0\0\0";
+    let sm = b"\0\0\0\0\x01\x01447700900123\0\0\0\0\0\0\0\0\0\0\x05hello";
+    vec![
+        pdu(0x09, 1, bind),
+        pdu(0x02, u32::MAX, bind),
+        pdu(0x04, 0, sm),
+        pdu(0x05, 0x8000_0000, sm),
+        pdu(0x0b, 5, b"smsc\0secret\0"),
+        pdu(0x8000_0009, 1, b"smsc\0\x02\x10\0\x01\x34"),
+        pdu(0x8000_0004, 2, b"id\0"),
+        pdu(0x8000_0005, 1, b"\0"),
+        pdu(0x15, 7, b""),
+        pdu(0x06, 8, b""),
+    ]
 }
 
 /// Messages of the text vectors, in front of them data_coding, esm_class and a choice.
@@ -108,6 +131,25 @@ proptest! {
         tidegate_fuzz::text(&octets);
         tidegate_fuzz::udh(&octets[3..]);
         tidegate_fuzz::reassembly(&octets);
+    }
+
+    #[test]
+    fn a_session_under_any_operations_keeps_every_invariant(
+        choice in any::<u8>(),
+        operations in prop::collection::vec((any::<u8>(), any::<prop::sample::Index>(), any::<u8>()), 0..120),
+    ) {
+        let lives = lives();
+        let mut input = vec![choice | 4];
+        for (operation, which, sequence) in operations {
+            input.push(operation);
+            match operation & 0x0f {
+                // These read a whole PDU, those its number.
+                0..=2 => input.extend_from_slice(&lives[which.index(lives.len())]),
+                3 | 4 => input.push(sequence & 7),
+                _ => {}
+            }
+        }
+        tidegate_fuzz::session(&input);
     }
 
     #[test]

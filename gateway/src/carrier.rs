@@ -256,6 +256,8 @@ impl<D: Disk> Gate<D> {
             | Event::BindRequested { .. }
             | Event::Refused { .. }
             | Event::Dropped(_)
+            | Event::Notified(_)
+            | Event::Outbind(_)
             | Event::Close(_) => {}
         }
     }

@@ -83,6 +83,8 @@ impl<D: Disk> Gate<D> {
             | Event::BindRefused(_)
             | Event::Refused { .. }
             | Event::Dropped(_)
+            | Event::Notified(_)
+            | Event::Outbind(_)
             | Event::Close(_) => {}
         }
     }

@@ -423,7 +423,7 @@ impl<D: Disk> Gate<D> {
             Event::None => {}
             Event::Close(reason) => self.links.end(id, End::Session(reason)),
             Event::Refused { command_id, status } => self.tally.refused.add((command_id, status)),
-            Event::Dropped(_) => self.tally.dropped += 1,
+            Event::Dropped(_) | Event::Notified(_) => self.tally.dropped += 1,
             event => match peer {
                 Peer::Esme { ip, account } => self.esme_event(now, id, ip, account, event, body),
                 Peer::Carrier { carrier, kind } => self.carrier_event(now, id, carrier, kind, event, body),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_codec::header::CommandId;
+use tidegate_codec::session::State;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
@@ -394,11 +395,11 @@ impl<D: Disk> Gate<D> {
             && link.session.waiting() == 0
         {
             match link.session.state() {
-                tidegate_codec::session::State::Bound(_) => {
+                State::Bound(_) => {
                     link.session.unbind(at(now), &mut link.out);
                     self.links.touch(id);
                 }
-                tidegate_codec::session::State::Open | tidegate_codec::session::State::Binding { .. } => {
+                State::Open | State::Outbound | State::Binding { .. } => {
                     self.links.end(id, End::Shutdown);
                 }
                 _ => {}

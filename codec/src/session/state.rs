@@ -1,6 +1,5 @@
-//! The states of a session and what may be said in each (SMPP 3.4 §2.2–2.3, smpp-session.md §1–2).
+//! The states of a session (SMPP 3.4 §2.2–2.3, smpp-session.md §1).
 
-use crate::header::CommandId;
 use crate::values::BindKind;
 
 /// Which end of the link we are.
@@ -17,9 +16,11 @@ pub enum Role {
 /// ```text
 ///            bind request                 accepted
 ///   Open ──────────────────► Binding ──────────────────► Bound ─┐ unbind, from either side,
-///    ▲                          │ refused                       │ or the inactivity timer
-///    └──────────────────────────┘                               ▼
-///   (timer session_init: close)            close ◄────────── Unbinding
+///    │ ▲                      ▲ │ refused: back to              │ or the inactivity timer
+///    │ └──────────────────────┼─┤ where it was                  ▼
+///    │ outbind                │ ▼          close ◄────────── Unbinding
+///    └─────────────────────► Outbound
+///   (timer session_init in the first three: close)
 /// ```
 ///
 /// The link may break anywhere; the owner then drops the session and drains its window.
@@ -27,6 +28,9 @@ pub enum Role {
 pub enum State {
     /// Connected, nothing bound.
     Open,
+    /// The SMSC has opened the connection and sent its outbind; a bind from the ESME is next. 5.0 has this state; to 3.4
+    /// it is OPEN still (smpp-session.md §12), and nothing differs but that a second outbind is out of place.
+    Outbound,
     /// A bind request is under way: as SMSC the owner checks it, as ESME the peer does.
     Binding {
         /// What kind of bind.
@@ -36,7 +40,8 @@ pub enum State {
     },
     /// Bound.
     Bound(BindKind),
-    /// unbind was sent or received: no new requests, owed answers still go out.
+    /// unbind was sent or received: no new requests, owed answers still go out. UNBOUND of the specification is the
+    /// end of this, when nothing is owed and nothing asked any more.
     Unbinding {
         /// What the session was bound as.
         kind: BindKind,
@@ -44,6 +49,8 @@ pub enum State {
         owed: Option<u32>,
         /// Our own unbind that the peer has not answered yet.
         asked: Option<u32>,
+        /// The peer has said its last word, unbind or unbind_resp: nothing new is taken from it.
+        left: bool,
     },
     /// To be closed; nothing is read or written any more.
     Closed,
@@ -54,125 +61,7 @@ impl State {
     pub const fn kind(self) -> Option<BindKind> {
         match self {
             Self::Bound(kind) | Self::Unbinding { kind, .. } => Some(kind),
-            Self::Open | Self::Binding { .. } | Self::Closed => None,
+            Self::Open | Self::Outbound | Self::Binding { .. } | Self::Closed => None,
         }
-    }
-}
-
-/// Whether we refuse this request without looking into it: broadcasts, and the two that have no response
-/// and are dropped.
-pub(crate) const fn is_not_offered(command: CommandId) -> bool {
-    matches!(
-        command,
-        CommandId::OUTBIND
-            | CommandId::ALERT_NOTIFICATION
-            | CommandId::BROADCAST_SM
-            | CommandId::QUERY_BROADCAST_SM
-            | CommandId::CANCEL_BROADCAST_SM
-    )
-}
-
-/// Whether the peer may send this request to us now (the matrix of smpp-pdus.md §3). Session commands
-/// (bind, unbind, enquire_link, outbind) are not judged here.
-pub(crate) const fn peer_may_send(role: Role, state: State, command: CommandId) -> bool {
-    // A peer that said unbind has said that nothing follows; one that we asked may still finish.
-    let kind = match state {
-        State::Bound(kind) | State::Unbinding { kind, owed: None, .. } => kind,
-        _ => return false,
-    };
-    match role {
-        Role::Smsc => {
-            kind.can_submit()
-                && matches!(
-                    command,
-                    CommandId::SUBMIT_SM
-                        | CommandId::SUBMIT_MULTI
-                        | CommandId::DATA_SM
-                        | CommandId::QUERY_SM
-                        | CommandId::CANCEL_SM
-                        | CommandId::REPLACE_SM
-                        | CommandId::BROADCAST_SM
-                        | CommandId::QUERY_BROADCAST_SM
-                        | CommandId::CANCEL_BROADCAST_SM
-                )
-        }
-        // 3.4 lets an SMSC send data_sm on any bind; so do we (liberal in what is accepted). Some carriers
-        // send what their handsets wrote as submit_sm (interop quirk 41).
-        Role::Esme => {
-            matches!(command, CommandId::DATA_SM)
-                || (kind.can_receive()
-                    && matches!(
-                        command,
-                        CommandId::DELIVER_SM | CommandId::SUBMIT_SM | CommandId::ALERT_NOTIFICATION
-                    ))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receiver_may_not_submit_and_a_transmitter_is_sent_nothing() {
-        let bound = |kind| State::Bound(kind);
-        assert!(peer_may_send(
-            Role::Smsc,
-            bound(BindKind::Transmitter),
-            CommandId::SUBMIT_SM
-        ));
-        assert!(peer_may_send(
-            Role::Smsc,
-            bound(BindKind::Transceiver),
-            CommandId::REPLACE_SM
-        ));
-        assert!(!peer_may_send(
-            Role::Smsc,
-            bound(BindKind::Receiver),
-            CommandId::SUBMIT_SM
-        ));
-        assert!(!peer_may_send(
-            Role::Smsc,
-            bound(BindKind::Transceiver),
-            CommandId::DELIVER_SM
-        ));
-        assert!(!peer_may_send(Role::Smsc, State::Open, CommandId::SUBMIT_SM));
-        assert!(peer_may_send(
-            Role::Esme,
-            bound(BindKind::Receiver),
-            CommandId::DELIVER_SM
-        ));
-        assert!(!peer_may_send(
-            Role::Esme,
-            bound(BindKind::Transmitter),
-            CommandId::DELIVER_SM
-        ));
-        assert!(peer_may_send(
-            Role::Esme,
-            bound(BindKind::Transceiver),
-            CommandId::SUBMIT_SM
-        ));
-        assert!(!peer_may_send(
-            Role::Esme,
-            bound(BindKind::Transmitter),
-            CommandId::SUBMIT_SM
-        ));
-    }
-
-    #[test]
-    fn after_its_unbind_a_peer_has_nothing_more_to_say() {
-        let kind = BindKind::Transceiver;
-        let theirs = State::Unbinding {
-            kind,
-            owed: Some(1),
-            asked: None,
-        };
-        let ours = State::Unbinding {
-            kind,
-            owed: None,
-            asked: Some(1),
-        };
-        assert!(!peer_may_send(Role::Smsc, theirs, CommandId::SUBMIT_SM));
-        assert!(peer_may_send(Role::Smsc, ours, CommandId::SUBMIT_SM));
     }
 }

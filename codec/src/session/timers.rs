@@ -1,6 +1,12 @@
-//! Time as the session sees it: a value that its owner passes in, and the deadlines that follow from it.
+//! Time as the session sees it: a value that its owner passes in, the deadlines that follow from it, and what is due.
 
 use std::time::Duration;
+
+use crate::header::CommandId;
+use crate::pdu::encode_empty;
+use crate::session::event::{Answer, CloseReason, Event};
+use crate::session::{Session, State};
+use crate::status::CommandStatus;
 
 /// A point on the owner's monotonic clock, counted from wherever that clock began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -57,5 +63,128 @@ impl Default for Timing {
             pdu_read: Duration::from_secs(10),
             unbind_wait: Duration::from_secs(5),
         }
+    }
+}
+
+/// An enquire_link of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Enquiry {
+    /// Its number.
+    pub(super) sequence: u32,
+    sent: Monotonic,
+    /// Anything at all came since.
+    pub(super) heard: bool,
+}
+
+/// What runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    SessionInit,
+    Enquire,
+    EnquireResponse,
+    Inactivity,
+    Response,
+    PduRead,
+    UnbindWait,
+}
+
+impl<T> Session<T> {
+    /// Tells whether the buffer holds the beginning of a PDU, for the timer that ends slow senders. A
+    /// PDU that was partial before stays as old as it was: call with `false` after each whole one.
+    pub fn set_partial(&mut self, now: Monotonic, partial: bool) {
+        self.partial = if partial { self.partial.or(Some(now)) } else { None };
+    }
+
+    /// Acts on one timer that is due; call until it returns `None`.
+    pub fn handle_timeout(&mut self, now: Monotonic, out: &mut Vec<u8>) -> Option<Event<'static, T>> {
+        let (at, timer) = self.next_deadline()?;
+        if at > now {
+            return None;
+        }
+        Some(match timer {
+            Timer::SessionInit => self.close(CloseReason::SessionInit),
+            Timer::PduRead => self.close(CloseReason::PduRead),
+            // A peer that unbound and left the closing to us did nothing wrong.
+            Timer::UnbindWait if matches!(self.state, State::Unbinding { left: true, .. }) => {
+                self.close(CloseReason::Unbound)
+            }
+            Timer::UnbindWait => self.close(CloseReason::UnbindWait),
+            Timer::Enquire => {
+                self.enquire(now, out);
+                Event::None
+            }
+            Timer::EnquireResponse => {
+                self.enquiry = None;
+                self.misses += 1;
+                if self.misses >= self.rules.timing.enquire_link_misses {
+                    self.close(CloseReason::EnquireLink)
+                } else {
+                    self.enquire(now, out);
+                    Event::None
+                }
+            }
+            Timer::Inactivity => {
+                self.unbind(now, out);
+                Event::None
+            }
+            Timer::Response => {
+                let sequence = self.window.oldest()?.0;
+                self.answered(now, sequence, Answer::Expired)?
+            }
+        })
+    }
+
+    fn enquire(&mut self, now: Monotonic, out: &mut Vec<u8>) {
+        let sequence = self.window.next_sequence();
+        self.enquiry = Some(Enquiry {
+            sequence,
+            sent: now,
+            heard: false,
+        });
+        encode_empty(CommandId::ENQUIRE_LINK, CommandStatus::ROK, sequence, out);
+    }
+
+    /// The earliest timer that runs.
+    pub(super) fn next_deadline(&mut self) -> Option<(Monotonic, Timer)> {
+        let timing = self.rules.timing;
+        let mut next: Option<(Monotonic, Timer)> = None;
+        let mut consider = |at: Monotonic, timer: Timer| {
+            if next.is_none_or(|(earliest, _)| at < earliest) {
+                next = Some((at, timer));
+            }
+        };
+        match self.state {
+            State::Closed => return None,
+            State::Open | State::Outbound | State::Binding { .. } => {
+                consider(self.opened + timing.session_init, Timer::SessionInit);
+            }
+            State::Bound(_) => {
+                match &self.enquiry {
+                    // Whatever came since is life, whether or not it was the answer.
+                    Some(enquiry) if !enquiry.heard => {
+                        consider(
+                            enquiry.sent + timing.enquire_link_response,
+                            Timer::EnquireResponse,
+                        );
+                    }
+                    _ => consider(self.heard + timing.enquire_link, Timer::Enquire),
+                }
+                if !timing.inactivity.is_zero() {
+                    consider(self.active + timing.inactivity, Timer::Inactivity);
+                }
+            }
+            // Our unbind was answered, and now everything else is.
+            State::Unbinding { .. } if self.unbind_answered && self.unanswered == 0 => {
+                consider(self.unbinding, Timer::UnbindWait);
+            }
+            State::Unbinding { .. } => consider(self.unbinding + timing.unbind_wait, Timer::UnbindWait),
+        }
+        if let Some(began) = self.partial {
+            consider(began + timing.pdu_read, Timer::PduRead);
+        }
+        if let Some((_, sent)) = self.window.oldest() {
+            consider(sent + timing.response, Timer::Response);
+        }
+        next
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::header::CommandId;
 use crate::session::timers::Monotonic;
 
 /// Highest sequence number that we give to a request; behind it comes 1 again (3.4 §3.2).
@@ -14,6 +15,7 @@ const RING_MIN: usize = 4;
 #[derive(Debug)]
 struct Slot<T> {
     sequence: u32,
+    command: CommandId,
     sent: Monotonic,
     ticket: T,
 }
@@ -77,7 +79,7 @@ impl<T> Window<T> {
     }
 
     /// Takes a request in and names its sequence number; gives the ticket back when the window is full.
-    pub fn insert(&mut self, now: Monotonic, ticket: T) -> Result<u32, T> {
+    pub fn insert(&mut self, now: Monotonic, command: CommandId, ticket: T) -> Result<u32, T> {
         if self.room() == 0 {
             return Err(ticket);
         }
@@ -88,6 +90,7 @@ impl<T> Window<T> {
         let index = self.index(sequence);
         self.ring[index] = Some(Slot {
             sequence,
+            command,
             sent: now,
             ticket,
         });
@@ -100,6 +103,14 @@ impl<T> Window<T> {
         }
         self.order.push_back(sequence);
         Ok(sequence)
+    }
+
+    /// Whether a request waits that this response answers: its number and its command are both the request's. A
+    /// number alone may be a confused peer's own, and a wrong yes would lose the message.
+    pub fn awaits(&self, sequence: u32, response: CommandId) -> bool {
+        self.ring[self.index(sequence)]
+            .as_ref()
+            .is_some_and(|slot| slot.sequence == sequence && slot.command.response() == Some(response))
     }
 
     /// Takes the request with this number out: its ticket and when it was sent.
@@ -158,26 +169,27 @@ mod tests {
     use super::*;
 
     const NOW: Monotonic = Monotonic::ZERO;
+    const SUBMIT: CommandId = CommandId::SUBMIT_SM;
 
     #[test]
     fn a_full_window_gives_the_ticket_back() {
         let mut window = Window::new(2);
-        assert_eq!(window.insert(NOW, 'a'), Ok(1));
-        assert_eq!(window.insert(NOW, 'b'), Ok(2));
-        assert_eq!(window.insert(NOW, 'c'), Err('c'));
+        assert_eq!(window.insert(NOW, SUBMIT, 'a'), Ok(1));
+        assert_eq!(window.insert(NOW, SUBMIT, 'b'), Ok(2));
+        assert_eq!(window.insert(NOW, SUBMIT, 'c'), Err('c'));
         assert_eq!(window.take(1).map(|taken| taken.0), Some('a'));
         assert_eq!(window.take(1).map(|taken| taken.0), None);
-        assert_eq!(window.insert(NOW, 'c'), Ok(3));
+        assert_eq!(window.insert(NOW, SUBMIT, 'c'), Ok(3));
     }
 
     #[test]
     fn a_lowered_limit_lets_nothing_new_in_until_answers_come() {
         let mut window = Window::new(4);
         for ticket in ['a', 'b', 'c'] {
-            window.insert(NOW, ticket).unwrap();
+            window.insert(NOW, SUBMIT, ticket).unwrap();
         }
         window.set_limit(2);
-        assert_eq!((window.room(), window.insert(NOW, 'd')), (0, Err('d')));
+        assert_eq!((window.room(), window.insert(NOW, SUBMIT, 'd')), (0, Err('d')));
         window.take(1);
         window.take(2);
         assert_eq!(window.room(), 1);
@@ -186,18 +198,58 @@ mod tests {
     #[test]
     fn numbers_wrap_to_one_and_skip_a_straggler() {
         let mut window = Window::new(2);
-        assert_eq!(window.insert(NOW, 'a'), Ok(1));
+        assert_eq!(window.insert(NOW, SUBMIT, 'a'), Ok(1));
         window.next = SEQUENCE_MAX;
-        assert_eq!(window.insert(NOW, 'b'), Ok(SEQUENCE_MAX));
+        assert_eq!(window.insert(NOW, SUBMIT, 'b'), Ok(SEQUENCE_MAX));
         assert!(window.take(SEQUENCE_MAX).is_some());
         // 1 still waits, so it is not given again.
-        assert_eq!(window.insert(NOW, 'c'), Ok(2));
+        assert_eq!(window.insert(NOW, SUBMIT, 'c'), Ok(2));
+    }
+
+    #[test]
+    fn numbers_that_wait_are_given_again_in_no_lap() {
+        let mut window = Window::new(100);
+        window.next = SEQUENCE_MAX - 150;
+        let mut waiting = Vec::new();
+        for step in 0..400_usize {
+            let sequence = window.insert(NOW, SUBMIT, step).unwrap();
+            assert!((1..=SEQUENCE_MAX).contains(&sequence), "{sequence:#x}");
+            assert!(!waiting.contains(&sequence), "{sequence:#x} still waits");
+            waiting.push(sequence);
+            if waiting.len() == 100 {
+                // Every seventh stays for good.
+                waiting.retain(|sequence| sequence % 7 == 0 || window.take(*sequence).is_none());
+            }
+            let other = window.next_sequence();
+            assert!(other > 0 && !waiting.contains(&other), "{other:#x} still waits");
+            // Back before the seam, where stragglers of the lap before still wait.
+            if step % 50 == 49 {
+                window.next = SEQUENCE_MAX - 20;
+            }
+        }
+        assert_eq!(window.waiting(), waiting.len());
+    }
+
+    #[test]
+    fn a_response_is_awaited_by_number_and_command() {
+        let mut window = Window::new(2);
+        let sequence = window.insert(NOW, SUBMIT, ()).unwrap();
+        assert!(window.awaits(sequence, CommandId::SUBMIT_SM_RESP));
+        for (number, response) in [
+            (sequence, CommandId::DELIVER_SM_RESP),
+            (sequence, CommandId::GENERIC_NACK),
+            (sequence, SUBMIT),
+            (sequence + 1, CommandId::SUBMIT_SM_RESP),
+            (sequence + 4, CommandId::SUBMIT_SM_RESP),
+        ] {
+            assert!(!window.awaits(number, response), "{number} {response}");
+        }
     }
 
     #[test]
     fn a_number_of_another_lap_finds_nothing() {
         let mut window = Window::new(2);
-        assert_eq!(window.insert(NOW, 'a'), Ok(1));
+        assert_eq!(window.insert(NOW, SUBMIT, 'a'), Ok(1));
         assert!(window.take(1 + 4).is_none());
         assert!(window.take(0xffff_fff1).is_none());
         assert_eq!(window.waiting(), 1);
@@ -207,7 +259,7 @@ mod tests {
     fn the_order_queue_stays_bounded_when_nobody_asks_for_the_oldest() {
         let mut window = Window::new(100);
         for _ in 0..10_000 {
-            let sequence = window.insert(NOW, ()).unwrap();
+            let sequence = window.insert(NOW, SUBMIT, ()).unwrap();
             assert!(window.take(sequence).is_some());
         }
         assert_eq!(
@@ -222,7 +274,7 @@ mod tests {
     fn draining_hands_back_what_waits_oldest_first() {
         let mut window = Window::new(8);
         for ticket in 0..5 {
-            window.insert(NOW, ticket).unwrap();
+            window.insert(NOW, SUBMIT, ticket).unwrap();
         }
         window.take(2);
         assert_eq!(window.drain().collect::<Vec<_>>(), [0, 2, 3, 4]);

@@ -280,7 +280,12 @@ impl Link {
             Event::Close(_) => return false,
             Event::Refused { .. } => centre.report.faulty_requests += 1,
             Event::Unexpected(_) => centre.report.unexpected_answers += 1,
-            Event::None | Event::Bound { .. } | Event::BindRefused(_) | Event::Dropped(_) => {
+            Event::None
+            | Event::Bound { .. }
+            | Event::BindRefused(_)
+            | Event::Dropped(_)
+            | Event::Notified(_)
+            | Event::Outbind(_) => {
                 if !self.disguise.is_none() {
                     self.disguise.wrote(start, out);
                 }

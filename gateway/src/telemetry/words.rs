@@ -81,6 +81,8 @@ words! {
         UnbindWait "unbind_wait"
         /// Too many faulty requests in a row.
         Faults "faults"
+        /// The peer asked for a bind that was not there to be asked for.
+        Outbind "outbind"
         /// The peer closed without an unbind, or the connection broke.
         Lost "lost"
         /// The peer did not read what we wrote.
@@ -198,6 +200,7 @@ impl From<CloseReason> for LinkClosed {
             CloseReason::Unbound => Self::Unbound,
             CloseReason::UnbindWait => Self::UnbindWait,
             CloseReason::Faults => Self::Faults,
+            CloseReason::Outbind => Self::Outbind,
         }
     }
 }
@@ -298,6 +301,7 @@ mod tests {
             CloseReason::Unbound,
             CloseReason::UnbindWait,
             CloseReason::Faults,
+            CloseReason::Outbind,
         ] {
             assert_eq!(LinkClosed::from(reason).label(), reason.label());
         }
