@@ -89,7 +89,7 @@ fn a_response_of_another_command_answers_nothing() {
         CommandId::UNBIND_RESP,
         CommandId::BIND_TRANSCEIVER_RESP,
         CommandId::QUERY_SM_RESP,
-        CommandId::BROADCAST_SM_RESP,
+        CommandId::SUBMIT_MULTI_RESP,
     ] {
         pair.esme.hear(at(1), command, CommandStatus::ROK, sequence);
         assert_eq!(pair.esme.news(), [Seen::Unexpected], "{command}");

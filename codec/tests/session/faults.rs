@@ -10,10 +10,10 @@ use crate::bodies::body_of;
 use crate::ends::{End, Pair, Seen, at};
 
 #[test]
-fn commands_that_are_not_read_yet_and_ids_of_no_command_are_answered_by_name() {
+fn what_is_no_command_and_what_has_no_body_is_answered_by_name() {
     let mut pair = Pair::trx();
     let mut octets = Vec::new();
-    encode_empty(CommandId::BROADCAST_SM, CommandStatus::ROK, 1, &mut octets);
+    encode_empty(CommandId::REPLACE_SM, CommandStatus::ROK, 1, &mut octets);
     encode_empty(CommandId(0x0000_0104), CommandStatus::ROK, 2, &mut octets);
     encode_empty(CommandId(0x8000_0100), CommandStatus::ROK, 3, &mut octets);
     encode_empty(CommandId::ALERT_NOTIFICATION, CommandStatus::ROK, 4, &mut octets);
@@ -27,7 +27,7 @@ fn commands_that_are_not_read_yet_and_ids_of_no_command_are_answered_by_name() {
     assert_eq!(
         pair.smsc.written(),
         [
-            (CommandId::BROADCAST_SM_RESP, CommandStatus::RINVCMDID, 1),
+            (CommandId::REPLACE_SM_RESP, CommandStatus::RINVCMDLEN, 1),
             (CommandId::GENERIC_NACK, CommandStatus::RINVCMDID, 2),
             (CommandId::DELIVER_SM_RESP, CommandStatus::RINVCMDLEN, 0xffff_ffff),
         ]

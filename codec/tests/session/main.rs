@@ -12,6 +12,7 @@ mod matrix;
 mod numbers;
 mod outbind;
 mod pairs;
+mod party;
 mod timers;
 mod unbind;
 mod window;
