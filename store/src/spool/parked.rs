@@ -85,6 +85,8 @@ pub(super) struct Parked {
     parked_last: NameId,
     /// When it was last asked which runs may go.
     drop_looked_ms: Option<u64>,
+    /// When marks failed last.
+    mark_failed_ms: Option<u64>,
     samples: Samples,
 }
 
@@ -124,6 +126,7 @@ impl Default for Parked {
             loading: false,
             parked_last: NameId(0),
             drop_looked_ms: None,
+            mark_failed_ms: None,
             samples: Samples::default(),
         }
     }
@@ -264,6 +267,9 @@ impl<D: Disk> Spool<D> {
 
     /// Marks of entries that are settled, and moves that are synced: they hold segments back.
     pub(super) fn mark_parked_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        if is_too_soon(self.parked.mark_failed_ms, now_ms) {
+            return None;
+        }
         mark_order(&mut self.parked.waits, now_ms).map(Task::Parked)
     }
 
@@ -285,8 +291,11 @@ impl<D: Disk> Spool<D> {
         }
         let mut runs = waits.finished();
         for (_, hour) in waits.over(now_ms) {
-            // What has come back ends by its own date, which has come.
-            if waits.is_quiet(hour) && !back.values().any(|place| place.hour == hour) {
+            // What has come back ends by its own date, which has come. Marks that are not set yet do not matter any more:
+            // of a file that takes none they never will be.
+            let moves = |moved: &Confirmation| moved.runs.iter().any(|(of, _)| *of == hour);
+            let is_moving = waits.under.moving || waits.confirmation.as_ref().is_some_and(moves);
+            if !is_moving && !back.values().any(|place| place.hour == hour) {
                 runs.extend(waits.runs_of(hour));
             }
         }
@@ -427,6 +436,7 @@ impl<D: Disk> Spool<D> {
                         self.segments.paid(segment);
                     }
                 }
+                self.parked.mark_failed_ms = (!failed.is_empty()).then_some(now_ms);
                 let error = failed.into_iter().next();
                 return error.map_or(Finished::Nothing, |(_, error)| {
                     Finished::Failed(ChoreError::outbox(Failed::Io("mark", error)))

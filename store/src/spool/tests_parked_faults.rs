@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tidegate_codec::identity::SystemId;
 
 use crate::disk::Op;
+use crate::keyring::Owner;
 use crate::names::NameId;
 use crate::outbox::EntryId;
 use crate::record::{EntryKind, Form};
@@ -326,6 +327,15 @@ fn a_file_that_takes_no_marks_holds_up_no_other() {
         w.turn();
     }
     assert!(w.files().len() <= bad.len());
+    // Nor does it, or its key, outlive its hour.
+    w.rig.now_ms += TTL_MS + HOUR_MS;
+    for _ in 0..20 {
+        w.rig.now_ms += 2_000;
+        w.turn();
+    }
+    assert_eq!(w.files(), Vec::<PathBuf>::new());
+    assert_eq!(w.rig.keeper.ring().live(Owner::Outbox), []);
+    assert_eq!(w.rig.spool.parked.waits.ending(), 0);
 }
 
 #[test]
