@@ -166,7 +166,9 @@ class KannelWorld(World):
             "dlr-mask": 31,
             "dlr-url": self.url(f"/dlr?number={number}&status=%d&text=%A"),
         }
-        answer = get(f"http://{HOST}:{self.sendsms}/cgi-bin/sendsms?{urlencode(order)}")
+        # A smsbox that was just started may not listen yet.
+        address = f"http://{HOST}:{self.sendsms}/cgi-bin/sendsms?{urlencode(order)}"
+        answer = until(lambda: get(address), "sendsms to answer")
         if not (answer or "").startswith("0:"):
             raise Failure("sendsms to accept the message", answer)
         return number
