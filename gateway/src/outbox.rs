@@ -168,6 +168,9 @@ impl<D: Disk> Gate<D> {
 
     /// Bodies that were read back: to receivers with room, the rest back in line as it stood.
     pub(crate) fn entries_read(&mut self, now: Now, entries: Vec<(EntryId, Bytes)>) {
+        if entries.is_empty() {
+            return;
+        }
         let read: HashSet<EntryId> = entries.iter().map(|(entry, _)| *entry).collect();
         for state in &mut self.accounts {
             state.reading.retain(|entry| !read.contains(entry));
