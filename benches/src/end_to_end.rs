@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`matrix`] says what is run, [`run`] runs one, [`figures`] reads what came of it, [`summary`] puts repetitions
-//! together, [`table`], [`plot`] and [`readme`] show them.
+//! together, [`table`] and [`plot`] show them, and [`crate::readme`] keeps them.
 
 mod backlog;
 mod conditions;
@@ -19,7 +19,6 @@ mod metrics;
 mod options;
 mod plot;
 mod process;
-mod readme;
 mod relay;
 mod run;
 mod summary;
@@ -36,12 +35,20 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::readme;
 use options::Options;
 use process::Process;
 use run::{Run, Subject};
 
 /// Anything that may go wrong here ends the bench with its text.
 type Fallible<T> = Result<T, Box<dyn Error>>;
+
+/// Where the results go, from the top of the tree.
+const README: &str = "benches/README.md";
+/// The plot, from the top of the tree; the results name it relative to themselves.
+const PLOT: &str = "benches/end_to_end.svg";
+const IMAGE: &str =
+    "![Throughput, CPU per message and latency of gateway and relay, by cell](end_to_end.svg)";
 
 /// Pause between two looks at something that tells nobody when it changes.
 const LOOK: Duration = Duration::from_millis(5);
@@ -138,8 +145,12 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
     let faults: Vec<String> = runs.iter().flat_map(Run::faults_named).collect();
     no_faults(&faults)?;
     if options.write {
-        fs::write(places.top.join(readme::PLOT), plot::svg(&rows))?;
-        readme::write(&places.top.join(readme::FILE), &text)?;
+        fs::write(places.top.join(PLOT), plot::svg(&rows))?;
+        readme::write(
+            &places.top.join(README),
+            "end_to_end",
+            &format!("{IMAGE}\n\n{text}"),
+        )?;
     }
     Ok(())
 }

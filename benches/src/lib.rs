@@ -2,3 +2,4 @@
 //! benchmarks themselves stand in `benches/`; how to measure: `README.md` beside them.
 
 pub mod end_to_end;
+pub mod readme;

@@ -1,8 +1,7 @@
 //! The pieces of a body, read with nom over octets of known length ("complete": a short body is an
 //! error, never a wish for more).
 
-use nom::bytes::complete::take;
-use nom::number::complete::{be_u8, be_u32};
+use nom::number::complete::be_u32;
 use nom::{IResult, Parser};
 
 use crate::address::{Address, Npi, Ton};
@@ -45,32 +44,74 @@ pub(crate) const fn fail(field: Field, fault: Fault) -> nom::Err<BodyError> {
     nom::Err::Error(BodyError { field, fault })
 }
 
-/// One octet.
-pub(crate) fn octet(field: Field) -> impl Fn(&[u8]) -> Parsed<'_, u8> {
-    move |input| {
-        be_u8::<_, ()>
-            .parse(input)
-            .map_err(|_| fail(field, Fault::Truncated))
+/// As many octets in a row as there are fields, each a field by itself: one look at what is left for all of them.
+#[inline(always)]
+pub(crate) fn octets<const N: usize>(fields: [Field; N], input: &[u8]) -> Parsed<'_, [u8; N]> {
+    match input.split_first_chunk() {
+        Some((octets, rest)) => Ok((rest, *octets)),
+        // The first that is not there.
+        None => Err(fail(fields[input.len()], Fault::Truncated)),
     }
+}
+
+/// One octet.
+#[inline(always)]
+pub(crate) fn octet(field: Field, input: &[u8]) -> Parsed<'_, u8> {
+    let (rest, [octet]) = octets([field], input)?;
+    Ok((rest, octet))
 }
 
 /// Four octets.
-pub(crate) fn word(field: Field) -> impl Fn(&[u8]) -> Parsed<'_, u32> {
-    move |input| {
-        be_u32::<_, ()>
-            .parse(input)
-            .map_err(|_| fail(field, Fault::Truncated))
-    }
+pub(crate) fn word(field: Field, input: &[u8]) -> Parsed<'_, u32> {
+    be_u32::<_, ()>
+        .parse(input)
+        .map_err(|_| fail(field, Fault::Truncated))
 }
 
 /// A C-Octet String of at most `MAX` octets with its NUL.
-pub(crate) fn c_octets<const MAX: usize>(field: Field) -> impl Fn(&[u8]) -> Parsed<'_, COctets<'_, MAX>> {
-    move |input| {
-        let nul = memchr::memchr(0, input).ok_or(fail(field, Fault::Unterminated))?;
-        if nul >= MAX {
-            return Err(fail(field, Fault::TooLong));
+#[inline(always)]
+pub(crate) fn c_octets<const MAX: usize>(field: Field, input: &[u8]) -> Parsed<'_, COctets<'_, MAX>> {
+    match input {
+        // Most fields of most PDUs are empty.
+        [0, rest @ ..] => Ok((rest, COctets::EMPTY)),
+        _ => c_octets_searched(field, input),
+    }
+}
+
+fn c_octets_searched<const MAX: usize>(field: Field, input: &[u8]) -> Parsed<'_, COctets<'_, MAX>> {
+    match nul_within(input, MAX) {
+        Some(nul) => Ok((&input[nul + 1..], COctets::from_checked(&input[..nul]))),
+        None => Err(without_nul(field, input)),
+    }
+}
+
+/// Where the first NUL is among the first `max` octets. A field is short: eight octets at a time in registers are
+/// faster than a search made for long texts.
+#[inline]
+fn nul_within(octets: &[u8], max: usize) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, rest) = octets.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate().take(max.div_ceil(8)) {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit that is set stands at the first zero octet; those above it may be wrong.
+        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+        if zeros != 0 {
+            let nul = at * 8 + zeros.trailing_zeros() as usize / 8;
+            return (nul < max).then_some(nul);
         }
-        Ok((&input[nul + 1..], COctets::from_checked(&input[..nul])))
+    }
+    let behind = words.len() * 8;
+    let nul = behind + rest.iter().position(|&octet| octet == 0)?;
+    (nul < max).then_some(nul)
+}
+
+/// Why a field has no NUL where one must be.
+#[cold]
+fn without_nul(field: Field, input: &[u8]) -> nom::Err<BodyError> {
+    match memchr::memchr(0, input) {
+        Some(_) => fail(field, Fault::TooLong),
+        None => fail(field, Fault::Unterminated),
     }
 }
 
@@ -79,39 +120,75 @@ pub(crate) fn c_octets<const MAX: usize>(field: Field) -> impl Fn(&[u8]) -> Pars
 pub(crate) fn c_octets_up_to<const MAX: usize>(
     field: Field,
     limit: usize,
-) -> impl Fn(&[u8]) -> Parsed<'_, COctets<'_, MAX>> {
-    move |input| {
-        let (rest, octets) = c_octets::<MAX>(field)(input)?;
-        if octets.len() >= limit {
-            return Err(fail(field, Fault::TooLong));
-        }
-        Ok((rest, octets))
+    input: &[u8],
+) -> Parsed<'_, COctets<'_, MAX>> {
+    let (rest, octets) = c_octets::<MAX>(field, input)?;
+    if octets.len() >= limit {
+        return Err(fail(field, Fault::TooLong));
     }
+    Ok((rest, octets))
 }
 
 /// TON, NPI and address in a row.
+#[inline(always)]
 pub(crate) fn address<const MAX: usize>(
-    ton: Field,
-    npi: Field,
-    addr: Field,
-) -> impl Fn(&[u8]) -> Parsed<'_, Address<'_, MAX>> {
-    move |input| {
-        let (input, (ton, npi, addr)) = (octet(ton), octet(npi), c_octets(addr)).parse(input)?;
-        Ok((
-            input,
-            Address {
-                ton: Ton(ton),
-                npi: Npi(npi),
-                addr,
-            },
-        ))
-    }
+    [ton, npi, addr]: [Field; 3],
+    input: &[u8],
+) -> Parsed<'_, Address<'_, MAX>> {
+    let (input, [ton, npi]) = octets([ton, npi], input)?;
+    let (input, addr) = c_octets(addr, input)?;
+    Ok((
+        input,
+        Address {
+            ton: Ton(ton),
+            npi: Npi(npi),
+            addr,
+        },
+    ))
 }
 
 /// `sm_length` and as many octets of `short_message`.
+#[inline(always)]
 pub(crate) fn short_message(input: &[u8]) -> Parsed<'_, &[u8]> {
-    let (input, length) = octet(Field::SmLength)(input)?;
-    take::<_, _, ()>(length)
-        .parse(input)
-        .map_err(|_| fail(Field::ShortMessage, Fault::Truncated))
+    let (input, length) = octet(Field::SmLength, input)?;
+    match input.split_at_checked(usize::from(length)) {
+        Some((text, rest)) => Ok((rest, text)),
+        None => Err(fail(Field::ShortMessage, Fault::Truncated)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every place of the NUL, before and behind the limit and the ends of words, against a plain search.
+    #[test]
+    fn a_nul_is_found_where_it_is_and_only_within_the_limit() {
+        for length in 0..40 {
+            for nul in 0..=length {
+                // 0x01 and 0x80 are what a search by words takes for zeros when it is wrong.
+                for other in [0x01, 0x80, 0xff, b'7'] {
+                    let mut octets = vec![other; length];
+                    if nul < length {
+                        octets[nul..].fill(0);
+                        octets[nul + 1..].fill(0x01);
+                    }
+                    for max in [1, 6, 8, 9, 17, 21, 65] {
+                        let plain = octets.iter().position(|&octet| octet == 0).filter(|&at| at < max);
+                        assert_eq!(nul_within(&octets, max), plain, "{octets:?} {max}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_ends_early_names_the_field_that_is_missing() {
+        let fields = [Field::EsmClass, Field::ProtocolId, Field::PriorityFlag];
+        assert_eq!(octets(fields, &[1, 2, 3, 4]), Ok((&[4][..], [1, 2, 3])));
+        for (length, field) in fields.into_iter().enumerate() {
+            let error = octets(fields, &[7; 3][..length]).unwrap_err();
+            assert_eq!(error, fail(field, Fault::Truncated));
+        }
+    }
 }

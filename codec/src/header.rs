@@ -136,10 +136,14 @@ impl Header {
     }
 
     /// Appends the 16 octets.
+    #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        for word in [self.length, self.command_id.0, self.status.0, self.sequence] {
-            out.extend_from_slice(&word.to_be_bytes());
+        let mut octets = [0; HEADER_LEN];
+        let words = [self.length, self.command_id.0, self.status.0, self.sequence];
+        for (octets, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
+            *octets = word.to_be_bytes();
         }
+        out.extend_from_slice(&octets);
     }
 }
 

@@ -64,8 +64,12 @@ impl<'a, const MAX: usize> COctets<'a, MAX> {
     }
 
     /// Appends the field to a body under construction, NUL included.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0);
+        // Most fields of most PDUs are empty: no call to copy nothing.
+        if !self.0.is_empty() {
+            out.extend_from_slice(self.0);
+        }
         out.push(0);
     }
 }

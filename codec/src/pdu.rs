@@ -117,6 +117,7 @@ pub struct Pdu<'a> {
 
 impl<'a> Pdu<'a> {
     /// Reads the body that belongs to `header`.
+    #[inline(always)]
     pub fn decode(header: Header, body: Body<'a>, limits: &Limits) -> Result<Self, BodyError> {
         let operation = Operation::decode(header, body, limits)?;
         Ok(Self {

@@ -19,8 +19,11 @@ pub struct AlertNotification<'a> {
 
 impl<'a> AlertNotification<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, esme) = address(Field::EsmeAddrTon, Field::EsmeAddrNpi, Field::EsmeAddr)(body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, esme) = address([Field::EsmeAddrTon, Field::EsmeAddrNpi, Field::EsmeAddr], body)?;
         Ok(Self {
             source,
             esme,

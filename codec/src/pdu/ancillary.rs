@@ -24,8 +24,11 @@ pub struct QuerySm<'a> {
 
 impl<'a> QuerySm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
         Ok(Self {
             message_id,
             source,
@@ -62,10 +65,10 @@ impl<'a> QuerySmResp<'a> {
         if body.is_empty() || !header.status.is_ok() {
             return Ok(None);
         }
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, final_date) = c_octets(Field::FinalDate)(body)?;
-        let (body, message_state) = octet(Field::MessageState)(body)?;
-        let (body, error_code) = octet(Field::ErrorCode)(body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, final_date) = c_octets(Field::FinalDate, body)?;
+        let (body, message_state) = octet(Field::MessageState, body)?;
+        let (body, error_code) = octet(Field::ErrorCode, body)?;
         Ok(Some(Self {
             message_id,
             final_date,
@@ -101,11 +104,16 @@ pub struct CancelSm<'a> {
 
 impl<'a> CancelSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, destination) =
-            address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(body)?;
+        let (body, service_type) = c_octets(Field::ServiceType, body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, destination) = address(
+            [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
+            body,
+        )?;
         Ok(Self {
             service_type,
             message_id,
@@ -148,12 +156,15 @@ pub struct ReplaceSm<'a> {
 
 impl<'a> ReplaceSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime)(body)?;
-        let (body, validity_period) = c_octets(Field::ValidityPeriod)(body)?;
-        let (body, registered_delivery) = octet(Field::RegisteredDelivery)(body)?;
-        let (body, sm_default_msg_id) = octet(Field::SmDefaultMsgId)(body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime, body)?;
+        let (body, validity_period) = c_octets(Field::ValidityPeriod, body)?;
+        let (body, registered_delivery) = octet(Field::RegisteredDelivery, body)?;
+        let (body, sm_default_msg_id) = octet(Field::SmDefaultMsgId, body)?;
         let (body, text) = short_message(body)?;
         Ok(Self {
             message_id,

@@ -36,13 +36,13 @@ pub struct Bind<'a> {
 
 impl<'a> Bind<'a> {
     pub(crate) fn decode(body: &'a [u8], limits: &Limits) -> Result<Self, BodyError> {
-        let (body, system_id) = c_octets(Field::SystemId)(body)?;
-        let (body, password) = c_octets_up_to(Field::Password, limits.password_max)(body)?;
-        let (body, system_type) = c_octets(Field::SystemType)(body)?;
-        let (body, interface_version) = octet(Field::InterfaceVersion)(body)?;
-        let (body, addr_ton) = octet(Field::AddrTon)(body)?;
-        let (body, addr_npi) = octet(Field::AddrNpi)(body)?;
-        let (body, address_range) = c_octets(Field::AddressRange)(body)?;
+        let (body, system_id) = c_octets(Field::SystemId, body)?;
+        let (body, password) = c_octets_up_to(Field::Password, limits.password_max, body)?;
+        let (body, system_type) = c_octets(Field::SystemType, body)?;
+        let (body, interface_version) = octet(Field::InterfaceVersion, body)?;
+        let (body, addr_ton) = octet(Field::AddrTon, body)?;
+        let (body, addr_npi) = octet(Field::AddrNpi, body)?;
+        let (body, address_range) = c_octets(Field::AddressRange, body)?;
         Ok(Self {
             system_id,
             password,
@@ -80,7 +80,7 @@ impl<'a> BindResp<'a> {
         if body.is_empty() {
             return Ok(None);
         }
-        match c_octets(Field::SystemId)(body) {
+        match c_octets(Field::SystemId, body) {
             Ok((rest, system_id)) => Ok(Some(Self {
                 system_id,
                 tlvs: Tlvs::new(rest),

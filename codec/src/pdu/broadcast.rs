@@ -56,15 +56,18 @@ pub struct BroadcastSm<'a> {
 
 impl<'a> BroadcastSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, priority_flag) = octet(Field::PriorityFlag)(body)?;
-        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime)(body)?;
-        let (body, validity_period) = c_octets(Field::ValidityPeriod)(body)?;
-        let (body, replace_if_present_flag) = octet(Field::ReplaceIfPresentFlag)(body)?;
-        let (body, data_coding) = octet(Field::DataCoding)(body)?;
-        let (body, sm_default_msg_id) = octet(Field::SmDefaultMsgId)(body)?;
+        let (body, service_type) = c_octets(Field::ServiceType, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, priority_flag) = octet(Field::PriorityFlag, body)?;
+        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime, body)?;
+        let (body, validity_period) = c_octets(Field::ValidityPeriod, body)?;
+        let (body, replace_if_present_flag) = octet(Field::ReplaceIfPresentFlag, body)?;
+        let (body, data_coding) = octet(Field::DataCoding, body)?;
+        let (body, sm_default_msg_id) = octet(Field::SmDefaultMsgId, body)?;
         Ok(Self {
             service_type,
             source,
@@ -109,8 +112,11 @@ pub struct QueryBroadcastSm<'a> {
 
 impl<'a> QueryBroadcastSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
         Ok(Self {
             message_id,
             source,
@@ -142,9 +148,12 @@ pub struct CancelBroadcastSm<'a> {
 
 impl<'a> CancelBroadcastSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
+        let (body, service_type) = c_octets(Field::ServiceType, body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
         Ok(Self {
             service_type,
             message_id,

@@ -2,7 +2,7 @@
 
 use crate::address::{ADDR_DATA, Address};
 use crate::error::{BodyError, Field};
-use crate::field::{address, c_octets, octet, short_message};
+use crate::field::{address, c_octets, octets, short_message};
 use crate::octets::{Body, COctets};
 use crate::tlv::Tlvs;
 use crate::values::{DataCoding, EsmClass, RegisteredDelivery};
@@ -83,30 +83,51 @@ pub struct Sm<'a> {
 
 impl<'a> Sm<'a> {
     /// Reads the body of a submit_sm or deliver_sm: everything behind the header.
+    // Inlined, here and below: its value is built where the PDU is returned, in place of being moved from one result
+    // into the next.
+    #[inline(always)]
     pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, destination) =
-            address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(body)?;
+        let (body, service_type) = c_octets(Field::ServiceType, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, destination) = address(
+            [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
+            body,
+        )?;
         Self::decode_from_esm_class(service_type, source, destination, body)
     }
 
     /// Reads what stands behind the addresses; submit_multi has several recipients in front of it.
+    #[inline(always)]
     pub(crate) fn decode_from_esm_class(
         service_type: COctets<'a, SERVICE_TYPE_MAX>,
         source: Address<'a>,
         destination: Address<'a>,
         body: &'a [u8],
     ) -> Result<Self, BodyError> {
-        let (body, esm_class) = octet(Field::EsmClass)(body)?;
-        let (body, protocol_id) = octet(Field::ProtocolId)(body)?;
-        let (body, priority_flag) = octet(Field::PriorityFlag)(body)?;
-        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime)(body)?;
-        let (body, validity_period) = c_octets(Field::ValidityPeriod)(body)?;
-        let (body, registered_delivery) = octet(Field::RegisteredDelivery)(body)?;
-        let (body, replace_if_present_flag) = octet(Field::ReplaceIfPresentFlag)(body)?;
-        let (body, data_coding) = octet(Field::DataCoding)(body)?;
-        let (body, sm_default_msg_id) = octet(Field::SmDefaultMsgId)(body)?;
+        let (body, [esm_class, protocol_id, priority_flag]) =
+            octets([Field::EsmClass, Field::ProtocolId, Field::PriorityFlag], body)?;
+        let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime, body)?;
+        let (body, validity_period) = c_octets(Field::ValidityPeriod, body)?;
+        let (
+            body,
+            [
+                registered_delivery,
+                replace_if_present_flag,
+                data_coding,
+                sm_default_msg_id,
+            ],
+        ) = octets(
+            [
+                Field::RegisteredDelivery,
+                Field::ReplaceIfPresentFlag,
+                Field::DataCoding,
+                Field::SmDefaultMsgId,
+            ],
+            body,
+        )?;
         let (body, text) = short_message(body)?;
         Ok(Self {
             service_type,
@@ -180,13 +201,19 @@ pub struct DataSm<'a> {
 impl<'a> DataSm<'a> {
     /// Reads the body of a data_sm: everything behind the header.
     pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, destination) =
-            address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(body)?;
-        let (body, esm_class) = octet(Field::EsmClass)(body)?;
-        let (body, registered_delivery) = octet(Field::RegisteredDelivery)(body)?;
-        let (body, data_coding) = octet(Field::DataCoding)(body)?;
+        let (body, service_type) = c_octets(Field::ServiceType, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, destination) = address(
+            [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
+            body,
+        )?;
+        let (body, [esm_class, registered_delivery, data_coding]) = octets(
+            [Field::EsmClass, Field::RegisteredDelivery, Field::DataCoding],
+            body,
+        )?;
         Ok(Self {
             service_type,
             source,

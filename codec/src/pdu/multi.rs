@@ -98,15 +98,17 @@ impl std::fmt::Debug for Destinations<'_> {
 }
 
 fn destination(input: &[u8]) -> Parsed<'_, Destination<'_>> {
-    let (input, flag) = octet(Field::DestFlag)(input)?;
+    let (input, flag) = octet(Field::DestFlag, input)?;
     match flag {
         SME => {
-            let (input, address) =
-                address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(input)?;
+            let (input, address) = address(
+                [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
+                input,
+            )?;
             Ok((input, Destination::Sme(address)))
         }
         LIST => {
-            let (input, name) = c_octets(Field::DlName)(input)?;
+            let (input, name) = c_octets(Field::DlName, input)?;
             Ok((input, Destination::List(name)))
         }
         _ => Err(fail(Field::DestFlag, Fault::Value)),
@@ -124,9 +126,12 @@ pub struct SubmitMulti<'a> {
 
 impl<'a> SubmitMulti<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, service_type) = c_octets(Field::ServiceType)(body)?;
-        let (body, source) = address(Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr)(body)?;
-        let (body, count) = octet(Field::NumberOfDests)(body)?;
+        let (body, service_type) = c_octets(Field::ServiceType, body)?;
+        let (body, source) = address(
+            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+            body,
+        )?;
+        let (body, count) = octet(Field::NumberOfDests, body)?;
         if count == 0 {
             return Err(BodyError {
                 field: Field::NumberOfDests,
@@ -175,8 +180,11 @@ pub fn write_resp(out: &mut Vec<u8>, message_id: MessageIdField<'_>, count: u8, 
 }
 
 fn unsuccess(input: &[u8]) -> Parsed<'_, Unsuccess<'_>> {
-    let (input, address) = address(Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr)(input)?;
-    let (input, status) = word(Field::ErrorStatusCode)(input)?;
+    let (input, address) = address(
+        [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
+        input,
+    )?;
+    let (input, status) = word(Field::ErrorStatusCode, input)?;
     let status = CommandStatus(status);
     Ok((input, Unsuccess { address, status }))
 }
@@ -225,14 +233,14 @@ impl<'a> SubmitMultiResp<'a> {
         if body.is_empty() || !header.status.is_ok() {
             return Ok(None);
         }
-        let (body, message_id) = c_octets(Field::MessageId)(body)?;
+        let (body, message_id) = c_octets(Field::MessageId, body)?;
         if body.is_empty() {
             return Ok(Some(Self {
                 message_id,
                 ..Self::default()
             }));
         }
-        let (list, count) = octet(Field::NoUnsuccess)(body)?;
+        let (list, count) = octet(Field::NoUnsuccess, body)?;
         let rest = behind_unsuccess(count, list)?;
         Ok(Some(Self {
             message_id,

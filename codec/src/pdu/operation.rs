@@ -85,6 +85,7 @@ pub enum Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
+    #[inline(always)]
     pub(crate) fn decode(header: Header, body: Body<'a>, limits: &Limits) -> Result<Self, BodyError> {
         let octets = body.0;
         let tlvs = Tlvs::new(octets);

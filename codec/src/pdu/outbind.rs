@@ -21,8 +21,8 @@ pub struct Outbind<'a> {
 
 impl<'a> Outbind<'a> {
     pub(crate) fn decode(body: &'a [u8], limits: &Limits) -> Result<Self, BodyError> {
-        let (body, system_id) = c_octets(Field::SystemId)(body)?;
-        let (body, password) = c_octets_up_to(Field::Password, limits.password_max)(body)?;
+        let (body, system_id) = c_octets(Field::SystemId, body)?;
+        let (body, password) = c_octets_up_to(Field::Password, limits.password_max, body)?;
         Ok(Self {
             system_id,
             password,

@@ -26,7 +26,7 @@ impl<'a> MessageIdResp<'a> {
         if body.is_empty() {
             return Ok(None);
         }
-        match c_octets(Field::MessageId)(body) {
+        match c_octets(Field::MessageId, body) {
             Ok((rest, message_id)) => Ok(Some(Self {
                 message_id,
                 tlvs: Tlvs::new(rest),

@@ -203,7 +203,7 @@ fn judge_response(header: Header, body: Body<'_>, limits: &Limits) -> Result<(),
         | Operation::DataSmResp(_)
         | Operation::BroadcastSmResp(_)
         | Operation::QueryBroadcastSmResp(_) => {
-            let (_, _): (_, MessageIdField<'_>) = c_octets(Field::MessageId)(body.0)?;
+            let (_, _): (_, MessageIdField<'_>) = c_octets(Field::MessageId, body.0)?;
             Ok(())
         }
         Operation::SubmitMultiResp(Some(resp)) if !resp.has_list() => Err(BodyError {
