@@ -408,6 +408,14 @@ impl<D: Disk> Gate<D> {
                     (length, link.session.handle(at(now), Ok(pdu), &mut link.out))
                 }
             };
+            // Of any response, an enquire_link_resp as well: nothing else may be under way.
+            if let (Peer::Carrier { carrier, .. }, Some(congestion)) = (link.peer, link.session.congestion())
+                && congestion.said == at(now)
+            {
+                self.carriers[carrier]
+                    .flow
+                    .congestion(now.monotonic, congestion.state);
+            }
             let body = rest
                 .get(tidegate_codec::header::HEADER_LEN..length)
                 .unwrap_or_default();

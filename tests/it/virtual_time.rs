@@ -45,6 +45,37 @@ fn a_message_goes_out_and_its_receipt_comes_back() {
     });
 }
 
+/// A carrier of 5.0 that says so in nothing but the answer to an enquire_link.
+#[test]
+fn a_carrier_nearing_congestion_is_sent_less_before_it_refuses_anything() {
+    scenario(|| async {
+        let world = World::start(FaultyDisk::new(), Clock::virtual_from(START_MS), 4);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mut esme = world.esme();
+        esme.bind(b"secret").await;
+        // Enough answers over enough time to know what it takes.
+        for number in 0..60 {
+            esme.submit(number + 2).await;
+            smsc.take_submit(format!("c-{number}").as_bytes()).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let is_slowed = || {
+            world
+                .hub
+                .with_gate(|gate, now| gate.carriers()[0].flow.is_slowed(now.monotonic))
+        };
+        for (state, slowed) in [(90, false), (101, false), (91, true)] {
+            let asked = smsc.expect_enquiry().await;
+            let load = [0x04, 0x28, 0, 1, state];
+            let answer = Operation::EnquireLinkResp(Tlvs::new(&load));
+            smsc.send(CommandStatus::ROK, asked, answer).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(is_slowed(), slowed, "at {state}");
+        }
+    });
+}
+
 #[test]
 fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     scenario(|| async {

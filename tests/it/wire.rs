@@ -118,6 +118,13 @@ impl Wire {
         }
     }
 
+    /// The sequence number of the next PDU, an enquire_link.
+    pub(crate) async fn expect_enquiry(&mut self) -> u32 {
+        let frame = self.next().await;
+        assert_eq!(frame.pdu().operation.command_id(), CommandId::ENQUIRE_LINK);
+        frame.pdu().sequence
+    }
+
     pub(crate) async fn next(&mut self) -> Frame {
         self.try_next().await.expect("the gateway closed the connection")
     }

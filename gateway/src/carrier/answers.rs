@@ -10,7 +10,6 @@ use tidegate_codec::pdu::{Operation, Pdu};
 use tidegate_codec::receipt::canonical;
 use tidegate_codec::session::Answer;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::tlv::Tag;
 use tidegate_codec::values::MessageState;
 use tidegate_config::Unanswered;
 use tidegate_store::disk::Disk;
@@ -88,9 +87,6 @@ impl<D: Disk> Gate<D> {
                 state.flow.slow(now.monotonic, sent);
             }
             _ => {}
-        }
-        if let Some(congestion) = response.tlvs.octet(Tag::CONGESTION_STATE) {
-            state.flow.congestion(now.monotonic, congestion);
         }
         if !self.is_waiting(leg) {
             // A late answer to an earlier try said that the carrier has it.
