@@ -64,6 +64,25 @@ fn reading_the_vectors_allocates_nothing() {
 }
 
 #[test]
+fn writing_into_a_buffer_with_room_allocates_nothing() {
+    let limits = Limits {
+        pdu_max: u32::MAX,
+        ..Limits::default()
+    };
+    let mut out = Vec::with_capacity(100_000);
+    let mut written = 0;
+    for vector in vectors(include_str!("../testdata/pdu-valid.json")) {
+        let octets = octets(&vector["hex"]);
+        if let Read::Pdu(pdu) = read(&octets, &limits) {
+            out.clear();
+            assert_eq!(measure(|| pdu.encode(&mut out)).count_total, 0, "{}", name(&vector));
+            written += 1;
+        }
+    }
+    assert!(written > 100, "{written} PDUs");
+}
+
+#[test]
 fn lengths_that_lie_allocate_nothing() {
     // command_length
     for length in [0, 15, 17, 70_001, 0x7fff_ffff, u32::MAX] {
