@@ -99,7 +99,8 @@ impl<'a> Tlvs<'a> {
         self.get(tag)?.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// The first fault: broken framing, or a known tag with a length that it cannot have.
+    /// The first fault: broken framing, or a known tag with a length that it cannot have, but for those that
+    /// [`Tag::tolerates`].
     pub fn strict(&self) -> Result<(), BodyError> {
         let fault = |fault| {
             Err(BodyError {
@@ -109,7 +110,8 @@ impl<'a> Tlvs<'a> {
         };
         let mut iter = self.iter();
         for tlv in iter.by_ref() {
-            if !tlv.tag.allows(tlv.value.0.len()) {
+            let length = tlv.value.0.len();
+            if !tlv.tag.allows(length) && !tlv.tag.tolerates(length) {
                 return fault(Fault::TlvLength);
             }
         }

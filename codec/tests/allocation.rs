@@ -75,7 +75,12 @@ fn writing_into_a_buffer_with_room_allocates_nothing() {
         let octets = octets(&vector["hex"]);
         if let Read::Pdu(pdu) = read(&octets, &limits) {
             out.clear();
-            assert_eq!(measure(|| pdu.encode(&mut out)).count_total, 0, "{}", name(&vector));
+            assert_eq!(
+                measure(|| pdu.encode(&mut out)).count_total,
+                0,
+                "{}",
+                name(&vector)
+            );
             written += 1;
         }
     }

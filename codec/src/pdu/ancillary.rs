@@ -60,22 +60,31 @@ pub struct QuerySmResp<'a> {
 }
 
 impl<'a> QuerySmResp<'a> {
-    /// What stands behind a status other than zero says nothing and is not read (3.4 §4.8.2).
+    /// The body is optional whatever the status, and one that cannot be read behind a status other than zero is
+    /// ignored: the status is all that counts there (3.4 §4.8.2).
     pub(crate) fn decode(header: Header, body: &'a [u8]) -> Result<Option<Self>, BodyError> {
-        if body.is_empty() || !header.status.is_ok() {
+        if body.is_empty() {
             return Ok(None);
         }
+        match Self::decode_body(body) {
+            Ok(body) => Ok(Some(body)),
+            Err(_) if !header.status.is_ok() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn decode_body(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, message_id) = c_octets(Field::MessageId, body)?;
         let (body, final_date) = c_octets(Field::FinalDate, body)?;
         let (body, message_state) = octet(Field::MessageState, body)?;
         let (body, error_code) = octet(Field::ErrorCode, body)?;
-        Ok(Some(Self {
+        Ok(Self {
             message_id,
             final_date,
             message_state,
             error_code,
             tlvs: Tlvs::new(body),
-        }))
+        })
     }
 
     /// Appends the body.

@@ -228,26 +228,35 @@ impl<'a> SubmitMultiResp<'a> {
         })
     }
 
-    /// What stands behind a status other than zero says nothing and is not read (3.4 §4.5.2).
+    /// The body is optional whatever the status, and one that cannot be read behind a status other than zero is
+    /// ignored: the status is all that counts there (3.4 §4.5.2).
     pub(crate) fn decode(header: Header, body: &'a [u8]) -> Result<Option<Self>, BodyError> {
-        if body.is_empty() || !header.status.is_ok() {
+        if body.is_empty() {
             return Ok(None);
         }
+        match Self::decode_body(body) {
+            Ok(body) => Ok(Some(body)),
+            Err(_) if !header.status.is_ok() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn decode_body(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, message_id) = c_octets(Field::MessageId, body)?;
         if body.is_empty() {
-            return Ok(Some(Self {
+            return Ok(Self {
                 message_id,
                 ..Self::default()
-            }));
+            });
         }
         let (list, count) = octet(Field::NoUnsuccess, body)?;
         let rest = behind_unsuccess(count, list)?;
-        Ok(Some(Self {
+        Ok(Self {
             message_id,
             count: Some(count),
             unsuccess: &list[..list.len() - rest.len()],
             tlvs: Tlvs::new(rest),
-        }))
+        })
     }
 
     /// Appends the body.

@@ -7,9 +7,7 @@ use crate::pdu::Limits;
 use crate::pdu::alert::AlertNotification;
 use crate::pdu::ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 use crate::pdu::bind::{Bind, BindResp};
-use crate::pdu::broadcast::{
-    BROADCAST_SM_TAGS, BroadcastSm, CancelBroadcastSm, QUERY_BROADCAST_SM_RESP_TAGS, QueryBroadcastSm,
-};
+use crate::pdu::broadcast::{BROADCAST_SM_TAGS, BroadcastSm, CancelBroadcastSm, QueryBroadcastSm};
 use crate::pdu::message::{DataSm, Sm};
 use crate::pdu::multi::{SubmitMulti, SubmitMultiResp};
 use crate::pdu::outbind::Outbind;
@@ -268,17 +266,31 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// TLVs that the PDU must have; only 5.0 has any.
+    /// TLVs that a request must have; only 5.0 has any. A response is taken without them: it is the answer all the
+    /// same, and behind an error it has none.
     const fn required(&self) -> &'static [Tag] {
         match self {
             Self::BroadcastSm(_) => BROADCAST_SM_TAGS,
-            Self::QueryBroadcastSmResp(Some(_)) => QUERY_BROADCAST_SM_RESP_TAGS,
             _ => &[],
         }
     }
 
+    /// Whether it is a response that is only a header: a body in it is to be ignored (smpp-pdus.md §4.1, interop
+    /// quirk 18).
+    pub(crate) const fn is_bare_response(&self) -> bool {
+        matches!(
+            self,
+            Self::UnbindResp(_)
+                | Self::EnquireLinkResp(_)
+                | Self::CancelSmResp(_)
+                | Self::ReplaceSmResp(_)
+                | Self::CancelBroadcastSmResp(_)
+                | Self::GenericNack(_)
+        )
+    }
+
     /// What a strict reader refuses although the mandatory fields were readable: faults of the TLVs, and
-    /// TLVs that the PDU must have and has not. Faults in a body that was not read because of the status
+    /// TLVs that a request must have and has not. Faults in a body that was not read because of the status
     /// are no more visible here; [`crate::pdu::strict`] sees them.
     ///
     /// A gateway is strict with what ESMEs send and lenient with deliveries and responses (design §5.8).

@@ -15,6 +15,7 @@ use crate::octets::Body;
 use crate::pdu::operation::Operation;
 use crate::pdu::{Limits, Pdu};
 use crate::status::CommandStatus;
+use crate::tlv::Tlv;
 
 /// What can be wrong with an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +99,8 @@ pub enum Action {
     Nack(Header),
     /// Answer with this response; the session lives.
     Reject(Header),
+    /// Take it as if it had no fault: peers are known for it, and it does no harm.
+    Tolerate,
     /// Answer nothing: responses and one-way PDUs have no answer. What a malformed response belongs to
     /// has failed.
     Drop,
@@ -161,13 +164,20 @@ pub fn read<'a>(octets: &'a [u8], limits: &Limits) -> Result<Pdu<'a>, Finding> {
             },
         });
     }
-    faultless(header, body, limits).map_err(|error| Finding {
+    let pdu = judge(header, body, limits).map_err(|error| Finding {
         class: error.class(),
         action: match header.command_id.response() {
             Some(response) => Action::Reject(answer(response, error.status(), header.sequence)),
             None => Action::Drop,
         },
-    })
+    })?;
+    match harmless(&pdu.operation) {
+        Some(fault) => Err(Finding {
+            class: fault.class(),
+            action: Action::Tolerate,
+        }),
+        None => Ok(pdu),
+    }
 }
 
 fn answer(command_id: CommandId, status: CommandStatus, sequence: u32) -> Header {
@@ -179,24 +189,42 @@ fn answer(command_id: CommandId, status: CommandStatus, sequence: u32) -> Header
     }
 }
 
-fn faultless<'a>(header: Header, body: Body<'a>, limits: &Limits) -> Result<Pdu<'a>, BodyError> {
+/// A fault that the PDU is taken with all the same.
+fn harmless(operation: &Operation<'_>) -> Option<BodyError> {
+    let tlvs = operation.tlvs();
+    if operation.is_bare_response()
+        && let Err(fault) = tlvs.strict()
+    {
+        return Some(fault);
+    }
+    let is_tolerated = |tlv: Tlv<'_>| tlv.tag.tolerates(tlv.value.0.len());
+    tlvs.iter().any(is_tolerated).then_some(BodyError {
+        field: Field::Tlvs,
+        fault: Fault::TlvLength,
+    })
+}
+
+fn judge<'a>(header: Header, body: Body<'a>, limits: &Limits) -> Result<Pdu<'a>, BodyError> {
     let pdu = Pdu::decode(header, body, limits)?;
-    pdu.operation.strict()?;
-    if header.command_id.is_response() && !body.0.is_empty() {
+    if !header.command_id.is_response() {
+        pdu.operation.strict()?;
+    } else if !pdu.operation.is_bare_response() && !body.0.is_empty() {
         judge_response(header, body, limits)?;
     }
     Ok(pdu)
 }
 
-/// The lenient reader leaves out what stands behind an error status, and completes ids that end with the
-/// PDU and lists that were not begun. Here all of it is read as if it counted.
+/// The lenient reader leaves out what cannot be read behind an error status, and completes ids that end with the
+/// PDU. Here all of it is read as if it counted, but for the lone NUL that peers write where a body would be.
 fn judge_response(header: Header, body: Body<'_>, limits: &Limits) -> Result<(), BodyError> {
+    if !header.status.is_ok() && body.0 == [0] {
+        return Ok(());
+    }
     let counted = Header {
         status: CommandStatus::ROK,
         ..header
     };
     let operation = Operation::decode(counted, body, limits)?;
-    operation.tlvs().strict()?;
     match operation {
         Operation::SubmitSmResp(_)
         | Operation::DeliverSmResp(_)
@@ -204,14 +232,10 @@ fn judge_response(header: Header, body: Body<'_>, limits: &Limits) -> Result<(),
         | Operation::BroadcastSmResp(_)
         | Operation::QueryBroadcastSmResp(_) => {
             let (_, _): (_, MessageIdField<'_>) = c_octets(Field::MessageId, body.0)?;
-            Ok(())
         }
-        Operation::SubmitMultiResp(Some(resp)) if !resp.has_list() => Err(BodyError {
-            field: Field::NoUnsuccess,
-            fault: Fault::Truncated,
-        }),
-        _ => Ok(()),
+        _ => {}
     }
+    operation.tlvs().strict()
 }
 
 #[cfg(test)]
@@ -238,12 +262,46 @@ mod tests {
         assert_eq!(class(CommandId::SUBMIT_SM_RESP, throttled, b""), None);
         assert_eq!(class(CommandId::DELIVER_SM_RESP, ok, b""), None);
         let truncated = Some(FaultClass::TruncatedBody);
-        assert_eq!(class(CommandId::SUBMIT_MULTI_RESP, ok, b"4711\0"), truncated);
+        // Peers who have nothing to complain of leave the list out, and some write a NUL where a body would be.
+        assert_eq!(class(CommandId::SUBMIT_MULTI_RESP, ok, b"4711\0"), None);
+        assert_eq!(class(CommandId::QUERY_SM_RESP, throttled, b"\0"), None);
+        assert_eq!(class(CommandId::QUERY_BROADCAST_SM_RESP, throttled, b"\0"), None);
+        assert_eq!(
+            class(CommandId::QUERY_BROADCAST_SM_RESP, ok, b"bc-1"),
+            unterminated
+        );
         assert_eq!(class(CommandId::QUERY_SM_RESP, throttled, b"4711\0\0"), truncated);
         assert_eq!(
             class(CommandId::QUERY_SM_RESP, throttled, b"4711\0\0\x02\0"),
             None
         );
+    }
+
+    #[test]
+    fn what_peers_are_known_for_is_tolerated_and_named() {
+        let mut octets = Vec::new();
+        let mut action = |command_id, body: &[u8]| {
+            octets.clear();
+            encode(command_id, CommandStatus::ROK, 1, &mut octets, |out| {
+                out.extend_from_slice(body);
+            });
+            read(&octets, &Limits::default()).err()
+        };
+        let tolerated = |class| {
+            Some(Finding {
+                class,
+                action: Action::Tolerate,
+            })
+        };
+        let node = b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\x0f\0\x0512345";
+        let bad_length = tolerated(FaultClass::TlvBadLength);
+        assert_eq!(action(CommandId::SUBMIT_SM, node), bad_length);
+        let stray = tolerated(FaultClass::TlvTruncatedHeader);
+        assert_eq!(action(CommandId::ENQUIRE_LINK_RESP, b"\0"), stray);
+        assert_eq!(action(CommandId::GENERIC_NACK, b"\0\0\0"), stray);
+        // A request has no such excuse.
+        let refused = action(CommandId::ENQUIRE_LINK, b"\0").unwrap();
+        assert!(matches!(refused.action, Action::Reject(_)), "{refused:?}");
     }
 
     #[test]

@@ -134,6 +134,12 @@ impl Tag {
         }
     }
 
+    /// Whether a length that [`Tag::allows`] does not have is seen from peers and does no harm: nobody refuses a message
+    /// because the number of a node in it is a digit short (smpp-tlvs.md, 0x060F). The getter says what it is.
+    pub const fn tolerates(self, length: usize) -> bool {
+        matches!((self, length), (Self::SOURCE_NODE_ID | Self::DEST_NODE_ID, 5))
+    }
+
     /// Whether a PDU may carry several of this tag (smpp-pdus.md §4.6, §4.8): callback numbers with their
     /// presentation and name, and the areas of a broadcast with what became of them. Of all others the
     /// first counts (smpp-tlvs.md, rule 7).
@@ -171,6 +177,12 @@ mod tests {
             .partition(|tag| tag.since() == Some(InterfaceVersion::V3_4));
         assert_eq!((old.len(), new.len()), (44, 20));
         assert_eq!((Tag(0x1400).since(), Tag(0x1400).name()), (None, None));
+    }
+
+    #[test]
+    fn a_node_id_that_is_a_digit_short_is_none_and_no_reason_to_refuse() {
+        assert!(!Tag::SOURCE_NODE_ID.allows(5) && Tag::SOURCE_NODE_ID.tolerates(5));
+        assert!(!Tag::SOURCE_NODE_ID.tolerates(4) && !Tag::SOURCE_NETWORK_ID.tolerates(5));
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn spelt(action: Action) -> (&'static str, Option<Header>) {
         Action::NackAndClose(answer) => ("nack_and_close", Some(answer)),
         Action::Nack(answer) => ("nack_keep_open", Some(answer)),
         Action::Reject(answer) => ("reject_keep_open", Some(answer)),
+        Action::Tolerate => ("tolerate", None),
         Action::Drop => ("drop", None),
     }
 }
