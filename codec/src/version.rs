@@ -12,15 +12,18 @@
 //! assert_eq!(InterfaceVersion::V3_4.short_message_max(), 254);
 //! ```
 
+mod fit;
+
 use crate::address::{ADDR_SM, Address};
 use crate::header::CommandId;
 use crate::message_id::MESSAGE_ID_MAX;
 use crate::octets::COctets;
 use crate::pdu::message::{DataSm, SHORT_MESSAGE_MAX, ShortMessage, Sm};
-use crate::pdu::{Operation, Pdu};
 use crate::status::CommandStatus;
 use crate::tlv::{Tag, Tlvs};
 use crate::values::{InterfaceVersion, MessageState};
+
+pub use fit::Unfit;
 
 /// Size of a `message_id` field with its NUL in 3.3: eight hexadecimal digits (smpp-pdus.md §6).
 pub const MESSAGE_ID_MAX_V3_3: usize = 9;
@@ -110,95 +113,13 @@ impl InterfaceVersion {
     }
 }
 
-/// What of a PDU a peer of some version must not be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// A command that it does not know.
-    #[error("{0} is not of that version")]
-    Command(CommandId),
-    /// A status that it does not know.
-    #[error("{0} is not of that version")]
-    Status(CommandStatus),
-    /// A TLV of a later version, or any TLV to a peer of 3.3.
-    #[error("{0:?} is not of that version")]
-    Tlv(Tag),
-    /// A message_id longer than its field.
-    #[error("a message_id of {0} octets is too long for that version")]
-    MessageId(usize),
-    /// A text longer than its field.
-    #[error("a short_message of {0} octets is too long for that version")]
-    ShortMessage(usize),
-    /// More destinations than its submit_multi has.
-    #[error("{0} destinations are too many for that version")]
-    Destinations(usize),
-}
-
-impl Pdu<'_> {
-    /// The first reason why a peer of this version must not be sent this PDU.
-    pub fn fits(&self, version: InterfaceVersion) -> Result<(), Unfit> {
-        let operation = &self.operation;
-        let command = operation.command_id();
-        if !version.has_command(command) {
-            return Err(Unfit::Command(command));
-        }
-        // The status of a request says nothing.
-        if command.is_response() && !version.has_status(self.status) {
-            return Err(Unfit::Status(self.status));
-        }
-        let id = message_id_len(operation);
-        if id >= version.message_id_max() {
-            return Err(Unfit::MessageId(id));
-        }
-        let text = text_len(operation);
-        if text > version.short_message_max() {
-            return Err(Unfit::ShortMessage(text));
-        }
-        if let Operation::SubmitMulti(multi) = operation
-            && multi.destinations.len() > version.destinations_max()
-        {
-            return Err(Unfit::Destinations(multi.destinations.len()));
-        }
-        let late = operation.tlvs().iter().find(|tlv| !version.may_carry(tlv.tag));
-        late.map_or(Ok(()), |tlv| Err(Unfit::Tlv(tlv.tag)))
-    }
-}
-
-fn message_id_len(operation: &Operation<'_>) -> usize {
-    match operation {
-        Operation::SubmitSmResp(Some(body))
-        | Operation::DeliverSmResp(Some(body))
-        | Operation::DataSmResp(Some(body)) => body.message_id.len(),
-        Operation::SubmitMultiResp(Some(body)) => body.message_id.len(),
-        Operation::QuerySm(query) => query.message_id.len(),
-        Operation::QuerySmResp(Some(body)) => body.message_id.len(),
-        Operation::CancelSm(cancel) => cancel.message_id.len(),
-        Operation::ReplaceSm(replace) => replace.message_id.len(),
-        // Broadcasts are of 5.0, where every id fits; the rest has none.
-        _ => 0,
-    }
-}
-
-fn text_len(operation: &Operation<'_>) -> usize {
-    let text = match operation {
-        Operation::SubmitSm(sm) | Operation::DeliverSm(sm) => sm.short_message,
-        Operation::SubmitMulti(multi) => multi.message.short_message,
-        Operation::ReplaceSm(replace) => replace.short_message,
-        _ => ShortMessage::default(),
-    };
-    text.as_bytes().len()
-}
-
 impl<'a> Sm<'a> {
     /// The message as a peer of 3.3 can hold it: no TLV, a text that stood in message_payload moved to
-    /// short_message. `None` where it has no room for that text: half a text would be worse than none.
+    /// short_message. `None` where it has no room for that text: half a text would be worse than none. SAR
+    /// parameters go with the other TLVs: of a long message cut by them each part arrives, as a message of its own.
     pub fn plain(self) -> Option<Self> {
-        let short_message = if self.short_message.as_bytes().is_empty() {
-            plain_text(self.text().0)?
-        } else {
-            self.short_message
-        };
         Some(Self {
-            short_message,
+            short_message: plain_text(self.text().0)?,
             tlvs: Tlvs::NONE,
             ..self
         })
@@ -242,6 +163,7 @@ mod tests {
     use super::*;
     use crate::address::{ADDR_DATA, Npi, Ton};
     use crate::pdu::response::MessageIdResp;
+    use crate::pdu::{Operation, Pdu};
     use crate::tlv::append;
 
     fn pdu(operation: Operation<'_>) -> Pdu<'_> {

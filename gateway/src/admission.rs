@@ -382,6 +382,8 @@ mod tests {
         };
         assert_eq!(on_v3_4(&both), Err(Refusal::TwoTexts));
         assert!(decide("", &both, InterfaceVersion::V5_0).is_ok());
+        let submission = Submission::from_sm(&both, InterfaceVersion::V5_0, &[]);
+        assert_eq!(submission.text.0, b"long");
     }
 
     #[test]

@@ -170,11 +170,13 @@ impl<'a> Sm<'a> {
         out.extend_from_slice(self.tlvs.as_bytes());
     }
 
-    /// The text, wherever it stands: short_message, or message_payload when that is empty.
+    /// The text, wherever it stands: message_payload, or short_message when there is none of it. Where both have
+    /// text the TLV wins, as 5.0 has it; 3.4 forbids that, and whoever is to refuse it looks at both
+    /// (smpp-pdus.md §4.2).
     pub fn text(&self) -> Body<'a> {
-        match self.short_message.as_bytes() {
-            [] => self.tlvs.message_payload().unwrap_or_default(),
-            octets => Body(octets),
+        match self.tlvs.message_payload() {
+            Some(payload) if !payload.0.is_empty() => payload,
+            _ => Body(self.short_message.as_bytes()),
         }
     }
 }
