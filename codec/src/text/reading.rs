@@ -85,7 +85,8 @@ impl Reading<'_> {
 /// when one of them is no text; what the others say is appended all the same.
 ///
 /// Parts of one charset are joined before they are read: a careless sender may have cut an escape or a
-/// surrogate pair in two, and that heals it. Parts of different charsets are read each by its own
+/// surrogate pair in two, and that heals it. A byte order mark counts in front of the first and is left out in front of
+/// the others, which careless senders repeat it in. Parts of different charsets are read each by its own
 /// (sms-text.md §11). `scratch` is overwritten.
 pub fn decode_parts<'a>(
     parts: impl IntoIterator<Item = (Charset, &'a [u8])>,
@@ -112,6 +113,9 @@ pub fn decode_parts<'a>(
         joined = Some(kind);
         match charset {
             Charset::Gsm7Packed { fill, .. } => pack::unpack_without_count(octets, fill, scratch),
+            Charset::Ucs2(_) if !scratch.is_empty() && octets.get(..2) == Some(mark_of(scratch)) => {
+                scratch.extend_from_slice(&octets[2..]);
+            }
             _ => scratch.extend_from_slice(octets),
         }
     }
@@ -119,6 +123,14 @@ pub fn decode_parts<'a>(
         add(last, scratch, out);
     }
     replaced
+}
+
+/// The byte order mark in the order of octets that begin a text of UCS-2.
+const fn mark_of(text: &[u8]) -> &'static [u8] {
+    match text {
+        [0xff, 0xfe, ..] => &[0xff, 0xfe],
+        _ => &[0xfe, 0xff],
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +150,18 @@ mod tests {
         let mut text = String::new();
         let replaced = decode_parts(parts.iter().copied(), &mut Vec::new(), &mut text);
         (text, replaced)
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_every_part_is_none_of_the_text() {
+        let by_mark = Charset::Ucs2(ByteOrder::ByMark);
+        let parts: [(Charset, &[u8]); 2] = [(by_mark, b"\xff\xfea\0"), (by_mark, b"\xff\xfeb\0")];
+        assert_eq!(text_of(&parts), ("ab".to_owned(), Some(0)));
+        let parts: [(Charset, &[u8]); 2] = [(UCS2, b"\xfe\xff\0a"), (UCS2, b"\xfe\xff\0b")];
+        assert_eq!(text_of(&parts), ("ab".to_owned(), Some(0)));
+        // Without one in front, what looks like the other order's mark is a character.
+        let parts: [(Charset, &[u8]); 2] = [(UCS2, b"\0a"), (UCS2, b"\xff\xfe")];
+        assert_eq!(text_of(&parts).0, "a\u{fffe}");
     }
 
     #[test]

@@ -132,13 +132,16 @@ impl<'a> Udh<'a> {
     }
 
     /// The tables that the text is written with; the last element of each kind counts, and an identifier that
-    /// nobody knows leaves the default table in force.
+    /// nobody knows, or that has no such table (Spanish has none to lock), leaves the default one in force.
     pub fn shifts(&self) -> Shifts {
         let mut shifts = Shifts::NONE;
         for element in self.elements() {
             match element {
                 Element::SingleShift(identifier) => shifts.single = Language::from_identifier(identifier),
-                Element::LockingShift(identifier) => shifts.locking = Language::from_identifier(identifier),
+                Element::LockingShift(identifier) => {
+                    shifts.locking =
+                        Language::from_identifier(identifier).filter(|language| language.has_locking());
+                }
                 _ => {}
             }
         }
@@ -289,6 +292,13 @@ mod tests {
         let (udh, text) = Udh::split(octets).unwrap();
         assert_eq!(text, b"");
         udh
+    }
+
+    #[test]
+    fn a_language_without_a_locking_table_locks_nothing() {
+        let (header, _) = Udh::split(b"\x06\x25\x01\x02\x24\x01\x02").unwrap();
+        let shifts = header.shifts();
+        assert_eq!((shifts.locking, shifts.single), (None, Some(Language::Spanish)));
     }
 
     #[test]
