@@ -33,7 +33,7 @@ use tidegate_store::spool::Target;
 use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::links::{End, LinkId, Links, Ticket};
-use crate::tally::{CarrierTally, sample};
+use crate::tally::{CarrierTally, counted, sample};
 use crate::turn::Owed;
 
 use answers::Asked;
@@ -205,7 +205,7 @@ impl<D: Disk> Gate<D> {
             Event::BindRefused(status) => {
                 let name = &self.config.carriers[carrier].name;
                 tracing::warn!(carrier = %name, kind = kind.label(), %status, "carrier refused the bind");
-                self.carriers[carrier].tally.binds_refused.add(status);
+                self.carriers[carrier].tally.binds_refused.add(counted(status));
                 if let Some(link) = self.links.get_mut(id) {
                     link.refused = Some(status);
                 }

@@ -48,11 +48,19 @@ impl<D: Disk> Gate<D> {
                 took,
                 answer,
             } => {
-                if let (Answer::Expired, Some(link)) = (&answer, self.links.get_mut(id)) {
-                    link.late
-                        .give_up(sequence, Target::Entry(entry), now.monotonic.saturating_sub(took));
-                }
+                let is_silent = self.links.get_mut(id).is_some_and(|link| {
+                    if answer == Answer::Expired {
+                        let sent = now.monotonic.saturating_sub(took);
+                        link.late.give_up(sequence, Target::Entry(entry), sent);
+                    } else {
+                        link.late.heard(now.monotonic);
+                    }
+                    link.late.is_silent()
+                });
                 self.entry_answered(now, id, entry, octets, &answer);
+                if is_silent && account.is_some() {
+                    self.unbind_silent(now, id, ip, account);
+                }
             }
             Event::PeerUnbound => {
                 // Nothing new is delivered here; the session answers when nothing is owed any more.
@@ -232,6 +240,20 @@ impl<D: Disk> Gate<D> {
         if let Some(link) = self.links.get_mut(id) {
             link.session
                 .respond(response, sequence, status, &mut link.out, body);
+            self.links.touch(id);
+        }
+    }
+
+    /// A receiver that takes deliveries and answers none keeps them from those that would (interop quirk 30).
+    fn unbind_silent(&mut self, now: Now, id: LinkId, ip: IpAddr, account: Option<usize>) {
+        if let Some(place) = account {
+            let name = self.config.accounts[place].system_id;
+            tracing::warn!(account = %name, "a link that answers no delivery is unbound");
+        }
+        self.esme_closed(id, account);
+        if let Some(link) = self.links.get_mut(id) {
+            link.peer = Peer::Esme { ip, account: None };
+            link.session.unbind(at(now), &mut link.out);
             self.links.touch(id);
         }
     }

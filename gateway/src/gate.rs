@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
-use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
+use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, State, Timing};
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_config::Config;
 use tidegate_store::disk::Disk;
@@ -41,7 +41,7 @@ use crate::esme::query::Replacement;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
-use crate::tally::{AccountTally, GateTally};
+use crate::tally::{AccountTally, GateTally, counted_command};
 use crate::telemetry::words::{ConnectionRefused, Side};
 use crate::turn::Promises;
 
@@ -284,12 +284,17 @@ impl<D: Disk> Gate<D> {
         self.links.len()
     }
 
-    /// Connections of one address that are not bound (interop #37).
+    /// Connections of one address that have not bound yet (interop #37). Those that are being unbound are none: whoever
+    /// leaves may come back at once.
     pub fn unbound_from(&self, address: IpAddr) -> usize {
         let unbound = |id: &LinkId| {
-            self.links
-                .get(*id)
-                .is_some_and(|link| matches!(link.peer, Peer::Esme { ip, account: None } if ip == address))
+            self.links.get(*id).is_some_and(|link| {
+                matches!(link.peer, Peer::Esme { ip, account: None } if ip == address)
+                    && matches!(
+                        link.session.state(),
+                        State::Open | State::Outbound | State::Binding { .. }
+                    )
+            })
         };
         self.links.ids().iter().filter(|id| unbound(id)).count()
     }
@@ -430,7 +435,9 @@ impl<D: Disk> Gate<D> {
         match event {
             Event::None => {}
             Event::Close(reason) => self.links.end(id, End::Session(reason)),
-            Event::Refused { command_id, status } => self.tally.refused.add((command_id, status)),
+            Event::Refused { command_id, status } => {
+                self.tally.refused.add((counted_command(command_id), status));
+            }
             Event::Dropped(_) | Event::Notified(_) => self.tally.dropped += 1,
             event => match peer {
                 Peer::Esme { ip, account } => self.esme_event(now, id, ip, account, event, body),

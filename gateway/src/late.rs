@@ -6,6 +6,10 @@ use std::time::Duration;
 /// Requests of one link that are remembered; of more, the oldest are forgotten.
 const LATE_MAX: usize = 1_000;
 
+/// A link that has given up so many answers in a row is unbound: what looks alive and answers nothing would hold its
+/// messages for ever (interop #7, quirk 30).
+const SILENT_MAX: u32 = 3;
+
 /// The requests of one link whose answer did not come in time.
 #[derive(Debug)]
 pub struct Late<T> {
@@ -46,9 +50,10 @@ impl<T> Late<T> {
         self.silent = 0;
     }
 
-    /// How many requests in a row were given up that nothing at all was answered after.
-    pub const fn silent(&self) -> u32 {
-        self.silent
+    /// Whether so many requests in a row were given up that nothing at all was answered after that the peer must be
+    /// taken for dead.
+    pub const fn is_silent(&self) -> bool {
+        self.silent >= SILENT_MAX
     }
 
     /// An answer came that nobody waits for: what it is about.
@@ -83,10 +88,14 @@ mod tests {
         late.heard(SECOND);
         late.give_up(1, (), SECOND * 2);
         late.give_up(2, (), SECOND * 3);
-        assert_eq!(late.silent(), 2);
+        assert!(!late.is_silent());
+        late.give_up(3, (), SECOND * 3);
+        assert!(late.is_silent());
         late.heard(SECOND * 5);
-        assert_eq!(late.silent(), 0);
-        late.give_up(3, (), SECOND * 4);
-        assert_eq!(late.silent(), 0, "others were answered while it waited");
+        assert!(!late.is_silent());
+        for sequence in 4..10 {
+            late.give_up(sequence, (), SECOND * 4);
+            assert!(!late.is_silent(), "others were answered while it waited");
+        }
     }
 }

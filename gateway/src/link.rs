@@ -31,6 +31,8 @@ const POOL_MAX: usize = 64;
 const SATURATED_WAIT: Duration = Duration::from_secs(1);
 /// How long a peer may take none of the octets that wait for it.
 const STALL: Duration = Duration::from_secs(30);
+/// How long a connection that we have closed waits for the peer to close it, too.
+const LINGER: Duration = Duration::from_secs(1);
 /// Octets that may wait behind the socket before the gate keeps the rest.
 const BACKLOG_MAX: usize = 256 << 10;
 
@@ -69,6 +71,8 @@ pub struct Writer {
     work: Notify,
     /// Wakes whoever waits for the end of the link.
     over: watch::Sender<bool>,
+    /// Wakes the writing half: the peer has nothing more to say.
+    read_out: Notify,
     /// Wakes the link's task: a turn has passed, a paused link may be read again.
     pub(crate) resume: Notify,
 }
@@ -83,6 +87,7 @@ impl Writer {
             failed: Cell::new(false),
             work: Notify::new(),
             over: watch::Sender::new(false),
+            read_out: Notify::new(),
             resume: Notify::new(),
         }
     }
@@ -187,6 +192,7 @@ impl Writer {
             }
             if self.closing.get() {
                 let _ = poll_fn(|context| self.half.borrow_mut().as_mut().poll_shutdown(context)).await;
+                let _ = tokio::time::timeout(LINGER, self.read_out.notified()).await;
                 return End::Closed;
             }
             // The gate may hold back what did not fit here before.
@@ -241,7 +247,7 @@ async fn read<D: Disk, R: AsyncRead>(hub: &Hub<D>, id: LinkId, reader: R, writer
             match input.flow {
                 ReadFlow::Continue => break,
                 // The session has said its last word; the writer closes behind it.
-                ReadFlow::End => std::future::pending::<()>().await,
+                ReadFlow::End => return read_out(hub, reader, held, writer).await,
                 ReadFlow::Pause => {
                     paused_since.get_or_insert(now);
                     hub.pause(writer);
@@ -254,6 +260,26 @@ async fn read<D: Disk, R: AsyncRead>(hub: &Hub<D>, id: LinkId, reader: R, writer
             hub.pool.give(std::mem::take(&mut held));
         }
     }
+}
+
+/// Reads what still comes and drops it. A connection that is closed with octets unread is reset, and a reset takes from
+/// the peer what it has not read yet: our last answers (smpp-session.md §9).
+async fn read_out<D: Disk, R: AsyncRead>(
+    hub: &Hub<D>,
+    mut reader: Pin<&mut R>,
+    mut held: Vec<u8>,
+    writer: &Writer,
+) -> End {
+    loop {
+        held.clear();
+        let received = poll_fn(|context| poll_read(reader.as_mut(), context, &hub.pool, &mut held)).await;
+        if !matches!(received, Ok(1..)) {
+            break;
+        }
+    }
+    hub.pool.give(held);
+    writer.read_out.notify_one();
+    std::future::pending().await
 }
 
 /// Reads into `held`, which borrows a buffer from the pool only while there is something to hold.

@@ -18,7 +18,8 @@ use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::links::{LinkId, Ticket};
 use crate::mt::{HOT_MAX, SHARED_MAX};
-use crate::plain::plain;
+use crate::plain::{plain, write_without_v5};
+use crate::tally::counted;
 
 /// How long a link gets no deliveries after it answered one with "later".
 const LATER: std::time::Duration = std::time::Duration::from_secs(1);
@@ -136,13 +137,19 @@ impl<D: Disk> Gate<D> {
     /// Writes an entry to a link. What a 3.3 peer must not see is left out; what it cannot hold at all ends
     /// as if it had said so.
     fn deliver_on(&mut self, now: Now, id: LinkId, entry: EntryId, body: Bytes) {
-        let Some(form) = self.spool.outbox().get(entry).map(|entry| entry.form) else {
+        let Some((form, kind)) = self
+            .spool
+            .outbox()
+            .get(entry)
+            .map(|entry| (entry.form, entry.kind))
+        else {
             return;
         };
         let Some(link) = self.links.get_mut(id) else {
             return self.entry_undelivered(entry, body);
         };
-        let has_tlvs = link.session.version().has_tlvs();
+        let version = link.session.version();
+        let has_tlvs = version.has_tlvs();
         let octets = body.clone();
         let narrow = if has_tlvs { None } else { plain(form, &octets) };
         if !has_tlvs && narrow.is_none() {
@@ -158,7 +165,9 @@ impl<D: Disk> Gate<D> {
             .session
             .request(at(now), command, ticket, &mut link.out, |out| match narrow {
                 Some(sm) => sm.encode(out),
-                None => out.extend_from_slice(&octets),
+                // DLRs are ours: nothing in them is of 5.0.
+                None if version.is_v5() || kind == EntryKind::Dlr => out.extend_from_slice(&octets),
+                None => write_without_v5(out, form, &octets, version),
             });
         match sent {
             Ok(_) => self.links.touch(id),
@@ -243,7 +252,10 @@ impl<D: Disk> Gate<D> {
                 .get(entry)
                 .and_then(|entry| self.account_named(entry.account))
         {
-            self.accounts[place].tally.deliveries_refused.add(*status);
+            self.accounts[place]
+                .tally
+                .deliveries_refused
+                .add(counted(*status));
         }
         if !ok && is_later(answer) {
             if let Some(link) = self.links.get_mut(id) {

@@ -52,6 +52,24 @@ impl<K: Copy + PartialEq> Counts<K> {
     }
 }
 
+/// A peer's status as it is counted: all that SMPP does not know are one, or a peer that makes some up would take every
+/// place there is.
+pub const fn counted(status: CommandStatus) -> CommandStatus {
+    match status.name() {
+        Some(_) => status,
+        None => CommandStatus(u32::MAX),
+    }
+}
+
+/// A peer's command as it is counted, for the same reason.
+pub const fn counted_command(command: CommandId) -> CommandId {
+    if command.is_known() {
+        command
+    } else {
+        CommandId(u32::MAX)
+    }
+}
+
 /// Samples that are kept for one publishing at most.
 const SAMPLES_MAX: usize = 256;
 
@@ -151,4 +169,23 @@ pub struct GateTally {
     pub binds_unknown: u64,
     /// How long batches took, in seconds, for the next publishing.
     pub sync_seconds: Vec<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_peers_make_up_takes_one_place() {
+        let (mut statuses, mut commands) = (Counts::default(), Counts::default());
+        for number in 0..1_000 {
+            statuses.add(counted(CommandStatus(0x400 + number)));
+            commands.add(counted_command(CommandId(0x500 + number)));
+        }
+        statuses.add(counted(CommandStatus::RTHROTTLED));
+        commands.add(counted_command(CommandId::SUBMIT_SM));
+        assert_eq!(statuses.get(CommandStatus::RTHROTTLED), 1);
+        assert_eq!(commands.get(CommandId::SUBMIT_SM), 1);
+        assert_eq!((statuses.iter().count(), commands.iter().count()), (2, 2));
+    }
 }

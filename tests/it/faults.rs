@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 use crate::local::{Changes, Local};
+use crate::wire::empty;
 
 /// How long nothing must come where nothing should.
 const A_WHILE: Duration = Duration::from_millis(60);
@@ -597,4 +598,30 @@ async fn a_full_spool_answers_queue_full_loses_nothing_and_takes_again_once_it_d
         smsc.expect_no_submit(Duration::from_millis(20)).await;
     }
     assert!(smsc.expect_submit().await.text().starts_with("99999"));
+}
+
+/// A close with octets unread is a reset, and a reset takes from the peer what it has not read: here every answer.
+#[tokio::test]
+async fn the_last_answers_arrive_though_the_peer_goes_on_sending_behind_a_broken_frame() {
+    let (local, _smsc) = alone(Changes::default()).await;
+    let mut socket = tokio::net::TcpStream::connect(local.esme()).await.unwrap();
+    let (mut sent, mut expected) = (Vec::new(), Vec::new());
+    for sequence in 1..=2_000 {
+        sent.extend(empty(CommandId::ENQUIRE_LINK, CommandStatus::ROK, sequence));
+        expected.extend(empty(CommandId::ENQUIRE_LINK_RESP, CommandStatus::ROK, sequence));
+    }
+    sent.extend([0, 0, 0, 15, 0, 0, 0, 21, 0, 0, 0, 0, 0, 0, 0, 7]);
+    expected.extend(empty(CommandId::GENERIC_NACK, CommandStatus::RINVCMDLEN, 7));
+    socket.write_all(&sent).await.unwrap();
+    // More than one read of the gateway takes.
+    let more = [0xff; 100_000];
+    let mut received = vec![0; 16];
+    socket.read_exact(&mut received).await.unwrap();
+    let _ = socket.write_all(&more).await;
+    tokio::time::timeout(LONGER * 10, socket.read_to_end(&mut received))
+        .await
+        .expect("the gateway closes")
+        .expect("in order, without a reset");
+    assert_eq!(received.len(), expected.len());
+    assert!(received == expected);
 }

@@ -45,6 +45,50 @@ fn a_message_goes_out_and_its_receipt_comes_back() {
     });
 }
 
+/// A receiver whose application hangs: its link answers enquire_links and nothing else.
+#[test]
+fn a_receiver_that_answers_no_delivery_is_unbound_and_another_gets_them() {
+    scenario(|| async {
+        let world = World::start(FaultyDisk::new(), Clock::virtual_from(START_MS), 5);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mut hangs = world.esme();
+        hangs.bind(b"secret").await;
+        let mut ids = Vec::new();
+        for number in 0..5 {
+            ids.push(hangs.submit(number + 2).await);
+            smsc.take_submit(format!("c-{number}").as_bytes()).await;
+        }
+        for number in 0..5 {
+            let id = format!("c-{number}");
+            smsc.send_receipt(number + 1, id.as_bytes(), MessageState::Delivered)
+                .await;
+        }
+        let mut seen = 0;
+        let unbind = loop {
+            let frame = hangs.next().await;
+            let (id, sequence) = (frame.pdu().operation.command_id(), frame.pdu().sequence);
+            match id {
+                CommandId::DELIVER_SM => seen += 1,
+                CommandId::ENQUIRE_LINK => hangs.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await,
+                CommandId::UNBIND => break sequence,
+                other => panic!("{other}"),
+            }
+        };
+        assert!(seen >= 3, "{seen}");
+        hangs.send_empty(CommandId::UNBIND_RESP, unbind).await;
+        let mut other = world.esme();
+        other.bind(b"secret").await;
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            found.push(other.take_dlr().await.0);
+        }
+        found.sort();
+        ids.sort();
+        assert_eq!(found, ids);
+    });
+}
+
 /// A carrier of 5.0 that says so in nothing but the answer to an enquire_link.
 #[test]
 fn a_carrier_nearing_congestion_is_sent_less_before_it_refuses_anything() {

@@ -22,16 +22,13 @@ use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
 use crate::links::{LinkId, Peer};
+use crate::tally::counted;
 use crate::telemetry::words::Answered;
 
 /// "Slow" answers to one leg after which it is tried elsewhere (design §5.7).
 const SLOW_MAX: u16 = 3;
 /// Legs whose "slow" answers are counted, per carrier.
 const SLOWED_MAX: usize = 10_000;
-
-/// Links that have given up so many answers in a row are bound anew: what looks alive and answers nothing would
-/// hold its legs for ever (interop #7, quirk 30).
-const SILENT_MAX: u32 = 3;
 
 /// A submit of ours, as its answer finds it.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +73,7 @@ impl<D: Disk> Gate<D> {
         }
         state.tally.answers.add(verdict.into());
         if !status.is_ok() {
-            state.tally.statuses.add(status);
+            state.tally.statuses.add(counted(status));
         }
         let alone = state.slowed.get(&leg).is_some_and(|slowed| slowed.alone);
         match verdict {
@@ -116,7 +113,7 @@ impl<D: Disk> Gate<D> {
         let silent = self.links.get_mut(asked.link).is_some_and(|link| {
             let sent = now.monotonic.saturating_sub(asked.took);
             link.late.give_up(asked.sequence, Target::Leg(leg), sent);
-            link.late.silent() >= SILENT_MAX
+            link.late.is_silent()
         });
         self.leg_unanswered(now, asked.carrier, leg);
         if silent && self.carriers[asked.carrier].links.contains(&asked.link) {

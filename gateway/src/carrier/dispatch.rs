@@ -23,7 +23,7 @@ use crate::gate::{Gate, at};
 use crate::life::is_in_line;
 use crate::links::{LinkId, Ticket};
 use crate::mt::HOT_MAX;
-use crate::plain::plain;
+use crate::plain::{data_without_v5, plain, without_v5};
 use crate::router::CarrierIndex;
 
 impl<D: Disk> Gate<D> {
@@ -173,7 +173,8 @@ impl<D: Disk> Gate<D> {
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        let with_tlvs = link.session.version().has_tlvs();
+        let version = link.session.version();
+        let with_tlvs = version.has_tlvs();
         let octets = body.clone();
         let remaining = Duration::from_millis(expires_ms - now.unix_ms);
         let ticket = Ticket::Leg(leg, body);
@@ -196,7 +197,7 @@ impl<D: Disk> Gate<D> {
         let sent = link
             .session
             .request(at(now), command, ticket, &mut link.out, |out| {
-                write_submit(out, form, &octets, registered, remaining, with_tlvs);
+                write_submit(out, form, &octets, registered, remaining, version);
             });
         match sent {
             Ok(_) => {
@@ -230,13 +231,16 @@ fn write_submit(
     body: &[u8],
     registered_delivery: RegisteredDelivery,
     remaining: Duration,
-    with_tlvs: bool,
+    version: InterfaceVersion,
 ) {
+    let mut scratch = Vec::new();
     match form {
         Form::Sm => {
             // The body was read when it came in.
-            let sm = if with_tlvs {
-                Sm::decode(body).ok()
+            let sm = if version.has_tlvs() {
+                Sm::decode(body)
+                    .ok()
+                    .map(|sm| without_v5(sm, version, &mut scratch))
             } else {
                 plain(form, body)
             };
@@ -253,6 +257,7 @@ fn write_submit(
         }
         Form::DataSm => {
             let Ok(sm) = DataSm::decode(body) else { return };
+            let sm = data_without_v5(sm, version, &mut scratch);
             DataSm {
                 registered_delivery,
                 ..sm
@@ -308,7 +313,14 @@ mod tests {
     fn a_forwarded_message_keeps_its_octets_and_says_what_validity_is_left() {
         let (body, mut out) = (submitted(), Vec::new());
         let left = Duration::from_secs(90);
-        write_submit(&mut out, Form::Sm, &body, RegisteredDelivery(1), left, true);
+        write_submit(
+            &mut out,
+            Form::Sm,
+            &body,
+            RegisteredDelivery(1),
+            left,
+            InterfaceVersion::V3_4,
+        );
         let (before, after) = (Sm::decode(&body).unwrap(), Sm::decode(&out).unwrap());
         assert_eq!(after.validity_period.as_bytes(), b"000000000130000R");
         assert_eq!(after.registered_delivery, RegisteredDelivery(1));
@@ -343,7 +355,14 @@ mod tests {
         .encode(&mut body);
         let mut out = vec![1, 2, 3];
         let left = Duration::from_millis(59_001);
-        write_submit(&mut out, Form::DataSm, &body, RegisteredDelivery(1), left, true);
+        write_submit(
+            &mut out,
+            Form::DataSm,
+            &body,
+            RegisteredDelivery(1),
+            left,
+            InterfaceVersion::V3_4,
+        );
         let after = DataSm::decode(&out[3..]).unwrap();
         assert_eq!(after.tlvs.long(Tag::QOS_TIME_TO_LIVE), Some(60));
         assert_eq!(after.tlvs.get(Tag(0x1400)), Some(&b"vendor"[..]));
@@ -359,7 +378,7 @@ mod tests {
             &body,
             RegisteredDelivery(1),
             Duration::from_secs(1),
-            false,
+            InterfaceVersion::V3_3,
         );
         assert!(Sm::decode(&out).unwrap().tlvs.is_empty());
     }
