@@ -194,8 +194,11 @@ pub struct Session<T> {
     partial: Option<Monotonic>,
     /// When the unbind was sent or received.
     unbinding: Monotonic,
-    /// Our unbind was answered while we still owed answers.
-    unbind_answered: bool,
+    /// Why it ends as soon as nothing is owed any more on either side: our unbind was answered, or the peer's faults
+    /// were too many.
+    ends: Option<CloseReason>,
+    /// As SMSC: when the ESME asked to be bound.
+    bind_asked: Monotonic,
     /// As ESME: the SMSC opened the connection and is to say outbind.
     awaits_outbind: bool,
     /// outbind was sent or received.
@@ -222,7 +225,8 @@ impl<T> Session<T> {
             misses: 0,
             partial: None,
             unbinding: now,
-            unbind_answered: false,
+            ends: None,
+            bind_asked: now,
             awaits_outbind: false,
             outbound: false,
             congestion: None,
@@ -262,6 +266,11 @@ impl<T> Session<T> {
     /// Requests of ours that wait for their answer.
     pub const fn waiting(&self) -> usize {
         self.window.waiting()
+    }
+
+    /// Whether neither side owes the other an answer.
+    const fn is_settled(&self) -> bool {
+        self.unanswered == 0 && self.window.waiting() == 0
     }
 
     /// When the request of ours that waits longest was sent.

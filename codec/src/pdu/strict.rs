@@ -10,8 +10,9 @@ use crate::error::{BodyError, Fault, Field};
 use crate::field::c_octets;
 use crate::frame::{Cut, cut};
 use crate::header::{CommandId, HEADER_LEN, Header};
+use crate::identity::SYSTEM_ID_MAX;
 use crate::message_id::MessageIdField;
-use crate::octets::Body;
+use crate::octets::{Body, COctets};
 use crate::pdu::operation::Operation;
 use crate::pdu::{Limits, Pdu};
 use crate::status::CommandStatus;
@@ -232,6 +233,9 @@ fn judge_response(header: Header, body: Body<'_>, limits: &Limits) -> Result<(),
         | Operation::BroadcastSmResp(_)
         | Operation::QueryBroadcastSmResp(_) => {
             let (_, _): (_, MessageIdField<'_>) = c_octets(Field::MessageId, body.0)?;
+        }
+        Operation::BindResp(..) => {
+            let (_, _): (_, COctets<'_, SYSTEM_ID_MAX>) = c_octets(Field::SystemId, body.0)?;
         }
         _ => {}
     }

@@ -42,6 +42,10 @@ impl<T> Session<T> {
             Err((header, error)) if header.command_id.is_response() => {
                 self.handle_unreadable(now, header, error)
             }
+            // However it reads: who waits for none is told by it that the other end is not what it was taken for.
+            Err((header, _)) if header.command_id == CommandId::OUTBIND && self.is_surprised_by_outbind() => {
+                self.close(CloseReason::Outbind)
+            }
             Err((header, error)) => {
                 let event = self.refuse(header.command_id, header.sequence, error.status(), out);
                 self.faulty(event)
@@ -142,6 +146,7 @@ impl<T> Session<T> {
                 self.faults = 0;
                 self.version = bind.interface_version.normalised();
                 self.state = State::Binding { kind, sequence };
+                self.bind_asked = self.heard;
                 return Event::BindRequested { kind, bind };
             }
             (Role::Smsc, State::Binding { .. } | State::Bound(_)) => CommandStatus::RALYBND,
@@ -160,9 +165,13 @@ impl<T> Session<T> {
                 self.state = State::Outbound;
                 Event::Outbind(operation)
             }
-            (Role::Esme, State::Open) => self.close(CloseReason::Outbind),
+            _ if self.is_surprised_by_outbind() => self.close(CloseReason::Outbind),
             _ => Event::Dropped(operation.command_id()),
         }
+    }
+
+    fn is_surprised_by_outbind(&self) -> bool {
+        (self.role, self.state, self.awaits_outbind) == (Role::Esme, State::Open, false)
     }
 
     fn handle_unbind<'a>(&mut self, now: Monotonic, sequence: u32, out: &mut Vec<u8>) -> Event<'a, T> {
@@ -214,13 +223,14 @@ impl<T> Session<T> {
         }
     }
 
-    /// The peer has answered our unbind. What we still owe it goes out first, until the timer ends that too: it was
-    /// taken, and an answer that is not sent makes the peer ask again.
+    /// The peer has answered our unbind. What we still owe it goes out first, and what it still owes us may lie right
+    /// behind, until the timer ends that too: an answer that is not sent makes the peer ask again, and one that is not
+    /// read makes us.
     fn unbind_answered<'a>(&mut self, kind: BindKind, owed: Option<u32>) -> Event<'a, T> {
-        if self.unanswered == 0 {
+        if self.is_settled() {
             return self.close(CloseReason::Unbound);
         }
-        self.unbind_answered = true;
+        self.ends = Some(CloseReason::Unbound);
         self.state = State::Unbinding {
             kind,
             owed,
@@ -263,7 +273,12 @@ impl<T> Session<T> {
                 if self.role == Role::Esme && (sequence == pdu.sequence || pdu.sequence == 0) =>
             {
                 self.state = self.unbound();
-                Event::BindRefused(pdu.status)
+                // A nack that says "no error" is none the less a no.
+                Event::BindRefused(if pdu.status.is_ok() {
+                    CommandStatus::RSYSERR
+                } else {
+                    pdu.status
+                })
             }
             (
                 State::Unbinding {
@@ -339,6 +354,9 @@ impl<T> Session<T> {
         if answer != Answer::Expired {
             self.active = now;
         }
+        if matches!(answer, Answer::Response(..)) {
+            self.faults = 0;
+        }
         Some(Event::Answered {
             ticket,
             sequence,
@@ -363,13 +381,25 @@ impl<T> Session<T> {
         Event::Refused { command_id, status }
     }
 
-    /// Counts a request that could not be read; enough of them replace `event` by the end.
+    /// Counts a request that could not be read; enough of them replace `event` by the end. What is owed for requests
+    /// that were good goes out first.
     fn faulty<'a>(&mut self, event: Event<'a, T>) -> Event<'a, T> {
         self.faults += 1;
-        if self.faults >= FAULTS_IN_A_ROW_MAX {
-            self.close(CloseReason::Faults)
-        } else {
-            event
+        match self.state {
+            _ if self.faults < FAULTS_IN_A_ROW_MAX => event,
+            State::Bound(kind) if self.unanswered > 0 => {
+                self.state = State::Unbinding {
+                    kind,
+                    owed: None,
+                    asked: None,
+                    left: true,
+                };
+                self.unbinding = self.heard;
+                self.ends = Some(CloseReason::Faults);
+                Event::PeerUnbound
+            }
+            State::Unbinding { .. } if self.ends.is_some() => event,
+            _ => self.close(CloseReason::Faults),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::session::event::RequestError;
 use crate::session::{Monotonic, Role, Session, State};
 use crate::status::CommandStatus;
 use crate::tlv::{self, Tag, Tlvs};
-use crate::values::BindKind;
+use crate::values::{BindKind, InterfaceVersion};
 
 impl<T> Session<T> {
     // ===== answers that the owner owes =====
@@ -47,6 +47,7 @@ impl<T> Session<T> {
             return;
         };
         self.state = self.unbound();
+        self.version = InterfaceVersion::V3_4;
         encode_empty(
             Operation::BindResp(kind, None).command_id(),
             status,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::header::CommandId;
 use crate::pdu::encode_empty;
 use crate::session::event::{Answer, CloseReason, Event};
-use crate::session::{Session, State};
+use crate::session::{Role, Session, State};
 use crate::status::CommandStatus;
 
 /// A point on the owner's monotonic clock, counted from wherever that clock began.
@@ -102,13 +102,18 @@ impl<T> Session<T> {
             return None;
         }
         Some(match timer {
-            Timer::SessionInit => self.close(CloseReason::SessionInit),
-            Timer::PduRead => self.close(CloseReason::PduRead),
-            // A peer that unbound and left the closing to us did nothing wrong.
-            Timer::UnbindWait if matches!(self.state, State::Unbinding { left: true, .. }) => {
-                self.close(CloseReason::Unbound)
+            Timer::SessionInit => {
+                // Whoever asked to be bound gets an answer before the end; the owner had no time for it.
+                self.refuse_bind(CommandStatus::RSYSERR, out);
+                self.close(CloseReason::SessionInit)
             }
-            Timer::UnbindWait => self.close(CloseReason::UnbindWait),
+            Timer::PduRead => self.close(CloseReason::PduRead),
+            Timer::UnbindWait => self.close(match (self.ends, self.state) {
+                (Some(reason), _) if self.unanswered == 0 => reason,
+                // A peer that unbound and left the closing to us did nothing wrong.
+                (None, State::Unbinding { left: true, .. }) if self.unanswered == 0 => CloseReason::Unbound,
+                _ => CloseReason::UnbindWait,
+            }),
             Timer::Enquire => {
                 self.enquire(now, out);
                 Event::None
@@ -155,6 +160,10 @@ impl<T> Session<T> {
         };
         match self.state {
             State::Closed => return None,
+            // A bind that is being checked has the time of its own.
+            State::Binding { .. } if self.role == Role::Smsc => {
+                consider(self.bind_asked + timing.session_init, Timer::SessionInit);
+            }
             State::Open | State::Outbound | State::Binding { .. } => {
                 consider(self.opened + timing.session_init, Timer::SessionInit);
             }
@@ -169,12 +178,13 @@ impl<T> Session<T> {
                     }
                     _ => consider(self.heard + timing.enquire_link, Timer::Enquire),
                 }
-                if !timing.inactivity.is_zero() {
+                // While something is under way, nobody is inactive.
+                if !timing.inactivity.is_zero() && self.is_settled() {
                     consider(self.active + timing.inactivity, Timer::Inactivity);
                 }
             }
-            // Our unbind was answered, and now everything else is.
-            State::Unbinding { .. } if self.unbind_answered && self.unanswered == 0 => {
+            // The end was near, and now everything is answered.
+            State::Unbinding { .. } if self.ends.is_some() && self.is_settled() => {
                 consider(self.unbinding, Timer::UnbindWait);
             }
             State::Unbinding { .. } => consider(self.unbinding + timing.unbind_wait, Timer::UnbindWait),

@@ -88,9 +88,8 @@ pub fn count_ucs2(text: &str, carriage: Carriage) -> Count {
 /// equal ones UCS-2 last and a single shift first.
 ///
 /// `languages` are opt-in: many networks and handsets ignore the tables and show wrong letters. They are not
-/// used where the carriage allows no header. A byte order mark in front is not counted: [`encode`] leaves it out.
+/// used where the carriage allows no header.
 pub fn choose(text: &str, languages: &[Language], carriage: Carriage) -> Choice {
-    let text = ucs2::without_mark(text);
     let gsm7 = |shifts| {
         let count = count_gsm7(text, shifts, carriage).ok()?;
         Some(Choice {

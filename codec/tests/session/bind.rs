@@ -2,12 +2,12 @@
 
 use tidegate_codec::header::CommandId;
 use tidegate_codec::identity::SystemId;
-use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode_empty, read};
-use tidegate_codec::session::{CloseReason, Role, State};
+use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode, encode_empty, read};
+use tidegate_codec::session::{CloseReason, Role, Rules, Session, State};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 
-use crate::ends::{End, Pair, Seen, at, bind, sm};
+use crate::ends::{End, Pair, Seen, at, bind, rules, sm};
 
 #[test]
 fn every_version_that_peers_send_can_bind_and_3_3_sees_no_tlv() {
@@ -72,16 +72,95 @@ fn a_refused_bind_may_be_tried_again_until_the_init_timer_ends_it() {
     );
     pair.settle(at(2));
     assert_eq!(pair.smsc.seen.len(), 2, "a second try reaches the owner");
-    assert_eq!(
-        pair.smsc.session.poll_timeout(),
-        Some(at(5)),
-        "counted from the connection, not the try"
-    );
+    // Its check has as long as a connection has to bind; the connection itself has not.
+    assert_eq!(pair.smsc.session.poll_timeout(), Some(at(7)));
+    pair.smsc
+        .session
+        .refuse_bind(CommandStatus::RBINDFAIL, &mut pair.smsc.out);
+    assert_eq!(pair.smsc.session.poll_timeout(), Some(at(5)));
     pair.smsc.time(at(5));
     assert_eq!(
         pair.smsc.seen.last(),
         Some(&Seen::Close(CloseReason::SessionInit))
     );
+}
+
+/// An ESME that knows its own bind's number must not bind itself by answering in our place.
+#[test]
+fn only_the_smsc_says_who_is_bound() {
+    for (command, status) in [
+        (CommandId::BIND_TRANSCEIVER_RESP, CommandStatus::ROK),
+        (CommandId::BIND_TRANSCEIVER_RESP, CommandStatus::RBINDFAIL),
+        (CommandId::GENERIC_NACK, CommandStatus::RINVCMDID),
+        (CommandId::GENERIC_NACK, CommandStatus::ROK),
+    ] {
+        for sequence in [7, 0] {
+            let mut smsc = End::new(Role::Smsc);
+            smsc.hear(at(1), CommandId::BIND_TRANSCEIVER, CommandStatus::ROK, 7);
+            smsc.news();
+            let binding = smsc.session.state();
+            smsc.hear(at(1), command, status, sequence);
+            assert_eq!(smsc.news(), [Seen::Unexpected], "{command} {status}");
+            assert_eq!(smsc.session.state(), binding, "{command} {status}");
+            // Nor with a body that cannot be read.
+            let mut octets = Vec::new();
+            encode(command, status, sequence, &mut octets, |out| {
+                out.extend_from_slice(&[b'x'; 40]);
+            });
+            smsc.take(at(1), &octets);
+            smsc.news();
+            assert_eq!(smsc.session.state(), binding, "{command} {status}");
+            assert_eq!(smsc.written(), []);
+        }
+    }
+}
+
+/// The lower of both versions holds, whatever octet the other side gives for its own (smpp-session.md §7).
+#[test]
+fn an_esme_speaks_no_more_than_the_smsc_says_and_what_is_agreed_where_it_does_not() {
+    for (ours, theirs, assumed, spoken) in [
+        (0x50, Some(0x34), 0x50, 0x34),
+        (0x50, Some(0x33), 0x50, 0x33),
+        (0x50, Some(0x50), 0x34, 0x50),
+        (0x50, Some(0x51), 0x34, 0x50),
+        (0x50, Some(0xff), 0x34, 0x50),
+        (0x50, Some(0x35), 0x50, 0x34),
+        (0x50, None, 0x34, 0x34),
+        (0x50, None, 0x50, 0x50),
+        (0x34, Some(0x50), 0x33, 0x34),
+        (0x34, None, 0x33, 0x33),
+        (0x33, Some(0x50), 0x50, 0x33),
+    ] {
+        let rules = Rules {
+            assume_version: InterfaceVersion(assumed),
+            ..rules()
+        };
+        let mut esme = End::with(Session::new(Role::Esme, rules, at(0)));
+        let asked = bind(InterfaceVersion(ours));
+        esme.session
+            .bind(at(0), BindKind::Receiver, &asked, &mut esme.out);
+        let mut octets = Vec::new();
+        encode(
+            CommandId::BIND_RECEIVER_RESP,
+            CommandStatus::ROK,
+            1,
+            &mut octets,
+            |out| {
+                out.extend_from_slice(b"mc\0");
+                if let Some(theirs) = theirs {
+                    out.extend_from_slice(&[0x02, 0x10, 0, 1, theirs]);
+                }
+            },
+        );
+        esme.take(at(0), &octets);
+        let spoken = InterfaceVersion(spoken).normalised();
+        assert_eq!(
+            esme.news(),
+            [Seen::Bound(spoken)],
+            "{ours:#x} {theirs:?} {assumed:#x}"
+        );
+        assert_eq!(esme.session.version(), spoken);
+    }
 }
 
 #[test]

@@ -53,6 +53,54 @@ fn a_peer_that_speaks_something_else_is_left_and_one_readable_request_forgives_i
 }
 
 #[test]
+fn faults_between_good_answers_are_not_in_a_row() {
+    let mut pair = Pair::trx();
+    for number in 1..=2 * u64::from(FAULTS_IN_A_ROW_MAX) {
+        let sequence = pair.esme.submit(at(number), 1).unwrap();
+        let ok = CommandStatus::ROK;
+        pair.esme
+            .hear(at(number), CommandId::SUBMIT_SM_RESP, ok, sequence);
+        pair.esme.hear(at(number), CommandId(0x0100_0002), ok, 1);
+    }
+    assert_eq!(pair.esme.session.state(), State::Bound(BindKind::Transceiver));
+}
+
+/// Bodies that cannot be read and TLVs that an ESME must not send count as what is no command does.
+#[test]
+fn faults_of_every_kind_count_and_what_is_owed_goes_out_before_the_end() {
+    let ok = CommandStatus::ROK;
+    let broken_tlv = b"\0\0\0\0\x01\x01447700900123\0\0\0\0\0\0\0\0\0\0\x05hello\x04\x24\0\x09x";
+    for body in [&b"x"[..], broken_tlv] {
+        let mut garbage = Vec::new();
+        for _ in 0..FAULTS_IN_A_ROW_MAX {
+            encode(CommandId::SUBMIT_SM, ok, 1, &mut garbage, |out| {
+                out.extend_from_slice(body);
+            });
+        }
+        let mut pair = Pair::trx();
+        pair.smsc.take(at(1), &garbage);
+        assert_eq!(pair.smsc.seen.last(), Some(&Seen::Close(CloseReason::Faults)));
+
+        let mut pair = Pair::trx();
+        pair.smsc.hear(at(1), CommandId::SUBMIT_SM, ok, 5);
+        pair.smsc.take(at(1), &garbage);
+        assert_eq!(pair.smsc.seen.last(), Some(&Seen::PeerUnbound));
+        pair.smsc.written();
+        pair.smsc.answer(CommandId::SUBMIT_SM_RESP, 5);
+        assert_eq!(pair.smsc.written(), [(CommandId::SUBMIT_SM_RESP, ok, 5)]);
+        pair.smsc.time(at(1));
+        assert_eq!(pair.smsc.seen.last(), Some(&Seen::Close(CloseReason::Faults)));
+        // Should the owner never answer, the timer ends it.
+        let mut pair = Pair::trx();
+        pair.smsc.hear(at(1), CommandId::SUBMIT_SM, ok, 5);
+        pair.smsc.take(at(1), &garbage);
+        pair.smsc.take(at(1), &garbage);
+        pair.smsc.time(at(6));
+        assert_eq!(pair.smsc.seen.last(), Some(&Seen::Close(CloseReason::UnbindWait)));
+    }
+}
+
+#[test]
 fn lost_framing_is_nacked_and_closed() {
     let mut pair = Pair::trx();
     pair.smsc

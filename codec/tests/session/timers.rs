@@ -100,9 +100,15 @@ fn session_init_ends_who_never_binds_whatever_else_it_says() {
     let mut smsc = End::new(Role::Smsc);
     smsc.hear(at(4), CommandId::BIND_TRANSCEIVER, CommandStatus::ROK, 1);
     assert_eq!(smsc.news(), [Seen::BindRequested(BindKind::Transceiver)]);
-    assert_due(&mut smsc, 5, &[Seen::Close(CloseReason::SessionInit)], &[]);
+    // Its check has a time of its own, and it is told when nobody had any.
+    smsc.time(at(9));
+    assert_eq!(
+        smsc.written(),
+        [(CommandId::BIND_TRANSCEIVER_RESP, CommandStatus::RSYSERR, 1)]
+    );
+    assert_eq!(smsc.news(), [Seen::Close(CloseReason::SessionInit)]);
     // An owner that says yes too late says it to nobody.
-    smsc.accept(at(6));
+    smsc.accept(at(10));
     assert_eq!((smsc.written(), smsc.session.state()), (vec![], State::Closed));
 }
 
@@ -228,9 +234,15 @@ fn inactivity_unbinds_once_and_only_messages_put_it_off() {
     // A message from the peer, one of ours, and its answer.
     let mut smsc = restless().smsc;
     smsc.hear(at(5), CommandId::SUBMIT_SM, CommandStatus::ROK, 1);
+    assert_eq!(
+        smsc.session.poll_timeout(),
+        Some(at(35)),
+        "while it is under way, for life only"
+    );
+    smsc.answer(CommandId::SUBMIT_SM_RESP, 1);
     assert_eq!(smsc.session.poll_timeout(), Some(at(25)));
     let sequence = smsc.deliver(at(8), 1).unwrap();
-    assert_eq!(smsc.session.poll_timeout(), Some(at(28)));
+    assert_eq!(smsc.session.poll_timeout(), Some(at(35)));
     smsc.hear(at(10), CommandId::DELIVER_SM_RESP, CommandStatus::ROK, sequence);
     smsc.news();
     smsc.written();
@@ -243,7 +255,8 @@ fn inactivity_unbinds_once_and_only_messages_put_it_off() {
     smsc.written();
     assert_due(&mut smsc, 30, &[], &[CommandId::ENQUIRE_LINK]);
     smsc.hear(at(34), CommandId::ENQUIRE_LINK_RESP, CommandStatus::ROK, 4);
-    assert_due(&mut smsc, 35, &[Seen::Expired(1)], &[CommandId::UNBIND]);
+    assert_due(&mut smsc, 35, &[Seen::Expired(1)], &[]);
+    assert_due(&mut smsc, 45, &[Seen::Expired(2)], &[CommandId::UNBIND]);
 
     // Off unless asked for.
     let off = Rules {

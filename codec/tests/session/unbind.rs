@@ -72,7 +72,7 @@ fn our_unbind_is_over_only_when_what_we_owe_is_said() {
     let ok = CommandStatus::ROK;
     assert_eq!(pair.esme.news(), [Seen::PeerUnbound, Seen::Response(10, ok)]);
 
-    // What is never answered ends by the timer, and in good order all the same.
+    // What is never answered ends by the timer, and says that something was left.
     let mut pair = Pair::trx();
     pair.esme.submit(at(1), 10).unwrap();
     pair.settle(at(1));
@@ -81,7 +81,7 @@ fn our_unbind_is_over_only_when_what_we_owe_is_said() {
     pair.smsc.time(Monotonic(Duration::from_millis(5_999)));
     assert_eq!(pair.smsc.news(), [Seen::Request(sequence)]);
     pair.smsc.time(at(6));
-    assert_eq!(pair.smsc.news(), [Seen::Close(CloseReason::Unbound)]);
+    assert_eq!(pair.smsc.news(), [Seen::Close(CloseReason::UnbindWait)]);
 }
 
 #[test]
@@ -193,16 +193,31 @@ fn a_peer_that_does_not_know_unbind_is_left_as_well() {
 }
 
 #[test]
-fn unanswered_requests_come_back_when_the_peer_answers_our_unbind() {
+fn answers_behind_the_answer_to_our_unbind_are_read_and_what_has_none_comes_back() {
     let mut pair = Pair::trx();
-    pair.esme.submit(at(1), 10).unwrap();
+    let first = pair.esme.submit(at(1), 10).unwrap();
     pair.esme.submit(at(1), 11).unwrap();
     pair.esme.session.unbind(at(1), &mut pair.esme.out);
     let unbind = pair.esme.written()[2].2;
-    pair.esme
-        .hear(at(2), CommandId::UNBIND_RESP, CommandStatus::ROK, unbind);
+    let ok = CommandStatus::ROK;
+    pair.esme.hear(at(2), CommandId::UNBIND_RESP, ok, unbind);
+    assert_eq!(pair.esme.news(), [], "two answers are still to come");
+    pair.esme.hear(at(2), CommandId::SUBMIT_SM_RESP, ok, first);
+    assert_eq!(pair.esme.news(), [Seen::Response(10, ok)]);
+    assert_eq!(pair.esme.session.poll_timeout(), Some(at(6)));
+    pair.esme.time(at(6));
     assert_eq!(pair.esme.news(), [Seen::Close(CloseReason::Unbound)]);
-    assert_eq!(pair.esme.session.drain().collect::<Vec<_>>(), [10, 11]);
+    assert_eq!(pair.esme.session.drain().collect::<Vec<_>>(), [11]);
+    // With the last answer it is over at once.
+    let mut quick = Pair::trx();
+    let only = quick.esme.submit(at(1), 10).unwrap();
+    quick.esme.session.unbind(at(1), &mut quick.esme.out);
+    let unbind = quick.esme.written()[1].2;
+    quick.esme.hear(at(2), CommandId::UNBIND_RESP, ok, unbind);
+    quick.esme.hear(at(3), CommandId::SUBMIT_SM_RESP, ok, only);
+    quick.esme.time(at(3));
+    let over = [Seen::Response(10, ok), Seen::Close(CloseReason::Unbound)];
+    assert_eq!(quick.esme.news(), over);
     // Closed is closed: nothing is read, written or due any more.
     let fault = pair.esme.session.handle_broken(
         FrameError {
