@@ -1,4 +1,6 @@
-//! dlr-time.json: 22 receipt texts, 20 times, 5 pairs of ids.
+//! dlr-time.json: 22 receipt texts, 20 times, 5 pairs of ids, or more of each.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -8,17 +10,32 @@ use tidegate_codec::error::Field;
 use tidegate_codec::receipt::{IdBase, Receipt, canonical};
 use tidegate_codec::time::SmppTime;
 
-use crate::json::{name, vectors};
+use crate::json::name;
+use crate::of_file;
 
 /// 2026-11-24T12:00:00Z.
 const NOW: u64 = 1_795_521_600_000;
 
-/// The vectors of one kind; together the kinds are the whole file.
-fn of_kind(kind: &str, count: usize) -> Vec<Value> {
-    let mut all = vectors(include_str!("../../testdata/dlr-time.json"));
-    assert_eq!(all.len(), 22 + 20 + 5);
+/// The kinds of vectors and how many of each are public; together they are the whole file.
+const KINDS: [(&str, usize); 3] = [("dlr", 22), ("time", 20), ("dlr_id", 5)];
+
+/// The vectors of one kind.
+fn of_kind(kind: &str) -> Vec<Value> {
+    let text = include_str!("../../testdata/dlr-time.json");
+    let mut all = of_file(
+        "dlr-time.json",
+        text,
+        KINDS.map(|(_, public)| public).iter().sum(),
+    );
+    for vector in &all {
+        let known = KINDS.iter().any(|(kind, _)| vector["kind"] == *kind);
+        assert!(known, "{}: a kind that nobody runs", name(vector));
+    }
     all.retain(|vector| vector["kind"] == kind);
-    assert_eq!(all.len(), count, "{kind}");
+    for (known, public) in KINDS {
+        assert!(known != kind || all.len() >= public, "{kind}: {}", all.len());
+    }
+    println!("dlr-time.json, {kind}: {} vectors", all.len());
     all
 }
 
@@ -43,12 +60,17 @@ fn field<'a>(receipt: &Receipt<'a>, name: &str) -> &'a [u8] {
 
 #[test]
 fn every_receipt_vector_reads_as_it_says() {
-    for vector in &of_kind("dlr", 22) {
+    let (mut receipts, mut messages, mut formats) = (0, 0, BTreeSet::new());
+    for vector in &of_kind("dlr") {
         let name = name(vector);
         let expect = &vector["expect"];
         let got = Receipt::parse_text(vector["text"].as_str().unwrap().as_bytes());
         assert_eq!(got.is_some(), expect["is_receipt"].as_bool().unwrap(), "{name}");
-        let Some(receipt) = got else { continue };
+        let Some(receipt) = got else {
+            messages += 1;
+            continue;
+        };
+        receipts += 1;
         for key in [
             "id",
             "sub",
@@ -65,13 +87,16 @@ fn every_receipt_vector_reads_as_it_says() {
         let state = receipt.state().map(|state| u64::from(state.octet()));
         assert_eq!(state, expect["state"].as_u64(), "{name}");
 
-        let format = match expect["date_format"].as_str().unwrap() {
+        // All zeros, or no dates at all, are no format.
+        let format = match expect["date_format"].as_str().unwrap_or("zero") {
             "YYMMDDhhmm" => "%y%m%d%H%M",
             "YYMMDDhhmmss" => "%y%m%d%H%M%S",
             "YYYYMMDDhhmm" => "%Y%m%d%H%M",
+            "YYYYMMDDhhmmss" => "%Y%m%d%H%M%S",
             "zero" => "",
             other => panic!("{name}: {other}"),
         };
+        formats.insert(format);
         let submitted = std::str::from_utf8(receipt.submit_date).unwrap();
         // A carrier's unset clock (1970) is no date.
         let expect = DateTime::strptime(format, submitted)
@@ -85,15 +110,25 @@ fn every_receipt_vector_reads_as_it_says() {
             "{name}"
         );
     }
+    assert!(receipts > messages && messages > 0, "{receipts} and {messages}");
+    assert!(formats.len() >= 4, "{formats:?}");
 }
 
 #[test]
 fn every_id_vector_matches_as_it_says() {
-    for vector in &of_kind("dlr_id", 5) {
-        let (response, receipt) = match vector["notes"][0].as_str() {
-            Some("hex in resp, decimal in receipt") => (IdBase::Hex, IdBase::Decimal),
-            _ => (IdBase::AsGiven, IdBase::AsGiven),
+    let (mut matching, mut differing, mut converted) = (0, 0, 0);
+    for vector in &of_kind("dlr_id") {
+        let says = |what: &str| {
+            let notes = vector["notes"].as_array().into_iter().flatten();
+            notes.filter_map(Value::as_str).any(|note| note.contains(what))
         };
+        // The notes are the carrier's settings, as in `hex in resp, decimal in receipt`.
+        let base = |place: &str| match () {
+            () if says(&format!("hex in {place}")) => IdBase::Hex,
+            () if says(&format!("decimal in {place}")) => IdBase::Decimal,
+            () => IdBase::AsGiven,
+        };
+        let (response, receipt) = (base("resp"), base("receipt"));
         let id = |key: &str| vector[key].as_str().unwrap().as_bytes();
         let matches = canonical(id("resp_id"), response) == canonical(id("receipt_id"), receipt);
         assert_eq!(
@@ -102,21 +137,29 @@ fn every_id_vector_matches_as_it_says() {
             "{}",
             vector["name"]
         );
-        if response == IdBase::Hex {
+        matching += usize::from(matches);
+        differing += usize::from(!matches);
+        if matches && response != receipt {
+            converted += 1;
             // The setting did it, not a guess.
             let guess =
                 canonical(id("resp_id"), IdBase::AsGiven) == canonical(id("receipt_id"), IdBase::AsGiven);
             assert!(!guess, "{}", vector["name"]);
         }
     }
+    assert!(matching > converted && converted > 0 && differing > 0);
 }
 
 #[test]
 fn every_time_vector_reads_as_it_says() {
-    for vector in &of_kind("time", 20) {
+    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    let all = of_kind("time");
+    for vector in &all {
         let name = name(vector);
         let expect = &vector["expect"];
         let got = SmppTime::parse(vector["text"].as_str().unwrap().as_bytes(), NOW);
+        let form = expect["form"].as_str().unwrap_or("error");
+        *outcomes.entry(form).or_default() += 1;
         if expect["error"].is_string() {
             assert!(got.is_err(), "{name}");
             for (field, key) in [
@@ -128,7 +171,7 @@ fn every_time_vector_reads_as_it_says() {
             }
             continue;
         }
-        match (got.unwrap(), expect["form"].as_str().unwrap()) {
+        match (got.unwrap(), form) {
             (SmppTime::Absolute { unix_ms: at, .. }, "absolute") => {
                 assert_eq!(at, unix_ms(expect["utc"].as_str().unwrap()), "{name}");
             }
@@ -150,5 +193,9 @@ fn every_time_vector_reads_as_it_says() {
             }
             (got, form) => panic!("{name}: {got:?}, not {form}"),
         }
+    }
+    assert_eq!(outcomes.values().sum::<usize>(), all.len());
+    for outcome in ["absolute", "relative", "error"] {
+        assert!(outcomes.contains_key(outcome), "{outcome} is the outcome of some");
     }
 }

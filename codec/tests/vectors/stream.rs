@@ -1,13 +1,15 @@
-//! pdu-stream.json: 14 streams, fed in chunks.
+//! pdu-stream.json: 14 streams or more, fed in chunks.
 
 use tidegate_codec::frame::{Cut, cut};
 
-use crate::json::{name, octets, vectors};
+use crate::json::{name, octets};
+use crate::of_file;
 
 #[test]
 fn streams_are_cut_at_every_chunk_into_the_same_pdus() {
-    let vectors = vectors(include_str!("../../testdata/pdu-stream.json"));
-    assert_eq!(vectors.len(), 14);
+    let text = include_str!("../../testdata/pdu-stream.json");
+    let vectors = of_file("pdu-stream.json", text, 14);
+    let (mut pdus, mut octet_by_octet) = (0, 0);
     for vector in &vectors {
         let name = name(vector);
         let all = octets(&vector["hex"]);
@@ -20,6 +22,7 @@ fn streams_are_cut_at_every_chunk_into_the_same_pdus() {
                 .collect(),
             None => {
                 assert_eq!(vector["chunks"], "one octet at a time", "{name}");
+                octet_by_octet += 1;
                 vec![1; all.len()]
             }
         };
@@ -50,5 +53,11 @@ fn streams_are_cut_at_every_chunk_into_the_same_pdus() {
             })
             .collect();
         assert_eq!(found, theirs, "{name}");
+        pdus += found.len();
     }
+    assert!(pdus > vectors.len(), "most streams hold several PDUs: {pdus}");
+    assert!(
+        (1..vectors.len()).contains(&octet_by_octet),
+        "both ways to say chunks"
+    );
 }
