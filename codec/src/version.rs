@@ -192,13 +192,8 @@ impl<'a> Sm<'a> {
     /// The message as a peer of 3.3 can hold it: no TLV, a text that stood in message_payload moved to
     /// short_message. `None` where it has no room for that text: half a text would be worse than none.
     pub fn plain(self) -> Option<Self> {
-        let short_message = if self.short_message.as_bytes().is_empty() {
-            plain_text(self.text().0)?
-        } else {
-            self.short_message
-        };
         Some(Self {
-            short_message,
+            short_message: plain_text(self.text().0)?,
             tlvs: Tlvs::NONE,
             ..self
         })
@@ -349,6 +344,15 @@ mod tests {
                 assert_eq!((sm.short_message.as_bytes().len(), sm.tlvs), (length, Tlvs::NONE));
                 assert_eq!(pdu(Operation::SubmitSm(sm)).fits(InterfaceVersion::V3_3), Ok(()));
             }
+        }
+        // The short_message of 5.0 has room for one octet more.
+        for (length, fits) in [(254, true), (255, false)] {
+            let octets = vec![b'x'; length];
+            let sm = Sm {
+                short_message: ShortMessage::new(&octets).unwrap(),
+                ..Sm::default()
+            };
+            assert_eq!(sm.plain(), fits.then_some(sm), "{length}");
         }
         let wide = Address::<ADDR_DATA>::new(Ton::UNKNOWN, Npi::UNKNOWN, &[b'1'; 21]).unwrap();
         let far = DataSm {
