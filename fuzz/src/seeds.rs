@@ -172,6 +172,10 @@ fn receipts() -> Vec<Vec<u8>> {
             }
         }
     }
+    // What is quoted is a receipt in parts.
+    for text in [&b"42 stat:UNDELIV id:1"[..], b"7text:id:0 err:1 "] {
+        all.push([&[4, 2, 1], text].concat());
+    }
     all
 }
 
@@ -183,8 +187,10 @@ fn segments() -> Vec<Vec<u8>> {
     };
     let (batch, none) = (piece(&[b'r'; 40], 0), piece(b"", 0));
     let damage = piece(&[0xee; 23], 1);
+    let looks_like_one = piece(b"TGB1TGB1 and no batch", 1);
     vec![
         [&batch[..], &none, &batch].concat(),
+        [&looks_like_one[..], &batch, &looks_like_one].concat(),
         [&damage[..], &batch, &damage, &damage, &batch, &damage].concat(),
         [&none[..], &damage, &none].concat(),
     ]
