@@ -272,6 +272,15 @@ mod tests {
                 assert_eq!(pdu(Operation::SubmitSm(sm)).fits(InterfaceVersion::V3_3), Ok(()));
             }
         }
+        // The short_message of 5.0 has room for one octet more.
+        for (length, fits) in [(254, true), (255, false)] {
+            let octets = vec![b'x'; length];
+            let sm = Sm {
+                short_message: ShortMessage::new(&octets).unwrap(),
+                ..Sm::default()
+            };
+            assert_eq!(sm.plain(), fits.then_some(sm), "{length}");
+        }
         let wide = Address::<ADDR_DATA>::new(Ton::UNKNOWN, Npi::UNKNOWN, &[b'1'; 21]).unwrap();
         let far = DataSm {
             source: wide,

@@ -1,194 +1,42 @@
-//! Fuzz bodies. Each takes octets as an attacker would choose them and asserts an invariant; the libFuzzer
-//! wrappers in `libfuzzer/` only call them. Their inputs are replayed as ordinary tests (`tests/replay.rs`).
+//! Fuzz bodies. Each takes octets as an attacker would choose them and asserts an invariant; the libFuzzer wrappers
+//! in `libfuzzer/` only call them. Seeds, committed inputs and seeded mutation run as ordinary tests (`tests/`).
 
+#![allow(clippy::panic, reason = "a body fails by panicking")]
+
+mod config;
+mod mutate;
+mod pdu;
+mod receipt;
+mod seeds;
 mod session;
+mod store;
+mod stream;
+mod text;
 
-use tidegate_codec::header::HEADER_LEN;
-use tidegate_codec::pdu::{Limits, Read, read};
-use tidegate_codec::receipt::{Receipt, read_receipt};
-use tidegate_codec::text::ucs2::ByteOrder;
-use tidegate_codec::text::{
-    self, Added, Bounds, Carriage, Charset, DefaultAlphabet, Peer, Place, Reassembly, Reference, Shifts,
-    Split, SplitRules, Udh,
-};
-use tidegate_codec::time::SmppTime;
-use tidegate_codec::values::{DataCoding, EsmClass};
-use tidegate_store::segment::{Found, Scan};
+pub use config::config;
+pub use mutate::Mutator;
+pub use pdu::pdu;
+pub use receipt::receipt;
+pub use seeds::{committed, messages, seeds};
+pub use session::{lives, session};
+pub use store::{record, segment};
+pub use stream::stream;
+pub use text::{reassembly, text, udh};
 
-pub use session::session;
-
-/// Whatever is read as a PDU is written back as the same octets, error responses with a body that is to be
-/// ignored left out, and ids without their NUL (interop quirk 19) with it.
-pub fn pdu(octets: &[u8]) {
-    let limits = Limits {
-        password_max: 65,
-        ..Limits::default()
-    };
-    match read(octets, &limits) {
-        Read::NeedMore(need) => assert!(need > octets.len(), "asked for what is there"),
-        Read::Broken(_) => {}
-        Read::BadBody(header, error) => {
-            assert!(header.length as usize <= octets.len());
-            assert!(
-                !error.status().is_ok(),
-                "a bad body is never answered with success"
-            );
-        }
-        Read::Pdu(pdu) => {
-            let mut written = Vec::new();
-            pdu.encode(&mut written);
-            let length = octets.first_chunk().map_or(0, |word| u32::from_be_bytes(*word)) as usize;
-            let ignored = pdu.operation.command_id().is_response() && !pdu.status.is_ok();
-            let body = &octets[HEADER_LEN..length];
-            let repaired = pdu.operation.command_id().is_response()
-                && !body.contains(&0)
-                && written[HEADER_LEN..].strip_suffix(&[0]) == Some(body);
-            // Requests carry no status of their own: it is kept as it came.
-            assert!(
-                ignored || repaired || written == octets[..length],
-                "{:?}",
-                pdu.operation.command_id()
-            );
-        }
-    }
+/// A body and the name under which its inputs and its libFuzzer wrapper are found.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The name of its function.
+    pub name: &'static str,
+    /// What is run with each input.
+    pub body: fn(&[u8]),
 }
 
-/// Receipt texts and times of any form are read or refused, never more.
-pub fn receipt(octets: &[u8]) {
-    let _ = Receipt::parse_text(octets);
-    for esm_class in [0x00, 0x04, 0x20] {
-        let reading = read_receipt(EsmClass(esm_class), octets, Some(octets), Some(2), None, true);
-        if let Some(reading) = reading {
-            assert!(reading.id().len() <= octets.len());
-        }
-    }
-    let _ = SmppTime::parse(octets, 1_795_478_400_000).map(|time| time.resolve(1_795_478_400_000));
+macro_rules! targets {
+    ($($name:ident)*) => {
+        /// All of them.
+        pub const TARGETS: &[Target] = &[$(Target { name: stringify!($name), body: $name }),*];
+    };
 }
 
-/// A scan of any octets ends, in order, and never claims octets twice.
-pub fn segment(octets: &[u8]) {
-    let mut behind = 0;
-    for found in Scan::new(octets, 1) {
-        let (from, to) = match found {
-            Found::Batch { header, at } => (at, at + header.len as usize),
-            Found::Damage { from, to } => (from, to),
-        };
-        assert!(from >= behind && to >= from && to <= octets.len());
-        behind = to;
-    }
-}
-
-/// A message of any octets is taken apart without loss; its text reads, and what is cut fits and joins again.
-pub fn text(octets: &[u8]) {
-    let Some(([data_coding, esm_class, choice], octets)) = octets.split_first_chunk() else {
-        return;
-    };
-    let peer = Peer {
-        default_alphabet: match choice & 7 {
-            0 => DefaultAlphabet::Gsm7Packed,
-            1 => DefaultAlphabet::Ascii,
-            2 => DefaultAlphabet::Latin1,
-            3 => DefaultAlphabet::Utf8,
-            _ => DefaultAlphabet::Gsm7,
-        },
-        byte_order: if choice & 8 == 0 {
-            ByteOrder::Big
-        } else {
-            ByteOrder::ByMark
-        },
-        header_without_flag: choice & 16 != 0,
-    };
-    let message = text::read(DataCoding(*data_coding), EsmClass(*esm_class), octets, peer);
-    let header = message.header.map_or(0, |header| header.octets());
-    assert_eq!(header + message.text.0.len(), octets.len());
-    let mut said = String::new();
-    let read = message.charset.decode(message.text.0, &mut said);
-    // A national table lends from the default alphabet what it cannot write itself.
-    let lends = match message.charset {
-        Charset::Gsm7(shifts) | Charset::Gsm7Packed { shifts, .. } => shifts != Shifts::NONE,
-        _ => false,
-    };
-    if read == Some(0) && !lends {
-        // What was read without a replacement can be written again.
-        assert!(message.charset.encode(&said, &mut Vec::new()).is_ok());
-    }
-    let carriages = [Carriage::Udh8, Carriage::Udh16, Carriage::Sar, Carriage::Payload];
-    let rules = SplitRules {
-        carriage: carriages[usize::from(choice >> 5) % carriages.len()],
-        reference: u16::from_be_bytes([*data_coding, *choice]),
-        parts_max: 255,
-    };
-    let Ok(parts) = Split::new(message.charset, message.header, message.text.0, rules) else {
-        return;
-    };
-    let (mut joined, mut out) = (Vec::new(), Vec::new());
-    for part in parts {
-        out.clear();
-        part.write(&mut out);
-        joined.extend_from_slice(part.text.0);
-        let header = out.len() - part.text.0.len();
-        assert_eq!(header > 0, part.has_header());
-        let units = message.charset.units(part.text.0);
-        assert!(part.place().is_none() || units <= message.charset.unit().room(header));
-    }
-    assert_eq!(joined, message.text.0);
-}
-
-/// A header that reads is written back as the same octets, unless it fits no SMS.
-pub fn udh(octets: &[u8]) {
-    let Ok((header, text)) = Udh::split(octets) else {
-        return;
-    };
-    assert_eq!(header.octets() + text.len(), octets.len());
-    if let Some(place) = header.place() {
-        assert!(place.sequence() >= 1 && place.sequence() <= place.total());
-    }
-    let mut written = Vec::new();
-    match text::udh::write(header.elements(), &mut written) {
-        Ok(()) => assert_eq!(written, octets[..header.octets()]),
-        Err(_) => assert!(header.octets() > text::udh::USER_DATA_MAX && written.is_empty()),
-    }
-}
-
-/// Parts in any order with any place: none is lost or doubled, and no bound is passed. An operation is five
-/// octets.
-pub fn reassembly(octets: &[u8]) {
-    let bounds = Bounds {
-        wait_ms: 1000,
-        open_max: 5,
-        open_per_key_max: 2,
-        octets_max: 1000,
-    };
-    let mut reassembly = Reassembly::new(bounds);
-    let (mut now_ms, mut kept, mut back) = (0, 0, 0);
-    let (operations, _) = octets.as_chunks::<5>();
-    for [who, kind, total, sequence, text] in operations {
-        now_ms += u64::from(who >> 2);
-        let reference = match kind & 3 {
-            0 => Reference::Udh8(kind >> 5),
-            1 => Reference::Udh16(u16::from(kind >> 5)),
-            _ => Reference::Sar(u16::from(kind >> 5)),
-        };
-        let Some(place) = Place::new(reference, total & 7, sequence & 7) else {
-            continue;
-        };
-        let mut ended = Vec::new();
-        let part = [*text; 255];
-        let part = &part[..usize::from(*text)];
-        match reassembly.add(who & 3, place, part, (), now_ms, &mut ended) {
-            Added::Duplicate => {}
-            Added::Waiting => kept += 1,
-            Added::Complete(parts) => {
-                assert_eq!(parts.len(), usize::from(place.total()));
-                kept += 1;
-                back += parts.len();
-            }
-        }
-        back += ended.iter().map(|ended| ended.parts.len()).sum::<usize>();
-        assert!(reassembly.len() <= bounds.open_max && reassembly.octets() <= bounds.octets_max);
-    }
-    let mut ended = Vec::new();
-    reassembly.expire(u64::MAX, &mut ended);
-    back += ended.iter().map(|ended| ended.parts.len()).sum::<usize>();
-    assert!(kept == back && reassembly.is_empty() && reassembly.octets() == 0);
-}
+targets! { pdu stream session text udh reassembly receipt config segment record }

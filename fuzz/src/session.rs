@@ -8,7 +8,7 @@ use tidegate_codec::header::{CommandId, HEADER_LEN};
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::bind::Bind;
-use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode_empty, read};
+use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode, encode_empty, read};
 use tidegate_codec::session::{Event, Monotonic, RequestError, Role, Rules, Session, State, Timing};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::Tlvs;
@@ -322,4 +322,29 @@ impl Driven {
         assert_eq!(left, waiting);
         assert_eq!((self.session.state(), self.session.waiting()), (State::Closed, 0));
     }
+}
+
+/// PDUs that take a session through its life: which operations stand between them is the caller's choice.
+pub fn lives() -> Vec<Vec<u8>> {
+    let pdu = |id, sequence, body: &[u8]| {
+        let mut octets = Vec::new();
+        encode(CommandId(id), CommandStatus::ROK, sequence, &mut octets, |out| {
+            out.extend_from_slice(body);
+        });
+        octets
+    };
+    let bind = b"load\0secret\0\0\x34\0\0\0";
+    let sm = b"\0\0\0\0\x01\x01447700900123\0\0\0\0\0\0\0\0\0\0\x05hello";
+    vec![
+        pdu(0x09, 1, bind),
+        pdu(0x02, u32::MAX, bind),
+        pdu(0x04, 0, sm),
+        pdu(0x05, 0x8000_0000, sm),
+        pdu(0x0b, 5, b"smsc\0secret\0"),
+        pdu(0x8000_0009, 1, b"smsc\0\x02\x10\0\x01\x34"),
+        pdu(0x8000_0004, 2, b"id\0"),
+        pdu(0x8000_0005, 1, b"\0"),
+        pdu(0x15, 7, b""),
+        pdu(0x06, 8, b""),
+    ]
 }

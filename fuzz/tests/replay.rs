@@ -1,137 +1,102 @@
-//! The fuzz bodies over every public vector, those cut and changed, and arbitrary octets.
+//! The fuzz bodies over every seed, those cut, the committed corpus, and sessions of arbitrary operations.
+
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the last name printed is that of the file that failed"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
-use serde_json::Value;
-
-fn vectors() -> Vec<Vec<u8>> {
-    let texts = [
-        include_str!("../../codec/testdata/pdu-valid.json"),
-        include_str!("../../codec/testdata/pdu-malformed.json"),
-        include_str!("../../codec/testdata/pdu-stream.json"),
-    ];
-    let mut all = Vec::new();
-    for text in texts {
-        let vectors: Value = serde_json::from_str(text).expect("testdata is JSON");
-        for vector in vectors.as_array().expect("an array") {
-            let hex = vector["hex"].as_str().expect("hex");
-            let octet = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex");
-            all.push((0..hex.len() / 2).map(octet).collect());
-        }
-    }
-    assert_eq!(all.len(), 152 + 95 + 14);
-    all
-}
+use tidegate_fuzz::{TARGETS, committed, lives, messages, seeds};
 
 fn every_body(octets: &[u8]) {
-    tidegate_fuzz::pdu(octets);
-    tidegate_fuzz::receipt(octets);
-    tidegate_fuzz::segment(octets);
-    tidegate_fuzz::text(octets);
-    tidegate_fuzz::udh(octets);
-    tidegate_fuzz::reassembly(octets);
-    for choice in 0..16 {
-        let mut input = vec![choice];
-        input.extend_from_slice(octets);
-        tidegate_fuzz::session(&input);
+    for target in TARGETS {
+        (target.body)(octets);
     }
 }
 
-/// PDUs that take a session through its life: which operations stand between them is the test's choice.
-fn lives() -> Vec<Vec<u8>> {
-    let pdu = |id: u32, sequence: u32, body: &[u8]| {
-        let length = u32::try_from(16 + body.len()).expect("short");
-        let words = [length, id, 0, sequence].map(u32::to_be_bytes).concat();
-        [&words[..], body].concat()
-    };
-    let bind = b"load\0secret\0\0\x34\0\0\0";
-    let sm = b"\0\0\0\0\x01\x01447700900123\0\0\0\0\0\0\0\0\0\0\x05hello";
-    vec![
-        pdu(0x09, 1, bind),
-        pdu(0x02, u32::MAX, bind),
-        pdu(0x04, 0, sm),
-        pdu(0x05, 0x8000_0000, sm),
-        pdu(0x0b, 5, b"smsc\0secret\0"),
-        pdu(0x8000_0009, 1, b"smsc\0\x02\x10\0\x01\x34"),
-        pdu(0x8000_0004, 2, b"id\0"),
-        pdu(0x8000_0005, 1, b"\0"),
-        pdu(0x15, 7, b""),
-        pdu(0x06, 8, b""),
-    ]
+#[test]
+fn the_vectors_are_all_among_the_seeds() {
+    let count = |target| seeds(target).len() - 1;
+    assert_eq!(count("pdu"), 152 + 95 + 14);
+    assert_eq!((count("udh"), messages().len()), (56, 56));
+    assert_eq!(count("receipt"), 3 * 2 * (22 + 20 + 5) + 2);
+    for target in TARGETS {
+        let seeds = seeds(target.name);
+        let different: BTreeSet<_> = seeds.iter().collect();
+        assert!(different.len() > 3, "{}", target.name);
+    }
 }
 
-/// Messages of the text vectors, in front of them data_coding, esm_class and a choice.
-fn messages() -> Vec<Vec<u8>> {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../codec/testdata/text.json")).expect("testdata is JSON");
-    let mut all = Vec::new();
-    for vector in vectors.as_array().expect("an array") {
-        for part in vector["expect"]["segments"].as_array().into_iter().flatten() {
-            let hex = part["short_message_hex"].as_str().expect("hex");
-            let octet = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex");
-            let data_coding = vector["expect"]["data_coding"].as_u64().expect("a number");
-            let mut message = vec![u8::try_from(data_coding).expect("an octet"), 0x40, 0xff];
-            message.extend((0..hex.len() / 2).map(octet));
-            all.push(message);
+#[test]
+fn the_seeds_keep_every_invariant() {
+    for target in TARGETS {
+        for octets in seeds(target.name) {
+            every_body(&octets);
         }
     }
-    assert_eq!(all.len(), 56);
-    all
+}
+
+#[test]
+fn what_is_committed_keeps_every_invariant() {
+    for target in TARGETS {
+        for (name, octets) in committed(target.name).expect("a readable corpus") {
+            println!("{}/{name}", target.name);
+            every_body(&octets);
+        }
+    }
+}
+
+#[test]
+fn pdus_and_streams_cut_at_every_length_keep_every_invariant() {
+    for (target, body) in [
+        ("pdu", tidegate_fuzz::pdu as fn(&[u8])),
+        ("stream", tidegate_fuzz::stream),
+    ] {
+        for octets in seeds(target).iter().filter(|octets| octets.len() < 1000) {
+            (0..octets.len()).for_each(|len| body(&octets[..len]));
+        }
+    }
 }
 
 #[test]
 fn the_messages_keep_every_invariant_whatever_their_peer_means() {
-    for mut message in messages() {
+    for (data_coding, message) in messages() {
+        let mut input = [&[data_coding, 0, 0], &message[..]].concat();
         for (esm_class, choice) in [0, 0x40]
             .into_iter()
             .flat_map(|esm| (0..=255).map(move |choice| (esm, choice)))
         {
-            message[1] = esm_class;
-            message[2] = choice;
-            tidegate_fuzz::text(&message);
+            input[1] = esm_class;
+            input[2] = choice;
+            tidegate_fuzz::text(&input);
         }
-        tidegate_fuzz::udh(&message[3..]);
-        tidegate_fuzz::reassembly(&message);
     }
 }
 
 #[test]
-fn the_vectors_keep_every_invariant() {
-    vectors().iter().for_each(|octets| every_body(octets));
+fn every_target_has_a_wrapper_and_every_corpus_a_target() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(top.join("libfuzzer/Cargo.toml")).expect("a manifest");
+    for target in TARGETS {
+        let wrapper = top.join(format!("libfuzzer/fuzz_targets/{}.rs", target.name));
+        let text = fs::read_to_string(&wrapper).unwrap_or_else(|error| panic!("{}: {error}", target.name));
+        assert!(text.contains(&format!("tidegate_fuzz::{}(", target.name)));
+        assert!(manifest.contains(&format!("\nname = \"{}\"\n", target.name)));
+    }
+    assert_eq!(manifest.matches("[[bin]]").count(), TARGETS.len());
+    for directory in fs::read_dir(top.join("corpus")).expect("a corpus") {
+        let name = directory.expect("an entry").file_name();
+        assert!(TARGETS.iter().any(|target| target.name == name), "{name:?}");
+    }
 }
 
 proptest! {
-    #[test]
-    fn vectors_with_octets_changed_keep_every_invariant(
-        pick in 0usize..261,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-    ) {
-        let mut octets = vectors().swap_remove(pick);
-        if !octets.is_empty() {
-            for (at, octet) in changes {
-                let at = at.index(octets.len());
-                octets[at] = octet;
-            }
-        }
-        every_body(&octets);
-    }
-
-    #[test]
-    fn messages_with_octets_changed_and_any_coding_keep_every_invariant(
-        pick in 0usize..56,
-        head in any::<[u8; 3]>(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-        times in 1usize..6,
-    ) {
-        let message = messages().swap_remove(pick);
-        let mut octets = [&head[..], &message[3..].repeat(times)].concat();
-        for (at, octet) in changes {
-            let at = at.index(octets.len());
-            octets[at] = octet;
-        }
-        tidegate_fuzz::text(&octets);
-        tidegate_fuzz::udh(&octets[3..]);
-        tidegate_fuzz::reassembly(&octets);
-    }
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_session_under_any_operations_keeps_every_invariant(
@@ -150,10 +115,5 @@ proptest! {
             }
         }
         tidegate_fuzz::session(&input);
-    }
-
-    #[test]
-    fn arbitrary_octets_keep_every_invariant(octets in prop::collection::vec(any::<u8>(), 0..400)) {
-        every_body(&octets);
     }
 }
