@@ -112,7 +112,7 @@ impl Report {
             let twice = error.message().starts_with("duplicate key");
             // Of a key that stands twice the first is kept and nothing is lost; a table may take others
             // with it.
-            report.damaged |= !twice || line.is_none_or(|line| text_of_line(text, line).starts_with('['));
+            report.damaged |= !twice || line.is_none_or(|line| report.begins_table(text, line));
             let (what, remedy) = if twice {
                 (
                     "this key or table stands in the file twice".to_owned(),
@@ -144,6 +144,13 @@ impl Report {
         self.line_starts.partition_point(|start| *start <= span.start)
     }
 
+    /// Whether the line, from 1, is a table's.
+    fn begins_table(&self, text: &str, line: usize) -> bool {
+        let start = self.line_starts.get(line - 1);
+        let line = start.and_then(|start| text.get(*start..)).unwrap_or_default();
+        line.trim_start_matches([' ', '\t']).starts_with('[')
+    }
+
     pub(crate) fn add(&self, key: String, span: Option<&Range<usize>>, fault: Fault) {
         let line = span.map(|span| self.line(span));
         if line.is_some_and(|line| self.syntax_lines.contains(&line)) {
@@ -172,8 +179,4 @@ impl Report {
         }
         Err(Problems(problems))
     }
-}
-
-fn text_of_line(text: &str, line: usize) -> &str {
-    text.lines().nth(line - 1).map_or("", str::trim_start)
 }
