@@ -21,7 +21,7 @@ use crate::octets::COctets;
 use crate::pdu::message::{DataSm, SHORT_MESSAGE_MAX, ShortMessage, Sm};
 use crate::status::CommandStatus;
 use crate::tlv::{Tag, Tlvs};
-use crate::values::{InterfaceVersion, MessageState};
+use crate::values::{InterfaceVersion, MessageState, RegisteredDelivery};
 
 pub use fit::Unfit;
 
@@ -115,14 +115,26 @@ impl InterfaceVersion {
 
 impl<'a> Sm<'a> {
     /// The message as a peer of 3.3 can hold it: no TLV, a text that stood in message_payload moved to
-    /// short_message. `None` where it has no room for that text: half a text would be worse than none. SAR
-    /// parameters go with the other TLVs: of a long message cut by them each part arrives, as a message of its own.
+    /// short_message, receipts asked for or not, one of two priorities. `None` where it has no room for the text or
+    /// knows no such predefined message: half a text would be worse than none. SAR parameters go with the other TLVs:
+    /// of a long message cut by them each part arrives, as a message of its own.
     pub fn plain(self) -> Option<Self> {
+        (self.sm_default_msg_id != u8::MAX).then_some(())?;
         Some(Self {
+            priority_flag: self.priority_flag.min(1),
+            registered_delivery: self.registered_delivery.plain(),
             short_message: plain_text(self.text().0)?,
             tlvs: Tlvs::NONE,
             ..self
         })
+    }
+}
+
+impl RegisteredDelivery {
+    /// As 3.3 knows it: a receipt or none (smpp-pdus.md §6). Which one is wanted only at success or failure is asked
+    /// for as well.
+    pub const fn plain(self) -> Self {
+        Self((self.0 & 3 != 0) as u8)
     }
 }
 
@@ -135,7 +147,7 @@ impl<'a> DataSm<'a> {
             source: plain_address(self.source)?,
             destination: plain_address(self.destination)?,
             esm_class: self.esm_class,
-            registered_delivery: self.registered_delivery,
+            registered_delivery: self.registered_delivery.plain(),
             data_coding: self.data_coding,
             short_message: plain_text(self.tlvs.message_payload().unwrap_or_default().0)?,
             ..Sm::default()

@@ -70,8 +70,15 @@ fn whole(octets: &[u8], pdu: &Pdu<'_>) {
     let body = &octets[HEADER_LEN..];
     let repaired =
         command.is_response() && !body.contains(&0) && written[HEADER_LEN..].strip_suffix(&[0]) == Some(body);
+    // A name that is too long for its field is left out of a bind response, and what stands behind it is kept.
+    let behind = body
+        .iter()
+        .position(|&octet| octet == 0)
+        .map_or(&[][..], |nul| &body[nul + 1..]);
+    let left_out = matches!(pdu.operation, Operation::BindResp(..))
+        && written[HEADER_LEN..].strip_prefix(&[0]) == Some(behind);
     // Requests carry no status of their own: it is kept as it came.
-    assert!(ignored || repaired || written == octets, "{command}");
+    assert!(ignored || repaired || left_out || written == octets, "{command}");
     same(pdu, &written);
 
     // Some lengths: all of them would cost more than the reading itself, and the vectors are cut at each.

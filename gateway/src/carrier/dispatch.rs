@@ -234,6 +234,11 @@ fn write_submit(
     version: InterfaceVersion,
 ) {
     let mut scratch = Vec::new();
+    let registered_delivery = if version.has_tlvs() {
+        registered_delivery
+    } else {
+        registered_delivery.plain()
+    };
     match form {
         Form::Sm => {
             // The body was read when it came in.
