@@ -82,7 +82,13 @@ fn the_messages_keep_every_invariant_whatever_their_peer_means() {
 fn every_target_has_a_wrapper_and_every_corpus_a_target() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = fs::read_to_string(top.join("libfuzzer/Cargo.toml")).expect("a manifest");
+    let readme = fs::read_to_string(top.join("README.md")).expect("a document");
     for target in TARGETS {
+        assert!(
+            readme.contains(&format!("| {} |", target.name)),
+            "{}",
+            target.name
+        );
         let wrapper = top.join(format!("libfuzzer/fuzz_targets/{}.rs", target.name));
         let text = fs::read_to_string(&wrapper).unwrap_or_else(|error| panic!("{}: {error}", target.name));
         assert!(text.contains(&format!("tidegate_fuzz::{}(", target.name)));
