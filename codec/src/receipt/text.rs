@@ -70,11 +70,13 @@ impl<'a> Receipt<'a> {
     ///
     /// A label counts the first time only, so that a `stat:` inside the quoted text changes nothing. The
     /// quoted text runs to the end or to a label not seen before: some carriers write `text:` in the
-    /// middle. Other values end at the next label or blank, or at a comma where those separate the fields.
+    /// middle. Other values end at the next label or blank, or at a comma or semicolon where those separate
+    /// the fields: an id is any text without blanks and may hold one itself.
     pub(super) fn scan(text: &'a [u8]) -> Self {
         let mut values: [Option<&[u8]>; LABELS] = [None; LABELS];
         // The label whose value is being passed, and where that value begins.
         let mut open: Option<(Label, usize)> = None;
+        let mut commas = false;
         for colon in memchr::memchr_iter(b':', text) {
             let Some((label, start)) = label_before(text, colon) else {
                 continue;
@@ -86,7 +88,9 @@ impl<'a> Receipt<'a> {
             }
             if let Some((open, begin)) = open {
                 // Labels do not overlap: each ends at its own colon.
-                values[open as usize] = text.get(begin..start);
+                let value = text.get(begin..start);
+                values[open as usize] = value;
+                commas |= !in_quoted_text && value.is_some_and(ends_with_separator);
             }
             open = (!seen).then_some((label, colon + 1));
         }
@@ -94,7 +98,7 @@ impl<'a> Receipt<'a> {
             values[open as usize] = text.get(begin..);
         }
 
-        let token = |label: Label| values[label as usize].map_or(&[][..], first_token);
+        let token = |label: Label| values[label as usize].map_or(&[][..], |value| first_token(value, commas));
         let id = token(Label::Id);
         Self {
             // An id that no message_id field could hold is none.
@@ -220,13 +224,32 @@ fn without_suffix<'a>(octets: &'a [u8], suffix: &[u8]) -> Option<&'a [u8]> {
     tail.eq_ignore_ascii_case(suffix).then_some(head)
 }
 
-fn first_token(value: &[u8]) -> &[u8] {
+const fn is_separator(octet: u8) -> bool {
+    matches!(octet, b',' | b';')
+}
+
+fn ends_with_separator(value: &[u8]) -> bool {
+    value
+        .trim_ascii_end()
+        .last()
+        .is_some_and(|&octet| is_separator(octet))
+}
+
+/// The value up to a blank or NUL. Up to a separator too, if those stand between the fields of this text or a
+/// vendor's field with a colon of its own follows; at the end of a value a separator is never part of it.
+fn first_token(value: &[u8], commas: bool) -> &[u8] {
     let value = value.trim_ascii_start();
-    let end = value
-        .iter()
-        .position(|octet| octet.is_ascii_whitespace() || matches!(octet, 0 | b',' | b';'))
-        .unwrap_or(value.len());
-    &value[..end]
+    let blank = |octet: &u8| octet.is_ascii_whitespace() || *octet == 0;
+    let mut token = &value[..value.iter().position(blank).unwrap_or(value.len())];
+    if let Some(at) = token.iter().position(|&octet| is_separator(octet))
+        && (commas || token[at..].contains(&b':'))
+    {
+        token = &token[..at];
+    }
+    while let Some((_, rest)) = token.split_last().filter(|(octet, _)| is_separator(**octet)) {
+        token = rest;
+    }
+    token
 }
 
 /// Without the NUL or blanks that some carriers close the text with. Blanks in front are the message's.

@@ -70,7 +70,7 @@ fn every_field_is_read() {
         refusals += usize::from(!pdu.status.is_ok());
     }
     // Not a file in which every PDU is of one sort.
-    assert!(commands.len() >= 29, "{} commands", commands.len());
+    assert!(commands.len() >= 33, "{} commands", commands.len());
     assert!(with_tlvs > 0 && refusals > 0);
 }
 
@@ -260,5 +260,6 @@ fn a_valid_pdu_that_says_it_is_shorter_is_a_fault_or_what_is_left_of_it() {
         }
     }
     // Only what ends between two TLVs, or is a response without its body, can be whole.
-    assert!(faults > 50 * pdus, "{faults} faults and {pdus} PDUs");
+    println!("{faults} faults and {pdus} PDUs");
+    assert!(pdus > 0 && faults > 10 * pdus, "{faults} faults and {pdus} PDUs");
 }
