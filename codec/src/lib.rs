@@ -7,12 +7,15 @@
 //! write the two formats inside them. The rest is vocabulary that every crate shares: [`address`],
 //! [`identity`], [`message_id`], [`status`], [`values`].
 //!
+//! The [`guide`] goes through all of it with examples: start there.
+//!
 //! Nothing here can print a message body, a number or a password: such types show their length only.
 
 pub mod address;
 pub mod error;
 pub mod field;
 pub mod frame;
+pub mod guide;
 pub mod header;
 pub mod identity;
 pub mod message_id;
