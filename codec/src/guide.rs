@@ -155,9 +155,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Fields cannot be too long: their types refuse it when they are made
+//! Mandatory fields cannot be too long: their types refuse it when they are made
 //! ([`OctetsError`](crate::octets::OctetsError)). Whether a value makes sense is not asked; a simulator has
-//! to say what real peers say wrongly.
+//! to say what real peers say wrongly. Nor is the length of the whole: with many optional parameters a PDU
+//! may become longer than a peer takes.
 //!
 //! # Optional parameters
 //!

@@ -20,8 +20,8 @@
 //!
 //! **Errors.** None: a field that cannot be read is empty, and a message that is no receipt is `None`.
 //!
-//! **Limits.** An id of more than 64 octets is none. Of an `err` [`ERR_MAX`] octets are kept. Reading takes time
-//! linear in the length of the text.
+//! **Limits.** An id of more than 64 octets is none. Of an `err` [`ERR_MAX`] octets are kept. Reading takes
+//! time linear in the length of the text.
 
 mod id;
 mod text;

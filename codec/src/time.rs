@@ -21,8 +21,8 @@
 //! # Ok::<(), TimeError>(())
 //! ```
 //!
-//! **Errors.** [`TimeError`] for fields of requests. Dates in reports of the past are `None` where they cannot
-//! be read.
+//! **Errors.** [`TimeError`] for fields of requests. Dates in reports of the past are `None` where they
+//! cannot be read.
 //!
 //! **Limits.** Years have two digits: the century is the one nearest to `now`.
 

@@ -22,7 +22,8 @@
 //! assert_eq!((missing, BROADCAST_SM_TAGS.len()), (Err(Fault::TlvMissing), 4));
 //! ```
 //!
-//! A [`Session`](crate::session::Session) hands no broadcast on: it answers these requests with an error by itself.
+//! A [`Session`](crate::session::Session) hands no broadcast on: it answers these requests with an error by
+//! itself.
 
 use crate::address::Address;
 use crate::error::{BodyError, Field};

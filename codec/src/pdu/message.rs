@@ -21,7 +21,8 @@
 //!
 //! **Errors.** [`BodyError`] names the field that is broken.
 //!
-//! **Limits.** [`SERVICE_TYPE_MAX`], [`TIME_MAX`], [`SHORT_MESSAGE_MAX`]; a message_payload has up to 65 535 octets.
+//! **Limits.** [`SERVICE_TYPE_MAX`], [`TIME_MAX`], [`SHORT_MESSAGE_MAX`]; a message_payload has up to 65 535
+//! octets.
 
 use crate::address::{ADDR_DATA, Address};
 use crate::error::{BodyError, Field};

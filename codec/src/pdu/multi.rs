@@ -22,8 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Errors.** No destination at all, or one of an unknown kind, refuses the whole body. So does a list that ends
-//! early.
+//! **Errors.** No destination at all, or one of an unknown kind, refuses the whole body. So does a list that
+//! ends early.
 //!
 //! **Limits.** A count of one octet: 255 destinations. What a version allows says
 //! [`destinations_max`](crate::values::InterfaceVersion::destinations_max).

@@ -18,7 +18,8 @@
 //!
 //! **Errors.** None.
 //!
-//! **Limits.** The number of septets does not travel along in SMPP: [`guess_count`] says what can be done without.
+//! **Limits.** The number of septets does not travel along in SMPP: [`guess_count`] says what can be done
+//! without.
 
 /// Spare bits at the end may be a septet of their own: what a packer puts there, an unpacker may read.
 const PAD: u8 = b'\r';

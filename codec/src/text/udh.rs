@@ -18,8 +18,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Errors.** [`UdhError`]. Elements that are unknown, or known and of a wrong length, are no error: they are kept as
-//! they are.
+//! **Errors.** [`UdhError`]. Elements that are unknown, or known and of a wrong length, are no error: they
+//! are kept as they are.
 //!
 //! **Limits.** A header that is written has to leave room in the 140 octets of an SMS.
 
