@@ -1,4 +1,21 @@
 //! SME addresses: TON, NPI and the address itself (SMPP 3.4 §4.1, §5.2.5–5.2.8).
+//!
+//! ```
+//! use tidegate_codec::address::{ADDR_DATA, ADDR_SM, Address, Npi, Ton};
+//!
+//! let address = Address::<ADDR_SM>::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123")?;
+//! // A copy that outlives the frame, and goes into wider fields too.
+//! let kept = address.to_buf();
+//! assert_eq!(kept.as_field::<ADDR_SM>(), Ok(address));
+//! assert_eq!(kept.as_field::<ADDR_DATA>()?.addr.as_bytes(), b"447700900123");
+//! assert!(!format!("{address:?} {kept:?}").contains("4477"));
+//! # Ok::<(), tidegate_codec::octets::OctetsError>(())
+//! ```
+//!
+//! **Errors.** [`OctetsError`]: too long for the field, or a NUL inside. Types of number, numbering plans and
+//! the characters of an address are taken as they come.
+//!
+//! **Limits.** 20 octets in submit_sm and deliver_sm, 64 in data_sm and alert_notification.
 
 use std::fmt;
 

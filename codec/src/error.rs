@@ -1,4 +1,18 @@
 //! What can be wrong with a body, and the one place where that becomes a `command_status`.
+//!
+//! ```
+//! use tidegate_codec::error::{BodyError, Fault, Field};
+//! use tidegate_codec::pdu::message::Sm;
+//! use tidegate_codec::status::CommandStatus;
+//!
+//! // A service_type of six octets without its NUL, where five have room.
+//! let error = Sm::decode(b"longer\0").unwrap_err();
+//! assert_eq!(error, BodyError { field: Field::ServiceType, fault: Fault::TooLong });
+//! assert_eq!(error.status(), CommandStatus::RINVSERTYP);
+//! assert_eq!(error.to_string(), "ServiceType is TooLong");
+//! ```
+//!
+//! Errors name fields and lengths, never what a field holds.
 
 use std::fmt;
 

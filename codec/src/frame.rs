@@ -1,5 +1,20 @@
 //! Cutting whole PDUs out of a stream. Only here is an error fatal: once a length is nonsense, nobody
 //! knows where the next PDU begins.
+//!
+//! ```
+//! use tidegate_codec::frame::{Cut, cut};
+//!
+//! let enquire_link = [0, 0, 0, 16, 0, 0, 0, 0x15, 0, 0, 0, 0, 0, 0, 0, 7];
+//! assert_eq!(cut(&enquire_link[..2], 1_000), Cut::NeedMore(4));
+//! assert_eq!(cut(&enquire_link[..9], 1_000), Cut::NeedMore(16));
+//! assert!(matches!(cut(&enquire_link, 1_000), Cut::Frame { header, .. } if header.sequence == 7));
+//! // Somebody speaks TLS to a plain port.
+//! assert!(matches!(cut(&[0x16, 3, 1, 2], 1_000), Cut::Broken(error) if error.max == 1_000));
+//! ```
+//!
+//! **Errors.** [`FrameError`]: a command_length below 16 or above the caller's maximum.
+//!
+//! **Limits.** The maximum is an argument; [`PDU_MAX_DEFAULT`] is the usual one. Nothing is allocated.
 
 use crate::header::{HEADER_LEN, Header};
 

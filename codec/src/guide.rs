@@ -155,9 +155,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Fields cannot be too long: their types refuse it when they are made
+//! Mandatory fields cannot be too long: their types refuse it when they are made
 //! ([`OctetsError`](crate::octets::OctetsError)). Whether a value makes sense is not asked; a simulator has
-//! to say what real peers say wrongly.
+//! to say what real peers say wrongly. Nor is the length of the whole: with many optional parameters a PDU
+//! may become longer than a peer takes.
 //!
 //! # Optional parameters
 //!
@@ -204,18 +205,20 @@
 //!
 //! # Versions
 //!
-//! Reading does not ask for versions: a PDU of any of the three is read whoever sends it. Writing does:
-//! [`Pdu::fits`](crate::pdu::Pdu::fits) names the first thing that a peer must not be sent. To a peer of 3.3
-//! that is above all: any optional parameter, bind_transceiver, data_sm, outbind, alert_notification and the
-//! broadcasts, a message_id that is not of at most eight hexadecimal digits, a priority above 1, a
-//! registered_delivery above 1, a text of 255 octets, and a status of 5.0.
+//! Reading does not ask for versions: a PDU of any of the three is read whoever sends it. Nor does writing,
+//! so ask before it: [`Pdu::fits`](crate::pdu::Pdu::fits) names the first thing that a peer must not be sent.
+//! To a peer of 3.3 that is above all: any optional parameter, bind_transceiver, data_sm, outbind,
+//! alert_notification and the broadcasts, a message_id that is not of at most eight hexadecimal digits, a
+//! priority above 1, a registered_delivery above 1, a text of 255 octets, and a status of 5.0.
 //! [`Sm::plain`](crate::pdu::message::Sm::plain) and [`DataSm::plain`](crate::pdu::message::DataSm::plain)
-//! make of a message what 3.3 can hold.
+//! give a message without optional parameters, its text where 3.3 looks for it; values that 3.3 does not know
+//! stay, so ask `fits` again.
 //!
 //! ```
+//! use tidegate_codec::error::Field;
+//! use tidegate_codec::header::CommandId;
 //! use tidegate_codec::pdu::message::{DataSm, Sm};
 //! use tidegate_codec::pdu::{Operation, Pdu};
-//! use tidegate_codec::header::CommandId;
 //! use tidegate_codec::status::CommandStatus;
 //! use tidegate_codec::tlv::{Tag, Tlvs, append};
 //! use tidegate_codec::values::InterfaceVersion;
@@ -242,6 +245,10 @@
 //! assert_eq!((plain.short_message.as_bytes(), plain.tlvs), (&b"hello"[..], Tlvs::NONE));
 //! assert_eq!(data.plain(), Some(plain));
 //! assert_eq!(fits(Operation::DeliverSm(plain), InterfaceVersion::V3_3), Ok(()));
+//! // A value of a later version is the caller's to change.
+//! let urgent = Sm { priority_flag: 3, ..plain };
+//! let no_value = Err(Unfit::Value(Field::PriorityFlag));
+//! assert_eq!(fits(Operation::DeliverSm(urgent), InterfaceVersion::V3_3), no_value);
 //! # Ok::<(), &str>(())
 //! ```
 //!
@@ -470,6 +477,10 @@
 //! smsc.time(now);
 //! assert_eq!(esme.seen.last(), Some(&format!("close: {}", CloseReason::Unbound.label())));
 //! assert_eq!((esme.session.state(), esme.session.poll_timeout()), (State::Closed, None));
+//! // The SMSC leaves the closing to the ESME, for as long as the timer unbind_wait has.
+//! assert!(smsc.session.poll_timeout().is_some_and(|at| at > now));
+//! smsc.time(now + Duration::from_secs(5));
+//! assert_eq!(smsc.session.state(), State::Closed);
 //! // The connection is gone. Nothing waited; had anything, it would come back here.
 //! assert_eq!(esme.session.drain().count() + smsc.session.drain().count(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,4 +1,20 @@
 //! The 16 octets that begin every PDU (SMPP 3.4 §3.2), and the command ids.
+//!
+//! ```
+//! use tidegate_codec::header::{CommandId, Header};
+//! use tidegate_codec::status::CommandStatus;
+//!
+//! let octets = [0, 0, 0, 16, 0x80, 0, 0, 4, 0, 0, 0, 0x58, 0, 0, 0, 9];
+//! let header = Header::read(&octets);
+//! assert_eq!((header.command_id, header.sequence), (CommandId::SUBMIT_SM_RESP, 9));
+//! assert_eq!(header.status, CommandStatus::RTHROTTLED);
+//! assert_eq!(header.command_id.request().response(), Some(header.command_id));
+//! let mut out = Vec::new();
+//! header.write(&mut out);
+//! assert_eq!(out, octets);
+//! ```
+//!
+//! **Errors.** None: any 16 octets are a header. [`crate::frame::cut`] judges the length.
 
 use std::fmt;
 

@@ -1,4 +1,22 @@
 //! Who binds: `system_id` and the secret that goes with it.
+//!
+//! ```
+//! use tidegate_codec::identity::{PASSWORD_MAX, PASSWORD_MAX_LENIENT, Password, SystemId, SystemIdError};
+//!
+//! let name = SystemId::new(b"shop")?;
+//! assert_eq!((name.as_str(), name.as_field().as_bytes()), ("shop", &b"shop"[..]));
+//! assert_eq!(SystemId::new(b"two words"), Err(SystemIdError::NotPrintable));
+//!
+//! // Eight octets by the specification; many accounts have more.
+//! assert!(Password::new(b"nine long", PASSWORD_MAX).is_err());
+//! let password = Password::new(b"nine long", PASSWORD_MAX_LENIENT)?;
+//! assert!(!format!("{password:?}").contains("nine"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Errors.** [`SystemIdError`] and [`OctetsError`]; nothing is cut to fit.
+//!
+//! **Limits.** A [`SystemId`] has 1 to 15 octets, a [`Password`] at most 64.
 
 use std::fmt;
 

@@ -1,4 +1,21 @@
 //! Message ids as SMPP carries them: opaque text of up to 64 octets (interop #13).
+//!
+//! ```
+//! use tidegate_codec::message_id::MessageIdText;
+//!
+//! let id = MessageIdText::new(b"01a2-b3")?;
+//! let mut out = Vec::new();
+//! id.as_field().encode(&mut out);
+//! assert_eq!(out, b"01a2-b3\0");
+//! assert!(MessageIdText::new(&[b'7'; 65]).is_err());
+//! assert_eq!(format!("{id:?}"), "MessageIdText[7]");
+//! # Ok::<(), tidegate_codec::octets::OctetsError>(())
+//! ```
+//!
+//! An id is compared octet by octet here. Whether two spellings are one id is a question for receipts:
+//! [`crate::receipt::canonical`].
+//!
+//! **Errors.** [`OctetsError`]: more than 64 octets, or a NUL inside.
 
 use std::fmt;
 

@@ -1,4 +1,21 @@
 //! C-Octet Strings: the NUL-terminated fields that fill SMPP bodies.
+//!
+//! ```
+//! use tidegate_codec::octets::{COctets, OctetsError};
+//!
+//! // A field of 6 octets holds 5 and the NUL.
+//! let field = COctets::<6>::new(b"CMT")?;
+//! let mut out = Vec::new();
+//! field.encode(&mut out);
+//! assert_eq!(out, b"CMT\0");
+//! assert_eq!(COctets::<6>::new(b"longer"), Err(OctetsError::TooLong { len: 6, max: 6 }));
+//! assert_eq!(COctets::<6>::new(b"a\0b"), Err(OctetsError::InnerNul));
+//! # Ok::<(), OctetsError>(())
+//! ```
+//!
+//! **Errors.** [`OctetsError`], when a value is made; one that was made can be written.
+//!
+//! **Limits.** `MAX` counts the NUL, as the specifications do.
 
 use std::fmt;
 

@@ -4,6 +4,24 @@
 //! The text of a receipt is a convention that no two carriers keep alike, so reading it never fails a
 //! PDU: what cannot be read is empty. A receipt may come with a header, in parts or in UCS-2; whoever
 //! calls undoes that first, as for any message.
+//!
+//! ```
+//! use tidegate_codec::receipt::{IdBase, canonical, read_receipt};
+//! use tidegate_codec::values::{EsmClass, MessageState};
+//!
+//! let text = b"id:0000012345 stat:UNDELIV err:027 text:hello";
+//! let receipt = read_receipt(EsmClass::RECEIPT, text, Some(b"3039\0"), None, None, false).unwrap();
+//! assert_eq!((receipt.state, receipt.is_final), (MessageState::Undeliverable, true));
+//! assert_eq!((receipt.id(), receipt.err.as_slice()), (&b"3039"[..], &b"027"[..]));
+//! // The text has the other base.
+//! assert_eq!(receipt.other_id(), Some(&b"0000012345"[..]));
+//! assert_eq!(canonical(b"0000012345", IdBase::Decimal), canonical(receipt.id(), IdBase::Hex));
+//! ```
+//!
+//! **Errors.** None: a field that cannot be read is empty, and a message that is no receipt is `None`.
+//!
+//! **Limits.** An id of more than 64 octets is none. Of an `err` [`ERR_MAX`] octets are kept. Reading takes
+//! time linear in the length of the text.
 
 mod id;
 mod text;

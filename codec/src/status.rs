@@ -1,4 +1,19 @@
 //! `command_status`: what a response says happened (SMPP 3.4 §5.1.3, 5.0 §4.7.6).
+//!
+//! ```
+//! use tidegate_codec::status::CommandStatus;
+//!
+//! let status: CommandStatus = "RTHROTTLED".parse()?;
+//! assert_eq!((status, status.0), (CommandStatus::RTHROTTLED, 0x58));
+//! assert_eq!(status.to_string(), "ESME_RTHROTTLED(0x58)");
+//! // Any 32 bits may come; a vendor's have no name.
+//! let vendors = CommandStatus(0x0401);
+//! assert!(CommandStatus::VENDOR.contains(&vendors.0) && !vendors.is_ok());
+//! assert_eq!((vendors.name(), vendors.to_string()), (None, "0x401".to_owned()));
+//! # Ok::<(), tidegate_codec::status::UnknownStatus>(())
+//! ```
+//!
+//! **Errors.** [`UnknownStatus`], from text only.
 
 use std::error::Error;
 use std::fmt;

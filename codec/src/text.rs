@@ -51,6 +51,18 @@
 //! }
 //! # Ok::<(), tidegate_codec::text::SplitError>(())
 //! ```
+//!
+//! # Errors
+//!
+//! Reading text never fails: what means nothing is replaced by U+FFFD and counted, and octets that are no
+//! text are `None`. Writing fails with [`NotEncodable`], cutting with [`SplitError`], a header with
+//! [`UdhError`].
+//!
+//! # Limits
+//!
+//! A text goes in at most 255 parts, and in no more than [`SplitRules::parts_max`]. [`Reassembly`] keeps what
+//! its [`Bounds`] allow. JIS, Korean and the other alphabets that [`Alphabet`] only names are passed through
+//! as octets.
 
 mod charset;
 mod coding;

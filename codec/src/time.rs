@@ -3,6 +3,28 @@
 //!
 //! Nothing here reads a clock: whoever calls brings `now`, in milliseconds of the Unix epoch. A time may
 //! tell when a person was written to, so `Debug` shows the form of a [`SmppTime`], never its value.
+//!
+//! ```
+//! use tidegate_codec::time::{SmppTime, TimeError, read_receipt_date, write_absolute, write_receipt_date};
+//!
+//! // 2026-11-24T12:00:00Z.
+//! let now = 1_795_521_600_000;
+//! let hour = 3_600_000;
+//! // One hour from now; and 14:00 at two hours ahead of UTC, which is now.
+//! assert_eq!(SmppTime::parse(b"000000010000000R", now)?.resolve(now), Some(now + hour));
+//! assert_eq!(SmppTime::parse(b"261124140000008+", now)?.resolve(now), Some(now));
+//! assert_eq!(SmppTime::parse(b"tomorrow", now), Err(TimeError::Length(8)));
+//! assert_eq!(&write_absolute(now + hour), b"261124130000000+");
+//!
+//! assert_eq!(&write_receipt_date(now), b"2611241200");
+//! assert_eq!(read_receipt_date(b"2611241400", now, 120), Some(now));
+//! # Ok::<(), TimeError>(())
+//! ```
+//!
+//! **Errors.** [`TimeError`] for fields of requests. Dates in reports of the past are `None` where they
+//! cannot be read.
+//!
+//! **Limits.** Years have two digits: the century is the one nearest to `now`.
 
 use std::fmt;
 use std::time::Duration;

@@ -21,6 +21,12 @@
 //! assert_eq!(tlvs.get(Tag(0x1400)), Some(&b"a vendor's"[..]));
 //! assert!(tlvs.strict().is_err(), "because of source_port");
 //! ```
+//!
+//! **Errors.** [`TlvError`](crate::error::TlvError) from a getter, and [`BodyError`] from [`Tlvs::strict`]. A
+//! walk ends where the framing is broken.
+//!
+//! **Limits.** A value has at most 65 535 octets; [`append`] leaves out a longer one and says so. Getters
+//! walk from the front each time: whoever needs many parameters walks once, with [`Tlvs::iter`].
 
 mod get;
 mod tag;

@@ -1,4 +1,21 @@
 //! One-octet fields with a meaning: esm_class, registered_delivery, data_coding, versions, states.
+//!
+//! ```
+//! use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
+//!
+//! assert!(EsmClass(0x44).is_receipt() && EsmClass(0x44).has_udh());
+//! // What 3 asks for depends on the version.
+//! let asked = RegisteredDelivery(3);
+//! assert_eq!(asked.wish(InterfaceVersion::V5_0), ReceiptWish::OnSuccess);
+//! assert_eq!(asked.wish(InterfaceVersion::V3_4), ReceiptWish::Always);
+//! // Peers write odd versions.
+//! assert_eq!(InterfaceVersion(0x22).normalised(), InterfaceVersion::V3_3);
+//! assert_eq!(MessageState::from_octet(2).map(MessageState::stat), Some("DELIVRD"));
+//! assert_eq!(MessageState::from_octet(77), None);
+//! ```
+//!
+//! **Errors.** None: each of these holds any octet, and reserved values stay as they came. Only
+//! [`MessageState`] has a closed list.
 
 use std::fmt;
 

@@ -11,6 +11,10 @@
 //! assert!(!InterfaceVersion::V3_4.may_carry(Tag::CONGESTION_STATE));
 //! assert_eq!(InterfaceVersion::V3_4.short_message_max(), 254);
 //! ```
+//!
+//! **Errors.** [`Unfit`]: the first reason found, not all of them.
+//!
+//! **Limits.** [`MESSAGE_ID_MAX_V3_3`], [`SHORT_MESSAGE_MAX_V3`], [`DESTINATIONS_MAX_V3_4`].
 
 mod fit;
 

@@ -1,5 +1,30 @@
 //! alert_notification: a handset that an ESME waited for can be reached (SMPP 3.4 §4.12,
 //! smpp-pdus.md §4.1). It has no response.
+//!
+//! ```
+//! use tidegate_codec::address::{Address, Npi, Ton};
+//! use tidegate_codec::header::CommandId;
+//! use tidegate_codec::pdu::alert::AlertNotification;
+//! use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, read};
+//! use tidegate_codec::status::CommandStatus;
+//! use tidegate_codec::tlv::{Tag, Tlvs, append};
+//!
+//! let mut tlvs = Vec::new();
+//! assert!(append(&mut tlvs, Tag::MS_AVAILABILITY_STATUS, &[0]));
+//! let alert = AlertNotification {
+//!     source: Address::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123")?,
+//!     tlvs: Tlvs::new(&tlvs),
+//!     ..AlertNotification::default()
+//! };
+//! let operation = Operation::AlertNotification(alert);
+//! let sent = Pdu { status: CommandStatus::ROK, sequence: 1, operation };
+//! let mut octets = Vec::new();
+//! sent.encode(&mut octets);
+//! let Read::Pdu(pdu) = read(&octets, &Limits::default()) else { panic!("it is whole") };
+//! assert_eq!((pdu, pdu.operation.tlvs().ms_availability_status()), (sent, Ok(Some(0))));
+//! assert_eq!(CommandId::ALERT_NOTIFICATION.response(), None);
+//! # Ok::<(), tidegate_codec::octets::OctetsError>(())
+//! ```
 
 use crate::address::{ADDR_DATA, Address};
 use crate::error::{BodyError, Field};

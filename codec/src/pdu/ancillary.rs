@@ -1,5 +1,27 @@
 //! query_sm, cancel_sm and replace_sm: what an ESME asks about a message that it submitted before
 //! (SMPP 3.4 §4.8–4.10, smpp-pdus.md §4.5). cancel_sm_resp and replace_sm_resp are only a header.
+//!
+//! ```
+//! use tidegate_codec::header::CommandId;
+//! use tidegate_codec::octets::COctets;
+//! use tidegate_codec::pdu::ancillary::{QuerySm, QuerySmResp};
+//! use tidegate_codec::pdu::{Limits, Operation, Read, encode, read};
+//! use tidegate_codec::status::CommandStatus;
+//! use tidegate_codec::values::MessageState;
+//!
+//! let query = QuerySm { message_id: COctets::new(b"4711")?, ..QuerySm::default() };
+//! let answer = QuerySmResp {
+//!     message_id: query.message_id,
+//!     final_date: COctets::new(b"261124120000000+")?,
+//!     message_state: MessageState::Delivered.octet(),
+//!     ..QuerySmResp::default()
+//! };
+//! let mut octets = Vec::new();
+//! encode(CommandId::QUERY_SM_RESP, CommandStatus::ROK, 1, &mut octets, |out| answer.encode(out));
+//! let Read::Pdu(pdu) = read(&octets, &Limits::default()) else { panic!("it is whole") };
+//! assert_eq!(pdu.operation, Operation::QuerySmResp(Some(answer)));
+//! # Ok::<(), tidegate_codec::octets::OctetsError>(())
+//! ```
 
 use crate::address::Address;
 use crate::error::{BodyError, Field};

@@ -1,4 +1,28 @@
 //! bind_receiver, bind_transmitter, bind_transceiver and their responses (SMPP 3.4 §4.1).
+//!
+//! ```
+//! use tidegate_codec::error::Field;
+//! use tidegate_codec::header::CommandId;
+//! use tidegate_codec::pdu::{Limits, Operation, Read, encode, read};
+//! use tidegate_codec::status::CommandStatus;
+//! use tidegate_codec::values::{BindKind, InterfaceVersion};
+//!
+//! let mut octets = Vec::new();
+//! encode(CommandId::BIND_TRANSCEIVER, CommandStatus::ROK, 1, &mut octets, |out| {
+//!     out.extend_from_slice(b"shop\0long secret\0\0\x34\0\0\0");
+//! });
+//! // By the specification a password has eight octets.
+//! let Read::BadBody(header, error) = read(&octets, &Limits::default()) else { panic!("it is longer") };
+//! assert_eq!((header.command_id, error.field), (CommandId::BIND_TRANSCEIVER, Field::Password));
+//! assert_eq!(error.status(), CommandStatus::RINVPASWD);
+//!
+//! let limits = Limits { password_max: 65, ..Limits::default() };
+//! let Read::Pdu(pdu) = read(&octets, &limits) else { panic!("it is allowed") };
+//! let Operation::Bind(BindKind::Transceiver, bind) = pdu.operation else { panic!("{pdu:?}") };
+//! assert_eq!((bind.system_id.as_bytes(), bind.interface_version), (&b"shop"[..], InterfaceVersion::V3_4));
+//! ```
+//!
+//! **Limits.** [`Limits::password_max`], up to 65 octets with the NUL.
 
 use crate::address::{Npi, Ton};
 use crate::error::{BodyError, Field};

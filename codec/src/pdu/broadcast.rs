@@ -4,6 +4,26 @@
 //! Area, content, repetition and interval stand in TLVs that must be there; the getters of [`Tlvs`] read
 //! them. broadcast_sm_resp and query_broadcast_sm_resp are a message_id with TLVs and read as
 //! [`crate::pdu::response::MessageIdResp`]; cancel_broadcast_sm_resp is only a header.
+//!
+//! ```
+//! use tidegate_codec::error::Fault;
+//! use tidegate_codec::pdu::Operation;
+//! use tidegate_codec::pdu::broadcast::{BROADCAST_SM_TAGS, BroadcastSm};
+//! use tidegate_codec::tlv::{Tag, Tlvs, append};
+//!
+//! let mut tlvs = Vec::new();
+//! assert!(append(&mut tlvs, Tag::BROADCAST_AREA_IDENTIFIER, b"\0north"));
+//! assert!(append(&mut tlvs, Tag::BROADCAST_CONTENT_TYPE, &[1, 0, 0x10]));
+//! assert!(append(&mut tlvs, Tag::BROADCAST_REP_NUM, &[0, 3]));
+//! let broadcast = BroadcastSm { tlvs: Tlvs::new(&tlvs), ..BroadcastSm::default() };
+//! assert_eq!(broadcast.tlvs.broadcast_rep_num(), Ok(Some(3)));
+//! // Reading does not ask for the four; `strict` does.
+//! let missing = Operation::BroadcastSm(broadcast).strict().map_err(|error| error.fault);
+//! assert_eq!((missing, BROADCAST_SM_TAGS.len()), (Err(Fault::TlvMissing), 4));
+//! ```
+//!
+//! A [`Session`](crate::session::Session) hands no broadcast on: it answers these requests with an error by
+//! itself.
 
 use crate::address::Address;
 use crate::error::{BodyError, Field};

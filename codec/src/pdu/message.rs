@@ -1,4 +1,28 @@
 //! submit_sm and deliver_sm, which share their 18 fields (SMPP 3.4 §4.4, §4.6), and data_sm (§4.7).
+//!
+//! ```
+//! use tidegate_codec::pdu::message::{DataSm, ShortMessage, Sm};
+//! use tidegate_codec::tlv::{Tag, Tlvs, append};
+//!
+//! let message = Sm { short_message: ShortMessage::new(b"hello").unwrap_or_default(), ..Sm::default() };
+//! let mut body = Vec::new();
+//! message.encode(&mut body);
+//! assert_eq!(Sm::decode(&body), Ok(message));
+//! assert_eq!(ShortMessage::new(&[b'x'; 256]), None);
+//!
+//! // A longer text stands in message_payload; `text` finds it in either place.
+//! let mut tlvs = Vec::new();
+//! assert!(append(&mut tlvs, Tag::MESSAGE_PAYLOAD, &[b'x'; 256]));
+//! let long = Sm { tlvs: Tlvs::new(&tlvs), ..Sm::default() };
+//! assert_eq!((message.text().0.len(), long.text().0.len()), (5, 256));
+//! let data = DataSm { tlvs: Tlvs::new(&tlvs), ..DataSm::default() };
+//! assert_eq!(data.tlvs.message_payload(), Some(long.text()));
+//! ```
+//!
+//! **Errors.** [`BodyError`] names the field that is broken.
+//!
+//! **Limits.** [`SERVICE_TYPE_MAX`], [`TIME_MAX`], [`SHORT_MESSAGE_MAX`]; a message_payload has up to 65 535
+//! octets.
 
 use crate::address::{ADDR_DATA, Address};
 use crate::error::{BodyError, Field};

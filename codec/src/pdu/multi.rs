@@ -1,4 +1,32 @@
 //! submit_multi, one message for up to 255 recipients, and its response (SMPP 3.4 §4.5, smpp-pdus.md §4.4).
+//!
+//! ```
+//! use tidegate_codec::address::{Address, Npi, Ton};
+//! use tidegate_codec::octets::COctets;
+//! use tidegate_codec::pdu::multi::{Destination, Destinations, SubmitMulti};
+//!
+//! let one = Destination::Sme(Address::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123")?);
+//! let list = Destination::List(COctets::new(b"friends")?);
+//! let mut octets = Vec::new();
+//! one.encode(&mut octets);
+//! list.encode(&mut octets);
+//!
+//! let destinations = Destinations::new(2, &octets).ok_or("two whole ones")?;
+//! assert!(destinations.iter().eq([one, list]));
+//! assert_eq!(Destinations::new(3, &octets), None);
+//! let multi = SubmitMulti { destinations, ..SubmitMulti::default() };
+//! let mut body = Vec::new();
+//! multi.encode(&mut body);
+//! assert_eq!(body[3], 0, "the end of source_addr");
+//! assert_eq!(body[4], 2, "number_of_dests");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Errors.** No destination at all, or one of an unknown kind, refuses the whole body. So does a list that
+//! ends early.
+//!
+//! **Limits.** A count of one octet: 255 destinations. What a version allows says
+//! [`destinations_max`](crate::values::InterfaceVersion::destinations_max).
 
 use crate::address::Address;
 use crate::error::{BodyError, Fault, Field};

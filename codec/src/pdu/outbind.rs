@@ -1,5 +1,20 @@
 //! outbind: a message centre that opened the connection says who it is (SMPP 3.4 §4.1.7,
 //! smpp-pdus.md §4.1). It has no response; the answer is a bind on the same connection.
+//!
+//! ```
+//! use tidegate_codec::header::CommandId;
+//! use tidegate_codec::octets::COctets;
+//! use tidegate_codec::pdu::outbind::Outbind;
+//! use tidegate_codec::pdu::{Limits, Operation, Read, encode, read};
+//! use tidegate_codec::status::CommandStatus;
+//!
+//! let outbind = Outbind { system_id: COctets::new(b"centre")?, ..Outbind::default() };
+//! let mut octets = Vec::new();
+//! encode(CommandId::OUTBIND, CommandStatus::ROK, 1, &mut octets, |out| outbind.encode(out));
+//! let Read::Pdu(pdu) = read(&octets, &Limits::default()) else { panic!("it is whole") };
+//! assert_eq!(pdu.operation, Operation::Outbind(outbind));
+//! # Ok::<(), tidegate_codec::octets::OctetsError>(())
+//! ```
 
 use crate::error::{BodyError, Field};
 use crate::field::{c_octets, c_octets_up_to};

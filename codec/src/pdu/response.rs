@@ -1,5 +1,26 @@
 //! Responses whose body is a message_id and TLVs: submit_sm_resp, deliver_sm_resp, data_sm_resp (3.4 §4.4.2,
 //! §4.6.2, §4.7.2), broadcast_sm_resp and query_broadcast_sm_resp (5.0 §4.4, §4.6).
+//!
+//! ```
+//! use tidegate_codec::header::CommandId;
+//! use tidegate_codec::octets::COctets;
+//! use tidegate_codec::pdu::response::MessageIdResp;
+//! use tidegate_codec::pdu::{Limits, Operation, Read, encode, encode_empty, read};
+//! use tidegate_codec::status::CommandStatus;
+//!
+//! let body = MessageIdResp { message_id: COctets::new(b"4711")?, ..MessageIdResp::default() };
+//! let mut octets = Vec::new();
+//! encode(CommandId::SUBMIT_SM_RESP, CommandStatus::ROK, 1, &mut octets, |out| body.encode(out));
+//! let Read::Pdu(pdu) = read(&octets, &Limits::default()) else { panic!("it is whole") };
+//! assert_eq!(pdu.operation, Operation::SubmitSmResp(Some(body)));
+//!
+//! // Many peers leave the body out behind an error, and that is no error of reading.
+//! octets.clear();
+//! encode_empty(CommandId::SUBMIT_SM_RESP, CommandStatus::RTHROTTLED, 2, &mut octets);
+//! let Read::Pdu(pdu) = read(&octets, &Limits::default()) else { panic!("it is whole") };
+//! assert_eq!(pdu.operation, Operation::SubmitSmResp(None));
+//! # Ok::<(), tidegate_codec::octets::OctetsError>(())
+//! ```
 
 use crate::error::{BodyError, Field};
 use crate::field::c_octets;

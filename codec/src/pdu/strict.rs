@@ -5,6 +5,21 @@
 //! checks and for telling a peer what is wrong with its PDUs: nothing that has a fault is a PDU here. What
 //! the reference calls valid though odd stays valid: unknown types of number, TLVs out of place, sequence
 //! number 0, a response without its body.
+//!
+//! ```
+//! use tidegate_codec::pdu::strict::{Action, FaultClass, read};
+//! use tidegate_codec::pdu::{self, Limits, Read};
+//!
+//! // An enquire_link_resp with an octet behind it: peers are known for that.
+//! let octets = [0, 0, 0, 17, 0x80, 0, 0, 0x15, 0, 0, 0, 0, 0, 0, 0, 1, 0xff];
+//! let finding = read(&octets, &Limits::default()).unwrap_err();
+//! assert_eq!((finding.class, finding.class.name()), (FaultClass::TlvTruncatedHeader, "tlv_truncated_header"));
+//! assert_eq!(finding.action, Action::Tolerate);
+//! assert!(matches!(pdu::read(&octets, &Limits::default()), Read::Pdu(_)));
+//! ```
+//!
+//! **Errors.** A [`Finding`]: the first fault, with what to do about it. [`FaultClass::Incomplete`] is no
+//! fault.
 
 use crate::error::{BodyError, Fault, Field};
 use crate::field::c_octets;

@@ -1,5 +1,23 @@
 //! GSM 7-bit text, one septet per octet as SMPP carries it (3GPP TS 23.038 §6.2.1). [`super::pack`] makes the
 //! form of the air interface.
+//!
+//! ```
+//! use tidegate_codec::text::{Shifts, gsm7};
+//!
+//! let mut septets = Vec::new();
+//! gsm7::encode("5 € @", Shifts::NONE, &mut septets)?;
+//! assert_eq!(septets, b"5 \x1be \x00");
+//! assert_eq!(gsm7::septets("5 € @", Shifts::NONE), Ok(6));
+//!
+//! let mut text = String::new();
+//! assert_eq!(gsm7::decode(&septets, Shifts::NONE, &mut text), 0);
+//! assert_eq!(text, "5 € @");
+//! // What the alphabet does not have is an error that says where.
+//! assert_eq!(gsm7::encode("ab ж", Shifts::NONE, &mut septets).map_err(|error| error.at), Err(3));
+//! # Ok::<(), tidegate_codec::text::NotEncodable>(())
+//! ```
+//!
+//! **Errors.** [`NotEncodable`], on writing. On reading, what means nothing becomes U+FFFD and is counted.
 
 use super::NotEncodable;
 use super::shift::Shifts;

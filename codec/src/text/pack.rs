@@ -2,6 +2,24 @@
 //!
 //! Septet `i` begins at bit `7·i`, least significant bit first. Behind a user data header the text begins on
 //! the next septet boundary, so up to six fill bits come before it (23.040 §9.2.3.24).
+//!
+//! ```
+//! use tidegate_codec::text::pack::{fill_bits, pack, septets_in, unpack};
+//!
+//! let mut packed = Vec::new();
+//! pack(b"hellohello", 0, &mut packed);
+//! assert_eq!(packed, [0xe8, 0x32, 0x9b, 0xfd, 0x46, 0x97, 0xd9, 0xec, 0x37]);
+//! let mut septets = Vec::new();
+//! unpack(&packed, 0, 10, &mut septets);
+//! assert_eq!(septets, b"hellohello");
+//! // 140 octets are 160 septets; behind a header of six octets 153 are left.
+//! assert_eq!((septets_in(140, 0), septets_in(134, fill_bits(6))), (160, 153));
+//! ```
+//!
+//! **Errors.** None.
+//!
+//! **Limits.** The number of septets does not travel along in SMPP: [`guess_count`] says what can be done
+//! without.
 
 /// Spare bits at the end may be a septet of their own: what a packer puts there, an unpacker may read.
 const PAD: u8 = b'\r';

@@ -1,5 +1,21 @@
 //! UCS-2 text, read and written as UTF-16 (sms-text.md §7): big endian, characters above U+FFFF as surrogate
 //! pairs.
+//!
+//! ```
+//! use tidegate_codec::text::ucs2::{self, ByteOrder};
+//!
+//! let mut octets = Vec::new();
+//! ucs2::encode("ж😀", &mut octets);
+//! assert_eq!(octets, [0x04, 0x36, 0xd8, 0x3d, 0xde, 0x00]);
+//! assert_eq!(ucs2::units("ж😀"), 3);
+//! let mut text = String::new();
+//! assert_eq!(ucs2::decode(&octets, ByteOrder::Big, &mut text), 0);
+//! assert_eq!(text, "ж😀");
+//! // Half a pair, and an octet too many: both are replaced, and counted.
+//! assert_eq!(ucs2::decode(&octets[..5], ByteOrder::Big, &mut text), 2);
+//! ```
+//!
+//! **Errors.** None: UTF-16 writes every text, and reading replaces and counts.
 
 /// In which order the octets of a unit come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

@@ -1,4 +1,27 @@
 //! The user data header: information elements in front of the text (3GPP TS 23.040 §9.2.3.24).
+//!
+//! ```
+//! use tidegate_codec::text::udh::{self, Element, Udh};
+//! use tidegate_codec::text::{Place, Reference};
+//!
+//! let place = Place::new(Reference::Udh8(42), 3, 1).ok_or("1 of 3")?;
+//! let ports = Element::Ports16 { destination: 2948, source: 9200 };
+//! let mut octets = Vec::new();
+//! udh::write([Element::Concatenation(place), ports], &mut octets)?;
+//! octets.extend_from_slice(b"text");
+//!
+//! let (header, text) = Udh::split(&octets)?;
+//! assert_eq!((header.octets(), text), (12, &b"text"[..]));
+//! assert_eq!((header.place(), header.ports()), (Some(place), Some((2948, 9200))));
+//! // A header that is longer than the message is none.
+//! assert!(Udh::split(&octets[..8]).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Errors.** [`UdhError`]. Elements that are unknown, or known and of a wrong length, are no error: they
+//! are kept as they are.
+//!
+//! **Limits.** A header that is written has to leave room in the 140 octets of an SMS.
 
 use std::fmt;
 
