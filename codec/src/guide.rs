@@ -211,8 +211,8 @@
 //! alert_notification and the broadcasts, a message_id that is not of at most eight hexadecimal digits, a
 //! priority above 1, a registered_delivery above 1, a text of 255 octets, and a status of 5.0.
 //! [`Sm::plain`](crate::pdu::message::Sm::plain) and [`DataSm::plain`](crate::pdu::message::DataSm::plain)
-//! give a message without optional parameters, its text where 3.3 looks for it; values that 3.3 does not know
-//! stay, so ask `fits` again.
+//! give a message without optional parameters, its text where 3.3 looks for it, its priority and its wish for
+//! receipts as 3.3 knows them. A delivery with a schedule or a validity keeps them, so ask `fits` again.
 //!
 //! ```
 //! use tidegate_codec::error::Field;
@@ -245,10 +245,11 @@
 //! assert_eq!((plain.short_message.as_bytes(), plain.tlvs), (&b"hello"[..], Tlvs::NONE));
 //! assert_eq!(data.plain(), Some(plain));
 //! assert_eq!(fits(Operation::DeliverSm(plain), InterfaceVersion::V3_3), Ok(()));
-//! // A value of a later version is the caller's to change.
+//! // So does a value of a later version.
 //! let urgent = Sm { priority_flag: 3, ..plain };
 //! let no_value = Err(Unfit::Value(Field::PriorityFlag));
 //! assert_eq!(fits(Operation::DeliverSm(urgent), InterfaceVersion::V3_3), no_value);
+//! assert_eq!(urgent.plain().map(|sm| sm.priority_flag), Some(1));
 //! # Ok::<(), &str>(())
 //! ```
 //!

@@ -13,7 +13,7 @@
 
 pub mod address;
 pub mod error;
-pub mod field;
+mod field;
 pub mod frame;
 pub mod guide;
 pub mod header;

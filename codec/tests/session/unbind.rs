@@ -192,6 +192,56 @@ fn a_peer_that_does_not_know_unbind_is_left_as_well() {
     assert_eq!(pair.smsc.news(), [Seen::Close(CloseReason::Unbound)]);
 }
 
+/// Peers that answer an unbind at once and what they owe a moment later (smpp-session.md §9.1).
+#[test]
+fn answers_right_behind_the_answer_to_our_unbind_are_still_taken() {
+    for owes in [false, true] {
+        let mut pair = Pair::trx();
+        let first = pair.esme.submit(at(1), 10).unwrap();
+        let second = pair.esme.submit(at(1), 11).unwrap();
+        let ok = CommandStatus::ROK;
+        if owes {
+            pair.esme.hear(at(1), CommandId::DELIVER_SM, ok, 70);
+        }
+        pair.esme.session.unbind(at(1), &mut pair.esme.out);
+        let unbind = pair.esme.written()[2].2;
+        pair.esme.news();
+        pair.esme.hear(at(2), CommandId::UNBIND_RESP, ok, unbind);
+        pair.esme.hear(at(2), CommandId::SUBMIT_SM_RESP, ok, second);
+        pair.esme.time(at(2));
+        assert_eq!(pair.esme.news(), [Seen::Response(11, ok)], "one more is to come");
+        assert_eq!(
+            pair.esme.session.poll_timeout(),
+            Some(at(6)),
+            "bounded all the same"
+        );
+        pair.esme.hear(at(3), CommandId::SUBMIT_SM_RESP, ok, first);
+        assert_eq!(pair.esme.news(), [Seen::Response(10, ok)]);
+        if owes {
+            pair.esme.time(at(3));
+            assert_eq!(pair.esme.news(), [], "and one is owed");
+            pair.esme.answer(CommandId::DELIVER_SM_RESP, 70);
+        }
+        pair.esme.time(at(3));
+        assert_eq!(pair.esme.news(), [Seen::Close(CloseReason::Unbound)]);
+    }
+}
+
+/// The last answer may be that none came.
+#[test]
+fn a_request_that_runs_out_is_the_last_thing_our_unbind_waits_for() {
+    let mut pair = Pair::trx();
+    pair.esme.submit(at(1), 10).unwrap();
+    pair.esme.time(at(30));
+    pair.esme.session.unbind(at(30), &mut pair.esme.out);
+    let unbind = pair.esme.written()[2].2;
+    pair.esme
+        .hear(at(30), CommandId::UNBIND_RESP, CommandStatus::ROK, unbind);
+    pair.esme.time(at(31));
+    let over = Seen::Close(CloseReason::Unbound);
+    assert_eq!(pair.esme.news(), [Seen::Expired(10), over]);
+}
+
 #[test]
 fn answers_behind_the_answer_to_our_unbind_are_read_and_what_has_none_comes_back() {
     let mut pair = Pair::trx();
