@@ -21,7 +21,8 @@
 //! - `Pdu(pdu)`: act on it, and go on behind `command_length` octets.
 //! - `BadBody(header, error)`: the framing is whole, the body is not. Answer with
 //!   [`error.status()`](crate::error::BodyError::status) and go on behind `header.length` octets. The session
-//!   lives.
+//!   lives. What has no response ([`CommandId::response`](crate::header::CommandId::response): responses,
+//!   outbind, alert_notification) is not answered.
 //! - `Broken(error)`: nobody knows where the next PDU begins. Answer with generic_nack and close the
 //!   connection.
 //!

@@ -84,9 +84,10 @@ impl Default for Limits {
 pub enum Read<'a> {
     /// Wait until this many octets are there, counted from the same start.
     NeedMore(usize),
-    /// Act on it; skip `header.length` octets.
+    /// Act on it; go on behind it: its first four octets say how many it took.
     Pdu(Pdu<'a>),
-    /// Answer it with [`BodyError::status`] and go on behind `header.length` octets: the session lives.
+    /// Answer it with [`BodyError::status`], if its command has a response ([`CommandId::response`]), and go on
+    /// behind `header.length` octets: the session lives.
     BadBody(Header, BodyError),
     /// generic_nack, then close: the framing is lost.
     Broken(FrameError),
