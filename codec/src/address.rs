@@ -70,7 +70,11 @@ pub struct Address<'a, const MAX: usize = ADDR_SM> {
 }
 
 impl<'a, const MAX: usize> Address<'a, MAX> {
-    /// An address from parts; fails when `addr` does not fit the field.
+    /// An address from parts.
+    ///
+    /// # Errors
+    ///
+    /// `addr` is too long for the field or has a NUL inside.
     pub fn new(ton: Ton, npi: Npi, addr: &'a [u8]) -> Result<Self, OctetsError> {
         Ok(Self {
             ton,
@@ -158,6 +162,10 @@ impl Default for AddressBuf {
 
 impl AddressBuf {
     /// Checks that the octets fit the widest address field (64 without NUL).
+    ///
+    /// # Errors
+    ///
+    /// More than 64 octets, or a NUL inside.
     pub fn new(ton: Ton, npi: Npi, addr: &[u8]) -> Result<Self, OctetsError> {
         Ok(Address::<ADDR_DATA>::new(ton, npi, addr)?.to_buf())
     }
@@ -184,8 +192,11 @@ impl AddressBuf {
         }
     }
 
-    /// As a field of a PDU; fails when the field of that PDU is too narrow (data_sm allows 64 octets,
-    /// deliver_sm 20).
+    /// As a field of a PDU.
+    ///
+    /// # Errors
+    ///
+    /// The field of that PDU is too narrow: data_sm allows 64 octets, deliver_sm 20.
     pub fn as_field<const MAX: usize>(&self) -> Result<Address<'_, MAX>, OctetsError> {
         Address::new(self.ton(), self.npi(), self.as_bytes())
     }

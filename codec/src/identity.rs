@@ -58,6 +58,10 @@ pub enum SystemIdError {
 
 impl SystemId {
     /// Checks length and characters.
+    ///
+    /// # Errors
+    ///
+    /// See [`SystemIdError`].
     pub fn new(octets: &[u8]) -> Result<Self, SystemIdError> {
         if octets.is_empty() {
             return Err(SystemIdError::Empty);
@@ -121,6 +125,10 @@ pub struct Password(Vec<u8>);
 impl Password {
     /// Checks that it fits the field that the peer accepts (`max` with NUL; see [`PASSWORD_MAX`] and
     /// [`PASSWORD_MAX_LENIENT`]). Over-long passwords are refused, never truncated (SEC-2).
+    ///
+    /// # Errors
+    ///
+    /// `max` octets or more, 65 or more whatever `max` is, or a NUL inside.
     pub fn new(octets: &[u8], max: usize) -> Result<Self, OctetsError> {
         let max = max.min(PASSWORD_MAX_LENIENT);
         if octets.len() >= max {

@@ -66,6 +66,10 @@
 //! [`pdu::Limits`], [`session::Rules`], [`text::Bounds`], or a constant beside the field.
 //!
 //! Nothing here can print a message body, a number or a password: such types show their length only.
+//!
+//! Sections of SMPP 3.4 and 5.0 and of 3GPP TS 23.038 and 23.040 are named where a rule comes from. Other
+//! references (`smpp-pdus.md §4`, interop quirk 9 and the like) are to our own notes, which do not come with
+//! the crate.
 
 #![deny(missing_docs, rustdoc::broken_intra_doc_links)]
 

@@ -38,6 +38,10 @@ pub struct MessageIdText(SmallVec<[u8; 22]>);
 
 impl MessageIdText {
     /// Checks length and that no NUL is inside.
+    ///
+    /// # Errors
+    ///
+    /// More than 64 octets, or a NUL inside.
     pub fn new(octets: &[u8]) -> Result<Self, OctetsError> {
         MessageIdField::new(octets)?;
         Ok(Self(SmallVec::from_slice(octets)))

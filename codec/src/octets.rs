@@ -47,6 +47,10 @@ impl<'a, const MAX: usize> COctets<'a, MAX> {
     pub const EMPTY: COctets<'static, MAX> = COctets(&[]);
 
     /// Checks length and content.
+    ///
+    /// # Errors
+    ///
+    /// `MAX` octets or more, or a NUL inside.
     pub fn new(octets: &'a [u8]) -> Result<Self, OctetsError> {
         if octets.len() >= MAX {
             return Err(OctetsError::TooLong {

@@ -118,6 +118,10 @@ pub struct Pdu<'a> {
 
 impl<'a> Pdu<'a> {
     /// Reads the body that belongs to `header`.
+    ///
+    /// # Errors
+    ///
+    /// The first mandatory field that cannot be read. TLVs are not looked at: [`Operation::strict`] does that.
     #[inline(always)]
     pub fn decode(header: Header, body: Body<'a>, limits: &Limits) -> Result<Self, BodyError> {
         let operation = Operation::decode(header, body, limits)?;

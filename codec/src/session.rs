@@ -105,11 +105,12 @@
 //! # Errors
 //!
 //! Nothing that a peer sends is an error of a call. What is wrong with a request is answered and told as
-//! [`Event::Refused`]; after too many in a row ([`FAULTS_IN_A_ROW_MAX`]), after lost framing and when a timer says
-//! so the event is [`Event::Close`], after which the session neither reads nor writes. Errors that a peer reports
-//! about our requests end those requests and nothing else: whoever holds the tickets knows what they mean, and to
-//! close would leave the rest of the window in doubt. Calls that the state does not allow do nothing
-//! ([`Session::bind`], [`Session::outbind`], [`Session::accept_bind`]) or say so ([`RequestError`]).
+//! [`Event::Refused`]; after too many in a row ([`FAULTS_IN_A_ROW_MAX`]; owed answers leave first), after lost
+//! framing and when a timer says so the event is [`Event::Close`], after which the session neither reads nor
+//! writes. Errors that a peer reports about our requests end those requests and nothing else: whoever holds the
+//! tickets knows what they mean, and to close would leave the rest of the window in doubt. Calls that the state
+//! does not allow do nothing ([`Session::bind`], [`Session::outbind`], [`Session::accept_bind`]) or say so
+//! ([`RequestError`]).
 //!
 //! # Limits
 //!

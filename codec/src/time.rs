@@ -105,6 +105,10 @@ impl SmppTime {
     ///
     /// Relative fields keep to the specification's ranges. Their tenths and quarter hours must be digits
     /// and are ignored otherwise; 3.4's copy of the month range as 01–12 contradicts its own example.
+    ///
+    /// # Errors
+    ///
+    /// See [`TimeError`].
     pub fn parse(field: &[u8], now_unix_ms: u64) -> Result<Self, TimeError> {
         if field.is_empty() {
             return Ok(Self::Unset);

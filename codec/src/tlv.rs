@@ -107,6 +107,10 @@ impl<'a> Tlvs<'a> {
 
     /// The first fault: broken framing, or a known tag with a length that it cannot have, but for those that
     /// [`Tag::tolerates`].
+    ///
+    /// # Errors
+    ///
+    /// A [`BodyError`] in [`Field::Tlvs`]; its fault says which of these it is.
     pub fn strict(&self) -> Result<(), BodyError> {
         let fault = |fault| {
             Err(BodyError {

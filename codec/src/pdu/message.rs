@@ -107,6 +107,10 @@ pub struct Sm<'a> {
 
 impl<'a> Sm<'a> {
     /// Reads the body of a submit_sm or deliver_sm: everything behind the header.
+    ///
+    /// # Errors
+    ///
+    /// The first mandatory field that cannot be read. TLVs are not looked at.
     // Inlined, here and below: its value is built where the PDU is returned, in place of being moved from one result
     // into the next.
     #[inline(always)]
@@ -226,6 +230,10 @@ pub struct DataSm<'a> {
 
 impl<'a> DataSm<'a> {
     /// Reads the body of a data_sm: everything behind the header.
+    ///
+    /// # Errors
+    ///
+    /// The first mandatory field that cannot be read. TLVs are not looked at.
     pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
         let (body, source) = address(

@@ -294,6 +294,10 @@ impl<'a> Operation<'a> {
     /// are no more visible here; [`crate::pdu::strict`] sees them.
     ///
     /// A gateway is strict with what ESMEs send and lenient with deliveries and responses (design §5.8).
+    ///
+    /// # Errors
+    ///
+    /// The first fault of a TLV, else that one is missing.
     pub fn strict(&self) -> Result<(), BodyError> {
         let tlvs = self.tlvs();
         tlvs.strict()?;

@@ -144,6 +144,11 @@ pub struct Finding {
 /// let Action::Reject(answer) = finding.action else { panic!("{finding:?}") };
 /// assert_eq!(answer.command_id.to_string(), "unbind_resp");
 /// ```
+///
+/// # Errors
+///
+/// The first fault, with what to do about it. A PDU that is to be taken all the same ([`Action::Tolerate`]) is not
+/// handed out here: [`crate::pdu::read`] reads it.
 pub fn read<'a>(octets: &'a [u8], limits: &Limits) -> Result<Pdu<'a>, Finding> {
     let (header, body) = match cut(octets, limits.pdu_max) {
         Cut::NeedMore(whole) => {

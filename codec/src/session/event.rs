@@ -70,7 +70,9 @@ pub enum Event<'a, T> {
     /// Something that has no answer and means nothing here: alert_notification or outbind out of place, a response
     /// that is unknown or unreadable.
     Dropped(CommandId),
-    /// The peer unbinds: send no new requests. Owed answers may still go out, then unbind_resp follows.
+    /// Send no new requests: the peer unbinds, or too many of its requests could not be read while answers are owed
+    /// to it ([`FAULTS_IN_A_ROW_MAX`](super::FAULTS_IN_A_ROW_MAX)). Those may still go out; then unbind_resp follows,
+    /// or the end.
     PeerUnbound,
     /// Close the connection once what was written is sent.
     Close(CloseReason),

@@ -127,6 +127,10 @@ impl<T> Session<T> {
     }
 
     /// Sends a request that has a response. `body` appends what stands behind the header.
+    ///
+    /// # Errors
+    ///
+    /// The window is full, or the session is not bound. Nothing was written, and the ticket comes back.
     pub fn request(
         &mut self,
         now: Monotonic,

@@ -78,7 +78,11 @@ impl<T> Window<T> {
         }
     }
 
-    /// Takes a request in and names its sequence number; gives the ticket back when the window is full.
+    /// Takes a request in and names its sequence number.
+    ///
+    /// # Errors
+    ///
+    /// The window is full; the ticket comes back.
     pub fn insert(&mut self, now: Monotonic, command: CommandId, ticket: T) -> Result<u32, T> {
         if self.room() == 0 {
             return Err(ticket);

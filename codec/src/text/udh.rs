@@ -102,6 +102,10 @@ pub enum Element<'a> {
 impl<'a> Udh<'a> {
     /// Reads the header at the start of `octets`, and what follows it. For a message whose esm_class says
     /// that it has one.
+    ///
+    /// # Errors
+    ///
+    /// The octets do not begin with a whole header: see [`UdhError`].
     pub fn split(octets: &'a [u8]) -> Result<(Self, &'a [u8]), UdhError> {
         let (length, behind) = octets.split_first().ok_or(UdhError::Missing)?;
         let (elements, text) = behind

@@ -20,7 +20,8 @@ pub const NETWORK_ID_MAX: usize = 65;
 /// Size of `broadcast_end_time` with its NUL (smpp-tlvs.md).
 pub const END_TIME_MAX: usize = 17;
 
-/// What a getter gives.
+/// What a getter gives: `Ok(None)` where the TLV is not there, an error where its value has a length that its type
+/// cannot have.
 pub type Got<T> = Result<Option<T>, TlvError>;
 
 fn octet(value: &[u8]) -> Option<u8> {

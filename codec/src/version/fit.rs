@@ -35,7 +35,11 @@ pub enum Unfit {
 }
 
 impl Pdu<'_> {
-    /// The first reason why a peer of this version must not be sent this PDU.
+    /// Whether a peer of this version may be sent this PDU.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why it may not.
     pub fn fits(&self, version: InterfaceVersion) -> Result<(), Unfit> {
         let operation = &self.operation;
         let command = operation.command_id();
