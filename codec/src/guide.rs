@@ -488,6 +488,82 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! ## When things go wrong
+//!
+//! A session takes PDUs as values, so a test can let a peer say what it likes. The side of the SMSC below may have
+//! one request under way, and owe one answer:
+//!
+//! ```
+//! use tidegate_codec::header::CommandId;
+//! use tidegate_codec::pdu::message::Sm;
+//! use tidegate_codec::pdu::{Limits, Operation, Pdu, Read, encode, encode_empty, read};
+//! use tidegate_codec::session::{
+//!     Answer, CloseReason, Event, Monotonic, RequestError, Role, Rules, Session, State, Timing,
+//! };
+//! use tidegate_codec::status::CommandStatus;
+//! use tidegate_codec::values::InterfaceVersion;
+//!
+//! let rules = Rules {
+//!     window: 1,
+//!     unanswered_max: 1,
+//!     timing: Timing::default(),
+//!     assume_version: InterfaceVersion::V3_4,
+//! };
+//! let (now, limits) = (Monotonic::ZERO, Limits::default());
+//! let (mut octets, mut out) = (Vec::new(), Vec::new());
+//! let mut smsc: Session<&str> = Session::new(Role::Smsc, rules, now);
+//! encode(CommandId::BIND_TRANSCEIVER, CommandStatus::ROK, 1, &mut octets, |out| {
+//!     out.extend_from_slice(b"shop\0secret\0\0\x34\0\0\0");
+//! });
+//! let Read::Pdu(bind) = read(&octets, &limits) else { panic!("it is whole") };
+//! assert!(matches!(smsc.handle(now, Ok(bind), &mut out), Event::BindRequested { .. }));
+//! smsc.accept_bind(now, &"tidegate".parse()?, &mut out);
+//!
+//! // The window is full: nothing is written, and the ticket comes back.
+//! let body = |out: &mut Vec<u8>| Sm::default().encode(out);
+//! assert_eq!(smsc.request(now, CommandId::DELIVER_SM, "first", &mut out, body), Ok(1));
+//! let second = smsc.request(now, CommandId::DELIVER_SM, "second", &mut out, body);
+//! assert_eq!(second, Err(RequestError::WindowFull("second")));
+//!
+//! // Nobody answers. Whether the ESME has the message is not known, and it may still say so.
+//! let later = now + rules.timing.response;
+//! let mut given_up = Vec::new();
+//! while let Some(event) = smsc.handle_timeout(later, &mut out) {
+//!     if let Event::Answered { ticket, answer: Answer::Expired, .. } = event {
+//!         given_up.push(ticket);
+//!     }
+//! }
+//! assert_eq!((given_up, smsc.room()), (vec!["first"], 1));
+//! let late = Pdu { status: CommandStatus::ROK, sequence: 1, operation: Operation::DeliverSmResp(None) };
+//! assert_eq!(smsc.handle(later, Ok(late), &mut out), Event::Unexpected(late));
+//!
+//! // A body that cannot be read has been answered when the event comes.
+//! octets.clear();
+//! out.clear();
+//! encode_empty(CommandId::SUBMIT_SM, CommandStatus::ROK, 2, &mut octets);
+//! let Read::BadBody(header, error) = read(&octets, &limits) else { panic!("it has no body") };
+//! let refused = Event::Refused { command_id: CommandId::SUBMIT_SM, status: CommandStatus::RINVCMDLEN };
+//! assert_eq!(smsc.handle(later, Err((header, error)), &mut out), refused);
+//! let Read::Pdu(answer) = read(&out, &limits) else { panic!("it is whole") };
+//! assert_eq!((answer.operation, answer.sequence), (Operation::SubmitSmResp(None), 2));
+//!
+//! // So has a request that is one too many.
+//! let submit = |sequence| {
+//!     Ok(Pdu { status: CommandStatus::ROK, sequence, operation: Operation::SubmitSm(Sm::default()) })
+//! };
+//! assert!(matches!(smsc.handle(later, submit(3), &mut out), Event::Request { sequence: 3, .. }));
+//! assert!(smsc.is_saturated(), "the time to stop reading");
+//! let refused = Event::Refused { command_id: CommandId::SUBMIT_SM, status: CommandStatus::RTHROTTLED };
+//! assert_eq!(smsc.handle(later, submit(4), &mut out), refused);
+//!
+//! // Lost framing ends it at once.
+//! let Read::Broken(error) = read(&[0, 0, 0, 3], &limits) else { panic!("no PDU is so short") };
+//! assert_eq!(smsc.handle_broken(error, &mut out), Event::Close(CloseReason::Broken(error)));
+//! assert_eq!((smsc.state(), smsc.poll_timeout()), (State::Closed, None));
+//! assert_eq!(smsc.drain().count(), 0, "nothing of ours was under way");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Long text
 //!
 //! Choose and write ([`text::encode`](crate::text::encode)), cut ([`Split`](crate::text::Split)), and on the
