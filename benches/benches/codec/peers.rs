@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use rusmpp_core::command::{borrowed, owned};
 use rusmpp_core::decode::borrowed::DecodeWithLength as _;
 use rusmpp_core::decode::owned::DecodeWithLength as _;
-use rusmpp_core::encode::{Encode, Length};
+use rusmpp_core::encode::Encode;
 use smpp_codec::pdus::{DeliverSmRequest, SubmitSmRequest, SubmitSmResponse};
 use smpp34::{CommandHeader, deliver_sm, submit_sm, submit_sm_resp};
 use tidegate_codec::pdu::{Limits, Pdu, Read, read};
@@ -30,8 +30,11 @@ enum Kind {
     Deliver,
 }
 
+/// Its name, what its PDUs are, and their octets.
+type Case = (&'static str, Kind, fn() -> Vec<u8>);
+
 /// One PDU or, for the long message, three.
-const CASES: [(&str, Kind, fn() -> Vec<u8>); 5] = [
+const CASES: [Case; 5] = [
     ("a submit_sm of 140 octets", Kind::Submit, cases::submit_sm),
     (
         "a submit_sm of 140 octets with 3 TLVs",
@@ -57,7 +60,7 @@ pub(crate) fn contests() -> Vec<Contest> {
         all.push(decode(name, kind, pdus(case())));
     }
     for (name, kind, case) in CASES {
-        all.push(encode(name, kind, pdus(case())));
+        all.push(encode(name, kind, &pdus(case())));
     }
     all
 }
@@ -142,7 +145,7 @@ fn owned_pool(all: &[&'static [u8]]) -> Run {
     })
 }
 
-fn encode(name: &str, kind: Kind, all: Vec<&'static [u8]>) -> Contest {
+fn encode(name: &str, kind: Kind, all: &[&'static [u8]]) -> Contest {
     let limits = Limits::default();
     let ours: Vec<Pdu<'static>> = all
         .iter()
@@ -222,7 +225,7 @@ fn encode(name: &str, kind: Kind, all: Vec<&'static [u8]>) -> Contest {
 }
 
 /// The length in front is the caller's to write, as rusmpp-core's codec for tokio does it.
-fn write(command: &(impl Encode + Length), out: &mut [u8; ROOM]) -> usize {
+fn write(command: &impl Encode, out: &mut [u8; ROOM]) -> usize {
     let length = command.length() + 4;
     out[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     command.encode(&mut out[4..]) + 4
