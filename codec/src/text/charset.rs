@@ -19,6 +19,8 @@ pub enum DefaultAlphabet {
     Ascii,
     /// ISO-8859-1.
     Latin1,
+    /// Windows-1252.
+    Windows1252,
     /// UTF-8, which no specification knows and some peers send.
     Utf8,
 }
@@ -49,9 +51,9 @@ pub enum Charset {
     },
     /// One octet a character.
     SingleOctet(SingleOctet),
-    /// ISO-8859-1 as a message centre's own alphabet: it goes on air in the GSM alphabet, so it is measured
-    /// in septets.
-    Latin1AsDefault,
+    /// One octet a character, as a message centre's own alphabet: it goes on air in the GSM alphabet, so it
+    /// is measured in septets.
+    AsDefault(SingleOctet),
     /// UTF-16.
     Ucs2(ByteOrder),
     /// UTF-8.
@@ -99,8 +101,9 @@ impl Charset {
                     shifts,
                     fill: pack::fill_bits(header_octets),
                 },
-                DefaultAlphabet::Ascii => Self::SingleOctet(SingleOctet::Ascii),
-                DefaultAlphabet::Latin1 => Self::Latin1AsDefault,
+                DefaultAlphabet::Ascii => Self::AsDefault(SingleOctet::Ascii),
+                DefaultAlphabet::Latin1 => Self::AsDefault(SingleOctet::Latin1),
+                DefaultAlphabet::Windows1252 => Self::AsDefault(SingleOctet::Windows1252),
                 DefaultAlphabet::Utf8 => Self::Utf8,
             },
             Alphabet::Ascii => Self::SingleOctet(SingleOctet::Ascii),
@@ -133,8 +136,7 @@ impl Charset {
                 pack::pack_from_without_count(from, fill, out);
                 Ok(())
             }
-            Self::SingleOctet(alphabet) => alphabet.encode(text, out),
-            Self::Latin1AsDefault => SingleOctet::Latin1.encode(text, out),
+            Self::SingleOctet(alphabet) | Self::AsDefault(alphabet) => alphabet.encode(text, out),
             Self::Ucs2(_) => {
                 ucs2::encode(text, out);
                 Ok(())
@@ -157,8 +159,7 @@ impl Charset {
                 let count = pack::guess_count(octets, fill);
                 gsm7::decode_septets(pack::septets(octets, fill, count), shifts, out)
             }
-            Self::SingleOctet(alphabet) => alphabet.decode(octets, out),
-            Self::Latin1AsDefault => SingleOctet::Latin1.decode(octets, out),
+            Self::SingleOctet(alphabet) | Self::AsDefault(alphabet) => alphabet.decode(octets, out),
             Self::Ucs2(order) => ucs2::decode(octets, order, out),
             Self::Utf8 => {
                 let mut replaced = 0;
@@ -182,7 +183,7 @@ impl Charset {
             Self::Gsm7(_)
             | Self::Gsm7Packed { .. }
             | Self::SingleOctet(SingleOctet::Ascii)
-            | Self::Latin1AsDefault => Unit::Septet,
+            | Self::AsDefault(_) => Unit::Septet,
             Self::Ucs2(_) => Unit::Utf16,
             Self::SingleOctet(_) | Self::Utf8 | Self::Opaque => Unit::Octet,
         }
@@ -193,8 +194,8 @@ impl Charset {
         match self {
             Self::Gsm7(_) | Self::Utf8 | Self::Opaque => octets.len(),
             Self::Gsm7Packed { fill, .. } => pack::guess_count(octets, fill),
-            Self::SingleOctet(SingleOctet::Ascii) | Self::Latin1AsDefault => {
-                octets.iter().map(|octet| septets_on_air(*octet)).sum()
+            Self::AsDefault(alphabet) | Self::SingleOctet(alphabet @ SingleOctet::Ascii) => {
+                octets.iter().map(|octet| alphabet.septets_on_air(*octet)).sum()
             }
             Self::SingleOctet(_) => octets.len(),
             Self::Ucs2(_) => octets.len().div_ceil(2),
@@ -219,12 +220,12 @@ impl Charset {
                     .count();
                 room - run % 2
             }
-            Self::SingleOctet(SingleOctet::Ascii) | Self::Latin1AsDefault => {
+            Self::AsDefault(alphabet) | Self::SingleOctet(alphabet @ SingleOctet::Ascii) => {
                 let mut left = room;
                 octets
                     .iter()
                     .take_while(|octet| {
-                        let cost = septets_on_air(**octet);
+                        let cost = alphabet.septets_on_air(**octet);
                         let fits = cost <= left;
                         left = left.saturating_sub(cost);
                         fits
@@ -246,21 +247,11 @@ impl Charset {
     }
 }
 
-/// Septets that a character of ISO-8859-1 takes when it goes on air in the default alphabet: two for those of
-/// the extension. What the alphabet does not have the message centre replaces, by one.
-const fn septets_on_air(octet: u8) -> usize {
-    match octet {
-        0x0c | b'[' | b'\\' | b']' | b'^' | b'{' | b'|' | b'}' | b'~' => 2,
-        _ => 1,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::super::shift::Language;
-    use super::super::table::{LOCKING, SINGLE};
     use super::*;
     use crate::values::DataCoding;
 
@@ -284,8 +275,9 @@ mod tests {
                     fill: 1,
                 },
             ),
-            (D::Ascii, Charset::SingleOctet(SingleOctet::Ascii)),
-            (D::Latin1, Charset::Latin1AsDefault),
+            (D::Ascii, Charset::AsDefault(SingleOctet::Ascii)),
+            (D::Latin1, Charset::AsDefault(SingleOctet::Latin1)),
+            (D::Windows1252, Charset::AsDefault(SingleOctet::Windows1252)),
             (D::Utf8, Charset::Utf8),
         ] {
             assert_eq!(of(0, default), charset);
@@ -324,14 +316,12 @@ mod tests {
 
     #[test]
     fn an_ascii_text_is_measured_as_it_goes_on_air() {
-        for octet in 0..=255 {
-            let cost = gsm7::cost(char::from(octet), (&LOCKING[0], &SINGLE[0]));
-            assert_eq!(septets_on_air(octet), cost.unwrap_or(1), "{octet:#x}");
-        }
         let ascii = Charset::SingleOctet(SingleOctet::Ascii);
         assert_eq!(ascii.units(b"a[b]"), 6);
         assert_eq!(ascii.cut(b"a[b]", 3), 2);
         assert_eq!(ascii.cut(b"a[b]", 2), 1);
+        let windows = Charset::AsDefault(SingleOctet::Windows1252);
+        assert_eq!((windows.units(b"5 \x80"), windows.cut(b"5 \x80", 3)), (4, 2));
         assert_eq!(Charset::SingleOctet(SingleOctet::Latin1).units(b"a[b]"), 4);
     }
 
@@ -378,7 +368,8 @@ mod tests {
             Charset::SingleOctet(SingleOctet::Latin1),
             Charset::SingleOctet(SingleOctet::Cyrillic),
             Charset::SingleOctet(SingleOctet::Hebrew),
-            Charset::Latin1AsDefault,
+            Charset::AsDefault(SingleOctet::Latin1),
+            Charset::AsDefault(SingleOctet::Windows1252),
             Charset::Ucs2(ByteOrder::Big),
             Charset::Ucs2(ByteOrder::ByMark),
             Charset::Utf8,

@@ -149,6 +149,34 @@ impl Coding {
         }
     }
 
+    /// The octet that says the same by 23.038 alone, for the air interface: there SMPP's 0x03 to 0x0F mean
+    /// something else, so they are translated and never copied (sms-text.md §1). The message centre's own
+    /// alphabet goes out as the GSM one.
+    ///
+    /// `None` where 23.038 has no value: the text is then to be written in the GSM alphabet or UCS-2 first.
+    pub const fn dcs(self) -> Option<u8> {
+        let alphabet = match self.alphabet {
+            Alphabet::Default | Alphabet::Gsm7 => 0x00,
+            Alphabet::Binary => 0x04,
+            Alphabet::Ucs2 => 0x08,
+            _ => return None,
+        };
+        if let Some(waiting) = self.waiting {
+            let group = match (alphabet, waiting.store) {
+                (0x00, false) => 0xc0,
+                (0x00, true) => 0xd0,
+                (0x08, true) => 0xe0,
+                _ => return None,
+            };
+            return Some(group | (waiting.active as u8) << 3 | waiting.kind as u8);
+        }
+        let class = match self.class {
+            None => 0,
+            Some(class) => 0x10 | class as u8,
+        };
+        Some((self.deleted_when_read as u8) << 6 | (self.compressed as u8) << 5 | class | alphabet)
+    }
+
     const fn plain(alphabet: Alphabet) -> Self {
         Self {
             alphabet,
@@ -259,6 +287,50 @@ mod tests {
             assert_eq!(coding.waiting, None);
             assert_eq!(coding.alphabet == Alphabet::Ucs2, dcs & 0x0c == 0x08, "{dcs:#x}");
         }
+    }
+
+    #[test]
+    fn the_air_interface_is_told_the_same_in_its_own_values() {
+        for dcs in 0..=255 {
+            let coding = Coding::of_dcs(dcs);
+            match coding.dcs() {
+                Some(again) => assert_eq!(Coding::of_dcs(again), coding, "{dcs:#x}"),
+                None => assert_eq!(coding.alphabet, Alphabet::Reserved, "{dcs:#x}"),
+            }
+        }
+        for (data_coding, dcs) in [
+            (0x00, Some(0x00)),
+            (0x02, Some(0x04)),
+            (0x04, Some(0x04)),
+            (0x08, Some(0x08)),
+            (0x18, Some(0x18)),
+            (0xc9, Some(0xc9)),
+            (0xea, Some(0xea)),
+            (0xf0, Some(0x10)),
+            (0xf5, Some(0x15)),
+            (0x80, Some(0x00)),
+            // On air 0x05 to 0x07 would be 8-bit data, and 0x0A UCS-2.
+            (0x01, None),
+            (0x03, None),
+            (0x05, None),
+            (0x06, None),
+            (0x07, None),
+            (0x0a, None),
+            (0x0e, None),
+        ] {
+            assert_eq!(of(data_coding).dcs(), dcs, "{data_coding:#x}");
+        }
+        // UCS-2 and an indicator go together only where the message is stored.
+        let discarded = Waiting {
+            kind: WaitingKind::Voice,
+            active: true,
+            store: false,
+        };
+        let coding = Coding {
+            waiting: Some(discarded),
+            ..Coding::plain(Alphabet::Ucs2)
+        };
+        assert_eq!(coding.dcs(), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Alphabets of one octet a character: ASCII (IA5), ISO-8859-1, -5 and -8 (SMPP 3.4 §5.2.19).
+//! Alphabets of one octet a character: ASCII (IA5), ISO-8859-1, -5 and -8 (SMPP 3.4 §5.2.19), and
+//! Windows-1252, which no `data_coding` names.
 
 use super::NotEncodable;
 
@@ -13,7 +14,17 @@ pub enum SingleOctet {
     Cyrillic,
     /// ISO-8859-8, in the order in which it is read.
     Hebrew,
+    /// Windows-1252: ISO-8859-1 with printable characters at 0x80 to 0x9F. Some message centres have it for
+    /// their own alphabet (interop quirk 24).
+    Windows1252,
 }
+
+/// Windows-1252 from 0x80 to 0x9F; 0 where it has no character.
+const WINDOWS_1252: [u16; 32] = [
+    0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0,
+    0x017d, 0, 0, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a,
+    0x0153, 0, 0x017e, 0x0178,
+];
 
 impl SingleOctet {
     /// The character of an octet; `None` where the alphabet has none.
@@ -22,6 +33,7 @@ impl SingleOctet {
         let point = match (self, octet) {
             (_, 0..=0x7f)
             | (Self::Latin1, _)
+            | (Self::Windows1252, 0xa0..)
             | (Self::Cyrillic, 0x80..=0xa0 | 0xad)
             | (Self::Hebrew, 0x80..=0xa0 | 0xa2..=0xa9 | 0xab..=0xb9 | 0xbb..=0xbe) => point,
             (Self::Cyrillic, 0xf0) => 0x2116,
@@ -32,6 +44,10 @@ impl SingleOctet {
             (Self::Hebrew, 0xdf) => 0x2017,
             (Self::Hebrew, 0xe0..=0xfa) => point + 0x4f0,
             (Self::Hebrew, 0xfd..=0xfe) => point + 0x1f11,
+            (Self::Windows1252, _) => match WINDOWS_1252.get(usize::from(octet & 0x1f)) {
+                None | Some(0) => return None,
+                Some(point) => u32::from(*point),
+            },
             (Self::Ascii | Self::Hebrew, _) => return None,
         };
         char::from_u32(point)
@@ -43,6 +59,7 @@ impl SingleOctet {
         let point = match (self, point) {
             (_, 0..=0x7f)
             | (Self::Latin1, 0x80..=0xff)
+            | (Self::Windows1252, 0xa0..=0xff)
             | (Self::Cyrillic, 0x80..=0xa0 | 0xad)
             | (Self::Hebrew, 0x80..=0xa0 | 0xa2..=0xa9 | 0xab..=0xb9 | 0xbb..=0xbe) => point,
             (Self::Cyrillic, 0x2116) => 0xf0,
@@ -53,9 +70,25 @@ impl SingleOctet {
             (Self::Hebrew, 0x2017) => 0xdf,
             (Self::Hebrew, 0x5d0..=0x5ea) => point - 0x4f0,
             (Self::Hebrew, 0x200e..=0x200f) => point - 0x1f11,
+            (Self::Windows1252, 0x100..) => {
+                let at = (0x80..)
+                    .zip(WINDOWS_1252)
+                    .find(|(_, there)| u32::from(*there) == point);
+                at?.0
+            }
             _ => return None,
         };
         u8::try_from(point).ok()
+    }
+
+    /// Septets that the character of an octet takes when it goes on air in the default GSM alphabet: two for
+    /// those of the extension. What that alphabet does not have the message centre replaces, by one.
+    pub(super) const fn septets_on_air(self, octet: u8) -> usize {
+        match (self, octet) {
+            (_, 0x0c | b'[' | b'\\' | b']' | b'^' | b'{' | b'|' | b'}' | b'~')
+            | (Self::Windows1252, 0x80) => 2,
+            _ => 1,
+        }
     }
 
     /// Appends the octets of a text.
@@ -104,18 +137,21 @@ impl SingleOctet {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::gsm7;
+    use super::super::table::{LOCKING, SINGLE};
     use super::*;
 
-    const ALL: [SingleOctet; 4] = [
+    const ALL: [SingleOctet; 5] = [
         SingleOctet::Ascii,
         SingleOctet::Latin1,
         SingleOctet::Cyrillic,
         SingleOctet::Hebrew,
+        SingleOctet::Windows1252,
     ];
 
     #[test]
     fn every_octet_with_a_character_comes_back_and_no_other_character_does() {
-        for (alphabet, characters) in ALL.into_iter().zip([128, 256, 256, 256 - 36]) {
+        for (alphabet, characters) in ALL.into_iter().zip([128, 256, 256, 256 - 36, 256 - 5]) {
             let there: Vec<char> = (0..=255).filter_map(|octet| alphabet.character(octet)).collect();
             assert_eq!(there.len(), characters, "{alphabet:?}");
             for octet in 0..=255 {
@@ -142,6 +178,11 @@ mod tests {
                 b"\xf9\xec\xe5\xed \xaa\xba\xdf",
                 "שלום ×÷\u{2017}",
             ),
+            (
+                SingleOctet::Windows1252,
+                b"\x80 5\x85 \x93caf\xe9\x94 \x96 it\x92s \x8a\x9f",
+                "€ 5… “café” – it’s ŠŸ",
+            ),
         ] {
             let mut out = String::new();
             assert_eq!(alphabet.decode(octets, &mut out), 0);
@@ -157,6 +198,10 @@ mod tests {
         let mut out = String::new();
         assert_eq!(SingleOctet::Ascii.decode(b"a\xe9", &mut out), 1);
         assert_eq!(out, "a\u{fffd}");
+        assert_eq!(
+            SingleOctet::Windows1252.decode(b"\x81\x8d\x8f\x90\x9d", &mut out),
+            5
+        );
         let mut octets = b"x".to_vec();
         assert_eq!(
             SingleOctet::Latin1.encode("é€", &mut octets),
@@ -165,11 +210,22 @@ mod tests {
         assert_eq!(octets, b"x");
     }
 
+    #[test]
+    fn a_character_is_measured_as_it_goes_on_air() {
+        for alphabet in ALL {
+            for octet in 0..=255 {
+                let gsm7 = |character| gsm7::cost(character, (&LOCKING[0], &SINGLE[0]));
+                let cost = alphabet.character(octet).and_then(gsm7).unwrap_or(1);
+                assert_eq!(alphabet.septets_on_air(octet), cost, "{alphabet:?} {octet:#x}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_octets_become_text_and_come_back_where_nothing_was_replaced(
             octets in proptest::collection::vec(any::<u8>(), 0..100),
-            which in 0usize..4,
+            which in 0usize..ALL.len(),
         ) {
             let (mut text, mut back) = (String::new(), Vec::new());
             if ALL[which].decode(&octets, &mut text) == 0 {
