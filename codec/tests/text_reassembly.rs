@@ -188,6 +188,88 @@ fn a_message_too_large_for_the_bounds_ends_with_all_that_came() {
     assert_eq!((book.len(), book.octets()), (0, 0));
 }
 
+fn repeated_after_completion(again: &[(Place, &str)], step_ms: u64) -> Vec<(Why, String)> {
+    let bounds = Bounds {
+        wait_ms: 100,
+        ..Bounds::default()
+    };
+    let mut book = Book::new(bounds);
+    for (sequence, part) in (1..).zip(["a", "b", "c"]) {
+        add(&mut book, 1, udh8(7, 3, sequence), part, 0);
+    }
+    assert!(book.is_empty());
+    let mut ends = Vec::new();
+    for (place, part) in again {
+        let (added, ended) = add(&mut book, 1, *place, part, step_ms);
+        ends.extend(ended);
+        if let Added::Complete(parts) = added {
+            return vec![(Why::Repeated, format!("whole: {}", text(&parts)))];
+        }
+    }
+    book.expire(u64::MAX, &mut ends);
+    ends.iter().map(|ended| (ended.why, text(&ended.parts))).collect()
+}
+
+#[test]
+fn a_part_that_comes_again_after_its_message_was_whole_is_no_new_message() {
+    let one = |why, text: &str| vec![(why, text.to_owned())];
+    let again = |parts: &[(Place, &str)]| repeated_after_completion(parts, 50);
+    assert_eq!(again(&[(udh8(7, 3, 3), "c")]), one(Why::Repeated, "c"));
+    let (first, last) = ((udh8(7, 3, 1), "a"), (udh8(7, 3, 3), "c"));
+    assert_eq!(again(&[last, first]), one(Why::Repeated, "ac"));
+    // All of it is a message: some senders have one reference for all.
+    let whole = "whole: abc";
+    assert_eq!(
+        again(&[first, (udh8(7, 3, 2), "b"), last]),
+        one(Why::Repeated, whole)
+    );
+    // One part that is new makes a new message, whichever comes first.
+    for parts in [[(udh8(7, 3, 2), "x"), last], [last, (udh8(7, 3, 2), "x")]] {
+        let ends = again(&parts);
+        assert_eq!(ends, one(Why::Expired, "xc"), "{parts:?}");
+    }
+    // Another total, another kind of reference, another key; and the same octets in another place.
+    assert_eq!(again(&[(udh8(7, 2, 1), "a")]), one(Why::Expired, "a"));
+    let wide = place(Reference::Udh16(7), 3, 1);
+    assert_eq!(again(&[(wide, "a")]), one(Why::Expired, "a"));
+    assert_eq!(again(&[(udh8(7, 3, 2), "a")]), one(Why::Expired, "a"));
+    // After its time the reference may be used again, even for the same text.
+    assert_eq!(repeated_after_completion(&[last], 99), one(Why::Repeated, "c"));
+    assert_eq!(repeated_after_completion(&[last], 100), one(Why::Expired, "c"));
+}
+
+#[test]
+fn what_was_complete_is_remembered_within_the_bounds() {
+    let bounds = Bounds {
+        open_max: 3,
+        ..Bounds::default()
+    };
+    let mut book = Book::new(bounds);
+    for reference in [1, 2, 1, 3] {
+        add(&mut book, 1, udh8(reference, 2, 1), "a", 0);
+        let (added, _) = add(&mut book, 1, udh8(reference, 2, 2), "b", 0);
+        assert_eq!(whole(&added).as_deref(), Some("ab"));
+    }
+    // Four were complete and three are known: the younger of the two with reference 1 is.
+    let mut ends = Vec::new();
+    for reference in [1, 2, 3] {
+        add(&mut book, 1, udh8(reference, 2, 2), "b", 0);
+    }
+    book.expire(u64::MAX, &mut ends);
+    let why: Vec<_> = ends.iter().map(|ended| ended.why).collect();
+    assert_eq!(why, [Why::Repeated; 3]);
+
+    let mut book = Book::new(bounds);
+    for reference in 0..4 {
+        add(&mut book, 1, udh8(reference, 2, 1), "a", 0);
+        add(&mut book, 1, udh8(reference, 2, 2), "b", 0);
+    }
+    let mut ends = Vec::new();
+    add(&mut book, 1, udh8(0, 2, 2), "b", 0);
+    book.expire(u64::MAX, &mut ends);
+    assert_eq!(ends[0].why, Why::Expired);
+}
+
 #[test]
 fn nothing_kept_is_shown() {
     let mut book = Book::new(Bounds::default());

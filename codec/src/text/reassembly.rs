@@ -1,8 +1,9 @@
 //! Parts of long texts, kept until they are whole (sms-text.md §11). Bounded, and without a clock: `now_ms`
 //! is an argument, any clock that does not run backwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 
 use super::place::{Place, Reference};
 use crate::octets::Body;
@@ -71,6 +72,11 @@ pub enum Why {
     Evicted,
     /// Another message began with its reference: another total, or another text for a part that is there.
     Superseded,
+    /// Its time is over as well, or a bound was reached; but all that came were parts of a message that was
+    /// complete before, sent again by somebody who had not heard the answer (interop quirk 12). To be
+    /// dropped. Had all of them come, it would have been a message of its own: some senders never change
+    /// their reference.
+    Repeated,
 }
 
 /// An incomplete message that is kept no longer, for the caller to deliver in parts or to drop.
@@ -109,6 +115,24 @@ pub struct Reassembly<K, T> {
     next: u64,
     octets: usize,
     now_ms: u64,
+    /// What was complete within the last `wait_ms`, as many as may be open; the youngest of each reference.
+    done: BTreeMap<(K, Reference), Done>,
+    /// When each of them was complete, oldest first; a reference that was completed again is there twice.
+    completions: VecDeque<Completion<K>>,
+}
+
+/// A message that was complete: enough to know its parts again, and nothing of what they say.
+struct Done {
+    /// The number of its completion.
+    age: u64,
+    /// Of the parts in their order.
+    hashes: Box<[u64]>,
+}
+
+struct Completion<K> {
+    age: u64,
+    at_ms: u64,
+    id: (K, Reference),
 }
 
 struct Open<T> {
@@ -117,6 +141,8 @@ struct Open<T> {
     total: u8,
     /// In the order of their sequence.
     parts: Vec<KeptPart<T>>,
+    /// All parts so far are those of a message that was complete before.
+    repeated: bool,
 }
 
 impl<K: Ord + Clone, T> Reassembly<K, T> {
@@ -129,6 +155,8 @@ impl<K: Ord + Clone, T> Reassembly<K, T> {
             next: 0,
             octets: 0,
             now_ms: 0,
+            done: BTreeMap::new(),
+            completions: VecDeque::new(),
         }
     }
 
@@ -162,13 +190,20 @@ impl<K: Ord + Clone, T> Reassembly<K, T> {
             octets: octets.into(),
             tag,
         };
+        let known = self.done.get(&id).is_some_and(|done| {
+            let hashes = &done.hashes;
+            let hash = hashes.get(usize::from(sequence) - 1);
+            hashes.len() == usize::from(place.total()) && hash == Some(&hash_of(octets))
+        });
         let (age, now_ms) = (self.next, self.now_ms);
         let open = self.open.entry(id.clone()).or_insert_with(|| Open {
             age,
             since_ms: now_ms,
             total: place.total(),
             parts: Vec::new(),
+            repeated: true,
         });
+        open.repeated &= known;
         let begun = open.parts.is_empty();
         let at = open.find(sequence).unwrap_or_else(|at| at);
         self.octets += part.cost();
@@ -178,9 +213,11 @@ impl<K: Ord + Clone, T> Reassembly<K, T> {
             self.next += 1;
         }
         if open.parts.len() == usize::from(open.total) {
-            return self
-                .take(&id)
-                .map_or(Added::Waiting, |open| Added::Complete(open.parts));
+            let Some(open) = self.take(&id) else {
+                return Added::Waiting;
+            };
+            self.remember(id, &open.parts);
+            return Added::Complete(open.parts);
         }
         if begun {
             self.bound_key(&id.0, ended);
@@ -203,6 +240,11 @@ impl<K: Ord + Clone, T> Reassembly<K, T> {
                 break;
             };
             self.end(&oldest, Why::Expired, ended);
+        }
+        let (now_ms, wait_ms) = (self.now_ms, self.bounds.wait_ms);
+        let over = |end: &mut Completion<K>| end.at_ms.saturating_add(wait_ms) <= now_ms;
+        while let Some(end) = self.completions.pop_front_if(over) {
+            self.forget(&end);
         }
     }
 
@@ -251,12 +293,39 @@ impl<K: Ord + Clone, T> Reassembly<K, T> {
     fn end(&mut self, id: &(K, Reference), why: Why, ended: &mut Vec<Ended<K, T>>) {
         if let Some(open) = self.take(id) {
             ended.push(Ended {
-                why,
+                why: if open.repeated { Why::Repeated } else { why },
                 key: id.0.clone(),
                 reference: id.1,
                 total: open.total,
                 parts: open.parts,
             });
+        }
+    }
+
+    /// Keeps what is needed to know the parts again: eight octets for each.
+    fn remember(&mut self, id: (K, Reference), parts: &[KeptPart<T>]) {
+        if parts.len() < 2 {
+            // Whatever comes again of it is whole again.
+            return;
+        }
+        let age = self.next;
+        self.next += 1;
+        let hashes = parts.iter().map(|part| hash_of(&part.octets)).collect();
+        self.done.insert(id.clone(), Done { age, hashes });
+        let at_ms = self.now_ms;
+        self.completions.push_back(Completion { age, at_ms, id });
+        while self.completions.len() > self.bounds.open_max {
+            let Some(oldest) = self.completions.pop_front() else {
+                break;
+            };
+            self.forget(&oldest);
+        }
+    }
+
+    /// Unless its reference was completed again since.
+    fn forget(&mut self, end: &Completion<K>) {
+        if self.done.get(&end.id).is_some_and(|done| done.age == end.age) {
+            self.done.remove(&end.id);
         }
     }
 
@@ -266,6 +335,13 @@ impl<K: Ord + Clone, T> Reassembly<K, T> {
         self.octets -= open.parts.iter().map(KeptPart::cost).sum::<usize>();
         Some(open)
     }
+}
+
+/// The same for the same octets, in this process and in the next.
+fn hash_of(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(octets);
+    hasher.finish()
 }
 
 impl<T> Open<T> {
