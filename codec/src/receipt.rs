@@ -24,6 +24,7 @@
 //! time linear in the length of the text.
 
 mod id;
+mod plain;
 mod text;
 mod write;
 
@@ -32,6 +33,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 pub use id::{CanonicalId, IdBase, canonical};
+pub use plain::receipt_text;
 pub use text::{Receipt, state_of_word};
 pub use write::ReceiptText;
 
@@ -91,7 +93,7 @@ impl fmt::Debug for ReceiptReading<'_> {
 
 /// Reads a deliver_sm or data_sm as a receipt, or tells that it is a message (`None`).
 ///
-/// `text` is the short_message or message_payload. A receipt is what
+/// `text` is the short_message or message_payload as [`receipt_text`] reads it. A receipt is what
 /// - has the type receipt or intermediate notification in `esm_class`, whatever its content, or
 /// - has the type of a normal message and both TLVs that occur on receipts only
 ///   (`receipted_message_id`, `message_state`), or
