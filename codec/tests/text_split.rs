@@ -238,6 +238,41 @@ proptest! {
         prop_assert_eq!(back, text);
     }
 
+    /// sms-text.md §10: greedily, and a unit early only before a character of two.
+    #[test]
+    fn every_part_but_the_last_is_full(text in "[a-z\\[€ş]{150,500}|[жé😀]{60,300}", which in 0usize..4) {
+        let mut octets = Vec::new();
+        let choice = encode(&text, &[Language::Turkish], ALL[which], &mut octets);
+        let split = Split::new(choice.charset, None, &octets, rules(ALL[which])).unwrap();
+        let total = usize::from(split.total());
+        let (septets, utf16) = match ALL[which] {
+            Carriage::Udh8 | Carriage::Sar => (153, 67),
+            _ => (152, 66),
+        };
+        // By sms-text.md §5: 149 and 146 with the tables of a language, 148 and 145.
+        let room = match choice.charset {
+            Charset::Ucs2(_) => utf16,
+            Charset::Gsm7(Shifts::NONE) => septets,
+            Charset::Gsm7(Shifts { single: Some(_), locking: Some(_) }) => septets - 7,
+            _ => septets - 4,
+        };
+        let cost = |character: char| {
+            let mut octets = Vec::new();
+            choice.charset.encode(character.encode_utf8(&mut [0; 4]), &mut octets).unwrap();
+            choice.charset.units(&octets)
+        };
+        let mut rest = text.chars();
+        for part in split.take(total - 1) {
+            let units = choice.charset.units(part.text.0);
+            let mut left = units;
+            while left > 0 {
+                left -= cost(rest.next().unwrap());
+            }
+            let next = cost(rest.clone().next().unwrap());
+            prop_assert!(units <= room && units + next > room, "{units} of {room}");
+        }
+    }
+
     #[test]
     fn any_octets_are_cut_without_loss_or_refused(
         octets in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x1b), Just(0xd8)], 0..700),

@@ -135,7 +135,9 @@ impl Heading<'_> {
 }
 
 impl<'a> Split<'a> {
-    /// Cuts `text`, the octets behind the header that the message came with, if any.
+    /// Cuts `text`, the octets behind the header that the message came with, if any. Each part takes as much
+    /// as it can: a cut never parts an escape from its code nor the halves of a surrogate pair, but may part
+    /// a letter from a combining mark, or an emoji from what it is joined with (rule 3, which is optional).
     ///
     /// A message that fits one SMS, or that goes as [`Carriage::Payload`], is one part and keeps its header
     /// as it is. Otherwise ports and tables go into every part and other elements into the first. A message
