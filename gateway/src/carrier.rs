@@ -18,11 +18,12 @@ use tidegate_codec::identity::Password;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::Operation;
 use tidegate_codec::pdu::bind::Bind;
-use tidegate_codec::receipt::read_receipt;
+use tidegate_codec::receipt::{read_receipt, receipt_text};
 use tidegate_codec::session::Event;
 use tidegate_codec::status::CommandStatus;
+use tidegate_codec::text::Peer;
 use tidegate_codec::tlv::{NetworkErrorCode, Tag, Tlvs};
-use tidegate_codec::values::{BindKind, EsmClass};
+use tidegate_codec::values::{BindKind, DataCoding, EsmClass};
 use tidegate_config::Carrier;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
@@ -276,12 +277,19 @@ impl<D: Disk> Gate<D> {
         if operation.strict().is_err() {
             self.carriers[carrier].tally.tlv_faults += 1;
         }
-        let (form, esm_class, text, tlvs, called): (Form, EsmClass, &[u8], Tlvs<'_>, &[u8]) = match operation
-        {
+        let (form, esm_class, data_coding, text, tlvs, called): (
+            Form,
+            EsmClass,
+            DataCoding,
+            &[u8],
+            Tlvs<'_>,
+            &[u8],
+        ) = match operation {
             // As submit_sm it is the same message from a handset (interop quirk 41).
             Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => (
                 Form::Sm,
                 sm.esm_class,
+                sm.data_coding,
                 sm.text().0,
                 sm.tlvs,
                 sm.destination.addr.as_bytes(),
@@ -291,6 +299,7 @@ impl<D: Disk> Gate<D> {
                 (
                     Form::DataSm,
                     sm.esm_class,
+                    sm.data_coding,
                     text.0,
                     sm.tlvs,
                     sm.destination.addr.as_bytes(),
@@ -315,13 +324,21 @@ impl<D: Disk> Gate<D> {
             .ok()
             .flatten()
             .map(NetworkErrorCode::octets);
+        let by_text = self.config.carriers[carrier].detect_receipts_by_text;
+        let mut scratch = String::new();
+        // A message from a handset is not looked into.
+        let text = if by_text || esm_class.is_receipt() || esm_class.is_intermediate() {
+            receipt_text(data_coding, esm_class, text, Peer::default(), &mut scratch)
+        } else {
+            text
+        };
         let reading = read_receipt(
             esm_class,
             text,
             tlvs.get(Tag::RECEIPTED_MESSAGE_ID),
             tlvs.octet(Tag::MESSAGE_STATE),
             network_error,
-            self.config.carriers[carrier].detect_receipts_by_text,
+            by_text,
         );
         match reading {
             Some(reading) => self.receipt(now, carrier, owed, &reading, network_error),

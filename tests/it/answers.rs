@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tidegate_codec::header::CommandId;
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::receipt::ReceiptText;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::MessageState;
+use tidegate_codec::values::{DataCoding, EsmClass, MessageState};
 use tidegate_tests::esme::message;
 use tidegate_tests::smsc::Submit;
 use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
@@ -180,4 +182,43 @@ async fn a_late_answer_to_a_dlr_spares_the_second_delivery() {
     esme.expect_silence(GIVEN_UP).await;
     esme.answer(&dlr, CommandStatus::RX_P_APPN).await;
     assert_eq!(esme.expect_id(CommandId::DELIVER_SM).await.receipted_id(), id);
+}
+
+/// Message centres write receipts in the alphabet of the message, or copy only its data_coding and header.
+#[tokio::test]
+async fn a_receipt_in_ucs_2_or_behind_a_header_ends_its_message() {
+    const ALONE: &[u8] = b"\x05\x00\x03\x2a\x01\x01";
+    let mut smsc = ScriptedSmsc::listen().await;
+    let local = Local::start_with(smsc.addr(), Changes::default());
+    smsc.expect_binds(1).await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    for (data_coding, esm_class, header, wide) in [
+        (8, 0x04, &b""[..], true),
+        (8, 0x44, ALONE, true),
+        (0, 0x44, ALONE, false),
+        (8, 0x44, b"", false),
+    ] {
+        let id = esme.submit_ok(message(FROM, TO, "Hello")).await;
+        let submit = smsc.expect_submit().await;
+        let theirs = format!("c-{data_coding}-{esm_class}-{}-{wide}", header.len());
+        smsc.answer(&submit, &theirs).await;
+        let (mut text, mut octets) = (Vec::new(), header.to_vec());
+        ReceiptText::new(theirs.as_bytes(), MessageState::Delivered, 0, 0).write(&mut text);
+        if wide {
+            octets.extend(text.iter().flat_map(|octet| [0, *octet]));
+        } else {
+            octets.extend(text);
+        }
+        let sm = Sm {
+            source: submit.sm().destination,
+            destination: submit.sm().source,
+            esm_class: EsmClass(esm_class),
+            data_coding: DataCoding(data_coding),
+            short_message: ShortMessage::new(&octets).unwrap(),
+            ..Sm::default()
+        };
+        let sequence = smsc.deliver(submit.link, sm).await;
+        assert_eq!(smsc.expect_deliver_resp(sequence).await, CommandStatus::ROK);
+        assert_delivered(&mut esme, &id).await;
+    }
 }
