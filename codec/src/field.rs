@@ -147,6 +147,24 @@ pub(crate) fn address<const MAX: usize>(
     ))
 }
 
+/// The sender.
+#[inline(always)]
+pub(crate) fn source<const MAX: usize>(input: &[u8]) -> Parsed<'_, Address<'_, MAX>> {
+    address(
+        [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
+        input,
+    )
+}
+
+/// The recipient.
+#[inline(always)]
+pub(crate) fn destination<const MAX: usize>(input: &[u8]) -> Parsed<'_, Address<'_, MAX>> {
+    address(
+        [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
+        input,
+    )
+}
+
 /// `sm_length` and as many octets of `short_message`.
 #[inline(always)]
 pub(crate) fn short_message(input: &[u8]) -> Parsed<'_, &[u8]> {

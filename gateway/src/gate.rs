@@ -384,6 +384,10 @@ impl<D: Disk> Gate<D> {
             let full = (!force && link.session.is_saturated()) || link.out.len() > OUT_MAX;
             if full || !self.spool.has_batch_room() {
                 link.session.set_partial(at(now), false);
+                // Whoever waits for us to read is not silent: its answers to our enquire_links may lie there.
+                if used < octets.len() {
+                    link.session.set_heard(at(now));
+                }
                 self.links.touch(id);
                 return Input {
                     used,

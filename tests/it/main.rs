@@ -24,6 +24,7 @@ mod quoted;
 mod simulation;
 mod simulator;
 mod sweep;
+mod versions;
 mod virtual_time;
 mod volume;
 mod wire;

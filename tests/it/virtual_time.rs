@@ -66,6 +66,7 @@ fn a_receiver_that_answers_no_delivery_is_unbound_and_another_gets_them() {
         }
         let mut seen = 0;
         let unbind = loop {
+            assert!(seen < 50, "offered again and again, and never unbound");
             let frame = hangs.next().await;
             let (id, sequence) = (frame.pdu().operation.command_id(), frame.pdu().sequence);
             match id {
@@ -76,6 +77,16 @@ fn a_receiver_that_answers_no_delivery_is_unbound_and_another_gets_them() {
             }
         };
         assert!(seen >= 3, "{seen}");
+        // Whoever leaves is no stranger, and may come back while it is still there.
+        let strangers = |world: &World| {
+            world
+                .hub
+                .with_gate(|gate, _| gate.unbound_from([127, 0, 0, 1].into()))
+        };
+        assert_eq!(strangers(&world), 0);
+        let stranger = world.esme();
+        assert_eq!(strangers(&world), 1);
+        drop(stranger);
         hangs.send_empty(CommandId::UNBIND_RESP, unbind).await;
         let mut other = world.esme();
         other.bind(b"secret").await;

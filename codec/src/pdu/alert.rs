@@ -28,7 +28,7 @@
 
 use crate::address::{ADDR_DATA, Address};
 use crate::error::{BodyError, Field};
-use crate::field::address;
+use crate::field::{self, address};
 use crate::tlv::Tlvs;
 
 /// The body of alert_notification.
@@ -44,10 +44,7 @@ pub struct AlertNotification<'a> {
 
 impl<'a> AlertNotification<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         let (body, esme) = address([Field::EsmeAddrTon, Field::EsmeAddrNpi, Field::EsmeAddr], body)?;
         Ok(Self {
             source,

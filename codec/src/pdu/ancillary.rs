@@ -25,7 +25,7 @@
 
 use crate::address::Address;
 use crate::error::{BodyError, Field};
-use crate::field::{address, c_octets, octet, short_message};
+use crate::field::{self, c_octets, octet, short_message};
 use crate::header::Header;
 use crate::message_id::MessageIdField;
 use crate::octets::{Body, COctets};
@@ -47,10 +47,7 @@ pub struct QuerySm<'a> {
 impl<'a> QuerySm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, message_id) = c_octets(Field::MessageId, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         Ok(Self {
             message_id,
             source,
@@ -137,14 +134,8 @@ impl<'a> CancelSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
         let (body, message_id) = c_octets(Field::MessageId, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
-        let (body, destination) = address(
-            [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
+        let (body, destination) = field::destination(body)?;
         Ok(Self {
             service_type,
             message_id,
@@ -188,10 +179,7 @@ pub struct ReplaceSm<'a> {
 impl<'a> ReplaceSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, message_id) = c_octets(Field::MessageId, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime, body)?;
         let (body, validity_period) = c_octets(Field::ValidityPeriod, body)?;
         let (body, registered_delivery) = octet(Field::RegisteredDelivery, body)?;

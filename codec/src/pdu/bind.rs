@@ -102,25 +102,25 @@ impl<'a> BindResp<'a> {
     /// A refused bind has no body, and a receiver ignores one that is there (smpp-pdus.md §4.1). A name without its NUL
     /// ends with the PDU, and one that is too long is left out (interop quirk 19): were the response refused, a
     /// carrier that writes it so could never be used, and would take us for bound.
-    pub(crate) fn decode(header: Header, body: &'a [u8]) -> Result<Option<Self>, BodyError> {
+    pub(crate) fn decode(header: Header, body: &'a [u8]) -> Option<Self> {
         if body.is_empty() {
-            return Ok(None);
+            return None;
         }
         match c_octets(Field::SystemId, body) {
-            Ok((rest, system_id)) => Ok(Some(Self {
+            Ok((rest, system_id)) => Some(Self {
                 system_id,
                 tlvs: Tlvs::new(rest),
-            })),
-            Err(_) if !header.status.is_ok() => Ok(None),
+            }),
+            Err(_) if !header.status.is_ok() => None,
             Err(_) => {
                 let (name, rest) = match memchr::memchr(0, body) {
                     Some(nul) => (&[][..], &body[nul + 1..]),
                     None => (body, &[][..]),
                 };
-                Ok(Some(Self {
+                Some(Self {
                     system_id: COctets::new(name).unwrap_or_default(),
                     tlvs: Tlvs::new(rest),
-                }))
+                })
             }
         }
     }

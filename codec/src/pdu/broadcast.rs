@@ -27,7 +27,7 @@
 
 use crate::address::Address;
 use crate::error::{BodyError, Field};
-use crate::field::{address, c_octets, octet};
+use crate::field::{self, c_octets, octet};
 use crate::message_id::MessageIdField;
 use crate::octets::COctets;
 use crate::pdu::message::{SERVICE_TYPE_MAX, TIME_MAX};
@@ -77,10 +77,7 @@ pub struct BroadcastSm<'a> {
 impl<'a> BroadcastSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         let (body, message_id) = c_octets(Field::MessageId, body)?;
         let (body, priority_flag) = octet(Field::PriorityFlag, body)?;
         let (body, schedule_delivery_time) = c_octets(Field::ScheduleDeliveryTime, body)?;
@@ -133,10 +130,7 @@ pub struct QueryBroadcastSm<'a> {
 impl<'a> QueryBroadcastSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, message_id) = c_octets(Field::MessageId, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         Ok(Self {
             message_id,
             source,
@@ -170,10 +164,7 @@ impl<'a> CancelBroadcastSm<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
         let (body, message_id) = c_octets(Field::MessageId, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         Ok(Self {
             service_type,
             message_id,

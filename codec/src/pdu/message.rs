@@ -26,7 +26,7 @@
 
 use crate::address::{ADDR_DATA, Address};
 use crate::error::{BodyError, Field};
-use crate::field::{address, c_octets, octets, short_message};
+use crate::field::{self, c_octets, octets, short_message};
 use crate::octets::{Body, COctets};
 use crate::tlv::Tlvs;
 use crate::values::{DataCoding, EsmClass, RegisteredDelivery};
@@ -116,14 +116,8 @@ impl<'a> Sm<'a> {
     #[inline(always)]
     pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
-        let (body, destination) = address(
-            [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
+        let (body, destination) = field::destination(body)?;
         Self::decode_from_esm_class(service_type, source, destination, body)
     }
 
@@ -236,14 +230,8 @@ impl<'a> DataSm<'a> {
     /// The first mandatory field that cannot be read. TLVs are not looked at.
     pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
-        let (body, destination) = address(
-            [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
+        let (body, destination) = field::destination(body)?;
         let (body, [esm_class, registered_delivery, data_coding]) = octets(
             [Field::EsmClass, Field::RegisteredDelivery, Field::DataCoding],
             body,

@@ -30,7 +30,7 @@
 
 use crate::address::Address;
 use crate::error::{BodyError, Fault, Field};
-use crate::field::{Parsed, address, c_octets, fail, octet, word};
+use crate::field::{self, Parsed, c_octets, fail, octet, word};
 use crate::header::Header;
 use crate::message_id::MessageIdField;
 use crate::octets::COctets;
@@ -129,10 +129,7 @@ fn destination(input: &[u8]) -> Parsed<'_, Destination<'_>> {
     let (input, flag) = octet(Field::DestFlag, input)?;
     match flag {
         SME => {
-            let (input, address) = address(
-                [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
-                input,
-            )?;
+            let (input, address) = field::destination(input)?;
             Ok((input, Destination::Sme(address)))
         }
         LIST => {
@@ -155,10 +152,7 @@ pub struct SubmitMulti<'a> {
 impl<'a> SubmitMulti<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         let (body, service_type) = c_octets(Field::ServiceType, body)?;
-        let (body, source) = address(
-            [Field::SourceAddrTon, Field::SourceAddrNpi, Field::SourceAddr],
-            body,
-        )?;
+        let (body, source) = field::source(body)?;
         let (body, count) = octet(Field::NumberOfDests, body)?;
         if count == 0 {
             return Err(BodyError {
@@ -208,10 +202,7 @@ pub fn write_resp(out: &mut Vec<u8>, message_id: MessageIdField<'_>, count: u8, 
 }
 
 fn unsuccess(input: &[u8]) -> Parsed<'_, Unsuccess<'_>> {
-    let (input, address) = address(
-        [Field::DestAddrTon, Field::DestAddrNpi, Field::DestinationAddr],
-        input,
-    )?;
+    let (input, address) = field::destination(input)?;
     let (input, status) = word(Field::ErrorStatusCode, input)?;
     let status = CommandStatus(status);
     Ok((input, Unsuccess { address, status }))

@@ -92,13 +92,13 @@ impl<'a> Operation<'a> {
             CommandId::BIND_TRANSMITTER => Self::Bind(BindKind::Transmitter, Bind::decode(octets, limits)?),
             CommandId::BIND_TRANSCEIVER => Self::Bind(BindKind::Transceiver, Bind::decode(octets, limits)?),
             CommandId::BIND_RECEIVER_RESP => {
-                Self::BindResp(BindKind::Receiver, BindResp::decode(header, octets)?)
+                Self::BindResp(BindKind::Receiver, BindResp::decode(header, octets))
             }
             CommandId::BIND_TRANSMITTER_RESP => {
-                Self::BindResp(BindKind::Transmitter, BindResp::decode(header, octets)?)
+                Self::BindResp(BindKind::Transmitter, BindResp::decode(header, octets))
             }
             CommandId::BIND_TRANSCEIVER_RESP => {
-                Self::BindResp(BindKind::Transceiver, BindResp::decode(header, octets)?)
+                Self::BindResp(BindKind::Transceiver, BindResp::decode(header, octets))
             }
             CommandId::UNBIND => Self::Unbind(tlvs),
             CommandId::UNBIND_RESP => Self::UnbindResp(tlvs),

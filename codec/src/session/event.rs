@@ -34,7 +34,7 @@ pub enum Event<'a, T> {
         /// What both sides speak.
         version: InterfaceVersion,
     },
-    /// Our bind was refused, or its response cannot be read; the session is open again.
+    /// Our bind was refused; the session is open again.
     BindRefused(CommandStatus),
     /// The peer wants something that only the owner can answer: [`respond`](super::Session::respond), exactly
     /// once.

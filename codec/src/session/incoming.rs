@@ -24,11 +24,7 @@ impl<T> Session<T> {
         if self.state == State::Closed {
             return Event::None;
         }
-        self.heard = now;
-        self.misses = 0;
-        if let Some(enquiry) = &mut self.enquiry {
-            enquiry.heard = true;
-        }
+        self.set_heard(now);
         let (command_id, sequence) = match &pdu {
             Ok(pdu) => (pdu.operation.command_id(), pdu.sequence),
             Err((header, _)) => (header.command_id, header.sequence),
@@ -242,14 +238,6 @@ impl<T> Session<T> {
 
     /// A response that cannot be read ends the request that it answers (smpp-session.md §3).
     fn handle_unreadable<'a>(&mut self, now: Monotonic, header: Header, error: BodyError) -> Event<'a, T> {
-        if let State::Binding { kind, sequence } = self.state
-            && self.role == Role::Esme
-            && (header.sequence, header.command_id)
-                == (sequence, Operation::BindResp(kind, None).command_id())
-        {
-            self.state = self.unbound();
-            return Event::BindRefused(error.status());
-        }
         if !self.window.awaits(header.sequence, header.command_id) {
             return Event::Dropped(header.command_id);
         }
@@ -398,7 +386,10 @@ impl<T> Session<T> {
                 self.ends = Some(CloseReason::Faults);
                 Event::PeerUnbound
             }
-            State::Unbinding { .. } if self.ends.is_some() => event,
+            State::Unbinding { .. } if self.unanswered > 0 || self.ends.is_some() => {
+                self.ends.get_or_insert(CloseReason::Faults);
+                event
+            }
             _ => self.close(CloseReason::Faults),
         }
     }

@@ -95,6 +95,15 @@ impl<T> Session<T> {
         self.partial = if partial { self.partial.or(Some(now)) } else { None };
     }
 
+    /// Something of the peer has come, be it that its owner cannot take it yet: a sign of life.
+    pub const fn set_heard(&mut self, now: Monotonic) {
+        self.heard = now;
+        self.misses = 0;
+        if let Some(enquiry) = &mut self.enquiry {
+            enquiry.heard = true;
+        }
+    }
+
     /// Acts on one timer that is due; call until it returns `None`.
     pub fn handle_timeout(&mut self, now: Monotonic, out: &mut Vec<u8>) -> Option<Event<'static, T>> {
         let (at, timer) = self.next_deadline()?;

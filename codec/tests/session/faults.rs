@@ -90,6 +90,22 @@ fn faults_of_every_kind_count_and_what_is_owed_goes_out_before_the_end() {
         assert_eq!(pair.smsc.written(), [(CommandId::SUBMIT_SM_RESP, ok, 5)]);
         pair.smsc.time(at(1));
         assert_eq!(pair.smsc.seen.last(), Some(&Seen::Close(CloseReason::Faults)));
+        // So it is behind an unbind of either side.
+        for ours in [true, false] {
+            let mut pair = Pair::trx();
+            pair.smsc.hear(at(1), CommandId::SUBMIT_SM, ok, 5);
+            if ours {
+                pair.smsc.session.unbind(at(1), &mut pair.smsc.out);
+            } else {
+                pair.smsc.hear(at(1), CommandId::UNBIND, ok, 6);
+            }
+            pair.smsc.take(at(1), &garbage);
+            pair.smsc.written();
+            pair.smsc.answer(CommandId::SUBMIT_SM_RESP, 5);
+            assert_eq!(pair.smsc.written()[0], (CommandId::SUBMIT_SM_RESP, ok, 5));
+            pair.smsc.time(at(1));
+            assert_eq!(pair.smsc.seen.last(), Some(&Seen::Close(CloseReason::Faults)));
+        }
         // Should the owner never answer, the timer ends it.
         let mut pair = Pair::trx();
         pair.smsc.hear(at(1), CommandId::SUBMIT_SM, ok, 5);

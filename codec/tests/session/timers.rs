@@ -66,6 +66,36 @@ fn a_pdu_begun_and_not_finished_closes_the_link() {
     assert_eq!(pair.smsc.seen, [Seen::Close(CloseReason::PduRead)]);
 }
 
+/// A PDU begun before the bind, where session_init would come later.
+#[test]
+fn a_stranger_that_begins_a_pdu_has_no_longer_for_it_than_anybody() {
+    let timing = Timing {
+        session_init: Duration::from_secs(60),
+        ..Timing::default()
+    };
+    for role in [Role::Smsc, Role::Esme] {
+        let mut end = End::with(Session::new(role, Rules { timing, ..rules() }, at(0)));
+        end.session.set_partial(at(3), true);
+        assert_due(&mut end, 13, &[Seen::Close(CloseReason::PduRead)], &[]);
+    }
+}
+
+/// What its owner cannot read yet is a sign of life: no enquire_link, no miss, no end.
+#[test]
+fn a_peer_whose_octets_lie_unread_is_not_taken_for_dead() {
+    let mut smsc = Pair::trx().smsc;
+    smsc.session.set_heard(at(20));
+    assert_due(&mut smsc, 50, &[], &[CommandId::ENQUIRE_LINK]);
+    smsc.session.set_heard(at(55));
+    assert_eq!(smsc.session.poll_timeout(), Some(at(85)), "as good as an answer");
+    assert_due(&mut smsc, 85, &[], &[CommandId::ENQUIRE_LINK]);
+    assert_due(&mut smsc, 95, &[], &[CommandId::ENQUIRE_LINK]);
+    // Misses begin anew with it.
+    smsc.session.set_heard(at(100));
+    assert_due(&mut smsc, 130, &[], &[CommandId::ENQUIRE_LINK]);
+    assert_due(&mut smsc, 140, &[], &[CommandId::ENQUIRE_LINK]);
+}
+
 /// Just before a second.
 fn before(seconds: u64) -> Monotonic {
     Monotonic(Duration::from_secs(seconds) - Duration::from_nanos(1))
@@ -257,6 +287,23 @@ fn inactivity_unbinds_once_and_only_messages_put_it_off() {
     smsc.hear(at(34), CommandId::ENQUIRE_LINK_RESP, CommandStatus::ROK, 4);
     assert_due(&mut smsc, 35, &[Seen::Expired(1)], &[]);
     assert_due(&mut smsc, 45, &[Seen::Expired(2)], &[CommandId::UNBIND]);
+
+    // It is counted from the bind, on either side of it.
+    let timing = Timing {
+        inactivity: Duration::from_secs(20),
+        ..Timing::default()
+    };
+    let restless = Rules { timing, ..rules() };
+    let mut smsc = End::with(Session::new(Role::Smsc, restless, at(0)));
+    smsc.hear(at(2), CommandId::BIND_TRANSCEIVER, CommandStatus::ROK, 1);
+    smsc.accept(at(4));
+    assert_eq!(smsc.session.poll_timeout(), Some(at(24)));
+    let mut esme = End::with(Session::new(Role::Esme, restless, at(0)));
+    let asked = bind(InterfaceVersion::V3_4);
+    esme.session
+        .bind(at(2), BindKind::Transceiver, &asked, &mut esme.out);
+    esme.hear(at(4), CommandId::BIND_TRANSCEIVER_RESP, CommandStatus::ROK, 1);
+    assert_eq!(esme.session.poll_timeout(), Some(at(24)));
 
     // Off unless asked for.
     let off = Rules {

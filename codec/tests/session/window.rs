@@ -2,11 +2,11 @@
 
 use tidegate_codec::header::CommandId;
 use tidegate_codec::pdu::{Operation, Pdu, encode, encode_empty};
-use tidegate_codec::session::{Congestion, RequestError};
+use tidegate_codec::session::{Congestion, RequestError, Role, Rules, Session};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::{self, Tag};
 
-use crate::ends::{Pair, Seen, at, sm};
+use crate::ends::{End, Pair, Seen, at, rules, sm};
 
 #[test]
 fn the_window_holds_what_is_unanswered_and_answers_come_in_any_order() {
@@ -161,4 +161,26 @@ fn what_a_peer_says_of_its_load_is_read_from_any_response() {
     assert_eq!(say(4, enquired, 9, b"", &[101]), Some((0, at(3))));
     assert_eq!(say(5, enquired, 9, b"", &[0, 90]), Some((0, at(3))));
     assert_eq!(say(6, CommandId::ENQUIRE_LINK, 9, b"", &[90]), Some((0, at(3))));
+}
+
+#[test]
+fn rules_with_a_window_of_none_have_one_place() {
+    let none = Rules { window: 0, ..rules() };
+    assert_eq!(Session::<u32>::new(Role::Esme, none, at(0)).room(), 0, "unbound");
+    let mut smsc = End::with(Session::new(Role::Smsc, none, at(0)));
+    smsc.hear(at(0), CommandId::BIND_TRANSCEIVER, CommandStatus::ROK, 1);
+    smsc.accept(at(0));
+    assert_eq!(smsc.session.room(), 1);
+    smsc.deliver(at(1), 1).unwrap();
+    assert_eq!(smsc.deliver(at(1), 2), Err(RequestError::WindowFull(2)));
+}
+
+#[test]
+fn an_answer_that_comes_too_late_for_the_session_is_not_written() {
+    let mut pair = Pair::trx();
+    pair.smsc.hear(at(1), CommandId::SUBMIT_SM, CommandStatus::ROK, 5);
+    assert_eq!(pair.smsc.session.drain().count(), 0);
+    pair.smsc.written();
+    pair.smsc.answer(CommandId::SUBMIT_SM_RESP, 5);
+    assert_eq!((pair.smsc.written(), pair.smsc.session.unanswered()), (vec![], 0));
 }
