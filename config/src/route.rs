@@ -1,5 +1,7 @@
 //! Which way messages go. Looking a number up is the gateway's business; here the tables are checked.
 
+mod mt;
+
 use std::collections::HashMap;
 
 use tidegate_codec::identity::SystemId;
@@ -10,16 +12,8 @@ use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{shown, text};
 
-/// One `[[route.mt]]`: the longest prefix of the destination wins. Prefixes are unique in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MtRoute {
-    /// Key `prefix`, required: 0 to 15 digits of an international number without `+`; empty is the
-    /// default route.
-    pub prefix: String,
-    /// Key `carriers`, required, 1 to 16, no name twice: the first that is up takes the message, the
-    /// others are for fail-over, in this order.
-    pub carriers: Vec<CarrierName>,
-}
+pub(crate) use mt::read_mt;
+pub use mt::{Choose, Conditions, MtRoute, SenderType};
 
 /// One `[[route.mo]]`: whose messages those to a called number are. The most specific wins: exact before
 /// prefix, longer before shorter, with a carrier before without. Unique by number and carrier.
@@ -48,54 +42,6 @@ pub(crate) struct Declared {
     pub(crate) accounts: Vec<SystemId>,
     /// Some name could not be read, so none can be called undeclared.
     pub(crate) incomplete: bool,
-}
-
-pub(crate) fn read_mt(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<MtRoute> {
-    let mut seen = HashMap::new();
-    let mut routes = Vec::new();
-    for mut section in sections {
-        let prefix = section.required(
-            "prefix",
-            "write the digits that destinations begin with; `prefix = \"\"` is the default route",
-            text(prefix),
-        );
-        if let Some(prefix) = &prefix {
-            let fault = "is routed already";
-            section.once(
-                "prefix",
-                &mut seen,
-                prefix.clone(),
-                fault,
-                "list all its carriers there",
-            );
-        }
-        if !section.has("carriers") {
-            section.missing(
-                "carriers",
-                "list carriers, the preferred first: `carriers = [\"…\"]`",
-            );
-        }
-        let mut listed = Vec::new();
-        let carriers = section.list("carriers", 1..=16, |value| {
-            let name = declared.carrier(carrier::name(value)?)?;
-            if listed.contains(&name) {
-                return Err(Fault::new(
-                    format!("{} stands in the list twice", shown::value(name.as_str())),
-                    "keep its first place",
-                ));
-            }
-            listed.push(name.clone());
-            Ok(name)
-        });
-        section.finish(&[(
-            "carrier",
-            "write a list, the preferred first: `carriers = [\"…\"]`",
-        )]);
-        if let (Some(prefix), Some(carriers)) = (prefix, carriers) {
-            routes.push(MtRoute { prefix, carriers });
-        }
-    }
-    routes
 }
 
 pub(crate) fn read_mo(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<MoRoute> {
@@ -161,16 +107,6 @@ fn undeclared(kind: &str, name: &str, names: &[&str]) -> Fault {
         )
     };
     Fault::new(format!("there is no {kind} {}", shown::value(name)), remedy)
-}
-
-fn prefix(text: &str) -> Result<String, Fault> {
-    if text.len() > 15 || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Fault::new(
-            format!("{} is no prefix", shown::value(text)),
-            "write up to 15 digits with the country code, without + or 00",
-        ));
-    }
-    Ok(text.to_owned())
 }
 
 fn number_pattern(text: &str) -> Result<NumberPattern, Fault> {

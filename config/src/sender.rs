@@ -7,7 +7,7 @@ use crate::value::shown;
 
 /// One entry of `senders`: a number or name, or the beginning of one with a `*` after it. Compared octet
 /// by octet, since networks treat `Shop` and `SHOP` as two names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SenderPattern {
     /// This source address only.
     Exact(String),

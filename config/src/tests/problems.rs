@@ -164,6 +164,25 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
 }
 
 #[test]
+fn one_prefix_may_have_several_routes_that_differ_in_order_or_conditions() {
+    let more = |keys: &str| format!("{MINIMAL}[[route.mt]]\nprefix = \"\"\ncarriers = [\"example\"]\n{keys}");
+    for keys in [
+        "order = 99",
+        "accounts = [\"example\"]",
+        "senders = [\"Shop\"]",
+        "sender_types = [\"short\"]",
+        "service_types = [\"\"]",
+        "data_codings = [8]",
+    ] {
+        assert!(crate::parse(&more(keys)).is_ok(), "{keys}");
+    }
+    one(&more("name = \"second\""), "route.mt[1].prefix", 22, "conditions");
+    let named = MINIMAL.replace("[[route.mt]]\n", "[[route.mt]]\nname = \"bulk\"\n");
+    let twice = format!("{named}[[route.mt]]\nname = \"bulk\"\nprefix = \"44\"\ncarriers = [\"example\"]");
+    one(&twice, "route.mt[1].name", 23, "by line 16");
+}
+
+#[test]
 fn what_must_be_unique_names_the_line_of_the_first() {
     let doubled = |table: &str, next: &str| {
         let from = MINIMAL.find(table).unwrap();
