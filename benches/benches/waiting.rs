@@ -172,6 +172,8 @@ fn envelope(now_ms: u64) -> Envelope {
         priority: 0,
         category: 0,
         parts: 1,
+        data_coding: 0,
+        lot: 0,
         service_type: ServiceType::DEFAULT,
         charge: 0,
         accepted_ms: now_ms,

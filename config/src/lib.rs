@@ -39,7 +39,7 @@ pub use limits::Limits;
 pub use node::{Http, Listener, Node};
 pub use password_hash::PasswordHash;
 pub use problem::{Problem, Problems};
-pub use route::{Choose, Conditions, MoRoute, MtRoute, NumberPattern, SenderType};
+pub use route::{Choose, Conditions, MoRoute, MtRoute, NumberPattern, SenderType, Window};
 pub use sender::SenderPattern;
 pub use storage::Storage;
 pub use value::duration::parse as parse_duration;

@@ -1,6 +1,8 @@
 //! Which way messages go. Looking a number up is the gateway's business; here the tables are checked.
 
+mod conditions;
 mod mt;
+mod window;
 
 use std::collections::HashMap;
 
@@ -12,8 +14,10 @@ use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{shown, text};
 
+pub use conditions::{Conditions, SenderType};
 pub(crate) use mt::read_mt;
-pub use mt::{Choose, Conditions, MtRoute, SenderType};
+pub use mt::{Choose, MtRoute};
+pub use window::Window;
 
 /// One `[[route.mo]]`: whose messages those to a called number are. The most specific wins: exact before
 /// prefix, longer before shorter, with a carrier before without. Unique by number and carrier.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
 use tidegate_codec::octets::{Body, COctets};
 use tidegate_codec::pdu::message::{DataSm, Sm};
+use tidegate_codec::text::{Alphabet, Coding, Place, Reference, Udh};
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{DataCoding, EsmClass, InterfaceVersion, RegisteredDelivery};
@@ -16,7 +17,7 @@ use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::mt::Replaced;
 use crate::refusal::Refusal;
-use crate::router::{CarrierIndex, MtRouter};
+use crate::router::{Facts, LOTS, lot_of_part};
 
 /// A message that an account submits, whichever door it came through.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Submission<'a> {
     pub time_to_live: Option<u32>,
     /// How its text is written.
     pub data_coding: DataCoding,
+    /// What it has in common with the other parts of a long message, if it is one of several.
+    pub part_of: Option<Reference>,
     /// Its text.
     pub text: Body<'a>,
     /// The PDU's body as it came.
@@ -76,6 +79,7 @@ impl<'a> Submission<'a> {
             two_texts: !sm.short_message.as_bytes().is_empty() && sm.tlvs.message_payload().is_some(),
             time_to_live: time_to_live(sm.tlvs, version),
             data_coding: sm.data_coding,
+            part_of: part_of(sm.esm_class, sm.text(), sm.tlvs),
             text: sm.text(),
             body: Body(body),
         }
@@ -99,6 +103,11 @@ impl<'a> Submission<'a> {
             two_texts: false,
             time_to_live: sm.tlvs.long(Tag::QOS_TIME_TO_LIVE),
             data_coding: sm.data_coding,
+            part_of: part_of(
+                sm.esm_class,
+                sm.tlvs.message_payload().unwrap_or_default(),
+                sm.tlvs,
+            ),
             text: sm.tlvs.message_payload().unwrap_or_default(),
             body: Body(body),
         }
@@ -113,6 +122,18 @@ fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Addr
 fn service_type(field: COctets<'_, 6>) -> ServiceType {
     // The field holds no more.
     ServiceType::new(field.as_bytes()).unwrap_or_default()
+}
+
+/// A header says it, or else SAR parameters do.
+fn part_of(esm_class: EsmClass, text: Body<'_>, tlvs: Tlvs<'_>) -> Option<Reference> {
+    if esm_class.has_udh() {
+        let (header, _) = Udh::split(text.0).ok()?;
+        return header.place().map(Place::reference);
+    }
+    if tlvs.is_empty() {
+        return None;
+    }
+    Place::of_tlvs(&tlvs).map(Place::reference)
 }
 
 fn time_to_live(tlvs: Tlvs<'_>, version: InterfaceVersion) -> Option<u32> {
@@ -134,25 +155,28 @@ pub struct Admitted {
     pub due_ms: u64,
     /// When its validity ends, in unix milliseconds.
     pub expires_ms: u64,
-    /// Parts it counts as: one PDU is one part.
+    /// Parts it counts as.
     pub parts: u8,
+    /// Whose turn it is of carriers that take turns.
+    pub lot: u8,
     /// Legs whose place it takes.
     pub(crate) replaces: Replaced,
 }
 
-/// Decides. `default_validity` is the first carrier's, for accounts without one of their own.
+/// Decides. `route` says whether any way leads there, and how long its first carrier tries by default, for accounts
+/// without a default of their own. `next_lot` is for what is no part of a longer message.
 pub fn admit(
     account: &Account,
     bucket: &mut Bucket,
-    router: &MtRouter,
-    default_validity: impl Fn(CarrierIndex) -> Duration,
+    next_lot: &mut u8,
+    route: impl FnOnce(&Facts<'_>) -> Option<Duration>,
     submission: &Submission<'_>,
     now: Now,
 ) -> Result<Admitted, Refusal> {
     if account.state != AccountState::Active {
         return Err(Refusal::Suspended);
     }
-    let parts = 1;
+    let parts = parts(submission);
     if !bucket.take(now.monotonic, u32::from(parts)) {
         return Err(Refusal::Throttled);
     }
@@ -163,23 +187,58 @@ pub fn admit(
     if !is_recipient(&submission.destination) {
         return Err(Refusal::Recipient);
     }
-    let carriers = router.carriers(submission.destination.addr.as_bytes());
-    let Some(first) = carriers.first() else {
-        return Err(Refusal::NoRoute);
+    let destination = submission.destination.addr.as_bytes();
+    let lot = match submission.part_of {
+        Some(Reference::Udh8(reference)) => lot_of_part(destination, u16::from(reference)),
+        Some(Reference::Udh16(reference) | Reference::Sar(reference)) => lot_of_part(destination, reference),
+        None => *next_lot,
     };
-    let default = account
-        .default_validity
-        .unwrap_or_else(|| default_validity(*first));
+    let facts = Facts {
+        account: Some(account.system_id),
+        source_ton: submission.source.ton,
+        source: submission.source.addr.as_bytes(),
+        destination,
+        service_type: submission.service_type,
+        data_coding: submission.data_coding,
+        parts,
+        lot,
+    };
+    let carriers_default = route(&facts).ok_or(Refusal::NoRoute)?;
+    let default = account.default_validity.unwrap_or(carriers_default);
     let (due_ms, expires_ms) = dates(submission, default, account.max_validity, now.unix_ms)?;
+    if submission.part_of.is_none() {
+        *next_lot = (lot + 1) % LOTS;
+    }
     Ok(Admitted {
         source: submission.source.to_buf(),
         destination: submission.destination.to_buf(),
         due_ms,
         expires_ms,
         parts,
+        lot,
         replaces: Replaced::new(),
     })
 }
+
+/// Parts that a submission counts as: one PDU is one part, unless its text is longer than one. Then it is as many as the
+/// message centre makes of it, give or take one for characters that may not be cut.
+fn parts(submission: &Submission<'_>) -> u8 {
+    let octets = submission.text.0.len();
+    if octets <= ONE_PART || submission.part_of.is_some() {
+        return 1;
+    }
+    let (alone, each) = match Coding::of(submission.data_coding).alphabet {
+        Alphabet::Default | Alphabet::Gsm7 | Alphabet::Ascii => (160, 153),
+        _ => (ONE_PART, 134),
+    };
+    if octets <= alone {
+        return 1;
+    }
+    u8::try_from(octets.div_ceil(each)).unwrap_or(u8::MAX)
+}
+
+/// Octets that fit one part, however they are written (23.040 §9.2.3.16).
+const ONE_PART: usize = 140;
 
 fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
     let v5 = submission.version.is_v5();
@@ -252,7 +311,7 @@ mod tests {
     };
     const HOUR: u64 = 3_600_000;
 
-    fn account(extra: &str) -> (Account, MtRouter) {
+    fn account(extra: &str) -> Account {
         let text = include_str!("../../config/bench.toml");
         let text = text.replacen(
             "system_id = \"load\"",
@@ -260,8 +319,7 @@ mod tests {
             1,
         );
         let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
-        let router = MtRouter::new(&config.mt_routes, |_| Some(CarrierIndex(0)));
-        (config.accounts[0].clone(), router)
+        config.accounts[0].clone()
     }
 
     fn sm() -> Sm<'static> {
@@ -274,17 +332,11 @@ mod tests {
     }
 
     fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
-        let (account, router) = account(extra);
+        let account = account(extra);
         let submission = Submission::from_sm(sm, version, b"");
         let mut bucket = Bucket::new(account.rate);
-        admit(
-            &account,
-            &mut bucket,
-            &router,
-            |_| Duration::from_secs(3600),
-            &submission,
-            NOW,
-        )
+        let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
+        admit(&account, &mut bucket, &mut 7, hour, &submission, NOW)
     }
 
     fn on_v3_4(sm: &Sm<'_>) -> Result<Admitted, Refusal> {
@@ -409,6 +461,69 @@ mod tests {
             HOUR,
             "the default counts from the schedule"
         );
+    }
+
+    #[test]
+    fn a_text_counts_as_the_parts_that_it_is_sent_in() {
+        let long = |data_coding, octets: usize, esm_class| {
+            let (text, mut tlvs) = (vec![0x05; octets], Vec::new());
+            assert!(tidegate_codec::tlv::append(
+                &mut tlvs,
+                Tag::MESSAGE_PAYLOAD,
+                &text
+            ));
+            let sm = Sm {
+                data_coding: DataCoding(data_coding),
+                esm_class: EsmClass(esm_class),
+                short_message: ShortMessage::default(),
+                tlvs: Tlvs::new(&tlvs),
+                ..sm()
+            };
+            on_v3_4(&sm).unwrap().parts
+        };
+        for (data_coding, octets, parts) in [
+            (0, 160, 1),
+            (0, 161, 2),
+            (0, 306, 2),
+            (0, 307, 3),
+            (8, 140, 1),
+            (8, 142, 2),
+            (8, 268, 2),
+            (8, 270, 3),
+            (4, 141, 2),
+            (0, 60_000, 255),
+        ] {
+            assert_eq!(long(data_coding, octets, 0), parts, "{data_coding} {octets}");
+        }
+    }
+
+    #[test]
+    fn parts_of_one_message_have_one_lot_and_other_messages_take_turns() {
+        let part = |octets: &'static [u8]| {
+            let sm = Sm {
+                esm_class: EsmClass(0x40),
+                short_message: ShortMessage::new(octets).unwrap(),
+                ..sm()
+            };
+            let admitted = on_v3_4(&sm).unwrap();
+            (admitted.lot, admitted.parts)
+        };
+        let (one, two) = (
+            part(b"\x05\x00\x03\x2a\x02\x01one"),
+            part(b"\x05\x00\x03\x2a\x02\x02two"),
+        );
+        assert_eq!((one, one.1), (two, 1));
+        assert_ne!(one.0, part(b"\x05\x00\x03\x2b\x02\x01one").0);
+        let (account, submission) = (account(""), sm());
+        let submission = Submission::from_sm(&submission, InterfaceVersion::V3_4, b"");
+        let (mut bucket, mut lot) = (Bucket::new(None), LOTS - 1);
+        let mut next = || {
+            let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
+            admit(&account, &mut bucket, &mut lot, hour, &submission, NOW)
+                .unwrap()
+                .lot
+        };
+        assert_eq!([next(), next(), next()], [LOTS - 1, 0, 1]);
     }
 
     #[test]

@@ -107,6 +107,8 @@ pub struct Gate<D: Disk> {
     pub(crate) rng: ChaCha20Rng,
     pub(crate) permutation: Permutation,
     pub(crate) mt: MtRouter,
+    /// Of carriers that take turns, whose turn the next message gets.
+    pub(crate) next_lot: u8,
     pub(crate) mo: MoRouter,
     pub(crate) accounts: Vec<AccountState>,
     account_by_id: HashMap<SystemId, usize>,
@@ -192,6 +194,7 @@ impl<D: Disk> Gate<D> {
         let duplicates = Duplicates::new(&mut rng);
         let mut gate = Self {
             mt: MtRouter::new(&config.mt_routes, place),
+            next_lot: 0,
             mo: MoRouter::new(&config.mo_routes),
             spool,
             rng,

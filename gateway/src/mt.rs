@@ -15,7 +15,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::{InterfaceVersion, ReceiptWish};
+use tidegate_codec::values::{DataCoding, InterfaceVersion, ReceiptWish};
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -31,7 +31,7 @@ use crate::ids::Id;
 use crate::life::is_in_line;
 use crate::links::LinkId;
 use crate::refusal::Refusal;
-use crate::router::CarrierIndex;
+use crate::router::{CarrierIndex, Facts};
 use crate::telemetry::words::SpoolCause;
 use crate::turn::{Owed, Promise};
 
@@ -143,13 +143,21 @@ impl<D: Disk> Gate<D> {
             self.may_change()?;
         }
         let Self {
-            config, accounts, mt, ..
+            config,
+            accounts,
+            carriers,
+            mt,
+            next_lot,
+            ..
         } = self;
+        let is_up = |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now);
+        let route = |facts: &Facts<'_>| {
+            let CarrierIndex(first) = mt.find(facts, is_up).first()?;
+            Some(config.carriers[first].default_validity)
+        };
         let configured = &config.accounts[account];
-        let carriers = &config.carriers;
-        let default_validity = |CarrierIndex(place): CarrierIndex| carriers[place].default_validity;
         let bucket = &mut accounts[account].bucket;
-        let mut admitted = admit(configured, bucket, mt, default_validity, submission, now)?;
+        let mut admitted = admit(configured, bucket, next_lot, route, submission, now)?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
@@ -175,6 +183,8 @@ impl<D: Disk> Gate<D> {
             priority: submission.priority,
             category: 0,
             parts: admitted.parts,
+            data_coding: submission.data_coding.0,
+            lot: admitted.lot,
             service_type: submission.service_type,
             charge: 0,
             accepted_ms: now.unix_ms,
@@ -303,7 +313,7 @@ impl<D: Disk> Gate<D> {
     /// its first carrier is, it goes the way of those before it. `None` when no route leads to the recipient any more;
     /// the leg then waits for its expiry.
     fn choose_place(&self, now: Now, leg: &Leg, in_front: bool) -> Option<(CarrierIndex, bool)> {
-        let mut in_order = self.in_order(leg).copied();
+        let mut in_order = self.in_order(now, leg);
         let first = in_order.next()?;
         let CarrierState { waiting, .. } = &self.carriers[first.0];
         if !in_front && waiting.is_looked_at() {
@@ -317,15 +327,26 @@ impl<D: Disk> Gate<D> {
 
     /// The first carrier of a leg's route that is up.
     pub(crate) fn choose_up(&self, now: Now, leg: &Leg) -> Option<CarrierIndex> {
-        self.in_order(leg)
+        self.in_order(now, leg)
             .find(|CarrierIndex(place)| self.carriers[*place].is_up(now))
-            .copied()
     }
 
     /// The carriers of a leg's route, from the one whose turn it is.
-    fn in_order(&self, leg: &Leg) -> impl Iterator<Item = &CarrierIndex> {
-        let route = self.mt.carriers(leg.envelope.addresses.destination().as_bytes());
-        let first = usize::from(leg.attempts) % route.len().max(1);
-        route.iter().cycle().skip(first).take(route.len())
+    fn in_order(&self, now: Now, leg: &Leg) -> impl Iterator<Item = CarrierIndex> {
+        let envelope = &leg.envelope;
+        let (source, destination) = (envelope.addresses.source(), envelope.addresses.destination());
+        let account = self.account_named(leg.account);
+        let facts = Facts {
+            account: account.map(|account| self.config.accounts[account].system_id),
+            source_ton: source.ton(),
+            source: source.as_bytes(),
+            destination: destination.as_bytes(),
+            service_type: envelope.service_type,
+            data_coding: DataCoding(envelope.data_coding),
+            parts: envelope.parts,
+            lot: envelope.lot,
+        };
+        let is_up = |CarrierIndex(place): CarrierIndex| self.carriers[place].is_up(now);
+        self.mt.find(&facts, is_up).in_order(leg.attempts)
     }
 }

@@ -4,9 +4,13 @@
 
 mod mo;
 mod mt;
+mod route;
+#[cfg(test)]
+mod tests;
 
 pub use mo::MoRouter;
-pub use mt::{Facts, MtRouter, Tried, Way, Why};
+pub use mt::{MtRouter, Tried};
+pub use route::{Facts, LOTS, Way, Why, lot_of_part};
 
 /// A carrier's place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

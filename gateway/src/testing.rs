@@ -18,6 +18,8 @@ pub(crate) fn envelope() -> Envelope {
         priority: 0,
         category: 0,
         parts: 1,
+        data_coding: 0,
+        lot: 0,
         service_type: ServiceType::new(b"CMT").unwrap(),
         charge: 0,
         accepted_ms: 1_000,

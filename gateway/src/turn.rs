@@ -368,6 +368,7 @@ impl<D: Disk> Gate<D> {
     }
 
     fn tick(&mut self, now: Now) {
+        self.mt.set_time(now.unix_ms);
         for id in self.links.ids() {
             while let Some(link) = self.links.get_mut(id).filter(|link| link.end.is_none()) {
                 let Some(event) = link.session.handle_timeout(at(now), &mut link.out) else {

@@ -16,7 +16,7 @@ use crate::message_id::MessageId;
 use crate::record::{self, EntryKind, Form, HandedOver, LegRecord, RecordError, Retry, SettledMoved, Sink};
 use crate::seal::{Aad, KeyId};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The associated data's kind of a footer; no record has it.
 const AAD_KIND: u8 = 0xf0;
 

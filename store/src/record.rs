@@ -25,12 +25,12 @@ use crate::quote::Quote;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
 use crate::service_type::ServiceType;
 
-/// Version of every record form below.
-const VERSION: u8 = 1;
+/// Version of every record form below; 2 since legs say how their text is written, and their lot.
+const VERSION: u8 = 2;
 /// Octets before the account's name, the length field included.
 const HEAD_LEN: usize = 4 + 1 + 1 + 2 + 8 + 1;
 /// Octets of a leg's fields of fixed length.
-const LEG_FIXED_LEN: usize = 8 + 5 + 2 + 4 + 3 * 8;
+const LEG_FIXED_LEN: usize = 10 + 5 + 2 + 2 + 3 * 8;
 
 /// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,10 +138,15 @@ pub struct Envelope {
     pub category: u8,
     /// Parts that the message counts as.
     pub parts: u8,
+    /// `data_coding` as submitted.
+    pub data_coding: u8,
+    /// What decides between carriers that take turns: the same for all parts of one long message, else the next
+    /// number for each message. The gateway's own.
+    pub lot: u8,
     /// `service_type` as submitted.
     pub service_type: ServiceType,
     /// Units reserved for it; 0 while nothing is charged.
-    pub charge: u32,
+    pub charge: u16,
     /// When it was accepted, in unix milliseconds.
     pub accepted_ms: u64,
     /// When its validity ends, in unix milliseconds.
@@ -494,6 +499,8 @@ pub(crate) fn put_leg(out: &mut Vec<u8>, leg: &LegRecord<'_>) {
         envelope.priority,
         envelope.category,
         envelope.parts,
+        envelope.data_coding,
+        envelope.lot,
     ]);
     out.extend_from_slice(&envelope.service_type.padded());
     out.extend_from_slice(&leg.attempts.to_be_bytes());
@@ -655,9 +662,11 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let priority = get_u8(fields)?;
     let category = get_u8(fields)?;
     let parts = get_u8(fields)?;
+    let data_coding = get_u8(fields)?;
+    let lot = get_u8(fields)?;
     let service_type = ServiceType::from_padded(get_array(fields)?);
     let attempts = get_u16(fields)?;
-    let charge = get_u32(fields)?;
+    let charge = get_u16(fields)?;
     let accepted_ms = get_u64(fields)?;
     let expires_ms = get_u64(fields)?;
     let due_ms = get_u64(fields)?;
@@ -676,6 +685,8 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
         priority,
         category,
         parts,
+        data_coding,
+        lot,
         service_type,
         charge,
         accepted_ms,

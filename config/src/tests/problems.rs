@@ -173,8 +173,13 @@ fn one_prefix_may_have_several_routes_that_differ_in_order_or_conditions() {
         "sender_types = [\"short\"]",
         "service_types = [\"\"]",
         "data_codings = [8]",
+        "classes = [0]",
+        "min_parts = 2",
+        "hours = \"08:00-20:00\"",
+        "days = [\"sat\", \"sun\"]",
+        "down = [\"example\"]",
     ] {
-        assert!(crate::parse(&more(keys)).is_ok(), "{keys}");
+        assert!(parse(&more(keys)).is_ok(), "{keys}");
     }
     one(&more("name = \"second\""), "route.mt[1].prefix", 22, "conditions");
     let named = MINIMAL.replace("[[route.mt]]\n", "[[route.mt]]\nname = \"bulk\"\n");

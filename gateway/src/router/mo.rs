@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn config(routes: &str) -> tidegate_config::Config {
-        let base = include_str!("../../config/bench.toml");
+        let base = include_str!("../../../config/bench.toml");
         tidegate_config::parse(&format!("{base}\n{routes}")).unwrap_or_else(|problems| panic!("{problems}"))
     }
 

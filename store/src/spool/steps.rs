@@ -278,7 +278,7 @@ impl<D: Disk> Spool<D> {
             return Ok(None);
         };
         self.segments.drain(found.at.segment(), found.weight, self.batch);
-        let charge = found.envelope.charge;
+        let charge = u32::from(found.envelope.charge);
         let charged = ending.state != tidegate_codec::values::MessageState::Rejected;
         let end = Final {
             state: ending.state,

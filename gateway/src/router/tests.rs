@@ -1,0 +1,243 @@
+//! What the router does with a message, route by route.
+
+use tidegate_codec::address::Ton;
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::values::DataCoding;
+use tidegate_store::service_type::ServiceType;
+
+use super::{CarrierIndex, Facts, LOTS, MtRouter, Tried, Why, lot_of_part};
+
+/// Routes over carriers `a` to `d`.
+fn router(routes: &str) -> MtRouter {
+    let carriers: String = ["a", "b", "c", "d"].map(carrier).concat();
+    let base = include_str!("../../../config/bench.toml")
+        .replace("[[route.mt]]\nprefix = \"\"\ncarriers = [\"sink\"]\n", "");
+    let text = format!("{base}\n{carriers}{routes}");
+    let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let index = |name: &str| ["a", "b", "c", "d"].iter().position(|known| *known == name);
+    let mut router = MtRouter::new(&config.mt_routes, |name| index(name).map(CarrierIndex));
+    router.set_time(0);
+    router
+}
+
+fn carrier(name: &str) -> String {
+    format!(
+        "[[carrier]]\nname = \"{name}\"\naddresses = [\"127.0.0.1:1\"]\nsystem_id = \"t\"\npassword_env = \"P\"\n"
+    )
+}
+
+fn route(keys: &str) -> String {
+    format!("[[route.mt]]\n{}\n", keys.replace("; ", "\n"))
+}
+
+const FACTS: Facts<'static> = Facts {
+    account: None,
+    source_ton: Ton::ALPHANUMERIC,
+    source: b"Shop",
+    destination: b"447700900123",
+    service_type: ServiceType::DEFAULT,
+    data_coding: DataCoding(0),
+    parts: 1,
+    lot: 0,
+};
+
+/// Every carrier is up.
+const ALL: fn(CarrierIndex) -> bool = |_| true;
+
+fn to(destination: &[u8]) -> Facts<'_> {
+    Facts { destination, ..FACTS }
+}
+
+fn first(router: &MtRouter, facts: &Facts<'_>) -> Option<usize> {
+    router.find(facts, ALL).first().map(|carrier| carrier.0)
+}
+
+#[test]
+fn the_longest_prefix_wins_and_the_empty_one_takes_the_rest() {
+    let long = route("prefix = \"4477\"; carriers = [\"b\"]");
+    let only = router(&long);
+    let all = router(&format!("{}{long}", route("prefix = \"\"; carriers = [\"a\"]")));
+    for (destination, with, without) in [
+        (&b"447700900123"[..], Some(1), Some(1)),
+        (b"+447700900123", Some(1), Some(1)),
+        (b"4477", Some(1), Some(1)),
+        (b"447", Some(0), None),
+        (b"45770", Some(0), None),
+        (b"44a77", Some(0), None),
+        (b"", Some(0), None),
+    ] {
+        assert_eq!(first(&all, &to(destination)), with, "{destination:?}");
+        assert_eq!(first(&only, &to(destination)), without, "{destination:?}");
+    }
+}
+
+#[test]
+fn a_lower_order_is_asked_before_a_longer_prefix() {
+    let routes = [
+        route("prefix = \"447700\"; carriers = [\"a\"]"),
+        route("order = 99; prefix = \"44\"; carriers = [\"b\"]"),
+        route("order = 101; prefix = \"447700900123\"; carriers = [\"c\"]"),
+    ];
+    let router = router(&routes.concat());
+    assert_eq!(first(&router, &to(b"447700900123")), Some(1));
+    assert_eq!(first(&router, &to(b"33")), None);
+}
+
+#[test]
+fn each_condition_lets_by_what_it_does_not_mean() {
+    let account = SystemId::new(b"load").unwrap();
+    let met = Facts {
+        account: Some(account),
+        source_ton: Ton::INTERNATIONAL,
+        source: b"447700900999",
+        service_type: ServiceType::new(b"OTP").unwrap(),
+        data_coding: DataCoding(0x18),
+        parts: 3,
+        ..FACTS
+    };
+    for (condition, why) in [
+        ("accounts = [\"load\"]", Why::Account),
+        ("senders = [\"4477009009*\"]", Why::Sender),
+        ("sender_types = [\"number\"]", Why::SenderType),
+        ("service_types = [\"OTP\"]", Why::ServiceType),
+        ("data_codings = [0x18]", Why::DataCoding),
+        ("classes = [0]", Why::Class),
+        ("min_parts = 3", Why::Parts),
+    ] {
+        let rest = route("prefix = \"\"; carriers = [\"a\"]");
+        let one = route(&format!("{condition}; prefix = \"44\"; carriers = [\"b\"]"));
+        let router = router(&format!("{rest}{one}"));
+        assert_eq!(first(&router, &met), Some(1), "{condition}");
+        assert_eq!(first(&router, &FACTS), Some(0), "{condition}");
+        let takes = |route| Tried {
+            route,
+            why: Why::Takes,
+        };
+        let tried = router.explain(&FACTS, ALL);
+        assert_eq!(tried, [Tried { route: 1, why }, takes(0)], "{condition}");
+        let behind = Tried {
+            route: 0,
+            why: Why::Behind,
+        };
+        assert_eq!(router.explain(&met, ALL), [takes(1), behind], "{condition}");
+        let elsewhere = router.explain(
+            &Facts {
+                destination: b"33",
+                ..met
+            },
+            ALL,
+        );
+        assert_eq!(elsewhere[0].why, Why::Prefix, "{condition}");
+    }
+}
+
+#[test]
+fn of_the_same_prefix_the_first_that_holds_takes_it() {
+    let routes = [
+        route("senders = [\"Bank*\"]; prefix = \"44\"; carriers = [\"a\"]"),
+        route("senders = [\"S*\"]; prefix = \"44\"; carriers = [\"b\"]"),
+        route("prefix = \"44\"; carriers = [\"c\"]"),
+    ];
+    let router = router(&routes.concat());
+    assert_eq!(first(&router, &FACTS), Some(1));
+    let other = Facts {
+        source: b"X",
+        ..FACTS
+    };
+    assert_eq!(first(&router, &other), Some(2));
+}
+
+#[test]
+fn weights_share_recipients_out_and_one_recipient_always_goes_the_same_way() {
+    let router = router(&route(
+        "prefix = \"\"; carriers = [\"a\", \"b\", \"c\"]; weights = [6, 3, 1]",
+    ));
+    let mut counts = [0_i32; 3];
+    for number in 0..10_000 {
+        let plain = format!("44770{number:07}");
+        let way = router.find(&to(plain.as_bytes()), ALL);
+        let order: Vec<usize> = way.in_order(0).map(|carrier| carrier.0).collect();
+        counts[order[0]] += 1;
+        // Those behind it in the list stand by, then those in front of it.
+        assert_eq!(order[1..], [(order[0] + 1) % 3, (order[0] + 2) % 3]);
+        let again: Vec<usize> = way.in_order(1).map(|carrier| carrier.0).collect();
+        assert_eq!(again[0], order[1]);
+        let plus = format!("+{plain}");
+        assert_eq!(router.find(&to(plus.as_bytes()), ALL), way);
+    }
+    for (count, expected) in counts.into_iter().zip([6_000, 3_000, 1_000]) {
+        assert!((count - expected).abs() < 200, "{counts:?}");
+    }
+}
+
+#[test]
+fn carriers_that_take_turns_take_all_parts_of_a_message_together() {
+    let router = router(&route(
+        "prefix = \"\"; carriers = [\"a\", \"b\", \"c\"]; choose = \"round-robin\"",
+    ));
+    let way = |lot| {
+        let way = router.find(&Facts { lot, ..FACTS }, ALL);
+        way.in_order(0).map(|carrier| carrier.0).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        [way(0), way(1), way(2), way(3)],
+        [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]
+    );
+    // A turn goes round at the end of the lots as well.
+    assert_eq!(usize::from(LOTS) % 3, 0);
+    let number = b"447700900123";
+    assert_eq!(lot_of_part(number, 7), lot_of_part(b"+447700900123", 7));
+    let lots: std::collections::BTreeSet<u8> =
+        (0..200).map(|reference| lot_of_part(number, reference)).collect();
+    assert!(lots.len() > 90 && lots.iter().all(|lot| *lot < LOTS), "{lots:?}");
+}
+
+#[test]
+fn a_route_is_open_at_its_hours_only() {
+    let open = route("hours = \"08:00-20:00\"; prefix = \"\"; order = 1; carriers = [\"a\"]");
+    let mut router = router(&format!("{open}{}", route("prefix = \"\"; carriers = [\"b\"]")));
+    let hour = 3_600_000;
+    for (at, carrier) in [
+        (8 * hour - 1, 1),
+        (8 * hour, 0),
+        (20 * hour - 1, 0),
+        (20 * hour, 1),
+        (32 * hour, 0),
+    ] {
+        router.set_time(at);
+        assert_eq!(first(&router, &FACTS), Some(carrier), "{at}");
+    }
+    router.set_time(0);
+    assert_eq!(router.explain(&FACTS, ALL)[0].why, Why::Closed);
+}
+
+#[test]
+fn a_route_may_ask_for_the_state_of_other_carriers() {
+    let routes = [
+        route("down = [\"b\"]; order = 1; prefix = \"\"; carriers = [\"a\"]"),
+        route("up = [\"b\", \"d\"]; order = 2; prefix = \"\"; carriers = [\"b\"]"),
+        route("prefix = \"\"; carriers = [\"c\"]"),
+    ];
+    let router = router(&routes.concat());
+    for (up, carrier) in [(&[1, 3][..], 1), (&[1], 2), (&[3], 0), (&[], 0)] {
+        let is_up = |carrier: CarrierIndex| up.contains(&carrier.0);
+        assert_eq!(
+            router.find(&FACTS, is_up).first(),
+            Some(CarrierIndex(carrier)),
+            "{up:?}"
+        );
+    }
+    assert!(router.asks_for(CarrierIndex(1)) && router.asks_for(CarrierIndex(3)));
+    assert!(!router.asks_for(CarrierIndex(0)) && !router.asks_for(CarrierIndex(2)));
+}
+
+#[test]
+fn two_carriers_of_any_one_route_share_it() {
+    let routes = [
+        route("prefix = \"44\"; carriers = [\"a\", \"b\"]"),
+        route("prefix = \"\"; carriers = [\"b\", \"c\"]"),
+    ];
+    let router = router(&routes.concat());
+    let share = |one, other| router.share_a_route(CarrierIndex(one), CarrierIndex(other));
+    assert!(share(0, 1) && share(2, 1) && !share(0, 2));
+}
