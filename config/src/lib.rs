@@ -12,6 +12,7 @@
 pub mod account;
 pub mod carrier;
 pub mod endpoint;
+pub mod expectations;
 pub mod limits;
 pub mod node;
 pub mod password_hash;

@@ -316,6 +316,11 @@ impl<'t> Section<'t> {
         format!("{}{key}", self.prefix)
     }
 
+    /// The line on which it begins; 0 for one that is absent.
+    pub(crate) fn line(&self) -> usize {
+        self.span.as_ref().map_or(0, |span| self.report.line(span))
+    }
+
     fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.table
             .and_then(|table| table.get_key_value(key))

@@ -187,22 +187,8 @@ pub fn admit(
     if !is_recipient(&submission.destination) {
         return Err(Refusal::Recipient);
     }
-    let destination = submission.destination.addr.as_bytes();
-    let lot = match submission.part_of {
-        Some(Reference::Udh8(reference)) => lot_of_part(destination, u16::from(reference)),
-        Some(Reference::Udh16(reference) | Reference::Sar(reference)) => lot_of_part(destination, reference),
-        None => *next_lot,
-    };
-    let facts = Facts {
-        account: Some(account.system_id),
-        source_ton: submission.source.ton,
-        source: submission.source.addr.as_bytes(),
-        destination,
-        service_type: submission.service_type,
-        data_coding: submission.data_coding,
-        parts,
-        lot,
-    };
+    let facts = facts(account, submission, *next_lot);
+    let lot = facts.lot;
     let carriers_default = route(&facts).ok_or(Refusal::NoRoute)?;
     let default = account.default_validity.unwrap_or(carriers_default);
     let (due_ms, expires_ms) = dates(submission, default, account.max_validity, now.unix_ms)?;
@@ -218,6 +204,26 @@ pub fn admit(
         lot,
         replaces: Replaced::new(),
     })
+}
+
+/// What routes ask for.
+pub(crate) fn facts<'a>(account: &Account, submission: &'a Submission<'_>, next_lot: u8) -> Facts<'a> {
+    let destination = submission.destination.addr.as_bytes();
+    let lot = match submission.part_of {
+        Some(Reference::Udh8(reference)) => lot_of_part(destination, u16::from(reference)),
+        Some(Reference::Udh16(reference) | Reference::Sar(reference)) => lot_of_part(destination, reference),
+        None => next_lot,
+    };
+    Facts {
+        account: Some(account.system_id),
+        source_ton: submission.source.ton,
+        source: submission.source.addr.as_bytes(),
+        destination,
+        service_type: submission.service_type,
+        data_coding: submission.data_coding,
+        parts: parts(submission),
+        lot,
+    }
 }
 
 /// Parts that a submission counts as: one PDU is one part, unless its text is longer than one. Then it is as many as the

@@ -11,7 +11,10 @@ mod demo;
 mod hash_password;
 mod init;
 mod load;
+mod message;
 mod queue;
+mod route;
+mod send;
 mod serve;
 mod simulate_smsc;
 mod spool;
@@ -57,6 +60,11 @@ enum Verb {
     /// Move or end messages that wait, in the running gateway.
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// Send one test message through the running gateway, as one of its accounts, and follow it.
+    Send(Box<send::Args>),
+    /// Say which way messages go, and why; check that against a table.
+    #[command(subcommand)]
+    Route(route::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -141,6 +149,8 @@ pub fn main() -> ExitCode {
         Verb::Load(args) => load::run(*args, json),
         Verb::Spool(verb) => spool::run(&verb),
         Verb::Queue(verb) => queue::run(&verb),
+        Verb::Send(args) => send::run(&args),
+        Verb::Route(verb) => route::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

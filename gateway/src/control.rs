@@ -7,11 +7,13 @@
 //! ```
 //!
 //! Whoever can open the socket is the operator. It is bounded all the same: connections, octets of a line, time, and
-//! what one turn of the loop does for it. Nothing that it says holds a body or a number (P4).
+//! what one turn of the loop does for it. Nothing that it says holds a body or a number (P4), but for those that the
+//! operator has just asked about.
 
 mod census;
 mod client;
 mod server;
+mod test_message;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -20,8 +22,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::explain::Question;
 pub use client::{AskError, ask};
 pub use server::{Listener, serve};
+pub(crate) use test_message::Watched;
 pub use work::answer;
 
 /// Name of the socket in the data directory.
@@ -52,6 +56,22 @@ pub enum Verb {
         to: String,
         /// Of this account only.
         account: Option<String>,
+    },
+    /// Why a message would go the way it goes.
+    Explain(Box<Question>),
+    /// Sends a message, as its account's.
+    Send {
+        /// Which; its time counts for nothing.
+        message: Box<Question>,
+        /// Whether to ask for a receipt, which the account's clients get.
+        receipt: bool,
+    },
+    /// What has become of a message that was sent so.
+    Follow {
+        /// Its number, from the answer to [`Verb::Send`].
+        number: u64,
+        /// The state that is known already: another one is waited for, for a few seconds.
+        known: String,
     },
 }
 
@@ -106,6 +126,14 @@ impl Verb {
                 "to": to,
                 "account": account,
             }),
+            Self::Explain(question) => about("route explain", question, &[]),
+            Self::Send { message, receipt } => about("send", message, &[("receipt", json!(receipt))]),
+            Self::Follow { number, known } => json!({
+                "version": VERSION,
+                "verb": "follow",
+                "number": number,
+                "known": known,
+            }),
         }
     }
 
@@ -147,10 +175,37 @@ impl Verb {
                 to: needed("to")?,
                 account: text("account")?,
             }),
+            Some("route explain") => Ok(Self::Explain(Box::new(Question::take(&request)?))),
+            Some("send") => Ok(Self::Send {
+                message: Box::new(Question::take(&request)?),
+                receipt: request
+                    .get("receipt")
+                    .and_then(Value::as_bool)
+                    .ok_or("\"receipt\" is missing")?,
+            }),
+            Some("follow") => Ok(Self::Follow {
+                number: request
+                    .get("number")
+                    .and_then(Value::as_u64)
+                    .ok_or("\"number\" is missing")?,
+                known: text("known")?.unwrap_or_default(),
+            }),
             Some(other) => Err(format!("unknown verb {other:?}")),
             None => Err("\"verb\" is missing".to_owned()),
         }
     }
+}
+
+/// A request about a message.
+fn about(verb: &str, message: &Question, more: &[(&str, Value)]) -> Value {
+    let mut request = Map::new();
+    request.insert("version".to_owned(), json!(VERSION));
+    request.insert("verb".to_owned(), json!(verb));
+    message.put(&mut request);
+    for (key, value) in more {
+        request.insert((*key).to_owned(), value.clone());
+    }
+    Value::Object(request)
 }
 
 #[cfg(test)]

@@ -341,6 +341,7 @@ impl<D: Disk> Gate<D> {
             expires_ms,
             body: &body,
         });
+        let test_end = self.test_end(leg, note);
         let ending = Ending {
             state: note.state,
             at_ms: note.done_ms.unwrap_or(now.unix_ms),
@@ -351,6 +352,9 @@ impl<D: Disk> Gate<D> {
         if let Ok(Some((ended, entry))) = &settled {
             if let Some(place) = account {
                 self.accounts[place].tally.finals.add(note.state);
+            }
+            if let Some((id, end)) = test_end {
+                self.test_ended(id, end);
             }
             self.release_id(ended);
             self.forget_failed(ended.message, note.state);

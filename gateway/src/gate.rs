@@ -35,6 +35,7 @@ use tidegate_store::spool::{Spool, Target};
 use crate::bucket::Bucket;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
+use crate::control::Watched;
 use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
@@ -139,6 +140,8 @@ pub struct Gate<D: Disk> {
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
     /// Messages of late, for accounts that look for duplicates.
     pub(crate) duplicates: Duplicates,
+    /// Messages that operators sent to see what becomes of them.
+    pub(crate) watched: Watched,
     /// A DLR under construction; kept for its capacity.
     pub(crate) scratch: Vec<u8>,
     pub(crate) next_tick: Duration,
@@ -217,6 +220,7 @@ impl<D: Disk> Gate<D> {
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),
             duplicates,
+            watched: Watched::default(),
             scratch: Vec::new(),
             next_tick: Duration::ZERO,
             late: Late::default(),

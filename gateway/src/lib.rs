@@ -15,6 +15,7 @@ pub mod credentials;
 pub mod demo;
 pub mod dlr;
 pub mod esme;
+pub mod explain;
 pub mod gate;
 pub mod http;
 pub mod ids;

@@ -94,7 +94,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// A body's octets for its way on without the disk: where they lie among those of the batch.
-    pub(super) fn keep_hot(&mut self, body: &[u8]) -> Range<usize> {
+    pub(crate) fn keep_hot(&mut self, body: &[u8]) -> Range<usize> {
         let start = self.hot.len();
         self.hot.extend_from_slice(body);
         start..self.hot.len()
@@ -128,7 +128,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// May it come in, and with which dates? Nothing is stored yet.
-    pub(super) fn may_submit(
+    pub(crate) fn may_submit(
         &mut self,
         now: Now,
         account: usize,
@@ -165,7 +165,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Stages a leg of a message, and the end of what it stands for.
-    pub(super) fn store(
+    pub(crate) fn store(
         &mut self,
         now: Now,
         account: usize,
@@ -231,7 +231,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// A leg is on disk: it is in line from now on, unless it is scheduled for later.
-    pub(super) fn accepted(&mut self, now: Now, account: usize, leg: LegId, body: Option<Bytes>) {
+    pub(crate) fn accepted(&mut self, now: Now, account: usize, leg: LegId, body: Option<Bytes>) {
         self.accounts[account].tally.accepted += 1;
         self.set_out(now, leg, body);
     }

@@ -40,6 +40,27 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Why, for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Suspended => "the account is suspended or closing",
+            Self::Throttled => "above the account's rate",
+            Self::Full => "no room to store it",
+            Self::Broken => "the disk failed",
+            Self::Sender => "not a sender that the account may use",
+            Self::Recipient => "not a number that can receive messages",
+            Self::NoRoute => "no route takes it",
+            Self::TwoTexts => "text both in short_message and in message_payload",
+            Self::Priority => "priority_flag out of range",
+            Self::Schedule => "schedule_delivery_time cannot be read, or lies beyond the validity",
+            Self::Validity => "validity_period cannot be read, or is over",
+            Self::Replace => "replace_if_present_flag is not offered there",
+            Self::ReplacesTooMany => "too many messages wait between the two numbers to take their place",
+            Self::DefaultMessage => "there are no predefined messages",
+            Self::Body(_) => "the body cannot be read",
+        }
+    }
+
     /// What the ESME is told.
     pub const fn status(self, version: InterfaceVersion) -> CommandStatus {
         use CommandStatus as S;

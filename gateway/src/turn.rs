@@ -84,6 +84,17 @@ pub enum Promise {
         /// Of a replaced leg: the leg, and where its body lies in the turn's hot octets.
         leg: Option<(LegId, Range<usize>)>,
     },
+    /// An operator's test message (P1): its answer is read from the control socket.
+    Test {
+        /// Whose.
+        account: usize,
+        /// The leg it became.
+        leg: LegId,
+        /// Its id.
+        id: Id,
+        /// Where its body lies in the turn's hot octets.
+        body: Range<usize>,
+    },
     /// A carrier's delivery (P2).
     Delivery {
         /// Its answer.
@@ -251,6 +262,22 @@ impl<D: Disk> Gate<D> {
                 }
                 (Promise::Change { owed, .. }, failed) => {
                     self.respond(owed.link, owed.response, owed.sequence, failure(failed), |_| {});
+                }
+                (
+                    Promise::Test {
+                        account,
+                        leg,
+                        id,
+                        body,
+                    },
+                    CommitOutcome::Synced,
+                ) => {
+                    self.test_stored(id.message, true);
+                    self.accepted(now, account, leg, Some(hot.slice(body)));
+                }
+                (Promise::Test { account, id, .. }, _) => {
+                    self.forget_id(account, id);
+                    self.test_stored(id.message, false);
                 }
                 (Promise::Delivery { owed, .. }, CommitOutcome::Synced) => {
                     self.respond_delivery(owed, CommandStatus::ROK);

@@ -12,9 +12,11 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::spawn_local;
 
 use super::census::Census;
+use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
+use crate::explain::{Live, Question, explain};
 use crate::gate::Gate;
 use crate::life::{Standing, is_in_line};
 use crate::router::CarrierIndex;
@@ -47,6 +49,11 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
     let work = async {
         match &verb {
             Verb::Inspect => Ok(inspect(&hub).await),
+            Verb::Explain(question) => hub.look(|gate, now| gate.explain(now, question)),
+            Verb::Send { message, receipt } => {
+                hub.with_gate(|gate, now| gate.send_test(now, message, *receipt))
+            }
+            Verb::Follow { number, known } => follow(&hub, *number, known).await,
             Verb::Expire(selection) => {
                 let _alone = changing.lock().await;
                 expire(&hub, selection).await
@@ -62,7 +69,7 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
         done = work => Some(done),
         () = answer.closed() => None,
     };
-    if verb != Verb::Inspect {
+    if !matches!(verb, Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. }) {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
         tracing::info!(verb = %what, uid, is_done, "an operator's request");
@@ -157,6 +164,16 @@ enum Step {
 }
 
 impl<D: Disk> Gate<D> {
+    /// Answers for the messages that might come now.
+    fn explain(&self, now: Now, question: &Question) -> Answer {
+        let live = self.account_by_text(&question.account).map(|account| Live {
+            is_up: self.carriers.iter().map(|carrier| carrier.is_up(now)).collect(),
+            bucket: self.accounts[account].bucket,
+            next_lot: self.next_lot,
+        });
+        explain(&self.config, live, question, now)
+    }
+
     fn account_by_text(&self, name: &str) -> Option<usize> {
         self.account_of(name.parse().ok()?)
     }

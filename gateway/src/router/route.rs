@@ -93,6 +93,26 @@ pub enum Why {
     CarrierState,
 }
 
+impl Why {
+    /// In words.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Takes => "takes it",
+            Self::Behind => "would take it, but stands behind the one that does",
+            Self::Prefix => "no: another prefix",
+            Self::Account => "no: not in accounts",
+            Self::Sender => "no: not in senders",
+            Self::SenderType => "no: not in sender_types",
+            Self::ServiceType => "no: not in service_types",
+            Self::DataCoding => "no: not in data_codings",
+            Self::Class => "no: not in classes",
+            Self::Parts => "no: fewer than min_parts or more than max_parts",
+            Self::Closed => "no: not its days and hours",
+            Self::CarrierState => "no: not the state of carriers that up and down ask for",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) prefix: String,

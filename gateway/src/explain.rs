@@ -1,0 +1,196 @@
+//! Why a message would go the way it goes: every route that is tried, the carriers in order, and what admission would
+//! say. Asked of a configuration, or of the running gateway with what it knows of carriers and rates; nothing is sent or
+//! changed.
+
+mod question;
+mod shown;
+
+use serde_json::{Map, Value, json};
+use tidegate_codec::address::Address;
+use tidegate_codec::octets::COctets;
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::text::{Carriage, encode};
+use tidegate_codec::tlv::{Tag, Tlvs, append};
+use tidegate_codec::values::{DataCoding, InterfaceVersion};
+use tidegate_config::{CarrierName, Choose, Config, MtRoute};
+
+use crate::admission::{Submission, admit, facts};
+use crate::bucket::Bucket;
+use crate::clock::Now;
+use crate::refusal::Refusal;
+use crate::router::{CarrierIndex, Facts, MtRouter, Tried, Why};
+pub use question::Question;
+pub use shown::shown;
+
+/// What the running gateway knows besides its configuration.
+#[derive(Debug)]
+pub struct Live {
+    /// Whether each carrier is up, in the order of the configuration.
+    pub is_up: Vec<bool>,
+    /// How far the account's rate is used, at the gateway's own time.
+    pub bucket: Bucket,
+    /// Whose turn the next message gets.
+    pub next_lot: u8,
+}
+
+/// Answers a question, as an object that [`shown`] turns into text. Without `live` every carrier counts as up.
+///
+/// # Errors
+///
+/// What is wrong with the question, in words.
+pub fn explain(
+    config: &Config,
+    live: Option<Live>,
+    question: &Question,
+    now: Now,
+) -> Result<Map<String, Value>, String> {
+    let account = config
+        .accounts
+        .iter()
+        .find(|account| account.system_id.as_str() == question.account)
+        .ok_or_else(|| format!("there is no account {:?}", question.account))?;
+    let now = Now {
+        unix_ms: question.at_ms.unwrap_or(now.unix_ms),
+        ..now
+    };
+    let is_live = live.is_some();
+    let mut live = live.unwrap_or_else(|| Live {
+        is_up: vec![true; config.carriers.len()],
+        bucket: Bucket::new(account.rate),
+        next_lot: 0,
+    });
+    let index = |name: &str| {
+        let named = |carrier: &tidegate_config::Carrier| carrier.name.as_str() == name;
+        config.carriers.iter().position(named).map(CarrierIndex)
+    };
+    let mut router = MtRouter::new(&config.mt_routes, index);
+    router.set_time(now.unix_ms);
+    let is_up = |CarrierIndex(place): CarrierIndex| live.is_up.get(place).copied().unwrap_or(false);
+
+    let (mut text, mut payload) = (Vec::new(), Vec::new());
+    let sm = message(question, &mut text, &mut payload)?;
+    let submission = Submission::from_sm(&sm, InterfaceVersion::V5_0, &[]);
+    let mut lot = live.next_lot;
+    let facts = facts(account, &submission, lot);
+    let found = router.find(&facts, is_up);
+    let tried = router.explain(&facts, is_up);
+    let default_validity = |_: &Facts<'_>| {
+        let CarrierIndex(first) = found.first()?;
+        Some(config.carriers.get(first)?.default_validity)
+    };
+    let admitted = admit(
+        account,
+        &mut live.bucket,
+        &mut lot,
+        default_validity,
+        &submission,
+        now,
+    );
+    let is_near = |tried: &&Tried| tried.why != Why::Prefix;
+    let routes: Vec<Value> = tried
+        .iter()
+        .filter(is_near)
+        .filter_map(|tried| Some((config.mt_routes.get(tried.route)?, tried.why)))
+        .map(|(route, why)| shown_route(route, why))
+        .collect();
+    let carriers: Vec<Value> = found
+        .in_order(0)
+        .filter_map(|place| Some((config.carriers.get(place.0)?, is_up(place))))
+        .map(|(carrier, is_up)| {
+            let up = if is_live { json!(is_up) } else { Value::Null };
+            json!({ "carrier": carrier.name.as_str(), "up": up })
+        })
+        .collect();
+    let told = json!({
+        "asked": if is_live { "running gateway" } else { "configuration" },
+        "at": time(now.unix_ms),
+        "account": question.account,
+        "from": shown_address(&submission.source),
+        "to": shown_address(&submission.destination),
+        "octets": submission.text.0.len(),
+        "data_coding": submission.data_coding.0,
+        "parts": facts.parts,
+        "routes": routes,
+        "routes_of_other_prefixes": tried.len() - routes.len(),
+        "carriers": carriers,
+        "admission": match admitted {
+            Ok(admitted) => json!({
+                "admitted": true,
+                "due": time(admitted.due_ms),
+                "expires": time(admitted.expires_ms),
+            }),
+            Err(refusal) => shown_refusal(refusal),
+        },
+    });
+    match told {
+        Value::Object(told) => Ok(told),
+        _ => Ok(Map::new()),
+    }
+}
+
+/// The submit_sm that the question stands for. Texts that short_message does not hold go into message_payload.
+pub(crate) fn message<'a>(
+    question: &'a Question,
+    text: &'a mut Vec<u8>,
+    payload: &'a mut Vec<u8>,
+) -> Result<Sm<'a>, String> {
+    let choice = encode(&question.text, &[], Carriage::Payload, text);
+    let data_coding = question
+        .data_coding
+        .map_or_else(|| choice.data_coding(), DataCoding);
+    let short_message = match ShortMessage::new(text) {
+        Some(short) => short,
+        None if append(payload, Tag::MESSAGE_PAYLOAD, text) => ShortMessage::default(),
+        None => return Err("the text is longer than a message can be: 65 535 octets".to_owned()),
+    };
+    let service_type = COctets::new(question.service_type.as_bytes())
+        .map_err(|_| "service_type has at most 5 characters".to_owned())?;
+    Ok(Sm {
+        service_type,
+        source: question.source()?,
+        destination: question.destination()?,
+        data_coding,
+        short_message,
+        tlvs: Tlvs::new(payload),
+        ..Sm::default()
+    })
+}
+
+fn shown_route(route: &MtRoute, why: Why) -> Value {
+    json!({
+        "route": route.name,
+        "order": route.order,
+        "prefix": route.prefix,
+        "why": why.word(),
+        "choose": match &route.choose {
+            Choose::InOrder => "in-order",
+            Choose::RoundRobin => "round-robin",
+            Choose::Weighted(_) => "weighted",
+        },
+        "carriers": route.carriers.iter().map(CarrierName::as_str).collect::<Vec<_>>(),
+    })
+}
+
+fn shown_address<const N: usize>(address: &Address<'_, N>) -> Value {
+    json!({
+        "ton": address.ton.0,
+        "npi": address.npi.0,
+        "address": String::from_utf8_lossy(address.addr.as_bytes()),
+    })
+}
+
+fn shown_refusal(refusal: Refusal) -> Value {
+    let status = refusal.status(InterfaceVersion::V5_0);
+    json!({
+        "admitted": false,
+        "status": format!("{:#010x}", status.0),
+        "name": status.name(),
+        "why": refusal.words(),
+    })
+}
+
+/// A unix time as RFC 3339 has it, in UTC.
+fn time(unix_ms: u64) -> Value {
+    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).map_or(Value::Null, |at| json!(at.to_string()))
+}

@@ -1,0 +1,105 @@
+//! An explanation as text for people.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+/// What [`explain`](super::explain) answered, for people. Parts that are missing are left out.
+pub fn shown(told: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    // A String takes everything.
+    let _ = put(&mut out, told);
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
+    let word = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "none".to_owned(),
+        other => other.to_string(),
+    };
+    let key = |key: &str| told.get(key).map(word).unwrap_or_default();
+    let list = |key: &str| {
+        told.get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let address = |key: &str| {
+        let field = |field: &str| told.get(key).and_then(|address| address.get(field)).map(word);
+        let field = |name: &str| field(name).unwrap_or_default();
+        let digits = field("address");
+        let shown = if digits.is_empty() {
+            "no address".to_owned()
+        } else {
+            digits
+        };
+        format!("{shown} (TON {}, NPI {})", field("ton"), field("npi"))
+    };
+    writeln!(out, "asked: the {}, at {}", key("asked"), key("at"))?;
+    writeln!(
+        out,
+        "message: of {}, from {} to {}",
+        key("account"),
+        address("from"),
+        address("to")
+    )?;
+    writeln!(
+        out,
+        "text: octets {}, data_coding {}, parts {}",
+        key("octets"),
+        key("data_coding"),
+        key("parts")
+    )?;
+    writeln!(out, "\nroutes, as they are asked:")?;
+    for route in list("routes") {
+        let field = |field: &str| route.get(field).map(word).unwrap_or_default();
+        let prefix = field("prefix");
+        let prefix = if prefix.is_empty() { "\"\"" } else { &prefix };
+        writeln!(
+            out,
+            "  {} (order {}, prefix {prefix}): {}",
+            field("route"),
+            field("order"),
+            field("why")
+        )?;
+    }
+    if key("routes_of_other_prefixes") != "0" {
+        writeln!(out, "  of other prefixes: {}", key("routes_of_other_prefixes"))?;
+    }
+    let carriers = list("carriers");
+    let chosen = list("routes")
+        .into_iter()
+        .find(|route| route["why"] == "takes it");
+    match chosen {
+        Some(route) => writeln!(out, "\ncarriers, {}:", word(&route["choose"]))?,
+        None => writeln!(out, "\ncarriers: none")?,
+    }
+    for (number, carrier) in (1..).zip(carriers) {
+        let state = match carrier["up"] {
+            Value::Bool(true) => ", up",
+            Value::Bool(false) => ", down",
+            _ => "",
+        };
+        writeln!(out, "  {number}. {}{state}", word(&carrier["carrier"]))?;
+    }
+    let admission = &told.get("admission").cloned().unwrap_or_default();
+    let field = |field: &str| admission.get(field).map(word).unwrap_or_default();
+    if admission["admitted"] == true {
+        writeln!(
+            out,
+            "\nadmission: yes, due {}, expires {}",
+            field("due"),
+            field("expires")
+        )
+    } else {
+        writeln!(
+            out,
+            "\nadmission: no, {} {}: {}",
+            field("status"),
+            field("name"),
+            field("why")
+        )
+    }
+}
