@@ -28,6 +28,7 @@ pub mod listen;
 pub mod load;
 pub mod mo;
 pub mod mt;
+pub mod number;
 pub mod outbox;
 mod plain;
 pub mod publish;
