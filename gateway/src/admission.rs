@@ -12,6 +12,7 @@ use tidegate_config::{Account, AccountState};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
+use crate::addressing::{AccountAddressing, is_number_like};
 use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::mt::Replaced;
@@ -105,8 +106,8 @@ impl<'a> Submission<'a> {
     }
 }
 
-fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Address<'_, TO> {
-    // Every address of submit_sm fits the wider field of data_sm.
+pub(crate) fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Address<'_, TO> {
+    // Every address of the other PDUs fits the wider field of data_sm.
     Address::new(address.ton, address.npi, address.addr.as_bytes()).unwrap_or_default()
 }
 
@@ -140,9 +141,11 @@ pub struct Admitted {
     pub(crate) replaces: Replaced,
 }
 
-/// Decides. `default_validity` is the first carrier's, for accounts without one of their own.
+/// Decides. `addressing` is the account's, and `default_validity` the first carrier's, for accounts without one of their
+/// own.
 pub fn admit(
     account: &Account,
+    addressing: AccountAddressing<'_>,
     bucket: &mut Bucket,
     router: &MtRouter,
     default_validity: impl Fn(CarrierIndex) -> Duration,
@@ -157,13 +160,15 @@ pub fn admit(
         return Err(Refusal::Throttled);
     }
     check_content(submission)?;
-    if !account.allows_sender(submission.source.addr.as_bytes()) {
+    let source = addressing.source(submission.source)?;
+    let destination = addressing.destination(submission.destination)?;
+    if !account.allows_sender(source.as_bytes(), || addressing.country_of(&destination)) {
         return Err(Refusal::Sender);
     }
-    if !is_recipient(&submission.destination) {
+    if !is_recipient(&destination) {
         return Err(Refusal::Recipient);
     }
-    let carriers = router.carriers(submission.destination.addr.as_bytes());
+    let carriers = router.carriers(destination.as_bytes());
     let Some(first) = carriers.first() else {
         return Err(Refusal::NoRoute);
     };
@@ -172,8 +177,8 @@ pub fn admit(
         .unwrap_or_else(|| default_validity(*first));
     let (due_ms, expires_ms) = dates(submission, default, account.max_validity, now.unix_ms)?;
     Ok(Admitted {
-        source: submission.source.to_buf(),
-        destination: submission.destination.to_buf(),
+        source,
+        destination,
         due_ms,
         expires_ms,
         parts,
@@ -201,10 +206,8 @@ fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
 
 /// A recipient is a number: digits, perhaps behind a `+`. TON and NPI are the ESME's business (an odd
 /// pair is carried, interop quirk 37), but a name cannot receive a message.
-fn is_recipient(destination: &Address<'_, ADDR_DATA>) -> bool {
-    let addr = destination.addr.as_bytes();
-    let digits = addr.strip_prefix(b"+").unwrap_or(addr);
-    destination.ton != Ton::ALPHANUMERIC && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+fn is_recipient(destination: &AddressBuf) -> bool {
+    destination.ton() != Ton::ALPHANUMERIC && is_number_like(destination.as_bytes())
 }
 
 /// When to hand over, and when to give up. Over-long validity is cut to the maximum, which both
@@ -243,6 +246,7 @@ fn dates(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addressing::Addressing;
     use tidegate_codec::address::Npi;
     use tidegate_codec::pdu::message::ShortMessage;
 
@@ -252,7 +256,7 @@ mod tests {
     };
     const HOUR: u64 = 3_600_000;
 
-    fn account(extra: &str) -> (Account, MtRouter) {
+    fn account(extra: &str) -> (Account, MtRouter, Addressing) {
         let text = include_str!("../../config/bench.toml");
         let text = text.replacen(
             "system_id = \"load\"",
@@ -261,7 +265,7 @@ mod tests {
         );
         let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
         let router = MtRouter::new(&config.mt_routes, |_| Some(CarrierIndex(0)));
-        (config.accounts[0].clone(), router)
+        (config.accounts[0].clone(), router, Addressing::new(&config))
     }
 
     fn sm() -> Sm<'static> {
@@ -274,11 +278,12 @@ mod tests {
     }
 
     fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
-        let (account, router) = account(extra);
+        let (account, router, addressing) = account(extra);
         let submission = Submission::from_sm(sm, version, b"");
         let mut bucket = Bucket::new(account.rate);
         admit(
             &account,
+            addressing.of_account(0, &account.numbering),
             &mut bucket,
             &router,
             |_| Duration::from_secs(3600),

@@ -32,6 +32,7 @@ use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
+use crate::addressing::Addressing;
 use crate::bucket::Bucket;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
@@ -108,6 +109,8 @@ pub struct Gate<D: Disk> {
     pub(crate) permutation: Permutation,
     pub(crate) mt: MtRouter,
     pub(crate) mo: MoRouter,
+    /// How accounts and carriers write addresses.
+    pub(crate) addressing: Addressing,
     pub(crate) accounts: Vec<AccountState>,
     account_by_id: HashMap<SystemId, usize>,
     account_by_name: HashMap<NameId, usize>,
@@ -193,6 +196,7 @@ impl<D: Disk> Gate<D> {
         let mut gate = Self {
             mt: MtRouter::new(&config.mt_routes, place),
             mo: MoRouter::new(&config.mo_routes),
+            addressing: Addressing::new(&config),
             spool,
             rng,
             permutation,

@@ -143,13 +143,26 @@ impl<D: Disk> Gate<D> {
             self.may_change()?;
         }
         let Self {
-            config, accounts, mt, ..
+            config,
+            accounts,
+            mt,
+            addressing,
+            ..
         } = self;
         let configured = &config.accounts[account];
         let carriers = &config.carriers;
         let default_validity = |CarrierIndex(place): CarrierIndex| carriers[place].default_validity;
         let bucket = &mut accounts[account].bucket;
-        let mut admitted = admit(configured, bucket, mt, default_validity, submission, now)?;
+        let addressing = addressing.of_account(account, &configured.numbering);
+        let mut admitted = admit(
+            configured,
+            addressing,
+            bucket,
+            mt,
+            default_validity,
+            submission,
+            now,
+        )?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }

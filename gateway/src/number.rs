@@ -97,9 +97,9 @@ impl Plan {
     /// numbers, and private plans, stay what they are; `+` is an international number and nothing else; TON international
     /// is one if it can be; TON national is one of the home country if it can be. For what remains, the international
     /// prefix and the national prefix of the home country decide; then up to [`SHORT_CODE_MAX`] digits are a short code;
-    /// then what fits a country's plan goes before what only has a possible length, and international goes before
-    /// national. So ten digits in the USA that also are a number elsewhere are that number: clients that mean them
-    /// otherwise set TON national or write the 1.
+    /// then an international number that fits its country's plan goes before a national one that fits the home country's,
+    /// and last comes what has the length of an international number. So ten digits in the USA that also are a number
+    /// elsewhere are that number: clients that mean them otherwise set TON national or write the 1.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Plan {
         let by_ton = if ton == Ton::INTERNATIONAL {
             self.international(&digits, false)
         } else if ton == Ton::NATIONAL {
-            home.and_then(|home| self.national(home, &digits, false))
+            home.and_then(|home| self.of_country(home, &digits, false))
         } else {
             None
         };
@@ -135,12 +135,11 @@ impl Plan {
         if digits.len() <= SHORT_CODE_MAX {
             return Err(NotANumber::ShortCode);
         }
-        let by_length = |strict| {
-            let national = || self.national(home?, &digits, strict);
-            self.international(&digits, strict).or_else(national)
-        };
-        by_length(true)
-            .or_else(|| by_length(false))
+        // What says that it is international is not taken for a national number by its length alone.
+        let home = home.filter(|_| ton != Ton::INTERNATIONAL);
+        self.international(&digits, true)
+            .or_else(|| self.of_country(home?, &digits, true))
+            .or_else(|| self.international(&digits, false))
             .ok_or(NotANumber::Impossible)
     }
 
@@ -184,10 +183,6 @@ impl Plan {
         let rules = self.table.main(digits)?;
         let rest = digits.get(rules.code.len()..)?;
         self.of_country(rules, rest, strict)
-    }
-
-    fn national(&self, home: &Rules, digits: &[u8], strict: bool) -> Option<E164> {
-        self.of_country(home, digits, strict)
     }
 
     /// A number of a country, perhaps with its national prefix: `+44 (0)20 …` is a habit of letterheads. It is taken

@@ -25,7 +25,7 @@ const OF_THE_TEXT: [Tag; 4] = [
 
 /// What is done to a message at its hand-over: numbers take this form, then the rewrite applies, then TON and NPI are
 /// set by what an address is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Writing {
     /// Key `country`, default absent, two letters: whose national numbers the carrier writes and reads without their
     /// code. Where it is set, called numbers of messages from handsets are looked up in their canonical form.
@@ -46,9 +46,10 @@ pub struct Writing {
 }
 
 /// How numbers are written towards a carrier. What is no number stays as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CarrierNumbers {
     /// `"as-given"`: as they were admitted.
+    #[default]
     AsGiven,
     /// `"international"`: digits, TON 1, NPI 1.
     International,
