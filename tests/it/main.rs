@@ -16,6 +16,7 @@ mod independent;
 mod kill;
 mod load;
 mod local;
+mod numbers;
 mod outbox;
 mod pending;
 mod pipe;
