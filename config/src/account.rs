@@ -1,5 +1,7 @@
 //! What a customer's `system_id` may do.
 
+mod numbering;
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,13 +10,17 @@ use ipnet::IpNet;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::BindKind;
 
+use crate::country::Country;
 use crate::limits::Limits;
 use crate::password_hash::PasswordHash;
 use crate::problem::Fault;
+use crate::rewrite::Names;
 use crate::section::Section;
 use crate::sender::SenderPattern;
 use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
+
+pub use numbering::{AccountNumbers, CountrySender, Numbering};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +70,8 @@ pub struct Account {
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end; see [`Account::allows_sender`].
     pub senders: Vec<SenderPattern>,
+    /// How it writes addresses.
+    pub numbering: Numbering,
 }
 
 /// What an account may do at present.
@@ -135,9 +143,24 @@ impl Account {
         self.allow_ips.is_empty() || self.allow_ips.iter().any(|net| net.contains(&ip))
     }
 
-    /// Whether the account may submit with this source address.
-    pub fn allows_sender(&self, sender: &[u8]) -> bool {
-        self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.matches(sender))
+    /// Whether the account may submit with this source address to a recipient in this country. The country is asked
+    /// for only where it decides; a recipient of no country is in none of those listed.
+    pub fn allows_sender(&self, sender: &[u8], country: impl FnOnce() -> Option<Country>) -> bool {
+        let by_country = &self.numbering.senders_by_country;
+        if self.senders.is_empty() && by_country.is_empty() {
+            return true;
+        }
+        if self.senders.iter().any(|pattern| pattern.matches(sender)) {
+            return true;
+        }
+        let mut fitting = by_country
+            .iter()
+            .filter(|entry| entry.sender.matches(sender))
+            .peekable();
+        if fitting.peek().is_none() {
+            return false;
+        }
+        country().is_some_and(|country| fitting.any(|entry| entry.countries.contains(&country)))
     }
 }
 
@@ -151,6 +174,7 @@ pub(crate) fn read(
     section: &mut Section<'_>,
     system_id: Option<SystemId>,
     limits: &Limits,
+    rewrites: &Names,
 ) -> Option<Account> {
     if !section.has("password_hashes") {
         section.missing(
@@ -208,6 +232,7 @@ pub(crate) fn read(
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
+    let numbering = numbering::read(section, &senders, rewrites);
 
     Some(Account {
         system_id: system_id?,
@@ -227,6 +252,7 @@ pub(crate) fn read(
         duplicate_window,
         receipt_text,
         senders,
+        numbering,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod read;
 mod verdicts;
+mod writing;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -17,6 +18,7 @@ use crate::endpoint::Endpoint;
 
 pub(crate) use read::{INSTEAD, name, read};
 pub use verdicts::{StatusMeaning, Verdicts};
+pub use writing::{AddedTlv, CarrierNumbers, TonNpi, Writing};
 
 /// One `[[carrier]]`. Its `name` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub struct Carrier {
     pub retry_min: Duration,
     /// Key `retry_max`, default 10 min, 10 ms to 24 h, not below `retry_min`.
     pub retry_max: Duration,
+    /// How addresses and TLVs are written there.
+    pub writing: Writing,
 }
 
 /// A carrier's name: 1 to 32 of `a`–`z`, `0`–`9`, `_` and `-`, so that it can be a metric's label.

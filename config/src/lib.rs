@@ -7,16 +7,18 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`] and [`route`] say what the keys mean, `problem` gathers what is wrong.
+//! [`carrier`], [`rewrite`] and [`route`] say what the keys mean, `problem` gathers what is wrong.
 
 pub mod account;
 pub mod carrier;
+pub mod country;
 pub mod endpoint;
 pub mod expectations;
 pub mod limits;
 pub mod node;
 pub mod password_hash;
 pub mod problem;
+pub mod rewrite;
 pub mod route;
 mod section;
 pub mod sender;
@@ -30,22 +32,27 @@ use std::collections::HashMap;
 use toml::Spanned;
 use toml::de::DeTable;
 
-pub use account::{Account, AccountState, BindKinds, MessageIdForm};
-pub use carrier::{
-    Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, StatusMeaning,
-    Unanswered, Verdicts,
+pub use account::{
+    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering,
 };
+pub use carrier::{
+    AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, ReceiptRequest,
+    SecretSource, StatusMeaning, TonNpi, Unanswered, Verdicts, Writing,
+};
+pub use country::Country;
 pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};
 pub use password_hash::PasswordHash;
 pub use problem::{Problem, Problems};
+pub use rewrite::{Rewrite, RewriteName, RewriteRule};
 pub use route::{Choose, Conditions, MoRoute, MtRoute, NumberPattern, SenderType, Window};
 pub use sender::SenderPattern;
 pub use storage::Storage;
 pub use value::duration::parse as parse_duration;
 
 use problem::Report;
+use rewrite::Names;
 use route::Declared;
 use section::Section;
 
@@ -63,6 +70,8 @@ pub struct Config {
     pub storage: Storage,
     /// Table `[limits]`.
     pub limits: Limits,
+    /// Tables `[[rewrite]]`, in the file's order.
+    pub rewrites: Vec<Rewrite>,
     /// Tables `[[account]]`, in the file's order.
     pub accounts: Vec<Account>,
     /// Tables `[[carrier]]`, in the file's order.
@@ -93,8 +102,9 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
         accounts: Vec::new(),
         incomplete: root.damaged(),
     };
-    let accounts = read_accounts(&mut root, &limits, &mut declared);
-    let carriers = read_carriers(&mut root, &mut declared);
+    let (rewrites, names) = rewrite::read(&mut root);
+    let accounts = read_accounts(&mut root, &limits, &names, &mut declared);
+    let carriers = read_carriers(&mut root, &names, &mut declared);
 
     let mut route = root.section("route");
     let mt_sections = route.each("mt");
@@ -110,6 +120,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
     root.finish(&[
         ("accounts", "write `[[account]]`, once for each"),
         ("carriers", "write `[[carrier]]`, once for each"),
+        ("rewrites", "write `[[rewrite]]`, once for each"),
         ("routes", "write `[[route.mt]]` or `[[route.mo]]`, once for each"),
     ]);
 
@@ -119,6 +130,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
         http,
         storage: storage?,
         limits,
+        rewrites,
         accounts,
         carriers,
         mt_routes,
@@ -126,7 +138,12 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
     })
 }
 
-fn read_accounts(root: &mut Section<'_>, limits: &Limits, declared: &mut Declared) -> Vec<Account> {
+fn read_accounts(
+    root: &mut Section<'_>,
+    limits: &Limits,
+    rewrites: &Names,
+    declared: &mut Declared,
+) -> Vec<Account> {
     let mut seen = HashMap::new();
     let mut accounts = Vec::new();
     for mut section in root.each("account") {
@@ -141,13 +158,13 @@ fn read_accounts(root: &mut Section<'_>, limits: &Limits, declared: &mut Declare
             }
             None => declared.incomplete = true,
         }
-        accounts.extend(account::read(&mut section, system_id, limits));
+        accounts.extend(account::read(&mut section, system_id, limits, rewrites));
         section.finish(account::INSTEAD);
     }
     accounts
 }
 
-fn read_carriers(root: &mut Section<'_>, declared: &mut Declared) -> Vec<Carrier> {
+fn read_carriers(root: &mut Section<'_>, rewrites: &Names, declared: &mut Declared) -> Vec<Carrier> {
     let mut seen = HashMap::new();
     let mut carriers = Vec::new();
     for mut section in root.each("carrier") {
@@ -162,7 +179,7 @@ fn read_carriers(root: &mut Section<'_>, declared: &mut Declared) -> Vec<Carrier
             }
             None => declared.incomplete = true,
         }
-        carriers.extend(carrier::read(&mut section, name));
+        carriers.extend(carrier::read(&mut section, name, rewrites));
         section.finish(carrier::INSTEAD);
     }
     carriers

@@ -2,6 +2,7 @@
 
 mod examples;
 mod mutations;
+mod numbering;
 mod problems;
 mod values;
 

@@ -13,6 +13,7 @@ use tidegate_config::{Account, AccountState};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
+use crate::addressing::{AccountAddressing, is_number_like};
 use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::mt::Replaced;
@@ -114,8 +115,8 @@ impl<'a> Submission<'a> {
     }
 }
 
-fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Address<'_, TO> {
-    // Every address of submit_sm fits the wider field of data_sm.
+pub(crate) fn widen<const FROM: usize, const TO: usize>(address: Address<'_, FROM>) -> Address<'_, TO> {
+    // Every address of the other PDUs fits the wider field of data_sm.
     Address::new(address.ton, address.npi, address.addr.as_bytes()).unwrap_or_default()
 }
 
@@ -163,10 +164,11 @@ pub struct Admitted {
     pub(crate) replaces: Replaced,
 }
 
-/// Decides. `route` says whether any way leads there, and how long its first carrier tries by default, for accounts
-/// without a default of their own. `next_lot` is for what is no part of a longer message.
+/// Decides. `addressing` is the account's. `route` says whether any way leads there, and how long its first carrier tries
+/// by default, for accounts without a default of their own. `next_lot` is for what is no part of a longer message.
 pub fn admit(
     account: &Account,
+    addressing: AccountAddressing<'_>,
     bucket: &mut Bucket,
     next_lot: &mut u8,
     route: impl FnOnce(&Facts<'_>) -> Option<Duration>,
@@ -181,13 +183,15 @@ pub fn admit(
         return Err(Refusal::Throttled);
     }
     check_content(submission)?;
-    if !account.allows_sender(submission.source.addr.as_bytes()) {
+    let source = addressing.source(submission.source)?;
+    let destination = addressing.destination(submission.destination)?;
+    if !account.allows_sender(source.as_bytes(), || addressing.country_of(&destination)) {
         return Err(Refusal::Sender);
     }
-    if !is_recipient(&submission.destination) {
+    if !is_recipient(&destination) {
         return Err(Refusal::Recipient);
     }
-    let facts = facts(account, submission, *next_lot);
+    let facts = facts(account, submission, (&source, &destination), *next_lot);
     let lot = facts.lot;
     let carriers_default = route(&facts).ok_or(Refusal::NoRoute)?;
     let default = account.default_validity.unwrap_or(carriers_default);
@@ -196,8 +200,8 @@ pub fn admit(
         *next_lot = (lot + 1) % LOTS;
     }
     Ok(Admitted {
-        source: submission.source.to_buf(),
-        destination: submission.destination.to_buf(),
+        source,
+        destination,
         due_ms,
         expires_ms,
         parts,
@@ -206,9 +210,14 @@ pub fn admit(
     })
 }
 
-/// What routes ask for.
-pub(crate) fn facts<'a>(account: &Account, submission: &'a Submission<'_>, next_lot: u8) -> Facts<'a> {
-    let destination = submission.destination.addr.as_bytes();
+/// What routes ask for; `source` and `destination` are those that are kept.
+pub(crate) fn facts<'a>(
+    account: &Account,
+    submission: &Submission<'_>,
+    (source, destination): (&'a AddressBuf, &'a AddressBuf),
+    next_lot: u8,
+) -> Facts<'a> {
+    let destination = destination.as_bytes();
     let lot = match submission.part_of {
         Some(Reference::Udh8(reference)) => lot_of_part(destination, u16::from(reference)),
         Some(Reference::Udh16(reference) | Reference::Sar(reference)) => lot_of_part(destination, reference),
@@ -216,8 +225,8 @@ pub(crate) fn facts<'a>(account: &Account, submission: &'a Submission<'_>, next_
     };
     Facts {
         account: Some(account.system_id),
-        source_ton: submission.source.ton,
-        source: submission.source.addr.as_bytes(),
+        source_ton: source.ton(),
+        source: source.as_bytes(),
         destination,
         service_type: submission.service_type,
         data_coding: submission.data_coding,
@@ -266,10 +275,8 @@ fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
 
 /// A recipient is a number: digits, perhaps behind a `+`. TON and NPI are the ESME's business (an odd
 /// pair is carried, interop quirk 37), but a name cannot receive a message.
-fn is_recipient(destination: &Address<'_, ADDR_DATA>) -> bool {
-    let addr = destination.addr.as_bytes();
-    let digits = addr.strip_prefix(b"+").unwrap_or(addr);
-    destination.ton != Ton::ALPHANUMERIC && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+fn is_recipient(destination: &AddressBuf) -> bool {
+    destination.ton() != Ton::ALPHANUMERIC && is_number_like(destination.as_bytes())
 }
 
 /// When to hand over, and when to give up. Over-long validity is cut to the maximum, which both
@@ -308,6 +315,7 @@ fn dates(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addressing::Addressing;
     use tidegate_codec::address::Npi;
     use tidegate_codec::pdu::message::ShortMessage;
 
@@ -317,7 +325,7 @@ mod tests {
     };
     const HOUR: u64 = 3_600_000;
 
-    fn account(extra: &str) -> Account {
+    fn account(extra: &str) -> (Account, Addressing) {
         let text = include_str!("../../config/bench.toml");
         let text = text.replacen(
             "system_id = \"load\"",
@@ -325,7 +333,7 @@ mod tests {
             1,
         );
         let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
-        config.accounts[0].clone()
+        (config.accounts[0].clone(), Addressing::new(&config))
     }
 
     fn sm() -> Sm<'static> {
@@ -338,11 +346,12 @@ mod tests {
     }
 
     fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
-        let account = account(extra);
+        let (account, addressing) = account(extra);
         let submission = Submission::from_sm(sm, version, b"");
         let mut bucket = Bucket::new(account.rate);
         let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
-        admit(&account, &mut bucket, &mut 7, hour, &submission, NOW)
+        let addressing = addressing.of_account(0, &account.numbering);
+        admit(&account, addressing, &mut bucket, &mut 7, hour, &submission, NOW)
     }
 
     fn on_v3_4(sm: &Sm<'_>) -> Result<Admitted, Refusal> {
@@ -520,12 +529,13 @@ mod tests {
         );
         assert_eq!((one, one.1), (two, 1));
         assert_ne!(one.0, part(b"\x05\x00\x03\x2b\x02\x01one").0);
-        let (account, submission) = (account(""), sm());
+        let ((account, addressing), submission) = (account(""), sm());
+        let addressing = addressing.of_account(0, &account.numbering);
         let submission = Submission::from_sm(&submission, InterfaceVersion::V3_4, b"");
         let (mut bucket, mut lot) = (Bucket::new(None), LOTS - 1);
         let mut next = || {
             let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
-            admit(&account, &mut bucket, &mut lot, hour, &submission, NOW)
+            admit(&account, addressing, &mut bucket, &mut lot, hour, &submission, NOW)
                 .unwrap()
                 .lot
         };

@@ -13,6 +13,7 @@ mod verdict;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use tidegate_codec::address::{ADDR_DATA, Address};
 use tidegate_codec::header::CommandId;
 use tidegate_codec::identity::Password;
 use tidegate_codec::octets::COctets;
@@ -31,6 +32,7 @@ use tidegate_store::names::NameId;
 use tidegate_store::record::Form;
 use tidegate_store::spool::Target;
 
+use crate::admission::widen;
 use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::links::{End, LinkId, Links, Ticket};
@@ -283,7 +285,7 @@ impl<D: Disk> Gate<D> {
             DataCoding,
             &[u8],
             Tlvs<'_>,
-            &[u8],
+            Address<'_, ADDR_DATA>,
         ) = match operation {
             // As submit_sm it is the same message from a handset (interop quirk 41).
             Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => (
@@ -292,7 +294,7 @@ impl<D: Disk> Gate<D> {
                 sm.data_coding,
                 sm.text().0,
                 sm.tlvs,
-                sm.destination.addr.as_bytes(),
+                widen(sm.destination),
             ),
             Operation::DataSm(sm) => {
                 let text = sm.tlvs.message_payload().unwrap_or_default();
@@ -302,7 +304,7 @@ impl<D: Disk> Gate<D> {
                     sm.data_coding,
                     text.0,
                     sm.tlvs,
-                    sm.destination.addr.as_bytes(),
+                    sm.destination,
                 )
             }
             other => {

@@ -6,14 +6,16 @@ mod question;
 mod shown;
 
 use serde_json::{Map, Value, json};
-use tidegate_codec::address::Address;
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::text::{Carriage, encode};
 use tidegate_codec::tlv::{Tag, Tlvs, append};
 use tidegate_codec::values::{DataCoding, InterfaceVersion};
-use tidegate_config::{CarrierName, Choose, Config, MtRoute};
+use tidegate_config::{Account, CarrierName, Choose, Config, MtRoute};
+use tidegate_store::addresses::Addresses;
 
+use crate::addressing::Addressing;
 use crate::admission::{Submission, admit, facts};
 use crate::bucket::Bucket;
 use crate::clock::Now;
@@ -44,11 +46,13 @@ pub fn explain(
     question: &Question,
     now: Now,
 ) -> Result<Map<String, Value>, String> {
-    let account = config
+    let named = |account: &Account| account.system_id.as_str() == question.account;
+    let place = config
         .accounts
         .iter()
-        .find(|account| account.system_id.as_str() == question.account)
+        .position(named)
         .ok_or_else(|| format!("there is no account {:?}", question.account))?;
+    let account = &config.accounts[place];
     let now = Now {
         unix_ms: question.at_ms.unwrap_or(now.unix_ms),
         ..now
@@ -71,7 +75,15 @@ pub fn explain(
     let sm = message(question, &mut text, &mut payload)?;
     let submission = Submission::from_sm(&sm, InterfaceVersion::V5_0, &[]);
     let mut lot = live.next_lot;
-    let facts = facts(account, &submission, lot);
+    let addressing = Addressing::new(config);
+    let own = addressing.of_account(place, &account.numbering);
+    // Of an address that is refused the routes are told as it stands there.
+    let kept = (
+        own.source(submission.source).unwrap_or_else(|_| submission.source.to_buf()),
+        own.destination(submission.destination)
+            .unwrap_or_else(|_| submission.destination.to_buf()),
+    );
+    let facts = facts(account, &submission, (&kept.0, &kept.1), lot);
     let found = router.find(&facts, is_up);
     let tried = router.explain(&facts, is_up);
     let default_validity = |_: &Facts<'_>| {
@@ -80,6 +92,7 @@ pub fn explain(
     };
     let admitted = admit(
         account,
+        own,
         &mut live.bucket,
         &mut lot,
         default_validity,
@@ -93,20 +106,28 @@ pub fn explain(
         .filter_map(|tried| Some((config.mt_routes.get(tried.route)?, tried.why)))
         .map(|(route, why)| shown_route(route, why))
         .collect();
+    let addresses = Addresses::new(&kept.0, &kept.1);
     let carriers: Vec<Value> = found
         .in_order(0)
-        .filter_map(|place| Some((config.carriers.get(place.0)?, is_up(place))))
-        .map(|(carrier, is_up)| {
-            let up = if is_live { json!(is_up) } else { Value::Null };
-            json!({ "carrier": carrier.name.as_str(), "up": up })
+        .filter_map(|place| {
+            let carrier = config.carriers.get(place.0)?;
+            let up = if is_live { json!(is_up(place)) } else { Value::Null };
+            let words = addressing.towards(place.0, &carrier.writing, &addresses);
+            Some(json!({
+                "carrier": carrier.name.as_str(),
+                "up": up,
+                "from": words.as_ref().map_or(Value::Null, |words| shown_address(&words.source)),
+                "to": words.as_ref().map_or(Value::Null, |words| shown_address(&words.destination)),
+            }))
         })
         .collect();
     let told = json!({
         "asked": if is_live { "running gateway" } else { "configuration" },
         "at": time(now.unix_ms),
         "account": question.account,
-        "from": shown_address(&submission.source),
-        "to": shown_address(&submission.destination),
+        "from": shown_address(&submission.source.to_buf()),
+        "to": shown_address(&submission.destination.to_buf()),
+        "kept": { "from": shown_address(&kept.0), "to": shown_address(&kept.1) },
         "octets": submission.text.0.len(),
         "data_coding": submission.data_coding.0,
         "parts": facts.parts,
@@ -171,11 +192,11 @@ fn shown_route(route: &MtRoute, why: Why) -> Value {
     })
 }
 
-fn shown_address<const N: usize>(address: &Address<'_, N>) -> Value {
+fn shown_address(address: &AddressBuf) -> Value {
     json!({
-        "ton": address.ton.0,
-        "npi": address.npi.0,
-        "address": String::from_utf8_lossy(address.addr.as_bytes()),
+        "ton": address.ton().0,
+        "npi": address.npi().0,
+        "address": String::from_utf8_lossy(address.as_bytes()),
     })
 }
 

@@ -32,6 +32,7 @@ use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
+use crate::addressing::Addressing;
 use crate::bucket::Bucket;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
@@ -111,6 +112,8 @@ pub struct Gate<D: Disk> {
     /// Of carriers that take turns, whose turn the next message gets.
     pub(crate) next_lot: u8,
     pub(crate) mo: MoRouter,
+    /// How accounts and carriers write addresses.
+    pub(crate) addressing: Addressing,
     pub(crate) accounts: Vec<AccountState>,
     account_by_id: HashMap<SystemId, usize>,
     account_by_name: HashMap<NameId, usize>,
@@ -199,6 +202,7 @@ impl<D: Disk> Gate<D> {
             mt: MtRouter::new(&config.mt_routes, place),
             next_lot: 0,
             mo: MoRouter::new(&config.mo_routes),
+            addressing: Addressing::new(&config),
             spool,
             rng,
             permutation,

@@ -1,6 +1,7 @@
 //! Message ids as ESMEs know them: given out, written, and read back.
 
 use smallvec::SmallVec;
+use tidegate_codec::address::Address;
 use tidegate_codec::values::InterfaceVersion;
 use tidegate_config::MessageIdForm;
 use tidegate_store::disk::Disk;
@@ -9,6 +10,7 @@ use tidegate_store::message_id::{IdText, MessageId, PublicId};
 use tidegate_store::names::NameId;
 use tidegate_store::spool::MovedLeg;
 
+use crate::admission::widen;
 use crate::clock::Now;
 use crate::gate::Gate;
 
@@ -122,8 +124,9 @@ impl<D: Disk> Gate<D> {
         &self,
         account: usize,
         text: &[u8],
-        source: &[u8],
+        source: Address<'_>,
     ) -> Result<MessageId, Unnamed> {
+        let source = self.addressing_of(account).source_meant(widen(source));
         let name = self.accounts[account].name;
         // The account's form may have changed since, so each that can be read is tried.
         let whole = [PublicId::parse_decimal(text), PublicId::parse_hex(text)];
@@ -141,7 +144,7 @@ impl<D: Disk> Gate<D> {
             self.spool.index().legs_of(*message).any(|(_, leg)| {
                 let given = self.id_text(*message, leg.envelope.id_form);
                 leg.account == name
-                    && leg.envelope.addresses.source().as_bytes() == source
+                    && source.is(&leg.envelope.addresses.source())
                     && given.as_bytes().eq_ignore_ascii_case(text)
             })
         };

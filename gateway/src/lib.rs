@@ -4,6 +4,7 @@
 //! Start at [`gate`]: the whole gateway as one value. [`serve`] drives it, [`run`] starts and ends it, the
 //! files named after what happens ([`mt`], [`dlr`], [`mo`]) tell a message's story.
 
+pub mod addressing;
 pub mod admission;
 pub mod bucket;
 pub mod carrier;
@@ -29,6 +30,7 @@ pub mod listen;
 pub mod load;
 pub mod mo;
 pub mod mt;
+pub mod number;
 pub mod outbox;
 mod plain;
 pub mod publish;

@@ -1,5 +1,7 @@
 //! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number.
 
+use tidegate_codec::address::{ADDR_DATA, Address};
+use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::record::{EntryKind, Form};
@@ -7,9 +9,25 @@ use tidegate_store::spool::NewEntry;
 
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::number::plan;
 use crate::turn::{Owed, Promise};
 
 impl<D: Disk> Gate<D> {
+    /// The account that owns a called number. Where the carrier's country is known it is looked up in its canonical form
+    /// first, however the carrier writes it; short codes, and what else has none, as they came.
+    fn owner_of(&self, carrier: usize, called: Address<'_, ADDR_DATA>) -> Option<SystemId> {
+        let config = &self.config.carriers[carrier];
+        let label = config.name.as_str();
+        let octets = called.addr.as_bytes();
+        let canonical = config
+            .writing
+            .country
+            .and_then(|home| plan().canonical(called.ton, called.npi, octets, Some(home)).ok());
+        canonical
+            .and_then(|number| self.mo.account(label, number.as_bytes()))
+            .or_else(|| self.mo.account(label, octets))
+    }
+
     /// A carrier delivers a message from a handset. It is answered when it is on disk (P2); the octets go
     /// on as they came (GEN-4).
     pub(crate) fn mobile_originated(
@@ -17,12 +35,11 @@ impl<D: Disk> Gate<D> {
         now: Now,
         carrier: usize,
         owed: Owed,
-        called: &[u8],
+        called: Address<'_, ADDR_DATA>,
         form: Form,
         body: &[u8],
     ) {
-        let label = self.config.carriers[carrier].name.as_str();
-        let Some(account) = self.mo.account(label, called) else {
+        let Some(account) = self.owner_of(carrier, called) else {
             // A refusal would only bring it back for days; it is counted, and nobody's to keep.
             self.carriers[carrier].tally.mos_unowned += 1;
             return self.respond_delivery(owed, CommandStatus::ROK);

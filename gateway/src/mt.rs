@@ -148,6 +148,7 @@ impl<D: Disk> Gate<D> {
             carriers,
             mt,
             next_lot,
+            addressing,
             ..
         } = self;
         let is_up = |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now);
@@ -157,7 +158,8 @@ impl<D: Disk> Gate<D> {
         };
         let configured = &config.accounts[account];
         let bucket = &mut accounts[account].bucket;
-        let mut admitted = admit(configured, bucket, next_lot, route, submission, now)?;
+        let addressing = addressing.of_account(account, &configured.numbering);
+        let mut admitted = admit(configured, addressing, bucket, next_lot, route, submission, now)?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }

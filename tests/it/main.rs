@@ -17,6 +17,7 @@ mod independent;
 mod kill;
 mod load;
 mod local;
+mod numbers;
 mod outbox;
 mod pending;
 mod pipe;

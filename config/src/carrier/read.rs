@@ -15,6 +15,7 @@ use crate::account::system_id;
 use crate::endpoint::Endpoint;
 use crate::limits::read_enquire_link;
 use crate::problem::Fault;
+use crate::rewrite::Names;
 use crate::section::Section;
 use crate::value::duration::{hours, minutes};
 use crate::value::{boolean, choice, duration, integer, path, printable, shown, text_of};
@@ -57,7 +58,11 @@ pub(crate) const INSTEAD: &[(&str, &str)] = &[
 ];
 
 /// Reads one `[[carrier]]` whose name has been read already.
-pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Option<Carrier> {
+pub(crate) fn read(
+    section: &mut Section<'_>,
+    name: Option<CarrierName>,
+    rewrites: &Names,
+) -> Option<Carrier> {
     let (addresses, local_address) = read_addresses(section);
     let binds = section.or(
         "binds",
@@ -132,6 +137,7 @@ pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Opti
     let verdicts = super::verdicts::read(section);
     let max_attempts = section.or("max_attempts", MAX_ATTEMPTS, integer(1..=1_000));
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
+    let writing = super::writing::read(section, rewrites);
 
     Some(Carrier {
         name: name?,
@@ -167,6 +173,7 @@ pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Opti
         max_attempts,
         retry_min,
         retry_max,
+        writing,
     })
 }
 

@@ -17,6 +17,7 @@ use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
 use super::{READ_BACK_MAX, Ready};
+use crate::addressing::Words;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
@@ -178,6 +179,9 @@ impl<D: Disk> Gate<D> {
         let octets = body.clone();
         let remaining = Duration::from_millis(expires_ms - now.unix_ms);
         let ticket = Ticket::Leg(leg, body);
+        let words = self
+            .addressing
+            .towards(carrier, &config.writing, &found.envelope.addresses);
         // 3.3 has no data_sm, and room for a short text only (smpp-session.md §7).
         let (command, unwritable) = match form {
             Form::Sm => {
@@ -189,15 +193,22 @@ impl<D: Disk> Gate<D> {
                 (!with_tlvs).then_some(CommandStatus::RINVCMDID),
             ),
         };
-        if let Some(status) = unwritable {
-            self.hot_octets = self.hot_octets.saturating_sub(octets.len());
-            let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
-            return self.end_quietly(now, leg, &note);
-        }
+        let words = match (words, unwritable) {
+            (Ok(words), None) => Ok(words),
+            (Err(status), _) | (Ok(_), Some(status)) => Err(status),
+        };
+        let words = match words {
+            Ok(words) => words,
+            Err(status) => {
+                self.hot_octets = self.hot_octets.saturating_sub(octets.len());
+                let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
+                return self.end_quietly(now, leg, &note);
+            }
+        };
         let sent = link
             .session
             .request(at(now), command, ticket, &mut link.out, |out| {
-                write_submit(out, form, &octets, registered, remaining, version);
+                write_submit(out, form, &octets, &words, registered, remaining, version);
             });
         match sent {
             Ok(_) => {
@@ -224,16 +235,17 @@ fn asked_for(request: ReceiptRequest, registered: u8) -> RegisteredDelivery {
 }
 
 /// Writes a submit_sm or data_sm towards a carrier: the octets as they came, but for what is ours to say
-/// there: which receipts, how much validity is left, and no schedule, since we kept it.
+/// there: the addresses, which receipts, how much validity is left, and no schedule, since we kept it.
 fn write_submit(
     out: &mut Vec<u8>,
     form: Form,
     body: &[u8],
+    words: &Words<'_>,
     registered_delivery: RegisteredDelivery,
     remaining: Duration,
     version: InterfaceVersion,
 ) {
-    let mut scratch = Vec::new();
+    let (mut scratch, mut tlvs) = (Vec::new(), Vec::new());
     let registered_delivery = if version.has_tlvs() {
         registered_delivery
     } else {
@@ -251,24 +263,38 @@ fn write_submit(
             };
             let Some(sm) = sm else { return };
             let validity = write_relative(remaining);
+            // What 3.3 does not have it does not get from us, either.
+            let tlvs = if version.has_tlvs() {
+                words.tlvs(sm.tlvs, &mut tlvs)
+            } else {
+                sm.tlvs
+            };
             Sm {
+                // They were admitted, or rewritten, to fit.
+                source: words.source.as_field().unwrap_or(sm.source),
+                destination: words.destination.as_field().unwrap_or(sm.destination),
                 registered_delivery,
                 validity_period: COctets::new(&validity).unwrap_or_default(),
                 schedule_delivery_time: COctets::EMPTY,
+                tlvs,
                 ..sm
             }
             .encode(out);
-            set_time_to_live(out, sm.tlvs, remaining);
+            set_time_to_live(out, tlvs, remaining);
         }
         Form::DataSm => {
             let Ok(sm) = DataSm::decode(body) else { return };
             let sm = data_without_v5(sm, version, &mut scratch);
+            let tlvs = words.tlvs(sm.tlvs, &mut tlvs);
             DataSm {
+                source: words.source.as_field().unwrap_or(sm.source),
+                destination: words.destination.as_field().unwrap_or(sm.destination),
                 registered_delivery,
+                tlvs,
                 ..sm
             }
             .encode(out);
-            set_time_to_live(out, sm.tlvs, remaining);
+            set_time_to_live(out, tlvs, remaining);
         }
     }
 }
@@ -296,6 +322,22 @@ mod tests {
     use tidegate_codec::address::{Address, Npi, Ton};
     use tidegate_codec::pdu::message::ShortMessage;
     use tidegate_codec::tlv;
+    use tidegate_config::Writing;
+
+    /// The addresses that a body of either kind begins with, as admitted; the carrier wants nothing.
+    fn as_it_came(body: &[u8]) -> Words<'static> {
+        static WRITING: std::sync::LazyLock<Writing> = std::sync::LazyLock::new(Writing::default);
+        let sm = DataSm::decode(body).map(|sm| (sm.source.to_buf(), sm.destination.to_buf()));
+        let (source, destination) = Sm::decode(body)
+            .map(|sm| (sm.source.to_buf(), sm.destination.to_buf()))
+            .or(sm)
+            .unwrap();
+        Words {
+            source,
+            destination,
+            writing: &WRITING,
+        }
+    }
 
     fn submitted() -> Vec<u8> {
         let mut tlvs = Vec::new();
@@ -322,6 +364,7 @@ mod tests {
             &mut out,
             Form::Sm,
             &body,
+            &as_it_came(&body),
             RegisteredDelivery(1),
             left,
             InterfaceVersion::V3_4,
@@ -364,6 +407,7 @@ mod tests {
             &mut out,
             Form::DataSm,
             &body,
+            &as_it_came(&body),
             RegisteredDelivery(1),
             left,
             InterfaceVersion::V3_4,
@@ -381,6 +425,7 @@ mod tests {
             &mut out,
             Form::Sm,
             &body,
+            &as_it_came(&body),
             RegisteredDelivery(1),
             Duration::from_secs(1),
             InterfaceVersion::V3_3,

@@ -14,6 +14,7 @@ use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::Pending;
 
 use super::query::unnamed;
+use crate::admission::widen;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
@@ -88,19 +89,18 @@ impl<D: Disk> Gate<D> {
         if cancel.message_id.is_empty() {
             return self.sweep(now, owed, account, cancel);
         }
-        let message = match self.message_named(
-            account,
-            cancel.message_id.as_bytes(),
-            cancel.source.addr.as_bytes(),
-        ) {
+        let message = match self.message_named(account, cancel.message_id.as_bytes(), cancel.source) {
             Ok(message) => message,
             Err(why) => return self.not_done(owed, unnamed(why, failed)),
         };
         if let Err(refusal) = self.may_change() {
             return self.not_done(owed, refusal.status(InterfaceVersion::V3_4));
         }
-        let to = cancel.destination.addr.as_bytes();
-        let is_meant = |leg: &Leg| to.is_empty() || leg.envelope.addresses.destination().as_bytes() == to;
+        let to_any = cancel.destination.addr.is_empty();
+        let to = self
+            .addressing_of(account)
+            .destination_meant(widen(cancel.destination));
+        let is_meant = |leg: &Leg| to_any || to.is(&leg.envelope.addresses.destination());
         let meant = self
             .spool
             .index()
@@ -146,7 +146,12 @@ impl<D: Disk> Gate<D> {
         let sweep = Sweep {
             owed,
             account,
-            addresses: Addresses::new(&cancel.source.to_buf(), &cancel.destination.to_buf()),
+            addresses: {
+                let addressing = self.addressing_of(account);
+                let source = addressing.source_meant(widen(cancel.source));
+                let destination = addressing.destination_meant(widen(cancel.destination));
+                Addresses::new(source.kept(), destination.kept())
+            },
             service_type: ServiceType::new(cancel.service_type.as_bytes()).unwrap_or_default(),
             before: self.spool.next_id(now.unix_ms),
             has_ended: false,

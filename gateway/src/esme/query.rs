@@ -55,11 +55,10 @@ impl<D: Disk> Gate<D> {
         query: &QuerySm<'_>,
         version: InterfaceVersion,
     ) {
-        let message =
-            match self.message_named(account, query.message_id.as_bytes(), query.source.addr.as_bytes()) {
-                Ok(message) => message,
-                Err(why) => return self.not_done(owed, unnamed(why, CommandStatus::RQUERYFAIL)),
-            };
+        let message = match self.message_named(account, query.message_id.as_bytes(), query.source) {
+            Ok(message) => message,
+            Err(why) => return self.not_done(owed, unnamed(why, CommandStatus::RQUERYFAIL)),
+        };
         // One that is under way anywhere is under way.
         let standing = self
             .spool
@@ -117,11 +116,7 @@ impl<D: Disk> Gate<D> {
     ) -> Result<(LegId, Replacement), CommandStatus> {
         let failed = CommandStatus::RREPLACEFAIL;
         let message = self
-            .message_named(
-                account,
-                replace.message_id.as_bytes(),
-                replace.source.addr.as_bytes(),
-            )
+            .message_named(account, replace.message_id.as_bytes(), replace.source)
             .map_err(|why| unnamed(why, failed))?;
         self.may_change()
             .and_then(|()| self.spool.intake().map_err(Refusal::from))

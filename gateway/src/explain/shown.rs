@@ -26,8 +26,8 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             .cloned()
             .unwrap_or_default()
     };
-    let address = |key: &str| {
-        let field = |field: &str| told.get(key).and_then(|address| address.get(field)).map(word);
+    let address = |address: Option<&Value>| {
+        let field = |field: &str| address.and_then(|address| address.get(field)).map(word);
         let field = |name: &str| field(name).unwrap_or_default();
         let digits = field("address");
         let shown = if digits.is_empty() {
@@ -42,9 +42,14 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
         out,
         "message: of {}, from {} to {}",
         key("account"),
-        address("from"),
-        address("to")
+        address(told.get("from")),
+        address(told.get("to"))
     )?;
+    let kept = told.get("kept").filter(|kept| kept["from"] != told["from"] || kept["to"] != told["to"]);
+    if let Some(kept) = kept {
+        let (from, to) = (address(kept.get("from")), address(kept.get("to")));
+        writeln!(out, "kept as: from {from} to {to}")?;
+    }
     writeln!(
         out,
         "text: octets {}, data_coding {}, parts {}",
@@ -83,6 +88,13 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             _ => "",
         };
         writeln!(out, "  {number}. {}{state}", word(&carrier["carrier"]))?;
+        let is_other = |key: &str| told.get("kept").is_some_and(|kept| kept[key] != carrier[key]);
+        if carrier["to"].is_null() {
+            writeln!(out, "     its rewriting leaves no address")?;
+        } else if is_other("from") || is_other("to") {
+            let (from, to) = (address(carrier.get("from")), address(carrier.get("to")));
+            writeln!(out, "     from {from} to {to}")?;
+        }
     }
     let admission = &told.get("admission").cloned().unwrap_or_default();
     let field = |field: &str| admission.get(field).map(word).unwrap_or_default();
