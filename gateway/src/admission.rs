@@ -140,10 +140,11 @@ pub struct Admitted {
     pub(crate) replaces: Replaced,
 }
 
-/// Decides. `default_validity` is the first carrier's, for accounts without one of their own.
+/// Decides. `quota_left` is how many parts the account may still submit; `default_validity` is the first carrier's, for accounts without one of their own.
 pub fn admit(
     account: &Account,
     bucket: &mut Bucket,
+    quota_left: u64,
     router: &MtRouter,
     default_validity: impl Fn(CarrierIndex) -> Duration,
     submission: &Submission<'_>,
@@ -156,6 +157,7 @@ pub fn admit(
     if !bucket.take(now.monotonic, u32::from(parts)) {
         return Err(Refusal::Throttled);
     }
+    check_quota(quota_left, parts)?;
     check_content(submission)?;
     if !account.allows_sender(submission.source.addr.as_bytes()) {
         return Err(Refusal::Sender);
@@ -179,6 +181,14 @@ pub fn admit(
         parts,
         replaces: Replaced::new(),
     })
+}
+
+fn check_quota(left: u64, parts: u8) -> Result<(), Refusal> {
+    if u64::from(parts) > left {
+        Err(Refusal::Quota)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
@@ -280,6 +290,7 @@ mod tests {
         admit(
             &account,
             &mut bucket,
+            u64::MAX,
             &router,
             |_| Duration::from_secs(3600),
             &submission,

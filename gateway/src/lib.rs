@@ -31,6 +31,7 @@ pub mod mt;
 pub mod outbox;
 mod plain;
 pub mod publish;
+pub mod quota;
 pub mod random;
 pub mod refusal;
 pub mod router;

@@ -26,10 +26,11 @@ use tidegate_store::spool::NewLeg;
 use crate::admission::{Admitted, Submission, admit};
 use crate::carrier::{CarrierState, Ready};
 use crate::clock::Now;
-use crate::gate::Gate;
+use crate::gate::{AccountState, Gate};
 use crate::ids::Id;
 use crate::life::is_in_line;
 use crate::links::LinkId;
+use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::CarrierIndex;
 use crate::telemetry::words::SpoolCause;
@@ -143,13 +144,24 @@ impl<D: Disk> Gate<D> {
             self.may_change()?;
         }
         let Self {
-            config, accounts, mt, ..
+            config,
+            accounts,
+            mt,
+            spool,
+            ..
         } = self;
         let configured = &config.accounts[account];
         let carriers = &config.carriers;
         let default_validity = |CarrierIndex(place): CarrierIndex| carriers[place].default_validity;
-        let bucket = &mut accounts[account].bucket;
-        let mut admitted = admit(configured, bucket, mt, default_validity, submission, now)?;
+        let AccountState {
+            name,
+            bucket,
+            calendar,
+            ..
+        } = &mut accounts[account];
+        let period = calendar.period(&configured.quota, now);
+        let left = quota::left(&configured.quota, spool.used(*name, period));
+        let mut admitted = admit(configured, bucket, left, mt, default_validity, submission, now)?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
@@ -181,6 +193,9 @@ impl<D: Disk> Gate<D> {
             expires_ms: admitted.expires_ms,
         };
         let quote = self.quote_of(account, submission);
+        let period = self.accounts[account]
+            .calendar
+            .period(&self.config.accounts[account].quota, now);
         let new = NewLeg {
             id: id.message,
             leg,
@@ -189,6 +204,7 @@ impl<D: Disk> Gate<D> {
             due_ms: admitted.due_ms,
             quote,
             body: submission.body.0,
+            period,
             takes_a_place: !admitted.replaces.is_empty(),
         };
         let accepted = self.spool.accept(now.unix_ms, new, &mut self.rng)?;

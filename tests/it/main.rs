@@ -20,6 +20,7 @@ mod outbox;
 mod pending;
 mod pipe;
 mod power;
+mod quotas;
 mod quoted;
 mod simulation;
 mod simulator;

@@ -193,7 +193,17 @@ fn damage_in_the_middle_costs_its_batch_only_and_is_an_alarm() {
             (1, 1, 0)
         );
         assert!(rig.found.is_alarming());
-        rig.synced.legs.remove(&lost);
+        let lost = rig.synced.legs.remove(&lost).unwrap();
+        // What the batch counted went with it.
+        let period = super::rig::period(lost.envelope.accepted_ms);
+        for (number, is_month) in [(period.day, false), (period.month, true)] {
+            let used = rig
+                .synced
+                .used
+                .get_mut(&(lost.account.clone(), is_month))
+                .unwrap();
+            *used.get_mut(&number).unwrap() -= u64::from(lost.envelope.parts);
+        }
         rig.assert_same(&rig.snapshot(), &rig.synced);
         rig.check_bodies();
         // Nobody knows under which keys the lost batch lies: they stay until its segment goes.
