@@ -26,6 +26,7 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::{Envelope, Form};
 use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::{Back, Begin, Finished, Keeper, NewLeg, Options, Spool};
+use tidegate_store::usage::Period;
 
 /// Legs without `WAITING_LEGS`.
 const LEGS: u64 = 1_000_000;
@@ -59,6 +60,7 @@ fn options(dir: &Path) -> Options {
         max_legs: 1_000_000,
         waiting_dir: dir.join("waiting"),
         outbox_dir: dir.join("outbox"),
+        usage_dir: dir.join("usage"),
         receipt_hot_ms: 1_000,
     }
 }
@@ -113,6 +115,7 @@ impl Rig {
                     due_ms: now_ms,
                     quote: Quote::NONE,
                     body: &[b'x'; 100],
+                    period: Period::default(),
                     takes_a_place: false,
                 };
                 let leg = self.spool.accept(now_ms, new, &mut self.rng)?;

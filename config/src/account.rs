@@ -14,6 +14,7 @@ use crate::country::Country;
 use crate::limits::Limits;
 use crate::password_hash::PasswordHash;
 use crate::problem::Fault;
+use crate::quota::{self, Quota};
 use crate::rewrite::Names;
 use crate::section::Section;
 use crate::sender::SenderPattern;
@@ -38,6 +39,8 @@ pub struct Account {
     pub binds: BindKinds,
     /// Key `rate`, parts per second over all binds, default 0 (`None`: no limit), at most 1 000 000.
     pub rate: Option<NonZeroU32>,
+    /// Keys `quota_day`, `quota_month`, `quota_zone`: parts that may be accepted in a day and in a month.
+    pub quota: Quota,
     /// Key `window`, 1 to 10 000, default `limits.esme_window`: unanswered submits of one link.
     pub window: usize,
     /// Key `delivery_window`, 1 to 10 000, default `limits.delivery_window`: unanswered deliveries to one
@@ -195,6 +198,7 @@ pub(crate) fn read(
     let max_binds = section.or("max_binds", MAX_BINDS, integer(1..=10_000));
     let binds = read_bind_kinds(section);
     let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
+    let quota = quota::read(section);
     let window = section.or("window", limits.esme_window, integer(1..=10_000));
     let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
     let allow_ips = section.list("allow_ips", 0..=256, network).unwrap_or_default();
@@ -241,6 +245,7 @@ pub(crate) fn read(
         max_binds,
         binds,
         rate,
+        quota,
         window,
         delivery_window,
         allow_ips,

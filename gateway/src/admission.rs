@@ -164,17 +164,36 @@ pub struct Admitted {
     pub(crate) replaces: Replaced,
 }
 
-/// Decides. `addressing` is the account's. `route` says whether any way leads there, and how long its first carrier tries
-/// by default, for accounts without a default of their own. `next_lot` is for what is no part of a longer message.
+/// Who asks for a message to be let in, and what is left to it.
+#[derive(Debug)]
+pub struct Applicant<'g> {
+    /// Its settings.
+    pub account: &'g Account,
+    /// What its addresses become.
+    pub addressing: AccountAddressing<'g>,
+    /// Its rate.
+    pub bucket: &'g mut Bucket,
+    /// Parts that are left of its quotas.
+    pub quota_left: u64,
+    /// Whose turn the next message gets that is no part of a longer one.
+    pub next_lot: &'g mut u8,
+}
+
+/// Decides. `route` says whether any way leads there, and how long its first carrier tries by default, for accounts
+/// without a default of their own.
 pub fn admit(
-    account: &Account,
-    addressing: AccountAddressing<'_>,
-    bucket: &mut Bucket,
-    next_lot: &mut u8,
+    applicant: Applicant<'_>,
     route: impl FnOnce(&Facts<'_>) -> Option<Duration>,
     submission: &Submission<'_>,
     now: Now,
 ) -> Result<Admitted, Refusal> {
+    let Applicant {
+        account,
+        addressing,
+        bucket,
+        quota_left,
+        next_lot,
+    } = applicant;
     if account.state != AccountState::Active {
         return Err(Refusal::Suspended);
     }
@@ -182,6 +201,7 @@ pub fn admit(
     if !bucket.take(now.monotonic, u32::from(parts)) {
         return Err(Refusal::Throttled);
     }
+    check_quota(quota_left, parts)?;
     check_content(submission)?;
     let source = addressing.source(submission.source)?;
     let destination = addressing.destination(submission.destination)?;
@@ -254,6 +274,14 @@ fn parts(submission: &Submission<'_>) -> u8 {
 
 /// Octets that fit one part, however they are written (23.040 §9.2.3.16).
 const ONE_PART: usize = 140;
+
+fn check_quota(left: u64, parts: u8) -> Result<(), Refusal> {
+    if u64::from(parts) > left {
+        Err(Refusal::Quota)
+    } else {
+        Ok(())
+    }
+}
 
 fn check_content(submission: &Submission<'_>) -> Result<(), Refusal> {
     let v5 = submission.version.is_v5();
@@ -350,8 +378,14 @@ mod tests {
         let submission = Submission::from_sm(sm, version, b"");
         let mut bucket = Bucket::new(account.rate);
         let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
-        let addressing = addressing.of_account(0, &account.numbering);
-        admit(&account, addressing, &mut bucket, &mut 7, hour, &submission, NOW)
+        let applicant = Applicant {
+            account: &account,
+            addressing: addressing.of_account(0, &account.numbering),
+            bucket: &mut bucket,
+            quota_left: u64::MAX,
+            next_lot: &mut 7,
+        };
+        admit(applicant, hour, &submission, NOW)
     }
 
     fn on_v3_4(sm: &Sm<'_>) -> Result<Admitted, Refusal> {
@@ -535,7 +569,14 @@ mod tests {
         let (mut bucket, mut lot) = (Bucket::new(None), LOTS - 1);
         let mut next = || {
             let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
-            admit(&account, addressing, &mut bucket, &mut lot, hour, &submission, NOW)
+            let applicant = Applicant {
+                account: &account,
+                addressing,
+                bucket: &mut bucket,
+                quota_left: 3,
+                next_lot: &mut lot,
+            };
+            admit(applicant, hour, &submission, NOW)
                 .unwrap()
                 .lot
         };

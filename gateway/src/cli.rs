@@ -5,6 +5,7 @@
 //! goes to standard output, either way; without it results go there as text, warnings and refusals to
 //! standard error.
 
+mod account;
 mod carrier_args;
 mod check;
 mod demo;
@@ -65,6 +66,9 @@ enum Verb {
     /// Say which way messages go, and why; check that against a table.
     #[command(subcommand)]
     Route(route::Verb),
+    /// Tell what accounts have used of their quotas.
+    #[command(subcommand)]
+    Account(account::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -151,6 +155,7 @@ pub fn main() -> ExitCode {
         Verb::Queue(verb) => queue::run(&verb),
         Verb::Send(args) => send::run(&args),
         Verb::Route(verb) => route::run(&verb),
+        Verb::Account(verb) => account::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

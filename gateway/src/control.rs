@@ -46,6 +46,11 @@ const REQUESTS_MAX: usize = 16;
 pub enum Verb {
     /// What is under way, counted.
     Inspect,
+    /// What accounts have used of their day and month.
+    Usage {
+        /// Of this account only.
+        account: Option<String>,
+    },
     /// Ends waiting messages as expired, with their DLRs.
     Expire(Selection),
     /// Puts what waits for one carrier in line for another.
@@ -113,6 +118,11 @@ impl Verb {
     pub fn request(&self) -> Value {
         match self {
             Self::Inspect => json!({ "version": VERSION, "verb": "spool inspect" }),
+            Self::Usage { account } => json!({
+                "version": VERSION,
+                "verb": "account usage",
+                "account": account,
+            }),
             Self::Expire(Selection { account, older_than }) => json!({
                 "version": VERSION,
                 "verb": "queue expire",
@@ -158,6 +168,9 @@ impl Verb {
         let needed = |key: &str| text(key)?.ok_or_else(|| format!("\"{key}\" is missing"));
         match request.get("verb").and_then(Value::as_str) {
             Some("spool inspect") => Ok(Self::Inspect),
+            Some("account usage") => Ok(Self::Usage {
+                account: text("account")?,
+            }),
             Some("queue expire") => {
                 let seconds = match request.get("older_than_s") {
                     None | Some(Value::Null) => 0,
@@ -216,6 +229,10 @@ mod tests {
     fn what_is_asked_is_what_is_understood() {
         let verbs = [
             Verb::Inspect,
+            Verb::Usage { account: None },
+            Verb::Usage {
+                account: Some("load".to_owned()),
+            },
             Verb::Expire(Selection {
                 account: "load".to_owned(),
                 older_than: Duration::from_secs(90),

@@ -14,11 +14,13 @@ use tidegate_codec::tlv::{Tag, Tlvs, append};
 use tidegate_codec::values::{DataCoding, InterfaceVersion};
 use tidegate_config::{Account, CarrierName, Choose, Config, MtRoute};
 use tidegate_store::addresses::Addresses;
+use tidegate_store::usage::Used;
 
 use crate::addressing::Addressing;
-use crate::admission::{Submission, admit, facts};
+use crate::admission::{Applicant, Submission, admit, facts};
 use crate::bucket::Bucket;
 use crate::clock::Now;
+use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts, MtRouter, Tried, Why};
 pub use question::Question;
@@ -31,6 +33,8 @@ pub struct Live {
     pub is_up: Vec<bool>,
     /// How far the account's rate is used, at the gateway's own time.
     pub bucket: Bucket,
+    /// Parts that are left of the account's quotas.
+    pub quota_left: u64,
     /// Whose turn the next message gets.
     pub next_lot: u8,
 }
@@ -61,6 +65,7 @@ pub fn explain(
     let mut live = live.unwrap_or_else(|| Live {
         is_up: vec![true; config.carriers.len()],
         bucket: Bucket::new(account.rate),
+        quota_left: quota::left(&account.quota, Used::default()),
         next_lot: 0,
     });
     let index = |name: &str| {
@@ -90,15 +95,14 @@ pub fn explain(
         let CarrierIndex(first) = found.first()?;
         Some(config.carriers.get(first)?.default_validity)
     };
-    let admitted = admit(
+    let applicant = Applicant {
         account,
-        own,
-        &mut live.bucket,
-        &mut lot,
-        default_validity,
-        &submission,
-        now,
-    );
+        addressing: own,
+        bucket: &mut live.bucket,
+        quota_left: live.quota_left,
+        next_lot: &mut lot,
+    };
+    let admitted = admit(applicant, default_validity, &submission, now);
     let is_near = |tried: &&Tried| tried.why != Why::Prefix;
     let routes: Vec<Value> = tried
         .iter()

@@ -42,6 +42,7 @@ use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
+use crate::quota::Calendar;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
 use crate::tally::{AccountTally, GateTally, counted_command};
 use crate::telemetry::words::{ConnectionRefused, Side};
@@ -59,6 +60,8 @@ pub struct AccountState {
     pub name: NameId,
     /// Its rate.
     pub bucket: Bucket,
+    /// The day and month that its quota is of.
+    pub calendar: Calendar,
     /// Its bound links.
     pub links: Vec<LinkId>,
     /// Whose turn it is to take deliveries.
@@ -175,6 +178,7 @@ impl<D: Disk> Gate<D> {
             accounts.push(AccountState {
                 name,
                 bucket: Bucket::new(account.rate),
+                calendar: Calendar::default(),
                 links: Vec::new(),
                 next_receiver: 0,
                 reading: Vec::new(),

@@ -30,6 +30,7 @@ use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
 const SPOOL_DIR: &str = "spool";
 /// Directory of the waiting files in the data directory.
 const WAITING_DIR: &str = "waiting";
+const USAGE_DIR: &str = "usage";
 const OUTBOX_DIR: &str = "outbox";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
 const LAYOUT_FILE: &str = "layout";
@@ -143,6 +144,11 @@ pub fn waiting_dir(storage: &Storage) -> PathBuf {
 /// The directory of the outbox files.
 pub fn outbox_dir(storage: &Storage) -> PathBuf {
     storage.data.join(OUTBOX_DIR)
+}
+
+/// The directory of the counts of used parts.
+pub fn usage_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(USAGE_DIR)
 }
 
 /// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.

@@ -34,6 +34,7 @@ pub mod number;
 pub mod outbox;
 mod plain;
 pub mod publish;
+pub mod quota;
 pub mod random;
 pub mod refusal;
 pub mod router;

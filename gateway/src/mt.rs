@@ -23,13 +23,14 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::Envelope;
 use tidegate_store::spool::NewLeg;
 
-use crate::admission::{Admitted, Submission, admit};
+use crate::admission::{Admitted, Applicant, Submission, admit};
 use crate::carrier::{CarrierState, Ready};
 use crate::clock::Now;
-use crate::gate::Gate;
+use crate::gate::{AccountState, Gate};
 use crate::ids::Id;
 use crate::life::is_in_line;
 use crate::links::LinkId;
+use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts};
 use crate::telemetry::words::SpoolCause;
@@ -149,6 +150,7 @@ impl<D: Disk> Gate<D> {
             mt,
             next_lot,
             addressing,
+            spool,
             ..
         } = self;
         let is_up = |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now);
@@ -157,9 +159,21 @@ impl<D: Disk> Gate<D> {
             Some(config.carriers[first].default_validity)
         };
         let configured = &config.accounts[account];
-        let bucket = &mut accounts[account].bucket;
-        let addressing = addressing.of_account(account, &configured.numbering);
-        let mut admitted = admit(configured, addressing, bucket, next_lot, route, submission, now)?;
+        let AccountState {
+            name,
+            bucket,
+            calendar,
+            ..
+        } = &mut accounts[account];
+        let period = calendar.period(&configured.quota, now);
+        let applicant = Applicant {
+            account: configured,
+            addressing: addressing.of_account(account, &configured.numbering),
+            bucket,
+            quota_left: quota::left(&configured.quota, spool.used(*name, period)),
+            next_lot,
+        };
+        let mut admitted = admit(applicant, route, submission, now)?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
@@ -193,6 +207,9 @@ impl<D: Disk> Gate<D> {
             expires_ms: admitted.expires_ms,
         };
         let quote = self.quote_of(account, submission);
+        let period = self.accounts[account]
+            .calendar
+            .period(&self.config.accounts[account].quota, now);
         let new = NewLeg {
             id: id.message,
             leg,
@@ -201,6 +218,7 @@ impl<D: Disk> Gate<D> {
             due_ms: admitted.due_ms,
             quote,
             body: submission.body.0,
+            period,
             takes_a_place: !admitted.replaces.is_empty(),
         };
         let accepted = self.spool.accept(now.unix_ms, new, &mut self.rng)?;

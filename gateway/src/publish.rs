@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_config::Config;
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::{Recovered, Refused};
+use tidegate_store::usage::Used;
 use tidegate_store::waiting::WaitingCounts;
 
 use crate::carrier::CarrierState;
@@ -40,6 +41,9 @@ impl Publisher {
             .of(words::Recovered::Waiting)
             .increment(found.waiting);
         gate.damage.of(Damage::Waiting).increment(found.waiting_damaged);
+        gate.damage
+            .of(Damage::Usage)
+            .increment(u64::from(found.usage_lost));
         gate.damage.of(Damage::Stretch).increment(found.damaged as u64);
         gate.damage.of(Damage::Gap).increment(found.gaps);
         gate.damage.of(Damage::Record).increment(found.unreadable as u64);
@@ -71,11 +75,12 @@ impl Publisher {
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
-        for ((metrics, old), state) in self.accounts.iter_mut().zip(gate.accounts()) {
+        for (place, ((metrics, old), state)) in self.accounts.iter_mut().zip(gate.accounts()).enumerate() {
             publish_account(metrics, old, state);
             metrics
                 .outbox
                 .set(float(gate.spool().outbox().waiting_for(state.name)));
+            publish_used(metrics, gate.used(place, now));
         }
         let config = Arc::clone(gate.config());
         for (((metrics, old), state), config) in self
@@ -218,6 +223,13 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
         metrics.final_state(state, times);
     });
     *old = new.clone();
+}
+
+#[expect(clippy::cast_precision_loss, reason = "quotas are far below 2^53")]
+fn publish_used(metrics: &AccountMetrics, used: Used) {
+    let [day, month] = &metrics.quota_used;
+    day.set(used.day as f64);
+    month.set(used.month as f64);
 }
 
 fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut CarrierState, now: Now) {

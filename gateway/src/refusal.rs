@@ -11,6 +11,8 @@ pub enum Refusal {
     Suspended,
     /// Above the account's rate, or the link has too many unanswered.
     Throttled,
+    /// The account has used its quota of the day or the month. It opens again when that is over, not before.
+    Quota,
     /// The spool, the index or the disk's budget is full.
     Full,
     /// The disk failed.
@@ -45,6 +47,7 @@ impl Refusal {
         match self {
             Self::Suspended => "the account is suspended or closing",
             Self::Throttled => "above the account's rate",
+            Self::Quota => "the account has used its quota of the day or the month",
             Self::Full => "no room to store it",
             Self::Broken => "the disk failed",
             Self::Sender => "not a sender that the account may use",
@@ -68,6 +71,8 @@ impl Refusal {
             // Vendor range, compliance.md §18: suspended.
             Self::Suspended => CommandStatus(0x0404),
             Self::Throttled => S::RTHROTTLED,
+            // Vendor range as well. 0x58 and 0x14 would be tried again until midnight, and 0x0408 is for money.
+            Self::Quota => CommandStatus(0x040a),
             Self::Full => S::RMSGQFUL,
             Self::Broken => S::RSYSERR,
             Self::Sender => S::RINVSRCADR,

@@ -238,6 +238,7 @@ fn options(config: &Config) -> Options {
         max_legs: storage.max_unfinished,
         waiting_dir: installation::waiting_dir(storage),
         outbox_dir: installation::outbox_dir(storage),
+        usage_dir: installation::usage_dir(storage),
         receipt_hot_ms: u64::try_from(storage.receipt_hot.as_millis()).unwrap_or(u64::MAX),
     }
 }

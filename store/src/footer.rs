@@ -1,10 +1,10 @@
 //! The footer of a closed segment: what a start needs to know of it without reading its batches.
 //!
-//! Two lists. *Events*: steps recorded in this segment of legs and entries that were born in an earlier
+//! Three lists. *Events*: steps recorded in this segment of legs and entries that were born in an earlier
 //! one; they change what earlier footers said. *Living*: legs and entries whose newest record lies in
 //! this segment when it is closed, as they stand then. What was born and ended inside the segment is in
 //! neither, and that is nearly everything. Applied in order of segments, events before living, footers
-//! give the same index as a scan of every record.
+//! give the same index as a scan of every record. *Counted*: what new legs of the segment count as, by account and day.
 //!
 //! Sealed as a whole: it repeats addresses and carriers' ids.
 
@@ -15,6 +15,7 @@ use crate::index::Location;
 use crate::message_id::MessageId;
 use crate::record::{self, EntryKind, Form, HandedOver, LegRecord, RecordError, Retry, SettledMoved, Sink};
 use crate::seal::{Aad, KeyId};
+use crate::usage::Counted;
 
 const VERSION: u8 = 2;
 /// The associated data's kind of a footer; no record has it.
@@ -74,6 +75,10 @@ pub(crate) enum Item<'a> {
     },
     Leg(LivingLeg<'a>),
     Entry(LivingEntry),
+    Counted {
+        account: SystemId,
+        counted: Counted,
+    },
 }
 
 /// What a footer says of its segment besides the items.
@@ -164,6 +169,13 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
             put_place(out, entry.account, entry.born, entry.at);
             out.extend_from_slice(&[entry.kind as u8, entry.sink as u8, entry.form as u8]);
             out.extend_from_slice(&entry.expires_ms.to_be_bytes());
+        }
+        Item::Counted { account, counted } => {
+            // Of no message, and so without its number; the octets are those of all items.
+            out.push(10);
+            out.extend_from_slice(&[0; 8 + 2]);
+            record::put_short(out, account.as_bytes());
+            record::put_counted(out, counted);
         }
     }
     let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
@@ -262,6 +274,11 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
                 expires_ms,
             }));
         }
+        10 => {
+            let account = SystemId::new(record::get_short(item)?).map_err(|_| RecordError::Malformed)?;
+            let counted = record::get_counted(item)?;
+            return Ok(Item::Counted { account, counted });
+        }
         _ => return Err(RecordError::Malformed),
     };
     Ok(Item::Event { id, leg, event })
@@ -273,6 +290,7 @@ mod tests {
     use crate::quote::Quote;
     use crate::record::Stage;
     use crate::testing::envelope;
+    use crate::usage::Period;
 
     #[test]
     fn a_footer_comes_back_as_it_was_written_and_cut_short_it_is_an_error() {
@@ -332,6 +350,16 @@ mod tests {
                 form: Form::Sm,
                 expires_ms: 77,
             }),
+            Item::Counted {
+                account,
+                counted: Counted {
+                    period: Period {
+                        day: 20_000,
+                        month: 680,
+                    },
+                    parts: 1 << 40,
+                },
+            },
         ];
         let keys = Keys::from_slice(&[KeyId(1), KeyId(2)]);
         let summary = Summary {

@@ -27,6 +27,7 @@ pub mod segment;
 pub mod service_type;
 pub mod slots;
 pub mod spool;
+pub mod usage;
 pub mod waiting;
 
 #[cfg(test)]

@@ -24,11 +24,14 @@ use crate::message_id::MessageId;
 use crate::quote::Quote;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
 use crate::service_type::ServiceType;
+use crate::usage::{Counted, Period};
 
 /// Version of every record form below; 2 since legs say how their text is written, and their lot.
 const VERSION: u8 = 2;
 /// Octets before the account's name, the length field included.
 const HEAD_LEN: usize = 4 + 1 + 1 + 2 + 8 + 1;
+/// Octets that a record of [`Kind::Counted`] takes at most.
+pub(crate) const COUNTED_MAX: u64 = HEAD_LEN as u64 + 15 + 16;
 /// Octets of a leg's fields of fixed length.
 const LEG_FIXED_LEN: usize = 10 + 5 + 2 + 2 + 3 * 8;
 
@@ -54,6 +57,8 @@ pub enum Kind {
     FinalMoved = 8,
     /// An entry that lies in an outbox file was fetched, or given up. Plain.
     SettledMoved = 9,
+    /// Parts that an account's new legs of this batch count as. Plain.
+    Counted = 10,
 }
 
 impl Kind {
@@ -68,6 +73,7 @@ impl Kind {
             7 => Self::Moved,
             8 => Self::FinalMoved,
             9 => Self::SettledMoved,
+            10 => Self::Counted,
             _ => return None,
         })
     }
@@ -316,6 +322,8 @@ pub enum Payload<'a> {
     FinalMoved(FinalMoved),
     /// See [`Kind::SettledMoved`].
     SettledMoved(SettledMoved),
+    /// See [`Kind::Counted`].
+    Counted(Counted),
 }
 
 /// A record that cannot be read. Reported, counted and skipped, never fatal (ENC-4).
@@ -440,6 +448,10 @@ pub fn write(
             put_settled_moved(out, place);
             Ok(())
         }
+        Payload::Counted(counted) => {
+            put_counted(out, counted);
+            Ok(())
+        }
         Payload::Settled => Ok(()),
     };
     if let Err(error) = sealed {
@@ -455,6 +467,19 @@ pub(crate) fn write_moved(out: &mut Vec<u8>, head: &Head, run: u64) -> Range<usi
     let start = begin(out, head);
     out.extend_from_slice(&run.to_be_bytes());
     end(out, start)
+}
+
+/// Appends what an account's new legs of a batch count as; plain as well.
+pub(crate) fn write_counted(out: &mut Vec<u8>, account: SystemId, counted: &Counted) {
+    let head = Head {
+        kind: Kind::Counted,
+        id: MessageId(0),
+        leg: 0,
+        account,
+    };
+    let start = begin(out, &head);
+    put_counted(out, counted);
+    end(out, start);
 }
 
 fn begin(out: &mut Vec<u8>, head: &Head) -> usize {
@@ -475,7 +500,7 @@ fn end(out: &mut [u8], start: usize) -> Range<usize> {
 }
 
 /// One octet of length, then the octets; callers pass names and ids, which are far below 256.
-fn put_short(out: &mut Vec<u8>, octets: &[u8]) {
+pub(crate) fn put_short(out: &mut Vec<u8>, octets: &[u8]) {
     debug_assert!(octets.len() <= 255);
     let length = u8::try_from(octets.len()).unwrap_or(u8::MAX);
     out.push(length);
@@ -527,6 +552,12 @@ pub(crate) fn put_settled_moved(out: &mut Vec<u8>, place: &SettledMoved) {
     out.extend_from_slice(&place.hour.to_be_bytes());
     out.extend_from_slice(&place.run.to_be_bytes());
     out.extend_from_slice(&place.rank.to_be_bytes());
+}
+
+pub(crate) fn put_counted(out: &mut Vec<u8>, counted: &Counted) {
+    out.extend_from_slice(&counted.period.day.to_be_bytes());
+    out.extend_from_slice(&counted.period.month.to_be_bytes());
+    out.extend_from_slice(&counted.parts.to_be_bytes());
 }
 
 fn put_final(out: &mut Vec<u8>, end: &Final) {
@@ -601,7 +632,8 @@ impl<'a> Raw<'a> {
             | Kind::Settled
             | Kind::Moved
             | Kind::FinalMoved
-            | Kind::SettledMoved => None,
+            | Kind::SettledMoved
+            | Kind::Counted => None,
         }
     }
 
@@ -644,6 +676,7 @@ impl<'a> Raw<'a> {
                 body: fields,
             }),
             Kind::Settled => Payload::Settled,
+            Kind::Counted => Payload::Counted(get_counted(fields)?),
         })
     }
 }
@@ -736,6 +769,16 @@ pub(crate) fn get_settled_moved(fields: &mut &[u8]) -> Result<SettledMoved, Reco
         hour: get_u32(fields)?,
         run: get_u64(fields)?,
         rank: get_u32(fields)?,
+    })
+}
+
+pub(crate) fn get_counted(fields: &mut &[u8]) -> Result<Counted, RecordError> {
+    Ok(Counted {
+        period: Period {
+            day: get_u32(fields)?,
+            month: get_u32(fields)?,
+        },
+        parts: get_u64(fields)?,
     })
 }
 

@@ -46,6 +46,8 @@ mod tests_parked_faults;
 #[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
+mod tests_usage;
+#[cfg(test)]
 mod tests_verify;
 #[cfg(test)]
 mod tests_waits;
@@ -71,10 +73,12 @@ use crate::outbox::{EntryId, Outbox};
 use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form};
 use crate::seal::SealKey;
+use crate::usage::{Period, Usage, Used};
 use crate::waiting::table::Waits;
 
 use parked::Parked;
 use segments::Segments;
+pub(crate) use staging::Part;
 use staging::Staging;
 
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
@@ -104,6 +108,8 @@ pub struct Options {
     pub waiting_dir: PathBuf,
     /// Directory of the outbox files; made when it is missing.
     pub outbox_dir: PathBuf,
+    /// Directory of the [counts of used parts](crate::usage); made when it is missing.
+    pub usage_dir: PathBuf,
     /// How long a leg that a carrier has, and an entry that nobody fetches, stays in memory, in milliseconds.
     pub receipt_hot_ms: u64,
 }
@@ -140,6 +146,8 @@ pub struct NewLeg<'a> {
     pub quote: Quote,
     /// The PDU's body as it came.
     pub body: &'a [u8],
+    /// The day and month in which its parts count.
+    pub period: Period,
     /// It takes the place of legs that are settled behind it, before the next commit: when the disk is full it is
     /// staged again with their ends, and not given back, so that nothing goes without what stands for it.
     pub takes_a_place: bool,
@@ -258,6 +266,8 @@ pub struct Spool<D: Disk> {
     waits: Waits,
     /// Entries that nobody has fetched, in files.
     parked: Parked,
+    /// Parts that accounts have used.
+    usage: Usage,
 }
 
 impl<D: Disk> Spool<D> {
@@ -286,6 +296,11 @@ impl<D: Disk> Spool<D> {
     /// The number of an account's or carrier's name; `None` when there are too many.
     pub fn intern(&mut self, name: &str) -> Option<NameId> {
         self.names.intern(name)
+    }
+
+    /// Parts that an account has used in a day and in a month, what is staged included.
+    pub fn used(&self, account: NameId, period: Period) -> Used {
+        self.usage.used(account, period)
     }
 
     /// What is staged.

@@ -22,6 +22,7 @@ mod outbox;
 mod pending;
 mod pipe;
 mod power;
+mod quotas;
 mod quoted;
 mod routes;
 mod simulation;

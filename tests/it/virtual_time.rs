@@ -2,6 +2,7 @@
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
 mod late;
+mod quotas;
 mod unfetched;
 
 use std::time::Duration;

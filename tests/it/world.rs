@@ -76,6 +76,7 @@ impl Setup {
                 max_legs: 20_000,
                 waiting_dir: "waiting".into(),
                 outbox_dir: "outbox".into(),
+                usage_dir: "usage".into(),
                 receipt_hot_ms: 60_000,
             },
         }

@@ -21,6 +21,7 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::{EntryKind, Envelope, Form};
 use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::{Begin, Ending, Keeper, NewEntry, NewLeg, Options, Spool};
+use tidegate_store::usage::Period;
 
 use crate::report::now;
 
@@ -58,6 +59,7 @@ impl Lives {
             max_legs: 1_000_000,
             waiting_dir: dir.join("waiting"),
             outbox_dir: dir.join("outbox"),
+            usage_dir: dir.join("usage"),
             receipt_hot_ms: 600_000,
         };
         let (mut spool, keeper, _) = Spool::open(disk, options, ring, NOW_MS, &mut rng)?;
@@ -110,6 +112,10 @@ impl Lives {
             due_ms: now_ms,
             quote: Quote::NONE,
             body: &body,
+            period: Period {
+                day: 20_700,
+                month: 24_320,
+            },
             takes_a_place: false,
         };
         self.spool.accept(now_ms, new, &mut self.rng).ok()

@@ -224,6 +224,7 @@ pub(super) mod tests {
             max_legs: 100,
             waiting_dir: "waiting".into(),
             outbox_dir: "outbox".into(),
+            usage_dir: "usage".into(),
             receipt_hot_ms: 600_000,
         };
         let (mut spool, _keeper, _) = Spool::open(disk, options, ring, 1, &mut rng).unwrap();
@@ -239,6 +240,7 @@ pub(super) mod tests {
                 due_ms: 1,
                 quote: Quote::NONE,
                 body: b"",
+                period: tidegate_store::usage::Period::default(),
                 takes_a_place: false,
             };
             spool.accept(1, new, &mut rng).unwrap()

@@ -19,6 +19,7 @@ use crate::dlr::ReceiptNote;
 use crate::explain::{Live, Question, explain};
 use crate::gate::Gate;
 use crate::life::{Standing, is_in_line};
+use crate::quota;
 use crate::router::CarrierIndex;
 use crate::serve::Hub;
 
@@ -54,6 +55,7 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
                 hub.with_gate(|gate, now| gate.send_test(now, message, *receipt))
             }
             Verb::Follow { number, known } => follow(&hub, *number, known).await,
+            Verb::Usage { account } => usage(&hub, account.as_deref()),
             Verb::Expire(selection) => {
                 let _alone = changing.lock().await;
                 expire(&hub, selection).await
@@ -69,7 +71,10 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
         done = work => Some(done),
         () = answer.closed() => None,
     };
-    if !matches!(verb, Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. }) {
+    if !matches!(
+        verb,
+        Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. } | Verb::Usage { .. }
+    ) {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
         tracing::info!(verb = %what, uid, is_done, "an operator's request");
@@ -86,6 +91,27 @@ async fn inspect<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {
         tokio::task::yield_now().await;
     }
     hub.look(|gate, _| census.shown(gate))
+}
+
+fn usage<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
+    hub.look(|gate, now| {
+        let places = match account {
+            Some(name) => {
+                let place = gate.account_by_text(name);
+                let place = place.ok_or_else(|| format!("there is no account {name:?}"))?;
+                place..place + 1
+            }
+            None => 0..gate.accounts().len(),
+        };
+        let row = |place: usize| {
+            let state = &gate.accounts()[place];
+            let used = |period| gate.spool().used(state.name, period);
+            Value::Object(quota::shown(&gate.config().accounts[place], now, used))
+        };
+        let mut out = Map::new();
+        out.insert("accounts".to_owned(), places.map(row).collect());
+        Ok(out)
+    })
 }
 
 async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {
@@ -169,6 +195,7 @@ impl<D: Disk> Gate<D> {
         let live = self.account_by_text(&question.account).map(|account| Live {
             is_up: self.carriers.iter().map(|carrier| carrier.is_up(now)).collect(),
             bucket: self.accounts[account].bucket,
+            quota_left: quota::left(&self.config.accounts[account].quota, self.used(account, now)),
             next_lot: self.next_lot,
         });
         explain(&self.config, live, question, now)

@@ -17,6 +17,8 @@ pub struct AccountMetrics {
     pub bind_attempts: Family<BindResult>,
     /// [`names::ACCOUNT_ACCEPTED`].
     pub accepted: Counter,
+    /// [`names::ACCOUNT_QUOTA_USED`]: of the day, of the month.
+    pub quota_used: [Gauge; 2],
     /// [`names::ACCOUNT_DUPLICATES`].
     pub duplicates: Counter,
     /// [`names::ACCOUNT_DLR_DELIVERED`].
@@ -47,6 +49,8 @@ impl AccountMetrics {
             binds: gauge(&names::ACCOUNT_BINDS),
             bind_attempts: Family::new(telemetry, &names::ACCOUNT_BIND_ATTEMPTS, &[own]),
             accepted: counter(&names::ACCOUNT_ACCEPTED),
+            quota_used: ["day", "month"]
+                .map(|period| telemetry.gauge(&names::ACCOUNT_QUOTA_USED, &[own, ("period", period)])),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
             dlr_delivered: counter(&names::ACCOUNT_DLR_DELIVERED),
             mo_delivered: counter(&names::ACCOUNT_MO_DELIVERED),

@@ -92,6 +92,7 @@ metrics! {
     ACCOUNT_BINDS Gauge Count "account_binds" ["account"] "Binds of an account"
     ACCOUNT_BIND_ATTEMPTS Counter Count "account_bind_attempts_total" ["account", "result"] "Attempts to bind as an account"
     ACCOUNT_ACCEPTED Counter Count "account_submits_accepted_total" ["account"] "Messages accepted from an account"
+    ACCOUNT_QUOTA_USED Gauge Count "account_quota_used_parts" ["account", "period"] "Parts that count towards the quota of an account, in its current day and month"
     ACCOUNT_DUPLICATES Counter Count "account_submits_duplicate_total" ["account"] "Messages that an account submitted twice within its duplicate_window, sent once"
     ACCOUNT_REFUSED Counter Count "account_submits_refused_total" ["account", "status"] "Messages refused to an account"
     ACCOUNT_DLR_DELIVERED Counter Count "account_dlr_delivered_total" ["account"] "Delivery receipts that an account took"

@@ -187,6 +187,8 @@ words! {
         Waiting "waiting"
         /// An outbox file, or a part or record of one.
         Outbox "outbox"
+        /// The counts of used parts.
+        Usage "usage"
     }
 }
 

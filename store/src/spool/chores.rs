@@ -18,6 +18,7 @@ use crate::outbox::EntryId;
 use crate::quote::Quote;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
+use crate::usage::Snapshot;
 use crate::waiting::entries::{ParkItem, ParkedItem};
 use crate::waiting::{Answer, At, Failed, Order, Place, Report, RunInfo};
 
@@ -56,6 +57,8 @@ pub(super) enum Task<D: Disk> {
     Unlink {
         numbers: Vec<u64>,
         keys: Vec<KeyId>,
+        /// Counts of used parts to be saved first.
+        usage: Option<Snapshot>,
     },
     Read {
         items: Vec<(Target, Spot)>,
@@ -138,6 +141,12 @@ pub enum ChoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The counts of used parts could not be saved, so segments that hold them stay.
+    #[error("cannot save the counts of used parts: {source}")]
+    Usage {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl From<Failed> for ChoreError {
@@ -154,9 +163,10 @@ impl ChoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Ring(error) => error.is_full(),
-            Self::Segment { source, .. } | Self::Waiting { source, .. } | Self::Outbox { source, .. } => {
-                is_full(source)
-            }
+            Self::Segment { source, .. }
+            | Self::Waiting { source, .. }
+            | Self::Outbox { source, .. }
+            | Self::Usage { source } => is_full(source),
         }
     }
 
@@ -200,6 +210,8 @@ pub(super) enum Outcome<D: Disk> {
         numbers: Vec<u64>,
         /// So are these.
         keys: Vec<KeyId>,
+        /// Up to which segment the counts of used parts are saved, if they were.
+        saved: Option<u64>,
         result: Result<(), ChoreError>,
     },
     Read(Vec<ReadBack>),

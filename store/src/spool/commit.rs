@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use tidegate_codec::identity::SystemId;
+
 use crate::chain::key;
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::footer::{self, Event, Item};
@@ -84,7 +86,7 @@ impl<D: Disk> Spool<D> {
         if self.committing || self.broken || self.staging.records.is_empty() {
             return Begin::Nothing;
         }
-        let octets = BATCH_HEADER_LEN as u64 + self.staging.len();
+        let octets = BATCH_HEADER_LEN as u64 + self.staging.len() + self.staging.counted_len();
         // A batch that no segment can hold takes a whole one for itself.
         let fits = self.active.offset + octets <= self.options.segment_size
             || self.active.offset == HEADER_LEN as u64;
@@ -94,6 +96,7 @@ impl<D: Disk> Spool<D> {
             return Begin::NoSegment;
         }
         self.waits_for_segment = false;
+        self.staging.write_counted(&self.names);
         let header = BatchHeader {
             node: self.options.node,
             segment: self.active.number,
@@ -139,6 +142,8 @@ impl<D: Disk> Spool<D> {
                 self.broken = true;
                 self.drop_intake(commit.staging.records);
                 let mut staged = std::mem::take(&mut self.staging);
+                let counts = commit.staging.counted.iter().chain(&staged.counted);
+                counts.for_each(|count| self.usage.take_back(count.account, count.counted));
                 self.drop_intake(std::mem::take(&mut staged.records));
                 CommitOutcome::Broken
             }
@@ -169,6 +174,10 @@ impl<D: Disk> Spool<D> {
             let at = Location::new(header.segment, offset, len);
             self.apply_record(what, at, header.number);
         }
+        staging
+            .counted
+            .drain(..)
+            .for_each(|count| self.usage.synced(&count));
         staging.clear();
         self.spare = staging;
     }
@@ -267,6 +276,9 @@ impl<D: Disk> Spool<D> {
         self.batch = commit.header.number;
         self.segments.give_back(self.batch);
         let mut given_back = Vec::new();
+        for count in &commit.staging.counted {
+            self.usage.take_back(count.account, count.intake());
+        }
         let mut staged = std::mem::take(&mut self.spare);
         staged.take_endings(&mut commit.staging, &mut given_back);
         staged.take_all(&mut self.staging);
@@ -297,11 +309,17 @@ impl<D: Disk> Spool<D> {
         if let Some(segment) = self.segments.get_mut(old.number) {
             segment.closed_ms = Some(now_ms);
         }
+        let mut events = old.events;
+        for (account, counted) in self.usage.close() {
+            if let Ok(account) = SystemId::new(self.names.name(account).as_bytes()) {
+                footer::put(&mut events, &Item::Counted { account, counted });
+            }
+        }
         self.unfooted.push(Unfooted {
             number: old.number,
             file: old.file,
             end: old.offset,
-            events: old.events,
+            events,
         });
         let segment = Segment::new(self.active.octets, &self.active.key);
         self.segments.insert(self.active.number, segment);

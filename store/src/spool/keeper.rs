@@ -15,12 +15,13 @@ use crate::message_id::MessageId;
 use crate::record::{self, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
+use crate::usage::{Snapshot, UsageFiles};
 use crate::waiting::entries::{ParkItem, ParkedItem, SealedEntries};
 use crate::waiting::files::Files;
 use crate::waiting::{Failed, RunInfo};
 
-use super::Active;
 use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Spot, Task, state_of};
+use super::{Active, Options};
 
 /// Does the spool's chores: it owns the key ring and every file but the newest.
 pub struct Keeper<D: Disk> {
@@ -31,28 +32,29 @@ pub struct Keeper<D: Disk> {
     ring: KeyRing<D>,
     pub(super) waiting: Files<D>,
     pub(super) parked: Files<D>,
+    usage: UsageFiles<D>,
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
     stuck: bool,
 }
 
 impl<D: Disk> Keeper<D> {
-    pub(super) const fn new(
+    pub(super) fn new(
         disk: D,
-        dir: PathBuf,
-        node: u8,
-        segment_size: u64,
+        options: &Options,
         ring: KeyRing<D>,
         waiting: Files<D>,
         parked: Files<D>,
+        usage: UsageFiles<D>,
     ) -> Self {
         Self {
             disk,
-            dir,
-            node,
-            segment_size,
+            dir: options.dir.clone(),
+            node: options.node,
+            segment_size: options.segment_size,
             ring,
             waiting,
             parked,
+            usage,
             stuck: false,
         }
     }
@@ -85,22 +87,24 @@ impl<D: Disk> Keeper<D> {
                 Outcome::Footer { number, result }
             }
             Task::Copy { items, key } => self.copy(items, &key, rng),
-            Task::Unlink { numbers, keys } => {
+            Task::Unlink { numbers, keys, usage } => {
                 let mut gone = Vec::new();
-                match self
-                    .unlink(numbers, &mut gone)
-                    .and_then(|()| self.destroy_all(&keys))
-                {
-                    Ok(()) => Outcome::Unlinked {
-                        numbers: gone,
-                        keys,
-                        result: Ok(()),
-                    },
-                    Err(error) => Outcome::Unlinked {
-                        numbers: gone,
-                        keys: Vec::new(),
-                        result: Err(error),
-                    },
+                // What the segments count must be counted elsewhere before they go.
+                let saved = usage
+                    .as_ref()
+                    .map_or(Ok(None), |snapshot| self.save_usage(snapshot));
+                let (saved, result) = match saved {
+                    Ok(saved) => {
+                        let unlinked = self.unlink(numbers, &mut gone);
+                        (saved, unlinked.and_then(|()| self.destroy_all(&keys)))
+                    }
+                    Err(error) => (None, Err(error)),
+                };
+                Outcome::Unlinked {
+                    numbers: gone,
+                    keys: if result.is_ok() { keys } else { Vec::new() },
+                    saved,
+                    result,
                 }
             }
             Task::Read { items } => {
@@ -135,6 +139,13 @@ impl<D: Disk> Keeper<D> {
                 now_ms,
             } => Outcome::Park(account, self.park(items, hour, now_ms, rng)),
         })
+    }
+
+    /// Saves the counts of used parts; says up to which segment they count.
+    fn save_usage(&mut self, snapshot: &Snapshot) -> Result<Option<u64>, ChoreError> {
+        let failed = |source| ChoreError::Usage { source };
+        self.usage.save(snapshot).map_err(failed)?;
+        Ok(Some(snapshot.segment))
     }
 
     /// Writes entries to an outbox file, under a key of that kind.

@@ -10,6 +10,7 @@ use crate::message_id::MessageId;
 use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
 use crate::record::{self, HandedOver, LegRecord, Payload, Retry, SettledMoved, Stage};
+use crate::usage::{Counted, Usage};
 use crate::waiting::entries::holds_entries;
 use crate::waiting::{At, Mark, Place};
 
@@ -36,6 +37,10 @@ pub(super) struct Rebuild {
     pub(super) marks: Vec<(Mark, u64)>,
     /// The same of entries in outbox files.
     pub(super) entry_marks: Vec<(Mark, u64)>,
+    /// Parts that accounts have used, from the snapshot on.
+    pub(super) usage: Usage,
+    /// The number of the first batch that was found.
+    pub(super) first_batch: u64,
 }
 
 impl Rebuild {
@@ -56,6 +61,7 @@ impl Rebuild {
             Payload::FinalMoved(end) => self.ended_elsewhere(id, leg, end.hour, end.hash, at.segment()),
             Payload::Settled => self.settled(id),
             Payload::SettledMoved(place) => self.settled_elsewhere(id, place, at.segment()),
+            Payload::Counted(counted) => self.counted(account, counted, at.segment()),
             Payload::Entry(entry) => {
                 let Some(account) = self.names.intern(account.as_str()) else {
                     return;
@@ -76,6 +82,15 @@ impl Rebuild {
                     in_file: false,
                 });
             }
+        }
+    }
+
+    /// Parts that new legs of a segment count as, unless the snapshot holds them.
+    pub(super) fn counted(&mut self, account: SystemId, counted: Counted, segment: u64) {
+        if segment > self.usage.saved()
+            && let Some(account) = self.names.intern(account.as_str())
+        {
+            self.usage.found(account, counted);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::seal::{KeyId, Purpose};
 use crate::segment::{
     self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
 };
+use crate::usage::{Usage, UsageFiles};
 use crate::waiting::entries::Span;
 use crate::waiting::files::Files;
 use crate::waiting::open::OpenFailed;
@@ -84,12 +85,19 @@ pub struct Recovered {
     pub waiting: u64,
     /// Waiting files, filters and pages of marks that cannot be read: an alarm.
     pub waiting_damaged: u64,
+    /// The counts of used parts were lost, but for what the segments still say: an alarm. Accounts may use their
+    /// quota of this day and month again, up to what segments that are gone held.
+    pub usage_lost: bool,
 }
 
 impl Recovered {
     /// Whether the disk held less than it must.
     pub const fn is_alarming(&self) -> bool {
-        self.damaged > 0 || self.gaps > 0 || self.unreadable > 0 || self.waiting_damaged > 0
+        self.damaged > 0
+            || self.gaps > 0
+            || self.unreadable > 0
+            || self.waiting_damaged > 0
+            || self.usage_lost
     }
 }
 
@@ -135,7 +143,12 @@ impl<D: Disk> Spool<D> {
             marks: Vec::new(),
             entry_marks: Vec::new(),
             last_runs: [0; 2],
+            usage: Usage::default(),
+            first_batch: 0,
         };
+        let mut usage_files = UsageFiles::open(disk.clone(), options.usage_dir.clone())?;
+        rebuild.snapshot(&usage_files);
+        let saved = rebuild.usage.saved();
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
             .iter()
@@ -154,14 +167,16 @@ impl<D: Disk> Spool<D> {
         }
         let waits = rebuild.waits(&waiting, now_ms);
         let filed = rebuild.parked(&mut parked)?;
-        let number = numbers.last().map_or(1, |last| last + 1);
+        // What is counted up to a number is counted once, though the segments may be gone.
+        let number = numbers.last().copied().unwrap_or_default().max(saved) + 1;
         // If there are batches, the newest of them states the floor of message ids; if there are none, an
         // empty segment does, and it stays until the next one does too.
         if rebuild.segments.len() > rebuild.empty.len() {
             rebuild.remove_empty(&disk, &options)?;
         }
-        let (dir, size) = (options.dir.clone(), options.segment_size);
-        let mut keeper = Keeper::new(disk, dir, options.node, size, ring, waiting, parked);
+        let size = options.segment_size;
+        rebuild.heal_usage(&mut usage_files, number - 1, now_ms);
+        let mut keeper = Keeper::new(disk, &options, ring, waiting, parked, usage_files);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
             // What ends work must go on: a segment for which nothing is reserved takes what there is.
@@ -182,6 +197,7 @@ impl<D: Disk> Spool<D> {
             segments,
             mut found,
             last_batch,
+            usage,
             ..
         } = rebuild;
         found.legs = index.len();
@@ -208,6 +224,7 @@ impl<D: Disk> Spool<D> {
             unfooted: Vec::new(),
             waits,
             parked: filed,
+            usage,
         };
         Ok((spool, keeper, found))
     }
@@ -223,6 +240,36 @@ impl From<OpenFailed> for OpenError {
 }
 
 impl Rebuild {
+    /// Begins with the counts of used parts that were saved last.
+    fn snapshot<D: Disk>(&mut self, files: &UsageFiles<D>) {
+        let Some(snapshot) = files.newest() else { return };
+        for (account, counted) in &snapshot.accounts {
+            if let Some(account) = self.names.intern(account) {
+                self.usage.restore(account, *counted);
+            }
+        }
+        self.usage.set_saved(snapshot.segment);
+    }
+
+    /// Saves the counts of used parts where a copy is missing or cannot be read. When the disk does not take them now,
+    /// they are saved before the next segment goes.
+    fn heal_usage<D: Disk>(&mut self, files: &mut UsageFiles<D>, segment: u64, now_ms: u64) {
+        // With both copies gone, what was in segments that are gone is not known.
+        if files.newest().is_none() && (files.is_damaged() || self.first_batch > 1) {
+            self.found.usage_lost = true;
+            tracing::error!(
+                "the counts of used parts are lost: quotas begin with what the spool still holds"
+            );
+        }
+        if files.is_whole() {
+            return;
+        }
+        match files.save(&self.usage.snapshot(&self.names, segment, now_ms)) {
+            Ok(()) => self.usage.set_saved(segment),
+            Err(error) => tracing::warn!(%error, "the counts of used parts cannot be saved now"),
+        }
+    }
+
     /// The waiting files as the loop will know them; and all that carriers have is hot from now on.
     fn waits<D: Disk>(&mut self, files: &Files<D>, now_ms: u64) -> Waits {
         let mut waits = Waits::default();
@@ -382,6 +429,7 @@ impl Rebuild {
                 }) => {
                     self.leg(id, leg, account, &record, born, at);
                 }
+                Item::Counted { account, counted } => self.counted(account, counted, number),
                 Item::Entry(LivingEntry {
                     id,
                     account,
@@ -516,6 +564,9 @@ impl Rebuild {
         if self.last_batch != 0 && first > self.last_batch + 1 {
             self.found.gaps += first - self.last_batch - 1;
             tracing::error!(from = self.last_batch + 1, to = first, "batches are missing");
+        }
+        if self.last_batch == 0 {
+            self.first_batch = first;
         }
         self.last_batch = self.last_batch.max(last);
     }

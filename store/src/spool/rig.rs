@@ -19,6 +19,7 @@ use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form, Stage};
 use crate::segment::{Found, Scan};
 use crate::testing::envelope;
+use crate::usage::Period;
 
 use super::{
     Begin, ChangedLeg, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, NewLeg,
@@ -48,6 +49,8 @@ pub(super) struct LegState {
 pub(super) struct State {
     pub(super) legs: BTreeMap<(MessageId, u16), LegState>,
     pub(super) entries: BTreeMap<MessageId, (String, EntryKind, u64)>,
+    /// Parts that were used, by account, and by day (false) or month.
+    pub(super) used: BTreeMap<(String, bool), BTreeMap<u32, u64>>,
 }
 
 /// One staged step, as the model repeats it.
@@ -64,10 +67,24 @@ pub(super) enum Step {
 }
 
 impl State {
+    /// Of each account the two newest days and months are remembered.
+    fn count(&mut self, leg: &LegState) {
+        let Period { day, month } = period(leg.envelope.accepted_ms);
+        for (number, is_month) in [(day, false), (month, true)] {
+            let used = self.used.entry((leg.account.clone(), is_month)).or_default();
+            *used.entry(number).or_default() += u64::from(leg.envelope.parts);
+            if used.len() > 2 {
+                let oldest = *used.keys().find(|other| **other != number).unwrap();
+                used.remove(&oldest);
+            }
+        }
+    }
+
     pub(super) fn apply(&mut self, step: &Step) {
         match step {
             Step::Accept(key, leg, _) => {
                 self.legs.insert(*key, leg.clone());
+                self.count(leg);
             }
             Step::HandOver(key, carrier, id, deadline_ms) => {
                 if let Some(leg) = self.legs.get_mut(key) {
@@ -133,8 +150,15 @@ pub(super) fn options() -> Options {
         max_legs: 100_000,
         waiting_dir: "/data/waiting".into(),
         outbox_dir: "/data/outbox".into(),
+        usage_dir: "/data/usage".into(),
         receipt_hot_ms: 600_000,
     }
+}
+
+/// The day and, for a month, 30 days.
+pub(super) fn period(now_ms: u64) -> Period {
+    let day = u32::try_from(now_ms / 86_400_000).unwrap();
+    Period { day, month: day / 30 }
 }
 
 fn kek() -> Kek {
@@ -212,6 +236,7 @@ impl Rig {
         let due_ms = self.now_ms + u64::from(self.below(5000));
         let envelope = Envelope {
             accepted_ms: self.now_ms,
+            parts: 1 + u8::try_from(id.0 % 3).unwrap(),
             ..envelope()
         };
         let quote = self.any_quote();
@@ -226,6 +251,7 @@ impl Rig {
             due_ms,
             quote,
             body: &body,
+            period: period(self.now_ms),
             takes_a_place,
         };
         let found = self.spool.accept(self.now_ms, new, &mut self.rng)?;
@@ -600,6 +626,7 @@ impl Rig {
         for (id, entry) in &expected.entries {
             assert_eq!(found.entries.get(id), Some(entry), "entry {id:?}");
         }
+        assert_eq!(found.used, expected.used, "used parts");
         for key in found.legs.keys() {
             assert!(expected.legs.contains_key(key), "leg {key:?} came back");
         }
@@ -731,6 +758,14 @@ fn snapshot(spool: &Spool<FaultyDisk>) -> State {
         };
         let twice = state.legs.insert((leg.message, leg.leg), leg_state);
         assert_eq!(twice, None, "a leg twice");
+    }
+    for account in ACCOUNTS {
+        let Some(name) = names.find(account) else { continue };
+        for (slots, is_month) in spool.usage.slots(name).into_iter().zip([false, true]) {
+            if !slots.is_empty() {
+                state.used.insert((account.to_owned(), is_month), slots);
+            }
+        }
     }
     for entry in spool.outbox().iter() {
         let account = names.name(entry.account).to_owned();

@@ -1,15 +1,17 @@
 //! What the next batch will hold.
 
 use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::footer::Keys;
 use crate::index::LegId;
 use crate::message_id::MessageId;
-use crate::names::NameId;
+use crate::names::{NameId, Names};
 use crate::outbox::EntryId;
-use crate::record::{self, Head, Payload, Retry, SettledMoved};
+use crate::record::{self, COUNTED_MAX, Head, Payload, Retry, SettledMoved};
 use crate::seal::{KeyId, SealKey};
+use crate::usage::StagedCount;
 use crate::waiting::Mark;
 
 use super::Refused;
@@ -63,7 +65,7 @@ pub(super) enum StepItem {
 
 /// What becomes of a staged record when the disk is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// It ends work, or moves it on: kept.
     Ending,
     /// It begins work: given back.
@@ -90,6 +92,8 @@ pub(super) struct Staging {
     /// Copies among the records.
     pub(super) copies: usize,
     pub(super) keys: Keys,
+    /// What its new legs count as: records that are written when the batch is made.
+    pub(super) counted: Vec<StagedCount>,
     pub(super) urgent: bool,
     pub(super) since_ms: Option<u64>,
 }
@@ -147,6 +151,21 @@ impl Staging {
         }
     }
 
+    /// Writes what the new legs count as, behind them. Once, when nothing more comes to the batch.
+    pub(super) fn write_counted(&mut self, names: &Names) {
+        for StagedCount { account, counted, .. } in &self.counted {
+            // Names of accounts come from system_ids, so this fails for none of them.
+            if let Ok(account) = SystemId::new(names.name(*account).as_bytes()) {
+                record::write_counted(&mut self.octets, account, counted);
+            }
+        }
+    }
+
+    /// Octets that this adds at most.
+    pub(super) const fn counted_len(&self) -> u64 {
+        self.counted.len() as u64 * COUNTED_MAX
+    }
+
     /// Appends another batch, but for its intake, which is handed to `given_back`.
     pub(super) fn take_endings(&mut self, other: &mut Self, given_back: &mut Vec<StagedRecord>) {
         for record in other.records.drain(..) {
@@ -156,6 +175,7 @@ impl Staging {
                 _ => given_back.push(record),
             }
         }
+        other.counted.retain_mut(StagedCount::keep_endings);
         self.adopt(other);
     }
 
@@ -178,6 +198,7 @@ impl Staging {
 
     fn adopt(&mut self, other: &mut Self) {
         other.keys.iter().for_each(|key| self.add_key(*key));
+        self.counted.append(&mut other.counted);
         if !self.records.is_empty() {
             self.urgent |= other.urgent;
             self.since_ms = self.since_ms.or(other.since_ms);
@@ -192,6 +213,7 @@ impl Staging {
         self.records.clear();
         self.copies = 0;
         self.keys.clear();
+        self.counted.clear();
         self.urgent = false;
         self.since_ms = None;
     }

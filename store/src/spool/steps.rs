@@ -15,6 +15,7 @@ use crate::record::{
 
 use super::staging::{Part, Staged, StepItem};
 use super::{ChangedLeg, Ending, NewEntry, NewLeg, Refused, Spool, account_of, newest_key};
+use crate::usage::Counted;
 use crate::waiting::Mark;
 
 impl<D: Disk> Spool<D> {
@@ -42,9 +43,11 @@ impl<D: Disk> Spool<D> {
             due_ms,
             quote,
             body,
+            period,
             takes_a_place,
         } = new;
         let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
+        let parts = envelope.parts;
         let record = LegRecord {
             envelope,
             stage: Stage::Waiting,
@@ -88,6 +91,9 @@ impl<D: Disk> Spool<D> {
         );
         self.index.set_quote(id, quote);
         let part = if takes_a_place { Part::Ending } else { Part::Intake };
+        let parts = u64::from(parts);
+        self.usage
+            .stage(&mut self.staging.counted, name, Counted { period, parts }, part);
         self.staging.push(now_ms, Staged::Leg(id), part, range, true);
         Ok(id)
     }

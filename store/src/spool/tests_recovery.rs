@@ -135,7 +135,7 @@ fn closed_segments_are_read_by_their_footers() {
 fn a_segment_in_which_nothing_lives_has_a_footer_while_its_steps_matter() {
     let mut rig = Rig::new(17);
     while rig.spool.segments.len() < 2 {
-        rig.accept().unwrap();
+        rig.accept_body(&[b'b'; 400]).unwrap();
         rig.turn();
     }
     // The second holds nothing but steps of what was born in the first.
@@ -193,7 +193,17 @@ fn damage_in_the_middle_costs_its_batch_only_and_is_an_alarm() {
             (1, 1, 0)
         );
         assert!(rig.found.is_alarming());
-        rig.synced.legs.remove(&lost);
+        let lost = rig.synced.legs.remove(&lost).unwrap();
+        // What the batch counted went with it.
+        let period = super::rig::period(lost.envelope.accepted_ms);
+        for (number, is_month) in [(period.day, false), (period.month, true)] {
+            let used = rig
+                .synced
+                .used
+                .get_mut(&(lost.account.clone(), is_month))
+                .unwrap();
+            *used.get_mut(&number).unwrap() -= u64::from(lost.envelope.parts);
+        }
         rig.assert_same(&rig.snapshot(), &rig.synced);
         rig.check_bodies();
         // Nobody knows under which keys the lost batch lies: they stay until its segment goes.
@@ -275,7 +285,8 @@ fn a_record_that_does_not_open_is_counted_and_the_rest_is_there() {
     let path = rig.file(1);
     let (at, len) = batches(&rig.disk, &path, 1)[1];
     let mut octets = rig.disk.octets(&path).unwrap();
-    octets[at + len - 1] ^= 1;
+    let record = u32::from_be_bytes(octets[at..at + 4].try_into().unwrap()) as usize;
+    octets[at + 4 + record - 1] ^= 1;
     let mut head: Vec<u8> = octets[at - 48..at - 4].to_vec();
     let mut crc = crc32fast::Hasher::new();
     crc.update(&head);
@@ -461,6 +472,7 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
             due_ms: 0,
             quote: Quote::of(TEXT.iter().copied()),
             body: &body,
+            period: crate::usage::Period::default(),
             takes_a_place: false,
         };
         let leg = rig.spool.accept(rig.now_ms, new, &mut numbers).unwrap();

@@ -70,6 +70,7 @@ impl World {
                     due_ms: due,
                     quote: Quote::of(*b"quoted"),
                     body: b"text",
+                    period: crate::usage::Period::default(),
                     takes_a_place: false,
                 };
                 let leg = rig.spool.accept(now, new, &mut rig.rng).unwrap();

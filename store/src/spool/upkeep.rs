@@ -125,7 +125,10 @@ impl<D: Disk> Spool<D> {
         self.unfooted
             .retain(|unfooted| !numbers.contains(&unfooted.number));
         let keys = self.idle_keys(&numbers);
-        Some(Task::Unlink { numbers, keys })
+        let is_saved = numbers.last().is_some_and(|last| *last <= self.usage.saved());
+        let closed = self.active.number - 1;
+        let usage = (!is_saved).then(|| self.usage.snapshot(&self.names, closed, now_ms));
+        Some(Task::Unlink { numbers, keys, usage })
     }
 
     /// Keys of the segments that go, if no record elsewhere is or will be under them.
@@ -409,9 +412,13 @@ impl<D: Disk> Spool<D> {
             Outcome::Unlinked {
                 numbers,
                 keys,
+                saved,
                 result,
             } => {
                 self.out.unlink = false;
+                saved
+                    .into_iter()
+                    .for_each(|segment| self.usage.set_saved(segment));
                 for number in &numbers {
                     let segment = self.segments.remove(*number);
                     let retired = segment.map(|segment| segment.keys).unwrap_or_default();
