@@ -102,6 +102,8 @@ pub struct Carrier {
     pub retry_min: Duration,
     /// Key `retry_max`, default 10 min, 10 ms to 24 h, not below `retry_min`.
     pub retry_max: Duration,
+    /// Key `prices`, default absent: a file of comma-separated values, what a part costs by network or prefix.
+    pub prices: Option<PathBuf>,
 }
 
 /// A carrier's name: 1 to 32 of `a`–`z`, `0`–`9`, `_` and `-`, so that it can be a metric's label.

@@ -7,7 +7,7 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`] and [`route`] say what the keys mean, `problem` gathers what is wrong.
+//! [`carrier`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong.
 
 pub mod account;
 pub mod carrier;
@@ -20,6 +20,7 @@ pub mod route;
 mod section;
 pub mod sender;
 pub mod storage;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -42,6 +43,7 @@ pub use problem::{Problem, Problems};
 pub use route::{MoRoute, MtRoute, NumberPattern};
 pub use sender::SenderPattern;
 pub use storage::Storage;
+pub use tables::Tables;
 pub use value::duration::parse as parse_duration;
 
 use problem::Report;
@@ -62,6 +64,8 @@ pub struct Config {
     pub storage: Storage,
     /// Table `[limits]`.
     pub limits: Limits,
+    /// Table `[tables]`.
+    pub tables: Tables,
     /// Tables `[[account]]`, in the file's order.
     pub accounts: Vec<Account>,
     /// Tables `[[carrier]]`, in the file's order.
@@ -86,6 +90,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
     let (listen, http) = node::read_sockets(&mut root);
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
+    let tables = tables::read(root.section("tables"));
 
     let mut declared = Declared {
         carriers: Vec::new(),
@@ -118,6 +123,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
         http,
         storage: storage?,
         limits,
+        tables,
         accounts,
         carriers,
         mt_routes,

@@ -132,6 +132,7 @@ pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Opti
     let verdicts = super::verdicts::read(section);
     let max_attempts = section.or("max_attempts", MAX_ATTEMPTS, integer(1..=1_000));
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
+    let prices = section.optional("prices", path);
 
     Some(Carrier {
         name: name?,
@@ -167,6 +168,7 @@ pub(crate) fn read(section: &mut Section<'_>, name: Option<CarrierName>) -> Opti
         max_attempts,
         retry_min,
         retry_max,
+        prices,
     })
 }
 
