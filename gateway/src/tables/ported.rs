@@ -115,7 +115,7 @@ impl Ported {
         let mixed = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
         // The upper half of the product is below the number of lines.
-        usize::try_from(u128::from(mixed) * self.lines.len() as u128 >> 64).unwrap_or(0)
+        usize::try_from((u128::from(mixed) * self.lines.len() as u128) >> 64).unwrap_or(0)
     }
 
     /// The network to which a number went.
