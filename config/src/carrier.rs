@@ -106,6 +106,8 @@ pub struct Carrier {
     pub retry_max: Duration,
     /// How addresses and TLVs are written there.
     pub writing: Writing,
+    /// Key `prices`, default absent: a file of comma-separated values, what a part costs by network or prefix.
+    pub prices: Option<PathBuf>,
 }
 
 /// A carrier's name: 1 to 32 of `a`–`z`, `0`–`9`, `_` and `-`, so that it can be a metric's label.

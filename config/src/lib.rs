@@ -7,7 +7,7 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`], [`rewrite`] and [`route`] say what the keys mean, `problem` gathers what is wrong.
+//! [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong.
 
 pub mod account;
 pub mod carrier;
@@ -24,6 +24,7 @@ pub mod route;
 mod section;
 pub mod sender;
 pub mod storage;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -51,6 +52,7 @@ pub use rewrite::{Rewrite, RewriteName, RewriteRule};
 pub use route::{Choose, Conditions, MoRoute, MtRoute, NumberPattern, SenderType, Window};
 pub use sender::SenderPattern;
 pub use storage::Storage;
+pub use tables::Tables;
 pub use value::duration::parse as parse_duration;
 
 use problem::Report;
@@ -74,6 +76,8 @@ pub struct Config {
     pub limits: Limits,
     /// Tables `[[rewrite]]`, in the file's order.
     pub rewrites: Vec<Rewrite>,
+    /// Table `[tables]`.
+    pub tables: Tables,
     /// Tables `[[account]]`, in the file's order.
     pub accounts: Vec<Account>,
     /// Tables `[[carrier]]`, in the file's order.
@@ -98,6 +102,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
     let (listen, http) = node::read_sockets(&mut root);
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
+    let tables = tables::read(root.section("tables"));
 
     let mut declared = Declared {
         carriers: Vec::new(),
@@ -133,6 +138,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
         storage: storage?,
         limits,
         rewrites,
+        tables,
         accounts,
         carriers,
         mt_routes,

@@ -44,6 +44,7 @@ use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
+use crate::tables::Tables;
 use crate::tally::{AccountTally, GateTally, counted_command};
 use crate::telemetry::words::{ConnectionRefused, Side};
 use crate::turn::Promises;
@@ -117,6 +118,8 @@ pub struct Gate<D: Disk> {
     pub(crate) mo: MoRouter,
     /// How accounts and carriers write addresses.
     pub(crate) addressing: Addressing,
+    /// Networks, ported numbers and prices.
+    pub(crate) tables: Arc<Tables>,
     pub(crate) accounts: Vec<AccountState>,
     account_by_id: HashMap<SystemId, usize>,
     account_by_name: HashMap<NameId, usize>,
@@ -207,6 +210,7 @@ impl<D: Disk> Gate<D> {
             next_lot: 0,
             mo: MoRouter::new(&config.mo_routes),
             addressing: Addressing::new(&config),
+            tables: Arc::default(),
             spool,
             rng,
             permutation,
@@ -257,6 +261,18 @@ impl<D: Disk> Gate<D> {
     /// The spool, for its driver: chores and commits.
     pub fn spool_mut(&mut self) -> &mut Spool<D> {
         &mut self.spool
+    }
+
+    /// Networks, ported numbers and prices.
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    /// Puts other tables in the place of those that are there, from the next look-up on. What comes back is best
+    /// let go of on another thread: the system takes milliseconds to get a hundred megabytes back.
+    #[must_use = "dropping large tables takes milliseconds"]
+    pub fn replace_tables(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
+        std::mem::replace(&mut self.tables, tables)
     }
 
     /// What is counted for the gateway as a whole.

@@ -42,6 +42,7 @@ pub mod run;
 pub mod secret;
 pub mod serve;
 pub mod simulator;
+pub mod tables;
 pub mod tally;
 pub mod telemetry;
 pub mod traffic;

@@ -160,6 +160,13 @@ impl Publisher {
         metrics.outbox_entries.set(float(gate.spool().outbox().len()));
         #[expect(clippy::cast_precision_loss, reason = "a disk of 2^53 octets")]
         metrics.spool_octets.set(gate.spool().octets() as f64);
+        let tables = gate.tables();
+        let sizes = [tables.networks_size(), tables.ported_size(), tables.prices_size()];
+        for ((rows, octets), size) in metrics.tables.iter().zip(sizes) {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+            rows.set(size.rows as f64);
+            octets.set(float(size.octets));
+        }
         *old = gate.tally().clone();
     }
 }

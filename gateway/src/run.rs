@@ -31,6 +31,7 @@ use crate::publish::Publisher;
 use crate::random::{self, NoRandomness};
 use crate::secret::{self, SecretError};
 use crate::serve::{Hub, link_kinds};
+use crate::tables::{TableProblems, Tables};
 use crate::telemetry::Telemetry;
 use crate::{connect, control, keeper, listen};
 
@@ -51,6 +52,9 @@ pub enum StartError {
         /// Why.
         source: SecretError,
     },
+    /// A file of networks, ported numbers or prices.
+    #[error("the tables cannot be used:\n{0}")]
+    Tables(#[from] TableProblems),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -112,6 +116,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
     let mut rng = random::generator()?;
     let config = Arc::new(config);
     let passwords = passwords(&config)?;
+    let tables = Arc::new(Tables::load(&config)?);
     let now = clock.now();
     let Installation { lock, ring, .. } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
@@ -183,6 +188,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             spool,
             permutation,
             passwords,
+            tables,
             clock,
             rng,
             health,
@@ -327,6 +333,7 @@ struct LoopWork {
     spool: Spool<RealDisk>,
     permutation: Permutation,
     passwords: Vec<Password>,
+    tables: Arc<Tables>,
     clock: Clock,
     rng: ChaCha20Rng,
     health: Arc<Health>,
@@ -352,7 +359,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         ..
     } = work;
     let gate_rng = fork(&mut rng);
-    let gate = match Gate::new(
+    let mut gate = match Gate::new(
         Arc::clone(&config),
         work.spool,
         work.permutation,
@@ -365,6 +372,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             return;
         }
     };
+    // Those that were there have no rows.
+    drop(gate.replace_tables(work.tables));
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(config.limits.bind_queue.max(1));
         let hub = Hub::new(gate, work.clock, work.keeper, checks);

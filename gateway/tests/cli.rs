@@ -104,6 +104,51 @@ fn check_names_every_problem_with_its_line() {
 }
 
 #[test]
+fn tables_are_read_by_check_and_broken_ones_refuse_a_start() {
+    let text = EXAMPLE
+        .replace("#networks =", "networks =")
+        .replace("#ported =", "ported =");
+    let dir = place(&text);
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write(
+        "networks.csv",
+        "prefix,network,country\n44,23410,GB\n4477,23415,GB\n",
+    );
+    write("ported.csv", "number,network\n447700900123,23410\n");
+    let check = ["check", "--config", "c.toml", "--json"];
+    let good = object(&tidegate(dir.path(), &check, b""));
+    assert_eq!(
+        (&good["tables"]["networks"], &good["tables"]["ported"]),
+        (&2.into(), &1.into())
+    );
+
+    write(
+        "ported.csv",
+        "number,network\n447700900123,23410\n447700900124,26201\n",
+    );
+    let place = "tables.ported: ./ported.csv: line 3, network: not in `tables.networks`";
+    for verb in ["check", "serve"] {
+        let output = tidegate(dir.path(), &[verb, "--config", "c.toml"], b"");
+        assert_eq!(output.status.code(), Some(1), "{verb}");
+        assert!(
+            err(&output).contains(place) && !err(&output).contains("447700900"),
+            "{}",
+            err(&output)
+        );
+    }
+    let refused = object(&tidegate(dir.path(), &check, b""));
+    assert_eq!(refused["refused"], true);
+    let told = &refused["tables"][0];
+    assert_eq!(
+        (&told["key"], &told["more"]),
+        (&"tables.ported".into(), &0.into())
+    );
+    assert_eq!(told["problems"][0]["line"], 3);
+    assert_eq!(told["problems"][0]["column"], "network");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing was made");
+}
+
+#[test]
 fn check_warns_of_passwords_that_are_not_there() {
     let text = EXAMPLE
         .replace("password_env = \"TIDEGATE_EXAMPLE_PASSWORD\"", "")

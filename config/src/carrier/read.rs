@@ -138,6 +138,7 @@ pub(crate) fn read(
     let max_attempts = section.or("max_attempts", MAX_ATTEMPTS, integer(1..=1_000));
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
     let writing = super::writing::read(section, rewrites);
+    let prices = section.optional("prices", path);
 
     Some(Carrier {
         name: name?,
@@ -174,6 +175,7 @@ pub(crate) fn read(
         retry_min,
         retry_max,
         writing,
+        prices,
     })
 }
 

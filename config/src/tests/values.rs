@@ -243,6 +243,12 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
             "keep",
         ),
         (
+            "[[carrier]]\n",
+            "prices = \"\"",
+            "carrier.example.prices",
+            "name a file",
+        ),
+        (
             "[[route.mo]]\n",
             "carrier = \"nobody\"",
             "route.mo[0].carrier",
@@ -463,4 +469,21 @@ fn required_values_that_are_wrong() {
         let at = MINIMAL[..MINIMAL.find(line).unwrap()].lines().count() + 1;
         one(&with(line, new), key, at, word);
     }
+}
+
+#[test]
+fn tables_that_do_not_fit_together() {
+    let at = MINIMAL.lines().count();
+    let with = |lines: &str| format!("{MINIMAL}[tables]\n{lines}\n");
+    one(&with("ported = \"p.csv\""), "tables.ported", at + 2, "networks");
+    one(&with("networks = 1"), "tables.networks", at + 2, "double quotes");
+    one(
+        &with("prices = \"p.csv\""),
+        "tables.prices",
+        at + 2,
+        "[[carrier]]",
+    );
+    let config = crate::parse(&with("networks = \"n.csv\"\nported = \"p.csv\"")).unwrap();
+    assert_eq!(config.tables.networks.as_deref(), Some("n.csv".as_ref()));
+    assert_eq!(config.tables.ported.as_deref(), Some("p.csv".as_ref()));
 }

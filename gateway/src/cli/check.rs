@@ -1,25 +1,33 @@
 //! `tidegate check`: everything that is wrong with a configuration, and nothing changed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::secret;
+use crate::tables::{TableProblems, Tables};
 
 pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
     let config = read_config(&args.config)?;
+    let tables = Tables::load(&config).map_err(|problems| refuse(args, &problems))?;
+    let rows = [tables.networks_size(), tables.ported_size(), tables.prices_size()].map(|size| size.rows);
     let mut outcome = Outcome::new(
         format!(
-            "{} is in order (accounts: {}, carriers: {}, routes: {})",
+            "{} is in order (accounts: {}, carriers: {}, routes: {}{})",
             args.config.display(),
             config.accounts.len(),
             config.carriers.len(),
-            config.mt_routes.len() + config.mo_routes.len()
+            config.mt_routes.len() + config.mo_routes.len(),
+            match rows.iter().sum::<u64>() {
+                0 => String::new(),
+                rows => format!(", rows of tables: {rows}"),
+            },
         ),
         json!({
             "accounts": config.accounts.len(),
             "carriers": config.carriers.len(),
             "mt_routes": config.mt_routes.len(),
             "mo_routes": config.mo_routes.len(),
+            "tables": { "networks": rows[0], "ported": rows[1], "prices": rows[2] },
         }),
     );
     // Warnings: the file may be checked on another machine than the one that has the passwords.
@@ -36,4 +44,30 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
         }
     }
     Ok(outcome)
+}
+
+/// The files that the configuration names are part of it.
+fn refuse(args: &ConfigFile, problems: &TableProblems) -> Refusal {
+    let list: Vec<Value> = problems
+        .files()
+        .iter()
+        .map(|file| {
+            let listed = file.listed.iter().map(
+                |problem| json!({ "line": problem.line, "column": problem.column, "what": problem.what }),
+            );
+            json!({
+                "key": file.key,
+                "file": file.file.display().to_string(),
+                "problems": listed.collect::<Vec<_>>(),
+                "more": file.more,
+            })
+        })
+        .collect();
+    Refusal::new(
+        format!(
+            "{} names tables with problems:\n{problems}",
+            args.config.display()
+        ),
+        json!({ "tables": list }),
+    )
 }

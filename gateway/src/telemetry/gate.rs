@@ -74,6 +74,8 @@ pub struct GateMetrics {
     pub waiting_expired: Counter,
     /// [`names::LATE_RECEIPTS`].
     pub late_receipts: Family<LateReceipt>,
+    /// [`names::TABLE_ROWS`] and [`names::TABLE_OCTETS`] of networks, ported numbers and prices.
+    pub tables: [(Gauge, Gauge); 3],
     /// [`names::LINKS_CLOSED`], by [`Side`].
     links_closed: [Family<LinkClosed>; 2],
 }
@@ -84,7 +86,12 @@ impl GateMetrics {
         let counter = |metric| telemetry.counter(metric, &[]);
         let gauge = |metric| telemetry.gauge(metric, &[]);
         let closed = |side: Side| Family::new(telemetry, &names::LINKS_CLOSED, &[("side", side.label())]);
+        let tables = ["networks", "ported", "prices"].map(|table| {
+            let gauge = |metric| telemetry.gauge(metric, &[("table", table)]);
+            (gauge(&names::TABLE_ROWS), gauge(&names::TABLE_OCTETS))
+        });
         Self {
+            tables,
             turns: counter(&names::TURNS),
             batches: counter(&names::BATCHES),
             batch_octets: counter(&names::BATCH_OCTETS),

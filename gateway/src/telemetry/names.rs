@@ -76,6 +76,10 @@ metrics! {
     WAITING_EXPIRED Counter Count "waiting_expired_total" [] "Messages that came back from files because no receipt came in time"
     LATE_RECEIPTS Counter Count "late_receipts_total" ["result"] "Receipts that were looked for in waiting files"
 
+    // Tables from files.
+    TABLE_ROWS Gauge Count "table_rows" ["table"] "Rows of networks, ported numbers and prices that look-ups see"
+    TABLE_OCTETS Gauge Bytes "table_memory_octets" ["table"] "Octets of memory that these take"
+
     // Connections.
     CONNECTIONS Gauge Count "connections" [] "ESME connections, bound or not"
     CONNECTIONS_ACCEPTED Counter Count "connections_accepted_total" [] "ESME connections accepted"
