@@ -102,6 +102,10 @@ pub struct Carrier {
     pub retry_min: Duration,
     /// Key `retry_max`, default 10 min, 10 ms to 24 h, not below `retry_min`.
     pub retry_max: Duration,
+    /// Key `takes_over`, default `[]`, at most 64: names of carriers that the file no longer has, none in two lists. What
+    /// waits for one of them when a reload takes it away goes here, whatever the routes say; without a place to go the
+    /// reload is refused while something waits.
+    pub takes_over: Vec<CarrierName>,
 }
 
 /// A carrier's name: 1 to 32 of `a`–`z`, `0`–`9`, `_` and `-`, so that it can be a metric's label.

@@ -7,10 +7,12 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`] and [`route`] say what the keys mean, `problem` gathers what is wrong.
+//! [`carrier`] and [`route`] say what the keys mean, `problem` gathers what is wrong; [`diff`](mod@diff) compares two
+//! files for a reload.
 
 pub mod account;
 pub mod carrier;
+pub mod diff;
 pub mod endpoint;
 pub mod limits;
 pub mod node;
@@ -34,6 +36,7 @@ pub use carrier::{
     Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, StatusMeaning,
     Unanswered, Verdicts,
 };
+pub use diff::{Change, Diff, diff};
 pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};
@@ -48,7 +51,7 @@ use problem::Report;
 use route::Declared;
 use section::Section;
 
-/// A configuration that holds. Made by [`parse`] only; its fields are for reading.
+/// A configuration that holds. Made by [`parse`], or of another one by [`Diff::apply`]; its fields are for reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -148,8 +151,9 @@ fn read_accounts(root: &mut Section<'_>, limits: &Limits, declared: &mut Declare
 
 fn read_carriers(root: &mut Section<'_>, declared: &mut Declared) -> Vec<Carrier> {
     let mut seen = HashMap::new();
-    let mut carriers = Vec::new();
-    for mut section in root.each("carrier") {
+    let mut sections = root.each("carrier");
+    let mut names = Vec::new();
+    for section in &mut sections {
         let name = section.required("name", "name the carrier: `name = \"…\"`", carrier::name);
         match &name {
             Some(name) => {
@@ -161,7 +165,17 @@ fn read_carriers(root: &mut Section<'_>, declared: &mut Declared) -> Vec<Carrier
             }
             None => declared.incomplete = true,
         }
-        carriers.extend(carrier::read(&mut section, name));
+        names.push(name);
+    }
+    let mut taken_over = Vec::new();
+    let mut carriers = Vec::new();
+    for (mut section, name) in sections.into_iter().zip(names) {
+        carriers.extend(carrier::read(
+            &mut section,
+            name,
+            &declared.carriers,
+            &mut taken_over,
+        ));
         section.finish(carrier::INSTEAD);
     }
     carriers

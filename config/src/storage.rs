@@ -47,6 +47,15 @@ pub struct Storage {
     pub receipt_hot: Duration,
 }
 
+/// Why a process that runs cannot take a key of this table over; `None` where it can.
+pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
+    match key {
+        "turn_pacing" | "lazy_flush" | "auto_init" => None,
+        "data" | "key_ring" | "kek_file" => Some("files that are open stay where they are"),
+        _ => Some("the spool is laid out when it is opened"),
+    }
+}
+
 const LIMIT: u64 = 8 * GIB;
 const SEGMENT_SIZE: u64 = 64 * MIB;
 const RESERVE_SEGMENTS: u32 = 4;
