@@ -33,6 +33,7 @@ mod plain;
 pub mod publish;
 pub mod random;
 pub mod refusal;
+pub mod reload;
 pub mod router;
 pub mod run;
 pub mod secret;

@@ -265,6 +265,15 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
+        // What was meant for a carrier that a reload took away goes to who takes over, or its route says.
+        let to = to.and_then(|to| match &self.carriers[to.0] {
+            CarrierState {
+                removed: true,
+                goes_to,
+                ..
+            } => *goes_to,
+            _ => Some(to),
+        });
         let chosen = match to {
             Some(to) => Some((to, false)),
             None => self.choose_place(now, found, in_front),
@@ -320,6 +329,16 @@ impl<D: Disk> Gate<D> {
         self.in_order(leg)
             .find(|CarrierIndex(place)| self.carriers[*place].is_up(now))
             .copied()
+    }
+
+    /// Whether any route leads to a leg's recipient.
+    pub(crate) fn is_routed(&self, leg: &Leg) -> bool {
+        self.in_order(leg).next().is_some()
+    }
+
+    /// Whether this carrier is on a leg's route.
+    pub(crate) fn is_routed_to(&self, leg: &Leg, carrier: CarrierIndex) -> bool {
+        self.in_order(leg).any(|there| *there == carrier)
     }
 
     /// The carriers of a leg's route, from the one whose turn it is.

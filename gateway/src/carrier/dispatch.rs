@@ -84,8 +84,11 @@ impl<D: Disk> Gate<D> {
 
     /// A carrier did not take a leg: back to its place in the queue, or to another carrier if this one is down.
     pub(super) fn give_back(&mut self, now: Now, carrier: usize, leg: LegId, body: Bytes) {
-        let to = if self.carriers[carrier].is_up(now) {
+        let state = &self.carriers[carrier];
+        let to = if state.is_up(now) {
             None
+        } else if state.removed {
+            Some(CarrierIndex(carrier))
         } else {
             self.spool
                 .index()

@@ -76,6 +76,10 @@ metrics! {
     WAITING_EXPIRED Counter Count "waiting_expired_total" [] "Messages that came back from files because no receipt came in time"
     LATE_RECEIPTS Counter Count "late_receipts_total" ["result"] "Receipts that were looked for in waiting files"
 
+    // Configuration.
+    RELOADS Counter Count "reloads_total" ["result"] "Reloads of the configuration that were applied, or refused and changed nothing"
+    RELOADED_AT Gauge Seconds "reload_applied_at" [] "Unix time of the last reload that was applied; 0 before the first"
+
     // Connections.
     CONNECTIONS Gauge Count "connections" [] "ESME connections, bound or not"
     CONNECTIONS_ACCEPTED Counter Count "connections_accepted_total" [] "ESME connections accepted"
