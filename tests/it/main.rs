@@ -21,6 +21,7 @@ mod pending;
 mod pipe;
 mod power;
 mod quoted;
+mod reload;
 mod simulation;
 mod simulator;
 mod sweep;
