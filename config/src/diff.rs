@@ -61,7 +61,7 @@ pub struct Diff {
 }
 
 const NODE: &str = "ids of messages bear it";
-const SOCKETS: &str = "sockets are opened when the process starts";
+const HTTP: &str = "who watches the process asks there";
 
 /// Says what differs.
 pub fn diff(old: &Config, new: &Config) -> Diff {
@@ -79,14 +79,14 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
     let mut told = Told::default();
     let diff = Diff {
         node: told.table("node", node, &new.node, |_| Some(NODE)),
-        listen: told.rows("listen", listen, &new.listen, Some(SOCKETS)),
-        http: told.table("http", http, &new.http, |_| Some(SOCKETS)),
+        listen: told.rows("listen", listen, &new.listen),
+        http: told.table("http", http, &new.http, |_| Some(HTTP)),
         storage: told.table("storage", storage, &new.storage, storage::why_restart),
         limits: told.table("limits", limits, &new.limits, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
         carriers: told.named("carrier", carriers, &new.carriers, |carrier| carrier.name.clone()),
-        mt_routes: told.rows("route.mt", mt_routes, &new.mt_routes, None),
-        mo_routes: told.rows("route.mo", mo_routes, &new.mo_routes, None),
+        mt_routes: told.rows("route.mt", mt_routes, &new.mt_routes),
+        mo_routes: told.rows("route.mo", mo_routes, &new.mo_routes),
         changes: Vec::new(),
     };
     Diff {
@@ -202,13 +202,7 @@ impl Told {
     }
 
     /// Tables that have a place only.
-    fn rows<T: Eq + Clone>(
-        &mut self,
-        table: &str,
-        old: &[T],
-        new: &[T],
-        restart: Option<&'static str>,
-    ) -> Rows<T> {
+    fn rows<T: Eq + Clone>(&mut self, table: &str, old: &[T], new: &[T]) -> Rows<T> {
         let rows = Rows::new(old, new);
         let both = rows.removed.min(rows.added.len());
         for place in 0..rows.removed.max(rows.added.len()) {
@@ -219,7 +213,7 @@ impl Told {
             } else {
                 "added"
             };
-            self.tell(format!("{table}[{}]", rows.at + place), what, restart);
+            self.tell(format!("{table}[{}]", rows.at + place), what, None);
         }
         rows
     }

@@ -50,9 +50,9 @@ pub struct Storage {
 /// Why a process that runs cannot take a key of this table over; `None` where it can.
 pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
     match key {
-        "turn_pacing" | "lazy_flush" | "auto_init" => None,
         "data" | "key_ring" | "kek_file" => Some("files that are open stay where they are"),
-        _ => Some("the spool is laid out when it is opened"),
+        "segment_size" => Some("a batch fits the segments that were there when the spool was opened"),
+        _ => None,
     }
 }
 

@@ -13,6 +13,7 @@
 //! Nothing is promised to a peer before the commit that holds it is done (P1, P2): what is owed waits as a
 //! [`Promise`](crate::turn::Promise).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,8 +149,12 @@ pub struct Gate<D: Disk> {
     pub(crate) replacing: HashMap<LegId, Replacement>,
     /// Cancels of all that waits between two addresses.
     pub(crate) sweeps: Sweeps,
-    /// Legs that are being read back for a carrier to which an operator moved them.
+    /// Legs that are being read back, and for which carrier.
     pub(crate) reading_for: HashMap<LegId, CarrierIndex>,
+    /// Legs in line to whose recipient no route leads: other routes may. Ended ones are shed.
+    pub(crate) unrouted: VecDeque<LegId>,
+    /// How many of them are to be looked at.
+    pub(crate) unrouted_left: usize,
     pub(crate) bind_checks: Vec<BindCheck>,
     /// Ids of 8 digits in use, per account, and whose they are: they are unique while the message is in memory.
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
@@ -213,6 +218,8 @@ impl<D: Disk> Gate<D> {
             replacing: HashMap::new(),
             sweeps: Sweeps::default(),
             reading_for: HashMap::new(),
+            unrouted: VecDeque::new(),
+            unrouted_left: 0,
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),
             duplicates,

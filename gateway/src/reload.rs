@@ -15,17 +15,25 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Map, Value, json};
-use tidegate_config::{Change, Config};
+use tidegate_config::{Change, Config, Listener};
 use tidegate_store::disk::Disk;
 use tokio::sync::watch;
 
-use crate::connect;
 use crate::credentials::{Bounds, Verifier};
+use crate::run::bind;
 use crate::serve::Hub;
 use crate::telemetry::words::ReloadResult;
+use crate::{connect, listen};
 
 pub(crate) use file::passwords;
 use file::{Read, read};
+
+/// Lines of changes or reasons that one line of the log holds.
+const LOGGED_MAX: usize = 50;
+
+fn some_of(lines: &[String]) -> &[String] {
+    lines.get(..LOGGED_MAX).unwrap_or(lines)
+}
 
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +142,19 @@ impl<D: Disk + 'static> Reloader<D> {
         let removed = left_over::without_a_taker(&diff.carriers.removed, &config);
         let looked = left_over::look(&self.hub, &removed).await;
         reasons.extend(self.hub.look(|gate, _| gate.left_over(&looked)));
+        // Sockets are opened before anything changes: an address that is not to be had is a reason, too.
+        let mut sockets = Vec::new();
+        for Listener { address } in &config.listen {
+            if !self.hub.listeners.has(*address) {
+                match bind(*address) {
+                    Ok(socket) => sockets.push((*address, socket)),
+                    Err(error) => reasons.push(error.to_string()),
+                }
+            }
+        }
+        if self.hub.look(|gate, _| gate.is_stopping()) {
+            reasons.push("the gateway ends".to_owned());
+        }
         if dry_run || !reasons.is_empty() {
             return Outcome {
                 changes,
@@ -157,6 +178,12 @@ impl<D: Disk + 'static> Reloader<D> {
         self.verifier
             .set_accounts(&config.accounts, Bounds::from(&config.limits));
         self.hub.set_pacing(config.storage.turn_pacing);
+        for (address, socket) in sockets {
+            if let Err(error) = listen::open(&self.hub, address, socket, &self.stopped) {
+                tracing::error!(%error, %address, "cannot listen");
+            }
+        }
+        self.hub.listeners.close_others(&config.listen);
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
         self.config = Arc::new(config);
         Outcome {
@@ -181,9 +208,11 @@ impl<D: Disk + 'static> Reloader<D> {
             }
         });
         if outcome.is_applied {
-            tracing::info!(changes = ?outcome.changes, "configuration reloaded");
+            let (changes, count) = (some_of(&outcome.changes), outcome.changes.len());
+            tracing::info!(count, ?changes, "configuration reloaded");
         } else {
-            tracing::warn!(reasons = ?outcome.reasons, "reload refused: nothing is changed");
+            let (reasons, count) = (some_of(&outcome.reasons), outcome.reasons.len());
+            tracing::warn!(count, ?reasons, "reload refused: nothing is changed");
         }
     }
 }

@@ -16,7 +16,6 @@ use tidegate_store::disk::RealDisk;
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
@@ -148,7 +147,7 @@ pub fn start_from(
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let permutation = ring.permutation();
-    let (spool, own, recovered) = Spool::open(RealDisk, options(&config), ring, now.unix_ms, &mut rng)?;
+    let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -246,7 +245,8 @@ pub fn start_from(
     }
 }
 
-fn options(config: &Config) -> Options {
+/// The spool's options as the configuration has them.
+pub(crate) fn spool_options(config: &Config) -> Options {
     let storage = &config.storage;
     Options {
         dir: installation::spool_dir(storage),
@@ -261,7 +261,7 @@ fn options(config: &Config) -> Options {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let what = || format!("listen on {address}");
     let listener = std::net::TcpListener::bind(address).map_err(io_error(what()))?;
     listener.set_nonblocking(true).map_err(io_error(what()))?;
@@ -387,6 +387,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);
+        let listen = config.listen.clone();
         let reloader = Reloader::new(
             Rc::clone(&hub),
             work.file,
@@ -396,15 +397,10 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             stopped.clone(),
         );
         spawn_local(control::answer(Rc::clone(&hub), reloader, work.to_answer));
-        for listener in work.listeners {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => {
-                    spawn_local(listen::run(Rc::clone(&hub), listener, stopped.clone()));
-                }
-                Err(source) => {
-                    let _ = work.ready.send(Err(io_error("listen")(source)));
-                    return;
-                }
+        for (listener, configured) in work.listeners.into_iter().zip(&listen) {
+            if let Err(source) = listen::open(&hub, configured.address, listener, &stopped) {
+                let _ = work.ready.send(Err(io_error("listen")(source)));
+                return;
             }
         }
         health.set_phase(Phase::Serving);

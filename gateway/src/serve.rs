@@ -21,6 +21,7 @@ use crate::gate::{BindCheck, Gate, Input};
 use crate::keeper::KeeperHandle;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
+use crate::listen::Listeners;
 
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
@@ -35,6 +36,8 @@ pub struct Hub<D: Disk> {
     paused: RefCell<Vec<Rc<Writer>>>,
     wake: Notify,
     bind_checks: mpsc::Sender<BindCheck>,
+    /// Where ESMEs connect.
+    pub(crate) listeners: Listeners,
     /// Carriers' links, and who keeps them.
     pub(crate) slots: Slots,
     /// The shortest time between two turns.
@@ -63,6 +66,7 @@ impl<D: Disk> Hub<D> {
             paused: RefCell::default(),
             wake: Notify::new(),
             bind_checks,
+            listeners: Listeners::default(),
             slots: Slots::default(),
             pacing: Cell::new(Duration::ZERO),
             pool: Pool::default(),

@@ -221,7 +221,7 @@ fn each_change_is_one_line_with_its_key() {
 fn what_only_a_restart_takes_over_is_named() {
     for (from, to, key) in [
         ("[[listen]]", "[node]\nid = 7\n[[listen]]", Some("node.id")),
-        ("127.0.0.1:2775", "127.0.0.1:2776", Some("listen[0]")),
+        ("127.0.0.1:2775", "127.0.0.1:2776", None),
         (
             "[[listen]]",
             "[http]\naddress = \"127.0.0.1:1\"\n[[listen]]",
@@ -230,8 +230,8 @@ fn what_only_a_restart_takes_over_is_named() {
         ("./tidegate-data", "./other", Some("storage.data")),
         (
             "[[listen]]",
-            "limit = \"9GiB\"\n[[listen]]",
-            Some("storage.limit"),
+            "segment_size = \"32MiB\"\n[[listen]]",
+            Some("storage.segment_size"),
         ),
         ("[[listen]]", "lazy_flush = \"20ms\"\n[[listen]]", None),
         ("[[listen]]", "[limits]\nresponse = \"1s\"\n[[listen]]", None),

@@ -124,6 +124,7 @@ impl<D: Disk> Gate<D> {
             }
         }
         let mut left = LOOK_MAX;
+        self.route_again(now, left);
         for carrier in 0..self.carriers.len() {
             let CarrierState { waiting, was_up, .. } = &mut self.carriers[carrier];
             if *was_up {

@@ -17,6 +17,7 @@ use crate::gate::{
 };
 use crate::links::{End, LinkId, Peer};
 use crate::router::CarrierIndex;
+use crate::run::spool_options;
 
 impl AccountState {
     /// Takes over what it holds of an account's values. Every key is named, so that a new one has to be thought about:
@@ -86,11 +87,15 @@ impl<D: Disk> Gate<D> {
         let config = Arc::new(placed(&self.config, new));
         let old = std::mem::replace(&mut self.config, config);
         self.limits = pdu_limits(&self.config);
+        self.spool.set_bounds(&spool_options(&self.config));
         (self.mt, self.mo) = routers(&self.config);
         self.take_accounts(now, &old, new);
         self.take_carriers(now, &old, new, passwords);
         self.take_links(now);
         let has_other_ways = old.mt_routes != new.mt_routes || self.carriers.len() != old.carriers.len();
+        if has_other_ways {
+            self.unrouted_left = self.unrouted.len();
+        }
         for state in &mut self.carriers {
             if has_other_ways || state.removed {
                 state.waiting.reroute();
