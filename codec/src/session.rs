@@ -312,6 +312,11 @@ impl<T> Session<T> {
         self.window.set_limit(window);
     }
 
+    /// Sets the timers. They count from where they began: what has lasted longer than a new one allows is due at once.
+    pub const fn set_timing(&mut self, timing: Timing) {
+        self.rules.timing = timing;
+    }
+
     // ===== inside =====
 
     /// Where a session stands whose bind was refused.

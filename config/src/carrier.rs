@@ -108,6 +108,10 @@ pub struct Carrier {
     pub writing: Writing,
     /// Key `prices`, default absent: a file of comma-separated values, what a part costs by network or prefix.
     pub prices: Option<PathBuf>,
+    /// Key `takes_over`, default `[]`, at most 64: names of carriers that the file no longer has, none in two lists. What
+    /// waits for one of them when a reload takes it away goes here, whatever the routes say; without a place to go the
+    /// reload is refused while something waits.
+    pub takes_over: Vec<CarrierName>,
 }
 
 /// A carrier's name: 1 to 32 of `a`–`z`, `0`–`9`, `_` and `-`, so that it can be a metric's label.

@@ -7,11 +7,13 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong.
+//! [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
+//! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
 pub mod carrier;
 pub mod country;
+pub mod diff;
 pub mod endpoint;
 pub mod expectations;
 pub mod limits;
@@ -42,6 +44,7 @@ pub use carrier::{
     SecretSource, StatusMeaning, TonNpi, Unanswered, Verdicts, Writing,
 };
 pub use country::Country;
+pub use diff::{Change, Diff, diff};
 pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};
@@ -60,7 +63,7 @@ use rewrite::Names;
 use route::Declared;
 use section::Section;
 
-/// A configuration that holds. Made by [`parse`] only; its fields are for reading.
+/// A configuration that holds. Made by [`parse`], or of another one by [`Diff::apply`]; its fields are for reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -174,8 +177,9 @@ fn read_accounts(
 
 fn read_carriers(root: &mut Section<'_>, rewrites: &Names, declared: &mut Declared) -> Vec<Carrier> {
     let mut seen = HashMap::new();
-    let mut carriers = Vec::new();
-    for mut section in root.each("carrier") {
+    let mut sections = root.each("carrier");
+    let mut names = Vec::new();
+    for section in &mut sections {
         let name = section.required("name", "name the carrier: `name = \"…\"`", carrier::name);
         match &name {
             Some(name) => {
@@ -187,7 +191,18 @@ fn read_carriers(root: &mut Section<'_>, rewrites: &Names, declared: &mut Declar
             }
             None => declared.incomplete = true,
         }
-        carriers.extend(carrier::read(&mut section, name, rewrites));
+        names.push(name);
+    }
+    let mut taken_over = Vec::new();
+    let mut carriers = Vec::new();
+    for (mut section, name) in sections.into_iter().zip(names) {
+        carriers.extend(carrier::read(
+            &mut section,
+            name,
+            rewrites,
+            &declared.carriers,
+            &mut taken_over,
+        ));
         section.finish(carrier::INSTEAD);
     }
     carriers

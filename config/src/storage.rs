@@ -47,6 +47,15 @@ pub struct Storage {
     pub receipt_hot: Duration,
 }
 
+/// Why a process that runs cannot take a key of this table over; `None` where it can.
+pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
+    match key {
+        "data" | "key_ring" | "kek_file" => Some("files that are open stay where they are"),
+        "segment_size" => Some("a batch fits the segments that were there when the spool was opened"),
+        _ => None,
+    }
+}
+
 const LIMIT: u64 = 8 * GIB;
 const SEGMENT_SIZE: u64 = 64 * MIB;
 const RESERVE_SEGMENTS: u32 = 4;

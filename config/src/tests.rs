@@ -1,5 +1,6 @@
 //! What only the whole reading can show.
 
+mod diffs;
 mod examples;
 mod mutations;
 mod numbering;

@@ -39,6 +39,22 @@ impl Bucket {
         }
     }
 
+    /// Changes the rate; the units that were taken and have not flowed off yet stay taken.
+    pub fn set_rate(&mut self, now: Duration, rate: Option<NonZeroU32>) {
+        let booked = self.booked_until.saturating_sub(now);
+        let units = booked
+            .as_nanos()
+            .checked_div(self.interval.as_nanos())
+            .unwrap_or(0);
+        let fresh = Self::new(rate);
+        // Not more than the new burst, or a rate that is lowered would let nothing through for minutes.
+        let booked = fresh.interval * u32::try_from(units).unwrap_or(u32::MAX);
+        *self = Self {
+            booked_until: now + booked.min(fresh.tolerance),
+            ..fresh
+        };
+    }
+
     /// A bucket of one unit every `interval`, with hardly a burst: for a peer that was found to take no more.
     pub fn paced(interval: Duration) -> Self {
         Self {
@@ -102,6 +118,30 @@ mod tests {
             }
         }
         assert!((10_900..=11_000).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn what_was_taken_stays_taken_when_the_rate_changes() {
+        let now = Duration::from_secs(100);
+        for (before, taken, after, left) in [
+            (1000, 900, 1000, 100),
+            (1000, 900, 2000, 1100),
+            // A burst is 255 at least.
+            (1000, 900, 100, 0),
+            (1000, 100, 100, 155),
+            (1, 255, 1000, 745),
+            (0, 900, 1000, 1000),
+        ] {
+            let mut bucket = bucket(before);
+            assert!(bucket.take(now, taken));
+            bucket.set_rate(now, NonZeroU32::new(after));
+            let more = (0..5_000).take_while(|_| bucket.take(now, 1)).count();
+            assert_eq!(more, left, "{before} {taken} {after}");
+        }
+        let mut limited = bucket(1);
+        assert!(limited.take(now, 255));
+        limited.set_rate(now, None);
+        assert!(limited.take(now, 1_000_000));
     }
 
     #[test]

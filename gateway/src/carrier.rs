@@ -36,6 +36,7 @@ use crate::admission::widen;
 use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::links::{End, LinkId, Links, Ticket};
+use crate::router::CarrierIndex;
 use crate::tally::{CarrierTally, counted, sample};
 use crate::turn::Owed;
 
@@ -66,7 +67,7 @@ pub struct CarrierState {
     /// Its number in the spool.
     pub name: NameId,
     /// Our secret there.
-    password: Password,
+    pub(crate) password: Password,
     /// Its links that are bound and take submits.
     pub links: Vec<LinkId>,
     /// Its links that are bound in any way.
@@ -84,6 +85,12 @@ pub struct CarrierState {
     slowed: HashMap<LegId, Slowed>,
     /// Whether it was up at the last look for fail-over.
     was_up: bool,
+    /// How often what its links are made with has changed.
+    pub(crate) revision: u64,
+    /// The configuration no longer has it. Its place stays: nobody else gets it.
+    pub removed: bool,
+    /// Then, who takes over what waits for it; else its messages' routes say.
+    pub(crate) goes_to: Option<CarrierIndex>,
     /// What is counted.
     pub tally: CarrierTally,
 }
@@ -102,6 +109,9 @@ impl CarrierState {
             pen: Pen::default(),
             slowed: HashMap::new(),
             was_up: false,
+            revision: 0,
+            removed: false,
+            goes_to: None,
             tally: CarrierTally::default(),
         }
     }
@@ -109,6 +119,12 @@ impl CarrierState {
     /// Whether legs can be handed to it: a link takes submits and it does not say "slow" for ever.
     pub fn is_up(&self, now: Now) -> bool {
         !self.links.is_empty() && !self.flow.is_stuck(now.monotonic)
+    }
+
+    /// Submits on its links that it has not answered.
+    pub(crate) fn unanswered(&self, links: &Links) -> usize {
+        let links = self.answering.iter().filter_map(|id| links.get(*id));
+        links.map(|link| link.session.waiting()).sum()
     }
 
     /// Whether an answer is under way that may make an unknown receipt known.
@@ -173,7 +189,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Nothing new goes to a link; what it answers still counts.
-    fn carrier_unbound(&mut self, id: LinkId, carrier: usize) {
+    pub(crate) fn carrier_unbound(&mut self, id: LinkId, carrier: usize) {
         let state = &mut self.carriers[carrier];
         let had_links = !state.links.is_empty();
         state.links.retain(|link| *link != id);

@@ -14,6 +14,7 @@ mod init;
 mod load;
 mod message;
 mod queue;
+mod reload;
 mod route;
 mod send;
 mod serve;
@@ -47,8 +48,10 @@ enum Verb {
     Init(ConfigFile),
     /// Name everything that is wrong with a configuration.
     Check(ConfigFile),
-    /// Run the gateway until SIGTERM or SIGINT.
+    /// Run the gateway until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
     Serve(ConfigFile),
+    /// Have the running gateway read its configuration again, and say what changes or why it is refused.
+    Reload(reload::Args),
     /// Run a gateway, a simulated carrier and simulated clients on loopback, and count every message.
     Demo(demo::Args),
     /// Play a carrier's SMSC to develop and test against, and count every message.
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Verb::Init(args) => init::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Serve(args) => serve::run(&args, json),
+        Verb::Reload(args) => reload::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::SimulateSmsc(args) => simulate_smsc::run(&args, json),
         Verb::Load(args) => load::run(*args, json),

@@ -78,6 +78,13 @@ pub enum Verb {
         /// The state that is known already: another one is waited for, for a few seconds.
         known: String,
     },
+    /// Reads the configuration again and takes it over.
+    Reload {
+        /// Only say what would be.
+        dry_run: bool,
+        /// The file that is meant: it must be the one that the gateway was started with.
+        file: Option<PathBuf>,
+    },
 }
 
 /// Which waiting messages are meant.
@@ -144,6 +151,12 @@ impl Verb {
                 "number": number,
                 "known": known,
             }),
+            Self::Reload { dry_run, file } => json!({
+                "version": VERSION,
+                "verb": "reload",
+                "dry_run": dry_run,
+                "file": file.as_ref().map(|file| file.display().to_string()),
+            }),
         }
     }
 
@@ -203,6 +216,14 @@ impl Verb {
                     .ok_or("\"number\" is missing")?,
                 known: text("known")?.unwrap_or_default(),
             }),
+            Some("reload") => Ok(Self::Reload {
+                dry_run: match request.get("dry_run") {
+                    None | Some(Value::Null) => false,
+                    Some(Value::Bool(dry_run)) => *dry_run,
+                    Some(other) => return Err(format!("\"dry_run\" is neither true nor false: {other}")),
+                },
+                file: text("file")?.map(PathBuf::from),
+            }),
             Some(other) => Err(format!("unknown verb {other:?}")),
             None => Err("\"verb\" is missing".to_owned()),
         }
@@ -247,6 +268,14 @@ mod tests {
                 to: "b".to_owned(),
                 account: Some("load".to_owned()),
             },
+            Verb::Reload {
+                dry_run: true,
+                file: None,
+            },
+            Verb::Reload {
+                dry_run: false,
+                file: Some("tidegate.toml".into()),
+            },
         ];
         for verb in verbs {
             let line = verb.request().to_string();
@@ -277,6 +306,8 @@ mod tests {
                 r#"{"version":1,"verb":"queue move","from":"a","to":"b","account":7}"#,
                 "account",
             ),
+            (r#"{"version":1,"verb":"reload","dry_run":"yes"}"#, "dry_run"),
+            (r#"{"version":1,"verb":"reload","file":7}"#, "file"),
         ] {
             let refusal = Verb::read(line.as_bytes()).unwrap_err();
             assert!(refusal.contains(word), "{line}: {refusal}");

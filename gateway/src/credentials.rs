@@ -30,8 +30,7 @@ use crate::clock::Clock;
 use accounts::{Accounts, Work};
 use queue::{Entered, Queue, Ticket};
 
-/// How long a password that was right is not computed again. A password that was taken out of the
-/// configuration is forgotten with the process or its [`Verifier`], whichever ends first.
+/// How long a password that was right is not computed again, unless a reload changes the hashes of its account.
 pub const REMEMBERED: Duration = Duration::from_secs(5 * 60);
 /// Checks that run at a time unless somebody says otherwise: one core's worth, of which a rebind of all
 /// clients needs 19 s for a thousand credentials.
@@ -80,7 +79,7 @@ impl From<&Limits> for Bounds {
 pub struct Verifier(Arc<Shared>);
 
 struct Shared {
-    accounts: Accounts,
+    accounts: Mutex<Accounts>,
     queue: Mutex<Queue<Work, oneshot::Sender<Verdict>>>,
     clock: Clock,
     runtime: Handle,
@@ -96,11 +95,19 @@ impl Verifier {
         rng: &mut impl CryptoRng,
     ) -> Self {
         Self(Arc::new(Shared {
-            accounts: Accounts::new(accounts, rng),
+            accounts: Mutex::new(Accounts::new(accounts, rng)),
             queue: Mutex::new(Queue::new(bounds)),
             clock,
             runtime,
         }))
+    }
+
+    /// Takes other accounts and bounds over. What was remembered of an account whose hashes are others now means nothing
+    /// any more, nor does a check of them that still runs.
+    pub fn set_accounts(&self, accounts: &[Account], bounds: Bounds) {
+        self.0.accounts().set(accounts);
+        self.0.lock().set_bounds(bounds);
+        pump(&self.0);
     }
 
     /// Checks a credential; `system_id` as it stood in the bind, whatever that was. Begins at once;
@@ -108,13 +115,15 @@ impl Verifier {
     ///
     /// Ready at the first poll if the answer needs no computing. Takes about a microsecond of the caller.
     pub fn check(&self, system_id: &[u8], password: Password) -> Check {
-        let tag = self.0.accounts.tag(system_id, &password);
+        let accounts = self.0.accounts();
+        let tag = accounts.tag(system_id, &password);
         let now = self.0.clock.now().monotonic;
         let (sender, receiver) = oneshot::channel();
         let entered = self
             .0
             .lock()
-            .enter(now, tag, sender, || self.0.accounts.work(system_id, password));
+            .enter(now, tag, sender, || accounts.work(system_id, password));
+        drop(accounts);
         let state = match entered {
             Entered::Remembered => State::Known(Verdict::Granted),
             Entered::Full => State::Known(Verdict::Busy),
@@ -145,6 +154,11 @@ impl fmt::Debug for Verifier {
 }
 
 impl Shared {
+    /// Taken before the queue's, where both are.
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue<Work, oneshot::Sender<Verdict>>> {
         // The queue is never left half changed: what could panic runs outside the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -179,7 +193,9 @@ struct Running {
 impl Running {
     fn run(mut self, work: &Work) {
         self.begun = true;
-        self.granted = work.check();
+        let granted = work.check();
+        // Hashes that a reload has taken away meanwhile say nothing: whoever asks again is told.
+        self.granted = granted.filter(|_| self.shared.accounts().has(work));
     }
 }
 

@@ -12,7 +12,7 @@ use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::session::{Answer, Event, State};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
-use tidegate_config::AccountState as ConfiguredState;
+use tidegate_config::{Account, AccountState as ConfiguredState};
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::Target;
 
@@ -25,6 +25,25 @@ use crate::turn::Owed;
 
 /// What our bind responses call us.
 const OUR_NAME: &[u8] = b"tidegate";
+
+/// Why an account may have no bind of this kind from there; `None` if it may. How many it has is another question.
+pub(crate) fn may_be_bound(config: &Account, ip: IpAddr, kind: BindKind) -> Option<BindResult> {
+    let is_suspended = match config.state {
+        ConfiguredState::Active => false,
+        ConfiguredState::Suspended => true,
+        // It may still fetch what is its own.
+        ConfiguredState::Closing => !kind.can_receive(),
+    };
+    if is_suspended {
+        Some(BindResult::Suspended)
+    } else if !config.allows_ip(ip) {
+        Some(BindResult::Address)
+    } else if !config.binds.allows(kind) {
+        Some(BindResult::Kind)
+    } else {
+        None
+    }
+}
 
 impl<D: Disk> Gate<D> {
     pub(crate) fn esme_event(
@@ -139,13 +158,8 @@ impl<D: Disk> Gate<D> {
         };
         let config = &self.config.accounts[place];
         let state = &mut self.accounts[place];
-        let refusal = if config.state != ConfiguredState::Active && kind.can_submit() && !kind.can_receive() {
-            // A suspended account may still fetch what is its own.
-            Some(BindResult::Suspended)
-        } else if !config.allows_ip(ip) {
-            Some(BindResult::Address)
-        } else if !config.binds.allows(kind) {
-            Some(BindResult::Kind)
+        let refusal = if let Some(refusal) = may_be_bound(config, ip, kind) {
+            Some(refusal)
         } else if state.links.len() >= config.max_binds {
             Some(BindResult::TooMany)
         } else {
@@ -171,6 +185,16 @@ impl<D: Disk> Gate<D> {
         }
         tracing::info!(account = %self.config.accounts[place].system_id, %ip, kind = kind.label(), "bound");
         self.deliver_to(now, place);
+    }
+
+    /// Unbinds a link that its account may not have any more. What it submits until it has answered is refused by what
+    /// the account may do now.
+    pub(crate) fn unbind_esme(&mut self, now: Now, id: LinkId, account: usize) {
+        self.esme_closed(id, Some(account));
+        if let Some(link) = self.links.get_mut(id) {
+            link.session.unbind(at(now), &mut link.out);
+            self.links.touch(id);
+        }
     }
 
     fn refuse_bind(&mut self, id: LinkId, status: CommandStatus, reason: &'static str) {

@@ -13,6 +13,7 @@
 //! Nothing is promised to a peer before the commit that holds it is done (P1, P2): what is owed waits as a
 //! [`Promise`](crate::turn::Promise).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,7 @@ use crate::turn::Promises;
 /// Octets that may wait for one link to be written before no more is read from it.
 const OUT_MAX: usize = 1 << 20;
 /// Requests of one carrier link that may be unanswered: receipts and MOs that wait for a commit, or in the pen.
-const CARRIER_UNANSWERED_MAX: usize = 5_000;
+pub(crate) const CARRIER_UNANSWERED_MAX: usize = 5_000;
 
 /// An account while the gateway runs.
 #[derive(Debug)]
@@ -69,8 +70,25 @@ pub struct AccountState {
     pub next_receiver: usize,
     /// Entries whose bodies are on their way from disk: what is younger waits for them.
     pub(crate) reading: Vec<EntryId>,
+    /// The configuration no longer has it. Its place stays: nobody else gets it, and what waits for it waits on.
+    pub removed: bool,
     /// What is counted.
     pub tally: AccountTally,
+}
+
+impl AccountState {
+    pub(crate) fn new(name: NameId, config: &tidegate_config::Account) -> Self {
+        Self {
+            name,
+            bucket: Bucket::new(config.rate),
+            calendar: Calendar::default(),
+            links: Vec::new(),
+            next_receiver: 0,
+            reading: Vec::new(),
+            removed: false,
+            tally: AccountTally::default(),
+        }
+    }
 }
 
 /// A bind whose password is to be checked outside the loop.
@@ -108,6 +126,7 @@ pub enum ReadFlow {
 
 /// See the [module](self).
 pub struct Gate<D: Disk> {
+    /// With every account and carrier in its place, those that the file no longer has included ([`crate::reload`]).
     pub(crate) config: Arc<Config>,
     pub(crate) spool: Spool<D>,
     pub(crate) rng: ChaCha20Rng,
@@ -121,8 +140,9 @@ pub struct Gate<D: Disk> {
     /// Networks, ported numbers and prices.
     pub(crate) tables: Arc<Tables>,
     pub(crate) accounts: Vec<AccountState>,
-    account_by_id: HashMap<SystemId, usize>,
-    account_by_name: HashMap<NameId, usize>,
+    /// Those that the configuration has.
+    pub(crate) account_by_id: HashMap<SystemId, usize>,
+    pub(crate) account_by_name: HashMap<NameId, usize>,
     pub(crate) carriers: Vec<CarrierState>,
     pub(crate) links: Links,
     pub(crate) promises: Promises,
@@ -142,8 +162,12 @@ pub struct Gate<D: Disk> {
     pub(crate) replacing: HashMap<LegId, Replacement>,
     /// Cancels of all that waits between two addresses.
     pub(crate) sweeps: Sweeps,
-    /// Legs that are being read back for a carrier to which an operator moved them.
+    /// Legs that are being read back, and for which carrier.
     pub(crate) reading_for: HashMap<LegId, CarrierIndex>,
+    /// Legs in line to whose recipient no route leads: other routes may. Ended ones are shed.
+    pub(crate) unrouted: VecDeque<LegId>,
+    /// How many of them are to be looked at.
+    pub(crate) unrouted_left: usize,
     pub(crate) bind_checks: Vec<BindCheck>,
     /// Ids of 8 digits in use, per account, and whose they are: they are unique while the message is in memory.
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
@@ -160,7 +184,7 @@ pub struct Gate<D: Disk> {
     pub(crate) stopping: bool,
     /// The last turn had something to commit and could not.
     pub(crate) blocked: bool,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl<D: Disk> Gate<D> {
@@ -178,37 +202,20 @@ impl<D: Disk> Gate<D> {
             let name = spool.intern(account.system_id.as_str()).ok_or(TooManyNames)?;
             account_by_id.insert(account.system_id, accounts.len());
             account_by_name.insert(name, accounts.len());
-            accounts.push(AccountState {
-                name,
-                bucket: Bucket::new(account.rate),
-                calendar: Calendar::default(),
-                links: Vec::new(),
-                next_receiver: 0,
-                reading: Vec::new(),
-                tally: AccountTally::default(),
-            });
+            accounts.push(AccountState::new(name, account));
         }
         let mut carriers = Vec::new();
         for (carrier, password) in config.carriers.iter().zip(carrier_passwords) {
             let name = spool.intern(carrier.name.as_str()).ok_or(TooManyNames)?;
             carriers.push(CarrierState::new(name, carrier, password));
         }
-        let place = |name: &str| {
-            config
-                .carriers
-                .iter()
-                .position(|carrier| carrier.name.as_str() == name)
-                .map(CarrierIndex)
-        };
-        let limits = Limits {
-            pdu_max: u32::try_from(config.limits.pdu_max).unwrap_or(u32::MAX),
-            password_max: config.limits.password_max,
-        };
+        let limits = pdu_limits(&config);
+        let (mt, mo) = routers(&config);
         let duplicates = Duplicates::new(&mut rng);
         let mut gate = Self {
-            mt: MtRouter::new(&config.mt_routes, place),
+            mt,
             next_lot: 0,
-            mo: MoRouter::new(&config.mo_routes),
+            mo,
             addressing: Addressing::new(&config),
             tables: Arc::default(),
             spool,
@@ -229,6 +236,8 @@ impl<D: Disk> Gate<D> {
             replacing: HashMap::new(),
             sweeps: Sweeps::default(),
             reading_for: HashMap::new(),
+            unrouted: VecDeque::new(),
+            unrouted_left: 0,
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),
             duplicates,
@@ -248,7 +257,8 @@ impl<D: Disk> Gate<D> {
 
     // ===== questions =====
 
-    /// The configuration.
+    /// The configuration, with every account and carrier in its place; those that a reload has removed keep theirs, and
+    /// their last values.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
@@ -285,12 +295,12 @@ impl<D: Disk> Gate<D> {
         &mut self.tally
     }
 
-    /// Accounts, in the order of the configuration.
+    /// Accounts, each in its place of [`Gate::config`].
     pub fn accounts(&self) -> &[AccountState] {
         &self.accounts
     }
 
-    /// Carriers, in the order of the configuration.
+    /// Carriers, each in its place of [`Gate::config`].
     pub fn carriers(&self) -> &[CarrierState] {
         &self.carriers
     }
@@ -347,17 +357,7 @@ impl<D: Disk> Gate<D> {
 
     /// An ESME has connected.
     pub fn open_esme(&mut self, now: Now, ip: IpAddr) -> LinkId {
-        let limits = &self.config.limits;
-        let timing = Timing {
-            session_init: limits.session_init,
-            enquire_link: limits.enquire_link,
-            enquire_link_response: limits.enquire_link_response,
-            inactivity: limits.inactivity.unwrap_or_default(),
-            response: limits.response,
-            pdu_read: limits.pdu_read,
-            unbind_wait: limits.unbind_wait,
-            ..Timing::default()
-        };
+        let timing = esme_timing(&self.config);
         // The window is the account's, known once it binds; before that nothing is submitted or delivered.
         let rules = Rules {
             window: 1,
@@ -373,15 +373,7 @@ impl<D: Disk> Gate<D> {
     /// We have connected to a carrier: binds.
     pub fn open_carrier(&mut self, now: Now, carrier: usize, kind: BindKind) -> Option<LinkId> {
         let config = self.config.carriers.get(carrier)?;
-        let timing = Timing {
-            session_init: config.bind_response,
-            enquire_link: config.enquire_link,
-            enquire_link_response: config.enquire_link_response,
-            response: config.response,
-            pdu_read: self.config.limits.pdu_read,
-            unbind_wait: self.config.limits.unbind_wait,
-            ..Timing::default()
-        };
+        let timing = carrier_timing(&self.config, config);
         let rules = Rules {
             window: config.window,
             unanswered_max: CARRIER_UNANSWERED_MAX,
@@ -569,6 +561,55 @@ impl<D: Disk> Gate<D> {
 /// More accounts and carriers, with those that old records name, than a process can number (65 535).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyNames;
+
+/// Both routing tables of a configuration.
+pub(crate) fn routers(config: &Config) -> (MtRouter, MoRouter) {
+    let place = |name: &str| {
+        let carriers = &config.carriers;
+        let found = carriers.iter().position(|carrier| carrier.name.as_str() == name);
+        found.map(CarrierIndex)
+    };
+    (
+        MtRouter::new(&config.mt_routes, place),
+        MoRouter::new(&config.mo_routes),
+    )
+}
+
+/// What a PDU may be.
+pub(crate) fn pdu_limits(config: &Config) -> Limits {
+    Limits {
+        pdu_max: u32::try_from(config.limits.pdu_max).unwrap_or(u32::MAX),
+        password_max: config.limits.password_max,
+    }
+}
+
+/// The timers of links to ESMEs.
+pub(crate) fn esme_timing(config: &Config) -> Timing {
+    let limits = &config.limits;
+    Timing {
+        session_init: limits.session_init,
+        enquire_link: limits.enquire_link,
+        enquire_link_response: limits.enquire_link_response,
+        inactivity: limits.inactivity.unwrap_or_default(),
+        response: limits.response,
+        pdu_read: limits.pdu_read,
+        unbind_wait: limits.unbind_wait,
+        ..Timing::default()
+    }
+}
+
+/// The timers of links to a carrier.
+pub(crate) fn carrier_timing(config: &Config, carrier: &tidegate_config::Carrier) -> Timing {
+    Timing {
+        session_init: carrier.bind_response,
+        enquire_link: carrier.enquire_link,
+        enquire_link_response: carrier.enquire_link_response,
+        response: carrier.response,
+        pdu_read: config.limits.pdu_read,
+        unbind_wait: config.limits.unbind_wait,
+        ..Timing::default()
+    }
+}
 
 /// The session's time.
 pub(crate) const fn at(now: Now) -> Monotonic {

@@ -37,6 +37,7 @@ pub mod publish;
 pub mod quota;
 pub mod random;
 pub mod refusal;
+pub mod reload;
 pub mod router;
 pub mod run;
 pub mod secret;

@@ -62,6 +62,8 @@ pub enum End {
     Closed,
     /// The gateway itself ends.
     Shutdown,
+    /// A reload took it away before it was bound.
+    Reload,
 }
 
 impl From<End> for LinkClosed {
@@ -72,6 +74,7 @@ impl From<End> for LinkClosed {
             End::Stalled => Self::Stalled,
             End::BindRefused(_) => Self::BindRefused,
             End::Shutdown => Self::Shutdown,
+            End::Reload => Self::Reload,
         }
     }
 }
@@ -91,6 +94,8 @@ pub struct Link {
     pub was_bound: bool,
     /// Ended because the carrier takes binds and nothing else: that bind says nothing good of it.
     pub relinked: bool,
+    /// It is unbound once everything on it is answered; nothing new goes to it.
+    pub leaving: bool,
     /// The bind that was refused last, for the pause before the next try.
     pub refused: Option<CommandStatus>,
     /// Deliveries to this link rest until this monotonic time, after it answered "later".
@@ -117,6 +122,7 @@ impl Links {
             end: None,
             was_bound: false,
             relinked: false,
+            leaving: false,
             refused: None,
             deliver_after: std::time::Duration::ZERO,
             late: Late::default(),

@@ -1,13 +1,16 @@
 //! Taking ESMEs' connections in, as many as the limits allow.
 
+use std::cell::RefCell;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tidegate_config::Listener;
 use tidegate_store::disk::Disk;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 
 use crate::link;
 use crate::serve::Hub;
@@ -15,6 +18,50 @@ use crate::telemetry::words::ConnectionRefused;
 
 /// Pause after a failed accept: out of file descriptors, mostly, and a tight loop would not mend that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The sockets where ESMEs connect, by the address that the configuration gives.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners(RefCell<Vec<(SocketAddr, watch::Sender<bool>)>>);
+
+impl Listeners {
+    /// Whether one listens there.
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        self.0.borrow().iter().any(|(there, _)| *there == address)
+    }
+
+    /// Closes those that the configuration does not have. Connections that came through them stay.
+    pub(crate) fn close_others(&self, configured: &[Listener]) {
+        self.0.borrow_mut().retain(|(address, close)| {
+            let stays = configured.iter().any(|there| there.address == *address);
+            if !stays {
+                close.send_replace(true);
+            }
+            stays
+        });
+    }
+}
+
+/// Takes connections from a socket until `stop`, or until the configuration does not have its address any more. On a
+/// `LocalSet`.
+pub(crate) fn open<D: Disk + 'static>(
+    hub: &Rc<Hub<D>>,
+    address: SocketAddr,
+    listener: std::net::TcpListener,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let (close, mut closed) = watch::channel(false);
+    hub.listeners.0.borrow_mut().push((address, close));
+    let running = run(Rc::clone(hub), listener, stop.clone());
+    spawn_local(async move {
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => {}
+            () = running => {}
+        }
+    });
+    Ok(())
+}
 
 /// Accepts until `stop`. What is over a limit is closed at once and counted: before a bind nobody is owed
 /// an answer.
@@ -32,7 +79,7 @@ pub async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, mut stop: watc
                         tracing::debug!(%error, "TCP_NODELAY");
                     }
                     let hub = Rc::clone(&hub);
-                    tokio::task::spawn_local(link::run(hub, id, stream));
+                    spawn_local(link::run(hub, id, stream));
                 }
             }
             Err(error) => {

@@ -295,13 +295,22 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
+        // What was meant for a carrier that a reload took away goes to who takes over, or its route says.
+        let to = to.and_then(|to| match &self.carriers[to.0] {
+            CarrierState {
+                removed: true,
+                goes_to,
+                ..
+            } => *goes_to,
+            _ => Some(to),
+        });
         let chosen = match to {
             Some(to) => Some((to, false)),
             None => self.choose_place(now, found, in_front),
         };
         self.spool.set_due(leg, expires_ms);
         let Some((CarrierIndex(place), is_behind)) = chosen else {
-            return;
+            return self.note_unrouted(leg);
         };
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
         let body = if !in_front && self.carriers[place].waiting.len() >= SHARED_MAX {
@@ -329,9 +338,28 @@ impl<D: Disk> Gate<D> {
         }
     }
 
+    /// No route leads to its recipient: it waits for other routes, or the end of its validity.
+    fn note_unrouted(&mut self, leg: LegId) {
+        let index = self.spool.index();
+        if self.unrouted.len() > 2 * index.len() + QUEUE_SLACK {
+            self.unrouted.retain(|leg| index.get(*leg).is_some());
+            self.unrouted_left = self.unrouted_left.min(self.unrouted.len());
+        }
+        self.unrouted.push_back(leg);
+    }
+
+    /// Looks at some of those to which no route led, after the routes have changed.
+    pub(crate) fn route_again(&mut self, now: Now, max: usize) {
+        for _ in 0..self.unrouted_left.min(max) {
+            self.unrouted_left -= 1;
+            if let Some(leg) = self.unrouted.pop_front() {
+                self.line_up(now, leg, None);
+            }
+        }
+    }
+
     /// For which carrier a leg stands in line, and whether behind what is being looked at there: while what waits for
-    /// its first carrier is, it goes the way of those before it. `None` when no route leads to the recipient any more;
-    /// the leg then waits for its expiry.
+    /// its first carrier is, it goes the way of those before it. `None` when no route leads to the recipient any more.
     fn choose_place(&self, now: Now, leg: &Leg, in_front: bool) -> Option<(CarrierIndex, bool)> {
         let mut in_order = self.in_order(now, leg);
         let first = in_order.next()?;
@@ -349,6 +377,16 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn choose_up(&self, now: Now, leg: &Leg) -> Option<CarrierIndex> {
         self.in_order(now, leg)
             .find(|CarrierIndex(place)| self.carriers[*place].is_up(now))
+    }
+
+    /// Whether any route leads to a leg's recipient.
+    pub(crate) fn is_routed(&self, leg: &Leg) -> bool {
+        self.in_order(leg).next().is_some()
+    }
+
+    /// Whether this carrier is on a leg's route.
+    pub(crate) fn is_routed_to(&self, leg: &Leg, carrier: CarrierIndex) -> bool {
+        self.in_order(leg).any(|there| *there == carrier)
     }
 
     /// The carriers of a leg's route, from the one whose turn it is.

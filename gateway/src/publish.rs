@@ -10,9 +10,9 @@ use tidegate_store::waiting::WaitingCounts;
 
 use crate::carrier::CarrierState;
 use crate::clock::Now;
+use crate::connect::link_kinds;
 use crate::gate::{AccountState, Gate};
 use crate::http::{CarrierLinks, Health, SpoolState};
-use crate::serve::link_kinds;
 use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
 use crate::telemetry::words::{self, Damage};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
@@ -20,6 +20,7 @@ use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
 /// Publishes the counts of one gate. It remembers what it has published and adds the difference.
 pub struct Publisher {
     health: Arc<Health>,
+    telemetry: Telemetry,
     gate: (GateMetrics, GateTally),
     waiting: WaitingCounts,
     parked: WaitingCounts,
@@ -47,25 +48,28 @@ impl Publisher {
         gate.damage.of(Damage::Stretch).increment(found.damaged as u64);
         gate.damage.of(Damage::Gap).increment(found.gaps);
         gate.damage.of(Damage::Record).increment(found.unreadable as u64);
-        let account = |account: &tidegate_config::Account| {
-            (
-                AccountMetrics::new(telemetry, &account.system_id),
-                AccountTally::default(),
-            )
-        };
-        let carrier = |carrier: &tidegate_config::Carrier| {
-            (
-                CarrierMetrics::new(telemetry, &carrier.name),
-                CarrierTally::default(),
-            )
-        };
-        Self {
+        let mut publisher = Self {
             health,
+            telemetry: telemetry.clone(),
             gate: (gate, GateTally::default()),
             waiting: WaitingCounts::default(),
             parked: WaitingCounts::default(),
-            accounts: config.accounts.iter().map(account).collect(),
-            carriers: config.carriers.iter().map(carrier).collect(),
+            accounts: Vec::new(),
+            carriers: Vec::new(),
+        };
+        publisher.add_new(config);
+        publisher
+    }
+
+    /// Makes the handles of accounts and carriers that came since: they keep their places, and new ones come behind.
+    fn add_new(&mut self, config: &Config) {
+        for account in config.accounts.iter().skip(self.accounts.len()) {
+            let metrics = AccountMetrics::new(&self.telemetry, &account.system_id);
+            self.accounts.push((metrics, AccountTally::default()));
+        }
+        for carrier in config.carriers.iter().skip(self.carriers.len()) {
+            let metrics = CarrierMetrics::new(&self.telemetry, &carrier.name);
+            self.carriers.push((metrics, CarrierTally::default()));
         }
     }
 
@@ -74,6 +78,8 @@ impl Publisher {
         self.publish_gate(gate);
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
+        let config = Arc::clone(gate.config());
+        self.add_new(&config);
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
         for (place, ((metrics, old), state)) in self.accounts.iter_mut().zip(gate.accounts()).enumerate() {
             publish_account(metrics, old, state);
@@ -82,7 +88,6 @@ impl Publisher {
                 .set(float(gate.spool().outbox().waiting_for(state.name)));
             publish_used(metrics, gate.used(place, now));
         }
-        let config = Arc::clone(gate.config());
         for (((metrics, old), state), config) in self
             .carriers
             .iter_mut()
@@ -90,6 +95,10 @@ impl Publisher {
             .zip(&config.carriers)
         {
             publish_carrier(metrics, old, state, now);
+            if state.removed && state.bound.is_empty() {
+                self.health.forget_carrier(&config.name);
+                continue;
+            }
             let wanted = link_kinds(config.binds, config.links).len();
             self.health.set_carrier(
                 &config.name,
@@ -142,6 +151,11 @@ impl Publisher {
         each(&new.late_receipts, &old.late_receipts, |result, times| {
             metrics.late_receipts.of(result).increment(times);
         });
+        each(&new.reloads, &old.reloads, |result, times| {
+            metrics.reloads.of(result).increment(times);
+        });
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^53")]
+        metrics.reloaded_at.set(new.reloaded_ms as f64 / 1000.0);
         each(&new.intake_refused, &old.intake_refused, |cause, times| {
             metrics.intake_refused.of(cause).increment(times);
         });

@@ -3,38 +3,41 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::disk::RealDisk;
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::clock::Clock;
+use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle};
 use crate::publish::Publisher;
-use crate::random::{self, NoRandomness};
-use crate::secret::{self, SecretError};
-use crate::serve::{Hub, link_kinds};
+use crate::random::{self, NoRandomness, fork};
+use crate::reload::{self, Reloader};
+use crate::secret::SecretError;
+use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::Telemetry;
-use crate::{connect, control, keeper, listen};
+use crate::{control, keeper, listen};
 
+/// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
+const BIND_CHECKS_MAX: usize = 100_000;
 /// How often counts are published to the metrics.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 
@@ -90,6 +93,7 @@ pub struct Running {
     pub http: SocketAddr,
     /// What the start found on disk.
     pub recovered: Recovered,
+    asked: mpsc::Sender<control::Request>,
     stop: watch::Sender<bool>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
@@ -104,6 +108,22 @@ impl Running {
         let _ = self.keeper_thread.join();
     }
 
+    /// Asks for a reload, as SIGHUP does; what became of it comes back. Dropping that gives it up. `None` where too many
+    /// requests wait.
+    pub fn reload(&self) -> Option<oneshot::Receiver<control::Answer>> {
+        let (answer, answered) = oneshot::channel();
+        let verb = control::Verb::Reload {
+            dry_run: false,
+            file: None,
+        };
+        let request = control::Request {
+            verb,
+            uid: None,
+            answer,
+        };
+        self.asked.try_send(request).ok().map(|()| answered)
+    }
+
     /// Whether the loop or the keeper has ended without being asked: a panic. Without the keeper there is no
     /// next segment, and everything would wait for it.
     pub fn has_ended(&self) -> bool {
@@ -111,18 +131,28 @@ impl Running {
     }
 }
 
-/// Starts a gateway and returns once it listens.
+/// Starts a gateway and returns once it listens. It cannot be reloaded: nobody knows from where.
 pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Running, StartError> {
+    start_from(None, config, telemetry, clock)
+}
+
+/// The same with the file of the configuration, which a reload reads again.
+pub fn start_from(
+    file: Option<PathBuf>,
+    config: Config,
+    telemetry: &Telemetry,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let mut rng = random::generator()?;
     let config = Arc::new(config);
-    let passwords = passwords(&config)?;
     let tables = Arc::new(Tables::load(&config)?);
+    let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
     let now = clock.now();
     let Installation { lock, ring, .. } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let permutation = ring.permutation();
-    let (spool, own, recovered) = Spool::open(RealDisk, options(&config), ring, now.unix_ms, &mut rng)?;
+    let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -172,7 +202,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             rng: fork(&mut rng),
             http,
             control,
-            asked,
+            asked: asked.clone(),
             health: Arc::clone(&health),
             telemetry: telemetry.clone(),
             stopped: stopped.clone(),
@@ -192,6 +222,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             clock,
             rng,
             health,
+            file,
             verifier,
             keeper: ends.handle,
             done: ends.done,
@@ -208,6 +239,7 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
             listening,
             http: http_address,
             recovered,
+            asked,
             stop,
             loop_thread,
             keeper_thread,
@@ -219,21 +251,8 @@ pub fn start(config: Config, telemetry: &Telemetry, clock: Clock) -> Result<Runn
     }
 }
 
-fn passwords(config: &Config) -> Result<Vec<Password>, StartError> {
-    let read = |carrier: &tidegate_config::Carrier| {
-        let found = secret::read(&carrier.password).map_err(|source| StartError::Secret {
-            carrier: carrier.name.to_string(),
-            source,
-        })?;
-        if found.exposed {
-            tracing::warn!(carrier = %carrier.name, "the password file can be read by others");
-        }
-        Ok(found.password)
-    };
-    config.carriers.iter().map(read).collect()
-}
-
-fn options(config: &Config) -> Options {
+/// The spool's options as the configuration has them.
+pub(crate) fn spool_options(config: &Config) -> Options {
     let storage = &config.storage;
     Options {
         dir: installation::spool_dir(storage),
@@ -249,7 +268,7 @@ fn options(config: &Config) -> Options {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let what = || format!("listen on {address}");
     let listener = std::net::TcpListener::bind(address).map_err(io_error(what()))?;
     listener.set_nonblocking(true).map_err(io_error(what()))?;
@@ -268,13 +287,6 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.into())
         .spawn(run)
         .map_err(io_error("start a thread"))
-}
-
-/// A source of randomness of its own, from another.
-fn fork(rng: &mut ChaCha20Rng) -> ChaCha20Rng {
-    let mut seed = [0; 32];
-    rng.fill_bytes(&mut seed);
-    ChaCha20Rng::from_seed(seed)
 }
 
 /// What the keeper's thread is given.
@@ -337,6 +349,7 @@ struct LoopWork {
     clock: Clock,
     rng: ChaCha20Rng,
     health: Arc<Health>,
+    file: Option<PathBuf>,
     publisher: Publisher,
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
@@ -375,33 +388,29 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     // Those that were there have no rows.
     drop(gate.replace_tables(work.tables));
     runtime.block_on(LocalSet::new().run_until(async move {
-        let (checks, to_check) = mpsc::channel(config.limits.bind_queue.max(1));
+        let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
-        spawn_local(check_binds(Rc::clone(&hub), work.verifier, to_check));
+        hub.set_pacing(config.storage.turn_pacing);
+        spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));
         spawn_local(publish(Rc::clone(&hub), work.publisher));
-        spawn_local(control::answer(Rc::clone(&hub), work.to_answer));
-        let turns = spawn_local(Rc::clone(&hub).run_turns(
-            config.storage.turn_pacing,
-            stopped.clone(),
-            config.limits.shutdown_grace,
-        ));
+        let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
         // Carriers are started, not waited for; ESMEs come last.
-        for (place, carrier) in config.carriers.iter().enumerate() {
-            for kind in link_kinds(carrier.binds, carrier.links) {
-                let rng = fork(&mut rng);
-                spawn_local(connect::run(Rc::clone(&hub), place, kind, rng, stopped.clone()));
-            }
-        }
-        for listener in work.listeners {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => {
-                    spawn_local(listen::run(Rc::clone(&hub), listener, stopped.clone()));
-                }
-                Err(source) => {
-                    let _ = work.ready.send(Err(io_error("listen")(source)));
-                    return;
-                }
+        connect::fill(&hub, &mut rng, &stopped);
+        let listen = config.listen.clone();
+        let reloader = Reloader::new(
+            Rc::clone(&hub),
+            work.file,
+            config,
+            work.verifier,
+            rng,
+            stopped.clone(),
+        );
+        spawn_local(control::answer(Rc::clone(&hub), reloader, work.to_answer));
+        for (listener, configured) in work.listeners.into_iter().zip(&listen) {
+            if let Err(source) = listen::open(&hub, configured.address, listener, &stopped) {
+                let _ = work.ready.send(Err(io_error("listen")(source)));
+                return;
             }
         }
         health.set_phase(Phase::Serving);

@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use tidegate_codec::identity::SystemId;
-use tidegate_codec::values::BindKind;
-use tidegate_config::CarrierBinds;
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::{Clock, Now};
+use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::keeper::KeeperHandle;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
+use crate::listen::Listeners;
 
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
@@ -36,6 +36,12 @@ pub struct Hub<D: Disk> {
     paused: RefCell<Vec<Rc<Writer>>>,
     wake: Notify,
     bind_checks: mpsc::Sender<BindCheck>,
+    /// Where ESMEs connect.
+    pub(crate) listeners: Listeners,
+    /// Carriers' links, and who keeps them.
+    pub(crate) slots: Slots,
+    /// The shortest time between two turns.
+    pacing: Cell<Duration>,
     /// Read buffers of all links.
     pub(crate) pool: Pool,
     dirty: RefCell<Vec<LinkId>>,
@@ -60,6 +66,9 @@ impl<D: Disk> Hub<D> {
             paused: RefCell::default(),
             wake: Notify::new(),
             bind_checks,
+            listeners: Listeners::default(),
+            slots: Slots::default(),
+            pacing: Cell::new(Duration::ZERO),
             pool: Pool::default(),
             dirty: RefCell::default(),
             last_turn: Cell::new(Duration::ZERO),
@@ -69,6 +78,11 @@ impl<D: Disk> Hub<D> {
     /// Both clocks, now.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// Sets the shortest time between two turns; none at first.
+    pub fn set_pacing(&self, pacing: Duration) {
+        self.pacing.set(pacing);
     }
 
     /// Looks at the gate, or changes it, between turns; a turn follows.
@@ -224,14 +238,9 @@ impl<D: Disk> Hub<D> {
         }
     }
 
-    /// Runs turns until the end: asked for by `stop`, and then as long as the grace period and what is under
+    /// Runs turns until the end: asked for by `stop`, and then as long as `limits.shutdown_grace` and what is under
     /// way last.
-    pub async fn run_turns(
-        self: Rc<Self>,
-        pacing: Duration,
-        mut stop: watch::Receiver<bool>,
-        grace: Duration,
-    ) {
+    pub async fn run_turns(self: Rc<Self>, mut stop: watch::Receiver<bool>) {
         let mut ends_at = None;
         loop {
             let deadline = self.gate.borrow().next_deadline(self.now());
@@ -241,13 +250,15 @@ impl<D: Disk> Hub<D> {
                 biased;
                 _ = stop.wait_for(|stop| *stop), if ends_at.is_none() => {
                     let now = self.now();
-                    self.gate.borrow_mut().stop(now);
+                    let mut gate = self.gate.borrow_mut();
+                    gate.stop(now);
+                    let grace = gate.config().limits.shutdown_grace;
                     ends_at = Some(now.monotonic + grace);
                 }
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep_until(self.clock.instant(deadline)) => {}
             }
-            self.clock.pace(self.last_turn.get() + pacing);
+            self.clock.pace(self.last_turn.get() + self.pacing.get());
             // All links that are ready go first: the more a turn holds, the less each message costs.
             tokio::task::yield_now().await;
             self.turn();
@@ -274,13 +285,4 @@ impl<D: Disk> Hub<D> {
             }
         }
     }
-}
-
-/// The links that a carrier's configuration asks for, as what we bind each.
-pub fn link_kinds(binds: CarrierBinds, links: usize) -> Vec<BindKind> {
-    let kinds: &[BindKind] = match binds {
-        CarrierBinds::Transceiver => &[BindKind::Transceiver],
-        CarrierBinds::Pair => &[BindKind::Transmitter, BindKind::Receiver],
-    };
-    (0..links).flat_map(|_| kinds.iter().copied()).collect()
 }

@@ -7,7 +7,8 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
-    Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, Side, SpoolCause,
+    Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, ReloadResult, Side,
+    SpoolCause,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -167,6 +168,10 @@ pub struct GateTally {
     pub intake_refused: Counts<SpoolCause>,
     /// Binds with a system_id that is no account's.
     pub binds_unknown: u64,
+    /// Reloads, by what became of them.
+    pub reloads: Counts<ReloadResult>,
+    /// When the last of them was applied, in unix milliseconds; 0 before the first.
+    pub reloaded_ms: u64,
     /// How long batches took, in seconds, for the next publishing.
     pub sync_seconds: Vec<f64>,
 }

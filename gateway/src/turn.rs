@@ -414,12 +414,10 @@ impl<D: Disk> Gate<D> {
         self.fail_over(now);
     }
 
-    /// While stopping: a carrier link whose answers are all there is unbound.
-    fn stop_idle(&mut self, now: Now, id: LinkId) {
-        if !self.stopping {
-            return;
-        }
+    /// While stopping, or once it is to leave: a carrier link whose answers are all there is unbound.
+    pub(crate) fn stop_idle(&mut self, now: Now, id: LinkId) {
         if let Some(link) = self.links.get_mut(id)
+            && (self.stopping || link.leaving)
             && link.session.waiting() == 0
         {
             match link.session.state() {
@@ -428,7 +426,8 @@ impl<D: Disk> Gate<D> {
                     self.links.touch(id);
                 }
                 State::Open | State::Outbound | State::Binding { .. } => {
-                    self.links.end(id, End::Shutdown);
+                    let end = if self.stopping { End::Shutdown } else { End::Reload };
+                    self.links.end(id, end);
                 }
                 _ => {}
             }

@@ -103,6 +103,11 @@ fn span(due_ms: u64) -> u32 {
 /// The same in the lists of what carriers have, by when they took it: 4 s.
 const HANDED_SHIFT: u32 = 12;
 
+/// A slot is 31 bits in the lists.
+fn bounded(max: usize) -> usize {
+    max.min(i32::MAX as usize - 1)
+}
+
 /// All unfinished legs.
 #[derive(Debug)]
 pub struct Index {
@@ -137,9 +142,13 @@ impl Index {
             by_pair: Pairs::default(),
             quotes: Quotes::default(),
             newcomers: Vec::new(),
-            // A slot is 31 bits in the lists.
-            max: max.min(i32::MAX as usize - 1),
+            max: bounded(max),
         }
+    }
+
+    /// Sets how many fit; those beyond it stay.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = bounded(max);
     }
 
     /// How many legs are unfinished, those not synced yet included.

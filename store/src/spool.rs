@@ -312,6 +312,16 @@ impl<D: Disk> Spool<D> {
         }
     }
 
+    /// Takes over the bounds that may change while it is open: `limit`, `reserve_segments`, `max_legs` and
+    /// `receipt_hot_ms`. What is over a lower one drains, as it does when the disk is full.
+    pub fn set_bounds(&mut self, bounds: &Options) {
+        self.options.limit = bounds.limit;
+        self.options.reserve_segments = bounds.reserve_segments;
+        self.options.max_legs = bounds.max_legs;
+        self.options.receipt_hot_ms = bounds.receipt_hot_ms;
+        self.index.set_max(bounds.max_legs);
+    }
+
     /// Whether a sync has failed: only a restart mends it.
     pub const fn is_broken(&self) -> bool {
         self.broken

@@ -24,6 +24,7 @@ mod pipe;
 mod power;
 mod quotas;
 mod quoted;
+mod reload;
 mod routes;
 mod simulation;
 mod simulator;

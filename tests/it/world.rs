@@ -120,7 +120,6 @@ impl World {
             .map_err(|error| error.to_string())?;
         let config = Arc::clone(&setup.config);
         let passwords = vec![Password::new(b"secret", 9).unwrap(); config.carriers.len()];
-        let grace = config.limits.shutdown_grace;
         let gate = Gate::new(config, spool, permutation, passwords, rng(1));
         let gate = gate.unwrap_or_else(|_| panic!("few names"));
         let ends = keeper::ends();
@@ -128,7 +127,7 @@ impl World {
         let hub = Hub::new(gate, clock.clone(), ends.handle, checks);
         let (stop, stopped) = watch::channel(false);
         let (relayed, late) = mpsc::channel(keeper::CHORES_MAX);
-        let turns = spawn_local(Rc::clone(&hub).run_turns(Duration::ZERO, stopped, grace));
+        let turns = spawn_local(Rc::clone(&hub).run_turns(stopped));
         let checker = Rc::clone(&hub);
         let tasks = vec![
             spawn_local(keeper::run(own, ends.inbox, rng(2))),

@@ -8,7 +8,33 @@ use tidegate_codec::session::{CloseReason, Monotonic, Role, Rules, Session, Stat
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 
-use crate::ends::{End, Pair, Seen, at, bind, rules};
+use crate::ends::{End, Pair, Seen, at, bind, rules, timing};
+
+#[test]
+fn timers_may_change_while_they_run() {
+    let mut pair = Pair::trx();
+    pair.esme.submit(at(1), 7).unwrap();
+    let slow = Timing {
+        response: Duration::from_secs(100),
+        enquire_link: Duration::from_secs(200),
+        ..timing()
+    };
+    pair.esme.session.set_timing(slow);
+    assert_eq!(pair.esme.session.poll_timeout(), Some(at(101)));
+    pair.esme.time(at(100));
+    assert_eq!(pair.esme.session.waiting(), 1);
+    let quick = Timing {
+        response: Duration::from_secs(10),
+        ..slow
+    };
+    pair.esme.session.set_timing(quick);
+    pair.esme.time(at(100));
+    assert_eq!(
+        pair.esme.session.waiting(),
+        0,
+        "it has lasted too long by the new rule"
+    );
+}
 
 #[test]
 fn silence_is_asked_about_and_closed_after_two_misses() {

@@ -31,6 +31,8 @@ const RESPONSE: Duration = Duration::from_secs(30);
 const RECONNECT: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(60);
 const MAX_ATTEMPTS: u32 = 10;
 const RETRY: RangeInclusive<Duration> = Duration::from_secs(5)..=minutes(10);
+/// Carriers that one may take over.
+const TAKES_OVER_MAX: usize = 64;
 /// Size of an address_range field without its NUL (SMPP 3.4 §5.2.7).
 const ADDRESS_RANGE_MAX: usize = 40;
 
@@ -57,11 +59,14 @@ pub(crate) const INSTEAD: &[(&str, &str)] = &[
     ("port", "write `addresses = [\"host:port\"]`"),
 ];
 
-/// Reads one `[[carrier]]` whose name has been read already.
+/// Reads one `[[carrier]]` whose name has been read already. `declared` has the names of all, `taken` gathers those that
+/// are taken over.
 pub(crate) fn read(
     section: &mut Section<'_>,
     name: Option<CarrierName>,
     rewrites: &Names,
+    declared: &[CarrierName],
+    taken: &mut Vec<CarrierName>,
 ) -> Option<Carrier> {
     let (addresses, local_address) = read_addresses(section);
     let binds = section.or(
@@ -139,6 +144,7 @@ pub(crate) fn read(
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
     let writing = super::writing::read(section, rewrites);
     let prices = section.optional("prices", path);
+    let takes_over = read_takes_over(section, declared, taken);
 
     Some(Carrier {
         name: name?,
@@ -176,6 +182,7 @@ pub(crate) fn read(
         retry_max,
         writing,
         prices,
+        takes_over,
     })
 }
 
@@ -193,6 +200,32 @@ pub(crate) fn name(value: &DeValue<'_>) -> Result<CarrierName, Fault> {
         ));
     }
     Ok(CarrierName(text.to_owned()))
+}
+
+/// Whose messages a carrier takes over: nobody's that still stands in the file, and nobody's that another one takes.
+fn read_takes_over(
+    section: &mut Section<'_>,
+    declared: &[CarrierName],
+    taken: &mut Vec<CarrierName>,
+) -> Vec<CarrierName> {
+    let takes_over = section.list("takes_over", 0..=TAKES_OVER_MAX, |value| {
+        let name = name(value)?;
+        if declared.contains(&name) {
+            return Err(Fault::new(
+                format!("carrier {} still stands in the file", shown::value(name.as_str())),
+                "take its `[[carrier]]` away, too, or move its messages with `tidegate queue move`",
+            ));
+        }
+        if taken.contains(&name) {
+            return Err(Fault::new(
+                format!("{} is taken over already", shown::value(name.as_str())),
+                "name it once",
+            ));
+        }
+        taken.push(name.clone());
+        Ok(name)
+    });
+    takes_over.unwrap_or_default()
 }
 
 fn read_addresses(section: &mut Section<'_>) -> (Option<Vec<Endpoint>>, Option<IpAddr>) {

@@ -239,6 +239,23 @@ fn what_must_be_unique_names_the_line_of_the_first() {
 }
 
 #[test]
+fn who_takes_over_a_carrier_takes_it_alone_and_once_it_is_gone() {
+    let with = |line: &str| MINIMAL.replace("[[carrier]]\n", &format!("[[carrier]]\n{line}\n"));
+    for (line, place, word) in [
+        ("takes_over = [\"example\"]", 0, "still stands in the file"),
+        ("takes_over = [\"old\", \"old\"]", 1, "taken over already"),
+        ("takes_over = [\"Old\"]", 0, "no carrier name"),
+    ] {
+        one(
+            &with(line),
+            &format!("carrier.example.takes_over[{place}]"),
+            11,
+            word,
+        );
+    }
+}
+
+#[test]
 fn tables_of_the_wrong_kind_say_how_to_write_them() {
     one(
         &MINIMAL.replace("[[listen]]", "[listen]"),

@@ -85,8 +85,11 @@ impl<D: Disk> Gate<D> {
 
     /// A carrier did not take a leg: back to its place in the queue, or to another carrier if this one is down.
     pub(super) fn give_back(&mut self, now: Now, carrier: usize, leg: LegId, body: Bytes) {
-        let to = if self.carriers[carrier].is_up(now) {
+        let state = &self.carriers[carrier];
+        let to = if state.is_up(now) {
             None
+        } else if state.removed {
+            Some(CarrierIndex(carrier))
         } else {
             self.spool
                 .index()
@@ -127,7 +130,7 @@ impl<D: Disk> Gate<D> {
 
     /// A body that was read back: back in front, with it.
     pub(crate) fn leg_read(&mut self, now: Now, leg: LegId, body: Bytes) {
-        let moved_to = self.reading_for.remove(&leg);
+        let stood_at = self.reading_for.remove(&leg);
         // A late answer may have said meanwhile that a carrier has it.
         let Some(found) = self
             .spool
@@ -137,19 +140,21 @@ impl<D: Disk> Gate<D> {
         else {
             return;
         };
-        let is_up = |to: &CarrierIndex| self.carriers[to.0].is_up(now);
-        let to = moved_to.filter(is_up).or_else(|| self.choose_up(now, found));
+        let is_kept = |to: &CarrierIndex| {
+            let state = &self.carriers[to.0];
+            // Who takes over for one that is gone, `place` knows.
+            state.goes_to.is_some() || (state.waiting.has_strangers && state.is_up(now))
+        };
+        let to = stood_at.filter(is_kept).or_else(|| self.choose_up(now, found));
         // Nobody takes it now: then it need not fill memory either.
         let body = Some(body).filter(|_| to.is_some() || self.hot_octets < HOT_MAX);
         self.spool.set_leased(leg, false);
         self.place(now, leg, body, to, true);
     }
 
-    /// A body is read back for a carrier to which an operator has moved legs: it goes there, whatever the route says.
+    /// A body is read back for a carrier. Where an operator has moved legs there it goes there, whatever the route says,
+    /// and where another has taken over, to that.
     fn note_reading(&mut self, carrier: usize, leg: LegId) {
-        if !self.carriers[carrier].waiting.has_strangers {
-            return;
-        }
         if self.reading_for.len() >= 2 * READ_BACK_MAX {
             let index = self.spool.index();
             self.reading_for

@@ -27,6 +27,8 @@ pub struct Waiting {
     aside: Queue,
     /// It is to be set aside again once that is done.
     again: bool,
+    /// Routes have changed: what is aside is looked at even if its carrier is up.
+    is_rerouted: bool,
     /// An operator has moved legs here whose route may not lead here.
     pub(crate) has_strangers: bool,
 }
@@ -61,8 +63,24 @@ impl Waiting {
         }
     }
 
+    /// Routes have changed: all of it is to be looked at, whatever becomes of the carrier.
+    pub(crate) fn reroute(&mut self) {
+        if !self.is_empty() {
+            self.set_aside();
+            self.is_rerouted = true;
+        }
+    }
+
+    /// Whether a leg of which this says yes stands here.
+    pub(crate) fn has_any(&self, is_it: impl Fn(LegId) -> bool) -> bool {
+        self.queue.has_any(&is_it) || self.aside.has_any(&is_it)
+    }
+
     /// The carrier is up again: what is aside need not be looked at, unless others stand in line by now.
     fn bring_back(&mut self) {
+        if self.is_rerouted {
+            return;
+        }
         self.again = false;
         if self.queue.is_empty() {
             std::mem::swap(&mut self.queue, &mut self.aside);
@@ -76,7 +94,9 @@ impl Waiting {
         if std::mem::take(&mut self.again) {
             self.set_aside();
         }
-        self.aside.pop()
+        let next = self.aside.pop();
+        self.is_rerouted &= next.is_some();
+        next
     }
 
     /// Takes the next leg wherever it stands, of one account only if one is given.
@@ -104,6 +124,7 @@ impl<D: Disk> Gate<D> {
             }
         }
         let mut left = LOOK_MAX;
+        self.route_again(now, left);
         for carrier in 0..self.carriers.len() {
             let CarrierState { waiting, was_up, .. } = &mut self.carriers[carrier];
             if *was_up {
@@ -127,15 +148,23 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// Puts a leg in line again: for the first carrier of its route that is up, or else where it stood.
+    /// Puts a leg in line again: for the first carrier of its route that is up, or else where it stood, if that is still
+    /// on its route or there is none. What stood for a carrier that is gone goes where [`Gate::place`] says.
     fn look_again(&mut self, now: Now, carrier: usize, leg: LegId, body: Option<Bytes>) {
         let octets = body.as_ref().map_or(0, Bytes::len);
         self.hot_octets = self.hot_octets.saturating_sub(octets);
         let Some(found) = self.spool.index().get(leg) else {
             return;
         };
-        let to = self.choose_up(now, found).unwrap_or(CarrierIndex(carrier));
-        self.place(now, leg, body, Some(to), false);
+        let here = CarrierIndex(carrier);
+        let to = if self.carriers[carrier].removed {
+            Some(here)
+        } else {
+            let is_elsewhere = self.is_routed(found) && !self.is_routed_to(found, here);
+            let stays = (!is_elsewhere).then_some(here);
+            self.choose_up(now, found).or(stays)
+        };
+        self.place(now, leg, body, to, false);
     }
 }
 

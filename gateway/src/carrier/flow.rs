@@ -89,6 +89,11 @@ impl Flow {
         }
     }
 
+    /// Changes the contracted rate; what was learned of the carrier stays known.
+    pub fn set_rate(&mut self, now: Duration, rate: Option<NonZeroU32>) {
+        self.bucket.set_rate(now, rate);
+    }
+
     /// Takes leave to hand one leg over now.
     pub fn take(&mut self, now: Duration) -> bool {
         if now < self.ready_at() {

@@ -193,6 +193,16 @@ impl Queue {
         octets
     }
 
+    /// Whether a leg of which this says yes stands here.
+    pub(super) fn has_any(&self, is_it: impl Fn(LegId) -> bool) -> bool {
+        let lanes = self.lanes.values();
+        let mut runs = lanes.flat_map(|lane| lane.by_priority.iter().flat_map(|line| &line.runs));
+        runs.any(|run| match run {
+            Run::Full(run) => run.iter().any(|ready| is_it(ready.leg)),
+            Run::Bare(run) => run.iter().any(|leg| is_it(*leg)),
+        })
+    }
+
     /// Takes everything out, in the order of [`Queue::pop`].
     pub fn drain(&mut self) -> impl Iterator<Item = (LegId, Option<Bytes>)> + '_ {
         std::iter::from_fn(move || self.pop())

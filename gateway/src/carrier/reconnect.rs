@@ -39,6 +39,12 @@ impl Reconnect {
         }
     }
 
+    /// Other pauses, from the next on.
+    pub const fn set_pauses(&mut self, min: Duration, max: Duration) {
+        self.min = min;
+        self.max = max;
+    }
+
     /// How long to wait after this end, jitter included.
     pub fn after(&mut self, end: End, was_bound: bool, rng: &mut impl Rng) -> Duration {
         if was_bound {

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
+use crate::control::Answer;
 use crate::run;
 use crate::telemetry::{Telemetry, log};
 
@@ -18,18 +20,37 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<Outcome, Refusal> {
         .enable_all()
         .build()?;
     // Before anything starts, so that a signal that comes early ends it in order too.
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, mut hang_up) = {
         let _entered = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        )
     };
-    let running = run::start(config, &Telemetry::new(), Clock::machine())?;
+    let running = run::start_from(
+        Some(args.config.clone()),
+        config,
+        &Telemetry::new(),
+        Clock::machine(),
+    )?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     let failed = runtime.block_on(async {
         let mut look = tokio::time::interval(LOOK_EVERY);
+        // One at a time; a signal that comes meanwhile is another one behind it.
+        let mut reloading = None;
         loop {
             tokio::select! {
                 _ = terminate.recv() => return false,
                 _ = interrupt.recv() => return false,
+                _ = hang_up.recv(), if reloading.is_none() => {
+                    reloading = running.reload();
+                    if reloading.is_none() {
+                        tracing::warn!("the gateway is busy with other requests: not reloaded");
+                    }
+                }
+                // What became of it stands in the log.
+                () = ended(&mut reloading) => {}
                 _ = look.tick() => {
                     if running.has_ended() {
                         return true;
@@ -44,4 +65,15 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<Outcome, Refusal> {
     tracing::info!("told to end");
     running.stop();
     Ok(Outcome::new("ended in order", json!({ "ended": true })))
+}
+
+/// Done when the reload that is under way has ended, if there is one.
+async fn ended(reloading: &mut Option<oneshot::Receiver<Answer>>) {
+    match reloading {
+        Some(answered) => {
+            let _ = answered.await;
+            *reloading = None;
+        }
+        None => std::future::pending().await,
+    }
 }

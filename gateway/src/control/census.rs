@@ -107,6 +107,7 @@ impl Census {
             .carriers
             .iter()
             .zip(gate.carriers())
+            .filter(|(_, state)| !state.removed || !state.waiting.is_empty())
             .map(|(config, state)| (config.name.to_string(), json!(state.waiting.len())))
             .collect();
         let spool = gate.spool();

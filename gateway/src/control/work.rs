@@ -20,6 +20,7 @@ use crate::explain::{Live, Question, explain};
 use crate::gate::Gate;
 use crate::life::{Standing, is_in_line};
 use crate::quota;
+use crate::reload::Reloader;
 use crate::router::CarrierIndex;
 use crate::serve::Hub;
 
@@ -34,14 +35,18 @@ const FULL_MAX: Duration = Duration::from_secs(10);
 
 /// Answers requests until nobody can ask any more. As many are under way as there are connections; changes go one
 /// after the other.
-pub async fn answer<D: Disk + 'static>(hub: Rc<Hub<D>>, mut requests: mpsc::Receiver<Request>) {
-    let changing = Rc::new(Mutex::new(()));
+pub async fn answer<D: Disk + 'static>(
+    hub: Rc<Hub<D>>,
+    reloader: Reloader<D>,
+    mut requests: mpsc::Receiver<Request>,
+) {
+    let changing = Rc::new(Mutex::new(reloader));
     while let Some(request) = requests.recv().await {
         spawn_local(answer_one(Rc::clone(&hub), Rc::clone(&changing), request));
     }
 }
 
-async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: Request) {
+async fn answer_one<D: Disk + 'static>(hub: Rc<Hub<D>>, changing: Rc<Mutex<Reloader<D>>>, request: Request) {
     let Request {
         verb,
         uid,
@@ -63,6 +68,10 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
             Verb::Move { from, to, account } => {
                 let _alone = changing.lock().await;
                 carry_over(&hub, from, to, account.as_deref()).await
+            }
+            Verb::Reload { dry_run, file } => {
+                let mut reloader = changing.lock().await;
+                Ok(reloader.reload(*dry_run, file.as_deref()).await.shown())
             }
         }
     };
@@ -206,8 +215,9 @@ impl<D: Disk> Gate<D> {
     }
 
     fn carrier_by_text(&self, name: &str) -> Option<usize> {
-        let carriers = &self.config().carriers;
-        carriers.iter().position(|carrier| carrier.name.as_str() == name)
+        let carriers = self.config().carriers.iter().zip(self.carriers());
+        let mut places = carriers.map(|(carrier, state)| carrier.name.as_str() == name && !state.removed);
+        places.position(|is_it| is_it)
     }
 
     /// Ends an account's waiting legs that are so old, from a place of the table on.

@@ -33,9 +33,9 @@ pub(super) struct Accounts {
 
 /// One check to be made. Wipes its password when dropped.
 pub(super) struct Work {
+    /// Whose; `None` for a name that is no account's.
+    system_id: Option<SystemId>,
     hashes: Option<Arc<[PasswordHash]>>,
-    /// An unknown name is denied, whatever the hashes that stand in say.
-    known: bool,
     password: Password,
 }
 
@@ -44,23 +44,55 @@ impl Accounts {
         // A block of SHA-256.
         let mut key = Zeroizing::new([0; 64]);
         rng.fill_bytes(&mut key[..]);
-        Self {
-            hashes: accounts
-                .iter()
-                .map(|account| account.password_hashes.clone().into())
-                .collect(),
-            places: accounts
-                .iter()
-                .enumerate()
-                .map(|(place, account)| (account.system_id, place))
-                .collect(),
+        let mut made = Self {
+            hashes: Vec::new(),
+            places: HashMap::new(),
             mac: Hmac::new(&(*key).into()),
-        }
+        };
+        made.set(accounts);
+        made
     }
 
-    /// What stands for a credential in memory. Needs the process's key to be tried out.
+    /// Takes other accounts over. The key stays, and with it the tags of those that are as they were.
+    pub(super) fn set(&mut self, accounts: &[Account]) {
+        let hashes = accounts
+            .iter()
+            .map(|account| account.password_hashes.clone().into());
+        self.hashes = hashes.collect();
+        let places = accounts.iter().enumerate();
+        self.places = places
+            .map(|(place, account)| (account.system_id, place))
+            .collect();
+    }
+
+    /// What stands for a credential in memory. Needs the process's key to be tried out. The account's hashes are in it:
+    /// once they are others, so is the tag.
     pub(super) fn tag(&self, system_id: &[u8], password: &Password) -> Tag {
-        self.keyed(CREDENTIAL, system_id, password.expose())
+        let place = self.place(system_id);
+        let hashes = place.and_then(|place| self.hashes.get(place));
+        let mut mac = self.begun(CREDENTIAL, system_id);
+        for hash in hashes.into_iter().flat_map(|hashes| hashes.iter()) {
+            let hash = hash.expose().as_bytes();
+            mac.update(&(hash.len() as u64).to_be_bytes());
+            mac.update(hash);
+        }
+        mac.update(&[0; 8]);
+        mac.update(password.expose());
+        mac.finalize().into_bytes().into()
+    }
+
+    fn place(&self, system_id: &[u8]) -> Option<usize> {
+        let system_id = SystemId::new(system_id).ok()?;
+        self.places.get(&system_id).copied()
+    }
+
+    /// Whether a check is still one of the hashes that hold.
+    pub(super) fn has(&self, work: &Work) -> bool {
+        let Some(system_id) = work.system_id else {
+            return true;
+        };
+        let place = self.places.get(&system_id);
+        place.and_then(|place| self.hashes.get(*place)) == work.hashes.as_ref()
     }
 
     /// The check that this credential needs.
@@ -68,19 +100,17 @@ impl Accounts {
     /// An unknown name borrows the hashes of some account, always the same one, so that it takes as long
     /// as some account does: with two hashes a wrong password takes twice the time, and costs may differ.
     pub(super) fn work(&self, system_id: &[u8], password: Password) -> Work {
-        let own = SystemId::new(system_id)
-            .ok()
-            .and_then(|system_id| self.places.get(&system_id).copied());
+        let own = self.place(system_id);
         let place = own.unwrap_or_else(|| self.stand_in(system_id));
         Work {
+            system_id: own.and_then(|_| SystemId::new(system_id).ok()),
             hashes: self.hashes.get(place).cloned(),
-            known: own.is_some(),
             password,
         }
     }
 
     fn stand_in(&self, system_id: &[u8]) -> usize {
-        let tag = self.keyed(STAND_IN, system_id, b"");
+        let tag = self.begun(STAND_IN, system_id).finalize().into_bytes();
         let number = tag
             .iter()
             .take(8)
@@ -89,14 +119,13 @@ impl Accounts {
         usize::try_from(place).unwrap_or(0)
     }
 
-    fn keyed(&self, kind: u8, system_id: &[u8], password: &[u8]) -> Tag {
+    fn begun(&self, kind: u8, system_id: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
         mac.update(&[kind]);
         // The length keeps ("ab", "c") and ("a", "bc") apart.
         mac.update(&(system_id.len() as u64).to_be_bytes());
         mac.update(system_id);
-        mac.update(password);
-        mac.finalize().into_bytes().into()
+        mac
     }
 }
 
@@ -121,7 +150,8 @@ impl Work {
                 }
             }
         });
-        (right || made).then_some(right && self.known)
+        // An unknown name is denied, whatever the hashes that stand in say.
+        (right || made).then_some(right && self.system_id.is_some())
     }
 
     #[cfg(test)]

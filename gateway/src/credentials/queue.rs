@@ -18,7 +18,7 @@ pub(super) struct Queue<J, W> {
     jobs: BTreeMap<u64, Job<J, W>>,
     by_tag: HashMap<Tag, u64>,
     /// Credentials that were right, and until when that holds. At most two for each account, since no
-    /// account has more hashes.
+    /// account has more hashes; those of before a reload fall away in their time.
     remembered: HashMap<Tag, Duration>,
     waiting: usize,
     running: usize,
@@ -67,6 +67,11 @@ impl<J, W> Queue<J, W> {
             running: 0,
             next: 0,
         }
+    }
+
+    /// Other bounds, for those who come from now on.
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// Someone comes with a credential. `work` is asked for only if nobody waits for the same.

@@ -180,6 +180,52 @@ fn tags_keep_names_and_passwords_apart() {
 }
 
 #[test]
+fn what_was_remembered_goes_with_the_hashes_and_with_nothing_else() {
+    let (runtime, release) = held();
+    drop(release);
+    let _inside = runtime.enter();
+    let verifier = verifier(10);
+    for name in [&b"load"[..], b"load1"] {
+        let check = verifier.check(name, password("secret"));
+        assert_eq!(runtime.block_on(check), Verdict::Granted);
+    }
+    let hash = hash_password(&password("other"), &mut rng()).unwrap();
+    let (before, rest) = BENCH.split_once("password_hashes = [\"").unwrap();
+    let (_, after) = rest.split_once('"').unwrap();
+    let changed = tidegate_config::parse(&format!("{before}password_hashes = [\"{hash}\"{after}")).unwrap();
+    verifier.set_accounts(&changed.accounts, Bounds::from(&changed.limits));
+    assert_eq!(
+        runtime.block_on(verifier.check(b"load", password("secret"))),
+        Verdict::Denied
+    );
+    assert_eq!(
+        runtime.block_on(verifier.check(b"load", password("other"))),
+        Verdict::Granted
+    );
+    // Nobody has touched this one: no check is made.
+    let known = verifier.check(b"load1", password("secret"));
+    assert_eq!(verifier.waiting(), 0);
+    assert_eq!(runtime.block_on(known), Verdict::Granted);
+    // An account that is gone is nobody.
+    verifier.set_accounts(&changed.accounts[..1], Bounds::from(&changed.limits));
+    assert_eq!(
+        runtime.block_on(verifier.check(b"load1", password("secret"))),
+        Verdict::Denied
+    );
+}
+
+#[test]
+fn a_check_of_hashes_that_are_gone_says_nothing() {
+    let (runtime, release) = held();
+    let _inside = runtime.enter();
+    let verifier = verifier(10);
+    let check = verifier.check(b"load", password("secret"));
+    verifier.set_accounts(&config().accounts[1..], Bounds::from(&config().limits));
+    drop(release);
+    assert_eq!(runtime.block_on(check), Verdict::Busy);
+}
+
+#[test]
 fn a_fresh_hash_is_one_that_the_configuration_takes_and_the_verifier_knows() {
     let mut rng = rng();
     let hash = hash_password(&password("pa$$w0rd"), &mut rng).unwrap();

@@ -88,6 +88,11 @@ impl Health {
         self.spool.store(state as u8, Ordering::Relaxed);
     }
 
+    /// Forgets a carrier that the configuration no longer has.
+    pub fn forget_carrier(&self, name: &CarrierName) {
+        self.carriers.remove(name.as_str());
+    }
+
     /// Notes a carrier's links. Each configured carrier is noted once at the start, with none bound.
     pub fn set_carrier(&self, name: &CarrierName, links: CarrierLinks) {
         self.carriers.insert(name.as_str().to_owned(), links);

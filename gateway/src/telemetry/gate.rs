@@ -5,8 +5,8 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 
 use super::words::{
-    ConnectionRefused, Damage, Family, LateReceipt, LinkClosed, Recovered, Requests, Side, SpoolCause,
-    Word as _,
+    ConnectionRefused, Damage, Family, LateReceipt, LinkClosed, Recovered, ReloadResult, Requests, Side,
+    SpoolCause, Word as _,
 };
 use super::{Telemetry, names};
 
@@ -76,6 +76,10 @@ pub struct GateMetrics {
     pub late_receipts: Family<LateReceipt>,
     /// [`names::TABLE_ROWS`] and [`names::TABLE_OCTETS`] of networks, ported numbers and prices.
     pub tables: [(Gauge, Gauge); 3],
+    /// [`names::RELOADS`].
+    pub reloads: Family<ReloadResult>,
+    /// [`names::RELOADED_AT`].
+    pub reloaded_at: Gauge,
     /// [`names::LINKS_CLOSED`], by [`Side`].
     links_closed: [Family<LinkClosed>; 2],
 }
@@ -121,6 +125,8 @@ impl GateMetrics {
             waiting_moved: counter(&names::WAITING_MOVED),
             waiting_expired: counter(&names::WAITING_EXPIRED),
             late_receipts: Family::new(telemetry, &names::LATE_RECEIPTS, &[]),
+            reloads: Family::new(telemetry, &names::RELOADS, &[]),
+            reloaded_at: gauge(&names::RELOADED_AT),
             dropped: counter(&names::DROPPED),
             requests_refused: Requests::new(telemetry),
             links_closed: [closed(Side::Esme), closed(Side::Carrier)],

@@ -80,6 +80,10 @@ metrics! {
     TABLE_ROWS Gauge Count "table_rows" ["table"] "Rows of networks, ported numbers and prices that look-ups see"
     TABLE_OCTETS Gauge Bytes "table_memory_octets" ["table"] "Octets of memory that these take"
 
+    // Configuration.
+    RELOADS Counter Count "reloads_total" ["result"] "Reloads of the configuration that were applied, or refused and changed nothing"
+    RELOADED_AT Gauge Seconds "reload_applied_at" [] "Unix time of the last reload that was applied; 0 before the first"
+
     // Connections.
     CONNECTIONS Gauge Count "connections" [] "ESME connections, bound or not"
     CONNECTIONS_ACCEPTED Counter Count "connections_accepted_total" [] "ESME connections accepted"

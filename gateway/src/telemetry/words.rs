@@ -91,6 +91,8 @@ words! {
         BindRefused "bind_refused"
         /// The grace period of a shutdown was over.
         Shutdown "shutdown"
+        /// A reload took it away before it was bound.
+        Reload "reload"
     }
 
     /// What became of an attempt to bind.
@@ -109,6 +111,14 @@ words! {
         Kind "kind"
         /// `max_binds`.
         TooMany "too_many"
+    }
+
+    /// What became of a reload.
+    ReloadResult {
+        /// The file holds from now on.
+        Applied "applied"
+        /// Nothing was changed.
+        Refused "refused"
     }
 
     /// What a carrier's answer to a submit means.

@@ -116,6 +116,33 @@ fn a_full_disk_that_was_drained_takes_work_again_after_a_restart() {
 }
 
 #[test]
+fn a_budget_that_is_raised_lets_work_in_and_one_that_is_lowered_lets_it_drain() {
+    let mut rig = Rig::with(2, bounded());
+    fill(&mut rig);
+    rig.settle_down();
+    assert_eq!(rig.spool.intake(), Err(Refused::Full));
+    let more = Options {
+        limit: 4 * bounded().limit,
+        ..bounded()
+    };
+    rig.spool.set_bounds(&more);
+    assert_eq!(rig.spool.intake(), Ok(()));
+    rig.settle_down();
+    let leg = rig.accept().unwrap();
+    rig.spool.set_bounds(&bounded());
+    assert_eq!(rig.accept(), Err(Refused::Full));
+    rig.settle(leg, None).unwrap();
+    let few = Options {
+        max_legs: rig.spool.index().len(),
+        ..more
+    };
+    rig.spool.set_bounds(&few);
+    assert_eq!(rig.accept(), Err(Refused::Full));
+    let mut rig = rig.crash();
+    rig.check_bodies();
+}
+
+#[test]
 fn the_floor_of_message_ids_is_never_without_a_segment() {
     // All that was is done with, and the first batch of the next segment is on its way.
     let mut rig = Rig::new(23);

@@ -1,0 +1,192 @@
+//! Which keys of a table differ. Each key is named once; one that is left out does not compile.
+
+use std::fmt::Debug;
+
+use crate::account::{Account, Numbering};
+use crate::carrier::{Carrier, Writing};
+use crate::limits::Limits;
+use crate::node::{Http, Node};
+use crate::quota::Quota;
+use crate::storage::Storage;
+use crate::tables::Tables;
+
+/// A key whose value differs.
+pub(super) struct KeyChange {
+    pub(super) key: &'static str,
+    pub(super) what: String,
+}
+
+/// A table whose keys can be told apart.
+pub(super) trait Keyed: Clone + Eq {
+    /// The keys in which `new` differs.
+    fn changed_keys(&self, new: &Self) -> Vec<KeyChange>;
+}
+
+/// Names the keys of tables. `shown` stands before those whose values may be read by everybody: numbers, times and
+/// words; all others have "changed". `nested` stands before values whose own keys stand in the same table of the file.
+macro_rules! keys {
+    ($($table:ident { $($(#$how:ident)? $key:ident),* $(,)? })*) => {
+        $(impl Keyed for $table {
+            fn changed_keys(&self, new: &Self) -> Vec<KeyChange> {
+                let Self { $($key),* } = self;
+                let mut changed = Vec::new();
+                $(if *$key != new.$key {
+                    keys!(@tell changed, $($how)? $key, new.$key);
+                })*
+                changed
+            }
+        })*
+    };
+    (@tell $changed:ident, nested $key:ident, $new:expr) => { $changed.extend($key.changed_keys(&$new)) };
+    (@tell $changed:ident, shown $key:ident, $new:expr) => {
+        $changed.push(KeyChange {
+            key: stringify!($key),
+            what: format!("{} -> {}", word($key), word(&$new)),
+        })
+    };
+    (@tell $changed:ident, $key:ident, $new:expr) => {
+        $changed.push(KeyChange { key: stringify!($key), what: "changed".to_owned() })
+    };
+}
+
+/// Its keys have a word in front in the file.
+impl Keyed for Quota {
+    fn changed_keys(&self, new: &Self) -> Vec<KeyChange> {
+        let Self { day, month, zone } = self;
+        let mut changed = Vec::new();
+        for (key, old, new) in [("quota_day", day, new.day), ("quota_month", month, new.month)] {
+            if *old != new {
+                let what = format!("{} -> {}", word(old), word(&new));
+                changed.push(KeyChange { key, what });
+            }
+        }
+        if *zone != new.zone {
+            let what = "changed".to_owned();
+            changed.push(KeyChange { key: "quota_zone", what });
+        }
+        changed
+    }
+}
+
+/// A value as people write it, near enough.
+fn word(value: &dyn Debug) -> String {
+    let text = format!("{value:?}");
+    let inner = text.strip_prefix("Some(").and_then(|text| text.strip_suffix(')'));
+    match inner {
+        Some(inner) => inner.to_owned(),
+        None => text.to_ascii_lowercase(),
+    }
+}
+
+keys! {
+    Node { #shown id }
+    Http { #shown address }
+    Storage {
+        data,
+        key_ring,
+        kek_file,
+        #shown limit,
+        #shown segment_size,
+        #shown reserve_segments,
+        #shown turn_pacing,
+        #shown lazy_flush,
+        #shown auto_init,
+        #shown max_unfinished,
+        #shown receipt_hot,
+    }
+    Limits {
+        #shown session_init,
+        #shown enquire_link,
+        #shown enquire_link_response,
+        #shown inactivity,
+        #shown response,
+        #shown pdu_read,
+        #shown unbind_wait,
+        #shown shutdown_grace,
+        #shown max_connections,
+        #shown max_unbound_per_ip,
+        #shown pdu_max,
+        #shown esme_window,
+        #shown delivery_window,
+        #shown password_max,
+        #shown bind_queue,
+        #shown bind_wait,
+    }
+    Account {
+        system_id,
+        password_hashes,
+        #shown state,
+        #shown max_binds,
+        binds,
+        #shown rate,
+        #shown window,
+        #shown delivery_window,
+        allow_ips,
+        #shown message_id,
+        #shown default_validity,
+        #shown max_validity,
+        #shown outbox_max,
+        #shown outbox_ttl,
+        #shown duplicate_window,
+        #shown receipt_text,
+        senders,
+        #nested quota,
+        #nested numbering,
+    }
+    Numbering {
+        #shown country,
+        #shown numbers,
+        #shown short_codes,
+        default_source,
+        rewrite,
+        senders_by_country,
+    }
+    Tables { networks, ported }
+    Carrier {
+        name,
+        addresses,
+        local_address,
+        binds,
+        #shown links,
+        #shown window,
+        #shown rate,
+        system_id,
+        password,
+        system_type,
+        addr_ton,
+        addr_npi,
+        address_range,
+        interface_version,
+        assume_version,
+        #shown default_validity,
+        #shown max_validity,
+        #shown receipt_deadline,
+        request_receipts,
+        id_base,
+        #shown unanswered,
+        #shown connect,
+        #shown bind_response,
+        #shown enquire_link,
+        #shown enquire_link_response,
+        #shown response,
+        #shown reconnect_min,
+        #shown reconnect_max,
+        #shown detect_receipts_by_text,
+        verdicts,
+        #shown max_attempts,
+        #shown retry_min,
+        #shown retry_max,
+        #nested writing,
+        prices,
+        takes_over,
+    }
+    Writing {
+        #shown country,
+        #shown numbers,
+        source_ton_npi,
+        destination_ton_npi,
+        rewrite,
+        drop_tlvs,
+        add_tlvs,
+    }
+}

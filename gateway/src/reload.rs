@@ -1,0 +1,226 @@
+//! A new configuration for a gateway that runs: read, checked, compared, and taken over in one step between two turns,
+//! or refused as a whole with every reason (design §6).
+//!
+//! Accounts and carriers keep their places for as long as the process lives: whatever holds a place, a link, a promise
+//! or a queue, means the same one before and after. New ones come behind; what the file no longer has stays where it is,
+//! marked as removed, with the values that it had last, and gets its place back should it return.
+
+mod apply;
+mod file;
+mod left_over;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha20Rng;
+use serde_json::{Map, Value, json};
+use tidegate_config::{Change, Config, Listener};
+use tidegate_store::disk::Disk;
+use tokio::sync::watch;
+
+use crate::credentials::{Bounds, Verifier};
+use crate::run::bind;
+use crate::serve::Hub;
+use crate::telemetry::words::ReloadResult;
+use crate::{connect, listen};
+
+pub(crate) use file::passwords;
+use file::{Read, read};
+
+/// Lines of changes or reasons that one line of the log holds.
+const LOGGED_MAX: usize = 50;
+
+fn some_of(lines: &[String]) -> &[String] {
+    lines.get(..LOGGED_MAX).unwrap_or(lines)
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What differs, one line each; nothing where the file could not be read.
+    pub changes: Vec<String>,
+    /// Why it is refused; nothing where it is not.
+    pub reasons: Vec<String>,
+    /// Whether the file holds from now on.
+    pub is_applied: bool,
+}
+
+impl Outcome {
+    fn refused(reasons: Vec<String>) -> Self {
+        Self {
+            changes: Vec::new(),
+            reasons,
+            is_applied: false,
+        }
+    }
+
+    /// As the control socket says it.
+    pub fn shown(self) -> Map<String, Value> {
+        [
+            ("applied", json!(self.is_applied)),
+            ("changes", json!(self.changes)),
+            ("reasons", json!(self.reasons)),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+}
+
+/// Reloads one gateway. Belongs to the loop's thread.
+pub struct Reloader<D: Disk> {
+    hub: Rc<Hub<D>>,
+    path: Option<PathBuf>,
+    /// As the file had it when it was last taken over.
+    config: Arc<Config>,
+    verifier: Verifier,
+    rng: ChaCha20Rng,
+    stopped: watch::Receiver<bool>,
+}
+
+impl<D: Disk + 'static> Reloader<D> {
+    /// A reloader of what `hub` runs: with `config`, from the file at `path`.
+    pub fn new(
+        hub: Rc<Hub<D>>,
+        path: Option<PathBuf>,
+        config: Arc<Config>,
+        verifier: Verifier,
+        rng: ChaCha20Rng,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            hub,
+            path,
+            config,
+            verifier,
+            rng,
+            stopped,
+        }
+    }
+
+    /// Reads the file again and takes it over, unless something speaks against it, or only says what would be. `meant`
+    /// is the file that the asker means, if that is known.
+    pub async fn reload(&mut self, dry_run: bool, meant: Option<&Path>) -> Outcome {
+        let outcome = self.try_reload(dry_run, meant).await;
+        if !dry_run {
+            self.note(&outcome);
+        }
+        outcome
+    }
+
+    async fn try_reload(&mut self, dry_run: bool, meant: Option<&Path>) -> Outcome {
+        let Some(path) = self.path.clone() else {
+            return Outcome::refused(vec![
+                "this gateway was not started from a file that could be read again".to_owned(),
+            ]);
+        };
+        let (old, meant) = (Arc::clone(&self.config), meant.map(Path::to_owned));
+        // Files may lie on a disk that is slow, and many accounts take their time: not here.
+        let now = self.hub.look(|gate, _| Arc::clone(gate.config()));
+        let reading = tokio::task::spawn_blocking(move || read(&path, meant.as_deref(), &old, &now));
+        let Read {
+            config,
+            diff,
+            passwords,
+            tables,
+        } = match reading.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(reasons)) => return Outcome::refused(reasons),
+            Err(_) => return Outcome::refused(vec!["the gateway ends".to_owned()]),
+        };
+        let mut changes: Vec<String> = diff.changes().iter().map(Change::to_string).collect();
+        if config.tables.networks.is_some() || config.carriers.iter().any(|carrier| carrier.prices.is_some()) {
+            changes.push("tables: read again".to_owned());
+        }
+        changes.extend(
+            self.hub
+                .look(|gate, _| gate.other_passwords(&config, &passwords, &diff)),
+        );
+        let mut reasons: Vec<String> = diff
+            .restart_only()
+            .map(|change| {
+                let why = change.needs_restart.unwrap_or_default();
+                format!("{} changes with a restart only: {why}", change.key)
+            })
+            .collect();
+        let removed = left_over::without_a_taker(&diff.carriers.removed, &config);
+        let looked = left_over::look(&self.hub, &removed).await;
+        reasons.extend(self.hub.look(|gate, _| gate.left_over(&looked)));
+        // Sockets are opened before anything changes: an address that is not to be had is a reason, too.
+        let mut sockets = Vec::new();
+        for Listener { address } in &config.listen {
+            if !self.hub.listeners.has(*address) {
+                match bind(*address) {
+                    Ok(socket) => sockets.push((*address, socket)),
+                    Err(error) => reasons.push(error.to_string()),
+                }
+            }
+        }
+        if self.hub.look(|gate, _| gate.is_stopping()) {
+            reasons.push("the gateway ends".to_owned());
+        }
+        if dry_run || !reasons.is_empty() {
+            return Outcome {
+                changes,
+                reasons,
+                is_applied: false,
+            };
+        }
+        // Nothing is awaited from here on: what was found holds.
+        let taken = self
+            .hub
+            .with_gate(|gate, now| gate.reconfigure(now, &config, passwords));
+        if taken.is_err() {
+            reasons
+                .push("more names of accounts and carriers than a process can number: restart it".to_owned());
+            return Outcome {
+                changes,
+                reasons,
+                is_applied: false,
+            };
+        }
+        let others = self.hub.look(|gate, _| gate.replace_tables(tables));
+        // The system takes milliseconds to get a hundred megabytes back.
+        drop(tokio::task::spawn_blocking(move || drop(others)));
+        self.verifier
+            .set_accounts(&config.accounts, Bounds::from(&config.limits));
+        self.hub.set_pacing(config.storage.turn_pacing);
+        for (address, socket) in sockets {
+            if let Err(error) = listen::open(&self.hub, address, socket, &self.stopped) {
+                tracing::error!(%error, %address, "cannot listen");
+            }
+        }
+        self.hub.listeners.close_others(&config.listen);
+        connect::fill(&self.hub, &mut self.rng, &self.stopped);
+        self.config = Arc::new(config);
+        Outcome {
+            changes,
+            reasons,
+            is_applied: true,
+        }
+    }
+
+    /// Counts and logs it.
+    fn note(&self, outcome: &Outcome) {
+        let result = if outcome.is_applied {
+            ReloadResult::Applied
+        } else {
+            ReloadResult::Refused
+        };
+        self.hub.look(|gate, now| {
+            let tally = gate.tally_mut();
+            tally.reloads.add(result);
+            if outcome.is_applied {
+                tally.reloaded_ms = now.unix_ms;
+            }
+        });
+        if outcome.is_applied {
+            let (changes, count) = (some_of(&outcome.changes), outcome.changes.len());
+            tracing::info!(count, ?changes, "configuration reloaded");
+        } else {
+            let (reasons, count) = (some_of(&outcome.reasons), outcome.reasons.len());
+            tracing::warn!(count, ?reasons, "reload refused: nothing is changed");
+        }
+    }
+}
