@@ -380,13 +380,13 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether any route leads to a leg's recipient.
-    pub(crate) fn is_routed(&self, leg: &Leg) -> bool {
-        self.in_order(leg).next().is_some()
+    pub(crate) fn is_routed(&self, now: Now, leg: &Leg) -> bool {
+        self.in_order(now, leg).next().is_some()
     }
 
     /// Whether this carrier is on a leg's route.
-    pub(crate) fn is_routed_to(&self, leg: &Leg, carrier: CarrierIndex) -> bool {
-        self.in_order(leg).any(|there| *there == carrier)
+    pub(crate) fn is_routed_to(&self, now: Now, leg: &Leg, carrier: CarrierIndex) -> bool {
+        self.in_order(now, leg).any(|there| there == carrier)
     }
 
     /// The carriers of a leg's route, from the one whose turn it is.

@@ -160,7 +160,7 @@ impl<D: Disk> Gate<D> {
         let to = if self.carriers[carrier].removed {
             Some(here)
         } else {
-            let is_elsewhere = self.is_routed(found) && !self.is_routed_to(found, here);
+            let is_elsewhere = self.is_routed(now, found) && !self.is_routed_to(now, found, here);
             let stays = (!is_elsewhere).then_some(here);
             self.choose_up(now, found).or(stays)
         };
