@@ -71,7 +71,8 @@ pub struct Account {
     /// then kept, sealed on disk and in memory, until the message is final.
     pub receipt_text: bool,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
-    /// with a `*` at the end; see [`Account::allows_sender`].
+    /// with a `*` at the end, compared with the source as it is kept (behind rewriting, and canonical where numbers are);
+    /// see [`Account::allows_sender`].
     pub senders: Vec<SenderPattern>,
     /// How it writes addresses.
     pub numbering: Numbering,

@@ -187,6 +187,9 @@ fn read_rules(section: &mut Section<'_>) -> Vec<RewriteRule> {
         );
     }
     let sections = section.each("rules");
+    if section.has("rules") && sections.is_empty() {
+        section.problem("rules", Fault::new("no rules", "add one, or remove the rewrite"));
+    }
     if sections.len() > RULES_MAX {
         let what = format!("{} rules", sections.len());
         section.problem(

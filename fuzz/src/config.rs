@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tidegate_config::{Account, Carrier, Config, Limits, Problems, Storage, parse};
+use tidegate_config::{Account, Carrier, Config, Limits, Problems, RewriteName, Storage, parse};
 
 /// Stands where a secret may stand. No word of a problem holds it by chance.
 const SECRET: &str = "Xq7Zw9Kj3V";
@@ -80,6 +80,7 @@ fn whole(config: &Config) {
     let carriers: HashSet<_> = config.carriers.iter().map(|carrier| &carrier.name).collect();
     assert_eq!(carriers.len(), config.carriers.len());
     config.carriers.iter().for_each(carrier);
+    rewrites(config);
 
     let submits = config.accounts.iter().any(|account| account.binds.can_submit());
     assert!(!submits || !config.mt_routes.is_empty());
@@ -152,6 +153,10 @@ fn account(account: &Account) {
             .is_none_or(|default| default <= account.max_validity)
     );
     assert!(account.allow_ips.len() <= 256 && account.senders.len() <= 1024);
+    let numbering = &account.numbering;
+    assert!(numbering.senders_by_country.len() <= 1024);
+    let source = numbering.default_source.as_ref();
+    assert!(source.is_none_or(|source| (1..=20).contains(&source.len())));
     assert!((1..=100_000_000).contains(&account.outbox_max));
 }
 
@@ -165,4 +170,30 @@ fn carrier(carrier: &Carrier) {
     assert!(carrier.enquire_link_response < carrier.enquire_link);
     assert!((1..=1_000).contains(&carrier.max_attempts));
     assert!(carrier.system_type.len() <= 12 && carrier.address_range.len() <= 40);
+    assert!(carrier.writing.drop_tlvs.len() <= 64 && carrier.writing.add_tlvs.len() <= 16);
+    assert!(carrier.writing.add_tlvs.iter().all(|tlv| tlv.value.len() <= 255));
+}
+
+/// Names lead somewhere, and never round in a circle.
+fn rewrites(config: &Config) {
+    let place = |name: &RewriteName| config.rewrites.iter().position(|rewrite| rewrite.name == *name);
+    assert!(config.rewrites.len() <= 256);
+    for rewrite in &config.rewrites {
+        assert!((1..=256).contains(&rewrite.rules.len()));
+        let (mut at, mut steps) = (rewrite, 0);
+        while let Some(then) = &at.then {
+            at = &config.rewrites[place(then).unwrap_or_else(|| panic!("{then:?} leads nowhere"))];
+            steps += 1;
+            assert!(steps < config.rewrites.len());
+        }
+    }
+    let of_accounts = config
+        .accounts
+        .iter()
+        .filter_map(|account| account.numbering.rewrite.as_ref());
+    let of_carriers = config
+        .carriers
+        .iter()
+        .filter_map(|carrier| carrier.writing.rewrite.as_ref());
+    assert!(of_accounts.chain(of_carriers).all(|name| place(name).is_some()));
 }

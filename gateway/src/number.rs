@@ -80,13 +80,13 @@ pub struct Plan {
     table: Table,
 }
 
-/// The plan; read when it is first asked for, in about a millisecond, and constant.
+/// The plan; read when it is first asked for, in some milliseconds, and constant.
 pub fn plan() -> &'static Plan {
     static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan { table: Table::read() });
     &PLAN
 }
 
-/// What a number is written in, without `+` and what is there for the eye.
+/// The digits that a number is written in.
 type Written = SmallVec<[u8; WRITTEN_MAX]>;
 
 impl Plan {
@@ -111,10 +111,15 @@ impl Plan {
         address: &[u8],
         home: Option<Country>,
     ) -> Result<E164, NotANumber> {
-        let (has_plus, digits) = written(address).ok_or(NotANumber::Malformed)?;
+        let (has_plus, rest) = match address.split_first() {
+            Some((b'+', rest)) => (true, rest),
+            _ => (false, address),
+        };
+        let mut room = Written::new();
+        let digits = written(rest, &mut room).ok_or(NotANumber::Malformed)?;
         if has_plus {
             // An international prefix behind the `+` is a slip of whoever puts a `+` before everything.
-            let bare = digits.strip_prefix(USUAL_PREFIX).unwrap_or(&digits);
+            let bare = digits.strip_prefix(USUAL_PREFIX).unwrap_or(digits);
             return self.international(bare, false).ok_or(NotANumber::Impossible);
         }
         if ton == Ton::NETWORK_SPECIFIC || ton == Ton::ABBREVIATED || npi == PRIVATE {
@@ -122,13 +127,13 @@ impl Plan {
         }
         let home = home.and_then(|home| self.table.of(home));
         let by_ton = if ton == Ton::INTERNATIONAL {
-            self.international(&digits, false)
+            self.international(digits, false)
         } else if ton == Ton::NATIONAL {
-            home.and_then(|home| self.of_country(home, &digits, false))
+            home.and_then(|home| self.of_country(home, digits, false))
         } else {
             None
         };
-        let found = by_ton.or_else(|| self.by_prefix(home, &digits));
+        let found = by_ton.or_else(|| self.by_prefix(home, digits));
         if let Some(found) = found {
             return Ok(found);
         }
@@ -137,9 +142,9 @@ impl Plan {
         }
         // What says that it is international is not taken for a national number by its length alone.
         let home = home.filter(|_| ton != Ton::INTERNATIONAL);
-        self.international(&digits, true)
-            .or_else(|| self.of_country(home?, &digits, true))
-            .or_else(|| self.international(&digits, false))
+        self.international(digits, true)
+            .or_else(|| self.of_country(home?, digits, true))
+            .or_else(|| self.international(digits, false))
             .ok_or(NotANumber::Impossible)
     }
 
@@ -209,21 +214,22 @@ impl Plan {
     }
 }
 
-/// Whether a `+` stands in front, and the digits, without spaces and the signs that group them for the eye.
-fn written(address: &[u8]) -> Option<(bool, Written)> {
-    let (has_plus, rest) = match address.split_first() {
-        Some((b'+', rest)) => (true, rest),
-        _ => (false, address),
-    };
-    let mut digits = Written::new();
-    for octet in rest {
-        match octet {
-            b'0'..=b'9' if digits.len() < WRITTEN_MAX => digits.push(*octet),
-            b' ' | b'-' | b'.' | b'(' | b')' => {}
-            _ => return None,
+/// The digits of what is written, without spaces and the signs that group them for the eye; `room` is for those among
+/// which such signs stand. `None` for none, for more than any number has, and for anything else.
+fn written<'a>(address: &'a [u8], room: &'a mut Written) -> Option<&'a [u8]> {
+    let digits = if address.iter().all(u8::is_ascii_digit) {
+        address
+    } else {
+        for octet in address {
+            match octet {
+                b'0'..=b'9' if room.len() < WRITTEN_MAX => room.push(*octet),
+                b' ' | b'-' | b'.' | b'(' | b')' => {}
+                _ => return None,
+            }
         }
-    }
-    (!digits.is_empty()).then_some((has_plus, digits))
+        room
+    };
+    (1..=WRITTEN_MAX).contains(&digits.len()).then_some(digits)
 }
 
 #[cfg(test)]

@@ -12,11 +12,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use phonenumber::Type;
-use phonenumber::metadata::DATABASE;
-use phonenumber::metadata::{Descriptor, Metadata};
+use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
+use tidegate_codec::address::{Npi, Ton};
+use tidegate_config::Country;
+use tidegate_gateway::number::plan;
 
 const HEAD: &str = "\
-# Number rules by country, made by gateway/tests/number_rules.rs from the crate phonenumber (libphonenumber's data).
+# Number rules by country, made by gateway/tests/number_rules.rs from the crate phonenumber: the data of Google's
+# libphonenumber, Apache-2.0.
 # Do not edit. Columns, split by tabs, `-` for nothing: country (001 for none), country code, m for the main one of
 # a shared code, lengths without the code, pattern of numbers without the code, international prefix, national
 # prefix, what the latter turns into, how the numbers begin that are this country's among those of a shared code.
@@ -129,6 +132,29 @@ fn table() -> String {
 fn the_table_is_what_the_crate_says() {
     let written = std::fs::read_to_string(path()).expect("the table is there");
     assert!(written == table(), "write it anew: see the head of this file");
+}
+
+#[test]
+fn a_number_is_made_canonical_without_an_allocation() {
+    let home = Country::new("GB");
+    // The table is read first.
+    let _ = plan();
+    for address in [
+        "447700900123",
+        "+44 (0)20 7946 0018",
+        "07700900123",
+        "0033612345678",
+        "80888",
+        "441481960194",
+        "no number",
+        "+5491112345678",
+    ] {
+        let counted = allocation_counter::measure(|| {
+            let found = plan().canonical(Ton::UNKNOWN, Npi::ISDN, address.as_bytes(), home);
+            let _ = found.map(|number| plan().country_of(&number));
+        });
+        assert_eq!(counted.count_total, 0, "{address}");
+    }
 }
 
 #[test]

@@ -204,6 +204,29 @@ async fn a_message_is_found_again_in_whatever_way_its_numbers_are_written() {
 }
 
 #[tokio::test]
+async fn what_was_admitted_is_handed_over_behind_a_restart_too() {
+    let (mut local, mut smsc, mut esme) = waiting(Changes {
+        account: CANONICAL,
+        carrier: "numbers = \"plus\"",
+        ..Changes::default()
+    })
+    .await;
+    let to = address(0, 0, "07700900123");
+    let id = esme.submit_ok(from_to(address(0, 0, ""), to, "kept")).await;
+    drop(esme);
+    local.restart();
+    smsc.reopen().await;
+    let submit = smsc.expect_submit_of("kept").await;
+    assert_eq!(submit.sm().destination, address(1, 1, "+447700900123"));
+    assert_eq!(submit.sm().source, address(0, 0, ""));
+    smsc.answer(&submit, "1").await;
+    smsc.receipt(&submit, "1", MessageState::Delivered, Dialect::Both)
+        .await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    assert_eq!(esme.expect_receipt(&id).await.sm().source, address(1, 1, NUMBER));
+}
+
+#[tokio::test]
 async fn each_recipient_of_a_submit_multi_is_made_canonical_or_refused() {
     let (_local, mut smsc, mut esme) = bound(Changes {
         account: CANONICAL,

@@ -75,9 +75,19 @@ fn rewrites_that_cannot_be_are_refused_where_they_stand() {
             "is taken",
         ),
         (
+            "rewrite = [{ name = \"a\", rules = [] }]".to_owned(),
+            "rewrite.a.rules",
+            "add one",
+        ),
+        (
             "rewrite = [{ name = \"a\" }]".to_owned(),
             "rewrite.a.rules",
             "add a rule",
+        ),
+        (
+            "rewrite = [{ name = \"a\", rules = [] }]".to_owned(),
+            "rewrite.a.rules",
+            "add one",
         ),
         (
             format!("rewrite = [{{ name = \"A b\", {rule} }}]"),

@@ -324,10 +324,10 @@ fn set_time_to_live(out: &mut [u8], tlvs: Tlvs<'_>, remaining: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_codec::address::{Address, Npi, Ton};
+    use tidegate_codec::address::{Address, AddressBuf, Npi, Ton};
     use tidegate_codec::pdu::message::ShortMessage;
     use tidegate_codec::tlv;
-    use tidegate_config::Writing;
+    use tidegate_config::{AddedTlv, Writing};
 
     /// The addresses that a body of either kind begins with, as admitted; the carrier wants nothing.
     fn as_it_came(body: &[u8]) -> Words<'static> {
@@ -421,6 +421,45 @@ mod tests {
         assert_eq!(after.tlvs.long(Tag::QOS_TIME_TO_LIVE), Some(60));
         assert_eq!(after.tlvs.get(Tag(0x1400)), Some(&b"vendor"[..]));
         assert_eq!(after.tlvs.message_payload().unwrap().0, b"hello");
+    }
+
+    #[test]
+    fn a_message_is_written_with_the_addresses_that_are_kept_and_all_else_stays() {
+        let body = submitted();
+        let writing = Writing {
+            drop_tlvs: vec![Tag(0x1400)],
+            add_tlvs: vec![AddedTlv {
+                tag: Tag(0x1401),
+                value: b"ours".to_vec(),
+            }],
+            ..Writing::default()
+        };
+        let words = Words {
+            source: AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Shop").unwrap(),
+            destination: AddressBuf::new(Ton::NATIONAL, Npi::ISDN, b"7700900123").unwrap(),
+            writing: &writing,
+        };
+        let (left, before) = (Duration::from_secs(1), Sm::decode(&body).unwrap());
+        for (version, has_tlvs) in [(InterfaceVersion::V3_4, true), (InterfaceVersion::V3_3, false)] {
+            let mut out = Vec::new();
+            write_submit(
+                &mut out,
+                Form::Sm,
+                &body,
+                &words,
+                RegisteredDelivery(1),
+                left,
+                version,
+            );
+            let after = Sm::decode(&out).unwrap();
+            assert_eq!(Ok(after.source), words.source.as_field());
+            assert_eq!(Ok(after.destination), words.destination.as_field());
+            assert_eq!(after.short_message, before.short_message);
+            // What 3.3 does not have nobody adds, either.
+            let tlvs: Vec<(u16, &[u8])> = after.tlvs.iter().map(|tlv| (tlv.tag.0, tlv.value.0)).collect();
+            let wanted: &[(u16, &[u8])] = if has_tlvs { &[(0x1401, b"ours")] } else { &[] };
+            assert_eq!(tlvs, wanted);
+        }
     }
 
     #[test]

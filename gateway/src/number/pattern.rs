@@ -12,12 +12,18 @@ const STEPS_MAX: usize = 4_096;
 pub(super) struct Pattern {
     steps: Box<[Step]>,
     groups: usize,
+    /// Digits that a match may begin with.
+    first: u16,
+    /// Whether it matches where nothing is.
+    is_empty: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// One of these digits, bit 0 for 0.
     Digit(u16),
+    /// One of these digits, so many times; rather more than fewer.
+    Run(u16, u8, u8),
     /// The next step, or else that one.
     Split(u16),
     Jump(u16),
@@ -55,11 +61,42 @@ impl Pattern {
         };
         reader.alternatives()?;
         reader.put(Step::Match)?;
-        let is_whole = reader.rest.is_empty();
-        is_whole.then_some(Self {
+        if !reader.rest.is_empty() {
+            return None;
+        }
+        let mut pattern = Self {
             steps: reader.steps.into(),
             groups: reader.groups,
-        })
+            first: 0,
+            is_empty: false,
+        };
+        pattern.look_at_first();
+        Some(pattern)
+    }
+
+    /// Finds out with which digits a match may begin: most numbers are told from most patterns by their first.
+    fn look_at_first(&mut self) {
+        let mut ways = vec![0];
+        while let Some(way) = ways.pop() {
+            match self.steps.get(way) {
+                Some(Step::Digit(digits)) => self.first |= digits,
+                Some(Step::Run(digits, least, _)) => {
+                    self.first |= digits;
+                    if *least == 0 {
+                        ways.push(way + 1);
+                    }
+                }
+                Some(Step::Split(other)) => ways.extend([way + 1, usize::from(*other)]),
+                Some(Step::Jump(to)) => ways.push(usize::from(*to)),
+                Some(Step::Bound(_)) => ways.push(way + 1),
+                Some(Step::End | Step::Match) | None => self.is_empty = true,
+            }
+        }
+    }
+
+    /// Whether a match that takes anything at all may begin where a number does.
+    pub(super) fn may_begin(&self, number: &[u8]) -> bool {
+        number.first().is_some_and(|first| is_in(self.first, *first))
     }
 
     /// How many groups it captures.
@@ -69,6 +106,9 @@ impl Pattern {
 
     /// Matches the beginning of a number: ASCII digits.
     pub(super) fn at_start(&self, number: &[u8]) -> Option<Found> {
+        if !self.is_empty && !self.may_begin(number) {
+            return None;
+        }
         let mut found = Found::default();
         found.end = self.run(0, number, 0, false, &mut found.bounds)?;
         Some(found)
@@ -76,8 +116,10 @@ impl Pattern {
 
     /// Whether it matches the whole of a number.
     pub(super) fn matches(&self, number: &[u8]) -> bool {
-        self.run(0, number, 0, true, &mut [None; 2 * GROUPS_MAX])
-            .is_some()
+        (self.is_empty || self.may_begin(number))
+            && self
+                .run(0, number, 0, true, &mut [None; 2 * GROUPS_MAX])
+                .is_some()
     }
 
     /// Walks from a step on. It calls itself for an alternative only, and alternatives are nested a few deep.
@@ -92,11 +134,27 @@ impl Pattern {
         loop {
             match *self.steps.get(step)? {
                 Step::Digit(digits) => {
-                    let digit = number.get(at)?.wrapping_sub(b'0');
-                    if digit > 9 || digits >> digit & 1 == 0 {
+                    if !is_in(digits, *number.get(at)?) {
                         return None;
                     }
                     at += 1;
+                    step += 1;
+                }
+                Step::Run(digits, least, most) => {
+                    let rest = number.get(at..)?.iter().take(usize::from(most));
+                    let there = rest.take_while(|octet| is_in(digits, **octet)).count();
+                    let least = usize::from(least);
+                    if there < least {
+                        return None;
+                    }
+                    let before = *bounds;
+                    for longer in (least + 1..=there).rev() {
+                        if let Some(end) = self.run(step + 1, number, at + longer, whole, bounds) {
+                            return Some(end);
+                        }
+                        *bounds = before;
+                    }
+                    at += least;
                     step += 1;
                 }
                 Step::Split(other) => {
@@ -120,6 +178,11 @@ impl Pattern {
             }
         }
     }
+}
+
+fn is_in(digits: u16, octet: u8) -> bool {
+    let digit = octet.wrapping_sub(b'0');
+    digit <= 9 && digits >> digit & 1 == 1
 }
 
 struct Reader<'t> {
@@ -208,6 +271,11 @@ impl Reader<'_> {
         self.once()?;
         let (least, most) = self.times()?;
         let one = self.steps.get(begin..)?.to_vec();
+        if let ([Step::Digit(digits)], true) = (one.as_slice(), (least, most) != (1, 1)) {
+            let run = Step::Run(*digits, u8::try_from(least).ok()?, u8::try_from(most).ok()?);
+            self.set(begin, run);
+            return Some(());
+        }
         self.steps.truncate(begin);
         for _ in 0..least {
             self.copy(&one, begin)?;

@@ -57,7 +57,10 @@ impl Rules {
     /// A number without the national prefix; `None` where it has none, or where what stands there is part of the
     /// number, as libphonenumber decides it.
     pub(super) fn without_national_prefix(&self, number: &[u8]) -> Option<Digits> {
-        let pattern = self.national.as_ref()?;
+        let pattern = self
+            .national
+            .as_ref()
+            .filter(|pattern| pattern.may_begin(number))?;
         let found = pattern.at_start(number)?;
         let rest = number.get(found.end..)?;
         let last = found.group(number, pattern.groups());
