@@ -6,6 +6,7 @@ use std::path::Path;
 use tidegate_codec::identity::Password;
 use tidegate_config::{Carrier, Config, Diff, diff, parse};
 
+use super::Reason;
 use crate::run::StartError;
 use crate::secret;
 
@@ -21,25 +22,26 @@ pub(super) struct Read {
 }
 
 /// Reads a file and what it refers to, or says everything that is wrong. `meant` is to be that very file.
-pub(super) fn read(path: &Path, meant: Option<&Path>, old: &Config) -> Result<Read, Vec<String>> {
+pub(super) fn read(path: &Path, meant: Option<&Path>, old: &Config) -> Result<Read, Vec<Reason>> {
     let shown = path.display();
-    let cannot = |error: std::io::Error| vec![format!("cannot read {shown}: {error}")];
+    let reasons = |reason: String| vec![Reason::from(reason)];
+    let cannot = |error: std::io::Error| reasons(format!("cannot read {shown}: {error}"));
     let found = fs::canonicalize(path).map_err(cannot)?;
     if meant.is_some_and(|meant| !fs::canonicalize(meant).is_ok_and(|meant| meant == found)) {
-        return Err(vec![format!(
+        return Err(reasons(format!(
             "this gateway was started with another file: {shown}"
-        )]);
+        )));
     }
     if fs::metadata(&found).map_err(cannot)?.len() > FILE_MAX {
-        return Err(vec![format!("{shown} is longer than {FILE_MAX} octets")]);
+        return Err(reasons(format!("{shown} is longer than {FILE_MAX} octets")));
     }
     let text = fs::read_to_string(&found).map_err(cannot)?;
     let config = parse(&text).map_err(|problems| {
         let problems = problems.as_slice().iter();
-        problems.map(ToString::to_string).collect::<Vec<_>>()
+        problems.map(Reason::from).collect::<Vec<_>>()
     })?;
     let passwords = passwords(&config).map_err(|failed| {
-        let failed = failed.iter().map(ToString::to_string);
+        let failed = failed.iter().map(|error| Reason::from(error.to_string()));
         failed.collect::<Vec<_>>()
     })?;
     Ok(Read {
