@@ -121,6 +121,23 @@ impl Diff {
             .filter(|change| change.needs_restart.is_some())
     }
 
+    /// Whether what waits may have to go another way.
+    pub fn has_other_ways(&self) -> bool {
+        let Self {
+            node: _,
+            listen: _,
+            http: _,
+            storage: _,
+            limits: _,
+            accounts: _,
+            carriers,
+            mt_routes,
+            mo_routes: _,
+            changes: _,
+        } = self;
+        !mt_routes.is_empty() || !carriers.added.is_empty() || !carriers.removed.is_empty()
+    }
+
     /// The configuration that `old` was compared with.
     pub fn apply(&self, old: &Config) -> Config {
         let Self {

@@ -370,8 +370,11 @@ impl<D: Disk> Gate<D> {
         self.links.insert(session, Peer::Esme { ip, account: None })
     }
 
-    /// We have connected to a carrier: binds.
+    /// We have connected to a carrier: binds. `None` for one that the configuration does not have.
     pub fn open_carrier(&mut self, now: Now, carrier: usize, kind: BindKind) -> Option<LinkId> {
+        if self.carriers.get(carrier)?.removed {
+            return None;
+        }
         let config = self.config.carriers.get(carrier)?;
         let timing = carrier_timing(&self.config, config);
         let rules = Rules {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Map, Value, json};
-use tidegate_config::{Change, Config, Listener};
+use tidegate_config::{Change, Config, Listener, Problem};
 use tidegate_store::disk::Disk;
 use tokio::sync::watch;
 
@@ -35,19 +35,49 @@ fn some_of(lines: &[String]) -> &[String] {
     lines.get(..LOGGED_MAX).unwrap_or(lines)
 }
 
+/// Why a reload is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// For who asks.
+    pub text: String,
+    /// For the log: what is wrong with a file often repeats a value of it, and that may be a number (P4).
+    logged: Option<String>,
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, logged: None }
+    }
+}
+
+impl From<&Problem> for Reason {
+    fn from(problem: &Problem) -> Self {
+        let line = problem
+            .line
+            .map_or(String::new(), |line| format!("line {line}: "));
+        Self {
+            text: problem.to_string(),
+            logged: Some(format!(
+                "{line}{}: `tidegate check` says what is wrong",
+                problem.key
+            )),
+        }
+    }
+}
+
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What differs, one line each; nothing where the file could not be read.
     pub changes: Vec<String>,
     /// Why it is refused; nothing where it is not.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Reason>,
     /// Whether the file holds from now on.
     pub is_applied: bool,
 }
 
 impl Outcome {
-    fn refused(reasons: Vec<String>) -> Self {
+    fn refused(reasons: Vec<Reason>) -> Self {
         Self {
             changes: Vec::new(),
             reasons,
@@ -57,10 +87,11 @@ impl Outcome {
 
     /// As the control socket says it.
     pub fn shown(self) -> Map<String, Value> {
+        let reasons: Vec<String> = self.reasons.into_iter().map(|reason| reason.text).collect();
         [
             ("applied", json!(self.is_applied)),
             ("changes", json!(self.changes)),
-            ("reasons", json!(self.reasons)),
+            ("reasons", json!(reasons)),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
@@ -112,7 +143,9 @@ impl<D: Disk + 'static> Reloader<D> {
     async fn try_reload(&mut self, dry_run: bool, meant: Option<&Path>) -> Outcome {
         let Some(path) = self.path.clone() else {
             return Outcome::refused(vec![
-                "this gateway was not started from a file that could be read again".to_owned(),
+                "this gateway was not started from a file that could be read again"
+                    .to_owned()
+                    .into(),
             ]);
         };
         let (old, meant) = (Arc::clone(&self.config), meant.map(Path::to_owned));
@@ -127,7 +160,7 @@ impl<D: Disk + 'static> Reloader<D> {
         } = match reading.await {
             Ok(Ok(read)) => read,
             Ok(Err(reasons)) => return Outcome::refused(reasons),
-            Err(_) => return Outcome::refused(vec!["the gateway ends".to_owned()]),
+            Err(_) => return Outcome::refused(vec!["the gateway ends".to_owned().into()]),
         };
         let mut changes: Vec<String> = diff.changes().iter().map(Change::to_string).collect();
         if config.tables.networks.is_some() || config.carriers.iter().any(|carrier| carrier.prices.is_some()) {
@@ -137,28 +170,29 @@ impl<D: Disk + 'static> Reloader<D> {
             self.hub
                 .look(|gate, _| gate.other_passwords(&config, &passwords, &diff)),
         );
-        let mut reasons: Vec<String> = diff
+        let mut reasons: Vec<Reason> = diff
             .restart_only()
             .map(|change| {
                 let why = change.needs_restart.unwrap_or_default();
-                format!("{} changes with a restart only: {why}", change.key)
+                Reason::from(format!("{} changes with a restart only: {why}", change.key))
             })
             .collect();
         let removed = left_over::without_a_taker(&diff.carriers.removed, &config);
         let looked = left_over::look(&self.hub, &removed).await;
-        reasons.extend(self.hub.look(|gate, _| gate.left_over(&looked)));
+        let left_over = self.hub.look(|gate, _| gate.left_over(&looked));
+        reasons.extend(left_over.into_iter().map(Reason::from));
         // Sockets are opened before anything changes: an address that is not to be had is a reason, too.
         let mut sockets = Vec::new();
         for Listener { address } in &config.listen {
             if !self.hub.listeners.has(*address) {
                 match bind(*address) {
                     Ok(socket) => sockets.push((*address, socket)),
-                    Err(error) => reasons.push(error.to_string()),
+                    Err(error) => reasons.push(error.to_string().into()),
                 }
             }
         }
         if self.hub.look(|gate, _| gate.is_stopping()) {
-            reasons.push("the gateway ends".to_owned());
+            reasons.push("the gateway ends".to_owned().into());
         }
         if dry_run || !reasons.is_empty() {
             return Outcome {
@@ -170,10 +204,13 @@ impl<D: Disk + 'static> Reloader<D> {
         // Nothing is awaited from here on: what was found holds.
         let taken = self
             .hub
-            .with_gate(|gate, now| gate.reconfigure(now, &config, passwords));
+            .with_gate(|gate, now| gate.reconfigure(now, &config, passwords, diff.has_other_ways()));
         if taken.is_err() {
-            reasons
-                .push("more names of accounts and carriers than a process can number: restart it".to_owned());
+            reasons.push(
+                "more names of accounts and carriers than a process can number: restart it"
+                    .to_owned()
+                    .into(),
+            );
             return Outcome {
                 changes,
                 reasons,
@@ -219,7 +256,11 @@ impl<D: Disk + 'static> Reloader<D> {
             let (changes, count) = (some_of(&outcome.changes), outcome.changes.len());
             tracing::info!(count, ?changes, "configuration reloaded");
         } else {
-            let (reasons, count) = (some_of(&outcome.reasons), outcome.reasons.len());
+            let reasons = outcome.reasons.iter();
+            let reasons: Vec<String> = reasons
+                .map(|reason| reason.logged.as_ref().unwrap_or(&reason.text).clone())
+                .collect();
+            let (reasons, count) = (some_of(&reasons), reasons.len());
             tracing::warn!(count, ?reasons, "reload refused: nothing is changed");
         }
     }

@@ -75,7 +75,8 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Takes a configuration over, with its carriers' passwords in its order: what it says holds for the next PDU of
-    /// every link. Links of carriers are replaced by who keeps them ([`crate::connect`]).
+    /// every link. Links of carriers are replaced by who keeps them ([`crate::connect`]). With other ways
+    /// what waits is looked at again.
     ///
     /// # Errors
     ///
@@ -85,6 +86,7 @@ impl<D: Disk> Gate<D> {
         now: Now,
         new: &Config,
         passwords: Vec<Password>,
+        has_other_ways: bool,
     ) -> Result<(), TooManyNames> {
         let accounts = new.accounts.iter().map(|account| account.system_id.as_str());
         let carriers = new.carriers.iter().map(|carrier| carrier.name.as_str());
@@ -94,14 +96,15 @@ impl<D: Disk> Gate<D> {
         let config = Arc::new(placed(&self.config, new));
         let old = std::mem::replace(&mut self.config, config);
         self.limits = pdu_limits(&self.config);
-        self.spool.set_bounds(&spool_options(&self.config));
+        if old.storage != self.config.storage {
+            self.spool.set_bounds(&spool_options(&self.config));
+        }
         (self.mt, self.mo) = routers(&self.config);
         self.mt.set_time(now.unix_ms);
         self.addressing = Addressing::new(&self.config);
         self.take_accounts(now, &old, new);
         self.take_carriers(now, &old, new, passwords);
         self.take_links(now);
-        let has_other_ways = old.mt_routes != new.mt_routes || self.carriers.len() != old.carriers.len();
         if has_other_ways {
             self.unrouted_left = self.unrouted.len();
         }

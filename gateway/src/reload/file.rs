@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidegate_codec::identity::Password;
 use tidegate_config::{Carrier, Config, Diff, diff, parse};
 
+use super::Reason;
 use super::apply::placed;
 use crate::run::StartError;
 use crate::secret;
@@ -32,29 +33,33 @@ pub(super) fn read(
     meant: Option<&Path>,
     old: &Config,
     now: &Config,
-) -> Result<Read, Vec<String>> {
+) -> Result<Read, Vec<Reason>> {
     let shown = path.display();
-    let cannot = |error: std::io::Error| vec![format!("cannot read {shown}: {error}")];
+    let reasons = |reason: String| vec![Reason::from(reason)];
+    let cannot = |error: std::io::Error| reasons(format!("cannot read {shown}: {error}"));
     let found = fs::canonicalize(path).map_err(cannot)?;
     if meant.is_some_and(|meant| !fs::canonicalize(meant).is_ok_and(|meant| meant == found)) {
-        return Err(vec![format!(
+        return Err(reasons(format!(
             "this gateway was started with another file: {shown}"
-        )]);
+        )));
     }
     if fs::metadata(&found).map_err(cannot)?.len() > FILE_MAX {
-        return Err(vec![format!("{shown} is longer than {FILE_MAX} octets")]);
+        return Err(reasons(format!("{shown} is longer than {FILE_MAX} octets")));
     }
     let text = fs::read_to_string(&found).map_err(cannot)?;
     let config = parse(&text).map_err(|problems| {
         let problems = problems.as_slice().iter();
-        problems.map(ToString::to_string).collect::<Vec<_>>()
+        problems.map(Reason::from).collect::<Vec<_>>()
     })?;
     let passwords = passwords(&config).map_err(|failed| {
-        let failed = failed.iter().map(ToString::to_string);
+        let failed = failed.iter().map(|error| Reason::from(error.to_string()));
         failed.collect::<Vec<_>>()
     })?;
-    let tables = Tables::load(&placed(now, &config))
-        .map_err(|problems| problems.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
+    let tables = Tables::load(&placed(now, &config)).map_err(|problems| {
+        let problems = problems.to_string();
+        let lines = problems.lines().map(|line| Reason::from(line.to_owned()));
+        lines.collect::<Vec<_>>()
+    })?;
     Ok(Read {
         tables: Arc::new(tables),
         diff: diff(old, &config),

@@ -95,6 +95,17 @@ fn tidegate(process: &Process, words: &[&str]) -> (bool, String) {
     )
 }
 
+/// Waits until the log says so: a signal tells nobody when it is done.
+async fn logs(process: &Process, words: &str) {
+    let looking = async {
+        while !process.stderr().contains(words) && !process.stdout().contains(words) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let said = tokio::time::timeout(DEADLINE, looking).await;
+    assert!(said.is_ok(), "{words}: {}{}", process.stdout(), process.stderr());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_and_the_command_line_reload_a_process() {
     let smsc = ScriptedSmsc::listen().await;
@@ -114,15 +125,7 @@ async fn a_signal_and_the_command_line_reload_a_process() {
     );
     esme.submit_ok(message("33612345678", TO, "not yet")).await;
     process.signal(Signal::HUP);
-    // The signal tells nobody when it is done; the log does.
-    let reloaded = async {
-        while !process.stderr().contains("configuration reloaded")
-            && !process.stdout().contains("configuration reloaded")
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, reloaded).await.unwrap();
+    logs(&process, "configuration reloaded").await;
     assert_eq!(
         esme.submit_refused(message("33612345678", TO, "now")).await,
         CommandStatus::RINVSRCADR
@@ -150,6 +153,13 @@ async fn a_signal_and_the_command_line_reload_a_process() {
         !done && told["refused"] == true && told["changes"][0] == "node.id: 0 -> 9",
         "{told}"
     );
+    // The log names key and line, and repeats nothing of the file.
+    write(&before.replace("max_binds = 64", "senders = [\"447700900123*4\"]"));
+    process.signal(Signal::HUP);
+    logs(&process, "account[0].senders[0]").await;
+    for log in [process.stdout(), process.stderr()] {
+        assert!(!log.contains("447700900123"), "{log}");
+    }
     // A file that does not hold, by its line; and one that is not the gateway's.
     write(&before.replace("max_binds = 64", "max_binds = 0"));
     let (done, told) = tidegate(&process, &["reload"]);

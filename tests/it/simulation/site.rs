@@ -208,7 +208,8 @@ impl Site {
         let mut reconnect = Reconnect::new(min, max);
         loop {
             let centre = &self.centres[carrier];
-            let (end, was_bound) = if centre.is_reachable() {
+            let is_wanted = hub.look(|gate, _| !gate.carriers()[carrier].removed);
+            let (end, was_bound) = if centre.is_reachable() && is_wanted {
                 let (wire, run) = carrier_link(hub, pipes, carrier, kind);
                 spawn_local(Rc::clone(centre).serve(Rc::clone(&self), wire, kind));
                 run.await

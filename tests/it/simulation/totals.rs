@@ -19,6 +19,7 @@ pub(crate) struct Totals {
     pub(crate) power_cuts: u64,
     pub(crate) disk_faults: u64,
     pub(crate) clock_steps: u64,
+    pub(crate) reloads: u64,
     /// Segments that were made.
     pub(crate) segments: u64,
 }
@@ -42,6 +43,7 @@ impl Totals {
             (&mut self.power_cuts, other.power_cuts),
             (&mut self.disk_faults, other.disk_faults),
             (&mut self.clock_steps, other.clock_steps),
+            (&mut self.reloads, other.reloads),
             (&mut self.segments, other.segments),
         ];
         pairs.into_iter().for_each(|(sum, more)| *sum += more);

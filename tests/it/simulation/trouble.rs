@@ -1,9 +1,11 @@
 //! What goes wrong in a run: carriers change their mood, connections break, the gateway ends, the power goes, the
 //! disk fails, the wall clock is set.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tidegate_codec::identity::Password;
 use tidegate_store::disk::Op;
 use tokio::time::sleep;
 
@@ -34,7 +36,7 @@ pub(crate) async fn run(site: &Rc<Site>, chance: &mut Chance, for_ms: u64) {
         sleep(Duration::from_millis(pause)).await;
         let carrier = usize::try_from(chance.below(3)).unwrap();
         let centre = &site.centres[carrier];
-        match chance.below(40 + ends) {
+        match chance.below(46 + ends) {
             0..=9 => {
                 let mood = chance.pick(&MOODS);
                 centre.mood.set(mood);
@@ -61,9 +63,68 @@ pub(crate) async fn run(site: &Rc<Site>, chance: &mut Chance, for_ms: u64) {
                 let end = chance.pick(&[EndOfLife::Orderly, EndOfLife::Killed]);
                 restart(site, chance, end).await;
             }
+            40..=45 => reload(site, chance),
             _ => power_cut(site, chance).await,
         }
     }
+}
+
+/// The gateway gets another configuration: other routes, windows and rates, at times without one of its carriers, whose
+/// work another one takes over.
+fn reload(site: &Site, chance: &mut Chance) {
+    let mut config = tidegate_config::Config::clone(&site.setup.config);
+    let percent = [0, 30, 60][usize::try_from(chance.below(3)).unwrap()];
+    for route in &mut config.mt_routes {
+        if chance.percent(percent) {
+            route.carriers.reverse();
+        }
+    }
+    for carrier in &mut config.carriers {
+        if chance.percent(percent) {
+            carrier.window = usize::try_from(chance.between(1, carrier.window as u64)).unwrap();
+            carrier.rate = u32::try_from(chance.between(20, 200))
+                .ok()
+                .and_then(NonZeroU32::new);
+        }
+    }
+    for account in &mut config.accounts {
+        if chance.percent(percent) {
+            account.delivery_window = usize::try_from(chance.between(1, 8)).unwrap();
+        }
+    }
+    let gone = usize::try_from(chance.below(3)).unwrap();
+    let name = config.carriers[gone].name.clone();
+    let is_needed = config
+        .mt_routes
+        .iter()
+        .any(|route| route.carriers == [name.clone()]);
+    let goes = chance.percent(percent) && !is_needed;
+    if goes {
+        config.carriers.remove(gone);
+        for route in &mut config.mt_routes {
+            route.carriers.retain(|carrier| *carrier != name);
+        }
+        config
+            .mo_routes
+            .retain(|route| route.carrier.as_ref() != Some(&name));
+        if chance.percent(50) {
+            config.carriers[0].takes_over.push(name);
+        }
+    }
+    site.ledger().totals.reloads += 1;
+    let word = if goes { "without one" } else { "with every carrier" };
+    site.ledger().note(&format!("reload {word}"));
+    take_over(site, &config);
+}
+
+fn take_over(site: &Site, config: &tidegate_config::Config) {
+    let passwords = vec![Password::new(b"secret", 9).unwrap(); config.carriers.len()];
+    let taken = site.look(|world| {
+        world
+            .hub
+            .with_gate(|gate, now| gate.reconfigure(now, config, passwords, true))
+    });
+    assert!(taken.is_none_or(|taken| taken.is_ok()), "few names");
 }
 
 fn set_clock(site: &Site, chance: &mut Chance) {
@@ -154,6 +215,7 @@ async fn disk_fault(site: &Rc<Site>, chance: &mut Chance) {
 pub(crate) async fn end(site: &Rc<Site>, chance: &mut Chance) {
     site.quiet.set(true);
     site.ledger().note("quiet");
+    take_over(site, &site.setup.config);
     for centre in &site.centres {
         centre.mood.set(Mood::Usual);
         centre.is_down.set(false);
