@@ -1,7 +1,7 @@
 //! What a customer's `system_id` may do.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -32,6 +32,9 @@ pub struct Account {
     pub binds: BindKinds,
     /// Key `rate`, parts per second over all binds, default 0 (`None`: no limit), at most 1 000 000.
     pub rate: Option<NonZeroU32>,
+    /// Key `weight`, default 1, 1 to 1 000: the account's share, in parts, of a carrier that several wait for, against
+    /// the weights of the others. Where nobody waits it changes nothing.
+    pub weight: NonZeroU16,
     /// Key `window`, 1 to 10 000, default `limits.esme_window`: unanswered submits of one link.
     pub window: usize,
     /// Key `delivery_window`, 1 to 10 000, default `limits.delivery_window`: unanswered deliveries to one
@@ -171,6 +174,7 @@ pub(crate) fn read(
     let max_binds = section.or("max_binds", MAX_BINDS, integer(1..=10_000));
     let binds = read_bind_kinds(section);
     let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
+    let weight = NonZeroU16::new(section.or("weight", 1, integer(1..=1_000))).unwrap_or(NonZeroU16::MIN);
     let window = section.or("window", limits.esme_window, integer(1..=10_000));
     let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
     let allow_ips = section.list("allow_ips", 0..=256, network).unwrap_or_default();
@@ -216,6 +220,7 @@ pub(crate) fn read(
         max_binds,
         binds,
         rate,
+        weight,
         window,
         delivery_window,
         allow_ips,

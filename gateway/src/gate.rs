@@ -33,7 +33,7 @@ use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
 use crate::bucket::Bucket;
-use crate::carrier::CarrierState;
+use crate::carrier::{CarrierState, Weights};
 use crate::clock::Now;
 use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
@@ -112,6 +112,8 @@ pub struct Gate<D: Disk> {
     account_by_id: HashMap<SystemId, usize>,
     account_by_name: HashMap<NameId, usize>,
     pub(crate) carriers: Vec<CarrierState>,
+    /// How accounts share a carrier that all of them wait for.
+    pub(crate) weights: Weights,
     pub(crate) links: Links,
     pub(crate) promises: Promises,
     /// Bodies of the batch that is being staged, for their way on without the disk.
@@ -158,12 +160,13 @@ impl<D: Disk> Gate<D> {
         carrier_passwords: Vec<Password>,
         mut rng: ChaCha20Rng,
     ) -> Result<Self, TooManyNames> {
-        let mut accounts = Vec::new();
+        let (mut accounts, mut weights) = (Vec::new(), Weights::default());
         let (mut account_by_id, mut account_by_name) = (HashMap::new(), HashMap::new());
         for account in &config.accounts {
             let name = spool.intern(account.system_id.as_str()).ok_or(TooManyNames)?;
             account_by_id.insert(account.system_id, accounts.len());
             account_by_name.insert(name, accounts.len());
+            weights.set(name, account.weight);
             accounts.push(AccountState {
                 name,
                 bucket: Bucket::new(account.rate),
@@ -200,6 +203,7 @@ impl<D: Disk> Gate<D> {
             account_by_id,
             account_by_name,
             carriers,
+            weights,
             links: Links::default(),
             promises: Promises::default(),
             hot: BytesMut::new(),

@@ -206,7 +206,7 @@ impl<D: Disk> Gate<D> {
         let mut moved = 0;
         self.carriers[to].waiting.has_strangers = true;
         for _ in 0..count {
-            let Some((leg, body)) = self.carriers[from].waiting.take(only) else {
+            let Some((leg, body)) = self.carriers[from].waiting.take(&self.weights, only) else {
                 break;
             };
             let octets = body.as_ref().map_or(0, Bytes::len);
