@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::BindKind;
 
+use crate::country_rates::{self, CountryRates};
 use crate::limits::Limits;
 use crate::password_hash::PasswordHash;
 use crate::problem::Fault;
@@ -32,6 +33,10 @@ pub struct Account {
     pub binds: BindKinds,
     /// Key `rate`, parts per second over all binds, default 0 (`None`: no limit), at most 1 000 000.
     pub rate: Option<NonZeroU32>,
+    /// Key `link_rate`, parts per second of each bind by itself, default 0 (`None`: no limit), at most 1 000 000.
+    pub link_rate: Option<NonZeroU32>,
+    /// Key `country_rates`, parts per second to each country over all binds, default `{}`; see [`CountryRates`].
+    pub country_rates: CountryRates,
     /// Key `weight`, default 1, 1 to 1 000: the account's share, in parts, of a carrier that several wait for, against
     /// the weights of the others. Where nobody waits it changes nothing.
     pub weight: NonZeroU16,
@@ -174,6 +179,8 @@ pub(crate) fn read(
     let max_binds = section.or("max_binds", MAX_BINDS, integer(1..=10_000));
     let binds = read_bind_kinds(section);
     let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
+    let link_rate = NonZeroU32::new(section.or("link_rate", 0, integer(0..=1_000_000)));
+    let country_rates = country_rates::read(section);
     let weight = NonZeroU16::new(section.or("weight", 1, integer(1..=1_000))).unwrap_or(NonZeroU16::MIN);
     let window = section.or("window", limits.esme_window, integer(1..=10_000));
     let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
@@ -220,6 +227,8 @@ pub(crate) fn read(
         max_binds,
         binds,
         rate,
+        link_rate,
+        country_rates,
         weight,
         window,
         delivery_window,

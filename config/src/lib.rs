@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod carrier;
+pub mod country_rates;
 pub mod endpoint;
 pub mod limits;
 pub mod node;
@@ -34,6 +35,7 @@ pub use carrier::{
     Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, StatusMeaning,
     Unanswered, Verdicts,
 };
+pub use country_rates::CountryRates;
 pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};

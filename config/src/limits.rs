@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidegate_codec::identity::{PASSWORD_MAX, PASSWORD_MAX_LENIENT};
 
+use crate::country_rates::{self, CountryRates};
 use crate::section::Section;
 use crate::value::duration::{hours, minutes};
 use crate::value::{duration, duration_or_off, integer};
@@ -52,6 +53,8 @@ pub struct Limits {
     /// unanswered. The guideline of 10 gives 250 receipts/s at 40 ms of distance, too few for one link
     /// that submits more. Accounts may differ.
     pub delivery_window: usize,
+    /// Key `country_rates`, parts per second to each country over all accounts, default `{}`; see [`CountryRates`].
+    pub country_rates: CountryRates,
     /// Key `password_max`, octets with the NUL, default 9, 9 to 65: the longest password field of a bind.
     /// 9 is the specification's (SEC-2); raise it for accounts whose passwords are longer. Over-long ones
     /// are refused, never cut.
@@ -90,6 +93,7 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
         pdu_max: section.or("pdu_max", 70_000, integer(1_024..=1_048_576)),
         esme_window: section.or("esme_window", 1_000, integer(1..=10_000)),
         delivery_window: section.or("delivery_window", 100, integer(1..=10_000)),
+        country_rates: country_rates::read(&mut section),
         password_max: section.or(
             "password_max",
             PASSWORD_MAX,

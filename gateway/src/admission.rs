@@ -1,5 +1,7 @@
 //! May this submission come in? Cheapest question first; the first no answers (design §5.3).
 
+mod rates;
+
 use std::time::Duration;
 
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
@@ -12,11 +14,12 @@ use tidegate_config::{Account, AccountState};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
-use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::mt::Replaced;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, MtRouter};
+
+pub use rates::{AccountRates, Buckets, Country, CountryBuckets};
 
 /// A message that an account submits, whichever door it came through.
 #[derive(Debug)]
@@ -140,10 +143,10 @@ pub struct Admitted {
     pub(crate) replaces: Replaced,
 }
 
-/// Decides. `default_validity` is the first carrier's, for accounts without one of their own.
+/// Decides all but the rates, which are asked before and after ([`Buckets`]): before, because they are cheap, and taken
+/// from after, so that what is refused costs nothing. `default_validity` is the first carrier's, for accounts without one of their own.
 pub fn admit(
     account: &Account,
-    bucket: &mut Bucket,
     router: &MtRouter,
     default_validity: impl Fn(CarrierIndex) -> Duration,
     submission: &Submission<'_>,
@@ -151,10 +154,6 @@ pub fn admit(
 ) -> Result<Admitted, Refusal> {
     if account.state != AccountState::Active {
         return Err(Refusal::Suspended);
-    }
-    let parts = 1;
-    if !bucket.take(now.monotonic, u32::from(parts)) {
-        return Err(Refusal::Throttled);
     }
     check_content(submission)?;
     if !account.allows_sender(submission.source.addr.as_bytes()) {
@@ -176,7 +175,7 @@ pub fn admit(
         destination: submission.destination.to_buf(),
         due_ms,
         expires_ms,
-        parts,
+        parts: 1,
         replaces: Replaced::new(),
     })
 }
@@ -276,15 +275,7 @@ mod tests {
     fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
         let (account, router) = account(extra);
         let submission = Submission::from_sm(sm, version, b"");
-        let mut bucket = Bucket::new(account.rate);
-        admit(
-            &account,
-            &mut bucket,
-            &router,
-            |_| Duration::from_secs(3600),
-            &submission,
-            NOW,
-        )
+        admit(&account, &router, |_| Duration::from_secs(3600), &submission, NOW)
     }
 
     fn on_v3_4(sm: &Sm<'_>) -> Result<Admitted, Refusal> {

@@ -15,6 +15,8 @@ pub struct Bucket {
     tolerance: Duration,
     /// When all that was taken so far will have flowed off.
     booked_until: Duration,
+    /// What it was made with; none where it is paced.
+    rate: Option<NonZeroU32>,
 }
 
 /// Parts that a bucket always allows at once: what the longest concatenated message has.
@@ -36,7 +38,23 @@ impl Bucket {
             interval,
             tolerance,
             booked_until: Duration::ZERO,
+            rate,
         }
+    }
+
+    /// What it was made with or set to; `None` is no limit.
+    pub const fn rate(&self) -> Option<NonZeroU32> {
+        self.rate
+    }
+
+    /// Changes the rate. Units that were taken and have not flowed off yet stay taken, and flow off at the new rate.
+    pub fn set_rate(&mut self, now: Duration, rate: Option<NonZeroU32>) {
+        let booked = self.booked_until.saturating_sub(now);
+        let units = booked.as_nanos().checked_div(self.interval.as_nanos());
+        *self = Self::new(rate);
+        // A long message at most is booked beyond what the rate allows in a second.
+        let units = u32::try_from(units.unwrap_or(0)).unwrap_or(u32::MAX);
+        self.booked_until = now.saturating_add(self.interval.saturating_mul(units));
     }
 
     /// A bucket of one unit every `interval`, with hardly a burst: for a peer that was found to take no more.
@@ -45,6 +63,7 @@ impl Bucket {
             interval,
             tolerance: interval.max(PACED_BURST),
             booked_until: Duration::ZERO,
+            rate: None,
         }
     }
 
@@ -61,15 +80,28 @@ impl Bucket {
 
     /// Takes `units`, all or none, at monotonic time `now`.
     pub fn take(&mut self, now: Duration, units: u32) -> bool {
-        if self.interval.is_zero() {
-            return true;
+        let fits = self.fits(now, units);
+        if fits {
+            self.book(now, units);
         }
-        let booked = self.booked_until.max(now) + self.interval * units;
-        if booked > now + self.tolerance {
-            return false;
+        fits
+    }
+
+    /// Whether [`Bucket::take`] would succeed.
+    pub fn fits(&self, now: Duration, units: u32) -> bool {
+        self.interval.is_zero() || self.booked(now, units) <= now + self.tolerance
+    }
+
+    /// Takes `units` whether they fit or not: what is too much is waited for before the next one.
+    pub fn book(&mut self, now: Duration, units: u32) {
+        if !self.interval.is_zero() {
+            self.booked_until = self.booked(now, units);
         }
-        self.booked_until = booked;
-        true
+    }
+
+    fn booked(&self, now: Duration, units: u32) -> Duration {
+        let way = self.interval.saturating_mul(units);
+        self.booked_until.max(now).saturating_add(way)
     }
 
     /// When one unit can be had next, at the earliest.
@@ -102,6 +134,34 @@ mod tests {
             }
         }
         assert!((10_900..=11_000).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn a_changed_rate_holds_at_once_and_forgives_nothing() {
+        let second = Duration::from_secs(1);
+        let mut bucket = bucket(1000);
+        assert!(bucket.take(second, 1000));
+        bucket.set_rate(second, NonZeroU32::new(500));
+        assert_eq!(bucket.rate(), NonZeroU32::new(500));
+        // 1000 units at 500 a second: two seconds' worth, where one is allowed.
+        assert!(!bucket.fits(second * 2 - Duration::from_millis(1), 1));
+        assert!(bucket.fits(second * 2 + Duration::from_millis(2), 1));
+        bucket.set_rate(second, None);
+        assert!(bucket.take(second, u32::MAX));
+        bucket.set_rate(second, NonZeroU32::new(1));
+        assert!(
+            bucket.take(second, 255) && !bucket.take(second, 1),
+            "it begins full"
+        );
+    }
+
+    #[test]
+    fn what_is_booked_beyond_the_burst_is_waited_for() {
+        let mut bucket = bucket(1000);
+        bucket.book(Duration::ZERO, 1500);
+        assert!(!bucket.fits(Duration::from_millis(500), 1));
+        assert!(bucket.fits(Duration::from_millis(501), 1));
+        assert_eq!(bucket.ready_at(), Duration::from_millis(501));
     }
 
     #[test]

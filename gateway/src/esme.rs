@@ -17,6 +17,7 @@ use tidegate_store::disk::Disk;
 use tidegate_store::spool::Target;
 
 use crate::admission::Submission;
+use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::gate::{BindCheck, Gate, at};
 use crate::links::{LinkId, Peer, Ticket};
@@ -158,6 +159,7 @@ impl<D: Disk> Gate<D> {
         state.tally.binds.add(BindResult::Granted);
         state.links.push(id);
         let (window, unanswered) = (config.delivery_window, config.window);
+        let bucket = Bucket::new(config.link_rate);
         // A constant of 8 printable characters.
         let Ok(name) = SystemId::new(OUR_NAME) else { return };
         if let Some(link) = self.links.get_mut(id) {
@@ -166,6 +168,7 @@ impl<D: Disk> Gate<D> {
                 account: Some(place),
             };
             link.session.set_limits(window, unanswered);
+            link.bucket = bucket;
             link.session.accept_bind(at(now), &name, &mut link.out);
             self.links.touch(id);
         }

@@ -32,7 +32,7 @@ use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
-use crate::bucket::Bucket;
+use crate::admission::{AccountRates, CountryBuckets};
 use crate::carrier::{CarrierState, Weights};
 use crate::clock::Now;
 use crate::dlr::Late;
@@ -55,8 +55,8 @@ const CARRIER_UNANSWERED_MAX: usize = 5_000;
 pub struct AccountState {
     /// Its number in the spool.
     pub name: NameId,
-    /// Its rate.
-    pub bucket: Bucket,
+    /// Its rates.
+    pub rates: AccountRates,
     /// Its bound links.
     pub links: Vec<LinkId>,
     /// Whose turn it is to take deliveries.
@@ -111,6 +111,8 @@ pub struct Gate<D: Disk> {
     pub(crate) accounts: Vec<AccountState>,
     account_by_id: HashMap<SystemId, usize>,
     account_by_name: HashMap<NameId, usize>,
+    /// What all accounts together may send to each country.
+    pub(crate) country_rates: CountryBuckets,
     pub(crate) carriers: Vec<CarrierState>,
     /// How accounts share a carrier that all of them wait for.
     pub(crate) weights: Weights,
@@ -169,7 +171,7 @@ impl<D: Disk> Gate<D> {
             weights.set(name, account.weight);
             accounts.push(AccountState {
                 name,
-                bucket: Bucket::new(account.rate),
+                rates: AccountRates::new(account),
                 links: Vec::new(),
                 next_receiver: 0,
                 reading: Vec::new(),
@@ -202,6 +204,7 @@ impl<D: Disk> Gate<D> {
             accounts,
             account_by_id,
             account_by_name,
+            country_rates: CountryBuckets::new(&config.limits.country_rates),
             carriers,
             weights,
             links: Links::default(),

@@ -11,6 +11,7 @@ use tidegate_store::outbox::EntryId;
 use tidegate_store::slots::{SlotId, Slots};
 use tidegate_store::spool::Target;
 
+use crate::bucket::Bucket;
 use crate::late::Late;
 use crate::telemetry::words::LinkClosed;
 
@@ -95,6 +96,8 @@ pub struct Link {
     pub refused: Option<CommandStatus>,
     /// Deliveries to this link rest until this monotonic time, after it answered "later".
     pub deliver_after: std::time::Duration,
+    /// How many parts a second it may submit, once it is bound.
+    pub bucket: Bucket,
     /// Requests to it that were given up.
     pub late: Late<Target>,
     dirty: bool,
@@ -119,6 +122,7 @@ impl Links {
             relinked: false,
             refused: None,
             deliver_after: std::time::Duration::ZERO,
+            bucket: Bucket::new(None),
             late: Late::default(),
             dirty: false,
         };

@@ -67,7 +67,7 @@ impl<D: Disk> Gate<D> {
         if let Some(id) = fingerprint.and_then(|found| self.duplicates.find(now.monotonic, found)) {
             return self.submitted_before(owed, account, id);
         }
-        let admitted = match self.may_submit(now, account, submission) {
+        let admitted = match self.may_submit(now, link, account, submission) {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse_submission(owed, account, refusal, version),
         };
@@ -131,6 +131,7 @@ impl<D: Disk> Gate<D> {
     pub(super) fn may_submit(
         &mut self,
         now: Now,
+        link: LinkId,
         account: usize,
         submission: &Submission<'_>,
     ) -> Result<Admitted, Refusal> {
@@ -142,17 +143,18 @@ impl<D: Disk> Gate<D> {
         if submission.replace == 1 {
             self.may_change()?;
         }
-        let Self {
-            config, accounts, mt, ..
-        } = self;
+        self.with_buckets(link, account, |buckets| buckets.fits(now.monotonic, 1))?;
+        let Self { config, mt, .. } = self;
         let configured = &config.accounts[account];
         let carriers = &config.carriers;
         let default_validity = |CarrierIndex(place): CarrierIndex| carriers[place].default_validity;
-        let bucket = &mut accounts[account].bucket;
-        let mut admitted = admit(configured, bucket, mt, default_validity, submission, now)?;
+        let mut admitted = admit(configured, mt, default_validity, submission, now)?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
+        // While nobody says in which country a number is, only rates for `"*"` hold.
+        let country = None;
+        self.take_rates(now, link, account, country, admitted.parts)?;
         Ok(admitted)
     }
 

@@ -204,6 +204,9 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     each(&new.binds, &old.binds, |result, times| {
         metrics.bind_attempts.of(result).increment(times);
     });
+    each(&new.throttled, &old.throttled, |by, times| {
+        metrics.throttled.of(by).increment(times);
+    });
     each(&new.refused, &old.refused, |status, times| {
         metrics.refused(status, times);
     });

@@ -8,6 +8,7 @@ use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
     Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, Side, SpoolCause,
+    ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -89,6 +90,8 @@ pub struct AccountTally {
     pub duplicates: u64,
     /// Submissions refused, by what was answered.
     pub refused: Counts<CommandStatus>,
+    /// Messages above a rate, by whose.
+    pub throttled: Counts<ThrottledBy>,
     /// Binds, by how they went.
     pub binds: Counts<BindResult>,
     /// DLRs that an ESME took.

@@ -80,6 +80,37 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
         ),
         ("[[account]]\n", "binds = \"trx\"", "account[0].binds", "[ … ]"),
         ("[[account]]\n", "rate = -1", "account[0].rate", "from 0"),
+        ("[[account]]\n", "weight = 0", "account[0].weight", "from 1"),
+        (
+            "[[account]]\n",
+            "link_rate = 2_000_000",
+            "account[0].link_rate",
+            "to 1000000",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = 50",
+            "account[0].country_rates",
+            "name = value",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = { UK = 50 }",
+            "account[0].country_rates.UK",
+            "GB",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = { gb = 50 }",
+            "account[0].country_rates.gb",
+            "write GB",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = { GB = \"50\" }",
+            "account[0].country_rates.GB",
+            "from 0",
+        ),
         (
             "[[account]]\n",
             "window = 10_001",

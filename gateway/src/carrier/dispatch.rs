@@ -174,6 +174,7 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let (form, expires_ms) = (found.envelope.form, found.envelope.expires_ms);
+        let parts = u32::from(found.envelope.parts.max(1));
         if expires_ms <= now.unix_ms {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
@@ -214,7 +215,7 @@ impl<D: Disk> Gate<D> {
                 self.links.touch(id);
                 self.spool.set_leased(leg, true);
                 let state = &mut self.carriers[carrier];
-                state.flow.take(now.monotonic);
+                state.flow.take(now.monotonic, parts);
                 state.tally.offered += 1;
             }
             Err(_) => {

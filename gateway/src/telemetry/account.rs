@@ -5,7 +5,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
-use super::words::{BindResult, Family, Statuses};
+use super::words::{BindResult, Family, Statuses, ThrottledBy};
 use super::{Telemetry, names};
 
 /// Handles of one account's metrics; what each counts stands in [`names`].
@@ -19,6 +19,8 @@ pub struct AccountMetrics {
     pub accepted: Counter,
     /// [`names::ACCOUNT_DUPLICATES`].
     pub duplicates: Counter,
+    /// [`names::ACCOUNT_THROTTLED`].
+    pub throttled: Family<ThrottledBy>,
     /// [`names::ACCOUNT_DLR_DELIVERED`].
     pub dlr_delivered: Counter,
     /// [`names::ACCOUNT_MO_DELIVERED`].
@@ -48,6 +50,7 @@ impl AccountMetrics {
             bind_attempts: Family::new(telemetry, &names::ACCOUNT_BIND_ATTEMPTS, &[own]),
             accepted: counter(&names::ACCOUNT_ACCEPTED),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
+            throttled: Family::new(telemetry, &names::ACCOUNT_THROTTLED, &[own]),
             dlr_delivered: counter(&names::ACCOUNT_DLR_DELIVERED),
             mo_delivered: counter(&names::ACCOUNT_MO_DELIVERED),
             outbox: gauge(&names::ACCOUNT_OUTBOX),

@@ -94,6 +94,7 @@ metrics! {
     ACCOUNT_ACCEPTED Counter Count "account_submits_accepted_total" ["account"] "Messages accepted from an account"
     ACCOUNT_DUPLICATES Counter Count "account_submits_duplicate_total" ["account"] "Messages that an account submitted twice within its duplicate_window, sent once"
     ACCOUNT_REFUSED Counter Count "account_submits_refused_total" ["account", "status"] "Messages refused to an account"
+    ACCOUNT_THROTTLED Counter Count "account_throttled_total" ["account", "by"] "Messages of an account above a rate, by whose rate it is"
     ACCOUNT_DLR_DELIVERED Counter Count "account_dlr_delivered_total" ["account"] "Delivery receipts that an account took"
     ACCOUNT_MO_DELIVERED Counter Count "account_mo_delivered_total" ["account"] "Messages from handsets that an account took"
     ACCOUNT_DELIVERIES_REFUSED Counter Count "account_deliveries_refused_total" ["account", "status"] "Deliveries that an account answered with an error"

@@ -111,6 +111,18 @@ words! {
         TooMany "too_many"
     }
 
+    /// Whose rate a submission is above.
+    ThrottledBy {
+        /// `link_rate`.
+        Link "link"
+        /// The account's `rate`.
+        Account "account"
+        /// The account's `country_rates`.
+        Country "country"
+        /// `limits.country_rates`.
+        GatewayCountry "gateway_country"
+    }
+
     /// What a carrier's answer to a submit means.
     Answered {
         /// It took the message.
@@ -287,6 +299,7 @@ mod tests {
     fn every_word_has_its_own_label_and_place() {
         check::<LinkClosed>();
         check::<BindResult>();
+        check::<ThrottledBy>();
         check::<Answered>();
         check::<ReceiptKind>();
         check::<LateReceipt>();
