@@ -53,6 +53,18 @@ pub struct Limits {
     /// unanswered. The guideline of 10 gives 250 receipts/s at 40 ms of distance, too few for one link
     /// that submits more. Accounts may differ.
     pub delivery_window: usize,
+    /// Key `throttle_after`, default 1 000, 1 to 1 000 000: a link that was answered 0x58 so many times more often than
+    /// its messages were taken is not read for `throttle_hold`. The default is a full window of refusals.
+    pub throttle_after: u32,
+    /// Key `throttle_hold`, default 1 s, "0s" off (`None`), else 10 ms to 1 min, not above `throttle_hold_max`: doubles
+    /// with each time in a row; who was not held for a minute begins anew. Never longer than half of `response` and of
+    /// `inactivity`, since answers lie unread meanwhile.
+    pub throttle_hold: Option<Duration>,
+    /// Key `throttle_hold_max`, default 8 s, 10 ms to 1 min: the longest. An enquire_link waits for so long, too.
+    pub throttle_hold_max: Duration,
+    /// Key `throttle_close_after`, default 0 (`None`: never), at most 1 000: holds in a row behind which a link that
+    /// still goes on is unbound.
+    pub throttle_close_after: Option<u32>,
     /// Key `country_rates`, parts per second to each country over all accounts, default `{}`; see [`CountryRates`].
     pub country_rates: CountryRates,
     /// Key `password_max`, octets with the NUL, default 9, 9 to 65: the longest password field of a bind.
@@ -71,6 +83,7 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
     let milliseconds = Duration::from_millis;
     let seconds = Duration::from_secs;
     let (enquire_link, enquire_link_response) = read_enquire_link(&mut section);
+    let (throttle_hold, throttle_hold_max) = read_throttle_hold(&mut section);
     let limits = Limits {
         session_init: section.or(
             "session_init",
@@ -93,6 +106,11 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
         pdu_max: section.or("pdu_max", 70_000, integer(1_024..=1_048_576)),
         esme_window: section.or("esme_window", 1_000, integer(1..=10_000)),
         delivery_window: section.or("delivery_window", 100, integer(1..=10_000)),
+        throttle_after: section.or("throttle_after", 1_000, integer(1..=1_000_000)),
+        throttle_hold,
+        throttle_hold_max,
+        throttle_close_after: Some(section.or("throttle_close_after", 0, integer(0..=1_000)))
+            .filter(|holds| *holds > 0),
         country_rates: country_rates::read(&mut section),
         password_max: section.or(
             "password_max",
@@ -104,6 +122,21 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
     };
     section.finish(&[]);
     limits
+}
+
+/// `throttle_hold` and `throttle_hold_max`.
+fn read_throttle_hold(section: &mut Section<'_>) -> (Option<Duration>, Duration) {
+    let bounds = || Duration::from_millis(10)..=minutes(1);
+    let hold = section.or(
+        "throttle_hold",
+        Some(Duration::from_secs(1)),
+        duration_or_off(bounds()),
+    );
+    let most = section.or("throttle_hold_max", Duration::from_secs(8), duration(bounds()));
+    if let Some(hold) = hold {
+        section.in_order(("throttle_hold", hold), ("throttle_hold_max", most), true);
+    }
+    (hold, most)
 }
 
 /// The pair of timers that ESME limits and carriers share: (`enquire_link`, `enquire_link_response`).

@@ -59,8 +59,12 @@ impl<D: Disk> Gate<D> {
                     link.late.is_silent()
                 });
                 self.entry_answered(now, id, entry, octets, &answer);
-                if is_silent && account.is_some() {
-                    self.unbind_silent(now, id, ip, account);
+                if is_silent && let Some(account) = account {
+                    // A receiver that takes deliveries and answers none keeps them from those that would (interop
+                    // quirk 30).
+                    let name = self.config.accounts[account].system_id;
+                    tracing::warn!(account = %name, "a link that answers no delivery is unbound");
+                    self.leave_esme(now, id, ip, account);
                 }
             }
             Event::PeerUnbound => {
@@ -241,19 +245,16 @@ impl<D: Disk> Gate<D> {
         body: impl FnOnce(&mut Vec<u8>),
     ) {
         if let Some(link) = self.links.get_mut(id) {
+            link.hold.answered(response, status);
             link.session
                 .respond(response, sequence, status, &mut link.out, body);
             self.links.touch(id);
         }
     }
 
-    /// A receiver that takes deliveries and answers none keeps them from those that would (interop quirk 30).
-    fn unbind_silent(&mut self, now: Now, id: LinkId, ip: IpAddr, account: Option<usize>) {
-        if let Some(place) = account {
-            let name = self.config.accounts[place].system_id;
-            tracing::warn!(account = %name, "a link that answers no delivery is unbound");
-        }
-        self.esme_closed(id, account);
+    /// Unbinds a link of an account: nothing new is delivered there, what is owed still goes out.
+    pub(crate) fn leave_esme(&mut self, now: Now, id: LinkId, ip: IpAddr, account: usize) {
+        self.esme_closed(id, Some(account));
         if let Some(link) = self.links.get_mut(id) {
             link.peer = Peer::Esme { ip, account: None };
             link.session.unbind(at(now), &mut link.out);

@@ -23,6 +23,7 @@ use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, State, Timing};
+use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_config::Config;
 use tidegate_store::disk::Disk;
@@ -38,6 +39,7 @@ use crate::clock::Now;
 use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
+use crate::hold::Patience;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
@@ -96,6 +98,8 @@ pub enum ReadFlow {
     Continue,
     /// Keep what is left and try again after the next turn: a bound is reached.
     Pause,
+    /// The same, and however long it lasts: the peer is held.
+    Hold,
     /// The link is over; nothing more is read.
     End,
 }
@@ -113,6 +117,8 @@ pub struct Gate<D: Disk> {
     account_by_name: HashMap<NameId, usize>,
     /// What all accounts together may send to each country.
     pub(crate) country_rates: CountryBuckets,
+    /// With links that go on past 0x58.
+    pub(crate) patience: Patience,
     pub(crate) carriers: Vec<CarrierState>,
     /// How accounts share a carrier that all of them wait for.
     pub(crate) weights: Weights,
@@ -204,6 +210,7 @@ impl<D: Disk> Gate<D> {
             accounts,
             account_by_id,
             account_by_name,
+            patience: Patience::from(&config.limits),
             country_rates: CountryBuckets::new(&config.limits.country_rates),
             carriers,
             weights,
@@ -376,6 +383,11 @@ impl<D: Disk> Gate<D> {
     pub fn input(&mut self, now: Now, id: LinkId, octets: &[u8], force: bool) -> Input {
         let mut used = 0;
         loop {
+            if self.is_held(now, id) {
+                self.links.touch(id);
+                let flow = ReadFlow::Hold;
+                return Input { used, flow };
+            }
             let Some(link) = self.links.get_mut(id) else {
                 return Input {
                     used,
@@ -448,6 +460,11 @@ impl<D: Disk> Gate<D> {
             Event::Close(reason) => self.links.end(id, End::Session(reason)),
             Event::Refused { command_id, status } => {
                 self.tally.refused.add((counted_command(command_id), status));
+                if status == CommandStatus::RTHROTTLED
+                    && let Some(link) = self.links.get_mut(id)
+                {
+                    link.hold.throttled();
+                }
             }
             Event::Dropped(_) | Event::Notified(_) => self.tally.dropped += 1,
             event => match peer {

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod dlr;
 pub mod esme;
 pub mod gate;
+pub mod hold;
 pub mod http;
 pub mod ids;
 pub mod installation;

@@ -12,6 +12,7 @@ use tidegate_store::slots::{SlotId, Slots};
 use tidegate_store::spool::Target;
 
 use crate::bucket::Bucket;
+use crate::hold::Hold;
 use crate::late::Late;
 use crate::telemetry::words::LinkClosed;
 
@@ -98,6 +99,8 @@ pub struct Link {
     pub deliver_after: std::time::Duration,
     /// How many parts a second it may submit, once it is bound.
     pub bucket: Bucket,
+    /// What is done where it goes on past that.
+    pub hold: Hold,
     /// Requests to it that were given up.
     pub late: Late<Target>,
     dirty: bool,
@@ -123,6 +126,7 @@ impl Links {
             refused: None,
             deliver_after: std::time::Duration::ZERO,
             bucket: Bucket::new(None),
+            hold: Hold::default(),
             late: Late::default(),
             dirty: false,
         };

@@ -197,6 +197,10 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     metrics.binds.set(float(state.links.len()));
     metrics.accepted.increment(new.accepted - old.accepted);
     metrics.duplicates.increment(new.duplicates - old.duplicates);
+    metrics.holds.increment(new.holds - old.holds);
+    metrics
+        .flooders_unbound
+        .increment(new.flooders_unbound - old.flooders_unbound);
     metrics.dlr_delivered.increment(new.dlrs - old.dlrs);
     metrics.mo_delivered.increment(new.mos - old.mos);
     metrics.outbox_overflow.increment(new.overflow - old.overflow);

@@ -92,6 +92,10 @@ pub struct AccountTally {
     pub refused: Counts<CommandStatus>,
     /// Messages above a rate, by whose.
     pub throttled: Counts<ThrottledBy>,
+    /// Times that a link was not read for a while because it went on past 0x58.
+    pub holds: u64,
+    /// Links that were unbound because that did not help.
+    pub flooders_unbound: u64,
     /// Binds, by how they went.
     pub binds: Counts<BindResult>,
     /// DLRs that an ESME took.

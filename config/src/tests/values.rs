@@ -393,3 +393,23 @@ fn required_values_that_are_wrong() {
         one(&with(line, new), key, at, word);
     }
 }
+
+#[test]
+fn limits_out_of_bounds() {
+    for (line, key, word) in [
+        ("throttle_after = 0", "limits.throttle_after", "from 1"),
+        (
+            "throttle_hold = \"9s\"",
+            "limits.throttle_hold",
+            "at most throttle_hold_max",
+        ),
+        (
+            "country_rates = { XX = 1 }",
+            "limits.country_rates.XX",
+            "ISO 3166",
+        ),
+    ] {
+        let text = format!("{MINIMAL}[limits]\n{line}\n");
+        one(&text, key, text.lines().count(), word);
+    }
+}

@@ -21,6 +21,10 @@ pub struct AccountMetrics {
     pub duplicates: Counter,
     /// [`names::ACCOUNT_THROTTLED`].
     pub throttled: Family<ThrottledBy>,
+    /// [`names::ACCOUNT_HOLDS`].
+    pub holds: Counter,
+    /// [`names::ACCOUNT_FLOODERS_UNBOUND`].
+    pub flooders_unbound: Counter,
     /// [`names::ACCOUNT_DLR_DELIVERED`].
     pub dlr_delivered: Counter,
     /// [`names::ACCOUNT_MO_DELIVERED`].
@@ -51,6 +55,8 @@ impl AccountMetrics {
             accepted: counter(&names::ACCOUNT_ACCEPTED),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
             throttled: Family::new(telemetry, &names::ACCOUNT_THROTTLED, &[own]),
+            holds: counter(&names::ACCOUNT_HOLDS),
+            flooders_unbound: counter(&names::ACCOUNT_FLOODERS_UNBOUND),
             dlr_delivered: counter(&names::ACCOUNT_DLR_DELIVERED),
             mo_delivered: counter(&names::ACCOUNT_MO_DELIVERED),
             outbox: gauge(&names::ACCOUNT_OUTBOX),
