@@ -275,7 +275,7 @@ fn read_bind_kinds(section: &mut Section<'_>) -> BindKinds {
     kinds.map_or(BindKinds::ALL, |kinds| BindKinds::from_list(&kinds))
 }
 
-fn network(value: &toml::de::DeValue<'_>) -> Result<IpNet, Fault> {
+pub(crate) fn network(value: &toml::de::DeValue<'_>) -> Result<IpNet, Fault> {
     let text = text_of(value)?;
     let net = text
         .parse::<IpNet>()

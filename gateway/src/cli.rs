@@ -5,6 +5,7 @@
 //! goes to standard output, either way; without it results go there as text, warnings and refusals to
 //! standard error.
 
+mod ban;
 mod carrier_args;
 mod check;
 mod demo;
@@ -57,6 +58,9 @@ enum Verb {
     /// Move or end messages that wait, in the running gateway.
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// Show, set and end bans of addresses, in the running gateway.
+    #[command(subcommand)]
+    Ban(ban::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -141,6 +145,7 @@ pub fn main() -> ExitCode {
         Verb::Load(args) => load::run(*args, json),
         Verb::Spool(verb) => spool::run(&verb),
         Verb::Queue(verb) => queue::run(&verb),
+        Verb::Ban(verb) => ban::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

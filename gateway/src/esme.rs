@@ -21,6 +21,7 @@ use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::gate::{BindCheck, Gate, at};
 use crate::links::{LinkId, Peer, Ticket};
+use crate::origin::Origin;
 use crate::telemetry::words::{BindResult, Word};
 use crate::turn::Owed;
 
@@ -121,7 +122,10 @@ impl<D: Disk> Gate<D> {
     ///
     /// Everything that would tell a guesser more than "no" is asked only behind a right password (SEC-4).
     pub fn bind_checked(&mut self, now: Now, id: LinkId, system_id: Option<SystemId>, granted: Option<bool>) {
-        let Some(link) = self.links.get(id) else { return };
+        // One that is being closed is bound no more.
+        let Some(link) = self.links.get(id).filter(|link| link.end.is_none()) else {
+            return;
+        };
         let (Peer::Esme { ip, .. }, State::Binding { kind, .. }) = (link.peer, link.session.state()) else {
             return;
         };
@@ -139,8 +143,10 @@ impl<D: Disk> Gate<D> {
         let Some(granted) = granted.filter(|_| !self.stopping) else {
             return self.refuse_bind(id, CommandStatus::RSYSERR, "busy");
         };
+        let origin = Origin::from(ip);
         let (Some(place), true) = (account, granted) else {
-            return self.refuse_bind(id, CommandStatus::RBINDFAIL, "denied");
+            self.refuse_bind(id, CommandStatus::RBINDFAIL, "denied");
+            return self.bind_failed(now, origin);
         };
         let config = &self.config.accounts[place];
         let state = &mut self.accounts[place];
@@ -158,8 +164,14 @@ impl<D: Disk> Gate<D> {
         };
         if let Some(reason) = refusal {
             state.tally.binds.add(reason);
-            return self.refuse_bind(id, CommandStatus::RBINDFAIL, reason.label());
+            self.refuse_bind(id, CommandStatus::RBINDFAIL, reason.label());
+            // A password in the wrong hands; the others are the operator's own settings.
+            if reason == BindResult::Address {
+                self.bind_failed(now, origin);
+            }
+            return;
         }
+        self.bans.succeeded(origin);
         state.tally.binds.add(BindResult::Granted);
         state.links.push(id);
         let (window, unanswered) = (config.delivery_window, config.window);

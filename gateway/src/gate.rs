@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
-use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, State, Timing};
+use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_config::Config;
@@ -34,13 +34,14 @@ use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
 use crate::admission::{AccountRates, CountryBuckets};
+use crate::bans::Bans;
 use crate::carrier::{CarrierState, Weights};
 use crate::clock::Now;
 use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::hold::Patience;
-use crate::links::{End, LinkId, Links, Peer, Ticket};
+use crate::links::{End, Link, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
 use crate::tally::{AccountTally, GateTally, counted_command};
@@ -119,6 +120,8 @@ pub struct Gate<D: Disk> {
     pub(crate) country_rates: CountryBuckets,
     /// With links that go on past 0x58.
     pub(crate) patience: Patience,
+    /// Whose binds have failed.
+    pub(crate) bans: Bans,
     pub(crate) carriers: Vec<CarrierState>,
     /// How accounts share a carrier that all of them wait for.
     pub(crate) weights: Weights,
@@ -210,6 +213,7 @@ impl<D: Disk> Gate<D> {
             accounts,
             account_by_id,
             account_by_name,
+            bans: Bans::default(),
             patience: Patience::from(&config.limits),
             country_rates: CountryBuckets::new(&config.limits.country_rates),
             carriers,
@@ -285,32 +289,13 @@ impl<D: Disk> Gate<D> {
 
     /// How many connections of ESMEs there are, bound or not.
     pub fn esme_links(&self) -> usize {
-        let esme = |id: &LinkId| {
-            self.links
-                .get(*id)
-                .is_some_and(|link| matches!(link.peer, Peer::Esme { .. }))
-        };
-        self.links.ids().iter().filter(|id| esme(id)).count()
+        let is_esme = |link: &Link| matches!(link.peer, Peer::Esme { .. });
+        self.links.iter().filter(|(_, link)| is_esme(link)).count()
     }
 
     /// How many links there are, bound or not.
     pub fn links(&self) -> usize {
         self.links.len()
-    }
-
-    /// Connections of one address that have not bound yet (interop #37). Those that are being unbound are none: whoever
-    /// leaves may come back at once.
-    pub fn unbound_from(&self, address: IpAddr) -> usize {
-        let unbound = |id: &LinkId| {
-            self.links.get(*id).is_some_and(|link| {
-                matches!(link.peer, Peer::Esme { ip, account: None } if ip == address)
-                    && matches!(
-                        link.session.state(),
-                        State::Open | State::Outbound | State::Binding { .. }
-                    )
-            })
-        };
-        self.links.ids().iter().filter(|id| unbound(id)).count()
     }
 
     pub(crate) fn account_of(&self, id: SystemId) -> Option<usize> {

@@ -5,6 +5,7 @@
 //! files named after what happens ([`mt`], [`dlr`], [`mo`]) tell a message's story.
 
 pub mod admission;
+pub mod bans;
 pub mod bucket;
 pub mod carrier;
 pub mod cli;
@@ -29,6 +30,7 @@ pub mod listen;
 pub mod load;
 pub mod mo;
 pub mod mt;
+pub mod origin;
 pub mod outbox;
 mod plain;
 pub mod publish;

@@ -62,6 +62,8 @@ pub enum End {
     BindRefused(CommandStatus),
     /// The gateway closed it, its last word written; what ended it the gate knows better.
     Closed,
+    /// Others from there have failed to bind too often.
+    Banned,
     /// The gateway itself ends.
     Shutdown,
 }
@@ -73,6 +75,7 @@ impl From<End> for LinkClosed {
             End::Lost | End::Closed => Self::Lost,
             End::Stalled => Self::Stalled,
             End::BindRefused(_) => Self::BindRefused,
+            End::Banned => Self::Banned,
             End::Shutdown => Self::Shutdown,
         }
     }
@@ -159,7 +162,12 @@ impl Links {
         self.links.is_empty()
     }
 
-    /// All of them.
+    /// All of them, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links.iter().map(|(id, link)| (LinkId(id), link))
+    }
+
+    /// The numbers of all.
     pub fn ids(&self) -> Vec<LinkId> {
         self.links.iter().map(|(id, _)| LinkId(id)).collect()
     }

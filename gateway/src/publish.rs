@@ -67,7 +67,7 @@ impl Publisher {
 
     /// Publishes what was counted since the last time, and how things stand.
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
-        self.publish_gate(gate);
+        self.publish_gate(gate, now);
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
@@ -102,7 +102,7 @@ impl Publisher {
         self.health.turned(now);
     }
 
-    fn publish_gate<D: Disk>(&mut self, gate: &mut Gate<D>) {
+    fn publish_gate<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         let (metrics, old) = &mut self.gate;
         for seconds in gate.tally_mut().sync_seconds.drain(..) {
             metrics.sync_seconds.record(seconds);
@@ -146,6 +146,8 @@ impl Publisher {
         each(&new.refused, &old.refused, |(command, status), times| {
             metrics.refused(command, status, times);
         });
+        metrics.bans.increment(new.bans - old.bans);
+        metrics.banned.set(float(gate.banned(now)));
         metrics.dropped.increment(new.dropped - old.dropped);
         let penned: usize = gate.carriers().iter().map(|carrier| carrier.pen.len()).sum();
         metrics.receipts_penned.set(float(penned));

@@ -172,6 +172,8 @@ pub struct GateTally {
     pub commit_failures: Counts<SpoolCause>,
     /// Submissions and MOs refused because of the spool.
     pub intake_refused: Counts<SpoolCause>,
+    /// Bans after failed binds.
+    pub bans: u64,
     /// Binds with a system_id that is no account's.
     pub binds_unknown: u64,
     /// How long batches took, in seconds, for the next publishing.

@@ -397,6 +397,12 @@ fn required_values_that_are_wrong() {
 #[test]
 fn limits_out_of_bounds() {
     for (line, key, word) in [
+        ("ban_min = \"2h\"", "limits.ban_min", "at most ban_max"),
+        (
+            "never_ban = [\"10.0.0.1/8\"]",
+            "limits.never_ban[0]",
+            "10.0.0.0/8",
+        ),
         ("throttle_after = 0", "limits.throttle_after", "from 1"),
         (
             "throttle_hold = \"9s\"",

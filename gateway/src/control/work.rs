@@ -55,6 +55,14 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
                 let _alone = changing.lock().await;
                 carry_over(&hub, from, to, account.as_deref()).await
             }
+            Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
+            Verb::BanAdd { origin, length } => hub
+                .with_gate(|gate, now| gate.ban(now, *origin, *length))
+                .map(|()| counted("banned", 1)),
+            Verb::BanRemove { origin } => {
+                let removed = hub.with_gate(|gate, now| gate.bans.remove(now.monotonic, *origin));
+                Ok(Map::from_iter([("removed".to_owned(), json!(removed))]))
+            }
         }
     };
     // Who has gone stops what was asked for, between two steps.
@@ -62,7 +70,7 @@ async fn answer_one<D: Disk>(hub: Rc<Hub<D>>, changing: Rc<Mutex<()>>, request: 
         done = work => Some(done),
         () = answer.closed() => None,
     };
-    if verb != Verb::Inspect {
+    if !matches!(verb, Verb::Inspect | Verb::BanList) {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
         tracing::info!(verb = %what, uid, is_done, "an operator's request");

@@ -59,8 +59,12 @@ words! {
     ConnectionRefused {
         /// `limits.max_connections`.
         Full "full"
+        /// `limits.max_connections_per_ip`.
+        PerIp "per_ip"
         /// `limits.max_unbound_per_ip`.
         UnboundPerIp "unbound_per_ip"
+        /// Too many binds from there have failed.
+        Banned "banned"
         /// The gateway is going down.
         ShuttingDown "shutting_down"
     }
@@ -89,6 +93,8 @@ words! {
         Stalled "stalled"
         /// A bind was refused.
         BindRefused "bind_refused"
+        /// Not bound when too many binds from there had failed.
+        Banned "banned"
         /// The grace period of a shutdown was over.
         Shutdown "shutdown"
     }
