@@ -3,7 +3,7 @@
 mod numbering;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,6 +11,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::BindKind;
 
 use crate::country::Country;
+use crate::country_rates::{self, CountryRates};
 use crate::limits::Limits;
 use crate::password_hash::PasswordHash;
 use crate::problem::Fault;
@@ -41,6 +42,13 @@ pub struct Account {
     pub rate: Option<NonZeroU32>,
     /// Keys `quota_day`, `quota_month`, `quota_zone`: parts that may be accepted in a day and in a month.
     pub quota: Quota,
+    /// Key `link_rate`, parts per second of each bind by itself, default 0 (`None`: no limit), at most 1 000 000.
+    pub link_rate: Option<NonZeroU32>,
+    /// Key `country_rates`, parts per second to each country over all binds, default `{}`; see [`CountryRates`].
+    pub country_rates: CountryRates,
+    /// Key `weight`, default 1, 1 to 1 000: the account's share, in parts, of a carrier that several wait for, against
+    /// the weights of the others. Where nobody waits it changes nothing.
+    pub weight: NonZeroU16,
     /// Key `window`, 1 to 10 000, default `limits.esme_window`: unanswered submits of one link.
     pub window: usize,
     /// Key `delivery_window`, 1 to 10 000, default `limits.delivery_window`: unanswered deliveries to one
@@ -200,6 +208,9 @@ pub(crate) fn read(
     let binds = read_bind_kinds(section);
     let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
     let quota = quota::read(section);
+    let link_rate = NonZeroU32::new(section.or("link_rate", 0, integer(0..=1_000_000)));
+    let country_rates = country_rates::read(section);
+    let weight = NonZeroU16::new(section.or("weight", 1, integer(1..=1_000))).unwrap_or(NonZeroU16::MIN);
     let window = section.or("window", limits.esme_window, integer(1..=10_000));
     let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
     let allow_ips = section.list("allow_ips", 0..=256, network).unwrap_or_default();
@@ -247,6 +258,9 @@ pub(crate) fn read(
         binds,
         rate,
         quota,
+        link_rate,
+        country_rates,
+        weight,
         window,
         delivery_window,
         allow_ips,
@@ -293,7 +307,7 @@ fn read_bind_kinds(section: &mut Section<'_>) -> BindKinds {
     kinds.map_or(BindKinds::ALL, |kinds| BindKinds::from_list(&kinds))
 }
 
-fn network(value: &toml::de::DeValue<'_>) -> Result<IpNet, Fault> {
+pub(crate) fn network(value: &toml::de::DeValue<'_>) -> Result<IpNet, Fault> {
     let text = text_of(value)?;
     let net = text
         .parse::<IpNet>()

@@ -13,6 +13,7 @@
 pub mod account;
 pub mod carrier;
 pub mod country;
+pub mod country_rates;
 pub mod diff;
 pub mod endpoint;
 pub mod expectations;
@@ -44,6 +45,7 @@ pub use carrier::{
     SecretSource, StatusMeaning, TonNpi, Unanswered, Verdicts, Writing,
 };
 pub use country::Country;
+pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};
 pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;

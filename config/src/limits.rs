@@ -1,9 +1,14 @@
 //! The named bounds of the process towards ESMEs (promise P6: every queue and wait has one).
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use tidegate_codec::identity::{PASSWORD_MAX, PASSWORD_MAX_LENIENT};
 
+use crate::account::network;
+use crate::country_rates::{self, CountryRates};
 use crate::section::Section;
 use crate::value::duration::{hours, minutes};
 use crate::value::{duration, duration_or_off, integer};
@@ -41,6 +46,23 @@ pub struct Limits {
     /// Key `max_unbound_per_ip`, default 16, 1 to 1 000 000: connections of one address that have not
     /// bound yet (interop #37).
     pub max_unbound_per_ip: usize,
+    /// Key `max_connections_per_ip`, default 1 000, 1 to 1 000 000: connections of one address, bound or not. Of IPv6 a
+    /// /64 counts as one address, here and for `max_unbound_per_ip`.
+    pub max_connections_per_ip: usize,
+    /// Key `ban_after`, default 10, 0 to 10 000 (0, `None`: no bans): binds from one address that fail within
+    /// `ban_window` before its new connections are closed for a while. Those fail that have a wrong password or name, or
+    /// come from where their account does not allow.
+    pub ban_after: Option<u32>,
+    /// Key `ban_window`, default 10 min, 1 s to 24 h. So long after its last ban, too, an address begins anew if a bind
+    /// from there has succeeded since.
+    pub ban_window: Duration,
+    /// Key `ban_min`, default 1 min, 1 s to 30 d, not above `ban_max`: the first ban; each further one is twice as long.
+    pub ban_min: Duration,
+    /// Key `ban_max`, default 1 h, 1 s to 30 d: the longest. So long after its last ban an address begins anew.
+    pub ban_max: Duration,
+    /// Key `never_ban`, default `["127.0.0.0/8", "::1"]`, at most 256: networks or single addresses that are never
+    /// banned, such as one that many customers share; see [`Limits::never_bans`].
+    pub never_ban: Vec<IpNet>,
     /// Key `pdu_max`, octets, default 70 000, 1 024 to 1 048 576: a larger command_length is answered with
     /// generic_nack 0x02 and the connection closed, before anything is allocated. The default holds a
     /// full message_payload (65 535) and other TLVs.
@@ -52,6 +74,20 @@ pub struct Limits {
     /// unanswered. The guideline of 10 gives 250 receipts/s at 40 ms of distance, too few for one link
     /// that submits more. Accounts may differ.
     pub delivery_window: usize,
+    /// Key `throttle_after`, default 1 000, 1 to 1 000 000: a link that was answered 0x58 so many times more often than
+    /// its messages were taken is not read for `throttle_hold`. The default is a full window of refusals.
+    pub throttle_after: u32,
+    /// Key `throttle_hold`, default 1 s, "0s" off (`None`), else 10 ms to 1 min, not above `throttle_hold_max`: doubles
+    /// with each time in a row; who was not held for a minute begins anew. Never longer than half of `response` and of
+    /// `inactivity`, since answers lie unread meanwhile.
+    pub throttle_hold: Option<Duration>,
+    /// Key `throttle_hold_max`, default 8 s, 10 ms to 1 min: the longest. An enquire_link waits for so long, too.
+    pub throttle_hold_max: Duration,
+    /// Key `throttle_close_after`, default 0 (`None`: never), at most 1 000: holds in a row behind which a link that
+    /// still goes on is unbound.
+    pub throttle_close_after: Option<u32>,
+    /// Key `country_rates`, parts per second to each country over all accounts, default `{}`; see [`CountryRates`].
+    pub country_rates: CountryRates,
     /// Key `password_max`, octets with the NUL, default 9, 9 to 65: the longest password field of a bind.
     /// 9 is the specification's (SEC-2); raise it for accounts whose passwords are longer. Over-long ones
     /// are refused, never cut.
@@ -68,6 +104,14 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
     let milliseconds = Duration::from_millis;
     let seconds = Duration::from_secs;
     let (enquire_link, enquire_link_response) = read_enquire_link(&mut section);
+    let (throttle_hold, throttle_hold_max) = read_throttle_hold(&mut section);
+    let (ban_min, ban_max) = read_ban_length(&mut section);
+    let loopback = || {
+        vec![
+            IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+            IpAddr::V6(Ipv6Addr::LOCALHOST).into(),
+        ]
+    };
     let limits = Limits {
         session_init: section.or(
             "session_init",
@@ -87,9 +131,23 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
         ),
         max_connections: section.or("max_connections", 10_000, integer(1..=1_000_000)),
         max_unbound_per_ip: section.or("max_unbound_per_ip", 16, integer(1..=1_000_000)),
+        max_connections_per_ip: section.or("max_connections_per_ip", 1_000, integer(1..=1_000_000)),
+        ban_after: Some(section.or("ban_after", 10, integer(0..=10_000))).filter(|failures| *failures > 0),
+        ban_window: section.or("ban_window", minutes(10), duration(seconds(1)..=hours(24))),
+        ban_min,
+        ban_max,
+        never_ban: section
+            .list("never_ban", 0..=256, network)
+            .unwrap_or_else(loopback),
         pdu_max: section.or("pdu_max", 70_000, integer(1_024..=1_048_576)),
         esme_window: section.or("esme_window", 1_000, integer(1..=10_000)),
         delivery_window: section.or("delivery_window", 100, integer(1..=10_000)),
+        throttle_after: section.or("throttle_after", 1_000, integer(1..=1_000_000)),
+        throttle_hold,
+        throttle_hold_max,
+        throttle_close_after: Some(section.or("throttle_close_after", 0, integer(0..=1_000)))
+            .filter(|holds| *holds > 0),
+        country_rates: country_rates::read(&mut section),
         password_max: section.or(
             "password_max",
             PASSWORD_MAX,
@@ -100,6 +158,38 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
     };
     section.finish(&[]);
     limits
+}
+
+/// `ban_min` and `ban_max`.
+fn read_ban_length(section: &mut Section<'_>) -> (Duration, Duration) {
+    let bounds = || Duration::from_secs(1)..=hours(30 * 24);
+    let min = section.or("ban_min", minutes(1), duration(bounds()));
+    let max = section.or("ban_max", hours(1), duration(bounds()));
+    section.in_order(("ban_min", min), ("ban_max", max), true);
+    (min, max)
+}
+
+impl Limits {
+    /// Whether an address is never banned. IPv4 addresses in IPv6 form count as IPv4.
+    pub fn never_bans(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.never_ban.iter().any(|net| net.contains(&ip))
+    }
+}
+
+/// `throttle_hold` and `throttle_hold_max`.
+fn read_throttle_hold(section: &mut Section<'_>) -> (Option<Duration>, Duration) {
+    let bounds = || Duration::from_millis(10)..=minutes(1);
+    let hold = section.or(
+        "throttle_hold",
+        Some(Duration::from_secs(1)),
+        duration_or_off(bounds()),
+    );
+    let most = section.or("throttle_hold_max", Duration::from_secs(8), duration(bounds()));
+    if let Some(hold) = hold {
+        section.in_order(("throttle_hold", hold), ("throttle_hold_max", most), true);
+    }
+    (hold, most)
 }
 
 /// The pair of timers that ESME limits and carriers share: (`enquire_link`, `enquire_link_response`).

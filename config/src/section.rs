@@ -120,6 +120,44 @@ impl<'t> Section<'t> {
         Some(values)
     }
 
+    /// A table whose keys are the operator's own; what is refused is reported and left out.
+    pub(crate) fn map<K, V>(
+        &mut self,
+        key: &'static str,
+        max: usize,
+        read_key: impl Fn(&str) -> Result<K, Fault>,
+        read: impl Fn(&DeValue<'_>) -> Result<V, Fault>,
+    ) -> Vec<(K, V)> {
+        let Some(value) = self.look(key) else {
+            return Vec::new();
+        };
+        let Some(table) = value.get_ref().as_table() else {
+            let fault = Fault::new(
+                format!("{} where a table belongs", shown::kind(value.get_ref())),
+                format!("write `{key} = {{ name = value, … }}`"),
+            );
+            self.problem(key, fault);
+            return Vec::new();
+        };
+        if table.len() > max {
+            let fault = Fault::new(format!("{} keys", table.len()), format!("give at most {max}"));
+            self.problem(key, fault);
+            return Vec::new();
+        }
+        let mut read_all = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let read = read_key(name.get_ref()).and_then(|name| Ok((name, read(value.get_ref())?)));
+            match read {
+                Ok(pair) => read_all.push(pair),
+                Err(fault) => {
+                    let path = format!("{}.{}", self.path(key), shown::key(name.get_ref()));
+                    self.report.add(path, Some(&name.span()), fault);
+                }
+            }
+        }
+        read_all
+    }
+
     /// A table inside this one; when absent, a section in which everything is absent.
     pub(crate) fn section(&mut self, key: &'static str) -> Self {
         let value = self.look(key);

@@ -1,5 +1,7 @@
 //! May this submission come in? Cheapest question first; the first no answers (design §5.3).
 
+mod rates;
+
 use std::time::Duration;
 
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
@@ -14,11 +16,12 @@ use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
 use crate::addressing::{AccountAddressing, is_number_like};
-use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::mt::Replaced;
 use crate::refusal::Refusal;
 use crate::router::{Facts, LOTS, lot_of_part};
+
+pub use rates::{AccountRates, Buckets, Country, CountryBuckets};
 
 /// A message that an account submits, whichever door it came through.
 #[derive(Debug)]
@@ -171,16 +174,15 @@ pub struct Applicant<'g> {
     pub account: &'g Account,
     /// What its addresses become.
     pub addressing: AccountAddressing<'g>,
-    /// Its rate.
-    pub bucket: &'g mut Bucket,
     /// Parts that are left of its quotas.
     pub quota_left: u64,
     /// Whose turn the next message gets that is no part of a longer one.
     pub next_lot: &'g mut u8,
 }
 
-/// Decides. `route` says whether any way leads there, and how long its first carrier tries by default, for accounts
-/// without a default of their own.
+/// Decides all but the rates, which are asked before and after ([`Buckets`]): before, because they are cheap, and taken
+/// from after, so that what is refused costs nothing. `route` says whether any way leads there, and how long its first
+/// carrier tries by default, for accounts without a default of their own.
 pub fn admit(
     applicant: Applicant<'_>,
     route: impl FnOnce(&Facts<'_>) -> Option<Duration>,
@@ -190,7 +192,6 @@ pub fn admit(
     let Applicant {
         account,
         addressing,
-        bucket,
         quota_left,
         next_lot,
     } = applicant;
@@ -198,9 +199,6 @@ pub fn admit(
         return Err(Refusal::Suspended);
     }
     let parts = parts(submission);
-    if !bucket.take(now.monotonic, u32::from(parts)) {
-        return Err(Refusal::Throttled);
-    }
     check_quota(quota_left, parts)?;
     check_content(submission)?;
     let source = addressing.source(submission.source)?;
@@ -376,12 +374,10 @@ mod tests {
     fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
         let (account, addressing) = account(extra);
         let submission = Submission::from_sm(sm, version, b"");
-        let mut bucket = Bucket::new(account.rate);
         let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
         let applicant = Applicant {
             account: &account,
             addressing: addressing.of_account(0, &account.numbering),
-            bucket: &mut bucket,
             quota_left: u64::MAX,
             next_lot: &mut 7,
         };
@@ -566,19 +562,16 @@ mod tests {
         let ((account, addressing), submission) = (account(""), sm());
         let addressing = addressing.of_account(0, &account.numbering);
         let submission = Submission::from_sm(&submission, InterfaceVersion::V3_4, b"");
-        let (mut bucket, mut lot) = (Bucket::new(None), LOTS - 1);
+        let mut lot = LOTS - 1;
         let mut next = || {
             let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
             let applicant = Applicant {
                 account: &account,
                 addressing,
-                bucket: &mut bucket,
                 quota_left: 3,
                 next_lot: &mut lot,
             };
-            admit(applicant, hour, &submission, NOW)
-                .unwrap()
-                .lot
+            admit(applicant, hour, &submission, NOW).unwrap().lot
         };
         assert_eq!([next(), next(), next()], [LOTS - 1, 0, 1]);
     }

@@ -15,6 +15,8 @@ pub struct Bucket {
     tolerance: Duration,
     /// When all that was taken so far will have flowed off.
     booked_until: Duration,
+    /// What it was made with; none where it is paced.
+    rate: Option<NonZeroU32>,
 }
 
 /// Parts that a bucket always allows at once: what the longest concatenated message has.
@@ -36,7 +38,13 @@ impl Bucket {
             interval,
             tolerance,
             booked_until: Duration::ZERO,
+            rate,
         }
+    }
+
+    /// What it was made with or set to; `None` is no limit.
+    pub const fn rate(&self) -> Option<NonZeroU32> {
+        self.rate
     }
 
     /// Changes the rate; the units that were taken and have not flowed off yet stay taken.
@@ -61,6 +69,7 @@ impl Bucket {
             interval,
             tolerance: interval.max(PACED_BURST),
             booked_until: Duration::ZERO,
+            rate: None,
         }
     }
 
@@ -77,15 +86,28 @@ impl Bucket {
 
     /// Takes `units`, all or none, at monotonic time `now`.
     pub fn take(&mut self, now: Duration, units: u32) -> bool {
-        if self.interval.is_zero() {
-            return true;
+        let fits = self.fits(now, units);
+        if fits {
+            self.book(now, units);
         }
-        let booked = self.booked_until.max(now) + self.interval * units;
-        if booked > now + self.tolerance {
-            return false;
+        fits
+    }
+
+    /// Whether [`Bucket::take`] would succeed.
+    pub fn fits(&self, now: Duration, units: u32) -> bool {
+        self.interval.is_zero() || self.booked(now, units) <= now + self.tolerance
+    }
+
+    /// Takes `units` whether they fit or not: what is too much is waited for before the next one.
+    pub fn book(&mut self, now: Duration, units: u32) {
+        if !self.interval.is_zero() {
+            self.booked_until = self.booked(now, units);
         }
-        self.booked_until = booked;
-        true
+    }
+
+    fn booked(&self, now: Duration, units: u32) -> Duration {
+        let way = self.interval.saturating_mul(units);
+        self.booked_until.max(now).saturating_add(way)
     }
 
     /// When one unit can be had next, at the earliest.
@@ -135,6 +157,7 @@ mod tests {
             let mut bucket = bucket(before);
             assert!(bucket.take(now, taken));
             bucket.set_rate(now, NonZeroU32::new(after));
+            assert_eq!(bucket.rate(), NonZeroU32::new(after));
             let more = (0..5_000).take_while(|_| bucket.take(now, 1)).count();
             assert_eq!(more, left, "{before} {taken} {after}");
         }
@@ -142,6 +165,15 @@ mod tests {
         assert!(limited.take(now, 255));
         limited.set_rate(now, None);
         assert!(limited.take(now, 1_000_000));
+    }
+
+    #[test]
+    fn what_is_booked_beyond_the_burst_is_waited_for() {
+        let mut bucket = bucket(1000);
+        bucket.book(Duration::ZERO, 1500);
+        assert!(!bucket.fits(Duration::from_millis(500), 1));
+        assert!(bucket.fits(Duration::from_millis(501), 1));
+        assert_eq!(bucket.ready_at(), Duration::from_millis(501));
     }
 
     #[test]

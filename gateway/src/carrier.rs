@@ -8,6 +8,7 @@ mod flow;
 mod pen;
 mod queue;
 mod reconnect;
+mod turns;
 mod verdict;
 
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub use flow::Flow;
 pub use pen::{PEN_MAX, PEN_WAIT, Pen, Penned};
 pub use queue::{Queue, Ready};
 pub use reconnect::Reconnect;
+pub use turns::Weights;
 pub use verdict::Verdict;
 
 /// Legs and entries that are read back from the spool at once, over all carriers and accounts.

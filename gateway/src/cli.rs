@@ -6,6 +6,7 @@
 //! standard error.
 
 mod account;
+mod ban;
 mod carrier_args;
 mod check;
 mod demo;
@@ -72,6 +73,9 @@ enum Verb {
     /// Tell what accounts have used of their quotas.
     #[command(subcommand)]
     Account(account::Verb),
+    /// Show, set and end bans of addresses, in the running gateway.
+    #[command(subcommand)]
+    Ban(ban::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -160,6 +164,7 @@ pub fn main() -> ExitCode {
         Verb::Send(args) => send::run(&args),
         Verb::Route(verb) => route::run(&verb),
         Verb::Account(verb) => account::run(&verb),
+        Verb::Ban(verb) => ban::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

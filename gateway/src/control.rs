@@ -23,6 +23,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::explain::Question;
+use crate::origin::Origin;
+
 pub use client::{AskError, ask};
 pub use server::{Listener, serve};
 pub(crate) use test_message::Watched;
@@ -38,6 +40,8 @@ const LINE_MAX: usize = 64 * 1024;
 const CONNECTIONS_MAX: usize = 8;
 /// A connection that says nothing for so long is closed.
 const IDLE: Duration = Duration::from_secs(30);
+/// The longest ban that an operator may set: 30 days.
+const BAN_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Requests that wait for the loop.
 const REQUESTS_MAX: usize = 16;
 
@@ -84,6 +88,20 @@ pub enum Verb {
         dry_run: bool,
         /// The file that is meant: it must be the one that the gateway was started with.
         file: Option<PathBuf>,
+    },
+    /// The bans that run.
+    BanList,
+    /// Bans an origin.
+    BanAdd {
+        /// Which.
+        origin: Origin,
+        /// For how long.
+        length: Duration,
+    },
+    /// Ends a ban.
+    BanRemove {
+        /// Whose.
+        origin: Origin,
     },
 }
 
@@ -157,6 +175,18 @@ impl Verb {
                 "dry_run": dry_run,
                 "file": file.as_ref().map(|file| file.display().to_string()),
             }),
+            Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
+            Self::BanAdd { origin, length } => json!({
+                "version": VERSION,
+                "verb": "ban add",
+                "address": origin.to_string(),
+                "for_s": length.as_secs(),
+            }),
+            Self::BanRemove { origin } => json!({
+                "version": VERSION,
+                "verb": "ban remove",
+                "address": origin.to_string(),
+            }),
         }
     }
 
@@ -179,6 +209,11 @@ impl Verb {
             Some(other) => Err(format!("\"{key}\" is no text: {other}")),
         };
         let needed = |key: &str| text(key)?.ok_or_else(|| format!("\"{key}\" is missing"));
+        let origin = || {
+            let address = needed("address")?;
+            let origin = address.parse::<Origin>();
+            origin.map_err(|error| format!("\"address\" is {address:?}: {error}"))
+        };
         match request.get("verb").and_then(Value::as_str) {
             Some("spool inspect") => Ok(Self::Inspect),
             Some("account usage") => Ok(Self::Usage {
@@ -224,6 +259,18 @@ impl Verb {
                 },
                 file: text("file")?.map(PathBuf::from),
             }),
+            Some("ban list") => Ok(Self::BanList),
+            Some("ban add") => {
+                let seconds = request.get("for_s").and_then(Value::as_u64);
+                let seconds = seconds.filter(|seconds| (1..=BAN_MAX.as_secs()).contains(seconds));
+                Ok(Self::BanAdd {
+                    origin: origin()?,
+                    length: seconds.map(Duration::from_secs).ok_or_else(|| {
+                        format!("\"for_s\" is a number of seconds up to {}", BAN_MAX.as_secs())
+                    })?,
+                })
+            }
+            Some("ban remove") => Ok(Self::BanRemove { origin: origin()? }),
             Some(other) => Err(format!("unknown verb {other:?}")),
             None => Err("\"verb\" is missing".to_owned()),
         }
@@ -276,6 +323,14 @@ mod tests {
                 dry_run: false,
                 file: Some("tidegate.toml".into()),
             },
+            Verb::BanList,
+            Verb::BanAdd {
+                origin: "2001:db8::1".parse().unwrap(),
+                length: Duration::from_secs(60),
+            },
+            Verb::BanRemove {
+                origin: "192.0.2.7".parse().unwrap(),
+            },
         ];
         for verb in verbs {
             let line = verb.request().to_string();
@@ -301,6 +356,19 @@ mod tests {
             (
                 r#"{"version":1,"verb":"queue expire","account":"load","older_than_s":-1}"#,
                 "seconds",
+            ),
+            (r#"{"version":1,"verb":"ban remove"}"#, "address"),
+            (
+                r#"{"version":1,"verb":"ban remove","address":"192.0.2.0/24"}"#,
+                "192.0.2.7",
+            ),
+            (
+                r#"{"version":1,"verb":"ban add","address":"192.0.2.7"}"#,
+                "seconds",
+            ),
+            (
+                r#"{"version":1,"verb":"ban add","address":"192.0.2.7","for_s":9999999}"#,
+                "2592000",
             ),
             (
                 r#"{"version":1,"verb":"queue move","from":"a","to":"b","account":7}"#,

@@ -17,9 +17,11 @@ use tidegate_store::disk::Disk;
 use tidegate_store::spool::Target;
 
 use crate::admission::Submission;
+use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::gate::{BindCheck, Gate, at};
 use crate::links::{LinkId, Peer, Ticket};
+use crate::origin::Origin;
 use crate::telemetry::words::{BindResult, Word};
 use crate::turn::Owed;
 
@@ -77,8 +79,12 @@ impl<D: Disk> Gate<D> {
                     link.late.is_silent()
                 });
                 self.entry_answered(now, id, entry, octets, &answer);
-                if is_silent && account.is_some() {
-                    self.unbind_silent(now, id, ip, account);
+                if is_silent && let Some(account) = account {
+                    // A receiver that takes deliveries and answers none keeps them from those that would (interop
+                    // quirk 30).
+                    let name = self.config.accounts[account].system_id;
+                    tracing::warn!(account = %name, "a link that answers no delivery is unbound");
+                    self.leave_esme(now, id, ip, account);
                 }
             }
             Event::PeerUnbound => {
@@ -135,7 +141,10 @@ impl<D: Disk> Gate<D> {
     ///
     /// Everything that would tell a guesser more than "no" is asked only behind a right password (SEC-4).
     pub fn bind_checked(&mut self, now: Now, id: LinkId, system_id: Option<SystemId>, granted: Option<bool>) {
-        let Some(link) = self.links.get(id) else { return };
+        // One that is being closed is bound no more.
+        let Some(link) = self.links.get(id).filter(|link| link.end.is_none()) else {
+            return;
+        };
         let (Peer::Esme { ip, .. }, State::Binding { kind, .. }) = (link.peer, link.session.state()) else {
             return;
         };
@@ -153,8 +162,10 @@ impl<D: Disk> Gate<D> {
         let Some(granted) = granted.filter(|_| !self.stopping) else {
             return self.refuse_bind(id, CommandStatus::RSYSERR, "busy");
         };
+        let origin = Origin::from(ip);
         let (Some(place), true) = (account, granted) else {
-            return self.refuse_bind(id, CommandStatus::RBINDFAIL, "denied");
+            self.refuse_bind(id, CommandStatus::RBINDFAIL, "denied");
+            return self.bind_failed(now, origin);
         };
         let config = &self.config.accounts[place];
         let state = &mut self.accounts[place];
@@ -167,11 +178,18 @@ impl<D: Disk> Gate<D> {
         };
         if let Some(reason) = refusal {
             state.tally.binds.add(reason);
-            return self.refuse_bind(id, CommandStatus::RBINDFAIL, reason.label());
+            self.refuse_bind(id, CommandStatus::RBINDFAIL, reason.label());
+            // A password in the wrong hands; the others are the operator's own settings.
+            if reason == BindResult::Address {
+                self.bind_failed(now, origin);
+            }
+            return;
         }
+        self.bans.succeeded(origin);
         state.tally.binds.add(BindResult::Granted);
         state.links.push(id);
         let (window, unanswered) = (config.delivery_window, config.window);
+        let bucket = Bucket::new(config.link_rate);
         // A constant of 8 printable characters.
         let Ok(name) = SystemId::new(OUR_NAME) else { return };
         if let Some(link) = self.links.get_mut(id) {
@@ -180,6 +198,7 @@ impl<D: Disk> Gate<D> {
                 account: Some(place),
             };
             link.session.set_limits(window, unanswered);
+            link.bucket = bucket;
             link.session.accept_bind(at(now), &name, &mut link.out);
             self.links.touch(id);
         }
@@ -262,19 +281,16 @@ impl<D: Disk> Gate<D> {
         body: impl FnOnce(&mut Vec<u8>),
     ) {
         if let Some(link) = self.links.get_mut(id) {
+            link.hold.answered(response, status);
             link.session
                 .respond(response, sequence, status, &mut link.out, body);
             self.links.touch(id);
         }
     }
 
-    /// A receiver that takes deliveries and answers none keeps them from those that would (interop quirk 30).
-    fn unbind_silent(&mut self, now: Now, id: LinkId, ip: IpAddr, account: Option<usize>) {
-        if let Some(place) = account {
-            let name = self.config.accounts[place].system_id;
-            tracing::warn!(account = %name, "a link that answers no delivery is unbound");
-        }
-        self.esme_closed(id, account);
+    /// Unbinds a link of an account: nothing new is delivered there, what is owed still goes out.
+    pub(crate) fn leave_esme(&mut self, now: Now, id: LinkId, ip: IpAddr, account: usize) {
+        self.esme_closed(id, Some(account));
         if let Some(link) = self.links.get_mut(id) {
             link.peer = Peer::Esme { ip, account: None };
             link.session.unbind(at(now), &mut link.out);

@@ -12,12 +12,12 @@ use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::text::{Carriage, encode};
 use tidegate_codec::tlv::{Tag, Tlvs, append};
 use tidegate_codec::values::{DataCoding, InterfaceVersion};
-use tidegate_config::{Account, CarrierName, Choose, Config, MtRoute};
+use tidegate_config::{Account, CarrierName, Choose, Config, Country, MtRoute};
 use tidegate_store::addresses::Addresses;
 use tidegate_store::usage::Used;
 
 use crate::addressing::Addressing;
-use crate::admission::{Applicant, Submission, admit, facts};
+use crate::admission::{AccountRates, Applicant, Buckets, CountryBuckets, Submission, admit, facts};
 use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::quota;
@@ -31,8 +31,10 @@ pub use shown::shown;
 pub struct Live {
     /// Whether each carrier is up, in the order of the configuration.
     pub is_up: Vec<bool>,
-    /// How far the account's rate is used, at the gateway's own time.
-    pub bucket: Bucket,
+    /// How far the account's rates are used, at the gateway's own time.
+    pub rates: AccountRates,
+    /// The same of all accounts by country.
+    pub countries: CountryBuckets,
     /// Parts that are left of the account's quotas.
     pub quota_left: u64,
     /// Whose turn the next message gets.
@@ -64,7 +66,8 @@ pub fn explain(
     let is_live = live.is_some();
     let mut live = live.unwrap_or_else(|| Live {
         is_up: vec![true; config.carriers.len()],
-        bucket: Bucket::new(account.rate),
+        rates: AccountRates::new(account),
+        countries: CountryBuckets::new(&config.limits.country_rates),
         quota_left: quota::left(&account.quota, Used::default()),
         next_lot: 0,
     });
@@ -84,7 +87,8 @@ pub fn explain(
     let own = addressing.of_account(place, &account.numbering);
     // Of an address that is refused the routes are told as it stands there.
     let kept = (
-        own.source(submission.source).unwrap_or_else(|_| submission.source.to_buf()),
+        own.source(submission.source)
+            .unwrap_or_else(|_| submission.source.to_buf()),
         own.destination(submission.destination)
             .unwrap_or_else(|_| submission.destination.to_buf()),
     );
@@ -98,11 +102,19 @@ pub fn explain(
     let applicant = Applicant {
         account,
         addressing: own,
-        bucket: &mut live.bucket,
         quota_left: live.quota_left,
         next_lot: &mut lot,
     };
-    let admitted = admit(applicant, default_validity, &submission, now);
+    let admitted = admit(applicant, default_validity, &submission, now).and_then(|admitted| {
+        let country = own.country_of(&admitted.destination).map(Country::octets);
+        let mut buckets = Buckets {
+            link: &mut Bucket::new(None),
+            account: &mut live.rates,
+            gateway: &mut live.countries,
+        };
+        let taken = buckets.take(now.monotonic, country, u32::from(admitted.parts));
+        taken.map_or(Err(Refusal::Throttled), |()| Ok(admitted))
+    });
     let is_near = |tried: &&Tried| tried.why != Why::Prefix;
     let routes: Vec<Value> = tried
         .iter()

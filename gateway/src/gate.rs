@@ -23,7 +23,8 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
-use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, State, Timing};
+use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
+use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_config::Config;
 use tidegate_store::disk::Disk;
@@ -34,14 +35,16 @@ use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
 use crate::addressing::Addressing;
-use crate::bucket::Bucket;
-use crate::carrier::CarrierState;
+use crate::admission::{AccountRates, CountryBuckets};
+use crate::bans::Bans;
+use crate::carrier::{CarrierState, Weights};
 use crate::clock::Now;
 use crate::control::Watched;
 use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
-use crate::links::{End, LinkId, Links, Peer, Ticket};
+use crate::hold::Patience;
+use crate::links::{End, Link, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
@@ -60,8 +63,8 @@ pub(crate) const CARRIER_UNANSWERED_MAX: usize = 5_000;
 pub struct AccountState {
     /// Its number in the spool.
     pub name: NameId,
-    /// Its rate.
-    pub bucket: Bucket,
+    /// Its rates.
+    pub rates: AccountRates,
     /// The day and month that its quota is of.
     pub calendar: Calendar,
     /// Its bound links.
@@ -80,7 +83,7 @@ impl AccountState {
     pub(crate) fn new(name: NameId, config: &tidegate_config::Account) -> Self {
         Self {
             name,
-            bucket: Bucket::new(config.rate),
+            rates: AccountRates::new(config),
             calendar: Calendar::default(),
             links: Vec::new(),
             next_receiver: 0,
@@ -120,6 +123,8 @@ pub enum ReadFlow {
     Continue,
     /// Keep what is left and try again after the next turn: a bound is reached.
     Pause,
+    /// The same, and however long it lasts: the peer is held.
+    Hold,
     /// The link is over; nothing more is read.
     End,
 }
@@ -143,7 +148,15 @@ pub struct Gate<D: Disk> {
     /// Those that the configuration has.
     pub(crate) account_by_id: HashMap<SystemId, usize>,
     pub(crate) account_by_name: HashMap<NameId, usize>,
+    /// What all accounts together may send to each country.
+    pub(crate) country_rates: CountryBuckets,
+    /// With links that go on past 0x58.
+    pub(crate) patience: Patience,
+    /// Whose binds have failed.
+    pub(crate) bans: Bans,
     pub(crate) carriers: Vec<CarrierState>,
+    /// How accounts share a carrier that all of them wait for.
+    pub(crate) weights: Weights,
     pub(crate) links: Links,
     pub(crate) promises: Promises,
     /// Bodies of the batch that is being staged, for their way on without the disk.
@@ -196,12 +209,13 @@ impl<D: Disk> Gate<D> {
         carrier_passwords: Vec<Password>,
         mut rng: ChaCha20Rng,
     ) -> Result<Self, TooManyNames> {
-        let mut accounts = Vec::new();
+        let (mut accounts, mut weights) = (Vec::new(), Weights::default());
         let (mut account_by_id, mut account_by_name) = (HashMap::new(), HashMap::new());
         for account in &config.accounts {
             let name = spool.intern(account.system_id.as_str()).ok_or(TooManyNames)?;
             account_by_id.insert(account.system_id, accounts.len());
             account_by_name.insert(name, accounts.len());
+            weights.set(name, account.weight);
             accounts.push(AccountState::new(name, account));
         }
         let mut carriers = Vec::new();
@@ -224,7 +238,11 @@ impl<D: Disk> Gate<D> {
             accounts,
             account_by_id,
             account_by_name,
+            bans: Bans::default(),
+            patience: Patience::from(&config.limits),
+            country_rates: CountryBuckets::new(&config.limits.country_rates),
             carriers,
+            weights,
             links: Links::default(),
             promises: Promises::default(),
             hot: BytesMut::new(),
@@ -312,32 +330,13 @@ impl<D: Disk> Gate<D> {
 
     /// How many connections of ESMEs there are, bound or not.
     pub fn esme_links(&self) -> usize {
-        let esme = |id: &LinkId| {
-            self.links
-                .get(*id)
-                .is_some_and(|link| matches!(link.peer, Peer::Esme { .. }))
-        };
-        self.links.ids().iter().filter(|id| esme(id)).count()
+        let is_esme = |link: &Link| matches!(link.peer, Peer::Esme { .. });
+        self.links.iter().filter(|(_, link)| is_esme(link)).count()
     }
 
     /// How many links there are, bound or not.
     pub fn links(&self) -> usize {
         self.links.len()
-    }
-
-    /// Connections of one address that have not bound yet (interop #37). Those that are being unbound are none: whoever
-    /// leaves may come back at once.
-    pub fn unbound_from(&self, address: IpAddr) -> usize {
-        let unbound = |id: &LinkId| {
-            self.links.get(*id).is_some_and(|link| {
-                matches!(link.peer, Peer::Esme { ip, account: None } if ip == address)
-                    && matches!(
-                        link.session.state(),
-                        State::Open | State::Outbound | State::Binding { .. }
-                    )
-            })
-        };
-        self.links.ids().iter().filter(|id| unbound(id)).count()
     }
 
     pub(crate) fn account_of(&self, id: SystemId) -> Option<usize> {
@@ -395,6 +394,11 @@ impl<D: Disk> Gate<D> {
     pub fn input(&mut self, now: Now, id: LinkId, octets: &[u8], force: bool) -> Input {
         let mut used = 0;
         loop {
+            if self.is_held(now, id) {
+                self.links.touch(id);
+                let flow = ReadFlow::Hold;
+                return Input { used, flow };
+            }
             let Some(link) = self.links.get_mut(id) else {
                 return Input {
                     used,
@@ -467,6 +471,11 @@ impl<D: Disk> Gate<D> {
             Event::Close(reason) => self.links.end(id, End::Session(reason)),
             Event::Refused { command_id, status } => {
                 self.tally.refused.add((counted_command(command_id), status));
+                if status == CommandStatus::RTHROTTLED
+                    && let Some(link) = self.links.get_mut(id)
+                {
+                    link.hold.throttled();
+                }
             }
             Event::Dropped(_) | Event::Notified(_) => self.tally.dropped += 1,
             event => match peer {

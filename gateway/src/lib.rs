@@ -6,6 +6,7 @@
 
 pub mod addressing;
 pub mod admission;
+pub mod bans;
 pub mod bucket;
 pub mod carrier;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod dlr;
 pub mod esme;
 pub mod explain;
 pub mod gate;
+pub mod hold;
 pub mod http;
 pub mod ids;
 pub mod installation;
@@ -31,6 +33,7 @@ pub mod load;
 pub mod mo;
 pub mod mt;
 pub mod number;
+pub mod origin;
 pub mod outbox;
 mod plain;
 pub mod publish;

@@ -254,6 +254,12 @@ async fn read<D: Disk, R: AsyncRead>(hub: &Hub<D>, id: LinkId, reader: R, writer
                     // A turn wakes it; should none come, the moment is over all the same.
                     let _ = tokio::time::timeout(SATURATED_WAIT, writer.resume.notified()).await;
                 }
+                ReadFlow::Hold => {
+                    // It is no fault of what lies here: it is not to be throttled for having waited.
+                    paused_since = None;
+                    hub.pause(writer);
+                    let _ = tokio::time::timeout(SATURATED_WAIT, writer.resume.notified()).await;
+                }
             }
         }
         if held.is_empty() {

@@ -11,6 +11,8 @@ use tidegate_store::outbox::EntryId;
 use tidegate_store::slots::{SlotId, Slots};
 use tidegate_store::spool::Target;
 
+use crate::bucket::Bucket;
+use crate::hold::Hold;
 use crate::late::Late;
 use crate::telemetry::words::LinkClosed;
 
@@ -60,6 +62,8 @@ pub enum End {
     BindRefused(CommandStatus),
     /// The gateway closed it, its last word written; what ended it the gate knows better.
     Closed,
+    /// Others from there have failed to bind too often.
+    Banned,
     /// The gateway itself ends.
     Shutdown,
     /// A reload took it away before it was bound.
@@ -73,6 +77,7 @@ impl From<End> for LinkClosed {
             End::Lost | End::Closed => Self::Lost,
             End::Stalled => Self::Stalled,
             End::BindRefused(_) => Self::BindRefused,
+            End::Banned => Self::Banned,
             End::Shutdown => Self::Shutdown,
             End::Reload => Self::Reload,
         }
@@ -100,6 +105,10 @@ pub struct Link {
     pub refused: Option<CommandStatus>,
     /// Deliveries to this link rest until this monotonic time, after it answered "later".
     pub deliver_after: std::time::Duration,
+    /// How many parts a second it may submit, once it is bound.
+    pub bucket: Bucket,
+    /// What is done where it goes on past that.
+    pub hold: Hold,
     /// Requests to it that were given up.
     pub late: Late<Target>,
     dirty: bool,
@@ -125,6 +134,8 @@ impl Links {
             leaving: false,
             refused: None,
             deliver_after: std::time::Duration::ZERO,
+            bucket: Bucket::new(None),
+            hold: Hold::default(),
             late: Late::default(),
             dirty: false,
         };
@@ -157,7 +168,12 @@ impl Links {
         self.links.is_empty()
     }
 
-    /// All of them.
+    /// All of them, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links.iter().map(|(id, link)| (LinkId(id), link))
+    }
+
+    /// The numbers of all.
     pub fn ids(&self) -> Vec<LinkId> {
         self.links.iter().map(|(id, _)| LinkId(id)).collect()
     }

@@ -6,13 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_config::Listener;
+use tidegate_config::{Limits, Listener};
 use tidegate_store::disk::Disk;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use crate::link;
+use crate::origin::{Crowd, Origin};
 use crate::serve::Hub;
 use crate::telemetry::words::ConnectionRefused;
 
@@ -102,19 +103,30 @@ fn is_passing(error: &io::Error) -> bool {
 
 fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr) -> Option<crate::links::LinkId> {
     hub.with_gate(|gate, now| {
-        let limits = &gate.config().limits;
-        let (connections, unbound) = (limits.max_connections, limits.max_unbound_per_ip);
-        if gate.is_stopping() {
-            gate.connection_refused(ConnectionRefused::ShuttingDown);
-            None
-        } else if gate.esme_links() >= connections {
-            gate.connection_refused(ConnectionRefused::Full);
-            None
-        } else if gate.unbound_from(ip) >= unbound {
-            gate.connection_refused(ConnectionRefused::UnboundPerIp);
-            None
+        let origin = Origin::from(ip);
+        let refusal = if gate.is_stopping() {
+            Some(ConnectionRefused::ShuttingDown)
+        } else if gate.is_banned(now, origin) {
+            Some(ConnectionRefused::Banned)
         } else {
-            Some(gate.open_esme(now, ip))
+            over_a_limit(&gate.config().limits, gate.crowd(origin))
+        };
+        if let Some(reason) = refusal {
+            gate.connection_refused(reason);
+            return None;
         }
+        Some(gate.open_esme(now, ip))
     })
+}
+
+fn over_a_limit(limits: &Limits, crowd: Crowd) -> Option<ConnectionRefused> {
+    if crowd.all >= limits.max_connections {
+        Some(ConnectionRefused::Full)
+    } else if crowd.from_here >= limits.max_connections_per_ip {
+        Some(ConnectionRefused::PerIp)
+    } else if crowd.unbound_from_here >= limits.max_unbound_per_ip {
+        Some(ConnectionRefused::UnboundPerIp)
+    } else {
+        None
+    }
 }

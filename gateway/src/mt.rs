@@ -13,6 +13,7 @@ use quote::quote;
 use std::ops::Range;
 
 use bytes::Bytes;
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{DataCoding, InterfaceVersion, ReceiptWish};
@@ -23,7 +24,7 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::Envelope;
 use tidegate_store::spool::NewLeg;
 
-use crate::admission::{Admitted, Applicant, Submission, admit};
+use crate::admission::{Admitted, Applicant, Country, Submission, admit};
 use crate::carrier::{CarrierState, Ready};
 use crate::clock::Now;
 use crate::gate::{AccountState, Gate};
@@ -68,7 +69,7 @@ impl<D: Disk> Gate<D> {
         if let Some(id) = fingerprint.and_then(|found| self.duplicates.find(now.monotonic, found)) {
             return self.submitted_before(owed, account, id);
         }
-        let admitted = match self.may_submit(now, account, submission) {
+        let admitted = match self.may_submit(now, link, account, submission) {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse_submission(owed, account, refusal, version),
         };
@@ -132,6 +133,7 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn may_submit(
         &mut self,
         now: Now,
+        link: Option<LinkId>,
         account: usize,
         submission: &Submission<'_>,
     ) -> Result<Admitted, Refusal> {
@@ -143,6 +145,7 @@ impl<D: Disk> Gate<D> {
         if submission.replace == 1 {
             self.may_change()?;
         }
+        self.with_buckets(link, account, |buckets| buckets.fits(now.monotonic, 1))?;
         let Self {
             config,
             accounts,
@@ -159,17 +162,11 @@ impl<D: Disk> Gate<D> {
             Some(config.carriers[first].default_validity)
         };
         let configured = &config.accounts[account];
-        let AccountState {
-            name,
-            bucket,
-            calendar,
-            ..
-        } = &mut accounts[account];
+        let AccountState { name, calendar, .. } = &mut accounts[account];
         let period = calendar.period(&configured.quota, now);
         let applicant = Applicant {
             account: configured,
             addressing: addressing.of_account(account, &configured.numbering),
-            bucket,
             quota_left: quota::left(&configured.quota, spool.used(*name, period)),
             next_lot,
         };
@@ -177,7 +174,18 @@ impl<D: Disk> Gate<D> {
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
+        let country = self.rated_country(account, &admitted.destination);
+        self.take_rates(now, link, account, country, admitted.parts)?;
         Ok(admitted)
+    }
+
+    /// The country of a recipient, if a rate asks for it.
+    fn rated_country(&self, account: usize, destination: &AddressBuf) -> Option<Country> {
+        if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
+            return None;
+        }
+        let country = self.addressing_of(account).country_of(destination)?;
+        Some(country.octets())
     }
 
     /// Stages a leg of a message, and the end of what it stands for.

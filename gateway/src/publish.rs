@@ -75,7 +75,7 @@ impl Publisher {
 
     /// Publishes what was counted since the last time, and how things stand.
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
-        self.publish_gate(gate);
+        self.publish_gate(gate, now);
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
         let config = Arc::clone(gate.config());
@@ -116,7 +116,7 @@ impl Publisher {
         self.health.turned(now);
     }
 
-    fn publish_gate<D: Disk>(&mut self, gate: &mut Gate<D>) {
+    fn publish_gate<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         let (metrics, old) = &mut self.gate;
         for seconds in gate.tally_mut().sync_seconds.drain(..) {
             metrics.sync_seconds.record(seconds);
@@ -165,6 +165,8 @@ impl Publisher {
         each(&new.refused, &old.refused, |(command, status), times| {
             metrics.refused(command, status, times);
         });
+        metrics.bans.increment(new.bans - old.bans);
+        metrics.banned.set(float(gate.banned(now)));
         metrics.dropped.increment(new.dropped - old.dropped);
         let penned: usize = gate.carriers().iter().map(|carrier| carrier.pen.len()).sum();
         metrics.receipts_penned.set(float(penned));
@@ -223,12 +225,19 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     metrics.binds.set(float(state.links.len()));
     metrics.accepted.increment(new.accepted - old.accepted);
     metrics.duplicates.increment(new.duplicates - old.duplicates);
+    metrics.holds.increment(new.holds - old.holds);
+    metrics
+        .flooders_unbound
+        .increment(new.flooders_unbound - old.flooders_unbound);
     metrics.dlr_delivered.increment(new.dlrs - old.dlrs);
     metrics.mo_delivered.increment(new.mos - old.mos);
     metrics.outbox_overflow.increment(new.overflow - old.overflow);
     metrics.outbox_expired.increment(new.expired - old.expired);
     each(&new.binds, &old.binds, |result, times| {
         metrics.bind_attempts.of(result).increment(times);
+    });
+    each(&new.throttled, &old.throttled, |by, times| {
+        metrics.throttled.of(by).increment(times);
     });
     each(&new.refused, &old.refused, |status, times| {
         metrics.refused(status, times);

@@ -163,7 +163,8 @@ impl<D: Disk + 'static> Reloader<D> {
             Err(_) => return Outcome::refused(vec!["the gateway ends".to_owned().into()]),
         };
         let mut changes: Vec<String> = diff.changes().iter().map(Change::to_string).collect();
-        if config.tables.networks.is_some() || config.carriers.iter().any(|carrier| carrier.prices.is_some()) {
+        if config.tables.networks.is_some() || config.carriers.iter().any(|carrier| carrier.prices.is_some())
+        {
             changes.push("tables: read again".to_owned());
         }
         changes.extend(

@@ -8,7 +8,7 @@ use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
     Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, ReloadResult, Side,
-    SpoolCause,
+    SpoolCause, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -90,6 +90,12 @@ pub struct AccountTally {
     pub duplicates: u64,
     /// Submissions refused, by what was answered.
     pub refused: Counts<CommandStatus>,
+    /// Messages above a rate, by whose.
+    pub throttled: Counts<ThrottledBy>,
+    /// Times that a link was not read for a while because it went on past 0x58.
+    pub holds: u64,
+    /// Links that were unbound because that did not help.
+    pub flooders_unbound: u64,
     /// Binds, by how they went.
     pub binds: Counts<BindResult>,
     /// DLRs that an ESME took.
@@ -166,6 +172,8 @@ pub struct GateTally {
     pub commit_failures: Counts<SpoolCause>,
     /// Submissions and MOs refused because of the spool.
     pub intake_refused: Counts<SpoolCause>,
+    /// Bans after failed binds.
+    pub bans: u64,
     /// Binds with a system_id that is no account's.
     pub binds_unknown: u64,
     /// Reloads, by what became of them.

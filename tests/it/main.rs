@@ -3,6 +3,7 @@
 
 mod ancillary;
 mod answers;
+mod bans;
 mod canary;
 mod carriers;
 mod control;

@@ -170,19 +170,29 @@ async fn a_submission_that_is_refused_leaves_what_waits_as_it_is() {
         ..instead("neither 0 nor 1")
     };
     assert_eq!(esme.submit_refused(odd).await, CommandStatus::RINVREPFLAG);
-    // By its own fault as long as the account's rate allows, then by that.
+    // By its own fault, which costs nothing of the account's rate.
     let wrong = Sm {
         priority_flag: 9,
         ..instead("refused")
     };
-    let mut tries = 0;
-    loop {
-        match esme.submit_refused(wrong).await {
-            CommandStatus::RINVPRTFLG if tries < 1_000 => tries += 1,
-            CommandStatus::RTHROTTLED => break,
-            other => panic!("{other} after {tries}"),
+    for _ in 0..300 {
+        assert_eq!(esme.submit_refused(wrong).await, CommandStatus::RINVPRTFLG);
+    }
+    // And by the rate, once that is used up.
+    let elsewhere = Sm {
+        schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
+        ..message(FROM, "447700900003", "tomorrow")
+    };
+    for taken in 0.. {
+        let sequence = esme.submit(elsewhere).await;
+        match esme.expect_submit_resp(sequence).await.status() {
+            CommandStatus::ROK => {}
+            CommandStatus::RTHROTTLED => break assert!((200..400).contains(&taken), "{taken}"),
+            other => panic!("{other} after {taken}"),
         }
     }
+    let refused = esme.submit_refused(instead("refused")).await;
+    assert_eq!(refused, CommandStatus::RTHROTTLED);
     smsc.reopen().await;
     assert_eq!(smsc.expect_submit().await.text(), "stays");
     smsc.expect_no_submit(A_WHILE).await;

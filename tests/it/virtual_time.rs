@@ -1,6 +1,8 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
+mod fairness;
+mod holds;
 mod late;
 mod quotas;
 mod unfetched;
@@ -15,6 +17,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::Tlvs;
 use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::Clock;
+use tidegate_gateway::origin::Origin;
 use tidegate_store::disk::{FaultyDisk, Op};
 
 use crate::wire::message;
@@ -79,11 +82,8 @@ fn a_receiver_that_answers_no_delivery_is_unbound_and_another_gets_them() {
         };
         assert!(seen >= 3, "{seen}");
         // Whoever leaves is no stranger, and may come back while it is still there.
-        let strangers = |world: &World| {
-            world
-                .hub
-                .with_gate(|gate, _| gate.unbound_from([127, 0, 0, 1].into()))
-        };
+        let home = Origin::from(std::net::IpAddr::from([127, 0, 0, 1]));
+        let strangers = |world: &World| world.hub.with_gate(|gate, _| gate.crowd(home).unbound_from_here);
         assert_eq!(strangers(&world), 0);
         let stranger = world.esme();
         assert_eq!(strangers(&world), 1);

@@ -62,7 +62,10 @@ impl Keyed for Quota {
         }
         if *zone != new.zone {
             let what = "changed".to_owned();
-            changed.push(KeyChange { key: "quota_zone", what });
+            changed.push(KeyChange {
+                key: "quota_zone",
+                what,
+            });
         }
         changed
     }
@@ -105,9 +108,20 @@ keys! {
         #shown shutdown_grace,
         #shown max_connections,
         #shown max_unbound_per_ip,
+        #shown max_connections_per_ip,
+        #shown ban_after,
+        #shown ban_window,
+        #shown ban_min,
+        #shown ban_max,
+        never_ban,
         #shown pdu_max,
         #shown esme_window,
         #shown delivery_window,
+        #shown throttle_after,
+        #shown throttle_hold,
+        #shown throttle_hold_max,
+        #shown throttle_close_after,
+        country_rates,
         #shown password_max,
         #shown bind_queue,
         #shown bind_wait,
@@ -119,6 +133,9 @@ keys! {
         #shown max_binds,
         binds,
         #shown rate,
+        #shown link_rate,
+        country_rates,
+        #shown weight,
         #shown window,
         #shown delivery_window,
         allow_ips,

@@ -187,6 +187,7 @@ fn the_load_test_finds_what_it_relies_on() {
     let binds = 17 * 64;
     assert!(config.limits.max_connections >= binds);
     assert!(config.limits.max_unbound_per_ip >= binds);
+    assert!(config.limits.max_connections_per_ip >= binds);
     assert!(config.limits.bind_queue >= binds);
 
     assert_eq!(config.carriers.len(), 1);

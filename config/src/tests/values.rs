@@ -80,6 +80,37 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
         ),
         ("[[account]]\n", "binds = \"trx\"", "account[0].binds", "[ … ]"),
         ("[[account]]\n", "rate = -1", "account[0].rate", "from 0"),
+        ("[[account]]\n", "weight = 0", "account[0].weight", "from 1"),
+        (
+            "[[account]]\n",
+            "link_rate = 2_000_000",
+            "account[0].link_rate",
+            "to 1000000",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = 50",
+            "account[0].country_rates",
+            "name = value",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = { UK = 50 }",
+            "account[0].country_rates.UK",
+            "GB",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = { gb = 50 }",
+            "account[0].country_rates.gb",
+            "write GB",
+        ),
+        (
+            "[[account]]\n",
+            "country_rates = { GB = \"50\" }",
+            "account[0].country_rates.GB",
+            "from 0",
+        ),
         (
             "[[account]]\n",
             "window = 10_001",
@@ -486,4 +517,30 @@ fn tables_that_do_not_fit_together() {
     let config = crate::parse(&with("networks = \"n.csv\"\nported = \"p.csv\"")).unwrap();
     assert_eq!(config.tables.networks.as_deref(), Some("n.csv".as_ref()));
     assert_eq!(config.tables.ported.as_deref(), Some("p.csv".as_ref()));
+}
+
+#[test]
+fn limits_out_of_bounds() {
+    for (line, key, word) in [
+        ("ban_min = \"2h\"", "limits.ban_min", "at most ban_max"),
+        (
+            "never_ban = [\"10.0.0.1/8\"]",
+            "limits.never_ban[0]",
+            "10.0.0.0/8",
+        ),
+        ("throttle_after = 0", "limits.throttle_after", "from 1"),
+        (
+            "throttle_hold = \"9s\"",
+            "limits.throttle_hold",
+            "at most throttle_hold_max",
+        ),
+        (
+            "country_rates = { XX = 1 }",
+            "limits.country_rates.XX",
+            "ISO 3166",
+        ),
+    ] {
+        let text = format!("{MINIMAL}[limits]\n{line}\n");
+        one(&text, key, text.lines().count(), word);
+    }
 }

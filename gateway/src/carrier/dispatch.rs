@@ -53,31 +53,41 @@ impl<D: Disk> Gate<D> {
             if state.flow.ready_at() > now.monotonic {
                 break;
             }
-            let Some((leg, body)) = state.waiting.queue.pop() else {
+            // And only that counts as its account's share.
+            let index = self.spool.index();
+            let parts = |leg, has_body: bool| match index.get(leg) {
+                Some(leg) if has_body => u32::from(leg.envelope.parts.max(1)),
+                _ => 0,
+            };
+            let Some((leg, body)) = state.waiting.queue.pop(&self.weights, parts) else {
                 break;
+            };
+            let Some(account) = index
+                .get(leg)
+                .filter(|leg| body.is_some() || is_in_line(leg, now))
+                .map(|leg| leg.account)
+            else {
+                self.hot_octets = self.hot_octets.saturating_sub(body.map_or(0, |body| body.len()));
+                continue;
             };
             match body {
                 Some(body) => {
                     self.offer(now, carrier, link, leg, body);
                     sent = true;
                 }
-                None if !self
-                    .spool
-                    .index()
-                    .get(leg)
-                    .is_some_and(|leg| is_in_line(leg, now)) => {}
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
                     self.note_reading(carrier, leg);
                 }
-                // As much as may be is being read back; the rest keeps its place.
+                // As much as may be is being read back; the rest keeps its place, and those go on whose bodies are here.
                 None => {
                     self.put_back(carrier, leg, None);
-                    break;
+                    self.carriers[carrier].waiting.queue.pass_over(account);
                 }
             }
         }
+        self.carriers[carrier].waiting.queue.resume();
         if sent {
             self.carriers[carrier].next_link += 1;
         }
@@ -170,6 +180,7 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let (form, expires_ms) = (found.envelope.form, found.envelope.expires_ms);
+        let parts = u32::from(found.envelope.parts.max(1));
         if expires_ms <= now.unix_ms {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
@@ -220,7 +231,7 @@ impl<D: Disk> Gate<D> {
                 self.links.touch(id);
                 self.spool.set_leased(leg, true);
                 let state = &mut self.carriers[carrier];
-                state.flow.take(now.monotonic);
+                state.flow.take(now.monotonic, parts);
                 state.tally.offered += 1;
             }
             Err(_) => {

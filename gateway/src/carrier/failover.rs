@@ -10,7 +10,7 @@ use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::names::NameId;
 
-use super::{CarrierState, Queue};
+use super::{CarrierState, Queue, Weights};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::router::CarrierIndex;
@@ -87,23 +87,20 @@ impl Waiting {
         }
     }
 
-    fn next_aside(&mut self) -> Option<(LegId, Option<Bytes>)> {
-        if let Some(next) = self.aside.pop() {
-            return Some(next);
-        }
-        if std::mem::take(&mut self.again) {
+    fn next_aside(&mut self, weights: &Weights) -> Option<(LegId, Option<Bytes>)> {
+        if self.aside.is_empty() && std::mem::take(&mut self.again) {
             self.set_aside();
         }
-        let next = self.aside.pop();
+        let next = self.aside.pop(weights, |_, _| 1);
         self.is_rerouted &= next.is_some();
         next
     }
 
     /// Takes the next leg wherever it stands, of one account only if one is given.
-    pub fn take(&mut self, only: Option<NameId>) -> Option<(LegId, Option<Bytes>)> {
+    pub fn take(&mut self, weights: &Weights, only: Option<NameId>) -> Option<(LegId, Option<Bytes>)> {
         let of = |queue: &mut Queue| match only {
             Some(account) => queue.pop_of(account),
-            None => queue.pop(),
+            None => queue.pop(weights, |_, _| 1),
         };
         of(&mut self.aside).or_else(|| of(&mut self.queue))
     }
@@ -140,7 +137,7 @@ impl<D: Disk> Gate<D> {
                 }
             }
             while left > 0
-                && let Some((leg, body)) = self.carriers[carrier].waiting.next_aside()
+                && let Some((leg, body)) = self.carriers[carrier].waiting.next_aside(&self.weights)
             {
                 left -= 1;
                 self.look_again(now, carrier, leg, body);
@@ -170,13 +167,13 @@ impl<D: Disk> Gate<D> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::queue::tests::{legs, ready};
+    use super::super::queue::tests::{legs, pop, ready};
     use super::*;
 
     const A: NameId = NameId(0);
 
     fn order(waiting: &mut Waiting) -> Vec<LegId> {
-        std::iter::from_fn(|| waiting.next_aside())
+        std::iter::from_fn(|| waiting.next_aside(&Weights::default()))
             .map(|(leg, _)| leg)
             .collect()
     }
@@ -188,7 +185,10 @@ mod tests {
             waiting.queue.push_back(A, 0, ready(*leg, 1));
         }
         waiting.set_aside();
-        assert_eq!(waiting.next_aside().map(|(leg, _)| leg), Some(legs[0]));
+        assert_eq!(
+            waiting.next_aside(&Weights::default()).map(|(leg, _)| leg),
+            Some(legs[0])
+        );
         waiting.queue.push_back(A, 0, ready(legs[0], 1));
         waiting.queue.push_back(A, 0, ready(legs[3], 1));
         assert_eq!(waiting.len(), 4);
@@ -219,8 +219,11 @@ mod tests {
         waiting.set_aside();
         waiting.queue.push_back(A, 0, ready(legs[1], 1));
         waiting.bring_back();
-        assert_eq!(waiting.queue.pop().map(|(leg, _)| leg), Some(legs[1]));
-        assert_eq!(waiting.take(Some(A)).map(|(leg, _)| leg), Some(legs[0]));
-        assert!(waiting.take(None).is_none());
+        assert_eq!(pop(&mut waiting.queue).map(|(leg, _)| leg), Some(legs[1]));
+        assert_eq!(
+            waiting.take(&Weights::default(), Some(A)).map(|(leg, _)| leg),
+            Some(legs[0])
+        );
+        assert!(waiting.take(&Weights::default(), None).is_none());
     }
 }

@@ -94,15 +94,22 @@ impl Flow {
         self.bucket.set_rate(now, rate);
     }
 
-    /// Takes leave to hand one leg over now.
-    pub fn take(&mut self, now: Duration) -> bool {
+    /// Takes leave to hand one leg of so many parts over now. One part has to fit; what more it has is waited for
+    /// before the next leg, so that the rate holds in parts and no leg is too long for it.
+    pub fn take(&mut self, now: Duration, parts: u32) -> bool {
         if now < self.ready_at() {
             return false;
         }
         if let Some(learned) = &mut self.learned {
             learned.take(now, 1);
         }
-        self.bucket.take(now, 1)
+        self.bucket.book(now, parts);
+        true
+    }
+
+    /// Changes the contracted rate; what was taken stays taken, and what was learned stays known.
+    pub fn set_rate(&mut self, now: Duration, rate: Option<NonZeroU32>) {
+        self.bucket.set_rate(now, rate);
     }
 
     /// Whether the carrier is fed more slowly than agreed, because it said so.
@@ -256,13 +263,27 @@ mod tests {
         // The rest of that window, answered after the pause.
         flow.slow(MS + PAUSE_MIN * 2, Duration::ZERO);
         assert_eq!(flow.ready_at(), MS + PAUSE_MIN);
-        assert!(flow.take(MS + PAUSE_MIN));
+        assert!(flow.take(MS + PAUSE_MIN, 1));
         flow.slow(SECOND, MS + PAUSE_MIN);
         assert_eq!(
             flow.ready_at(),
             SECOND + PAUSE_MIN * 2,
             "nothing passed: the second pause is twice as long"
         );
+    }
+
+    #[test]
+    fn the_rate_is_held_in_parts() {
+        for parts in [1, 3, 255] {
+            let mut flow = Flow::new(NonZeroU32::new(1000));
+            let mut taken = 0;
+            for ms in 0..20_000 {
+                while flow.take(MS * ms, parts) {
+                    taken += parts;
+                }
+            }
+            assert!((20_900..=21_300).contains(&taken), "{taken} in legs of {parts}");
+        }
     }
 
     #[test]
@@ -306,7 +327,7 @@ mod tests {
                     slowed += u32::from(counts);
                 }
             }
-            while under_way.len() < 100 && flow.take(now) {
+            while under_way.len() < 100 && flow.take(now, 1) {
                 number += 1;
                 let taken = tokens >= 1000 && !refuses(number);
                 tokens -= if taken { 1000 } else { 0 };

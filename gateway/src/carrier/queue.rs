@@ -1,4 +1,4 @@
-//! Legs that wait for room on a carrier's links: accounts take turns, priority inside an account.
+//! Legs that wait for room on a carrier's links: accounts take turns by their weights, priority inside an account.
 
 use std::collections::VecDeque;
 
@@ -7,6 +7,8 @@ use hashbrown::HashMap;
 use tidegate_store::index::LegId;
 use tidegate_store::message_id::MessageId;
 use tidegate_store::names::NameId;
+
+use super::turns::{Turns, Weights};
 
 /// Priorities that a queue tells apart: 0 to 3, and 4 of SMPP 5.0.
 const PRIORITIES: usize = 5;
@@ -104,6 +106,8 @@ impl Line {
 struct Lane {
     by_priority: [Line; PRIORITIES],
     len: usize,
+    /// Where its account stood when it was empty last.
+    left_at: u64,
 }
 
 /// The queue of one carrier. A living leg is in one queue at most, so the index bounds those; legs that
@@ -111,8 +115,8 @@ struct Lane {
 #[derive(Debug, Default)]
 pub struct Queue {
     lanes: HashMap<NameId, Lane>,
-    /// Accounts with something in their lane, in the order of their turns.
-    turns: VecDeque<NameId>,
+    /// Of accounts with something in their lane.
+    turns: Turns,
     len: usize,
 }
 
@@ -141,7 +145,7 @@ impl Queue {
     fn line(&mut self, account: NameId, priority: u8) -> &mut Line {
         let lane = self.lanes.entry(account).or_default();
         if lane.len == 0 {
-            self.turns.push_back(account);
+            self.turns.join(account, lane.left_at);
         }
         lane.len += 1;
         self.len += 1;
@@ -149,17 +153,33 @@ impl Queue {
     }
 
     /// Takes the next leg and the body that memory holds of it: of the account whose turn it is, the oldest of the
-    /// highest priority.
-    pub fn pop(&mut self) -> Option<(LegId, Option<Bytes>)> {
-        let account = self.turns.pop_front()?;
+    /// highest priority. `parts` says how many parts of its account's share a leg takes that comes with a body, or
+    /// without; with 0 it is the same account's turn again.
+    pub fn pop(
+        &mut self,
+        weights: &Weights,
+        parts: impl FnOnce(LegId, bool) -> u32,
+    ) -> Option<(LegId, Option<Bytes>)> {
+        let account = self.turns.first()?;
         let lane = self.lanes.get_mut(&account)?;
-        let taken = lane.by_priority.iter_mut().rev().find_map(Line::pop)?;
+        let (leg, body) = lane.by_priority.iter_mut().rev().find_map(Line::pop)?;
         lane.len -= 1;
         self.len -= 1;
-        if lane.len > 0 {
-            self.turns.push_back(account);
+        self.turns.charge(parts(leg, body.is_some()), weights);
+        if lane.len == 0 {
+            lane.left_at = self.turns.leave(account);
         }
-        Some(taken)
+        Some((leg, body))
+    }
+
+    /// An account that has something here cannot send now: the others go on without it until [`Queue::resume`].
+    pub fn pass_over(&mut self, account: NameId) {
+        self.turns.pass_over(account);
+    }
+
+    /// Ends what [`Queue::pass_over`] began.
+    pub fn resume(&mut self) {
+        self.turns.resume();
     }
 
     /// Takes the next leg of one account only.
@@ -169,7 +189,7 @@ impl Queue {
         lane.len -= 1;
         self.len -= 1;
         if lane.len == 0 {
-            self.turns.retain(|turn| *turn != account);
+            lane.left_at = self.turns.leave(account);
         }
         Some(taken)
     }
@@ -189,7 +209,7 @@ impl Queue {
         }
         let lanes = &self.lanes;
         self.turns
-            .retain(|account| lanes.get(account).is_some_and(|lane| lane.len > 0));
+            .retain(|account, _| lanes.get(&account).is_some_and(|lane| lane.len > 0));
         octets
     }
 
@@ -202,15 +222,12 @@ impl Queue {
             Run::Bare(run) => run.iter().any(|leg| is_it(*leg)),
         })
     }
-
-    /// Takes everything out, in the order of [`Queue::pop`].
-    pub fn drain(&mut self) -> impl Iterator<Item = (LegId, Option<Bytes>)> + '_ {
-        std::iter::from_fn(move || self.pop())
-    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -263,6 +280,15 @@ pub(super) mod tests {
         Ready { leg, message, body }
     }
 
+    /// With equal weights.
+    pub(in super::super) fn pop(queue: &mut Queue) -> Option<(LegId, Option<Bytes>)> {
+        queue.pop(&Weights::default(), |_, _| 1)
+    }
+
+    fn drain(queue: &mut Queue) -> impl Iterator<Item = (LegId, Option<Bytes>)> {
+        std::iter::from_fn(|| pop(queue))
+    }
+
     #[test]
     fn accounts_take_turns_and_keep_their_order() {
         let (mut queue, legs) = (Queue::default(), legs(4));
@@ -270,9 +296,44 @@ pub(super) mod tests {
         for (account, leg) in [(a, legs[0]), (a, legs[1]), (a, legs[2]), (b, legs[3])] {
             queue.push_back(account, 0, ready(leg, 1));
         }
-        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
+        let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[0], legs[3], legs[1], legs[2]]);
         assert!(queue.is_empty());
+    }
+
+    /// One floods, the other sends what its share allows or less, one leg at a time.
+    #[test]
+    fn who_floods_takes_nothing_of_another_s_share() {
+        let (mut queue, legs) = (Queue::default(), legs(1));
+        let (flood, other) = (NameId(0), NameId(1));
+        let mut weights = Weights::default();
+        weights.set(other, NonZeroU16::new(3).unwrap());
+        for _ in 0..100_000 {
+            queue.push_back(flood, 0, ready(legs[0], 1));
+        }
+        // In quarters of what the carrier takes: half of its share, all of it, and twice as much.
+        for (offered, share) in [(3, 3), (6, 6), (12, 6)] {
+            let (mut came, mut taken, mut longest) = (0, 0, 0);
+            for turn in 0..8_000 {
+                while came * 8 < turn * offered {
+                    queue.push_back(other, 0, ready(legs[0], 1));
+                    came += 1;
+                }
+                let before = queue.lanes.get(&other).map_or(0, |lane| lane.len);
+                pop_weighed(&mut queue, &weights);
+                taken += before - queue.lanes.get(&other).map_or(0, |lane| lane.len);
+                longest = longest.max(before);
+            }
+            assert!(taken.abs_diff(share * 1_000) <= 2, "{taken} of {came}");
+            assert!(
+                offered > share || longest <= 2,
+                "{longest} waited although {offered} fit"
+            );
+        }
+    }
+
+    fn pop_weighed(queue: &mut Queue, weights: &Weights) {
+        assert!(queue.pop(weights, |_, _| 1).is_some());
     }
 
     #[test]
@@ -289,7 +350,7 @@ pub(super) mod tests {
         assert_eq!(queue.shed(|leg| leg == legs[1]), 10);
         assert_eq!(queue.len(), 1);
         queue.push_back(NameId(1), 0, ready(legs[3], 9));
-        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
+        let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3]]);
         assert!(queue.is_empty());
     }
@@ -301,9 +362,9 @@ pub(super) mod tests {
         queue.push_back(a, 0, ready(legs[0], 4));
         queue.push_back(a, 3, ready(legs[1], 2));
         queue.push_back(a, 9, ready(legs[2], 3));
-        assert_eq!(queue.pop().map(|(leg, _)| leg), Some(legs[2]));
+        assert_eq!(pop(&mut queue).map(|(leg, _)| leg), Some(legs[2]));
         queue.put_back(a, 0, ready(legs[3], 1));
-        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
+        let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3], legs[0]]);
     }
 
@@ -321,7 +382,7 @@ pub(super) mod tests {
         assert_eq!(taken, [legs[4], legs[0], legs[2]]);
         assert_eq!(queue.len(), 2);
         queue.push_back(a, 0, ready(legs[0], 1));
-        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
+        let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[0], legs[3]]);
     }
 
@@ -352,7 +413,9 @@ pub(super) mod tests {
             queue.put_back(a, 0, ready);
         }
         assert_eq!(queue.len(), 8);
-        let order: Vec<(LegId, bool)> = queue.drain().map(|(leg, body)| (leg, body.is_some())).collect();
+        let order: Vec<(LegId, bool)> = drain(&mut queue)
+            .map(|(leg, body)| (leg, body.is_some()))
+            .collect();
         let full = [false, true, true, false, false, true, true, false];
         assert_eq!(order, legs.iter().copied().zip(full).collect::<Vec<_>>());
     }
@@ -365,7 +428,7 @@ pub(super) mod tests {
         for (leg, message) in [(0, 1), (2, 3), (1, 2), (3, 4)] {
             queue.put_back(a, 0, ready(legs[leg], message));
         }
-        let order: Vec<LegId> = queue.drain().map(|(leg, _)| leg).collect();
+        let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, legs);
     }
 }

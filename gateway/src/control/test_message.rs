@@ -102,7 +102,9 @@ impl<D: Disk> Gate<D> {
                 refusal.words()
             )
         };
-        let admitted = self.may_submit(now, account, &submission).map_err(refused)?;
+        let admitted = self
+            .may_submit(now, None, account, &submission)
+            .map_err(refused)?;
         let id = self.new_id(now, account, version);
         let leg = self
             .store(now, account, &submission, admitted, id, 0)

@@ -73,6 +73,14 @@ async fn answer_one<D: Disk + 'static>(hub: Rc<Hub<D>>, changing: Rc<Mutex<Reloa
                 let mut reloader = changing.lock().await;
                 Ok(reloader.reload(*dry_run, file.as_deref()).await.shown())
             }
+            Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
+            Verb::BanAdd { origin, length } => hub
+                .with_gate(|gate, now| gate.ban(now, *origin, *length))
+                .map(|()| counted("banned", 1)),
+            Verb::BanRemove { origin } => {
+                let removed = hub.with_gate(|gate, now| gate.bans.remove(now.monotonic, *origin));
+                Ok(Map::from_iter([("removed".to_owned(), json!(removed))]))
+            }
         }
     };
     // Who has gone stops what was asked for, between two steps.
@@ -82,7 +90,7 @@ async fn answer_one<D: Disk + 'static>(hub: Rc<Hub<D>>, changing: Rc<Mutex<Reloa
     };
     if !matches!(
         verb,
-        Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. } | Verb::Usage { .. }
+        Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. } | Verb::Usage { .. } | Verb::BanList
     ) {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
@@ -203,7 +211,8 @@ impl<D: Disk> Gate<D> {
     fn explain(&self, now: Now, question: &Question) -> Answer {
         let live = self.account_by_text(&question.account).map(|account| Live {
             is_up: self.carriers.iter().map(|carrier| carrier.is_up(now)).collect(),
-            bucket: self.accounts[account].bucket,
+            rates: self.accounts[account].rates.clone(),
+            countries: self.country_rates.clone(),
             quota_left: quota::left(&self.config.accounts[account].quota, self.used(account, now)),
             next_lot: self.next_lot,
         });
@@ -260,7 +269,7 @@ impl<D: Disk> Gate<D> {
         let mut moved = 0;
         self.carriers[to].waiting.has_strangers = true;
         for _ in 0..count {
-            let Some((leg, body)) = self.carriers[from].waiting.take(only) else {
+            let Some((leg, body)) = self.carriers[from].waiting.take(&self.weights, only) else {
                 break;
             };
             let octets = body.as_ref().map_or(0, Bytes::len);

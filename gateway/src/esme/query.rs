@@ -121,10 +121,11 @@ impl<D: Disk> Gate<D> {
         self.may_change()
             .and_then(|()| self.spool.intake().map_err(Refusal::from))
             .map_err(|refusal| refusal.status(version))?;
-        let is_busy = self.replacing.len() >= REPLACING_MAX;
-        if is_busy || !self.accounts[account].bucket.take(now.monotonic, 1) {
+        if self.replacing.len() >= REPLACING_MAX {
             return Err(Refusal::Throttled.status(version));
         }
+        self.with_buckets(owed.link, account, |buckets| buckets.fits(now.monotonic, 1))
+            .map_err(|refusal| refusal.status(version))?;
         if replace.sm_default_msg_id != 0 {
             return Err(Refusal::DefaultMessage.status(version));
         }
@@ -144,6 +145,11 @@ impl<D: Disk> Gate<D> {
         let max = self.config.accounts[account].max_validity;
         let (due_ms, expires_ms) =
             dates(found, replace, max, now.unix_ms).map_err(|refusal| refusal.status(version))?;
+        drop(legs);
+        self.with_buckets(owed.link, account, |buckets| {
+            buckets.take_unaddressed(now.monotonic, 1)
+        })
+        .map_err(|refusal| refusal.status(version))?;
         let replacement = Replacement {
             owed,
             due_ms,

@@ -45,7 +45,9 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
         address(told.get("from")),
         address(told.get("to"))
     )?;
-    let kept = told.get("kept").filter(|kept| kept["from"] != told["from"] || kept["to"] != told["to"]);
+    let kept = told
+        .get("kept")
+        .filter(|kept| kept["from"] != told["from"] || kept["to"] != told["to"]);
     if let Some(kept) = kept {
         let (from, to) = (address(kept.get("from")), address(kept.get("to")));
         writeln!(out, "kept as: from {from} to {to}")?;

@@ -17,6 +17,7 @@ use crate::admission::Submission;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::ids::Id;
+use crate::links::LinkId;
 use crate::refusal::Refusal;
 use crate::turn::{Owed, Promise};
 
@@ -71,7 +72,7 @@ impl<D: Disk> Gate<D> {
             };
             message.encode(&mut body);
             let submission = Submission::from_sm(&message, version, &body);
-            match self.submit_leg(now, account, &submission, &mut id, number) {
+            match self.submit_leg(now, (owed.link, account), &submission, &mut id, number) {
                 Ok(leg) => legs.push((leg, self.keep_hot(&body))),
                 Err(refusal) => {
                     self.count_intake(refusal);
@@ -115,7 +116,7 @@ impl<D: Disk> Gate<D> {
     fn submit_leg(
         &mut self,
         now: Now,
-        account: usize,
+        (link, account): (LinkId, usize),
         submission: &Submission<'_>,
         id: &mut Option<Id>,
         number: u16,
@@ -124,7 +125,7 @@ impl<D: Disk> Gate<D> {
         if !self.spool.has_batch_room() {
             return Err(Refusal::Throttled);
         }
-        let admitted = self.may_submit(now, account, submission)?;
+        let admitted = self.may_submit(now, link, account, submission)?;
         let id = match id {
             Some(id) => *id,
             None => *id.insert(self.new_id(now, account, submission.version)),

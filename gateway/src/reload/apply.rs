@@ -16,6 +16,7 @@ use crate::gate::{
     AccountState, CARRIER_UNANSWERED_MAX, Gate, TooManyNames, carrier_timing, esme_timing, pdu_limits,
     routers,
 };
+use crate::hold::Patience;
 use crate::links::{End, LinkId, Peer};
 use crate::quota::Calendar;
 use crate::router::CarrierIndex;
@@ -32,6 +33,9 @@ impl AccountState {
             max_binds: _,
             binds: _,
             rate,
+            link_rate: _,
+            country_rates,
+            weight: _,
             window: _,
             delivery_window: _,
             allow_ips: _,
@@ -43,14 +47,19 @@ impl AccountState {
             duplicate_window: _,
             receipt_text: _,
             senders: _,
-            quota: Quota { day: _, month: _, zone },
+            quota:
+                Quota {
+                    day: _,
+                    month: _,
+                    zone,
+                },
             numbering: _,
         } = old;
         if *zone != new.quota.zone {
             self.calendar = Calendar::default();
         }
-        if *rate != new.rate {
-            self.bucket.set_rate(now.monotonic, new.rate);
+        if (rate, country_rates) != (&new.rate, &new.country_rates) {
+            self.rates.set_rates(now.monotonic, new);
         }
     }
 }
@@ -96,6 +105,9 @@ impl<D: Disk> Gate<D> {
         let config = Arc::new(placed(&self.config, new));
         let old = std::mem::replace(&mut self.config, config);
         self.limits = pdu_limits(&self.config);
+        self.patience = Patience::from(&self.config.limits);
+        self.country_rates
+            .set_rates(now.monotonic, &self.config.limits.country_rates);
         if old.storage != self.config.storage {
             self.spool.set_bounds(&spool_options(&self.config));
         }
@@ -137,6 +149,7 @@ impl<D: Disk> Gate<D> {
             if let Some(old) = old.accounts.get(place) {
                 state.take(now, old, account);
             }
+            self.weights.set(self.accounts[place].name, account.weight);
         }
     }
 
@@ -205,6 +218,7 @@ impl<D: Disk> Gate<D> {
                     let configured = &config.accounts[account];
                     link.session
                         .set_limits(configured.delivery_window, configured.window);
+                    link.bucket.set_rate(now.monotonic, configured.link_rate);
                     let removed = self.accounts[account].removed;
                     let refusal = may_be_bound(configured, ip, kind);
                     if removed || refusal.is_some() {

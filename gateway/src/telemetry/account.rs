@@ -5,7 +5,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
-use super::words::{BindResult, Family, Statuses};
+use super::words::{BindResult, Family, Statuses, ThrottledBy};
 use super::{Telemetry, names};
 
 /// Handles of one account's metrics; what each counts stands in [`names`].
@@ -21,6 +21,12 @@ pub struct AccountMetrics {
     pub quota_used: [Gauge; 2],
     /// [`names::ACCOUNT_DUPLICATES`].
     pub duplicates: Counter,
+    /// [`names::ACCOUNT_THROTTLED`].
+    pub throttled: Family<ThrottledBy>,
+    /// [`names::ACCOUNT_HOLDS`].
+    pub holds: Counter,
+    /// [`names::ACCOUNT_FLOODERS_UNBOUND`].
+    pub flooders_unbound: Counter,
     /// [`names::ACCOUNT_DLR_DELIVERED`].
     pub dlr_delivered: Counter,
     /// [`names::ACCOUNT_MO_DELIVERED`].
@@ -52,6 +58,9 @@ impl AccountMetrics {
             quota_used: ["day", "month"]
                 .map(|period| telemetry.gauge(&names::ACCOUNT_QUOTA_USED, &[own, ("period", period)])),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
+            throttled: Family::new(telemetry, &names::ACCOUNT_THROTTLED, &[own]),
+            holds: counter(&names::ACCOUNT_HOLDS),
+            flooders_unbound: counter(&names::ACCOUNT_FLOODERS_UNBOUND),
             dlr_delivered: counter(&names::ACCOUNT_DLR_DELIVERED),
             mo_delivered: counter(&names::ACCOUNT_MO_DELIVERED),
             outbox: gauge(&names::ACCOUNT_OUTBOX),

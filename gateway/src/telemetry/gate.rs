@@ -48,6 +48,10 @@ pub struct GateMetrics {
     pub connections_accepted: Counter,
     /// [`names::CONNECTIONS_REFUSED`].
     pub connections_refused: Family<ConnectionRefused>,
+    /// [`names::BANS`].
+    pub bans: Counter,
+    /// [`names::BANNED`].
+    pub banned: Gauge,
     /// [`names::BINDS_UNKNOWN`]: the name that was tried is not repeated anywhere.
     pub binds_unknown: Counter,
     /// [`names::RECEIPTS_PENNED`].
@@ -112,6 +116,8 @@ impl GateMetrics {
             connections: gauge(&names::CONNECTIONS),
             connections_accepted: counter(&names::CONNECTIONS_ACCEPTED),
             connections_refused: Family::new(telemetry, &names::CONNECTIONS_REFUSED, &[]),
+            bans: counter(&names::BANS),
+            banned: gauge(&names::BANNED),
             binds_unknown: counter(&names::BINDS_UNKNOWN),
             receipts_penned: gauge(&names::RECEIPTS_PENNED),
             outbox_filed: gauge(&names::OUTBOX_FILED),

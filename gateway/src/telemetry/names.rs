@@ -91,6 +91,8 @@ metrics! {
     LINKS_CLOSED Counter Count "links_closed_total" ["side", "reason"] "Connections that ended, by what ended them"
     REQUESTS_REFUSED Counter Count "requests_refused_total" ["command", "status"] "Requests that the session itself answered with an error"
     DROPPED Counter Count "pdus_dropped_total" [] "PDUs without an answer and a meaning here"
+    BANS Counter Count "bans_total" [] "Bans after failed binds"
+    BANNED Gauge Count "banned_origins" [] "Addresses, and /64 networks of IPv6, whose new connections are closed for failed binds or by an operator"
     BINDS_UNKNOWN Counter Count "binds_unknown_account_total" [] "Binds with a system_id that is no account's"
 
     // Receipts before they are known to belong to somebody.
@@ -103,6 +105,9 @@ metrics! {
     ACCOUNT_QUOTA_USED Gauge Count "account_quota_used_parts" ["account", "period"] "Parts that count towards the quota of an account, in its current day and month"
     ACCOUNT_DUPLICATES Counter Count "account_submits_duplicate_total" ["account"] "Messages that an account submitted twice within its duplicate_window, sent once"
     ACCOUNT_REFUSED Counter Count "account_submits_refused_total" ["account", "status"] "Messages refused to an account"
+    ACCOUNT_THROTTLED Counter Count "account_throttled_total" ["account", "by"] "Messages of an account above a rate, by whose rate it is"
+    ACCOUNT_HOLDS Counter Count "account_link_holds_total" ["account"] "Times that a link of an account was not read for a while because it went on past 0x58"
+    ACCOUNT_FLOODERS_UNBOUND Counter Count "account_flooders_unbound_total" ["account"] "Links of an account that were unbound because they went on past that, too"
     ACCOUNT_DLR_DELIVERED Counter Count "account_dlr_delivered_total" ["account"] "Delivery receipts that an account took"
     ACCOUNT_MO_DELIVERED Counter Count "account_mo_delivered_total" ["account"] "Messages from handsets that an account took"
     ACCOUNT_DELIVERIES_REFUSED Counter Count "account_deliveries_refused_total" ["account", "status"] "Deliveries that an account answered with an error"

@@ -59,8 +59,12 @@ words! {
     ConnectionRefused {
         /// `limits.max_connections`.
         Full "full"
+        /// `limits.max_connections_per_ip`.
+        PerIp "per_ip"
         /// `limits.max_unbound_per_ip`.
         UnboundPerIp "unbound_per_ip"
+        /// Too many binds from there have failed.
+        Banned "banned"
         /// The gateway is going down.
         ShuttingDown "shutting_down"
     }
@@ -89,6 +93,8 @@ words! {
         Stalled "stalled"
         /// A bind was refused.
         BindRefused "bind_refused"
+        /// Not bound when too many binds from there had failed.
+        Banned "banned"
         /// The grace period of a shutdown was over.
         Shutdown "shutdown"
         /// A reload took it away before it was bound.
@@ -119,6 +125,18 @@ words! {
         Applied "applied"
         /// Nothing was changed.
         Refused "refused"
+    }
+
+    /// Whose rate a submission is above.
+    ThrottledBy {
+        /// `link_rate`.
+        Link "link"
+        /// The account's `rate`.
+        Account "account"
+        /// The account's `country_rates`.
+        Country "country"
+        /// `limits.country_rates`.
+        GatewayCountry "gateway_country"
     }
 
     /// What a carrier's answer to a submit means.
@@ -299,6 +317,7 @@ mod tests {
     fn every_word_has_its_own_label_and_place() {
         check::<LinkClosed>();
         check::<BindResult>();
+        check::<ThrottledBy>();
         check::<Answered>();
         check::<ReceiptKind>();
         check::<LateReceipt>();
