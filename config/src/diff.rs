@@ -129,13 +129,15 @@ impl Diff {
             http: _,
             storage: _,
             limits: _,
+            rewrites: _,
+            tables,
             accounts: _,
             carriers,
             mt_routes,
             mo_routes: _,
             changes: _,
         } = self;
-        !mt_routes.is_empty() || !carriers.added.is_empty() || !carriers.removed.is_empty()
+        !mt_routes.is_empty() || tables.is_some() || !carriers.added.is_empty() || !carriers.removed.is_empty()
     }
 
     /// The configuration that `old` was compared with.

@@ -37,7 +37,9 @@ pub struct Storage {
     /// are absent or empty. Data without its ring always refuses to start (ENC-6).
     pub auto_init: bool,
     /// Key `max_unfinished`, legs, default 2 000 000, 1 000 to 200 000 000: the bound of the index of
-    /// unfinished work, receipts awaited for up to `receipt_hot` included; at it intake answers 0x14. About
+    /// unfinished work, receipts awaited for up to `receipt_hot` included; at it intake answers 0x14. From three
+    /// quarters of it on that is answered to accounts that have more than an even share among those that have any, and
+    /// one more, so that one account's backlog does not keep out the others. About
     /// 160 octets of memory a leg that waits and 200 one that a carrier has, so the default may grow to 400 MB.
     pub max_unfinished: usize,
     /// Key `receipt_hot`, default 10 min, 1 s to 31 d: how long a message that a carrier has waits for its

@@ -1,6 +1,7 @@
 //! May this submission come in? Cheapest question first; the first no answers (design §5.3).
 
 mod rates;
+mod room;
 
 use std::time::Duration;
 

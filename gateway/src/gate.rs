@@ -150,6 +150,8 @@ pub struct Gate<D: Disk> {
     pub(crate) account_by_name: HashMap<NameId, usize>,
     /// What all accounts together may send to each country.
     pub(crate) country_rates: CountryBuckets,
+    /// Unfinished messages that each account may have where places are scarce.
+    pub(crate) even_share: usize,
     /// With links that go on past 0x58.
     pub(crate) patience: Patience,
     /// Whose binds have failed.
@@ -226,6 +228,7 @@ impl<D: Disk> Gate<D> {
         let limits = pdu_limits(&config);
         let (mt, mo) = routers(&config);
         let duplicates = Duplicates::new(&mut rng);
+        let max = spool.index().max();
         let mut gate = Self {
             mt,
             next_lot: 0,
@@ -238,6 +241,12 @@ impl<D: Disk> Gate<D> {
             accounts,
             account_by_id,
             account_by_name,
+            // Until they are counted, half for each of two.
+            even_share: if config.accounts.len() < 2 {
+                usize::MAX
+            } else {
+                max / 2
+            },
             bans: Bans::default(),
             patience: Patience::from(&config.limits),
             country_rates: CountryBuckets::new(&config.limits.country_rates),

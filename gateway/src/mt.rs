@@ -142,6 +142,7 @@ impl<D: Disk> Gate<D> {
         }
         // Before the rate: what cannot be stored must not cost the account its tokens.
         self.spool.intake()?;
+        self.has_room_for(account)?;
         if submission.replace == 1 {
             self.may_change()?;
         }

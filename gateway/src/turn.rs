@@ -407,6 +407,7 @@ impl<D: Disk> Gate<D> {
             self.links.touch(id);
             self.stop_idle(now, id);
         }
+        self.count_shares();
         self.wanted.append(&mut self.unread);
         self.ask_for_penned(now);
         self.empty_pens(now);

@@ -124,6 +124,8 @@ pub struct Index {
     /// Legs that have begun to wait. Most go to a carrier within the turn, and are spared the way into a list of
     /// their pair and out of it.
     newcomers: Vec<LegId>,
+    /// How many legs each account has, by its number.
+    by_account: Vec<u32>,
     max: usize,
 }
 
@@ -142,6 +144,7 @@ impl Index {
             by_pair: Pairs::default(),
             quotes: Quotes::default(),
             newcomers: Vec::new(),
+            by_account: Vec::new(),
             max: bounded(max),
         }
     }
@@ -164,6 +167,17 @@ impl Index {
     /// Whether no leg fits any more; intake answers 0x14 (P6).
     pub const fn is_full(&self) -> bool {
         self.legs.len() >= self.max
+    }
+
+    /// How many legs fit.
+    pub const fn max(&self) -> usize {
+        self.max
+    }
+
+    /// How many unfinished legs an account has.
+    pub fn len_of(&self, account: NameId) -> usize {
+        let count = self.by_account.get(usize::from(account.0));
+        count.map_or(0, |count| *count as usize)
     }
 
     /// A leg, unless it has ended.
@@ -283,6 +297,13 @@ impl Index {
         } else {
             KnownAs::default()
         };
+        let account = usize::from(leg.account.0);
+        if self.by_account.len() <= account {
+            self.by_account.resize(account + 1, 0);
+        }
+        if let Some(count) = self.by_account.get_mut(account) {
+            *count += 1;
+        }
         let id = LegId(self.legs.insert(leg));
         let slot = id.0.slot();
         let (legs, hasher) = (&self.legs, &self.hasher);
@@ -311,6 +332,9 @@ impl Index {
         self.leave_pair(slot);
         self.quotes.remove(slot);
         let leg = self.legs.remove(id.0)?;
+        if let Some(count) = self.by_account.get_mut(usize::from(leg.account.0)) {
+            *count = count.saturating_sub(1);
+        }
         let hash = self.hasher.hash_one(leg.message.0);
         self.by_message.remove(hash, slot);
         self.by_date.remove(slot);
@@ -479,6 +503,23 @@ mod tests {
         );
         assert_eq!(index.next_due_ms(), None);
         assert!(index.is_empty());
+    }
+
+    #[test]
+    fn it_is_known_how_many_legs_an_account_has() {
+        let mut index = Index::new(10);
+        let (one, other) = (leg(1, 0).account, NameId(7));
+        let of_other = Leg {
+            account: other,
+            ..leg(2, 0)
+        };
+        let id = index.insert(leg(1, 0), MessageIdText::default());
+        index.insert(of_other, MessageIdText::default());
+        assert_eq!((index.len_of(one), index.len_of(other)), (1, 1));
+        assert_eq!(index.len_of(NameId(900)), 0);
+        index.remove(id);
+        index.remove(id);
+        assert_eq!((index.len_of(one), index.len_of(other)), (0, 1));
     }
 
     #[test]

@@ -187,7 +187,10 @@ async fn a_submission_that_is_refused_leaves_what_waits_as_it_is() {
         let sequence = esme.submit(elsewhere).await;
         match esme.expect_submit_resp(sequence).await.status() {
             CommandStatus::ROK => {}
-            CommandStatus::RTHROTTLED => break assert!((200..400).contains(&taken), "{taken}"),
+            CommandStatus::RTHROTTLED => {
+                assert!((200..400).contains(&taken), "{taken}");
+                break;
+            }
             other => panic!("{other} after {taken}"),
         }
     }

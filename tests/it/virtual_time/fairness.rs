@@ -138,6 +138,27 @@ fn beside_an_account_that_floods_another_gets_its_share_by_weight() {
     }
 }
 
+/// Nothing is handed over, and places for messages run out: each account has room for its share.
+#[test]
+fn a_flooder_does_not_fill_all_places_for_messages() {
+    scenario(|| async {
+        let mut setup = setup([1, 1]);
+        setup.options.max_legs = 4_000;
+        let world = World::start_with(&setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 24).unwrap();
+        let mut flooder = bound(&world, b"load").await;
+        submit_all(&mut flooder, b"Flood", 2..3_002).await;
+        let mut other = bound(&world, b"load1").await;
+        for sequence in 4_000..4_010 {
+            flooder
+                .send(CommandStatus::ROK, sequence, Operation::SubmitSm(message()))
+                .await;
+            let answer = flooder.expect(CommandId::SUBMIT_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::RMSGQFUL);
+        }
+        submit_all(&mut other, b"Other", 2..902).await;
+    });
+}
+
 /// What the flooder has left lies on disk only, and is read back as it goes.
 #[test]
 fn what_a_flooder_has_on_disk_does_not_hold_up_another_one_s_messages() {
