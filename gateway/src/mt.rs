@@ -69,7 +69,7 @@ impl<D: Disk> Gate<D> {
         if let Some(id) = fingerprint.and_then(|found| self.duplicates.find(now.monotonic, found)) {
             return self.submitted_before(owed, account, id);
         }
-        let admitted = match self.may_submit(now, link, account, submission) {
+        let admitted = match self.may_submit(now, Some(link), account, submission) {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse_submission(owed, account, refusal, version),
         };

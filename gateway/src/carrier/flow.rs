@@ -89,11 +89,6 @@ impl Flow {
         }
     }
 
-    /// Changes the contracted rate; what was learned of the carrier stays known.
-    pub fn set_rate(&mut self, now: Duration, rate: Option<NonZeroU32>) {
-        self.bucket.set_rate(now, rate);
-    }
-
     /// Takes leave to hand one leg of so many parts over now. One part has to fit; what more it has is waited for
     /// before the next leg, so that the rate holds in parts and no leg is too long for it.
     pub fn take(&mut self, now: Duration, parts: u32) -> bool {

@@ -124,7 +124,7 @@ impl<D: Disk> Gate<D> {
         if self.replacing.len() >= REPLACING_MAX {
             return Err(Refusal::Throttled.status(version));
         }
-        self.with_buckets(owed.link, account, |buckets| buckets.fits(now.monotonic, 1))
+        self.with_buckets(Some(owed.link), account, |buckets| buckets.fits(now.monotonic, 1))
             .map_err(|refusal| refusal.status(version))?;
         if replace.sm_default_msg_id != 0 {
             return Err(Refusal::DefaultMessage.status(version));
@@ -146,7 +146,7 @@ impl<D: Disk> Gate<D> {
         let (due_ms, expires_ms) =
             dates(found, replace, max, now.unix_ms).map_err(|refusal| refusal.status(version))?;
         drop(legs);
-        self.with_buckets(owed.link, account, |buckets| {
+        self.with_buckets(Some(owed.link), account, |buckets| {
             buckets.take_unaddressed(now.monotonic, 1)
         })
         .map_err(|refusal| refusal.status(version))?;

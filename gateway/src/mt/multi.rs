@@ -125,7 +125,7 @@ impl<D: Disk> Gate<D> {
         if !self.spool.has_batch_room() {
             return Err(Refusal::Throttled);
         }
-        let admitted = self.may_submit(now, link, account, submission)?;
+        let admitted = self.may_submit(now, Some(link), account, submission)?;
         let id = match id {
             Some(id) => *id,
             None => *id.insert(self.new_id(now, account, submission.version)),
