@@ -4,6 +4,7 @@
 mod fairness;
 mod holds;
 mod late;
+mod rates;
 mod unfetched;
 
 use std::time::Duration;
