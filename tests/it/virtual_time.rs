@@ -5,6 +5,7 @@ mod fairness;
 mod holds;
 mod late;
 mod quotas;
+mod rates;
 mod unfetched;
 
 use std::time::Duration;
