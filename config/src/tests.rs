@@ -1,6 +1,7 @@
 //! What only the whole reading can show.
 
 mod examples;
+mod handsets;
 mod mutations;
 mod problems;
 mod values;
