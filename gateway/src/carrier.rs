@@ -23,7 +23,7 @@ use tidegate_codec::session::Event;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::text::Peer;
 use tidegate_codec::tlv::{NetworkErrorCode, Tag, Tlvs};
-use tidegate_codec::values::{BindKind, DataCoding, EsmClass};
+use tidegate_codec::values::BindKind;
 use tidegate_config::Carrier;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
@@ -33,6 +33,7 @@ use tidegate_store::spool::Target;
 
 use crate::clock::Now;
 use crate::gate::{Gate, at};
+use crate::keywords::Text;
 use crate::links::{End, LinkId, Links, Ticket};
 use crate::tally::{CarrierTally, counted, sample};
 use crate::turn::Owed;
@@ -277,33 +278,31 @@ impl<D: Disk> Gate<D> {
         if operation.strict().is_err() {
             self.carriers[carrier].tally.tlv_faults += 1;
         }
-        let (form, esm_class, data_coding, text, tlvs, called): (
-            Form,
-            EsmClass,
-            DataCoding,
-            &[u8],
-            Tlvs<'_>,
-            &[u8],
-        ) = match operation {
+        let (form, message) = match operation {
             // As submit_sm it is the same message from a handset (interop quirk 41).
-            Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => (
-                Form::Sm,
-                sm.esm_class,
-                sm.data_coding,
-                sm.text().0,
-                sm.tlvs,
-                sm.destination.addr.as_bytes(),
-            ),
+            Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => {
+                let message = Text {
+                    carrier,
+                    called: sm.destination.addr.as_bytes(),
+                    sender: sm.source.addr.as_bytes(),
+                    data_coding: sm.data_coding,
+                    esm_class: sm.esm_class,
+                    octets: sm.text().0,
+                    tlvs: sm.tlvs,
+                };
+                (Form::Sm, message)
+            }
             Operation::DataSm(sm) => {
-                let text = sm.tlvs.message_payload().unwrap_or_default();
-                (
-                    Form::DataSm,
-                    sm.esm_class,
-                    sm.data_coding,
-                    text.0,
-                    sm.tlvs,
-                    sm.destination.addr.as_bytes(),
-                )
+                let message = Text {
+                    carrier,
+                    called: sm.destination.addr.as_bytes(),
+                    sender: sm.source.addr.as_bytes(),
+                    data_coding: sm.data_coding,
+                    esm_class: sm.esm_class,
+                    octets: sm.tlvs.message_payload().unwrap_or_default().0,
+                    tlvs: sm.tlvs,
+                };
+                (Form::DataSm, message)
             }
             other => {
                 let response = other.command_id().response().unwrap_or(CommandId::GENERIC_NACK);
@@ -318,6 +317,13 @@ impl<D: Disk> Gate<D> {
                 .response()
                 .unwrap_or(CommandId::GENERIC_NACK),
         };
+        let Text {
+            data_coding,
+            esm_class,
+            octets,
+            tlvs,
+            ..
+        } = message;
         // One of a wrong length says nothing, and its receipt still counts.
         let network_error = tlvs
             .network_error_code()
@@ -326,11 +332,11 @@ impl<D: Disk> Gate<D> {
             .map(NetworkErrorCode::octets);
         let by_text = self.config.carriers[carrier].detect_receipts_by_text;
         let mut scratch = String::new();
-        // A message from a handset is not looked into.
+        // A message from a handset is no receipt.
         let text = if by_text || esm_class.is_receipt() || esm_class.is_intermediate() {
-            receipt_text(data_coding, esm_class, text, Peer::default(), &mut scratch)
+            receipt_text(data_coding, esm_class, octets, Peer::default(), &mut scratch)
         } else {
-            text
+            octets
         };
         let reading = read_receipt(
             esm_class,
@@ -342,7 +348,7 @@ impl<D: Disk> Gate<D> {
         );
         match reading {
             Some(reading) => self.receipt(now, carrier, owed, &reading, network_error),
-            None => self.mobile_originated(now, carrier, owed, called, form, body),
+            None => self.mobile_originated(now, owed, &message, form, body),
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::control::Watched;
 use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
+use crate::keywords::Keywords;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
@@ -111,6 +112,7 @@ pub struct Gate<D: Disk> {
     /// Of carriers that take turns, whose turn the next message gets.
     pub(crate) next_lot: u8,
     pub(crate) mo: MoRouter,
+    pub(crate) keywords: Keywords,
     pub(crate) accounts: Vec<AccountState>,
     account_by_id: HashMap<SystemId, usize>,
     account_by_name: HashMap<NameId, usize>,
@@ -198,7 +200,8 @@ impl<D: Disk> Gate<D> {
         let mut gate = Self {
             mt: MtRouter::new(&config.mt_routes, place),
             next_lot: 0,
-            mo: MoRouter::new(&config.mo_routes),
+            mo: MoRouter::new(&config),
+            keywords: Keywords::default(),
             spool,
             rng,
             permutation,

@@ -1,4 +1,5 @@
-//! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number.
+//! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number, or of the one
+//! to which that account's instructions give it.
 
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
@@ -7,6 +8,8 @@ use tidegate_store::spool::NewEntry;
 
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::keywords::Text;
+use crate::router::MoFacts;
 use crate::turn::{Owed, Promise};
 
 impl<D: Disk> Gate<D> {
@@ -15,18 +18,25 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn mobile_originated(
         &mut self,
         now: Now,
-        carrier: usize,
         owed: Owed,
-        called: &[u8],
+        text: &Text<'_>,
         form: Form,
         body: &[u8],
     ) {
-        let label = self.config.carriers[carrier].name.as_str();
-        let Some(account) = self.mo.account(label, called) else {
+        let carrier = text.carrier;
+        self.mo.set_time(now.unix_ms);
+        let facts = MoFacts {
+            carrier: self.config.carriers[carrier].name.as_str(),
+            called: text.called,
+            sender: text.sender,
+            word: self.keywords.read(now, &self.mo, text),
+        };
+        let Some(way) = self.mo.find(&facts) else {
             // A refusal would only bring it back for days; it is counted, and nobody's to keep.
             self.carriers[carrier].tally.mos_unowned += 1;
             return self.respond_delivery(owed, CommandStatus::ROK);
         };
+        let account = way.account;
         let place = self.account_of(account);
         let Some(place) = place else {
             return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
@@ -36,10 +46,13 @@ impl<D: Disk> Gate<D> {
         let waiting = self.spool.outbox().waiting_for(self.accounts[place].name);
         let entry = NewEntry {
             kind: EntryKind::Mo,
+            sink: way.sink,
             form,
             expires_ms: now.unix_ms.saturating_add(ttl_ms),
+            document: way.document.as_bytes(),
             body,
         };
+        tracing::trace!(%account, instructions = way.document, "MO");
         // Over the bound the carrier keeps it and tries again (design §5.9).
         let staged = if waiting < config.outbox_max {
             self.spool
