@@ -16,7 +16,7 @@ use crate::carrier::{Carrier, CarrierName};
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
 use crate::rewrite::Rewrite;
-use crate::route::{MoRoute, MtRoute};
+use crate::route::{Instructions, MoRoute, MtRoute};
 use crate::storage::Storage;
 use crate::tables::Tables;
 use crate::{Config, storage};
@@ -61,6 +61,7 @@ pub struct Diff {
     pub mt_routes: Rows<MtRoute>,
     /// Rows of `[[route.mo]]`.
     pub mo_routes: Rows<MoRoute>,
+    instructions: Rows<Instructions>,
     changes: Vec<Change>,
 }
 
@@ -81,6 +82,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         carriers,
         mt_routes,
         mo_routes,
+        instructions,
     } = old;
     let mut told = Told::default();
     let diff = Diff {
@@ -95,6 +97,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         carriers: told.named("carrier", carriers, &new.carriers, |carrier| carrier.name.clone()),
         mt_routes: told.rows("route.mt", mt_routes, &new.mt_routes),
         mo_routes: told.rows("route.mo", mo_routes, &new.mo_routes),
+        instructions: told.rows("instructions", instructions, &new.instructions),
         changes: Vec::new(),
     };
     Diff {
@@ -135,9 +138,13 @@ impl Diff {
             carriers,
             mt_routes,
             mo_routes: _,
+            instructions: _,
             changes: _,
         } = self;
-        !mt_routes.is_empty() || tables.is_some() || !carriers.added.is_empty() || !carriers.removed.is_empty()
+        !mt_routes.is_empty()
+            || tables.is_some()
+            || !carriers.added.is_empty()
+            || !carriers.removed.is_empty()
     }
 
     /// The configuration that `old` was compared with.
@@ -154,6 +161,7 @@ impl Diff {
             carriers,
             mt_routes,
             mo_routes,
+            instructions,
             changes: _,
         } = self;
         Config {
@@ -168,6 +176,7 @@ impl Diff {
             carriers: carriers.apply(&old.carriers, |carrier| carrier.name.clone()),
             mt_routes: mt_routes.apply(&old.mt_routes),
             mo_routes: mo_routes.apply(&old.mo_routes),
+            instructions: instructions.apply(&old.instructions),
         }
     }
 }

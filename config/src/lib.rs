@@ -54,7 +54,10 @@ pub use password_hash::PasswordHash;
 pub use problem::{Problem, Problems};
 pub use quota::{Quota, QuotaZone};
 pub use rewrite::{Rewrite, RewriteName, RewriteRule};
-pub use route::{Choose, Conditions, MoRoute, MtRoute, NumberPattern, SenderType, Window};
+pub use route::{
+    Choose, Conditions, Instruction, Instructions, KEYWORD_MAX, MoConditions, MoRoute, MtRoute,
+    NumberPattern, SenderType, Window, first_word,
+};
 pub use sender::SenderPattern;
 pub use storage::Storage;
 pub use tables::Tables;
@@ -91,6 +94,8 @@ pub struct Config {
     pub mt_routes: Vec<MtRoute>,
     /// Tables `[[route.mo]]`, in the file's order.
     pub mo_routes: Vec<MoRoute>,
+    /// Tables `[[instructions]]`, in the file's order, at most one for an account.
+    pub instructions: Vec<Instructions>,
 }
 
 /// Reads a configuration, or says everything that is wrong with it.
@@ -129,6 +134,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
     let mt_routes = route::read_mt(mt_sections, &declared);
     let mo_routes = route::read_mo(route.each("mo"), &declared);
     route.finish(&[]);
+    let instructions = route::read_instructions(root.each("instructions"), &declared);
     root.finish(&[
         ("accounts", "write `[[account]]`, once for each"),
         ("carriers", "write `[[carrier]]`, once for each"),
@@ -148,6 +154,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
         carriers,
         mt_routes,
         mo_routes,
+        instructions,
     })
 }
 

@@ -1,44 +1,27 @@
 //! Which way messages go. Looking a number up is the gateway's business; here the tables are checked.
 
 mod conditions;
+mod instructions;
+mod keyword;
+mod mo;
 mod mt;
 mod window;
 
-use std::collections::HashMap;
-
 use tidegate_codec::identity::SystemId;
 
-use crate::account::system_id;
-use crate::carrier::{self, CarrierName};
+use crate::carrier::CarrierName;
 use crate::problem::Fault;
-use crate::section::Section;
-use crate::value::{shown, text};
+use crate::value::shown;
 
 pub use conditions::{Conditions, SenderType};
+pub(crate) use instructions::read_instructions;
+pub use instructions::{Instruction, Instructions};
+pub use keyword::{KEYWORD_MAX, first_word};
+pub(crate) use mo::read_mo;
+pub use mo::{MoConditions, MoRoute, NumberPattern};
 pub(crate) use mt::read_mt;
 pub use mt::{Choose, MtRoute};
 pub use window::Window;
-
-/// One `[[route.mo]]`: whose messages those to a called number are. The most specific wins: exact before
-/// prefix, longer before shorter, with a carrier before without. Unique by number and carrier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MoRoute {
-    /// Key `number`, required.
-    pub number: NumberPattern,
-    /// Key `carrier`, default absent (all): only what this carrier delivers.
-    pub carrier: Option<CarrierName>,
-    /// Key `account`, required: who gets the messages.
-    pub account: SystemId,
-}
-
-/// Called numbers: at most 20 digits, with `*` at the end for every continuation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NumberPattern {
-    /// This number only.
-    Exact(String),
-    /// Every number that begins so; empty (`"*"`) is every number.
-    Prefix(String),
-}
 
 /// The names that routes may use, as far as the file declares them.
 pub(crate) struct Declared {
@@ -46,36 +29,6 @@ pub(crate) struct Declared {
     pub(crate) accounts: Vec<SystemId>,
     /// Some name could not be read, so none can be called undeclared.
     pub(crate) incomplete: bool,
-}
-
-pub(crate) fn read_mo(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<MoRoute> {
-    let mut seen = HashMap::new();
-    let mut routes = Vec::new();
-    for mut section in sections {
-        let number = section.required(
-            "number",
-            "write the called number, or its beginning and `*`",
-            text(number_pattern),
-        );
-        let carrier = section.optional("carrier", |value| declared.carrier(carrier::name(value)?));
-        let account = section.required("account", "name the account that gets these messages", |value| {
-            declared.account(system_id(value)?)
-        });
-        if let Some(number) = &number {
-            let key = (number.clone(), carrier.clone());
-            let fault = "is routed already for the same carrier";
-            section.once("number", &mut seen, key, fault, "keep one of the two");
-        }
-        section.finish(&[]);
-        if let (Some(number), Some(account)) = (number, account) {
-            routes.push(MoRoute {
-                number,
-                carrier,
-                account,
-            });
-        }
-    }
-    routes
 }
 
 impl Declared {
@@ -113,20 +66,17 @@ fn undeclared(kind: &str, name: &str, names: &[&str]) -> Fault {
     Fault::new(format!("there is no {kind} {}", shown::value(name)), remedy)
 }
 
-fn number_pattern(text: &str) -> Result<NumberPattern, Fault> {
-    let (digits, open) = match text.strip_suffix('*') {
-        Some(digits) => (digits, true),
-        None => (text, false),
-    };
-    if digits.len() > 20 || !digits.bytes().all(|b| b.is_ascii_digit()) || (digits.is_empty() && !open) {
-        return Err(Fault::new(
-            format!("{} is no called number", shown::value(text)),
-            "write up to 20 digits without +, `*` at the end for every continuation",
-        ));
+/// The name of a route, or of a rule.
+fn route_name(text: &str) -> Result<String, Fault> {
+    let fits = (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+    if fits {
+        return Ok(text.to_owned());
     }
-    Ok(if open {
-        NumberPattern::Prefix(digits.to_owned())
-    } else {
-        NumberPattern::Exact(digits.to_owned())
-    })
+    Err(Fault::new(
+        format!("{} is no name of a route", shown::value(text)),
+        "write 1 to 32 of a-z, 0-9, _ and -",
+    ))
 }

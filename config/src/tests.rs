@@ -2,6 +2,7 @@
 
 mod diffs;
 mod examples;
+mod handsets;
 mod mutations;
 mod numbering;
 mod problems;

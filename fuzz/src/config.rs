@@ -93,6 +93,10 @@ fn whole(config: &Config) {
         assert!(accounts.contains(&route.account));
         assert!(route.carrier.as_ref().is_none_or(|name| carriers.contains(name)));
     }
+    for document in &config.instructions {
+        assert!(accounts.contains(&document.account) && (1..=32).contains(&document.version.len()));
+        assert!(document.rules.iter().all(|rule| accounts.contains(&rule.account)));
+    }
     let debug = format!("{config:?}");
     let mut hashes = config
         .accounts

@@ -25,7 +25,7 @@ use tidegate_codec::session::Event;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::text::Peer;
 use tidegate_codec::tlv::{NetworkErrorCode, Tag, Tlvs};
-use tidegate_codec::values::{BindKind, DataCoding, EsmClass};
+use tidegate_codec::values::BindKind;
 use tidegate_config::Carrier;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
@@ -36,6 +36,7 @@ use tidegate_store::spool::Target;
 use crate::admission::widen;
 use crate::clock::Now;
 use crate::gate::{Gate, at};
+use crate::keywords::Text;
 use crate::links::{End, LinkId, Links, Ticket};
 use crate::router::CarrierIndex;
 use crate::tally::{CarrierTally, counted, sample};
@@ -297,33 +298,31 @@ impl<D: Disk> Gate<D> {
         if operation.strict().is_err() {
             self.carriers[carrier].tally.tlv_faults += 1;
         }
-        let (form, esm_class, data_coding, text, tlvs, called): (
-            Form,
-            EsmClass,
-            DataCoding,
-            &[u8],
-            Tlvs<'_>,
-            Address<'_, ADDR_DATA>,
-        ) = match operation {
+        let (form, message) = match operation {
             // As submit_sm it is the same message from a handset (interop quirk 41).
-            Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => (
-                Form::Sm,
-                sm.esm_class,
-                sm.data_coding,
-                sm.text().0,
-                sm.tlvs,
-                widen(sm.destination),
-            ),
+            Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => {
+                let message = Text {
+                    carrier,
+                    called: widen(sm.destination),
+                    sender: sm.source.addr.as_bytes(),
+                    data_coding: sm.data_coding,
+                    esm_class: sm.esm_class,
+                    octets: sm.text().0,
+                    tlvs: sm.tlvs,
+                };
+                (Form::Sm, message)
+            }
             Operation::DataSm(sm) => {
-                let text = sm.tlvs.message_payload().unwrap_or_default();
-                (
-                    Form::DataSm,
-                    sm.esm_class,
-                    sm.data_coding,
-                    text.0,
-                    sm.tlvs,
-                    sm.destination,
-                )
+                let message = Text {
+                    carrier,
+                    called: sm.destination,
+                    sender: sm.source.addr.as_bytes(),
+                    data_coding: sm.data_coding,
+                    esm_class: sm.esm_class,
+                    octets: sm.tlvs.message_payload().unwrap_or_default().0,
+                    tlvs: sm.tlvs,
+                };
+                (Form::DataSm, message)
             }
             other => {
                 let response = other.command_id().response().unwrap_or(CommandId::GENERIC_NACK);
@@ -338,6 +337,13 @@ impl<D: Disk> Gate<D> {
                 .response()
                 .unwrap_or(CommandId::GENERIC_NACK),
         };
+        let Text {
+            data_coding,
+            esm_class,
+            octets,
+            tlvs,
+            ..
+        } = message;
         // One of a wrong length says nothing, and its receipt still counts.
         let network_error = tlvs
             .network_error_code()
@@ -346,11 +352,11 @@ impl<D: Disk> Gate<D> {
             .map(NetworkErrorCode::octets);
         let by_text = self.config.carriers[carrier].detect_receipts_by_text;
         let mut scratch = String::new();
-        // A message from a handset is not looked into.
+        // A message from a handset is no receipt.
         let text = if by_text || esm_class.is_receipt() || esm_class.is_intermediate() {
-            receipt_text(data_coding, esm_class, text, Peer::default(), &mut scratch)
+            receipt_text(data_coding, esm_class, octets, Peer::default(), &mut scratch)
         } else {
-            text
+            octets
         };
         let reading = read_receipt(
             esm_class,
@@ -362,7 +368,7 @@ impl<D: Disk> Gate<D> {
         );
         match reading {
             Some(reading) => self.receipt(now, carrier, owed, &reading, network_error),
-            None => self.mobile_originated(now, carrier, owed, called, form, body),
+            None => self.mobile_originated(now, owed, &message, form, body),
         }
     }
 }

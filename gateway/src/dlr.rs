@@ -15,7 +15,7 @@ use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWi
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::quote::Quote;
-use tidegate_store::record::{EntryKind, Form};
+use tidegate_store::record::{EntryKind, Form, Sink};
 use tidegate_store::spool::{Ending, NewEntry, Pending, Refused};
 
 use crate::carrier::{PEN_WAIT, Penned};
@@ -220,8 +220,10 @@ impl<D: Disk> Gate<D> {
         let quote = self.spool.index().quote(leg);
         let entry = NewEntry {
             kind: EntryKind::Dlr,
+            sink: Sink::Bind,
             form: write_dlr(&mut body, found, id.as_bytes(), quote, note, now.unix_ms),
             expires_ms: now.unix_ms.saturating_add(millis(account.outbox_ttl)),
+            document: &[],
             body: &body,
         };
         let system_id = account.system_id;
@@ -337,8 +339,10 @@ impl<D: Disk> Gate<D> {
         }
         let entry = form.map(|(form, expires_ms)| NewEntry {
             kind: EntryKind::Dlr,
+            sink: Sink::Bind,
             form,
             expires_ms,
+            document: &[],
             body: &body,
         });
         let test_end = self.test_end(leg, note);

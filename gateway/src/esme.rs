@@ -22,6 +22,7 @@ use crate::clock::Now;
 use crate::gate::{BindCheck, Gate, at};
 use crate::links::{LinkId, Peer, Ticket};
 use crate::origin::Origin;
+use crate::router::bind_tag;
 use crate::telemetry::words::{BindResult, Word};
 use crate::turn::Owed;
 
@@ -125,6 +126,9 @@ impl<D: Disk> Gate<D> {
     /// Passwords are checked outside the loop; until then the session waits in its binding state.
     fn bind_requested(&mut self, id: LinkId, kind: BindKind, bind: &Bind<'_>) {
         let system_id = SystemId::new(bind.system_id.as_bytes()).ok();
+        if let Some(link) = self.links.get_mut(id) {
+            link.bind_tag = bind_tag(bind.system_type.as_bytes());
+        }
         // The decoder has held the password to the configured length.
         match Password::new(bind.password.as_bytes(), PASSWORD_MAX_LENIENT) {
             Ok(password) => self.bind_checks.push(BindCheck {

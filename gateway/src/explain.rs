@@ -2,6 +2,7 @@
 //! say. Asked of a configuration, or of the running gateway with what it knows of carriers and rates; nothing is sent or
 //! changed.
 
+mod mo;
 mod question;
 mod shown;
 
@@ -23,6 +24,7 @@ use crate::clock::Now;
 use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts, MtRouter, Tried, Why};
+pub use mo::{MoQuestion, explain_mo, shown_mo};
 pub use question::Question;
 pub use shown::shown;
 

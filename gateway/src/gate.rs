@@ -44,6 +44,7 @@ use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::hold::Patience;
+use crate::keywords::Keywords;
 use crate::links::{End, Link, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::quota::Calendar;
@@ -140,6 +141,7 @@ pub struct Gate<D: Disk> {
     /// Of carriers that take turns, whose turn the next message gets.
     pub(crate) next_lot: u8,
     pub(crate) mo: MoRouter,
+    pub(crate) keywords: Keywords,
     /// How accounts and carriers write addresses.
     pub(crate) addressing: Addressing,
     /// Networks, ported numbers and prices.
@@ -233,6 +235,7 @@ impl<D: Disk> Gate<D> {
             mt,
             next_lot: 0,
             mo,
+            keywords: Keywords::default(),
             addressing: Addressing::new(&config),
             tables: Arc::default(),
             spool,
@@ -590,10 +593,7 @@ pub(crate) fn routers(config: &Config) -> (MtRouter, MoRouter) {
         let found = carriers.iter().position(|carrier| carrier.name.as_str() == name);
         found.map(CarrierIndex)
     };
-    (
-        MtRouter::new(&config.mt_routes, place),
-        MoRouter::new(&config.mo_routes),
-    )
+    (MtRouter::new(&config.mt_routes, place), MoRouter::new(config))
 }
 
 /// What a PDU may be.

@@ -24,6 +24,7 @@ pub mod http;
 pub mod ids;
 pub mod installation;
 pub mod keeper;
+mod keywords;
 pub mod late;
 pub mod life;
 pub mod link;

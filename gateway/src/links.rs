@@ -1,6 +1,7 @@
 //! Every link, either side: its session, what waits to be written to it, and who is at the other end.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use tidegate_codec::session::{CloseReason, Session};
@@ -93,6 +94,8 @@ pub struct Link {
     pub out: Vec<u8>,
     /// Who is there.
     pub peer: Peer,
+    /// By which instructions tell this bind of an account from others; see [`bind_tag`](crate::router::bind_tag).
+    pub bind_tag: Option<NonZeroU32>,
     /// Set when the link is to be closed once `out` is written.
     pub end: Option<End>,
     /// Whether it has ever been bound: a carrier that takes our bind and then drops us is not unreachable.
@@ -128,6 +131,7 @@ impl Links {
             session,
             out: Vec::new(),
             peer,
+            bind_tag: None,
             end: None,
             was_bound: false,
             relinked: false,

@@ -1,7 +1,6 @@
-//! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number.
+//! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number, or of the one
+//! to which that account's instructions give it.
 
-use tidegate_codec::address::{ADDR_DATA, Address};
-use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::record::{EntryKind, Form};
@@ -9,41 +8,54 @@ use tidegate_store::spool::NewEntry;
 
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::keywords::Text;
 use crate::number::plan;
+use crate::router::MoFacts;
 use crate::turn::{Owed, Promise};
 
 impl<D: Disk> Gate<D> {
-    /// The account that owns a called number. Where the carrier's country is known it is looked up in its canonical form
-    /// first, however the carrier writes it; short codes, and what else has none, as they came.
-    fn owner_of(&self, carrier: usize, called: Address<'_, ADDR_DATA>) -> Option<SystemId> {
-        let config = &self.config.carriers[carrier];
-        let label = config.name.as_str();
-        let octets = called.addr.as_bytes();
-        let canonical = config
-            .writing
-            .country
-            .and_then(|home| plan().canonical(called.ton, called.npi, octets, Some(home)).ok());
-        canonical
-            .and_then(|number| self.mo.account(label, number.as_bytes()))
-            .or_else(|| self.mo.account(label, octets))
-    }
-
     /// A carrier delivers a message from a handset. It is answered when it is on disk (P2); the octets go
     /// on as they came (GEN-4).
     pub(crate) fn mobile_originated(
         &mut self,
         now: Now,
-        carrier: usize,
         owed: Owed,
-        called: Address<'_, ADDR_DATA>,
+        text: &Text<'_>,
         form: Form,
         body: &[u8],
     ) {
-        let Some(account) = self.owner_of(carrier, called) else {
+        let carrier = text.carrier;
+        self.mo.set_time(now.unix_ms);
+        let config = &self.config.carriers[carrier];
+        // Where the carrier's country is known a number is looked up in its canonical form first, however the carrier
+        // writes it; short codes, and what else has none, as they came.
+        let called = text.called.addr.as_bytes();
+        let home = config.writing.country;
+        let canonical = home.and_then(|home| {
+            plan()
+                .canonical(text.called.ton, text.called.npi, called, Some(home))
+                .ok()
+        });
+        let mut facts = MoFacts {
+            carrier: config.name.as_str(),
+            called,
+            sender: text.sender,
+            word: self.keywords.read(now, &self.mo, text),
+        };
+        if let Some(number) = &canonical {
+            facts.called = number.as_bytes();
+        }
+        let mut way = self.mo.find(&facts);
+        if way.is_none() && canonical.is_some() {
+            facts.called = called;
+            way = self.mo.find(&facts);
+        }
+        let Some(way) = way else {
             // A refusal would only bring it back for days; it is counted, and nobody's to keep.
             self.carriers[carrier].tally.mos_unowned += 1;
             return self.respond_delivery(owed, CommandStatus::ROK);
         };
+        let account = way.account;
         let place = self.account_of(account);
         let Some(place) = place else {
             return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
@@ -53,10 +65,13 @@ impl<D: Disk> Gate<D> {
         let waiting = self.spool.outbox().waiting_for(self.accounts[place].name);
         let entry = NewEntry {
             kind: EntryKind::Mo,
+            sink: way.sink,
             form,
             expires_ms: now.unix_ms.saturating_add(ttl_ms),
+            document: way.document.as_bytes(),
             body,
         };
+        tracing::trace!(%account, instructions = way.document, "MO");
         // Over the bound the carrier keeps it and tries again (design §5.9).
         let staged = if waiting < config.outbox_max {
             self.spool

@@ -10,13 +10,13 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
-use tidegate_store::record::{EntryKind, Form};
+use tidegate_store::record::{EntryKind, Form, Sink};
 use tidegate_store::spool::Target;
 
 use crate::carrier::READ_BACK_MAX;
 use crate::clock::Now;
 use crate::gate::{Gate, at};
-use crate::links::{LinkId, Ticket};
+use crate::links::{Link, LinkId, Ticket};
 use crate::mt::{HOT_MAX, SHARED_MAX};
 use crate::plain::{plain, write_without_v5};
 use crate::tally::counted;
@@ -25,6 +25,8 @@ use crate::tally::counted;
 const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 /// Entries that one turn gives up at most because nobody fetched them.
 const EXPIRE_MAX: usize = 500;
+/// Entries for binds without room that one turn passes over on its way to what other binds of the account may have.
+const PASSED_MAX: usize = 64;
 
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.
@@ -74,9 +76,23 @@ impl<D: Disk> Gate<D> {
         if !reading.is_empty() {
             return;
         }
-        while let Some(link) = self.next_receiver(now, account) {
-            let Some(entry) = self.spool.take_entry(name) else {
-                return;
+        let mut passed = Vec::new();
+        while passed.len() < PASSED_MAX
+            && let Some(link) = self.next_receiver(now, account, Sink::Bind)
+            && let Some(entry) = self.spool.take_entry(name)
+        {
+            let sink = self
+                .spool
+                .outbox()
+                .get(entry)
+                .map_or(Sink::Bind, |found| found.sink);
+            let link = match sink {
+                Sink::Bind => Some(link),
+                Sink::BindOf(_) => self.next_receiver(now, account, sink),
+            };
+            let Some(link) = link else {
+                passed.push(entry);
+                continue;
             };
             let reading = self.accounts[account].reading.len();
             let may_read = self.wanted.len() + self.reading < READ_BACK_MAX;
@@ -90,9 +106,13 @@ impl<D: Disk> Gate<D> {
                     if let Some(body) = hot {
                         self.entry_synced(entry, body);
                     }
-                    return self.spool.return_entry(entry);
+                    self.spool.return_entry(entry);
+                    break;
                 }
             }
+        }
+        for entry in passed.into_iter().rev() {
+            self.spool.return_entry(entry);
         }
     }
 
@@ -108,25 +128,35 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// The next of an account's receivers that has room, in turn.
-    fn next_receiver(&mut self, now: Now, account: usize) -> Option<LinkId> {
+    /// The next of an account's receivers that has room, in turn. What is for binds of one tag waits while one of them
+    /// is bound, and goes to any receiver while none is.
+    fn next_receiver(&mut self, now: Now, account: usize, sink: Sink) -> Option<LinkId> {
         let Self { accounts, links, .. } = self;
         let state = accounts.get_mut(account)?;
+        let receiver = |id: LinkId| {
+            let receives = |link: &&Link| {
+                let kind = link.session.state().kind();
+                link.end.is_none() && kind.is_some_and(tidegate_codec::values::BindKind::can_receive)
+            };
+            links.get(id).filter(receives)
+        };
+        let tag = match sink {
+            Sink::Bind => None,
+            Sink::BindOf(tag) => {
+                let is_of = |id: &LinkId| receiver(*id).is_some_and(|link| link.bind_tag == Some(tag));
+                state.links.iter().any(is_of).then_some(tag)
+            }
+        };
+        let takes = |link: &Link| {
+            link.deliver_after <= now.monotonic
+                && link.session.room() > 0
+                && tag.is_none_or(|tag| link.bind_tag == Some(tag))
+        };
         let count = state.links.len();
         for step in 0..count {
             let place = (state.next_receiver + step) % count;
             let id = state.links[place];
-            let takes = links.get(id).is_some_and(|link| {
-                link.end.is_none()
-                    && link.deliver_after <= now.monotonic
-                    && link.session.room() > 0
-                    && link
-                        .session
-                        .state()
-                        .kind()
-                        .is_some_and(tidegate_codec::values::BindKind::can_receive)
-            });
-            if takes {
+            if receiver(id).is_some_and(takes) {
                 state.next_receiver = place;
                 return Some(id);
             }
@@ -186,12 +216,13 @@ impl<D: Disk> Gate<D> {
         }
         let mut left: Vec<(EntryId, Bytes)> = Vec::new();
         for (entry, body) in entries {
-            let Some(account) = self.spool.outbox().get(entry).map(|entry| entry.account) else {
+            let found = self.spool.outbox().get(entry);
+            let Some((account, sink)) = found.map(|entry| (entry.account, entry.sink)) else {
                 continue;
             };
             match self
                 .account_named(account)
-                .and_then(|place| self.next_receiver(now, place))
+                .and_then(|place| self.next_receiver(now, place, sink))
             {
                 Some(link) => self.deliver_on(now, link, entry, body),
                 None => left.push((entry, body)),

@@ -8,7 +8,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub use mo::MoRouter;
+pub use mo::{MoFacts, MoRouter, MoWay, MoWhy, bind_tag};
 pub use mt::{MtRouter, Tried};
 pub use route::{Facts, LOTS, Way, Why, lot_of_part};
 

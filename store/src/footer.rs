@@ -167,7 +167,8 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
             out.extend_from_slice(&entry.id.0.to_be_bytes());
             out.extend_from_slice(&0u16.to_be_bytes());
             put_place(out, entry.account, entry.born, entry.at);
-            out.extend_from_slice(&[entry.kind as u8, entry.sink as u8, entry.form as u8]);
+            out.extend_from_slice(&[entry.kind as u8, entry.form as u8]);
+            entry.sink.put(out);
             out.extend_from_slice(&entry.expires_ms.to_be_bytes());
         }
         Item::Counted { account, counted } => {
@@ -260,8 +261,8 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
                 }));
             }
             let kind = EntryKind::from_octet(record::get_u8(item)?).ok_or(RecordError::Malformed)?;
-            let sink = Sink::from_octet(record::get_u8(item)?).ok_or(RecordError::Malformed)?;
             let form = Form::from_octet(record::get_u8(item)?).ok_or(RecordError::Malformed)?;
+            let sink = Sink::get(item)?;
             let expires_ms = record::get_u64(item)?;
             return Ok(Item::Entry(LivingEntry {
                 id,
@@ -346,7 +347,7 @@ mod tests {
                 born: 4,
                 at,
                 kind: EntryKind::Mo,
-                sink: Sink::Bind,
+                sink: Sink::BindOf(std::num::NonZeroU32::MIN),
                 form: Form::Sm,
                 expires_ms: 77,
             }),

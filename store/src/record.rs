@@ -10,6 +10,7 @@
 //! a date, a count) are plain; the batch's checksum covers them.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use bytes::Buf;
@@ -269,22 +270,33 @@ impl EntryKind {
     }
 }
 
-/// Where an outbox entry goes: a bind of the account today.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
+/// Where an outbox entry goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Sink {
     /// Any receiver or transceiver bind of the account.
-    Bind = 0,
+    #[default]
+    Bind,
+    /// One of those that bound with the tag of which this is a number; any while there is none.
+    BindOf(NonZeroU32),
 }
 
 impl Sink {
-    pub(crate) const fn from_octet(octet: u8) -> Option<Self> {
-        match octet {
-            0 => Some(Self::Bind),
-            _ => None,
-        }
+    /// As a number, 0 for any bind.
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        let tag = match self {
+            Self::Bind => 0,
+            Self::BindOf(tag) => tag.get(),
+        };
+        out.extend_from_slice(&tag.to_be_bytes());
+    }
+
+    pub(crate) fn get(fields: &mut &[u8]) -> Result<Self, RecordError> {
+        Ok(NonZeroU32::new(get_u32(fields)?).map_or(Self::Bind, Self::BindOf))
     }
 }
+
+/// Most octets of [`EntryRecord::document`].
+pub const DOCUMENT_MAX: usize = 32;
 
 /// A DLR or MO for an account.
 #[derive(Clone, PartialEq, Eq)]
@@ -297,6 +309,9 @@ pub struct EntryRecord<'a> {
     pub form: Form,
     /// Until when it may be fetched, in unix milliseconds.
     pub expires_ms: u64,
+    /// The version of the instructions by which it goes there, at most [`DOCUMENT_MAX`] octets; empty where none were
+    /// asked.
+    pub document: &'a [u8],
     /// The PDU's body as the ESME will get it.
     pub body: &'a [u8],
 }
@@ -381,6 +396,7 @@ impl fmt::Debug for EntryRecord<'_> {
             .field("sink", &self.sink)
             .field("form", &self.form)
             .field("expires_ms", &self.expires_ms)
+            .field("document", &self.document.len())
             .field("body", &Body(self.body))
             .finish()
     }
@@ -569,8 +585,12 @@ fn put_final(out: &mut Vec<u8>, end: &Final) {
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &EntryRecord<'_>) {
-    out.extend_from_slice(&[entry.kind as u8, entry.sink as u8, entry.form as u8]);
+    out.extend_from_slice(&[entry.kind as u8, entry.form as u8]);
+    entry.sink.put(out);
     out.extend_from_slice(&entry.expires_ms.to_be_bytes());
+    let document = entry.document.get(..DOCUMENT_MAX).unwrap_or(entry.document);
+    out.push(u8::try_from(document.len()).unwrap_or_default());
+    out.extend_from_slice(document);
     out.extend_from_slice(entry.body);
 }
 
@@ -670,9 +690,10 @@ impl<'a> Raw<'a> {
             Kind::SettledMoved => Payload::SettledMoved(get_settled_moved(fields)?),
             Kind::Entry => Payload::Entry(EntryRecord {
                 kind: EntryKind::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
-                sink: Sink::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?,
                 form: get_form(fields)?,
+                sink: Sink::get(fields)?,
                 expires_ms: get_u64(fields)?,
+                document: get_short(fields)?,
                 body: fields,
             }),
             Kind::Settled => Payload::Settled,
@@ -861,9 +882,10 @@ mod tests {
         };
         let entry = EntryRecord {
             kind: EntryKind::Mo,
-            sink: Sink::Bind,
+            sink: Sink::BindOf(NonZeroU32::MAX),
             form: Form::DataSm,
             expires_ms: 8,
+            document: b"2026-07-01.2",
             body: b"MO-CANARY",
         };
         vec![

@@ -71,7 +71,7 @@ use crate::message_id::{MessageId, MessageIds};
 use crate::names::{NameId, Names};
 use crate::outbox::{EntryId, Outbox};
 use crate::quote::Quote;
-use crate::record::{EntryKind, Envelope, Form};
+use crate::record::{EntryKind, Envelope, Form, Sink};
 use crate::seal::SealKey;
 use crate::usage::{Period, Usage, Used};
 use crate::waiting::table::Waits;
@@ -191,10 +191,14 @@ pub struct Ending {
 pub struct NewEntry<'a> {
     /// DLR or MO.
     pub kind: EntryKind,
+    /// Where it goes.
+    pub sink: Sink,
     /// Which PDU the body is of.
     pub form: Form,
     /// Until when it may be fetched, in unix milliseconds.
     pub expires_ms: u64,
+    /// The version of the instructions by which it goes there, see [`record::EntryRecord`](crate::record::EntryRecord).
+    pub document: &'a [u8],
     /// The PDU's body as the ESME will get it.
     pub body: &'a [u8],
 }

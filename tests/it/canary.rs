@@ -109,6 +109,10 @@ async fn a_body_and_a_number_are_in_no_log_metric_or_file() {
     // With receipts that quote their message, which is then kept beside the table too.
     let changes = Changes {
         account: "receipt_text = true",
+        // And with texts that are read for their first word.
+        extra: "[[route.mo]]\nnumber = \"12345\"\nkeywords = [\"pizza\"]\naccount = \"load\"\n\
+                [[instructions]]\naccount = \"load\"\nversion = \"1\"\n[[instructions.rule]]\n\
+                senders = [\"4477*\"]\nto_bind = \"kitchen\"\n",
         ..Changes::default()
     };
     let mut gateway = Local::start_with(smsc.addr(), changes);

@@ -13,6 +13,7 @@ mod explain;
 mod faults;
 mod flows;
 mod full_disk;
+mod handsets;
 mod house;
 mod independent;
 mod kill;

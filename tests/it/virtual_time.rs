@@ -2,6 +2,7 @@
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
 mod fairness;
+mod handsets;
 mod holds;
 mod late;
 mod quotas;

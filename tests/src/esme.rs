@@ -67,21 +67,19 @@ impl ScriptedEsme {
         password: &str,
         interface_version: InterfaceVersion,
     ) -> Frame {
-        let bind = Bind {
-            system_id: COctets::new(system_id.as_bytes()).unwrap(),
-            password: COctets::new(password.as_bytes()).unwrap(),
-            system_type: COctets::EMPTY,
-            interface_version,
-            addr_ton: Ton::UNKNOWN,
-            addr_npi: Npi::UNKNOWN,
-            address_range: COctets::EMPTY,
-            tlvs: Tlvs::NONE,
-        };
+        self.try_bind_with(kind, bind(system_id, password, interface_version))
+            .await
+    }
+
+    /// Asks to be bound in these words, and gives the answer whatever it says.
+    async fn try_bind_with(&mut self, kind: BindKind, bind: Bind<'_>) -> Frame {
+        let system_id = bind.system_id;
         let operation = Operation::Bind(kind, bind);
         let answer = operation.command_id().response().unwrap();
         let sequence = self.request(operation).await;
         let frame = self.expect_answer(answer, sequence).await;
         if frame.status().is_ok() {
+            let system_id = String::from_utf8_lossy(system_id.as_bytes());
             self.0.name = format!("esme {system_id} ({})", kind.label());
         }
         frame
@@ -95,6 +93,21 @@ impl ScriptedEsme {
             "the {} bind of {system_id} got {status}",
             kind.label()
         );
+    }
+
+    /// Connects and binds as receiver with a `system_type`, which must succeed.
+    pub async fn receiver_of(server: SocketAddr, system_id: &str, password: &str, system_type: &str) -> Self {
+        let mut esme = Self::connect(server).await;
+        let bind = Bind {
+            system_type: COctets::new(system_type.as_bytes()).unwrap(),
+            ..bind(system_id, password, InterfaceVersion::V3_4)
+        };
+        let status = esme.try_bind_with(BindKind::Receiver, bind).await.status();
+        assert!(
+            status.is_ok(),
+            "the bind of {system_id} as {system_type} got {status}"
+        );
+        esme
     }
 
     /// Binds as transceiver, which must succeed.
@@ -176,6 +189,19 @@ impl ScriptedEsme {
         let sequence = self.request(Operation::Unbind(Tlvs::NONE)).await;
         self.expect_answer(CommandId::UNBIND_RESP, sequence).await;
         self.0.kept().iter().cloned().collect()
+    }
+}
+
+fn bind<'a>(system_id: &'a str, password: &'a str, interface_version: InterfaceVersion) -> Bind<'a> {
+    Bind {
+        system_id: COctets::new(system_id.as_bytes()).unwrap(),
+        password: COctets::new(password.as_bytes()).unwrap(),
+        system_type: COctets::EMPTY,
+        interface_version,
+        addr_ton: Ton::UNKNOWN,
+        addr_npi: Npi::UNKNOWN,
+        address_range: COctets::EMPTY,
+        tlvs: Tlvs::NONE,
     }
 }
 

@@ -18,7 +18,7 @@ use tidegate_store::index::LegId;
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
 use tidegate_store::quote::Quote;
-use tidegate_store::record::{EntryKind, Envelope, Form};
+use tidegate_store::record::{EntryKind, Envelope, Form, Sink};
 use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::{Begin, Ending, Keeper, NewEntry, NewLeg, Options, Spool};
 use tidegate_store::usage::Period;
@@ -131,8 +131,10 @@ impl Lives {
     fn end(&mut self, leg: LegId) -> Option<tidegate_store::outbox::EntryId> {
         let dlr = NewEntry {
             kind: EntryKind::Dlr,
+            sink: Sink::Bind,
             form: Form::Sm,
             expires_ms: NOW_MS * 2,
+            document: &[],
             body: &[b'r'; DLR],
         };
         let ending = Ending {

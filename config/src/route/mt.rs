@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::conditions::conditions;
-use super::{Conditions, Declared};
+use super::{Conditions, Declared, route_name};
 use crate::carrier::{self, CarrierName};
 use crate::problem::Fault;
 use crate::section::Section;
@@ -152,20 +152,6 @@ fn choose(section: &mut Section<'_>, carriers: Option<usize>) -> Choose {
             Choose::Weighted(weights)
         }
     }
-}
-
-fn route_name(text: &str) -> Result<String, Fault> {
-    let fits = (1..=32).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-    if fits {
-        return Ok(text.to_owned());
-    }
-    Err(Fault::new(
-        format!("{} is no name of a route", shown::value(text)),
-        "write 1 to 32 of a-z, 0-9, _ and -",
-    ))
 }
 
 fn prefix(text: &str) -> Result<String, Fault> {

@@ -13,7 +13,7 @@ use super::message::Message;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::{Clock, Now};
 use crate::control::{self, AskError};
-use crate::explain::{Question, explain, shown};
+use crate::explain::{MoQuestion, Question, explain, explain_mo, shown, shown_mo};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -22,6 +22,8 @@ pub(super) enum Verb {
     /// Asks the gateway that runs on the configuration's data directory; without one, or with --file-only, the
     /// configuration alone, with every carrier up.
     Explain(Box<Explain>),
+    /// Say whose a message from a handset would be, by the configuration: every route and every instruction that is tried, and the bind it is for.
+    ExplainMo(Box<ExplainMo>),
     /// Check a table of expectations against a configuration; nothing runs, every carrier counts as up.
     Test {
         /// The table: TOML, one `[[expect]]` for each message.
@@ -45,9 +47,31 @@ pub(super) struct Explain {
     file_only: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainMo {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The called number.
+    #[arg(long, value_name = "NUMBER")]
+    number: String,
+    /// The handset's number.
+    #[arg(long, value_name = "NUMBER")]
+    from: String,
+    /// The carrier that delivers it; without it, none that a route asks for.
+    #[arg(long, value_name = "NAME")]
+    carrier: Option<String>,
+    /// Its text, or the first part of it.
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    text: String,
+    /// When, such as 2026-12-24T18:00:00Z; by default now.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<u64>,
+}
+
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     match verb {
         Verb::Explain(args) => run_explain(args),
+        Verb::ExplainMo(args) => run_explain_mo(args),
         Verb::Test { table, file } => test(table, file),
     }
 }
@@ -70,6 +94,24 @@ fn run_explain(args: &Explain) -> Result<Outcome, Refusal> {
     };
     Ok(Outcome {
         text: shown(&told),
+        fields: told,
+        ..Outcome::default()
+    })
+}
+
+fn run_explain_mo(args: &ExplainMo) -> Result<Outcome, Refusal> {
+    let config = read_config(&args.file.config)?;
+    let question = MoQuestion {
+        number: args.number.clone(),
+        from: args.from.clone(),
+        carrier: args.carrier.clone(),
+        text: args.text.clone(),
+        at_ms: args.at,
+    };
+    let told = explain_mo(&config, &question, Clock::machine().now())
+        .map_err(|reason| Refusal::new(reason, json!({})))?;
+    Ok(Outcome {
+        text: shown_mo(&told),
         fields: told,
         ..Outcome::default()
     })

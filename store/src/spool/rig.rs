@@ -16,7 +16,7 @@ use crate::keyring::{Kek, KeyRing, Owner};
 use crate::message_id::MessageId;
 use crate::outbox::EntryId;
 use crate::quote::Quote;
-use crate::record::{EntryKind, Envelope, Form, Stage};
+use crate::record::{EntryKind, Envelope, Form, Sink, Stage};
 use crate::segment::{Found, Scan};
 use crate::testing::envelope;
 use crate::usage::Period;
@@ -336,8 +336,10 @@ impl Rig {
         let body = vec![b'd'; dlr.unwrap_or(0) as usize];
         let entry = NewEntry {
             kind: EntryKind::Dlr,
+            sink: Sink::Bind,
             form: Form::Sm,
             expires_ms,
+            document: &[],
             body: &body,
         };
         let ending = Ending {
@@ -363,8 +365,10 @@ impl Rig {
         let body = vec![b'm'; len as usize];
         let entry = NewEntry {
             kind: EntryKind::Mo,
+            sink: Sink::Bind,
             form: Form::DataSm,
             expires_ms: self.now_ms + 1_000_000,
+            document: &[],
             body: &body,
         };
         let system_id = SystemId::new(account.as_bytes()).unwrap();

@@ -10,7 +10,7 @@ use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::{Entry, EntryId};
 use crate::record::{
-    self, EntryRecord, Final, FinalMoved, HandedOver, Head, Kind, LegRecord, Payload, Retry, Sink, Stage,
+    self, EntryRecord, Final, FinalMoved, HandedOver, Head, Kind, LegRecord, Payload, Retry, Stage,
 };
 
 use super::staging::{Part, Staged, StepItem};
@@ -376,15 +376,18 @@ impl<D: Disk> Spool<D> {
         let id = self.ids.next(now_ms);
         let NewEntry {
             kind,
+            sink,
             form,
             expires_ms,
+            document,
             body,
         } = *entry;
         let record = EntryRecord {
             kind,
-            sink: Sink::Bind,
+            sink,
             form,
             expires_ms,
+            document,
             body,
         };
         let head = Head {
@@ -399,7 +402,7 @@ impl<D: Disk> Spool<D> {
             id,
             account: name,
             kind,
-            sink: Sink::Bind,
+            sink,
             form,
             expires_ms,
             at: Location::default(),

@@ -11,7 +11,7 @@ use crate::disk::{Access, Disk, DiskFile, FaultyDisk, Op};
 use crate::keyring::Owner;
 use crate::names::NameId;
 use crate::outbox::EntryId;
-use crate::record::{EntryKind, Form};
+use crate::record::{EntryKind, Form, Sink};
 use crate::waiting::{HOUR_MS, RunFault, verify_runs};
 
 use super::rig::Rig;
@@ -65,8 +65,10 @@ impl World {
             let body = self.made.to_be_bytes();
             let entry = NewEntry {
                 kind: EntryKind::Mo,
+                sink: Sink::Bind,
                 form: Form::Sm,
                 expires_ms: self.rig.now_ms + TTL_MS,
+                document: &[],
                 body: &body,
             };
             let account = SystemId::new(ACCOUNT.as_bytes()).unwrap();

@@ -9,7 +9,7 @@ use crate::disk::Op;
 use crate::keyring::Owner;
 use crate::names::NameId;
 use crate::outbox::EntryId;
-use crate::record::{EntryKind, Form};
+use crate::record::{EntryKind, Form, Sink};
 use crate::waiting::HOUR_MS;
 
 use super::rig::Rig;
@@ -47,8 +47,10 @@ impl World {
             body.resize(4 + pad, 0);
             let e = NewEntry {
                 kind: EntryKind::Mo,
+                sink: Sink::Bind,
                 form: Form::Sm,
                 expires_ms: self.rig.now_ms + ttl,
+                document: &[],
                 body: &body,
             };
             let account = SystemId::new(a.as_bytes()).unwrap();

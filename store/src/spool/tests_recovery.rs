@@ -487,8 +487,10 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
         }
         let entry = super::NewEntry {
             kind: crate::record::EntryKind::Mo,
+            sink: crate::record::Sink::Bind,
             form: crate::record::Form::Sm,
             expires_ms: u64::MAX,
+            document: &[],
             body: &body,
         };
         let made = rig

@@ -12,7 +12,7 @@ use crate::disk::{Disk, FaultyDisk};
 use crate::index::LegId;
 use crate::keyring::Owner;
 use crate::quote::Quote;
-use crate::record::{EntryKind, Form, Stage};
+use crate::record::{EntryKind, Form, Sink, Stage};
 use crate::testing::envelope;
 use crate::waiting::HOUR_MS;
 
@@ -102,8 +102,10 @@ impl World {
         let body = index.carrier_id(index.get(leg).unwrap()).to_vec();
         let entry = NewEntry {
             kind: EntryKind::Dlr,
+            sink: Sink::Bind,
             form: Form::Sm,
             expires_ms: u64::MAX / 2,
+            document: &[],
             body: &body,
         };
         let at_ms = rig.now_ms;

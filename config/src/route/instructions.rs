@@ -1,0 +1,145 @@
+//! What an account wants done with its messages from handsets: a document of its own, with a version.
+
+use std::collections::HashMap;
+
+use tidegate_codec::identity::SystemId;
+
+use super::mo::number_pattern;
+use super::{Declared, MoConditions, NumberPattern, route_name};
+use crate::account::system_id;
+use crate::problem::Fault;
+use crate::section::Section;
+use crate::value::{printable, shown, text};
+
+/// One `[[instructions]]`: asked behind the route that says whose a message is, once; those of another account to which
+/// a rule gives it are not asked. The first rule whose conditions a message meets takes it. Where none does, any
+/// receiver of the account does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instructions {
+    /// Key `account`, required, unique: whose they are.
+    pub account: SystemId,
+    /// Key `version`, required: 1 to 32 printable ASCII characters without blanks. It is kept with each message that
+    /// they were asked for.
+    pub version: String,
+    /// Tables `[[instructions.rule]]`, at most 256, in the file's order. Only the last may ask for nothing.
+    pub rules: Vec<Instruction>,
+}
+
+/// One `[[instructions.rule]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// Key `name`, 1 to 32 of a-z, 0-9, _ and -, unique in the document, default the place in it: `rule[0]`.
+    pub name: String,
+    /// Key `number`, default `"*"`: the called number.
+    pub number: NumberPattern,
+    /// What else must hold.
+    pub conditions: MoConditions,
+    /// Key `to_account`, default the account itself: who gets the message.
+    pub account: SystemId,
+    /// Key `to_bind`, default absent (any): 1 to 12 printable ASCII characters, the `system_type` with which the
+    /// receiver has bound. While one of it is bound, no other gets the message; while none is, any receiver does.
+    pub bind: Option<String>,
+}
+
+const VERSION_MAX: usize = 32;
+const RULES_MAX: usize = 256;
+/// A `system_type` without its end (3.4 §5.2.3).
+const SYSTEM_TYPE_MAX: usize = 12;
+
+pub(crate) fn read_instructions(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Instructions> {
+    let mut seen = HashMap::new();
+    let mut documents = Vec::new();
+    for mut section in sections {
+        let account = section.required("account", "name the account whose they are", |value| {
+            declared.account(system_id(value)?)
+        });
+        if let Some(account) = account {
+            let remedy = "keep one of the two: an account has one document";
+            section.once("account", &mut seen, account, "has instructions already", remedy);
+        }
+        let version = section.required(
+            "version",
+            "name the version: `version = \"…\"`, another one for every change",
+            text(version),
+        );
+        let rules = section.each("rule");
+        if rules.len() > RULES_MAX {
+            let fault = format!("{} rules", rules.len());
+            section.problem("rule", Fault::new(fault, format!("keep at most {RULES_MAX}")));
+        }
+        let rules = read_rules(rules, account, declared);
+        section.finish(&[("rules", "write `[[instructions.rule]]`, once for each")]);
+        if let (Some(account), Some(version)) = (account, version) {
+            documents.push(Instructions {
+                account,
+                version,
+                rules,
+            });
+        }
+    }
+    documents
+}
+
+fn read_rules(
+    sections: Vec<Section<'_>>,
+    account: Option<SystemId>,
+    declared: &Declared,
+) -> Vec<Instruction> {
+    let mut names = HashMap::new();
+    let mut rules = Vec::new();
+    let last = sections.len().saturating_sub(1);
+    for (place, mut section) in sections.into_iter().enumerate() {
+        let name = section.optional("name", text(route_name));
+        if let Some(name) = &name {
+            let remedy = "give each rule its own name, or none";
+            section.once("name", &mut names, name.clone(), "is taken", remedy);
+        }
+        let has_number = section.has("number");
+        let number = section.optional("number", text(number_pattern));
+        let conditions = MoConditions::read(&mut section);
+        let is_any = number
+            .as_ref()
+            .map_or(!has_number, |number| *number == NumberPattern::ANY);
+        if is_any && conditions.is_empty() && place < last {
+            let fault = "takes every message, so that the rules behind it are never asked";
+            section.problem(
+                "number",
+                Fault::new(fault, "ask for something, or let it be the last"),
+            );
+        }
+        let to_account = section.optional("to_account", |value| declared.account(system_id(value)?));
+        let bind = section.optional("to_bind", bind);
+        section.finish(&[]);
+        if let Some(account) = to_account.or(account) {
+            rules.push(Instruction {
+                name: name.unwrap_or_else(|| format!("rule[{place}]")),
+                number: number.unwrap_or(NumberPattern::ANY),
+                conditions,
+                account,
+                bind,
+            });
+        }
+    }
+    rules
+}
+
+fn bind(value: &toml::de::DeValue<'_>) -> Result<String, Fault> {
+    let bind = printable(SYSTEM_TYPE_MAX)(value)?;
+    if bind.is_empty() {
+        let remedy = "name the system_type with which the client binds, or leave the key out";
+        return Err(Fault::new("is empty", remedy));
+    }
+    Ok(bind)
+}
+
+fn version(text: &str) -> Result<String, Fault> {
+    if (1..=VERSION_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new(
+        format!("{} is no version", shown::value(text)),
+        format!(
+            "write 1 to {VERSION_MAX} printable ASCII characters without blanks, such as \"2026-07-01.2\""
+        ),
+    ))
+}
