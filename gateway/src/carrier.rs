@@ -14,7 +14,6 @@ mod verdict;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use tidegate_codec::address::{ADDR_DATA, Address};
 use tidegate_codec::header::CommandId;
 use tidegate_codec::identity::Password;
 use tidegate_codec::octets::COctets;

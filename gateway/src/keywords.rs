@@ -153,6 +153,7 @@ impl fmt::Debug for Keywords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_codec::address::{Npi, Ton};
 
     fn router() -> MoRouter {
         let base = include_str!("../../config/bench.toml");
@@ -169,21 +170,27 @@ mod tests {
         }
     }
 
-    const TEXT: Text<'static> = Text {
-        carrier: 0,
-        called: called(b"12345"),
-        sender: b"447700900123",
-        data_coding: DataCoding(0),
-        esm_class: EsmClass(0),
-        octets: b"Pizza, two",
-        tlvs: Tlvs::NONE,
-    };
+    fn called(number: &[u8]) -> Address<'_, ADDR_DATA> {
+        Address::new(Ton::UNKNOWN, Npi::UNKNOWN, number).unwrap()
+    }
 
-    const fn part(octets: &[u8]) -> Text<'_> {
+    fn text() -> Text<'static> {
+        Text {
+            carrier: 0,
+            called: called(b"12345"),
+            sender: b"447700900123",
+            data_coding: DataCoding(0),
+            esm_class: EsmClass(0),
+            octets: b"Pizza, two",
+            tlvs: Tlvs::NONE,
+        }
+    }
+
+    fn part(octets: &[u8]) -> Text<'_> {
         Text {
             esm_class: EsmClass(0x40),
             octets,
-            ..TEXT
+            ..text()
         }
     }
 
@@ -208,7 +215,7 @@ mod tests {
                 data_coding: DataCoding(data_coding),
                 esm_class: EsmClass(esm_class),
                 octets,
-                ..TEXT
+                ..text()
             };
             assert_eq!(
                 keywords.read(at(0), &router, &text),
@@ -217,7 +224,7 @@ mod tests {
             );
         }
         let base = tidegate_config::parse(include_str!("../../config/bench.toml")).unwrap();
-        assert_eq!(keywords.read(at(0), &MoRouter::new(&base), &TEXT), "");
+        assert_eq!(keywords.read(at(0), &MoRouter::new(&base), &text()), "");
     }
 
     #[test]
