@@ -10,9 +10,6 @@ use tidegate_store::addresses::Addresses;
 use super::{Addressing, is_number_like, number};
 use crate::number::{E164_MAX, SHORT_CODE_MAX, plan};
 
-/// National numbers: TON 2.
-const NATIONAL: Ton = Ton::NATIONAL;
-
 /// A message in a carrier's words.
 #[derive(Clone, Debug)]
 pub(crate) struct Words<'c> {
@@ -100,7 +97,7 @@ fn in_form(writing: &Writing, address: AddressBuf) -> AddressBuf {
         CarrierNumbers::National => {
             let home = writing.country;
             let national = home.and_then(|country| plan().national_of(&number, country));
-            national.map_or((Ton::INTERNATIONAL, digits), |digits| (NATIONAL, digits))
+            national.map_or((Ton::INTERNATIONAL, digits), |digits| (Ton::NATIONAL, digits))
         }
     };
     // Some digits fit every field.

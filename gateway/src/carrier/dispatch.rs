@@ -210,12 +210,8 @@ impl<D: Disk> Gate<D> {
             ),
         };
         let words = match (words, unwritable) {
-            (Ok(words), None) => Ok(words),
-            (Err(status), _) | (Ok(_), Some(status)) => Err(status),
-        };
-        let words = match words {
-            Ok(words) => words,
-            Err(status) => {
+            (Ok(words), None) => words,
+            (Err(status), _) | (Ok(_), Some(status)) => {
                 self.hot_octets = self.hot_octets.saturating_sub(octets.len());
                 let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
                 return self.end_quietly(now, leg, &note);
