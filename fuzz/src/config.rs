@@ -113,6 +113,14 @@ fn limits(limits: &Limits) {
     assert!((1..=10_000).contains(&limits.esme_window) && (1..=10_000).contains(&limits.delivery_window));
     assert!((1..=1_000_000).contains(&limits.max_connections));
     assert!((1..=1_000_000).contains(&limits.max_unbound_per_ip));
+    assert!((1..=1_000_000).contains(&limits.max_connections_per_ip));
+    assert!(limits.ban_min <= limits.ban_max);
+    assert!(seconds(1, 30 * 24 * 3600).contains(&limits.ban_min));
+    assert!(
+        limits
+            .throttle_hold
+            .is_none_or(|hold| hold <= limits.throttle_hold_max)
+    );
     assert!((1..=100_000).contains(&limits.bind_queue));
     assert!(limits.enquire_link_response < limits.enquire_link);
     assert!(

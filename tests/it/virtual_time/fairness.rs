@@ -105,10 +105,6 @@ async fn share(world: &World, taken: &Taken, offered: u64) -> [u64; 2] {
 /// Within 5 % of what is due, and the carrier is never idle.
 fn assert_share(taken: [u64; 2], due: u64, what: &str) {
     let due = due * SECONDS;
-    println!(
-        "{what}: the other got {} of {due} due, the flooder {}",
-        taken[1], taken[0]
-    );
     assert!(taken[1].abs_diff(due) * 20 <= due, "{what}: {taken:?}, due {due}");
     let all = RATE * SECONDS;
     assert!(
