@@ -20,6 +20,10 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
             "carriers": config.carriers.len(),
             "mt_routes": config.mt_routes.len(),
             "mo_routes": config.mo_routes.len(),
+            "instructions": config.instructions.iter().map(|document| json!({
+                "account": document.account.as_str(),
+                "version": document.version,
+            })).collect::<Vec<_>>(),
         }),
     );
     // Warnings: the file may be checked on another machine than the one that has the passwords.
