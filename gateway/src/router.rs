@@ -7,6 +7,8 @@ mod mt;
 mod route;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_mo;
 
 pub use mo::{MoFacts, MoRouter, MoWay, MoWhy, bind_tag};
 pub use mt::{MtRouter, Tried};

@@ -94,7 +94,7 @@ impl MoConditions {
         let mut keywords = keywords.unwrap_or_default();
         keywords.sort_unstable();
         keywords.dedup();
-        let senders = section.list("senders", 0..=1_024, text(SenderPattern::parse));
+        let senders = section.list("senders", 0..=1_024, text(handset));
         Self {
             keywords,
             senders: senders.unwrap_or_default(),
@@ -189,6 +189,14 @@ fn unique(
         let what = format!("{} is routed already, for the same number", shown::value(keyword));
         once("keywords", Some(keyword), &what, "keep it in one of the two");
     }
+}
+
+/// A `+` is no part of a number here, so that one in the file would fit nothing.
+fn handset(text: &str) -> Result<SenderPattern, Fault> {
+    if text.starts_with('+') {
+        return Err(Fault::new("begins with +", "write the number without its +"));
+    }
+    SenderPattern::parse(text)
 }
 
 pub(super) fn number_pattern(text: &str) -> Result<NumberPattern, Fault> {

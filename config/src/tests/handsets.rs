@@ -56,6 +56,11 @@ fn what_a_route_cannot_hold_is_named() {
             "one word",
         ),
         ("senders = [\"*\"]\nnumber = \"1\"", "senders[0]", "no sender"),
+        (
+            "senders = [\"+44*\"]\nnumber = \"1\"",
+            "senders[0]",
+            "without its +",
+        ),
         ("hours = \"8-20\"\nnumber = \"1\"", "hours", "no hours"),
         ("order = 10001\nnumber = \"1\"", "order", "10000"),
         ("name = \"Orders\"\nnumber = \"1\"", "name", "a-z"),

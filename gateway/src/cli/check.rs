@@ -28,6 +28,10 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
             "mt_routes": config.mt_routes.len(),
             "mo_routes": config.mo_routes.len(),
             "tables": { "networks": rows[0], "ported": rows[1], "prices": rows[2] },
+            "instructions": config.instructions.iter().map(|document| json!({
+                "account": document.account.as_str(),
+                "version": document.version,
+            })).collect::<Vec<_>>(),
         }),
     );
     // Warnings: the file may be checked on another machine than the one that has the passwords.

@@ -397,6 +397,3 @@ impl Conditions {
         MoWhy::Takes
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,16 @@
 //! Whose a handset's message is, and which bind gets it.
 
-use super::*;
+use std::num::NonZeroU32;
+
+use tidegate_codec::identity::SystemId;
+use tidegate_store::record::Sink;
+
+use super::{MoFacts, MoRouter, MoWhy, bind_tag};
 
 const HOUR: u64 = 3_600_000;
 
 fn router(routes: &str) -> MoRouter {
-    let base = include_str!("../../../../config/bench.toml");
+    let base = include_str!("../../../config/bench.toml");
     let config = tidegate_config::parse(&format!("{base}\n{routes}"));
     let mut router = MoRouter::new(&config.unwrap_or_else(|problems| panic!("{problems}")));
     router.set_time(12 * HOUR);
