@@ -209,6 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn other_routes_have_all_looked_at_whether_the_carrier_is_up_or_not() {
+        let (mut waiting, legs) = (Waiting::default(), legs(3));
+        waiting.reroute();
+        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.bring_back();
+        assert_eq!(waiting.queue.len(), 1, "nothing stood there when they changed");
+        waiting.queue.push_back(A, 0, ready(legs[1], 1));
+        waiting.reroute();
+        assert!(waiting.has_any(|leg| leg == legs[1]) && !waiting.has_any(|leg| leg == legs[2]));
+        waiting.bring_back();
+        assert!(waiting.is_looked_at(), "its carrier being up changes nothing");
+        assert_eq!(order(&mut waiting), legs[..2]);
+        // And once is enough.
+        waiting.queue.push_back(A, 0, ready(legs[2], 1));
+        waiting.set_aside();
+        waiting.bring_back();
+        assert_eq!(waiting.queue.len(), 1);
+    }
+
+    #[test]
     fn a_carrier_that_is_up_again_has_its_queue_back() {
         let (mut waiting, legs) = (Waiting::default(), legs(2));
         waiting.queue.push_back(A, 0, ready(legs[0], 1));
