@@ -23,7 +23,8 @@ use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::quota;
 use crate::refusal::Refusal;
-use crate::router::{CarrierIndex, Facts, MtRouter, Tried, Why};
+use crate::router::{CarrierIndex, Facts, MtRouter, Place, Tried, Why, World};
+use crate::tables::Tables;
 pub use mo::{MoQuestion, explain_mo, shown_mo};
 pub use question::Question;
 pub use shown::shown;
@@ -50,6 +51,7 @@ pub struct Live {
 /// What is wrong with the question, in words.
 pub fn explain(
     config: &Config,
+    tables: &Tables,
     live: Option<Live>,
     question: &Question,
     now: Now,
@@ -79,7 +81,10 @@ pub fn explain(
     };
     let mut router = MtRouter::new(&config.mt_routes, index);
     router.set_time(now.unix_ms);
-    let is_up = |CarrierIndex(place): CarrierIndex| live.is_up.get(place).copied().unwrap_or(false);
+    let world = World {
+        is_up: |CarrierIndex(place): CarrierIndex| live.is_up.get(place).copied().unwrap_or(false),
+        tables,
+    };
 
     let (mut text, mut payload) = (Vec::new(), Vec::new());
     let sm = message(question, &mut text, &mut payload)?;
@@ -95,8 +100,9 @@ pub fn explain(
             .unwrap_or_else(|_| submission.destination.to_buf()),
     );
     let facts = facts(account, &submission, (&kept.0, &kept.1), lot);
-    let found = router.find(&facts, is_up);
-    let tried = router.explain(&facts, is_up);
+    let found = router.find(&facts, &world);
+    let tried = router.explain(&facts, &world);
+    let there = Place::of(tables, facts.destination);
     let default_validity = |_: &Facts<'_>| {
         let CarrierIndex(first) = found.first()?;
         Some(config.carriers.get(first)?.default_validity)
@@ -108,7 +114,7 @@ pub fn explain(
         next_lot: &mut lot,
     };
     let admitted = admit(applicant, default_validity, &submission, now).and_then(|admitted| {
-        let country = own.country_of(&admitted.destination).map(Country::octets);
+        let country = there.country.map(Country::octets);
         let mut buckets = Buckets {
             link: &mut Bucket::new(None),
             account: &mut live.rates,
@@ -129,11 +135,13 @@ pub fn explain(
         .in_order(0)
         .filter_map(|place| {
             let carrier = config.carriers.get(place.0)?;
-            let up = if is_live { json!(is_up(place)) } else { Value::Null };
+            let up = if is_live { json!((world.is_up)(place)) } else { Value::Null };
+            let price = tables.price(place, there.index, facts.destination);
             let words = addressing.towards(place.0, &carrier.writing, &addresses);
             Some(json!({
                 "carrier": carrier.name.as_str(),
                 "up": up,
+                "price": price.map(|price| price.to_string()),
                 "from": words.as_ref().map_or(Value::Null, |words| shown_address(&words.source)),
                 "to": words.as_ref().map_or(Value::Null, |words| shown_address(&words.destination)),
             }))
@@ -149,6 +157,8 @@ pub fn explain(
         "octets": submission.text.0.len(),
         "data_coding": submission.data_coding.0,
         "parts": facts.parts,
+        "country": there.country.map(|country| country.to_string()),
+        "network": there.network.map(|network| network.to_string()),
         "routes": routes,
         "routes_of_other_prefixes": tried.len() - routes.len(),
         "carriers": carriers,
@@ -204,6 +214,7 @@ fn shown_route(route: &MtRoute, why: Why) -> Value {
         "choose": match &route.choose {
             Choose::InOrder => "in-order",
             Choose::RoundRobin => "round-robin",
+            Choose::LeastCost => "least-cost",
             Choose::Weighted(_) => "weighted",
         },
         "carriers": route.carriers.iter().map(CarrierName::as_str).collect::<Vec<_>>(),

@@ -24,7 +24,7 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::Envelope;
 use tidegate_store::spool::NewLeg;
 
-use crate::admission::{Admitted, Applicant, Country, Submission, admit};
+use crate::admission::{self, Admitted, Applicant, Submission, admit};
 use crate::carrier::{CarrierState, Ready};
 use crate::clock::Now;
 use crate::gate::{AccountState, Gate};
@@ -33,7 +33,7 @@ use crate::life::is_in_line;
 use crate::links::LinkId;
 use crate::quota;
 use crate::refusal::Refusal;
-use crate::router::{CarrierIndex, Facts};
+use crate::router::{CarrierIndex, Facts, Place, World};
 use crate::telemetry::words::SpoolCause;
 use crate::turn::{Owed, Promise};
 
@@ -154,12 +154,16 @@ impl<D: Disk> Gate<D> {
             mt,
             next_lot,
             addressing,
+            tables,
             spool,
             ..
         } = self;
-        let is_up = |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now);
+        let world = World {
+            is_up: |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now),
+            tables,
+        };
         let route = |facts: &Facts<'_>| {
-            let CarrierIndex(first) = mt.find(facts, is_up).first()?;
+            let CarrierIndex(first) = mt.find(facts, &world).first()?;
             Some(config.carriers[first].default_validity)
         };
         let configured = &config.accounts[account];
@@ -181,12 +185,11 @@ impl<D: Disk> Gate<D> {
     }
 
     /// The country of a recipient, if a rate asks for it.
-    fn rated_country(&self, account: usize, destination: &AddressBuf) -> Option<Country> {
+    fn rated_country(&self, account: usize, destination: &AddressBuf) -> Option<admission::Country> {
         if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
             return None;
         }
-        let country = self.addressing_of(account).country_of(destination)?;
-        Some(country.octets())
+        Place::of(&self.tables, destination.as_bytes()).country.map(tidegate_config::Country::octets)
     }
 
     /// Stages a leg of a message, and the end of what it stands for.
@@ -413,7 +416,10 @@ impl<D: Disk> Gate<D> {
             parts: envelope.parts,
             lot: envelope.lot,
         };
-        let is_up = |CarrierIndex(place): CarrierIndex| self.carriers[place].is_up(now);
-        self.mt.find(&facts, is_up).in_order(leg.attempts)
+        let world = World {
+            is_up: |CarrierIndex(place): CarrierIndex| self.carriers[place].is_up(now),
+            tables: &self.tables,
+        };
+        self.mt.find(&facts, &world).in_order(leg.attempts)
     }
 }

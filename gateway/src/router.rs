@@ -4,6 +4,7 @@
 
 mod mo;
 mod mt;
+mod place;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests_mo;
 
 pub use mo::{MoFacts, MoRouter, MoWay, MoWhy, bind_tag};
 pub use mt::{MtRouter, Tried};
+pub use place::{Place, World};
 pub use route::{Facts, LOTS, Way, Why, lot_of_part};
 
 /// A carrier's place in the configuration.

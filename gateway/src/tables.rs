@@ -22,7 +22,7 @@ use std::path::Path;
 
 use tidegate_config::Config;
 
-pub use networks::{Country, MccMnc, NETWORK_ROWS_MAX, NETWORKS_MAX, Network, NetworkIndex};
+pub use networks::{MccMnc, NETWORK_ROWS_MAX, NETWORKS_MAX, Network, NetworkIndex};
 pub use ported::PORTED_ROWS_MAX;
 pub use prices::{PRICE_ROWS_MAX, PRICES_MAX, Price};
 pub use problem::{FileProblems, PROBLEMS_MAX, TableProblem, TableProblems};

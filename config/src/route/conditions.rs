@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::{Declared, Window};
 use crate::account::system_id;
 use crate::carrier::{self, CarrierName};
+use crate::country::Country;
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::sender::SenderPattern;
@@ -32,6 +33,12 @@ pub struct Conditions {
     pub parts: (u8, u8),
     /// Keys `days`, `hours` and `zone`: when a message is put in line for a carrier. `None` is always.
     pub window: Option<Window>,
+    /// Key `countries`, default `[]`, at most 256, two letters each: where the recipient is, by the network's row in
+    /// `[tables]`, else by its country code.
+    pub countries: Vec<Country>,
+    /// Key `networks`, default `[]`, at most 1 024: the recipient's network by `[tables]`, MCC and MNC (5 or 6 digits) or
+    /// an MCC alone (3 digits).
+    pub networks: Vec<String>,
     /// Key `up`, default `[]`, at most 16: carriers that must all be up.
     pub up: Vec<CarrierName>,
     /// Key `down`, default `[]`, at most 16: carriers that must all be down.
@@ -49,6 +56,8 @@ impl Default for Conditions {
             classes: Vec::new(),
             parts: PARTS,
             window: None,
+            countries: Vec::new(),
+            networks: Vec::new(),
             up: Vec::new(),
             down: Vec::new(),
         }
@@ -127,6 +136,8 @@ pub(super) fn conditions(section: &mut Section<'_>, declared: &Declared) -> Cond
         );
     }
     let window = Window::read(section);
+    let countries = section.list("countries", 0..=256, text(Country::parse));
+    let networks = section.list("networks", 0..=1_024, text(network));
     let mut carriers = |key| {
         let names = section.list(key, 0..=16, |value| declared.carrier(carrier::name(value)?));
         names.unwrap_or_default()
@@ -141,9 +152,21 @@ pub(super) fn conditions(section: &mut Section<'_>, declared: &Declared) -> Cond
         classes: classes.unwrap_or_default(),
         parts,
         window,
+        countries: countries.unwrap_or_default(),
+        networks: networks.unwrap_or_default(),
         up,
         down,
     }
+}
+
+fn network(text: &str) -> Result<String, Fault> {
+    if matches!(text.len(), 3 | 5 | 6) && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new(
+        format!("{} is no network", shown::value(text)),
+        "write its MCC and MNC, such as \"23415\", or an MCC alone, \"234\"",
+    ))
 }
 
 fn class(value: &DeValue<'_>) -> Result<Class, Fault> {

@@ -37,6 +37,9 @@ pub enum Choose {
     /// They take turns; the parts of one long message have one turn together. Those behind it in the list stand by,
     /// then those in front of it.
     RoundRobin,
+    /// The cheapest for the recipient first, by the carriers' `prices`; those without a price stand behind, equal ones in
+    /// the order of the list.
+    LeastCost,
     /// Recipients are shared out by weight, one for each carrier, 1 to 1 000. The same recipient always has the same
     /// carrier first, so that the parts of a long message go one way; those behind it in the list stand by, then
     /// those in front of it.
@@ -120,11 +123,13 @@ fn choose(section: &mut Section<'_>, carriers: Option<usize>) -> Choose {
     enum How {
         InOrder,
         RoundRobin,
+        LeastCost,
         Weighted,
     }
     const WORDS: &[(&str, How)] = &[
         ("in-order", How::InOrder),
         ("round-robin", How::RoundRobin),
+        ("least-cost", How::LeastCost),
         ("weighted", How::Weighted),
     ];
     let how = section.optional("choose", choice(WORDS));
@@ -134,6 +139,7 @@ fn choose(section: &mut Section<'_>, carriers: Option<usize>) -> Choose {
     match (how, weights.is_empty()) {
         (None | Some(How::InOrder), true) => Choose::InOrder,
         (Some(How::RoundRobin), true) => Choose::RoundRobin,
+        (Some(How::LeastCost), true) => Choose::LeastCost,
         (Some(How::Weighted), true) => {
             let remedy = "add one for each carrier, in their order: `weights = [2, 1]`";
             section.problem("choose", Fault::new("\"weighted\" without weights", remedy));
@@ -146,7 +152,7 @@ fn choose(section: &mut Section<'_>, carriers: Option<usize>) -> Choose {
             }
             Choose::Weighted(weights)
         }
-        (Some(How::InOrder | How::RoundRobin), false) => {
+        (Some(How::InOrder | How::RoundRobin | How::LeastCost), false) => {
             let remedy = "leave `weights` empty, or write `choose = \"weighted\"`";
             section.problem("weights", Fault::new("would count for nothing here", remedy));
             Choose::Weighted(weights)

@@ -461,6 +461,24 @@ fn required_values_that_are_wrong() {
         ),
         (
             "prefix = \"\"",
+            "countries = [\"UK\"]\nprefix = \"\"",
+            "route.mt[0].countries[0]",
+            "GB",
+        ),
+        (
+            "prefix = \"\"",
+            "networks = [\"2341\"]\nprefix = \"\"",
+            "route.mt[0].networks[0]",
+            "23415",
+        ),
+        (
+            "prefix = \"\"",
+            "weights = [1]\nchoose = \"least-cost\"\nprefix = \"\"",
+            "route.mt[0].weights",
+            "leave",
+        ),
+        (
+            "prefix = \"\"",
             "up = [\"exmaple\"]\nprefix = \"\"",
             "route.mt[0].up[0]",
             "use one of: example",

@@ -13,6 +13,7 @@ use super::message::Message;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::{Clock, Now};
 use crate::control::{self, AskError};
+use crate::tables::Tables;
 use crate::explain::{MoQuestion, Question, explain, explain_mo, shown, shown_mo};
 
 #[derive(Debug, Subcommand)]
@@ -90,7 +91,7 @@ fn run_explain(args: &Explain) -> Result<Outcome, Refusal> {
     };
     let told = match live {
         Some(told) => told,
-        None => ask(&config, &question, Clock::machine().now())?,
+        None => ask(&config, &Tables::load(&config)?, &question, Clock::machine().now())?,
     };
     Ok(Outcome {
         text: shown(&told),
@@ -117,8 +118,13 @@ fn run_explain_mo(args: &ExplainMo) -> Result<Outcome, Refusal> {
     })
 }
 
-fn ask(config: &Config, question: &Question, now: Now) -> Result<Map<String, Value>, Refusal> {
-    explain(config, None, question, now).map_err(|reason| Refusal::new(reason, json!({})))
+fn ask(
+    config: &Config,
+    tables: &Tables,
+    question: &Question,
+    now: Now,
+) -> Result<Map<String, Value>, Refusal> {
+    explain(config, tables, None, question, now).map_err(|reason| Refusal::new(reason, json!({})))
 }
 
 /// Asks every question of a table; each answer that is another one is a failure, told with what was found.
@@ -129,10 +135,10 @@ fn test(table: &Path, file: &ConfigFile) -> Result<Outcome, Refusal> {
         .map_err(|error| Refusal::new(format!("cannot read {shown_table}: {error}"), json!({})))?;
     let expectations = expectations::parse(&text)
         .map_err(|problems| Refusal::new(format!("{shown_table}:\n{problems}"), json!({})))?;
-    let now = Clock::machine().now();
+    let (now, tables) = (Clock::machine().now(), Tables::load(&config)?);
     let (mut out, mut failures) = (String::new(), Vec::new());
     for expected in &expectations {
-        for (what, wanted, found) in differences(&config, expected, now)? {
+        for (what, wanted, found) in differences(&config, &tables, expected, now)? {
             let (line, name) = (expected.line, &expected.name);
             // A String takes everything.
             let _ = writeln!(out, "line {line}, {name}: {what} is {found}, expected {wanted}");
@@ -163,6 +169,7 @@ fn is_in(failures: &[Value], expected: &Expectation) -> bool {
 /// What is asked for and found otherwise: what, as expected, as found.
 fn differences(
     config: &Config,
+    tables: &Tables,
     expected: &Expectation,
     now: Now,
 ) -> Result<Vec<(&'static str, String, String)>, Refusal> {
@@ -177,7 +184,7 @@ fn differences(
         service_type: expected.service_type.clone(),
         at_ms: expected.at_ms,
     };
-    let told = ask(config, &question, now)
+    let told = ask(config, tables, &question, now)
         .map_err(|refusal| Refusal::new(format!("line {}: {}", expected.line, refusal.reason), json!({})))?;
     let names = |list: &Value, key: &str| -> Vec<String> {
         let items = list.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -216,7 +216,7 @@ impl<D: Disk> Gate<D> {
             quota_left: quota::left(&self.config.accounts[account].quota, self.used(account, now)),
             next_lot: self.next_lot,
         });
-        explain(&self.config, live, question, now)
+        explain(&self.config, &self.tables, live, question, now)
     }
 
     fn account_by_text(&self, name: &str) -> Option<usize> {

@@ -8,7 +8,9 @@
 use tidegate_config::MtRoute;
 
 use super::CarrierIndex;
+use super::place::{Place, World};
 use super::route::{Facts, Route, Way, Why, digits};
+use crate::tables::Tables;
 
 /// One route that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct MtRouter {
     tables: Vec<Table>,
     /// The minute for which it is known which routes are open, in minutes of unix time.
     minute: u64,
+    /// Some route asks where recipients are.
+    asks_for_places: bool,
 }
 
 #[derive(Debug)]
@@ -59,8 +63,9 @@ impl MtRouter {
             let leaf = tables[at].node(route.prefix.as_bytes());
             tables[at].nodes[leaf].routes.push(place);
         }
-        let routes = routes.iter().map(|route| Route::new(route, &index)).collect();
+        let routes: Vec<Route> = routes.iter().map(|route| Route::new(route, &index)).collect();
         Self {
+            asks_for_places: routes.iter().any(Route::asks_for_places),
             routes,
             tables,
             minute: u64::MAX,
@@ -89,23 +94,37 @@ impl MtRouter {
         self.routes.iter().any(|route| route.asks_for(carrier))
     }
 
-    /// The carriers that a message may take; none when no route takes it. `is_up` tells whether a carrier takes
-    /// messages now.
-    pub fn find(&self, facts: &Facts<'_>, is_up: impl Fn(CarrierIndex) -> bool) -> Way<'_> {
+    /// The carriers that a message may take; none when no route takes it.
+    pub fn find(&self, facts: &Facts<'_>, world: &World<'_, impl Fn(CarrierIndex) -> bool>) -> Way<'_> {
+        let place = self.place(facts, world.tables);
         let taken = |table: &Table| {
             table.on_the_way(facts.destination, |node| {
                 let mut routes = node.routes.iter().map(|place| &self.routes[*place]);
-                routes.find(|route| route.judge(facts, &is_up) == Why::Takes)
+                routes.find(|route| route.judge(facts, &place, world) == Why::Takes)
             })
         };
         self.tables
             .iter()
             .find_map(taken)
-            .map_or(Way::NONE, |route| route.way(facts))
+            .map_or(Way::NONE, |route| route.way(facts, &place, world.tables))
+    }
+
+    /// Where a recipient is, if any route asks for it.
+    fn place(&self, facts: &Facts<'_>, tables: &Tables) -> Place {
+        if self.asks_for_places {
+            Place::of(tables, facts.destination)
+        } else {
+            Place::default()
+        }
     }
 
     /// Every route in the order in which they are asked, with what came of it.
-    pub fn explain(&self, facts: &Facts<'_>, is_up: impl Fn(CarrierIndex) -> bool) -> Vec<Tried> {
+    pub fn explain(
+        &self,
+        facts: &Facts<'_>,
+        world: &World<'_, impl Fn(CarrierIndex) -> bool>,
+    ) -> Vec<Tried> {
+        let place = self.place(facts, world.tables);
         let mut order: Vec<(u16, usize)> = Vec::with_capacity(self.routes.len());
         for table in &self.tables {
             let of_table = table.nodes.iter().flat_map(|node| &node.routes);
@@ -123,7 +142,7 @@ impl MtRouter {
             let route = &self.routes[place];
             let has_prefix = digits(facts.destination).starts_with(route.prefix.as_bytes());
             let mut why = if has_prefix {
-                route.judge(facts, &is_up)
+                route.judge(facts, &place, world)
             } else {
                 Why::Prefix
             };

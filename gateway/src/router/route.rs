@@ -11,6 +11,8 @@ use tidegate_config::{CarrierName, Choose, Conditions, MtRoute, SenderPattern, S
 use tidegate_store::service_type::ServiceType;
 
 use super::CarrierIndex;
+use super::place::{Place, World};
+use crate::tables::{MccMnc, Price, Tables};
 
 /// What is known of a message.
 #[derive(Clone, Copy, Debug)]
@@ -42,20 +44,33 @@ pub const LOTS: u8 = 240;
 pub struct Way<'a> {
     carriers: &'a [CarrierIndex],
     first: usize,
+    /// Places in the list, where the message has an order of its own.
+    order: Option<[u8; CARRIERS_MAX]>,
 }
+
+/// Carriers of a route, at most: what the configuration takes.
+const CARRIERS_MAX: usize = 16;
 
 impl<'a> Way<'a> {
     /// None.
     pub const NONE: Self = Self {
         carriers: &[],
         first: 0,
+        order: None,
     };
 
     /// The carriers in fail-over order, from the one whose turn it is after so many attempts; each once.
     pub fn in_order(self, attempts: u16) -> impl Iterator<Item = CarrierIndex> + 'a {
         let count = self.carriers.len();
         let skip = (self.first + usize::from(attempts)) % count.max(1);
-        self.carriers.iter().copied().cycle().skip(skip).take(count)
+        (0..count).filter_map(move |step| {
+            let place = (skip + step) % count;
+            let place = match self.order {
+                Some(order) => usize::from(*order.get(place)?),
+                None => place,
+            };
+            self.carriers.get(place).copied()
+        })
     }
 
     /// The one that is asked first.
@@ -89,6 +104,10 @@ pub enum Why {
     Parts,
     /// The route is closed at this hour.
     Closed,
+    /// The recipient is in another country, or nobody knows in which.
+    Country,
+    /// The recipient is in another network, or nobody knows in which.
+    Network,
     /// A carrier that must be up is down, or the other way round.
     CarrierState,
 }
@@ -108,6 +127,8 @@ impl Why {
             Self::Class => "no: not in classes",
             Self::Parts => "no: fewer than min_parts or more than max_parts",
             Self::Closed => "no: not its days and hours",
+            Self::Country => "no: not in countries",
+            Self::Network => "no: not in networks",
             Self::CarrierState => "no: not the state of carriers that up and down ask for",
         }
     }
@@ -118,6 +139,9 @@ pub(super) struct Route {
     pub(super) prefix: String,
     conditions: Conditions,
     service_types: Vec<ServiceType>,
+    networks: Vec<MccMnc>,
+    /// Mobile country codes alone.
+    mccs: Vec<u16>,
     carriers: Vec<CarrierIndex>,
     share: Share,
     /// Carriers that must be up, and such that must be down.
@@ -132,6 +156,7 @@ pub(super) struct Route {
 enum Share {
     First,
     Turns,
+    Cheapest,
     /// By weight: up to and with each carrier, the sum of weights.
     Weights(Vec<u32>),
 }
@@ -142,6 +167,10 @@ impl Route {
             let place = |carrier: &CarrierName| index(carrier.as_str());
             names.iter().filter_map(place).collect()
         };
+        let (networks, networks_alone) = (
+            route.conditions.networks.iter(),
+            route.conditions.networks.iter().filter(|code| code.len() == 3),
+        );
         let mut sum = 0;
         let mut upto = |weight: &u16| {
             sum += u32::from(*weight);
@@ -156,10 +185,13 @@ impl Route {
                 .iter()
                 .filter_map(|service| ServiceType::new(service.as_bytes()))
                 .collect(),
+            networks: networks.filter_map(|code| MccMnc::read(code.as_bytes())).collect(),
+            mccs: networks_alone.filter_map(|code| code.parse().ok()).collect(),
             carriers: places(&route.carriers),
             share: match &route.choose {
                 Choose::InOrder => Share::First,
                 Choose::RoundRobin => Share::Turns,
+                Choose::LeastCost => Share::Cheapest,
                 Choose::Weighted(weights) => Share::Weights(weights.iter().map(&mut upto).collect()),
             },
             up: places(&route.conditions.up),
@@ -185,8 +217,21 @@ impl Route {
         self.up.contains(&carrier) || self.down.contains(&carrier)
     }
 
-    /// What speaks against it besides its prefix, the cheapest question first.
-    pub(super) fn judge(&self, facts: &Facts<'_>, is_up: &impl Fn(CarrierIndex) -> bool) -> Why {
+    /// Whether it asks where recipients are.
+    pub(super) fn asks_for_places(&self) -> bool {
+        let conditions = &self.conditions;
+        let is_cheapest = matches!(self.share, Share::Cheapest);
+        is_cheapest || !conditions.countries.is_empty() || !conditions.networks.is_empty()
+    }
+
+    /// What speaks against it besides its prefix, the cheapest question first. `place` is where the recipient is, if any
+    /// route asks for that.
+    pub(super) fn judge(
+        &self,
+        facts: &Facts<'_>,
+        place: &Place,
+        world: &World<'_, impl Fn(CarrierIndex) -> bool>,
+    ) -> Why {
         // Every condition by its name, so that a new one cannot be forgotten here. Those that are not used from here
         // are used in the form that they have in this route.
         let Conditions {
@@ -198,6 +243,8 @@ impl Route {
             classes,
             parts: (min_parts, max_parts),
             window: _,
+            countries,
+            networks: _,
             up: _,
             down: _,
         } = &self.conditions;
@@ -229,7 +276,14 @@ impl Route {
         if !senders.is_empty() && !senders.iter().any(fits) {
             return Why::Sender;
         }
-        let is_down = |carrier: &CarrierIndex| !is_up(*carrier);
+        if !countries.is_empty() && !place.country.is_some_and(|country| countries.contains(&country)) {
+            return Why::Country;
+        }
+        let is_named = |network: MccMnc| self.networks.contains(&network) || self.mccs.contains(&network.mcc());
+        if !self.conditions.networks.is_empty() && !place.network.is_some_and(is_named) {
+            return Why::Network;
+        }
+        let is_down = |carrier: &CarrierIndex| !world.is_up(*carrier);
         if self.up.iter().any(is_down) || !self.down.iter().all(is_down) {
             return Why::CarrierState;
         }
@@ -237,9 +291,9 @@ impl Route {
     }
 
     /// Shared out by the recipient where the carriers have weights, by the lot where they take turns.
-    pub(super) fn way(&self, facts: &Facts<'_>) -> Way<'_> {
+    pub(super) fn way(&self, facts: &Facts<'_>, place: &Place, tables: &Tables) -> Way<'_> {
         let first = match &self.share {
-            Share::First => 0,
+            Share::First | Share::Cheapest => 0,
             Share::Turns => usize::from(facts.lot) % self.carriers.len().max(1),
             Share::Weights(sums) => {
                 let sum = sums.last().copied().unwrap_or(0);
@@ -250,7 +304,20 @@ impl Route {
         Way {
             carriers: &self.carriers,
             first,
+            order: matches!(self.share, Share::Cheapest).then(|| self.by_price(facts, place, tables)),
         }
+    }
+
+    /// Places of the carriers, the cheapest first, those without a price last; equal ones as they stand.
+    fn by_price(&self, facts: &Facts<'_>, place: &Place, tables: &Tables) -> [u8; CARRIERS_MAX] {
+        let digits = digits(facts.destination);
+        let mut priced = [(u64::MAX, u8::MAX); CARRIERS_MAX];
+        for ((slot, number), carrier) in priced.iter_mut().zip(0..).zip(&self.carriers) {
+            let price = tables.price(*carrier, place.index, digits);
+            *slot = (price.map_or(u64::MAX, Price::millionths), number);
+        }
+        priced.sort_unstable();
+        priced.map(|(_, number)| number)
     }
 }
 

@@ -5,7 +5,11 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::DataCoding;
 use tidegate_store::service_type::ServiceType;
 
-use super::{CarrierIndex, Facts, LOTS, MtRouter, Tried, Why, lot_of_part};
+use std::io::Write as _;
+use std::sync::LazyLock;
+
+use super::{CarrierIndex, Facts, LOTS, MtRouter, Tried, Why, World, lot_of_part};
+use crate::tables::Tables;
 
 /// Routes over carriers `a` to `d`.
 fn router(routes: &str) -> MtRouter {
@@ -41,22 +45,29 @@ const FACTS: Facts<'static> = Facts {
     lot: 0,
 };
 
-/// Every carrier is up.
-const ALL: fn(CarrierIndex) -> bool = |_| true;
+static NO_TABLES: LazyLock<Tables> = LazyLock::new(Tables::default);
+
+/// Every carrier is up, and there are no tables.
+fn all() -> World<'static, fn(CarrierIndex) -> bool> {
+    World {
+        is_up: |_| true,
+        tables: &NO_TABLES,
+    }
+}
 
 fn to(destination: &[u8]) -> Facts<'_> {
     Facts { destination, ..FACTS }
 }
 
 fn first(router: &MtRouter, facts: &Facts<'_>) -> Option<usize> {
-    router.find(facts, ALL).first().map(|carrier| carrier.0)
+    router.find(facts, &all()).first().map(|carrier| carrier.0)
 }
 
 #[test]
 fn the_longest_prefix_wins_and_the_empty_one_takes_the_rest() {
     let long = route("prefix = \"4477\"; carriers = [\"b\"]");
     let only = router(&long);
-    let all = router(&format!("{}{long}", route("prefix = \"\"; carriers = [\"a\"]")));
+    let both = router(&format!("{}{long}", route("prefix = \"\"; carriers = [\"a\"]")));
     for (destination, with, without) in [
         (&b"447700900123"[..], Some(1), Some(1)),
         (b"+447700900123", Some(1), Some(1)),
@@ -66,7 +77,7 @@ fn the_longest_prefix_wins_and_the_empty_one_takes_the_rest() {
         (b"44a77", Some(0), None),
         (b"", Some(0), None),
     ] {
-        assert_eq!(first(&all, &to(destination)), with, "{destination:?}");
+        assert_eq!(first(&both, &to(destination)), with, "{destination:?}");
         assert_eq!(first(&only, &to(destination)), without, "{destination:?}");
     }
 }
@@ -113,13 +124,13 @@ fn each_condition_lets_by_what_it_does_not_mean() {
             route,
             why: Why::Takes,
         };
-        let tried = router.explain(&FACTS, ALL);
+        let tried = router.explain(&FACTS, &all());
         assert_eq!(tried, [Tried { route: 1, why }, takes(0)], "{condition}");
         let behind = Tried {
             route: 0,
             why: Why::Behind,
         };
-        assert_eq!(router.explain(&met, ALL), [takes(1), behind], "{condition}");
+        assert_eq!(router.explain(&met, &all()), [takes(1), behind], "{condition}");
         let elsewhere = router.explain(
             &Facts {
                 destination: b"33",
@@ -155,7 +166,7 @@ fn weights_share_recipients_out_and_one_recipient_always_goes_the_same_way() {
     let mut counts = [0_i32; 3];
     for number in 0..10_000 {
         let plain = format!("44770{number:07}");
-        let way = router.find(&to(plain.as_bytes()), ALL);
+        let way = router.find(&to(plain.as_bytes()), &all());
         let order: Vec<usize> = way.in_order(0).map(|carrier| carrier.0).collect();
         counts[order[0]] += 1;
         // Those behind it in the list stand by, then those in front of it.
@@ -163,7 +174,7 @@ fn weights_share_recipients_out_and_one_recipient_always_goes_the_same_way() {
         let again: Vec<usize> = way.in_order(1).map(|carrier| carrier.0).collect();
         assert_eq!(again[0], order[1]);
         let plus = format!("+{plain}");
-        assert_eq!(router.find(&to(plus.as_bytes()), ALL), way);
+        assert_eq!(router.find(&to(plus.as_bytes()), &all()), way);
     }
     for (count, expected) in counts.into_iter().zip([6_000, 3_000, 1_000]) {
         assert!((count - expected).abs() < 200, "{counts:?}");
@@ -176,7 +187,7 @@ fn carriers_that_take_turns_take_all_parts_of_a_message_together() {
         "prefix = \"\"; carriers = [\"a\", \"b\", \"c\"]; choose = \"round-robin\"",
     ));
     let way = |lot| {
-        let way = router.find(&Facts { lot, ..FACTS }, ALL);
+        let way = router.find(&Facts { lot, ..FACTS }, &all());
         way.in_order(0).map(|carrier| carrier.0).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -208,7 +219,7 @@ fn a_route_is_open_at_its_hours_only() {
         assert_eq!(first(&router, &FACTS), Some(carrier), "{at}");
     }
     router.set_time(0);
-    assert_eq!(router.explain(&FACTS, ALL)[0].why, Why::Closed);
+    assert_eq!(router.explain(&FACTS, &all())[0].why, Why::Closed);
 }
 
 #[test]
@@ -220,9 +231,12 @@ fn a_route_may_ask_for_the_state_of_other_carriers() {
     ];
     let router = router(&routes.concat());
     for (up, carrier) in [(&[1, 3][..], 1), (&[1], 2), (&[3], 0), (&[], 0)] {
-        let is_up = |carrier: CarrierIndex| up.contains(&carrier.0);
+        let world = World {
+            is_up: |carrier: CarrierIndex| up.contains(&carrier.0),
+            tables: &NO_TABLES,
+        };
         assert_eq!(
-            router.find(&FACTS, is_up).first(),
+            router.find(&FACTS, &world).first(),
             Some(CarrierIndex(carrier)),
             "{up:?}"
         );
@@ -240,4 +254,90 @@ fn two_carriers_of_any_one_route_share_it() {
     let router = router(&routes.concat());
     let share = |one, other| router.share_a_route(CarrierIndex(one), CarrierIndex(other));
     assert!(share(0, 1) && share(2, 1) && !share(0, 2));
+}
+
+/// Tables of two British networks, one ported number, and prices of the carriers a to c.
+fn tables() -> (tempfile::TempDir, Tables) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path.display().to_string()
+    };
+    let networks = file("networks", "prefix,network,country\n4477,23415,GB\n4478,23410,GB\n49151,26201,DE\n");
+    let ported = file("ported", "number,network\n447700900123,23410\n");
+    let prices = [
+        file("a", "network,prefix,price\n23415,,0.03\n,44,0.05\n"),
+        file("b", "network,prefix,price\n,44,0.04\n"),
+        file("c", "network,prefix,price\n23410,,0.01\n"),
+    ];
+    let base = include_str!("../../../config/bench.toml")
+        .replace("[[route.mt]]\nprefix = \"\"\ncarriers = [\"sink\"]\n", "");
+    let carriers: String = ["a", "b", "c"]
+        .iter()
+        .zip(prices)
+        .map(|(name, prices)| format!("{}prices = \"{prices}\"\n", carrier(name)))
+        .collect();
+    let base = base.replace("[[carrier]]", &format!("{carriers}[[carrier]]"));
+    let route = "[[route.mt]]\nprefix = \"\"\ncarriers = [\"a\"]\n";
+    let text = format!("{base}\n[tables]\nnetworks = \"{networks}\"\nported = \"{ported}\"\n{route}");
+    let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let tables = Tables::load(&config).unwrap_or_else(|problems| panic!("{problems}"));
+    (dir, tables)
+}
+
+#[test]
+fn the_cheapest_carrier_for_the_recipients_network_comes_first_and_who_has_no_price_last() {
+    let (_dir, tables) = tables();
+    let world = World {
+        is_up: |_| true,
+        tables: &tables,
+    };
+    let router = router(&route("prefix = \"\"; carriers = [\"d\", \"a\", \"b\", \"c\"]; choose = \"least-cost\""));
+    for (destination, order) in [
+        (&b"447700900999"[..], [0, 1, 3, 2]),
+        // Ported: a pays by the prefix now.
+        (b"+447700900123", [2, 1, 0, 3]),
+        (b"447900900123", [1, 0, 3, 2]),
+        (b"33700000000", [3, 0, 1, 2]),
+    ] {
+        let way = router.find(&to(destination), &world);
+        let found: Vec<usize> = way.in_order(0).map(|carrier| carrier.0).collect();
+        assert_eq!(found, order, "{destination:?}");
+        let after_two: Vec<usize> = way.in_order(2).map(|carrier| carrier.0).collect();
+        assert_eq!(after_two, [order[2], order[3], order[0], order[1]], "{destination:?}");
+    }
+}
+
+#[test]
+fn a_route_may_ask_where_the_recipient_is() {
+    let (_dir, tables) = tables();
+    let world = World {
+        is_up: |_| true,
+        tables: &tables,
+    };
+    let routes = [
+        route("order = 1; prefix = \"\"; networks = [\"23410\", \"262\"]; carriers = [\"a\"]"),
+        route("order = 2; prefix = \"\"; countries = [\"GB\", \"US\"]; carriers = [\"b\"]"),
+        route("prefix = \"\"; carriers = [\"c\"]"),
+    ];
+    let router = router(&routes.concat());
+    for (destination, carrier) in [
+        // Ported there, there by its prefix, and by its MCC alone.
+        (&b"447700900123"[..], 0),
+        (b"447800900123", 0),
+        (b"4915112345678", 0),
+        // By its network's row; by its country code, of which Canada has a part.
+        (b"447700900999", 1),
+        (b"442079460000", 1),
+        (b"12125550123", 1),
+        (b"14165550123", 2),
+        (b"33700000000", 2),
+        (b"60777", 2),
+    ] {
+        let found = router.find(&to(destination), &world).first();
+        assert_eq!(found, Some(CarrierIndex(carrier)), "{destination:?}");
+    }
+    let why = |destination| router.explain(&to(destination), &world)[0].why;
+    assert_eq!((why(b"33700000000"), why(b"447700900123")), (Why::Network, Why::Takes));
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Read;
 
 use hashbrown::HashMap;
+use tidegate_config::Country;
 
 use super::csv::Rows;
 use super::digits::{KEY_DIGITS, Number, span};
@@ -47,6 +48,13 @@ impl MccMnc {
             .fold(1, |number, digit| number * 10 + u32::from(digit - b'0'));
         Some(Self(number))
     }
+
+    /// The mobile country code alone.
+    pub const fn mcc(self) -> u16 {
+        // Below 2 000 000, and never negative behind its 1.
+        let (mnc, one) = if self.0 < 1_000_000 { (100, 100_000) } else { (1_000, 1_000_000) };
+        ((self.0 - one) / mnc) as u16
+    }
 }
 
 impl fmt::Display for MccMnc {
@@ -62,33 +70,6 @@ impl fmt::Display for MccMnc {
 impl fmt::Debug for MccMnc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// A country by its two letters of ISO 3166-1.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Country([u8; 2]);
-
-impl Country {
-    /// Reads two capital letters.
-    pub fn read(letters: &[u8]) -> Option<Self> {
-        let letters: [u8; 2] = letters.try_into().ok()?;
-        letters
-            .iter()
-            .all(u8::is_ascii_uppercase)
-            .then_some(Self(letters))
-    }
-
-    /// The two letters.
-    pub fn as_str(&self) -> &str {
-        // Letters are all that `read` takes.
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -134,7 +115,7 @@ impl Networks {
             if code.is_none() {
                 problems.value(line, "network", "no MCC and MNC: write 5 or 6 digits");
             }
-            let country = Country::read(rows.value(country));
+            let country = str::from_utf8(rows.value(country)).ok().and_then(Country::new);
             if country.is_none() {
                 let what = "no country: write two capital letters of ISO 3166-1";
                 problems.value(line, "country", what);
