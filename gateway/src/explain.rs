@@ -135,7 +135,11 @@ pub fn explain(
         .in_order(0)
         .filter_map(|place| {
             let carrier = config.carriers.get(place.0)?;
-            let up = if is_live { json!((world.is_up)(place)) } else { Value::Null };
+            let up = if is_live {
+                json!((world.is_up)(place))
+            } else {
+                Value::Null
+            };
             let price = tables.price(place, there.index, facts.destination);
             let words = addressing.towards(place.0, &carrier.writing, &addresses);
             Some(json!({

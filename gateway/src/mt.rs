@@ -189,7 +189,9 @@ impl<D: Disk> Gate<D> {
         if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
             return None;
         }
-        Place::of(&self.tables, destination.as_bytes()).country.map(tidegate_config::Country::octets)
+        Place::of(&self.tables, destination.as_bytes())
+            .country
+            .map(tidegate_config::Country::octets)
     }
 
     /// Stages a leg of a message, and the end of what it stands for.

@@ -13,8 +13,8 @@ use super::message::Message;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::{Clock, Now};
 use crate::control::{self, AskError};
-use crate::tables::Tables;
 use crate::explain::{MoQuestion, Question, explain, explain_mo, shown, shown_mo};
+use crate::tables::Tables;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -91,7 +91,12 @@ fn run_explain(args: &Explain) -> Result<Outcome, Refusal> {
     };
     let told = match live {
         Some(told) => told,
-        None => ask(&config, &Tables::load(&config)?, &question, Clock::machine().now())?,
+        None => ask(
+            &config,
+            &Tables::load(&config)?,
+            &question,
+            Clock::machine().now(),
+        )?,
     };
     Ok(Outcome {
         text: shown(&told),

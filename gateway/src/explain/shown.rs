@@ -59,7 +59,12 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
         key("data_coding"),
         key("parts")
     )?;
-    writeln!(out, "recipient: country {}, network {}", key("country"), key("network"))?;
+    writeln!(
+        out,
+        "recipient: country {}, network {}",
+        key("country"),
+        key("network")
+    )?;
     writeln!(out, "\nroutes, as they are asked:")?;
     for route in list("routes") {
         let field = |field: &str| route.get(field).map(word).unwrap_or_default();
@@ -90,7 +95,11 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             Value::Bool(false) => ", down",
             _ => "",
         };
-        let price = if carrier["price"].is_null() { String::new() } else { format!(", price {}", word(&carrier["price"])) };
+        let price = if carrier["price"].is_null() {
+            String::new()
+        } else {
+            format!(", price {}", word(&carrier["price"]))
+        };
         writeln!(out, "  {number}. {}{state}{price}", word(&carrier["carrier"]))?;
         let is_other = |key: &str| told.get("kept").is_some_and(|kept| kept[key] != carrier[key]);
         if carrier["to"].is_null() {

@@ -119,12 +119,8 @@ impl MtRouter {
     }
 
     /// Every route in the order in which they are asked, with what came of it.
-    pub fn explain(
-        &self,
-        facts: &Facts<'_>,
-        world: &World<'_, impl Fn(CarrierIndex) -> bool>,
-    ) -> Vec<Tried> {
-        let place = self.place(facts, world.tables);
+    pub fn explain(&self, facts: &Facts<'_>, world: &World<'_, impl Fn(CarrierIndex) -> bool>) -> Vec<Tried> {
+        let there = self.place(facts, world.tables);
         let mut order: Vec<(u16, usize)> = Vec::with_capacity(self.routes.len());
         for table in &self.tables {
             let of_table = table.nodes.iter().flat_map(|node| &node.routes);
@@ -142,7 +138,7 @@ impl MtRouter {
             let route = &self.routes[place];
             let has_prefix = digits(facts.destination).starts_with(route.prefix.as_bytes());
             let mut why = if has_prefix {
-                route.judge(facts, &place, world)
+                route.judge(facts, &there, world)
             } else {
                 Why::Prefix
             };

@@ -41,7 +41,9 @@ impl Place {
         let index = tables.network_of(digits);
         let network = index.and_then(|index| tables.network(index));
         let by_rules = || {
-            let number = plan().canonical(Ton::INTERNATIONAL, Npi::ISDN, digits, None).ok()?;
+            let number = plan()
+                .canonical(Ton::INTERNATIONAL, Npi::ISDN, digits, None)
+                .ok()?;
             plan().country_of(&number)
         };
         Self {

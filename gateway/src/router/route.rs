@@ -185,7 +185,9 @@ impl Route {
                 .iter()
                 .filter_map(|service| ServiceType::new(service.as_bytes()))
                 .collect(),
-            networks: networks.filter_map(|code| MccMnc::read(code.as_bytes())).collect(),
+            networks: networks
+                .filter_map(|code| MccMnc::read(code.as_bytes()))
+                .collect(),
             mccs: networks_alone.filter_map(|code| code.parse().ok()).collect(),
             carriers: places(&route.carriers),
             share: match &route.choose {
@@ -279,7 +281,8 @@ impl Route {
         if !countries.is_empty() && !place.country.is_some_and(|country| countries.contains(&country)) {
             return Why::Country;
         }
-        let is_named = |network: MccMnc| self.networks.contains(&network) || self.mccs.contains(&network.mcc());
+        let is_named =
+            |network: MccMnc| self.networks.contains(&network) || self.mccs.contains(&network.mcc());
         if !self.conditions.networks.is_empty() && !place.network.is_some_and(is_named) {
             return Why::Network;
         }

@@ -136,7 +136,7 @@ fn each_condition_lets_by_what_it_does_not_mean() {
                 destination: b"33",
                 ..met
             },
-            ALL,
+            &all(),
         );
         assert_eq!(elsewhere[0].why, Why::Prefix, "{condition}");
     }
@@ -261,10 +261,16 @@ fn tables() -> (tempfile::TempDir, Tables) {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = dir.path().join(name);
-        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
         path.display().to_string()
     };
-    let networks = file("networks", "prefix,network,country\n4477,23415,GB\n4478,23410,GB\n49151,26201,DE\n");
+    let networks = file(
+        "networks",
+        "prefix,network,country\n4477,23415,GB\n4478,23410,GB\n49151,26201,DE\n",
+    );
     let ported = file("ported", "number,network\n447700900123,23410\n");
     let prices = [
         file("a", "network,prefix,price\n23415,,0.03\n,44,0.05\n"),
@@ -293,7 +299,9 @@ fn the_cheapest_carrier_for_the_recipients_network_comes_first_and_who_has_no_pr
         is_up: |_| true,
         tables: &tables,
     };
-    let router = router(&route("prefix = \"\"; carriers = [\"d\", \"a\", \"b\", \"c\"]; choose = \"least-cost\""));
+    let router = router(&route(
+        "prefix = \"\"; carriers = [\"d\", \"a\", \"b\", \"c\"]; choose = \"least-cost\"",
+    ));
     for (destination, order) in [
         (&b"447700900999"[..], [0, 1, 3, 2]),
         // Ported: a pays by the prefix now.
@@ -305,7 +313,11 @@ fn the_cheapest_carrier_for_the_recipients_network_comes_first_and_who_has_no_pr
         let found: Vec<usize> = way.in_order(0).map(|carrier| carrier.0).collect();
         assert_eq!(found, order, "{destination:?}");
         let after_two: Vec<usize> = way.in_order(2).map(|carrier| carrier.0).collect();
-        assert_eq!(after_two, [order[2], order[3], order[0], order[1]], "{destination:?}");
+        assert_eq!(
+            after_two,
+            [order[2], order[3], order[0], order[1]],
+            "{destination:?}"
+        );
     }
 }
 
@@ -339,5 +351,8 @@ fn a_route_may_ask_where_the_recipient_is() {
         assert_eq!(found, Some(CarrierIndex(carrier)), "{destination:?}");
     }
     let why = |destination| router.explain(&to(destination), &world)[0].why;
-    assert_eq!((why(b"33700000000"), why(b"447700900123")), (Why::Network, Why::Takes));
+    assert_eq!(
+        (why(b"33700000000"), why(b"447700900123")),
+        (Why::Network, Why::Takes)
+    );
 }

@@ -50,10 +50,14 @@ impl MccMnc {
     }
 
     /// The mobile country code alone.
-    pub const fn mcc(self) -> u16 {
-        // Below 2 000 000, and never negative behind its 1.
-        let (mnc, one) = if self.0 < 1_000_000 { (100, 100_000) } else { (1_000, 1_000_000) };
-        ((self.0 - one) / mnc) as u16
+    pub fn mcc(self) -> u16 {
+        // Behind the 1 in front, 3 digits of 5 or 6.
+        let mcc = if self.0 < 1_000_000 {
+            self.0 / 100
+        } else {
+            self.0 / 1_000
+        };
+        u16::try_from(mcc % 1_000).unwrap_or(0)
     }
 }
 
