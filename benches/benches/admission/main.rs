@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tidegate_benches::readme;
 use tidegate_gateway::tables::{TableSize, Tables};
 
@@ -42,9 +43,9 @@ fn main() -> Fallible<()> {
     let made = data::Made::new(scratch.path(), rows)?;
 
     let before = memory("VmRSS:")?;
-    let began = now();
+    let (began, cpu_before) = (now(), cpu());
     let tables = Tables::load(&made.config)?;
-    let took = began.elapsed();
+    let (took, cpu_took) = (began.elapsed(), cpu().saturating_sub(cpu_before));
     let (resident, most) = (memory("VmRSS:")?.saturating_sub(before), memory("VmHWM:")?);
     let mut out = "| loaded | rows | octets a row |\n|---|--:|--:|\n".to_owned();
     let mut line = |name: &str, size: TableSize| {
@@ -56,8 +57,9 @@ fn main() -> Fallible<()> {
     line("prices of one carrier, by network", tables.prices_size())?;
     writeln!(
         out,
-        "\nAll of it in {:.1} s on one core; {} MB are resident afterwards, {} MB at most while it is read.\n",
+        "\nAll of it in {:.1} s, {:.1} of CPU; {} MB are resident afterwards, {} MB at most while it is read.\n",
         took.as_secs_f64(),
+        cpu_took.as_secs_f64(),
         resident >> 20,
         most.saturating_sub(before) >> 20
     )?;
@@ -76,6 +78,15 @@ fn main() -> Fallible<()> {
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// CPU time of this thread.
+fn cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        now.tv_sec.try_into().unwrap_or(0),
+        now.tv_nsec.try_into().unwrap_or(0),
+    )
 }
 
 /// Octets of this process's memory, by the kernel's name for them.

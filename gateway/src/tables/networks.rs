@@ -12,7 +12,7 @@ use super::problem::FileProblems;
 use super::spans::{Span, steps};
 use super::steps::{NONE, Steps};
 
-/// Rows of a file of networks, at most: 24 octets each while it is read, some 20 afterwards.
+/// Rows of a file of networks, at most: 24 octets each while it is read, some 27 afterwards.
 pub const NETWORK_ROWS_MAX: u64 = 8_000_000;
 /// Networks, at most. There are about 3 000 in the world.
 pub const NETWORKS_MAX: usize = 16_000;

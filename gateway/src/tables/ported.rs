@@ -120,29 +120,36 @@ impl Ported {
 
     /// The network to which a number went.
     pub(super) fn of(&self, number: Number) -> Option<NetworkIndex> {
-        if self.lines.is_empty() || number.value == 0 {
-            return None;
+        let value = number.value;
+        let mut at = self.home(value);
+        let Line(places) = self.lines.get(at).filter(|_| value != 0)?;
+        let mut found = among(places, value);
+        while found.is_none() && self.goes_on(at) {
+            at = (at + 1) % self.lines.len();
+            found = self.lines.get(at).and_then(|Line(places)| among(places, value));
         }
-        let mut at = self.home(number.value);
-        loop {
-            let Some(Line(places)) = self.lines.get(at) else {
-                at = 0;
-                continue;
-            };
-            let is = |place: &u64| *place >> VALUE_BITS == number.value;
-            if let Some(place) = places.iter().find(|place| is(place)) {
-                return u16::try_from(place & NETWORK_MASK).ok().map(NetworkIndex);
-            }
-            if places[PLACES - 1] == 0 {
-                return None;
-            }
-            at += 1;
-        }
+        found
+    }
+
+    /// Whether a line is full, so that what found no place there stands in the next.
+    fn goes_on(&self, at: usize) -> bool {
+        self.lines
+            .get(at)
+            .is_some_and(|Line(places)| places[PLACES - 1] != 0)
     }
 
     pub(super) fn octets(&self) -> usize {
         self.lines.capacity() * size_of::<Line>()
     }
+}
+
+/// The network of a number in its line. Every place is looked at and none chosen by a branch: which it is cannot be
+/// guessed, and a wrong guess would throw away what the processor has begun of the next look-ups.
+fn among(places: &[u64; PLACES], value: u64) -> Option<NetworkIndex> {
+    let is = |place: u64| u64::from(place >> VALUE_BITS == value).wrapping_neg();
+    let found = places.iter().fold(0, |found, place| found | (place & is(*place)));
+    let network = u16::try_from(found & NETWORK_MASK).ok();
+    network.filter(|_| found != 0).map(NetworkIndex)
 }
 
 /// The rows after the header, and where number and network stand in them.

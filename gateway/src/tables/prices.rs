@@ -12,7 +12,7 @@ use super::problem::FileProblems;
 use super::spans::{Span, steps};
 use super::steps::{NONE, Steps};
 
-/// Rows of a file of prices, at most: 24 octets each while it is read, some 20 afterwards.
+/// Rows of a file of prices, at most: 24 octets each while it is read, some 27 afterwards.
 pub const PRICE_ROWS_MAX: u64 = 2_000_000;
 /// Different prices of one carrier, at most.
 pub const PRICES_MAX: usize = 16_000;

@@ -1,6 +1,6 @@
 //! Which value holds at a key, where values change at a million keys: the answer in one line of the cache.
 //!
-//! The first four places of a key choose a shard, and a shard is cut into lines of equal width, about four changes
+//! The first four places of a key choose a shard, and a shard is cut into lines of equal width, about five changes
 //! in each. A line has what holds where it begins and the changes within it. Where a line has more than fit, they
 //! are searched for in a list of their own; that is slower, and rare unless prefixes crowd together.
 
@@ -17,19 +17,27 @@ const VALUE_MASK: u64 = (1 << VALUE_BITS) - 1;
 const SHARDS: u64 = 11_u64.pow(4);
 /// Keys of a shard.
 const WIDTH: u64 = KEYS / SHARDS;
-/// Entries of a line: what holds at its beginning, and the changes.
-const ENTRIES: usize = 8;
-/// Changes for which a line is made: few, so that most lines have room for theirs.
-const CHANGES_PER_LINE: usize = 4;
+/// Changes for which a line has room.
+const ROOM: usize = 10;
+/// Changes for which a line is made: few, so that most lines have room for theirs. They come in pairs, where a prefix
+/// begins and where it ends.
+const CHANGES_PER_LINE: usize = 5;
+/// Lines that a shard has at least if it has any; see [`place`].
+const LINES_MIN: usize = 16;
 /// After every change.
-const PAST: u64 = u64::MAX >> 1;
-/// Mark of a line whose changes are elsewhere.
-const CROWDED: u64 = 1 << 63;
+const PAST: u32 = u32::MAX >> 1;
 
 /// A line of the processor's cache.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Line([u64; ENTRIES]);
+struct Line {
+    /// Where in the line values change, ascending, then [`PAST`]. Of a crowded line the first two say where its
+    /// changes are.
+    changes: [u32; ROOM],
+    /// What holds at the line's beginning, then from each change on.
+    values: [u16; ROOM + 1],
+    crowded: bool,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Shard {
@@ -68,7 +76,7 @@ impl Steps {
         }
         let mut steps = Self {
             shards: Box::default(),
-            lines: Vec::with_capacity(changes.len() / CHANGES_PER_LINE + changes.len().min(1 << 14)),
+            lines: Vec::new(),
             crowded: Vec::new(),
         };
         let (mut shards, mut rest, mut holds) = (Vec::new(), changes, NONE);
@@ -89,32 +97,41 @@ impl Steps {
             });
         }
         steps.shards = shards.into();
+        steps.lines.shrink_to_fit();
+        steps.crowded.shrink_to_fit();
         steps
     }
 
     /// Makes the lines of one shard.
     fn fill(&mut self, mut changes: &[u64], mut holds: u16) -> Shard {
-        let lines = u32::try_from(changes.len().div_ceil(CHANGES_PER_LINE)).unwrap_or(u32::MAX);
+        let lines = changes.len().div_ceil(CHANGES_PER_LINE).max(LINES_MIN);
+        let lines = u32::try_from(lines).unwrap_or(u32::MAX);
         let first = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
-        for line in 1..=u64::from(lines) {
-            let end = changes.partition_point(|change| place(change >> VALUE_BITS, lines) < line);
+        for number in 0..u64::from(lines) {
+            let end = changes.partition_point(|change| place(change >> VALUE_BITS, lines).0 <= number);
             let (inside, after) = changes.split_at(end);
             changes = after;
-            let mut entries = [PAST; ENTRIES];
-            // Key 0: before everything that is looked up in this line.
-            entries[0] = change(0, holds);
-            if let Some(room) = entries.get_mut(1..=inside.len()) {
-                room.copy_from_slice(inside);
-            } else {
-                let start = self.crowded.len() as u64;
-                self.crowded.push(entries[0]);
+            let mut line = Line {
+                changes: [PAST; ROOM],
+                values: [holds; ROOM + 1],
+                crowded: inside.len() > ROOM,
+            };
+            if line.crowded {
+                let start = self.crowded.len();
+                // Key 0: before everything that is looked up in this line.
+                self.crowded.push(change(0, holds));
                 self.crowded.extend_from_slice(inside);
-                entries[0] = CROWDED;
-                entries[1] = start;
-                entries[2] = self.crowded.len() as u64;
+                let ends = [start, self.crowded.len()].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+                line.changes[..2].copy_from_slice(&ends);
+            } else {
+                let room = line.changes.iter_mut().zip(&mut line.values[1..]);
+                for ((at, value), change) in room.zip(inside) {
+                    *at = place(change >> VALUE_BITS, lines).1;
+                    *value = value_of(*change);
+                }
             }
             holds = inside.last().map_or(holds, |last| value_of(*last));
-            self.lines.push(Line(entries));
+            self.lines.push(line);
         }
         Shard { first, lines }
     }
@@ -126,18 +143,18 @@ impl Steps {
             // A value was put there.
             u16::try_from(shard.first).unwrap_or(NONE)
         } else {
-            let line = u64::from(shard.first) + place(key, shard.lines);
-            let Line(entries) = self.lines.get(as_index(line))?;
-            let past = change(key, NONE) + 1;
-            let found = if entries[0] == CROWDED {
-                let changes = self.crowded.get(as_index(entries[1])..as_index(entries[2]))?;
-                *changes.get(changes.partition_point(|change| *change < past).checked_sub(1)?)?
+            let (line, at) = place(key, shard.lines);
+            let line = self.lines.get(as_index(u64::from(shard.first) + line))?;
+            if line.crowded {
+                let [start, end] = [line.changes[0], line.changes[1]].map(|at| as_index(at.into()));
+                let changes = self.crowded.get(start..end)?;
+                let upto = changes.partition_point(|change| change >> VALUE_BITS <= key);
+                value_of(*changes.get(upto.checked_sub(1)?)?)
             } else {
-                // Counted and not searched: all entries are here at once, and no branch has to be guessed.
-                let upto: u64 = entries.iter().map(|entry| entry.wrapping_sub(past) >> 63).sum();
-                *entries.get(as_index(upto.checked_sub(1)?))?
-            };
-            value_of(found)
+                // Counted and not searched: all changes are here at once, and no branch has to be guessed.
+                let upto: u32 = line.changes.iter().map(|change| u32::from(*change <= at)).sum();
+                *line.values.get(as_index(upto.into()))?
+            }
         };
         (value != NONE).then_some(value)
     }
@@ -150,10 +167,18 @@ impl Steps {
     }
 }
 
-/// Which of a shard's lines a key is in.
-fn place(key: u64, lines: u32) -> u64 {
-    // Below 2^35 by fewer than 2^28: it fits.
-    key % WIDTH * u64::from(lines) / WIDTH
+/// Which of a shard's lines a key is in, and where in it: in units of which two keys have never the same, and of
+/// which a line has fewer than 2^31.
+///
+/// The product is below 2^35 by the number of lines, which are fewer than 2^28. From one key to the next it grows by
+/// the number of lines, and so by a unit at least.
+fn place(key: u64, lines: u32) -> (u64, u32) {
+    let product = key % WIDTH * u64::from(lines);
+    let unit = LINES_MIN as u64;
+    (
+        product / WIDTH,
+        u32::try_from(product % WIDTH / unit).unwrap_or(PAST),
+    )
 }
 
 fn as_index(number: u64) -> usize {
