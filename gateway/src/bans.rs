@@ -98,6 +98,7 @@ impl Bans {
         if record.is_forgiven(now, limits) {
             record.times = 0;
         }
+        record.by_operator &= record.is_banned(now);
         if record.failures == 0 || now.saturating_sub(record.since) > limits.ban_window {
             (record.failures, record.since) = (0, now);
         }
@@ -364,8 +365,13 @@ mod tests {
         );
         assert!(bans.remove(SECOND * 3, origin(1)) && !bans.remove(SECOND * 3, origin(1)));
         assert_eq!(bans.count(SECOND * 3), 1);
+        // A ban of its own is nobody's word, though one of an operator ran before.
+        bans.add(SECOND * 4, origin(1), SECOND, &limits);
+        fail(&mut bans, MINUTE * 10, &limits);
+        assert!(!bans.running(MINUTE * 10 + SECOND * 3)[0].by_operator);
+        bans.remove(MINUTE * 11, origin(1));
         // Forgiven is forgotten: the next ban is a first one.
-        assert_eq!(fail(&mut bans, SECOND * 4, &limits).0, MINUTE);
+        assert_eq!(fail(&mut bans, MINUTE * 12, &limits).0, MINUTE);
     }
 
     #[test]

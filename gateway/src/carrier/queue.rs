@@ -174,7 +174,9 @@ impl Queue {
 
     /// An account that has something here cannot send now: the others go on without it until [`Queue::resume`].
     pub fn pass_over(&mut self, account: NameId) {
-        self.turns.pass_over(account);
+        if self.lanes.get(&account).is_some_and(|lane| lane.len > 0) {
+            self.turns.pass_over(account);
+        }
     }
 
     /// Ends what [`Queue::pass_over`] began.
