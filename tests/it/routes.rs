@@ -52,7 +52,7 @@ async fn conditions_send_messages_of_one_number_to_different_carriers() {
     load.submit_ok(message(FROM, TO, "plain")).await;
     let ucs2 = Sm {
         data_coding: DataCoding(8),
-        ..message(FROM, TO, "\0u\0c\0s\02")
+        ..message(FROM, TO, "\0u\0c\0s\u{0}2")
     };
     load.submit_ok(ucs2).await;
     bank.submit_ok(ucs2).await;
