@@ -31,6 +31,11 @@ impl Country {
             .then_some(Self(letters))
     }
 
+    /// The same, if that country has numbers of its own.
+    pub fn known(letters: &str) -> Option<Self> {
+        Self::new(letters).filter(|country| COUNTRIES.split(' ').any(|known| known == country.as_str()))
+    }
+
     /// The two letters.
     pub const fn octets(self) -> [u8; 2] {
         self.0
@@ -49,9 +54,7 @@ impl Country {
             "EL" => "write \"GR\"",
             _ => "write the two capital letters of ISO 3166-1, such as \"GB\" or \"DE\"",
         };
-        Self::new(text)
-            .filter(|country| COUNTRIES.split(' ').any(|known| known == country.as_str()))
-            .ok_or_else(|| Fault::new(format!("{} is no country", shown::value(text)), remedy))
+        Self::known(text).ok_or_else(|| Fault::new(format!("{} is no country", shown::value(text)), remedy))
     }
 }
 

@@ -118,10 +118,14 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
         carriers: Vec::new(),
         accounts: Vec::new(),
         incomplete: root.damaged(),
+        has_networks: tables.networks.is_some(),
+        priced: Vec::new(),
     };
     let (rewrites, names) = rewrite::read(&mut root);
     let accounts = read_accounts(&mut root, &limits, &names, &mut declared);
     let carriers = read_carriers(&mut root, &names, &mut declared);
+    let priced = carriers.iter().filter(|carrier| carrier.prices.is_some());
+    declared.priced = priced.map(|carrier| carrier.name.clone()).collect();
 
     let mut route = root.section("route");
     let mt_sections = route.each("mt");

@@ -29,6 +29,10 @@ pub(crate) struct Declared {
     pub(crate) accounts: Vec<SystemId>,
     /// Some name could not be read, so none can be called undeclared.
     pub(crate) incomplete: bool,
+    /// There is a table of networks.
+    pub(crate) has_networks: bool,
+    /// Carriers with prices.
+    pub(crate) priced: Vec<CarrierName>,
 }
 
 impl Declared {

@@ -20,7 +20,7 @@ use crate::addressing::{AccountAddressing, is_number_like};
 use crate::clock::Now;
 use crate::mt::Replaced;
 use crate::refusal::Refusal;
-use crate::router::{Facts, LOTS, lot_of_part};
+use crate::router::{Facts, lot_of_part};
 
 pub use rates::{AccountRates, Buckets, Country, CountryBuckets};
 
@@ -162,14 +162,15 @@ pub struct Admitted {
     pub expires_ms: u64,
     /// Parts it counts as.
     pub parts: u8,
-    /// Whose turn it is of carriers that take turns.
+    /// Whose turn it is of carriers that take turns: of a part of a longer message that of all of them, else 0, for its
+    /// route to give.
     pub lot: u8,
     /// Legs whose place it takes.
     pub(crate) replaces: Replaced,
 }
 
 /// Who asks for a message to be let in, and what is left to it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Applicant<'g> {
     /// Its settings.
     pub account: &'g Account,
@@ -177,8 +178,6 @@ pub struct Applicant<'g> {
     pub addressing: AccountAddressing<'g>,
     /// Parts that are left of its quotas.
     pub quota_left: u64,
-    /// Whose turn the next message gets that is no part of a longer one.
-    pub next_lot: &'g mut u8,
 }
 
 /// Decides all but the rates, which are asked before and after ([`Buckets`]): before, because they are cheap, and taken
@@ -194,7 +193,6 @@ pub fn admit(
         account,
         addressing,
         quota_left,
-        next_lot,
     } = applicant;
     if account.state != AccountState::Active {
         return Err(Refusal::Suspended);
@@ -210,14 +208,11 @@ pub fn admit(
     if !is_recipient(&destination) {
         return Err(Refusal::Recipient);
     }
-    let facts = facts(account, submission, (&source, &destination), *next_lot);
+    let facts = facts(account, submission, (&source, &destination), 0);
     let lot = facts.lot;
     let carriers_default = route(&facts).ok_or(Refusal::NoRoute)?;
     let default = account.default_validity.unwrap_or(carriers_default);
     let (due_ms, expires_ms) = dates(submission, default, account.max_validity, now.unix_ms)?;
-    if submission.part_of.is_none() {
-        *next_lot = (lot + 1) % LOTS;
-    }
     Ok(Admitted {
         source,
         destination,
@@ -236,7 +231,7 @@ pub(crate) fn facts<'a>(
     (source, destination): (&'a AddressBuf, &'a AddressBuf),
     next_lot: u8,
 ) -> Facts<'a> {
-    let destination = destination.as_bytes();
+    let (ton, destination) = (destination.ton(), destination.as_bytes());
     let lot = match submission.part_of {
         Some(Reference::Udh8(reference)) => lot_of_part(destination, u16::from(reference)),
         Some(Reference::Udh16(reference) | Reference::Sar(reference)) => lot_of_part(destination, reference),
@@ -246,6 +241,7 @@ pub(crate) fn facts<'a>(
         account: Some(account.system_id),
         source_ton: source.ton(),
         source: source.as_bytes(),
+        destination_ton: ton,
         destination,
         service_type: submission.service_type,
         data_coding: submission.data_coding,
@@ -256,7 +252,7 @@ pub(crate) fn facts<'a>(
 
 /// Parts that a submission counts as: one PDU is one part, unless its text is longer than one. Then it is as many as the
 /// message centre makes of it, give or take one for characters that may not be cut.
-fn parts(submission: &Submission<'_>) -> u8 {
+pub(crate) fn parts(submission: &Submission<'_>) -> u8 {
     let octets = submission.text.0.len();
     if octets <= ONE_PART || submission.part_of.is_some() {
         return 1;
@@ -380,7 +376,6 @@ mod tests {
             account: &account,
             addressing: addressing.of_account(0, &account.numbering),
             quota_left: u64::MAX,
-            next_lot: &mut 7,
         };
         admit(applicant, hour, &submission, NOW)
     }
@@ -544,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_message_have_one_lot_and_other_messages_take_turns() {
+    fn parts_of_one_message_have_one_lot() {
         let part = |octets: &'static [u8]| {
             let sm = Sm {
                 esm_class: EsmClass(0x40),
@@ -560,21 +555,6 @@ mod tests {
         );
         assert_eq!((one, one.1), (two, 1));
         assert_ne!(one.0, part(b"\x05\x00\x03\x2b\x02\x01one").0);
-        let ((account, addressing), submission) = (account(""), sm());
-        let addressing = addressing.of_account(0, &account.numbering);
-        let submission = Submission::from_sm(&submission, InterfaceVersion::V3_4, b"");
-        let mut lot = LOTS - 1;
-        let mut next = || {
-            let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
-            let applicant = Applicant {
-                account: &account,
-                addressing,
-                quota_left: 3,
-                next_lot: &mut lot,
-            };
-            admit(applicant, hour, &submission, NOW).unwrap().lot
-        };
-        assert_eq!([next(), next(), next()], [LOTS - 1, 0, 1]);
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub struct Live {
     pub countries: CountryBuckets,
     /// Parts that are left of the account's quotas.
     pub quota_left: u64,
-    /// Whose turn the next message gets.
-    pub next_lot: u8,
+    /// Of each route, whose turn the next message gets.
+    pub turns: Vec<u8>,
 }
 
 /// Answers a question, as an object that [`shown`] turns into text. Without `live` every carrier counts as up.
@@ -73,7 +73,7 @@ pub fn explain(
         rates: AccountRates::new(account),
         countries: CountryBuckets::new(&config.limits.country_rates),
         quota_left: quota::left(&account.quota, Used::default()),
-        next_lot: 0,
+        turns: Vec::new(),
     });
     let index = |name: &str| {
         let named = |carrier: &tidegate_config::Carrier| carrier.name.as_str() == name;
@@ -89,7 +89,6 @@ pub fn explain(
     let (mut text, mut payload) = (Vec::new(), Vec::new());
     let sm = message(question, &mut text, &mut payload)?;
     let submission = Submission::from_sm(&sm, InterfaceVersion::V5_0, &[]);
-    let mut lot = live.next_lot;
     let addressing = Addressing::new(config);
     let own = addressing.of_account(place, &account.numbering);
     // Of an address that is refused the routes are told as it stands there.
@@ -99,10 +98,15 @@ pub fn explain(
         own.destination(submission.destination)
             .unwrap_or_else(|_| submission.destination.to_buf()),
     );
-    let facts = facts(account, &submission, (&kept.0, &kept.1), lot);
+    let mut facts = facts(account, &submission, (&kept.0, &kept.1), 0);
+    let taken_by = router.find(&facts, &world).route();
+    if submission.part_of.is_none() {
+        let turn = taken_by.and_then(|route| live.turns.get(route));
+        facts.lot = turn.copied().unwrap_or(0);
+    }
     let found = router.find(&facts, &world);
     let tried = router.explain(&facts, &world);
-    let there = Place::of(tables, facts.destination);
+    let there = Place::of(tables, facts.destination_ton, facts.destination);
     let default_validity = |_: &Facts<'_>| {
         let CarrierIndex(first) = found.first()?;
         Some(config.carriers.get(first)?.default_validity)
@@ -111,10 +115,12 @@ pub fn explain(
         account,
         addressing: own,
         quota_left: live.quota_left,
-        next_lot: &mut lot,
     };
     let admitted = admit(applicant, default_validity, &submission, now).and_then(|admitted| {
-        let country = there.country.map(Country::octets);
+        let country = there
+            .country
+            .or_else(|| own.country_of(&admitted.destination))
+            .map(Country::octets);
         let mut buckets = Buckets {
             link: &mut Bucket::new(None),
             account: &mut live.rates,
@@ -140,7 +146,9 @@ pub fn explain(
             } else {
                 Value::Null
             };
-            let price = tables.price(place, there.index, facts.destination);
+            let price = tables
+                .price(place, there.index, facts.destination)
+                .filter(|_| there.is_international);
             let words = addressing.towards(place.0, &carrier.writing, &addresses);
             Some(json!({
                 "carrier": carrier.name.as_str(),

@@ -138,8 +138,6 @@ pub struct Gate<D: Disk> {
     pub(crate) rng: ChaCha20Rng,
     pub(crate) permutation: Permutation,
     pub(crate) mt: MtRouter,
-    /// Of carriers that take turns, whose turn the next message gets.
-    pub(crate) next_lot: u8,
     pub(crate) mo: MoRouter,
     pub(crate) keywords: Keywords,
     /// How accounts and carriers write addresses.
@@ -233,7 +231,6 @@ impl<D: Disk> Gate<D> {
         let max = spool.index().max();
         let mut gate = Self {
             mt,
-            next_lot: 0,
             mo,
             keywords: Keywords::default(),
             addressing: Addressing::new(&config),

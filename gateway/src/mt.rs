@@ -152,7 +152,6 @@ impl<D: Disk> Gate<D> {
             accounts,
             carriers,
             mt,
-            next_lot,
             addressing,
             tables,
             spool,
@@ -162,8 +161,11 @@ impl<D: Disk> Gate<D> {
             is_up: |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now),
             tables,
         };
+        let mut taken_by = None;
         let route = |facts: &Facts<'_>| {
-            let CarrierIndex(first) = mt.find(facts, &world).first()?;
+            let way = mt.find(facts, &world);
+            taken_by = way.route();
+            let CarrierIndex(first) = way.first()?;
             Some(config.carriers[first].default_validity)
         };
         let configured = &config.accounts[account];
@@ -173,7 +175,6 @@ impl<D: Disk> Gate<D> {
             account: configured,
             addressing: addressing.of_account(account, &configured.numbering),
             quota_left: quota::left(&configured.quota, spool.used(*name, period)),
-            next_lot,
         };
         let mut admitted = admit(applicant, route, submission, now)?;
         if submission.replace == 1 {
@@ -181,6 +182,12 @@ impl<D: Disk> Gate<D> {
         }
         let country = self.rated_country(account, &admitted.destination);
         self.take_rates(now, link, account, country, admitted.parts)?;
+        // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
+        if submission.part_of.is_none()
+            && let Some(route) = taken_by
+        {
+            admitted.lot = self.mt.take_turn(route);
+        }
         Ok(admitted)
     }
 
@@ -189,9 +196,12 @@ impl<D: Disk> Gate<D> {
         if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
             return None;
         }
-        Place::of(&self.tables, destination.as_bytes())
+        let there = Place::of(&self.tables, destination.ton(), destination.as_bytes());
+        // An account that writes national numbers says of which country.
+        let country = there
             .country
-            .map(tidegate_config::Country::octets)
+            .or_else(|| self.addressing_of(account).country_of(destination))?;
+        Some(country.octets())
     }
 
     /// Stages a leg of a message, and the end of what it stands for.
@@ -412,6 +422,7 @@ impl<D: Disk> Gate<D> {
             account: account.map(|account| self.config.accounts[account].system_id),
             source_ton: source.ton(),
             source: source.as_bytes(),
+            destination_ton: destination.ton(),
             destination: destination.as_bytes(),
             service_type: envelope.service_type,
             data_coding: DataCoding(envelope.data_coding),

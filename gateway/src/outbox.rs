@@ -26,7 +26,7 @@ const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 /// Entries that one turn gives up at most because nobody fetched them.
 const EXPIRE_MAX: usize = 500;
 /// Entries for binds without room that one turn passes over on its way to what other binds of the account may have.
-const PASSED_MAX: usize = 64;
+const PASSED_MAX: usize = 1_000;
 
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.

@@ -163,8 +163,9 @@ impl<D: Disk + 'static> Reloader<D> {
             Err(_) => return Outcome::refused(vec!["the gateway ends".to_owned().into()]),
         };
         let mut changes: Vec<String> = diff.changes().iter().map(Change::to_string).collect();
-        if config.tables.networks.is_some() || config.carriers.iter().any(|carrier| carrier.prices.is_some())
-        {
+        let is_priced = |carrier: &tidegate_config::Carrier| carrier.prices.is_some();
+        let has_tables = config.tables.networks.is_some() || config.carriers.iter().any(is_priced);
+        if has_tables {
             changes.push("tables: read again".to_owned());
         }
         changes.extend(
@@ -203,9 +204,9 @@ impl<D: Disk + 'static> Reloader<D> {
             };
         }
         // Nothing is awaited from here on: what was found holds.
-        let taken = self
-            .hub
-            .with_gate(|gate, now| gate.reconfigure(now, &config, passwords, diff.has_other_ways()));
+        let taken = self.hub.with_gate(|gate, now| {
+            gate.reconfigure(now, &config, passwords, has_tables || diff.has_other_ways())
+        });
         if taken.is_err() {
             reasons.push(
                 "more names of accounts and carriers than a process can number: restart it"

@@ -395,7 +395,9 @@ impl<D: Disk> Gate<D> {
     }
 
     fn tick(&mut self, now: Now) {
-        self.mt.set_time(now.unix_ms);
+        if self.mt.set_time(now.unix_ms) {
+            self.unrouted_left = self.unrouted.len();
+        }
         for id in self.links.ids() {
             while let Some(link) = self.links.get_mut(id).filter(|link| link.end.is_none()) {
                 let Some(event) = link.session.handle_timeout(at(now), &mut link.out) else {

@@ -138,6 +138,13 @@ pub(super) fn conditions(section: &mut Section<'_>, declared: &Declared) -> Cond
     let window = Window::read(section);
     let countries = section.list("countries", 0..=256, text(Country::parse));
     let networks = section.list("networks", 0..=1_024, text(network));
+    if networks.as_ref().is_some_and(|networks| !networks.is_empty()) && !declared.has_networks {
+        let remedy = "add `[tables]` with `networks = \"…\"`";
+        section.problem(
+            "networks",
+            Fault::new("no file says which numbers are whose", remedy),
+        );
+    }
     let mut carriers = |key| {
         let names = section.list(key, 0..=16, |value| declared.carrier(carrier::name(value)?));
         names.unwrap_or_default()

@@ -73,6 +73,11 @@ pub(crate) fn read_mt(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mt
         }
         let carriers = carriers(&mut section, declared);
         let choose = choose(&mut section, carriers.as_ref().map(Vec::len));
+        let is_priced = |carrier: &CarrierName| declared.priced.contains(carrier);
+        if choose == Choose::LeastCost && !carriers.iter().flatten().any(is_priced) {
+            let remedy = "add `prices = \"…\"` to the carriers that have some";
+            section.problem("choose", Fault::new("none of these carriers has a price", remedy));
+        }
         section.finish(&[
             (
                 "carrier",

@@ -114,7 +114,7 @@ fn every_commented_key_works_when_its_mark_is_taken_away() {
         let config = good(&text);
         assert_ne!(config, good(EXAMPLE), "{line}");
     }
-    assert_eq!(commented_out().len(), 20);
+    assert_eq!(commented_out().len(), 21);
 }
 
 #[test]

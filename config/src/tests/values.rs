@@ -467,9 +467,21 @@ fn required_values_that_are_wrong() {
         ),
         (
             "prefix = \"\"",
+            "networks = [\"23415\"]\nprefix = \"\"",
+            "route.mt[0].networks",
+            "[tables]",
+        ),
+        (
+            "prefix = \"\"",
             "networks = [\"2341\"]\nprefix = \"\"",
             "route.mt[0].networks[0]",
             "23415",
+        ),
+        (
+            "prefix = \"\"",
+            "choose = \"least-cost\"\nprefix = \"\"",
+            "route.mt[0].choose",
+            "prices",
         ),
         (
             "prefix = \"\"",

@@ -14,7 +14,8 @@ fn is_crowded(index: &Index) -> bool {
 /// Places that each account may take where it is crowded: an even share among those that have some, and one that has
 /// none yet. Who is alone may have them all.
 fn even_share(index: &Index, accounts: &[AccountState]) -> usize {
-    if accounts.len() < 2 {
+    let may_submit = |state: &&AccountState| !state.removed || index.len_of(state.name) > 0;
+    if accounts.iter().filter(may_submit).count() < 2 {
         return usize::MAX;
     }
     let present = accounts.iter().filter(|state| index.len_of(state.name) > 0);

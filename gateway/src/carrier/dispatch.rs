@@ -12,7 +12,7 @@ use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
 use tidegate_config::ReceiptRequest;
 use tidegate_store::disk::Disk;
-use tidegate_store::index::LegId;
+use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
@@ -106,7 +106,12 @@ impl<D: Disk> Gate<D> {
                 .get(leg)
                 .and_then(|found| self.choose_up(now, found))
         };
-        if to.is_none() {
+        let here = CarrierIndex(carrier);
+        let is_elsewhere = |found: &Leg| {
+            !state.waiting.has_strangers && self.is_routed(now, found) && !self.is_routed_to(now, found, here)
+        };
+        // A reload may have taken this carrier off its route since.
+        if to.is_none() && !self.spool.index().get(leg).is_some_and(is_elsewhere) {
             return self.put_back(carrier, leg, Some(body));
         }
         self.spool.set_leased(leg, false);

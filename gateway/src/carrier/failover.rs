@@ -121,6 +121,10 @@ impl<D: Disk> Gate<D> {
             }
         }
         let mut left = LOOK_MAX;
+        let has_news = news.iter().any(|there| self.mt.asks_for(*there));
+        if has_news {
+            self.unrouted_left = self.unrouted.len();
+        }
         self.route_again(now, left);
         for carrier in 0..self.carriers.len() {
             let CarrierState { waiting, was_up, .. } = &mut self.carriers[carrier];
@@ -131,7 +135,6 @@ impl<D: Disk> Gate<D> {
                 let may_go =
                     |there: &CarrierIndex| waiting.has_strangers || self.mt.share_a_route(here, *there);
                 let is_moved = |there: &CarrierIndex| news.contains(&here) || news.contains(there);
-                let has_news = news.iter().any(|there| self.mt.asks_for(*there));
                 if has_news || up.iter().any(|there| is_moved(there) && may_go(there)) {
                     waiting.set_aside();
                 }

@@ -214,7 +214,9 @@ impl<D: Disk> Gate<D> {
             rates: self.accounts[account].rates.clone(),
             countries: self.country_rates.clone(),
             quota_left: quota::left(&self.config.accounts[account].quota, self.used(account, now)),
-            next_lot: self.next_lot,
+            turns: (0..self.config.mt_routes.len())
+                .map(|route| self.mt.turn(route))
+                .collect(),
         });
         explain(&self.config, &self.tables, live, question, now)
     }

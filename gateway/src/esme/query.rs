@@ -22,7 +22,7 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::{Envelope, Form};
 use tidegate_store::spool::{ChangedLeg, Refused, Target};
 
-use crate::admission::Submission;
+use crate::admission::{Submission, parts};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::ids::Unnamed;
@@ -180,7 +180,12 @@ impl<D: Disk> Gate<D> {
         let is_written = write_replaced(&mut body, &old, replacement);
         // It brings TLVs that the replace_sm did not.
         let is_too_long = body.len() + HEADER_LEN > self.config.limits.pdu_max;
-        let staged = if is_written && !is_too_long {
+        // More parts than were admitted would go past rates, quotas and routes.
+        let has_more_parts = Sm::decode(&body).is_ok_and(|sm| {
+            let version = InterfaceVersion(envelope.interface_version);
+            parts(&Submission::from_sm(&sm, version, &body)) > envelope.parts
+        });
+        let staged = if is_written && !is_too_long && !has_more_parts {
             let changed = ChangedLeg {
                 quote: self.quote_again(&envelope, found.account, &body),
                 envelope,

@@ -1,10 +1,12 @@
 //! What is asked: which message of which account, and when.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 use tidegate_codec::address::{ADDR_SM, Address, Npi, Ton};
 
-/// A message that might be submitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A message that might be submitted. Not to be printed: it has numbers and a text (P4).
+#[derive(Clone, PartialEq, Eq)]
 pub struct Question {
     /// Whose, a `system_id`.
     pub account: String,
@@ -24,6 +26,15 @@ pub struct Question {
     pub service_type: String,
     /// When, in unix milliseconds; by default now.
     pub at_ms: Option<u64>,
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = &self.account;
+        f.debug_struct("Question")
+            .field("account", account)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Question {

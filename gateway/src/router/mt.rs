@@ -9,7 +9,7 @@ use tidegate_config::MtRoute;
 
 use super::CarrierIndex;
 use super::place::{Place, World};
-use super::route::{Facts, Route, Way, Why, digits};
+use super::route::{Facts, LOTS, Route, Way, Why, digits};
 use crate::tables::Tables;
 
 /// One route that was tried.
@@ -31,6 +31,8 @@ pub struct MtRouter {
     minute: u64,
     /// Some route asks where recipients are.
     asks_for_places: bool,
+    /// Of each route, whose turn the next message gets.
+    turns: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl MtRouter {
         let routes: Vec<Route> = routes.iter().map(|route| Route::new(route, &index)).collect();
         Self {
             asks_for_places: routes.iter().any(Route::asks_for_places),
+            turns: vec![0; routes.len()],
             routes,
             tables,
             minute: u64::MAX,
@@ -73,15 +76,17 @@ impl MtRouter {
     }
 
     /// Opens and closes routes by their hours; to be called before the first look-up and then at least once a minute.
-    /// Costs next to nothing but once a minute.
-    pub fn set_time(&mut self, unix_ms: u64) {
+    /// Costs next to nothing but once a minute. Says whether any opened or closed.
+    pub fn set_time(&mut self, unix_ms: u64) -> bool {
         let minute = unix_ms / 60_000;
         if std::mem::replace(&mut self.minute, minute) == minute {
-            return;
+            return false;
         }
+        let mut has_changed = false;
         for route in &mut self.routes {
-            route.set_time(unix_ms);
+            has_changed |= route.set_time(unix_ms);
         }
+        has_changed
     }
 
     /// Whether messages that may go to one of two carriers may go to the other, too.
@@ -99,20 +104,35 @@ impl MtRouter {
         let place = self.place(facts, world.tables);
         let taken = |table: &Table| {
             table.on_the_way(facts.destination, |node| {
-                let mut routes = node.routes.iter().map(|place| &self.routes[*place]);
-                routes.find(|route| route.judge(facts, &place, world) == Why::Takes)
+                let mut routes = node.routes.iter().map(|number| (*number, &self.routes[*number]));
+                routes.find(|(_, route)| route.judge(facts, &place, world) == Why::Takes)
             })
         };
         self.tables
             .iter()
             .find_map(taken)
-            .map_or(Way::NONE, |route| route.way(facts, &place, world.tables))
+            .map_or(Way::NONE, |(number, route)| {
+                route.way(number, facts, &place, world.tables)
+            })
+    }
+
+    /// The lot of the next message that a route takes.
+    pub fn turn(&self, route: usize) -> u8 {
+        self.turns.get(route).copied().unwrap_or(0)
+    }
+
+    /// The same, for a message that comes in: the next one gets another.
+    pub fn take_turn(&mut self, route: usize) -> u8 {
+        let Some(turn) = self.turns.get_mut(route) else {
+            return 0;
+        };
+        std::mem::replace(turn, (*turn + 1) % LOTS)
     }
 
     /// Where a recipient is, if any route asks for it.
     fn place(&self, facts: &Facts<'_>, tables: &Tables) -> Place {
         if self.asks_for_places {
-            Place::of(tables, facts.destination)
+            Place::of(tables, facts.destination_ton, facts.destination)
         } else {
             Place::default()
         }

@@ -5,7 +5,7 @@ use tidegate_config::Country;
 
 use super::CarrierIndex;
 use super::route::digits;
-use crate::number::plan;
+use crate::number::{SHORT_CODE_MAX, plan};
 use crate::tables::{MccMnc, NetworkIndex, Tables};
 
 /// What routes ask besides the message: which carriers are up, and where numbers are.
@@ -23,9 +23,11 @@ impl<F: Fn(CarrierIndex) -> bool> World<'_, F> {
     }
 }
 
-/// Where a recipient is.
+/// Where a recipient is; nothing is known of short codes and of numbers without their country code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
+    /// Whether it is an international number at all.
+    pub is_international: bool,
     /// Its network's place in the tables.
     pub index: Option<NetworkIndex>,
     /// Its network.
@@ -36,8 +38,13 @@ pub struct Place {
 
 impl Place {
     /// Of a recipient as it is kept.
-    pub fn of(tables: &Tables, destination: &[u8]) -> Self {
+    pub fn of(tables: &Tables, ton: Ton, destination: &[u8]) -> Self {
         let digits = digits(destination);
+        let is_short = digits.len() <= SHORT_CODE_MAX && digits.len() == destination.len();
+        let is_elsewhere = matches!(ton, Ton::NATIONAL | Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED);
+        if is_short || is_elsewhere {
+            return Self::default();
+        }
         let index = tables.network_of(digits);
         let network = index.and_then(|index| tables.network(index));
         let by_rules = || {
@@ -47,6 +54,7 @@ impl Place {
             plan().country_of(&number)
         };
         Self {
+            is_international: true,
             index,
             network: network.map(|network| network.mcc_mnc),
             country: network.map(|network| network.country).or_else(by_rules),

@@ -1,5 +1,6 @@
 //! One route to carriers: which messages it takes, and which of its carriers comes first.
 
+use std::fmt;
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
@@ -14,8 +15,8 @@ use super::CarrierIndex;
 use super::place::{Place, World};
 use crate::tables::{MccMnc, Price, Tables};
 
-/// What is known of a message.
-#[derive(Clone, Copy, Debug)]
+/// What is known of a message. Not to be printed (P4).
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// Whose it is; `None` for one whose account is no more.
     pub account: Option<SystemId>,
@@ -23,6 +24,8 @@ pub struct Facts<'a> {
     pub source_ton: Ton,
     /// Its sender.
     pub source: &'a [u8],
+    /// TON of its recipient.
+    pub destination_ton: Ton,
     /// Its recipient. A leading `+` is no digit and is skipped (interop quirk 37); any other character ends the
     /// prefix.
     pub destination: &'a [u8],
@@ -36,12 +39,20 @@ pub struct Facts<'a> {
     pub lot: u8,
 }
 
+impl fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").finish_non_exhaustive()
+    }
+}
+
 /// Lots are numbers below this one, which every small number of carriers divides.
 pub const LOTS: u8 = 240;
 
 /// The carriers that a message may take, and where in the list its own order begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way<'a> {
+    /// Its route's place in the configuration.
+    route: Option<usize>,
     carriers: &'a [CarrierIndex],
     first: usize,
     /// Places in the list, where the message has an order of its own.
@@ -54,6 +65,7 @@ const CARRIERS_MAX: usize = 16;
 impl<'a> Way<'a> {
     /// None.
     pub const NONE: Self = Self {
+        route: None,
         carriers: &[],
         first: 0,
         order: None,
@@ -71,6 +83,11 @@ impl<'a> Way<'a> {
             };
             self.carriers.get(place).copied()
         })
+    }
+
+    /// Its route's place in the configuration.
+    pub const fn route(self) -> Option<usize> {
+        self.route
     }
 
     /// The one that is asked first.
@@ -203,10 +220,11 @@ impl Route {
         }
     }
 
-    /// Opens or closes it.
-    pub(super) fn set_time(&mut self, unix_ms: u64) {
+    /// Opens or closes it; says whether that changed anything.
+    pub(super) fn set_time(&mut self, unix_ms: u64) -> bool {
         let window = self.conditions.window.as_ref();
-        self.is_open = window.is_none_or(|window| window.is_open(unix_ms));
+        let is_open = window.is_none_or(|window| window.is_open(unix_ms));
+        std::mem::replace(&mut self.is_open, is_open) != is_open
     }
 
     /// Whether messages may go to this carrier.
@@ -294,7 +312,7 @@ impl Route {
     }
 
     /// Shared out by the recipient where the carriers have weights, by the lot where they take turns.
-    pub(super) fn way(&self, facts: &Facts<'_>, place: &Place, tables: &Tables) -> Way<'_> {
+    pub(super) fn way(&self, route: usize, facts: &Facts<'_>, place: &Place, tables: &Tables) -> Way<'_> {
         let first = match &self.share {
             Share::First | Share::Cheapest => 0,
             Share::Turns => usize::from(facts.lot) % self.carriers.len().max(1),
@@ -305,6 +323,7 @@ impl Route {
             }
         };
         Way {
+            route: Some(route),
             carriers: &self.carriers,
             first,
             order: matches!(self.share, Share::Cheapest).then(|| self.by_price(facts, place, tables)),
@@ -316,7 +335,9 @@ impl Route {
         let digits = digits(facts.destination);
         let mut priced = [(u64::MAX, u8::MAX); CARRIERS_MAX];
         for ((slot, number), carrier) in priced.iter_mut().zip(0..).zip(&self.carriers) {
-            let price = tables.price(*carrier, place.index, digits);
+            let price = tables
+                .price(*carrier, place.index, digits)
+                .filter(|_| place.is_international);
             *slot = (price.map_or(u64::MAX, Price::millionths), number);
         }
         priced.sort_unstable();

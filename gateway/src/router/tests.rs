@@ -13,10 +13,12 @@ use crate::tables::Tables;
 
 /// Routes over carriers `a` to `d`.
 fn router(routes: &str) -> MtRouter {
-    let carriers: String = ["a", "b", "c", "d"].map(carrier).concat();
+    let carriers: String = ["a", "b", "c", "d"]
+        .map(|name| format!("{}prices = \"p.csv\"\n", carrier(name)))
+        .concat();
     let base = include_str!("../../../config/bench.toml")
         .replace("[[route.mt]]\nprefix = \"\"\ncarriers = [\"sink\"]\n", "");
-    let text = format!("{base}\n{carriers}{routes}");
+    let text = format!("{base}\n[tables]\nnetworks = \"n.csv\"\n{carriers}{routes}");
     let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
     let index = |name: &str| ["a", "b", "c", "d"].iter().position(|known| *known == name);
     let mut router = MtRouter::new(&config.mt_routes, |name| index(name).map(CarrierIndex));
@@ -38,6 +40,7 @@ const FACTS: Facts<'static> = Facts {
     account: None,
     source_ton: Ton::ALPHANUMERIC,
     source: b"Shop",
+    destination_ton: Ton::UNKNOWN,
     destination: b"447700900123",
     service_type: ServiceType::DEFAULT,
     data_coding: DataCoding(0),
@@ -194,7 +197,17 @@ fn carriers_that_take_turns_take_all_parts_of_a_message_together() {
         [way(0), way(1), way(2), way(3)],
         [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]
     );
-    // A turn goes round at the end of the lots as well.
+    // Each route counts for itself, and goes round at the end of the lots as well.
+    let mut two = self::router(
+        &[
+            route("prefix = \"1\"; carriers = [\"a\"]"),
+            route("prefix = \"2\"; carriers = [\"a\"]"),
+        ]
+        .concat(),
+    );
+    let turns: Vec<u8> = (0..=LOTS).map(|_| two.take_turn(1)).collect();
+    assert_eq!((turns[0], turns[1], turns[239], turns[240]), (0, 1, LOTS - 1, 0));
+    assert_eq!((two.turn(0), two.take_turn(0), two.turn(0)), (0, 0, 1));
     assert_eq!(usize::from(LOTS) % 3, 0);
     let number = b"447700900123";
     assert_eq!(lot_of_part(number, 7), lot_of_part(b"+447700900123", 7));
@@ -346,6 +359,8 @@ fn a_route_may_ask_where_the_recipient_is() {
         (b"14165550123", 2),
         (b"33700000000", 2),
         (b"60777", 2),
+        // A short code that begins like a number.
+        (b"44780", 2),
     ] {
         let found = router.find(&to(destination), &world).first();
         assert_eq!(found, Some(CarrierIndex(carrier)), "{destination:?}");

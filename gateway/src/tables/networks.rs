@@ -119,9 +119,9 @@ impl Networks {
             if code.is_none() {
                 problems.value(line, "network", "no MCC and MNC: write 5 or 6 digits");
             }
-            let country = str::from_utf8(rows.value(country)).ok().and_then(Country::new);
+            let country = str::from_utf8(rows.value(country)).ok().and_then(Country::known);
             if country.is_none() {
-                let what = "no country: write two capital letters of ISO 3166-1";
+                let what = "no country: write two capital letters of ISO 3166-1, such as GB (not UK)";
                 problems.value(line, "country", what);
             }
             let (Ok((start, end)), Some(mcc_mnc), Some(country)) = (numbers, code, country) else {

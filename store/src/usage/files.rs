@@ -28,7 +28,7 @@ const TOTALS_LEN: usize = 4 * (4 + 8);
 /// What is more than every name with its totals is no snapshot.
 const LEN_MAX: u64 = (HEADER_LEN + (1 + NAME_MAX + TOTALS_LEN) * (1 << 16)) as u64;
 /// Files are made in steps of so many octets, with as much again to grow into.
-const STEP: u64 = 4096;
+const STEP: u64 = 1 << 16;
 const NAMES: [&str; 2] = ["usage-a", "usage-b"];
 const NEW: &str = "usage-new";
 
@@ -114,7 +114,7 @@ fn checksum(header: &[u8], accounts: &[u8]) -> u32 {
 enum Copy {
     /// Not there.
     Absent,
-    /// There, and not to be read: a write that was cut off, or damage.
+    /// There, and nothing to build on: a write that was cut off, damage, or older than the other one.
     Bad,
     /// There, whole and synced.
     Whole,
@@ -132,7 +132,16 @@ impl<D: Disk> UsageFiles<D> {
     /// Reads both; makes the directory.
     pub(crate) fn open(disk: D, dir: PathBuf) -> io::Result<Self> {
         disk.create_dir_all(&dir)?;
-        let (copies, newest) = read_both(&disk, &dir)?;
+        let (mut copies, newest) = read_both(&disk, &dir)?;
+        // What was read may be in the page cache only, and a segment is let go of because of it.
+        for (copy, name) in copies.iter_mut().zip(NAMES) {
+            if *copy == Copy::Whole && sync(&disk, &dir.join(name)).is_err() {
+                *copy = Copy::Bad;
+            }
+        }
+        if copies.contains(&Copy::Whole) {
+            disk.sync_dir(&dir)?;
+        }
         Ok(Self {
             disk,
             dir,
@@ -206,13 +215,19 @@ impl<D: Disk> UsageFiles<D> {
     }
 }
 
+fn sync<D: Disk>(disk: &D, path: &Path) -> io::Result<()> {
+    disk.open(path, Access::ReadWrite)?.sync_data()
+}
+
 /// How both copies stand, and what the newest whole one holds.
 fn read_both<D: Disk>(disk: &D, dir: &Path) -> io::Result<([Copy; 2], Option<Snapshot>)> {
     let (mut copies, mut newest) = ([Copy::Absent; 2], None::<Snapshot>);
-    for (copy, name) in copies.iter_mut().zip(NAMES) {
+    let mut segments = [None; 2];
+    for ((copy, segment), name) in copies.iter_mut().zip(&mut segments).zip(NAMES) {
         match read_one(disk, &dir.join(name)) {
             Ok(Some(found)) => {
                 *copy = Copy::Whole;
+                *segment = Some(found.segment);
                 if newest
                     .as_ref()
                     .is_none_or(|newest| newest.segment < found.segment)
@@ -223,6 +238,13 @@ fn read_both<D: Disk>(disk: &D, dir: &Path) -> io::Result<([Copy; 2], Option<Sna
             Ok(None) => *copy = Copy::Bad,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
+        }
+    }
+    // The older one is written first: while it is, the newer one must stand.
+    let latest = newest.as_ref().map(|newest| newest.segment);
+    for (copy, segment) in copies.iter_mut().zip(segments) {
+        if segment.is_some() && segment != latest {
+            *copy = Copy::Bad;
         }
     }
     Ok((copies, newest))

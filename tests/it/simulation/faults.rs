@@ -168,7 +168,7 @@ fn a_disk_that_fills_up_refuses_and_drains_when_there_is_space() {
 fn damage(site: &Site, message: u64) -> usize {
     let disk = site.disk();
     // kind, version, leg, id (store/src/record.rs); the account, its key and nonce follow.
-    let mut head = vec![1, 1, 0, 0];
+    let mut head = vec![1, 2, 0, 0];
     head.extend_from_slice(&message.to_be_bytes());
     let mut found = 0;
     let segments = disk.paths().into_iter().filter(|path| path.starts_with("spool"));
