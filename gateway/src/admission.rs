@@ -253,11 +253,18 @@ pub(crate) fn facts<'a>(
 /// Parts that a submission counts as: one PDU is one part, unless its text is longer than one. Then it is as many as the
 /// message centre makes of it, give or take one for characters that may not be cut.
 pub(crate) fn parts(submission: &Submission<'_>) -> u8 {
-    let octets = submission.text.0.len();
-    if octets <= ONE_PART || submission.part_of.is_some() {
+    if submission.part_of.is_some() {
         return 1;
     }
-    let (alone, each) = match Coding::of(submission.data_coding).alphabet {
+    parts_of(submission.text.0.len(), submission.data_coding)
+}
+
+/// The same of a text that is no part of a longer one.
+pub(crate) fn parts_of(octets: usize, data_coding: DataCoding) -> u8 {
+    if octets <= ONE_PART {
+        return 1;
+    }
+    let (alone, each) = match Coding::of(data_coding).alphabet {
         Alphabet::Default | Alphabet::Gsm7 | Alphabet::Ascii => (160, 153),
         _ => (ONE_PART, 134),
     };

@@ -14,7 +14,7 @@ use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{self, Tag, Tlvs};
-use tidegate_codec::values::{InterfaceVersion, RegisteredDelivery};
+use tidegate_codec::values::{DataCoding, InterfaceVersion, RegisteredDelivery};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::names::NameId;
@@ -22,7 +22,7 @@ use tidegate_store::quote::Quote;
 use tidegate_store::record::{Envelope, Form};
 use tidegate_store::spool::{ChangedLeg, Refused, Target};
 
-use crate::admission::{Submission, parts};
+use crate::admission::{Submission, parts, parts_of};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::ids::Unnamed;
@@ -145,9 +145,11 @@ impl<D: Disk> Gate<D> {
         let max = self.config.accounts[account].max_validity;
         let (due_ms, expires_ms) =
             dates(found, replace, max, now.unix_ms).map_err(|refusal| refusal.status(version))?;
+        let octets = payload.map_or(text.len(), |payload| payload.0.len());
+        let parts = parts_of(octets, DataCoding(found.envelope.data_coding));
         drop(legs);
         self.with_buckets(Some(owed.link), account, |buckets| {
-            buckets.take_unaddressed(now.monotonic, 1)
+            buckets.take_unaddressed(now.monotonic, u32::from(parts))
         })
         .map_err(|refusal| refusal.status(version))?;
         let replacement = Replacement {
@@ -180,12 +182,18 @@ impl<D: Disk> Gate<D> {
         let is_written = write_replaced(&mut body, &old, replacement);
         // It brings TLVs that the replace_sm did not.
         let is_too_long = body.len() + HEADER_LEN > self.config.limits.pdu_max;
-        // More parts than were admitted would go past rates, quotas and routes.
-        let has_more_parts = Sm::decode(&body).is_ok_and(|sm| {
+        let before = envelope.parts;
+        if let Ok(sm) = Sm::decode(&body) {
             let version = InterfaceVersion(envelope.interface_version);
-            parts(&Submission::from_sm(&sm, version, &body)) > envelope.parts
-        });
-        let staged = if is_written && !is_too_long && !has_more_parts {
+            envelope.parts = parts(&Submission::from_sm(&sm, version, &body));
+        }
+        // What a quota has counted is what was submitted: more than that cannot come in this way.
+        let quota = self
+            .account_named(found.account)
+            .map(|account| &self.config.accounts[account].quota);
+        let is_counted = quota.is_some_and(|quota| quota.day.is_some() || quota.month.is_some());
+        let is_beyond = is_counted && envelope.parts > before;
+        let staged = if is_written && !is_too_long && !is_beyond {
             let changed = ChangedLeg {
                 quote: self.quote_again(&envelope, found.account, &body),
                 envelope,

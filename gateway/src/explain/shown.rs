@@ -119,11 +119,15 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             field("expires")
         )
     } else {
+        let name = if admission["name"].is_null() {
+            "of our own".to_owned()
+        } else {
+            field("name")
+        };
         writeln!(
             out,
-            "\nadmission: no, {} {}: {}",
+            "\nadmission: no, {} {name}: {}",
             field("status"),
-            field("name"),
             field("why")
         )
     }
