@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
-use tidegate_codec::address::{ADDR_DATA, Address};
+use tidegate_codec::address::{ADDR_DATA, Address, Npi, Ton};
 use tidegate_codec::text::{Peer, Place, Reading, read};
 use tidegate_codec::tlv::Tlvs;
 use tidegate_codec::values::{DataCoding, EsmClass};
@@ -33,6 +33,7 @@ pub(crate) struct Text<'a> {
     pub(crate) carrier: usize,
     pub(crate) called: Address<'a, ADDR_DATA>,
     pub(crate) sender: &'a [u8],
+    pub(crate) sender_ton_npi: (Ton, Npi),
     pub(crate) data_coding: DataCoding,
     pub(crate) esm_class: EsmClass,
     /// Of short_message or message_payload.
@@ -153,7 +154,6 @@ impl fmt::Debug for Keywords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_codec::address::{Npi, Ton};
 
     fn router() -> MoRouter {
         let base = include_str!("../../config/bench.toml");
@@ -179,6 +179,7 @@ mod tests {
             carrier: 0,
             called: called(b"12345"),
             sender: b"447700900123",
+            sender_ton_npi: (Ton::UNKNOWN, Npi::UNKNOWN),
             data_coding: DataCoding(0),
             esm_class: EsmClass(0),
             octets: b"Pizza, two",

@@ -9,7 +9,7 @@ use tidegate_store::spool::NewEntry;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::keywords::Text;
-use crate::number::plan;
+use crate::number::{E164, plan};
 use crate::router::MoFacts;
 use crate::turn::{Owed, Promise};
 
@@ -27,19 +27,20 @@ impl<D: Disk> Gate<D> {
         let carrier = text.carrier;
         self.mo.set_time(now.unix_ms);
         let config = &self.config.carriers[carrier];
-        // Where the carrier's country is known a number is looked up in its canonical form first, however the carrier
-        // writes it; short codes, and what else has none, as they came.
+        // Where the carrier's country is known numbers are looked at in their canonical form, however the carrier writes
+        // them; called ones as they came, too, and short codes, and what else has no such form.
         let called = text.called.addr.as_bytes();
         let home = config.writing.country;
-        let canonical = home.and_then(|home| {
-            plan()
-                .canonical(text.called.ton, text.called.npi, called, Some(home))
-                .ok()
-        });
+        let canonical_of = |(ton, npi), octets| {
+            let home = home?;
+            plan().canonical(ton, npi, octets, Some(home)).ok()
+        };
+        let canonical = canonical_of((text.called.ton, text.called.npi), called);
+        let sender = canonical_of(text.sender_ton_npi, text.sender);
         let mut facts = MoFacts {
             carrier: config.name.as_str(),
             called,
-            sender: text.sender,
+            sender: sender.as_ref().map_or(text.sender, E164::as_bytes),
             word: self.keywords.read(now, &self.mo, text),
         };
         if let Some(number) = &canonical {

@@ -7,6 +7,7 @@ mod holds;
 mod late;
 mod quotas;
 mod rates;
+mod routes;
 mod unfetched;
 
 use std::time::Duration;

@@ -135,7 +135,8 @@ impl<D: Disk> Gate<D> {
                 let may_go =
                     |there: &CarrierIndex| waiting.has_strangers || self.mt.share_a_route(here, *there);
                 let is_moved = |there: &CarrierIndex| news.contains(&here) || news.contains(there);
-                if has_news || up.iter().any(|there| is_moved(there) && may_go(there)) {
+                let has_hours = news.contains(&here) && self.mt.has_hours();
+                if has_news || has_hours || up.iter().any(|there| is_moved(there) && may_go(there)) {
                     waiting.set_aside();
                 }
             }

@@ -26,6 +26,8 @@ use crate::serve::Hub;
 
 /// Places of the tables that are looked at between two turns: a fraction of a millisecond.
 const LOOK_MAX: usize = 4_096;
+/// Accounts whose use is told between two turns.
+const USAGE_MAX: usize = 128;
 /// Messages that are ended or moved between two turns.
 const CHANGE_MAX: usize = 500;
 /// How long to wait where a batch has no room.
@@ -60,7 +62,7 @@ async fn answer_one<D: Disk + 'static>(hub: Rc<Hub<D>>, changing: Rc<Mutex<Reloa
                 hub.with_gate(|gate, now| gate.send_test(now, message, *receipt))
             }
             Verb::Follow { number, known } => follow(&hub, *number, known).await,
-            Verb::Usage { account } => usage(&hub, account.as_deref()),
+            Verb::Usage { account } => usage(&hub, account.as_deref()).await,
             Verb::Expire(selection) => {
                 let _alone = changing.lock().await;
                 expire(&hub, selection).await
@@ -110,25 +112,36 @@ async fn inspect<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {
     hub.look(|gate, _| census.shown(gate))
 }
 
-fn usage<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
-    hub.look(|gate, now| {
-        let places = match account {
-            Some(name) => {
-                let place = gate.account_by_text(name);
-                let place = place.ok_or_else(|| format!("there is no account {name:?}"))?;
-                place..place + 1
-            }
-            None => 0..gate.accounts().len(),
-        };
-        let row = |place: usize| {
-            let state = &gate.accounts()[place];
-            let used = |period| gate.spool().used(state.name, period);
-            Value::Object(quota::shown(&gate.config().accounts[place], now, used))
-        };
-        let mut out = Map::new();
-        out.insert("accounts".to_owned(), places.map(row).collect());
-        Ok(out)
-    })
+async fn usage<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
+    let (mut next, end) = match account {
+        Some(name) => {
+            let place = hub.look(|gate, _| gate.account_by_text(name));
+            let place = place.ok_or_else(|| format!("there is no account {name:?}"))?;
+            (place, place + 1)
+        }
+        None => (0, usize::MAX),
+    };
+    let mut rows = Vec::new();
+    loop {
+        let seen = hub.look(|gate, now| {
+            let places = next..end.min(gate.accounts().len()).min(next + USAGE_MAX);
+            let row = |place: usize| {
+                let state = &gate.accounts()[place];
+                let used = |period| gate.spool().used(state.name, period);
+                Value::Object(quota::shown(&gate.config().accounts[place], now, used))
+            };
+            let count = places.len();
+            rows.extend(places.map(row));
+            count
+        });
+        if seen == 0 {
+            let mut out = Map::new();
+            out.insert("accounts".to_owned(), Value::Array(rows));
+            return Ok(out);
+        }
+        next += seen;
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {

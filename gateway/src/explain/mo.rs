@@ -4,10 +4,12 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
-use tidegate_config::{Config, Instructions, first_word};
+use tidegate_codec::address::{Npi, Ton};
+use tidegate_config::{Carrier, Config, Instructions, first_word};
 
 use super::time;
 use crate::clock::Now;
+use crate::number::{E164, plan};
 use crate::router::{MoFacts, MoRouter, MoWhy};
 
 /// A message that a handset might send.
@@ -41,12 +43,29 @@ pub fn explain_mo(config: &Config, question: &MoQuestion, now: Now) -> Result<Ma
     router.set_time(unix_ms);
     let mut word = String::new();
     first_word(&question.text, &mut word);
-    let facts = MoFacts {
+    let is_it = |known: &&Carrier| known.name.as_str() == carrier;
+    let home = config
+        .carriers
+        .iter()
+        .find(is_it)
+        .and_then(|carrier| carrier.writing.country);
+    let canonical_of = |octets| {
+        let home = home?;
+        plan()
+            .canonical(Ton::UNKNOWN, Npi::UNKNOWN, octets, Some(home))
+            .ok()
+    };
+    let (called, sender) = (question.number.as_bytes(), question.from.as_bytes());
+    let (canonical, canonical_sender) = (canonical_of(called), canonical_of(sender));
+    let mut facts = MoFacts {
         carrier,
-        called: question.number.as_bytes(),
-        sender: question.from.as_bytes(),
+        called: canonical.as_ref().map_or(called, E164::as_bytes),
+        sender: canonical_sender.as_ref().map_or(sender, E164::as_bytes),
         word: &word,
     };
+    if router.find(&facts).is_none() {
+        facts.called = called;
+    }
     let tried = router.explain(&facts);
     let near = tried.iter().filter(|(_, why)| *why != MoWhy::Number);
     let routes: Vec<Value> = near

@@ -94,6 +94,11 @@ impl MtRouter {
         self.routes.iter().any(|route| route.has(one) && route.has(other))
     }
 
+    /// Whether any route opens and closes by the hour: what waits may stand where no route leads now.
+    pub fn has_hours(&self) -> bool {
+        self.routes.iter().any(Route::has_hours)
+    }
+
     /// Whether a route opens or closes with a carrier's state: then anything that waits may have another way.
     pub fn asks_for(&self, carrier: CarrierIndex) -> bool {
         self.routes.iter().any(|route| route.asks_for(carrier))

@@ -227,6 +227,10 @@ impl Route {
         std::mem::replace(&mut self.is_open, is_open) != is_open
     }
 
+    pub(super) const fn has_hours(&self) -> bool {
+        self.conditions.window.is_some()
+    }
+
     /// Whether messages may go to this carrier.
     pub(super) fn has(&self, carrier: CarrierIndex) -> bool {
         self.carriers.contains(&carrier)

@@ -348,8 +348,8 @@ proptest! {
         let mut text = "prefix,from,to,network,country\n".to_owned();
         for (index, ((from, to), _)) in kept.iter().enumerate() {
             text += &match from == to {
-                true => format!("{from},,,{},XX\n", 10_000 + index),
-                false => format!(",{from},{to},{},XX\n", 10_000 + index),
+                true => format!("{from},,,{},GB\n", 10_000 + index),
+                false => format!(",{from},{to},{},GB\n", 10_000 + index),
             };
         }
         let files = Files { networks: &text, ported: "", prices: "" };
