@@ -29,6 +29,13 @@ pub struct QuotaZone {
     minutes: i16,
 }
 
+impl Quota {
+    /// Whether there is none.
+    pub const fn is_none(&self) -> bool {
+        self.day.is_none() && self.month.is_none()
+    }
+}
+
 impl QuotaZone {
     /// Minutes east of UTC, -720 to 840.
     pub const fn minutes(self) -> i16 {

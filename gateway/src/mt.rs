@@ -170,11 +170,16 @@ impl<D: Disk> Gate<D> {
         };
         let configured = &config.accounts[account];
         let AccountState { name, calendar, .. } = &mut accounts[account];
-        let period = calendar.period(&configured.quota, now);
+        let quota_left = if configured.quota.is_none() {
+            u64::MAX
+        } else {
+            let period = calendar.period(&configured.quota, now);
+            quota::left(&configured.quota, spool.used(*name, period))
+        };
         let applicant = Applicant {
             account: configured,
             addressing: addressing.of_account(account, &configured.numbering),
-            quota_left: quota::left(&configured.quota, spool.used(*name, period)),
+            quota_left,
         };
         let mut admitted = admit(applicant, route, submission, now)?;
         if submission.replace == 1 {

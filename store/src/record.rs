@@ -148,7 +148,7 @@ pub struct Envelope {
     /// `data_coding` as submitted.
     pub data_coding: u8,
     /// What decides between carriers that take turns: the same for all parts of one long message, else the next
-    /// number for each message. The gateway's own.
+    /// number of its route. The gateway's own.
     pub lot: u8,
     /// `service_type` as submitted.
     pub service_type: ServiceType,

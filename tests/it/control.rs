@@ -249,7 +249,8 @@ async fn an_account_s_messages_are_expired_with_their_dlrs_and_nobody_else_s() {
     smsc.expect_no_submit(A_WHILE).await;
 }
 
-fn tidegate(process: &Process, words: &[&str]) -> Output {
+/// What the command says that is run beside a gateway.
+pub(crate) fn tidegate(process: &Process, words: &[&str]) -> Output {
     let output = Command::new(Process::built())
         .args(words)
         .arg("--config")

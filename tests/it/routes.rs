@@ -1,6 +1,6 @@
 //! Routes against running gateways: which carrier's socket a message comes out of.
 
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,6 +9,7 @@ use tidegate_codec::values::{DataCoding, EsmClass, MessageState};
 use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
+use crate::control::tidegate;
 use crate::local::{Changes, Local};
 
 const FROM: &str = "447700900001";
@@ -125,16 +126,6 @@ async fn a_route_that_waits_for_a_carrier_to_go_down_takes_over_what_waits_for_i
     sink.drop_all();
     esme.submit_ok(message(FROM, TO, "when it is down")).await;
     assert_eq!(b.expect_submit().await.text(), "when it is down");
-}
-
-fn tidegate(process: &Process, words: &[&str]) -> Output {
-    let output = Command::new(Process::built())
-        .args(words)
-        .arg("--config")
-        .arg(process.config())
-        .current_dir(process.dir())
-        .output();
-    output.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

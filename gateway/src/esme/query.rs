@@ -191,7 +191,7 @@ impl<D: Disk> Gate<D> {
         let quota = self
             .account_named(found.account)
             .map(|account| &self.config.accounts[account].quota);
-        let is_counted = quota.is_some_and(|quota| quota.day.is_some() || quota.month.is_some());
+        let is_counted = quota.is_some_and(|quota| !quota.is_none());
         let is_beyond = is_counted && envelope.parts > before;
         let staged = if is_written && !is_too_long && !is_beyond {
             let changed = ChangedLeg {

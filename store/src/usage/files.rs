@@ -7,7 +7,8 @@
 //!
 //! Integers are big endian; the checksum covers the header before it and the accounts. A copy is written over in place
 //! and synced before the other is touched: so one of them is whole at any time, and on a full disk, where segments are
-//! to go, no room is needed. Which of two whole ones is newer their segments say. Nobody's number or text stands here.
+//! to go, no room is needed, unless there are twice as many accounts by then as a file was made for. Which of two whole
+//! ones is newer their segments say. Nobody's number or text stands here.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
