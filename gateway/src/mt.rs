@@ -1,11 +1,13 @@
 //! The story of one MT: submitted, stored, promised, put in line for a carrier.
 
 mod duplicates;
+mod in_parts;
 mod instead;
 mod multi;
 mod quote;
 
 pub use duplicates::Duplicates;
+pub use in_parts::Cut;
 pub(crate) use instead::Replaced;
 pub use multi::Multi;
 use quote::quote;
@@ -322,7 +324,8 @@ impl<D: Disk> Gate<D> {
         let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             return;
         };
-        let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+        let (account, priority) = (found.account, found.envelope.priority);
+        let (message, number) = (found.message, found.leg);
         let expires_ms = found.envelope.expires_ms;
         // What was meant for a carrier that a reload took away goes to who takes over, or its route says.
         let to = to.and_then(|to| match &self.carriers[to.0] {
@@ -359,7 +362,12 @@ impl<D: Disk> Gate<D> {
             let shed = queue.shed(|leg| index.get(leg).is_some());
             self.hot_octets = self.hot_octets.saturating_sub(shed);
         }
-        let ready = Ready { leg, message, body };
+        let ready = Ready {
+            leg,
+            message,
+            number,
+            body,
+        };
         if in_front {
             queue.put_back(account, priority, ready);
         } else {

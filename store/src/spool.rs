@@ -22,6 +22,7 @@
 
 mod chores;
 mod commit;
+mod in_parts;
 mod keeper;
 mod late;
 mod parked;
@@ -83,6 +84,7 @@ use staging::Staging;
 
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
+pub use in_parts::{NewPart, Parts};
 pub use keeper::Keeper;
 pub use late::Back;
 pub use recover::{OpenError, Recovered};

@@ -5,6 +5,7 @@ mod fairness;
 mod handsets;
 mod holds;
 mod late;
+mod long_messages;
 mod quotas;
 mod rates;
 mod routes;

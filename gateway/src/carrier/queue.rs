@@ -20,6 +20,8 @@ pub struct Ready {
     pub leg: LegId,
     /// Its message's id: they grow in the order in which messages were accepted.
     pub message: MessageId,
+    /// Its number in that: parts of one text stand in their order.
+    pub number: u16,
     /// Its body, if memory holds it; else it is read back from the spool first.
     pub body: Option<Bytes>,
 }
@@ -57,7 +59,7 @@ impl Line {
         };
         let older = run
             .iter()
-            .take_while(|other| other.message < ready.message)
+            .take_while(|other| (other.message, other.number) < (ready.message, ready.number))
             .count();
         run.insert(older, ready);
     }
@@ -184,6 +186,15 @@ impl Queue {
         self.turns.resume();
     }
 
+    /// Counts parts as an account's that were not known to be when their leg was taken.
+    pub fn charge(&mut self, account: NameId, parts: u32, weights: &Weights) {
+        if self.turns.first() == Some(account) {
+            self.turns.charge(parts, weights);
+        } else if let Some(lane) = self.lanes.get_mut(&account) {
+            lane.left_at = weights.behind(lane.left_at, account, parts);
+        }
+    }
+
     /// Takes the next leg of one account only.
     pub fn pop_of(&mut self, account: NameId) -> Option<(LegId, Option<Bytes>)> {
         let lane = self.lanes.get_mut(&account)?;
@@ -279,7 +290,12 @@ pub(super) mod tests {
 
     pub(in super::super) fn ready(leg: LegId, message: u64) -> Ready {
         let (message, body) = (MessageId(message), None);
-        Ready { leg, message, body }
+        Ready {
+            leg,
+            message,
+            number: 0,
+            body,
+        }
     }
 
     /// With equal weights.

@@ -32,6 +32,11 @@ impl Weights {
         }
     }
 
+    /// Where an account that stood there stands after so many parts.
+    pub(super) fn behind(&self, at: u64, account: NameId, parts: u32) -> u64 {
+        at.saturating_add(self.stride(account).saturating_mul(u64::from(parts)))
+    }
+
     /// How far an account moves on for a part. One that is configured no more and has legs left weighs 1.
     fn stride(&self, account: NameId) -> u64 {
         let weight = self.0.get(usize::from(account.0));
@@ -92,9 +97,8 @@ impl Turns {
         };
         let Turn { at, account, .. } = first.0;
         self.front = self.front.max(at);
-        let way = weights.stride(account).saturating_mul(u64::from(parts));
         first.0 = Turn {
-            at: at.saturating_add(way),
+            at: weights.behind(at, account, parts),
             order,
             account,
         };

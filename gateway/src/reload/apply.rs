@@ -46,6 +46,8 @@ impl AccountState {
             outbox_ttl: _,
             duplicate_window: _,
             receipt_text: _,
+            default_alphabet: _,
+            long_message_outcome: _,
             senders: _,
             quota:
                 Quota {
@@ -351,6 +353,7 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         retry_min: _,
         retry_max: _,
         writing: _,
+        texts: _,
         prices: _,
         takes_over: _,
     } = old;
