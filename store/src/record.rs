@@ -883,6 +883,11 @@ mod tests {
             progress: None,
             body: b"BODY-CANARY",
         };
+        let in_parts = LegRecord {
+            stage: Stage::InParts,
+            progress: Some(Progress::of(3)),
+            ..leg.clone()
+        };
         let handed = HandedOver {
             carrier: "sink",
             carrier_id: b"4711",
@@ -906,6 +911,7 @@ mod tests {
         };
         vec![
             (Kind::Leg, Payload::Leg(leg)),
+            (Kind::Leg, Payload::Leg(in_parts)),
             (Kind::HandedOver, Payload::HandedOver(handed)),
             (
                 Kind::Retry,

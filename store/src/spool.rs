@@ -37,6 +37,8 @@ mod steps;
 #[cfg(test)]
 mod tests_disk;
 #[cfg(test)]
+mod tests_in_parts;
+#[cfg(test)]
 mod tests_instead;
 #[cfg(test)]
 mod tests_model;
