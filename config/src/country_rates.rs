@@ -16,6 +16,27 @@ pub struct CountryRates {
     pub others: Option<NonZeroU32>,
 }
 
+impl CountryRates {
+    /// Countries that have a rate of their own, sorted.
+    pub fn names(&self) -> impl Iterator<Item = [u8; 2]> {
+        self.named.iter().map(|(country, _)| *country)
+    }
+
+    /// What holds for a country, and whether it shares that with all others that have no rate of their own; `None` is
+    /// no limit.
+    pub fn of(&self, country: Option<[u8; 2]>) -> Option<(NonZeroU32, bool)> {
+        let place = |country| {
+            self.named
+                .binary_search_by_key(&country, |(named, _)| *named)
+                .ok()
+        };
+        match country.and_then(place).and_then(|place| self.named.get(place)) {
+            Some((_, rate)) => Some(((*rate)?, false)),
+            None => Some((self.others?, true)),
+        }
+    }
+}
+
 /// ISO 3166-1 alpha-2, and behind it three places that have a country code of their own in E.164.
 const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR \
                          BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO \

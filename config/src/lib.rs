@@ -20,6 +20,7 @@ pub mod expectations;
 pub mod limits;
 pub mod node;
 pub mod password_hash;
+pub mod price;
 pub mod problem;
 pub mod quota;
 pub mod rewrite;
@@ -52,6 +53,7 @@ pub use limits::Limits;
 pub use node::{Http, Listener, Node};
 pub use password_hash::PasswordHash;
 pub use problem::{Problem, Problems};
+pub use price::Price;
 pub use quota::{Quota, QuotaZone};
 pub use rewrite::{Rewrite, RewriteName, RewriteRule};
 pub use route::{

@@ -167,6 +167,7 @@ keys! {
         #shown links,
         #shown window,
         #shown rate,
+        country_rates,
         system_id,
         password,
         system_type,

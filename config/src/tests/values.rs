@@ -491,6 +491,30 @@ fn required_values_that_are_wrong() {
         ),
         (
             "prefix = \"\"",
+            "max_price = 0.03\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "prices",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = \"0.03\"\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "without quotes",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = 1e-2\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "0.0325",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = -1\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "0.0325",
+        ),
+        (
+            "prefix = \"\"",
             "up = [\"exmaple\"]\nprefix = \"\"",
             "route.mt[0].up[0]",
             "use one of: example",

@@ -16,8 +16,9 @@ use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
-use super::{READ_BACK_MAX, Ready};
+use super::{Popped, READ_BACK_MAX, Ready};
 use crate::addressing::Words;
+use crate::admission::Country;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
@@ -59,7 +60,10 @@ impl<D: Disk> Gate<D> {
                 Some(leg) if has_body => u32::from(leg.envelope.parts.max(1)),
                 _ => 0,
             };
-            let Some((leg, body)) = state.waiting.queue.pop(&self.weights, parts) else {
+            let countries = &state.countries;
+            let is_open = |country| countries.ready_at(country) <= now.monotonic;
+            let popped = state.waiting.queue.pop(&self.weights, is_open, parts);
+            let Some(Popped { leg, body, country }) = popped else {
                 break;
             };
             let Some(account) = index
@@ -72,7 +76,7 @@ impl<D: Disk> Gate<D> {
             };
             match body {
                 Some(body) => {
-                    self.offer(now, carrier, link, leg, body);
+                    self.offer(now, carrier, link, country, leg, body);
                     sent = true;
                 }
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
@@ -83,7 +87,7 @@ impl<D: Disk> Gate<D> {
                 // As much as may be is being read back; the rest keeps its place, and those go on whose bodies are here.
                 None => {
                     self.put_back(carrier, leg, None);
-                    self.carriers[carrier].waiting.queue.pass_over(account);
+                    self.carriers[carrier].waiting.queue.pass_over(account, country);
                 }
             }
         }
@@ -134,13 +138,16 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+        let country = self.rated_at(carrier, found);
         self.spool.set_leased(leg, false);
         let body = body.filter(|_| self.hot_octets < HOT_MAX);
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
-        self.carriers[carrier]
-            .waiting
-            .queue
-            .put_back(account, priority, Ready { leg, message, body });
+        self.carriers[carrier].waiting.queue.put_back(
+            account,
+            country,
+            priority,
+            Ready { leg, message, body },
+        );
     }
 
     /// A body that was read back: back in front, with it.
@@ -179,7 +186,15 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Writes a leg to a link. `body` was counted as hot memory while it waited, and is until the answer.
-    fn offer(&mut self, now: Now, carrier: usize, id: LinkId, leg: LegId, body: Bytes) {
+    fn offer(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        id: LinkId,
+        country: Option<Country>,
+        leg: LegId,
+        body: Bytes,
+    ) {
         let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return;
@@ -233,6 +248,7 @@ impl<D: Disk> Gate<D> {
                 self.spool.set_leased(leg, true);
                 let state = &mut self.carriers[carrier];
                 state.flow.take(now.monotonic, parts);
+                state.countries.book(now.monotonic, country, parts);
                 state.tally.offered += 1;
             }
             Err(_) => {
