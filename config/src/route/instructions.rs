@@ -7,7 +7,7 @@ use tidegate_codec::identity::SystemId;
 use toml::de::DeTable;
 
 use super::mo::number_pattern;
-use super::{Declared, MoConditions, NumberPattern, route_name};
+use super::{Declared, MoConditions, NumberPattern, own_name};
 use crate::ReadFile;
 use crate::account::system_id;
 use crate::problem::{Fault, Report};
@@ -151,11 +151,7 @@ fn read_rules(
     let mut rules = Vec::new();
     let last = sections.len().saturating_sub(1);
     for (place, mut section) in sections.into_iter().enumerate() {
-        let name = section.optional("name", text(route_name));
-        if let Some(name) = &name {
-            let remedy = "give each rule its own name, or none";
-            section.once("name", &mut names, name.clone(), "is taken", remedy);
-        }
+        let name = own_name(&mut section, &mut names, "rule");
         let has_number = section.has("number");
         let number = section.optional("number", text(number_pattern));
         let conditions = MoConditions::read(&mut section);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::conditions::conditions;
-use super::{Conditions, Declared, route_name};
+use super::{Conditions, Declared, name_and_order};
 use crate::carrier::{self, CarrierName};
 use crate::problem::Fault;
 use crate::section::Section;
@@ -50,12 +50,7 @@ pub(crate) fn read_mt(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mt
     let (mut seen, mut names) = (HashMap::new(), HashMap::new());
     let mut routes = Vec::new();
     for (place, mut section) in sections.into_iter().enumerate() {
-        let name = section.optional("name", text(route_name));
-        if let Some(name) = &name {
-            let remedy = "give each route its own name, or none";
-            section.once("name", &mut names, name.clone(), "is taken", remedy);
-        }
-        let order = section.or("order", 100, integer(0..=10_000));
+        let (name, order) = name_and_order(&mut section, &mut names);
         let prefix = section.required(
             "prefix",
             "write the digits that destinations begin with; `prefix = \"\"` is the default route",

@@ -103,7 +103,7 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
             "[[account]]\n",
             "country_rates = { gb = 50 }",
             "account[0].country_rates.gb",
-            "write GB",
+            "write \"GB\"",
         ),
         (
             "[[account]]\n",
@@ -272,6 +272,18 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
             "password_file = \"p\"",
             "carrier.example.password_env",
             "keep",
+        ),
+        (
+            "[[carrier]]\n",
+            "country_rates = { AQ = 1 }",
+            "carrier.example.country_rates.AQ",
+            "numbers of its own; \"*\"",
+        ),
+        (
+            "[[carrier]]\n",
+            "country_rates = { FR = 1_000_001 }",
+            "carrier.example.country_rates.FR",
+            "to 1000000",
         ),
         (
             "[[carrier]]\n",
