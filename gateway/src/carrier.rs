@@ -7,6 +7,7 @@ mod failover;
 mod flow;
 mod pen;
 mod queue;
+mod read_ahead;
 mod reconnect;
 mod turns;
 mod verdict;

@@ -105,7 +105,7 @@ fn read_file(
 ) -> Option<(String, Vec<Instruction>)> {
     let text = files(file)
         .map_err(|why| {
-            let fault = format!("{} cannot be read: {why}", file.display());
+            let fault = format!("{} cannot be read: {why}", shown::value(&file.to_string_lossy()));
             section.problem("file", Fault::new(fault, "name a file that can be read"));
         })
         .ok()?;

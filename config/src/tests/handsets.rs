@@ -194,7 +194,7 @@ fn what_is_wrong_with_a_file_of_instructions_is_told_with_its_name_and_line() {
     let read = |file: &std::path::Path| Err(format!("no {}", file.display()));
     let problems = crate::parse_with(&text, &read).unwrap_err().to_string();
     for word in [
-        "line 23: instructions[0].file: a cannot be read: no a",
+        "line 23: instructions[0].file: \"a\" cannot be read: no a",
         "line 24: instructions[0].version: stands in the file",
         "line 25: instructions[0].rule: stands in the file",
     ] {

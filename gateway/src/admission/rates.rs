@@ -52,6 +52,11 @@ impl CountryBuckets {
         country.filter(|country| self.place(*country).is_ok())
     }
 
+    /// The rate of a country, or what it shares with those that have none of their own; `None` is no limit.
+    pub fn rate(&self, country: Option<Country>) -> Option<NonZeroU32> {
+        self.at(country).rate()
+    }
+
     /// When a part can go there next, at the earliest.
     pub fn ready_at(&self, country: Option<Country>) -> Duration {
         self.at(country).ready_at()

@@ -16,6 +16,7 @@ use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
+use super::read_ahead::ReadAhead;
 use super::{Popped, READ_BACK_MAX, Ready};
 use crate::addressing::Words;
 use crate::admission::Country;
@@ -41,7 +42,7 @@ impl<D: Disk> Gate<D> {
     }
 
     pub(super) fn dispatch(&mut self, now: Now, carrier: usize) {
-        let mut sent = false;
+        let (mut sent, mut ahead) = (false, ReadAhead::default());
         while !self.carriers[carrier].waiting.queue.is_empty()
             && self.spool.has_batch_room()
             && self.spool.has_progress_room()
@@ -61,7 +62,9 @@ impl<D: Disk> Gate<D> {
                 _ => 0,
             };
             let countries = &state.countries;
-            let is_open = |country| countries.ready_at(country) <= now.monotonic;
+            let is_open = |country| {
+                countries.ready_at(country) <= now.monotonic && !ahead.is_enough(country, countries)
+            };
             let popped = state.waiting.queue.pop(&self.weights, is_open, parts);
             let Some(Popped { leg, body, country }) = popped else {
                 break;
@@ -82,6 +85,7 @@ impl<D: Disk> Gate<D> {
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
+                    ahead.note(country);
                     self.note_reading(carrier, leg);
                 }
                 // As much as may be is being read back; the rest keeps its place, and those go on whose bodies are here.
