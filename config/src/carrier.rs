@@ -15,6 +15,7 @@ use tidegate_codec::identity::SystemId;
 pub use tidegate_codec::receipt::IdBase;
 use tidegate_codec::values::InterfaceVersion;
 
+use crate::country_rates::CountryRates;
 use crate::endpoint::Endpoint;
 
 pub(crate) use read::{INSTEAD, name, read};
@@ -43,6 +44,9 @@ pub struct Carrier {
     /// Key `rate`, parts per second over all links, default 0 (`None`: as the window allows), at most
     /// 1 000 000.
     pub rate: Option<NonZeroU32>,
+    /// Key `country_rates`, default `{}`: the same to some countries, evenly: with hardly a burst, unlike `rate`. What goes
+    /// to a country whose rate is used up waits, and nothing else waits for it.
+    pub country_rates: CountryRates,
     /// Key `system_id`, required: our name there.
     pub system_id: SystemId,
     /// Key `password_file` or `password_env`, exactly one: where the password is found.

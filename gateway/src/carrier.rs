@@ -7,6 +7,7 @@ mod failover;
 mod flow;
 mod pen;
 mod queue;
+mod read_ahead;
 mod reconnect;
 mod turns;
 mod verdict;
@@ -33,7 +34,7 @@ use tidegate_store::names::NameId;
 use tidegate_store::record::Form;
 use tidegate_store::spool::Target;
 
-use crate::admission::widen;
+use crate::admission::{CountryBuckets, widen};
 use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::keywords::Text;
@@ -46,7 +47,7 @@ use answers::Asked;
 pub use failover::Waiting;
 pub use flow::Flow;
 pub use pen::{PEN_MAX, PEN_WAIT, Pen, Penned};
-pub use queue::{Queue, Ready};
+pub use queue::{Popped, Queue, Ready};
 pub use reconnect::Reconnect;
 pub use turns::Weights;
 pub use verdict::Verdict;
@@ -82,6 +83,8 @@ pub struct CarrierState {
     pub waiting: Waiting,
     /// How fast it is fed.
     pub flow: Flow,
+    /// How fast it is fed with what goes to some countries.
+    pub countries: CountryBuckets,
     /// Receipts ahead of their time.
     pub pen: Pen,
     /// Legs that wait and were told "slow".
@@ -109,6 +112,7 @@ impl CarrierState {
             next_link: 0,
             waiting: Waiting::default(),
             flow: Flow::new(config.rate),
+            countries: CountryBuckets::even(&config.country_rates),
             pen: Pen::default(),
             slowed: HashMap::new(),
             was_up: false,

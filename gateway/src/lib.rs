@@ -16,6 +16,7 @@ pub mod control;
 pub mod credentials;
 pub mod demo;
 pub mod dlr;
+pub mod documents;
 pub mod esme;
 pub mod explain;
 pub mod gate;

@@ -203,12 +203,27 @@ impl<D: Disk> Gate<D> {
         if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
             return None;
         }
+        self.country_of(Some(account), destination)
+    }
+
+    /// The country of a leg's recipient, if it has a rate of its own at this carrier.
+    pub(crate) fn rated_at(&self, carrier: usize, leg: &Leg) -> Option<admission::Country> {
+        let countries = &self.carriers[carrier].countries;
+        if !countries.has_names() {
+            return None;
+        }
+        let destination = leg.envelope.addresses.destination();
+        countries.named(self.country_of(self.account_named(leg.account), &destination))
+    }
+
+    fn country_of(&self, account: Option<usize>, destination: &AddressBuf) -> Option<admission::Country> {
         let there = Place::of(&self.tables, destination.ton(), destination.as_bytes());
         // An account that writes national numbers says of which country.
-        let country = there
+        let by_account = || self.addressing_of(account?).country_of(destination);
+        there
             .country
-            .or_else(|| self.addressing_of(account).country_of(destination))?;
-        Some(country.octets())
+            .or_else(by_account)
+            .map(tidegate_config::Country::octets)
     }
 
     /// Stages a leg of a message, and the end of what it stands for.
@@ -340,6 +355,7 @@ impl<D: Disk> Gate<D> {
             Some(to) => Some((to, false)),
             None => self.choose_place(now, found, in_front),
         };
+        let country = chosen.and_then(|(CarrierIndex(place), _)| self.rated_at(place, found));
         self.spool.set_due(leg, expires_ms);
         let Some((CarrierIndex(place), is_behind)) = chosen else {
             return self.note_unrouted(leg);
@@ -369,9 +385,9 @@ impl<D: Disk> Gate<D> {
             body,
         };
         if in_front {
-            queue.put_back(account, priority, ready);
+            queue.put_back(account, country, priority, ready);
         } else {
-            queue.push_back(account, priority, ready);
+            queue.push_back(account, country, priority, ready);
         }
     }
 

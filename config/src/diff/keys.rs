@@ -169,6 +169,7 @@ keys! {
         #shown links,
         #shown window,
         #shown rate,
+        country_rates,
         system_id,
         password,
         system_type,

@@ -19,8 +19,10 @@ use tidegate_store::names::NameId;
 use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
-use super::{READ_BACK_MAX, Ready};
+use super::read_ahead::ReadAhead;
+use super::{Popped, READ_BACK_MAX, Ready};
 use crate::addressing::Words;
+use crate::admission::Country;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
@@ -44,7 +46,7 @@ impl<D: Disk> Gate<D> {
     }
 
     pub(super) fn dispatch(&mut self, now: Now, carrier: usize) {
-        let mut sent = false;
+        let (mut sent, mut ahead) = (false, ReadAhead::default());
         let mut cuts = Cuts::new(self, carrier);
         while !self.carriers[carrier].waiting.queue.is_empty()
             && self.spool.has_batch_room()
@@ -60,18 +62,23 @@ impl<D: Disk> Gate<D> {
             }
             // And only that counts as its account's share. Whether a long text goes as it is, and a part at all, shows later.
             let index = self.spool.index();
-            let is_open = |leg: &Leg| leg.part().is_some() || cuts.is_cut(leg);
+            let shows_later = |leg: &Leg| leg.part().is_some() || cuts.is_cut(leg);
             let parts = |leg, has_body: bool| match index.get(leg) {
-                Some(leg) if has_body && !is_open(leg) => leg.parts(),
+                Some(leg) if has_body && !shows_later(leg) => leg.parts(),
                 _ => 0,
             };
-            let Some((leg, body)) = state.waiting.queue.pop(&self.weights, parts) else {
+            let countries = &state.countries;
+            let is_open = |country| {
+                countries.ready_at(country) <= now.monotonic && !ahead.is_enough(country, countries)
+            };
+            let popped = state.waiting.queue.pop(&self.weights, is_open, parts);
+            let Some(Popped { leg, body, country }) = popped else {
                 break;
             };
-            let Some((account, is_open, part_of)) = index
+            let Some((account, later, part_of)) = index
                 .get(leg)
                 .filter(|leg| body.is_some() || is_in_line(leg, now))
-                .map(|leg| (leg.account, is_open(leg), leg.part().map(|_| leg.message)))
+                .map(|leg| (leg.account, shows_later(leg), leg.part().map(|_| leg.message)))
             else {
                 self.hot_octets = self.hot_octets.saturating_sub(body.map_or(0, |body| body.len()));
                 continue;
@@ -81,23 +88,23 @@ impl<D: Disk> Gate<D> {
                     // The parts of a text go on one link, in their order; while that is full others go on.
                     let link = match part_of {
                         Some(message) => state.link_of(message, &self.links),
-                        None if is_open && cuts.room == 0 => None,
+                        None if later && cuts.room == 0 => None,
                         None => index.get(leg).is_none_or(|leg| cuts.lets_go(leg)).then_some(link),
                     };
                     let to = index.get(leg).map(|leg| leg.envelope.addresses.destination());
                     let offered = match link {
-                        Some(link) => self.offer(now, carrier, link, leg, body),
+                        Some(link) => self.offer(now, carrier, link, country, leg, body),
                         None => Offered::Held(body),
                     };
                     let queue = &mut self.carriers[carrier].waiting.queue;
                     match offered {
-                        Offered::Sent(parts) if is_open => queue.charge(account, parts, &self.weights),
+                        Offered::Sent(parts) if later => queue.charge(parts, &self.weights),
                         Offered::Sent(_) | Offered::Over => {}
                         Offered::Cut(parts) => cuts.note(account, to, parts),
                         Offered::Held(body) => {
                             self.hot_octets = self.hot_octets.saturating_sub(body.len());
                             self.put_back(carrier, leg, Some(body));
-                            self.carriers[carrier].waiting.queue.pass_over(account);
+                            self.carriers[carrier].waiting.queue.pass_over(account, country);
                         }
                     }
                     sent = true;
@@ -105,12 +112,13 @@ impl<D: Disk> Gate<D> {
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
+                    ahead.note(country);
                     self.note_reading(carrier, leg);
                 }
                 // As much as may be is being read back; the rest keeps its place, and those go on whose bodies are here.
                 None => {
                     self.put_back(carrier, leg, None);
-                    self.carriers[carrier].waiting.queue.pass_over(account);
+                    self.carriers[carrier].waiting.queue.pass_over(account, country);
                 }
             }
         }
@@ -162,11 +170,13 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority) = (found.account, found.envelope.priority);
         let (message, number) = (found.message, found.leg);
+        let country = self.rated_at(carrier, found);
         self.spool.set_leased(leg, false);
         let body = body.filter(|_| self.hot_octets < HOT_MAX);
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
         self.carriers[carrier].waiting.queue.put_back(
             account,
+            country,
             priority,
             Ready {
                 leg,
@@ -214,7 +224,15 @@ impl<D: Disk> Gate<D> {
 
     /// Writes a leg to a link, or its text in parts into the next batch. `body` was counted as hot memory while it waited,
     /// and is until the answer.
-    fn offer(&mut self, now: Now, carrier: usize, id: LinkId, leg: LegId, body: Bytes) -> Offered {
+    fn offer(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        id: LinkId,
+        country: Option<Country>,
+        leg: LegId,
+        body: Bytes,
+    ) -> Offered {
         let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return Offered::Over;
@@ -289,6 +307,7 @@ impl<D: Disk> Gate<D> {
                 self.spool.set_leased(leg, true);
                 let state = &mut self.carriers[carrier];
                 state.flow.take(now.monotonic, parts);
+                state.countries.book(now.monotonic, country, parts);
                 state.tally.offered += 1;
                 Offered::Sent(parts)
             }
