@@ -44,6 +44,8 @@ mod tests_parked;
 #[cfg(test)]
 mod tests_parked_faults;
 #[cfg(test)]
+mod tests_parked_sinks;
+#[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
 mod tests_usage;
@@ -287,7 +289,7 @@ impl<D: Disk> Spool<D> {
         &self.outbox
     }
 
-    /// Gives an entry that a bind did not settle back, in front of all others.
+    /// Gives an entry that a bind did not settle back, in front of its line.
     pub fn return_entry(&mut self, entry: EntryId) {
         self.outbox.put_back(entry);
     }

@@ -10,8 +10,8 @@ use crate::disk::Disk;
 use crate::index::Location;
 use crate::message_id::MessageId;
 use crate::names::NameId;
-use crate::outbox::{Entry, EntryId};
-use crate::record::{Head, Kind, SettledMoved};
+use crate::outbox::{Entry, EntryId, LineOf};
+use crate::record::{Head, Kind, SettledMoved, Sink};
 use crate::waiting::entries::{EntryBunch, ParkItem, ParkedItem, Span};
 use crate::waiting::table::{Confirmation, Waits};
 use crate::waiting::{AHEAD_MS, Failed, HOUR_MS, MOVE_MAX, MOVE_MIN, Mark, Order, Place, Report, RunInfo};
@@ -29,7 +29,7 @@ const PARK_OCTETS_MAX: u64 = 2 << 20;
 const PARK_LEN_MAX: u32 = 60_000;
 /// How finely the hot time is divided.
 const SAMPLES: u64 = 64;
-/// An account's entries in memory go on coming back from files when fewer than this are left.
+/// A line's entries go on coming back from files when fewer than this are left.
 const RETURNED_MIN: usize = 512;
 /// The end dates of a run's entries lie within so much.
 const SPAN_MS: u64 = 2 * HOUR_MS;
@@ -41,7 +41,7 @@ const ASIDE_MS: u64 = 60_000;
 #[derive(Debug)]
 struct ParkedRun {
     hour: u32,
-    account: NameId,
+    line: LineOf,
     /// The rank behind those that have come back.
     next: u32,
     /// Entries that are not done and have not come back.
@@ -74,15 +74,15 @@ pub(super) struct Parked {
     /// Files, marks and what is under way with them.
     pub(super) waits: Waits,
     runs: BTreeMap<u64, ParkedRun>,
-    /// The runs of an account, oldest entries first.
-    by_account: HashMap<NameId, BTreeSet<u64>>,
+    /// The runs of a line, oldest entries first.
+    by_line: HashMap<LineOf, BTreeSet<u64>>,
     /// Entries in memory whose record lies in a file.
     back: HashMap<EntryId, Place>,
-    /// Accounts to whose binds something from files could go.
-    wanted: VecDeque<NameId>,
+    /// Lines from whose files something could go to a bind.
+    wanted: VecDeque<LineOf>,
     loading: bool,
-    /// The account of which entries were moved last: the others come first.
-    parked_last: NameId,
+    /// The line of which entries were moved last: the others come first.
+    parked_last: LineOf,
     /// When it was last asked which runs may go.
     drop_looked_ms: Option<u64>,
     /// When marks failed last.
@@ -120,11 +120,14 @@ impl Default for Parked {
         Self {
             waits: Waits::default(),
             runs: BTreeMap::new(),
-            by_account: HashMap::new(),
+            by_line: HashMap::new(),
             back: HashMap::new(),
             wanted: VecDeque::new(),
             loading: false,
-            parked_last: NameId(0),
+            parked_last: LineOf {
+                account: NameId(0),
+                sink: Sink::Bind,
+            },
             drop_looked_ms: None,
             mark_failed_ms: None,
             samples: Samples::default(),
@@ -145,10 +148,16 @@ impl Parked {
 
     fn insert(&mut self, run: &RunInfo, span: Span<NameId>, left: u32) {
         let (hour, number) = (run.hour, run.number);
-        let Span { account, first, last } = span;
+        let Span {
+            account,
+            sink,
+            first,
+            last,
+        } = span;
+        let line = LineOf { account, sink };
         let found = ParkedRun {
             hour,
-            account,
+            line,
             next: 0,
             left,
             first,
@@ -157,17 +166,17 @@ impl Parked {
             retry_ms: None,
         };
         self.runs.insert(number, found);
-        self.by_account.entry(account).or_default().insert(number);
+        self.by_line.entry(line).or_default().insert(number);
     }
 
-    /// Accounts that have something in files.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = NameId> + '_ {
-        self.by_account.keys().copied()
+    /// Lines that have something in files.
+    pub(super) fn lines(&self) -> impl Iterator<Item = LineOf> + '_ {
+        self.by_line.keys().copied()
     }
 
-    /// How much of an account lies in files and has not come back, and that none of it is older than this.
-    pub(super) fn left_of(&self, account: NameId) -> (usize, MessageId) {
-        let runs = self.by_account.get(&account).into_iter().flatten();
+    /// How much of a line lies in files and has not come back, and that none of it is older than this.
+    pub(super) fn left_of(&self, line: LineOf) -> (usize, MessageId) {
+        let runs = self.by_line.get(&line).into_iter().flatten();
         let (mut left, mut first) = (0, MessageId(u64::MAX));
         for run in runs.filter_map(|number| self.runs.get(number)) {
             left += run.left as usize;
@@ -178,28 +187,28 @@ impl Parked {
         (left, first)
     }
 
-    /// The youngest entry of an account that lies in files, or did. What is older and in memory was passed over when
+    /// The youngest entry of a line that lies in files, or did. What is older and in memory was passed over when
     /// it could have moved; a later run must not hold it.
-    fn last_of(&self, account: NameId) -> MessageId {
-        let runs = self.by_account.get(&account).into_iter().flatten();
+    fn last_of(&self, line: LineOf) -> MessageId {
+        let runs = self.by_line.get(&line).into_iter().flatten();
         let last = runs
             .filter_map(|number| self.runs.get(number))
             .map(|run| run.last);
         last.max().unwrap_or(MessageId(0))
     }
 
-    /// The run from which an account's next entries come, if it may be tried now; what is set aside holds up none.
-    fn next_run(&self, account: NameId, now_ms: u64) -> Option<(u64, &ParkedRun)> {
-        let runs = self.by_account.get(&account)?.iter();
+    /// The run from which a line's next entries come, if it may be tried now; what is set aside holds up none.
+    fn next_run(&self, line: LineOf, now_ms: u64) -> Option<(u64, &ParkedRun)> {
+        let runs = self.by_line.get(&line)?.iter();
         let mut runs = runs.filter_map(|number| Some((*number, self.runs.get(number)?)));
         runs.find(|(_, run)| run.left > 0 && (!run.is_aside() || run.may_try(now_ms)))
             .filter(|(number, run)| run.may_try(now_ms) && !self.is_half_moved(run.hour, *number))
     }
 
-    fn want(&mut self, account: NameId) {
-        // As many as there are accounts, at the most.
-        if !self.wanted.contains(&account) {
-            self.wanted.push_back(account);
+    fn want(&mut self, line: LineOf) {
+        // As many as there are lines, at the most.
+        if !self.wanted.contains(&line) {
+            self.wanted.push_back(line);
         }
     }
 
@@ -212,13 +221,20 @@ impl Parked {
 impl<D: Disk> Spool<D> {
     // ===== questions =====
 
-    /// Takes the oldest waiting entry of an account for a bind; it stays unsettled. None, too, while that one is on its
-    /// way back from a file: then [`Finished::Returned`] says when to ask again.
-    pub fn take_entry(&mut self, account: NameId) -> Option<EntryId> {
-        if self.outbox.in_files(account) > 0 && self.outbox.returned(account) < RETURNED_MIN {
-            self.parked.want(account);
+    /// The sink of an account for which the oldest entry waits that no bind has, but for those in `without`.
+    pub fn next_sink(&mut self, account: NameId, without: &[Sink]) -> Option<Sink> {
+        self.outbox.next_sink(account, without)
+    }
+
+    /// Takes the oldest entry that waits for a sink of an account, for a bind; it stays unsettled. None, too, while that
+    /// one is on its way back from a file: then [`Finished::Returned`] says when to ask again.
+    pub fn take_entry(&mut self, account: NameId, sink: Sink) -> Option<EntryId> {
+        let line = LineOf { account, sink };
+        let (is_filed, returned) = self.outbox.filed_and_returned(line);
+        if is_filed && returned < RETURNED_MIN {
+            self.parked.want(line);
         }
-        self.outbox.take(account)
+        self.outbox.take(line)
     }
 
     /// What is counted of the outbox files: their `legs` are entries.
@@ -246,12 +262,12 @@ impl<D: Disk> Spool<D> {
         }
         // Each in its turn; those that cannot be served now stay in line.
         for _ in 0..self.parked.wanted.len() {
-            let account = self.parked.wanted.pop_front()?;
-            if self.parked.left_of(account).0 == 0 {
+            let line = self.parked.wanted.pop_front()?;
+            if self.parked.left_of(line).0 == 0 {
                 continue;
             }
-            let Some((number, run)) = self.parked.next_run(account, now_ms) else {
-                self.parked.wanted.push_back(account);
+            let Some((number, run)) = self.parked.next_run(line, now_ms) else {
+                self.parked.wanted.push_back(line);
                 continue;
             };
             let (hour, from) = (run.hour, run.next);
@@ -309,7 +325,7 @@ impl<D: Disk> Spool<D> {
         Some(Task::Parked(Order::DropRuns(runs)))
     }
 
-    /// The oldest entries of an account that nobody has fetched within the hot time.
+    /// The oldest entries of a line that nobody has fetched within the hot time.
     fn park_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
         let under = &self.parked.waits.under;
         if under.moving || self.parked.waits.confirmation.is_some() || is_too_soon(under.looked_ms, now_ms) {
@@ -323,11 +339,11 @@ impl<D: Disk> Spool<D> {
             .before(now_ms, hot_ms, self.ids.current_ms())?;
         let max = MOVE_MAX.min(usize::try_from(self.batch_max() / MOVED_LEN).unwrap_or(MOVE_MAX));
         let min = MOVE_MIN.min(max);
-        let mut crowded: Vec<NameId> = self.outbox.crowded(min).collect();
+        let mut crowded: Vec<LineOf> = self.outbox.crowded(min).collect();
         let last = self.parked.parked_last;
-        crowded.sort_unstable_by_key(|account| (*account <= last, *account));
-        for account in crowded {
-            let Some((items, ends_ms)) = self.to_park(account, until, max, min) else {
+        crowded.sort_unstable_by_key(|line| (*line <= last, *line));
+        for line in crowded {
+            let Some((items, ends_ms)) = self.to_park(line, until, max, min) else {
                 continue;
             };
             // What ends soon ends where it is.
@@ -340,11 +356,11 @@ impl<D: Disk> Spool<D> {
             if self.octets() + reserved + self.reserve() > self.options.limit {
                 continue;
             }
-            self.parked.parked_last = account;
+            self.parked.parked_last = line;
             self.parked.waits.under.moving = true;
             self.parked.waits.under.move_octets = reserved;
             return Some(Task::Park {
-                account,
+                line,
                 items,
                 hour: hour_of(ends_ms),
                 now_ms,
@@ -353,19 +369,13 @@ impl<D: Disk> Spool<D> {
         None
     }
 
-    /// The oldest entries of an account that make a run, in the order of their ids, and when the last of them ends. All
+    /// The oldest entries of a line that make a run, in the order of their ids, and when the last of them ends. All
     /// end within some hours: then the file goes, and its key.
-    fn to_park(
-        &self,
-        account: NameId,
-        until_ms: u64,
-        max: usize,
-        min: usize,
-    ) -> Option<(Vec<ParkItem>, u64)> {
-        let behind = self.parked.last_of(account);
+    fn to_park(&self, line: LineOf, until_ms: u64, max: usize, min: usize) -> Option<(Vec<ParkItem>, u64)> {
+        let behind = self.parked.last_of(line);
         let mut items: Vec<ParkItem> = Vec::new();
         let (mut octets, mut first_ms, mut last_ms) = (0, u64::MAX, 0);
-        for (id, entry) in self.outbox.oldest(account, until_ms) {
+        for (id, entry) in self.outbox.oldest(line, until_ms) {
             if entry.at.len > PARK_LEN_MAX || entry.id <= behind {
                 continue;
             }
@@ -399,13 +409,13 @@ impl<D: Disk> Spool<D> {
     pub(super) fn park_done(
         &mut self,
         now_ms: u64,
-        account: NameId,
+        line: LineOf,
         parked: Result<(RunInfo, Vec<ParkedItem>), Failed>,
     ) -> Finished {
         self.parked.waits.under.moving = false;
         self.parked.waits.under.move_octets = 0;
         match parked {
-            Ok((run, items)) => self.stage_parked(now_ms, account, run, items),
+            Ok((run, items)) => self.stage_parked(now_ms, line, run, items),
             Err(failed) => {
                 self.parked.waits.under.failed_ms = Some(now_ms);
                 Finished::Failed(ChoreError::outbox(failed))
@@ -469,19 +479,13 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Entries that were written and are still as they were leave the spool with the next batch.
-    fn stage_parked(
-        &mut self,
-        now_ms: u64,
-        account: NameId,
-        run: RunInfo,
-        items: Vec<ParkedItem>,
-    ) -> Finished {
+    fn stage_parked(&mut self, now_ms: u64, line: LineOf, run: RunInfo, items: Vec<ParkedItem>) -> Finished {
         let (hour, number) = (run.hour, run.number);
         let mut confirmation = Confirmation {
             runs: vec![(hour, number)],
             ..Confirmation::default()
         };
-        let system_id = account_of(&self.names, account).ok();
+        let system_id = account_of(&self.names, line.account).ok();
         let mut gone = Vec::new();
         let (mut first, mut last) = (None, MessageId(0));
         for ParkedItem { id, revision, mark } in items {
@@ -504,13 +508,18 @@ impl<D: Disk> Spool<D> {
         }
         let left = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         let first = first.unwrap_or(last);
-        let span = Span { account, first, last };
+        let span = Span {
+            account: line.account,
+            sink: line.sink,
+            first,
+            last,
+        };
         self.parked.insert(&run, span, left);
         self.parked.waits.add(run, false);
         self.parked.waits.moved += u64::from(left);
         self.parked.waits.confirmation = Some(confirmation);
-        self.outbox.shed(account);
-        self.count_files(account);
+        self.outbox.shed(line);
+        self.count_files(line);
         Finished::Parked(gone)
     }
 
@@ -556,15 +565,15 @@ impl<D: Disk> Spool<D> {
         let Some(run) = self.parked.runs.get_mut(&number) else {
             return Finished::Nothing;
         };
-        let account = run.account;
+        let line = run.line;
         let bunch = match loaded {
             Ok(bunch) => bunch,
             Err(failed) => {
                 run.failed = run.failed.saturating_add(1);
                 let pause = if run.is_aside() { ASIDE_MS } else { TRY_AGAIN_MS };
                 run.retry_ms = Some(now_ms.saturating_add(pause));
-                self.parked.want(account);
-                self.count_files(account);
+                self.parked.want(line);
+                self.count_files(line);
                 return Finished::Failed(ChoreError::outbox(failed));
             }
         };
@@ -582,7 +591,7 @@ impl<D: Disk> Spool<D> {
             let is_over = entry.expires_ms <= now_ms;
             let id = self.outbox.insert(Entry {
                 id: entry.id,
-                account,
+                account: line.account,
                 kind: entry.kind,
                 sink: entry.sink,
                 form: entry.form,
@@ -599,38 +608,38 @@ impl<D: Disk> Spool<D> {
                 returned.push((id, entry.body));
             }
         }
-        self.outbox.enqueue_returned(account, &in_line);
-        self.count_files(account);
-        Finished::Returned(account, returned)
+        self.outbox.enqueue_returned(&in_line);
+        self.count_files(line);
+        Finished::Returned(line.account, returned)
     }
 
     /// These runs are gone, and with them what nobody has fetched of them.
     fn forget_runs(&mut self, runs: &[(u32, u64)]) -> Finished {
         let mut expired = Vec::new();
-        let mut accounts = BTreeSet::new();
+        let mut lines = BTreeSet::new();
         for (hour, number) in runs {
             self.parked.waits.remove(*hour, *number);
             let Some(run) = self.parked.runs.remove(number) else {
                 continue;
             };
-            if let Some(others) = self.parked.by_account.get_mut(&run.account) {
+            if let Some(others) = self.parked.by_line.get_mut(&run.line) {
                 others.remove(number);
                 if others.is_empty() {
-                    self.parked.by_account.remove(&run.account);
+                    self.parked.by_line.remove(&run.line);
                 }
             }
-            accounts.insert(run.account);
+            lines.insert(run.line);
             if run.left > 0 {
-                expired.push((run.account, u64::from(run.left)));
+                expired.push((run.line.account, u64::from(run.left)));
             }
         }
-        accounts.into_iter().for_each(|account| self.count_files(account));
+        lines.into_iter().for_each(|line| self.count_files(line));
         Finished::Expired(expired)
     }
 
-    fn count_files(&mut self, account: NameId) {
-        let (left, first) = self.parked.left_of(account);
-        self.outbox.set_in_files(account, left, first);
+    fn count_files(&mut self, line: LineOf) {
+        let (left, first) = self.parked.left_of(line);
+        self.outbox.set_in_files(line, left, first);
     }
 
     // ===== settling =====
