@@ -8,6 +8,7 @@ mod late;
 mod quotas;
 mod rates;
 mod routes;
+mod stuck;
 mod unfetched;
 
 use std::time::Duration;
