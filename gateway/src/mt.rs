@@ -310,7 +310,8 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Puts a leg in line for the carrier that is given, or that its route gives. One that has gone another way
-    /// since it last stood in line is left alone: whoever leased it gives it back, and a receipt deadline stands.
+    /// since it last stood in line is left alone: whoever leased it gives it back, and a receipt deadline stands. What an
+    /// operator has put in line for a carrier is so no longer once its route is asked.
     pub(crate) fn place(
         &mut self,
         now: Now,
@@ -324,6 +325,8 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
+        let was_pinned = found.pinned;
+        let is_taken_over = to.is_some_and(|to| self.carriers[to.0].removed);
         // What was meant for a carrier that a reload took away goes to who takes over, or its route says.
         let to = to.and_then(|to| match &self.carriers[to.0] {
             CarrierState {
@@ -337,7 +340,11 @@ impl<D: Disk> Gate<D> {
             Some(to) => Some((to, false)),
             None => self.choose_place(now, found, in_front),
         };
+        let is_pinned = to.is_some() && (was_pinned || is_taken_over);
         self.spool.set_due(leg, expires_ms);
+        if is_pinned != was_pinned {
+            self.spool.set_pinned(leg, is_pinned);
+        }
         let Some((CarrierIndex(place), is_behind)) = chosen else {
             return self.note_unrouted(leg);
         };
@@ -349,6 +356,7 @@ impl<D: Disk> Gate<D> {
         };
         let index = self.spool.index();
         let waiting = &mut self.carriers[place].waiting;
+        waiting.has_pinned |= is_pinned;
         let queue = if is_behind {
             waiting.aside_mut()
         } else {

@@ -4,6 +4,7 @@
 mod carriers;
 mod refusals;
 mod scene;
+mod tables;
 
 use std::time::Duration;
 

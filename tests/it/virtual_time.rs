@@ -10,6 +10,7 @@ mod rates;
 mod routes;
 mod stuck;
 mod unfetched;
+mod windows;
 
 use std::time::Duration;
 

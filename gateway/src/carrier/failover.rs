@@ -29,8 +29,8 @@ pub struct Waiting {
     again: bool,
     /// Routes have changed: what is aside is looked at even if its carrier is up.
     is_rerouted: bool,
-    /// An operator has moved legs here whose route may not lead here.
-    pub(crate) has_strangers: bool,
+    /// Of those that an operator has put in line here, wherever their routes lead, some may still be here.
+    pub(crate) has_pinned: bool,
 }
 
 impl Waiting {
@@ -128,12 +128,12 @@ impl<D: Disk> Gate<D> {
         self.route_again(now, left);
         for carrier in 0..self.carriers.len() {
             let CarrierState { waiting, was_up, .. } = &mut self.carriers[carrier];
+            waiting.has_pinned &= !waiting.is_empty();
             if *was_up {
                 waiting.bring_back();
             } else if !news.is_empty() && !waiting.is_empty() {
                 let here = CarrierIndex(carrier);
-                let may_go =
-                    |there: &CarrierIndex| waiting.has_strangers || self.mt.share_a_route(here, *there);
+                let may_go = |there: &CarrierIndex| waiting.has_pinned || self.mt.share_a_route(here, *there);
                 let is_moved = |there: &CarrierIndex| news.contains(&here) || news.contains(there);
                 let has_hours = news.contains(&here) && self.mt.has_hours();
                 if has_news || has_hours || up.iter().any(|there| is_moved(there) && may_go(there)) {
@@ -165,6 +165,7 @@ impl<D: Disk> Gate<D> {
             let stays = (!is_elsewhere).then_some(here);
             self.choose_up(now, found).or(stays)
         };
+        self.spool.set_pinned(leg, false);
         self.place(now, leg, body, to, false);
     }
 }

@@ -282,7 +282,6 @@ impl<D: Disk> Gate<D> {
     fn move_some(&mut self, now: Now, from: usize, to: usize, account: Option<usize>, count: usize) -> u64 {
         let only = account.map(|account| self.accounts[account].name);
         let mut moved = 0;
-        self.carriers[to].waiting.has_strangers = true;
         for _ in 0..count {
             let Some((leg, body)) = self.carriers[from].waiting.take(&self.weights, only) else {
                 break;
@@ -292,6 +291,7 @@ impl<D: Disk> Gate<D> {
             // What has ended, or gone another way, stood there still.
             let found = self.spool.index().get(leg);
             if found.is_some_and(|leg| is_in_line(leg, now)) {
+                self.spool.set_pinned(leg, true);
                 self.place(now, leg, body, Some(CarrierIndex(to)), false);
                 moved += 1;
             }
