@@ -325,7 +325,7 @@ impl<D: Disk> Gate<D> {
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
         let expires_ms = found.envelope.expires_ms;
-        let was_pinned = found.pinned;
+        let was_pinned = self.pinned.has(leg);
         let is_taken_over = to.is_some_and(|to| self.carriers[to.0].removed);
         // What was meant for a carrier that a reload took away goes to who takes over, or its route says.
         let to = to.and_then(|to| match &self.carriers[to.0] {
@@ -343,7 +343,7 @@ impl<D: Disk> Gate<D> {
         let is_pinned = to.is_some() && (was_pinned || is_taken_over);
         self.spool.set_due(leg, expires_ms);
         if is_pinned != was_pinned {
-            self.spool.set_pinned(leg, is_pinned);
+            self.pinned.set(leg, is_pinned, self.spool.index());
         }
         let Some((CarrierIndex(place), is_behind)) = chosen else {
             return self.note_unrouted(leg);

@@ -66,9 +66,6 @@ pub struct Leg {
     pub stage: Stage,
     /// On a carrier link, unanswered. In memory only: after a crash the leg waits again.
     pub leased: bool,
-    /// An operator has put it in line for a carrier, wherever its route leads. In memory only: after a restart the route
-    /// is asked again.
-    pub pinned: bool,
     /// How often it was tried.
     pub attempts: u16,
     /// When something happens to it next, in unix milliseconds.
@@ -390,13 +387,6 @@ impl Index {
             if !leg.leased {
                 self.by_date.set(id.0.slot(), span(due_ms));
             }
-        }
-    }
-
-    /// Says whether an operator has chosen the carrier for which a leg is in line.
-    pub(crate) fn set_pinned(&mut self, id: LegId, pinned: bool) {
-        if let Some(leg) = self.get_mut(id) {
-            leg.pinned = pinned;
         }
     }
 

@@ -24,6 +24,7 @@ mod chores;
 mod commit;
 mod keeper;
 mod late;
+mod park;
 mod parked;
 mod pending;
 mod rebuild;
@@ -57,6 +58,7 @@ mod tests_waits;
 mod tests_waits_damage;
 #[cfg(test)]
 mod tests_waits_faults;
+mod unpark;
 mod upkeep;
 mod verify;
 mod waits;

@@ -51,7 +51,6 @@ pub(crate) fn leg(message: u64, leg: u16) -> Leg {
         envelope: envelope(),
         stage: Stage::Waiting,
         leased: false,
-        pinned: false,
         attempts: 0,
         due_ms: 100_000,
         at: Location::default(),

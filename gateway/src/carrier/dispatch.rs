@@ -107,14 +107,15 @@ impl<D: Disk> Gate<D> {
                 .and_then(|found| self.choose_up(now, found))
         };
         let here = CarrierIndex(carrier);
-        let is_elsewhere =
-            |found: &Leg| !found.pinned && self.is_routed(now, found) && !self.is_routed_to(now, found, here);
+        let is_elsewhere = |found: &Leg| {
+            !self.pinned.has(leg) && self.is_routed(now, found) && !self.is_routed_to(now, found, here)
+        };
         // A reload may have taken this carrier off its route since.
         if to.is_none() && !self.spool.index().get(leg).is_some_and(is_elsewhere) {
             return self.put_back(carrier, leg, Some(body));
         }
         self.spool.set_leased(leg, false);
-        self.spool.set_pinned(leg, false);
+        self.pinned.set(leg, false, self.spool.index());
         let body = (self.hot_octets < HOT_MAX).then_some(body);
         self.place(now, leg, body, to, false);
     }
@@ -134,7 +135,7 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let (account, priority, message) = (found.account, found.envelope.priority, found.message);
-        self.carriers[carrier].waiting.has_pinned |= found.pinned;
+        self.carriers[carrier].waiting.has_pinned |= self.pinned.has(leg);
         self.spool.set_leased(leg, false);
         let body = body.filter(|_| self.hot_octets < HOT_MAX);
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
@@ -159,7 +160,7 @@ impl<D: Disk> Gate<D> {
         let is_kept = |to: &CarrierIndex| {
             let state = &self.carriers[to.0];
             // Who takes over for one that is gone, `place` knows.
-            state.goes_to.is_some() || (found.pinned && state.is_up(now))
+            state.goes_to.is_some() || (self.pinned.has(leg) && state.is_up(now))
         };
         let kept = stood_at.filter(is_kept);
         let to = kept.or_else(|| self.choose_up(now, found));
@@ -167,7 +168,7 @@ impl<D: Disk> Gate<D> {
         let body = Some(body).filter(|_| to.is_some() || self.hot_octets < HOT_MAX);
         self.spool.set_leased(leg, false);
         if kept.is_none() {
-            self.spool.set_pinned(leg, false);
+            self.pinned.set(leg, false, self.spool.index());
         }
         self.place(now, leg, body, to, true);
     }

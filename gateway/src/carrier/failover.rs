@@ -6,8 +6,9 @@
 //! belongs.
 
 use bytes::Bytes;
+use hashbrown::HashSet;
 use tidegate_store::disk::Disk;
-use tidegate_store::index::LegId;
+use tidegate_store::index::{Index, LegId};
 use tidegate_store::names::NameId;
 
 use super::{CarrierState, Queue, Weights};
@@ -17,6 +18,33 @@ use crate::router::CarrierIndex;
 
 /// Legs that one tick looks at, over all carriers: a few milliseconds.
 const LOOK_MAX: usize = 4_096;
+
+/// So many legs that an operator has moved are remembered beyond what the index explains, before ended ones are shed.
+const PINNED_SLACK: usize = 1_024;
+
+/// Legs that an operator has put in line for a carrier, wherever their routes lead. In memory only: after a restart the
+/// routes are asked again.
+#[derive(Debug, Default)]
+pub(crate) struct Pinned(HashSet<LegId>);
+
+impl Pinned {
+    /// Whether this is one of them.
+    pub(crate) fn has(&self, leg: LegId) -> bool {
+        !self.0.is_empty() && self.0.contains(&leg)
+    }
+
+    /// Says whether it is; `index` knows which have ended.
+    pub(crate) fn set(&mut self, leg: LegId, is_pinned: bool, index: &Index) {
+        if !is_pinned {
+            self.0.remove(&leg);
+            return;
+        }
+        if self.0.len() > 2 * index.len() + PINNED_SLACK {
+            self.0.retain(|leg| index.get(*leg).is_some());
+        }
+        self.0.insert(leg);
+    }
+}
 
 /// What waits for one carrier.
 #[derive(Debug, Default)]
@@ -165,7 +193,7 @@ impl<D: Disk> Gate<D> {
             let stays = (!is_elsewhere).then_some(here);
             self.choose_up(now, found).or(stays)
         };
-        self.spool.set_pinned(leg, false);
+        self.pinned.set(leg, false, self.spool.index());
         self.place(now, leg, body, to, false);
     }
 }

@@ -316,7 +316,7 @@ impl<D: Disk> Gate<D> {
             // What has ended, or gone another way, stood there still.
             let found = self.spool.index().get(leg);
             if found.is_some_and(|leg| is_in_line(leg, now)) {
-                self.spool.set_pinned(leg, true);
+                self.pinned.set(leg, true, self.spool.index());
                 self.place(now, leg, body, Some(CarrierIndex(to)), false);
                 moved += 1;
             }

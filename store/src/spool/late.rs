@@ -70,7 +70,6 @@ impl<D: Disk> Spool<D> {
                 envelope: found.envelope,
                 stage: Stage::HandedOver,
                 leased: false,
-                pinned: false,
                 attempts: found.attempts,
                 due_ms: found.due_ms,
                 at: Location::default(),

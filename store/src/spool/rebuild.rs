@@ -136,7 +136,6 @@ impl Rebuild {
                 envelope: record.envelope.clone(),
                 stage: record.stage,
                 leased: false,
-                pinned: false,
                 attempts: record.attempts,
                 due_ms: record.due_ms,
                 at,

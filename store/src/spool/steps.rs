@@ -79,7 +79,6 @@ impl<D: Disk> Spool<D> {
                 envelope,
                 stage: Stage::Waiting,
                 leased: true,
-                pinned: false,
                 attempts: 0,
                 due_ms,
                 at: Location::default(),
@@ -116,11 +115,6 @@ impl<D: Disk> Spool<D> {
     /// Notes that a leg is on a carrier link, or no longer. In memory only.
     pub fn set_leased(&mut self, leg: LegId, leased: bool) {
         self.index.set_leased(leg, leased);
-    }
-
-    /// Notes that an operator has chosen the carrier for which a leg is in line, or no longer. In memory only.
-    pub fn set_pinned(&mut self, leg: LegId, pinned: bool) {
-        self.index.set_pinned(leg, pinned);
     }
 
     /// Sets the date at which something happens to a leg next. In memory only: after a crash the date of its
