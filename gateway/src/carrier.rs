@@ -44,6 +44,7 @@ use crate::tally::{CarrierTally, counted, sample};
 use crate::turn::Owed;
 
 use answers::Asked;
+pub(crate) use failover::Pinned;
 pub use failover::Waiting;
 pub use flow::Flow;
 pub use pen::{PEN_MAX, PEN_WAIT, Pen, Penned};

@@ -38,7 +38,7 @@ use tidegate_store::spool::{Spool, Target};
 use crate::addressing::Addressing;
 use crate::admission::{AccountRates, CountryBuckets};
 use crate::bans::Bans;
-use crate::carrier::{CarrierState, Weights};
+use crate::carrier::{CarrierState, Pinned, Weights};
 use crate::clock::Now;
 use crate::control::Watched;
 use crate::dlr::Late;
@@ -180,6 +180,8 @@ pub struct Gate<D: Disk> {
     pub(crate) sweeps: Sweeps,
     /// Legs that are being read back, and for which carrier.
     pub(crate) reading_for: HashMap<LegId, CarrierIndex>,
+    /// Legs in line where an operator has put them.
+    pub(crate) pinned: Pinned,
     /// Legs in line to whose recipient no route leads: other routes may. Ended ones are shed.
     pub(crate) unrouted: VecDeque<LegId>,
     /// How many of them are to be looked at.
@@ -268,6 +270,7 @@ impl<D: Disk> Gate<D> {
             replacing: HashMap::new(),
             sweeps: Sweeps::default(),
             reading_for: HashMap::new(),
+            pinned: Pinned::default(),
             unrouted: VecDeque::new(),
             unrouted_left: 0,
             bind_checks: Vec::new(),

@@ -276,7 +276,7 @@ impl EntryKind {
 }
 
 /// Where an outbox entry goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sink {
     /// Any receiver or transceiver bind of the account.
     #[default]

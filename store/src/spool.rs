@@ -25,6 +25,7 @@ mod commit;
 mod in_parts;
 mod keeper;
 mod late;
+mod park;
 mod parked;
 mod pending;
 mod rebuild;
@@ -47,6 +48,8 @@ mod tests_parked;
 #[cfg(test)]
 mod tests_parked_faults;
 #[cfg(test)]
+mod tests_parked_sinks;
+#[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
 mod tests_usage;
@@ -58,6 +61,7 @@ mod tests_waits;
 mod tests_waits_damage;
 #[cfg(test)]
 mod tests_waits_faults;
+mod unpark;
 mod upkeep;
 mod verify;
 mod waits;
@@ -291,7 +295,7 @@ impl<D: Disk> Spool<D> {
         &self.outbox
     }
 
-    /// Gives an entry that a bind did not settle back, in front of all others.
+    /// Gives an entry that a bind did not settle back, in front of its line.
     pub fn return_entry(&mut self, entry: EntryId) {
         self.outbox.put_back(entry);
     }

@@ -10,7 +10,9 @@ mod long_messages;
 mod quotas;
 mod rates;
 mod routes;
+mod stuck;
 mod unfetched;
+mod windows;
 
 use std::time::Duration;
 

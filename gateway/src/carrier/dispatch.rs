@@ -143,13 +143,14 @@ impl<D: Disk> Gate<D> {
         };
         let here = CarrierIndex(carrier);
         let is_elsewhere = |found: &Leg| {
-            !state.waiting.has_strangers && self.is_routed(now, found) && !self.is_routed_to(now, found, here)
+            !self.pinned.has(leg) && self.is_routed(now, found) && !self.is_routed_to(now, found, here)
         };
         // A reload may have taken this carrier off its route since.
         if to.is_none() && !self.spool.index().get(leg).is_some_and(is_elsewhere) {
             return self.put_back(carrier, leg, Some(body));
         }
         self.spool.set_leased(leg, false);
+        self.pinned.set(leg, false, self.spool.index());
         let body = (self.hot_octets < HOT_MAX).then_some(body);
         self.place(now, leg, body, to, false);
     }
@@ -171,6 +172,7 @@ impl<D: Disk> Gate<D> {
         let (account, priority) = (found.account, found.envelope.priority);
         let (message, number) = (found.message, found.leg);
         let country = self.rated_at(carrier, found);
+        self.carriers[carrier].waiting.has_pinned |= self.pinned.has(leg);
         self.spool.set_leased(leg, false);
         let body = body.filter(|_| self.hot_octets < HOT_MAX);
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
@@ -202,17 +204,21 @@ impl<D: Disk> Gate<D> {
         let is_kept = |to: &CarrierIndex| {
             let state = &self.carriers[to.0];
             // Who takes over for one that is gone, `place` knows.
-            state.goes_to.is_some() || (state.waiting.has_strangers && state.is_up(now))
+            state.goes_to.is_some() || (self.pinned.has(leg) && state.is_up(now))
         };
-        let to = stood_at.filter(is_kept).or_else(|| self.choose_up(now, found));
+        let kept = stood_at.filter(is_kept);
+        let to = kept.or_else(|| self.choose_up(now, found));
         // Nobody takes it now: then it need not fill memory either.
         let body = Some(body).filter(|_| to.is_some() || self.hot_octets < HOT_MAX);
         self.spool.set_leased(leg, false);
+        if kept.is_none() {
+            self.pinned.set(leg, false, self.spool.index());
+        }
         self.place(now, leg, body, to, true);
     }
 
-    /// A body is read back for a carrier. Where an operator has moved legs there it goes there, whatever the route says,
-    /// and where another has taken over, to that.
+    /// A body is read back for a carrier. What an operator has put in line there goes there, whatever the route says, and
+    /// where another has taken over, to that.
     fn note_reading(&mut self, carrier: usize, leg: LegId) {
         if self.reading_for.len() >= 2 * READ_BACK_MAX {
             let index = self.spool.index();

@@ -32,6 +32,8 @@ const AFTER_MS: u64 = 3_600_000;
 pub struct Cut {
     /// For whom.
     carrier: usize,
+    /// An operator has put the whole in line there, wherever its route leads.
+    is_pinned: bool,
     /// In their order, and where their bodies lie in the turn's hot octets; `None` when they are to be read back.
     parts: Vec<(LegId, Option<Range<usize>>)>,
 }
@@ -88,13 +90,18 @@ impl<D: Disk> Gate<D> {
             .expires_ms
             .saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))
             .saturating_add(AFTER_MS);
+        let is_pinned = self.pinned.has(leg);
         let legs = self.spool.cut(now.unix_ms, leg, due_ms, &parts, &mut self.rng)?;
         let parts = legs
             .into_iter()
             .zip(bodies)
             .map(|(leg, body)| (leg, Some(self.keep_hot(body))))
             .collect();
-        self.promises.push(Promise::InParts(Cut { carrier, parts }));
+        self.promises.push(Promise::InParts(Cut {
+            carrier,
+            is_pinned,
+            parts,
+        }));
         Ok(())
     }
 
@@ -106,6 +113,9 @@ impl<D: Disk> Gate<D> {
             // A copy, since one that waits would hold back all octets of its batch.
             let body = body.and_then(|body| hot.get(body)).map(Bytes::copy_from_slice);
             let body = body.filter(|_| self.hot_octets < super::HOT_MAX);
+            if cut.is_pinned {
+                self.pinned.set(leg, true, self.spool.index());
+            }
             self.place(now, leg, body, to, true);
         }
     }

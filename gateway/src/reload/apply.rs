@@ -201,8 +201,6 @@ impl<D: Disk> Gate<D> {
                     .position(|there| there == name)
                 {
                     self.carriers[place].goes_to = Some(CarrierIndex(taker));
-                    // Their routes may not lead here.
-                    self.carriers[taker].waiting.has_strangers = true;
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::disk::{Disk, is_full};
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::names::NameId;
-use crate::outbox::EntryId;
+use crate::outbox::{EntryId, LineOf};
 use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::record::{Head, LegRecord, RecordError, Stage};
@@ -68,7 +68,7 @@ pub(super) enum Task<D: Disk> {
     /// What is to be done with the outbox files.
     Parked(Order),
     Park {
-        account: NameId,
+        line: LineOf,
         items: Vec<ParkItem>,
         hour: u32,
         now_ms: u64,
@@ -219,7 +219,7 @@ pub(super) enum Outcome<D: Disk> {
     Read(Vec<ReadBack>),
     Waiting(Report, u64),
     Parked(Report, u64),
-    Park(NameId, Result<(RunInfo, Vec<ParkedItem>), Failed>),
+    Park(LineOf, Result<(RunInfo, Vec<ParkedItem>), Failed>),
 }
 
 #[derive(Debug)]

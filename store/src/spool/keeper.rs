@@ -133,11 +133,11 @@ impl<D: Disk> Keeper<D> {
                 Outcome::Parked(report, damaged)
             }
             Task::Park {
-                account,
+                line,
                 items,
                 hour,
                 now_ms,
-            } => Outcome::Park(account, self.park(items, hour, now_ms, rng)),
+            } => Outcome::Park(line, self.park(items, hour, now_ms, rng)),
         })
     }
 

@@ -2,6 +2,7 @@
 //! what was promised, which every start is held against.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha20Rng;
@@ -14,6 +15,7 @@ use crate::disk::FaultyDisk;
 use crate::index::LegId;
 use crate::keyring::{Kek, KeyRing, Owner};
 use crate::message_id::MessageId;
+use crate::names::NameId;
 use crate::outbox::EntryId;
 use crate::progress::{Outcome, Progress};
 use crate::quote::Quote;
@@ -450,7 +452,7 @@ impl Rig {
         let body = vec![b'm'; len as usize];
         let entry = NewEntry {
             kind: EntryKind::Mo,
-            sink: Sink::Bind,
+            sink: Sink::BindOf(NonZeroU32::MIN),
             form: Form::DataSm,
             expires_ms: self.now_ms + 1_000_000,
             document: &[],
@@ -487,12 +489,18 @@ impl Rig {
         let mut count = 0;
         for account in ACCOUNTS {
             let account = self.spool.intern(account).unwrap();
-            while let Some(entry) = self.spool.take_entry(account) {
+            while let Some(entry) = self.take_entry(account) {
                 self.fetched(entry).unwrap();
                 count += 1;
             }
         }
         count
+    }
+
+    /// Takes the oldest entry of an account, for whichever sink.
+    pub(super) fn take_entry(&mut self, account: NameId) -> Option<EntryId> {
+        let sink = self.spool.next_sink(account, &[])?;
+        self.spool.take_entry(account, sink)
     }
 
     /// Durable legs.
@@ -694,18 +702,9 @@ impl Rig {
             .chain(self.synced.entries.keys().copied())
             .fold(self.highest, Ord::max);
         assert!(id > highest, "an id again: {id:?}, {highest:?}");
-        for (account, queue) in self.queues() {
-            assert!(queue.is_sorted(), "the order of {account}'s entries");
+        for (line, queue) in self.spool.outbox().queues() {
+            assert!(queue.is_sorted(), "the order of {line:?}");
         }
-    }
-
-    fn queues(&self) -> BTreeMap<String, Vec<MessageId>> {
-        let mut queues = BTreeMap::new();
-        for account in self.spool.outbox().accounts() {
-            let ids = self.spool.outbox().queue(account);
-            queues.insert(self.spool.names().name(account).to_owned(), ids);
-        }
-        queues
     }
 
     pub(super) fn assert_same(&self, found: &State, expected: &State) {

@@ -73,7 +73,7 @@ pub(super) fn traffic(rig: &mut Rig) {
         (13..=15, _) => {
             let account = rig.pick(&super::rig::ACCOUNTS).unwrap();
             let account = rig.spool.intern(account).unwrap();
-            match rig.spool.take_entry(account) {
+            match rig.take_entry(account) {
                 Some(entry) if rig.one_in(6) => {
                     rig.spool.return_entry(entry);
                     Ok(())

@@ -439,7 +439,7 @@ impl<D: Disk> Spool<D> {
             Outcome::Read(found) => Finished::Read(found),
             Outcome::Waiting(report, damaged) => self.waiting_done(now_ms, report, damaged),
             Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
-            Outcome::Park(account, parked) => self.park_done(now_ms, account, parked),
+            Outcome::Park(line, parked) => self.park_done(now_ms, line, parked),
         }
     }
 
