@@ -5,12 +5,14 @@
 mod mo;
 mod question;
 mod shown;
+mod texts;
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
-use tidegate_codec::text::{Carriage, encode};
+use tidegate_codec::text::ucs2::ByteOrder;
+use tidegate_codec::text::{Carriage, Charset, Coding, DefaultAlphabet, Peer, Shifts, encode};
 use tidegate_codec::tlv::{Tag, Tlvs, append};
 use tidegate_codec::values::{DataCoding, InterfaceVersion};
 use tidegate_config::{Account, CarrierName, Choose, Config, Country, MtRoute};
@@ -28,6 +30,7 @@ use crate::tables::Tables;
 pub use mo::{MoQuestion, explain_mo, shown_mo};
 pub use question::Question;
 pub use shown::shown;
+use texts::shown_text;
 
 /// What the running gateway knows besides its configuration.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ pub fn explain(
     };
 
     let (mut text, mut payload) = (Vec::new(), Vec::new());
-    let sm = message(question, &mut text, &mut payload)?;
+    let sm = message(question, account, &mut text, &mut payload)?;
     let submission = Submission::from_sm(&sm, InterfaceVersion::V5_0, &[]);
     let addressing = Addressing::new(config);
     let own = addressing.of_account(place, &account.numbering);
@@ -170,6 +173,7 @@ pub fn explain(
                 "up": up,
                 "price": price(place).map(|price| price.to_string()),
                 "country_rate": rate,
+                "text": shown_text(carrier, account, &sm),
                 "from": words.as_ref().map_or(Value::Null, |words| shown_address(&words.source)),
                 "to": words.as_ref().map_or(Value::Null, |words| shown_address(&words.destination)),
             }))
@@ -209,13 +213,12 @@ pub fn explain(
 /// The submit_sm that the question stands for. Texts that short_message does not hold go into message_payload.
 pub(crate) fn message<'a>(
     question: &'a Question,
+    account: &Account,
     text: &'a mut Vec<u8>,
     payload: &'a mut Vec<u8>,
 ) -> Result<Sm<'a>, String> {
-    let choice = encode(&question.text, &[], Carriage::Payload, text);
-    let data_coding = question
-        .data_coding
-        .map_or_else(|| choice.data_coding(), DataCoding);
+    let written = written(&question.text, account.default_alphabet, text);
+    let data_coding = question.data_coding.map_or(written, DataCoding);
     let short_message = match ShortMessage::new(text) {
         Some(short) => short,
         None if append(payload, Tag::MESSAGE_PAYLOAD, text) => ShortMessage::default(),
@@ -232,6 +235,24 @@ pub(crate) fn message<'a>(
         tlvs: Tlvs::new(payload),
         ..Sm::default()
     })
+}
+
+/// Writes a text in the account's default alphabet, or in UCS-2 where that lacks a character; says which.
+fn written(words: &str, default_alphabet: DefaultAlphabet, out: &mut Vec<u8>) -> DataCoding {
+    if default_alphabet == DefaultAlphabet::Gsm7 {
+        return encode(words, &[], Carriage::Payload, out).data_coding();
+    }
+    let peer = Peer {
+        default_alphabet,
+        ..Peer::default()
+    };
+    let default = Charset::of(Coding::of(DataCoding(0)), peer, Shifts::NONE, 0);
+    if default.encode(words, out).is_ok() {
+        return DataCoding(0);
+    }
+    // UCS-2 has every character.
+    let _ = Charset::Ucs2(ByteOrder::Big).encode(words, out);
+    DataCoding(8)
 }
 
 fn shown_route(route: &MtRoute, why: Why) -> Value {

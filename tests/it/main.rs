@@ -31,6 +31,7 @@ mod routes;
 mod simulation;
 mod simulator;
 mod sweep;
+mod texts;
 mod versions;
 mod virtual_time;
 mod volume;

@@ -44,6 +44,14 @@ pub enum LongMessages {
     Payload,
 }
 
+impl LongMessages {
+    /// The word in the file.
+    pub fn word(self) -> &'static str {
+        let mut forms = FORMS.iter();
+        forms.find(|(_, form)| *form == self).map_or("", |(word, _)| word)
+    }
+}
+
 const FORMS: &[(&str, LongMessages)] = &[
     ("as-received", LongMessages::AsReceived),
     ("udh8", LongMessages::Udh8),

@@ -88,7 +88,7 @@ impl<D: Disk> Gate<D> {
             .and_then(|id| self.account_of(id))
             .ok_or_else(|| format!("there is no account {:?}", question.account))?;
         let (mut text, mut payload, mut body) = (Vec::new(), Vec::new(), Vec::new());
-        let mut sm = explain::message(question, &mut text, &mut payload)?;
+        let mut sm = explain::message(question, &self.config.accounts[account], &mut text, &mut payload)?;
         sm.registered_delivery = RegisteredDelivery(u8::from(receipt));
         sm.encode(&mut body);
         let version = InterfaceVersion::V3_4;

@@ -111,6 +111,23 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             "  {number}. {}{state}{price}{rate}",
             word(&carrier["carrier"])
         )?;
+        let text = &carrier["text"];
+        if let Some(parts) = text["parts"].as_array() {
+            let part = |part: &Value| {
+                format!(
+                    "{} octets (data_coding {})",
+                    word(&part["octets"]),
+                    word(&part["data_coding"])
+                )
+            };
+            let parts: Vec<String> = parts.iter().map(part).collect();
+            writeln!(
+                out,
+                "     text as {}: {}",
+                word(&text["long_messages"]),
+                parts.join(", ")
+            )?;
+        }
         let is_other = |key: &str| told.get("kept").is_some_and(|kept| kept[key] != carrier[key]);
         if carrier["to"].is_null() {
             writeln!(out, "     its rewriting leaves no address")?;
