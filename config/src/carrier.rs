@@ -1,6 +1,7 @@
 //! Our contract with one SMSC.
 
 mod read;
+mod texts;
 mod verdicts;
 mod writing;
 
@@ -18,6 +19,8 @@ use crate::country_rates::CountryRates;
 use crate::endpoint::Endpoint;
 
 pub(crate) use read::{INSTEAD, name, read};
+pub(crate) use texts::ALPHABETS;
+pub use texts::{LongMessages, Texts};
 pub use verdicts::{StatusMeaning, Verdicts};
 pub use writing::{AddedTlv, CarrierNumbers, TonNpi, Writing};
 
@@ -110,6 +113,8 @@ pub struct Carrier {
     pub retry_max: Duration,
     /// How addresses and TLVs are written there.
     pub writing: Writing,
+    /// How texts are written there.
+    pub texts: Texts,
     /// Key `prices`, default absent: a file of comma-separated values, what a part costs by network or prefix.
     pub prices: Option<PathBuf>,
     /// Key `takes_over`, default `[]`, at most 64: names of carriers that the file no longer has, none in two lists. What

@@ -40,11 +40,11 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use account::{
-    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering,
+    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering, PartsOutcome,
 };
 pub use carrier::{
-    AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, ReceiptRequest,
-    SecretSource, StatusMeaning, TonNpi, Unanswered, Verdicts, Writing,
+    AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
+    ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
 };
 pub use country::Country;
 pub use country_rates::CountryRates;

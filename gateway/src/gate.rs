@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
+use rand_core::Rng as _;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
@@ -37,7 +38,7 @@ use tidegate_store::spool::{Spool, Target};
 use crate::addressing::Addressing;
 use crate::admission::{AccountRates, CountryBuckets};
 use crate::bans::Bans;
-use crate::carrier::{CarrierState, Weights};
+use crate::carrier::{CarrierState, Pinned, Weights};
 use crate::clock::Now;
 use crate::control::Watched;
 use crate::dlr::Late;
@@ -179,6 +180,8 @@ pub struct Gate<D: Disk> {
     pub(crate) sweeps: Sweeps,
     /// Legs that are being read back, and for which carrier.
     pub(crate) reading_for: HashMap<LegId, CarrierIndex>,
+    /// Legs in line where an operator has put them.
+    pub(crate) pinned: Pinned,
     /// Legs in line to whose recipient no route leads: other routes may. Ended ones are shed.
     pub(crate) unrouted: VecDeque<LegId>,
     /// How many of them are to be looked at.
@@ -200,6 +203,8 @@ pub struct Gate<D: Disk> {
     /// The last turn had something to commit and could not.
     pub(crate) blocked: bool,
     pub(crate) limits: Limits,
+    /// What the parts of the next text that is cut have in common.
+    pub(crate) next_reference: u16,
 }
 
 impl<D: Disk> Gate<D> {
@@ -228,6 +233,8 @@ impl<D: Disk> Gate<D> {
         let limits = pdu_limits(&config);
         let (mt, mo) = routers(&config);
         let duplicates = Duplicates::new(&mut rng);
+        // Where the last process left off is not known.
+        let next_reference = u16::try_from(rng.next_u32() >> 16).unwrap_or_default();
         let max = spool.index().max();
         let mut gate = Self {
             mt,
@@ -263,6 +270,7 @@ impl<D: Disk> Gate<D> {
             replacing: HashMap::new(),
             sweeps: Sweeps::default(),
             reading_for: HashMap::new(),
+            pinned: Pinned::default(),
             unrouted: VecDeque::new(),
             unrouted_left: 0,
             bind_checks: Vec::new(),
@@ -276,6 +284,7 @@ impl<D: Disk> Gate<D> {
             stopping: false,
             blocked: false,
             limits,
+            next_reference,
             config,
         };
         gate.recall_short_ids();

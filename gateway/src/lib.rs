@@ -53,6 +53,7 @@ pub mod tally;
 pub mod telemetry;
 pub mod traffic;
 pub mod turn;
+mod wording;
 
 #[cfg(test)]
 mod testing;

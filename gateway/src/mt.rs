@@ -1,11 +1,13 @@
 //! The story of one MT: submitted, stored, promised, put in line for a carrier.
 
 mod duplicates;
+mod in_parts;
 mod instead;
 mod multi;
 mod quote;
 
 pub use duplicates::Duplicates;
+pub use in_parts::Cut;
 pub(crate) use instead::Replaced;
 pub use multi::Multi;
 use quote::quote;
@@ -325,7 +327,8 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Puts a leg in line for the carrier that is given, or that its route gives. One that has gone another way
-    /// since it last stood in line is left alone: whoever leased it gives it back, and a receipt deadline stands.
+    /// since it last stood in line is left alone: whoever leased it gives it back, and a receipt deadline stands. What an
+    /// operator has put in line for a carrier is so no longer once its route is asked.
     pub(crate) fn place(
         &mut self,
         now: Now,
@@ -337,8 +340,11 @@ impl<D: Disk> Gate<D> {
         let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             return;
         };
-        let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+        let (account, priority) = (found.account, found.envelope.priority);
+        let (message, number) = (found.message, found.leg);
         let expires_ms = found.envelope.expires_ms;
+        let was_pinned = self.pinned.has(leg);
+        let is_taken_over = to.is_some_and(|to| self.carriers[to.0].removed);
         // What was meant for a carrier that a reload took away goes to who takes over, or its route says.
         let to = to.and_then(|to| match &self.carriers[to.0] {
             CarrierState {
@@ -353,7 +359,11 @@ impl<D: Disk> Gate<D> {
             None => self.choose_place(now, found, in_front),
         };
         let country = chosen.and_then(|(CarrierIndex(place), _)| self.rated_at(place, found));
+        let is_pinned = to.is_some() && (was_pinned || is_taken_over);
         self.spool.set_due(leg, expires_ms);
+        if is_pinned != was_pinned {
+            self.pinned.set(leg, is_pinned, self.spool.index());
+        }
         let Some((CarrierIndex(place), is_behind)) = chosen else {
             return self.note_unrouted(leg);
         };
@@ -365,6 +375,7 @@ impl<D: Disk> Gate<D> {
         };
         let index = self.spool.index();
         let waiting = &mut self.carriers[place].waiting;
+        waiting.has_pinned |= is_pinned;
         let queue = if is_behind {
             waiting.aside_mut()
         } else {
@@ -375,7 +386,12 @@ impl<D: Disk> Gate<D> {
             let shed = queue.shed(|leg| index.get(leg).is_some());
             self.hot_octets = self.hot_octets.saturating_sub(shed);
         }
-        let ready = Ready { leg, message, body };
+        let ready = Ready {
+            leg,
+            message,
+            number,
+            body,
+        };
         if in_front {
             queue.put_back(account, country, priority, ready);
         } else {

@@ -25,8 +25,6 @@ use crate::tally::counted;
 const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 /// Entries that one turn gives up at most because nobody fetched them.
 const EXPIRE_MAX: usize = 500;
-/// Entries for binds without room that one turn passes over on its way to what other binds of the account may have.
-const PASSED_MAX: usize = 1_000;
 
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.
@@ -67,7 +65,7 @@ impl<D: Disk> Gate<D> {
         }
     }
 
-    /// Gives one account what waits for it.
+    /// Gives one account what waits for it, the oldest first of those sinks that have a receiver with room.
     pub(crate) fn deliver_to(&mut self, now: Now, account: usize) {
         let name = self.accounts[account].name;
         let outbox = self.spool.outbox();
@@ -76,22 +74,19 @@ impl<D: Disk> Gate<D> {
         if !reading.is_empty() {
             return;
         }
-        let mut passed = Vec::new();
-        while passed.len() < PASSED_MAX
-            && let Some(link) = self.next_receiver(now, account, Sink::Bind)
-            && let Some(entry) = self.spool.take_entry(name)
-        {
-            let sink = self
-                .spool
-                .outbox()
-                .get(entry)
-                .map_or(Sink::Bind, |found| found.sink);
-            let link = match sink {
-                Sink::Bind => Some(link),
-                Sink::BindOf(_) => self.next_receiver(now, account, sink),
+        // Sinks that take nothing now: as many as the account's routes name.
+        let mut full: Vec<Sink> = Vec::new();
+        while let Some(sink) = self.spool.next_sink(name, &full) {
+            let Some(link) = self.next_receiver(now, account, sink) else {
+                if sink == Sink::Bind {
+                    // Then nobody has room.
+                    return;
+                }
+                full.push(sink);
+                continue;
             };
-            let Some(link) = link else {
-                passed.push(entry);
+            let Some(entry) = self.spool.take_entry(name, sink) else {
+                full.push(sink);
                 continue;
             };
             let reading = self.accounts[account].reading.len();
@@ -110,9 +105,6 @@ impl<D: Disk> Gate<D> {
                     break;
                 }
             }
-        }
-        for entry in passed.into_iter().rev() {
-            self.spool.return_entry(entry);
         }
     }
 

@@ -81,7 +81,10 @@ impl Publisher {
         let config = Arc::clone(gate.config());
         self.add_new(&config);
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
-        for (place, ((metrics, old), state)) in self.accounts.iter_mut().zip(gate.accounts()).enumerate() {
+        for (place, (metrics, old)) in self.accounts.iter_mut().enumerate() {
+            let Some(state) = gate.accounts().get(place) else {
+                break;
+            };
             publish_account(metrics, old, state);
             metrics
                 .outbox
@@ -275,6 +278,7 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut
         0.0
     });
     metrics.handed_over.increment(new.offered - old.offered);
+    metrics.cut.increment(new.cut - old.cut);
     metrics.mo_received.increment(new.mos - old.mos);
     metrics.mo_unowned.increment(new.mos_unowned - old.mos_unowned);
     metrics.unanswered.increment(new.unanswered - old.unanswered);

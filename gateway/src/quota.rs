@@ -19,7 +19,7 @@ const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// The day and month of a moment in an account's zone, remembered until the day is over.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calendar {
     zone_minutes: i16,
     /// The day's begin and end, in unix milliseconds.
@@ -104,11 +104,12 @@ pub(crate) fn shown(account: &Account, now: Now, used: impl FnOnce(Period) -> Us
 }
 
 impl<D: Disk> Gate<D> {
-    /// What an account has used in the day and month that it is, what is staged included.
-    pub fn used(&self, account: usize, now: Now) -> Used {
-        let mut calendar = self.accounts[account].calendar;
-        let period = calendar.period(&self.config.accounts[account].quota, now);
-        self.spool.used(self.accounts[account].name, period)
+    /// What an account has used in the day and month that it is, what is staged included. What day that is, is computed
+    /// once a day: this is asked of every account a few times a second.
+    pub fn used(&mut self, account: usize, now: Now) -> Used {
+        let state = &mut self.accounts[account];
+        let period = state.calendar.period(&self.config.accounts[account].quota, now);
+        self.spool.used(state.name, period)
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Entries are records in the spool; here is what of them must be at hand. What nobody has fetched for a while lies
 //! in files ([`waiting`](crate::waiting)) and comes back when its turn comes: of these only the count is here, and
-//! from where on they stand in line. Which bind takes an entry is not this module's business.
+//! from where on they stand in line. Each sink of an account has a line of its own, so that one that takes nothing holds
+//! up no other. Which bind takes an entry is not this module's business.
 
-use std::collections::VecDeque;
+mod lines;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::chain::{Chains, key};
 use crate::index::Location;
@@ -14,6 +15,8 @@ use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::record::{EntryKind, Form, Sink};
 use crate::slots::{SlotId, Slots};
+
+use lines::Lines;
 
 /// An entry while it is unsettled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,12 +46,23 @@ pub struct Entry {
     pub(crate) in_file: bool,
 }
 
-/// What of an account lies in outbox files and is not in memory.
-#[derive(Clone, Copy, Debug)]
-struct InFiles {
-    count: usize,
-    /// Nothing of it is older than this.
-    first: MessageId,
+impl Entry {
+    /// In whose line it stands.
+    pub(crate) const fn line(&self) -> LineOf {
+        LineOf {
+            account: self.account,
+            sink: self.sink,
+        }
+    }
+}
+
+/// Whose line it is: what goes to one sink of an account is delivered in the order in which it was caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LineOf {
+    /// The account.
+    pub account: NameId,
+    /// Where it goes.
+    pub sink: Sink,
 }
 
 /// Milliseconds in one span of the date lists, as a shift: about two seconds, so that 31 bits reach until 2109.
@@ -61,15 +75,7 @@ pub struct Outbox {
     by_id: HashMap<MessageId, u32>,
     by_date: Chains,
     by_segment: Chains,
-    /// Entries that no bind has taken, oldest first. Ended ones are shed when met.
-    queues: HashMap<NameId, VecDeque<EntryId>>,
-    /// Accounts whose queue is not empty.
-    ready: HashSet<NameId>,
-    /// Entries of each account in memory.
-    counts: HashMap<NameId, usize>,
-    /// Of these, what has come back from files and no bind has taken.
-    returned: HashMap<NameId, usize>,
-    in_files: HashMap<NameId, InFiles>,
+    lines: Lines,
     /// Entries in files, of all accounts.
     filed: usize,
 }
@@ -88,12 +94,13 @@ impl Outbox {
     /// How many entries of an account wait, those on a bind and those in files included. The caller holds it to its
     /// bound.
     pub fn waiting_for(&self, account: NameId) -> usize {
-        self.in_memory(account) + self.in_files(account)
+        let lines = self.lines.of(account).iter();
+        lines.map(|line| line.in_memory + line.in_files).sum()
     }
 
     /// How many entries of an account lie in files and not in memory.
     pub fn in_files(&self, account: NameId) -> usize {
-        self.in_files.get(&account).map_or(0, |found| found.count)
+        self.lines.of(account).iter().map(|line| line.in_files).sum()
     }
 
     /// How many entries lie in files and not in memory, of all accounts.
@@ -101,24 +108,22 @@ impl Outbox {
         self.filed
     }
 
-    fn in_memory(&self, account: NameId) -> usize {
-        self.counts.get(&account).copied().unwrap_or(0)
+    /// Whether something of a line lies in files, and how many of its entries have come back and wait for a bind.
+    pub(crate) fn filed_and_returned(&self, of: LineOf) -> (bool, usize) {
+        self.lines
+            .get(of)
+            .map_or((false, 0), |line| (line.in_files > 0, line.returned))
     }
 
-    /// How many entries of an account have come back from files and wait for a bind.
-    pub(crate) fn returned(&self, account: NameId) -> usize {
-        self.returned.get(&account).copied().unwrap_or(0)
-    }
-
-    /// Accounts for which something waits that no bind has taken. (What waits may have ended meanwhile:
-    /// then there is nothing to take.)
-    pub fn accounts(&self) -> impl Iterator<Item = NameId> + '_ {
-        self.ready.iter().copied()
-    }
-
-    /// Whether something may wait for an account that no bind has taken.
-    pub fn has_waiting(&self, account: NameId) -> bool {
-        self.ready.contains(&account)
+    /// The sink of an account for which the oldest entry waits that no bind has, those `without` not asked.
+    pub(crate) fn next_sink(&mut self, account: NameId, without: &[Sink]) -> Option<Sink> {
+        let entries = &self.entries;
+        let lines = self.lines.of_mut(account).iter_mut();
+        lines
+            .filter(|line| !without.contains(&line.sink))
+            .filter_map(|line| Some((line.oldest(entries)?, line.sink)))
+            .min()
+            .map(|(_, sink)| sink)
     }
 
     /// An entry, unless it was settled.
@@ -135,119 +140,92 @@ impl Outbox {
         self.by_id.get(&id).map(|slot| self.id_of(*slot))
     }
 
-    /// Takes the oldest waiting entry of an account for a bind; none, as long as that one lies in a file.
-    pub fn take(&mut self, account: NameId) -> Option<EntryId> {
-        let queue = self.queues.get_mut(&account)?;
-        let in_files = self.in_files.get(&account).map(|found| found.first);
-        let mut found = None;
-        while let Some(id) = queue.front().copied() {
-            match self.entries.get_mut(id.0) {
-                Some(entry) if in_files.is_some_and(|first| entry.id >= first) => break,
-                Some(entry) => {
-                    entry.taken = true;
-                    found = Some((id, entry.in_file));
-                }
-                None => {}
-            }
-            queue.pop_front();
-            if found.is_some() {
-                break;
-            }
+    /// Takes the oldest waiting entry of a line for a bind; none, as long as that one lies in a file.
+    pub(crate) fn take(&mut self, of: LineOf) -> Option<EntryId> {
+        let line = self.lines.get_mut(of)?;
+        line.shed(&self.entries);
+        let id = line.queue.front().copied()?;
+        let entry = self.entries.get_mut(id.0)?;
+        if line.in_files > 0 && entry.id >= line.first {
+            return None;
         }
-        if queue.is_empty() {
-            self.ready.remove(&account);
-        }
-        let (id, in_file) = found?;
-        if in_file {
-            self.count_returned(account, -1);
-        }
+        line.queue.pop_front();
+        entry.taken = true;
+        line.returned -= usize::from(entry.in_file);
         Some(id)
     }
 
-    /// Puts an entry that a bind did not settle back in front.
-    pub fn put_back(&mut self, id: EntryId) {
+    /// Puts an entry that a bind did not settle back in front of its line.
+    pub(crate) fn put_back(&mut self, id: EntryId) {
         let Some(entry) = self.entries.get_mut(id.0) else {
             return;
         };
-        let (account, comes_back) = (entry.account, entry.taken && entry.in_file);
-        entry.taken = false;
-        if comes_back {
-            self.count_returned(account, 1);
-        }
-        self.queues.entry(account).or_default().push_front(id);
-        self.ready.insert(account);
-    }
-
-    fn count_returned(&mut self, account: NameId, by: isize) {
-        let count = self.returned.entry(account).or_default();
-        *count = count.saturating_add_signed(by);
+        let comes_back = std::mem::take(&mut entry.taken) && entry.in_file;
+        let line = self.lines.make(entry.line());
+        line.returned += usize::from(comes_back);
+        line.queue.push_front(id);
     }
 
     // ===== files =====
 
-    /// Says how many entries of an account lie in files, and that none of them is older than `first`.
-    pub(crate) fn set_in_files(&mut self, account: NameId, count: usize, first: MessageId) {
-        self.filed = self.filed - self.in_files(account) + count;
-        if count == 0 {
-            self.in_files.remove(&account);
-        } else {
-            self.in_files.insert(account, InFiles { count, first });
-        }
+    /// Says how many entries of a line lie in files, and that none of them is older than `first`.
+    pub(crate) fn set_in_files(&mut self, of: LineOf, count: usize, first: MessageId) {
+        let line = self.lines.make(of);
+        self.filed = self.filed - line.in_files + count;
+        (line.in_files, line.first) = (count, first);
     }
 
-    /// Accounts of which so many entries are in memory.
-    pub(crate) fn crowded(&self, min: usize) -> impl Iterator<Item = NameId> + '_ {
-        let crowded = self.counts.iter().filter(move |(_, count)| **count >= min);
-        crowded.map(|(account, _)| *account)
+    /// Lines of which so many entries are in memory.
+    pub(crate) fn crowded(&self, min: usize) -> impl Iterator<Item = LineOf> + '_ {
+        let all = self.lines.iter();
+        all.filter(move |(_, line)| line.in_memory >= min)
+            .map(|(account, line)| LineOf {
+                account,
+                sink: line.sink,
+            })
     }
 
-    /// The oldest entries of an account that no bind has and that were caused until `until_ms`, without those that
-    /// have come back from files.
-    pub(crate) fn oldest(
-        &self,
-        account: NameId,
-        until_ms: u64,
-    ) -> impl Iterator<Item = (EntryId, &Entry)> + '_ {
-        let queue = self.queues.get(&account).into_iter().flatten();
+    /// The oldest entries of a line that no bind has and that were caused until `until_ms`, without those that have
+    /// come back from files.
+    pub(crate) fn oldest(&self, of: LineOf, until_ms: u64) -> impl Iterator<Item = (EntryId, &Entry)> + '_ {
+        let queue = self.lines.get(of).into_iter().flat_map(|line| &line.queue);
         queue
             .filter_map(|id| Some((*id, self.get(*id)?)))
             .filter(|(_, entry)| !entry.in_file && !entry.taken && entry.at.segment() != 0)
             .take_while(move |(_, entry)| entry.id.ms() <= until_ms)
     }
 
-    /// Forgets what has left the front of an account's queue.
-    pub(crate) fn shed(&mut self, account: NameId) {
-        let Some(queue) = self.queues.get_mut(&account) else {
-            return;
-        };
-        while queue.front().is_some_and(|id| self.entries.get(id.0).is_none()) {
-            queue.pop_front();
+    /// Forgets what has left the front of a line.
+    pub(crate) fn shed(&mut self, of: LineOf) {
+        if let Some(line) = self.lines.get_mut(of) {
+            line.shed(&self.entries);
         }
     }
 
     /// Entries that have come back from a file stand in line where they stood: by id, with those that stayed in memory.
-    pub(crate) fn enqueue_returned(&mut self, account: NameId, ids: &[EntryId]) {
-        let own = |id: &EntryId| self.entries.get(id.0).map(|entry| entry.id);
-        let Some(last) = ids.iter().filter_map(own).max() else {
-            return;
-        };
-        let queue = self.queues.entry(account).or_default();
-        let mut line = ids.to_vec();
-        while let Some(id) = queue.front().copied() {
-            match own(&id) {
-                Some(own) if own > last => break,
-                Some(_) => line.push(id),
-                None => {}
+    pub(crate) fn enqueue_returned(&mut self, ids: &[EntryId]) {
+        let mut lines: Vec<LineOf> = ids.iter().filter_map(|id| Some(self.get(*id)?.line())).collect();
+        // Of one line, but for files of a version that did not divide them.
+        lines.sort_unstable();
+        lines.dedup();
+        for of in lines {
+            let entries = &self.entries;
+            let own = |id: &EntryId| entries.get(id.0).map(|entry| entry.id);
+            let is_here = |id: &EntryId| entries.get(id.0).is_some_and(|entry| entry.line() == of);
+            let mut all: Vec<EntryId> = ids.iter().copied().filter(is_here).collect();
+            let (count, last) = (all.len(), all.iter().filter_map(own).max());
+            let line = self.lines.make(of);
+            while let Some(id) = line.queue.front().copied() {
+                match own(&id) {
+                    Some(own) if Some(own) > last => break,
+                    Some(_) => all.push(id),
+                    None => {}
+                }
+                line.queue.pop_front();
             }
-            queue.pop_front();
-        }
-        line.sort_unstable_by_key(own);
-        for id in line.iter().rev() {
-            queue.push_front(*id);
-        }
-        self.ready.insert(account);
-        for _ in ids {
-            self.count_returned(account, 1);
+            all.sort_unstable_by_key(own);
+            all.iter().rev().for_each(|id| line.queue.push_front(*id));
+            line.returned += count;
         }
     }
 
@@ -294,7 +272,7 @@ impl Outbox {
 
     /// Takes an entry in; it joins the queue only with [`Outbox::enqueue`], when it is synced.
     pub(crate) fn insert(&mut self, entry: Entry) -> EntryId {
-        let (own, account, segment, due) = (entry.id, entry.account, entry.at.segment(), entry.expires_ms);
+        let (own, line, segment, due) = (entry.id, entry.line(), entry.at.segment(), entry.expires_ms);
         let id = EntryId(self.entries.insert(entry));
         let slot = id.0.slot();
         self.by_id.insert(own, slot);
@@ -302,33 +280,38 @@ impl Outbox {
         if segment != 0 {
             self.by_segment.set(slot, key(segment));
         }
-        *self.counts.entry(account).or_default() += 1;
+        self.lines.make(line).in_memory += 1;
         id
     }
 
     pub(crate) fn enqueue(&mut self, id: EntryId) {
-        let Some(account) = self.get(id).map(|entry| entry.account) else {
+        let entries = &self.entries;
+        let Some(entry) = entries.get(id.0) else {
             return;
         };
-        let (entries, waiting) = (&self.entries, self.in_memory(account));
-        let queue = self.queues.entry(account).or_default();
+        let line = self.lines.make(entry.line());
         // Entries of an account that never binds expire where they stand; shed them before they pile up.
-        if queue.len() > 2 * waiting + 16 {
-            queue.retain(|id| entries.get(id.0).is_some());
+        if line.queue.len() > 2 * line.in_memory + 16 {
+            line.queue.retain(|id| entries.get(id.0).is_some());
         }
-        queue.push_back(id);
-        self.ready.insert(account);
+        line.queue.push_back(id);
     }
 
+    /// What stands in each line.
     #[cfg(test)]
-    pub(crate) fn queue(&self, account: NameId) -> Vec<MessageId> {
-        let queue = self.queues.get(&account);
-        let ids = queue.into_iter().flatten();
-        ids.filter_map(|id| Some(self.get(*id)?.id)).collect()
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (LineOf, Vec<MessageId>)> + '_ {
+        self.lines.iter().map(|(account, line)| {
+            let of = LineOf {
+                account,
+                sink: line.sink,
+            };
+            let ids = line.queue.iter().filter_map(|id| Some(self.get(*id)?.id));
+            (of, ids.collect())
+        })
     }
 
-    /// Puts all entries into their accounts' queues in the order in which they were caused, which is not
-    /// that of their places when some were copied forward.
+    /// Puts all entries into their lines in the order in which they were caused, which is not that of their places when
+    /// some were copied forward.
     pub(crate) fn enqueue_all(&mut self) {
         let mut ids: Vec<(MessageId, u32)> = self.by_id.iter().map(|(id, slot)| (*id, *slot)).collect();
         ids.sort_unstable();
@@ -343,11 +326,9 @@ impl Outbox {
         self.by_id.remove(&entry.id);
         self.by_date.remove(id.0.slot());
         self.by_segment.remove(id.0.slot());
-        if let Some(count) = self.counts.get_mut(&entry.account) {
-            *count -= 1;
-        }
-        if entry.in_file && !entry.taken {
-            self.count_returned(entry.account, -1);
+        if let Some(line) = self.lines.get_mut(entry.line()) {
+            line.in_memory -= 1;
+            line.returned -= usize::from(entry.in_file && !entry.taken);
         }
         Some(entry)
     }
@@ -369,9 +350,15 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     const LOAD: NameId = NameId(0);
+    const LINE: LineOf = LineOf {
+        account: LOAD,
+        sink: Sink::Bind,
+    };
 
     fn entry(id: u64) -> Entry {
         Entry {
@@ -399,11 +386,11 @@ mod tests {
     #[test]
     fn entries_leave_in_order_and_come_back_to_the_front() {
         let (mut outbox, ids) = filled(3);
-        assert_eq!(outbox.take(LOAD), Some(ids[0]));
-        assert_eq!(outbox.take(LOAD), Some(ids[1]));
+        assert_eq!(outbox.take(LINE), Some(ids[0]));
+        assert_eq!(outbox.take(LINE), Some(ids[1]));
         outbox.put_back(ids[1]);
         outbox.put_back(ids[0]);
-        assert_eq!(outbox.take(LOAD), Some(ids[0]));
+        assert_eq!(outbox.take(LINE), Some(ids[0]));
         assert_eq!(outbox.waiting_for(LOAD), 3, "what a bind holds still waits");
     }
 
@@ -413,24 +400,45 @@ mod tests {
         outbox.remove(ids[0]);
         assert!(outbox.remove(ids[0]).is_none());
         assert_eq!((outbox.waiting_for(LOAD), outbox.len()), (2, 2));
-        assert_eq!(outbox.take(LOAD), Some(ids[1]));
+        assert_eq!(outbox.take(LINE), Some(ids[1]));
         assert_eq!(outbox.find(MessageId(1)), None);
     }
 
     #[test]
-    fn accounts_are_named_while_something_waits_for_them() {
-        let (mut outbox, ids) = filled(2);
-        assert_eq!(outbox.accounts().collect::<Vec<_>>(), [LOAD]);
-        outbox.take(LOAD);
-        assert!(outbox.has_waiting(LOAD));
-        outbox.take(LOAD);
-        assert_eq!(outbox.accounts().count(), 0);
-        assert_eq!(outbox.take(LOAD), None);
-        outbox.put_back(ids[1]);
-        assert!(outbox.has_waiting(LOAD));
-        outbox.remove(ids[1]);
-        assert_eq!(outbox.take(LOAD), None);
-        assert!(!outbox.has_waiting(LOAD));
+    fn the_sink_for_which_the_oldest_waits_is_next_but_for_those_that_take_nothing() {
+        let kitchen = Sink::BindOf(NonZeroU32::MIN);
+        let mut outbox = Outbox::default();
+        let mut ids = Vec::new();
+        for (id, sink) in [(1, kitchen), (2, Sink::Bind), (3, kitchen)] {
+            ids.push(outbox.insert(Entry { sink, ..entry(id) }));
+        }
+        ids.iter().for_each(|id| outbox.enqueue(*id));
+        assert_eq!(outbox.next_sink(LOAD, &[]), Some(kitchen));
+        assert_eq!(outbox.next_sink(LOAD, &[kitchen]), Some(Sink::Bind));
+        assert_eq!(outbox.next_sink(LOAD, &[kitchen, Sink::Bind]), None);
+        assert_eq!(outbox.next_sink(NameId(1), &[]), None);
+        // What has ended, or is on a bind, counts for none.
+        outbox.remove(ids[0]);
+        assert_eq!(outbox.next_sink(LOAD, &[]), Some(Sink::Bind));
+        assert_eq!(outbox.take(LINE), Some(ids[1]));
+        assert_eq!(outbox.take(LINE), None);
+        assert_eq!(outbox.next_sink(LOAD, &[kitchen]), None);
+        // What lies in a file counts for its sink.
+        outbox.set_in_files(LINE, 7, MessageId(2));
+        assert_eq!(outbox.next_sink(LOAD, &[]), Some(Sink::Bind));
+        assert_eq!(outbox.waiting_for(LOAD), 9);
+    }
+
+    #[test]
+    fn tags_that_come_and_go_leave_no_lines_behind() {
+        let mut outbox = Outbox::default();
+        for tag in 1..1000 {
+            let sink = NonZeroU32::new(tag).map_or(Sink::Bind, Sink::BindOf);
+            let id = outbox.insert(Entry { sink, ..entry(1) });
+            outbox.enqueue(id);
+            outbox.remove(id);
+        }
+        assert!(outbox.lines.of(LOAD).len() <= 16);
     }
 
     #[test]
@@ -441,7 +449,8 @@ mod tests {
             outbox.enqueue(id);
             outbox.remove(id);
         }
-        assert!(outbox.queues[&LOAD].len() <= 20, "{}", outbox.queues[&LOAD].len());
+        let len = outbox.lines.of(LOAD)[0].queue.len();
+        assert!(len <= 20, "{len}");
     }
 
     #[test]
@@ -450,10 +459,10 @@ mod tests {
         // 2 and 3 have gone to a file; 1 was passed over.
         outbox.remove(ids[1]);
         outbox.remove(ids[2]);
-        outbox.set_in_files(LOAD, 2, MessageId(2));
+        outbox.set_in_files(LINE, 2, MessageId(2));
         assert_eq!((outbox.waiting_for(LOAD), outbox.len()), (4, 4));
-        assert_eq!(outbox.take(LOAD), Some(ids[0]));
-        assert_eq!(outbox.take(LOAD), None);
+        assert_eq!(outbox.take(LINE), Some(ids[0]));
+        assert_eq!(outbox.take(LINE), None);
         outbox.put_back(ids[0]);
         let back: Vec<EntryId> = [2, 3]
             .map(|id| {
@@ -463,30 +472,34 @@ mod tests {
                 })
             })
             .to_vec();
-        outbox.set_in_files(LOAD, 0, MessageId(0));
-        outbox.enqueue_returned(LOAD, &back);
-        assert_eq!(outbox.queue(LOAD), [1, 2, 3, 4].map(MessageId));
-        assert_eq!((outbox.waiting_for(LOAD), outbox.returned(LOAD)), (4, 2));
-        outbox.take(LOAD);
-        assert_eq!(outbox.take(LOAD), Some(back[0]));
-        assert_eq!(outbox.returned(LOAD), 1);
+        outbox.set_in_files(LINE, 0, MessageId(0));
+        outbox.enqueue_returned(&back);
+        let queued: Vec<_> = outbox.queues().collect();
+        assert_eq!(queued, [(LINE, [1, 2, 3, 4].map(MessageId).to_vec())]);
+        assert_eq!(
+            (outbox.waiting_for(LOAD), outbox.filed_and_returned(LINE).1),
+            (4, 2)
+        );
+        outbox.take(LINE);
+        assert_eq!(outbox.take(LINE), Some(back[0]));
+        assert_eq!(outbox.filed_and_returned(LINE).1, 1);
         outbox.put_back(back[0]);
         outbox.remove(back[0]);
         outbox.remove(back[1]);
-        assert_eq!(outbox.returned(LOAD), 0);
+        assert_eq!(outbox.filed_and_returned(LINE).1, 0);
     }
 
     #[test]
     fn the_oldest_are_those_that_no_bind_has() {
         let (mut outbox, ids) = filled(5);
-        outbox.take(LOAD);
+        outbox.take(LINE);
         let until = MessageId(3).ms();
-        let oldest: Vec<EntryId> = outbox.oldest(LOAD, until).map(|(id, _)| id).collect();
+        let oldest: Vec<EntryId> = outbox.oldest(LINE, until).map(|(id, _)| id).collect();
         assert_eq!(oldest, ids[1..]);
-        assert_eq!(outbox.oldest(LOAD, until - 1).count(), 0);
+        assert_eq!(outbox.oldest(LINE, until - 1).count(), 0);
         outbox.remove(ids[1]);
-        outbox.shed(LOAD);
-        assert_eq!(outbox.queues[&LOAD].front(), Some(&ids[2]));
+        outbox.shed(LINE);
+        assert_eq!(outbox.lines.of(LOAD)[0].queue.front(), Some(&ids[2]));
     }
 
     #[test]

@@ -22,8 +22,10 @@
 
 mod chores;
 mod commit;
+mod in_parts;
 mod keeper;
 mod late;
+mod park;
 mod parked;
 mod pending;
 mod rebuild;
@@ -36,6 +38,8 @@ mod steps;
 #[cfg(test)]
 mod tests_disk;
 #[cfg(test)]
+mod tests_in_parts;
+#[cfg(test)]
 mod tests_instead;
 #[cfg(test)]
 mod tests_model;
@@ -43,6 +47,8 @@ mod tests_model;
 mod tests_parked;
 #[cfg(test)]
 mod tests_parked_faults;
+#[cfg(test)]
+mod tests_parked_sinks;
 #[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
@@ -55,6 +61,7 @@ mod tests_waits;
 mod tests_waits_damage;
 #[cfg(test)]
 mod tests_waits_faults;
+mod unpark;
 mod upkeep;
 mod verify;
 mod waits;
@@ -83,6 +90,7 @@ use staging::Staging;
 
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
+pub use in_parts::{NewPart, Parts};
 pub use keeper::Keeper;
 pub use late::Back;
 pub use recover::{OpenError, Recovered};
@@ -287,7 +295,7 @@ impl<D: Disk> Spool<D> {
         &self.outbox
     }
 
-    /// Gives an entry that a bind did not settle back, in front of all others.
+    /// Gives an entry that a bind did not settle back, in front of its line.
     pub fn return_entry(&mut self, entry: EntryId) {
         self.outbox.put_back(entry);
     }

@@ -11,6 +11,7 @@ use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 use tidegate_gateway::control::{self, AskError, Selection, Verb};
+use tidegate_gateway::explain::Question;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, Process, ScriptedEsme, ScriptedSmsc};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -216,6 +217,68 @@ async fn what_waits_for_one_carrier_goes_to_another_when_an_operator_says_so() {
     }
     let shown = ask(&local, Verb::Inspect).await.unwrap();
     assert_eq!(shown["queues"]["sink"], 0);
+}
+
+/// With as many routes as take a while to set up, and more who ask than are answered at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_is_explained_with_what_the_gateway_knows_and_traffic_goes_on() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let routes: String = (0..2_000)
+        .map(|number| {
+            format!(
+                "[[route.mt]]\nprefix = \"33{number:04}\"\ncarriers = [\"sink\"]\nhours = \"08:00-20:00\"\n"
+            )
+        })
+        .collect();
+    let changes = Changes {
+        account: "quota_day = 2",
+        extra: &routes,
+        ..Changes::default()
+    };
+    let local = Local::start_with(smsc.addr(), changes);
+    smsc.expect_binds(1).await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    let question = Question {
+        account: "load".to_owned(),
+        from: format!("+{FROM}"),
+        from_as: None,
+        to: format!("+{TO}"),
+        to_as: None,
+        text: "hello".to_owned(),
+        data_coding: None,
+        service_type: String::new(),
+        at_ms: None,
+    };
+    let explain = || ask(&local, Verb::Explain(Box::new(question.clone())));
+    let (one, other) = tokio::join!(explain(), explain());
+    for told in [one.unwrap(), other.unwrap()] {
+        assert_eq!(told["asked"], "running gateway");
+        assert_eq!(told["carriers"][0]["up"], true);
+        assert_eq!(told["routes_of_other_prefixes"], 2_000);
+        assert_eq!(told["admission"]["admitted"], true);
+    }
+    let (told, ()) = tokio::join!(explain(), async {
+        for number in 0..2 {
+            esme.submit_ok(message(FROM, TO, &number.to_string())).await;
+        }
+    });
+    assert_eq!(told.unwrap()["carriers"][0]["carrier"], "sink");
+    // The day's quota is used up by now, and the carrier has gone.
+    smsc.stop_listening();
+    smsc.drop_all();
+    let told = loop {
+        let told = explain().await.unwrap();
+        if told["carriers"][0]["up"] == false {
+            break told;
+        }
+    };
+    assert_eq!(told["admission"]["admitted"], false);
+    let nobody = Question {
+        account: "nobody".to_owned(),
+        ..question.clone()
+    };
+    let refused = ask(&local, Verb::Explain(Box::new(nobody))).await.unwrap_err();
+    assert!(refused.to_string().contains("no account"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ mod carriers;
 mod instructions;
 mod refusals;
 mod scene;
+mod tables;
 
 use std::time::Duration;
 

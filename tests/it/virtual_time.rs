@@ -6,10 +6,13 @@ mod fairness;
 mod handsets;
 mod holds;
 mod late;
+mod long_messages;
 mod quotas;
 mod rates;
 mod routes;
+mod stuck;
 mod unfetched;
+mod windows;
 
 use std::time::Duration;
 

@@ -145,6 +145,7 @@ pub(crate) fn read(
     let max_attempts = section.or("max_attempts", MAX_ATTEMPTS, integer(1..=1_000));
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
     let writing = super::writing::read(section, rewrites);
+    let texts = super::texts::read(section);
     let prices = section.optional("prices", path);
     let takes_over = read_takes_over(section, declared, taken);
 
@@ -184,6 +185,7 @@ pub(crate) fn read(
         retry_min,
         retry_max,
         writing,
+        texts,
         prices,
         takes_over,
     })

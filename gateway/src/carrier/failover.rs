@@ -6,8 +6,9 @@
 //! belongs.
 
 use bytes::Bytes;
+use hashbrown::HashSet;
 use tidegate_store::disk::Disk;
-use tidegate_store::index::LegId;
+use tidegate_store::index::{Index, LegId};
 use tidegate_store::names::NameId;
 
 use super::{CarrierState, Queue, Weights};
@@ -17,6 +18,33 @@ use crate::router::CarrierIndex;
 
 /// Legs that one tick looks at, over all carriers: a few milliseconds.
 const LOOK_MAX: usize = 4_096;
+
+/// So many legs that an operator has moved are remembered beyond what the index explains, before ended ones are shed.
+const PINNED_SLACK: usize = 1_024;
+
+/// Legs that an operator has put in line for a carrier, wherever their routes lead. In memory only: after a restart the
+/// routes are asked again.
+#[derive(Debug, Default)]
+pub(crate) struct Pinned(HashSet<LegId>);
+
+impl Pinned {
+    /// Whether this is one of them.
+    pub(crate) fn has(&self, leg: LegId) -> bool {
+        !self.0.is_empty() && self.0.contains(&leg)
+    }
+
+    /// Says whether it is; `index` knows which have ended.
+    pub(crate) fn set(&mut self, leg: LegId, is_pinned: bool, index: &Index) {
+        if !is_pinned {
+            self.0.remove(&leg);
+            return;
+        }
+        if self.0.len() > 2 * index.len() + PINNED_SLACK {
+            self.0.retain(|leg| index.get(*leg).is_some());
+        }
+        self.0.insert(leg);
+    }
+}
 
 /// What waits for one carrier.
 #[derive(Debug, Default)]
@@ -29,8 +57,8 @@ pub struct Waiting {
     again: bool,
     /// Routes have changed: what is aside is looked at even if its carrier is up.
     is_rerouted: bool,
-    /// An operator has moved legs here whose route may not lead here.
-    pub(crate) has_strangers: bool,
+    /// Of those that an operator has put in line here, wherever their routes lead, some may still be here.
+    pub(crate) has_pinned: bool,
 }
 
 impl Waiting {
@@ -131,12 +159,12 @@ impl<D: Disk> Gate<D> {
         self.route_again(now, left);
         for carrier in 0..self.carriers.len() {
             let CarrierState { waiting, was_up, .. } = &mut self.carriers[carrier];
+            waiting.has_pinned &= !waiting.is_empty();
             if *was_up {
                 waiting.bring_back();
             } else if !news.is_empty() && !waiting.is_empty() {
                 let here = CarrierIndex(carrier);
-                let may_go =
-                    |there: &CarrierIndex| waiting.has_strangers || self.mt.share_a_route(here, *there);
+                let may_go = |there: &CarrierIndex| waiting.has_pinned || self.mt.share_a_route(here, *there);
                 let is_moved = |there: &CarrierIndex| news.contains(&here) || news.contains(there);
                 let has_hours = news.contains(&here) && self.mt.has_hours();
                 if has_news || has_hours || up.iter().any(|there| is_moved(there) && may_go(there)) {
@@ -168,6 +196,7 @@ impl<D: Disk> Gate<D> {
             let stays = (!is_elsewhere).then_some(here);
             self.choose_up(now, found).or(stays)
         };
+        self.pinned.set(leg, false, self.spool.index());
         self.place(now, leg, body, to, false);
     }
 }

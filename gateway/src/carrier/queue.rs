@@ -23,6 +23,8 @@ pub struct Ready {
     pub leg: LegId,
     /// Its message's id: they grow in the order in which messages were accepted.
     pub message: MessageId,
+    /// Its number in that: parts of one text stand in their order.
+    pub number: u16,
     /// Its body, if memory holds it; else it is read back from the spool first.
     pub body: Option<Bytes>,
 }
@@ -60,7 +62,7 @@ impl Line {
         };
         let older = run
             .iter()
-            .take_while(|other| other.message < ready.message)
+            .take_while(|other| (other.message, other.number) < (ready.message, ready.number))
             .count();
         run.insert(older, ready);
     }
@@ -143,6 +145,8 @@ pub struct Queue {
     lanes: HashMap<(NameId, GroupIndex), Lane>,
     /// Of accounts with something in their lane.
     turns: Turns,
+    /// In whose turn the last leg was taken.
+    last: Option<Next>,
     len: usize,
 }
 
@@ -200,6 +204,7 @@ impl Queue {
         }
         let parts = parts(leg, body.is_some());
         self.turns.charge(next, parts, weights);
+        self.last = Some(next);
         Some(Popped { leg, body, country })
     }
 
@@ -237,6 +242,13 @@ impl Queue {
     /// Ends what [`Queue::pass_over`] began.
     pub fn resume(&mut self) {
         self.turns.resume();
+    }
+
+    /// Counts parts as a share of the account whose leg was taken last, where they were not known then.
+    pub fn charge(&mut self, parts: u32, weights: &Weights) {
+        if let Some(last) = self.last {
+            self.turns.charge(last, parts, weights);
+        }
     }
 
     /// Takes the next leg of one account only.
@@ -338,7 +350,12 @@ pub(super) mod tests {
 
     pub(in super::super) fn ready(leg: LegId, message: u64) -> Ready {
         let (message, body) = (MessageId(message), None);
-        Ready { leg, message, body }
+        Ready {
+            leg,
+            message,
+            number: 0,
+            body,
+        }
     }
 
     /// With equal weights.

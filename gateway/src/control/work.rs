@@ -1,6 +1,7 @@
 //! What the loop does for the control socket, a little in every turn.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,12 +44,19 @@ pub async fn answer<D: Disk + 'static>(
     mut requests: mpsc::Receiver<Request>,
 ) {
     let changing = Rc::new(Mutex::new(reloader));
+    let explaining = Arc::new(Mutex::new(()));
     while let Some(request) = requests.recv().await {
-        spawn_local(answer_one(Rc::clone(&hub), Rc::clone(&changing), request));
+        let (changing, explaining) = (Rc::clone(&changing), Arc::clone(&explaining));
+        spawn_local(answer_one(Rc::clone(&hub), changing, explaining, request));
     }
 }
 
-async fn answer_one<D: Disk + 'static>(hub: Rc<Hub<D>>, changing: Rc<Mutex<Reloader<D>>>, request: Request) {
+async fn answer_one<D: Disk + 'static>(
+    hub: Rc<Hub<D>>,
+    changing: Rc<Mutex<Reloader<D>>>,
+    explaining: Arc<Mutex<()>>,
+    request: Request,
+) {
     let Request {
         verb,
         uid,
@@ -57,7 +65,7 @@ async fn answer_one<D: Disk + 'static>(hub: Rc<Hub<D>>, changing: Rc<Mutex<Reloa
     let work = async {
         match &verb {
             Verb::Inspect => Ok(inspect(&hub).await),
-            Verb::Explain(question) => hub.look(|gate, now| gate.explain(now, question)),
+            Verb::Explain(question) => explain_route(&hub, explaining, question).await,
             Verb::Send { message, receipt } => {
                 hub.with_gate(|gate, now| gate.send_test(now, message, *receipt))
             }
@@ -110,6 +118,24 @@ async fn inspect<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {
         tokio::task::yield_now().await;
     }
     hub.look(|gate, _| census.shown(gate))
+}
+
+/// Answers for the messages that might come now, with what the gateway has at this moment. Ten thousand routes take
+/// milliseconds to set up and to ask, so that is done on a thread where nobody waits for it.
+async fn explain_route<D: Disk>(hub: &Hub<D>, explaining: Arc<Mutex<()>>, question: &Question) -> Answer {
+    // One at a time, those that nobody waits for any more included.
+    let alone = explaining.lock_owned().await;
+    let (config, tables, live, now) = hub.look(|gate, now| {
+        let (config, tables) = (Arc::clone(gate.config()), Arc::clone(gate.tables()));
+        (config, tables, gate.live(now, &question.account), now)
+    });
+    let question = question.clone();
+    let told = tokio::task::spawn_blocking(move || {
+        let told = explain(&config, &tables, live, &question, now);
+        drop(alone);
+        told
+    });
+    told.await.unwrap_or_else(|_| Err("the gateway ends".to_owned()))
 }
 
 async fn usage<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
@@ -220,18 +246,17 @@ enum Step {
 }
 
 impl<D: Disk> Gate<D> {
-    /// Answers for the messages that might come now.
-    fn explain(&self, now: Now, question: &Question) -> Answer {
-        let live = self.account_by_text(&question.account).map(|account| Live {
+    /// What an explanation asks for besides the configuration.
+    fn live(&mut self, now: Now, account: &str) -> Option<Live> {
+        let account = self.account_by_text(account)?;
+        let used = self.used(account, now);
+        Some(Live {
             is_up: self.carriers.iter().map(|carrier| carrier.is_up(now)).collect(),
             rates: self.accounts[account].rates.clone(),
             countries: self.country_rates.clone(),
-            quota_left: quota::left(&self.config.accounts[account].quota, self.used(account, now)),
-            turns: (0..self.config.mt_routes.len())
-                .map(|route| self.mt.turn(route))
-                .collect(),
-        });
-        explain(&self.config, &self.tables, live, question, now)
+            quota_left: quota::left(&self.config.accounts[account].quota, used),
+            turns: self.mt.turns().to_vec(),
+        })
     }
 
     fn account_by_text(&self, name: &str) -> Option<usize> {
@@ -282,7 +307,6 @@ impl<D: Disk> Gate<D> {
     fn move_some(&mut self, now: Now, from: usize, to: usize, account: Option<usize>, count: usize) -> u64 {
         let only = account.map(|account| self.accounts[account].name);
         let mut moved = 0;
-        self.carriers[to].waiting.has_strangers = true;
         for _ in 0..count {
             let Some((leg, body)) = self.carriers[from].waiting.take(&self.weights, only) else {
                 break;
@@ -292,6 +316,7 @@ impl<D: Disk> Gate<D> {
             // What has ended, or gone another way, stood there still.
             let found = self.spool.index().get(leg);
             if found.is_some_and(|leg| is_in_line(leg, now)) {
+                self.pinned.set(leg, true, self.spool.index());
                 self.place(now, leg, body, Some(CarrierIndex(to)), false);
                 moved += 1;
             }

@@ -46,6 +46,8 @@ impl AccountState {
             outbox_ttl: _,
             duplicate_window: _,
             receipt_text: _,
+            default_alphabet: _,
+            long_message_outcome: _,
             senders: _,
             quota:
                 Quota {
@@ -199,8 +201,6 @@ impl<D: Disk> Gate<D> {
                     .position(|there| there == name)
                 {
                     self.carriers[place].goes_to = Some(CarrierIndex(taker));
-                    // Their routes may not lead here.
-                    self.carriers[taker].waiting.has_strangers = true;
                 }
             }
         }
@@ -360,6 +360,7 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         retry_min: _,
         retry_max: _,
         writing: _,
+        texts: _,
         prices: _,
         takes_over: _,
     } = old;

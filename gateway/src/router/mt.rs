@@ -121,12 +121,12 @@ impl MtRouter {
             })
     }
 
-    /// The lot of the next message that a route takes.
-    pub fn turn(&self, route: usize) -> u8 {
-        self.turns.get(route).copied().unwrap_or(0)
+    /// Of each route, the lot of the next message that it takes.
+    pub fn turns(&self) -> &[u8] {
+        &self.turns
     }
 
-    /// The same, for a message that comes in: the next one gets another.
+    /// The lot of a message that comes in and that a route takes: the next one gets another.
     pub fn take_turn(&mut self, route: usize) -> u8 {
         let Some(turn) = self.turns.get_mut(route) else {
             return 0;

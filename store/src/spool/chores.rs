@@ -14,7 +14,8 @@ use crate::disk::{Disk, is_full};
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::names::NameId;
-use crate::outbox::EntryId;
+use crate::outbox::{EntryId, LineOf};
+use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
@@ -67,7 +68,7 @@ pub(super) enum Task<D: Disk> {
     /// What is to be done with the outbox files.
     Parked(Order),
     Park {
-        account: NameId,
+        line: LineOf,
         items: Vec<ParkItem>,
         hour: u32,
         now_ms: u64,
@@ -107,6 +108,7 @@ pub(super) struct OwnedLeg {
     pub(super) carrier: String,
     pub(super) carrier_id: MessageIdText,
     pub(super) quote: Quote,
+    pub(super) progress: Option<Progress>,
 }
 
 /// Why a chore could not be done.
@@ -217,7 +219,7 @@ pub(super) enum Outcome<D: Disk> {
     Read(Vec<ReadBack>),
     Waiting(Report, u64),
     Parked(Report, u64),
-    Park(NameId, Result<(RunInfo, Vec<ParkedItem>), Failed>),
+    Park(LineOf, Result<(RunInfo, Vec<ParkedItem>), Failed>),
 }
 
 #[derive(Debug)]
@@ -322,6 +324,7 @@ pub(super) fn state_of<'a>(
     carrier: &'a str,
     carrier_id: &'a [u8],
     quote: Quote,
+    progress: Option<Progress>,
     body: &'a [u8],
 ) -> LegRecord<'a> {
     // In memory a leg in line has the end of its validity for its date. A start must put it in line again, not
@@ -339,6 +342,7 @@ pub(super) fn state_of<'a>(
         carrier,
         carrier_id,
         quote,
+        progress,
         body,
     }
 }

@@ -133,11 +133,11 @@ impl<D: Disk> Keeper<D> {
                 Outcome::Parked(report, damaged)
             }
             Task::Park {
-                account,
+                line,
                 items,
                 hour,
                 now_ms,
-            } => Outcome::Park(account, self.park(items, hour, now_ms, rng)),
+            } => Outcome::Park(line, self.park(items, hour, now_ms, rng)),
         })
     }
 
@@ -346,6 +346,7 @@ impl<D: Disk> Reader<'_, D> {
                     &owned.carrier,
                     owned.carrier_id.as_bytes(),
                     owned.quote,
+                    owned.progress.clone(),
                     &[],
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?
@@ -364,6 +365,7 @@ impl<D: Disk> Reader<'_, D> {
                     &owned.carrier,
                     owned.carrier_id.as_bytes(),
                     owned.quote,
+                    owned.progress.clone(),
                     found.body,
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?

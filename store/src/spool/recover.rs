@@ -312,6 +312,7 @@ impl Rebuild {
             let span = files.span_of(run.hour, run.number)?.and_then(|found| {
                 Some(Span {
                     account: self.names.intern(found.account.as_str())?,
+                    sink: found.sink,
                     first: found.first,
                     last: found.last,
                 })
@@ -319,9 +320,9 @@ impl Rebuild {
             let unmarked = unmarked.get(&run.number).map_or(0, HashSet::len);
             parked.found(run, span, u32::try_from(unmarked).unwrap_or(u32::MAX));
         }
-        for account in parked.accounts() {
-            let (left, first) = parked.left_of(account);
-            self.outbox.set_in_files(account, left, first);
+        for line in parked.lines() {
+            let (left, first) = parked.left_of(line);
+            self.outbox.set_in_files(line, left, first);
         }
         Ok(parked)
     }

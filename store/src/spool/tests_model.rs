@@ -56,6 +56,7 @@ pub(super) fn traffic(rig: &mut Rig) {
         (5, _) if rig.spool.has_batch_room() => rig.deliver(40).map(|_| ()),
         (6..=8, Some(leg)) => rig.hand_over(leg),
         (9, Some(leg)) if rig.one_in(2) => rig.retry(leg),
+        (9, Some(leg)) if rig.one_in(3) => rig.go_in_parts(leg),
         (9, Some(leg)) => rig.replace(leg).map(|_| ()),
         (10, Some(leg)) => {
             let leased = rig.one_in(2);
@@ -72,7 +73,7 @@ pub(super) fn traffic(rig: &mut Rig) {
         (13..=15, _) => {
             let account = rig.pick(&super::rig::ACCOUNTS).unwrap();
             let account = rig.spool.intern(account).unwrap();
-            match rig.spool.take_entry(account) {
+            match rig.take_entry(account) {
                 Some(entry) if rig.one_in(6) => {
                     rig.spool.return_entry(entry);
                     Ok(())

@@ -22,12 +22,14 @@ const ACCOUNT: &str = "load";
 const TTL_MS: u64 = 4 * HOUR_MS;
 
 /// A spool with an account that fetches when told to.
-struct World {
-    rig: Rig,
+pub(super) struct World {
+    pub(super) rig: Rig,
+    /// For which sink entries are made, and of which they are fetched.
+    pub(super) sink: Sink,
     /// Entries that were made, numbered from 0, and synced.
     made: u32,
     /// What this process has delivered, in order.
-    seen: Vec<u32>,
+    pub(super) seen: Vec<u32>,
     /// All that was ever delivered.
     ever: BTreeSet<u32>,
     /// What is delivered and not synced as such; what is.
@@ -43,9 +45,10 @@ fn small() -> Options {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             rig: Rig::with(seed, small()),
+            sink: Sink::Bind,
             made: 0,
             seen: Vec::new(),
             ever: BTreeSet::new(),
@@ -56,16 +59,16 @@ impl World {
         }
     }
 
-    fn account(&mut self) -> NameId {
+    pub(super) fn account(&mut self) -> NameId {
         self.rig.spool.intern(ACCOUNT).unwrap()
     }
 
-    fn make(&mut self, count: u32) {
+    pub(super) fn make(&mut self, count: u32) {
         for _ in 0..count {
             let body = self.made.to_be_bytes();
             let entry = NewEntry {
                 kind: EntryKind::Mo,
-                sink: Sink::Bind,
+                sink: self.sink,
                 form: Form::Sm,
                 expires_ms: self.rig.now_ms + TTL_MS,
                 document: &[],
@@ -114,7 +117,7 @@ impl World {
     }
 
     /// Time passes until what nobody fetches lies in files, but for less than a run.
-    fn cool(&mut self) {
+    pub(super) fn cool(&mut self) {
         for _ in 0..90 {
             self.rig.now_ms += 10_000;
             self.turn();
@@ -133,12 +136,12 @@ impl World {
     }
 
     /// A bind of the account takes what it gets, up to `max`; each is settled at once.
-    fn fetch(&mut self, max: usize) {
+    pub(super) fn fetch(&mut self, max: usize) {
         let account = self.account();
         let mut idle = 0;
         let mut fetched = 0;
         while idle < 4 && fetched < max && !self.rig.spool.is_broken() {
-            let Some(entry) = self.rig.spool.take_entry(account) else {
+            let Some(entry) = self.rig.spool.take_entry(account, self.sink) else {
                 idle += 1;
                 self.rig.now_ms += 1_100;
                 self.turn();
@@ -172,23 +175,23 @@ impl World {
         self
     }
 
-    fn crash(self) -> Self {
+    pub(super) fn crash(self) -> Self {
         let disk = self.rig.disk.crash();
         self.start(disk)
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut paths = self.rig.disk.paths();
         paths.retain(|path| path.starts_with("/data/outbox"));
         paths
     }
 
-    fn in_files(&mut self) -> usize {
+    pub(super) fn in_files(&mut self) -> usize {
         let account = self.account();
         self.rig.spool.outbox().in_files(account)
     }
 
-    fn waiting(&mut self) -> usize {
+    pub(super) fn waiting(&mut self) -> usize {
         let account = self.account();
         self.rig.spool.outbox().waiting_for(account)
     }
@@ -215,7 +218,7 @@ impl World {
         self.check_nothing_is_left(context);
     }
 
-    fn check_nothing_is_left(&mut self, context: &str) {
+    pub(super) fn check_nothing_is_left(&mut self, context: &str) {
         for _ in 0..20 {
             self.rig.now_ms += 6_000;
             self.rest(2);
@@ -266,14 +269,14 @@ fn what_a_bind_has_does_not_move_and_what_it_gives_back_stays_in_front() {
     world.make(100);
     let account = world.account();
     let taken: Vec<EntryId> = (0..5)
-        .map(|_| world.rig.spool.take_entry(account).unwrap())
+        .map(|_| world.rig.spool.take_entry(account, Sink::Bind).unwrap())
         .collect();
     world.cool();
     assert!(world.in_files() >= 64);
     for entry in taken.iter().rev() {
         world.rig.spool.return_entry(*entry);
     }
-    assert_eq!(world.rig.spool.take_entry(account), Some(taken[0]));
+    assert_eq!(world.rig.spool.take_entry(account, Sink::Bind), Some(taken[0]));
     world.rig.spool.return_entry(taken[0]);
     world.check_all_come("in front");
 }
@@ -294,8 +297,8 @@ fn an_entry_that_is_taken_or_settled_while_it_is_written_to_a_file_stays_what_it
         world.hear(done);
     };
     let account = world.account();
-    let settled = world.rig.spool.take_entry(account).unwrap();
-    let taken = world.rig.spool.take_entry(account).unwrap();
+    let settled = world.rig.spool.take_entry(account, Sink::Bind).unwrap();
+    let taken = world.rig.spool.take_entry(account, Sink::Bind).unwrap();
     let now_ms = world.rig.now_ms;
     world
         .rig

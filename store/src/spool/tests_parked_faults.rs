@@ -96,7 +96,7 @@ impl World {
         let acc = self.acc(a);
         let (mut idle, mut seen) = (0, vec![]);
         while idle < 4 && seen.len() < max {
-            let Some(e) = self.rig.spool.take_entry(acc) else {
+            let Some(e) = self.rig.spool.take_entry(acc, Sink::Bind) else {
                 idle += 1;
                 self.rig.now_ms += 1_100;
                 self.turn();
@@ -185,11 +185,11 @@ fn a_file_that_cannot_be_read_holds_up_no_other_account() {
         let (aa, bb) = (w.acc(&a), w.acc(&b));
         let t0 = w.rig.now_ms;
         let mut got = None;
-        w.rig.spool.take_entry(aa);
+        w.rig.spool.take_entry(aa, Sink::Bind);
         w.turn();
         for _ in 0..2000 {
-            w.rig.spool.take_entry(aa);
-            if w.rig.spool.take_entry(bb).is_some() {
+            w.rig.spool.take_entry(aa, Sink::Bind);
+            if w.rig.spool.take_entry(bb, Sink::Bind).is_some() {
                 got = Some(w.rig.now_ms - t0);
                 break;
             }
@@ -241,7 +241,7 @@ fn a_disk_that_was_away_for_minutes_loses_nothing() {
     let account = w.acc("load");
     let mut taken = Vec::new();
     for _ in 0..200 {
-        taken.extend(w.rig.spool.take_entry(account));
+        taken.extend(w.rig.spool.take_entry(account, Sink::Bind));
         w.rig.now_ms += 1_100;
         w.turn();
     }
@@ -277,7 +277,7 @@ fn what_has_ended_is_not_delivered_any_more() {
             w.rig.spool.fetched(w.rig.now_ms, entry, &mut w.rig.rng).unwrap();
             ended += 1;
         }
-        while let Some(entry) = w.rig.spool.take_entry(account) {
+        while let Some(entry) = w.rig.spool.take_entry(account, Sink::Bind) {
             assert!(w.rig.spool.outbox().get(entry).unwrap().expires_ms > w.rig.now_ms);
             seen += 1;
         }

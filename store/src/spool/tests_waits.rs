@@ -233,7 +233,7 @@ impl World {
     fn take_all(&mut self) {
         let account = self.rig.spool.intern("load").unwrap();
         for _ in 0..10_000 {
-            while self.rig.spool.take_entry(account).is_some() {}
+            while self.rig.spool.take_entry(account, Sink::Bind).is_some() {}
             if self.rig.spool.outbox().in_files(account) == 0 {
                 return;
             }

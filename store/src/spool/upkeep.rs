@@ -252,6 +252,7 @@ impl<D: Disk> Spool<D> {
                 carrier,
                 carrier_id: self.index.owned_carrier_id(leg),
                 quote: self.index.quote(id),
+                progress: self.index.progress(id).cloned(),
             },
         ))
     }
@@ -315,8 +316,8 @@ impl<D: Disk> Spool<D> {
                 continue;
             };
             let carrier = leg.carrier.map_or("", |carrier| self.names.name(carrier));
-            let quote = self.index.quote(id);
-            let record = state_of(leg, carrier, self.index.carrier_id(leg), quote, &[]);
+            let (quote, progress) = (self.index.quote(id), self.index.progress(id).cloned());
+            let record = state_of(leg, carrier, self.index.carrier_id(leg), quote, progress, &[]);
             let (id, number) = (leg.message, leg.leg);
             footer::put(
                 plain,
@@ -438,7 +439,7 @@ impl<D: Disk> Spool<D> {
             Outcome::Read(found) => Finished::Read(found),
             Outcome::Waiting(report, damaged) => self.waiting_done(now_ms, report, damaged),
             Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
-            Outcome::Park(account, parked) => self.park_done(now_ms, account, parked),
+            Outcome::Park(line, parked) => self.park_done(now_ms, line, parked),
         }
     }
 

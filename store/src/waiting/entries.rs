@@ -1,6 +1,6 @@
 //! Outbox files: DLRs and MOs that nobody has fetched for a while, in runs of the same form.
 //!
-//! A run holds entries of one account in the order in which they were caused, which is the order in which they are
+//! A run holds entries for one sink of an account in the order in which they were caused, which is the order in which they are
 //! delivered; so the hash of its table is the entry's own id. Its hour is that of the last end date in it: then
 //! nothing of it is wanted any more, and it goes as it is. Runs of entries are never merged.
 
@@ -60,10 +60,11 @@ pub(crate) struct SealedEntries {
     pub(crate) lines: Vec<(ParkItem, std::ops::Range<usize>)>,
 }
 
-/// Whose entries a run holds, and between which ids.
+/// Whose entries a run holds, for which sink, and between which ids.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span<A> {
     pub(crate) account: A,
+    pub(crate) sink: Sink,
     pub(crate) first: MessageId,
     pub(crate) last: MessageId,
 }
@@ -248,7 +249,8 @@ impl<D: Disk> Files<D> {
         })
     }
 
-    /// Whose entries a run holds, the first of them and the last; `None` when no record of it says so.
+    /// Whose entries a run holds, the first of them and the last; `None` when no record of it says so. Runs of an older
+    /// version may hold entries for other sinks besides: they stand in line where the first of them stands.
     pub(crate) fn span_of(&mut self, hour: u32, number: u64) -> io::Result<Option<Span<SystemId>>> {
         let count = self.run(hour, number).map_or(0, |run| run.header.count);
         let (mut first, mut last) = (None, None);
@@ -265,8 +267,21 @@ impl<D: Disk> Files<D> {
                 break;
             }
         }
-        Ok(first.zip(last).map(|(first, last)| Span {
+        let Some((first, last)) = first.zip(last) else {
+            return Ok(None);
+        };
+        let mut sink = None;
+        for rank in 0..count {
+            sink = match self.entry(hour, At { run: number, rank }) {
+                Ok(entry) => Some(entry.sink),
+                Err(RecordError::Io(kind)) => return Err(kind.into()),
+                Err(_) => continue,
+            };
+            break;
+        }
+        Ok(Some(Span {
             account: first.account,
+            sink: sink.unwrap_or_default(),
             first: first.id,
             last: last.id,
         }))

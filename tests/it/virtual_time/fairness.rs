@@ -172,3 +172,39 @@ fn what_a_flooder_has_on_disk_does_not_hold_up_another_one_s_messages() {
         assert_share(got, 300, "a backlog on disk, 300/s offered");
     });
 }
+
+/// It is read back so slowly that as much as may be is on its way all the time.
+#[test]
+fn an_account_whose_bodies_are_still_being_read_holds_up_no_other() {
+    scenario(|| async {
+        let mut setup = setup([9, 1]);
+        let clock = Clock::virtual_from(START_MS);
+        let before = World::start_with(&setup, FaultyDisk::new(), clock.clone(), 25).unwrap();
+        let mut flooder = bound(&before, b"load").await;
+        let backlog = 4_000;
+        submit_all(&mut flooder, b"Flood", 2..2 + backlog).await;
+        setup.keeper_late_ms = 3_000..=3_000;
+        let after = World::start_with(&setup, before.kill(), clock, 26).unwrap();
+        let taken = Taken::default();
+        let now = |taken: &Taken| [taken[0].get(), taken[1].get()];
+        take_all(&after, &taken);
+        let mut other = bound(&after, b"load1").await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(now(&taken), [0, 0]);
+        let mut due = 0;
+        let (mut held_up, mut flood) = (0, 0);
+        while flood < u64::from(backlog) {
+            let first = 2 + u32::try_from(due).unwrap();
+            submit_all(&mut other, b"Other", first..first + 50).await;
+            due += 50;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            held_up += u64::from(now(&taken)[1] < due);
+            assert!(due < 5_000, "{:?}", now(&taken));
+            flood = taken[0].get();
+        }
+        // Where a lot of bodies has just come the other waits for its turn, no longer.
+        assert!(held_up <= 4, "{held_up} of {}", due / 50);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(now(&taken), [u64::from(backlog), due]);
+    });
+}

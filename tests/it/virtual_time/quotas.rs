@@ -100,3 +100,27 @@ fn what_a_full_disk_gives_back_may_be_submitted_again() {
         assert_eq!(submit_at_once(&mut esme, 9..11).await, 0);
     });
 }
+
+/// Quotas are told of every account a few times a second.
+#[test]
+fn what_day_it_is_is_computed_once_for_an_account_that_nobody_uses() {
+    scenario(|| async {
+        let clock = Clock::virtual_from(BEFORE_MIDNIGHT_MS);
+        let world = World::start_with(&setup("quota_day = 5"), FaultyDisk::new(), clock, 1).unwrap();
+        let told = || {
+            world.hub.look(|gate, now| {
+                gate.used(1, now);
+                gate.accounts()[1].calendar
+            })
+        };
+        let today = told();
+        let known = |gate: &tidegate_gateway::gate::Gate<FaultyDisk>| gate.accounts()[1].calendar;
+        assert_eq!(world.hub.look(|gate, _| known(gate)), today);
+        assert_ne!(today, tidegate_gateway::quota::Calendar::default());
+        // Of UTC, that of this account.
+        tokio::time::sleep(Duration::from_millis(4 * 3_600_000)).await;
+        assert_eq!(told(), today);
+        tokio::time::sleep(Duration::from_millis(LEFT_MS)).await;
+        assert_ne!(told(), today);
+    });
+}
