@@ -1,10 +1,8 @@
-//! How much is read back from disk for countries with a rate of their own: no more than goes there in a moment. What has
-//! to wait for its rate would else be read into memory, account by account and country by country.
+//! How much is read back from disk for countries with a rate of their own: at once no more than goes there in a second.
+//! What has to wait for its rate would else be read into memory, account by account and country by country. Less would not
+//! last while others have what they need read back.
 
 use crate::admission::{Country, CountryBuckets};
-
-/// A carrier's queue is looked at so many times a second at least: once a tick.
-const LOOKS: u32 = 50;
 
 /// Legs that one look at a carrier's queue has had read back, by country.
 #[derive(Debug, Default)]
@@ -15,7 +13,7 @@ impl ReadAhead {
     pub(super) fn is_enough(&self, country: Option<Country>, countries: &CountryBuckets) -> bool {
         let read = self.0.iter().find(|(read, _)| Some(*read) == country);
         let rate = || countries.rate(country).map(std::num::NonZeroU32::get);
-        read.is_some_and(|(_, legs)| rate().is_some_and(|rate| *legs * LOOKS >= rate))
+        read.is_some_and(|(_, legs)| rate().is_some_and(|rate| *legs >= rate))
     }
 
     /// One more is read back.
@@ -34,15 +32,15 @@ mod tests {
     use tidegate_config::CountryRates;
 
     #[test]
-    fn what_goes_until_the_next_look_is_read_and_not_more() {
+    fn what_goes_in_a_second_is_read_and_not_more() {
         let rate = |country: &[u8; 2], rate| (*country, std::num::NonZeroU32::new(rate));
         let countries = CountryBuckets::even(&CountryRates {
-            named: vec![rate(b"DE", 1_000), rate(b"FR", 0), rate(b"GB", 10)],
+            named: vec![rate(b"DE", 500), rate(b"FR", 0), rate(b"GB", 10)],
             others: None,
         });
         for (country, reads) in [
-            (Some(*b"GB"), 1),
-            (Some(*b"DE"), 20),
+            (Some(*b"GB"), 10),
+            (Some(*b"DE"), 500),
             (Some(*b"FR"), 1_000),
             (None, 1_000),
         ] {

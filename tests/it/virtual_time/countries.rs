@@ -6,8 +6,9 @@ use std::rc::Rc;
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::identity::Password;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::tlv::{Tag, append};
 use tidegate_codec::values::RegisteredDelivery;
-use tidegate_config::Config;
+use tidegate_config::{Config, LongMessages};
 
 use super::*;
 use crate::wire::{Wire, octets};
@@ -147,17 +148,63 @@ fn behind_a_flood_to_one_country_the_others_have_the_whole_rest() {
     });
 }
 
-/// What has to wait is not read back before its time, so it takes nobody's place in memory.
+/// What has to wait is read back as it goes, beside what others read, and the keeper takes its time.
 #[test]
 fn a_backlog_on_disk_to_a_country_that_waits_holds_up_nobody() {
     scenario(|| async {
-        let world = started(53);
-        let clock = world.clock.clone();
+        let mut setup = setup();
+        setup.keeper_late_ms = 20..=200;
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock.clone(), 53).unwrap();
         let mut esme = bound(&world).await;
         submit(&mut esme, [GB, GB], 2..10_002).await;
         submit(&mut esme, [GB, DE], 10_002..30_002).await;
-        let after = World::start_with(&setup(), world.kill(), clock, 54).unwrap();
+        let after = World::start_with(&setup, world.kill(), clock, 54).unwrap();
         let taken = take_all(&after);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let [gb, others] = counts(&taken).await;
+        assert_rate(gb, 10, "of its own");
+        assert_rate(gb + others, RATE, "together");
+    });
+}
+
+/// A text that is cut for the carrier costs what its parts cost, and what stands behind it to another country waits for
+/// none of them.
+#[test]
+fn a_country_s_rate_is_one_of_parts_where_long_texts_are_cut() {
+    scenario(|| async {
+        let mut setup = setup();
+        let mut config = config("GB = 10");
+        config.carriers[0].texts.long_messages = LongMessages::Udh8;
+        setup.config = std::sync::Arc::new(config);
+        let world = World::start_with(&setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 55).unwrap();
+        let mut esme = bound(&world).await;
+        let (text, mut tlvs) = ([b'a'; 4 * 153], Vec::new());
+        assert!(append(&mut tlvs, Tag::MESSAGE_PAYLOAD, &text));
+        for sequence in 2..42 {
+            let sm = Sm {
+                destination: Address::new(Ton::INTERNATIONAL, Npi::ISDN, GB).unwrap(),
+                registered_delivery: RegisteredDelivery(0),
+                short_message: ShortMessage::default(),
+                tlvs: Tlvs::new(&tlvs),
+                ..message()
+            };
+            esme.send(CommandStatus::ROK, sequence, Operation::SubmitSm(sm))
+                .await;
+            let answer = esme.expect(CommandId::SUBMIT_SM_RESP).await;
+            assert_eq!(answer.pdu().status, CommandStatus::ROK);
+        }
+        submit(&mut esme, [DE, DE], 100..10_000).await;
+        let taken = Taken::default();
+        let (counted, mut smsc) = (taken.clone(), world.smsc());
+        world.spawn(async move {
+            smsc.accept_bind().await;
+            for number in 0.. {
+                let frame = smsc.take_submit(format!("c-{number}").as_bytes()).await;
+                let place = usize::from(!frame.sm().destination.addr.as_bytes().starts_with(b"44"));
+                counted[place].set(counted[place].get() + 1);
+            }
+        });
         tokio::time::sleep(Duration::from_secs(1)).await;
         let [gb, others] = counts(&taken).await;
         assert_rate(gb, 10, "of its own");
