@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tidegate_codec::identity::SystemId;
+use tidegate_codec::text::DefaultAlphabet;
 use tidegate_codec::values::BindKind;
 
 use crate::country::Country;
@@ -78,6 +79,10 @@ pub struct Account {
     /// Key `receipt_text`, default `false`: whether receipts quote the first 20 characters of their message. These are
     /// then kept, sealed on disk and in memory, until the message is final.
     pub receipt_text: bool,
+    /// Key `default_alphabet`, default `"gsm7"`: what `data_coding` 0 means in its texts.
+    pub default_alphabet: DefaultAlphabet,
+    /// Key `long_message_outcome`, default `"all"`: what a message has come to whose text a carrier gets in parts.
+    pub long_message_outcome: PartsOutcome,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end, compared with the source as it is kept (behind rewriting, and canonical where numbers are);
     /// see [`Account::allows_sender`].
@@ -95,6 +100,20 @@ pub enum AccountState {
     Suspended,
     /// Binds to fetch what waits for it, but no submits.
     Closing,
+}
+
+/// What a message has come to whose parts are handed over one by one, each with an outcome of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartsOutcome {
+    /// `"all"`: it has arrived when all have; the first that fails is its end, and what no carrier has by then is not sent
+    /// any more.
+    All,
+    /// `"first"`: what the first part comes to. Receipts are asked for of that one only.
+    First,
+    /// `"last"`: the same of the last part.
+    Last,
+    /// `"worst"`: all are sent, and when all have ended it is the worst of them.
+    Worst,
 }
 
 /// How message ids are written.
@@ -245,6 +264,21 @@ pub(crate) fn read(
         duration_or_off(Duration::from_secs(1)..=hours(24)),
     );
     let receipt_text = section.or("receipt_text", false, boolean);
+    let default_alphabet = section.or(
+        "default_alphabet",
+        DefaultAlphabet::Gsm7,
+        choice(crate::carrier::ALPHABETS),
+    );
+    let long_message_outcome = section.or(
+        "long_message_outcome",
+        PartsOutcome::All,
+        choice(&[
+            ("all", PartsOutcome::All),
+            ("first", PartsOutcome::First),
+            ("last", PartsOutcome::Last),
+            ("worst", PartsOutcome::Worst),
+        ]),
+    );
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -271,6 +305,8 @@ pub(crate) fn read(
         outbox_ttl,
         duplicate_window,
         receipt_text,
+        default_alphabet,
+        long_message_outcome,
         senders,
         numbering,
     })

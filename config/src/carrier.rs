@@ -1,6 +1,7 @@
 //! Our contract with one SMSC.
 
 mod read;
+mod texts;
 mod verdicts;
 mod writing;
 
@@ -14,9 +15,12 @@ use tidegate_codec::identity::SystemId;
 pub use tidegate_codec::receipt::IdBase;
 use tidegate_codec::values::InterfaceVersion;
 
+use crate::country_rates::CountryRates;
 use crate::endpoint::Endpoint;
 
 pub(crate) use read::{INSTEAD, name, read};
+pub(crate) use texts::ALPHABETS;
+pub use texts::{LongMessages, Texts};
 pub use verdicts::{StatusMeaning, Verdicts};
 pub use writing::{AddedTlv, CarrierNumbers, TonNpi, Writing};
 
@@ -40,6 +44,9 @@ pub struct Carrier {
     /// Key `rate`, parts per second over all links, default 0 (`None`: as the window allows), at most
     /// 1 000 000.
     pub rate: Option<NonZeroU32>,
+    /// Key `country_rates`, default `{}`: the same to some countries, evenly: with hardly a burst, unlike `rate`. What goes
+    /// to a country whose rate is used up waits, and nothing else waits for it.
+    pub country_rates: CountryRates,
     /// Key `system_id`, required: our name there.
     pub system_id: SystemId,
     /// Key `password_file` or `password_env`, exactly one: where the password is found.
@@ -106,6 +113,8 @@ pub struct Carrier {
     pub retry_max: Duration,
     /// How addresses and TLVs are written there.
     pub writing: Writing,
+    /// How texts are written there.
+    pub texts: Texts,
     /// Key `prices`, default absent: a file of comma-separated values, what a part costs by network or prefix.
     pub prices: Option<PathBuf>,
     /// Key `takes_over`, default `[]`, at most 64: names of carriers that the file no longer has, none in two lists. What

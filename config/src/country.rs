@@ -49,10 +49,14 @@ impl Country {
 
     /// From the file: one that has numbers of its own.
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
-        let remedy = match text.to_ascii_uppercase().as_str() {
-            "UK" => "write \"GB\"",
-            "EL" => "write \"GR\"",
-            _ => "write the two capital letters of ISO 3166-1, such as \"GB\" or \"DE\"",
+        let upper = text.to_ascii_uppercase();
+        let remedy = match upper.as_str() {
+            "UK" => "write \"GB\"".to_owned(),
+            "EL" => "write \"GR\"".to_owned(),
+            _ if Self::known(&upper).is_some() => format!("write \"{upper}\""),
+            _ => "write the two capital letters of ISO 3166-1, such as \"GB\" or \"DE\", of a country that has numbers of \
+                  its own"
+                .to_owned(),
         };
         Self::known(text).ok_or_else(|| Fault::new(format!("{} is no country", shown::value(text)), remedy))
     }
@@ -77,9 +81,18 @@ mod tests {
     #[test]
     fn a_country_is_two_letters_that_have_numbers() {
         assert_eq!(Country::parse("GB").unwrap().as_str(), "GB");
-        for text in ["UK", "gb", "GBR", "", "ZZ", "A ", "G"] {
-            assert!(Country::parse(text).is_err(), "{text}");
+        for (text, remedy) in [
+            ("UK", "write \"GB\""),
+            ("gb", "write \"GB\""),
+            ("GBR", "ISO 3166"),
+            ("", "ISO 3166"),
+            ("ZZ", "ISO 3166"),
+            ("A ", "ISO 3166"),
+            // Antarctica has none of its own.
+            ("AQ", "numbers of its own"),
+        ] {
+            let fault = Country::parse(text).unwrap_err();
+            assert!(fault.remedy.contains(remedy), "{text}: {}", fault.remedy);
         }
-        assert_eq!(Country::parse("UK").unwrap_err().remedy, "write \"GB\"");
     }
 }

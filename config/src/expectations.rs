@@ -12,6 +12,7 @@
 use jiff::Timestamp;
 use toml::de::{DeTable, DeValue};
 
+use crate::price::{Price, price};
 use crate::problem::{Fault, Problems, Report};
 use crate::section::Section;
 use crate::value::{integer, shown, text, text_of};
@@ -42,6 +43,8 @@ pub struct Expectation {
     pub route: Option<String>,
     /// Key `carriers`: which it may take, in order.
     pub carriers: Option<Vec<String>>,
+    /// Key `price`: what the first of them takes for a part, such as `0.0325`.
+    pub price: Option<Price>,
     /// Key `parts`, 1 to 255.
     pub parts: Option<u8>,
     /// Key `refused`: the name of the status with which it is refused, such as `"ESME_RINVDSTADR"`.
@@ -96,6 +99,7 @@ fn one(mut section: Section<'_>) -> Option<Expectation> {
         carriers: section
             .has("carriers")
             .then(|| section.list("carriers", 0..=16, text(plain)).unwrap_or_default()),
+        price: section.optional("price", price),
         parts: section.optional("parts", integer(1..=255)),
         refused: section.optional("refused", text(plain)),
     };
@@ -129,19 +133,26 @@ mod tests {
     #[test]
     fn a_table_is_read_with_its_lines() {
         let file = "[[expect]]\naccount = \"a\"\nto = \"+44\"\n\n[[expect]]\naccount = \"b\"\nto = \"1\"\n\
-                    carriers = []\nparts = 2\nat = \"1970-01-01T00:00:01+00:00\"\nrefused = \"ESME_RINVDSTADR\"\n";
+                    carriers = []\nprice = 0.10\nparts = 2\nat = \"1970-01-01T00:00:01+00:00\"\nrefused = \"ESME_RINVDSTADR\"\n";
         let table = parse(file).unwrap();
         assert_eq!((table[0].line, table[1].line), (1, 5));
         assert_eq!((&table[0].carriers, &table[0].refused), (&None, &None));
         assert_eq!(table[1].carriers, Some(Vec::new()));
         assert_eq!((table[1].parts, table[1].at_ms), (Some(2), Some(1_000)));
+        assert_eq!(table[1].price.map(Price::millionths), Some(100_000));
     }
 
     #[test]
     fn what_is_wrong_is_named_all_at_once() {
-        let file = "[[expect]]\nto = \"1\"\nat = \"tomorrow\"\nparts = 0\nprice = 1\n";
+        let file = "[[expect]]\nto = \"1\"\nat = \"tomorrow\"\nparts = 0\nprice = \"1\"\ncost = 1\n";
         let problems = parse(file).unwrap_err().to_string();
-        for word in ["account: missing", "at: \"tomorrow\"", "parts: ", "price: "] {
+        for word in [
+            "account: missing",
+            "at: \"tomorrow\"",
+            "parts: ",
+            "price: ",
+            "cost: unknown",
+        ] {
             assert!(problems.contains(word), "{word}: {problems}");
         }
         assert!(parse("").unwrap_err().to_string().contains("[[expect]]"));

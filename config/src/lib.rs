@@ -1,6 +1,6 @@
 //! Tidegate's configuration: one TOML file, read whole, every problem reported at once.
 //!
-//! [`parse`] turns the text into a [`Config`] or into [`Problems`], each with key, line and remedy. The
+//! [`parse_with`] turns the text into a [`Config`] or into [`Problems`], each with key, line and remedy. The
 //! conversion is the check: what a [`Config`] holds is within its bounds and refers to things that exist.
 //! Unknown keys are problems, because a misspelt bound is no bound. Nothing here touches a disk, an
 //! environment or a clock; secrets appear as hashes or as the place where they are found.
@@ -20,6 +20,7 @@ pub mod expectations;
 pub mod limits;
 pub mod node;
 pub mod password_hash;
+pub mod price;
 pub mod problem;
 pub mod quota;
 pub mod rewrite;
@@ -33,16 +34,17 @@ mod tests;
 mod value;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
 pub use account::{
-    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering,
+    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering, PartsOutcome,
 };
 pub use carrier::{
-    AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, ReceiptRequest,
-    SecretSource, StatusMeaning, TonNpi, Unanswered, Verdicts, Writing,
+    AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
+    ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
 };
 pub use country::Country;
 pub use country_rates::CountryRates;
@@ -51,6 +53,7 @@ pub use endpoint::{Endpoint, Host};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};
 pub use password_hash::PasswordHash;
+pub use price::Price;
 pub use problem::{Problem, Problems};
 pub use quota::{Quota, QuotaZone};
 pub use rewrite::{Rewrite, RewriteName, RewriteRule};
@@ -68,7 +71,7 @@ use rewrite::Names;
 use route::Declared;
 use section::Section;
 
-/// A configuration that holds. Made by [`parse`], or of another one by [`Diff::apply`]; its fields are for reading.
+/// A configuration that holds. Made by [`parse_with`], or of another one by [`Diff::apply`]; its fields are for reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -98,15 +101,32 @@ pub struct Config {
     pub instructions: Vec<Instructions>,
 }
 
-/// Reads a configuration, or says everything that is wrong with it.
+/// Reads a configuration that names no instructions' files, or says everything that is wrong with it.
+///
+/// # Errors
+///
+/// Every problem with its key and line; a file that it names is one.
 pub fn parse(text: &str) -> Result<Config, Problems> {
+    parse_with(text, &|_| Err("files are not read here".to_owned()))
+}
+
+/// What gives the text of a file that a configuration names, or says why it cannot be had. Files of passwords and tables
+/// are not asked for: who uses them reads them.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
+
+/// The same of a configuration that may name files; their texts are part of it.
+///
+/// # Errors
+///
+/// Every problem with its key and line, and the file if it is another one.
+pub fn parse_with(text: &str, files: ReadFile<'_>) -> Result<Config, Problems> {
     let (tree, syntax) = DeTable::parse_recoverable(text);
     let report = Report::new(text, &syntax);
-    let config = read(&report, &tree);
+    let config = read(&report, &tree, files);
     report.conclude(config)
 }
 
-fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
+fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Option<Config> {
     let mut root = Section::root(report, tree.get_ref());
     let node = node::read_node(root.section("node"));
     let (listen, http) = node::read_sockets(&mut root);
@@ -138,7 +158,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>) -> Option<Config> {
     let mt_routes = route::read_mt(mt_sections, &declared);
     let mo_routes = route::read_mo(route.each("mo"), &declared);
     route.finish(&[]);
-    let instructions = route::read_instructions(root.each("instructions"), &declared);
+    let instructions = route::read_instructions(root.each("instructions"), &declared, files);
     root.finish(&[
         ("accounts", "write `[[account]]`, once for each"),
         ("carriers", "write `[[carrier]]`, once for each"),

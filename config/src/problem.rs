@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// One thing that keeps a configuration from being used.
 ///
@@ -12,6 +13,8 @@ pub struct Problem {
     /// Dotted path of the key, such as `carrier.sink.links` or `account[2].password_hashes[0]`; empty
     /// when the text is not TOML at that place. Array elements count from 0.
     pub key: String,
+    /// The file, where it is one that the configuration names; `None` for the configuration's own.
+    pub file: Option<PathBuf>,
     /// Line of the file, from 1; `None` for what is missing as a whole.
     pub line: Option<usize>,
     /// What is wrong.
@@ -22,6 +25,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
@@ -32,12 +38,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All problems of a file, at least one, in the order of their lines.
+/// All problems of a file, at least one, in the order of their lines; those of files that it names behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// The problems, by line; those without a line come last.
+    /// The problems, file by file and by line; those without a line come last.
     pub fn as_slice(&self) -> &[Problem] {
         &self.0
     }
@@ -126,6 +132,7 @@ impl Report {
             };
             report.problems.get_mut().push(Problem {
                 key: String::new(),
+                file: None,
                 line,
                 what,
                 remedy: remedy.to_owned(),
@@ -158,10 +165,20 @@ impl Report {
         }
         self.problems.borrow_mut().push(Problem {
             key,
+            file: None,
             line,
             what: fault.what,
             remedy: fault.remedy,
         });
+    }
+
+    /// Takes in what is wrong with a file that this one names.
+    pub(crate) fn add_of(&self, file: &Path, other: Self) {
+        let problems = other.problems.into_inner().into_iter().map(|problem| Problem {
+            file: Some(file.to_owned()),
+            ..problem
+        });
+        self.problems.borrow_mut().extend(problems);
     }
 
     /// What was read if nothing was found wrong, else everything that was.
@@ -171,11 +188,15 @@ impl Report {
             Some(value) if problems.is_empty() => return Ok(value),
             None if problems.is_empty() => problems.push(Problem {
                 key: String::new(),
+                file: None,
                 line: None,
                 what: "not understood, and no problem was noted".to_owned(),
                 remedy: "this is a fault of the checker: please report it".to_owned(),
             }),
-            _ => problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX)),
+            _ => problems.sort_by(|one, other| {
+                let place = |problem: &Problem| problem.line.unwrap_or(usize::MAX);
+                (&one.file, place(one)).cmp(&(&other.file, place(other)))
+            }),
         }
         Err(Problems(problems))
     }

@@ -7,11 +7,14 @@ mod mo;
 mod mt;
 mod window;
 
+use std::collections::HashMap;
+
 use tidegate_codec::identity::SystemId;
 
 use crate::carrier::CarrierName;
 use crate::problem::Fault;
-use crate::value::shown;
+use crate::section::Section;
+use crate::value::{integer, shown, text};
 
 pub use conditions::{Conditions, SenderType};
 pub(crate) use instructions::read_instructions;
@@ -68,6 +71,27 @@ fn undeclared(kind: &str, name: &str, names: &[&str]) -> Fault {
         )
     };
     Fault::new(format!("there is no {kind} {}", shown::value(name)), remedy)
+}
+
+/// What routes to carriers and routes of messages from handsets begin with. `names` are those that are taken.
+fn name_and_order(
+    section: &mut Section<'_>,
+    names: &mut HashMap<String, Option<usize>>,
+) -> (Option<String>, u16) {
+    let name = own_name(section, names, "route");
+    (name, section.or("order", 100, integer(0..=10_000)))
+}
+
+/// The key `name` of a route or a rule.
+fn own_name(
+    section: &mut Section<'_>,
+    names: &mut HashMap<String, Option<usize>>,
+    of: &str,
+) -> Option<String> {
+    let name = section.optional("name", text(route_name))?;
+    let remedy = format!("give each {of} its own name, or none");
+    section.once("name", names, name.clone(), "is taken", &remedy);
+    Some(name)
 }
 
 /// The name of a route, or of a rule.

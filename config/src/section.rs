@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -239,6 +240,17 @@ impl<'t> Section<'t> {
     /// Reports what is wrong with a key of this section.
     pub(crate) fn problem(&self, key: &str, fault: Fault) {
         self.report.add(self.path(key), self.span_of(key).as_ref(), fault);
+    }
+
+    /// Reports everything that is wrong with a file that this section names.
+    pub(crate) fn problems_of(&self, file: &Path, report: Report) {
+        // Its keys might stand here as well.
+        #[cfg(test)]
+        for key in report.asked.borrow().iter() {
+            let key = format!("{}{key}", self.schema);
+            self.report.asked.borrow_mut().insert(key);
+        }
+        self.report.add_of(file, report);
     }
 
     /// Reports what is wrong with one element of a list.

@@ -108,7 +108,7 @@ pub(crate) fn socket_address(value: &DeValue<'_>) -> Result<SocketAddr, Fault> {
 /// A path of the file system; relative ones count from the working directory.
 pub(crate) fn path(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
     let text = text_of(value)?;
-    if text.is_empty() || text.contains('\0') {
+    if text.is_empty() || text.chars().any(char::is_control) {
         return Err(Fault::new(
             "not a path",
             "name a file or directory; relative ones count from the working directory",

@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tidegate_config::{Account, Carrier, Config, Limits, Problems, RewriteName, Storage, parse};
+use tidegate_config::{Account, Carrier, Config, Limits, Problems, RewriteName, Storage, parse, parse_with};
 
 /// Stands where a secret may stand. No word of a problem holds it by chance.
 const SECRET: &str = "Xq7Zw9Kj3V";
 
 /// Any text is a configuration within its bounds or is refused with problems that can be shown, each with a remedy;
-/// and whatever stands behind a key named after a password is never repeated in one.
+/// and whatever stands behind a key named after a password is never repeated in one. Where it names a file, that has the
+/// same text.
 pub fn config(octets: &[u8]) {
     // What is not UTF-8 never comes as far as the reader.
     let text = String::from_utf8_lossy(octets);
-    match parse(&text) {
+    match parse_with(&text, &|_| Ok(text.to_string())) {
         Ok(config) => whole(&config),
         Err(problems) => shown(&text, &problems),
     }
@@ -34,7 +35,7 @@ fn shown(text: &str, problems: &Problems) {
         assert!(!problem.to_string().chars().any(char::is_control), "{problem:?}");
         assert!(!problem.what.starts_with("not understood"), "{problem:?}");
     }
-    assert!(problems.is_sorted_by_key(|problem| problem.line.unwrap_or(usize::MAX)));
+    assert!(problems.is_sorted_by_key(|problem| (&problem.file, problem.line.unwrap_or(usize::MAX))));
 }
 
 /// The text with every value of a key named after a password replaced; `None` when it has none.

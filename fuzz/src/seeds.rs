@@ -14,10 +14,11 @@ const PDUS: [&str; 2] = [
 const STREAMS: &str = include_str!("../../codec/testdata/pdu-stream.json");
 const TEXTS: &str = include_str!("../../codec/testdata/text.json");
 const RECEIPTS: &str = include_str!("../../codec/testdata/dlr-time.json");
-const CONFIGURATIONS: [&str; 3] = [
+const CONFIGURATIONS: [&str; 4] = [
     include_str!("../../config/tidegate.toml"),
     include_str!("../../config/bench.toml"),
     MINIMAL,
+    FILED,
 ];
 /// What a configuration must have and no more, so that a change is likely to matter.
 const MINIMAL: &str = r#"storage = { data = "d", key_ring = "k", kek_file = "f" }
@@ -31,6 +32,18 @@ name = "c"
 addresses = ["smsc:1"]
 system_id = "t"
 password_file = "p"
+"#;
+/// A file that names itself as one of instructions.
+const FILED: &str = r#"version = "1"
+[[account]]
+system_id = "a"
+[[instructions]]
+account = "a"
+file = "f"
+[[rule]]
+number = "4477*"
+senders = ["1*"]
+to_bind = "b"
 "#;
 
 /// The seeds of a target, always the same and in the same order.

@@ -17,6 +17,8 @@ pub struct Bucket {
     booked_until: Duration,
     /// What it was made with; none where it is paced.
     rate: Option<NonZeroU32>,
+    /// It has hardly a burst.
+    is_even: bool,
 }
 
 /// Parts that a bucket always allows at once: what the longest concatenated message has.
@@ -39,6 +41,16 @@ impl Bucket {
             tolerance,
             booked_until: Duration::ZERO,
             rate,
+            is_even: false,
+        }
+    }
+
+    /// The same with hardly a burst, for what can wait: a peer that was promised so many a second, at any time.
+    pub fn even(rate: Option<NonZeroU32>) -> Self {
+        let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+        Self {
+            rate,
+            ..Self::paced(interval)
         }
     }
 
@@ -54,7 +66,11 @@ impl Bucket {
             .as_nanos()
             .checked_div(self.interval.as_nanos())
             .unwrap_or(0);
-        let fresh = Self::new(rate);
+        let fresh = if self.is_even {
+            Self::even(rate)
+        } else {
+            Self::new(rate)
+        };
         // Not more than the new burst, or a rate that is lowered would let nothing through for minutes.
         let booked = fresh.interval * u32::try_from(units).unwrap_or(u32::MAX);
         *self = Self {
@@ -70,6 +86,7 @@ impl Bucket {
             tolerance: interval.max(PACED_BURST),
             booked_until: Duration::ZERO,
             rate: None,
+            is_even: true,
         }
     }
 
@@ -143,6 +160,26 @@ mod tests {
     }
 
     #[test]
+    fn an_even_rate_holds_over_any_second() {
+        for (rate, step) in [(10, 20), (100, 20), (1, 1)] {
+            let mut bucket = Bucket::even(NonZeroU32::new(rate));
+            let mut taken = Vec::new();
+            for ms in (7_000..17_000).step_by(step) {
+                let now = Duration::from_millis(ms);
+                taken.extend(std::iter::from_fn(|| bucket.take(now, 1).then_some(ms)));
+            }
+            let (count, due) = (taken.len(), 10 * rate as usize);
+            assert!(count.abs_diff(due) * 20 <= due, "{rate}: {count}");
+            // A twentieth of a second at once, and the first.
+            let most = rate as usize + rate as usize / 20 + 1;
+            assert!(
+                taken.windows(most + 1).all(|few| few[most] - few[0] >= 1_000),
+                "{rate}"
+            );
+        }
+    }
+
+    #[test]
     fn what_was_taken_stays_taken_when_the_rate_changes() {
         let now = Duration::from_secs(100);
         for (before, taken, after, left) in [
@@ -161,6 +198,12 @@ mod tests {
             let more = (0..5_000).take_while(|_| bucket.take(now, 1)).count();
             assert_eq!(more, left, "{before} {taken} {after}");
         }
+        let mut even = Bucket::even(NonZeroU32::new(10));
+        even.book(now, 255);
+        even.set_rate(now, NonZeroU32::new(100));
+        assert!(
+            !even.fits(now + Duration::from_millis(9), 1) && even.fits(now + Duration::from_millis(10), 1)
+        );
         let mut limited = bucket(1);
         assert!(limited.take(now, 255));
         limited.set_rate(now, None);

@@ -7,6 +7,7 @@ mod failover;
 mod flow;
 mod pen;
 mod queue;
+mod read_ahead;
 mod reconnect;
 mod turns;
 mod verdict;
@@ -28,15 +29,16 @@ use tidegate_codec::values::BindKind;
 use tidegate_config::Carrier;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
+use tidegate_store::message_id::MessageId;
 use tidegate_store::names::NameId;
 use tidegate_store::record::Form;
 use tidegate_store::spool::Target;
 
-use crate::admission::widen;
+use crate::admission::{CountryBuckets, widen};
 use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::keywords::Text;
-use crate::links::{End, LinkId, Links, Ticket};
+use crate::links::{End, Link, LinkId, Links, Ticket};
 use crate::router::CarrierIndex;
 use crate::tally::{CarrierTally, counted, sample};
 use crate::turn::Owed;
@@ -46,7 +48,7 @@ pub(crate) use failover::Pinned;
 pub use failover::Waiting;
 pub use flow::Flow;
 pub use pen::{PEN_MAX, PEN_WAIT, Pen, Penned};
-pub use queue::{Queue, Ready};
+pub use queue::{Popped, Queue, Ready};
 pub use reconnect::Reconnect;
 pub use turns::Weights;
 pub use verdict::Verdict;
@@ -82,6 +84,8 @@ pub struct CarrierState {
     pub waiting: Waiting,
     /// How fast it is fed.
     pub flow: Flow,
+    /// How fast it is fed with what goes to some countries.
+    pub countries: CountryBuckets,
     /// Receipts ahead of their time.
     pub pen: Pen,
     /// Legs that wait and were told "slow".
@@ -109,6 +113,7 @@ impl CarrierState {
             next_link: 0,
             waiting: Waiting::default(),
             flow: Flow::new(config.rate),
+            countries: CountryBuckets::even(&config.country_rates),
             pen: Pen::default(),
             slowed: HashMap::new(),
             was_up: false,
@@ -144,6 +149,19 @@ impl CarrierState {
             link.and_then(|link| link.session.waiting_since())
                 .is_some_and(|sent| sent.0 <= then)
         })
+    }
+
+    /// The link that the parts of one message go to, if it has room: the same for all of them while links neither come nor
+    /// go.
+    fn link_of(&self, message: MessageId, links: &Links) -> Option<LinkId> {
+        // The bits of an id are not as good as chance: of most, the lowest are 0.
+        let mixed = message.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        let place = usize::try_from(mixed)
+            .unwrap_or_default()
+            .checked_rem(self.links.len())?;
+        let id = *self.links.get(place)?;
+        let has_room = |link: &Link| link.end.is_none() && link.session.room() > 0;
+        links.get(id).is_some_and(has_room).then_some(id)
     }
 
     /// The next link with room, in turn.
@@ -298,6 +316,10 @@ impl<D: Disk> Gate<D> {
         if operation.strict().is_err() {
             self.carriers[carrier].tally.tlv_faults += 1;
         }
+        let peer = Peer {
+            default_alphabet: self.config.carriers[carrier].texts.default_alphabet,
+            ..Peer::default()
+        };
         let (form, message) = match operation {
             // As submit_sm it is the same message from a handset (interop quirk 41).
             Operation::DeliverSm(sm) | Operation::SubmitSm(sm) => {
@@ -307,6 +329,7 @@ impl<D: Disk> Gate<D> {
                     sender: sm.source.addr.as_bytes(),
                     sender_ton_npi: (sm.source.ton, sm.source.npi),
                     data_coding: sm.data_coding,
+                    peer,
                     esm_class: sm.esm_class,
                     octets: sm.text().0,
                     tlvs: sm.tlvs,
@@ -320,6 +343,7 @@ impl<D: Disk> Gate<D> {
                     sender: sm.source.addr.as_bytes(),
                     sender_ton_npi: (sm.source.ton, sm.source.npi),
                     data_coding: sm.data_coding,
+                    peer,
                     esm_class: sm.esm_class,
                     octets: sm.tlvs.message_payload().unwrap_or_default().0,
                     tlvs: sm.tlvs,
@@ -356,7 +380,7 @@ impl<D: Disk> Gate<D> {
         let mut scratch = String::new();
         // A message from a handset is no receipt.
         let text = if by_text || esm_class.is_receipt() || esm_class.is_intermediate() {
-            receipt_text(data_coding, esm_class, octets, Peer::default(), &mut scratch)
+            receipt_text(data_coding, esm_class, octets, peer, &mut scratch)
         } else {
             octets
         };

@@ -32,6 +32,8 @@ use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use tidegate_config::Config;
 
+use crate::documents;
+
 /// A durable SMPP gateway.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version)]
@@ -221,12 +223,13 @@ fn read_config(path: &Path) -> Result<Config, Refusal> {
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| Refusal::new(format!("cannot read {shown}: {error}"), json!({})))?;
-    tidegate_config::parse(&text).map_err(|problems| {
+    documents::parse(&text).map_err(|problems| {
         let list: Vec<Value> = problems
             .as_slice()
             .iter()
             .map(|problem| {
                 json!({
+                    "file": problem.file.as_ref().map(|file| file.display().to_string()),
                     "key": problem.key,
                     "line": problem.line,
                     "what": problem.what,

@@ -322,7 +322,8 @@ impl<D: Disk> Gate<D> {
         body.clear();
         let account = self.account_named(found.account);
         let mut form = None;
-        if is_wanted(found, note.state) {
+        let is_whole = found.part().is_none();
+        if is_whole && is_wanted(found, note.state) {
             let configured = account.map(|place| &self.config.accounts[place]);
             // Entries of an account that the configuration no longer has are kept as long as the default.
             let (max, ttl) = configured.map_or((usize::MAX, 72 * 3600 * 1000), |account| {
@@ -354,19 +355,24 @@ impl<D: Disk> Gate<D> {
             .spool
             .settle(now.unix_ms, leg, ending, entry.as_ref(), urgent, &mut self.rng);
         if let Ok(Some((ended, entry))) = &settled {
-            if let Some(place) = account {
+            if let Some(place) = account.filter(|_| is_whole) {
                 self.accounts[place].tally.finals.add(note.state);
             }
             if let Some((id, end)) = test_end {
                 self.test_ended(id, end);
             }
             self.release_id(ended);
-            self.forget_failed(ended.message, note.state);
+            if is_whole {
+                self.forget_failed(ended.message, note.state);
+            }
             if let Some(entry) = entry {
                 self.stage_entry_body(*entry, &body);
             }
         }
         self.scratch = body;
+        if let (false, Ok(Some((part, _)))) = (is_whole, &settled) {
+            self.part_ended(now, part, note, urgent);
+        }
         settled.map(|_| ())
     }
 

@@ -137,6 +137,18 @@ pub fn explain(
         .map(|(route, why)| shown_route(route, why))
         .collect();
     let addresses = Addresses::new(&kept.0, &kept.1);
+    let price = |place: CarrierIndex| {
+        let price = tables.price(place, there.index, facts.destination);
+        price.filter(|_| there.is_international)
+    };
+    let route = found.route().and_then(|route| config.mt_routes.get(route));
+    let too_dear: Vec<Value> = route
+        .into_iter()
+        .flat_map(|route| &route.carriers)
+        .filter_map(|name| Some((name.as_str(), index(name.as_str())?)))
+        .filter(|(_, place)| !found.in_order(0).any(|taken| taken == *place))
+        .map(|(name, place)| json!({ "carrier": name, "price": price(place).map(|price| price.to_string()) }))
+        .collect();
     let carriers: Vec<Value> = found
         .in_order(0)
         .filter_map(|place| {
@@ -146,14 +158,18 @@ pub fn explain(
             } else {
                 Value::Null
             };
-            let price = tables
-                .price(place, there.index, facts.destination)
-                .filter(|_| there.is_international);
+            let country = there.country.or_else(|| own.country_of(&kept.1));
+            let rate = carrier.country_rates.of(country.map(Country::octets));
+            let rate = rate.map(|(rate, is_shared)| {
+                let country = country.filter(|_| !is_shared).map(|country| country.to_string());
+                json!({ "parts": rate, "country": country })
+            });
             let words = addressing.towards(place.0, &carrier.writing, &addresses);
             Some(json!({
                 "carrier": carrier.name.as_str(),
                 "up": up,
-                "price": price.map(|price| price.to_string()),
+                "price": price(place).map(|price| price.to_string()),
+                "country_rate": rate,
                 "from": words.as_ref().map_or(Value::Null, |words| shown_address(&words.source)),
                 "to": words.as_ref().map_or(Value::Null, |words| shown_address(&words.destination)),
             }))
@@ -174,6 +190,7 @@ pub fn explain(
         "routes": routes,
         "routes_of_other_prefixes": tried.len() - routes.len(),
         "carriers": carriers,
+        "too_dear": too_dear,
         "admission": match admitted {
             Ok(admitted) => json!({
                 "admitted": true,
@@ -230,6 +247,7 @@ fn shown_route(route: &MtRoute, why: Why) -> Value {
             Choose::Weighted(_) => "weighted",
         },
         "carriers": route.carriers.iter().map(CarrierName::as_str).collect::<Vec<_>>(),
+        "max_price": route.conditions.max_price.map(|price| price.to_string()),
     })
 }
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
+use rand_core::Rng as _;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
@@ -202,6 +203,8 @@ pub struct Gate<D: Disk> {
     /// The last turn had something to commit and could not.
     pub(crate) blocked: bool,
     pub(crate) limits: Limits,
+    /// What the parts of the next text that is cut have in common.
+    pub(crate) next_reference: u16,
 }
 
 impl<D: Disk> Gate<D> {
@@ -230,6 +233,8 @@ impl<D: Disk> Gate<D> {
         let limits = pdu_limits(&config);
         let (mt, mo) = routers(&config);
         let duplicates = Duplicates::new(&mut rng);
+        // Where the last process left off is not known.
+        let next_reference = u16::try_from(rng.next_u32() >> 16).unwrap_or_default();
         let max = spool.index().max();
         let mut gate = Self {
             mt,
@@ -279,6 +284,7 @@ impl<D: Disk> Gate<D> {
             stopping: false,
             blocked: false,
             limits,
+            next_reference,
             config,
         };
         gate.recall_short_ids();

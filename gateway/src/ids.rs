@@ -144,6 +144,8 @@ impl<D: Disk> Gate<D> {
             self.spool.index().legs_of(*message).any(|(_, leg)| {
                 let given = self.id_text(*message, leg.envelope.id_form);
                 leg.account == name
+                    // Parts may be left of a message whose outcome is known.
+                    && leg.part().is_none()
                     && source.is(&leg.envelope.addresses.source())
                     && given.as_bytes().eq_ignore_ascii_case(text)
             })

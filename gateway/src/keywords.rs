@@ -35,6 +35,8 @@ pub(crate) struct Text<'a> {
     pub(crate) sender: &'a [u8],
     pub(crate) sender_ton_npi: (Ton, Npi),
     pub(crate) data_coding: DataCoding,
+    /// How its carrier writes texts.
+    pub(crate) peer: Peer,
     pub(crate) esm_class: EsmClass,
     /// Of short_message or message_payload.
     pub(crate) octets: &'a [u8],
@@ -64,7 +66,7 @@ impl Keywords {
             message.data_coding,
             message.esm_class,
             message.octets,
-            Peer::default(),
+            message.peer,
         );
         match reading.place(&message.tlvs) {
             Some(place) if place.sequence() > 1 => self.recall(key(message, place)),
@@ -181,6 +183,7 @@ mod tests {
             sender: b"447700900123",
             sender_ton_npi: (Ton::UNKNOWN, Npi::UNKNOWN),
             data_coding: DataCoding(0),
+            peer: Peer::default(),
             esm_class: EsmClass(0),
             octets: b"Pizza, two",
             tlvs: Tlvs::NONE,

@@ -16,6 +16,7 @@ pub mod control;
 pub mod credentials;
 pub mod demo;
 pub mod dlr;
+pub mod documents;
 pub mod esme;
 pub mod explain;
 pub mod gate;
@@ -52,6 +53,7 @@ pub mod tally;
 pub mod telemetry;
 pub mod traffic;
 pub mod turn;
+mod wording;
 
 #[cfg(test)]
 mod testing;

@@ -25,6 +25,9 @@
 //!      └─────────────┘
 //! ```
 //!
+//! Where its carrier wants a text in parts, a leg about to be handed over goes from *waiting* to *in parts* instead: from
+//! then on its parts, legs of their own, live this life, and it ends with an outcome made of theirs ([`crate::mt`]).
+//!
 //! From every state one way leads to each final state, and all of them through one function,
 //! [`Gate::end_leg`](crate::gate::Gate), over the spool's `settle`: the state and the DLR are one append (P3).
 //!
@@ -39,11 +42,15 @@
 //! | unanswered = "wait", and no receipt was asked for | leased | UNKNOWN |
 //! | the validity ends | waiting, scheduled, backing off | EXPIRED |
 //! | cancel_sm, or a submit_sm that takes its place | waiting, scheduled, backing off | DELETED |
+//! | its parts have ended, as far as its account waits for them | in parts | as `long_message_outcome` says |
+//! | cancel_sm before a part has left | in parts | DELETED |
+//! | the last date of its parts is over and an end was lost | in parts | UNKNOWN, or the failure of one that is known |
+//! | the account's outcome is known and no carrier has the part yet | waiting, backing off (parts) | DELETED, without a DLR |
 //! | a 3.3 carrier cannot hold it | waiting | UNDELIVERABLE |
 //! | its record cannot be read | waiting | UNDELIVERABLE, quarantined once |
 //!
 //! No state is without a date: scheduled and backing off have their own, waiting has the end of the validity,
-//! handed over has the receipt deadline, and leased has the response timer of its link. A message is final when all
+//! handed over has the receipt deadline, in parts has one behind all that its parts can have, and leased has the response timer of its link. A message is final when all
 //! its legs are.
 
 use tidegate_codec::values::{InterfaceVersion, MessageState};
@@ -63,6 +70,8 @@ pub enum Standing {
     BackingOff,
     /// On a carrier link, unanswered; or being read back on its way there.
     Leased,
+    /// Its parts are under way.
+    InParts,
     /// A carrier has it, and a receipt may come.
     HandedOver,
 }
@@ -78,6 +87,7 @@ impl Standing {
     const fn from_parts(stage: Stage, leased: bool, has_date: bool, attempts: u16) -> Self {
         match stage {
             Stage::HandedOver => Self::HandedOver,
+            Stage::InParts => Self::InParts,
             Stage::Waiting if leased => Self::Leased,
             Stage::Waiting if has_date && attempts == 0 => Self::Scheduled,
             Stage::Waiting if has_date => Self::BackingOff,
@@ -119,6 +129,8 @@ mod tests {
             (Standing::Leased, Stage::Waiting, true, true, 0, false),
             (Standing::HandedOver, Stage::HandedOver, false, true, 1, false),
             (Standing::HandedOver, Stage::HandedOver, true, false, 0, false),
+            (Standing::InParts, Stage::InParts, false, true, 0, false),
+            (Standing::InParts, Stage::InParts, true, false, 0, false),
         ];
         for (standing, stage, leased, has_date, attempts, is_ours) in all {
             assert_eq!(Standing::from_parts(stage, leased, has_date, attempts), standing);

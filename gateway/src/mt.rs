@@ -1,11 +1,13 @@
 //! The story of one MT: submitted, stored, promised, put in line for a carrier.
 
 mod duplicates;
+mod in_parts;
 mod instead;
 mod multi;
 mod quote;
 
 pub use duplicates::Duplicates;
+pub use in_parts::Cut;
 pub(crate) use instead::Replaced;
 pub use multi::Multi;
 use quote::quote;
@@ -201,12 +203,27 @@ impl<D: Disk> Gate<D> {
         if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
             return None;
         }
+        self.country_of(Some(account), destination)
+    }
+
+    /// The country of a leg's recipient, if it has a rate of its own at this carrier.
+    pub(crate) fn rated_at(&self, carrier: usize, leg: &Leg) -> Option<admission::Country> {
+        let countries = &self.carriers[carrier].countries;
+        if !countries.has_names() {
+            return None;
+        }
+        let destination = leg.envelope.addresses.destination();
+        countries.named(self.country_of(self.account_named(leg.account), &destination))
+    }
+
+    fn country_of(&self, account: Option<usize>, destination: &AddressBuf) -> Option<admission::Country> {
         let there = Place::of(&self.tables, destination.ton(), destination.as_bytes());
         // An account that writes national numbers says of which country.
-        let country = there
+        let by_account = || self.addressing_of(account?).country_of(destination);
+        there
             .country
-            .or_else(|| self.addressing_of(account).country_of(destination))?;
-        Some(country.octets())
+            .or_else(by_account)
+            .map(tidegate_config::Country::octets)
     }
 
     /// Stages a leg of a message, and the end of what it stands for.
@@ -323,7 +340,8 @@ impl<D: Disk> Gate<D> {
         let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             return;
         };
-        let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+        let (account, priority) = (found.account, found.envelope.priority);
+        let (message, number) = (found.message, found.leg);
         let expires_ms = found.envelope.expires_ms;
         let was_pinned = self.pinned.has(leg);
         let is_taken_over = to.is_some_and(|to| self.carriers[to.0].removed);
@@ -340,6 +358,7 @@ impl<D: Disk> Gate<D> {
             Some(to) => Some((to, false)),
             None => self.choose_place(now, found, in_front),
         };
+        let country = chosen.and_then(|(CarrierIndex(place), _)| self.rated_at(place, found));
         let is_pinned = to.is_some() && (was_pinned || is_taken_over);
         self.spool.set_due(leg, expires_ms);
         if is_pinned != was_pinned {
@@ -367,11 +386,16 @@ impl<D: Disk> Gate<D> {
             let shed = queue.shed(|leg| index.get(leg).is_some());
             self.hot_octets = self.hot_octets.saturating_sub(shed);
         }
-        let ready = Ready { leg, message, body };
+        let ready = Ready {
+            leg,
+            message,
+            number,
+            body,
+        };
         if in_front {
-            queue.put_back(account, priority, ready);
+            queue.put_back(account, country, priority, ready);
         } else {
-            queue.push_back(account, priority, ready);
+            queue.push_back(account, country, priority, ready);
         }
     }
 

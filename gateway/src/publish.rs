@@ -278,6 +278,7 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut
         0.0
     });
     metrics.handed_over.increment(new.offered - old.offered);
+    metrics.cut.increment(new.cut - old.cut);
     metrics.mo_received.increment(new.mos - old.mos);
     metrics.mo_unowned.increment(new.mos_unowned - old.mos_unowned);
     metrics.unanswered.increment(new.unanswered - old.unanswered);

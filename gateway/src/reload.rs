@@ -52,13 +52,15 @@ impl From<String> for Reason {
 
 impl From<&Problem> for Reason {
     fn from(problem: &Problem) -> Self {
+        let file = problem.file.as_ref();
+        let file = file.map_or(String::new(), |file| format!("{}: ", file.display()));
         let line = problem
             .line
             .map_or(String::new(), |line| format!("line {line}: "));
         Self {
             text: problem.to_string(),
             logged: Some(format!(
-                "{line}{}: `tidegate check` says what is wrong",
+                "{file}{line}{}: `tidegate check` says what is wrong",
                 problem.key
             )),
         }

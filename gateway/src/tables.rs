@@ -20,11 +20,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use tidegate_config::Config;
+use tidegate_config::{Config, Price};
 
 pub use networks::{MccMnc, NETWORK_ROWS_MAX, NETWORKS_MAX, Network, NetworkIndex};
 pub use ported::PORTED_ROWS_MAX;
-pub use prices::{PRICE_ROWS_MAX, PRICES_MAX, Price};
+pub use prices::{PRICE_ROWS_MAX, PRICES_MAX};
 pub use problem::{FileProblems, PROBLEMS_MAX, TableProblem, TableProblems};
 
 use digits::Number;

@@ -117,6 +117,8 @@ pub struct AccountTally {
 pub struct CarrierTally {
     /// Legs written to a link.
     pub offered: u64,
+    /// Messages whose text was cut into parts.
+    pub cut: u64,
     /// Answers, by what they meant.
     pub answers: Counts<Answered>,
     /// Statuses other than zero, as they came.

@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::ids::Id;
 use crate::links::{End, LinkId};
-use crate::mt::Multi;
+use crate::mt::{Cut, Multi};
 use crate::tally::sample;
 use crate::telemetry::words::SpoolCause;
 
@@ -95,6 +95,8 @@ pub enum Promise {
         /// Where its body lies in the turn's hot octets.
         body: Range<usize>,
     },
+    /// A message that was cut: nobody is answered, but its parts go on.
+    InParts(Cut),
     /// A carrier's delivery (P2).
     Delivery {
         /// Its answer.
@@ -279,6 +281,12 @@ impl<D: Disk> Gate<D> {
                     self.forget_id(account, id);
                     self.test_stored(id.message, false);
                 }
+                (Promise::InParts(cut), CommitOutcome::Synced) => self.cut_stored(now, cut, &hot),
+                // It is staged again.
+                (Promise::InParts(cut), CommitOutcome::Full) => {
+                    self.promises.push(Promise::InParts(cut.without_bodies()));
+                }
+                (Promise::InParts(_), CommitOutcome::Broken) => {}
                 (Promise::Delivery { owed, .. }, CommitOutcome::Synced) => {
                     self.respond_delivery(owed, CommandStatus::ROK);
                 }

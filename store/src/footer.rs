@@ -303,6 +303,7 @@ mod tests {
             attempts: 1,
             due_ms: 8,
             carrier: "sink",
+            progress: None,
             carrier_id: b"1",
             quote: Quote::of(*b"Your code"),
             body: b"",

@@ -15,6 +15,7 @@ use crate::chain::{Chains, key};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::pairs::Pairs;
+use crate::progress::{Progress, ProgressTable};
 use crate::quote::{Quote, Quotes};
 use crate::record::{Envelope, Stage};
 use crate::slots::{SlotId, Slots};
@@ -54,7 +55,7 @@ impl Location {
 pub struct Leg {
     /// Which message.
     pub message: MessageId,
-    /// Which of its legs.
+    /// Which of its legs: one per recipient, numbered from 0 up to 254, and the parts of those ([`Leg::part`]).
     pub leg: u16,
     /// Whose.
     pub account: NameId,
@@ -80,6 +81,34 @@ pub struct Leg {
     pub(crate) revision: u32,
     /// Where the index keeps the carrier's id for it: most that wait have none.
     pub(crate) known_as: KnownAs,
+}
+
+/// The number of a part, 1 to 255, of the leg of this number, which is below 255.
+pub(crate) const fn part_number(whole: u16, part: u8) -> u16 {
+    whole | (part as u16) << 8
+}
+
+impl Leg {
+    /// Which part of a long message it is, if it is one, from 1 on.
+    pub const fn part(&self) -> Option<u8> {
+        match self.leg.to_be_bytes()[0] {
+            0 => None,
+            part => Some(part),
+        }
+    }
+
+    /// The number of the leg that it is a part of; its own, if it is none.
+    pub const fn whole(&self) -> u16 {
+        self.leg & 0xff
+    }
+
+    /// Parts that it counts as while it is handed over.
+    pub fn parts(&self) -> u32 {
+        match self.part() {
+            Some(_) => 1,
+            None => u32::from(self.envelope.parts.max(1)),
+        }
+    }
 }
 
 /// A place among the carriers' ids of an [`Index`].
@@ -121,6 +150,7 @@ pub struct Index {
     by_hand_over: Chains,
     by_pair: Pairs,
     quotes: Quotes,
+    progress: ProgressTable,
     /// Legs that have begun to wait. Most go to a carrier within the turn, and are spared the way into a list of
     /// their pair and out of it.
     newcomers: Vec<LegId>,
@@ -143,6 +173,7 @@ impl Index {
             by_hand_over: Chains::default(),
             by_pair: Pairs::default(),
             quotes: Quotes::default(),
+            progress: ProgressTable::default(),
             newcomers: Vec::new(),
             by_account: Vec::new(),
             max: bounded(max),
@@ -199,8 +230,8 @@ impl Index {
         Some(self.id_of(slot))
     }
 
-    /// The unfinished legs of a message, in no order. A message has at most 255, so that its legs may share a
-    /// hash.
+    /// The unfinished legs of a message, its parts among them, in no order. A message has at most 255 recipients, and few
+    /// have parts as well, so that its legs may share a hash.
     pub fn legs_of(&self, message: MessageId) -> impl Iterator<Item = (LegId, &Leg)> {
         self.by_message
             .of(self.hasher.hash_one(message.0))
@@ -240,6 +271,18 @@ impl Index {
     pub(crate) fn set_quote(&mut self, id: LegId, quote: Quote) {
         if self.get(id).is_some() {
             self.quotes.set(id.0.slot(), quote);
+        }
+    }
+
+    /// How far the parts of a leg have come, if it is in parts.
+    pub fn progress(&self, id: LegId) -> Option<&Progress> {
+        self.get(id).and_then(|_| self.progress.get(id.0.slot()))
+    }
+
+    /// Says how far they have come.
+    pub(crate) fn set_progress(&mut self, id: LegId, progress: Progress) {
+        if self.get(id).is_some() {
+            self.progress.set(id.0.slot(), progress);
         }
     }
 
@@ -331,6 +374,7 @@ impl Index {
         self.unlink_carrier_id(slot);
         self.leave_pair(slot);
         self.quotes.remove(slot);
+        self.progress.remove(slot);
         let leg = self.legs.remove(id.0)?;
         if let Some(count) = self.by_account.get_mut(usize::from(leg.account.0)) {
             *count = count.saturating_sub(1);
@@ -413,7 +457,7 @@ impl Index {
         let before = std::mem::replace(&mut leg.at, at);
         let weight = leg.weight;
         // What was handed over is weighed already, whether or not its record still has a body.
-        if leg.stage == Stage::Waiting {
+        if leg.stage != Stage::HandedOver {
             leg.weight = at.len;
         }
         let new = leg.weight;

@@ -20,6 +20,7 @@ pub mod message_id;
 pub mod names;
 pub mod outbox;
 mod pairs;
+pub mod progress;
 pub mod quote;
 pub mod record;
 pub mod seal;

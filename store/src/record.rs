@@ -22,6 +22,7 @@ use tidegate_codec::values::MessageState;
 
 use crate::addresses::Addresses;
 use crate::message_id::MessageId;
+use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
 use crate::service_type::ServiceType;
@@ -168,6 +169,8 @@ pub enum Stage {
     Waiting = 0,
     /// A carrier has it and a receipt may come until `due_ms`.
     HandedOver = 1,
+    /// Its parts are legs of their own and are under way; it ends when the outcome of the whole is known.
+    InParts = 2,
 }
 
 /// A leg as a whole.
@@ -187,6 +190,8 @@ pub struct LegRecord<'a> {
     pub carrier_id: &'a [u8],
     /// What its receipts are to quote.
     pub quote: Quote,
+    /// How far its parts have come, of a leg that is [`Stage::InParts`], and of no other.
+    pub progress: Option<Progress>,
     /// The PDU's body as it came; empty where it is needed no more.
     pub body: &'a [u8],
 }
@@ -373,6 +378,7 @@ impl fmt::Debug for LegRecord<'_> {
             .field("carrier", &self.carrier)
             .field("carrier_id", &self.carrier_id.len())
             .field("quote", &self.quote)
+            .field("progress", &self.progress)
             .field("body", &Body(self.body))
             .finish()
     }
@@ -552,6 +558,9 @@ pub(crate) fn put_leg(out: &mut Vec<u8>, leg: &LegRecord<'_>) {
     put_short(out, leg.carrier.as_bytes());
     put_short(out, leg.carrier_id);
     put_short(out, leg.quote.as_bytes());
+    if leg.stage == Stage::InParts {
+        leg.progress.clone().unwrap_or_else(|| Progress::of(0)).put(out);
+    }
     put_address(out, &envelope.addresses.source());
     put_address(out, &envelope.addresses.destination());
     out.extend_from_slice(leg.body);
@@ -707,6 +716,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let stage = match get_u8(fields)? {
         0 => Stage::Waiting,
         1 => Stage::HandedOver,
+        2 => Stage::InParts,
         _ => return Err(RecordError::Malformed),
     };
     let form = get_form(fields)?;
@@ -727,6 +737,10 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let carrier = get_name(fields)?;
     let carrier_id = get_short(fields)?;
     let quote = Quote::read(get_short(fields)?).ok_or(RecordError::Malformed)?;
+    let progress = match stage {
+        Stage::InParts => Some(Progress::get(fields)?),
+        Stage::Waiting | Stage::HandedOver => None,
+    };
     let source = get_address(fields)?;
     let destination = get_address(fields)?;
     let body = std::mem::take(fields);
@@ -754,6 +768,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
         carrier,
         carrier_id,
         quote,
+        progress,
         body,
     })
 }
@@ -819,7 +834,7 @@ pub(crate) fn get_short<'a>(fields: &mut &'a [u8]) -> Result<&'a [u8], RecordErr
     Ok(octets)
 }
 
-fn get_array<const N: usize>(fields: &mut &[u8]) -> Result<[u8; N], RecordError> {
+pub(crate) fn get_array<const N: usize>(fields: &mut &[u8]) -> Result<[u8; N], RecordError> {
     let (octets, rest) = fields.split_first_chunk().ok_or(RecordError::Malformed)?;
     *fields = rest;
     Ok(*octets)
@@ -865,7 +880,13 @@ mod tests {
             carrier: "sink",
             carrier_id: b"4711",
             quote: Quote::of(*b"QUOTE-CANARY"),
+            progress: None,
             body: b"BODY-CANARY",
+        };
+        let in_parts = LegRecord {
+            stage: Stage::InParts,
+            progress: Some(Progress::of(3)),
+            ..leg.clone()
         };
         let handed = HandedOver {
             carrier: "sink",
@@ -890,6 +911,7 @@ mod tests {
         };
         vec![
             (Kind::Leg, Payload::Leg(leg)),
+            (Kind::Leg, Payload::Leg(in_parts)),
             (Kind::HandedOver, Payload::HandedOver(handed)),
             (
                 Kind::Retry,

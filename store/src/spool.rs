@@ -22,6 +22,7 @@
 
 mod chores;
 mod commit;
+mod in_parts;
 mod keeper;
 mod late;
 mod park;
@@ -36,6 +37,8 @@ mod staging;
 mod steps;
 #[cfg(test)]
 mod tests_disk;
+#[cfg(test)]
+mod tests_in_parts;
 #[cfg(test)]
 mod tests_instead;
 #[cfg(test)]
@@ -87,6 +90,7 @@ use staging::Staging;
 
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
+pub use in_parts::{NewPart, Parts};
 pub use keeper::Keeper;
 pub use late::Back;
 pub use recover::{OpenError, Recovered};

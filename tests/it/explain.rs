@@ -9,7 +9,7 @@ use serde_json::Value;
 use tidegate_tests::Process;
 
 /// Name of the case, and what is asked.
-const CASES: [(&str, &[&str]); 10] = [
+const CASES: [(&str, &[&str]); 11] = [
     (
         "01-one-time-password",
         &[
@@ -128,6 +128,10 @@ const CASES: [(&str, &[&str]); 10] = [
             "2,1",
         ],
     ),
+    (
+        "11-no-dearer-than",
+        &["--account", "shop", "--from", "Shop", "--to", "+353850000000"],
+    ),
 ];
 
 /// 71 characters, one of them not in the GSM alphabet: two parts in UCS-2.
@@ -173,7 +177,7 @@ fn ask(json: bool, args: &[&str]) -> String {
 }
 
 #[test]
-fn ten_messages_are_explained_word_by_word() {
+fn eleven_messages_are_explained_word_by_word() {
     let bless = std::env::var_os("TIDEGATE_BLESS").is_some();
     let mut wrong = Vec::new();
     for (name, args) in CASES {
@@ -259,7 +263,7 @@ fn the_shipped_expectations_hold_and_one_that_does_not_is_named_with_its_line() 
         shown,
         [
             (Some(4), Some("carriers"), Some("example")),
-            (Some(26), Some("refusal"), Some("ESME_RINVDSTADR")),
+            (Some(27), Some("refusal"), Some("ESME_RINVDSTADR")),
         ]
     );
 }

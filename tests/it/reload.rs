@@ -2,6 +2,7 @@
 //! Each prints what became of the traffic.
 
 mod carriers;
+mod instructions;
 mod refusals;
 mod scene;
 mod tables;

@@ -1,10 +1,12 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
+mod countries;
 mod fairness;
 mod handsets;
 mod holds;
 mod late;
+mod long_messages;
 mod quotas;
 mod rates;
 mod routes;

@@ -12,6 +12,7 @@ use toml::de::DeValue;
 
 use super::{Carrier, CarrierBinds, CarrierName, IdBase, IdBases, ReceiptRequest, SecretSource, Unanswered};
 use crate::account::system_id;
+use crate::country_rates;
 use crate::endpoint::Endpoint;
 use crate::limits::read_enquire_link;
 use crate::problem::Fault;
@@ -77,6 +78,7 @@ pub(crate) fn read(
     let links = section.or("links", LINKS, integer(1..=64));
     let window = section.or("window", WINDOW, integer(1..=10_000));
     let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
+    let country_rates = country_rates::read(section);
     let system_id = section.required(
         "system_id",
         "write the name that the carrier gave you: `system_id = \"…\"`",
@@ -143,6 +145,7 @@ pub(crate) fn read(
     let max_attempts = section.or("max_attempts", MAX_ATTEMPTS, integer(1..=1_000));
     let (retry_min, retry_max) = read_back_off(section, ["retry_min", "retry_max"], RETRY, hours(24));
     let writing = super::writing::read(section, rewrites);
+    let texts = super::texts::read(section);
     let prices = section.optional("prices", path);
     let takes_over = read_takes_over(section, declared, taken);
 
@@ -154,6 +157,7 @@ pub(crate) fn read(
         links,
         window,
         rate,
+        country_rates,
         system_id: system_id?,
         password: password?,
         system_type,
@@ -181,6 +185,7 @@ pub(crate) fn read(
         retry_min,
         retry_max,
         writing,
+        texts,
         prices,
         takes_over,
     })

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::account::{Account, Numbering};
-use crate::carrier::{Carrier, Writing};
+use crate::carrier::{Carrier, Texts, Writing};
 use crate::limits::Limits;
 use crate::node::{Http, Node};
 use crate::quota::Quota;
@@ -146,6 +146,8 @@ keys! {
         #shown outbox_ttl,
         #shown duplicate_window,
         #shown receipt_text,
+        #shown default_alphabet,
+        #shown long_message_outcome,
         senders,
         #nested quota,
         #nested numbering,
@@ -167,6 +169,7 @@ keys! {
         #shown links,
         #shown window,
         #shown rate,
+        country_rates,
         system_id,
         password,
         system_type,
@@ -194,9 +197,11 @@ keys! {
         #shown retry_min,
         #shown retry_max,
         #nested writing,
+        #nested texts,
         prices,
         takes_over,
     }
+    Texts { #shown long_messages, #shown default_alphabet, #shown transcode }
     Writing {
         #shown country,
         #shown numbers,

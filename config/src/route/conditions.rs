@@ -9,6 +9,7 @@ use super::{Declared, Window};
 use crate::account::system_id;
 use crate::carrier::{self, CarrierName};
 use crate::country::Country;
+use crate::price::{Price, price};
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::sender::SenderPattern;
@@ -43,6 +44,10 @@ pub struct Conditions {
     pub up: Vec<CarrierName>,
     /// Key `down`, default `[]`, at most 16: carriers that must all be down.
     pub down: Vec<CarrierName>,
+    /// Key `max_price`, default absent (any price, and none): a decimal such as `0.0325`, in the unit of the carriers'
+    /// `prices`. Only carriers that take at most that for one part to the recipient are taken, and the route takes a
+    /// message only while it has one; a price that is not known is not at most anything.
+    pub max_price: Option<Price>,
 }
 
 impl Default for Conditions {
@@ -60,6 +65,7 @@ impl Default for Conditions {
             networks: Vec::new(),
             up: Vec::new(),
             down: Vec::new(),
+            max_price: None,
         }
     }
 }
@@ -163,6 +169,7 @@ pub(super) fn conditions(section: &mut Section<'_>, declared: &Declared) -> Cond
         networks: networks.unwrap_or_default(),
         up,
         down,
+        max_price: section.optional("max_price", price),
     }
 }
 

@@ -1,15 +1,18 @@
 //! What an account wants done with its messages from handsets: a document of its own, with a version.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use tidegate_codec::identity::SystemId;
+use toml::de::DeTable;
 
 use super::mo::number_pattern;
-use super::{Declared, MoConditions, NumberPattern, route_name};
+use super::{Declared, MoConditions, NumberPattern, own_name};
+use crate::ReadFile;
 use crate::account::system_id;
-use crate::problem::Fault;
+use crate::problem::{Fault, Report};
 use crate::section::Section;
-use crate::value::{printable, shown, text};
+use crate::value::{path, printable, shown, text};
 
 /// One `[[instructions]]`: asked behind the route that says whose a message is, once; those of another account to which
 /// a rule gives it are not asked. The first rule whose conditions a message meets takes it. Where none does, any
@@ -18,14 +21,19 @@ use crate::value::{printable, shown, text};
 pub struct Instructions {
     /// Key `account`, required, unique: whose they are.
     pub account: SystemId,
-    /// Key `version`, required: 1 to 32 printable ASCII characters without blanks. It is kept with each message that
-    /// they were asked for.
+    /// Key `file`, default absent: the document is a file of its own, which has the keys `version` and `rule` and no others.
+    /// Relative paths count from the working directory. A reload reads it again, so that a customer's instructions change
+    /// without a change of the configuration.
+    pub file: Option<PathBuf>,
+    /// Key `version`, required, here or in the file: 1 to 32 printable ASCII characters without blanks. It is kept with
+    /// each message that they were asked for.
     pub version: String,
-    /// Tables `[[instructions.rule]]`, at most 256, in the file's order. Only the last may ask for nothing.
+    /// Tables `[[instructions.rule]]`, or `[[rule]]` in the file, at most 256, in the order in which they stand there. Only
+    /// the last may ask for nothing.
     pub rules: Vec<Instruction>,
 }
 
-/// One `[[instructions.rule]]`.
+/// One `[[instructions.rule]]`, or `[[rule]]` of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     /// Key `name`, 1 to 32 of a-z, 0-9, _ and -, unique in the document, default the place in it: `rule[0]`.
@@ -46,7 +54,11 @@ const RULES_MAX: usize = 256;
 /// A `system_type` without its end (3.4 §5.2.3).
 const SYSTEM_TYPE_MAX: usize = 12;
 
-pub(crate) fn read_instructions(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Instructions> {
+pub(crate) fn read_instructions(
+    sections: Vec<Section<'_>>,
+    declared: &Declared,
+    files: ReadFile<'_>,
+) -> Vec<Instructions> {
     let mut seen = HashMap::new();
     let mut documents = Vec::new();
     for mut section in sections {
@@ -57,27 +69,77 @@ pub(crate) fn read_instructions(sections: Vec<Section<'_>>, declared: &Declared)
             let remedy = "keep one of the two: an account has one document";
             section.once("account", &mut seen, account, "has instructions already", remedy);
         }
-        let version = section.required(
-            "version",
-            "name the version: `version = \"…\"`, another one for every change",
-            text(version),
-        );
-        let rules = section.each("rule");
-        if rules.len() > RULES_MAX {
-            let fault = format!("{} rules", rules.len());
-            section.problem("rule", Fault::new(fault, format!("keep at most {RULES_MAX}")));
-        }
-        let rules = read_rules(rules, account, declared);
+        let file = section.optional("file", path);
+        let document = if section.has("file") {
+            for key in ["version", "rule"] {
+                if section.has(key) {
+                    let fault = Fault::new("stands in the file", "keep it there, or leave `file` out");
+                    section.problem(key, fault);
+                }
+            }
+            file.as_ref()
+                .and_then(|file| read_file(&section, file, account, declared, files))
+        } else {
+            read_document(&mut section, account, declared)
+        };
         section.finish(&[("rules", "write `[[instructions.rule]]`, once for each")]);
-        if let (Some(account), Some(version)) = (account, version) {
+        if let (Some(account), Some((version, rules))) = (account, document) {
             documents.push(Instructions {
                 account,
+                file,
                 version,
                 rules,
             });
         }
     }
     documents
+}
+
+/// Reads a document that is a file; what is wrong with it is told with its name and its own lines.
+fn read_file(
+    section: &Section<'_>,
+    file: &Path,
+    account: Option<SystemId>,
+    declared: &Declared,
+    files: ReadFile<'_>,
+) -> Option<(String, Vec<Instruction>)> {
+    let text = files(file)
+        .map_err(|why| {
+            let fault = format!("{} cannot be read: {why}", shown::value(&file.to_string_lossy()));
+            section.problem("file", Fault::new(fault, "name a file that can be read"));
+        })
+        .ok()?;
+    let (tree, syntax) = DeTable::parse_recoverable(&text);
+    let report = Report::new(&text, &syntax);
+    let mut root = Section::root(&report, tree.get_ref());
+    let document = read_document(&mut root, account, declared);
+    root.finish(&[
+        ("rules", "write `[[rule]]`, once for each"),
+        ("instructions", "write `[[rule]]`, once for each"),
+        ("account", "the configuration says whose they are"),
+    ]);
+    section.problems_of(file, report);
+    document
+}
+
+/// The keys that a document has wherever it stands.
+fn read_document(
+    section: &mut Section<'_>,
+    account: Option<SystemId>,
+    declared: &Declared,
+) -> Option<(String, Vec<Instruction>)> {
+    let version = section.required(
+        "version",
+        "name the version: `version = \"…\"`, another one for every change",
+        text(version),
+    );
+    let rules = section.each("rule");
+    if rules.len() > RULES_MAX {
+        let fault = format!("{} rules", rules.len());
+        section.problem("rule", Fault::new(fault, format!("keep at most {RULES_MAX}")));
+    }
+    let rules = read_rules(rules, account, declared);
+    Some((version?, rules))
 }
 
 fn read_rules(
@@ -89,11 +151,7 @@ fn read_rules(
     let mut rules = Vec::new();
     let last = sections.len().saturating_sub(1);
     for (place, mut section) in sections.into_iter().enumerate() {
-        let name = section.optional("name", text(route_name));
-        if let Some(name) = &name {
-            let remedy = "give each rule its own name, or none";
-            section.once("name", &mut names, name.clone(), "is taken", remedy);
-        }
+        let name = own_name(&mut section, &mut names, "rule");
         let has_number = section.has("number");
         let number = section.optional("number", text(number_pattern));
         let conditions = MoConditions::read(&mut section);

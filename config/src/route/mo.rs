@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use tidegate_codec::identity::SystemId;
 
 use super::keyword::keyword;
-use super::{Declared, Window, route_name};
+use super::{Declared, Window, name_and_order};
 use crate::account::system_id;
 use crate::carrier::{self, CarrierName};
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::sender::SenderPattern;
-use crate::value::{integer, shown, text};
+use crate::value::{shown, text};
 
 /// One `[[route.mo]]`: whose messages those to a called number are. Of those whose conditions a message meets, that of
 /// the lowest `order` takes it; of the same order the most specific: exact before prefix, longer before shorter, then
@@ -108,12 +108,7 @@ pub(crate) fn read_mo(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mo
     let mut routes = Vec::new();
     let mut read = Vec::new();
     for (place, mut section) in sections.into_iter().enumerate() {
-        let name = section.optional("name", text(route_name));
-        if let Some(name) = &name {
-            let remedy = "give each route its own name, or none";
-            section.once("name", &mut names, name.clone(), "is taken", remedy);
-        }
-        let order = section.or("order", 100, integer(0..=10_000));
+        let (name, order) = name_and_order(&mut section, &mut names);
         let number = section.required(
             "number",
             "write the called number, or its beginning and `*`",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::conditions::conditions;
-use super::{Conditions, Declared, route_name};
+use super::{Conditions, Declared, name_and_order};
 use crate::carrier::{self, CarrierName};
 use crate::problem::Fault;
 use crate::section::Section;
@@ -23,7 +23,7 @@ pub struct MtRoute {
     pub prefix: String,
     /// What else must hold.
     pub conditions: Conditions,
-    /// Key `carriers`, required, 1 to 16, no name twice.
+    /// Key `carriers`, required, 1 to 16, no name twice. With `max_price` those of them that are not too dear.
     pub carriers: Vec<CarrierName>,
     /// Key `choose`, default `"in-order"`, or `"weighted"` where there are `weights`.
     pub choose: Choose,
@@ -50,12 +50,7 @@ pub(crate) fn read_mt(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mt
     let (mut seen, mut names) = (HashMap::new(), HashMap::new());
     let mut routes = Vec::new();
     for (place, mut section) in sections.into_iter().enumerate() {
-        let name = section.optional("name", text(route_name));
-        if let Some(name) = &name {
-            let remedy = "give each route its own name, or none";
-            section.once("name", &mut names, name.clone(), "is taken", remedy);
-        }
-        let order = section.or("order", 100, integer(0..=10_000));
+        let (name, order) = name_and_order(&mut section, &mut names);
         let prefix = section.required(
             "prefix",
             "write the digits that destinations begin with; `prefix = \"\"` is the default route",
@@ -78,6 +73,11 @@ pub(crate) fn read_mt(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mt
             let remedy = "add `prices = \"…\"` to the carriers that have some";
             section.problem("choose", Fault::new("none of these carriers has a price", remedy));
         }
+        if conditions.max_price.is_some() && !carriers.iter().flatten().any(is_priced) {
+            let fault = "none of these carriers has a price, so that the route takes nothing";
+            let remedy = "add `prices = \"…\"` to the carriers that have some";
+            section.problem("max_price", Fault::new(fault, remedy));
+        }
         section.finish(&[
             (
                 "carrier",
@@ -86,6 +86,10 @@ pub(crate) fn read_mt(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mt
             ("account", "write a list: `accounts = [\"…\"]`"),
             ("sender", "write a list: `senders = [\"…\"]`"),
             ("priority", "routes are asked by `order`, lower first"),
+            (
+                "price",
+                "write the most that a part may cost: `max_price = 0.0325`",
+            ),
         ]);
         if let (Some(prefix), Some(carriers)) = (prefix, carriers) {
             routes.push(MtRoute {

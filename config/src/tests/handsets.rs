@@ -144,3 +144,62 @@ fn what_instructions_cannot_say_is_named() {
         "no account",
     );
 }
+
+/// The same account's document as a file.
+fn filed(file: &str) -> Result<Config, crate::Problems> {
+    let text = rules("").replace("version = \"7\"", "file = \"shop.toml\"");
+    crate::parse_with(&text, &|path| {
+        assert_eq!(path, std::path::Path::new("shop.toml"));
+        Ok(file.to_owned())
+    })
+}
+
+#[test]
+fn instructions_may_be_a_file_of_their_own_and_say_the_same() {
+    let rule = "keywords = [\"Taxi\"]\nto_bind = \"cabs\"\n";
+    let here = good(&rules(&format!("[[instructions.rule]]\n{rule}")));
+    let filed = filed(&format!("version = \"7\"\n[[rule]]\n{rule}")).unwrap();
+    let [document] = filed.instructions.as_slice() else {
+        panic!("{:?}", filed.instructions)
+    };
+    assert_eq!(document.file.as_deref(), Some("shop.toml".as_ref()));
+    let mut inline = document.clone();
+    inline.file = None;
+    assert_eq!([inline], here.instructions.as_slice());
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_instructions_is_told_with_its_name_and_line() {
+    let problems = filed("[[rule]]\nnumber = \"*\"\n[[rule]]\nto_bind = \"\"\n[[rulez]]\n").unwrap_err();
+    let told: Vec<String> = problems.as_slice().iter().map(ToString::to_string).collect();
+    let starts = [
+        "shop.toml: line 2: rule[0].number: takes every message",
+        "shop.toml: line 4: rule[1].to_bind: is empty",
+        "shop.toml: line 5: rulez: unknown key",
+        "shop.toml: version: missing",
+    ];
+    assert_eq!(told.len(), starts.len(), "{problems}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told}");
+    }
+    assert!(
+        filed("version = \"7\"\n[[rule")
+            .unwrap_err()
+            .to_string()
+            .starts_with("shop.toml: line 2: ")
+    );
+    assert!(filed("version = \"7\"\naccount = \"example\"").is_err());
+    // The file's own problems come behind those of the configuration.
+    let text = rules("[[instructions.rule]]").replace("version = \"7\"", "file = \"a\"\nversion = \"7\"");
+    let read = |file: &std::path::Path| Err(format!("no {}", file.display()));
+    let problems = crate::parse_with(&text, &read).unwrap_err().to_string();
+    for word in [
+        "line 23: instructions[0].file: \"a\" cannot be read: no a",
+        "line 24: instructions[0].version: stands in the file",
+        "line 25: instructions[0].rule: stands in the file",
+    ] {
+        assert!(problems.contains(word), "{problems}");
+    }
+    // Nobody reads files unasked.
+    assert!(parse(&text).is_err());
+}

@@ -103,7 +103,7 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
             "[[account]]\n",
             "country_rates = { gb = 50 }",
             "account[0].country_rates.gb",
-            "write GB",
+            "write \"GB\"",
         ),
         (
             "[[account]]\n",
@@ -272,6 +272,18 @@ fn values_out_of_bounds_and_of_the_wrong_kind() {
             "password_file = \"p\"",
             "carrier.example.password_env",
             "keep",
+        ),
+        (
+            "[[carrier]]\n",
+            "country_rates = { AQ = 1 }",
+            "carrier.example.country_rates.AQ",
+            "numbers of its own; \"*\"",
+        ),
+        (
+            "[[carrier]]\n",
+            "country_rates = { FR = 1_000_001 }",
+            "carrier.example.country_rates.FR",
+            "to 1000000",
         ),
         (
             "[[carrier]]\n",
@@ -488,6 +500,30 @@ fn required_values_that_are_wrong() {
             "weights = [1]\nchoose = \"least-cost\"\nprefix = \"\"",
             "route.mt[0].weights",
             "leave",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = 0.03\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "prices",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = \"0.03\"\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "without quotes",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = 1e-2\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "0.0325",
+        ),
+        (
+            "prefix = \"\"",
+            "max_price = -1\nprefix = \"\"",
+            "route.mt[0].max_price",
+            "0.0325",
         ),
         (
             "prefix = \"\"",

@@ -22,6 +22,8 @@ pub struct CountryBuckets {
     /// Sorted by their letters.
     named: Vec<(Country, Bucket)>,
     others: Bucket,
+    /// They have hardly a burst.
+    is_even: bool,
 }
 
 impl CountryBuckets {
@@ -31,12 +33,47 @@ impl CountryBuckets {
         Self {
             named: rates.named.iter().map(bucket).collect(),
             others: Bucket::new(rates.others),
+            is_even: false,
         }
+    }
+
+    /// The same with hardly a burst, for what is handed over and can wait.
+    pub fn even(rates: &CountryRates) -> Self {
+        let bucket = |&(country, rate): &(Country, Option<NonZeroU32>)| (country, Bucket::even(rate));
+        Self {
+            named: rates.named.iter().map(bucket).collect(),
+            others: Bucket::even(rates.others),
+            is_even: true,
+        }
+    }
+
+    /// A country, if it has a rate of its own.
+    pub fn named(&self, country: Option<Country>) -> Option<Country> {
+        country.filter(|country| self.place(*country).is_ok())
+    }
+
+    /// The rate of a country, or what it shares with those that have none of their own; `None` is no limit.
+    pub fn rate(&self, country: Option<Country>) -> Option<NonZeroU32> {
+        self.at(country).rate()
+    }
+
+    /// When a part can go there next, at the earliest.
+    pub fn ready_at(&self, country: Option<Country>) -> Duration {
+        self.at(country).ready_at()
+    }
+
+    /// Takes so many parts whether they fit or not: what is too much is waited for before the next one.
+    pub fn book(&mut self, now: Duration, country: Option<Country>, parts: u32) {
+        self.of(country).book(now, parts);
     }
 
     /// Changes the rates. What was taken of a country that keeps a rate of its own stays taken.
     pub fn set_rates(&mut self, now: Duration, rates: &CountryRates) {
-        let mut changed = Self::new(rates);
+        let mut changed = if self.is_even {
+            Self::even(rates)
+        } else {
+            Self::new(rates)
+        };
         for (country, bucket) in &mut changed.named {
             if let Ok(place) = self.place(*country)
                 && let Some((_, old)) = self.named.get(place)
@@ -58,6 +95,12 @@ impl CountryBuckets {
 
     fn place(&self, country: Country) -> Result<usize, usize> {
         self.named.binary_search_by_key(&country, |(named, _)| *named)
+    }
+
+    fn at(&self, country: Option<Country>) -> &Bucket {
+        let place = country.and_then(|country| self.place(country).ok());
+        let named = place.and_then(|place| self.named.get(place));
+        named.map_or(&self.others, |(_, bucket)| bucket)
     }
 
     /// The bucket of a number in this country, or of one whose country is not known.

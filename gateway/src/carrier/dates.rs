@@ -34,6 +34,7 @@ impl<D: Disk> Gate<D> {
                     self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
                 }
                 Stage::Waiting => self.line_up(now, leg, None),
+                Stage::InParts => self.parts_overdue(now, leg),
                 // Silence of a carrier that reports failures only is good news (design §5.6).
                 Stage::HandedOver if wish == ReceiptWish::OnFailure => {
                     self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Accepted));

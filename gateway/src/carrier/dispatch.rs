@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::{DataSm, Sm};
@@ -13,11 +15,14 @@ use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, Regist
 use tidegate_config::ReceiptRequest;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
+use tidegate_store::names::NameId;
 use tidegate_store::record::{Form, Stage};
 use tidegate_store::spool::Target;
 
-use super::{READ_BACK_MAX, Ready};
+use super::read_ahead::ReadAhead;
+use super::{Popped, READ_BACK_MAX, Ready};
 use crate::addressing::Words;
+use crate::admission::Country;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
@@ -26,6 +31,7 @@ use crate::links::{LinkId, Ticket};
 use crate::mt::HOT_MAX;
 use crate::plain::{data_without_v5, plain, without_v5};
 use crate::router::CarrierIndex;
+use crate::wording::{Rules, Wording, word};
 
 impl<D: Disk> Gate<D> {
     /// Hands over what waits, as far as links have room and the carriers' rates allow.
@@ -40,7 +46,8 @@ impl<D: Disk> Gate<D> {
     }
 
     pub(super) fn dispatch(&mut self, now: Now, carrier: usize) {
-        let mut sent = false;
+        let (mut sent, mut ahead) = (false, ReadAhead::default());
+        let mut cuts = Cuts::new(self, carrier);
         while !self.carriers[carrier].waiting.queue.is_empty()
             && self.spool.has_batch_room()
             && self.spool.has_progress_room()
@@ -53,37 +60,65 @@ impl<D: Disk> Gate<D> {
             if state.flow.ready_at() > now.monotonic {
                 break;
             }
-            // And only that counts as its account's share.
+            // And only that counts as its account's share. Whether a long text goes as it is, and a part at all, shows later.
             let index = self.spool.index();
+            let shows_later = |leg: &Leg| leg.part().is_some() || cuts.is_cut(leg);
             let parts = |leg, has_body: bool| match index.get(leg) {
-                Some(leg) if has_body => u32::from(leg.envelope.parts.max(1)),
+                Some(leg) if has_body && !shows_later(leg) => leg.parts(),
                 _ => 0,
             };
-            let Some((leg, body)) = state.waiting.queue.pop(&self.weights, parts) else {
+            let countries = &state.countries;
+            let is_open = |country| {
+                countries.ready_at(country) <= now.monotonic && !ahead.is_enough(country, countries)
+            };
+            let popped = state.waiting.queue.pop(&self.weights, is_open, parts);
+            let Some(Popped { leg, body, country }) = popped else {
                 break;
             };
-            let Some(account) = index
+            let Some((account, later, part_of)) = index
                 .get(leg)
                 .filter(|leg| body.is_some() || is_in_line(leg, now))
-                .map(|leg| leg.account)
+                .map(|leg| (leg.account, shows_later(leg), leg.part().map(|_| leg.message)))
             else {
                 self.hot_octets = self.hot_octets.saturating_sub(body.map_or(0, |body| body.len()));
                 continue;
             };
             match body {
                 Some(body) => {
-                    self.offer(now, carrier, link, leg, body);
+                    // The parts of a text go on one link, in their order; while that is full others go on.
+                    let link = match part_of {
+                        Some(message) => state.link_of(message, &self.links),
+                        None if later && cuts.room == 0 => None,
+                        None => index.get(leg).is_none_or(|leg| cuts.lets_go(leg)).then_some(link),
+                    };
+                    let to = index.get(leg).map(|leg| leg.envelope.addresses.destination());
+                    let offered = match link {
+                        Some(link) => self.offer(now, carrier, link, country, leg, body),
+                        None => Offered::Held(body),
+                    };
+                    let queue = &mut self.carriers[carrier].waiting.queue;
+                    match offered {
+                        Offered::Sent(parts) if later => queue.charge(parts, &self.weights),
+                        Offered::Sent(_) | Offered::Over => {}
+                        Offered::Cut(parts) => cuts.note(account, to, parts),
+                        Offered::Held(body) => {
+                            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+                            self.put_back(carrier, leg, Some(body));
+                            self.carriers[carrier].waiting.queue.pass_over(account, country);
+                        }
+                    }
                     sent = true;
                 }
                 None if self.reading + self.wanted.len() < READ_BACK_MAX => {
                     self.spool.set_leased(leg, true);
                     self.wanted.push(Target::Leg(leg));
+                    ahead.note(country);
                     self.note_reading(carrier, leg);
                 }
                 // As much as may be is being read back; the rest keeps its place, and those go on whose bodies are here.
                 None => {
                     self.put_back(carrier, leg, None);
-                    self.carriers[carrier].waiting.queue.pass_over(account);
+                    self.carriers[carrier].waiting.queue.pass_over(account, country);
                 }
             }
         }
@@ -134,15 +169,24 @@ impl<D: Disk> Gate<D> {
         let Some(found) = self.spool.index().get(leg) else {
             return;
         };
-        let (account, priority, message) = (found.account, found.envelope.priority, found.message);
+        let (account, priority) = (found.account, found.envelope.priority);
+        let (message, number) = (found.message, found.leg);
+        let country = self.rated_at(carrier, found);
         self.carriers[carrier].waiting.has_pinned |= self.pinned.has(leg);
         self.spool.set_leased(leg, false);
         let body = body.filter(|_| self.hot_octets < HOT_MAX);
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
-        self.carriers[carrier]
-            .waiting
-            .queue
-            .put_back(account, priority, Ready { leg, message, body });
+        self.carriers[carrier].waiting.queue.put_back(
+            account,
+            country,
+            priority,
+            Ready {
+                leg,
+                message,
+                number,
+                body,
+            },
+        );
     }
 
     /// A body that was read back: back in front, with it.
@@ -184,28 +228,57 @@ impl<D: Disk> Gate<D> {
         self.reading_for.insert(leg, CarrierIndex(carrier));
     }
 
-    /// Writes a leg to a link. `body` was counted as hot memory while it waited, and is until the answer.
-    fn offer(&mut self, now: Now, carrier: usize, id: LinkId, leg: LegId, body: Bytes) {
+    /// Writes a leg to a link, or its text in parts into the next batch. `body` was counted as hot memory while it waited,
+    /// and is until the answer.
+    fn offer(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        id: LinkId,
+        country: Option<Country>,
+        leg: LegId,
+        body: Bytes,
+    ) -> Offered {
         let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
-            return;
+            return Offered::Over;
         };
         let (form, expires_ms) = (found.envelope.form, found.envelope.expires_ms);
-        let parts = u32::from(found.envelope.parts.max(1));
+        let parts = found.parts();
         if expires_ms <= now.unix_ms {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
-            return self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
+            self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
+            return Offered::Over;
         }
         let config = &self.config.carriers[carrier];
         let registered = asked_for(config.request_receipts, found.envelope.registered_delivery);
         let Some(link) = self.links.get_mut(id) else {
-            return;
+            return Offered::Held(body);
         };
         let version = link.session.version();
         let with_tlvs = version.has_tlvs();
-        let octets = body.clone();
+        let wording = if config.texts.is_as_received() {
+            Wording::AsItCame
+        } else {
+            let account = self.account_by_name.get(&found.account);
+            let rules = Rules {
+                texts: config.texts,
+                account: account
+                    .map(|place| self.config.accounts[*place].default_alphabet)
+                    .unwrap_or_default(),
+                version,
+                reference: self.next_reference,
+            };
+            word(&rules, form, &body)
+        };
+        let octets = match wording {
+            Wording::AsItCame => body.clone(),
+            Wording::Rewritten(octets) => octets.into(),
+            Wording::Cut(bodies) => return self.offer_parts(now, carrier, leg, body, &bodies),
+        };
         let remaining = Duration::from_millis(expires_ms - now.unix_ms);
-        let ticket = Ticket::Leg(leg, body);
+        let ticket_len = body.len();
+        let ticket = Ticket::Leg(leg, body.clone());
         let words = self
             .addressing
             .towards(carrier, &config.writing, &found.envelope.addresses);
@@ -223,9 +296,10 @@ impl<D: Disk> Gate<D> {
         let words = match (words, unwritable) {
             (Ok(words), None) => words,
             (Err(status), _) | (Ok(_), Some(status)) => {
-                self.hot_octets = self.hot_octets.saturating_sub(octets.len());
+                self.hot_octets = self.hot_octets.saturating_sub(ticket_len);
                 let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
-                return self.end_quietly(now, leg, &note);
+                self.end_quietly(now, leg, &note);
+                return Offered::Over;
             }
         };
         let sent = link
@@ -239,14 +313,92 @@ impl<D: Disk> Gate<D> {
                 self.spool.set_leased(leg, true);
                 let state = &mut self.carriers[carrier];
                 state.flow.take(now.monotonic, parts);
+                state.countries.book(now.monotonic, country, parts);
                 state.tally.offered += 1;
+                Offered::Sent(parts)
             }
-            Err(_) => {
-                self.hot_octets = self.hot_octets.saturating_sub(octets.len());
-                self.put_back(carrier, leg, Some(octets));
-            }
+            Err(_) => Offered::Held(body),
         }
     }
+
+    /// Stages the parts of a text in place of the whole; they stand in line once they are on disk.
+    fn offer_parts(
+        &mut self,
+        now: Now,
+        carrier: usize,
+        leg: LegId,
+        body: Bytes,
+        bodies: &[Vec<u8>],
+    ) -> Offered {
+        if !self.has_room_for_parts(bodies.len()) {
+            return Offered::Held(body);
+        }
+        self.next_reference = self.next_reference.wrapping_add(1);
+        match self.go_in_parts(now, carrier, leg, bodies) {
+            Ok(()) => {
+                self.hot_octets = self.hot_octets.saturating_sub(body.len());
+                self.carriers[carrier].tally.cut += 1;
+                Offered::Cut(bodies.len())
+            }
+            // A restart finds the whole.
+            Err(_) => Offered::Held(body),
+        }
+    }
+}
+
+/// What is cut while legs are handed over to one carrier.
+struct Cuts {
+    /// Whether it wants long texts in parts.
+    wants_parts: bool,
+    /// Parts for which its links had room: no more are cut at a time, and the rest waits as it is.
+    room: usize,
+    /// Whose texts were cut and for whom: what was accepted behind them goes behind their parts.
+    to: SmallVec<[(NameId, AddressBuf); 2]>,
+}
+
+impl Cuts {
+    fn new<D: Disk>(gate: &Gate<D>, carrier: usize) -> Self {
+        let wants_parts = gate.config.carriers[carrier].texts.wants_parts();
+        let links = gate.carriers[carrier].links.iter();
+        let rooms = links
+            .filter_map(|id| gate.links.get(*id))
+            .map(|link| link.session.room());
+        Self {
+            wants_parts,
+            room: if wants_parts { rooms.sum() } else { 0 },
+            to: SmallVec::new(),
+        }
+    }
+
+    /// Whether a leg may be cut here.
+    fn is_cut(&self, leg: &Leg) -> bool {
+        self.wants_parts && leg.part().is_none() && leg.envelope.parts > 1
+    }
+
+    /// Whether no text to the same recipient was cut before it.
+    fn lets_go(&self, leg: &Leg) -> bool {
+        self.to.is_empty()
+            || !self
+                .to
+                .contains(&(leg.account, leg.envelope.addresses.destination()))
+    }
+
+    fn note(&mut self, account: NameId, to: Option<AddressBuf>, parts: usize) {
+        self.room = self.room.saturating_sub(parts);
+        self.to.extend(to.map(|to| (account, to)));
+    }
+}
+
+/// What became of a leg that a link had room for.
+enum Offered {
+    /// It was written, so many parts of it.
+    Sent(u32),
+    /// It goes on in so many parts, which stand in line once they are on disk.
+    Cut(usize),
+    /// It cannot be written now: it keeps its place, and its account lets others go first.
+    Held(Bytes),
+    /// It has ended, or goes another way.
+    Over,
 }
 
 /// What is asked of the carrier for what the ESME asked of us.

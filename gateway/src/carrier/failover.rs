@@ -119,16 +119,19 @@ impl Waiting {
         if self.aside.is_empty() && std::mem::take(&mut self.again) {
             self.set_aside();
         }
-        let next = self.aside.pop(weights, |_, _| 1);
+        let next = self.aside.pop(weights, |_| true, |_, _| 1);
         self.is_rerouted &= next.is_some();
-        next
+        next.map(|popped| (popped.leg, popped.body))
     }
 
     /// Takes the next leg wherever it stands, of one account only if one is given.
     pub fn take(&mut self, weights: &Weights, only: Option<NameId>) -> Option<(LegId, Option<Bytes>)> {
         let of = |queue: &mut Queue| match only {
             Some(account) => queue.pop_of(account),
-            None => queue.pop(weights, |_, _| 1),
+            None => {
+                let popped = queue.pop(weights, |_| true, |_, _| 1)?;
+                Some((popped.leg, popped.body))
+            }
         };
         of(&mut self.aside).or_else(|| of(&mut self.queue))
     }
@@ -215,15 +218,15 @@ mod tests {
     fn all_that_waits_is_looked_at_once_in_its_order_and_what_comes_meanwhile_is_not() {
         let (mut waiting, legs) = (Waiting::default(), legs(4));
         for leg in &legs[..3] {
-            waiting.queue.push_back(A, 0, ready(*leg, 1));
+            waiting.queue.push_back(A, None, 0, ready(*leg, 1));
         }
         waiting.set_aside();
         assert_eq!(
             waiting.next_aside(&Weights::default()).map(|(leg, _)| leg),
             Some(legs[0])
         );
-        waiting.queue.push_back(A, 0, ready(legs[0], 1));
-        waiting.queue.push_back(A, 0, ready(legs[3], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[0], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[3], 1));
         assert_eq!(waiting.len(), 4);
         assert_eq!(order(&mut waiting), legs[1..3]);
         assert_eq!(waiting.len(), 2);
@@ -232,9 +235,9 @@ mod tests {
     #[test]
     fn news_while_it_is_looked_at_makes_one_more_look() {
         let (mut waiting, legs) = (Waiting::default(), legs(2));
-        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[0], 1));
         waiting.set_aside();
-        waiting.queue.push_back(A, 0, ready(legs[1], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[1], 1));
         waiting.set_aside();
         waiting.set_aside();
         assert_eq!(order(&mut waiting), legs);
@@ -245,17 +248,17 @@ mod tests {
     fn other_routes_have_all_looked_at_whether_the_carrier_is_up_or_not() {
         let (mut waiting, legs) = (Waiting::default(), legs(3));
         waiting.reroute();
-        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[0], 1));
         waiting.bring_back();
         assert_eq!(waiting.queue.len(), 1, "nothing stood there when they changed");
-        waiting.queue.push_back(A, 0, ready(legs[1], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[1], 1));
         waiting.reroute();
         assert!(waiting.has_any(|leg| leg == legs[1]) && !waiting.has_any(|leg| leg == legs[2]));
         waiting.bring_back();
         assert!(waiting.is_looked_at(), "its carrier being up changes nothing");
         assert_eq!(order(&mut waiting), legs[..2]);
         // And once is enough.
-        waiting.queue.push_back(A, 0, ready(legs[2], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[2], 1));
         waiting.set_aside();
         waiting.bring_back();
         assert_eq!(waiting.queue.len(), 1);
@@ -264,13 +267,13 @@ mod tests {
     #[test]
     fn a_carrier_that_is_up_again_has_its_queue_back() {
         let (mut waiting, legs) = (Waiting::default(), legs(2));
-        waiting.queue.push_back(A, 0, ready(legs[0], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[0], 1));
         waiting.set_aside();
         waiting.bring_back();
         assert_eq!(waiting.queue.len(), 1);
         // Not in front of what has come since; that one is handed over first.
         waiting.set_aside();
-        waiting.queue.push_back(A, 0, ready(legs[1], 1));
+        waiting.queue.push_back(A, None, 0, ready(legs[1], 1));
         waiting.bring_back();
         assert_eq!(pop(&mut waiting.queue).map(|(leg, _)| leg), Some(legs[1]));
         assert_eq!(

@@ -1,4 +1,6 @@
 //! Legs that wait for room on a carrier's links: accounts take turns by their weights, priority inside an account.
+//! What goes to a country with a rate of its own there stands in a lane of its own, which is left alone while that rate
+//! is used up; the same recipient's legs are in one lane, so their order stays.
 
 use std::collections::VecDeque;
 
@@ -8,7 +10,8 @@ use tidegate_store::index::LegId;
 use tidegate_store::message_id::MessageId;
 use tidegate_store::names::NameId;
 
-use super::turns::{Turns, Weights};
+use super::turns::{GroupIndex, Next, Turns, Weights};
+use crate::admission::Country;
 
 /// Priorities that a queue tells apart: 0 to 3, and 4 of SMPP 5.0.
 const PRIORITIES: usize = 5;
@@ -20,6 +23,8 @@ pub struct Ready {
     pub leg: LegId,
     /// Its message's id: they grow in the order in which messages were accepted.
     pub message: MessageId,
+    /// Its number in that: parts of one text stand in their order.
+    pub number: u16,
     /// Its body, if memory holds it; else it is read back from the spool first.
     pub body: Option<Bytes>,
 }
@@ -57,7 +62,7 @@ impl Line {
         };
         let older = run
             .iter()
-            .take_while(|other| other.message < ready.message)
+            .take_while(|other| (other.message, other.number) < (ready.message, ready.number))
             .count();
         run.insert(older, ready);
     }
@@ -102,21 +107,46 @@ impl Line {
     }
 }
 
+/// A leg that was taken from its queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Popped {
+    /// Which.
+    pub leg: LegId,
+    /// What memory holds of it.
+    pub body: Option<Bytes>,
+    /// The country as which it stood in line, if that has a rate of its own.
+    pub country: Option<Country>,
+}
+
+/// Legs of one account, to one country that has a rate of its own or to all others.
 #[derive(Debug, Default)]
 struct Lane {
     by_priority: [Line; PRIORITIES],
     len: usize,
-    /// Where its account stood when it was empty last.
-    left_at: u64,
+}
+
+impl Lane {
+    fn pop(&mut self) -> Option<(LegId, Option<Bytes>)> {
+        let taken = self.by_priority.iter_mut().rev().find_map(Line::pop)?;
+        self.len -= 1;
+        Some(taken)
+    }
+
+    /// The highest priority of which something stands here.
+    fn priority(&self) -> Option<usize> {
+        self.by_priority.iter().rposition(|line| line.len > 0)
+    }
 }
 
 /// The queue of one carrier. A living leg is in one queue at most, so the index bounds those; legs that
 /// ended where they stood are met when they are popped, or [shed](Queue::shed).
 #[derive(Debug, Default)]
 pub struct Queue {
-    lanes: HashMap<NameId, Lane>,
+    lanes: HashMap<(NameId, GroupIndex), Lane>,
     /// Of accounts with something in their lane.
     turns: Turns,
+    /// In whose turn the last leg was taken.
+    last: Option<Next>,
     len: usize,
 }
 
@@ -131,21 +161,22 @@ impl Queue {
         self.len == 0
     }
 
-    /// Puts a leg behind those of its account and priority.
-    pub fn push_back(&mut self, account: NameId, priority: u8, ready: Ready) {
-        self.line(account, priority).push_back(ready);
+    /// Puts a leg behind those of its account, country and priority. The country is given if it has a rate of its own.
+    pub fn push_back(&mut self, account: NameId, country: Option<Country>, priority: u8, ready: Ready) {
+        self.line(account, country, priority).push_back(ready);
     }
 
     /// Puts a leg that was taken and not handed over back where it stood: behind older ones that came back
     /// before it, in front of all others. Answers of one burst come in many reads, so the order is made here.
-    pub fn put_back(&mut self, account: NameId, priority: u8, ready: Ready) {
-        self.line(account, priority).put_back(ready);
+    pub fn put_back(&mut self, account: NameId, country: Option<Country>, priority: u8, ready: Ready) {
+        self.line(account, country, priority).put_back(ready);
     }
 
-    fn line(&mut self, account: NameId, priority: u8) -> &mut Line {
-        let lane = self.lanes.entry(account).or_default();
+    fn line(&mut self, account: NameId, country: Option<Country>, priority: u8) -> &mut Line {
+        let group = self.turns.group(country);
+        let lane = self.lanes.entry((account, group)).or_default();
         if lane.len == 0 {
-            self.turns.join(account, lane.left_at);
+            self.turns.join(account, group);
         }
         lane.len += 1;
         self.len += 1;
@@ -153,29 +184,58 @@ impl Queue {
     }
 
     /// Takes the next leg and the body that memory holds of it: of the account whose turn it is, the oldest of the
-    /// highest priority. `parts` says how many parts of its account's share a leg takes that comes with a body, or
-    /// without; with 0 it is the same account's turn again.
+    /// highest priority, among the countries of which `is_open` says so. `parts` says how many parts of its account's
+    /// share a leg takes that comes with a body, or without; with 0 it is the same account's turn again. Costs a step
+    /// for each country, and none for what stands in line for one that is not open.
     pub fn pop(
         &mut self,
         weights: &Weights,
+        is_open: impl Fn(Option<Country>) -> bool,
         parts: impl FnOnce(LegId, bool) -> u32,
-    ) -> Option<(LegId, Option<Bytes>)> {
-        let account = self.turns.first()?;
-        let lane = self.lanes.get_mut(&account)?;
-        let (leg, body) = lane.by_priority.iter_mut().rev().find_map(Line::pop)?;
-        lane.len -= 1;
+    ) -> Option<Popped> {
+        let turn = self.turns.first(&is_open)?;
+        let next = self.most_urgent(turn, is_open);
+        let (account, group, country) = (next.account, next.group, next.country);
+        let lane = self.lanes.get_mut(&(account, group))?;
+        let (leg, body) = lane.pop()?;
         self.len -= 1;
-        self.turns.charge(parts(leg, body.is_some()), weights);
         if lane.len == 0 {
-            lane.left_at = self.turns.leave(account);
+            self.turns.leave(account, group);
         }
-        Some((leg, body))
+        let parts = parts(leg, body.is_some());
+        self.turns.charge(next, parts, weights);
+        self.last = Some(next);
+        Some(Popped { leg, body, country })
     }
 
-    /// An account that has something here cannot send now: the others go on without it until [`Queue::resume`].
-    pub fn pass_over(&mut self, account: NameId) {
-        if self.lanes.get(&account).is_some_and(|lane| lane.len > 0) {
-            self.turns.pass_over(account);
+    /// Where the account whose turn it is has legs of the highest priority: in that group, or in another that may send.
+    fn most_urgent(&self, turn: Next, is_open: impl Fn(Option<Country>) -> bool) -> Next {
+        if !self.turns.has_countries() {
+            return turn;
+        }
+        let account = turn.account;
+        let priority = |group| self.lanes.get(&(account, group)).and_then(Lane::priority);
+        let (mut best, mut highest) = (turn, priority(turn.group));
+        for (group, country) in self.turns.countries() {
+            let here = priority(group);
+            if here > highest && is_open(country) && !self.turns.is_passed(account, group) {
+                highest = here;
+                best = Next {
+                    group,
+                    country,
+                    ..turn
+                };
+            }
+        }
+        best
+    }
+
+    /// An account that has something here to a country, if that has a rate of its own, or else to all others, cannot send
+    /// it now: the rest goes on without it until [`Queue::resume`].
+    pub fn pass_over(&mut self, account: NameId, country: Option<Country>) {
+        let group = self.turns.group(country);
+        if self.lanes.get(&(account, group)).is_some_and(|lane| lane.len > 0) {
+            self.turns.pass_over(account, group);
         }
     }
 
@@ -184,14 +244,25 @@ impl Queue {
         self.turns.resume();
     }
 
+    /// Counts parts as a share of the account whose leg was taken last, where they were not known then.
+    pub fn charge(&mut self, parts: u32, weights: &Weights) {
+        if let Some(last) = self.last {
+            self.turns.charge(last, parts, weights);
+        }
+    }
+
     /// Takes the next leg of one account only.
     pub fn pop_of(&mut self, account: NameId) -> Option<(LegId, Option<Bytes>)> {
-        let lane = self.lanes.get_mut(&account)?;
-        let taken = lane.by_priority.iter_mut().rev().find_map(Line::pop)?;
-        lane.len -= 1;
+        let priority = |group| self.lanes.get(&(account, group)).and_then(Lane::priority);
+        let groups = self.turns.countries().map(|(group, _)| group);
+        let (_, group) = groups
+            .filter_map(|group| Some((priority(group)?, group)))
+            .max_by_key(|(priority, group)| (*priority, std::cmp::Reverse(*group)))?;
+        let lane = self.lanes.get_mut(&(account, group))?;
+        let taken = lane.pop()?;
         self.len -= 1;
         if lane.len == 0 {
-            lane.left_at = self.turns.leave(account);
+            self.turns.leave(account, group);
         }
         Some(taken)
     }
@@ -211,7 +282,7 @@ impl Queue {
         }
         let lanes = &self.lanes;
         self.turns
-            .retain(|account, _| lanes.get(&account).is_some_and(|lane| lane.len > 0));
+            .retain(|account, group| lanes.get(&(account, group)).is_some_and(|lane| lane.len > 0));
         octets
     }
 
@@ -279,12 +350,18 @@ pub(super) mod tests {
 
     pub(in super::super) fn ready(leg: LegId, message: u64) -> Ready {
         let (message, body) = (MessageId(message), None);
-        Ready { leg, message, body }
+        Ready {
+            leg,
+            message,
+            number: 0,
+            body,
+        }
     }
 
     /// With equal weights.
     pub(in super::super) fn pop(queue: &mut Queue) -> Option<(LegId, Option<Bytes>)> {
-        queue.pop(&Weights::default(), |_, _| 1)
+        let popped = queue.pop(&Weights::default(), |_| true, |_, _| 1)?;
+        Some((popped.leg, popped.body))
     }
 
     fn drain(queue: &mut Queue) -> impl Iterator<Item = (LegId, Option<Bytes>)> {
@@ -296,7 +373,7 @@ pub(super) mod tests {
         let (mut queue, legs) = (Queue::default(), legs(4));
         let (a, b) = (NameId(0), NameId(1));
         for (account, leg) in [(a, legs[0]), (a, legs[1]), (a, legs[2]), (b, legs[3])] {
-            queue.push_back(account, 0, ready(leg, 1));
+            queue.push_back(account, None, 0, ready(leg, 1));
         }
         let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[0], legs[3], legs[1], legs[2]]);
@@ -311,19 +388,19 @@ pub(super) mod tests {
         let mut weights = Weights::default();
         weights.set(other, NonZeroU16::new(3).unwrap());
         for _ in 0..100_000 {
-            queue.push_back(flood, 0, ready(legs[0], 1));
+            queue.push_back(flood, None, 0, ready(legs[0], 1));
         }
         // In quarters of what the carrier takes: half of its share, all of it, and twice as much.
         for (offered, share) in [(3, 3), (6, 6), (12, 6)] {
             let (mut came, mut taken, mut longest) = (0, 0, 0);
             for turn in 0..8_000 {
                 while came * 8 < turn * offered {
-                    queue.push_back(other, 0, ready(legs[0], 1));
+                    queue.push_back(other, None, 0, ready(legs[0], 1));
                     came += 1;
                 }
-                let before = queue.lanes.get(&other).map_or(0, |lane| lane.len);
+                let before = queue.lanes.get(&(other, 0)).map_or(0, |lane| lane.len);
                 pop_weighed(&mut queue, &weights);
-                taken += before - queue.lanes.get(&other).map_or(0, |lane| lane.len);
+                taken += before - queue.lanes.get(&(other, 0)).map_or(0, |lane| lane.len);
                 longest = longest.max(before);
             }
             assert!(taken.abs_diff(share * 1_000) <= 2, "{taken} of {came}");
@@ -335,7 +412,7 @@ pub(super) mod tests {
     }
 
     fn pop_weighed(queue: &mut Queue, weights: &Weights) {
-        assert!(queue.pop(weights, |_, _| 1).is_some());
+        assert!(queue.pop(weights, |_| true, |_, _| 1).is_some());
     }
 
     #[test]
@@ -347,11 +424,11 @@ pub(super) mod tests {
                 body: body.clone(),
                 ..ready(leg, 1)
             };
-            queue.push_back(NameId(account), 0, ready);
+            queue.push_back(NameId(account), None, 0, ready);
         }
         assert_eq!(queue.shed(|leg| leg == legs[1]), 10);
         assert_eq!(queue.len(), 1);
-        queue.push_back(NameId(1), 0, ready(legs[3], 9));
+        queue.push_back(NameId(1), None, 0, ready(legs[3], 9));
         let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3]]);
         assert!(queue.is_empty());
@@ -361,11 +438,11 @@ pub(super) mod tests {
     fn priority_overtakes_inside_an_account_and_what_comes_back_goes_first() {
         let (mut queue, legs) = (Queue::default(), legs(4));
         let a = NameId(0);
-        queue.push_back(a, 0, ready(legs[0], 4));
-        queue.push_back(a, 3, ready(legs[1], 2));
-        queue.push_back(a, 9, ready(legs[2], 3));
+        queue.push_back(a, None, 0, ready(legs[0], 4));
+        queue.push_back(a, None, 3, ready(legs[1], 2));
+        queue.push_back(a, None, 9, ready(legs[2], 3));
         assert_eq!(pop(&mut queue).map(|(leg, _)| leg), Some(legs[2]));
-        queue.put_back(a, 0, ready(legs[3], 1));
+        queue.put_back(a, None, 0, ready(legs[3], 1));
         let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[3], legs[0]]);
     }
@@ -375,15 +452,15 @@ pub(super) mod tests {
         let (mut queue, legs) = (Queue::default(), legs(5));
         let (a, b) = (NameId(0), NameId(1));
         for (account, leg) in [(a, 0), (b, 1), (a, 2), (b, 3)] {
-            queue.push_back(account, 0, ready(legs[leg], 1));
+            queue.push_back(account, None, 0, ready(legs[leg], 1));
         }
-        queue.push_back(a, 3, ready(legs[4], 9));
+        queue.push_back(a, None, 3, ready(legs[4], 9));
         let taken: Vec<LegId> = std::iter::from_fn(|| queue.pop_of(a))
             .map(|(leg, _)| leg)
             .collect();
         assert_eq!(taken, [legs[4], legs[0], legs[2]]);
         assert_eq!(queue.len(), 2);
-        queue.push_back(a, 0, ready(legs[0], 1));
+        queue.push_back(a, None, 0, ready(legs[0], 1));
         let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[1], legs[0], legs[3]]);
     }
@@ -405,14 +482,14 @@ pub(super) mod tests {
                 body: body(full),
                 ..ready(legs[place], place as u64)
             };
-            queue.push_back(a, 0, ready);
+            queue.push_back(a, None, 0, ready);
         }
         for (place, full) in [(0, false), (1, true)] {
             let ready = Ready {
                 body: body(full),
                 ..ready(legs[place], place as u64)
             };
-            queue.put_back(a, 0, ready);
+            queue.put_back(a, None, 0, ready);
         }
         assert_eq!(queue.len(), 8);
         let order: Vec<(LegId, bool)> = drain(&mut queue)
@@ -426,11 +503,71 @@ pub(super) mod tests {
     fn what_comes_back_one_by_one_stands_as_it_was_accepted() {
         let (mut queue, legs) = (Queue::default(), legs(5));
         let a = NameId(0);
-        queue.push_back(a, 0, ready(legs[4], 9));
+        queue.push_back(a, None, 0, ready(legs[4], 9));
         for (leg, message) in [(0, 1), (2, 3), (1, 2), (3, 4)] {
-            queue.put_back(a, 0, ready(legs[leg], message));
+            queue.put_back(a, None, 0, ready(legs[leg], message));
         }
         let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, legs);
+    }
+
+    #[test]
+    fn what_goes_to_a_country_that_has_to_wait_keeps_its_order_and_stops_nothing_else() {
+        let (mut queue, legs) = (Queue::default(), legs(7));
+        let (a, b, gb) = (NameId(0), NameId(1), Some(*b"GB"));
+        for (account, country, priority, leg) in [
+            (a, gb, 0, 0),
+            (a, None, 0, 1),
+            (a, gb, 0, 2),
+            (b, gb, 3, 3),
+            (b, None, 0, 4),
+            (a, None, 0, 5),
+            (b, None, 4, 6),
+        ] {
+            queue.push_back(account, country, priority, ready(legs[leg], 1));
+        }
+        let order = |queue: &mut Queue, is_open: &dyn Fn(Option<Country>) -> bool| -> Vec<_> {
+            let popped = || queue.pop(&Weights::default(), is_open, |_, _| 1);
+            let place = |leg| legs.iter().position(|other| *other == leg);
+            std::iter::from_fn(popped)
+                .map(|popped| (place(popped.leg).unwrap(), popped.country))
+                .collect()
+        };
+        let rest = [(1, None), (6, None), (5, None), (4, None)];
+        assert_eq!(order(&mut queue, &|country| country.is_none()), rest);
+        assert_eq!(queue.len(), 3);
+        queue.put_back(a, None, 0, ready(legs[1], 1));
+        queue.put_back(b, None, 4, ready(legs[6], 1));
+        queue.put_back(b, None, 0, ready(legs[4], 1));
+        // Now the country may send: priority counts over both lanes of an account, and each has its turn.
+        let all: Vec<usize> = order(&mut queue, &|_| true)
+            .into_iter()
+            .map(|(leg, _)| leg)
+            .collect();
+        let of = |those: &[usize]| -> Vec<usize> {
+            all.iter().copied().filter(|leg| those.contains(leg)).collect()
+        };
+        assert_eq!(all.len(), 6);
+        assert_eq!(of(&[0, 2]), [0, 2]);
+        assert_eq!(of(&[3, 4, 6]), [6, 3, 4]);
+        assert!(queue.is_empty());
+        assert!(queue.pop(&Weights::default(), |_| true, |_, _| 1).is_none());
+    }
+
+    #[test]
+    fn who_is_passed_over_for_one_country_sends_to_the_others() {
+        let (mut queue, legs) = (Queue::default(), legs(4));
+        let (a, gb) = (NameId(0), Some(*b"GB"));
+        queue.push_back(a, None, 0, ready(legs[0], 1));
+        queue.push_back(a, gb, 3, ready(legs[1], 2));
+        queue.push_back(a, None, 0, ready(legs[2], 3));
+        queue.pass_over(a, gb);
+        assert_eq!(pop(&mut queue).map(|(leg, _)| leg), Some(legs[0]));
+        queue.resume();
+        assert_eq!(queue.pop_of(a).map(|(leg, _)| leg), Some(legs[1]));
+        assert_eq!(queue.shed(|leg| leg != legs[2]), 0);
+        assert!(queue.is_empty() && pop(&mut queue).is_none());
+        queue.push_back(a, gb, 0, ready(legs[3], 4));
+        assert_eq!(pop(&mut queue).map(|(leg, _)| leg), Some(legs[3]));
     }
 }

@@ -209,6 +209,7 @@ fn differences(
         .to_owned();
     let status = told["admission"]["name"].as_str().unwrap_or("none").to_owned();
     let carriers = names(&told["carriers"], "carrier").join(", ");
+    let price = told["carriers"][0]["price"].as_str().unwrap_or("none").to_owned();
     let parts = told["parts"].to_string();
     let found = [
         ("route", expected.route.clone(), route),
@@ -217,6 +218,7 @@ fn differences(
             expected.carriers.as_ref().map(|list| list.join(", ")),
             carriers,
         ),
+        ("price", expected.price.map(|price| price.to_string()), price),
         ("parts", expected.parts.map(|parts| parts.to_string()), parts),
         // What is not said to be refused is to be admitted.
         (

@@ -55,6 +55,7 @@ impl Census {
             Standing::Waiting => "waiting",
             Standing::BackingOff => "backing off",
             Standing::Leased => "leased",
+            Standing::InParts => "in parts",
             Standing::HandedOver => "handed over",
         };
         let carrier = leg.carrier.map_or("", |carrier| names.name(carrier));

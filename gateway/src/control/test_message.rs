@@ -209,6 +209,7 @@ impl<D: Disk> Gate<D> {
             Standing::Waiting => "waiting for a carrier",
             Standing::BackingOff => "waiting for another try",
             Standing::Leased => "sent, not answered yet",
+            Standing::InParts => "going out in parts",
             Standing::HandedOver => "handed over, waiting for a receipt",
         };
         json!({

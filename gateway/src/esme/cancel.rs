@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::pdu::ancillary::CancelSm;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::{InterfaceVersion, MessageState};
+use tidegate_codec::values::InterfaceVersion;
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -16,9 +16,7 @@ use tidegate_store::spool::Pending;
 use super::query::unnamed;
 use crate::admission::widen;
 use crate::clock::Now;
-use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
-use crate::life::Standing;
 use crate::refusal::Refusal;
 use crate::turn::{Owed, Promise};
 
@@ -105,12 +103,9 @@ impl<D: Disk> Gate<D> {
             .spool
             .index()
             .legs_of(message)
-            .filter(|(_, leg)| is_meant(leg));
+            .filter(|(_, leg)| leg.part().is_none() && is_meant(leg));
         let ours: Option<Vec<(u16, LegId)>> = meant
-            .map(|(id, leg)| {
-                let is_ours = Standing::of(leg, now.unix_ms).is_ours();
-                is_ours.then_some((leg.leg, id))
-            })
+            .map(|(id, leg)| self.is_ours(now, id, leg).then_some((leg.leg, id)))
             .collect();
         let Some(mut legs) = ours.filter(|legs| !legs.is_empty()) else {
             return self.not_done(owed, failed);
@@ -118,10 +113,7 @@ impl<D: Disk> Gate<D> {
         // The index names them in no order, and their DLRs follow this one.
         legs.sort_unstable();
         for (_, leg) in legs {
-            if self
-                .end_leg(now, leg, &ReceiptNote::new(MessageState::Deleted), true)
-                .is_err()
-            {
+            if self.call_back(now, leg).is_err() {
                 return self.not_done(owed, CommandStatus::RSYSERR);
             }
         }
@@ -205,17 +197,25 @@ impl<D: Disk> Gate<D> {
             && let Some(id) = self.spool.walk_on()
         {
             let mut work = 1;
-            if let Some(leg) = self.spool.index().get(id).filter(|leg| sweep.is_meant(leg)) {
-                legs.push((leg.message, leg.leg, id));
+            let index = self.spool.index();
+            if let Some(leg) = index.get(id).filter(|leg| sweep.is_meant(leg)) {
+                // Of a message in parts all is called back, or nothing.
+                let whole = match leg.part() {
+                    Some(_) => index
+                        .find(leg.message, leg.whole())
+                        .filter(|id| index.get(*id).is_some_and(|leg| self.is_ours(now, *id, leg))),
+                    None => Some(id),
+                };
+                legs.extend(whole.map(|id| (leg.message, leg.whole(), id)));
                 work += END_WORK;
             }
             self.sweeps.left = self.sweeps.left.saturating_sub(work);
         }
         // Their DLRs follow in the order in which they came, as far as one turn goes.
         legs.sort_unstable();
+        legs.dedup();
         for (_, _, leg) in legs {
-            let note = ReceiptNote::new(MessageState::Deleted);
-            if self.end_leg(now, leg, &note, true).is_err() {
+            if self.call_back(now, leg).is_err() {
                 return Some(CommandStatus::RSYSERR);
             }
             sweep.has_ended = true;

@@ -85,7 +85,7 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
     let chosen = list("routes")
         .into_iter()
         .find(|route| route["why"] == "takes it");
-    match chosen {
+    match &chosen {
         Some(route) => writeln!(out, "\ncarriers, {}:", word(&route["choose"]))?,
         None => writeln!(out, "\ncarriers: none")?,
     }
@@ -100,7 +100,17 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
         } else {
             format!(", price {}", word(&carrier["price"]))
         };
-        writeln!(out, "  {number}. {}{state}{price}", word(&carrier["carrier"]))?;
+        let rate = &carrier["country_rate"];
+        let rate = match (&rate["parts"], &rate["country"]) {
+            (Value::Null, _) => String::new(),
+            (parts, Value::Null) => format!(", {parts}/s to countries without a rate of their own"),
+            (parts, country) => format!(", {parts}/s to {}", word(country)),
+        };
+        writeln!(
+            out,
+            "  {number}. {}{state}{price}{rate}",
+            word(&carrier["carrier"])
+        )?;
         let is_other = |key: &str| told.get("kept").is_some_and(|kept| kept[key] != carrier[key]);
         if carrier["to"].is_null() {
             writeln!(out, "     its rewriting leaves no address")?;
@@ -108,6 +118,17 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             let (from, to) = (address(carrier.get("from")), address(carrier.get("to")));
             writeln!(out, "     from {from} to {to}")?;
         }
+    }
+    for carrier in list("too_dear") {
+        let most = chosen
+            .as_ref()
+            .map(|route| word(&route["max_price"]))
+            .unwrap_or_default();
+        let why = match &carrier["price"] {
+            Value::Null => format!("a price that is not known is not at most {most}"),
+            price => format!("price {} is more than {most}", word(price)),
+        };
+        writeln!(out, "  not {}: {why}", word(&carrier["carrier"]))?;
     }
     let admission = &told.get("admission").cloned().unwrap_or_default();
     let field = |field: &str| admission.get(field).map(word).unwrap_or_default();

@@ -43,7 +43,12 @@ impl<D: Disk> Gate<D> {
             if looked >= LOOK_MAX {
                 return Err(Refusal::ReplacesTooMany);
             }
-            if leg.envelope.addresses == addresses && leg.envelope.service_type == submission.service_type {
+            // Of a message in parts some may have left already.
+            let is_whole = leg.part().is_none();
+            if is_whole
+                && leg.envelope.addresses == addresses
+                && leg.envelope.service_type == submission.service_type
+            {
                 replaced.push((leg.message, leg.leg, id));
             }
         }

@@ -46,6 +46,8 @@ impl AccountState {
             outbox_ttl: _,
             duplicate_window: _,
             receipt_text: _,
+            default_alphabet: _,
+            long_message_outcome: _,
             senders: _,
             quota:
                 Quota {
@@ -174,6 +176,14 @@ impl<D: Disk> Gate<D> {
             };
             if old.rate != carrier.rate {
                 state.flow.set_rate(now.monotonic, carrier.rate);
+            }
+            let (rates, others) = (&old.country_rates, &carrier.country_rates);
+            if rates != others {
+                state.countries.set_rates(now.monotonic, others);
+                // What waits stands in line by the countries that had a rate of their own.
+                if !rates.names().eq(others.names()) {
+                    state.waiting.reroute();
+                }
             }
             if needs_other_links(old, carrier) || state.password != password {
                 state.password = password;
@@ -321,6 +331,7 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         links: _,
         window: _,
         rate: _,
+        country_rates: _,
         system_id,
         // What it says is compared where it was read.
         password: _,
@@ -349,6 +360,7 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         retry_min: _,
         retry_max: _,
         writing: _,
+        texts: _,
         prices: _,
         takes_over: _,
     } = old;

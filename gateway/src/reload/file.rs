@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_codec::identity::Password;
-use tidegate_config::{Carrier, Config, Diff, diff, parse};
+use tidegate_config::{Carrier, Config, Diff, diff};
 
 use super::Reason;
 use super::apply::placed;
+use crate::documents;
 use crate::run::StartError;
 use crate::secret;
 use crate::tables::Tables;
@@ -47,7 +48,7 @@ pub(super) fn read(
         return Err(reasons(format!("{shown} is longer than {FILE_MAX} octets")));
     }
     let text = fs::read_to_string(&found).map_err(cannot)?;
-    let config = parse(&text).map_err(|problems| {
+    let config = documents::parse(&text).map_err(|problems| {
         let problems = problems.as_slice().iter();
         problems.map(Reason::from).collect::<Vec<_>>()
     })?;

@@ -8,12 +8,12 @@ use tidegate_codec::address::Ton;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::text::Coding;
 use tidegate_codec::values::DataCoding;
-use tidegate_config::{CarrierName, Choose, Conditions, MtRoute, SenderPattern, SenderType};
+use tidegate_config::{CarrierName, Choose, Conditions, MtRoute, Price, SenderPattern, SenderType};
 use tidegate_store::service_type::ServiceType;
 
 use super::CarrierIndex;
 use super::place::{Place, World};
-use crate::tables::{MccMnc, Price, Tables};
+use crate::tables::{MccMnc, Tables};
 
 /// What is known of a message. Not to be printed (P4).
 #[derive(Clone, Copy)]
@@ -55,12 +55,19 @@ pub struct Way<'a> {
     route: Option<usize>,
     carriers: &'a [CarrierIndex],
     first: usize,
-    /// Places in the list, where the message has an order of its own.
-    order: Option<[u8; CARRIERS_MAX]>,
+    /// Where prices have a say.
+    order: Option<Order>,
 }
 
 /// Carriers of a route, at most: what the configuration takes.
 const CARRIERS_MAX: usize = 16;
+
+/// Places in a route's list of carriers, as prices leave and order them for one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Order {
+    places: [u8; CARRIERS_MAX],
+    len: usize,
+}
 
 impl<'a> Way<'a> {
     /// None.
@@ -73,14 +80,10 @@ impl<'a> Way<'a> {
 
     /// The carriers in fail-over order, from the one whose turn it is after so many attempts; each once.
     pub fn in_order(self, attempts: u16) -> impl Iterator<Item = CarrierIndex> + 'a {
-        let count = self.carriers.len();
+        let count = count(self.carriers, self.order);
         let skip = (self.first + usize::from(attempts)) % count.max(1);
         (0..count).filter_map(move |step| {
-            let place = (skip + step) % count;
-            let place = match self.order {
-                Some(order) => usize::from(*order.get(place)?),
-                None => place,
-            };
+            let place = place((skip + step) % count, self.order)?;
             self.carriers.get(place).copied()
         })
     }
@@ -93,6 +96,19 @@ impl<'a> Way<'a> {
     /// The one that is asked first.
     pub fn first(self) -> Option<CarrierIndex> {
         self.in_order(0).next()
+    }
+}
+
+/// How many carriers of a list there are for a message.
+fn count(carriers: &[CarrierIndex], order: Option<Order>) -> usize {
+    order.map_or(carriers.len(), |order| order.len)
+}
+
+/// Where in the list the one stands that is next after so many.
+fn place(after: usize, order: Option<Order>) -> Option<usize> {
+    match order {
+        Some(order) => order.places.get(after).copied().map(usize::from),
+        None => Some(after),
     }
 }
 
@@ -127,6 +143,8 @@ pub enum Why {
     Network,
     /// A carrier that must be up is down, or the other way round.
     CarrierState,
+    /// Its carriers are dearer, or nobody knows what they take.
+    Price,
 }
 
 impl Why {
@@ -147,6 +165,7 @@ impl Why {
             Self::Country => "no: not in countries",
             Self::Network => "no: not in networks",
             Self::CarrierState => "no: not the state of carriers that up and down ask for",
+            Self::Price => "no: no carrier is known to take at most max_price",
         }
     }
 }
@@ -174,8 +193,8 @@ enum Share {
     First,
     Turns,
     Cheapest,
-    /// By weight: up to and with each carrier, the sum of weights.
-    Weights(Vec<u32>),
+    /// By these weights.
+    Weights(Vec<u16>),
 }
 
 impl Route {
@@ -188,11 +207,6 @@ impl Route {
             route.conditions.networks.iter(),
             route.conditions.networks.iter().filter(|code| code.len() == 3),
         );
-        let mut sum = 0;
-        let mut upto = |weight: &u16| {
-            sum += u32::from(*weight);
-            sum
-        };
         Self {
             prefix: route.prefix.clone(),
             // The configuration has only such as fit.
@@ -211,7 +225,7 @@ impl Route {
                 Choose::InOrder => Share::First,
                 Choose::RoundRobin => Share::Turns,
                 Choose::LeastCost => Share::Cheapest,
-                Choose::Weighted(weights) => Share::Weights(weights.iter().map(&mut upto).collect()),
+                Choose::Weighted(weights) => Share::Weights(weights.clone()),
             },
             up: places(&route.conditions.up),
             down: places(&route.conditions.down),
@@ -245,7 +259,8 @@ impl Route {
     pub(super) fn asks_for_places(&self) -> bool {
         let conditions = &self.conditions;
         let is_cheapest = matches!(self.share, Share::Cheapest);
-        is_cheapest || !conditions.countries.is_empty() || !conditions.networks.is_empty()
+        let has_most = conditions.max_price.is_some();
+        is_cheapest || has_most || !conditions.countries.is_empty() || !conditions.networks.is_empty()
     }
 
     /// What speaks against it besides its prefix, the cheapest question first. `place` is where the recipient is, if any
@@ -271,6 +286,7 @@ impl Route {
             networks: _,
             up: _,
             down: _,
+            max_price,
         } = &self.conditions;
         if !self.is_open {
             return Why::Closed;
@@ -312,41 +328,88 @@ impl Route {
         if self.up.iter().any(is_down) || !self.down.iter().all(is_down) {
             return Why::CarrierState;
         }
+        let price = |carrier: &CarrierIndex| price_of(*carrier, facts, place, world.tables);
+        if max_price.is_some() && !self.carriers.iter().any(|carrier| self.may_cost(price(carrier))) {
+            return Why::Price;
+        }
         Why::Takes
     }
 
-    /// Shared out by the recipient where the carriers have weights, by the lot where they take turns.
-    pub(super) fn way(&self, route: usize, facts: &Facts<'_>, place: &Place, tables: &Tables) -> Way<'_> {
+    /// Whether it takes a carrier that asks for this price. One that nobody knows is no low one.
+    fn may_cost(&self, price: Option<Price>) -> bool {
+        let most = self.conditions.max_price;
+        most.is_none_or(|most| price.is_some_and(|price| price <= most))
+    }
+
+    /// Shared out by the recipient where the carriers have weights, by the lot where they take turns; among those that
+    /// are not too dear.
+    pub(super) fn way(&self, route: usize, facts: &Facts<'_>, at: &Place, tables: &Tables) -> Way<'_> {
+        let is_priced = self.conditions.max_price.is_some() || matches!(self.share, Share::Cheapest);
+        let order = is_priced.then(|| self.by_price(facts, at, tables));
+        let count = count(&self.carriers, order);
         let first = match &self.share {
             Share::First | Share::Cheapest => 0,
-            Share::Turns => usize::from(facts.lot) % self.carriers.len().max(1),
-            Share::Weights(sums) => {
-                let sum = sums.last().copied().unwrap_or(0);
-                let share = share(digits(facts.destination), sum);
-                sums.partition_point(|upto| *upto <= share)
+            Share::Turns => usize::from(facts.lot) % count.max(1),
+            Share::Weights(weights) => {
+                let weight = |step| {
+                    let weight = place(step, order).and_then(|place| weights.get(place));
+                    weight.copied().map_or(0, u32::from)
+                };
+                let mut left = share(digits(facts.destination), (0..count).map(weight).sum());
+                let is_there = |step: &usize| match left.checked_sub(weight(*step)) {
+                    Some(rest) => {
+                        left = rest;
+                        false
+                    }
+                    None => true,
+                };
+                (0..count).find(is_there).unwrap_or(0)
             }
         };
         Way {
             route: Some(route),
             carriers: &self.carriers,
             first,
-            order: matches!(self.share, Share::Cheapest).then(|| self.by_price(facts, place, tables)),
+            order,
         }
     }
 
-    /// Places of the carriers, the cheapest first, those without a price last; equal ones as they stand.
-    fn by_price(&self, facts: &Facts<'_>, place: &Place, tables: &Tables) -> [u8; CARRIERS_MAX] {
-        let digits = digits(facts.destination);
+    /// Places of the carriers that are not too dear: as they stand, or the cheapest first, those without a price last
+    /// and equal ones as they stand.
+    fn by_price(&self, facts: &Facts<'_>, at: &Place, tables: &Tables) -> Order {
+        let is_cheapest = matches!(self.share, Share::Cheapest);
         let mut priced = [(u64::MAX, u8::MAX); CARRIERS_MAX];
-        for ((slot, number), carrier) in priced.iter_mut().zip(0..).zip(&self.carriers) {
-            let price = tables
-                .price(*carrier, place.index, digits)
-                .filter(|_| place.is_international);
-            *slot = (price.map_or(u64::MAX, Price::millionths), number);
+        let with_price = |(number, carrier): (u8, &CarrierIndex)| {
+            let price = price_of(*carrier, facts, at, tables);
+            let key = if is_cheapest {
+                price.map_or(u64::MAX, Price::millionths)
+            } else {
+                0
+            };
+            self.may_cost(price).then_some((key, number))
+        };
+        let mut len = 0;
+        for (slot, found) in priced
+            .iter_mut()
+            .zip((0..).zip(&self.carriers).filter_map(with_price))
+        {
+            *slot = found;
+            len += 1;
         }
         priced.sort_unstable();
-        priced.map(|(_, number)| number)
+        Order {
+            places: priced.map(|(_, number)| number),
+            len,
+        }
     }
+}
+
+/// What a carrier takes for a part to the recipient, as far as that is known: nothing is, of what is no international
+/// number.
+fn price_of(carrier: CarrierIndex, facts: &Facts<'_>, at: &Place, tables: &Tables) -> Option<Price> {
+    let digits = digits(facts.destination);
+    let price = || tables.price(carrier, at.index, digits);
+    at.is_international.then(price).flatten()
 }
 
 /// A number below `sum` that is always the same for a recipient, whatever the process: parts of one message may come

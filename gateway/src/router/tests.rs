@@ -8,7 +8,7 @@ use tidegate_store::service_type::ServiceType;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
-use super::{CarrierIndex, Facts, LOTS, MtRouter, Tried, Why, World, lot_of_part};
+use super::{CarrierIndex, Facts, LOTS, MtRouter, Place, Tried, Why, World, lot_of_part};
 use crate::tables::Tables;
 
 /// Routes over carriers `a` to `d`.
@@ -331,6 +331,78 @@ fn the_cheapest_carrier_for_the_recipients_network_comes_first_and_who_has_no_pr
             [order[2], order[3], order[0], order[1]],
             "{destination:?}"
         );
+    }
+}
+
+#[test]
+fn a_route_with_a_most_takes_no_dearer_carrier_however_it_chooses_and_after_no_failure() {
+    let (_dir, tables) = tables();
+    let world = World {
+        is_up: |_| true,
+        tables: &tables,
+    };
+    let all = "prefix = \"\"; carriers = [\"d\", \"a\", \"b\", \"c\"]";
+    let (here, ported) = (&b"447700900999"[..], &b"+447700900123"[..]);
+    let prices: Vec<_> = [here, ported]
+        .iter()
+        .map(|number| {
+            let there = Place::of(&tables, Ton::UNKNOWN, number);
+            [0, 1, 2, 3].map(|carrier| {
+                let price = tables.price(CarrierIndex(carrier), there.index, number);
+                price.map_or("none".to_owned(), |price| price.to_string())
+            })
+        })
+        .collect();
+    let relied_on = [["0.03", "0.04", "none", "none"], ["0.05", "0.04", "0.01", "none"]];
+    assert_eq!(prices, relied_on);
+    for (keys, number, order) in [
+        // The list's order, but for those that are too dear.
+        ("max_price = 0.04", here, &[0, 1][..]),
+        ("max_price = 0.04", ported, &[1, 2]),
+        ("max_price = 0.039999", here, &[0]),
+        ("max_price = 9", here, &[0, 1]),
+        ("max_price = 0.04; choose = \"least-cost\"", ported, &[2, 1]),
+        ("max_price = 0.04; choose = \"round-robin\"", ported, &[1, 2]),
+        (
+            "max_price = 0.04; weights = [1000, 1000, 1, 1000]",
+            ported,
+            &[2, 1],
+        ),
+    ] {
+        let router = router(&route(&format!("{keys}; {all}")));
+        let way = router.find(&to(number), &world);
+        for attempts in 0..5 {
+            let found: Vec<usize> = way.in_order(attempts).map(|carrier| carrier.0).collect();
+            let mut turned = order.to_vec();
+            turned.rotate_left(usize::from(attempts) % order.len());
+            assert_eq!(found, turned, "{keys} after {attempts}");
+        }
+    }
+    // Turns are of those that are left, and so are shares.
+    let taking_turns = router(&route(&format!(
+        "max_price = 0.04; choose = \"round-robin\"; {all}"
+    )));
+    for (lot, first) in [(0, 1), (1, 2), (2, 1), (3, 2)] {
+        let facts = Facts { lot, ..to(ported) };
+        assert_eq!(
+            taking_turns.find(&facts, &world).first(),
+            Some(CarrierIndex(first))
+        );
+    }
+    // Without such a carrier the next route is asked.
+    let routes = [
+        route(&format!("order = 1; max_price = 0.01; {all}")),
+        route("prefix = \"\"; carriers = [\"d\"]"),
+    ];
+    let both = router(&routes.concat());
+    for (number, first, why) in [
+        (here, 3, Why::Price),
+        (ported, 2, Why::Takes),
+        (b"33700000000", 3, Why::Price),
+        (b"60777", 3, Why::Price),
+    ] {
+        assert_eq!(both.find(&to(number), &world).first(), Some(CarrierIndex(first)));
+        assert_eq!(both.explain(&to(number), &world)[0].why, why);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a carrier takes for a part, by network or prefix.
 
-use std::fmt;
 use std::io::Read;
 
 use hashbrown::HashMap;
+use tidegate_config::Price;
 
 use super::csv::Rows;
 use super::digits::{KEY_DIGITS, Number, span};
@@ -18,51 +18,6 @@ pub const PRICE_ROWS_MAX: u64 = 2_000_000;
 pub const PRICES_MAX: usize = 16_000;
 
 const _: () = assert!(PRICES_MAX < NONE as usize);
-
-/// Digits after the point that a price may have.
-const PLACES: usize = 6;
-/// Digits before it.
-const WHOLE_DIGITS: usize = 6;
-
-/// A price in millionths of whatever the operator counts in. A whole number, so that sums are exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Price(u64);
-
-impl Price {
-    /// Reads a decimal of up to 6 digits before and 6 after the point, such as `0.0325` or `12`.
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(text).ok()?;
-        let (whole, parts) = match text.split_once('.') {
-            Some((whole, parts)) => (whole, parts),
-            None => (text, "0"),
-        };
-        let digits = |text: &str, most| {
-            let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            fits.then(|| text.parse::<u64>().ok()).flatten()
-        };
-        let (whole, millionths) = (digits(whole, WHOLE_DIGITS)?, digits(parts, PLACES)?);
-        let scale = 10_u64.pow(u32::try_from(PLACES - parts.len()).ok()?);
-        Some(Self(whole * 1_000_000 + millionths * scale))
-    }
-
-    /// Millionths; below 10^12.
-    pub fn millionths(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Price {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, mut parts, mut width) = (self.0 / 1_000_000, self.0 % 1_000_000, PLACES);
-        while parts % 10 == 0 && width > 0 {
-            (parts, width) = (parts / 10, width - 1);
-        }
-        match width {
-            0 => write!(f, "{whole}"),
-            _ => write!(f, "{whole}.{parts:0width$}"),
-        }
-    }
-}
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -108,7 +63,7 @@ impl Prices {
             let line = rows.line();
             let of = read_of(rows.value(network), rows.value(prefix), networks, lenient);
             let of = of.map_err(|(column, what)| problems.value(line, column, what));
-            let Some(price) = Price::read(rows.value(price)) else {
+            let Some(price) = Price::parse(rows.value(price)) else {
                 problems.value(line, "price", "no price: write a decimal such as 0.0325");
                 continue;
             };

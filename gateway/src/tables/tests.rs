@@ -260,7 +260,7 @@ fn prices_are_read_exactly_or_not_at_all() {
         ("0.000001", "0.000001"),
         ("999999.999999", ""),
     ] {
-        let price = Price::read(text.as_bytes()).unwrap();
+        let price = Price::parse(text.as_bytes()).unwrap();
         assert_eq!(price.to_string(), if written.is_empty() { text } else { written });
     }
     for none in [
@@ -278,7 +278,7 @@ fn prices_are_read_exactly_or_not_at_all() {
         "1.2.3",
         "１",
     ] {
-        assert_eq!(Price::read(none.as_bytes()), None, "{none}");
+        assert_eq!(Price::parse(none.as_bytes()), None, "{none}");
     }
 }
 

@@ -14,6 +14,8 @@ pub struct CarrierMetrics {
     pub links_bound: Gauge,
     /// [`names::CARRIER_HANDED_OVER`].
     pub handed_over: Counter,
+    /// Messages that go in parts.
+    pub cut: Counter,
     /// [`names::CARRIER_ANSWERS`].
     pub answers: Family<Answered>,
     /// [`names::CARRIER_RESPONSE_SECONDS`]; takes a `Duration`.
@@ -51,6 +53,7 @@ impl CarrierMetrics {
         Self {
             links_bound: gauge(&names::CARRIER_LINKS),
             handed_over: counter(&names::CARRIER_HANDED_OVER),
+            cut: counter(&names::CARRIER_CUT),
             answers: Family::new(telemetry, &names::CARRIER_ANSWERS, &[own]),
             response_seconds: telemetry.histogram(&names::CARRIER_RESPONSE_SECONDS, &[own]),
             receipts: Family::new(telemetry, &names::CARRIER_RECEIPTS, &[own]),

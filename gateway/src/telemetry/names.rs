@@ -119,6 +119,7 @@ metrics! {
     // Carriers.
     CARRIER_LINKS Gauge Count "carrier_links_bound" ["carrier"] "Links to a carrier that are bound"
     CARRIER_HANDED_OVER Counter Count "carrier_handed_over_total" ["carrier"] "Messages sent to a carrier, retries included"
+    CARRIER_CUT Counter Count "carrier_cut_total" ["carrier"] "Messages that were cut into parts because the carrier wants it so"
     CARRIER_ANSWERS Counter Count "carrier_answers_total" ["carrier", "verdict"] "Answers of a carrier by what they mean"
     CARRIER_REFUSED Counter Count "carrier_refused_total" ["carrier", "status"] "Messages that a carrier answered with an error"
     CARRIER_BIND_REFUSED Counter Count "carrier_bind_refused_total" ["carrier", "status"] "Binds that a carrier refused"

@@ -15,6 +15,7 @@ use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::names::NameId;
 use crate::outbox::{EntryId, LineOf};
+use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
@@ -107,6 +108,7 @@ pub(super) struct OwnedLeg {
     pub(super) carrier: String,
     pub(super) carrier_id: MessageIdText,
     pub(super) quote: Quote,
+    pub(super) progress: Option<Progress>,
 }
 
 /// Why a chore could not be done.
@@ -322,6 +324,7 @@ pub(super) fn state_of<'a>(
     carrier: &'a str,
     carrier_id: &'a [u8],
     quote: Quote,
+    progress: Option<Progress>,
     body: &'a [u8],
 ) -> LegRecord<'a> {
     // In memory a leg in line has the end of its validity for its date. A start must put it in line again, not
@@ -339,6 +342,7 @@ pub(super) fn state_of<'a>(
         carrier,
         carrier_id,
         quote,
+        progress,
         body,
     }
 }

@@ -346,6 +346,7 @@ impl<D: Disk> Reader<'_, D> {
                     &owned.carrier,
                     owned.carrier_id.as_bytes(),
                     owned.quote,
+                    owned.progress.clone(),
                     &[],
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?
@@ -364,6 +365,7 @@ impl<D: Disk> Reader<'_, D> {
                     &owned.carrier,
                     owned.carrier_id.as_bytes(),
                     owned.quote,
+                    owned.progress.clone(),
                     found.body,
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?

@@ -121,7 +121,7 @@ impl Rebuild {
             self.names.intern(record.carrier)
         };
         let weight = match record.stage {
-            Stage::Waiting => at.len,
+            Stage::Waiting | Stage::InParts => at.len,
             Stage::HandedOver => {
                 let (carrier, carrier_id) = (record.carrier.len(), record.carrier_id.len());
                 record::bodyless_len(account_len, carrier, carrier_id, record.quote, &record.envelope)
@@ -147,6 +147,9 @@ impl Rebuild {
             MessageIdText::new(record.carrier_id).unwrap_or_default(),
         );
         self.index.set_quote(leg, record.quote);
+        if let Some(progress) = &record.progress {
+            self.index.set_progress(leg, progress.clone());
+        }
         self.segments.fill(at.segment(), weight);
     }
 

@@ -17,6 +17,7 @@ use crate::keyring::{Kek, KeyRing, Owner};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::EntryId;
+use crate::progress::{Outcome, Progress};
 use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form, Sink, Stage};
 use crate::segment::{Found, Scan};
@@ -25,7 +26,7 @@ use crate::usage::Period;
 
 use super::{
     Begin, ChangedLeg, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, NewLeg,
-    Options, Recovered, Refused, Spool, Target,
+    NewPart, Options, Recovered, Refused, Spool, Target,
 };
 
 pub(super) const NOW: u64 = 1_800_000_000_000;
@@ -44,6 +45,7 @@ pub(super) struct LegState {
     pub(super) carrier: String,
     pub(super) carrier_id: Vec<u8>,
     pub(super) quote: Quote,
+    pub(super) progress: Option<Progress>,
 }
 
 /// What is unfinished.
@@ -63,6 +65,8 @@ pub(super) enum Step {
     HandOver((MessageId, u16), String, Vec<u8>, u64),
     Retry((MessageId, u16), u64, bool),
     Replace((MessageId, u16), Envelope, u64, Quote),
+    InParts((MessageId, u16), u64, Progress),
+    Part((MessageId, u16), LegState),
     Final((MessageId, u16)),
     Entry(MessageId, (String, EntryKind, u64), bool),
     Settled(MessageId),
@@ -109,6 +113,16 @@ impl State {
                     leg.envelope = envelope.clone();
                     leg.due_ms = *due_ms;
                 }
+            }
+            Step::InParts(key, due_ms, progress) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.stage = Stage::InParts;
+                    leg.due_ms = *due_ms;
+                    leg.progress = Some(progress.clone());
+                }
+            }
+            Step::Part(key, leg) => {
+                self.legs.insert(*key, leg.clone());
             }
             Step::Final(key) => {
                 self.legs.remove(key);
@@ -266,6 +280,7 @@ impl Rig {
             carrier: String::new(),
             carrier_id: Vec::new(),
             quote,
+            progress: None,
         };
         self.bodies.insert((id, leg, 0), body);
         self.staged.push(Step::Accept((id, leg), state, !takes_a_place));
@@ -284,9 +299,12 @@ impl Rig {
     }
 
     pub(super) fn hand_over(&mut self, leg: LegId) -> Result<(), Refused> {
+        if self.is_in_parts(leg) {
+            return self.go_in_parts(leg);
+        }
         let key = self.key(leg);
         let carrier = CARRIERS[self.below(2) as usize];
-        let carrier_id = format!("c{:x}", key.0.0).into_bytes();
+        let carrier_id = format!("c{:x}.{}", key.0.0, key.1 >> 8).into_bytes();
         let deadline_ms = self.now_ms + 60_000 + u64::from(self.below(5000));
         let name = self.spool.intern(carrier).unwrap();
         let text = MessageIdText::new(&carrier_id).unwrap();
@@ -298,12 +316,79 @@ impl Rig {
     }
 
     pub(super) fn retry(&mut self, leg: LegId) -> Result<(), Refused> {
+        if self.is_in_parts(leg) {
+            return Ok(());
+        }
         let key = self.key(leg);
         let (due_ms, counts) = (self.now_ms + u64::from(self.below(9000)), self.one_in(2));
         self.spool
             .retry(self.now_ms, leg, due_ms, counts, &mut self.rng)?;
         self.staged.push(Step::Retry(key, due_ms, counts));
         Ok(())
+    }
+
+    /// Cuts a waiting leg into parts, or says that one more of its parts has ended.
+    pub(super) fn go_in_parts(&mut self, leg: LegId) -> Result<(), Refused> {
+        let key = self.key(leg);
+        let found = self.spool.index().get(leg).unwrap().clone();
+        let due_ms = self.now_ms + 1_000_000;
+        match (found.stage, self.spool.index().progress(leg).cloned()) {
+            (Stage::InParts, Some(progress)) => {
+                let progress = Progress {
+                    ended: progress.ended.saturating_add(1),
+                    so_far: Some(Outcome {
+                        state: MessageState::Undeliverable,
+                        err: b"011"[..].into(),
+                        network_error: None,
+                        done_ms: Some(self.now_ms),
+                    }),
+                    ..progress
+                };
+                let urgent = self.one_in(2);
+                let new =
+                    self.spool
+                        .set_progress(self.now_ms, leg, progress.clone(), urgent, &mut self.rng)?;
+                assert!(new.is_some() && self.spool.index().get(leg).is_none());
+                self.staged.push(Step::InParts(key, found.due_ms, progress));
+            }
+            (Stage::Waiting, None) if found.part().is_none() => {
+                let total = 1 + u8::try_from(self.below(3)).unwrap();
+                let bodies: Vec<Vec<u8>> = (0..total).map(|part| vec![part; 60]).collect();
+                let parts: Vec<NewPart<'_>> = bodies
+                    .iter()
+                    .map(|body| NewPart {
+                        registered_delivery: total,
+                        body,
+                    })
+                    .collect();
+                let legs = self.spool.cut(self.now_ms, leg, due_ms, &parts, &mut self.rng)?;
+                assert_eq!(legs.len(), bodies.len());
+                self.staged.push(Step::InParts(key, due_ms, Progress::of(total)));
+                for (part, body) in legs.into_iter().zip(bodies) {
+                    let (id, number) = self.key(part);
+                    let envelope = self.spool.index().get(part).unwrap().envelope.clone();
+                    self.bodies.insert((id, number, envelope.priority), body);
+                    let state = LegState {
+                        account: self.spool.names().name(found.account).to_owned(),
+                        envelope,
+                        stage: Stage::Waiting,
+                        attempts: found.attempts,
+                        due_ms: self.now_ms,
+                        carrier: String::new(),
+                        carrier_id: Vec::new(),
+                        quote: Quote::NONE,
+                        progress: None,
+                    };
+                    self.staged.push(Step::Part((id, number), state));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_in_parts(&self, leg: LegId) -> bool {
+        self.spool.index().progress(leg).is_some()
     }
 
     /// Gives a waiting leg another body, and another priority to know it by.
@@ -758,6 +843,7 @@ fn snapshot(spool: &Spool<FaultyDisk>) -> State {
             carrier: carrier.to_owned(),
             carrier_id: index.carrier_id(leg).to_vec(),
             quote: index.quote(id),
+            progress: index.progress(id).cloned(),
         };
         let twice = state.legs.insert((leg.message, leg.leg), leg_state);
         assert_eq!(twice, None, "a leg twice");

@@ -56,6 +56,7 @@ impl<D: Disk> Spool<D> {
             carrier: "",
             carrier_id: b"",
             quote,
+            progress: None,
             body,
         };
         let head = Head {
@@ -242,6 +243,7 @@ impl<D: Disk> Spool<D> {
             carrier: "",
             carrier_id: b"",
             quote,
+            progress: None,
             body,
         };
         let payload = Payload::Leg(record);
@@ -417,7 +419,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Seals the record of a step into the batch.
-    fn write_step(
+    pub(super) fn write_step(
         &mut self,
         kind: Kind,
         id: MessageId,

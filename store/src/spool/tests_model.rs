@@ -56,6 +56,7 @@ pub(super) fn traffic(rig: &mut Rig) {
         (5, _) if rig.spool.has_batch_room() => rig.deliver(40).map(|_| ()),
         (6..=8, Some(leg)) => rig.hand_over(leg),
         (9, Some(leg)) if rig.one_in(2) => rig.retry(leg),
+        (9, Some(leg)) if rig.one_in(3) => rig.go_in_parts(leg),
         (9, Some(leg)) => rig.replace(leg).map(|_| ()),
         (10, Some(leg)) => {
             let leased = rig.one_in(2);

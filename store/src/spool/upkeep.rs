@@ -252,6 +252,7 @@ impl<D: Disk> Spool<D> {
                 carrier,
                 carrier_id: self.index.owned_carrier_id(leg),
                 quote: self.index.quote(id),
+                progress: self.index.progress(id).cloned(),
             },
         ))
     }
@@ -315,8 +316,8 @@ impl<D: Disk> Spool<D> {
                 continue;
             };
             let carrier = leg.carrier.map_or("", |carrier| self.names.name(carrier));
-            let quote = self.index.quote(id);
-            let record = state_of(leg, carrier, self.index.carrier_id(leg), quote, &[]);
+            let (quote, progress) = (self.index.quote(id), self.index.progress(id).cloned());
+            let record = state_of(leg, carrier, self.index.carrier_id(leg), quote, progress, &[]);
             let (id, number) = (leg.message, leg.leg);
             footer::put(
                 plain,

@@ -142,6 +142,7 @@ impl<D: Disk> Files<D> {
                 due_ms: leg.due_ms,
                 carrier,
                 carrier_id: carrier_id.as_bytes(),
+                progress: None,
                 quote,
                 body: &[],
             };

@@ -180,6 +180,40 @@ async fn carrier_s_window_and_rate_changed() {
     scene.end("carrier_s_window_and_rate_changed").await;
 }
 
+/// With a rate of its own a country gets a line of its own, behind the carrier that has all the traffic as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn carrier_s_rates_to_countries_changed() {
+    let mut scene = Scene::busy().await;
+    let mut shop = scene.shop().await;
+    let text = scene.with("name = \"main\"", "country_rates = { GB = 300, FR = 5 }");
+    let changed = ["carrier.main.country_rates: changed"];
+    scene.change(&text, &changed).await;
+    scene.more_traffic().await;
+    let text = scene.text.replace("GB = 300, FR = 5", "GB = 1000000");
+    scene.change(&text, &changed).await;
+    scene.more_traffic().await;
+    let text = scene.text.replace("country_rates = { GB = 1000000 }\n", "");
+    scene.change(&text, &changed).await;
+    scene.more_traffic().await;
+    let text = scene.with("name = \"hand\"", "country_rates = { DE = 1 }");
+    let changed = ["carrier.hand.country_rates: changed"];
+    scene.change(&text, &changed).await;
+    for number in 0..8 {
+        shop.submit_ok(message(SHOP, BY_HAND, &number.to_string())).await;
+    }
+    assert_eq!(scene.hand.expect_submit().await.text(), "0");
+    scene.hand.expect_no_submit(A_WHILE).await;
+    let before = std::time::Instant::now();
+    let text = scene.text.replace("DE = 1 ", "DE = 0 ");
+    scene.change(&text, &changed).await;
+    for number in 1..8 {
+        assert_eq!(scene.hand.expect_submit().await.text(), number.to_string());
+    }
+    // One a second they took seven.
+    assert!(before.elapsed() < std::time::Duration::from_secs(5));
+    scene.end("carrier_s_rates_to_countries_changed").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn carrier_s_address_changed() {
     let mut scene = Scene::busy().await;
