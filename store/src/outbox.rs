@@ -151,7 +151,7 @@ impl Outbox {
         }
         line.queue.pop_front();
         entry.taken = true;
-        line.returned -= usize::from(entry.in_file);
+        line.returned = line.returned.saturating_sub(usize::from(entry.in_file));
         Some(id)
     }
 
@@ -328,7 +328,8 @@ impl Outbox {
         self.by_segment.remove(id.0.slot());
         if let Some(line) = self.lines.get_mut(entry.line()) {
             line.in_memory -= 1;
-            line.returned -= usize::from(entry.in_file && !entry.taken);
+            let was_returned = entry.in_file && !entry.taken;
+            line.returned = line.returned.saturating_sub(usize::from(was_returned));
         }
         Some(entry)
     }
@@ -487,6 +488,34 @@ mod tests {
         outbox.remove(back[0]);
         outbox.remove(back[1]);
         assert_eq!(outbox.filed_and_returned(LINE).1, 0);
+    }
+
+    /// Files of a version that did not divide them hold entries for several sinks.
+    #[test]
+    fn what_comes_back_together_stands_in_line_for_its_own_sink() {
+        let kitchen = Sink::BindOf(NonZeroU32::MIN);
+        let (mut outbox, ids) = filled(4);
+        ids[..3].iter().for_each(|id| _ = outbox.remove(*id));
+        let back: Vec<EntryId> = [(1, kitchen), (2, Sink::Bind), (3, kitchen)]
+            .map(|(id, sink)| {
+                outbox.insert(Entry {
+                    in_file: true,
+                    sink,
+                    ..entry(id)
+                })
+            })
+            .to_vec();
+        outbox.enqueue_returned(&back);
+        let of = LineOf {
+            account: LOAD,
+            sink: kitchen,
+        };
+        assert_eq!(outbox.filed_and_returned(of).1, 2);
+        assert_eq!(outbox.take(of), Some(back[0]));
+        assert_eq!(outbox.take(LINE), Some(back[1]));
+        assert_eq!(outbox.take(of), Some(back[2]));
+        assert_eq!(outbox.take(of), None);
+        assert_eq!(outbox.take(LINE), Some(ids[3]));
     }
 
     #[test]
