@@ -74,9 +74,17 @@ impl<'a> Way<'a> {
     /// The carriers in fail-over order, from the one whose turn it is after so many attempts; each once.
     pub fn in_order(self, attempts: u16) -> impl Iterator<Item = CarrierIndex> + 'a {
         let count = self.carriers.len();
-        let skip = (self.first + usize::from(attempts)) % count.max(1);
+        // No division where none is needed: it is dearer than all the rest of this.
+        let wrapped = move |place: usize| {
+            if place < count {
+                place
+            } else {
+                place % count.max(1)
+            }
+        };
+        let skip = wrapped(self.first + usize::from(attempts));
         (0..count).filter_map(move |step| {
-            let place = (skip + step) % count;
+            let place = wrapped(skip + step);
             let place = match self.order {
                 Some(order) => usize::from(*order.get(place)?),
                 None => place,
@@ -166,6 +174,8 @@ pub(super) struct Route {
     down: Vec<CarrierIndex>,
     /// Whether its hours are now.
     is_open: bool,
+    /// Whether it takes all that has its prefix, at its hours.
+    takes_all: bool,
 }
 
 /// Which of a route's carriers comes first.
@@ -216,6 +226,7 @@ impl Route {
             up: places(&route.conditions.up),
             down: places(&route.conditions.down),
             is_open: route.conditions.window.is_none(),
+            takes_all: route.conditions.ask_for_nothing(),
             conditions: route.conditions.clone(),
         }
     }
@@ -274,6 +285,9 @@ impl Route {
         } = &self.conditions;
         if !self.is_open {
             return Why::Closed;
+        }
+        if self.takes_all {
+            return Why::Takes;
         }
         if !(*min_parts..=*max_parts).contains(&facts.parts) {
             return Why::Parts;
