@@ -6,7 +6,7 @@ use nom::{IResult, Parser};
 
 use crate::address::{Address, Npi, Ton};
 use crate::error::{BodyError, Fault, Field};
-use crate::octets::COctets;
+use crate::octets::{COctets, zeros};
 
 /// What is left of the body, and the value read.
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, BodyError>;
@@ -89,13 +89,9 @@ fn c_octets_searched<const MAX: usize>(field: Field, input: &[u8]) -> Parsed<'_,
 /// faster than a search made for long texts.
 #[inline]
 fn nul_within(octets: &[u8], max: usize) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
     let (words, rest) = octets.as_chunks::<8>();
     for (at, word) in words.iter().enumerate().take(max.div_ceil(8)) {
-        let word = u64::from_le_bytes(*word);
-        // The lowest bit that is set stands at the first zero octet; those above it may be wrong.
-        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+        let zeros = zeros(*word);
         if zeros != 0 {
             let nul = at * 8 + zeros.trailing_zeros() as usize / 8;
             return (nul < max).then_some(nul);

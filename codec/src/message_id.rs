@@ -33,8 +33,15 @@ pub type MessageIdField<'a> = COctets<'a, MESSAGE_ID_MAX>;
 ///
 /// Ids of up to 22 octets need no allocation. A carrier's id is that carrier's data, so `Debug` shows
 /// the length only.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct MessageIdText(SmallVec<[u8; 22]>);
+
+impl Clone for MessageIdText {
+    fn clone(&self) -> Self {
+        // Whole: smallvec's own way is octet by octet.
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl MessageIdText {
     /// Checks length and that no NUL is inside.

@@ -73,8 +73,11 @@ impl<'a> ReceiptReading<'a> {
     /// this one may be the id of the submit response.
     pub fn other_id(&self) -> Option<&'a [u8]> {
         let both = !self.tlv_id.is_empty() && !self.text.id.is_empty();
+        if !both || self.tlv_id == self.text.id {
+            return None;
+        }
         let differ = canonical(self.tlv_id, IdBase::AsGiven) != canonical(self.text.id, IdBase::AsGiven);
-        (both && differ).then_some(self.text.id)
+        differ.then_some(self.text.id)
     }
 }
 

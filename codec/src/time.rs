@@ -257,7 +257,8 @@ pub fn read_final_date(field: &[u8], now_unix_ms: u64, zone_minutes: i16) -> Opt
 pub fn read_receipt_date(octets: &[u8], now_unix_ms: u64, zone_minutes: i16) -> Option<u64> {
     let (_, local) = receipt_date(octets, now_unix_ms)?;
     let unix_ms = unix_ms_of(local) - i64::from(zone_minutes) * MINUTE_MS;
-    if unix_ms > unix_ms_of(civil(now_unix_ms)) + RECEIPT_AHEAD_MS {
+    let now = i64::try_from(now_unix_ms).unwrap_or(i64::MAX);
+    if unix_ms > now.saturating_add(RECEIPT_AHEAD_MS) {
         return None;
     }
     u64::try_from(unix_ms).ok()

@@ -104,6 +104,7 @@ impl Bucket {
     }
 
     /// Takes `units`, all or none, at monotonic time `now`.
+    #[inline]
     pub fn take(&mut self, now: Duration, units: u32) -> bool {
         let fits = self.fits(now, units);
         if fits {
@@ -113,11 +114,13 @@ impl Bucket {
     }
 
     /// Whether [`Bucket::take`] would succeed.
+    #[inline]
     pub fn fits(&self, now: Duration, units: u32) -> bool {
         self.interval.is_zero() || self.booked(now, units) <= now + self.tolerance
     }
 
     /// Takes `units` whether they fit or not: what is too much is waited for before the next one.
+    #[inline]
     pub fn book(&mut self, now: Duration, units: u32) {
         if !self.interval.is_zero() {
             self.booked_until = self.booked(now, units);

@@ -14,6 +14,31 @@ const TWO_BY_TWO: u8 = 0x80;
 /// What numbers are written with, two to an octet.
 const SIGNS: &[u8; 16] = b"0123456789+*#abc";
 
+/// No sign.
+const NONE: u8 = 0xFF;
+
+/// Of each character, its place among [`SIGNS`].
+const PLACES: [u8; 256] = {
+    let mut places = [NONE; 256];
+    let mut place = 0;
+    while place < 16 {
+        places[SIGNS[place as usize] as usize] = place;
+        place += 1;
+    }
+    places
+};
+
+/// Of each octet, the two signs that it holds.
+const PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        pairs[octet] = [SIGNS[octet >> 4], SIGNS[octet & 0x0F]];
+        octet += 1;
+    }
+    pairs
+};
+
 /// Sender and recipient of a message, as submitted: 24 octets, and an allocation only for what no number
 /// and no sender name of the usual kinds needs (more than 23 octets in the small form, or a TON or NPI above 15).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -114,15 +139,8 @@ fn octets_of(first: u8) -> usize {
     }
 }
 
-fn sign(octet: u8) -> Option<u8> {
-    match octet {
-        b'0'..=b'9' => Some(octet - b'0'),
-        b'+' => Some(10),
-        b'*' => Some(11),
-        b'#' => Some(12),
-        b'a'..=b'c' => Some(octet - b'a' + 13),
-        _ => None,
-    }
+fn sign(octet: u8) -> u8 {
+    PLACES[usize::from(octet)]
 }
 
 /// Writes an address and returns the room behind it; `None` when it does not fit.
@@ -136,7 +154,7 @@ fn put<'a>(room: &'a mut [u8], address: &AddressBuf) -> Option<&'a mut [u8]> {
         return None;
     };
     *kind = ton << 4 | npi;
-    let is_number = octets.iter().all(|octet| sign(*octet).is_some());
+    let is_number = octets.iter().fold(0, |all, octet| all | sign(*octet)) != NONE;
     if !is_number {
         *first = len;
         let (place, rest) = room.split_at_mut_checked(octets.len())?;
@@ -145,9 +163,12 @@ fn put<'a>(room: &'a mut [u8], address: &AddressBuf) -> Option<&'a mut [u8]> {
     }
     *first = len | TWO_BY_TWO;
     let (place, rest) = room.split_at_mut_checked(octets.len().div_ceil(2))?;
-    for (two, place) in octets.chunks(2).zip(place) {
-        let low = two.get(1).and_then(|octet| sign(*octet)).unwrap_or(0);
-        *place = sign(two[0]).unwrap_or(0) << 4 | low;
+    let (pairs, odd) = octets.as_chunks();
+    for ([high, low], place) in pairs.iter().zip(place.iter_mut()) {
+        *place = sign(*high) << 4 | sign(*low);
+    }
+    if let ([high], [.., place]) = (odd, place) {
+        *place = sign(*high) << 4;
     }
     Some(rest)
 }
@@ -158,18 +179,50 @@ fn get(octets: &[u8]) -> (AddressBuf, &[u8]) {
         return (AddressBuf::default(), &[]);
     };
     let (chars, len) = (chars_of(*first), octets_of(*first));
+    let number = octets.first_chunk::<8>();
     let (octets, rest) = octets.split_at_checked(len).unwrap_or_default();
     let (ton, npi) = (Ton(kind >> 4), Npi(kind & 0x0F));
     if first & TWO_BY_TWO == 0 {
         return (AddressBuf::new(ton, npi, octets).unwrap_or_default(), rest);
     }
+    // Nearly all are numbers of up to sixteen digits.
+    if (1..=16).contains(&chars)
+        && let Some(signs) = number.and_then(|octets| digits(*octets, chars))
+    {
+        let signs = signs.get(..chars).unwrap_or_default();
+        return (AddressBuf::new(ton, npi, signs).unwrap_or_default(), rest);
+    }
     let mut signs = [0; 2 * SMALL_MAX];
-    for (octet, two) in octets.iter().zip(signs.chunks_exact_mut(2)) {
-        two[0] = SIGNS[usize::from(octet >> 4)];
-        two[1] = SIGNS[usize::from(octet & 0x0F)];
+    let (pairs, _) = signs.as_chunks_mut();
+    for (octet, pair) in octets.iter().zip(pairs) {
+        *pair = PAIRS[usize::from(*octet)];
     }
     let signs = signs.get(..chars).unwrap_or_default();
     (AddressBuf::new(ton, npi, signs).unwrap_or_default(), rest)
+}
+
+/// The first digits of what [`put`] wrote two to an octet, up to sixteen; `None` where another sign is among them. What
+/// is behind them among the sixteen means nothing.
+fn digits(octets: [u8; 8], chars: usize) -> Option<[u8; 16]> {
+    const SIXES: u64 = u64::from_ne_bytes([0x06; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0xF0; 8]);
+    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+    // What stands behind the last one in the octets is another's.
+    let unused = 64_u32.checked_sub(u32::try_from(4 * chars).ok()?)?;
+    let octets = u64::from_be_bytes(octets).checked_shr(unused)? << unused;
+    let mut signs = [0; 16];
+    let (words, _) = signs.as_chunks_mut();
+    for (four, eight) in [octets >> 32, octets & 0xFFFF_FFFF].into_iter().zip(words) {
+        // Each half of an octet into an octet of its own.
+        let four = (four | four << 16) & 0x0000_FFFF_0000_FFFF;
+        let four = (four | four << 8) & 0x00FF_00FF_00FF_00FF;
+        let four = (four | four << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+        if (four + SIXES) & HIGHS != 0 {
+            return None;
+        }
+        *eight = (four | ZEROS).to_be_bytes();
+    }
+    Some(signs)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! What the big tables cost: a million prefixes and ten million ported numbers, made from a seed, loaded, looked up, and
-//! put in the place of others while look-ups go on.
+//! What admission and routing cost a message; and what the big tables cost: a million prefixes and ten million ported
+//! numbers, made from a seed, loaded, looked up, and put in the place of others while look-ups go on.
 //!
-//!     cargo bench -p tidegate-benches --bench admission [-- --write | --rows 100000]
+//!     cargo bench -p tidegate-benches --bench admission [-- --write | --rows 100000 | --messages]
 
 mod data;
 mod lookups;
+mod messages;
 mod swap;
 
 use std::error::Error;
@@ -23,20 +24,33 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 const PORTED: usize = 10_000_000;
 const USAGE: &str = "\
 options:
-  --rows N     ported numbers, a tenth as many prefixes; default 10000000
-  --write      put the tables into benches/README.md";
+  --rows N              ported numbers, a tenth as many prefixes; default 10000000
+  --messages            only what admission and routing cost
+  --write               put the tables into benches/README.md
+  --turn NAME WHO N     one kind of account, N messages, nothing printed: what is run to count instructions";
 
 fn main() -> Fallible<()> {
-    let (mut rows, mut write) = (PORTED, false);
+    let (mut rows, mut write, mut all) = (PORTED, false, true);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--turn" => return messages::turn(&arguments.collect::<Vec<_>>()),
             "--rows" => rows = arguments.next().ok_or(USAGE)?.parse()?,
             "--write" => write = true,
+            "--messages" => all = false,
             // Cargo's own.
             "--bench" => {}
             _ => return Err(USAGE.into()),
         }
+    }
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let out = messages::report()?;
+    writeln!(std::io::stdout(), "{out}")?;
+    if write {
+        readme::write(&readme, "messages", out.trim_end())?;
+    }
+    if !all {
+        return Ok(());
     }
     let program = std::env::current_exe()?;
     let scratch = tempfile::tempdir_in(program.parent().unwrap_or(Path::new(".")))?;
@@ -68,8 +82,7 @@ fn main() -> Fallible<()> {
     out += &swap::report(tables, &made)?;
     writeln!(std::io::stdout(), "{out}")?;
     if write {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        readme::write(&file, "admission", out.trim_end())?;
+        readme::write(&readme, "admission", out.trim_end())?;
     }
     Ok(())
 }

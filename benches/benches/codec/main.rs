@@ -4,8 +4,6 @@
 //!     cargo bench -p tidegate-benches --bench codec [-- --write | --only TEXT]
 
 mod cases;
-mod contest;
-mod measure;
 mod own;
 mod peers;
 mod text;
@@ -14,7 +12,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 
-use contest::Contest;
+use tidegate_benches::contest::{self, Contest};
 use tidegate_benches::readme;
 
 /// Rounds in which every contestant of a contest takes a turn.
@@ -41,7 +39,7 @@ fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--turn" => return turn(&arguments.collect::<Vec<_>>()),
+            "--turn" => return contest::turn(contests(), &arguments.collect::<Vec<_>>()),
             "--only" => only = arguments.next().ok_or(USAGE)?,
             "--write" => write = true,
             // Cargo's own.
@@ -53,7 +51,7 @@ fn main() -> Fallible<()> {
     let mut tables = String::new();
     for mut contest in contests() {
         if contest.name.contains(&only) {
-            let table = measure::contest(&mut contest, ROUNDS)?.markdown();
+            let table = contest.run(ROUNDS)?.markdown();
             writeln!(out, "{table}")?;
             tables.push_str(&table);
             tables.push('\n');
@@ -63,23 +61,5 @@ fn main() -> Fallible<()> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         readme::write(&file, "codec", tables.trim_end())?;
     }
-    Ok(())
-}
-
-/// One contestant alone, for the counter of instructions.
-fn turn(arguments: &[String]) -> Fallible<()> {
-    let [name, who, times] = arguments else {
-        return Err(USAGE.into());
-    };
-    let mut contests = contests();
-    let contest = contests
-        .iter_mut()
-        .find(|contest| contest.name == *name)
-        .ok_or("no such contest")?;
-    let contestant = contest
-        .contestants
-        .iter_mut()
-        .find(|contestant| contestant.who == who);
-    (contestant.ok_or("no such contestant")?.run)(times.parse()?);
     Ok(())
 }

@@ -10,7 +10,7 @@ use tidegate_codec::session::{Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::values::InterfaceVersion;
 
 use super::cases;
-use super::contest::Contest;
+use tidegate_benches::contest::Contest;
 
 /// PDUs of the stream: what one read of a busy socket brings.
 const PIPELINED: usize = 100;

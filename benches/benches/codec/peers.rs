@@ -13,7 +13,7 @@ use smpp34::{CommandHeader, deliver_sm, submit_sm, submit_sm_resp};
 use tidegate_codec::pdu::{Limits, Pdu, Read, read};
 
 use super::cases;
-use super::contest::{Contest, Run};
+use tidegate_benches::contest::{Contest, Run};
 
 /// PDUs that stand in the buffer from which the owned decoder of rusmpp-core cuts them.
 const POOL: usize = 64;

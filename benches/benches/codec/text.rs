@@ -11,7 +11,7 @@ use tidegate_codec::receipt::Receipt;
 use tidegate_codec::text::{Carriage, Charset, Shifts, Split, SplitRules, choose, gsm7, pack};
 
 use super::cases;
-use super::contest::Contest;
+use tidegate_benches::contest::Contest;
 
 /// 160 septets, with letters and a sign that ASCII has not.
 const PLAIN: &str = "Ihre Sendung 4711-0815 kommt heute zwischen 14:00 und 16:00 Uhr für 12 £. Einen anderen \

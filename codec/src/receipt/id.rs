@@ -24,8 +24,15 @@ pub enum IdBase {
 /// nothing can match.
 ///
 /// Ids of up to 22 octets need no allocation. `Debug` shows the length only.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct CanonicalId(SmallVec<[u8; 22]>);
+
+impl Clone for CanonicalId {
+    fn clone(&self) -> Self {
+        // Whole: smallvec's own way is octet by octet.
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl CanonicalId {
     /// The octets to index.
@@ -64,7 +71,9 @@ pub fn canonical(id: &[u8], base: IdBase) -> CanonicalId {
     if base == IdBase::Decimal && !id.is_empty() && id.iter().all(u8::is_ascii_digit) {
         return CanonicalId(hex_of_decimal(id));
     }
-    CanonicalId(id.iter().map(u8::to_ascii_lowercase).collect())
+    let mut lower = SmallVec::from_slice(id);
+    lower.make_ascii_lowercase();
+    CanonicalId(lower)
 }
 
 fn trim(mut id: &[u8]) -> &[u8] {

@@ -43,17 +43,6 @@ enum Label {
 
 const LABELS: usize = 8;
 
-const WORDS: [(&[u8], Label); 6] = [
-    (b"id", Label::Id),
-    (b"sub", Label::Sub),
-    (b"dlvrd", Label::Dlvrd),
-    (b"stat", Label::Stat),
-    (b"err", Label::Err),
-    (b"text", Label::Text),
-];
-/// What stands before `date`.
-const DATES: [(&[u8], Label); 2] = [(b"submit", Label::SubmitDate), (b"done", Label::DoneDate)];
-
 /// How far before a colon a label may begin: `submit date` with a few blanks more. The bound keeps the
 /// reading linear in the length of the text, whatever the text.
 const LABEL_REACH: usize = 16;
@@ -195,21 +184,7 @@ pub fn state_of_word(word: &[u8]) -> Option<MessageState> {
 fn label_before(text: &[u8], colon: usize) -> Option<(Label, usize)> {
     let reach = colon.saturating_sub(LABEL_REACH);
     let head = text.get(reach..colon)?.trim_ascii_end();
-    let (label, rest) = WORDS
-        .iter()
-        .find_map(|&(word, label)| Some((label, without_suffix(head, word)?)))
-        .or_else(|| {
-            let mut head = without_suffix(head, b"date")?;
-            while let Some((_, rest)) = head
-                .split_last()
-                .filter(|(octet, _)| octet.is_ascii_whitespace() || **octet == b'_')
-            {
-                head = rest;
-            }
-            DATES
-                .iter()
-                .find_map(|&(word, label)| Some((label, without_suffix(head, word)?)))
-        })?;
+    let (label, rest) = label_at_end(head)?;
     let start = reach + rest.len();
     // `valid:` is not `id:`. Junk glued to the front with another character is fine (`4193180#id:`).
     let glued = start
@@ -219,6 +194,31 @@ fn label_before(text: &[u8], colon: usize) -> Option<(Label, usize)> {
     (!glued).then_some((label, start))
 }
 
+/// The label that some octets end with, and what is in front of it. The last letter says which words it may be: a receipt
+/// has eight labels, and to try all words for each would be half of what it takes to read one.
+fn label_at_end(head: &[u8]) -> Option<(Label, &[u8])> {
+    let word = |word: &[u8], label| Some((label, without_suffix(head, word)?));
+    match head.last()?.to_ascii_lowercase() {
+        b'd' => word(b"id", Label::Id).or_else(|| word(b"dlvrd", Label::Dlvrd)),
+        b'b' => word(b"sub", Label::Sub),
+        b't' => word(b"stat", Label::Stat).or_else(|| word(b"text", Label::Text)),
+        b'r' => word(b"err", Label::Err),
+        b'e' => {
+            let mut head = without_suffix(head, b"date")?;
+            while let Some((_, rest)) = head
+                .split_last()
+                .filter(|(octet, _)| octet.is_ascii_whitespace() || **octet == b'_')
+            {
+                head = rest;
+            }
+            let date = |word: &[u8], label| Some((label, without_suffix(head, word)?));
+            date(b"submit", Label::SubmitDate).or_else(|| date(b"done", Label::DoneDate))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
 fn without_suffix<'a>(octets: &'a [u8], suffix: &[u8]) -> Option<&'a [u8]> {
     let (head, tail) = octets.split_at_checked(octets.len().checked_sub(suffix.len())?)?;
     tail.eq_ignore_ascii_case(suffix).then_some(head)
@@ -240,6 +240,15 @@ fn ends_with_separator(value: &[u8]) -> bool {
 fn first_token(value: &[u8], commas: bool) -> &[u8] {
     let value = value.trim_ascii_start();
     let blank = |octet: &u8| octet.is_ascii_whitespace() || *octet == 0;
+    // Nearly always nothing but a blank ends it, and then one look is enough.
+    let end = value
+        .iter()
+        .position(|octet| blank(octet) || is_separator(*octet));
+    match end {
+        None => return value,
+        Some(end) if blank(&value[end]) => return &value[..end],
+        Some(_) => {}
+    }
     let mut token = &value[..value.iter().position(blank).unwrap_or(value.len())];
     if let Some(at) = token.iter().position(|&octet| is_separator(octet))
         && (commas || token[at..].contains(&b':'))

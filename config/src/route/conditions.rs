@@ -70,6 +70,17 @@ impl Default for Conditions {
     }
 }
 
+impl Conditions {
+    /// Whether every message meets them that comes at their hours.
+    pub fn ask_for_nothing(&self) -> bool {
+        let without_hours = Self {
+            window: None,
+            ..self.clone()
+        };
+        without_hours == Self::default()
+    }
+}
+
 /// As few parts and as many as a message may have.
 const PARTS: (u8, u8) = (1, u8::MAX);
 

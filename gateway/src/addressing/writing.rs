@@ -54,7 +54,10 @@ impl Addressing {
         kept: &Addresses,
     ) -> Result<Words<'c>, CommandStatus> {
         let write = |side, address: AddressBuf, ton_npi: &TonNpi| {
-            let address = in_form(writing, address);
+            let address = match writing.numbers {
+                CarrierNumbers::AsGiven => address,
+                _ => in_form(writing, address),
+            };
             let address = match self.of_carrier.get(carrier).copied().flatten() {
                 Some(rewrite) => self.rewrites.apply(rewrite, side, address)?,
                 None => address,
@@ -77,7 +80,7 @@ impl Addressing {
 
 /// A number as the carrier wants numbers; what is no international number as it is.
 fn in_form(writing: &Writing, address: AddressBuf) -> AddressBuf {
-    if writing.numbers == CarrierNumbers::AsGiven || address.ton() == Ton::ALPHANUMERIC {
+    if address.ton() == Ton::ALPHANUMERIC {
         return address;
     }
     let Ok(number) = number(&address, None) else {
@@ -106,6 +109,9 @@ fn in_form(writing: &Writing, address: AddressBuf) -> AddressBuf {
 
 /// The same address with the TON and NPI that the carrier wants for what it is.
 fn with_ton_npi(ton_npi: &TonNpi, address: AddressBuf) -> AddressBuf {
+    if *ton_npi == TonNpi::default() {
+        return address;
+    }
     let octets = address.as_bytes();
     let says_number = matches!(address.ton(), Ton::INTERNATIONAL | Ton::NATIONAL);
     let says_short = matches!(address.ton(), Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED);

@@ -171,16 +171,22 @@ impl Buckets<'_> {
         if !self.gateway.of(country).take(now, parts) {
             return Err(ThrottledBy::GatewayCountry);
         }
-        of_account.take(now, parts);
-        self.take_unaddressed(now, parts)
+        of_account.book(now, parts);
+        self.book(now, parts);
+        Ok(())
     }
 
     /// Takes from the link's bucket and the account's only: for what goes nowhere new.
     pub fn take_unaddressed(&mut self, now: Duration, parts: u32) -> Result<(), ThrottledBy> {
         self.fits(now, parts)?;
-        self.link.take(now, parts);
-        self.account.all.take(now, parts);
+        self.book(now, parts);
         Ok(())
+    }
+
+    /// Takes what was found to fit.
+    fn book(&mut self, now: Duration, parts: u32) {
+        self.link.book(now, parts);
+        self.account.all.book(now, parts);
     }
 }
 

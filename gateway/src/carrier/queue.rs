@@ -68,6 +68,10 @@ impl Line {
     }
 
     fn pop(&mut self) -> Option<(LegId, Option<Bytes>)> {
+        // Most priorities have none, and each leg asks them all.
+        if self.len == 0 {
+            return None;
+        }
         loop {
             let popped = match self.runs.front_mut()? {
                 Run::Full(run) => run.pop_front().map(|ready| (ready.leg, ready.body)),

@@ -81,9 +81,17 @@ impl<'a> Way<'a> {
     /// The carriers in fail-over order, from the one whose turn it is after so many attempts; each once.
     pub fn in_order(self, attempts: u16) -> impl Iterator<Item = CarrierIndex> + 'a {
         let count = count(self.carriers, self.order);
-        let skip = (self.first + usize::from(attempts)) % count.max(1);
+        // No division where none is needed: it is dearer than all the rest of this.
+        let wrapped = move |place: usize| {
+            if place < count {
+                place
+            } else {
+                place % count.max(1)
+            }
+        };
+        let skip = wrapped(self.first + usize::from(attempts));
         (0..count).filter_map(move |step| {
-            let place = place((skip + step) % count, self.order)?;
+            let place = place(wrapped(skip + step), self.order)?;
             self.carriers.get(place).copied()
         })
     }
@@ -185,6 +193,8 @@ pub(super) struct Route {
     down: Vec<CarrierIndex>,
     /// Whether its hours are now.
     is_open: bool,
+    /// Whether it takes all that has its prefix, at its hours.
+    takes_all: bool,
 }
 
 /// Which of a route's carriers comes first.
@@ -230,6 +240,7 @@ impl Route {
             up: places(&route.conditions.up),
             down: places(&route.conditions.down),
             is_open: route.conditions.window.is_none(),
+            takes_all: route.conditions.ask_for_nothing(),
             conditions: route.conditions.clone(),
         }
     }
@@ -290,6 +301,9 @@ impl Route {
         } = &self.conditions;
         if !self.is_open {
             return Why::Closed;
+        }
+        if self.takes_all {
+            return Why::Takes;
         }
         if !(*min_parts..=*max_parts).contains(&facts.parts) {
             return Why::Parts;

@@ -1,12 +1,14 @@
 //! CPU time in turns, and instructions under callgrind.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::process::Command;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Fallible;
-use super::contest::{Contest, Run};
+use super::{Contest, Run};
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// CPU time that a turn should take, in nanoseconds: long against a reading of the clock, short against a disturbance.
 const TURN_NS: u64 = 1_000_000;
@@ -14,55 +16,66 @@ const TURN_NS: u64 = 1_000_000;
 const COUNTED: [u32; 2] = [200, 1_200];
 
 /// What one contestant takes for one operation.
-struct Figures {
-    who: &'static str,
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Who.
+    pub who: &'static str,
     ours: bool,
     /// Nanoseconds of CPU: the tenth, half and nine tenths of the turns.
-    ns: [f64; 3],
+    pub ns: [f64; 3],
     /// `None` where callgrind is not there.
-    instructions: Option<f64>,
+    pub instructions: Option<f64>,
 }
 
 /// A contest's results.
-pub(crate) struct Results {
+#[derive(Clone, Debug)]
+pub struct Results {
     name: String,
-    figures: Vec<Figures>,
+    /// Of each contestant, in their order.
+    pub figures: Vec<Figures>,
 }
 
-/// Everybody's turns, one after the other in every round: a disturbance meets all.
-pub(crate) fn contest(contest: &mut Contest, rounds: usize) -> Fallible<Results> {
-    let times: Vec<u32> = contest
-        .contestants
-        .iter_mut()
-        .map(|contestant| calibrate(&mut contestant.run))
-        .collect();
-    let mut turns: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); times.len()];
-    for _ in 0..rounds {
-        for ((contestant, times), turns) in contest.contestants.iter_mut().zip(&times).zip(&mut turns) {
-            turns.push(turn(&mut contestant.run, *times) as f64 / f64::from(*times));
+impl Contest {
+    /// Everybody's turns, one after the other in every round: a disturbance meets all. The program must understand
+    /// `--turn`, see [`turn`](super::turn).
+    ///
+    /// # Errors
+    ///
+    /// Callgrind is there and fails.
+    pub fn run(&mut self, rounds: usize) -> Fallible<Results> {
+        let times: Vec<u32> = self
+            .contestants
+            .iter_mut()
+            .map(|contestant| calibrate(&mut contestant.run))
+            .collect();
+        let mut turns: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); times.len()];
+        for _ in 0..rounds {
+            for ((contestant, times), turns) in self.contestants.iter_mut().zip(&times).zip(&mut turns) {
+                turns.push(time(&mut contestant.run, *times) as f64 / f64::from(*times));
+            }
         }
+        let mut figures = Vec::new();
+        for (contestant, mut turns) in self.contestants.iter().zip(turns) {
+            turns.sort_unstable_by(f64::total_cmp);
+            figures.push(Figures {
+                who: contestant.who,
+                ours: contestant.ours,
+                ns: [rounds / 10, rounds / 2, rounds * 9 / 10].map(|at| turns[at]),
+                instructions: instructions(&self.name, contestant.who)?,
+            });
+        }
+        Ok(Results {
+            name: self.name.clone(),
+            figures,
+        })
     }
-    let mut figures = Vec::new();
-    for (contestant, mut turns) in contest.contestants.iter().zip(turns) {
-        turns.sort_unstable_by(f64::total_cmp);
-        figures.push(Figures {
-            who: contestant.who,
-            ours: contestant.ours,
-            ns: [rounds / 10, rounds / 2, rounds * 9 / 10].map(|at| turns[at]),
-            instructions: instructions(&contest.name, contestant.who)?,
-        });
-    }
-    Ok(Results {
-        name: contest.name.clone(),
-        figures,
-    })
 }
 
 /// How many operations fill a turn.
 fn calibrate(run: &mut Run) -> u32 {
     let mut times = 16;
     loop {
-        let took = turn(run, times);
+        let took = time(run, times);
         if took >= TURN_NS || times >= 1 << 24 {
             return times;
         }
@@ -71,7 +84,7 @@ fn calibrate(run: &mut Run) -> u32 {
 }
 
 /// CPU time of this thread for so many operations, in nanoseconds.
-fn turn(run: &mut Run, times: u32) -> u64 {
+fn time(run: &mut Run, times: u32) -> u64 {
     let begin = cpu_ns();
     run(times);
     cpu_ns() - begin
@@ -112,7 +125,7 @@ fn instructions(name: &str, who: &str) -> Fallible<Option<f64>> {
 
 impl Results {
     /// The table, in Markdown: ratios are to the first of ours.
-    pub(crate) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let mut out = format!(
             "| {} | ns | × ours | instructions | × ours |\n|---|--:|--:|--:|--:|\n",
             self.name
