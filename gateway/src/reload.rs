@@ -235,6 +235,8 @@ impl<D: Disk + 'static> Reloader<D> {
         self.hub.listeners.close_others(&config.listen);
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
         self.config = Arc::new(config);
+        // Sockets are closed by their own tasks: before it is said that it is so.
+        tokio::task::yield_now().await;
         Outcome {
             changes,
             reasons,
