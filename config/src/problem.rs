@@ -108,7 +108,8 @@ impl Report {
             let line = error.span().map(|span| report.line(&span));
             // One slip often makes the reader stumble several times over the same line.
             if let Some(line) = line
-                && !report.syntax_lines.contains(&line)
+                // They come in their order.
+                && report.syntax_lines.last() != Some(&line)
             {
                 report.syntax_lines.push(line);
             } else if line.is_some() {

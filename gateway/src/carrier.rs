@@ -1,6 +1,7 @@
 //! Links to carriers: binding to them, handing legs over, hearing their answers and deliveries.
 
 mod answers;
+mod cuts;
 mod dates;
 mod dispatch;
 mod failover;
@@ -9,6 +10,7 @@ mod pen;
 mod queue;
 mod read_ahead;
 mod reconnect;
+mod submit;
 mod turns;
 mod verdict;
 
@@ -44,6 +46,7 @@ use crate::tally::{CarrierTally, counted, sample};
 use crate::turn::Owed;
 
 use answers::Asked;
+use cuts::Cutting;
 pub(crate) use failover::Pinned;
 pub use failover::Waiting;
 pub use flow::Flow;
@@ -82,6 +85,8 @@ pub struct CarrierState {
     next_link: usize,
     /// What waits for room.
     pub waiting: Waiting,
+    /// Texts that are being cut for it.
+    pub(crate) cutting: Cutting,
     /// How fast it is fed.
     pub flow: Flow,
     /// How fast it is fed with what goes to some countries.
@@ -112,6 +117,7 @@ impl CarrierState {
             answering: Vec::new(),
             next_link: 0,
             waiting: Waiting::default(),
+            cutting: Cutting::default(),
             flow: Flow::new(config.rate),
             countries: CountryBuckets::even(&config.country_rates),
             pen: Pen::default(),

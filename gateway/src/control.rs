@@ -289,6 +289,15 @@ fn about(verb: &str, message: &Question, more: &[(&str, Value)]) -> Value {
     Value::Object(request)
 }
 
+/// Why work on another thread came to nothing.
+pub(crate) fn not_done(error: &tokio::task::JoinError) -> &'static str {
+    if error.is_panic() {
+        tracing::error!(%error, "work for an operator failed");
+        return "it failed for a reason that is ours: see the log";
+    }
+    "the gateway ends"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

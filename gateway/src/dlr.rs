@@ -200,10 +200,15 @@ impl<D: Disk> Gate<D> {
     /// They never take the place of what is final: they fill half of the outbox at most, and where there is no room in
     /// it or in the spool they are given up, counted, and acknowledged, for the carrier would only repeat them.
     fn intermediate(&mut self, now: Now, carrier: usize, leg: LegId, owed: Owed, note: &ReceiptNote) {
-        let wanted = self
-            .spool
-            .index()
-            .get(leg)
+        // Of a message in parts one tells where it stands, as long as the whole has not ended.
+        let index = self.spool.index();
+        let told = index.get(leg).and_then(|found| match found.part() {
+            None => Some(leg),
+            Some(1) => index.find(found.message, found.whole()),
+            Some(_) => None,
+        });
+        let wanted = told
+            .and_then(|leg| index.get(leg))
             .filter(|leg| RegisteredDelivery(leg.envelope.registered_delivery).wants_intermediate());
         let place = wanted.and_then(|leg| self.account_named(leg.account));
         let (Some(found), Some(place)) = (wanted, place) else {
@@ -217,7 +222,7 @@ impl<D: Disk> Gate<D> {
         let mut body = std::mem::take(&mut self.scratch);
         body.clear();
         let id = self.id_text(found.message, found.envelope.id_form);
-        let quote = self.spool.index().quote(leg);
+        let quote = told.map_or(Quote::NONE, |leg| self.spool.index().quote(leg));
         let entry = NewEntry {
             kind: EntryKind::Dlr,
             sink: Sink::Bind,
@@ -346,7 +351,7 @@ impl<D: Disk> Gate<D> {
             document: &[],
             body: &body,
         });
-        let test_end = self.test_end(leg, note);
+        let test_end = if is_whole { self.test_end(leg, note) } else { None };
         let ending = Ending {
             state: note.state,
             at_ms: note.done_ms.unwrap_or(now.unix_ms),

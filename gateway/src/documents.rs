@@ -20,6 +20,11 @@ pub fn parse(text: &str) -> Result<Config, Problems> {
 
 fn document(path: &Path) -> Result<String, String> {
     let mut text = String::new();
+    // A pipe without a writer would be waited for without end.
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err("not a file".to_owned()),
+        _ => {}
+    }
     let read = File::open(path).and_then(|file| file.take(DOCUMENT_MAX + 1).read_to_string(&mut text));
     match read {
         Ok(octets) if octets as u64 > DOCUMENT_MAX => Err(format!("longer than {DOCUMENT_MAX} octets")),

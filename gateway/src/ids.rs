@@ -89,7 +89,8 @@ impl<D: Disk> Gate<D> {
         self.forget_short_id(name, id.message, id.form);
     }
 
-    /// A leg has ended: when it was its message's last, the short id may be given again.
+    /// A leg has ended: when it was its message's last, the short id may be given again. What is left of its parts answers
+    /// to nobody.
     pub(crate) fn release_id(&mut self, leg: &Leg) {
         if leg.envelope.id_form == HEX8 && self.spool.index().legs_of(leg.message).next().is_none() {
             self.forget_short_id(leg.account, leg.message, HEX8);
@@ -102,7 +103,7 @@ impl<D: Disk> Gate<D> {
             .spool
             .index()
             .iter()
-            .filter(|(_, leg)| leg.envelope.id_form == HEX8)
+            .filter(|(_, leg)| leg.envelope.id_form == HEX8 && leg.part().is_none())
             .map(|(_, leg)| ((leg.account, self.short(leg.message)), leg.message))
             .collect();
         self.short_ids.extend(in_use);
@@ -144,8 +145,6 @@ impl<D: Disk> Gate<D> {
             self.spool.index().legs_of(*message).any(|(_, leg)| {
                 let given = self.id_text(*message, leg.envelope.id_form);
                 leg.account == name
-                    // Parts may be left of a message whose outcome is known.
-                    && leg.part().is_none()
                     && source.is(&leg.envelope.addresses.source())
                     && given.as_bytes().eq_ignore_ascii_case(text)
             })

@@ -74,6 +74,10 @@ impl<D: Disk> Gate<D> {
         if !reading.is_empty() {
             return;
         }
+        // Whoever has room has room for what is for any bind.
+        if self.next_receiver(now, account, Sink::Bind).is_none() {
+            return;
+        }
         // Sinks that take nothing now: as many as the account's routes name.
         let mut full: Vec<Sink> = Vec::new();
         while let Some(sink) = self.spool.next_sink(name, &full) {

@@ -19,6 +19,7 @@ use tidegate_config::{Change, Config, Listener, Problem};
 use tidegate_store::disk::Disk;
 use tokio::sync::watch;
 
+use crate::control::not_done;
 use crate::credentials::{Bounds, Verifier};
 use crate::run::bind;
 use crate::serve::Hub;
@@ -162,7 +163,7 @@ impl<D: Disk + 'static> Reloader<D> {
         } = match reading.await {
             Ok(Ok(read)) => read,
             Ok(Err(reasons)) => return Outcome::refused(reasons),
-            Err(_) => return Outcome::refused(vec!["the gateway ends".to_owned().into()]),
+            Err(error) => return Outcome::refused(vec![not_done(&error).to_owned().into()]),
         };
         let mut changes: Vec<String> = diff.changes().iter().map(Change::to_string).collect();
         let is_priced = |carrier: &tidegate_config::Carrier| carrier.prices.is_some();
@@ -235,6 +236,8 @@ impl<D: Disk + 'static> Reloader<D> {
         self.hub.listeners.close_others(&config.listen);
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
         self.config = Arc::new(config);
+        // Sockets are closed by their own tasks: before it is said that it is so.
+        tokio::task::yield_now().await;
         Outcome {
             changes,
             reasons,

@@ -191,7 +191,11 @@ fn part(
     text: &Text<'_>,
     place: Place,
 ) -> Option<Wording> {
-    let as_it_is = [carriage_of(place)];
+    // Without TLVs there are no SAR parameters.
+    let as_it_is = match carriage_of(place) {
+        Carriage::Sar if !rules.version.has_tlvs() => [Carriage::Udh8],
+        carriage => [carriage],
+    };
     let wanted: &[Carriage] = match rules.texts.long_messages {
         LongMessages::AsReceived | LongMessages::Payload => &as_it_is,
         LongMessages::Udh8 => &[Carriage::Udh8],

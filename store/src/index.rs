@@ -88,6 +88,14 @@ pub(crate) const fn part_number(whole: u16, part: u8) -> u16 {
     whole | (part as u16) << 8
 }
 
+/// What a leg is found by: the legs of a message share it, and so do the parts of one of them.
+fn hash_of(hasher: &DefaultHashBuilder, message: MessageId, leg: u16) -> u64 {
+    match leg.to_be_bytes() {
+        [0, _] => hasher.hash_one(message.0),
+        [_, whole] => hasher.hash_one((message.0, whole)),
+    }
+}
+
 impl Leg {
     /// Which part of a long message it is, if it is one, from 1 on.
     pub const fn part(&self) -> Option<u8> {
@@ -222,21 +230,33 @@ impl Index {
 
     /// The leg of a message.
     pub fn find(&self, message: MessageId, leg: u16) -> Option<LegId> {
-        let slot = self.by_message.find(self.hasher.hash_one(message.0), |slot| {
-            self.legs
-                .at(slot)
-                .is_some_and(|found| found.message == message && found.leg == leg)
-        })?;
+        let slot = self
+            .by_message
+            .find(hash_of(&self.hasher, message, leg), |slot| {
+                self.legs
+                    .at(slot)
+                    .is_some_and(|found| found.message == message && found.leg == leg)
+            })?;
         Some(self.id_of(slot))
     }
 
-    /// The unfinished legs of a message, its parts among them, in no order. A message has at most 255 recipients, and few
-    /// have parts as well, so that its legs may share a hash.
+    /// The unfinished legs of a message, without the parts of those, in no order. A message has at most 255, so that its
+    /// legs may share a hash.
     pub fn legs_of(&self, message: MessageId) -> impl Iterator<Item = (LegId, &Leg)> {
+        self.numbered(message, 0)
+            .filter(move |(_, leg)| leg.message == message && leg.part().is_none())
+    }
+
+    /// The unfinished parts of one of them, in no order: at most 255.
+    pub fn parts_of(&self, message: MessageId, whole: u16) -> impl Iterator<Item = (LegId, &Leg)> {
+        self.numbered(message, part_number(whole, 1))
+            .filter(move |(_, leg)| leg.message == message && leg.part().is_some() && leg.whole() == whole)
+    }
+
+    fn numbered(&self, message: MessageId, leg: u16) -> impl Iterator<Item = (LegId, &Leg)> {
         self.by_message
-            .of(self.hasher.hash_one(message.0))
+            .of(hash_of(&self.hasher, message, leg))
             .filter_map(|slot| Some((self.id_of(slot), self.legs.at(slot)?)))
-            .filter(move |(_, leg)| leg.message == message)
     }
 
     /// The leg that a carrier knows by this id, in its canonical form.
@@ -332,7 +352,7 @@ impl Index {
     /// Takes a leg in, and what its carrier calls it, if it has been handed over. The caller has asked
     /// [`Index::is_full`]. It has a date and, once written, a segment.
     pub(crate) fn insert(&mut self, mut leg: Leg, carrier_id: MessageIdText) -> LegId {
-        let hash = self.hasher.hash_one(leg.message.0);
+        let hash = hash_of(&self.hasher, leg.message, leg.leg);
         let (due, segment) = ((!leg.leased).then_some(span(leg.due_ms)), leg.at.segment());
         let known = leg.carrier.is_some() && !carrier_id.is_empty();
         leg.known_as = if known {
@@ -351,7 +371,7 @@ impl Index {
         let slot = id.0.slot();
         let (legs, hasher) = (&self.legs, &self.hasher);
         self.by_message.insert(hash, slot, |slot| match legs.at(slot) {
-            Some(leg) => hasher.hash_one(leg.message.0),
+            Some(leg) => hash_of(hasher, leg.message, leg.leg),
             None => 0,
         });
         if let Some(due) = due {
@@ -379,7 +399,7 @@ impl Index {
         if let Some(count) = self.by_account.get_mut(usize::from(leg.account.0)) {
             *count = count.saturating_sub(1);
         }
-        let hash = self.hasher.hash_one(leg.message.0);
+        let hash = hash_of(&self.hasher, leg.message, leg.leg);
         self.by_message.remove(hash, slot);
         self.by_date.remove(slot);
         self.by_segment.remove(slot);

@@ -80,11 +80,15 @@ impl CountryBuckets {
             {
                 let rate = bucket.rate();
                 *bucket = *old;
-                bucket.set_rate(now, rate);
+                if old.rate() != rate {
+                    bucket.set_rate(now, rate);
+                }
             }
         }
         changed.others = self.others;
-        changed.others.set_rate(now, rates.others);
+        if changed.others.rate() != rates.others {
+            changed.others.set_rate(now, rates.others);
+        }
         *self = changed;
     }
 

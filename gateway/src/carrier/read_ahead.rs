@@ -4,21 +4,20 @@
 
 use crate::admission::{Country, CountryBuckets};
 
-/// Legs that one look at a carrier's queue has had read back, by country.
+/// Legs that one look at a carrier's queue has had read back, by country; those without a rate of their own together.
 #[derive(Debug, Default)]
-pub(super) struct ReadAhead(Vec<(Country, u32)>);
+pub(super) struct ReadAhead(Vec<(Option<Country>, u32)>);
 
 impl ReadAhead {
     /// Whether enough is on its way to a country until the next look.
     pub(super) fn is_enough(&self, country: Option<Country>, countries: &CountryBuckets) -> bool {
-        let read = self.0.iter().find(|(read, _)| Some(*read) == country);
+        let read = self.0.iter().find(|(read, _)| *read == country);
         let rate = || countries.rate(country).map(std::num::NonZeroU32::get);
         read.is_some_and(|(_, legs)| rate().is_some_and(|rate| *legs >= rate))
     }
 
     /// One more is read back.
     pub(super) fn note(&mut self, country: Option<Country>) {
-        let Some(country) = country else { return };
         match self.0.iter_mut().find(|(read, _)| *read == country) {
             Some((_, legs)) => *legs += 1,
             None => self.0.push((country, 1)),
@@ -38,6 +37,15 @@ mod tests {
             named: vec![rate(b"DE", 500), rate(b"FR", 0), rate(b"GB", 10)],
             others: None,
         });
+        let mut shared = ReadAhead::default();
+        let others = CountryBuckets::even(&CountryRates {
+            named: vec![rate(b"DE", 500)],
+            others: std::num::NonZeroU32::new(2),
+        });
+        for enough in [false, false, true] {
+            assert_eq!(shared.is_enough(None, &others), enough);
+            shared.note(None);
+        }
         for (country, reads) in [
             (Some(*b"GB"), 10),
             (Some(*b"DE"), 500),

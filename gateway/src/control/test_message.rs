@@ -38,7 +38,6 @@ pub(crate) struct Watched {
 struct Message {
     number: u64,
     id: MessageId,
-    leg: LegId,
     /// Whether it is on disk.
     stored: bool,
     end: Option<End>,
@@ -58,7 +57,7 @@ pub(crate) enum End {
 }
 
 impl Watched {
-    fn add(&mut self, id: MessageId, leg: LegId) -> u64 {
+    fn add(&mut self, id: MessageId) -> u64 {
         if self.messages.len() >= WATCHED_MAX {
             self.messages.pop_front();
         }
@@ -66,7 +65,6 @@ impl Watched {
         self.messages.push_back(Message {
             number: self.next,
             id,
-            leg,
             stored: false,
             end: None,
         });
@@ -119,7 +117,7 @@ impl<D: Disk> Gate<D> {
             id,
             body,
         });
-        let number = self.watched.add(id.message, leg);
+        let number = self.watched.add(id.message);
         let mut told = Map::new();
         told.insert("number".to_owned(), json!(number));
         let text = self.id_text(id.message, id.form);
@@ -175,7 +173,10 @@ impl<D: Disk> Gate<D> {
             .iter()
             .find(|message| message.number == number)
             .ok_or("this message is not remembered any more")?;
-        let told = match (&message.end, self.spool.index().get(message.leg)) {
+        // It has one recipient, and another number in the index once it goes in parts.
+        let index = self.spool.index();
+        let leg = index.find(message.id, 0).and_then(|leg| index.get(leg));
+        let told = match (&message.end, leg) {
             (Some(End::NotStored), _) => json!({ "state": "not stored", "is_final": true }),
             (
                 Some(End::Final {

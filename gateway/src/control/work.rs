@@ -16,10 +16,11 @@ use super::census::Census;
 use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
 use crate::clock::Now;
+use crate::control::not_done;
 use crate::dlr::ReceiptNote;
 use crate::explain::{Live, Question, explain};
 use crate::gate::Gate;
-use crate::life::{Standing, is_in_line};
+use crate::life::is_in_line;
 use crate::quota;
 use crate::reload::Reloader;
 use crate::router::CarrierIndex;
@@ -135,7 +136,8 @@ async fn explain_route<D: Disk>(hub: &Hub<D>, explaining: Arc<Mutex<()>>, questi
         drop(alone);
         told
     });
-    told.await.unwrap_or_else(|_| Err("the gateway ends".to_owned()))
+    told.await
+        .unwrap_or_else(|error| Err(not_done(&error).to_owned()))
 }
 
 async fn usage<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
@@ -278,20 +280,22 @@ impl<D: Disk> Gate<D> {
             return Step::Full;
         }
         let name = self.accounts[account].name;
-        let is_meant = |leg: &Leg| {
+        // Of a message in parts all is meant, or nothing.
+        let is_meant = |id: LegId, leg: &Leg| {
             leg.account == name
-                && Standing::of(leg, now.unix_ms).is_ours()
+                && leg.part().is_none()
+                && self.is_ours(now, id, leg)
                 && now.unix_ms.saturating_sub(leg.envelope.accepted_ms) >= older_ms
         };
         let index = self.spool.index();
         let legs: Vec<LegId> = index
             .slice(first, CHANGE_MAX)
-            .filter(|(_, leg)| is_meant(leg))
+            .filter(|(id, leg)| is_meant(*id, leg))
             .map(|(id, _)| id)
             .collect();
         let is_last = first + CHANGE_MAX >= index.places();
         for leg in &legs {
-            self.end_quietly(now, *leg, &ReceiptNote::new(MessageState::Expired));
+            let _ = self.end_ours(now, *leg, &ReceiptNote::new(MessageState::Expired), false);
         }
         let count = legs.len() as u64;
         if is_last {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::pdu::ancillary::CancelSm;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::InterfaceVersion;
+use tidegate_codec::values::{InterfaceVersion, MessageState};
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -16,6 +16,7 @@ use tidegate_store::spool::Pending;
 use super::query::unnamed;
 use crate::admission::widen;
 use crate::clock::Now;
+use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
 use crate::refusal::Refusal;
 use crate::turn::{Owed, Promise};
@@ -103,7 +104,7 @@ impl<D: Disk> Gate<D> {
             .spool
             .index()
             .legs_of(message)
-            .filter(|(_, leg)| leg.part().is_none() && is_meant(leg));
+            .filter(|(_, leg)| is_meant(leg));
         let ours: Option<Vec<(u16, LegId)>> = meant
             .map(|(id, leg)| self.is_ours(now, id, leg).then_some((leg.leg, id)))
             .collect();
@@ -112,8 +113,9 @@ impl<D: Disk> Gate<D> {
         };
         // The index names them in no order, and their DLRs follow this one.
         legs.sort_unstable();
+        let note = ReceiptNote::new(MessageState::Deleted);
         for (_, leg) in legs {
-            if self.call_back(now, leg).is_err() {
+            if self.end_ours(now, leg, &note, true).is_err() {
                 return self.not_done(owed, CommandStatus::RSYSERR);
             }
         }
@@ -214,8 +216,9 @@ impl<D: Disk> Gate<D> {
         // Their DLRs follow in the order in which they came, as far as one turn goes.
         legs.sort_unstable();
         legs.dedup();
+        let note = ReceiptNote::new(MessageState::Deleted);
         for (_, _, leg) in legs {
-            if self.call_back(now, leg).is_err() {
+            if self.end_ours(now, leg, &note, true).is_err() {
                 return Some(CommandStatus::RSYSERR);
             }
             sweep.has_ended = true;

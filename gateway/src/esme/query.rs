@@ -64,7 +64,6 @@ impl<D: Disk> Gate<D> {
             .spool
             .index()
             .legs_of(message)
-            .filter(|(_, leg)| leg.part().is_none())
             .map(|(_, leg)| Standing::of(leg, now.unix_ms))
             .max()
             .unwrap_or(Standing::Waiting);

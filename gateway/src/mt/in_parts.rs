@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::values::MessageState;
 use tidegate_config::PartsOutcome;
 use tidegate_store::disk::Disk;
@@ -25,13 +26,18 @@ use crate::router::CarrierIndex;
 use crate::turn::Promise;
 
 /// How long the whole waits beyond the last date that a part can have, and for how long it waits again while one is left.
-const AFTER_MS: u64 = 3_600_000;
+const AFTER_MS: u64 = 3 * 3_600_000;
+/// The last of those dates, behind the end of validity: the longest wait for a receipt that can be configured, 31 days, and
+/// a day in which its file is passed.
+const LAST_MS: u64 = 32 * 24 * 3_600_000;
 
 /// The parts of a message that was cut, until they are on disk.
 #[derive(Clone, Debug)]
 pub struct Cut {
     /// For whom.
     carrier: usize,
+    /// Whose, and for whom.
+    of: (NameId, AddressBuf),
     /// An operator has put the whole in line there, wherever its route leads.
     is_pinned: bool,
     /// In their order, and where their bodies lie in the turn's hot octets; `None` when they are to be read back.
@@ -91,14 +97,17 @@ impl<D: Disk> Gate<D> {
             .saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))
             .saturating_add(AFTER_MS);
         let is_pinned = self.pinned.has(leg);
+        let of = (found.account, found.envelope.addresses.destination());
         let legs = self.spool.cut(now.unix_ms, leg, due_ms, &parts, &mut self.rng)?;
         let parts = legs
             .into_iter()
             .zip(bodies)
             .map(|(leg, body)| (leg, Some(self.keep_hot(body))))
             .collect();
+        self.carriers[carrier].cutting.begin(&of);
         self.promises.push(Promise::InParts(Cut {
             carrier,
+            of,
             is_pinned,
             parts,
         }));
@@ -107,7 +116,8 @@ impl<D: Disk> Gate<D> {
 
     /// The parts are on disk: they stand in line where the whole stood.
     pub(crate) fn cut_stored(&mut self, now: Now, cut: Cut, hot: &Bytes) {
-        let carrier = &self.carriers[cut.carrier];
+        let carrier = &mut self.carriers[cut.carrier];
+        carrier.cutting.end(&cut.of);
         let to = (carrier.is_up(now) || carrier.removed).then_some(CarrierIndex(cut.carrier));
         for (leg, body) in cut.parts {
             // A copy, since one that waits would hold back all octets of its batch.
@@ -134,10 +144,11 @@ impl<D: Disk> Gate<D> {
         let policy = self.parts_outcome(part.account);
         let total = progress.total;
         let ended = progress.ended.saturating_add(1);
-        let is_success = badness(note.state) <= badness(MessageState::Accepted);
+        // What nobody knows has not failed.
+        let has_failed = badness(note.state) > badness(MessageState::Unknown);
         let is_over = match decides_alone(policy, usize::from(number), usize::from(total)) {
             Some(decides) => decides,
-            None => policy == PartsOutcome::All && !is_success,
+            None => policy == PartsOutcome::All && has_failed,
         };
         let so_far = match progress.so_far.clone().map(ReceiptNote::from) {
             Some(before) if badness(before.state) >= badness(note.state) => before,
@@ -148,7 +159,7 @@ impl<D: Disk> Gate<D> {
             let message = part.message;
             // A spool that is broken notes nothing, and a restart finds the part as it was.
             let _ = self.end_leg(now, whole, note, urgent);
-            if policy == PartsOutcome::All && !is_success {
+            if policy == PartsOutcome::All && has_failed {
                 self.end_parts(now, message, part.whole());
             }
             return;
@@ -165,10 +176,8 @@ impl<D: Disk> Gate<D> {
 
     /// What no carrier has yet of a message whose outcome is known is not sent any more.
     fn end_parts(&mut self, now: Now, message: MessageId, whole: u16) {
-        let is_left = |leg: &Leg| {
-            leg.part().is_some() && leg.whole() == whole && Standing::of(leg, now.unix_ms).is_ours()
-        };
-        let legs = self.spool.index().legs_of(message);
+        let is_left = |leg: &Leg| Standing::of(leg, now.unix_ms).is_ours();
+        let legs = self.spool.index().parts_of(message, whole);
         let left: Vec<LegId> = legs.filter(|(_, leg)| is_left(leg)).map(|(id, _)| id).collect();
         for leg in left {
             self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Deleted));
@@ -179,11 +188,10 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn parts_overdue(&mut self, now: Now, whole: LegId) {
         let index = self.spool.index();
         let Some(found) = index.get(whole) else { return };
-        let number = found.whole();
-        if index
-            .legs_of(found.message)
-            .any(|(_, leg)| leg.part().is_some() && leg.whole() == number)
-        {
+        // Those that lie in files come back when their hour is over; whether one is there nobody knows without a look.
+        let last_ms = found.envelope.expires_ms.saturating_add(LAST_MS);
+        let may_come = self.spool.waiting().legs > 0 && now.unix_ms < last_ms;
+        if may_come || index.parts_of(found.message, found.leg).next().is_some() {
             return self.spool.set_due(whole, now.unix_ms.saturating_add(AFTER_MS));
         }
         let note = index
@@ -195,13 +203,19 @@ impl<D: Disk> Gate<D> {
         self.end_quietly(now, whole, &note);
     }
 
-    /// Ends a leg that is still ours, parts and all, with the state DELETED.
-    pub(crate) fn call_back(&mut self, now: Now, leg: LegId) -> Result<(), Refused> {
+    /// Ends a leg that is still ours, parts and all.
+    pub(crate) fn end_ours(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        note: &ReceiptNote,
+        urgent: bool,
+    ) -> Result<(), Refused> {
         let Some(found) = self.spool.index().get(leg) else {
             return Ok(());
         };
         let (message, whole) = (found.message, found.whole());
-        self.end_leg(now, leg, &ReceiptNote::new(MessageState::Deleted), true)?;
+        self.end_leg(now, leg, note, urgent)?;
         self.end_parts(now, message, whole);
         Ok(())
     }
@@ -212,14 +226,20 @@ impl<D: Disk> Gate<D> {
             Standing::InParts => {
                 let index = self.spool.index();
                 let ours = index
-                    .legs_of(leg.message)
-                    .filter(|(_, part)| part.part().is_some() && part.whole() == leg.leg)
+                    .parts_of(leg.message, leg.leg)
                     .filter(|(_, part)| Standing::of(part, now.unix_ms).is_ours());
                 let total = index.progress(id).map_or(0, |progress| progress.total);
                 ours.count() == usize::from(total)
             }
             standing => standing.is_ours(),
         }
+    }
+
+    /// Whether a leg is a part that nobody wants any more: its message has ended as a whole.
+    pub(crate) fn is_moot(&self, leg: &Leg) -> bool {
+        leg.part().is_some()
+            && self.parts_outcome(leg.account) == PartsOutcome::All
+            && self.spool.index().find(leg.message, leg.whole()).is_none()
     }
 
     fn parts_outcome(&self, account: NameId) -> PartsOutcome {

@@ -101,11 +101,13 @@ impl<D: Disk> Spool<D> {
         body: &[u8],
         rng: &mut impl CryptoRng,
     ) -> Result<LegId, Refused> {
+        let due_ms = envelope.accepted_ms;
         let record = LegRecord {
             envelope,
             stage: Stage::Waiting,
             attempts,
-            due_ms: now_ms,
+            // As a copy of one in line has it, so that a start puts it in front of what was accepted later.
+            due_ms,
             carrier: "",
             carrier_id: b"",
             quote: Quote::NONE,
@@ -127,7 +129,7 @@ impl<D: Disk> Spool<D> {
                 stage: Stage::Waiting,
                 leased: true,
                 attempts,
-                due_ms: now_ms,
+                due_ms,
                 at: Location::default(),
                 weight: 0,
                 born: 0,

@@ -339,8 +339,8 @@ impl<D: Disk> Reader<'_, D> {
     ) -> Result<Range<usize>, RecordError> {
         let ring = &self.keeper.ring;
         let range = match &item.leg {
-            // What a carrier has is copied without its body: nobody needs it any more.
-            Some((head, owned)) if owned.leg.stage == Stage::HandedOver => {
+            // What a carrier has, or parts of it have, is copied without its body: nobody needs it any more.
+            Some((head, owned)) if owned.leg.stage != Stage::Waiting => {
                 let record = state_of(
                     &owned.leg,
                     &owned.carrier,

@@ -373,7 +373,7 @@ impl Rig {
                         envelope,
                         stage: Stage::Waiting,
                         attempts: found.attempts,
-                        due_ms: self.now_ms,
+                        due_ms: found.envelope.accepted_ms,
                         carrier: String::new(),
                         carrier_id: Vec::new(),
                         quote: Quote::NONE,

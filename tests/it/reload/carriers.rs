@@ -1,5 +1,7 @@
 //! Carriers, their links and routes.
 
+use std::time::Duration;
+
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 use tidegate_tests::esme::message;
@@ -211,8 +213,8 @@ async fn carrier_s_rates_to_countries_changed() {
         }
     };
     // One a second they took seven.
-    let taken = tokio::time::timeout(std::time::Duration::from_secs(5), rest).await;
-    assert!(taken.is_ok(), "the rate that is gone still holds");
+    let came = tokio::time::timeout(Duration::from_secs(5), rest).await;
+    assert!(came.is_ok(), "the old rate holds");
     scene.end("carrier_s_rates_to_countries_changed").await;
 }
 
