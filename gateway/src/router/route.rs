@@ -358,7 +358,10 @@ impl Route {
                 .filter(|_| place.is_international);
             *slot = (price.map_or(u64::MAX, Price::millionths), number);
         }
-        priced.sort_unstable();
+        // Behind them stands nothing.
+        if let Some(priced) = priced.get_mut(..self.carriers.len()) {
+            priced.sort_unstable();
+        }
         priced.map(|(_, number)| number)
     }
 }
