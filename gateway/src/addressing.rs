@@ -199,7 +199,11 @@ fn default_source(text: &str) -> AddressBuf {
 /// Whether an address consists of digits, perhaps behind a `+`.
 pub(crate) fn is_number_like(address: &[u8]) -> bool {
     let digits = address.strip_prefix(b"+").unwrap_or(address);
-    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+    // To the end: they are few, and nearly always all are digits.
+    let others = digits
+        .iter()
+        .fold(false, |others, octet| others | !octet.is_ascii_digit());
+    !digits.is_empty() && !others
 }
 
 /// A source in its canonical form: a number with TON and NPI 1, a name with TON 5 and NPI 0, and a short code as it came.
@@ -228,6 +232,11 @@ fn canonical_source(address: AddressBuf, home: Option<Country>) -> Option<Addres
 /// How many septets a name takes in the GSM alphabet, its octets being Latin-1, as clients write them; `None` for what
 /// that alphabet does not have, and for line ends.
 fn septets(name: &[u8]) -> Option<usize> {
+    // Of letters, digits, spaces, hyphens and full stops, which nearly all names are made of, each is one.
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b' ' | b'-' | b'.');
+    if name.iter().all(is_plain) {
+        return Some(name.len());
+    }
     name.iter().try_fold(0, |septets, octet| {
         let character = SingleOctet::Latin1.character(*octet)?;
         if character.is_control() {

@@ -9,12 +9,13 @@ use std::time::Duration;
 /// quick messages, or all parts of one, are not refused at a low rate (interop #28, #29).
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
+    // Nanoseconds, which last for 584 years: each message asks several buckets, and a `Duration` is added by carrying.
     /// Time that one unit takes; zero is no limit.
-    interval: Duration,
+    interval: u64,
     /// How far ahead of now the bucket may be booked.
-    tolerance: Duration,
+    tolerance: u64,
     /// When all that was taken so far will have flowed off.
-    booked_until: Duration,
+    booked_until: u64,
     /// What it was made with; none where it is paced.
     rate: Option<NonZeroU32>,
     /// It has hardly a burst.
@@ -25,21 +26,22 @@ pub struct Bucket {
 const BURST_MIN: u32 = 255;
 /// What a paced bucket allows at once, as time: a few of the loop's ticks, or it would fall behind its pace.
 const PACED_BURST: Duration = Duration::from_millis(50);
+const SECOND: u64 = 1_000_000_000;
 
 impl Bucket {
     /// A bucket of `rate` units a second; `None` is no limit.
     pub fn new(rate: Option<NonZeroU32>) -> Self {
         let (interval, tolerance) = match rate {
-            None => (Duration::ZERO, Duration::ZERO),
+            None => (0, 0),
             Some(rate) => {
-                let interval = Duration::from_secs(1) / rate.get();
-                (interval, interval * rate.get().max(BURST_MIN))
+                let interval = SECOND / u64::from(rate.get());
+                (interval, interval * u64::from(rate.get().max(BURST_MIN)))
             }
         };
         Self {
             interval,
             tolerance,
-            booked_until: Duration::ZERO,
+            booked_until: 0,
             rate,
             is_even: false,
         }
@@ -51,7 +53,7 @@ impl Bucket {
         let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         Self {
             rate,
-            tolerance: interval + PACED_BURST,
+            tolerance: nanos(interval + PACED_BURST),
             ..Self::paced(interval)
         }
     }
@@ -63,20 +65,21 @@ impl Bucket {
 
     /// Changes the rate; the units that were taken and have not flowed off yet stay taken.
     pub fn set_rate(&mut self, now: Duration, rate: Option<NonZeroU32>) {
+        let now = nanos(now);
         let booked = self.booked_until.saturating_sub(now);
-        let units = booked
-            .as_nanos()
-            .checked_div(self.interval.as_nanos())
-            .unwrap_or(0);
+        let units = booked.checked_div(self.interval).unwrap_or(0);
         let fresh = if self.is_even {
             Self::even(rate)
         } else {
             Self::new(rate)
         };
-        // Not more than the new burst, or a rate that is lowered would let nothing through for minutes.
-        let booked = fresh.interval * u32::try_from(units).unwrap_or(u32::MAX);
+        // Not more than the new burst, or a rate that is lowered would let nothing through for minutes; where there is
+        // hardly one, than the longest message that may have gone as it is.
+        let longest = if self.is_even { u64::from(BURST_MIN) } else { 0 };
+        let booked = fresh.interval.saturating_mul(units);
+        let most = fresh.tolerance.max(fresh.interval.saturating_mul(longest));
         *self = Self {
-            booked_until: now + booked.min(fresh.tolerance),
+            booked_until: now.saturating_add(booked.min(most)),
             ..fresh
         };
     }
@@ -84,9 +87,9 @@ impl Bucket {
     /// A bucket of one unit every `interval`, with hardly a burst: for a peer that was found to take no more.
     pub fn paced(interval: Duration) -> Self {
         Self {
-            interval,
-            tolerance: interval.max(PACED_BURST),
-            booked_until: Duration::ZERO,
+            interval: nanos(interval),
+            tolerance: nanos(interval.max(PACED_BURST)),
+            booked_until: 0,
             rate: None,
             is_even: true,
         }
@@ -94,13 +97,13 @@ impl Bucket {
 
     /// Changes the pace of a paced bucket; what was taken stays taken.
     pub fn set_pace(&mut self, interval: Duration) {
-        self.interval = interval;
-        self.tolerance = interval.max(PACED_BURST);
+        self.interval = nanos(interval);
+        self.tolerance = nanos(interval.max(PACED_BURST));
     }
 
     /// Time that one unit takes; zero is no limit.
     pub const fn interval(&self) -> Duration {
-        self.interval
+        Duration::from_nanos(self.interval)
     }
 
     /// Takes `units`, all or none, at monotonic time `now`.
@@ -116,26 +119,40 @@ impl Bucket {
     /// Whether [`Bucket::take`] would succeed.
     #[inline]
     pub fn fits(&self, now: Duration, units: u32) -> bool {
-        self.interval.is_zero() || self.booked(now, units) <= now + self.tolerance
+        if self.interval == 0 {
+            return true;
+        }
+        let now = nanos(now);
+        self.booked(now, units) <= now.saturating_add(self.tolerance)
     }
 
     /// Takes `units` whether they fit or not: what is too much is waited for before the next one.
     #[inline]
     pub fn book(&mut self, now: Duration, units: u32) {
-        if !self.interval.is_zero() {
-            self.booked_until = self.booked(now, units);
+        if self.interval != 0 {
+            self.booked_until = self.booked(nanos(now), units);
         }
     }
 
-    fn booked(&self, now: Duration, units: u32) -> Duration {
-        let way = self.interval.saturating_mul(units);
+    #[inline]
+    fn booked(&self, now: u64, units: u32) -> u64 {
+        let way = self.interval.saturating_mul(u64::from(units));
         self.booked_until.max(now).saturating_add(way)
     }
 
     /// When one unit can be had next, at the earliest.
+    #[inline]
     pub fn ready_at(&self) -> Duration {
-        (self.booked_until + self.interval).saturating_sub(self.tolerance)
+        let full_at = self.booked_until.saturating_add(self.interval);
+        Duration::from_nanos(full_at.saturating_sub(self.tolerance))
     }
+}
+
+/// A time in nanoseconds; the last there is for what is beyond them.
+#[inline]
+fn nanos(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(SECOND);
+    whole.saturating_add(u64::from(time.subsec_nanos()))
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ impl Tables {
         network: Option<NetworkIndex>,
         digits: &[u8],
     ) -> Option<Price> {
-        self.prices.get(carrier.0)?.of(network, Number::read(digits))
+        self.prices.get(carrier.0)?.of(network, || Number::read(digits))
     }
 
     /// Rows and memory of the networks' table.

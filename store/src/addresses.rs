@@ -179,18 +179,10 @@ fn get(octets: &[u8]) -> (AddressBuf, &[u8]) {
         return (AddressBuf::default(), &[]);
     };
     let (chars, len) = (chars_of(*first), octets_of(*first));
-    let number = octets.first_chunk::<8>();
     let (octets, rest) = octets.split_at_checked(len).unwrap_or_default();
     let (ton, npi) = (Ton(kind >> 4), Npi(kind & 0x0F));
     if first & TWO_BY_TWO == 0 {
         return (AddressBuf::new(ton, npi, octets).unwrap_or_default(), rest);
-    }
-    // Nearly all are numbers of up to sixteen digits.
-    if (1..=16).contains(&chars)
-        && let Some(signs) = number.and_then(|octets| digits(*octets, chars))
-    {
-        let signs = signs.get(..chars).unwrap_or_default();
-        return (AddressBuf::new(ton, npi, signs).unwrap_or_default(), rest);
     }
     let mut signs = [0; 2 * SMALL_MAX];
     let (pairs, _) = signs.as_chunks_mut();
@@ -199,30 +191,6 @@ fn get(octets: &[u8]) -> (AddressBuf, &[u8]) {
     }
     let signs = signs.get(..chars).unwrap_or_default();
     (AddressBuf::new(ton, npi, signs).unwrap_or_default(), rest)
-}
-
-/// The first digits of what [`put`] wrote two to an octet, up to sixteen; `None` where another sign is among them. What
-/// is behind them among the sixteen means nothing.
-fn digits(octets: [u8; 8], chars: usize) -> Option<[u8; 16]> {
-    const SIXES: u64 = u64::from_ne_bytes([0x06; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0xF0; 8]);
-    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-    // What stands behind the last one in the octets is another's.
-    let unused = 64_u32.checked_sub(u32::try_from(4 * chars).ok()?)?;
-    let octets = u64::from_be_bytes(octets).checked_shr(unused)? << unused;
-    let mut signs = [0; 16];
-    let (words, _) = signs.as_chunks_mut();
-    for (four, eight) in [octets >> 32, octets & 0xFFFF_FFFF].into_iter().zip(words) {
-        // Each half of an octet into an octet of its own.
-        let four = (four | four << 16) & 0x0000_FFFF_0000_FFFF;
-        let four = (four | four << 8) & 0x00FF_00FF_00FF_00FF;
-        let four = (four | four << 4) & 0x0F0F_0F0F_0F0F_0F0F;
-        if (four + SIXES) & HIGHS != 0 {
-            return None;
-        }
-        *eight = (four | ZEROS).to_be_bytes();
-    }
-    Some(signs)
 }
 
 #[cfg(test)]

@@ -209,19 +209,23 @@ impl Table {
         mut ask: impl FnMut(&'t Node) -> Option<T>,
     ) -> Option<T> {
         // A prefix has at most 15 digits.
-        let mut way = [0_usize; 16];
-        let mut length = 1;
+        let mut way = [0_u32; 16];
+        let (mut length, mut at) = (1, 0);
         for octet in digits(destination) {
             let Some(digit) = digit(*octet) else { break };
-            let next = self.nodes[way[length - 1]].next[digit] as usize;
+            let next = self.nodes[at].next[digit];
             if next == 0 {
                 break;
             }
             let Some(place) = way.get_mut(length) else { break };
             *place = next;
+            at = next as usize;
             length += 1;
         }
-        way[..length].iter().rev().find_map(|at| ask(&self.nodes[*at]))
+        way[..length]
+            .iter()
+            .rev()
+            .find_map(|at| ask(&self.nodes[*at as usize]))
     }
 }
 

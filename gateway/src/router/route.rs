@@ -410,7 +410,10 @@ impl Route {
             *slot = found;
             len += 1;
         }
-        priced.sort_unstable();
+        // Behind them stands nothing.
+        if let Some(priced) = priced.get_mut(..len) {
+            priced.sort_unstable();
+        }
         Order {
             places: priced.map(|(_, number)| number),
             len,

@@ -102,13 +102,17 @@ impl Prices {
 
     /// The network's price if it has one, else that of the longest prefix: a ported number keeps its prefix, but it
     /// is its network that is paid.
-    pub(super) fn of(&self, network: Option<NetworkIndex>, number: Option<Number>) -> Option<Price> {
+    pub(super) fn of(
+        &self,
+        network: Option<NetworkIndex>,
+        number: impl FnOnce() -> Option<Number>,
+    ) -> Option<Price> {
         let by_network = network
             .and_then(|index| self.by_network.get(usize::from(index.0)))
             .filter(|place| **place != NONE);
         let place = match by_network {
             Some(place) => *place,
-            None => self.by_prefix.at(number?.key)?,
+            None => self.by_prefix.at(number()?.key)?,
         };
         self.list.get(usize::from(place)).copied()
     }
