@@ -69,6 +69,8 @@ struct Message<'a> {
     octets: Body<'a>,
     tlvs: Tlvs<'a>,
     in_payload: bool,
+    /// Whether the peer has message_payload.
+    has_tlvs: bool,
 }
 
 enum Pdu<'a> {
@@ -88,7 +90,7 @@ struct Text<'a> {
 
 /// Words a body as the rules say.
 pub(crate) fn word(rules: &Rules, form: Form, body: &[u8]) -> Wording {
-    let Some(message) = Message::of(form, body) else {
+    let Some(message) = Message::of(form, body, rules.version.has_tlvs()) else {
         return Wording::AsItCame;
     };
     let peer = Peer {
@@ -99,13 +101,7 @@ pub(crate) fn word(rules: &Rules, form: Form, body: &[u8]) -> Wording {
     if reading.broken_header {
         return Wording::AsItCame;
     }
-    let as_it_is = Text {
-        data_coding: message.data_coding,
-        charset: reading.charset,
-        octets: reading.text.0.into(),
-        packs: false,
-        is_other: false,
-    };
+    let as_it_is = Text::as_it_is(&message, &reading);
     // Where the other alphabet makes it too long the text stays in its own.
     transcoded(rules, &message, &reading)
         .and_then(|text| worded(rules, &message, &reading, &text))
@@ -158,11 +154,20 @@ fn cut(rules: &Rules, message: &Message<'_>, reading: &Reading<'_>, text: &Text<
         reference: rules.reference,
         parts_max: u8::MAX,
     };
+    // Octets of which nobody here knows where a character ends.
+    let is_binary = reading.coding.alphabet == Alphabet::Binary && !reading.coding.compressed;
+    if text.charset == Charset::Opaque && !is_binary {
+        return None;
+    }
     let parts = Split::new(text.charset, reading.header, &text.octets, by).ok()?;
     let mut bodies = Vec::with_capacity(parts.len());
     for part in parts {
         let mut octets = Vec::with_capacity(160);
-        part.write(&mut octets);
+        if text.packs && !text.is_other {
+            part.write_packed(&mut octets);
+        } else {
+            part.write(&mut octets);
+        }
         if text.is_other {
             // Each is kept as the account writes it, for whichever carrier may get it in the end.
             let header = octets.len() - part.text.0.len();
@@ -199,7 +204,12 @@ fn part(
     let wanted: &[Carriage] = match rules.texts.long_messages {
         LongMessages::AsReceived | LongMessages::Payload => &as_it_is,
         LongMessages::Udh8 => &[Carriage::Udh8],
-        LongMessages::Udh16 => &[Carriage::Udh16, Carriage::Udh8],
+        // All parts of a text are to have references of one kind, and none knows of the others: a header that a full one
+        // has no room for is given to none.
+        LongMessages::Udh16 => match place.reference() {
+            Reference::Udh16(_) => &[Carriage::Udh16],
+            Reference::Udh8(_) | Reference::Sar(_) => &[Carriage::Udh8],
+        },
         LongMessages::Sar => &[Carriage::Sar, Carriage::Udh8],
     };
     let (octets, place) = wanted
@@ -340,7 +350,26 @@ fn transcoded(rules: &Rules, message: &Message<'_>, reading: &Reading<'_>) -> Op
     })
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// The text as the account writes it; packed septets one by one, since a header of another length moves them.
+    fn as_it_is(message: &Message<'a>, reading: &Reading<'a>) -> Self {
+        let mut text = Self {
+            data_coding: message.data_coding,
+            charset: reading.charset,
+            octets: reading.text.0.into(),
+            packs: false,
+            is_other: false,
+        };
+        if let Charset::Gsm7Packed { shifts, fill } = reading.charset {
+            let mut septets = Vec::with_capacity(160);
+            pack::unpack_without_count(reading.text.0, fill, &mut septets);
+            text.charset = Charset::Gsm7(shifts);
+            text.octets = septets.into();
+            text.packs = true;
+        }
+        text
+    }
+
     /// How long it is on air.
     fn units(&self) -> usize {
         self.charset.units(&self.octets)
@@ -360,7 +389,7 @@ impl Text<'_> {
 }
 
 impl<'a> Message<'a> {
-    fn of(form: Form, body: &'a [u8]) -> Option<Self> {
+    fn of(form: Form, body: &'a [u8], has_tlvs: bool) -> Option<Self> {
         // The body was read when it came in.
         Some(match form {
             Form::Sm => {
@@ -371,6 +400,7 @@ impl<'a> Message<'a> {
                     octets: sm.text(),
                     tlvs: sm.tlvs,
                     in_payload: sm.tlvs.message_payload().is_some(),
+                    has_tlvs,
                     sm: Pdu::Sm(sm),
                 }
             }
@@ -382,6 +412,7 @@ impl<'a> Message<'a> {
                     octets: sm.tlvs.message_payload().unwrap_or_default(),
                     tlvs: sm.tlvs,
                     in_payload: true,
+                    has_tlvs,
                     sm: Pdu::DataSm(sm),
                 }
             }
@@ -402,6 +433,9 @@ impl<'a> Message<'a> {
         sar: Option<Place>,
         in_payload: bool,
     ) -> Option<Vec<u8>> {
+        if octets.len() > SHORT_MAX && !self.has_tlvs {
+            return None;
+        }
         let short_message =
             ShortMessage::new(octets).filter(|_| !in_payload && octets.len() <= SHORT_MAX && !self.is_data());
         let mut tlvs = Vec::with_capacity(self.tlvs.as_bytes().len() + octets.len() + 20);

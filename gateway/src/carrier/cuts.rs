@@ -11,27 +11,32 @@ use crate::gate::Gate;
 /// Whose texts have been cut, and for whom, and are not on disk in their parts yet: what was accepted behind one goes
 /// behind its parts.
 #[derive(Debug, Default)]
-pub(crate) struct Cutting(HashMap<(NameId, AddressBuf), u32>);
+pub(crate) struct Cutting {
+    of: HashMap<(NameId, AddressBuf), u32>,
+    parts: usize,
+}
 
 impl Cutting {
-    pub(crate) fn begin(&mut self, of: &(NameId, AddressBuf)) {
-        *self.0.entry(of.clone()).or_default() += 1;
+    pub(crate) fn begin(&mut self, of: &(NameId, AddressBuf), parts: usize) {
+        *self.of.entry(of.clone()).or_default() += 1;
+        self.parts += parts;
     }
 
-    pub(crate) fn end(&mut self, of: &(NameId, AddressBuf)) {
-        if let Some(count) = self.0.get_mut(of) {
+    pub(crate) fn end(&mut self, of: &(NameId, AddressBuf), parts: usize) {
+        self.parts = self.parts.saturating_sub(parts);
+        if let Some(count) = self.of.get_mut(of) {
             *count -= 1;
             if *count == 0 {
-                self.0.remove(of);
+                self.of.remove(of);
             }
         }
     }
 
     /// Whether no text to the same recipient is being cut.
     pub(super) fn lets_go(&self, leg: &Leg) -> bool {
-        self.0.is_empty()
+        self.of.is_empty()
             || !self
-                .0
+                .of
                 .contains_key(&(leg.account, leg.envelope.addresses.destination()))
     }
 }
@@ -53,12 +58,18 @@ impl Cuts {
             .map(|link| link.session.room());
         Self {
             wants_parts,
-            room: if wants_parts { rooms.sum() } else { 0 },
+            room: if wants_parts {
+                rooms
+                    .sum::<usize>()
+                    .saturating_sub(gate.carriers[carrier].cutting.parts)
+            } else {
+                0
+            },
         }
     }
 
-    /// Whether a leg may be cut here.
-    pub(super) fn is_cut(&self, leg: &Leg) -> bool {
-        self.wants_parts && leg.part().is_none() && leg.envelope.parts > 1
+    /// Whether it shows only when a leg is written how many parts go: whether it is one, is cut, or goes as it is.
+    pub(super) fn shows_later(&self, leg: &Leg) -> bool {
+        self.wants_parts || leg.part().is_some()
     }
 }

@@ -55,9 +55,8 @@ impl<D: Disk> Gate<D> {
             }
             // And only that counts as its account's share. Whether a long text goes as it is, and a part at all, shows later.
             let index = self.spool.index();
-            let shows_later = |leg: &Leg| leg.part().is_some() || cuts.is_cut(leg);
             let parts = |leg, has_body: bool| match index.get(leg) {
-                Some(leg) if has_body && !shows_later(leg) => leg.parts(),
+                Some(leg) if has_body && !cuts.shows_later(leg) => leg.parts(),
                 _ => 0,
             };
             let countries = &state.countries;
@@ -68,10 +67,14 @@ impl<D: Disk> Gate<D> {
             let Some(Popped { leg, body, country }) = popped else {
                 break;
             };
-            let Some((account, later, part_of)) = index
-                .get(leg)
-                .filter(|leg| body.is_some() || is_in_line(leg, now))
-                .map(|leg| (leg.account, shows_later(leg), leg.part().map(|_| leg.message)))
+            let Some((account, later, part_of)) =
+                index.get(leg).filter(|leg| is_in_line(leg, now)).map(|leg| {
+                    (
+                        leg.account,
+                        cuts.shows_later(leg),
+                        leg.part().map(|_| leg.message),
+                    )
+                })
             else {
                 self.hot_octets = self.hot_octets.saturating_sub(body.map_or(0, |body| body.len()));
                 continue;
@@ -81,14 +84,13 @@ impl<D: Disk> Gate<D> {
                     // The parts of a text go on one link, in their order; while that is full others go on.
                     let link = match part_of {
                         Some(message) => state.link_of(message, &self.links),
-                        None if later && cuts.room == 0 => None,
                         None => index
                             .get(leg)
                             .is_none_or(|leg| state.cutting.lets_go(leg))
                             .then_some(link),
                     };
                     let offered = match link {
-                        Some(link) => self.offer(now, carrier, link, country, leg, body),
+                        Some(link) => self.offer(now, carrier, (link, country), leg, body, cuts.room > 0),
                         None => Offered::Held(body),
                     };
                     let queue = &mut self.carriers[carrier].waiting.queue;
@@ -229,12 +231,12 @@ impl<D: Disk> Gate<D> {
         &mut self,
         now: Now,
         carrier: usize,
-        id: LinkId,
-        country: Option<Country>,
+        (id, country): (LinkId, Option<Country>),
         leg: LegId,
         body: Bytes,
+        may_cut: bool,
     ) -> Offered {
-        let Some(found) = self.spool.index().get(leg).filter(|leg| is_in_line(leg, now)) else {
+        let Some(found) = self.spool.index().get(leg) else {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             return Offered::Over;
         };
@@ -275,6 +277,7 @@ impl<D: Disk> Gate<D> {
         let octets = match wording {
             Wording::AsItCame => body.clone(),
             Wording::Rewritten(octets) => octets.into(),
+            Wording::Cut(_) if !may_cut => return Offered::Held(body),
             Wording::Cut(bodies) => return self.offer_parts(now, carrier, leg, body, &bodies),
         };
         let remaining = Duration::from_millis(expires_ms - now.unix_ms);

@@ -104,7 +104,7 @@ impl<D: Disk> Gate<D> {
             .zip(bodies)
             .map(|(leg, body)| (leg, Some(self.keep_hot(body))))
             .collect();
-        self.carriers[carrier].cutting.begin(&of);
+        self.carriers[carrier].cutting.begin(&of, bodies.len());
         self.promises.push(Promise::InParts(Cut {
             carrier,
             of,
@@ -117,7 +117,7 @@ impl<D: Disk> Gate<D> {
     /// The parts are on disk: they stand in line where the whole stood.
     pub(crate) fn cut_stored(&mut self, now: Now, cut: Cut, hot: &Bytes) {
         let carrier = &mut self.carriers[cut.carrier];
-        carrier.cutting.end(&cut.of);
+        carrier.cutting.end(&cut.of, cut.parts.len());
         let to = (carrier.is_up(now) || carrier.removed).then_some(CarrierIndex(cut.carrier));
         for (leg, body) in cut.parts {
             // A copy, since one that waits would hold back all octets of its batch.
