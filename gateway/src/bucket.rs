@@ -73,13 +73,10 @@ impl Bucket {
         } else {
             Self::new(rate)
         };
-        // Not more than the new burst, or a rate that is lowered would let nothing through for minutes; where there is
-        // hardly one, than the longest message that may have gone as it is.
-        let longest = if self.is_even { u64::from(BURST_MIN) } else { 0 };
+        // Not more than the new burst, or a rate that is lowered would let nothing through for minutes.
         let booked = fresh.interval.saturating_mul(units);
-        let most = fresh.tolerance.max(fresh.interval.saturating_mul(longest));
         *self = Self {
-            booked_until: now.saturating_add(booked.min(most)),
+            booked_until: now.saturating_add(booked.min(fresh.tolerance)),
             ..fresh
         };
     }
