@@ -396,3 +396,81 @@ fn a_carrier_that_takes_over_gets_the_parts_that_are_left_in_its_own_way() {
         assert_eq!(esme.take_dlr().await, (id, MessageState::Delivered));
     });
 }
+
+#[test]
+fn over_a_restart_nothing_that_came_later_overtakes_the_parts() {
+    scenario(|| async {
+        let config = config(PartsOutcome::All, 1);
+        let (world, mut smsc, mut esme) = world(config.clone()).await;
+        // The window is taken, so that the text is cut when time has gone on.
+        esme.submit(2).await;
+        let first = smsc.expect(CommandId::SUBMIT_SM).await;
+        submit(&mut esme, 3, 3).await;
+        esme.submit(4).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let body = MessageIdResp {
+            message_id: COctets::new(b"c-0").unwrap(),
+            tlvs: Tlvs::NONE,
+        };
+        let sequence = first.pdu().sequence;
+        smsc.send(CommandStatus::ROK, sequence, Operation::SubmitSmResp(Some(body)))
+            .await;
+        assert_eq!(part(&smsc.expect(CommandId::SUBMIT_SM).await).0, 1);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let clock = world.clock.clone();
+        let setup = Setup::new(config, 1 << 20, 1 << 28);
+        let after = World::start_with(&setup, world.kill().crash(), clock, 4).unwrap();
+        let mut smsc = after.smsc();
+        smsc.accept_bind().await;
+        for (number, id) in [(1, b"c-1"), (2, b"c-2"), (3, b"c-3")] {
+            assert_eq!(part(&smsc.take_submit(id).await).0, number);
+        }
+        assert_eq!(smsc.take_submit(b"c-4").await.sm().text().0, b"hello");
+    });
+}
+
+/// A part on a carrier link when the outcome became known: given back, it is not sent again.
+#[test]
+fn a_part_that_comes_back_after_the_outcome_is_known_is_not_sent_again() {
+    scenario(|| async {
+        let (world, mut smsc, mut esme) = world(config(PartsOutcome::All, 2)).await;
+        let id = submit(&mut esme, 2, 2).await;
+        let (one, two) = (smsc.next().await, smsc.next().await);
+        let no = |status| (status, Operation::SubmitSmResp(None));
+        let (status, refusal) = no(CommandStatus::RINVDSTADR);
+        smsc.send(status, one.pdu().sequence, refusal).await;
+        assert_eq!(esme.take_dlr().await, (id, MessageState::Rejected));
+        let (status, slow) = no(CommandStatus::RTHROTTLED);
+        smsc.send(status, two.pdu().sequence, slow).await;
+        let more = tokio::time::timeout(Duration::from_secs(20), smsc.expect(CommandId::SUBMIT_SM)).await;
+        assert!(more.is_err(), "nobody wants it any more");
+        assert!(is_empty(&world));
+    });
+}
+
+#[test]
+fn an_end_that_nobody_knows_is_none_that_stops_the_rest() {
+    scenario(|| async {
+        let mut config = config(PartsOutcome::All, 1);
+        config.carriers[0].unanswered = tidegate_config::Unanswered::Wait;
+        config.carriers[0].receipt_deadline = Duration::from_secs(60);
+        let (_world, mut smsc, mut esme) = world(config).await;
+        let id = submit(&mut esme, 2, 2).await;
+        smsc.take_submit(b"c-1").await;
+        smsc.take_submit(b"c-2").await;
+        // The first has no receipt by its deadline; the second fails for certain, which is worse.
+        receipt(&mut smsc, 1, b"c-2", MessageState::Delivered).await;
+        let keep_alive = async {
+            loop {
+                let frame = smsc.expect(CommandId::ENQUIRE_LINK).await;
+                let sequence = frame.pdu().sequence;
+                smsc.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await;
+            }
+        };
+        let dlr = tokio::select! {
+            dlr = esme.take_dlr() => dlr,
+            () = keep_alive => unreachable!(),
+        };
+        assert_eq!(dlr, (id, MessageState::Unknown));
+    });
+}
