@@ -5,6 +5,8 @@ use std::{fs, io};
 
 use serde_json::Value;
 
+use tidegate_store::record::VERSION;
+
 use crate::session::lives;
 
 const PDUS: [&str; 2] = [
@@ -212,24 +214,28 @@ fn segments() -> Vec<Vec<u8>> {
 /// A record of each kind, its fields filled with small numbers and short names.
 fn records() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    for kind in 0..=10 {
-        let mut record = vec![kind, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 4];
+    // Behind the last kind, a leg in parts.
+    for kind in 0..=11 {
+        let (kind, in_parts) = if kind == 11 { (1, true) } else { (kind, false) };
+        let mut record = vec![kind, VERSION, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 4];
         record.extend_from_slice(b"load");
         match kind {
             1 => {
                 record.extend_from_slice(&[0, 0, 0, 7]);
-                record.extend_from_slice(&[1, 0, 0x34, 0, 1, 0, 0, 1]);
-                record.extend_from_slice(&[0; 5 + 2 + 4 + 3 * 8]);
-                record.extend_from_slice(
-                    b"\x04sink\x044711\x05hello\x01\x01\x0c447700900123\x05\0\x04Tide\x01body",
-                );
+                record.extend_from_slice(&[1 + u8::from(in_parts), 0, 0x34, 0, 1, 0, 0, 1, 0, 9]);
+                record.extend_from_slice(&[0; 5 + 2 + 2 + 3 * 8]);
+                record.extend_from_slice(b"\x04sink\x044711\x05hello");
+                if in_parts {
+                    record.extend_from_slice(b"\x03\x01\x01\x05\x03011\x01\x03\0\x0b\0\0\0\0\0\0\0\x08");
+                }
+                record.extend_from_slice(b"\x01\x01\x0c447700900123\x05\0\x04Tidebody");
             }
             2 => {
                 record.extend_from_slice(&[0, 0, 0, 7]);
                 record.extend_from_slice(&[0; 8 + 2]);
                 record.extend_from_slice(b"\x04sink\x044711");
             }
-            5 => record.extend_from_slice(b"\0\0\0\x07\x01\0\x01\0\0\0\0\0\0\0\x08body"),
+            5 => record.extend_from_slice(b"\0\0\0\x07\x01\0\0\0\0\x01\0\0\0\0\0\0\0\x08\x02v1body"),
             _ => record.extend_from_slice(&[1; 40]),
         }
         let length = u32::try_from(record.len()).unwrap_or(0);

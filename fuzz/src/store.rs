@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
-use tidegate_store::record::{Head, Raw, cut, write};
+use tidegate_store::record::{Head, Raw, VERSION, cut, write};
 use tidegate_store::seal::{Aad, KeyId, Purpose, SealKey};
 use tidegate_store::segment::{BatchHeader, Found, HEADER_LEN, Scan};
 
@@ -133,7 +133,7 @@ fn aad(head: &Head) -> Aad {
     Aad {
         account: Some(head.account),
         kind: head.kind as u8,
-        version: 1,
+        version: VERSION,
         id: head.id.0,
         leg: head.leg,
     }

@@ -97,6 +97,33 @@ fn hash_of(hasher: &DefaultHashBuilder, message: MessageId, leg: u16) -> u64 {
 }
 
 impl Leg {
+    /// A leg that waits, and that nobody may have before it is on disk.
+    pub(crate) fn staged(
+        message: MessageId,
+        leg: u16,
+        account: NameId,
+        envelope: Envelope,
+        attempts: u16,
+        due_ms: u64,
+    ) -> Self {
+        Self {
+            message,
+            leg,
+            account,
+            carrier: None,
+            envelope,
+            stage: Stage::Waiting,
+            leased: true,
+            attempts,
+            due_ms,
+            at: Location::default(),
+            weight: 0,
+            born: 0,
+            revision: 0,
+            known_as: KnownAs::default(),
+        }
+    }
+
     /// Which part of a long message it is, if it is one, from 1 on.
     pub const fn part(&self) -> Option<u8> {
         match self.leg.to_be_bytes()[0] {

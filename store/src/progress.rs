@@ -77,13 +77,20 @@ impl Progress {
 fn get_outcome(fields: &mut &[u8]) -> Result<Outcome, RecordError> {
     let state = MessageState::from_octet(get_u8(fields)?).ok_or(RecordError::Malformed)?;
     let err = SmallVec::from_slice(get_short(fields)?);
-    let has_code = get_u8(fields)? == 1;
-    let code: [u8; 3] = get_array(fields)?;
+    let has_code = get_u8(fields)?;
+    let network_error = match (has_code, get_array(fields)?) {
+        (0, [0, 0, 0]) => None,
+        (1, code) => Some(code),
+        _ => return Err(RecordError::Malformed),
+    };
+    if err.len() > ERR_MAX {
+        return Err(RecordError::Malformed);
+    }
     let done_ms = get_u64(fields)?;
     Ok(Outcome {
         state,
         err,
-        network_error: has_code.then_some(code),
+        network_error,
         done_ms: (done_ms > 0).then_some(done_ms),
     })
 }

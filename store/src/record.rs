@@ -29,7 +29,7 @@ use crate::service_type::ServiceType;
 use crate::usage::{Counted, Period};
 
 /// Version of every record form below; 2 since legs say how their text is written, and their lot.
-const VERSION: u8 = 2;
+pub const VERSION: u8 = 2;
 /// Octets before the account's name, the length field included.
 const HEAD_LEN: usize = 4 + 1 + 1 + 2 + 8 + 1;
 /// Octets that a record of [`Kind::Counted`] takes at most.
@@ -702,7 +702,7 @@ impl<'a> Raw<'a> {
                 form: get_form(fields)?,
                 sink: Sink::get(fields)?,
                 expires_ms: get_u64(fields)?,
-                document: get_short(fields)?,
+                document: get_document(fields)?,
                 body: fields,
             }),
             Kind::Settled => Payload::Settled,
@@ -821,6 +821,14 @@ pub(crate) fn get_counted(fields: &mut &[u8]) -> Result<Counted, RecordError> {
 fn get_address(fields: &mut &[u8]) -> Result<AddressBuf, RecordError> {
     let (ton, npi) = (Ton(get_u8(fields)?), Npi(get_u8(fields)?));
     AddressBuf::new(ton, npi, get_short(fields)?).map_err(|_| RecordError::Malformed)
+}
+
+fn get_document<'a>(fields: &mut &'a [u8]) -> Result<&'a [u8], RecordError> {
+    let document = get_short(fields)?;
+    if document.len() > DOCUMENT_MAX {
+        return Err(RecordError::Malformed);
+    }
+    Ok(document)
 }
 
 fn get_name<'a>(fields: &mut &'a [u8]) -> Result<&'a str, RecordError> {

@@ -190,16 +190,9 @@ fn without_a_receipt_the_deadline_says_unknown() {
         let id = esme.submit(2).await;
         smsc.take_submit(b"c-1").await;
         let before = world.clock.now().unix_ms;
-        let keep_alive = async {
-            loop {
-                let frame = smsc.expect(CommandId::ENQUIRE_LINK).await;
-                let sequence = frame.pdu().sequence;
-                smsc.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await;
-            }
-        };
         let dlr = tokio::select! {
             dlr = esme.take_dlr() => dlr,
-            () = keep_alive => unreachable!(),
+            never = smsc.keep_alive() => match never {},
         };
         assert_eq!(dlr, (id, MessageState::Unknown));
         let waited = Duration::from_millis(world.clock.now().unix_ms - before);

@@ -125,6 +125,14 @@ impl Wire {
         frame.pdu().sequence
     }
 
+    /// Answers enquire_links, and lets nothing else come.
+    pub(crate) async fn keep_alive(&mut self) -> std::convert::Infallible {
+        loop {
+            let sequence = self.expect_enquiry().await;
+            self.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await;
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Frame {
         self.try_next().await.expect("the gateway closed the connection")
     }

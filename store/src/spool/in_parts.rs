@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::index::{KnownAs, Leg, LegId, Location, part_number};
+use crate::index::{Leg, LegId, Location, part_number};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::progress::Progress;
@@ -120,22 +120,7 @@ impl<D: Disk> Spool<D> {
             return Err(Refused::Broken);
         };
         let id = self.index.insert(
-            Leg {
-                message,
-                leg: number,
-                account,
-                carrier: None,
-                envelope,
-                stage: Stage::Waiting,
-                leased: true,
-                attempts,
-                due_ms,
-                at: Location::default(),
-                weight: 0,
-                born: 0,
-                revision: 0,
-                known_as: KnownAs::default(),
-            },
+            Leg::staged(message, number, account, envelope, attempts, due_ms),
             MessageIdText::default(),
         );
         self.staging

@@ -5,7 +5,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::index::{KnownAs, Leg, LegId, Location};
+use crate::index::{Leg, LegId, Location};
 use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::{Entry, EntryId};
@@ -72,22 +72,7 @@ impl<D: Disk> Spool<D> {
             return Err(Refused::Broken);
         };
         let id = self.index.insert(
-            Leg {
-                message: id,
-                leg,
-                account: name,
-                carrier: None,
-                envelope,
-                stage: Stage::Waiting,
-                leased: true,
-                attempts: 0,
-                due_ms,
-                at: Location::default(),
-                weight: 0,
-                born: 0,
-                revision: 0,
-                known_as: KnownAs::default(),
-            },
+            Leg::staged(id, leg, name, envelope, 0, due_ms),
             MessageIdText::default(),
         );
         self.index.set_quote(id, quote);

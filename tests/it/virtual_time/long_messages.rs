@@ -460,17 +460,127 @@ fn an_end_that_nobody_knows_is_none_that_stops_the_rest() {
         smsc.take_submit(b"c-2").await;
         // The first has no receipt by its deadline; the second fails for certain, which is worse.
         receipt(&mut smsc, 1, b"c-2", MessageState::Delivered).await;
-        let keep_alive = async {
-            loop {
-                let frame = smsc.expect(CommandId::ENQUIRE_LINK).await;
-                let sequence = frame.pdu().sequence;
-                smsc.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await;
-            }
-        };
         let dlr = tokio::select! {
             dlr = esme.take_dlr() => dlr,
-            () = keep_alive => unreachable!(),
+            never = smsc.keep_alive() => match never {},
         };
         assert_eq!(dlr, (id, MessageState::Unknown));
     });
+}
+
+/// One life of the gateway with a carrier that takes everything: what was sent of the text, and the ends that the ESME
+/// heard of. It is over when nothing has been said for some seconds.
+struct Life {
+    /// Carrier's ids that were given out, with the part that each is of.
+    taken: Vec<(String, u8)>,
+    dlrs: Vec<(Vec<u8>, MessageState)>,
+}
+
+impl Life {
+    /// Receipts of `owed`, and of all that is taken now, are sent until they are acknowledged.
+    async fn live(&mut self, world: &World, esme: &mut Wire, owed: &mut Vec<String>) {
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        for _ in 0..100 {
+            let heard = tokio::time::timeout(Duration::from_millis(200), smsc.try_next()).await;
+            if let Ok(Some(frame)) = heard {
+                let (sequence, command) = (frame.pdu().sequence, frame.pdu().operation.command_id());
+                match command {
+                    CommandId::SUBMIT_SM => {
+                        let id = format!("c-{}", self.taken.len());
+                        self.taken.push((id.clone(), part(&frame).0));
+                        owed.push(id.clone());
+                        let body = MessageIdResp {
+                            message_id: COctets::new(id.as_bytes()).unwrap(),
+                            tlvs: Tlvs::NONE,
+                        };
+                        let answer = Operation::SubmitSmResp(Some(body));
+                        smsc.send(CommandStatus::ROK, sequence, answer).await;
+                    }
+                    CommandId::DELIVER_SM_RESP if frame.pdu().status.is_ok() => {
+                        let number = usize::try_from(sequence).unwrap();
+                        let id = &self.taken[number - 1].0;
+                        owed.retain(|other| other != id);
+                    }
+                    CommandId::ENQUIRE_LINK => smsc.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await,
+                    _ => {}
+                }
+            } else if heard.is_err() {
+                for id in owed.iter() {
+                    let number = self.taken.iter().position(|(other, _)| other == id).unwrap();
+                    let sequence = u32::try_from(number + 1).unwrap();
+                    smsc.send_receipt(sequence, id.as_bytes(), MessageState::Delivered)
+                        .await;
+                }
+            } else {
+                return;
+            }
+            let dlr = tokio::time::timeout(Duration::from_millis(50), esme.take_dlr()).await;
+            self.dlrs.extend(dlr.ok());
+        }
+    }
+}
+
+/// Of a message that was acknowledged all parts reach the carrier and one outcome the ESME, wherever the power goes.
+#[test]
+fn a_power_cut_at_any_change_of_the_disk_loses_no_part_and_no_outcome() {
+    let (mut positions, mut promised) = (0, 0);
+    loop {
+        let ran = std::rc::Rc::new(std::cell::Cell::new((false, false)));
+        let told = std::rc::Rc::clone(&ran);
+        scenario(|| async move {
+            let config = config(PartsOutcome::All, 2);
+            let setup = Setup::new(config, 1 << 20, 1 << 28);
+            let clock = Clock::virtual_from(START_MS);
+            let world = World::start_with(&setup, FaultyDisk::new(), clock.clone(), 3).unwrap();
+            let mut esme = world.esme();
+            esme.bind(b"secret").await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let before = world.disk.counts().changes;
+            world.disk.cut_power_after(positions);
+            let mut life = Life {
+                taken: Vec::new(),
+                dlrs: Vec::new(),
+            };
+            let mut owed = Vec::new();
+            let mut tlvs = Vec::new();
+            assert!(append(&mut tlvs, Tag::MESSAGE_PAYLOAD, &[b'a'; 400]));
+            let long = Sm {
+                short_message: Default::default(),
+                tlvs: Tlvs::new(&tlvs),
+                ..message()
+            };
+            esme.send(CommandStatus::ROK, 2, Operation::SubmitSm(long)).await;
+            let answer = esme.expect(CommandId::SUBMIT_SM_RESP).await;
+            let is_promised = answer.pdu().status.is_ok();
+            if is_promised {
+                life.live(&world, &mut esme, &mut owed).await;
+            }
+            let was_cut = world.disk.counts().changes > before + positions;
+            told.set((is_promised, was_cut));
+            let after = World::start_with(&setup, world.kill().crash(), clock, 4).unwrap();
+            let mut esme = after.esme();
+            esme.bind(b"secret").await;
+            life.live(&after, &mut esme, &mut owed).await;
+            if is_promised {
+                let sent = |number| life.taken.iter().any(|(_, part)| *part == number);
+                assert!((1..=3).all(sent), "{positions}: {:?}", life.taken);
+                let first = life.dlrs.first().expect("an outcome");
+                assert_eq!(first.1, MessageState::Delivered, "{positions}");
+                assert!(
+                    life.dlrs.iter().all(|dlr| dlr == first),
+                    "{positions}: one outcome"
+                );
+            }
+            assert!(is_empty(&after), "{positions}: {owed:?} are owed");
+        });
+        let (is_promised, was_cut) = ran.get();
+        promised += u32::from(is_promised);
+        if !was_cut {
+            break;
+        }
+        positions += 1;
+    }
+    println!("{positions} positions, {promised} promised");
+    assert!(positions > 10 && promised > 5, "{positions} {promised}");
 }
