@@ -146,7 +146,7 @@ keys! {
         #shown outbox_ttl,
         #shown duplicate_window,
         #shown receipt_text,
-        #shown default_alphabet,
+        default_alphabet,
         #shown long_message_outcome,
         senders,
         #nested quota,
@@ -201,7 +201,7 @@ keys! {
         prices,
         takes_over,
     }
-    Texts { #shown long_messages, #shown default_alphabet, #shown transcode }
+    Texts { long_messages, default_alphabet, #shown transcode }
     Writing {
         #shown country,
         #shown numbers,

@@ -182,6 +182,42 @@ async fn carrier_s_window_and_rate_changed() {
     scene.end("carrier_s_window_and_rate_changed").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn carrier_s_texts_changed() {
+    let mut scene = Scene::busy().await;
+    let mut shop = scene.shop().await;
+    let long = "a".repeat(200);
+    shop.submit_ok(message(SHOP, BY_HAND, &long)).await;
+    assert_eq!(scene.hand.expect_submit().await.text(), long);
+    let changed = [
+        "carrier.hand.long_messages: changed",
+        "carrier.hand.default_alphabet: changed",
+        "carrier.hand.transcode: false -> true",
+    ];
+    let keys = "long_messages = \"udh8\"\ndefault_alphabet = \"latin1\"\ntranscode = true";
+    let text = scene.with("name = \"hand\"", keys);
+    scene.change(&text, &changed).await;
+    shop.submit_ok(message(SHOP, BY_HAND, &long)).await;
+    for (number, octets) in [(1, 153), (2, 47)] {
+        let submit = scene.hand.expect_submit().await;
+        let sm = submit.sm();
+        let text = sm.text().0;
+        assert_eq!((sm.esm_class.0, text[5], text.len()), (0x40, number, 6 + octets));
+    }
+    let text = scene.with(
+        "name = \"main\"",
+        "long_messages = \"udh8\"\ndefault_alphabet = \"ascii\"\ntranscode = true",
+    );
+    let changed = [
+        "carrier.main.long_messages: changed",
+        "carrier.main.default_alphabet: changed",
+        "carrier.main.transcode: false -> true",
+    ];
+    scene.change(&text, &changed).await;
+    scene.more_traffic().await;
+    scene.end("carrier_s_texts_changed").await;
+}
+
 /// With a rate of its own a country gets a line of its own, behind the carrier that has all the traffic as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn carrier_s_rates_to_countries_changed() {
