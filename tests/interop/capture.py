@@ -30,6 +30,7 @@ class Pcap:
     def __init__(self, path):
         self.path = path
         self.octets = {}
+        self._links = 0
         self._lock = threading.Lock()
         self._file = open(path, "wb")
         self._file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0x40000, LINKTYPE_RAW))
@@ -55,6 +56,13 @@ class Pcap:
                 self.octets[ports] = self.octets.get(ports, 0) + len(payload)
                 self._file.write(head + ip + tcp + payload)
 
+    def first_number(self):
+        """Where a connection's sequence numbers begin: far from all before it. The system gives a port again, and a reader
+        takes octets with the numbers of an earlier connection for some that were sent again."""
+        with self._lock:
+            self._links += 1
+            return self._links << 22
+
     def close(self):
         with self._lock:
             self._file.close()
@@ -66,7 +74,8 @@ class Link:
     def __init__(self, proxy, client, server, port):
         self.proxy, self.client, self.server, self.port = proxy, client, server, port
         self._lock = threading.Lock()
-        self._next = {client: 1, server: 1}
+        first = proxy.pcap.first_number()
+        self._next = {client: first, server: first}
         self._write(client, SYN, offset=-1)
         self._write(server, SYN | ACK, offset=-1)
         self._write(client, ACK)
