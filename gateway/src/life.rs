@@ -45,7 +45,7 @@
 //! | its parts have ended, as far as its account waits for them | in parts | as `long_message_outcome` says |
 //! | cancel_sm before a part has left | in parts | DELETED |
 //! | the last date of its parts is over and an end was lost | in parts | UNKNOWN, or the failure of one that is known |
-//! | the account's outcome is known and no carrier has the part yet | waiting, backing off (parts) | DELETED, without a DLR |
+//! | another part failed and the account wants all or none ("all"), and no carrier has this one | waiting, backing off (parts) | DELETED, without a DLR |
 //! | a 3.3 carrier cannot hold it | waiting | UNDELIVERABLE |
 //! | its record cannot be read | waiting | UNDELIVERABLE, quarantined once |
 //!

@@ -274,22 +274,22 @@ impl<D: Disk> Gate<D> {
             };
             word(&rules, form, &body)
         };
-        let octets = match wording {
-            Wording::AsItCame => body.clone(),
-            Wording::Rewritten(octets) => octets.into(),
+        let rewritten = match wording {
+            Wording::AsItCame => None,
+            Wording::Rewritten(octets) => Some(octets),
             Wording::Cut(_) if !may_cut => return Offered::Held(body),
             Wording::Cut(bodies) => return self.offer_parts(now, carrier, leg, body, &bodies),
         };
         let remaining = Duration::from_millis(expires_ms - now.unix_ms);
-        let ticket_len = body.len();
         let ticket = Ticket::Leg(leg, body.clone());
+        let octets = rewritten.as_deref().unwrap_or(&body);
         let words = self
             .addressing
             .towards(carrier, &config.writing, &found.envelope.addresses);
         // 3.3 has no data_sm, and room for a short text only (smpp-session.md §7).
         let (command, unwritable) = match form {
             Form::Sm => {
-                let fits = with_tlvs || plain(form, &octets).is_some();
+                let fits = with_tlvs || plain(form, octets).is_some();
                 (CommandId::SUBMIT_SM, (!fits).then_some(CommandStatus::RINVMSGLEN))
             }
             Form::DataSm => (
@@ -300,7 +300,7 @@ impl<D: Disk> Gate<D> {
         let words = match (words, unwritable) {
             (Ok(words), None) => words,
             (Err(status), _) | (Ok(_), Some(status)) => {
-                self.hot_octets = self.hot_octets.saturating_sub(ticket_len);
+                self.hot_octets = self.hot_octets.saturating_sub(body.len());
                 let note = ReceiptNote::new(MessageState::Undeliverable).with_status(status);
                 self.end_quietly(now, leg, &note);
                 return Offered::Over;
@@ -309,7 +309,7 @@ impl<D: Disk> Gate<D> {
         let sent = link
             .session
             .request(at(now), command, ticket, &mut link.out, |out| {
-                write_submit(out, form, &octets, &words, registered, remaining, version);
+                write_submit(out, form, octets, &words, registered, remaining, version);
             });
         match sent {
             Ok(_) => {

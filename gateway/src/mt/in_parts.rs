@@ -99,12 +99,12 @@ impl<D: Disk> Gate<D> {
         let is_pinned = self.pinned.has(leg);
         let of = (found.account, found.envelope.addresses.destination());
         let legs = self.spool.cut(now.unix_ms, leg, due_ms, &parts, &mut self.rng)?;
-        let parts = legs
+        let parts: Vec<_> = legs
             .into_iter()
             .zip(bodies)
             .map(|(leg, body)| (leg, Some(self.keep_hot(body))))
             .collect();
-        self.carriers[carrier].cutting.begin(&of, bodies.len());
+        self.carriers[carrier].cutting.begin(&of, parts.len());
         self.promises.push(Promise::InParts(Cut {
             carrier,
             of,
