@@ -3,6 +3,7 @@
 It keeps no log of PDUs; what it wrote and read is told by the recorder, by its HTTP calls and by the carrier.
 """
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -70,6 +71,8 @@ class KannelWorld(World):
             self.boxes.append(Process([self.folder / box, "-v", "4", file], self.directory, box, self.env))
             if box == "bearerbox":
                 until(lambda: self.status() is not None, "bearerbox to answer")
+                # It answers over HTTP before it listens for boxes, and a smsbox that finds nobody there ends.
+                until(self.boxes_welcome, "bearerbox to listen for boxes")
         if online:
             self.wait_online(len(links or (1,)))
             until(self.sendsms_answers, "smsbox to answer")
@@ -148,6 +151,13 @@ class KannelWorld(World):
             f"{links} SMSC links online",
             seen=self.status,
         )
+
+    def boxes_welcome(self):
+        try:
+            socket.create_connection((HOST, self.boxes_port), 1).close()
+            return True
+        except OSError:
+            return False
 
     def sendsms_answers(self):
         return get(f"http://{HOST}:{self.sendsms}/cgi-bin/sendsms") is not None
