@@ -61,6 +61,7 @@ fn options(dir: &Path) -> Options {
         waiting_dir: dir.join("waiting"),
         outbox_dir: dir.join("outbox"),
         usage_dir: dir.join("usage"),
+        standing_dir: dir.join("standing"),
         receipt_hot_ms: 1_000,
     }
 }

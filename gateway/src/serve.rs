@@ -213,7 +213,7 @@ impl<D: Disk> Hub<D> {
     /// Takes the outcome of a chore in.
     fn chore_done(&self, done: ChoreDone<D>) {
         self.with_gate(|gate, now| match gate.spool_mut().chore_done(done, now.unix_ms) {
-            Finished::Nothing | Finished::Ready | Finished::Unlinked(_) => {}
+            Finished::Nothing | Finished::Ready | Finished::Unlinked(_) | Finished::Journaled(_) => {}
             Finished::Moved(legs) => gate.legs_moved(legs),
             Finished::Found(answers) => gate.late_found(now, answers),
             Finished::Parked(entries) => gate.entries_parked(&entries),

@@ -15,6 +15,7 @@ use crate::index::Location;
 use crate::message_id::MessageId;
 use crate::record::{self, EntryKind, Form, HandedOver, LegRecord, RecordError, Retry, SettledMoved, Sink};
 use crate::seal::{Aad, KeyId};
+use crate::standing::Change;
 use crate::usage::Counted;
 
 const VERSION: u8 = 2;
@@ -78,6 +79,11 @@ pub(crate) enum Item<'a> {
     Counted {
         account: SystemId,
         counted: Counted,
+    },
+    Standing {
+        id: MessageId,
+        account: SystemId,
+        change: Change,
     },
 }
 
@@ -177,6 +183,13 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
             out.extend_from_slice(&[0; 8 + 2]);
             record::put_short(out, account.as_bytes());
             record::put_counted(out, counted);
+        }
+        Item::Standing { id, account, change } => {
+            out.push(11);
+            out.extend_from_slice(&id.0.to_be_bytes());
+            out.extend_from_slice(&0u16.to_be_bytes());
+            record::put_short(out, account.as_bytes());
+            change.put(out);
         }
     }
     let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
@@ -279,6 +292,11 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
             let account = SystemId::new(record::get_short(item)?).map_err(|_| RecordError::Malformed)?;
             let counted = record::get_counted(item)?;
             return Ok(Item::Counted { account, counted });
+        }
+        11 => {
+            let account = SystemId::new(record::get_short(item)?).map_err(|_| RecordError::Malformed)?;
+            let change = Change::get(item)?;
+            return Ok(Item::Standing { id, account, change });
         }
         _ => return Err(RecordError::Malformed),
     };

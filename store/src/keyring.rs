@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
 use crate::message_id::Permutation;
+use crate::pseudonym::Secret;
 use crate::seal::{KEY_LEN, KeyId, SealKey};
 
 mod error;
@@ -37,6 +39,8 @@ pub const SLOTS_MAX: usize = 4096;
 
 /// Slots that a ring is made with and grows by.
 const SLOTS_STEP: u32 = 64;
+/// The kind of the owner of opted-out numbers' keys.
+const OPT_OUTS: u8 = 7;
 /// The first KEK has this number; rotation will count on.
 const KEK_NUMBER: u32 = 1;
 
@@ -53,6 +57,10 @@ pub enum Owner {
     /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
     /// gone.
     Outbox,
+    /// The secret behind pseudonyms: made once, never destroyed (PSN-4).
+    Pseudonyms,
+    /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
+    OptOuts(SystemId),
 }
 
 impl Owner {
@@ -62,6 +70,8 @@ impl Owner {
             Self::MessageId => 2,
             Self::Waiting => 3,
             Self::Outbox => 4,
+            Self::Pseudonyms => 6,
+            Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
         })
     }
 }
@@ -75,6 +85,7 @@ pub struct KeyRing<D: Disk> {
     keys: BTreeMap<KeyId, Held>,
     permutation: Permutation,
     permanent: KeyId,
+    secret: Option<Secret>,
     given_up: bool,
 }
 
@@ -148,6 +159,7 @@ impl<D: Disk> KeyRing<D> {
             keys,
             permanent,
             permutation,
+            secret,
             next_key,
         } = Opened::read(dir, &agreed, &kek)?;
         // A cut between slot and header: a name that was given out once stays given out.
@@ -163,6 +175,7 @@ impl<D: Disk> KeyRing<D> {
             keys,
             permutation,
             permanent,
+            secret,
             given_up: false,
         })
     }
@@ -193,7 +206,7 @@ impl<D: Disk> KeyRing<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Arc<SealKey>, KeyRingError> {
-        if owner == Owner::MessageId {
+        if owner == Owner::MessageId || (owner == Owner::Pseudonyms && self.secret.is_some()) {
             return Err(KeyRingError::Permanent);
         }
         self.usable()?;
@@ -211,6 +224,9 @@ impl<D: Disk> KeyRing<D> {
         self.change(&[(0, &header.encode()), (place(number), &slot.encode())])?;
         self.agreed.header = header;
         self.agreed.slots[number] = slot;
+        if owner == Owner::Pseudonyms {
+            self.secret = Some(Secret::new(KeyId(id), &octets[..]));
+        }
         let key = Arc::new(SealKey::new(KeyId(id), &octets));
         let held = Held {
             slot: number,
@@ -227,7 +243,8 @@ impl<D: Disk> KeyRing<D> {
     /// The ring forgets the key at once, even if the files then fail. Who still holds it must let go:
     /// its octets are wiped with the last holder.
     pub fn destroy(&mut self, id: KeyId) -> Result<(), KeyRingError> {
-        if id == self.permanent {
+        let is_secret = self.secret.as_ref().is_some_and(|secret| secret.id() == id);
+        if id == self.permanent || is_secret {
             return Err(KeyRingError::Permanent);
         }
         // First, or a destruction that failed would look done when asked for again.
@@ -262,6 +279,16 @@ impl<D: Disk> KeyRing<D> {
     /// The permutation of message ids.
     pub fn permutation(&self) -> Permutation {
         self.permutation.clone()
+    }
+
+    /// Whether there is a key of any account's opt-outs: then something was written under it.
+    pub fn has_opt_outs(&self) -> bool {
+        self.keys.values().any(|held| held.owner.kind == OPT_OUTS)
+    }
+
+    /// The secret behind pseudonyms, once it was made.
+    pub fn pseudonyms(&self) -> Option<Secret> {
+        self.secret.clone()
     }
 
     fn of(&self, owner: Owner) -> impl DoubleEndedIterator<Item = (&KeyId, &Held)> {
@@ -344,13 +371,14 @@ struct Opened {
     keys: BTreeMap<KeyId, Held>,
     permanent: KeyId,
     permutation: Permutation,
+    secret: Option<Secret>,
     next_key: u32,
 }
 
 impl Opened {
     fn read(dir: &Path, agreed: &Agreed, kek: &Kek) -> Result<Self, KeyRingError> {
         let mut keys = BTreeMap::new();
-        let mut permutation = None;
+        let (mut permutation, mut secret) = (None, None);
         let mut lost = Vec::new();
         let mut next_key = agreed.header.next_key;
         for (slot, wrapped) in files::live(&agreed.slots) {
@@ -369,6 +397,9 @@ impl Opened {
             if wrapped.owner == Owner::MessageId.tag() {
                 permutation = Some((id, Permutation::new(&octets)));
             } else {
+                if wrapped.owner == Owner::Pseudonyms.tag() {
+                    secret = Some(Secret::new(id, &octets[..]));
+                }
                 let key = Arc::new(SealKey::new(id, &octets));
                 keys.insert(
                     id,
@@ -390,6 +421,7 @@ impl Opened {
             keys,
             permanent,
             permutation,
+            secret,
             next_key,
         })
     }

@@ -21,6 +21,7 @@ pub mod names;
 pub mod outbox;
 mod pairs;
 pub mod progress;
+pub mod pseudonym;
 pub mod quote;
 pub mod record;
 pub mod seal;
@@ -28,6 +29,7 @@ pub mod segment;
 pub mod service_type;
 pub mod slots;
 pub mod spool;
+pub mod standing;
 pub mod usage;
 pub mod waiting;
 

@@ -26,6 +26,7 @@ use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::seal::{Aad, KeyId, Purpose, SEALED_OVERHEAD, SealError, SealKey};
 use crate::service_type::ServiceType;
+use crate::standing::Change;
 use crate::usage::{Counted, Period};
 
 /// Version of every record form below; 2 since legs say how their text is written, and their lot.
@@ -61,6 +62,8 @@ pub enum Kind {
     SettledMoved = 9,
     /// Parts that an account's new legs of this batch count as. Plain.
     Counted = 10,
+    /// A change of [standing data](crate::standing). Sealed.
+    Standing = 11,
 }
 
 impl Kind {
@@ -76,6 +79,7 @@ impl Kind {
             8 => Self::FinalMoved,
             9 => Self::SettledMoved,
             10 => Self::Counted,
+            11 => Self::Standing,
             _ => return None,
         })
     }
@@ -344,6 +348,8 @@ pub enum Payload<'a> {
     SettledMoved(SettledMoved),
     /// See [`Kind::Counted`].
     Counted(Counted),
+    /// See [`Kind::Standing`].
+    Standing(Change),
 }
 
 /// A record that cannot be read. Reported, counted and skipped, never fatal (ENC-4).
@@ -446,6 +452,10 @@ pub fn write(
         Payload::Entry(entry) => {
             out.extend_from_slice(&key.id().0.to_be_bytes());
             key.seal(&head.aad(), rng, out, |out| put_entry(out, entry))
+        }
+        Payload::Standing(change) => {
+            out.extend_from_slice(&key.id().0.to_be_bytes());
+            key.seal(&head.aad(), rng, out, |out| change.put(out))
         }
         Payload::Retry(step) => {
             out.extend_from_slice(&step.due_ms.to_be_bytes());
@@ -653,7 +663,7 @@ impl<'a> Raw<'a> {
     /// The key that a sealed payload needs; `None` for plain ones.
     pub fn key(&self) -> Option<KeyId> {
         match self.head.kind {
-            Kind::Leg | Kind::HandedOver | Kind::Entry => {
+            Kind::Leg | Kind::HandedOver | Kind::Entry | Kind::Standing => {
                 Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?)))
             }
             Kind::Retry
@@ -707,6 +717,7 @@ impl<'a> Raw<'a> {
             }),
             Kind::Settled => Payload::Settled,
             Kind::Counted => Payload::Counted(get_counted(fields)?),
+            Kind::Standing => Payload::Standing(Change::get(fields)?),
         })
     }
 }

@@ -24,6 +24,7 @@ mod chores;
 mod commit;
 mod in_parts;
 mod keeper;
+mod lasting;
 mod late;
 mod park;
 mod parked;
@@ -80,6 +81,7 @@ use crate::outbox::{EntryId, Outbox};
 use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form, Sink};
 use crate::seal::SealKey;
+use crate::standing::Standing;
 use crate::usage::{Period, Usage, Used};
 use crate::waiting::table::Waits;
 
@@ -118,6 +120,8 @@ pub struct Options {
     pub outbox_dir: PathBuf,
     /// Directory of the [counts of used parts](crate::usage); made when it is missing.
     pub usage_dir: PathBuf,
+    /// Directory of the [journal of standing data](crate::standing); made when it is missing.
+    pub standing_dir: PathBuf,
     /// How long a leg that a carrier has, and an entry that nobody fetches, stays in memory, in milliseconds.
     pub receipt_hot_ms: u64,
 }
@@ -280,6 +284,8 @@ pub struct Spool<D: Disk> {
     parked: Parked,
     /// Parts that accounts have used.
     usage: Usage,
+    /// What is remembered of people.
+    standing: Standing,
 }
 
 impl<D: Disk> Spool<D> {
@@ -313,6 +319,11 @@ impl<D: Disk> Spool<D> {
     /// Parts that an account has used in a day and in a month, what is staged included.
     pub fn used(&self, account: NameId, period: Period) -> Used {
         self.usage.used(account, period)
+    }
+
+    /// What is remembered of people.
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// What is staged.

@@ -77,6 +77,7 @@ impl Setup {
                 waiting_dir: "waiting".into(),
                 outbox_dir: "outbox".into(),
                 usage_dir: "usage".into(),
+                standing_dir: "standing".into(),
                 receipt_hot_ms: 60_000,
             },
         }

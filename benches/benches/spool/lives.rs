@@ -60,6 +60,7 @@ impl Lives {
             waiting_dir: dir.join("waiting"),
             outbox_dir: dir.join("outbox"),
             usage_dir: dir.join("usage"),
+            standing_dir: dir.join("standing"),
             receipt_hot_ms: 600_000,
         };
         let (mut spool, keeper, _) = Spool::open(disk, options, ring, NOW_MS, &mut rng)?;

@@ -329,6 +329,7 @@ pub(super) mod tests {
             waiting_dir: "waiting".into(),
             outbox_dir: "outbox".into(),
             usage_dir: "usage".into(),
+            standing_dir: "standing".into(),
             receipt_hot_ms: 600_000,
         };
         let (mut spool, _keeper, _) = Spool::open(disk, options, ring, 1, &mut rng).unwrap();

@@ -64,6 +64,16 @@ impl OwnerTag {
             text: [0; OWNER_TEXT_MAX],
         }
     }
+
+    /// With a name of at most [`OWNER_TEXT_MAX`] octets.
+    pub(super) fn named(kind: u8, name: &[u8]) -> Self {
+        let mut tag = Self::plain(kind);
+        for (to, from) in tag.text.iter_mut().zip(name) {
+            *to = *from;
+            tag.len += 1;
+        }
+        tag
+    }
 }
 
 /// One slot.

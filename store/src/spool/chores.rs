@@ -19,6 +19,7 @@ use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::record::{Head, LegRecord, RecordError, Stage};
 use crate::seal::{KeyId, SealKey};
+use crate::standing::Due;
 use crate::usage::Snapshot;
 use crate::waiting::entries::{ParkItem, ParkedItem};
 use crate::waiting::{Answer, At, Failed, Order, Place, Report, RunInfo};
@@ -71,6 +72,11 @@ pub(super) enum Task<D: Disk> {
         line: LineOf,
         items: Vec<ParkItem>,
         hour: u32,
+        now_ms: u64,
+    },
+    /// Changes of standing data for the journal, in order.
+    Journal {
+        items: Vec<Due>,
         now_ms: u64,
     },
 }
@@ -149,6 +155,12 @@ pub enum ChoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Changes of standing data could not be written to the journal, so segments that hold them stay.
+    #[error("cannot write the journal of opt-outs: {source}")]
+    Journal {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl From<Failed> for ChoreError {
@@ -168,7 +180,8 @@ impl ChoreError {
             Self::Segment { source, .. }
             | Self::Waiting { source, .. }
             | Self::Outbox { source, .. }
-            | Self::Usage { source } => is_full(source),
+            | Self::Usage { source }
+            | Self::Journal { source } => is_full(source),
         }
     }
 
@@ -220,6 +233,10 @@ pub(super) enum Outcome<D: Disk> {
     Waiting(Report, u64),
     Parked(Report, u64),
     Park(LineOf, Result<(RunInfo, Vec<ParkedItem>), Failed>),
+    Journal {
+        items: Vec<Due>,
+        result: io::Result<()>,
+    },
 }
 
 #[derive(Debug)]
@@ -271,6 +288,8 @@ pub enum Finished {
     Moved(Vec<MovedLeg>),
     /// What was asked of the waiting files.
     Found(Vec<Answer>),
+    /// Changes of standing data are in the journal: how many.
+    Journaled(usize),
     /// Entries that nobody fetches have left memory.
     Parked(Vec<EntryId>),
     /// Entries of an account have come back, with their bodies: they are next in its line.

@@ -201,6 +201,7 @@ impl<D: Disk> Spool<D> {
                 let before = self.outbox.set_location(id, at);
                 before.map(|before| (before.segment(), before.len, at.len))
             }
+            Staged::Standing(staged) => return self.standing_synced(*staged, at.segment()),
             Staged::Step { born, item } => {
                 match item {
                     StepItem::Moved { run, .. } => self.move_synced(run, at.segment()),
@@ -294,6 +295,9 @@ impl<D: Disk> Spool<D> {
                 }
                 Staged::Entry(id) if record.part == Part::Intake => {
                     self.outbox.remove(id);
+                }
+                Staged::Standing(staged) if record.part == Part::Intake => {
+                    self.standing.undo(&staged.change, &staged.undo);
                 }
                 _ => {}
             }

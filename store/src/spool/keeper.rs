@@ -15,6 +15,7 @@ use crate::message_id::MessageId;
 use crate::record::{self, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
+use crate::standing::Journal;
 use crate::usage::{Snapshot, UsageFiles};
 use crate::waiting::entries::{ParkItem, ParkedItem, SealedEntries};
 use crate::waiting::files::Files;
@@ -33,6 +34,7 @@ pub struct Keeper<D: Disk> {
     pub(super) waiting: Files<D>,
     pub(super) parked: Files<D>,
     usage: UsageFiles<D>,
+    journal: Journal<D>,
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
     stuck: bool,
 }
@@ -45,6 +47,7 @@ impl<D: Disk> Keeper<D> {
         waiting: Files<D>,
         parked: Files<D>,
         usage: UsageFiles<D>,
+        journal: Journal<D>,
     ) -> Self {
         Self {
             disk,
@@ -55,6 +58,7 @@ impl<D: Disk> Keeper<D> {
             waiting,
             parked,
             usage,
+            journal,
             stuck: false,
         }
     }
@@ -138,6 +142,10 @@ impl<D: Disk> Keeper<D> {
                 hour,
                 now_ms,
             } => Outcome::Park(line, self.park(items, hour, now_ms, rng)),
+            Task::Journal { items, now_ms } => {
+                let result = self.journal.append(&items, &mut self.ring, now_ms, rng);
+                Outcome::Journal { items, result }
+            }
         })
     }
 

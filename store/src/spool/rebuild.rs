@@ -10,6 +10,7 @@ use crate::message_id::MessageId;
 use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
 use crate::record::{self, HandedOver, LegRecord, Payload, Retry, SettledMoved, Stage};
+use crate::standing::{Change, Due, Standing};
 use crate::usage::{Counted, Usage};
 use crate::waiting::entries::holds_entries;
 use crate::waiting::{At, Mark, Place};
@@ -41,6 +42,10 @@ pub(super) struct Rebuild {
     pub(super) usage: Usage,
     /// The number of the first batch that was found.
     pub(super) first_batch: u64,
+    /// What is remembered of people, the journal read first.
+    pub(super) standing: Standing,
+    /// The last change that the journal holds.
+    pub(super) journaled: MessageId,
 }
 
 impl Rebuild {
@@ -62,6 +67,7 @@ impl Rebuild {
             Payload::Settled => self.settled(id),
             Payload::SettledMoved(place) => self.settled_elsewhere(id, place, at.segment()),
             Payload::Counted(counted) => self.counted(account, counted, at.segment()),
+            Payload::Standing(change) => self.standing(id, account, change, at.segment()),
             Payload::Entry(entry) => {
                 let Some(account) = self.names.intern(account.as_str()) else {
                     return;
@@ -82,6 +88,21 @@ impl Rebuild {
                     in_file: false,
                 });
             }
+        }
+    }
+
+    /// A change of standing data, unless the journal holds it.
+    pub(super) fn standing(&mut self, id: MessageId, account: SystemId, change: Change, segment: u64) {
+        if id > self.journaled {
+            self.journaled = id;
+            self.standing.found(id, &change);
+            self.standing.due.push_back(Due {
+                id,
+                account,
+                segment,
+                change,
+            });
+            self.segments.owe(segment);
         }
     }
 

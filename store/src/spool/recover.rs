@@ -15,7 +15,7 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::footer::{self, Event, Item, LivingEntry, LivingLeg};
 use crate::index::{Index, LegId, Location};
 use crate::keyring::{KeyRing, KeyRingError, Owner};
-use crate::message_id::MessageIds;
+use crate::message_id::{MessageId, MessageIds};
 use crate::names::Names;
 use crate::outbox::{Entry, Outbox};
 use crate::record::{self, RecordError, Stage};
@@ -23,6 +23,7 @@ use crate::seal::{KeyId, Purpose};
 use crate::segment::{
     self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
 };
+use crate::standing::{Journal, JournalError, Standing};
 use crate::usage::{Usage, UsageFiles};
 use crate::waiting::entries::Span;
 use crate::waiting::files::Files;
@@ -46,6 +47,19 @@ pub enum OpenError {
     /// The key ring refused.
     #[error(transparent)]
     Ring(#[from] KeyRingError),
+    /// The journal of standing data.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Opt-outs without the secret under which they stand.
+    #[error(
+        "{} holds opt-outs, but the key ring has no secret to find them by: restore the key ring that belongs to this data; \
+         without it everybody who has opted out could be sent to",
+        dir.display()
+    )]
+    SecretGone {
+        /// Where they lie.
+        dir: std::path::PathBuf,
+    },
     /// The first segment could not be made.
     #[error(transparent)]
     Chore(#[from] ChoreError),
@@ -85,6 +99,10 @@ pub struct Recovered {
     pub waiting: u64,
     /// Waiting files, filters and pages of marks that cannot be read: an alarm.
     pub waiting_damaged: u64,
+    /// Changes of standing data in the journal.
+    pub standing: u64,
+    /// Stretches of the journal that cannot be read: an alarm.
+    pub standing_damaged: u64,
     /// The counts of used parts were lost, but for what the segments still say: an alarm. Accounts may use their
     /// quota of this day and month again, up to what segments that are gone held.
     pub usage_lost: bool,
@@ -97,6 +115,7 @@ impl Recovered {
             || self.gaps > 0
             || self.unreadable > 0
             || self.waiting_damaged > 0
+            || self.standing_damaged > 0
             || self.usage_lost
     }
 }
@@ -107,7 +126,7 @@ impl<D: Disk> Spool<D> {
     pub fn open(
         disk: D,
         mut options: Options,
-        ring: KeyRing<D>,
+        mut ring: KeyRing<D>,
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Keeper<D>, Recovered), OpenError> {
@@ -145,10 +164,13 @@ impl<D: Disk> Spool<D> {
             last_runs: [0; 2],
             usage: Usage::default(),
             first_batch: 0,
+            standing: Standing::default(),
+            journaled: MessageId(0),
         };
         let mut usage_files = UsageFiles::open(disk.clone(), options.usage_dir.clone())?;
         rebuild.snapshot(&usage_files);
         let saved = rebuild.usage.saved();
+        let journal = rebuild.journal(&disk, &options, &mut ring, now_ms, rng)?;
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
             .iter()
@@ -176,7 +198,7 @@ impl<D: Disk> Spool<D> {
         }
         let size = options.segment_size;
         rebuild.heal_usage(&mut usage_files, number - 1, now_ms);
-        let mut keeper = Keeper::new(disk, &options, ring, waiting, parked, usage_files);
+        let mut keeper = Keeper::new(disk, &options, ring, waiting, parked, usage_files, journal);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
             // What ends work must go on: a segment for which nothing is reserved takes what there is.
@@ -198,6 +220,7 @@ impl<D: Disk> Spool<D> {
             mut found,
             last_batch,
             usage,
+            standing,
             ..
         } = rebuild;
         found.legs = index.len();
@@ -225,6 +248,7 @@ impl<D: Disk> Spool<D> {
             waits,
             parked: filed,
             usage,
+            standing,
         };
         Ok((spool, keeper, found))
     }
@@ -240,6 +264,40 @@ impl From<OpenFailed> for OpenError {
 }
 
 impl Rebuild {
+    /// Begins with the journal. Its secret is made with the first start; never again (PSN-4).
+    fn journal<D: Disk>(
+        &mut self,
+        disk: &D,
+        options: &Options,
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Journal<D>, OpenError> {
+        if ring.pseudonyms().is_none() {
+            if !disk.list(&options.standing_dir)?.is_empty() {
+                return Err(OpenError::SecretGone {
+                    dir: options.standing_dir.clone(),
+                });
+            }
+            ring.make(Owner::Pseudonyms, now_ms, rng)?;
+        }
+        let secret = ring.pseudonyms().ok_or(KeyRingError::Cipher)?;
+        let had_entries = ring.has_opt_outs();
+        let standing = &mut self.standing;
+        let (journal, found) = Journal::open(
+            disk.clone(),
+            options.standing_dir.clone(),
+            options.node,
+            &secret,
+            had_entries,
+            |id, _, change| standing.found(id, change),
+        )?;
+        self.journaled = journal.last();
+        self.found.standing = found.changes;
+        self.found.standing_damaged = found.damaged;
+        Ok(journal)
+    }
+
     /// Begins with the counts of used parts that were saved last.
     fn snapshot<D: Disk>(&mut self, files: &UsageFiles<D>) {
         let Some(snapshot) = files.newest() else { return };
@@ -431,6 +489,7 @@ impl Rebuild {
                     self.leg(id, leg, account, &record, born, at);
                 }
                 Item::Counted { account, counted } => self.counted(account, counted, number),
+                Item::Standing { id, account, change } => self.standing(id, account, change, number),
                 Item::Entry(LivingEntry {
                     id,
                     account,

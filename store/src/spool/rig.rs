@@ -18,9 +18,12 @@ use crate::message_id::MessageId;
 use crate::names::NameId;
 use crate::outbox::EntryId;
 use crate::progress::{Outcome, Progress};
+use crate::pseudonym::Pseudonym;
 use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form, Sink, Stage};
+use crate::seal::Purpose;
 use crate::segment::{Found, Scan};
+use crate::standing::{self, Change, Origin, Origins, Private, Scope, Via, What};
 use crate::testing::envelope;
 use crate::usage::Period;
 
@@ -55,6 +58,10 @@ pub(super) struct State {
     pub(super) entries: BTreeMap<MessageId, (String, EntryKind, u64)>,
     /// Parts that were used, by account, and by day (false) or month.
     pub(super) used: BTreeMap<(String, bool), BTreeMap<u32, u64>>,
+    /// Who has opted out, and of what.
+    pub(super) opt_outs: BTreeMap<(Pseudonym, Scope), Origins>,
+    /// All changes of standing data there ever were, in order.
+    pub(super) changes: Vec<Change>,
 }
 
 /// One staged step, as the model repeats it.
@@ -70,6 +77,7 @@ pub(super) enum Step {
     Final((MessageId, u16)),
     Entry(MessageId, (String, EntryKind, u64), bool),
     Settled(MessageId),
+    Change(Change),
 }
 
 impl State {
@@ -84,6 +92,15 @@ impl State {
                 used.remove(&oldest);
             }
         }
+    }
+
+    /// Memory does not hold all changes there were.
+    pub(super) fn is_like(&self, promised: &Self) -> bool {
+        let changes = promised.changes.clone();
+        Self {
+            changes,
+            ..self.clone()
+        } == *promised
     }
 
     pub(super) fn apply(&mut self, step: &Step) {
@@ -133,6 +150,21 @@ impl State {
             Step::Settled(id) => {
                 self.entries.remove(id);
             }
+            Step::Change(change) => {
+                self.changes.push(change.clone());
+                match &change.what {
+                    What::Suppress { scope, origin, .. } => {
+                        let found = self.opt_outs.entry((change.who, scope.clone())).or_default();
+                        *found = found.with(Origins::of(*origin));
+                    }
+                    What::Lift { scope, origins } => {
+                        let found = self.opt_outs.entry((change.who, scope.clone())).or_default();
+                        *found = found.without(*origins);
+                    }
+                    _ => {}
+                }
+                self.opt_outs.retain(|_, origins| !origins.is_empty());
+            }
         }
     }
 }
@@ -167,6 +199,7 @@ pub(super) fn options() -> Options {
         waiting_dir: "/data/waiting".into(),
         outbox_dir: "/data/outbox".into(),
         usage_dir: "/data/usage".into(),
+        standing_dir: "/data/standing".into(),
         receipt_hot_ms: 600_000,
     }
 }
@@ -466,6 +499,55 @@ impl Rig {
         Ok(made)
     }
 
+    /// Somebody opts out, or in again.
+    pub(super) fn remember(&mut self) -> Result<(), Refused> {
+        let account = ACCOUNTS[self.below(3) as usize];
+        let number = format!("1555010{}", self.below(4)).into_bytes();
+        let scope = match self.below(3) {
+            0 => Scope::account(account),
+            1 => Scope::pool(account, "one"),
+            _ => Scope::sender(b"55555"),
+        };
+        let origin = Origin::ALL[self.below(4) as usize];
+        let what = if self.one_in(3) {
+            let origins = Origins::of(origin);
+            What::Lift { scope, origins }
+        } else {
+            let categories = 0;
+            What::Suppress {
+                scope,
+                origin,
+                categories,
+            }
+        };
+        let change = Change {
+            who: self.keeper.ring().pseudonyms().unwrap().suppression().of(&number),
+            at_ms: self.now_ms,
+            event: 0,
+            via: Via::Message,
+            what,
+            private: Private::number(&number),
+        };
+        let account = SystemId::new(account.as_bytes()).unwrap();
+        let urgent = self.one_in(2);
+        self.spool
+            .remember(self.now_ms, account, change.clone(), urgent, &mut self.rng)?;
+        self.staged.push(Step::Change(change));
+        Ok(())
+    }
+
+    /// What the journal holds, read as a command does.
+    pub(super) fn journaled(&self) -> Vec<Change> {
+        let keys = KeyRing::look(&self.disk, Path::new("/keys"), &kek()).unwrap();
+        let mut changes = Vec::new();
+        let dir = &self.options.standing_dir;
+        let damaged = standing::look(&self.disk, dir, &keys, Purpose::Support, |_, _, change| {
+            changes.push(change);
+        });
+        assert_eq!(damaged.unwrap(), 0);
+        changes
+    }
+
     fn note_entry(&mut self, made: EntryId, body: &[u8], intake: bool) {
         let entry = self.spool.outbox().get(made).unwrap();
         let account = self.spool.names().name(entry.account).to_owned();
@@ -536,8 +618,12 @@ impl Rig {
                 }
             }
             CommitOutcome::Full => {
-                let is_intake =
-                    |step: &Step| matches!(step, Step::Accept(_, _, true) | Step::Entry(_, _, true));
+                let is_intake = |step: &Step| {
+                    matches!(
+                        step,
+                        Step::Accept(_, _, true) | Step::Entry(_, _, true) | Step::Change(_)
+                    )
+                };
                 let mut steps: Vec<Step> = self
                     .committing
                     .drain(..)
@@ -687,7 +773,7 @@ impl Rig {
     /// What the spool holds is what was promised; of a batch whose end nobody heard of, all or nothing.
     fn check_state(&mut self, committing: &[Step]) {
         let found = self.snapshot();
-        if found != self.synced {
+        if !found.is_like(&self.synced) {
             let mut whole = self.synced.clone();
             committing.iter().for_each(|step| whole.apply(step));
             self.assert_same(&found, &whole);
@@ -715,6 +801,7 @@ impl Rig {
             assert_eq!(found.entries.get(id), Some(entry), "entry {id:?}");
         }
         assert_eq!(found.used, expected.used, "used parts");
+        assert_eq!(found.opt_outs, expected.opt_outs, "opt-outs");
         for key in found.legs.keys() {
             assert!(expected.legs.contains_key(key), "leg {key:?} came back");
         }
@@ -863,6 +950,13 @@ fn snapshot(spool: &Spool<FaultyDisk>) -> State {
             .insert(entry.id, (account, entry.kind, entry.expires_ms));
         assert_eq!(twice, None, "an entry twice");
     }
+    let standing = spool.standing();
+    for (who, stand) in standing.opt_outs().iter() {
+        let scope = standing.scopes().scope(stand.scope).unwrap().clone();
+        let twice = state.opt_outs.insert((who, scope), stand.origins);
+        assert_eq!(twice, None, "an opt-out twice");
+    }
+    assert_eq!(standing.opt_outs().len(), state.opt_outs.len());
     assert_eq!(
         (index.len(), spool.outbox().len()),
         (state.legs.len(), state.entries.len())

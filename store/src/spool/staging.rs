@@ -11,6 +11,7 @@ use crate::names::{NameId, Names};
 use crate::outbox::EntryId;
 use crate::record::{self, COUNTED_MAX, Head, Payload, Retry, SettledMoved};
 use crate::seal::{KeyId, SealKey};
+use crate::standing::{Change, Undo};
 use crate::usage::StagedCount;
 use crate::waiting::Mark;
 
@@ -27,8 +28,19 @@ pub(super) enum Staged {
     LegCopy(LegId),
     /// An entry copied forward.
     EntryCopy(EntryId),
+    /// A change of standing data, and what is to be undone should it not reach the disk.
+    Standing(Box<StagedChange>),
     /// A step of a leg or entry born in this segment, for the footer if that is another.
     Step { born: u32, item: StepItem },
+}
+
+/// A change of standing data on its way to the disk.
+#[derive(Debug)]
+pub(super) struct StagedChange {
+    pub(super) id: MessageId,
+    pub(super) account: SystemId,
+    pub(super) change: Change,
+    pub(super) undo: Undo,
 }
 
 /// A step as a footer repeats it, owned.

@@ -47,7 +47,7 @@ impl Late {
 }
 
 pub(super) fn traffic(rig: &mut Rig) {
-    let kind = rig.below(16);
+    let kind = rig.below(17);
     let legs = if kind < 6 { Vec::new() } else { rig.legs() };
     let leg = rig.pick(&legs);
     // What fails because the disk does is refused; the model hears of what was staged only.
@@ -70,6 +70,7 @@ pub(super) fn traffic(rig: &mut Rig) {
             let dlr = if rig.one_in(3) { None } else { Some(60) };
             rig.settle(leg, dlr)
         }
+        (16, _) if rig.spool.has_batch_room() => rig.remember(),
         (13..=15, _) => {
             let account = rig.pick(&super::rig::ACCOUNTS).unwrap();
             let account = rig.spool.intern(account).unwrap();
@@ -103,7 +104,8 @@ fn fault(rig: &mut Rig) {
         ErrorKind::Other
     };
     let skip = u64::from(rig.below(6));
-    rig.disk.fail_on(op, "spool", skip, 1, kind);
+    let place = if rig.one_in(4) { "standing" } else { "spool" };
+    rig.disk.fail_on(op, place, skip, 1, kind);
 }
 
 fn restart(mut rig: Rig) -> Rig {
@@ -183,6 +185,11 @@ fn empty(mut rig: Rig) {
     }
     rig.check_counts();
     assert!(rig.spool.outbox().is_empty() && rig.spool.index().is_empty());
+    // Every change that was promised is in the journal once, in order, and its number opens.
+    assert_eq!(rig.spool.standing().waiting(), 0);
+    let (journaled, promised) = (rig.journaled(), &rig.synced.changes);
+    assert_eq!(journaled.len(), promised.len());
+    assert!(journaled.iter().eq(promised), "in order, with what is private");
     assert!(rig.files().len() <= 2, "{} files", rig.files().len());
     assert!(rig.keeper.ring().live(crate::keyring::Owner::Spool).len() <= 2 + rig.spool.segments());
 }

@@ -59,7 +59,7 @@ fn footers_say_what_a_scan_of_every_record_says() {
         let whole = rig.disk.crash();
         let (by_footer, lives, found) = rig.look(&whole);
         footers += found.by_footer;
-        assert_eq!(by_footer, rig.synced);
+        assert!(by_footer.is_like(&rig.synced), "seed {seed}");
         for all in [true, false] {
             let stripped = rig.disk.crash();
             strip(&mut rig, &stripped, all);

@@ -74,6 +74,7 @@ impl<D: Disk> Spool<D> {
             return None;
         }
         self.prepare_chore(now_ms)
+            .or_else(|| self.journal_chore(now_ms))
             .or_else(|| self.mark_chore(now_ms))
             .or_else(|| self.mark_parked_chore(now_ms))
             .or_else(|| self.unlink_chore(now_ms))
@@ -440,6 +441,7 @@ impl<D: Disk> Spool<D> {
             Outcome::Waiting(report, damaged) => self.waiting_done(now_ms, report, damaged),
             Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
             Outcome::Park(line, parked) => self.park_done(now_ms, line, parked),
+            Outcome::Journal { items, result } => self.journal_done(now_ms, items, result),
         }
     }
 

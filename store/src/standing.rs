@@ -1,0 +1,330 @@
+//! Standing data: what is remembered of people beyond any message of theirs. Opt-outs, consent, replies that were given.
+//!
+//! A [`Change`] is a record in the same append of the [spool](crate::spool) as the message that causes it (P2), and what
+//! memory knows follows that append. Afterwards the keeper copies it, in the spool's order, to the [journal](journal),
+//! which is kept for ever; until that is synced its segment stays. A start reads the journal and then what the spool
+//! holds beyond it, so every change counts once, wherever a process was cut off.
+//!
+//! What can block is true from the moment it is staged, so that nothing of the same turn passes it; what frees, from the
+//! moment it is on disk.
+
+mod change;
+mod journal;
+mod people;
+mod replies;
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+use tidegate_codec::identity::SystemId;
+
+use crate::message_id::MessageId;
+
+pub use change::{Change, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What};
+pub(crate) use journal::Journal;
+pub use journal::{JournalError, look};
+pub use people::{People, Stand};
+pub use replies::Replies;
+
+/// Changes that may wait for the journal, about 200 octets each: more are not taken in.
+const DUE_MAX: usize = 65_536;
+/// Of these one chore takes at most so many.
+pub(crate) const CHORE_MAX: usize = 1_024;
+/// Events of handsets whose numbers are remembered, so that a repeated one changes nothing (OPT-17).
+const EVENTS_MAX: usize = 65_536;
+
+/// A scope's number, valid while the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScopeId(pub u32);
+
+/// Scopes of one account and sender, wide to narrow.
+pub type Scopes = SmallVec<[ScopeId; 8]>;
+
+/// Scopes by number, and which lie within which.
+#[derive(Debug, Default)]
+pub struct ScopeTable {
+    by_scope: HashMap<Scope, ScopeId>,
+    scopes: Vec<Scope>,
+    /// What a scope lies in, or has lain in: a change of membership frees nobody (OPT-11).
+    parents: HashMap<ScopeId, SmallVec<[ScopeId; 2]>>,
+}
+
+impl ScopeTable {
+    /// The number of a scope, a new one if it is new.
+    fn intern(&mut self, scope: &Scope) -> ScopeId {
+        if let Some(id) = self.by_scope.get(scope) {
+            return *id;
+        }
+        // Four thousand million of them would be 200 GB of records.
+        let id = ScopeId(u32::try_from(self.scopes.len()).unwrap_or(u32::MAX));
+        self.scopes.push(scope.clone());
+        self.by_scope.insert(scope.clone(), id);
+        id
+    }
+
+    /// The number of a scope that some entry or membership names.
+    pub fn find(&self, scope: &Scope) -> Option<ScopeId> {
+        self.by_scope.get(scope).copied()
+    }
+
+    /// A scope by its number.
+    pub fn scope(&self, id: ScopeId) -> Option<&Scope> {
+        self.scopes.get(id.0 as usize)
+    }
+
+    /// What a scope lies in, or has lain in.
+    pub fn parents(&self, id: ScopeId) -> &[ScopeId] {
+        self.parents.get(&id).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// Whether one lies in the other, or has.
+    pub fn lies_in(&self, child: &Scope, parent: &Scope) -> bool {
+        match (self.find(child), self.find(parent)) {
+            (Some(child), Some(parent)) => self.parents(child).contains(&parent),
+            _ => false,
+        }
+    }
+
+    /// All that a message of an account under a sender falls under, as far as entries name it: everything, the account,
+    /// its brands, the sender, its pools.
+    pub fn of(&self, account: &Scope, sender: &Scope) -> Scopes {
+        let mut found = Scopes::new();
+        for scope in [&Scope::global(), account, sender] {
+            if let Some(id) = self.find(scope) {
+                found.push(id);
+                found.extend_from_slice(self.parents(id));
+            }
+        }
+        found
+    }
+
+    fn join(&mut self, child: &Scope, parent: &Scope) {
+        let (child, parent) = (self.intern(child), self.intern(parent));
+        let parents = self.parents.entry(child).or_default();
+        if !parents.contains(&parent) {
+            parents.push(parent);
+        }
+    }
+}
+
+/// Stands for the account where a change has none: of a sender that nobody owns, of the whole platform.
+pub fn nobody() -> Option<SystemId> {
+    SystemId::new(b"*").ok()
+}
+
+/// A change that is on disk in the spool and not yet in the journal.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) id: MessageId,
+    pub(crate) account: SystemId,
+    pub(crate) segment: u64,
+    pub(crate) change: Change,
+}
+
+/// All of it in memory.
+#[derive(Debug, Default)]
+pub struct Standing {
+    scopes: ScopeTable,
+    opt_outs: People,
+    consents: People,
+    replies: Replies,
+    /// Numbers of handsets' events, and when they came; oldest first in `events_in_order`.
+    events: HashMap<u64, u64>,
+    events_in_order: VecDeque<(u64, u64)>,
+    pub(crate) due: VecDeque<Due>,
+    /// Changes that a chore has.
+    pub(crate) out: usize,
+    pub(crate) failed_ms: Option<u64>,
+    /// The newest change that can block, so that what was judged after it need not be judged again.
+    newest_block: Option<MessageId>,
+}
+
+impl Standing {
+    /// Who has opted out, and of what.
+    pub const fn opt_outs(&self) -> &People {
+        &self.opt_outs
+    }
+
+    /// Who has consented, and to what.
+    pub const fn consents(&self) -> &People {
+        &self.consents
+    }
+
+    /// Scopes and what lies within what.
+    pub const fn scopes(&self) -> &ScopeTable {
+        &self.scopes
+    }
+
+    /// Replies that were given of ourselves.
+    pub const fn replies(&self) -> &Replies {
+        &self.replies
+    }
+
+    /// The newest change that can block: a message with a later id was judged by all there are.
+    pub const fn newest_block(&self) -> Option<MessageId> {
+        self.newest_block
+    }
+
+    /// Whether a handset's event has been taken in before (OPT-17). `event` 0 is none.
+    pub fn is_known_event(&self, event: u64) -> bool {
+        event != 0 && self.events.contains_key(&event)
+    }
+
+    /// Changes on disk that the journal does not hold yet.
+    pub fn waiting(&self) -> usize {
+        self.due.len() + self.out
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting() < DUE_MAX
+    }
+
+    /// A change is staged: what it blocks is blocked from here on. Says what is to be undone should the disk be full.
+    pub(crate) fn staged(&mut self, id: MessageId, change: &Change) -> Undo {
+        let mut undo = Undo::default();
+        if self.note_event(change) {
+            undo.event = change.event();
+        }
+        if change.can_block() {
+            self.newest_block = self.newest_block.max(Some(id));
+        }
+        match &change.what {
+            What::Suppress {
+                scope,
+                origin,
+                categories,
+            } => {
+                let scope = self.scopes.intern(scope);
+                let stand = Stand::new(scope, Origins::of(*origin), *categories);
+                undo.opt_out = self.opt_outs.add(&change.who, stand).then_some(scope);
+            }
+            What::Replied { sender, confirmed } => {
+                let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
+                self.replies.add(&change.who, *sender, confirmed, change.at_ms);
+                undo.reply = Some(*sender);
+            }
+            // A message that was judged under the narrower rule is judged again.
+            What::Member { child, parent } => {
+                self.scopes.join(child, parent);
+            }
+            What::Consent { grant, .. } => {
+                if *grant == Grant::Withdrawn {
+                    self.withdraw(change);
+                }
+            }
+            What::Lift { .. } => {}
+        }
+        undo
+    }
+
+    /// A staged change is on disk.
+    pub(crate) fn synced(&mut self, id: MessageId, account: SystemId, segment: u64, change: Change) {
+        self.apply(&change);
+        self.due.push_back(Due {
+            id,
+            account,
+            segment,
+            change,
+        });
+    }
+
+    /// Takes a change in that is on disk: all effects, in the order of the disk.
+    pub(crate) fn apply(&mut self, change: &Change) {
+        match &change.what {
+            What::Suppress {
+                scope,
+                origin,
+                categories,
+            } => {
+                let scope = self.scopes.intern(scope);
+                self.opt_outs
+                    .add(&change.who, Stand::new(scope, Origins::of(*origin), *categories));
+            }
+            What::Lift { scope, origins } => {
+                if let Some(scope) = self.scopes.find(scope) {
+                    self.opt_outs.lift(&change.who, scope, *origins);
+                }
+            }
+            What::Consent {
+                grant,
+                scope,
+                categories,
+            } => match grant {
+                Grant::Given | Grant::Renewed => {
+                    let scope = self.scopes.intern(scope);
+                    self.consents.add(
+                        &change.who,
+                        Stand::new(scope, Origins::of(Origin::Recipient), *categories),
+                    );
+                }
+                Grant::Withdrawn => self.withdraw(change),
+            },
+            // Were noted when they were staged.
+            What::Replied { .. } => {}
+            What::Member { child, parent } => self.scopes.join(child, parent),
+        }
+    }
+
+    /// A change of an earlier process.
+    pub(crate) fn found(&mut self, id: MessageId, change: &Change) {
+        if change.can_block() {
+            self.newest_block = self.newest_block.max(Some(id));
+        }
+        self.note_event(change);
+        self.apply(change);
+        if let What::Replied { sender, confirmed } = &change.what {
+            let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
+            self.replies.add(&change.who, *sender, confirmed, change.at_ms);
+        }
+    }
+
+    fn withdraw(&mut self, change: &Change) {
+        if let What::Consent {
+            scope, categories, ..
+        } = &change.what
+            && let Some(scope) = self.scopes.find(scope)
+        {
+            self.consents.take(&change.who, scope, *categories);
+        }
+    }
+
+    /// A staged change will not be there.
+    pub(crate) fn undo(&mut self, change: &Change, undo: &Undo) {
+        if let Some(scope) = undo.opt_out
+            && let What::Suppress { origin, .. } = &change.what
+        {
+            self.opt_outs.lift(&change.who, scope, Origins::of(*origin));
+        }
+        if let Some(sender) = undo.reply {
+            self.replies.take_back(&change.who, sender, change.at_ms);
+        }
+        if undo.event != 0 {
+            self.events.remove(&undo.event);
+        }
+        // A consent that was withdrawn stays withdrawn until the next start: whoever withdrew it asks again.
+    }
+
+    fn note_event(&mut self, change: &Change) -> bool {
+        let event = change.event();
+        if event == 0 || self.events.insert(event, change.at_ms).is_some() {
+            return false;
+        }
+        self.events_in_order.push_back((event, change.at_ms));
+        if self.events_in_order.len() > EVENTS_MAX
+            && let Some((oldest, at)) = self.events_in_order.pop_front()
+            && self.events.get(&oldest) == Some(&at)
+        {
+            self.events.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// What a staged change made true before it was on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Undo {
+    opt_out: Option<ScopeId>,
+    reply: Option<u64>,
+    event: u64,
+}

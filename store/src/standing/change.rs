@@ -1,0 +1,602 @@
+//! One change of what is remembered of a person, and its octets.
+//!
+//! ```text
+//! kind u8 │ who × 16 │ at u64 │ event u64 │ via u8 │ fields of the kind      ◄ public: pseudonyms and names only
+//! n u8 │ number │ n u8 │ source │ n u8 │ address                              ◄ private: sealed wherever it lies
+//! ```
+//!
+//! The spool seals both; the journal holds the public part as it is and the private one under a key of the account, which
+//! goes when the account may see it no more (PSN-3).
+
+use std::fmt;
+
+use crate::pseudonym::Pseudonym;
+use crate::record::{self, RecordError};
+
+/// Longest name of a scope in octets: a system_id, a slash and the name of a pool.
+pub const SCOPE_NAME_MAX: usize = 64;
+
+/// How wide something reaches (OPT-10), wide to narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ScopeKind {
+    /// The whole platform.
+    Global = 0,
+    /// One legal entity over several accounts.
+    Brand = 1,
+    /// One account.
+    Account = 2,
+    /// A group of senders of one account.
+    Pool = 3,
+    /// One source address.
+    Sender = 4,
+}
+
+impl ScopeKind {
+    const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            0 => Self::Global,
+            1 => Self::Brand,
+            2 => Self::Account,
+            3 => Self::Pool,
+            4 => Self::Sender,
+            _ => return None,
+        })
+    }
+
+    /// For people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Brand => "brand",
+            Self::Account => "account",
+            Self::Pool => "pool",
+            Self::Sender => "sender",
+        }
+    }
+}
+
+/// A scope. Senders are addresses of ours, not of people.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope {
+    kind: ScopeKind,
+    name: Box<[u8]>,
+}
+
+impl Scope {
+    fn new(kind: ScopeKind, name: &[u8]) -> Self {
+        Self {
+            kind,
+            name: name.get(..SCOPE_NAME_MAX).unwrap_or(name).into(),
+        }
+    }
+
+    /// Everything.
+    pub fn global() -> Self {
+        Self::new(ScopeKind::Global, b"")
+    }
+
+    /// A brand by its name.
+    pub fn brand(name: &str) -> Self {
+        Self::new(ScopeKind::Brand, name.as_bytes())
+    }
+
+    /// An account by its system_id.
+    pub fn account(name: &str) -> Self {
+        Self::new(ScopeKind::Account, name.as_bytes())
+    }
+
+    /// A pool of an account.
+    pub fn pool(account: &str, pool: &str) -> Self {
+        Self::new(ScopeKind::Pool, format!("{account}/{pool}").as_bytes())
+    }
+
+    /// A sender in its canonical form: digits, or letters as they are.
+    pub fn sender(address: &[u8]) -> Self {
+        Self::new(ScopeKind::Sender, address)
+    }
+
+    /// How wide it is.
+    pub const fn kind(&self) -> ScopeKind {
+        self.kind
+    }
+
+    /// Its name; empty for [`ScopeKind::Global`].
+    pub const fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(self.kind as u8);
+        record::put_short(out, &self.name);
+    }
+
+    fn get(fields: &mut &[u8]) -> Result<Self, RecordError> {
+        let kind = ScopeKind::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?;
+        let name = record::get_short(fields)?;
+        if name.len() > SCOPE_NAME_MAX {
+            return Err(RecordError::Malformed);
+        }
+        Ok(Self::new(kind, name))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.word())?;
+        if !self.name.is_empty() {
+            write!(f, " {}", String::from_utf8_lossy(&self.name).escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+/// Who made an entry; the first is the strongest (OPT-24).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Origin {
+    /// The person: by a message, a form, a call.
+    Recipient = 1,
+    /// A carrier or a regulator.
+    Carrier = 2,
+    /// The account, of itself.
+    Account = 4,
+    /// A list that the account brought along.
+    Import = 8,
+}
+
+impl Origin {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Recipient, Self::Carrier, Self::Account, Self::Import];
+
+    const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Recipient,
+            2 => Self::Carrier,
+            4 => Self::Account,
+            8 => Self::Import,
+            _ => return None,
+        })
+    }
+
+    /// For people, and in files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::Carrier => "carrier",
+            Self::Account => "account",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// Some of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origins(u8);
+
+impl Origins {
+    /// Every one.
+    pub const ALL: Self = Self(15);
+
+    /// Just one.
+    pub const fn of(origin: Origin) -> Self {
+        Self(origin as u8)
+    }
+
+    pub(crate) const fn octet(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn from_octet(octet: u8) -> Self {
+        Self(octet & Self::ALL.0)
+    }
+
+    /// Whether none is among them.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all of `other` are among them.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With those of `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Each, the strongest first.
+    pub fn iter(self) -> impl Iterator<Item = Origin> {
+        Origin::ALL
+            .into_iter()
+            .filter(move |origin| self.contains(Self::of(*origin)))
+    }
+}
+
+/// What became of a consent (CON-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Grant {
+    /// Given.
+    Given = 1,
+    /// Given once more.
+    Renewed = 2,
+    /// Taken back; that it was given stays on record.
+    Withdrawn = 3,
+}
+
+impl Grant {
+    const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Given,
+            2 => Self::Renewed,
+            3 => Self::Withdrawn,
+            _ => return None,
+        })
+    }
+
+    /// For people, and in files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Renewed => "renewed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// What changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The person gets nothing there any more.
+    Suppress {
+        /// Where.
+        scope: Scope,
+        /// By whom.
+        origin: Origin,
+        /// Of which categories, a bit each; 0 is all.
+        categories: u8,
+    },
+    /// What these said there counts no more.
+    Lift {
+        /// Where.
+        scope: Scope,
+        /// Whose.
+        origins: Origins,
+    },
+    /// Consent.
+    Consent {
+        /// What became of it.
+        grant: Grant,
+        /// To whom: an account or a brand (CON-3).
+        scope: Scope,
+        /// To which categories, a bit each; 0 is all.
+        categories: u8,
+    },
+    /// A reply of ourselves was sent to the person.
+    Replied {
+        /// A hash of the sender under which it went.
+        sender: u64,
+        /// The scope of which it confirmed an opt-out.
+        confirmed: Option<Scope>,
+    },
+    /// One scope lies in another from now on, and counts as lying there for ever. Of no person.
+    Member {
+        /// The narrower.
+        child: Scope,
+        /// The wider.
+        parent: Scope,
+    },
+}
+
+impl What {
+    const fn octet(&self) -> u8 {
+        match self {
+            Self::Suppress { .. } => 1,
+            Self::Lift { .. } => 2,
+            Self::Consent { .. } => 3,
+            Self::Replied { .. } => 4,
+            Self::Member { .. } => 5,
+        }
+    }
+}
+
+/// How a change came about: a message, a command, a file (OPT-13, CON-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Via {
+    /// A message from the handset.
+    Message = 1,
+    /// A receipt of a carrier.
+    Receipt = 2,
+    /// An operator's or account's command.
+    Command = 3,
+    /// A file that was imported.
+    File = 4,
+    /// The configuration.
+    Configuration = 5,
+}
+
+impl Via {
+    const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Message,
+            2 => Self::Receipt,
+            3 => Self::Command,
+            4 => Self::File,
+            5 => Self::Configuration,
+            _ => return None,
+        })
+    }
+
+    /// For people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Receipt => "receipt",
+            Self::Command => "command",
+            Self::File => "file",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
+/// What may be read only while an account may see it: shows its lengths.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Private {
+    /// E.164 digits; empty where they are not known or not to be kept. At most 255 octets, like the others.
+    pub number: Vec<u8>,
+    /// Where it comes from: a URL, a form's or batch's id, a reference to evidence.
+    pub source: Vec<u8>,
+    /// The person's network address, as it was given.
+    pub address: Vec<u8>,
+}
+
+impl Private {
+    /// Just a number.
+    pub fn number(digits: &[u8]) -> Self {
+        Self {
+            number: digits.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        for field in [&self.number, &self.source, &self.address] {
+            record::put_short(out, field.get(..255).unwrap_or(field));
+        }
+    }
+
+    pub(crate) fn get(fields: &mut &[u8]) -> Result<Self, RecordError> {
+        Ok(Self {
+            number: record::get_short(fields)?.to_vec(),
+            source: record::get_short(fields)?.to_vec(),
+            address: record::get_short(fields)?.to_vec(),
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.number.is_empty() && self.source.is_empty() && self.address.is_empty()
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lens = (self.number.len(), self.source.len(), self.address.len());
+        write!(f, "Private{lens:?}")
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Of whom; nobody's for [`What::Member`].
+    pub who: Pseudonym,
+    /// When, in unix milliseconds.
+    pub at_ms: u64,
+    /// The number of the handset's message that says so, 0 without one: a repeated one changes nothing (OPT-17).
+    pub event: u64,
+    /// How it came about.
+    pub via: Via,
+    /// What changes.
+    pub what: What,
+    /// What may be read only while an account may see it.
+    pub private: Private,
+}
+
+impl Change {
+    pub(crate) const fn event(&self) -> u64 {
+        self.event
+    }
+
+    /// Whether somebody may get less by it than before.
+    pub(crate) const fn can_block(&self) -> bool {
+        match &self.what {
+            What::Suppress { .. } | What::Member { .. } => true,
+            What::Consent { grant, .. } => matches!(grant, Grant::Withdrawn),
+            What::Lift { .. } | What::Replied { .. } => false,
+        }
+    }
+
+    /// The public part.
+    pub(crate) fn put_public(&self, out: &mut Vec<u8>) {
+        out.push(self.what.octet());
+        out.extend_from_slice(self.who.octets());
+        out.extend_from_slice(&self.at_ms.to_be_bytes());
+        out.extend_from_slice(&self.event.to_be_bytes());
+        out.push(self.via as u8);
+        match &self.what {
+            What::Suppress {
+                scope,
+                origin,
+                categories,
+            } => {
+                scope.put(out);
+                out.extend_from_slice(&[*origin as u8, *categories]);
+            }
+            What::Lift { scope, origins } => {
+                scope.put(out);
+                out.push(origins.octet());
+            }
+            What::Consent {
+                grant,
+                scope,
+                categories,
+            } => {
+                scope.put(out);
+                out.extend_from_slice(&[*grant as u8, *categories]);
+            }
+            What::Replied { sender, confirmed } => {
+                out.extend_from_slice(&sender.to_be_bytes());
+                out.push(u8::from(confirmed.is_some()));
+                confirmed.iter().for_each(|scope| scope.put(out));
+            }
+            What::Member { child, parent } => {
+                child.put(out);
+                parent.put(out);
+            }
+        }
+    }
+
+    pub(crate) fn get_public(fields: &mut &[u8]) -> Result<Self, RecordError> {
+        let kind = record::get_u8(fields)?;
+        let who = Pseudonym::from_octets(record::get_array(fields)?);
+        let at_ms = record::get_u64(fields)?;
+        let event = record::get_u64(fields)?;
+        let via = Via::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?;
+        let what = match kind {
+            1 => What::Suppress {
+                scope: Scope::get(fields)?,
+                origin: Origin::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?,
+                categories: record::get_u8(fields)?,
+            },
+            2 => What::Lift {
+                scope: Scope::get(fields)?,
+                origins: Origins::from_octet(record::get_u8(fields)?),
+            },
+            3 => {
+                let scope = Scope::get(fields)?;
+                What::Consent {
+                    grant: Grant::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?,
+                    scope,
+                    categories: record::get_u8(fields)?,
+                }
+            }
+            4 => What::Replied {
+                sender: record::get_u64(fields)?,
+                confirmed: match record::get_u8(fields)? {
+                    0 => None,
+                    1 => Some(Scope::get(fields)?),
+                    _ => return Err(RecordError::Malformed),
+                },
+            },
+            5 => What::Member {
+                child: Scope::get(fields)?,
+                parent: Scope::get(fields)?,
+            },
+            _ => return Err(RecordError::Malformed),
+        };
+        Ok(Self {
+            who,
+            at_ms,
+            event,
+            via,
+            what,
+            private: Private::default(),
+        })
+    }
+
+    /// Both parts, for the spool.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        self.put_public(out);
+        self.private.put(out);
+    }
+
+    pub(crate) fn get(fields: &mut &[u8]) -> Result<Self, RecordError> {
+        let mut change = Self::get_public(fields)?;
+        change.private = Private::get(fields)?;
+        if fields.is_empty() {
+            Ok(change)
+        } else {
+            Err(RecordError::Malformed)
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn changes() -> Vec<Change> {
+        let pool = Scope::pool("A", "short codes");
+        let whats = [
+            What::Suppress {
+                scope: Scope::account("A"),
+                origin: Origin::Recipient,
+                categories: 3,
+            },
+            What::Suppress {
+                scope: Scope::global(),
+                origin: Origin::Carrier,
+                categories: 0,
+            },
+            What::Lift {
+                scope: Scope::sender(b"55555"),
+                origins: Origins::ALL,
+            },
+            What::Consent {
+                grant: Grant::Withdrawn,
+                scope: Scope::brand("shoes"),
+                categories: 1,
+            },
+            What::Replied {
+                sender: 7,
+                confirmed: Some(pool.clone()),
+            },
+            What::Replied {
+                sender: 8,
+                confirmed: None,
+            },
+            What::Member {
+                child: Scope::sender(b"55555"),
+                parent: pool,
+            },
+        ];
+        let of = |(n, what): (u8, What)| Change {
+            who: Pseudonym::from_octets([n; 16]),
+            at_ms: 1_800_000_000_000 + u64::from(n),
+            event: u64::from(n),
+            via: Via::Message,
+            what,
+            private: Private {
+                number: b"15550100123".to_vec(),
+                source: b"https://example.com/stop".to_vec(),
+                address: b"192.0.2.7".to_vec(),
+            },
+        };
+        (0..).zip(whats).map(of).collect()
+    }
+
+    #[test]
+    fn every_change_comes_back_and_cut_short_it_is_an_error() {
+        for change in changes() {
+            let mut octets = Vec::new();
+            change.put(&mut octets);
+            assert_eq!(Change::get(&mut &octets[..]).as_ref(), Ok(&change));
+            for n in 0..octets.len() {
+                assert!(Change::get(&mut &octets[..n]).is_err(), "{change:?} {n}");
+            }
+            octets.push(0);
+            assert!(Change::get(&mut &octets[..]).is_err(), "octets behind it");
+            assert!(!format!("{change:?}").contains("15550100123"));
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The journal: every change there was, in order, in plain files of batches that are kept for ever (OPT-26).
+//!
+//! ```text
+//! "TGSTAND1" │ node u8 │ 0 × 7 │ number u64 │ check × 32 │ 0 × 4 │ crc32 u32      ◄ header of a file
+//! length u32 │ id u64 │ n u8 │ account │ p u16 │ public part │ key u32 │ sealed    ◄ a record; batches as the spool's
+//! ```
+//!
+//! `check` proves that the secret of the ring is the one under which the pseudonyms stand: with another one nobody would be
+//! found, and everybody could be sent to (PSN-4). A batch names the last change in it where the spool's names its floor of
+//! ids; what a start finds twice, because a sync failed behind its write, it takes once.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
+
+use crate::disk::{Access, Disk, DiskFile, is_full};
+use crate::keyring::{KeyRing, Owner};
+use crate::message_id::MessageId;
+use crate::pseudonym::Secret;
+use crate::record::{self, RecordError};
+use crate::seal::{Aad, KeyId, Purpose, SealKey};
+use crate::segment::{self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan};
+
+use super::{Change, Due, Private};
+
+const MAGIC: &[u8; 8] = b"TGSTAND1";
+/// Octets behind which a file is followed by the next.
+const FILE_MAX: u64 = 64 << 20;
+/// The associated data's kind of a private part; no record has it.
+const AAD_KIND: u8 = 0xe0;
+const AAD_VERSION: u8 = 1;
+const SUFFIX: &str = ".standing";
+
+/// Why the journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file could not be read or made.
+    #[error("cannot read the journal of opt-outs: {0}")]
+    Io(#[from] io::Error),
+    /// It stands under another secret: nobody in it would be found.
+    #[error(
+        "{} was written under another secret than the one in the key ring: with it nobody who has opted out would be \
+         known. Restore the key ring that belongs to this data",
+        path.display()
+    )]
+    OtherSecret {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There was one: the ring holds keys of it.
+    #[error(
+        "{}: the journal of opt-outs is gone, and the key ring says that there was one. Restore it: without it everybody who \
+         has opted out could be sent to",
+        dir.display()
+    )]
+    Gone {
+        /// Where it should be.
+        dir: PathBuf,
+    },
+    /// A file of a later version, or of another node.
+    #[error("{}: not a journal that this version and node know", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Journaled {
+    /// Changes.
+    pub(crate) changes: u64,
+    /// Stretches of damage and records that make no sense: an alarm.
+    pub(crate) damaged: u64,
+}
+
+/// The open journal; the keeper has it.
+pub(crate) struct Journal<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    node: u8,
+    check: [u8; 32],
+    number: u64,
+    file: Option<D::File>,
+    offset: u64,
+    batch: u64,
+    last: MessageId,
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:016x}{SUFFIX}")
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(SUFFIX)?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+fn header(node: u8, number: u64, check: &[u8; 32]) -> [u8; HEADER_LEN] {
+    let mut octets = [0; HEADER_LEN];
+    octets[..8].copy_from_slice(MAGIC);
+    octets[8] = node;
+    octets[16..24].copy_from_slice(&number.to_be_bytes());
+    octets[24..56].copy_from_slice(check);
+    let crc = crc32fast::hash(&octets[..60]);
+    octets[60..].copy_from_slice(&crc.to_be_bytes());
+    octets
+}
+
+/// Node and check value of a file's header; `None` when it is damaged.
+fn read_header(octets: &[u8], number: u64) -> Option<(u8, [u8; 32])> {
+    let octets = octets.first_chunk::<HEADER_LEN>()?;
+    let check: [u8; 32] = octets[24..56].try_into().ok()?;
+    (*octets == header(octets[8], number, &check)).then_some((octets[8], check))
+}
+
+impl<D: Disk> Journal<D> {
+    /// Reads all files, oldest first, and hands every change on once, in order, without its private part.
+    pub(crate) fn open(
+        disk: D,
+        dir: PathBuf,
+        node: u8,
+        secret: &Secret,
+        had_entries: bool,
+        mut found: impl FnMut(MessageId, SystemId, &Change),
+    ) -> Result<(Self, Journaled), JournalError> {
+        disk.create_dir_all(&dir)?;
+        let mut journal = Self {
+            disk,
+            dir,
+            node,
+            check: secret.check(),
+            number: 0,
+            file: None,
+            offset: 0,
+            batch: 0,
+            last: MessageId(0),
+        };
+        let mut report = Journaled::default();
+        let numbers = numbers(&journal.disk, &journal.dir)?;
+        if numbers.is_empty() && had_entries {
+            return Err(JournalError::Gone { dir: journal.dir });
+        }
+        for number in &numbers {
+            journal.read_file(*number, &mut report, &mut found)?;
+        }
+        // A new file with each start: nothing is appended behind what a cut may have left.
+        journal.number = numbers.last().copied().unwrap_or_default();
+        Ok((journal, report))
+    }
+
+    fn read_file(
+        &mut self,
+        number: u64,
+        report: &mut Journaled,
+        found: &mut impl FnMut(MessageId, SystemId, &Change),
+    ) -> Result<(), JournalError> {
+        let path = self.dir.join(file_name(number));
+        let file = self.disk.open(&path, Access::ReadWrite)?;
+        let octets = segment::read_all(&file)?;
+        match read_header(&octets, number) {
+            Some((node, _)) if node != self.node => return Err(JournalError::Unknown { path }),
+            Some((_, check)) if check != self.check => return Err(JournalError::OtherSecret { path }),
+            Some(_) => {}
+            // Nothing was written behind a header that was not synced.
+            None if octets.iter().all(|octet| *octet == 0) => return Ok(()),
+            None => report.damaged += 1,
+        }
+        let mut end = None;
+        for part in Scan::new(&octets, number) {
+            match part {
+                Found::Damage { .. } => report.damaged += 1,
+                Found::Batch { header, at } => {
+                    self.batch = self.batch.max(header.number);
+                    end = Some((header, at));
+                    let batch = octets.get(at..at + header.len as usize).unwrap_or_default();
+                    self.read_batch(batch, report, found);
+                }
+            }
+        }
+        // As in the spool: the last batch may be seen and yet not be on the disk.
+        if let Some((header, at)) = end {
+            let batch = octets
+                .get(at - BATCH_HEADER_LEN..at + header.len as usize)
+                .unwrap_or_default();
+            file.write_at(&[IoSlice::new(batch)], (at - BATCH_HEADER_LEN) as u64)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn read_batch(
+        &mut self,
+        mut batch: &[u8],
+        report: &mut Journaled,
+        found: &mut impl FnMut(MessageId, SystemId, &Change),
+    ) {
+        while !batch.is_empty() {
+            match read_record(&mut batch) {
+                Ok(record) if record.id > self.last => {
+                    self.last = record.id;
+                    report.changes += 1;
+                    found(record.id, record.account, &record.change);
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    report.damaged += 1;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The last change in it.
+    pub(crate) const fn last(&self) -> MessageId {
+        self.last
+    }
+
+    /// Appends changes and syncs them. What it holds already is left out.
+    pub(crate) fn append(
+        &mut self,
+        items: &[Due],
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        if items.iter().all(|item| item.id <= self.last) {
+            return Ok(());
+        }
+        // Before any key: a key in the ring says that there is a journal.
+        if self.file.is_none() || self.offset > FILE_MAX {
+            self.file = Some(self.next_file()?);
+        }
+        let mut octets = Vec::new();
+        let mut last = self.last;
+        for item in items.iter().filter(|item| item.id > self.last) {
+            put_record(&mut octets, item, key_of(ring, item, now_ms, rng).as_deref(), rng)?;
+            last = item.id;
+        }
+        let batch = self.batch + 1;
+        let len = u32::try_from(octets.len()).map_err(io::Error::other)?;
+        let Some(file) = self.file.take() else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let header = BatchHeader {
+            node: self.node,
+            segment: self.number,
+            number: batch,
+            floor_ms: last.0,
+            len,
+        };
+        match segment::append(&file, self.offset, &header, &octets) {
+            Ok(()) => {
+                self.offset += BATCH_HEADER_LEN as u64 + u64::from(len);
+                self.file = Some(file);
+                self.batch = batch;
+                self.last = last;
+                Ok(())
+            }
+            Err(error) => {
+                // A full disk gives the tail back and goes on in this file. Of another failure nobody knows what it left:
+                // the next try begins a file of its own.
+                let cut =
+                    is_full(&error) && file.truncate(self.offset).and_then(|()| file.sync_data()).is_ok();
+                self.file = cut.then_some(file);
+                Err(error)
+            }
+        }
+    }
+
+    fn next_file(&mut self) -> io::Result<D::File> {
+        let number = self.number + 1;
+        let path = self.dir.join(file_name(number));
+        match self.disk.unlink(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.disk.create(&path, 0o600, 0)?;
+        file.write_at(&[IoSlice::new(&header(self.node, number, &self.check))], 0)?;
+        file.sync_all()?;
+        self.disk.sync_dir(&self.dir)?;
+        self.number = number;
+        self.offset = HEADER_LEN as u64;
+        Ok(file)
+    }
+}
+
+fn numbers<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers: Vec<u64> = disk
+        .list(dir)?
+        .iter()
+        .filter_map(|entry| number_of(&entry.name))
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The key for a private part; `None` where there is nothing to seal, or no room in the ring: then the pseudonym stands
+/// alone, and nobody is less opted out.
+fn key_of<D: Disk>(
+    ring: &mut KeyRing<D>,
+    item: &Due,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Option<Arc<SealKey>> {
+    if item.change.private.is_empty() {
+        return None;
+    }
+    let owner = Owner::OptOuts(item.account);
+    match ring.newest(owner) {
+        Some(key) if !key.is_spent() => Some(key),
+        _ => ring.make(owner, now_ms, rng).ok(),
+    }
+}
+
+fn aad(account: SystemId, id: MessageId) -> Aad {
+    Aad {
+        account: Some(account),
+        kind: AAD_KIND,
+        version: AAD_VERSION,
+        id: id.0,
+        leg: 0,
+    }
+}
+
+fn put_record(
+    out: &mut Vec<u8>,
+    item: &Due,
+    key: Option<&SealKey>,
+    rng: &mut impl CryptoRng,
+) -> io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&item.id.0.to_be_bytes());
+    record::put_short(out, item.account.as_bytes());
+    let public_at = out.len();
+    out.extend_from_slice(&[0; 2]);
+    item.change.put_public(out);
+    let len = u16::try_from(out.len() - public_at - 2).map_err(io::Error::other)?;
+    out[public_at..public_at + 2].copy_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(&key.map_or(0, |key| key.id().0).to_be_bytes());
+    if let Some(key) = key {
+        key.seal(&aad(item.account, item.id), rng, out, |out| {
+            item.change.private.put(out)
+        })
+        .map_err(io::Error::other)?;
+    }
+    let length = u32::try_from(out.len() - start - 4).map_err(io::Error::other)?;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    Ok(())
+}
+
+/// A record of the journal, its private part still sealed.
+struct Record<'a> {
+    id: MessageId,
+    account: SystemId,
+    change: Change,
+    key: KeyId,
+    sealed: &'a [u8],
+}
+
+fn read_record<'a>(batch: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
+    let length = record::get_u32(batch)? as usize;
+    let (mut fields, rest) = batch.split_at_checked(length).ok_or(RecordError::Malformed)?;
+    *batch = rest;
+    let id = MessageId(record::get_u64(&mut fields)?);
+    let account = SystemId::new(record::get_short(&mut fields)?).map_err(|_| RecordError::Malformed)?;
+    let len = usize::from(record::get_u16(&mut fields)?);
+    let (mut public, mut fields) = fields.split_at_checked(len).ok_or(RecordError::Malformed)?;
+    let change = Change::get_public(&mut public)?;
+    let key = KeyId(record::get_u32(&mut fields)?);
+    Ok(Record {
+        id,
+        account,
+        change,
+        key,
+        sealed: fields,
+    })
+}
+
+/// Reads a journal beside whoever writes it and changes nothing: every change in order, once, with what of its private part
+/// `keys` open. Says how many stretches of damage there were.
+pub fn look<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    keys: &BTreeMap<KeyId, Arc<SealKey>>,
+    purpose: Purpose,
+    mut found: impl FnMut(MessageId, SystemId, Change),
+) -> io::Result<u64> {
+    let (mut last, mut damaged) = (MessageId(0), 0);
+    for number in numbers(disk, dir)? {
+        let file = disk.open(&dir.join(file_name(number)), Access::Read)?;
+        let octets = segment::read_all(&file)?;
+        for part in Scan::new(&octets, number) {
+            let Found::Batch { header, at } = part else {
+                damaged += 1;
+                continue;
+            };
+            let mut batch = octets.get(at..at + header.len as usize).unwrap_or_default();
+            while !batch.is_empty() {
+                let Ok(record) = read_record(&mut batch) else {
+                    damaged += 1;
+                    break;
+                };
+                if record.id <= last {
+                    continue;
+                }
+                last = record.id;
+                let mut change = record.change;
+                if let Some(key) = keys.get(&record.key) {
+                    let mut sealed = record.sealed.to_vec();
+                    let aad = aad(record.account, record.id);
+                    let opened = key.open(&aad, &mut sealed, purpose).ok();
+                    let private = opened.and_then(|mut plain| Private::get(&mut plain).ok());
+                    change.private = private.unwrap_or_default();
+                }
+                found(record.id, record.account, change);
+            }
+        }
+    }
+    Ok(damaged)
+}
