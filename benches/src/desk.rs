@@ -21,6 +21,7 @@ use tidegate_gateway::clock::Now;
 use tidegate_gateway::quota::{self, Calendar};
 use tidegate_gateway::refusal::Refusal;
 use tidegate_gateway::router::{CarrierIndex, Facts, MtRouter, Place, World};
+use tidegate_gateway::standing::{Asked, Standing};
 use tidegate_gateway::tables::Tables;
 use tidegate_store::addresses::Addresses;
 use tidegate_store::usage::Used;
@@ -55,6 +56,7 @@ pub struct Desk {
     config: Config,
     tables: Tables,
     addressing: Addressing,
+    standing: Standing,
     router: MtRouter,
     calendar: Calendar,
     link: Bucket,
@@ -97,6 +99,7 @@ impl Desk {
         Ok(Self {
             tables: Tables::load(&config)?,
             addressing: Addressing::new(&config),
+            standing: Standing::new(&config),
             router,
             calendar: Calendar::default(),
             link: Bucket::new(account.link_rate),
@@ -120,6 +123,7 @@ impl Desk {
             config,
             tables,
             addressing,
+            standing,
             router,
             calendar,
             link,
@@ -161,18 +165,17 @@ impl Desk {
             let _ = calendar.period(&account.quota, *now);
             quota::left(&account.quota, Used::default())
         };
+        let own = addressing.of_account(0, &account.numbering);
+        let standing = standing.of_account(0, own);
         let applicant = Applicant {
             account,
-            addressing: addressing.of_account(0, &account.numbering),
+            addressing: own,
+            standing,
+            tables,
             quota_left,
         };
         let mut admitted = admit(applicant, route, &submission, *now)?;
-        let country = (buckets.account.countries.has_names() || buckets.gateway.has_names()).then(|| {
-            let to = &admitted.destination;
-            let there = Place::of(tables, to.ton(), to.as_bytes()).country;
-            there.or_else(|| applicant.addressing.country_of(to))
-        });
-        let country: Option<Country> = country.flatten().map(tidegate_config::Country::octets);
+        let country: Option<Country> = admitted.country.map(tidegate_config::Country::octets);
         buckets
             .take(now.monotonic, country, u32::from(admitted.parts))
             .map_err(|_| Refusal::Throttled)?;
@@ -190,13 +193,24 @@ impl Desk {
             destination: destination.as_bytes(),
             service_type: submission.service_type,
             data_coding: submission.data_coding,
+            category: Some(admitted.category),
+            place: None,
             parts: admitted.parts,
             lot: admitted.lot,
         };
         let mut carriers = router.find(&facts, &world).in_order(0);
-        carriers
-            .find(|carrier| (world.is_up)(*carrier))
-            .ok_or(Refusal::NoRoute)
+        let carrier = carriers.find(|carrier| (world.is_up)(*carrier));
+        // As it is asked again before the hand-over.
+        if !standing.is_open() {
+            let there = Place::of(tables, destination.ton(), destination.as_bytes()).country;
+            let asked = Asked {
+                recipient: &destination,
+                country: there.or_else(|| own.country_of(&destination)),
+                category: Some(admitted.category),
+            };
+            let _ = standing.may(&asked, *now)?;
+        }
+        carrier.ok_or(Refusal::NoRoute)
     }
 }
 
@@ -324,6 +338,7 @@ quota_day = 1_000_000_000
 quota_month = 10_000_000_000
 numbers = "canonical"
 country = "GB"
+countries = ["GB", "FR", "DE", "ES", "IT", "NL"]
 "#,
     );
     text.push_str(match asker {

@@ -46,7 +46,7 @@
 //!   ASCII, ISO-8859-1, -5 and -8; counting, splitting, reassembling. ([`text`])
 //! - **Receipts and times**: the dialects of carriers read, the form of the specification written.
 //!   ([`receipt`], [`time`])
-//! - **Vocabulary** that the others share: [`address`], [`identity`], [`message_id`], [`octets`], [`status`],
+//! - **Vocabulary** that the others share: [`address`], [`category`], [`identity`], [`message_id`], [`octets`], [`status`],
 //!   [`values`].
 //!
 //! The [`guide`] goes through all of it with examples: start there.
@@ -74,6 +74,7 @@
 #![deny(missing_docs, rustdoc::broken_intra_doc_links)]
 
 pub mod address;
+pub mod category;
 pub mod error;
 mod field;
 pub mod frame;

@@ -1,5 +1,7 @@
 //! What a customer's `system_id` may do.
 
+mod category;
+mod destinations;
 mod numbering;
 
 use std::net::IpAddr;
@@ -23,6 +25,9 @@ use crate::sender::SenderPattern;
 use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
 
+pub(crate) use category::CATEGORIES;
+pub use category::{CategoryRules, SenderSettings};
+pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
@@ -89,6 +94,10 @@ pub struct Account {
     pub senders: Vec<SenderPattern>,
     /// How it writes addresses.
     pub numbering: Numbering,
+    /// What its messages are for.
+    pub category: CategoryRules,
+    /// Where they may go.
+    pub destinations: Destinations,
 }
 
 /// What an account may do at present.
@@ -283,6 +292,8 @@ pub(crate) fn read(
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
     let numbering = numbering::read(section, &senders, rewrites);
+    let category = category::read(section);
+    let destinations = destinations::read(section, &numbering);
 
     Some(Account {
         system_id: system_id?,
@@ -309,6 +320,8 @@ pub(crate) fn read(
         long_message_outcome,
         senders,
         numbering,
+        category,
+        destinations,
     })
 }
 

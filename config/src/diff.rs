@@ -13,6 +13,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::account::Account;
 use crate::carrier::{Carrier, CarrierName};
+use crate::compliance::Compliance;
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
 use crate::rewrite::Rewrite;
@@ -51,6 +52,7 @@ pub struct Diff {
     http: Option<Http>,
     storage: Option<Storage>,
     limits: Option<Limits>,
+    compliance: Option<Compliance>,
     rewrites: Rows<Rewrite>,
     tables: Option<Tables>,
     /// Accounts by system_id.
@@ -76,6 +78,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         http,
         storage,
         limits,
+        compliance,
         rewrites,
         tables,
         accounts,
@@ -91,6 +94,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         http: told.table("http", http, &new.http, |_| Some(HTTP)),
         storage: told.table("storage", storage, &new.storage, storage::why_restart),
         limits: told.table("limits", limits, &new.limits, |_| None),
+        compliance: told.table("compliance", compliance, &new.compliance, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
         tables: told.table("tables", tables, &new.tables, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
@@ -132,6 +136,7 @@ impl Diff {
             http: _,
             storage: _,
             limits: _,
+            compliance: _,
             rewrites: _,
             tables,
             accounts: _,
@@ -155,6 +160,7 @@ impl Diff {
             http,
             storage,
             limits,
+            compliance,
             rewrites,
             tables,
             accounts,
@@ -170,6 +176,7 @@ impl Diff {
             http: http.clone().unwrap_or_else(|| old.http.clone()),
             storage: storage.clone().unwrap_or_else(|| old.storage.clone()),
             limits: limits.clone().unwrap_or_else(|| old.limits.clone()),
+            compliance: compliance.clone().unwrap_or_else(|| old.compliance.clone()),
             rewrites: rewrites.apply(&old.rewrites),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
             accounts: accounts.apply(&old.accounts, |account| account.system_id),

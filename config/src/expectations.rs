@@ -10,12 +10,14 @@
 //! ```
 
 use jiff::Timestamp;
+use tidegate_codec::category::Category;
 use toml::de::{DeTable, DeValue};
 
+use crate::account::CATEGORIES;
 use crate::price::{Price, price};
 use crate::problem::{Fault, Problems, Report};
 use crate::section::Section;
-use crate::value::{integer, shown, text, text_of};
+use crate::value::{choice, integer, shown, text, text_of};
 
 /// One `[[expect]]`: a message, and what becomes of it. What is left out is not asked for, but for the refusal: a
 /// message is expected to be admitted unless `refused` says why not.
@@ -37,6 +39,8 @@ pub struct Expectation {
     pub data_coding: Option<u8>,
     /// Key `service_type`, default empty.
     pub service_type: String,
+    /// Key `category`, default absent: what the message says it is for.
+    pub category: Option<Category>,
     /// Key `at`, default now: a text such as `"2026-12-24T18:00:00Z"`. In unix milliseconds.
     pub at_ms: Option<u64>,
     /// Key `route`: the name of the route that takes it.
@@ -94,6 +98,7 @@ fn one(mut section: Section<'_>) -> Option<Expectation> {
         text: section.optional("text", text(plain)).unwrap_or_default(),
         data_coding: section.optional("data_coding", integer(0..=255)),
         service_type: section.optional("service_type", text(plain)).unwrap_or_default(),
+        category: section.optional("category", choice(CATEGORIES)),
         at_ms: section.optional("at", at),
         route: section.optional("route", text(plain)),
         carriers: section

@@ -6,12 +6,13 @@
 //! environment or a clock; secrets appear as hashes or as the place where they are found.
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
-//! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
+//! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
+//! [`account`], [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
 pub mod carrier;
+pub mod compliance;
 pub mod country;
 pub mod country_rates;
 pub mod diff;
@@ -40,12 +41,14 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use account::{
-    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering, PartsOutcome,
+    Account, AccountNumbers, AccountState, Approval, BindKinds, CategoryRules, CountryMode, CountryModes,
+    CountrySender, Destinations, MessageIdForm, Numbering, PartsOutcome, SenderSettings,
 };
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
     ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
 };
+pub use compliance::Compliance;
 pub use country::Country;
 pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};
@@ -85,6 +88,8 @@ pub struct Config {
     pub storage: Storage,
     /// Table `[limits]`.
     pub limits: Limits,
+    /// Table `[compliance]`.
+    pub compliance: Compliance,
     /// Tables `[[rewrite]]`, in the file's order.
     pub rewrites: Vec<Rewrite>,
     /// Table `[tables]`.
@@ -132,6 +137,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let (listen, http) = node::read_sockets(&mut root);
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
+    let compliance = compliance::read(root.section("compliance"));
     let tables = tables::read(root.section("tables"));
 
     let mut declared = Declared {
@@ -172,6 +178,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         http,
         storage: storage?,
         limits,
+        compliance,
         rewrites,
         tables,
         accounts,

@@ -221,6 +221,16 @@ impl<'t> Section<'t> {
             .collect()
     }
 
+    /// The same of a list that has a bound.
+    pub(crate) fn each_up_to(&mut self, key: &'static str, max: usize) -> Vec<Self> {
+        let entries = self.each(key);
+        if entries.len() > max {
+            let what = format!("{} elements", entries.len());
+            self.problem(key, Fault::new(what, format!("give up to {max}")));
+        }
+        entries
+    }
+
     /// Names the section by its own name instead of its place: `carrier.sink.` says more than
     /// `carrier[0].`.
     pub(crate) fn name(&mut self, array: &str, name: &str) {

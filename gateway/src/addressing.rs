@@ -11,7 +11,7 @@ mod writing;
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Npi, Ton};
 use tidegate_codec::text::{Shifts, SingleOctet, gsm7};
 use tidegate_config::rewrite::Side;
-use tidegate_config::{AccountNumbers, CarrierNumbers, Config, Country, Numbering, Writing};
+use tidegate_config::{AccountNumbers, Config, Country, Numbering};
 use tidegate_store::disk::Disk;
 
 use crate::gate::Gate;
@@ -34,19 +34,9 @@ pub struct Addressing {
 }
 
 impl Addressing {
-    /// Finds the rewrites by their names, and reads the rules of numbers if anybody needs them, so that no message waits
-    /// for that.
+    /// Finds the rewrites by their names, and reads the rules of numbers, so that no message waits for that.
     pub fn new(config: &Config) -> Self {
-        let asks = |numbering: &Numbering| {
-            numbering.numbers == AccountNumbers::Canonical || !numbering.senders_by_country.is_empty()
-        };
-        let wants =
-            |writing: &Writing| writing.numbers != CarrierNumbers::AsGiven || writing.country.is_some();
-        if config.accounts.iter().any(|account| asks(&account.numbering))
-            || config.carriers.iter().any(|carrier| wants(&carrier.writing))
-        {
-            let _ = plan();
-        }
+        let _ = plan();
         let rewrites = Rewrites::new(&config.rewrites);
         let accounts = config.accounts.iter().map(|account| &account.numbering.rewrite);
         let carriers = config.carriers.iter().map(|carrier| &carrier.writing.rewrite);
@@ -126,10 +116,14 @@ impl AccountAddressing<'_> {
         Meant::new(self.destination(address), address)
     }
 
+    /// A recipient's number, in the form that is kept; `None` of what is none.
+    pub(crate) fn number_of(&self, destination: &AddressBuf) -> Option<E164> {
+        number(destination, self.config.country).ok()
+    }
+
     /// The country of a recipient, in the form that is kept.
     pub fn country_of(&self, destination: &AddressBuf) -> Option<Country> {
-        let number = number(destination, self.config.country).ok()?;
-        plan().country_of(&number)
+        plan().country_of(&self.number_of(destination)?)
     }
 
     fn rewritten(&self, side: Side, address: AddressBuf) -> Option<AddressBuf> {

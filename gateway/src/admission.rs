@@ -6,6 +6,7 @@ mod room;
 use std::time::Duration;
 
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
+use tidegate_codec::category::{Category, UnknownCategory};
 use tidegate_codec::octets::{Body, COctets};
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::text::{Alphabet, Coding, Place, Reference, Udh};
@@ -20,7 +21,9 @@ use crate::addressing::{AccountAddressing, is_number_like};
 use crate::clock::Now;
 use crate::mt::Replaced;
 use crate::refusal::Refusal;
-use crate::router::{Facts, lot_of_part};
+use crate::router::{self, Facts, lot_of_part};
+use crate::standing::{AccountStanding, Asked, Noted};
+use crate::tables::Tables;
 
 pub use rates::{AccountRates, Buckets, Country, CountryBuckets};
 
@@ -57,6 +60,8 @@ pub struct Submission<'a> {
     pub time_to_live: Option<u32>,
     /// How its text is written.
     pub data_coding: DataCoding,
+    /// What it says it is for.
+    pub category: Result<Option<Category>, UnknownCategory>,
     /// What it has in common with the other parts of a long message, if it is one of several.
     pub part_of: Option<Reference>,
     /// Its text.
@@ -84,6 +89,7 @@ impl<'a> Submission<'a> {
             two_texts: !sm.short_message.as_bytes().is_empty() && sm.tlvs.message_payload().is_some(),
             time_to_live: time_to_live(sm.tlvs, version),
             data_coding: sm.data_coding,
+            category: Category::of_tlvs(sm.tlvs),
             part_of: part_of(sm.esm_class, sm.text(), sm.tlvs),
             text: sm.text(),
             body: Body(body),
@@ -108,6 +114,7 @@ impl<'a> Submission<'a> {
             two_texts: false,
             time_to_live: sm.tlvs.long(Tag::QOS_TIME_TO_LIVE),
             data_coding: sm.data_coding,
+            category: Category::of_tlvs(sm.tlvs),
             part_of: part_of(
                 sm.esm_class,
                 sm.tlvs.message_payload().unwrap_or_default(),
@@ -160,6 +167,12 @@ pub struct Admitted {
     pub due_ms: u64,
     /// When its validity ends, in unix milliseconds.
     pub expires_ms: u64,
+    /// Where the recipient is, by the network's row, else by the rules of numbers.
+    pub country: Option<tidegate_config::Country>,
+    /// What it is for.
+    pub category: Category,
+    /// What standing rules note of it.
+    pub noted: Noted,
     /// Parts it counts as.
     pub parts: u8,
     /// Whose turn it is of carriers that take turns: of a part of a longer message that of all of them, else 0, for its
@@ -176,6 +189,10 @@ pub struct Applicant<'g> {
     pub account: &'g Account,
     /// What its addresses become.
     pub addressing: AccountAddressing<'g>,
+    /// Its standing rules.
+    pub standing: AccountStanding<'g>,
+    /// Where numbers are.
+    pub tables: &'g Tables,
     /// Parts that are left of its quotas.
     pub quota_left: u64,
 }
@@ -192,6 +209,8 @@ pub fn admit(
     let Applicant {
         account,
         addressing,
+        standing,
+        tables,
         quota_left,
     } = applicant;
     if account.state != AccountState::Active {
@@ -208,7 +227,22 @@ pub fn admit(
     if !is_recipient(&destination) {
         return Err(Refusal::Recipient);
     }
-    let facts = facts(account, submission, (&source, &destination), 0);
+    let there = router::Place::of(tables, destination.ton(), destination.as_bytes());
+    let country = there.country.or_else(|| addressing.country_of(&destination));
+    let said = submission.category.map_err(|_| Refusal::Category)?;
+    let category = account.category.of(said, source.as_bytes(), country);
+    let category = category.ok_or(Refusal::CategoryNotAllowed)?;
+    let asked = Asked {
+        recipient: &destination,
+        country,
+        category: Some(category),
+    };
+    let noted = standing.may(&asked, now)?;
+    let facts = Facts {
+        category: Some(category),
+        place: Some(there),
+        ..facts(account, submission, (&source, &destination), 0)
+    };
     let lot = facts.lot;
     let carriers_default = route(&facts).ok_or(Refusal::NoRoute)?;
     let default = account.default_validity.unwrap_or(carriers_default);
@@ -218,13 +252,16 @@ pub fn admit(
         destination,
         due_ms,
         expires_ms,
+        country,
+        category,
+        noted,
         parts,
         lot,
         replaces: Replaced::new(),
     })
 }
 
-/// What routes ask for; `source` and `destination` are those that are kept.
+/// What routes ask for, but for what the message is and where it goes; `source` and `destination` are those that are kept.
 pub(crate) fn facts<'a>(
     account: &Account,
     submission: &Submission<'_>,
@@ -246,6 +283,8 @@ pub(crate) fn facts<'a>(
         service_type: submission.service_type,
         data_coding: submission.data_coding,
         parts: parts(submission),
+        category: None,
+        place: None,
         lot,
     }
 }
@@ -346,6 +385,7 @@ fn dates(
 mod tests {
     use super::*;
     use crate::addressing::Addressing;
+    use crate::standing::Standing;
     use tidegate_codec::address::Npi;
     use tidegate_codec::pdu::message::ShortMessage;
 
@@ -355,7 +395,7 @@ mod tests {
     };
     const HOUR: u64 = 3_600_000;
 
-    fn account(extra: &str) -> (Account, Addressing) {
+    fn account(extra: &str) -> (Account, Addressing, Standing) {
         let text = include_str!("../../config/bench.toml");
         let text = text.replacen(
             "system_id = \"load\"",
@@ -363,7 +403,8 @@ mod tests {
             1,
         );
         let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
-        (config.accounts[0].clone(), Addressing::new(&config))
+        let (addressing, standing) = (Addressing::new(&config), Standing::new(&config));
+        (config.accounts[0].clone(), addressing, standing)
     }
 
     fn sm() -> Sm<'static> {
@@ -376,12 +417,15 @@ mod tests {
     }
 
     fn decide(extra: &str, sm: &Sm<'_>, version: InterfaceVersion) -> Result<Admitted, Refusal> {
-        let (account, addressing) = account(extra);
+        let (account, addressing, standing) = account(extra);
+        let own = addressing.of_account(0, &account.numbering);
         let submission = Submission::from_sm(sm, version, b"");
         let hour = |_: &Facts<'_>| Some(Duration::from_secs(3600));
         let applicant = Applicant {
             account: &account,
-            addressing: addressing.of_account(0, &account.numbering),
+            addressing: own,
+            standing: standing.of_account(0, own),
+            tables: &Tables::default(),
             quota_left: u64::MAX,
         };
         admit(applicant, hour, &submission, NOW)

@@ -9,6 +9,7 @@ mod texts;
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::address::AddressBuf;
+use tidegate_codec::category::{CATEGORY, Category};
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::text::ucs2::ByteOrder;
@@ -26,6 +27,7 @@ use crate::clock::Now;
 use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts, MtRouter, Place, Tried, Why, World};
+use crate::standing::Standing;
 use crate::tables::Tables;
 pub use mo::{MoQuestion, explain_mo, shown_mo};
 pub use question::Question;
@@ -101,7 +103,16 @@ pub fn explain(
         own.destination(submission.destination)
             .unwrap_or_else(|_| submission.destination.to_buf()),
     );
-    let mut facts = facts(account, &submission, (&kept.0, &kept.1), 0);
+    let there = Place::of(tables, kept.1.ton(), kept.1.as_bytes());
+    let country = there.country.or_else(|| own.country_of(&kept.1));
+    let said = submission.category.unwrap_or_default();
+    // Of one that is refused, the routes are told what it says.
+    let category = account.category.of(said, kept.0.as_bytes(), country).or(said);
+    let mut facts = Facts {
+        category,
+        place: Some(there),
+        ..facts(account, &submission, (&kept.0, &kept.1), 0)
+    };
     let taken_by = router.find(&facts, &world).route();
     if submission.part_of.is_none() {
         let turn = taken_by.and_then(|route| live.turns.get(route));
@@ -109,21 +120,20 @@ pub fn explain(
     }
     let found = router.find(&facts, &world);
     let tried = router.explain(&facts, &world);
-    let there = Place::of(tables, facts.destination_ton, facts.destination);
     let default_validity = |_: &Facts<'_>| {
         let CarrierIndex(first) = found.first()?;
         Some(config.carriers.get(first)?.default_validity)
     };
+    let standing = Standing::new(config);
     let applicant = Applicant {
         account,
         addressing: own,
+        standing: standing.of_account(place, own),
+        tables,
         quota_left: live.quota_left,
     };
     let admitted = admit(applicant, default_validity, &submission, now).and_then(|admitted| {
-        let country = there
-            .country
-            .or_else(|| own.country_of(&admitted.destination))
-            .map(Country::octets);
+        let country = admitted.country.map(Country::octets);
         let mut buckets = Buckets {
             link: &mut Bucket::new(None),
             account: &mut live.rates,
@@ -161,7 +171,6 @@ pub fn explain(
             } else {
                 Value::Null
             };
-            let country = there.country.or_else(|| own.country_of(&kept.1));
             let rate = carrier.country_rates.of(country.map(Country::octets));
             let rate = rate.map(|(rate, is_shared)| {
                 let country = country.filter(|_| !is_shared).map(|country| country.to_string());
@@ -189,7 +198,8 @@ pub fn explain(
         "octets": submission.text.0.len(),
         "data_coding": submission.data_coding.0,
         "parts": facts.parts,
-        "country": there.country.map(|country| country.to_string()),
+        "category": category.map(Category::word),
+        "country": country.map(|country| country.to_string()),
         "network": there.network.map(|network| network.to_string()),
         "routes": routes,
         "routes_of_other_prefixes": tried.len() - routes.len(),
@@ -219,6 +229,10 @@ pub(crate) fn message<'a>(
 ) -> Result<Sm<'a>, String> {
     let written = written(&question.text, account.default_alphabet, text);
     let data_coding = question.data_coding.map_or(written, DataCoding);
+    if let Some(category) = question.category {
+        // One octet fits.
+        let _ = append(payload, CATEGORY, &[category.octet()]);
+    }
     let short_message = match ShortMessage::new(text) {
         Some(short) => short,
         None if append(payload, Tag::MESSAGE_PAYLOAD, text) => ShortMessage::default(),

@@ -50,6 +50,7 @@ use crate::links::{End, Link, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
+use crate::standing::Standing;
 use crate::tables::Tables;
 use crate::tally::{AccountTally, GateTally, counted_command};
 use crate::telemetry::words::{ConnectionRefused, Side};
@@ -143,6 +144,8 @@ pub struct Gate<D: Disk> {
     pub(crate) keywords: Keywords,
     /// How accounts and carriers write addresses.
     pub(crate) addressing: Addressing,
+    /// What may be sent to whom.
+    pub(crate) standing: Standing,
     /// Networks, ported numbers and prices.
     pub(crate) tables: Arc<Tables>,
     pub(crate) accounts: Vec<AccountState>,
@@ -241,6 +244,7 @@ impl<D: Disk> Gate<D> {
             mo,
             keywords: Keywords::default(),
             addressing: Addressing::new(&config),
+            standing: Standing::new(&config),
             tables: Arc::default(),
             spool,
             rng,

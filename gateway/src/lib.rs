@@ -48,6 +48,7 @@ pub mod run;
 pub mod secret;
 pub mod serve;
 pub mod simulator;
+pub mod standing;
 pub mod tables;
 pub mod tally;
 pub mod telemetry;

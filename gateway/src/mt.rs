@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use tidegate_codec::address::AddressBuf;
+use tidegate_codec::category::Category;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{DataCoding, InterfaceVersion, ReceiptWish};
@@ -156,6 +157,7 @@ impl<D: Disk> Gate<D> {
             mt,
             addressing,
             tables,
+            standing,
             spool,
             ..
         } = self;
@@ -178,16 +180,20 @@ impl<D: Disk> Gate<D> {
             let period = calendar.period(&configured.quota, now);
             quota::left(&configured.quota, spool.used(*name, period))
         };
+        let addressing = addressing.of_account(account, &configured.numbering);
         let applicant = Applicant {
             account: configured,
-            addressing: addressing.of_account(account, &configured.numbering),
+            addressing,
+            standing: standing.of_account(account, addressing),
+            tables,
             quota_left,
         };
-        let mut admitted = admit(applicant, route, submission, now)?;
+        let admitted = admit(applicant, route, submission, now);
+        let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
-        let country = self.rated_country(account, &admitted.destination);
+        let country = admitted.country.map(tidegate_config::Country::octets);
         self.take_rates(now, link, account, country, admitted.parts)?;
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
         if submission.part_of.is_none()
@@ -195,15 +201,10 @@ impl<D: Disk> Gate<D> {
         {
             admitted.lot = self.mt.take_turn(route);
         }
-        Ok(admitted)
-    }
-
-    /// The country of a recipient, if a rate asks for it.
-    fn rated_country(&self, account: usize, destination: &AddressBuf) -> Option<admission::Country> {
-        if !self.accounts[account].rates.countries.has_names() && !self.country_rates.has_names() {
-            return None;
+        if admitted.noted.monitored {
+            self.accounts[account].tally.monitored.add(country);
         }
-        self.country_of(Some(account), destination)
+        Ok(admitted)
     }
 
     /// The country of a leg's recipient, if it has a rate of its own at this carrier.
@@ -243,7 +244,7 @@ impl<D: Disk> Gate<D> {
             id_form: id.form,
             registered_delivery: submission.registered_delivery.0,
             priority: submission.priority,
-            category: 0,
+            category: admitted.category.octet(),
             parts: admitted.parts,
             data_coding: submission.data_coding.0,
             lot: admitted.lot,
@@ -463,6 +464,8 @@ impl<D: Disk> Gate<D> {
             destination: destination.as_bytes(),
             service_type: envelope.service_type,
             data_coding: DataCoding(envelope.data_coding),
+            category: Category::from_octet(envelope.category),
+            place: None,
             parts: envelope.parts,
             lot: envelope.lot,
         };

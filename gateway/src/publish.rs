@@ -239,6 +239,12 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     each(&new.binds, &old.binds, |result, times| {
         metrics.bind_attempts.of(result).increment(times);
     });
+    each(&new.standing_refused, &old.standing_refused, |rule, times| {
+        metrics.standing_refused.of(rule).increment(times);
+    });
+    each(&new.monitored, &old.monitored, |country, times| {
+        metrics.monitored(country, times);
+    });
     each(&new.throttled, &old.throttled, |by, times| {
         metrics.throttled.of(by).increment(times);
     });

@@ -21,6 +21,14 @@ pub enum Refusal {
     Sender,
     /// The recipient is empty or no address.
     Recipient,
+    /// The recipient's country, or number, is not open to the account (FRD-1).
+    Country,
+    /// The recipient's country needs an approval that the account does not have yet (FRD-2).
+    NotApproved,
+    /// It says to be for what is no category.
+    Category,
+    /// It says to be for what the account's messages may not say.
+    CategoryNotAllowed,
     /// No route leads to the recipient.
     NoRoute,
     /// Text both in short_message and in message_payload on a bind before 5.0.
@@ -52,6 +60,14 @@ impl Refusal {
             Self::Broken => "the disk failed",
             Self::Sender => "not a sender that the account may use",
             Self::Recipient => "not a number that can receive messages",
+            Self::Country => {
+                "the recipient's country is not open to the account: see its `countries` and `number_modes`"
+            }
+            Self::NotApproved => {
+                "the recipient's country needs an approval that the account does not have yet: see its `approvals`"
+            }
+            Self::Category => "its category, TLV 0x3C01, is none of 1 to 4 in one octet",
+            Self::CategoryNotAllowed => "its category is none of the account's `categories`",
             Self::NoRoute => "no route takes it",
             Self::TwoTexts => "text both in short_message and in message_payload",
             Self::Priority => "priority_flag out of range",
@@ -77,6 +93,11 @@ impl Refusal {
             Self::Broken => S::RSYSERR,
             Self::Sender => S::RINVSRCADR,
             Self::Recipient | Self::NoRoute => S::RINVDSTADR,
+            // Vendor range, compliance.md §18: destination not approved. Another status for what is blocked would tell a
+            // client what to ask for, but it knows none, and either way an operator opens it.
+            Self::Country | Self::NotApproved => CommandStatus(0x0403),
+            Self::Category => S::RINVOPTPARAMVAL,
+            Self::CategoryNotAllowed => S::ROPTPARNOTALLWD,
             Self::TwoTexts => S::RINVMSGLEN,
             Self::Priority => S::RINVPRTFLG,
             Self::Schedule => S::RINVSCHED,

@@ -8,7 +8,7 @@ use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
     Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, ReloadResult, Side,
-    SpoolCause, ThrottledBy,
+    SpoolCause, StandingRule, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -23,7 +23,7 @@ impl<K> Default for Counts<K> {
 }
 
 /// Labels that one [`Counts`] keeps apart at most.
-const LABELS_MAX: usize = 128;
+const LABELS_MAX: usize = 256;
 
 impl<K: Copy + PartialEq> Counts<K> {
     /// Adds one.
@@ -90,6 +90,10 @@ pub struct AccountTally {
     pub duplicates: u64,
     /// Submissions refused, by what was answered.
     pub refused: Counts<CommandStatus>,
+    /// Messages that a standing rule refused, when they came or before they were handed over.
+    pub standing_refused: Counts<StandingRule>,
+    /// Messages to countries that are monitored, by these; `None` is no country.
+    pub monitored: Counts<Option<[u8; 2]>>,
     /// Messages above a rate, by whose.
     pub throttled: Counts<ThrottledBy>,
     /// Times that a link was not read for a while because it went on past 0x58.

@@ -224,6 +224,7 @@ mod tests {
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         account.refused(CommandStatus::RSYSERR, 1);
         account.delivery_refused(CommandStatus::RSYSERR, 1);
+        account.monitored(Some(*b"DK"), 1);
         let carrier = CarrierMetrics::new(&telemetry, &carrier_name());
         carrier.refused(CommandStatus::RSYSERR, 1);
         carrier.bind_refused(CommandStatus::RBINDFAIL, 1);

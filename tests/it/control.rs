@@ -246,6 +246,7 @@ async fn a_route_is_explained_with_what_the_gateway_knows_and_traffic_goes_on() 
         to_as: None,
         text: "hello".to_owned(),
         data_coding: None,
+        category: None,
         service_type: String::new(),
         at_ms: None,
     };

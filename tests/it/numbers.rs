@@ -17,7 +17,7 @@ use tidegate_tests::{Dialect, ScriptedEsme};
 use crate::ancillary::{ask, bound, waiting};
 use crate::local::Changes;
 
-const CANONICAL: &str = "numbers = \"canonical\"\ncountry = \"GB\"";
+const CANONICAL: &str = "numbers = \"canonical\"\ncountry = \"GB\"\ncountries = \"all\"";
 const NUMBER: &str = "447700900123";
 
 fn address<const MAX: usize>(ton: u8, npi: u8, octets: &str) -> Address<'_, MAX> {
@@ -98,7 +98,7 @@ async fn what_is_not_touched_reaches_the_carrier_octet_by_octet() {
 #[tokio::test]
 async fn what_cannot_be_made_canonical_is_refused() {
     let (_local, mut smsc, mut esme) = bound(Changes {
-        account: "numbers = \"canonical\"\ncountry = \"GB\"\nshort_codes = false\ndefault_source = \"Tidegate\"\n\
+        account: "numbers = \"canonical\"\ncountry = \"GB\"\ncountries = \"all\"\nshort_codes = false\ndefault_source = \"Tidegate\"\n\
                   senders_by_country = [{ sender = \"Shop\", countries = [\"GB\"] }, \
                   { sender = \"Tidegate\", countries = [\"GB\", \"FR\"] }, { sender = \"4477*\", countries = [\"FR\"] }]",
         ..Changes::default()

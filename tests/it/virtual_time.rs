@@ -2,6 +2,7 @@
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
 mod countries;
+mod destinations;
 mod fairness;
 mod handsets;
 mod holds;

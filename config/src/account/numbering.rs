@@ -16,7 +16,7 @@ const COUNTRIES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbering {
     /// Key `country`, default absent, two letters such as `"GB"`: whose national numbers the account may write without
-    /// the country code. Only `numbers = "canonical"` and `senders_by_country` ask for it.
+    /// the country code, and its home (see `countries`).
     pub country: Option<Country>,
     /// Key `numbers`, default `"as-given"`.
     pub numbers: AccountNumbers,
@@ -86,14 +86,7 @@ pub(super) fn read(section: &mut Section<'_>, senders: &[SenderPattern], rewrite
 }
 
 fn read_by_country(section: &mut Section<'_>) -> Vec<CountrySender> {
-    let entries = section.each("senders_by_country");
-    if entries.len() > SENDERS_MAX {
-        let what = format!("{} elements", entries.len());
-        section.problem(
-            "senders_by_country",
-            Fault::new(what, format!("give up to {SENDERS_MAX}")),
-        );
-    }
+    let entries = section.each_up_to("senders_by_country", SENDERS_MAX);
     let read = |mut entry: Section<'_>| {
         let sender = entry.required(
             "sender",

@@ -2,8 +2,9 @@
 
 use std::fmt::Debug;
 
-use crate::account::{Account, Numbering};
+use crate::account::{Account, CategoryRules, Destinations, Numbering};
 use crate::carrier::{Carrier, Texts, Writing};
+use crate::compliance::Compliance;
 use crate::limits::Limits;
 use crate::node::{Http, Node};
 use crate::quota::Quota;
@@ -151,7 +152,11 @@ keys! {
         senders,
         #nested quota,
         #nested numbering,
+        #nested category,
+        #nested destinations,
     }
+    CategoryRules { category, categories, sender_settings }
+    Destinations { countries, number_modes, #shown destination_approval, approvals }
     Numbering {
         #shown country,
         #shown numbers,
@@ -160,6 +165,7 @@ keys! {
         rewrite,
         senders_by_country,
     }
+    Compliance { approval_required }
     Tables { networks, ported }
     Carrier {
         name,

@@ -1,12 +1,13 @@
 //! What a route to carriers may ask of a message, besides its prefix.
 
 use tidegate_codec::address::Ton;
+use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::text::Class;
 use toml::de::DeValue;
 
 use super::{Declared, Window};
-use crate::account::system_id;
+use crate::account::{CATEGORIES, system_id};
 use crate::carrier::{self, CarrierName};
 use crate::country::Country;
 use crate::price::{Price, price};
@@ -30,6 +31,9 @@ pub struct Conditions {
     pub data_codings: Vec<u8>,
     /// Key `classes`, default `[]`, of 0 to 3: message class, 0 is "flash"; messages without one meet none of them.
     pub classes: Vec<Class>,
+    /// Key `categories`, default `[]`, of `"marketing"`, `"transactional"`, `"otp"` and `"emergency"`: what the message is
+    /// for. One that came before messages had a category meets none of them.
+    pub categories: Vec<Category>,
     /// Keys `min_parts`, default 1, and `max_parts`, default 255: how many parts the message counts as.
     pub parts: (u8, u8),
     /// Keys `days`, `hours` and `zone`: when a message is put in line for a carrier. `None` is always.
@@ -59,6 +63,7 @@ impl Default for Conditions {
             service_types: Vec::new(),
             data_codings: Vec::new(),
             classes: Vec::new(),
+            categories: Vec::new(),
             parts: PARTS,
             window: None,
             countries: Vec::new(),
@@ -141,6 +146,7 @@ pub(super) fn conditions(section: &mut Section<'_>, declared: &Declared) -> Cond
     let service_types = section.list("service_types", 0..=64, text(service_type));
     let data_codings = section.list("data_codings", 0..=256, integer(0..=255));
     let classes = section.list("classes", 0..=4, class);
+    let categories = section.list("categories", 0..=CATEGORIES.len(), choice(CATEGORIES));
     let parts = (
         section.or("min_parts", PARTS.0, integer(1..=PARTS.1)),
         section.or("max_parts", PARTS.1, integer(1..=PARTS.1)),
@@ -174,6 +180,7 @@ pub(super) fn conditions(section: &mut Section<'_>, declared: &Declared) -> Cond
         service_types: service_types.unwrap_or_default(),
         data_codings: data_codings.unwrap_or_default(),
         classes: classes.unwrap_or_default(),
+        categories: categories.unwrap_or_default(),
         parts,
         window,
         countries: countries.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! The two files that ship: complete, true to the code's defaults, and what they say they are.
+//! The files that ship: complete, true to the code's defaults, and what they say they are.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,12 +11,13 @@ use toml::de::{DeTable, DeValue};
 use super::MINIMAL;
 use crate::problem::Report;
 use crate::{
-    CarrierBinds, Config, IdBase, MessageIdForm, NumberPattern, ReceiptRequest, SecretSource, Unanswered,
-    parse, parse_with,
+    CarrierBinds, CarrierName, Config, Country, CountryModes, IdBase, MessageIdForm, NumberPattern,
+    ReceiptRequest, SecretSource, Unanswered, parse, parse_with,
 };
 
 pub(super) const EXAMPLE: &str = include_str!("../../tidegate.toml");
 pub(super) const BENCH: &str = include_str!("../../bench.toml");
+const COMPLIANCE: &str = include_str!("../../compliance.toml");
 /// What is in the file that the example names.
 const DOCUMENT: &str = "version = \"1\"\n[[rule]]\n";
 const BENCH_PASSWORD: &[u8] = include_bytes!("../../bench-sink.password");
@@ -124,7 +125,7 @@ fn every_commented_key_works_when_its_mark_is_taken_away() {
         let config = config.unwrap_or_else(|problems| panic!("{line}: {problems}"));
         assert_ne!(config, good(EXAMPLE), "{line}");
     }
-    assert_eq!(commented_out().len(), 23);
+    assert_eq!(commented_out().len(), 28);
 }
 
 #[test]
@@ -242,6 +243,52 @@ fn the_load_test_finds_what_it_relies_on() {
         )
     );
     assert_eq!(storage.reserve_segments, production.reserve_segments);
+}
+
+#[test]
+fn tests_of_the_rules_find_what_they_rely_on() {
+    let config = good(COMPLIANCE);
+    assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:2776");
+    assert_eq!(config.http.address.to_string(), "127.0.0.1:9101");
+    assert_eq!(config.storage.data, Path::new("target/compliance-data"));
+    assert_eq!(config.storage.key_ring, Path::new("target/compliance-keys"));
+    assert!(config.storage.auto_init && config.storage.kek_file.starts_with("target"));
+    let hash = &good(EXAMPLE).accounts[0].password_hashes[0];
+    let home = Country::new("US");
+    for (account, name, own, others) in [
+        (
+            &config.accounts[0],
+            "A",
+            &["55555", "55556", "18005550199"][..],
+            "55557",
+        ),
+        (&config.accounts[1], "B", &["55557"], "55555"),
+    ] {
+        assert_eq!((account.system_id.as_str(), account.max_binds), (name, 4));
+        assert_eq!(account.password_hashes, std::slice::from_ref(hash));
+        assert!(
+            own.iter()
+                .all(|sender| account.allows_sender(sender.as_bytes(), || home))
+        );
+        assert!(!account.allows_sender(others.as_bytes(), || home));
+        assert_eq!(account.numbering.country, home);
+        assert_eq!(account.destinations.modes(home), CountryModes::ALL);
+    }
+    for (carrier, name, port) in [(&config.carriers[0], "p", 2901), (&config.carriers[1], "q", 2902)] {
+        assert_eq!((carrier.name.as_str(), carrier.links), (name, 1));
+        assert_eq!(carrier.addresses[0].to_string(), format!("127.0.0.1:{port}"));
+        assert_eq!(
+            carrier.password,
+            SecretSource::File("config/bench-sink.password".into())
+        );
+        assert_eq!(
+            (carrier.system_id.as_str(), carrier.binds),
+            ("tidegate", CarrierBinds::Transceiver)
+        );
+    }
+    let [route] = &config.mt_routes[..] else { panic!() };
+    let names: Vec<&str> = route.carriers.iter().map(CarrierName::as_str).collect();
+    assert_eq!((route.prefix.as_str(), &names[..]), ("", &["p", "q"][..]));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Addresses and TLVs in a carrier's words.
 
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::category::CATEGORY;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::tlv::{Tlvs, append};
+use tidegate_codec::tlv::{Tag, Tlvs, append};
 use tidegate_config::rewrite::Side;
 use tidegate_config::{CarrierNumbers, TonNpi, Writing};
 use tidegate_store::addresses::Addresses;
@@ -19,16 +20,19 @@ pub(crate) struct Words<'c> {
 }
 
 impl Words<'_> {
-    /// The TLVs of the message without those that the carrier does not want, and with those that it wants. `scratch`
-    /// holds them where they are others than before.
+    /// The TLVs of the message without what is for us and those that the carrier does not want, and with those that it
+    /// wants. `scratch` holds them where they are others than before.
     pub(crate) fn tlvs<'a>(&self, tlvs: Tlvs<'a>, scratch: &'a mut Vec<u8>) -> Tlvs<'a> {
         let (dropped, added) = (&self.writing.drop_tlvs, &self.writing.add_tlvs);
-        if dropped.is_empty() && added.is_empty() {
+        if dropped.is_empty() && added.is_empty() && tlvs.get(CATEGORY).is_none() {
             return tlvs;
         }
+        let is_kept = |tag: Tag| {
+            tag != CATEGORY && !dropped.contains(&tag) && !added.iter().any(|added| added.tag == tag)
+        };
         scratch.clear();
         for tlv in tlvs {
-            if !dropped.contains(&tlv.tag) && !added.iter().any(|added| added.tag == tlv.tag) {
+            if is_kept(tlv.tag) {
                 // It came out of a PDU.
                 let _ = append(scratch, tlv.tag, tlv.value.0);
             }

@@ -252,6 +252,14 @@ impl<D: Disk> Gate<D> {
             self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
             return Offered::Over;
         }
+        if let Some((account, refusal)) = self.stands_in_the_way(now, found) {
+            let status = refusal.status(InterfaceVersion(found.envelope.interface_version));
+            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+            self.note_standing(account, refusal);
+            let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
+            self.end_quietly(now, leg, &note);
+            return Offered::Over;
+        }
         let config = &self.config.carriers[carrier];
         let registered = asked_for(config.request_receipts, found.envelope.registered_delivery);
         let Some(link) = self.links.get_mut(id) else {

@@ -1,5 +1,7 @@
 //! The message that a verb is about, as options.
 
+use tidegate_codec::category::Category;
+
 use crate::explain::Question;
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,9 @@ pub(super) struct Message {
     /// How the text is said to be written, 0 to 255; by default 0, or 8 where it needs that.
     #[arg(long, value_name = "N")]
     data_coding: Option<u8>,
+    /// What it says it is for: marketing, transactional, otp or emergency; by default it does not.
+    #[arg(long, value_name = "WORD", value_parser = category)]
+    category: Option<Category>,
     /// Its service_type.
     #[arg(long, value_name = "WORD", default_value = "")]
     service_type: String,
@@ -46,10 +51,18 @@ impl Message {
             to_as: self.to_as,
             text: self.text.clone(),
             data_coding: self.data_coding,
+            category: self.category,
             service_type: self.service_type.clone(),
             at_ms,
         }
     }
+}
+
+fn category(text: &str) -> Result<Category, String> {
+    Category::from_word(text).ok_or_else(|| {
+        let words = Category::ALL.map(Category::word);
+        format!("one of {}", words.join(", "))
+    })
 }
 
 fn pair(text: &str) -> Result<(u8, u8), String> {

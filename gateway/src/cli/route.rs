@@ -186,6 +186,7 @@ fn differences(
         to_as: None,
         text: expected.text.clone(),
         data_coding: expected.data_coding,
+        category: expected.category,
         service_type: expected.service_type.clone(),
         at_ms: expected.at_ms,
     };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::address::{ADDR_SM, Address, Npi, Ton};
+use tidegate_codec::category::Category;
 
 /// A message that might be submitted. Not to be printed: it has numbers and a text (P4).
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Question {
     pub text: String,
     /// How the text is said to be written; by default what it needs.
     pub data_coding: Option<u8>,
+    /// What it says it is for.
+    pub category: Option<Category>,
     /// Its `service_type`.
     pub service_type: String,
     /// When, in unix milliseconds; by default now.
@@ -59,6 +62,7 @@ impl Question {
             ("to_as", pair(self.to_as)),
             ("text", json!(self.text)),
             ("data_coding", json!(self.data_coding)),
+            ("category", json!(self.category.map(Category::word))),
             ("service_type", json!(self.service_type)),
             ("at_ms", json!(self.at_ms)),
         ] {
@@ -99,6 +103,13 @@ impl Question {
                 None => None,
                 Some(value) => Some(octet(value).ok_or_else(|| wrong("data_coding"))?),
             },
+            category: match given("category") {
+                None => None,
+                Some(value) => {
+                    let category = value.as_str().and_then(Category::from_word);
+                    Some(category.ok_or_else(|| wrong("category"))?)
+                }
+            },
             service_type: text("service_type")?,
             at_ms: match given("at_ms") {
                 None => None,
@@ -133,6 +144,7 @@ mod tests {
             to_as: Some((2, 1)),
             text: "hello".to_owned(),
             data_coding: Some(4),
+            category: Some(Category::Otp),
             service_type: "OTP".to_owned(),
             at_ms: Some(1_790_000_000_000),
         }
@@ -145,6 +157,7 @@ mod tests {
             to_as: None,
             text: String::new(),
             data_coding: None,
+            category: None,
             service_type: String::new(),
             at_ms: None,
             ..question()
@@ -164,6 +177,8 @@ mod tests {
             ("to_as", json!([1])),
             ("to_as", json!([1, 256])),
             ("data_coding", json!(256)),
+            ("category", json!(3)),
+            ("category", json!("447700900123")),
             ("at_ms", json!("447700900123")),
         ] {
             let mut request = Map::new();

@@ -54,10 +54,11 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "text: octets {}, data_coding {}, parts {}",
+        "text: octets {}, data_coding {}, parts {}, for {}",
         key("octets"),
         key("data_coding"),
-        key("parts")
+        key("parts"),
+        key("category")
     )?;
     writeln!(
         out,

@@ -21,6 +21,7 @@ use crate::links::{End, LinkId, Peer};
 use crate::quota::Calendar;
 use crate::router::CarrierIndex;
 use crate::run::spool_options;
+use crate::standing::Standing;
 
 impl AccountState {
     /// Takes over what it holds of an account's values. Every key is named, so that a new one has to be thought about:
@@ -56,6 +57,8 @@ impl AccountState {
                     zone,
                 },
             numbering: _,
+            category: _,
+            destinations: _,
         } = old;
         if *zone != new.quota.zone {
             self.calendar = Calendar::default();
@@ -116,6 +119,7 @@ impl<D: Disk> Gate<D> {
         (self.mt, self.mo) = routers(&self.config);
         self.mt.set_time(now.unix_ms);
         self.addressing = Addressing::new(&self.config);
+        self.standing = Standing::new(&self.config);
         self.take_accounts(now, &old, new);
         self.take_carriers(now, &old, new, passwords);
         self.take_links(now);

@@ -136,7 +136,9 @@ impl MtRouter {
 
     /// Where a recipient is, if any route asks for it.
     fn place(&self, facts: &Facts<'_>, tables: &Tables) -> Place {
-        if self.asks_for_places {
+        if let Some(place) = facts.place {
+            place
+        } else if self.asks_for_places {
             Place::of(tables, facts.destination_ton, facts.destination)
         } else {
             Place::default()

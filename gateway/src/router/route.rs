@@ -5,6 +5,7 @@ use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
 use tidegate_codec::address::Ton;
+use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::text::Coding;
 use tidegate_codec::values::DataCoding;
@@ -33,6 +34,10 @@ pub struct Facts<'a> {
     pub service_type: ServiceType,
     /// How its text is written.
     pub data_coding: DataCoding,
+    /// What it is for; `None` of one that came before messages had a category.
+    pub category: Option<Category>,
+    /// Where its recipient is, if somebody has looked already.
+    pub place: Option<Place>,
     /// Parts that it counts as.
     pub parts: u8,
     /// Whose turn it is of carriers that take turns: the same for all parts of one long message.
@@ -141,6 +146,8 @@ pub enum Why {
     DataCoding,
     /// The message is of another class, or of none.
     Class,
+    /// It is for something else.
+    Category,
     /// It has fewer or more parts.
     Parts,
     /// The route is closed at this hour.
@@ -168,6 +175,7 @@ impl Why {
             Self::ServiceType => "no: not in service_types",
             Self::DataCoding => "no: not in data_codings",
             Self::Class => "no: not in classes",
+            Self::Category => "no: not in categories",
             Self::Parts => "no: fewer than min_parts or more than max_parts",
             Self::Closed => "no: not its days and hours",
             Self::Country => "no: not in countries",
@@ -291,6 +299,7 @@ impl Route {
             service_types: _,
             data_codings,
             classes,
+            categories,
             parts: (min_parts, max_parts),
             window: _,
             countries,
@@ -318,6 +327,13 @@ impl Route {
         let class = || Coding::of(facts.data_coding).class;
         if !classes.is_empty() && !class().is_some_and(|class| classes.contains(&class)) {
             return Why::Class;
+        }
+        if !categories.is_empty()
+            && !facts
+                .category
+                .is_some_and(|category| categories.contains(&category))
+        {
+            return Why::Category;
         }
         if !self.service_types.is_empty() && !self.service_types.contains(&facts.service_type) {
             return Why::ServiceType;

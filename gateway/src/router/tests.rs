@@ -44,6 +44,8 @@ const FACTS: Facts<'static> = Facts {
     destination: b"447700900123",
     service_type: ServiceType::DEFAULT,
     data_coding: DataCoding(0),
+    category: None,
+    place: None,
     parts: 1,
     lot: 0,
 };

@@ -5,7 +5,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
-use super::words::{BindResult, Family, Statuses, ThrottledBy};
+use super::words::{BindResult, Family, StandingRule, Statuses, ThrottledBy};
 use super::{Telemetry, names};
 
 /// Handles of one account's metrics; what each counts stands in [`names`].
@@ -21,6 +21,8 @@ pub struct AccountMetrics {
     pub quota_used: [Gauge; 2],
     /// [`names::ACCOUNT_DUPLICATES`].
     pub duplicates: Counter,
+    /// [`names::ACCOUNT_STANDING_REFUSED`].
+    pub standing_refused: Family<StandingRule>,
     /// [`names::ACCOUNT_THROTTLED`].
     pub throttled: Family<ThrottledBy>,
     /// [`names::ACCOUNT_HOLDS`].
@@ -37,6 +39,9 @@ pub struct AccountMetrics {
     pub outbox_overflow: Counter,
     /// [`names::ACCOUNT_OUTBOX_EXPIRED`].
     pub outbox_expired: Counter,
+    /// What has as many labels as there are countries is made when it is counted: [`names::ACCOUNT_MONITORED`].
+    telemetry: Telemetry,
+    account: SystemId,
     refused: Statuses,
     deliveries_refused: Statuses,
     /// By the state's octet.
@@ -58,6 +63,7 @@ impl AccountMetrics {
             quota_used: ["day", "month"]
                 .map(|period| telemetry.gauge(&names::ACCOUNT_QUOTA_USED, &[own, ("period", period)])),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
+            standing_refused: Family::new(telemetry, &names::ACCOUNT_STANDING_REFUSED, &[own]),
             throttled: Family::new(telemetry, &names::ACCOUNT_THROTTLED, &[own]),
             holds: counter(&names::ACCOUNT_HOLDS),
             flooders_unbound: counter(&names::ACCOUNT_FLOODERS_UNBOUND),
@@ -66,10 +72,26 @@ impl AccountMetrics {
             outbox: gauge(&names::ACCOUNT_OUTBOX),
             outbox_overflow: counter(&names::ACCOUNT_OUTBOX_OVERFLOW),
             outbox_expired: counter(&names::ACCOUNT_OUTBOX_EXPIRED),
+            telemetry: telemetry.clone(),
+            account: *account,
             refused: Statuses::new(telemetry, &names::ACCOUNT_REFUSED, own),
             deliveries_refused: Statuses::new(telemetry, &names::ACCOUNT_DELIVERIES_REFUSED, own),
             finals,
         }
+    }
+
+    /// Counts messages to a country that is monitored; `None` is no country.
+    pub fn monitored(&self, country: Option<[u8; 2]>, times: u64) {
+        let country = country
+            .as_ref()
+            .and_then(|letters| std::str::from_utf8(letters).ok());
+        let labels = [
+            ("account", self.account.as_str()),
+            ("country", country.unwrap_or("none")),
+        ];
+        self.telemetry
+            .counter(&names::ACCOUNT_MONITORED, &labels)
+            .increment(times);
     }
 
     /// Counts submits that were answered with an error.

@@ -101,6 +101,14 @@ words! {
         Reload "reload"
     }
 
+    /// Which standing rule refused a message.
+    StandingRule {
+        /// The country, or the number, is not open to the account.
+        Country "country"
+        /// The country needs an approval.
+        Approval "approval"
+    }
+
     /// What became of an attempt to bind.
     BindResult {
         /// Bound.

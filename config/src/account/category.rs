@@ -1,0 +1,95 @@
+//! What an account's messages are for.
+
+use tidegate_codec::category::Category;
+
+use crate::country::Country;
+use crate::section::Section;
+use crate::sender::SenderPattern;
+use crate::value::{choice, text};
+
+/// Most entries of `sender_settings`.
+const SENDERS_MAX: usize = 1_024;
+
+/// The words of categories.
+pub(crate) const CATEGORIES: &[(&str, Category)] = &[
+    (Category::Marketing.word(), Category::Marketing),
+    (Category::Transactional.word(), Category::Transactional),
+    (Category::Otp.word(), Category::Otp),
+    (Category::Emergency.word(), Category::Emergency),
+];
+
+/// What an account's messages are for: what a message says itself, else what is said of its sender, else of the account,
+/// else by the recipient's country (compliance.md §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CategoryRules {
+    /// Key `category`, default absent: `"marketing"`, `"transactional"`, `"otp"` or `"emergency"`, of messages that do not
+    /// say and whose sender has none. Absent: marketing to the US, Canada and France, transactional elsewhere.
+    pub category: Option<Category>,
+    /// Key `categories`, default all four: those that its messages may say themselves. `[]`: none.
+    pub categories: Vec<Category>,
+    /// Key `sender_settings`, default `[]`, at most 1 024 of `{ sender = "…", category = "…" }`: the first whose `sender`
+    /// fits a message's source holds for it.
+    pub sender_settings: Vec<SenderSettings>,
+}
+
+/// What is said of some senders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderSettings {
+    /// Key `sender`, required: as in `senders`.
+    pub sender: SenderPattern,
+    /// Key `category`, default absent (the account's): of messages that do not say.
+    pub category: Option<Category>,
+}
+
+impl CategoryRules {
+    /// What a message is for that says this of itself, from this source, to a recipient in this country; `None` if it may
+    /// not say so.
+    pub fn of(&self, said: Option<Category>, source: &[u8], country: Option<Country>) -> Option<Category> {
+        if let Some(said) = said {
+            return self.categories.contains(&said).then_some(said);
+        }
+        let category = self
+            .settings_of(source)
+            .and_then(|settings| settings.category)
+            .or(self.category);
+        Some(category.unwrap_or_else(|| by_country(country)))
+    }
+
+    /// What is said of a source.
+    pub fn settings_of(&self, source: &[u8]) -> Option<&SenderSettings> {
+        let mut settings = self.sender_settings.iter();
+        settings.find(|settings| settings.sender.matches(source))
+    }
+}
+
+/// What a message is for that nobody says anything about: marketing where that is what the law would have it be.
+fn by_country(country: Option<Country>) -> Category {
+    match country.map(Country::octets).as_ref() {
+        Some(b"US" | b"CA" | b"FR") => Category::Marketing,
+        _ => Category::Transactional,
+    }
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> CategoryRules {
+    let category = section.optional("category", choice(CATEGORIES));
+    let categories = section.list("categories", 0..=CATEGORIES.len(), choice(CATEGORIES));
+    let entries = section.each_up_to("sender_settings", SENDERS_MAX);
+    let read = |mut entry: Section<'_>| {
+        let sender = entry.required(
+            "sender",
+            "write a source address, with `*` at the end for any continuation",
+            text(SenderPattern::parse),
+        );
+        let category = entry.optional("category", choice(CATEGORIES));
+        entry.finish(&[]);
+        Some(SenderSettings {
+            sender: sender?,
+            category,
+        })
+    };
+    CategoryRules {
+        category,
+        categories: categories.unwrap_or_else(|| Category::ALL.to_vec()),
+        sender_settings: entries.into_iter().filter_map(read).collect(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Standing rules: what may be sent to whom at all, whichever way it would go. They are asked when a message comes in, and
+//! again before it is handed over, since what holds by then may be something else (design §5).
+
+mod country;
+
+use std::fmt;
+
+use tidegate_codec::address::AddressBuf;
+use tidegate_codec::category::Category;
+use tidegate_config::{Config, Country};
+use tidegate_store::disk::Disk;
+use tidegate_store::index::Leg;
+
+use crate::addressing::AccountAddressing;
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::number::SHORT_CODE_MAX;
+use crate::refusal::Refusal;
+use crate::router::Place;
+use crate::telemetry::words::StandingRule;
+
+pub use country::CountryRules;
+
+/// Everybody's rules: made once from the configuration, and then only read.
+#[derive(Debug)]
+pub struct Standing {
+    /// By an account's place in the configuration.
+    accounts: Vec<CountryRules>,
+}
+
+/// A message that is about to come in, or to leave. Not to be printed (P4).
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whom it is for, as it is kept.
+    pub recipient: &'a AddressBuf,
+    /// In which country, as far as that is known.
+    pub country: Option<Country>,
+    /// What it is for; `None` of one that came before messages had a category.
+    pub category: Option<Category>,
+}
+
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked")
+            .field("category", &self.category)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is to be noted of a message that may go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// It is counted apart, with its country.
+    pub monitored: bool,
+}
+
+impl Standing {
+    /// Those of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let of = |account| CountryRules::new(account, &config.compliance);
+        Self {
+            accounts: config.accounts.iter().map(of).collect(),
+        }
+    }
+
+    /// Those of an account, by its place.
+    pub fn of_account<'s>(
+        &'s self,
+        account: usize,
+        addressing: AccountAddressing<'s>,
+    ) -> AccountStanding<'s> {
+        AccountStanding {
+            countries: self.accounts.get(account),
+            addressing,
+        }
+    }
+}
+
+/// The rules of one account.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountStanding<'s> {
+    countries: Option<&'s CountryRules>,
+    addressing: AccountAddressing<'s>,
+}
+
+impl AccountStanding<'_> {
+    /// Whether nothing can be refused.
+    pub fn is_open(&self) -> bool {
+        self.countries.is_none_or(CountryRules::are_open)
+    }
+
+    /// Whether a message may come in, or leave.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Country`] and [`Refusal::NotApproved`].
+    pub fn may(&self, asked: &Asked<'_>, now: Now) -> Result<Noted, Refusal> {
+        let Some(rules) = self.countries else {
+            return Ok(Noted::default());
+        };
+        let number = || self.addressing.number_of(asked.recipient);
+        let octets = asked.recipient.as_bytes();
+        // A short code is one of the networks at home.
+        let is_short = octets.len() <= SHORT_CODE_MAX && octets.first() != Some(&b'+');
+        let country = asked.country.or_else(|| rules.home().filter(|_| is_short));
+        let monitored = rules.may(country, number, now)?;
+        Ok(Noted { monitored })
+    }
+}
+
+/// Which rule a refusal is counted for.
+pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
+    match refusal {
+        Refusal::Country => Some(StandingRule::Country),
+        Refusal::NotApproved => Some(StandingRule::Approval),
+        _ => None,
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// Why a leg that was let in may not leave any more, and whose it is; `None` if it may.
+    pub(crate) fn stands_in_the_way(&self, now: Now, leg: &Leg) -> Option<(usize, Refusal)> {
+        let account = self.account_named(leg.account)?;
+        let standing = self.standing.of_account(account, self.addressing_of(account));
+        if standing.is_open() {
+            return None;
+        }
+        let recipient = leg.envelope.addresses.destination();
+        let there = Place::of(&self.tables, recipient.ton(), recipient.as_bytes()).country;
+        let asked = Asked {
+            recipient: &recipient,
+            country: there.or_else(|| self.addressing_of(account).country_of(&recipient)),
+            category: Category::from_octet(leg.envelope.category),
+        };
+        Some((account, standing.may(&asked, now).err()?))
+    }
+
+    /// Counts what a standing rule refuses.
+    pub(crate) fn note_standing(&mut self, account: usize, refusal: Refusal) {
+        if let Some(rule) = rule_of(refusal) {
+            self.accounts[account].tally.standing_refused.add(rule);
+        }
+    }
+}
