@@ -3,6 +3,7 @@
 mod category;
 mod destinations;
 mod numbering;
+mod opt_outs;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -29,6 +30,7 @@ pub(crate) use category::CATEGORIES;
 pub use category::{CategoryRules, SenderSettings};
 pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
+pub use opt_outs::{OptOutRules, OptOutScope, OptedOut};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub struct Account {
     pub category: CategoryRules,
     /// Where they may go.
     pub destinations: Destinations,
+    /// What opt-outs of its recipients reach, and what they are told.
+    pub opt_outs: OptOutRules,
 }
 
 /// What an account may do at present.
@@ -294,6 +298,7 @@ pub(crate) fn read(
     let numbering = numbering::read(section, &senders, rewrites);
     let category = category::read(section);
     let destinations = destinations::read(section, &numbering);
+    let opt_outs = opt_outs::read(section, system_id.as_ref().map_or("", SystemId::as_str));
 
     Some(Account {
         system_id: system_id?,
@@ -322,6 +327,7 @@ pub(crate) fn read(
         numbering,
         category,
         destinations,
+        opt_outs,
     })
 }
 

@@ -47,6 +47,9 @@ pub struct Carrier {
     /// Key `country_rates`, default `{}`: the same to some countries, evenly: with hardly a burst, unlike `rate`. What goes
     /// to a country whose rate is used up waits, and nothing else waits for it.
     pub country_rates: CountryRates,
+    /// Key `opted_out_codes`, default `[]`, at most 64 of 1 to 8 characters: codes in the `err:` of its receipts that mean
+    /// that the recipient has opted out there (OPT-28). Numbers are equal whatever zeros stand before them.
+    pub opted_out_codes: Vec<String>,
     /// Key `system_id`, required: our name there.
     pub system_id: SystemId,
     /// Key `password_file` or `password_env`, exactly one: where the password is found.

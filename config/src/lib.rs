@@ -42,7 +42,8 @@ use toml::de::DeTable;
 
 pub use account::{
     Account, AccountNumbers, AccountState, Approval, BindKinds, CategoryRules, CountryMode, CountryModes,
-    CountrySender, Destinations, MessageIdForm, Numbering, PartsOutcome, SenderSettings,
+    CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules, OptOutScope, OptedOut, PartsOutcome,
+    SenderSettings,
 };
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,

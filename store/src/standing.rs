@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use tidegate_codec::identity::SystemId;
 
 use crate::message_id::MessageId;
+use crate::pseudonym::{Pseudonym, Pseudonyms};
 
 pub use change::{Change, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What};
 pub(crate) use journal::Journal;
@@ -87,13 +88,17 @@ impl ScopeTable {
     }
 
     /// All that a message of an account under a sender falls under, as far as entries name it: everything, the account,
-    /// its brands, the sender, its pools.
+    /// its brands, the sender, its pools. Of other accounts that have had the sender, none: what was said to them is theirs.
     pub fn of(&self, account: &Scope, sender: &Scope) -> Scopes {
         let mut found = Scopes::new();
         for scope in [&Scope::global(), account, sender] {
             if let Some(id) = self.find(scope) {
                 found.push(id);
-                found.extend_from_slice(self.parents(id));
+                let wider = self.parents(id).iter().copied();
+                found.extend(wider.filter(|id| {
+                    let kind = self.scope(*id).map(Scope::kind);
+                    matches!(kind, Some(ScopeKind::Pool | ScopeKind::Brand))
+                }));
             }
         }
         found
@@ -123,8 +128,9 @@ pub(crate) struct Due {
 }
 
 /// All of it in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Standing {
+    pseudonyms: Pseudonyms,
     scopes: ScopeTable,
     opt_outs: People,
     consents: People,
@@ -141,6 +147,28 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// With nobody in it.
+    pub(crate) fn new(pseudonyms: Pseudonyms) -> Self {
+        Self {
+            pseudonyms,
+            scopes: ScopeTable::default(),
+            opt_outs: People::default(),
+            consents: People::default(),
+            replies: Replies::default(),
+            events: HashMap::new(),
+            events_in_order: VecDeque::new(),
+            due: VecDeque::new(),
+            out: 0,
+            failed_ms: None,
+            newest_block: None,
+        }
+    }
+
+    /// What stands for a person here, by the number in its canonical form.
+    pub fn who(&self, digits: &[u8]) -> Pseudonym {
+        self.pseudonyms.of(digits)
+    }
+
     /// Who has opted out, and of what.
     pub const fn opt_outs(&self) -> &People {
         &self.opt_outs

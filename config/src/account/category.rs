@@ -27,7 +27,7 @@ pub struct CategoryRules {
     pub category: Option<Category>,
     /// Key `categories`, default all four: those that its messages may say themselves. `[]`: none.
     pub categories: Vec<Category>,
-    /// Key `sender_settings`, default `[]`, at most 1 024 of `{ sender = "…", category = "…" }`: the first whose `sender`
+    /// Key `sender_settings`, default `[]`, at most 1 024 of `{ sender = "…", category = "…", pool = "…" }`: the first whose `sender`
     /// fits a message's source holds for it.
     pub sender_settings: Vec<SenderSettings>,
 }
@@ -39,6 +39,9 @@ pub struct SenderSettings {
     pub sender: SenderPattern,
     /// Key `category`, default absent (the account's): of messages that do not say.
     pub category: Option<Category>,
+    /// Key `pool`, default absent: the group of senders that it belongs to, 1 to 32 ASCII characters; an opt-out of one of
+    /// them may hold for all (OPT-10).
+    pub pool: Option<String>,
 }
 
 impl CategoryRules {
@@ -81,10 +84,12 @@ pub(super) fn read(section: &mut Section<'_>) -> CategoryRules {
             text(SenderPattern::parse),
         );
         let category = entry.optional("category", choice(CATEGORIES));
+        let pool = entry.optional("pool", text(super::opt_outs::name));
         entry.finish(&[]);
         Some(SenderSettings {
             sender: sender?,
             category,
+            pool,
         })
     };
     CategoryRules {

@@ -32,6 +32,9 @@ const RESPONSE: Duration = Duration::from_secs(30);
 const RECONNECT: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(60);
 const MAX_ATTEMPTS: u32 = 10;
 const RETRY: RangeInclusive<Duration> = Duration::from_secs(5)..=minutes(10);
+/// Codes of receipts that mean an opt-out, and characters of one.
+const CODES_MAX: usize = 64;
+const CODE_MAX: usize = 8;
 /// Carriers that one may take over.
 const TAKES_OVER_MAX: usize = 64;
 /// Size of an address_range field without its NUL (SMPP 3.4 §5.2.7).
@@ -79,6 +82,7 @@ pub(crate) fn read(
     let window = section.or("window", WINDOW, integer(1..=10_000));
     let rate = NonZeroU32::new(section.or("rate", 0, integer(0..=1_000_000)));
     let country_rates = country_rates::read(section);
+    let opted_out_codes = section.list("opted_out_codes", 0..=CODES_MAX, printable(CODE_MAX));
     let system_id = section.required(
         "system_id",
         "write the name that the carrier gave you: `system_id = \"…\"`",
@@ -158,6 +162,7 @@ pub(crate) fn read(
         window,
         rate,
         country_rates,
+        opted_out_codes: opted_out_codes.unwrap_or_default(),
         system_id: system_id?,
         password: password?,
         system_type,

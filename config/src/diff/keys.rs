@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::account::{Account, CategoryRules, Destinations, Numbering};
+use crate::account::{Account, CategoryRules, Destinations, Numbering, OptOutRules};
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
 use crate::limits::Limits;
@@ -69,6 +69,43 @@ impl Keyed for Quota {
             });
         }
         changed
+    }
+}
+
+/// Two of its keys have a word in front in the file.
+impl Keyed for OptOutRules {
+    fn changed_keys(&self, new: &Self) -> Vec<KeyChange> {
+        let Self {
+            brand,
+            scope,
+            opted_out,
+            replies,
+            program,
+            contact,
+            opt_out_text,
+            opt_in_text,
+            help_text,
+        } = self;
+        let differs = [
+            ("brand", *brand != new.brand),
+            ("opt_out_scope", *scope != new.scope),
+            ("opted_out", *opted_out != new.opted_out),
+            ("automatic_replies", *replies != new.replies),
+            ("program", *program != new.program),
+            ("contact", *contact != new.contact),
+            ("opt_out_text", *opt_out_text != new.opt_out_text),
+            ("opt_in_text", *opt_in_text != new.opt_in_text),
+            ("help_text", *help_text != new.help_text),
+        ];
+        let change = |(key, _)| KeyChange {
+            key,
+            what: "changed".to_owned(),
+        };
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(change)
+            .collect()
     }
 }
 
@@ -154,6 +191,7 @@ keys! {
         #nested numbering,
         #nested category,
         #nested destinations,
+        #nested opt_outs,
     }
     CategoryRules { category, categories, sender_settings }
     Destinations { countries, number_modes, #shown destination_approval, approvals }
@@ -187,6 +225,7 @@ keys! {
         #shown default_validity,
         #shown max_validity,
         #shown receipt_deadline,
+        opted_out_codes,
         request_receipts,
         id_base,
         #shown unanswered,

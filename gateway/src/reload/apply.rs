@@ -59,6 +59,7 @@ impl AccountState {
             numbering: _,
             category: _,
             destinations: _,
+            opt_outs: _,
         } = old;
         if *zone != new.quota.zone {
             self.calendar = Calendar::default();
@@ -348,6 +349,7 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         default_validity: _,
         max_validity: _,
         receipt_deadline: _,
+        opted_out_codes: _,
         request_receipts: _,
         id_base: _,
         unanswered: _,

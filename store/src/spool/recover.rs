@@ -18,6 +18,7 @@ use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::{MessageId, MessageIds};
 use crate::names::Names;
 use crate::outbox::{Entry, Outbox};
+use crate::pseudonym::Secret;
 use crate::record::{self, RecordError, Stage};
 use crate::seal::{KeyId, Purpose};
 use crate::segment::{
@@ -148,6 +149,7 @@ impl<D: Disk> Spool<D> {
             &ring,
             now_ms,
         )?;
+        let secret = secret(&disk, &options, &mut ring, now_ms, rng)?;
         let mut rebuild = Rebuild {
             names: Names::default(),
             index: Index::new(options.max_legs),
@@ -164,13 +166,13 @@ impl<D: Disk> Spool<D> {
             last_runs: [0; 2],
             usage: Usage::default(),
             first_batch: 0,
-            standing: Standing::default(),
+            standing: Standing::new(secret.suppression()),
             journaled: MessageId(0),
         };
         let mut usage_files = UsageFiles::open(disk.clone(), options.usage_dir.clone())?;
         rebuild.snapshot(&usage_files);
         let saved = rebuild.usage.saved();
-        let journal = rebuild.journal(&disk, &options, &mut ring, now_ms, rng)?;
+        let journal = rebuild.journal(&disk, &options, &secret, ring.has_opt_outs())?;
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
             .iter()
@@ -254,6 +256,25 @@ impl<D: Disk> Spool<D> {
     }
 }
 
+/// The secret behind pseudonyms. It is made with the first start; never again (PSN-4).
+fn secret<D: Disk>(
+    disk: &D,
+    options: &Options,
+    ring: &mut KeyRing<D>,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Secret, OpenError> {
+    if ring.pseudonyms().is_none() {
+        if !disk.list(&options.standing_dir)?.is_empty() {
+            return Err(OpenError::SecretGone {
+                dir: options.standing_dir.clone(),
+            });
+        }
+        ring.make(Owner::Pseudonyms, now_ms, rng)?;
+    }
+    Ok(ring.pseudonyms().ok_or(KeyRingError::Cipher)?)
+}
+
 impl From<OpenFailed> for OpenError {
     fn from(failed: OpenFailed) -> Self {
         match failed {
@@ -264,31 +285,20 @@ impl From<OpenFailed> for OpenError {
 }
 
 impl Rebuild {
-    /// Begins with the journal. Its secret is made with the first start; never again (PSN-4).
+    /// Begins with the journal.
     fn journal<D: Disk>(
         &mut self,
         disk: &D,
         options: &Options,
-        ring: &mut KeyRing<D>,
-        now_ms: u64,
-        rng: &mut impl CryptoRng,
+        secret: &Secret,
+        had_entries: bool,
     ) -> Result<Journal<D>, OpenError> {
-        if ring.pseudonyms().is_none() {
-            if !disk.list(&options.standing_dir)?.is_empty() {
-                return Err(OpenError::SecretGone {
-                    dir: options.standing_dir.clone(),
-                });
-            }
-            ring.make(Owner::Pseudonyms, now_ms, rng)?;
-        }
-        let secret = ring.pseudonyms().ok_or(KeyRingError::Cipher)?;
-        let had_entries = ring.has_opt_outs();
         let standing = &mut self.standing;
         let (journal, found) = Journal::open(
             disk.clone(),
             options.standing_dir.clone(),
             options.node,
-            &secret,
+            secret,
             had_entries,
             |id, _, change| standing.found(id, change),
         )?;
