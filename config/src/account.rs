@@ -22,6 +22,7 @@ use crate::section::Section;
 use crate::sender::SenderPattern;
 use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
+use crate::words::{self, AccountWords};
 
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
 
@@ -89,6 +90,8 @@ pub struct Account {
     pub senders: Vec<SenderPattern>,
     /// How it writes addresses.
     pub numbering: Numbering,
+    /// What words mean in texts to it.
+    pub words: AccountWords,
 }
 
 /// What an account may do at present.
@@ -309,6 +312,7 @@ pub(crate) fn read(
         long_message_outcome,
         senders,
         numbering,
+        words: words::read(section),
     })
 }
 

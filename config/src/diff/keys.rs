@@ -9,6 +9,7 @@ use crate::node::{Http, Node};
 use crate::quota::Quota;
 use crate::storage::Storage;
 use crate::tables::Tables;
+use crate::words::AccountWords;
 
 /// A key whose value differs.
 pub(super) struct KeyChange {
@@ -151,6 +152,14 @@ keys! {
         senders,
         #nested quota,
         #nested numbering,
+        #nested words,
+    }
+    AccountWords {
+        opt_out_keywords,
+        opt_in_keywords,
+        help_keywords,
+        confirm_keywords,
+        opt_out_phrases,
     }
     Numbering {
         #shown country,

@@ -56,6 +56,7 @@ impl AccountState {
                     zone,
                 },
             numbering: _,
+            words: _,
         } = old;
         if *zone != new.quota.zone {
             self.calendar = Calendar::default();
