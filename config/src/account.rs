@@ -25,6 +25,7 @@ use crate::section::Section;
 use crate::sender::SenderPattern;
 use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
+use crate::words::{self, AccountWords};
 
 pub(crate) use category::CATEGORIES;
 pub use category::{CategoryRules, SenderSettings};
@@ -102,6 +103,8 @@ pub struct Account {
     pub destinations: Destinations,
     /// What opt-outs of its recipients reach, and what they are told.
     pub opt_outs: OptOutRules,
+    /// What words mean in texts to it.
+    pub words: AccountWords,
 }
 
 /// What an account may do at present.
@@ -328,6 +331,7 @@ pub(crate) fn read(
         category,
         destinations,
         opt_outs,
+        words: words::read(section),
     })
 }
 

@@ -7,7 +7,8 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
-//! [`account`], [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
+//! [`account`], [`carrier`], [`rewrite`], [`route`], [`tables`] and [`words`] say what the keys mean, `problem` gathers what
+//! is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
@@ -33,6 +34,7 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod words;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,6 +71,7 @@ pub use sender::SenderPattern;
 pub use storage::Storage;
 pub use tables::Tables;
 pub use value::duration::parse as parse_duration;
+pub use words::{AccountWords, Extent, Language, Languages, Meaning, OptOut, OptOutPhrases, Tier, Words};
 
 use problem::Report;
 use rewrite::Names;
@@ -147,9 +150,14 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         incomplete: root.damaged(),
         has_networks: tables.networks.is_some(),
         priced: Vec::new(),
+        words: HashMap::new(),
     };
     let (rewrites, names) = rewrite::read(&mut root);
     let accounts = read_accounts(&mut root, &limits, &names, &mut declared);
+    let words = accounts
+        .iter()
+        .map(|account| (account.system_id, account.words.clone()));
+    declared.words = words.collect();
     let carriers = read_carriers(&mut root, &names, &mut declared);
     let priced = carriers.iter().filter(|carrier| carrier.prices.is_some());
     declared.priced = priced.map(|carrier| carrier.name.clone()).collect();

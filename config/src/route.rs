@@ -15,6 +15,7 @@ use crate::carrier::CarrierName;
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{integer, shown, text};
+use crate::words::AccountWords;
 
 pub use conditions::{Conditions, SenderType};
 pub(crate) use instructions::read_instructions;
@@ -36,6 +37,8 @@ pub(crate) struct Declared {
     pub(crate) has_networks: bool,
     /// Carriers with prices.
     pub(crate) priced: Vec<CarrierName>,
+    /// The words that accounts have added.
+    pub(crate) words: HashMap<SystemId, AccountWords>,
 }
 
 impl Declared {

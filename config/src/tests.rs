@@ -8,6 +8,7 @@ mod mutations;
 mod numbering;
 mod problems;
 mod values;
+mod words;
 
 /// A file with nothing but what is required, and every line of it known by number.
 pub(crate) const MINIMAL: &str = r#"[storage]

@@ -10,6 +10,7 @@ use crate::node::{Http, Node};
 use crate::quota::Quota;
 use crate::storage::Storage;
 use crate::tables::Tables;
+use crate::words::AccountWords;
 
 /// A key whose value differs.
 pub(super) struct KeyChange {
@@ -192,6 +193,14 @@ keys! {
         #nested category,
         #nested destinations,
         #nested opt_outs,
+        #nested words,
+    }
+    AccountWords {
+        opt_out_keywords,
+        opt_in_keywords,
+        help_keywords,
+        confirm_keywords,
+        opt_out_phrases,
     }
     CategoryRules { category, categories, sender_settings }
     Destinations { countries, number_modes, #shown destination_approval, approvals }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tidegate_codec::identity::SystemId;
 use toml::de::DeTable;
 
+use super::keyword::collision;
 use super::mo::number_pattern;
 use super::{Declared, MoConditions, NumberPattern, own_name};
 use crate::ReadFile;
@@ -155,6 +156,10 @@ fn read_rules(
         let has_number = section.has("number");
         let number = section.optional("number", text(number_pattern));
         let conditions = MoConditions::read(&mut section);
+        let own = account.and_then(|account| declared.words.get(&account));
+        if let Some(fault) = collision(own, &conditions.keywords) {
+            section.problem("keywords", fault);
+        }
         let is_any = number
             .as_ref()
             .map_or(!has_number, |number| *number == NumberPattern::ANY);

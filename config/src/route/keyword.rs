@@ -1,43 +1,11 @@
 //! The first word of a text from a handset, and the words that routes may ask for.
 
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
-
 use crate::problem::Fault;
 use crate::value::shown;
+use crate::words::{AccountWords, Words, normalise};
 
 /// Most characters of a keyword. A text's first word that is longer is none.
 pub const KEYWORD_MAX: usize = 32;
-
-/// Words that end, explain or begin a subscription, in the form of [`bare`] (compliance.md §2.1). `opt` is the first
-/// word of OPT OUT.
-const OPT_OUT: &[&str] = &[
-    "stop",
-    "quit",
-    "end",
-    "revoke",
-    "opt",
-    "optout",
-    "cancel",
-    "unsubscribe",
-    "stopall",
-    "remove",
-    "unsub",
-    "td",
-    "arret",
-    "arrete",
-    "arrett",
-    "baja",
-    "parar",
-    "cancelar",
-    "alto",
-    "detener",
-    "sair",
-    "stopp",
-    "abmelden",
-];
-const HELP: &[&str] = &["help", "info", "aide", "ayuda", "ajuda", "hilfe"];
-const OPT_IN: &[&str] = &["start", "unstop"];
 
 /// Writes the first word of a text as keywords are compared: in small letters, without the punctuation around it.
 /// What is no word (`***`) is passed over. Empty when there is none, or when it is longer than [`KEYWORD_MAX`].
@@ -69,14 +37,10 @@ pub(super) fn keyword(text: &str) -> Result<String, Fault> {
             ),
         ));
     }
-    let plain = bare(&word);
-    let reserved = [
-        (OPT_OUT, "ends a subscription (OPT-3)"),
-        (HELP, "asks for help (OPT-2)"),
-        (OPT_IN, "takes a subscription up again (OPT-2)"),
-    ];
-    match reserved.iter().find(|(words, _)| words.contains(&plain.as_str())) {
-        Some((_, why)) => Err(Fault::new(
+    let mut normal = String::new();
+    normalise(text, &mut normal);
+    match Words::shipped().reserved(&normal) {
+        Some(why) => Err(Fault::new(
             format!("{} {why}: it may mean nothing else", shown::value(text)),
             "choose another word; without keywords a route takes these texts as well",
         )),
@@ -84,12 +48,20 @@ pub(super) fn keyword(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// Letters and digits only, in small letters, without accents: `Arrêt` and `OPT-OUT` are `arret` and `optout`.
-fn bare(word: &str) -> String {
-    word.nfkd()
-        .filter(|c| c.is_alphanumeric() && !is_combining_mark(*c))
-        .flat_map(char::to_lowercase)
-        .collect()
+/// What is wrong with keywords of routes or rules of an account whose own words are `own`.
+pub(super) fn collision(own: Option<&AccountWords>, keywords: &[String]) -> Option<Fault> {
+    let own = own?;
+    let (keyword, (word, does)) = keywords
+        .iter()
+        .find_map(|keyword| Some((keyword, own.in_the_way(keyword)?)))?;
+    Some(Fault::new(
+        format!(
+            "{} is in the way of the account's own {}, which {does} (OPT-2)",
+            shown::value(keyword),
+            shown::value(word),
+        ),
+        "choose another word, here or in the account",
+    ))
 }
 
 #[cfg(test)]
@@ -132,6 +104,7 @@ mod tests {
             "s\u{200b}top",
             "END",
             "Baja",
+            "S.T.O.P",
         ] {
             let fault = keyword(text).unwrap_err();
             assert!(format!("{fault:?}").contains("OPT-3"), "{text}: {fault:?}");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tidegate_codec::identity::SystemId;
 
-use super::keyword::keyword;
+use super::keyword::{collision, keyword};
 use super::{Declared, Window, name_and_order};
 use crate::account::system_id;
 use crate::carrier::{self, CarrierName};
@@ -119,6 +119,10 @@ pub(crate) fn read_mo(sections: Vec<Section<'_>>, declared: &Declared) -> Vec<Mo
         let account = section.required("account", "name the account that gets these messages", |value| {
             declared.account(system_id(value)?)
         });
+        let own = account.and_then(|account| declared.words.get(&account));
+        if let Some(fault) = collision(own, &conditions.keywords) {
+            section.problem("keywords", fault);
+        }
         if let Some(number) = &number {
             unique(&section, &mut seen, (order, number, &carrier), &conditions);
         }

@@ -60,6 +60,7 @@ impl AccountState {
             category: _,
             destinations: _,
             opt_outs: _,
+            words: _,
         } = old;
         if *zone != new.quota.zone {
             self.calendar = Calendar::default();
