@@ -12,6 +12,7 @@ mod session;
 mod store;
 mod stream;
 mod text;
+mod words;
 
 pub use config::config;
 pub use mutate::Mutator;
@@ -22,6 +23,7 @@ pub use session::{lives, session};
 pub use store::{record, segment};
 pub use stream::stream;
 pub use text::{reassembly, text, udh};
+pub use words::words;
 
 /// A body and the name under which its inputs and its libFuzzer wrapper are found.
 #[derive(Clone, Copy, Debug)]
@@ -39,4 +41,4 @@ macro_rules! targets {
     };
 }
 
-targets! { pdu stream session text udh reassembly receipt config segment record }
+targets! { pdu stream session text udh reassembly receipt config segment record words }

@@ -15,6 +15,7 @@ const PDUS: [&str; 2] = [
 ];
 const STREAMS: &str = include_str!("../../codec/testdata/pdu-stream.json");
 const TEXTS: &str = include_str!("../../codec/testdata/text.json");
+const WORDS: &str = include_str!("../../config/testdata/words.tsv");
 const RECEIPTS: &str = include_str!("../../codec/testdata/dlr-time.json");
 const CONFIGURATIONS: [&str; 4] = [
     include_str!("../../config/tidegate.toml"),
@@ -61,6 +62,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "config" => CONFIGURATIONS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "segment" => segments(),
         "record" => records(),
+        "words" => words(),
         _ => Vec::new(),
     };
     seeds.push(Vec::new());
@@ -243,6 +245,20 @@ fn records() -> Vec<Vec<u8>> {
     }
     all.push(all.concat());
     all
+}
+
+/// The texts of the vectors, in UTF-8 and in UTF-16.
+fn words() -> Vec<Vec<u8>> {
+    let texts = WORDS.lines().filter(|line| !line.starts_with('#'));
+    let texts = texts.filter_map(|line| line.split('\t').nth(1));
+    let of = |text: &str| {
+        let units = text.encode_utf16().flat_map(u16::to_be_bytes);
+        [
+            [&[0], text.as_bytes()].concat(),
+            std::iter::once(1).chain(units).collect(),
+        ]
+    };
+    texts.flat_map(of).collect()
 }
 
 /// The committed inputs of a target, by file name: what was found, and what is worth keeping.

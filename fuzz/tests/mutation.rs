@@ -131,7 +131,7 @@ macro_rules! targets {
     };
 }
 
-targets! { pdu stream session text udh reassembly receipt config segment record }
+targets! { pdu stream session text udh reassembly receipt config segment record words }
 
 #[test]
 fn inputs_are_the_same_for_the_same_number() {

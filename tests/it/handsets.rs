@@ -218,6 +218,7 @@ fn explain_mo_tells_every_route_and_every_rule() {
     let expected = "\
 message: to +60777, from +447700900002, by carrier none that a route asks for, at 2026-12-02T12:00:00Z
 first word: cook
+means: nothing
 
 routes, as they are asked:
   orders (order 100, number 60777, account shop): no: not in keywords
@@ -237,4 +238,9 @@ goes to: account load, its receivers of system_type kitchen, any while none is b
     let told: Value = serde_json::from_str(&ask(true, &["--number", "4711", "--text", "cook"])).unwrap();
     assert_eq!(told["instructions"]["version"], "2026-07", "{told}");
     assert_eq!(told["goes_to"]["bind"], "kitchen", "{told}");
+    let printed = ask(false, &["--number", "4711", "--text", " Arr\u{ea}t\u{a0}! "]);
+    assert!(
+        printed.contains("\nmeans: opt-out (tier 1, arret, fr)\n"),
+        "{printed}"
+    );
 }

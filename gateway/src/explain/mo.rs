@@ -4,13 +4,20 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
-use tidegate_codec::address::{Npi, Ton};
-use tidegate_config::{Carrier, Config, Instructions, first_word};
+use tidegate_codec::address::{Address, Npi, Ton};
+use tidegate_codec::text::{Carriage, Peer, encode};
+use tidegate_codec::tlv::Tlvs;
+use tidegate_codec::values::EsmClass;
+use tidegate_config::{AccountWords, Carrier, Config, Instructions, first_word};
 
 use super::time;
 use crate::clock::Now;
+use crate::keywords::{Keywords, Text};
 use crate::number::{E164, plan};
 use crate::router::{MoFacts, MoRouter, MoWhy};
+
+/// Digits of a number of +1, the 1 with them.
+const NANP_DIGITS: usize = 11;
 
 /// A message that a handset might send.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,6 +91,19 @@ pub fn explain_mo(config: &Config, question: &MoQuestion, now: Now) -> Result<Ma
         .collect();
     let taken = tried.iter().find(|(_, why)| *why == MoWhy::Takes);
     let owner = taken.and_then(|(place, _)| Some(config.mo_routes.get(*place)?.account));
+    let is_plus_one = |number: &E164| number.as_bytes().first() == Some(&b'1');
+    let plus_one = canonical_sender.as_ref().map_or_else(
+        || {
+            let digits = sender.strip_prefix(b"+").unwrap_or(sender);
+            digits.len() == NANP_DIGITS && digits.first() == Some(&b'1')
+        },
+        is_plus_one,
+    );
+    let words = config
+        .accounts
+        .iter()
+        .find(|account| Some(account.system_id) == owner);
+    let words = words.map(|account| &account.words);
     let document = config
         .instructions
         .iter()
@@ -96,6 +116,7 @@ pub fn explain_mo(config: &Config, question: &MoQuestion, now: Now) -> Result<Ma
         "from": question.from,
         "carrier": question.carrier,
         "word": word,
+        "means": meaning(&question.text, words, plus_one, now),
         "routes": routes,
         "routes_of_other_numbers": tried.len() - routes.len(),
         "owner": owner.map(|owner| owner.to_string()),
@@ -110,6 +131,26 @@ pub fn explain_mo(config: &Config, question: &MoQuestion, now: Now) -> Result<Ma
         Value::Object(told) => Ok(told),
         _ => Ok(Map::new()),
     }
+}
+
+/// Of a text in the octets that a handset would send.
+fn meaning(text: &str, words: Option<&AccountWords>, plus_one: bool, now: Now) -> String {
+    let mut octets = Vec::new();
+    let choice = encode(text, &[], Carriage::Payload, &mut octets);
+    let message = Text {
+        carrier: 0,
+        called: Address::default(),
+        sender: b"",
+        sender_ton_npi: (Ton::UNKNOWN, Npi::UNKNOWN),
+        data_coding: choice.data_coding(),
+        peer: Peer::default(),
+        esm_class: EsmClass(0),
+        octets: &octets,
+        tlvs: Tlvs::NONE,
+    };
+    Keywords::default()
+        .meaning(now, &message, words, plus_one)
+        .to_string()
 }
 
 fn shown_document(document: &Instructions, rules: &[(usize, MoWhy)]) -> Value {
@@ -158,6 +199,7 @@ fn put(out: &mut String, told: &Value) -> std::fmt::Result {
         word(&told["at"]),
     )?;
     writeln!(out, "first word: {}", or(&told["word"], "none"))?;
+    writeln!(out, "means: {}", word(&told["means"]))?;
     writeln!(out, "\nroutes, as they are asked:")?;
     for route in list(&told["routes"]) {
         let last = if route["last_resort"] == true {
