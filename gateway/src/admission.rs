@@ -173,6 +173,8 @@ pub struct Admitted {
     pub category: Category,
     /// What standing rules note of it.
     pub noted: Noted,
+    /// Its recipient has opted out, and its account wants to hear that by a DLR: it is stored and goes nowhere.
+    pub opted_out: bool,
     /// Parts it counts as.
     pub parts: u8,
     /// Whose turn it is of carriers that take turns: of a part of a longer message that of all of them, else 0, for its
@@ -255,6 +257,7 @@ pub fn admit(
         country,
         category,
         noted,
+        opted_out: false,
         parts,
         lot,
         replaces: Replaced::new(),

@@ -188,7 +188,8 @@ impl<D: Disk> Gate<D> {
             return self.not_now(owed, carrier);
         }
         self.carriers[carrier].tally.receipts.add(ReceiptKind::Final);
-        match self.end_leg(now, leg, note, true) {
+        let heeded = self.heed_receipt(now, carrier, leg, note);
+        match heeded.and_then(|()| self.end_leg(now, leg, note, true)) {
             Ok(()) => self.promises.push(Promise::Delivery { owed, carrier }),
             Err(_) => self.respond_delivery(owed, CommandStatus::RX_T_APPN),
         }

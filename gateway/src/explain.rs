@@ -252,7 +252,7 @@ pub(crate) fn message<'a>(
 }
 
 /// Writes a text in the account's default alphabet, or in UCS-2 where that lacks a character; says which.
-fn written(words: &str, default_alphabet: DefaultAlphabet, out: &mut Vec<u8>) -> DataCoding {
+pub(crate) fn written(words: &str, default_alphabet: DefaultAlphabet, out: &mut Vec<u8>) -> DataCoding {
     if default_alphabet == DefaultAlphabet::Gsm7 {
         return encode(words, &[], Carriage::Payload, out).data_coding();
     }

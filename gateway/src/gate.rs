@@ -208,6 +208,10 @@ pub struct Gate<D: Disk> {
     pub(crate) limits: Limits,
     /// What the parts of the next text that is cut have in common.
     pub(crate) next_reference: u16,
+    /// Of this process: what tells its handsets' messages from those of others.
+    pub(crate) salt: u64,
+    /// Scopes that the configuration has are still to be noted as lying in others.
+    pub(crate) members_due: bool,
 }
 
 impl<D: Disk> Gate<D> {
@@ -238,6 +242,7 @@ impl<D: Disk> Gate<D> {
         let duplicates = Duplicates::new(&mut rng);
         // Where the last process left off is not known.
         let next_reference = u16::try_from(rng.next_u32() >> 16).unwrap_or_default();
+        let salt = rng.next_u64();
         let max = spool.index().max();
         let mut gate = Self {
             mt,
@@ -289,6 +294,8 @@ impl<D: Disk> Gate<D> {
             blocked: false,
             limits,
             next_reference,
+            salt,
+            members_due: true,
             config,
         };
         gate.recall_short_ids();

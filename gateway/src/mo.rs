@@ -1,10 +1,14 @@
 //! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number, or of the one
 //! to which that account's instructions give it.
 
+mod heed;
+mod reply;
+
+use smallvec::SmallVec;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::record::{EntryKind, Form};
-use tidegate_store::spool::NewEntry;
+use tidegate_store::spool::{NewEntry, Pending};
 
 use crate::clock::Now;
 use crate::gate::Gate;
@@ -12,6 +16,9 @@ use crate::keywords::Text;
 use crate::number::{E164, plan};
 use crate::router::MoFacts;
 use crate::turn::{Owed, Promise};
+
+use heed::Heeded;
+pub(crate) use heed::Owners;
 
 impl<D: Disk> Gate<D> {
     /// A carrier delivers a message from a handset. It is answered when it is on disk (P2); the octets go
@@ -52,27 +59,44 @@ impl<D: Disk> Gate<D> {
             way = self.mo.find(&facts);
         }
         let Some(way) = way else {
-            // A refusal would only bring it back for days; it is counted, and nobody's to keep.
+            // A refusal would only bring it back for days; it is counted, and nobody's to keep. What it says still counts.
             self.carriers[carrier].tally.mos_unowned += 1;
-            return self.respond_delivery(owed, CommandStatus::ROK);
+            return match self.heed(now, owed, text, None) {
+                Ok((Heeded::Nothing, _)) => self.respond_delivery(owed, CommandStatus::ROK),
+                Ok((Heeded::Known, _)) => self.respond_after_commit(owed, carrier),
+                Ok((Heeded::Staged, reply)) => {
+                    if let Some((pair, due)) = reply {
+                        self.reply(now, &pair, due);
+                    }
+                    self.promises.push(Promise::Delivery { owed, carrier });
+                }
+                Err(_) => self.refuse_delivery(owed, carrier),
+            };
         };
-        let account = way.account;
+        let (account, sink) = (way.account, way.sink);
+        let document: SmallVec<[u8; 32]> = SmallVec::from_slice(way.document.as_bytes());
         let place = self.account_of(account);
         let Some(place) = place else {
             return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+        };
+        // First what it says: should the message itself find no room, the person is heard all the same.
+        let reply = match self.heed(now, owed, text, Some(place)) {
+            Ok((Heeded::Known, _)) => return self.respond_after_commit(owed, carrier),
+            Ok((_, reply)) => reply,
+            Err(_) => return self.refuse_delivery(owed, carrier),
         };
         let config = &self.config.accounts[place];
         let ttl_ms = u64::try_from(config.outbox_ttl.as_millis()).unwrap_or(u64::MAX);
         let waiting = self.spool.outbox().waiting_for(self.accounts[place].name);
         let entry = NewEntry {
             kind: EntryKind::Mo,
-            sink: way.sink,
+            sink,
             form,
             expires_ms: now.unix_ms.saturating_add(ttl_ms),
-            document: way.document.as_bytes(),
+            document: &document,
             body,
         };
-        tracing::trace!(%account, instructions = way.document, "MO");
+        tracing::trace!(%account, instructions = %String::from_utf8_lossy(&document), "MO");
         // Over the bound the carrier keeps it and tries again (design §5.9).
         let staged = if waiting < config.outbox_max {
             self.spool
@@ -86,12 +110,26 @@ impl<D: Disk> Gate<D> {
             Some(entry) => {
                 self.carriers[carrier].tally.mos += 1;
                 self.stage_entry_body(entry, body);
+                if let Some((pair, due)) = reply {
+                    self.reply(now, &pair, due);
+                }
                 self.promises.push(Promise::Delivery { owed, carrier });
             }
-            None => {
-                self.carriers[carrier].tally.deliveries_refused += 1;
-                self.respond_delivery(owed, CommandStatus::RX_T_APPN);
-            }
+            None => self.refuse_delivery(owed, carrier),
+        }
+    }
+
+    fn refuse_delivery(&mut self, owed: Owed, carrier: usize) {
+        self.carriers[carrier].tally.deliveries_refused += 1;
+        self.respond_delivery(owed, CommandStatus::RX_T_APPN);
+    }
+
+    /// Acknowledges what came before, and is perhaps still on its way to the disk (P2).
+    fn respond_after_commit(&mut self, owed: Owed, carrier: usize) {
+        if self.spool.pending() == Pending::Nothing {
+            self.respond_delivery(owed, CommandStatus::ROK);
+        } else {
+            self.promises.push(Promise::Delivery { owed, carrier });
         }
     }
 }

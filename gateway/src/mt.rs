@@ -19,7 +19,8 @@ use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
-use tidegate_codec::values::{DataCoding, InterfaceVersion, ReceiptWish};
+use tidegate_codec::values::{DataCoding, InterfaceVersion, MessageState, ReceiptWish};
+use tidegate_config::OptedOut;
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -30,6 +31,7 @@ use tidegate_store::spool::NewLeg;
 use crate::admission::{self, Admitted, Applicant, Submission, admit};
 use crate::carrier::{CarrierState, Ready};
 use crate::clock::Now;
+use crate::dlr::ReceiptNote;
 use crate::gate::{AccountState, Gate};
 use crate::ids::Id;
 use crate::life::is_in_line;
@@ -37,6 +39,7 @@ use crate::links::LinkId;
 use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts, Place, World};
+use crate::standing::opt_out::OPTED_OUT;
 use crate::telemetry::words::SpoolCause;
 use crate::turn::{Owed, Promise};
 
@@ -190,6 +193,15 @@ impl<D: Disk> Gate<D> {
         };
         let admitted = admit(applicant, route, submission, now);
         let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        let (source, destination) = (&admitted.source, &admitted.destination);
+        if self.has_opted_out(account, source, destination, Some(admitted.category)) {
+            let refusal = self.opted_out_refusal(account);
+            self.note_standing(account, refusal);
+            if self.config.accounts[account].opt_outs.opted_out != OptedOut::Accept {
+                return Err(refusal);
+            }
+            admitted.opted_out = true;
+        }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
@@ -244,8 +256,9 @@ impl<D: Disk> Gate<D> {
             id_form: id.form,
             registered_delivery: submission.registered_delivery.0,
             priority: submission.priority,
-            category: admitted.category.octet(),
-            parts: admitted.parts,
+            category: admitted.category.octet() | if admitted.opted_out { OPTED_OUT } else { 0 },
+            // What goes nowhere costs nothing (OPT-16).
+            parts: if admitted.opted_out { 0 } else { admitted.parts },
             data_coding: submission.data_coding.0,
             lot: admitted.lot,
             service_type: submission.service_type,
@@ -300,6 +313,12 @@ impl<D: Disk> Gate<D> {
     /// A leg is on disk: it is in line from now on, unless it is scheduled for later.
     pub(crate) fn accepted(&mut self, now: Now, account: usize, leg: LegId, body: Option<Bytes>) {
         self.accounts[account].tally.accepted += 1;
+        let is_over = |leg: &Leg| leg.envelope.category & OPTED_OUT != 0;
+        if self.spool.index().get(leg).is_some_and(is_over) {
+            let status = self.opted_out_refusal(account).status(InterfaceVersion::V3_4);
+            let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
+            return self.end_quietly(now, leg, &note);
+        }
         self.set_out(now, leg, body);
     }
 

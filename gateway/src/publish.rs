@@ -159,6 +159,15 @@ impl Publisher {
         });
         #[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^53")]
         metrics.reloaded_at.set(new.reloaded_ms as f64 / 1000.0);
+        each(&new.handset_words, &old.handset_words, |word, times| {
+            metrics.handset_words.of(word).increment(times);
+        });
+        each(&new.replies, &old.replies, |result, times| {
+            metrics.replies.of(result).increment(times);
+        });
+        let standing = gate.spool().standing();
+        metrics.opt_outs.set(float(standing.opt_outs().len()));
+        metrics.standing_waiting.set(float(standing.waiting()));
         each(&new.intake_refused, &old.intake_refused, |cause, times| {
             metrics.intake_refused.of(cause).increment(times);
         });

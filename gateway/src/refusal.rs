@@ -9,6 +9,11 @@ use tidegate_codec::values::InterfaceVersion;
 pub enum Refusal {
     /// The account is suspended or closing.
     Suspended,
+    /// The recipient has opted out; with the vendors' status for it, or the plain one of 3.4.
+    OptedOut {
+        /// The account wants ESME_RSUBMITFAIL.
+        plain: bool,
+    },
     /// Above the account's rate, or the link has too many unanswered.
     Throttled,
     /// The account has used its quota of the day or the month. It opens again when that is over, not before.
@@ -54,6 +59,7 @@ impl Refusal {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Suspended => "the account is suspended or closing",
+            Self::OptedOut { .. } => "the recipient has opted out",
             Self::Throttled => "above the account's rate",
             Self::Quota => "the account has used its quota of the day or the month",
             Self::Full => "no room to store it",
@@ -86,6 +92,9 @@ impl Refusal {
         match self {
             // Vendor range, compliance.md §18: suspended.
             Self::Suspended => CommandStatus(0x0404),
+            // OPT-16 and compliance.md §18.
+            Self::OptedOut { plain: false } => CommandStatus(0x0401),
+            Self::OptedOut { plain: true } => S::RSUBMITFAIL,
             Self::Throttled => S::RTHROTTLED,
             // Vendor range as well. 0x58 and 0x14 would be tried again until midnight, and 0x0408 is for money.
             Self::Quota => CommandStatus(0x040a),

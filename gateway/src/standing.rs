@@ -2,9 +2,11 @@
 //! again before it is handed over, since what holds by then may be something else (design §5).
 
 mod country;
+pub(crate) mod opt_out;
 
 use std::fmt;
 
+use hashbrown::HashMap;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_config::{Config, Country};
@@ -14,6 +16,7 @@ use tidegate_store::index::Leg;
 use crate::addressing::AccountAddressing;
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::mo::Owners;
 use crate::number::SHORT_CODE_MAX;
 use crate::refusal::Refusal;
 use crate::router::Place;
@@ -26,6 +29,8 @@ pub use country::CountryRules;
 pub struct Standing {
     /// By an account's place in the configuration.
     accounts: Vec<CountryRules>,
+    /// Accounts that list a number as a sender of theirs, by its canonical form.
+    owners: HashMap<Box<[u8]>, Owners>,
 }
 
 /// A message that is about to come in, or to leave. Not to be printed (P4).
@@ -58,9 +63,24 @@ impl Standing {
     /// Those of a configuration.
     pub fn new(config: &Config) -> Self {
         let of = |account| CountryRules::new(account, &config.compliance);
+        let mut owners: HashMap<Box<[u8]>, Owners> = HashMap::new();
+        for (place, account) in config.accounts.iter().enumerate() {
+            for sender in opt_out::senders(account) {
+                let places = owners.entry(sender.name().into()).or_default();
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
         Self {
             accounts: config.accounts.iter().map(of).collect(),
+            owners,
         }
+    }
+
+    /// Accounts that list a sender as theirs, by its canonical form.
+    pub(crate) fn owners_of(&self, sender: &[u8]) -> Owners {
+        self.owners.get(sender).cloned().unwrap_or_default()
     }
 
     /// Those of an account, by its place.
@@ -113,6 +133,7 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
     match refusal {
         Refusal::Country => Some(StandingRule::Country),
         Refusal::NotApproved => Some(StandingRule::Approval),
+        Refusal::OptedOut { .. } => Some(StandingRule::OptOut),
         _ => None,
     }
 }
@@ -120,7 +141,13 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
 impl<D: Disk> Gate<D> {
     /// Why a leg that was let in may not leave any more, and whose it is; `None` if it may.
     pub(crate) fn stands_in_the_way(&self, now: Now, leg: &Leg) -> Option<(usize, Refusal)> {
+        if leg.envelope.category == opt_out::REPLY {
+            return None;
+        }
         let account = self.account_named(leg.account)?;
+        if self.opted_out_since(account, leg) {
+            return Some((account, self.opted_out_refusal(account)));
+        }
         let standing = self.standing.of_account(account, self.addressing_of(account));
         if standing.is_open() {
             return None;

@@ -7,8 +7,8 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
-    Answered, BindResult, ConnectionRefused, LateReceipt, LinkClosed, ReceiptKind, ReloadResult, Side,
-    SpoolCause, StandingRule, ThrottledBy,
+    Answered, BindResult, ConnectionRefused, HandsetWord, LateReceipt, LinkClosed, ReceiptKind, ReloadResult,
+    ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -176,6 +176,10 @@ pub struct GateTally {
     pub late_receipts: Counts<LateReceipt>,
     /// Batches that could not be synced.
     pub commit_failures: Counts<SpoolCause>,
+    /// Messages of handsets that mean something to the gateway itself.
+    pub handset_words: Counts<HandsetWord>,
+    /// Answers of ourselves to handsets, by what became of them.
+    pub replies: Counts<ReplyEnd>,
     /// Submissions and MOs refused because of the spool.
     pub intake_refused: Counts<SpoolCause>,
     /// Bans after failed binds.

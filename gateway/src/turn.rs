@@ -95,6 +95,15 @@ pub enum Promise {
         /// Where its body lies in the turn's hot octets.
         body: Range<usize>,
     },
+    /// An answer of ourselves to a handset: nobody waits for it.
+    Reply {
+        /// Whose.
+        account: usize,
+        /// The leg it became.
+        leg: LegId,
+        /// Where its body lies in the turn's hot octets.
+        body: Range<usize>,
+    },
     /// A message that was cut: nobody is answered, but its parts go on.
     InParts(Cut),
     /// A carrier's delivery (P2).
@@ -281,6 +290,10 @@ impl<D: Disk> Gate<D> {
                     self.forget_id(account, id);
                     self.test_stored(id.message, false);
                 }
+                (Promise::Reply { account, leg, body }, CommitOutcome::Synced) => {
+                    self.accepted(now, account, leg, Some(hot.slice(body)));
+                }
+                (Promise::Reply { .. }, _) => {}
                 (Promise::InParts(cut), CommitOutcome::Synced) => self.cut_stored(now, cut, &hot),
                 // It is staged again.
                 (Promise::InParts(cut), CommitOutcome::Full) => {
@@ -423,6 +436,7 @@ impl<D: Disk> Gate<D> {
         self.empty_pens(now);
         self.expire_entries(now);
         self.fail_over(now);
+        self.note_members(now);
     }
 
     /// While stopping, or once it is to leave: a carrier link whose answers are all there is unbound.

@@ -8,6 +8,7 @@ mod handsets;
 mod holds;
 mod late;
 mod long_messages;
+mod opt_outs;
 mod quotas;
 mod rates;
 mod routes;

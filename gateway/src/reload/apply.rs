@@ -122,6 +122,7 @@ impl<D: Disk> Gate<D> {
         self.mt.set_time(now.unix_ms);
         self.addressing = Addressing::new(&self.config);
         self.standing = Standing::new(&self.config);
+        self.members_due = true;
         self.take_accounts(now, &old, new);
         self.take_carriers(now, &old, new, passwords);
         self.take_links(now);

@@ -5,8 +5,8 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 
 use super::words::{
-    ConnectionRefused, Damage, Family, LateReceipt, LinkClosed, Recovered, ReloadResult, Requests, Side,
-    SpoolCause, Word as _,
+    ConnectionRefused, Damage, Family, HandsetWord, LateReceipt, LinkClosed, Recovered, ReloadResult,
+    ReplyEnd, Requests, Side, SpoolCause, Word as _,
 };
 use super::{Telemetry, names};
 
@@ -40,6 +40,14 @@ pub struct GateMetrics {
     pub recovered: Family<Recovered>,
     /// [`names::DAMAGE`].
     pub damage: Family<Damage>,
+    /// [`names::HANDSET_WORDS`].
+    pub handset_words: Family<HandsetWord>,
+    /// [`names::REPLIES`].
+    pub replies: Family<ReplyEnd>,
+    /// [`names::OPT_OUTS`].
+    pub opt_outs: Gauge,
+    /// [`names::STANDING_WAITING`].
+    pub standing_waiting: Gauge,
     /// [`names::INTAKE_REFUSED`].
     pub intake_refused: Family<SpoolCause>,
     /// [`names::CONNECTIONS`].
@@ -112,6 +120,10 @@ impl GateMetrics {
             outbox_entries: gauge(&names::OUTBOX_ENTRIES),
             recovered: Family::new(telemetry, &names::RECOVERED, &[]),
             damage: Family::new(telemetry, &names::DAMAGE, &[]),
+            handset_words: Family::new(telemetry, &names::HANDSET_WORDS, &[]),
+            replies: Family::new(telemetry, &names::REPLIES, &[]),
+            opt_outs: telemetry.gauge(&names::OPT_OUTS, &[]),
+            standing_waiting: telemetry.gauge(&names::STANDING_WAITING, &[]),
             intake_refused: Family::new(telemetry, &names::INTAKE_REFUSED, &[]),
             connections: gauge(&names::CONNECTIONS),
             connections_accepted: counter(&names::CONNECTIONS_ACCEPTED),

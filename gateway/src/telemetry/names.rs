@@ -60,6 +60,10 @@ metrics! {
     OUTBOX_ENTRIES Gauge Count "outbox_entries" [] "Receipts and messages that wait for a bind, all accounts"
     RECOVERED Counter Count "recovered_total" ["what"] "Unfinished work that the last start found on disk"
     DAMAGE Counter Count "spool_damage_total" ["what"] "Damage that was found on disk: an alarm"
+    HANDSET_WORDS Counter Count "handset_words_total" ["word"] "Messages of handsets that mean something to the gateway itself"
+    REPLIES Counter Count "automatic_replies_total" ["result"] "Answers of the gateway itself to handsets, by what became of them"
+    OPT_OUTS Gauge Count "opt_outs" [] "People who have opted out, once for each scope"
+    STANDING_WAITING Gauge Count "standing_unjournaled" [] "Opt-outs and consents on disk that the journal does not hold yet"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
 
     OUTBOX_FILED Gauge Count "outbox_filed_entries" [] "Of these, what lies in files and not in memory"

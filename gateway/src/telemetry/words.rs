@@ -107,6 +107,42 @@ words! {
         Country "country"
         /// The country needs an approval.
         Approval "approval"
+        /// The recipient has opted out.
+        OptOut "opt_out"
+    }
+
+    /// What a handset's message was taken for.
+    HandsetWord {
+        /// No more messages.
+        OptOut "opt_out"
+        /// Messages again.
+        OptIn "opt_in"
+        /// Help.
+        Help "help"
+        /// Yes; to no question that waits it means nothing.
+        Yes "yes"
+        /// A phrase at which somebody should look.
+        Flag "flag"
+        /// One that had come before.
+        Again "again"
+        /// A carrier's receipt that says that its recipient has opted out.
+        Carrier "carrier"
+    }
+
+    /// What became of an answer of ourselves to a handset.
+    ReplyEnd {
+        /// It went out.
+        Sent "sent"
+        /// The account gives none.
+        SwitchedOff "off"
+        /// There were enough of them in a day.
+        Enough "enough"
+        /// No route leads back.
+        NoRoute "no_route"
+        /// The spool was full.
+        NoRoom "no_room"
+        /// The addresses or the text fit no message.
+        Unwritable "unwritable"
     }
 
     /// What became of an attempt to bind.

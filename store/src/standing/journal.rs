@@ -345,7 +345,7 @@ fn put_record(
     out.extend_from_slice(&key.map_or(0, |key| key.id().0).to_be_bytes());
     if let Some(key) = key {
         key.seal(&aad(item.account, item.id), rng, out, |out| {
-            item.change.private.put(out)
+            item.change.private.put(out);
         })
         .map_err(io::Error::other)?;
     }

@@ -1,0 +1,223 @@
+//! Answers of ourselves to handsets: that an opt-out or opt-in was heard, and help (OPT-19, OPT-20, OPT-22).
+
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher13;
+use tidegate_codec::address::{ADDR_SM, AddressBuf, Npi, Ton};
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::values::InterfaceVersion;
+use tidegate_config::Language;
+use tidegate_store::addresses::Addresses;
+use tidegate_store::disk::Disk;
+use tidegate_store::quote::Quote;
+use tidegate_store::record::{Envelope, Form};
+use tidegate_store::service_type::ServiceType;
+use tidegate_store::spool::NewLeg;
+use tidegate_store::standing::{Change, Private, Scope, Via, What};
+
+use crate::clock::Now;
+use crate::explain::written;
+use crate::gate::Gate;
+use crate::router::{CarrierIndex, Facts, World};
+use crate::standing::opt_out::REPLY;
+use crate::telemetry::words::ReplyEnd;
+use crate::turn::Promise;
+
+use super::heed::{Due, Pair};
+
+/// An answer is handed to a carrier within five minutes of the message, or not at all (OPT-19).
+const WITHIN_MS: u64 = 5 * 60 * 1000;
+/// Answers of any kind to one person under one sender in 24 hours (OPT-20).
+const PER_DAY: usize = 5;
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// To an opt-out, in the language of its keyword.
+    OptedOut(Option<Language>),
+    /// To an opt-in.
+    OptedIn,
+    /// To a call for help, in the language of its keyword.
+    Help(Option<Language>),
+}
+
+impl Kind {
+    /// What is said where the account says nothing itself. Letters without accents: they are the same in every alphabet.
+    const fn text(self) -> &'static str {
+        use Language as L;
+        match self {
+            Self::OptedOut(Some(L::French)) => {
+                "{program}: vous etes desinscrit et ne recevrez plus de messages. Repondez START pour vous reinscrire, AIDE pour de l'aide."
+            }
+            Self::OptedOut(Some(L::Spanish)) => {
+                "{program}: se ha dado de baja y no recibira mas mensajes. Responda START para volver a recibirlos."
+            }
+            Self::OptedOut(Some(L::Portuguese)) => {
+                "{program}: voce foi removido e nao recebera mais mensagens. Responda START para voltar a receber."
+            }
+            Self::OptedOut(Some(L::German)) => {
+                "{program}: Sie sind abgemeldet und erhalten keine Nachrichten mehr. Mit START melden Sie sich wieder an."
+            }
+            Self::OptedOut(_) => {
+                "{program}: you are unsubscribed and will get no more messages. Reply START to resubscribe, HELP for help."
+            }
+            Self::OptedIn => {
+                "{program}: you are subscribed and will get messages again. Reply STOP to end them, HELP for help."
+            }
+            Self::Help(Some(L::French)) => {
+                "{program}: aide {contact}. Repondez ARRET pour ne plus recevoir de messages."
+            }
+            Self::Help(Some(L::Spanish)) => {
+                "{program}: ayuda {contact}. Responda BAJA para no recibir mas mensajes."
+            }
+            Self::Help(Some(L::Portuguese)) => {
+                "{program}: ajuda {contact}. Responda SAIR para nao receber mais mensagens."
+            }
+            Self::Help(Some(L::German)) => {
+                "{program}: Hilfe {contact}. Antworten Sie STOPP, um keine Nachrichten mehr zu erhalten."
+            }
+            Self::Help(_) => {
+                "{program}: help {contact}. Reply STOP to end messages. Message and data rates may apply."
+            }
+        }
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// Stages an answer to a handset's message, behind what the message itself has staged. Nobody waits for it: where it
+    /// may not or cannot be given, there is none, and that is counted.
+    pub(super) fn reply(&mut self, now: Now, pair: &Pair, due: Due) {
+        let ended = self.try_reply(now, pair, due).err().unwrap_or(ReplyEnd::Sent);
+        self.tally.replies.add(ended);
+    }
+
+    fn try_reply(&mut self, now: Now, pair: &Pair, due: Due) -> Result<(), ReplyEnd> {
+        let Due {
+            account,
+            kind,
+            confirmed,
+        } = due;
+        let config = &self.config.accounts[account];
+        if !config.opt_outs.replies {
+            return Err(ReplyEnd::SwitchedOff);
+        }
+        let standing = self.spool.standing();
+        let sender_hash = hash_of(&pair.sender);
+        let scope = confirmed.as_ref().and_then(|scope| standing.scopes().find(scope));
+        if !standing
+            .replies()
+            .allow(&pair.who, sender_hash, PER_DAY, scope, now.unix_ms)
+        {
+            return Err(ReplyEnd::Enough);
+        }
+        let rules = &config.opt_outs;
+        let own = match kind {
+            Kind::OptedOut(_) => &rules.opt_out_text,
+            Kind::OptedIn => &rules.opt_in_text,
+            Kind::Help(_) => &rules.help_text,
+        };
+        let template = own.as_deref().unwrap_or(kind.text());
+        let mut words = rules.fill(template, config.system_id.as_str());
+        if rules.contact.is_none() {
+            words = words.replacen(" .", ".", 1);
+        }
+        let mut text = Vec::new();
+        let data_coding = written(&words, config.default_alphabet, &mut text);
+        let destination =
+            AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, &pair.person).map_err(|_| ReplyEnd::Unwritable)?;
+        let sm = Sm {
+            source: pair
+                .called
+                .as_field::<ADDR_SM>()
+                .map_err(|_| ReplyEnd::Unwritable)?,
+            destination: destination
+                .as_field::<ADDR_SM>()
+                .map_err(|_| ReplyEnd::Unwritable)?,
+            data_coding,
+            short_message: ShortMessage::new(&text).ok_or(ReplyEnd::Unwritable)?,
+            ..Sm::default()
+        };
+        let mut body = Vec::new();
+        sm.encode(&mut body);
+        let facts = Facts {
+            account: Some(config.system_id),
+            source_ton: pair.called.ton(),
+            source: pair.called.as_bytes(),
+            destination_ton: destination.ton(),
+            destination: destination.as_bytes(),
+            service_type: ServiceType::default(),
+            category: None,
+            data_coding,
+            parts: 1,
+            lot: 0,
+            place: None,
+        };
+        let carriers = &self.carriers;
+        let world = World {
+            is_up: |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now),
+            tables: &self.tables,
+        };
+        if self.mt.find(&facts, &world).first().is_none() {
+            return Err(ReplyEnd::NoRoute);
+        }
+        let system_id = config.system_id;
+        let envelope = Envelope {
+            addresses: Addresses::new(&pair.called, &destination),
+            form: Form::Sm,
+            interface_version: InterfaceVersion::V3_4.0,
+            id_form: 0,
+            registered_delivery: 0,
+            priority: 0,
+            category: REPLY,
+            parts: 1,
+            data_coding: data_coding.0,
+            lot: 0,
+            service_type: ServiceType::default(),
+            charge: 0,
+            accepted_ms: now.unix_ms,
+            expires_ms: now.unix_ms.saturating_add(WITHIN_MS),
+        };
+        let period = self.accounts[account].calendar.period(&config.quota, now);
+        let id = self.spool.next_id(now.unix_ms);
+        // The note first: without it there is no reply, and nobody gets more of them than may be.
+        let change = Change {
+            who: pair.who,
+            at_ms: now.unix_ms,
+            event: 0,
+            via: Via::Message,
+            what: What::Replied {
+                sender: sender_hash,
+                confirmed,
+            },
+            private: Private::default(),
+        };
+        self.spool
+            .remember(now.unix_ms, system_id, change, true, &mut self.rng)
+            .map_err(|_| ReplyEnd::NoRoom)?;
+        let new = NewLeg {
+            id,
+            leg: 0,
+            account: system_id,
+            envelope,
+            due_ms: now.unix_ms,
+            quote: Quote::NONE,
+            body: &body,
+            period,
+            takes_a_place: false,
+        };
+        let leg = self
+            .spool
+            .accept(now.unix_ms, new, &mut self.rng)
+            .map_err(|_| ReplyEnd::NoRoom)?;
+        let body = self.keep_hot(&body);
+        self.promises.push(Promise::Reply { account, leg, body });
+        Ok(())
+    }
+}
+
+/// A sender under which replies are counted.
+fn hash_of(sender: &Scope) -> u64 {
+    let mut hash = SipHasher13::new();
+    hash.write(sender.name());
+    hash.finish()
+}

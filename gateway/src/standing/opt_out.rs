@@ -1,0 +1,230 @@
+//! Who has opted out of what (OPT-10 to OPT-16): asked when a message comes in, and again before it is handed over where
+//! somebody has opted out since.
+
+use smallvec::SmallVec;
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::category::Category;
+use tidegate_config::{Account, Country, OptOutScope, OptedOut, SenderPattern};
+use tidegate_store::disk::Disk;
+use tidegate_store::index::Leg;
+use tidegate_store::pseudonym::Pseudonym;
+use tidegate_store::record::Stage;
+use tidegate_store::standing::{Scope, Scopes, Stand};
+
+use crate::addressing::is_number_like;
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::number::{E164, plan};
+use crate::refusal::Refusal;
+
+/// In the category of an envelope: the message was taken in although its recipient had opted out, to be rejected by a DLR.
+pub(crate) const OPTED_OUT: u8 = 0x80;
+/// In its place: an answer of ourselves to a handset's message. It goes to people who have opted out, too (OPT-19, OPT-22).
+pub(crate) const REPLY: u8 = 0x40;
+
+/// A number in the form in which people are known: canonical, or as it is written where it cannot be.
+pub(crate) type Person = SmallVec<[u8; 16]>;
+
+/// A person's number (OPT-27): one function for submits, messages of handsets, commands and files.
+pub(crate) fn person(ton: Ton, npi: Npi, octets: &[u8], home: Option<Country>) -> Person {
+    match plan().canonical(ton, npi, octets, home) {
+        Ok(number) => SmallVec::from_slice(E164::as_bytes(&number)),
+        Err(_) => SmallVec::from_slice(octets.strip_prefix(b"+").unwrap_or(octets)),
+    }
+}
+
+/// A sender of ours: canonical where it is a number, else as it is written.
+pub(crate) fn sender(address: &AddressBuf, home: Option<Country>) -> Scope {
+    if address.ton() == Ton::ALPHANUMERIC {
+        return Scope::sender(address.as_bytes());
+    }
+    Scope::sender(&person(address.ton(), address.npi(), address.as_bytes(), home))
+}
+
+/// Whether a number is one of +1.
+pub(crate) fn is_plus_one(person: &[u8]) -> bool {
+    person.len() == 11 && person.first() == Some(&b'1')
+}
+
+/// Whether a sender is toll-free in +1: the network handles STOP and START there, and answers itself (OPT-23).
+pub(crate) fn is_toll_free(sender: &Scope) -> bool {
+    let digits = sender.name();
+    let area = digits.get(1..4).filter(|_| is_plus_one(digits));
+    matches!(
+        area,
+        Some(b"800" | b"833" | b"844" | b"855" | b"866" | b"877" | b"888")
+    )
+}
+
+/// The senders that an account lists, without those that only begin somehow.
+pub(crate) fn senders(account: &Account) -> impl Iterator<Item = Scope> {
+    let home = account.numbering.country;
+    let settings = account.category.sender_settings.iter();
+    let patterns = account
+        .senders
+        .iter()
+        .chain(settings.map(|settings| &settings.sender));
+    patterns.filter_map(move |pattern| match pattern {
+        SenderPattern::Exact(text) => {
+            let is_number = is_number_like(text.as_bytes());
+            let ton = if is_number {
+                Ton::UNKNOWN
+            } else {
+                Ton::ALPHANUMERIC
+            };
+            let address = AddressBuf::new(ton, Npi::UNKNOWN, text.as_bytes()).ok()?;
+            Some(sender(&address, home))
+        }
+        SenderPattern::Prefix(_) => None,
+    })
+}
+
+/// The pool of a sender of an account; a sender without one is a pool of its own.
+pub(crate) fn pool(account: &Account, sender: &Scope) -> Option<Scope> {
+    let pool = account.category.settings_of(sender.name())?.pool.as_deref()?;
+    Some(Scope::pool(account.system_id.as_str(), pool))
+}
+
+/// How far an opt-out of this person by a message to this sender reaches (OPT-11).
+pub(crate) fn reach(account: &Account, sender: &Scope, person: &[u8], everything: bool) -> Scope {
+    let whole = || Scope::account(account.system_id.as_str());
+    let plus_one = is_plus_one(person);
+    let wanted = match account.opt_outs.scope {
+        Some(OptOutScope::Brand) => OptOutScope::Brand,
+        _ if everything => OptOutScope::Account,
+        Some(OptOutScope::Sender) if plus_one => OptOutScope::Pool,
+        Some(scope) => scope,
+        None if plus_one => OptOutScope::Account,
+        None => OptOutScope::Pool,
+    };
+    match wanted {
+        OptOutScope::Brand => account.opt_outs.brand.as_deref().map_or_else(whole, Scope::brand),
+        OptOutScope::Account => whole(),
+        OptOutScope::Pool => pool(account, sender).unwrap_or_else(|| sender.clone()),
+        OptOutScope::Sender => sender.clone(),
+    }
+}
+
+/// The bit of a category in an entry.
+pub(crate) fn bit(category: Option<Category>) -> u8 {
+    category.map_or(0, |category| 1 << (category.octet() - 1))
+}
+
+impl<D: Disk> Gate<D> {
+    /// Whether the recipient has opted out of messages of this account, sender and category.
+    pub(crate) fn has_opted_out(
+        &self,
+        account: usize,
+        source: &AddressBuf,
+        recipient: &AddressBuf,
+        category: Option<Category>,
+    ) -> bool {
+        let standing = self.spool.standing();
+        if standing.opt_outs().is_empty() {
+            return false;
+        }
+        let home = self.config.accounts[account].numbering.country;
+        let (ton, npi) = (recipient.ton(), recipient.npi());
+        let who = standing.who(&person(ton, npi, recipient.as_bytes(), home));
+        self.is_against(&who, account, &sender(source, home), category)
+            .is_some()
+    }
+
+    /// What a person has said against messages of this account, sender and category.
+    pub(crate) fn is_against(
+        &self,
+        who: &Pseudonym,
+        account: usize,
+        sender: &Scope,
+        category: Option<Category>,
+    ) -> Option<Stand> {
+        let people = self.spool.standing().opt_outs();
+        if !people.knows(who) {
+            return None;
+        }
+        let (scopes, bit) = (self.scopes_of(account, sender), bit(category));
+        people
+            .of(who)
+            .into_iter()
+            .find(|stand| stand.covers(bit) && scopes.contains(&stand.scope))
+    }
+
+    /// All scopes that messages of this account under this sender fall under: by the configuration, and by what it has
+    /// said before.
+    pub(crate) fn scopes_of(&self, account: usize, sender: &Scope) -> Scopes {
+        let config = &self.config.accounts[account];
+        let table = self.spool.standing().scopes();
+        let mut scopes = table.of(&Scope::account(config.system_id.as_str()), sender);
+        let pool = pool(config, sender);
+        let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
+        for scope in pool.iter().chain(&brand) {
+            scopes.extend(table.find(scope));
+        }
+        scopes
+    }
+
+    /// Whether a leg's recipient has opted out since it came in. What is partly handed over may end, but nothing begins
+    /// (OPT-15).
+    pub(crate) fn opted_out_since(&self, account: usize, leg: &Leg) -> bool {
+        if leg.envelope.category & OPTED_OUT != 0 {
+            return true;
+        }
+        if self.spool.standing().newest_block() <= Some(leg.message) || self.has_begun(leg) {
+            return false;
+        }
+        let addresses = &leg.envelope.addresses;
+        let category = Category::from_octet(leg.envelope.category);
+        self.has_opted_out(account, &addresses.source(), &addresses.destination(), category)
+    }
+
+    /// How a submit to somebody who has opted out is refused.
+    pub(crate) fn opted_out_refusal(&self, account: usize) -> Refusal {
+        let plain = self.config.accounts[account].opt_outs.opted_out == OptedOut::SubmitFail;
+        Refusal::OptedOut { plain }
+    }
+
+    /// Notes what of the configuration lies in what: senders in accounts and pools, accounts in brands. Once for each, for
+    /// ever; what the spool does not take now comes with the next tick.
+    pub(crate) fn note_members(&mut self, now: Now) {
+        if !std::mem::take(&mut self.members_due) {
+            return;
+        }
+        let config = std::sync::Arc::clone(&self.config);
+        for (place, account) in config.accounts.iter().enumerate() {
+            if self.accounts[place].removed {
+                continue;
+            }
+            let whole = Scope::account(account.system_id.as_str());
+            let brand = account.opt_outs.brand.as_deref().map(Scope::brand);
+            let in_brand = brand.map(|brand| (whole.clone(), brand));
+            let in_pools = senders(account).flat_map(|sender| {
+                let pool = pool(account, &sender);
+                let in_pool = pool.map(|pool| [(sender.clone(), pool.clone()), (pool, whole.clone())]);
+                std::iter::once((sender, whole.clone())).chain(in_pool.into_iter().flatten())
+            });
+            for (child, parent) in in_brand.into_iter().chain(in_pools) {
+                if self.join(now, place, &child, &parent).is_err() {
+                    self.members_due = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a part of the same text is at a carrier, or was.
+    fn has_begun(&self, leg: &Leg) -> bool {
+        if leg.part().is_none() {
+            return false;
+        }
+        let index = self.spool.index();
+        let Some(whole) = index.find(leg.message, leg.whole()) else {
+            return false;
+        };
+        let ended = index.progress(whole).is_some_and(|progress| progress.ended > 0);
+        ended
+            || index.parts_of(leg.message, leg.whole()).any(|(id, part)| {
+                let is_under_way = part.leased && !self.reading_for.contains_key(&id);
+                is_under_way || part.stage == Stage::HandedOver
+            })
+    }
+}

@@ -1,0 +1,844 @@
+//! Opt-outs in the data path: the acceptance cases of compliance.md §2, each by its id, with `config/compliance.toml`:
+//! accounts A and B, A's senders 55555 and 55556 in one pool and +1 800 555 0199 outside it, B's 55557.
+
+use std::time::Duration;
+
+use tidegate_codec::address::{Address, Npi, Ton};
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::pdu::multi::{Destination, Destinations, SubmitMulti};
+use tidegate_codec::tlv::{Tag, append};
+use tidegate_codec::values::{BindKind, DataCoding, InterfaceVersion, RegisteredDelivery};
+use tidegate_config::Config;
+
+use super::*;
+use crate::wire::{Frame, Wire, bind, octets};
+
+const OPTED_OUT: CommandStatus = CommandStatus(0x0401);
+const R: &[u8] = b"15550100123";
+const R2: &[u8] = b"15550100124";
+const DUTCH: &[u8] = b"31612345678";
+const S: &[u8] = b"55555";
+const S2: &[u8] = b"55556";
+const TOLL_FREE: &[u8] = b"18005550199";
+const OF_B: &[u8] = b"55557";
+
+/// The shipped configuration, with lines behind those of the first account, or elsewhere.
+fn config(lines: &[(&str, &str)]) -> Config {
+    let mut text = include_str!("../../../config/compliance.toml").to_owned();
+    for (line, behind) in lines {
+        assert!(text.contains(line), "{line}");
+        text = text.replacen(line, &format!("{line}\n{behind}"), 1);
+    }
+    tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+const OF_A: &str = "system_id = \"A\"";
+const OF_P: &str = "name = \"p\"";
+
+struct Rig {
+    world: World,
+    setup: Setup,
+    a: Wire,
+    smsc: Wire,
+    sequence: u32,
+}
+
+fn number(digits: &[u8]) -> Address<'_> {
+    let ton = if digits.len() > 6 {
+        Ton::INTERNATIONAL
+    } else {
+        Ton::UNKNOWN
+    };
+    Address::new(ton, Npi::ISDN, digits).unwrap()
+}
+
+fn sm<'a>(from: &'a [u8], to: &'a [u8]) -> Sm<'a> {
+    Sm {
+        source: Address::new(number(from).ton, Npi::ISDN, from).unwrap(),
+        destination: Address::new(number(to).ton, Npi::ISDN, to).unwrap(),
+        registered_delivery: RegisteredDelivery::FINAL,
+        short_message: ShortMessage::new(b"hello").unwrap(),
+        ..Sm::default()
+    }
+}
+
+async fn bound(world: &World, system_id: &[u8]) -> Wire {
+    let mut esme = world.esme();
+    let bind = bind(system_id, b"secret", InterfaceVersion::V3_4);
+    let bind = Operation::Bind(BindKind::Transceiver, bind);
+    esme.send(CommandStatus::ROK, 1, bind).await;
+    let answer = esme.expect(CommandId::BIND_TRANSCEIVER_RESP).await;
+    assert!(answer.pdu().status.is_ok());
+    esme
+}
+
+async fn submit_as(esme: &mut Wire, sequence: u32, sm: Sm<'_>) -> CommandStatus {
+    esme.send(CommandStatus::ROK, sequence, Operation::SubmitSm(sm))
+        .await;
+    esme.expect(CommandId::SUBMIT_SM_RESP).await.pdu().status
+}
+
+fn text_of(frame: &Frame) -> String {
+    String::from_utf8_lossy(frame.sm().text().0).into_owned()
+}
+
+impl Rig {
+    async fn new(config: Config, seed: u64) -> Self {
+        let setup = Setup::new(config, 1 << 20, 1 << 28);
+        let clock = Clock::virtual_from(START_MS);
+        Self::on(setup, FaultyDisk::new(), clock, seed).await
+    }
+
+    async fn on(setup: Setup, disk: FaultyDisk, clock: Clock, seed: u64) -> Self {
+        let world = World::start_with(&setup, disk, clock, seed).unwrap();
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let a = bound(&world, b"A").await;
+        Self {
+            world,
+            setup,
+            a,
+            smsc,
+            sequence: 10,
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    async fn submit(&mut self, from: &[u8], to: &[u8]) -> CommandStatus {
+        let sequence = self.next();
+        submit_as(&mut self.a, sequence, sm(from, to)).await
+    }
+
+    /// Submits a message that the carrier must get next: nothing else was on its way there.
+    async fn sees_next(&mut self, from: &[u8], to: &[u8]) {
+        assert_eq!(self.submit(from, to).await, CommandStatus::ROK);
+        let taken = self.take().await;
+        let taken = taken.sm();
+        assert_eq!(
+            (taken.source.addr.as_bytes(), taken.destination.addr.as_bytes()),
+            (from, to)
+        );
+    }
+
+    /// What the carrier gets next.
+    async fn take(&mut self) -> Frame {
+        let id = format!("c-{}", self.next());
+        self.smsc.take_submit(id.as_bytes()).await
+    }
+
+    async fn deliver(&mut self, mo: Sm<'_>) -> CommandStatus {
+        let sequence = self.next();
+        self.smsc
+            .send(CommandStatus::ROK, sequence, Operation::DeliverSm(mo))
+            .await;
+        // Answers of the gateway itself may be under way.
+        let frame = self.smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        frame.pdu().status
+    }
+
+    /// A handset's text; the message itself comes out at A.
+    async fn mo(&mut self, from: &[u8], to: &[u8], text: &str) {
+        let (octets, data_coding) = if text.is_ascii() {
+            (text.as_bytes().to_vec(), DataCoding(0))
+        } else {
+            (
+                text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+                DataCoding(8),
+            )
+        };
+        let mo = Sm {
+            short_message: ShortMessage::new(&octets).unwrap(),
+            data_coding,
+            registered_delivery: RegisteredDelivery::default(),
+            ..sm(from, to)
+        };
+        assert_eq!(self.deliver(mo).await, CommandStatus::ROK, "{text:?}");
+        let forwarded = self.take_mo().await;
+        assert_eq!(forwarded.sm().text().0, octets, "as it came");
+    }
+
+    async fn take_mo(&mut self) -> Frame {
+        let frame = self.a.expect(CommandId::DELIVER_SM).await;
+        let sequence = frame.pdu().sequence;
+        let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
+        self.a.send(CommandStatus::ROK, sequence, answer).await;
+        frame
+    }
+
+    /// Takes an answer of the gateway itself to a handset.
+    async fn take_reply(&mut self, from: &[u8], to: &[u8]) -> String {
+        let frame = self.take().await;
+        let reply = frame.sm();
+        assert_eq!(
+            (reply.source.addr.as_bytes(), reply.destination.addr.as_bytes()),
+            (from, to)
+        );
+        assert!(reply.text().0.len() <= 160 && reply.registered_delivery == RegisteredDelivery::default());
+        text_of(&frame)
+    }
+
+    async fn stop(&mut self, from: &[u8], to: &[u8]) {
+        self.mo(from, to, "STOP").await;
+        self.take_reply(to, from).await;
+    }
+
+    async fn after(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Ends it as a kill does, and starts it again on what the disk holds.
+    async fn killed(self, seed: u64) -> Self {
+        let clock = self.world.clock.clone();
+        let disk = self.world.kill();
+        Self::on(self.setup, disk, clock, seed).await
+    }
+}
+
+#[test]
+fn opt_c01_after_a_stop_nothing_more_goes_there() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 1).await;
+        rig.sees_next(S, R).await;
+        rig.stop(R, S).await;
+        let used = |rig: &Rig| {
+            rig.world.hub.with_gate(|gate, now| {
+                let name = gate.accounts()[0].name;
+                let day = u32::try_from(now.unix_ms / 86_400_000).unwrap();
+                let period = tidegate_store::usage::Period { day, month: 0 };
+                gate.spool().used(name, period)
+            })
+        };
+        let before = used(&rig);
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        assert_eq!(used(&rig), before, "what is refused is not counted");
+        rig.sees_next(S, R2).await;
+    });
+}
+
+#[test]
+fn opt_c02_spellings_of_stop_are_stop() {
+    let spellings = [
+        " stop. ",
+        "\"Stop\"",
+        "\u{ff33}\u{ff34}\u{ff2f}\u{ff30}",
+        "S\u{200b}TOP",
+        "ARR\u{ca}T",
+        "\u{a1}BAJA!",
+        "OptOut",
+        "opt-out",
+        "STOP \u{1f64f}",
+    ];
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 2).await;
+        for (n, spelling) in spellings.iter().enumerate() {
+            let from = format!("1555010{n:04}").into_bytes();
+            rig.mo(&from, S, spelling).await;
+            rig.take_reply(S, &from).await;
+            assert_eq!(rig.submit(S, &from).await, OPTED_OUT, "{spelling:?}");
+        }
+    });
+}
+
+#[test]
+fn opt_c03_conversation_is_no_stop_and_goes_on() {
+    let texts = [
+        "stop by at 5",
+        "end of June works",
+        "cancel my 3pm",
+        "don't stop",
+        "STOPWATCH",
+        "pit stop",
+    ];
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 3).await;
+        for (n, text) in texts.iter().enumerate() {
+            let from = format!("1555010{n:04}").into_bytes();
+            rig.mo(&from, S, text).await;
+            rig.sees_next(S, &from).await;
+        }
+    });
+}
+
+#[test]
+fn opt_c04_a_phrase_counts_in_plus_one_and_is_flagged_elsewhere() {
+    scenario(|| async {
+        let flags = config(&[(OF_A, "opt_out_phrases = \"flag\"")]);
+        let mut rig = Rig::new(flags, 4).await;
+        rig.mo(R, S, "please stop texting me").await;
+        rig.take_reply(S, R).await;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        rig.mo(DUTCH, S, "please stop texting me").await;
+        rig.sees_next(S, DUTCH).await;
+        let flagged = rig.world.hub.with_gate(|gate, _| {
+            let words = gate.tally().handset_words.iter();
+            words.filter(|(word, _)| format!("{word:?}") == "Flag").count()
+        });
+        assert_eq!(flagged, 1);
+    });
+}
+
+#[test]
+fn opt_c05_stop_in_ucs2_and_in_message_payload() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 5).await;
+        let ucs2: Vec<u8> = "STOP".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let mo = Sm {
+            data_coding: DataCoding(8),
+            short_message: ShortMessage::new(&ucs2).unwrap(),
+            ..sm(R, S)
+        };
+        assert!(rig.deliver(mo).await.is_ok());
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        let mut tlvs = Vec::new();
+        assert!(append(&mut tlvs, Tag::MESSAGE_PAYLOAD, b"STOP"));
+        let mo = Sm {
+            short_message: ShortMessage::default(),
+            tlvs: Tlvs::new(&tlvs),
+            ..sm(R2, S)
+        };
+        rig.take_reply(S, R).await;
+        assert!(rig.deliver(mo).await.is_ok());
+        assert_eq!(rig.submit(S, R2).await, OPTED_OUT);
+    });
+}
+
+#[test]
+fn opt_c09_in_plus_one_the_account_is_blocked_and_elsewhere_the_pool() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 6).await;
+        rig.stop(R, S).await;
+        assert_eq!(rig.submit(S2, R).await, OPTED_OUT);
+        assert_eq!(rig.submit(TOLL_FREE, R).await, OPTED_OUT);
+        rig.stop(DUTCH, S).await;
+        assert_eq!(rig.submit(S, DUTCH).await, OPTED_OUT);
+        assert_eq!(rig.submit(S2, DUTCH).await, OPTED_OUT);
+        rig.sees_next(TOLL_FREE, DUTCH).await;
+    });
+}
+
+#[test]
+fn opt_c10_another_account_may_send_and_sees_nothing_of_it() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 7).await;
+        rig.stop(R, S).await;
+        let mut b = bound(&rig.world, b"B").await;
+        assert_eq!(submit_as(&mut b, 2, sm(OF_B, R)).await, CommandStatus::ROK);
+        let taken = rig.take().await;
+        assert_eq!(taken.sm().source.addr.as_bytes(), OF_B);
+    });
+}
+
+#[test]
+fn opt_c12_a_stop_that_cannot_be_stored_is_not_acknowledged_nor_confirmed() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 8).await;
+        let mo = || Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        let full = std::io::ErrorKind::StorageFull;
+        rig.world.disk.fail_on(Op::Write, "spool", 0, 1, full);
+        assert_eq!(rig.deliver(mo()).await, CommandStatus::RX_T_APPN);
+        // Nothing is confirmed, and nobody is blocked by what did not happen.
+        rig.sees_next(S, R).await;
+        assert_eq!(
+            rig.deliver(mo()).await,
+            CommandStatus::ROK,
+            "its carrier tries again"
+        );
+        assert!(rig.take_reply(S, R).await.starts_with("Example A"));
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+    });
+}
+
+#[test]
+fn opt_c13_a_stop_outlives_a_kill_right_behind_its_acknowledgement() {
+    scenario(|| async {
+        for journaled in [false, true] {
+            let mut rig = Rig::new(config(&[]), 9).await;
+            let mo = Sm {
+                short_message: ShortMessage::new(b"STOP").unwrap(),
+                ..sm(R, S)
+            };
+            assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+            if journaled {
+                rig.after(Duration::from_secs(2)).await;
+            }
+            let mut rig = rig.killed(10).await;
+            assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+            assert_eq!(rig.submit(S2, R).await, OPTED_OUT);
+            let mut rig = rig.killed(11).await;
+            assert_eq!(rig.submit(S, R).await, OPTED_OUT, "and another one");
+        }
+    });
+}
+
+#[test]
+fn opt_c14_a_thousand_that_wait_for_their_carrier_are_rejected_when_it_comes_back() {
+    scenario(|| async {
+        let setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+        let world = World::start_with(&setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 12).unwrap();
+        let mut a = bound(&world, b"A").await;
+        for sequence in 2..1_002 {
+            let wished = RegisteredDelivery(u8::from(sequence % 2 == 0));
+            let sm = Sm {
+                registered_delivery: wished,
+                ..sm(S, R)
+            };
+            assert_eq!(submit_as(&mut a, sequence, sm).await, CommandStatus::ROK);
+        }
+        // The other carrier's link brings the STOP: messages back come on any.
+        let mut other = world.smsc_of(1);
+        other.accept_bind().await;
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        // It is staged before that link gets its first.
+        other.send(CommandStatus::ROK, 5, Operation::DeliverSm(mo)).await;
+        let mut seen = 0;
+        loop {
+            let frame = other.next().await;
+            match frame.pdu().operation {
+                Operation::SubmitSm(sm) => {
+                    assert_eq!(sm.destination.addr.as_bytes(), R);
+                    seen += 1;
+                }
+                Operation::DeliverSmResp(_) => break,
+                ref other => panic!("{other:?}"),
+            }
+        }
+        let mut rejected = 0;
+        let mut texts = 0;
+        while rejected < 500 - seen / 2 - seen % 2 {
+            let frame = a.expect(CommandId::DELIVER_SM).await;
+            let sequence = frame.pdu().sequence;
+            let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
+            a.send(CommandStatus::ROK, sequence, answer).await;
+            let text = text_of(&frame);
+            rejected += usize::from(text.contains("stat:REJECTD"));
+            texts += usize::from(text == "STOP");
+        }
+        assert!(seen <= 10, "what a window holds when the STOP comes: {seen}");
+        assert_eq!(texts, 1);
+        // Behind them all nothing went out but the confirmation.
+        let reply = other.take_submit(b"c-r").await;
+        assert!(text_of(&reply).starts_with("Example A"), "{}", text_of(&reply));
+    });
+}
+
+#[test]
+fn opt_c15_scheduled_retried_and_rerouted_messages_are_dropped_at_dispatch() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 13).await;
+        // One for tomorrow.
+        let sequence = rig.next();
+        let tomorrow = Sm {
+            schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
+            ..sm(S, R)
+        };
+        assert_eq!(
+            submit_as(&mut rig.a, sequence, tomorrow).await,
+            CommandStatus::ROK
+        );
+        // One that its carrier does not take now.
+        assert_eq!(rig.submit(S, R).await, CommandStatus::ROK);
+        let frame = rig.smsc.expect(CommandId::SUBMIT_SM).await;
+        let answered = frame.pdu().sequence;
+        rig.smsc
+            .send(CommandStatus::RSYSERR, answered, Operation::SubmitSmResp(None))
+            .await;
+        // One whose carrier goes away with it.
+        assert_eq!(rig.submit(S2, R).await, CommandStatus::ROK);
+        rig.smsc.expect(CommandId::SUBMIT_SM).await;
+        let mut other = rig.world.smsc_of(1);
+        other.accept_bind().await;
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        other.send(CommandStatus::ROK, 5, Operation::DeliverSm(mo)).await;
+        other.expect(CommandId::DELIVER_SM_RESP).await;
+        drop(std::mem::replace(&mut rig.smsc, other));
+        let mut states = Vec::new();
+        let mut replies = 0;
+        while states.len() < 3 {
+            tokio::select! {
+                frame = rig.a.expect(CommandId::DELIVER_SM) => {
+                    let sequence = frame.pdu().sequence;
+                    let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
+                    rig.a.send(CommandStatus::ROK, sequence, answer).await;
+                    let text = text_of(&frame);
+                    if text.contains("stat:") {
+                        states.push(text);
+                    }
+                }
+                frame = rig.smsc.next() => {
+                    let pdu = frame.pdu();
+                    let sequence = pdu.sequence;
+                    match pdu.operation {
+                        Operation::SubmitSm(sm) => {
+                            assert!(sm.text().0.starts_with(b"Example A"), "only the confirmation goes out");
+                            replies += 1;
+                            let body = MessageIdResp { message_id: COctets::new(b"c").unwrap(), tlvs: Tlvs::NONE };
+                            rig.smsc.send(CommandStatus::ROK, sequence, Operation::SubmitSmResp(Some(body))).await;
+                        }
+                        _ => rig.smsc.send_empty(CommandId::ENQUIRE_LINK_RESP, sequence).await,
+                    }
+                }
+            }
+        }
+        assert!(
+            states.iter().all(|text| text.contains("stat:REJECTD")),
+            "{states:?}"
+        );
+        assert_eq!(replies, 1);
+    });
+}
+
+#[test]
+fn opt_c17_of_several_recipients_the_one_who_has_opted_out_is_named() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 14).await;
+        rig.stop(R, S).await;
+        let to = [R, R2].map(|digits| Destination::Address(number(digits)));
+        let multi = SubmitMulti::from_sm(&sm(S, R), Destinations::Listed(&to));
+        let sequence = rig.next();
+        rig.a
+            .send(CommandStatus::ROK, sequence, Operation::SubmitMulti(multi))
+            .await;
+        let frame = rig.a.expect(CommandId::SUBMIT_MULTI_RESP).await;
+        let pdu = frame.pdu();
+        assert_eq!(pdu.status, CommandStatus::ROK);
+        let Operation::SubmitMultiResp(Some(answer)) = pdu.operation else {
+            panic!("{pdu:?}")
+        };
+        let refused: Vec<_> = answer.unsuccess.iter().collect();
+        let [refused] = &refused[..] else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((refused.address.addr.as_bytes(), refused.status), (R, OPTED_OUT));
+        let taken = rig.take().await;
+        assert_eq!(taken.sm().destination.addr.as_bytes(), R2);
+        rig.sees_next(S, R2).await;
+    });
+}
+
+#[test]
+fn opt_c18_an_account_may_have_an_id_and_a_receipt_instead() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[(OF_A, "opted_out = \"accept\"")]), 15).await;
+        rig.stop(R, S).await;
+        let used = |rig: &Rig| {
+            rig.world.hub.with_gate(|gate, now| {
+                let name = gate.accounts()[0].name;
+                let day = u32::try_from(now.unix_ms / 86_400_000).unwrap();
+                gate.spool()
+                    .used(name, tidegate_store::usage::Period { day, month: 0 })
+                    .day
+            })
+        };
+        let before = used(&rig);
+        assert_eq!(rig.submit(S, R).await, CommandStatus::ROK);
+        assert_eq!(rig.a.take_dlr().await.1, MessageState::Rejected);
+        assert_eq!(used(&rig), before, "no charge");
+        rig.sees_next(S, R2).await;
+    });
+}
+
+#[test]
+fn opt_c16_an_account_may_have_the_plain_status_instead() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[(OF_A, "opted_out = \"submit-fail\"")]), 16).await;
+        rig.stop(R, S).await;
+        assert_eq!(rig.submit(S, R).await, CommandStatus::RSUBMITFAIL);
+    });
+}
+
+#[test]
+fn opt_c19_of_start_and_stop_in_one_segment_the_later_holds_and_repeats_change_nothing() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 17).await;
+        let mo = |text: &'static [u8]| Sm {
+            short_message: ShortMessage::new(text).unwrap(),
+            ..sm(R, S)
+        };
+        let both = |one: &'static [u8], other: &'static [u8], sequence: u32| {
+            let one = octets(CommandStatus::ROK, sequence, Operation::DeliverSm(mo(one)));
+            let other = octets(CommandStatus::ROK, sequence + 1, Operation::DeliverSm(mo(other)));
+            [one, other].concat()
+        };
+        let answers = async |smsc: &mut Wire, count: usize| {
+            let (mut answered, mut replies) = (0, 0);
+            while answered < count {
+                let frame = smsc.next().await;
+                let pdu = frame.pdu();
+                match pdu.operation {
+                    Operation::DeliverSmResp(_) => {
+                        assert!(pdu.status.is_ok());
+                        answered += 1;
+                    }
+                    Operation::SubmitSm(_) => replies += 1,
+                    ref other => panic!("{other:?}"),
+                }
+            }
+            replies
+        };
+        rig.smsc.write(&both(b"START", b"STOP", 100)).await.unwrap();
+        answers(&mut rig.smsc, 2).await;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        rig.smsc.write(&both(b"STOP", b"START", 110)).await.unwrap();
+        answers(&mut rig.smsc, 2).await;
+        assert_eq!(rig.submit(S, R).await, CommandStatus::ROK);
+        // A carrier that missed our answer sends the STOP of before once more, under its number.
+        let again = octets(CommandStatus::ROK, 110, Operation::DeliverSm(mo(b"STOP")));
+        rig.smsc.write(&again).await.unwrap();
+        answers(&mut rig.smsc, 1).await;
+        assert_eq!(rig.submit(S, R).await, CommandStatus::ROK, "it changes nothing");
+    });
+}
+
+#[test]
+fn opt_c19_a_repeat_by_its_own_id_changes_nothing_over_a_restart_either() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 18).await;
+        let mut tlvs = Vec::new();
+        assert!(append(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, b"mo-1\0"));
+        let stop = || Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            tlvs: Tlvs::new(&tlvs),
+            ..sm(R, S)
+        };
+        assert!(rig.deliver(stop()).await.is_ok());
+        rig.take_mo().await;
+        rig.take_reply(S, R).await;
+        rig.mo(R, S, "START").await;
+        rig.take_reply(S, R).await;
+        let mut rig = rig.killed(19).await;
+        assert!(rig.deliver(stop()).await.is_ok());
+        rig.sees_next(S, R).await;
+    });
+}
+
+#[test]
+fn opt_c20_yes_means_nothing_without_a_question_and_start_lifts() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 20).await;
+        rig.stop(R, S).await;
+        rig.mo(R, S, "YES").await;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        rig.mo(R, S, "START").await;
+        let reply = rig.take_reply(S, R).await;
+        assert!(reply.contains("messages again"), "{reply}");
+        rig.sees_next(S, R).await;
+        rig.sees_next(S2, R).await;
+        let consents = rig
+            .world
+            .hub
+            .with_gate(|gate, _| gate.spool().standing().consents().len());
+        assert_eq!(consents, 1, "the grant is on record");
+    });
+}
+
+#[test]
+fn a_start_to_another_number_of_the_account_lifts_what_was_said_to_the_first() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 21).await;
+        rig.stop(R, S).await;
+        rig.mo(R, S2, "UNSTOP").await;
+        rig.take_reply(S2, R).await;
+        rig.sees_next(S, R).await;
+        rig.sees_next(TOLL_FREE, R).await;
+        // And of another country: the pool, not what was said to another.
+        rig.stop(DUTCH, S).await;
+        rig.mo(DUTCH, TOLL_FREE, "STOP").await;
+        rig.mo(DUTCH, S2, "START").await;
+        rig.take_reply(S2, DUTCH).await;
+        rig.sees_next(S, DUTCH).await;
+        assert_eq!(rig.submit(TOLL_FREE, DUTCH).await, OPTED_OUT);
+    });
+}
+
+#[test]
+fn opt_c21_one_confirmation_in_a_day_at_any_hour() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 22).await;
+        // 23:00 in New York, 04:00 UTC.
+        rig.after(Duration::from_hours(4)).await;
+        rig.mo(R, S, "STOP").await;
+        let reply = rig.take_reply(S, R).await;
+        assert!(reply.starts_with("Example A: you are unsubscribed"), "{reply}");
+        assert!(!reply.contains("http") && !reply.contains("www"));
+        rig.mo(R, S, "STOP").await;
+        rig.sees_next(S, R2).await;
+        // A kill does not let a second one out.
+        let mut rig = rig.killed(23).await;
+        rig.mo(R, S, "STOP").await;
+        rig.sees_next(S, R2).await;
+        rig.after(Duration::from_hours(24)).await;
+        rig.mo(R, S, "STOP").await;
+        rig.take_reply(S, R).await;
+    });
+}
+
+#[test]
+fn opt_c23_the_language_of_the_keyword_and_help_for_whoever_asks() {
+    scenario(|| async {
+        let canadian = b"16135550123";
+        let mut rig = Rig::new(config(&[]), 24).await;
+        rig.mo(canadian, S, "ARRET").await;
+        assert!(rig.take_reply(S, canadian).await.contains("desinscrit"));
+        rig.mo(R, S, "STOP").await;
+        assert!(rig.take_reply(S, R).await.contains("unsubscribed"));
+        rig.mo(R, S, "HELP").await;
+        let help = rig.take_reply(S, R).await;
+        // `@` is an octet of zero in the alphabet.
+        assert!(help.contains("help\0example.com"), "{help:?}");
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+    });
+}
+
+#[test]
+fn five_answers_in_a_day_and_none_to_our_own_numbers() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 25).await;
+        for _ in 0..5 {
+            rig.mo(R, S, "HELP").await;
+            rig.take_reply(S, R).await;
+        }
+        rig.mo(R, S, "HELP").await;
+        rig.mo(TOLL_FREE, S, "HELP").await;
+        rig.mo(OF_B, S, "HELP").await;
+        rig.sees_next(S, R2).await;
+    });
+}
+
+#[test]
+fn an_answer_that_finds_no_carrier_in_five_minutes_is_not_sent_late() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 26).await;
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        let sequence = rig.next();
+        let octets = octets(CommandStatus::ROK, sequence, Operation::DeliverSm(mo));
+        rig.smsc.write(&octets).await.unwrap();
+        let link = std::mem::replace(&mut rig.smsc, rig.world.smsc_of(1));
+        drop(link);
+        rig.after(Duration::from_secs(301)).await;
+        let mut smsc = rig.world.smsc();
+        smsc.accept_bind().await;
+        rig.smsc = smsc;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT, "it was heard");
+        rig.sees_next(S, R2).await;
+    });
+}
+
+#[test]
+fn opt_c25_on_toll_free_the_network_answers_and_we_follow() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 27).await;
+        rig.mo(R, TOLL_FREE, "STOP").await;
+        assert_eq!(rig.submit(TOLL_FREE, R).await, OPTED_OUT);
+        rig.mo(R, TOLL_FREE, "UNSTOP").await;
+        rig.sees_next(TOLL_FREE, R).await;
+    });
+}
+
+#[test]
+fn opt_c31_a_carrier_s_code_means_an_opt_out_where_it_is_listed() {
+    scenario(|| async {
+        for (codes, listed) in [("opted_out_codes = [\"21610\"]", true), ("", false)] {
+            let mut rig = Rig::new(config(&[(OF_P, codes)]), 28).await;
+            assert_eq!(rig.submit(S, R).await, CommandStatus::ROK);
+            rig.smsc.take_submit(b"c-1").await;
+            let text = b"id:c-1 sub:001 dlvrd:000 submit date:2611240000 done date:2611240000 stat:UNDELIV err:21610 text:";
+            let receipt = Sm {
+                esm_class: tidegate_codec::values::EsmClass::RECEIPT,
+                short_message: ShortMessage::new(text).unwrap(),
+                ..sm(R, S)
+            };
+            assert_eq!(rig.deliver(receipt).await, CommandStatus::ROK);
+            assert_eq!(rig.a.take_dlr().await.1, MessageState::Undeliverable);
+            let expected = if listed { OPTED_OUT } else { CommandStatus::ROK };
+            assert_eq!(rig.submit(S, R).await, expected, "{codes}");
+        }
+    });
+}
+
+#[test]
+fn opt_c32_of_a_suspended_account_opt_outs_are_heard_and_its_messages_wait() {
+    scenario(|| async {
+        let setup = Setup::new(config(&[(OF_A, "state = \"suspended\"")]), 1 << 20, 1 << 28);
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock.clone(), 29).unwrap();
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        smsc.send(CommandStatus::ROK, 5, Operation::DeliverSm(mo)).await;
+        smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        let setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+        let mut rig = Rig::on(setup, world.kill(), clock, 30).await;
+        assert_eq!(text_of(&rig.take_mo().await), "STOP");
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+    });
+}
+
+#[test]
+fn a_sender_that_leaves_its_pool_or_account_takes_its_opt_outs_along() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 31).await;
+        rig.stop(DUTCH, S).await;
+        // Both codes are in other pools now: who stopped the first is not sent to by the second either.
+        let text =
+            include_str!("../../../config/compliance.toml").replace("pool = \"codes\"", "pool = \"new\"");
+        let moved = tidegate_config::parse(&text).unwrap();
+        let passwords = vec![tidegate_codec::identity::Password::new(b"secret", 9).unwrap(); 2];
+        let taken = rig
+            .world
+            .hub
+            .with_gate(|gate, now| gate.reconfigure(now, &moved, passwords, false));
+        assert!(taken.is_ok());
+        assert_eq!(rig.submit(S2, DUTCH).await, OPTED_OUT);
+        // B has the number now. What was said to it holds; what was said to A is A's.
+        rig.setup = Setup::new(moved, 1 << 20, 1 << 28);
+        let text = include_str!("../../../config/compliance.toml")
+            .replacen("senders = [\"55555\", \"55556\"", "senders = [\"55556\"", 1)
+            .replacen("senders = [\"55557\"]", "senders = [\"55557\", \"55555\"]", 1);
+        rig.setup = Setup::new(tidegate_config::parse(&text).unwrap(), 1 << 20, 1 << 28);
+        let mut rig = rig.killed(32).await;
+        let mut b = bound(&rig.world, b"B").await;
+        assert_eq!(submit_as(&mut b, 2, sm(S, DUTCH)).await, OPTED_OUT);
+        assert_eq!(submit_as(&mut b, 3, sm(OF_B, DUTCH)).await, CommandStatus::ROK);
+        assert_eq!(rig.take().await.sm().source.addr.as_bytes(), OF_B);
+    });
+}
+
+#[test]
+fn a_stop_to_a_number_that_nobody_owns_holds_for_whoever_has_it_later() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 33).await;
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, b"77777")
+        };
+        assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+        let text = include_str!("../../../config/compliance.toml").replacen(
+            "\"55556\", \"18",
+            "\"55556\", \"77777\", \"18",
+            1,
+        );
+        rig.setup = Setup::new(tidegate_config::parse(&text).unwrap(), 1 << 20, 1 << 28);
+        let mut rig = rig.killed(34).await;
+        assert_eq!(rig.submit(b"77777", R).await, OPTED_OUT);
+        rig.sees_next(S, R).await;
+    });
+}
