@@ -13,6 +13,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::account::Account;
 use crate::carrier::{Carrier, CarrierName};
+use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
 use crate::rewrite::Rewrite;
@@ -53,6 +54,7 @@ pub struct Diff {
     limits: Option<Limits>,
     rewrites: Rows<Rewrite>,
     tables: Option<Tables>,
+    sending_hours: Option<SendingHours>,
     /// Accounts by system_id.
     pub accounts: Named<SystemId, Account>,
     /// Carriers by name.
@@ -78,6 +80,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         limits,
         rewrites,
         tables,
+        sending_hours,
         accounts,
         carriers,
         mt_routes,
@@ -93,6 +96,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         limits: told.table("limits", limits, &new.limits, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
         tables: told.table("tables", tables, &new.tables, |_| None),
+        sending_hours: told.table("sending_hours", sending_hours, &new.sending_hours, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
         carriers: told.named("carrier", carriers, &new.carriers, |carrier| carrier.name.clone()),
         mt_routes: told.rows("route.mt", mt_routes, &new.mt_routes),
@@ -134,6 +138,7 @@ impl Diff {
             limits: _,
             rewrites: _,
             tables,
+            sending_hours: _,
             accounts: _,
             carriers,
             mt_routes,
@@ -157,6 +162,7 @@ impl Diff {
             limits,
             rewrites,
             tables,
+            sending_hours,
             accounts,
             carriers,
             mt_routes,
@@ -172,6 +178,7 @@ impl Diff {
             limits: limits.clone().unwrap_or_else(|| old.limits.clone()),
             rewrites: rewrites.apply(&old.rewrites),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
+            sending_hours: sending_hours.clone().unwrap_or_else(|| old.sending_hours.clone()),
             accounts: accounts.apply(&old.accounts, |account| account.system_id),
             carriers: carriers.apply(&old.carriers, |carrier| carrier.name.clone()),
             mt_routes: mt_routes.apply(&old.mt_routes),

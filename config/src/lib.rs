@@ -7,7 +7,7 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
+//! [`carrier`], [`rewrite`], [`route`], [`tables`] and [`hours`] say what the keys mean, `problem` gathers what is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
@@ -17,6 +17,7 @@ pub mod country_rates;
 pub mod diff;
 pub mod endpoint;
 pub mod expectations;
+pub mod hours;
 pub mod limits;
 pub mod node;
 pub mod password_hash;
@@ -40,7 +41,8 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use account::{
-    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering, PartsOutcome,
+    Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering, OutsideHours,
+    PartsOutcome,
 };
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
@@ -50,6 +52,7 @@ pub use country::Country;
 pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};
 pub use endpoint::{Endpoint, Host};
+pub use hours::{HoursRule, Jurisdiction, Region, SendingHours};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};
 pub use password_hash::PasswordHash;
@@ -89,6 +92,8 @@ pub struct Config {
     pub rewrites: Vec<Rewrite>,
     /// Table `[tables]`.
     pub tables: Tables,
+    /// Table `[sending_hours]`.
+    pub sending_hours: SendingHours,
     /// Tables `[[account]]`, in the file's order.
     pub accounts: Vec<Account>,
     /// Tables `[[carrier]]`, in the file's order.
@@ -133,6 +138,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
     let tables = tables::read(root.section("tables"));
+    let sending_hours = hours::read(root.section("sending_hours"), files);
 
     let mut declared = Declared {
         carriers: Vec::new(),
@@ -174,6 +180,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         limits,
         rewrites,
         tables,
+        sending_hours,
         accounts,
         carriers,
         mt_routes,

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::account::{Account, Numbering};
 use crate::carrier::{Carrier, Texts, Writing};
+use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Node};
 use crate::quota::Quota;
@@ -148,6 +149,7 @@ keys! {
         #shown receipt_text,
         default_alphabet,
         #shown long_message_outcome,
+        #shown outside_hours,
         senders,
         #nested quota,
         #nested numbering,
@@ -161,6 +163,7 @@ keys! {
         senders_by_country,
     }
     Tables { networks, ported }
+    SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {
         name,
         addresses,
