@@ -7,6 +7,7 @@ mod region;
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::civil::{Date, Weekday};
@@ -142,9 +143,10 @@ fn merged(mut rules: Vec<HoursRule>, own: Vec<HoursRule>) -> Vec<HoursRule> {
     rules
 }
 
-/// The program's own rules. A test holds that nothing is wrong with them.
+/// The program's own rules, read once. A test holds that nothing is wrong with them.
 fn built_in() -> Vec<HoursRule> {
-    read_text(RULES).0
+    static OWN: LazyLock<Vec<HoursRule>> = LazyLock::new(|| read_text(RULES).0);
+    OWN.clone()
 }
 
 /// What is wrong with the file is told with its name and its own lines.

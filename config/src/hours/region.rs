@@ -33,10 +33,15 @@ impl Region {
             .filter_map(Self::known)
     }
 
-    /// Its country's two letters.
-    pub fn country(self) -> &'static str {
+    /// Its country.
+    pub fn country(self) -> Country {
         let is_canadian = OF_CANADA.split(' ').any(|known| known == self.as_str());
-        if is_canadian { "CA" } else { "US" }
+        Country::of_letters(if is_canadian { *b"CA" } else { *b"US" })
+    }
+
+    /// The two letters.
+    pub const fn octets(self) -> [u8; 2] {
+        self.0
     }
 
     /// The two letters as a text.
@@ -72,11 +77,10 @@ impl Jurisdiction {
         match text.split_once('-') {
             None => Country::parse(text).map(|country| Self { country, region: None }),
             Some((country, region)) => Region::known(region)
-                .filter(|region| region.country() == country)
-                .and_then(|region| {
-                    let country = Country::known(country)?;
-                    let region = Some(region);
-                    Some(Self { country, region })
+                .filter(|region| region.country().as_str() == country)
+                .map(|region| Self {
+                    country: region.country(),
+                    region: Some(region),
                 })
                 .ok_or_else(|| {
                     Fault::new(
