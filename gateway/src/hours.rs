@@ -160,9 +160,13 @@ impl Hours {
             rows.push(rule.clone());
         }
         let code = plan().code_of(jurisdiction.country).unwrap_or_default();
-        let begins = (0_usize..).zip(self.begins.iter_mut());
-        for (_, begins) in begins.filter(|(number, _)| format!("{number:03}").starts_with(code)) {
-            *begins = true;
+        let ends = ["0", "00", "000"].into_iter().zip(["9", "99", "999"]);
+        let ends = ends.map(|(first, last)| (format!("{code}{first}"), format!("{code}{last}")));
+        let ends = ends.chain([(code.to_owned(), code.to_owned())]);
+        for (first, last) in ends.filter(|(first, _)| first.len() == 3) {
+            let range = three(first.as_bytes()).zip(three(last.as_bytes()));
+            let begins = range.and_then(|(first, last)| self.begins.get_mut(first..=last));
+            begins.unwrap_or_default().fill(true);
         }
     }
 

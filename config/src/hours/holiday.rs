@@ -1,5 +1,7 @@
 //! Days of a year on which nothing may be sent.
 
+use std::fmt;
+
 use jiff::civil::Date;
 
 use crate::problem::Fault;
@@ -78,6 +80,17 @@ impl Holiday {
     }
 }
 
+impl fmt::Display for Holiday {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EveryYear { month, day } => write!(f, "{month:02}-{day:02}"),
+            Self::Easter(0) => f.write_str("easter"),
+            Self::Easter(after) => write!(f, "easter{after:+}"),
+            Self::Once(day) => day.fmt(f),
+        }
+    }
+}
+
 /// Easter Sunday of a year, by the rule that J.-M. Oudin gave in 1940 for the Gregorian calendar.
 fn easter(year: i16) -> Option<Date> {
     let year = i32::from(year);
@@ -147,8 +160,9 @@ mod tests {
             ("2027-03-10", "2027-03-10", true),
             ("2027-03-10", "2028-03-10", false),
         ] {
-            let found = Holiday::parse(holiday).unwrap().is(date.parse().unwrap());
-            assert_eq!(found, is, "{holiday} {date}");
+            let read = Holiday::parse(holiday).unwrap();
+            assert_eq!(read.to_string(), holiday);
+            assert_eq!(read.is(date.parse().unwrap()), is, "{holiday} {date}");
         }
     }
 

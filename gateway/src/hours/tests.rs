@@ -11,13 +11,15 @@ pub(super) fn own() -> Hours {
 
 /// A judge with rules of an operator.
 pub(super) fn with(rules: &str) -> Hours {
+    Hours::new(&read(rules))
+}
+
+pub(super) fn read(rules: &str) -> SendingHours {
     let text = MINIMAL.replace("#file = \"./example-hours.toml\"", "file = \"h\"");
     let config = parse_with(&text, &|_| Ok(rules.to_owned()));
-    Hours::new(
-        &config
-            .unwrap_or_else(|problems| panic!("{problems}"))
-            .sending_hours,
-    )
+    config
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .sending_hours
 }
 
 pub(super) fn rule(jurisdiction: &str, keys: &str) -> String {

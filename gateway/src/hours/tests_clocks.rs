@@ -3,7 +3,7 @@ use std::hint::black_box;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::tests::{NEW_YORK, judged, ms, opens, own, region, rule, shown, with, zone};
+use super::tests::{NEW_YORK, judged, ms, opens, own, read, region, rule, shown, with, zone};
 use super::*;
 
 /// QH-8.
@@ -195,7 +195,10 @@ proptest! {
         near in 0..3_u64,
     ) {
         thread_local! {
-            static WARM: Hours = with(&rule("LB", "hours = \"00:00-02:30\"\nholidays = [\"easter\"]"));
+            static RULES: SendingHours = {
+                read(&rule("LB", "hours = \"00:00-02:30\"\nholidays = [\"easter\"]"))
+            };
+            static WARM: Hours = Hours::new(&RULES.with(SendingHours::clone));
         }
         WARM.with(|hours| {
             let digits = number.as_bytes();
@@ -207,7 +210,7 @@ proptest! {
             let applies = hours.applies(digits, &hints, at);
             let judged = hours.judge(digits, &hints, at);
             // Cached or not.
-            let fresh = with(&rule("LB", "hours = \"00:00-02:30\"\nholidays = [\"easter\"]"));
+            let fresh = RULES.with(Hours::new);
             prop_assert_eq!(fresh.judge(digits, &hints, at), judged);
             prop_assert_eq!(matches!(judged, Judgement::Open { .. }), is_inside(&applies, at));
             if let Judgement::Open { until_ms: change } | Judgement::Shut { opens_ms: Some(change) } = judged {
