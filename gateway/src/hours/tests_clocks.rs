@@ -185,7 +185,7 @@ fn hint() -> impl Strategy<Value = Hints> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
     #[test]
     fn what_is_judged_is_so_and_changes_when_it_says(
         number in prop::sample::select(NUMBERS),
