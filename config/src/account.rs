@@ -91,6 +91,8 @@ pub struct Account {
     pub default_alphabet: DefaultAlphabet,
     /// Key `long_message_outcome`, default `"all"`: what a message has come to whose text a carrier gets in parts.
     pub long_message_outcome: PartsOutcome,
+    /// Key `outside_hours`, default `"defer"`: what becomes of marketing outside the hours of its recipient (QH-7).
+    pub outside_hours: OutsideHours,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end, compared with the source as it is kept (behind rewriting, and canonical where numbers are);
     /// see [`Account::allows_sender`].
@@ -130,6 +132,16 @@ pub enum PartsOutcome {
     Last,
     /// `"worst"`: all are sent, and when all have ended it is the worst of them.
     Worst,
+}
+
+/// What becomes of a message outside the hours in which its recipient may get it (QH-7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideHours {
+    /// `"defer"`: it is taken, and waits for the next opening and a time drawn from `sending_hours.jitter` behind it, as
+    /// long as it is valid.
+    Defer,
+    /// `"reject"`: it is refused with 0x0402.
+    Reject,
 }
 
 /// How message ids are written.
@@ -295,6 +307,11 @@ pub(crate) fn read(
             ("worst", PartsOutcome::Worst),
         ]),
     );
+    let outside_hours = section.or(
+        "outside_hours",
+        OutsideHours::Defer,
+        choice(&[("defer", OutsideHours::Defer), ("reject", OutsideHours::Reject)]),
+    );
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -326,6 +343,7 @@ pub(crate) fn read(
         receipt_text,
         default_alphabet,
         long_message_outcome,
+        outside_hours,
         senders,
         numbering,
         category,

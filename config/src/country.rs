@@ -31,6 +31,11 @@ impl Country {
             .then_some(Self(letters))
     }
 
+    /// From two capital letters that are known to be some.
+    pub(crate) const fn of_letters(letters: [u8; 2]) -> Self {
+        Self(letters)
+    }
+
     /// The same, if that country has numbers of its own.
     pub fn known(letters: &str) -> Option<Self> {
         Self::new(letters).filter(|country| COUNTRIES.split(' ').any(|known| known == country.as_str()))

@@ -14,6 +14,7 @@ use tidegate_codec::identity::SystemId;
 use crate::account::Account;
 use crate::carrier::{Carrier, CarrierName};
 use crate::compliance::Compliance;
+use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
 use crate::rewrite::Rewrite;
@@ -55,6 +56,7 @@ pub struct Diff {
     compliance: Option<Compliance>,
     rewrites: Rows<Rewrite>,
     tables: Option<Tables>,
+    sending_hours: Option<SendingHours>,
     /// Accounts by system_id.
     pub accounts: Named<SystemId, Account>,
     /// Carriers by name.
@@ -81,6 +83,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         compliance,
         rewrites,
         tables,
+        sending_hours,
         accounts,
         carriers,
         mt_routes,
@@ -97,6 +100,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         compliance: told.table("compliance", compliance, &new.compliance, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
         tables: told.table("tables", tables, &new.tables, |_| None),
+        sending_hours: told.table("sending_hours", sending_hours, &new.sending_hours, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
         carriers: told.named("carrier", carriers, &new.carriers, |carrier| carrier.name.clone()),
         mt_routes: told.rows("route.mt", mt_routes, &new.mt_routes),
@@ -139,6 +143,7 @@ impl Diff {
             compliance: _,
             rewrites: _,
             tables,
+            sending_hours: _,
             accounts: _,
             carriers,
             mt_routes,
@@ -163,6 +168,7 @@ impl Diff {
             compliance,
             rewrites,
             tables,
+            sending_hours,
             accounts,
             carriers,
             mt_routes,
@@ -179,6 +185,7 @@ impl Diff {
             compliance: compliance.clone().unwrap_or_else(|| old.compliance.clone()),
             rewrites: rewrites.apply(&old.rewrites),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
+            sending_hours: sending_hours.clone().unwrap_or_else(|| old.sending_hours.clone()),
             accounts: accounts.apply(&old.accounts, |account| account.system_id),
             carriers: carriers.apply(&old.carriers, |carrier| carrier.name.clone()),
             mt_routes: mt_routes.apply(&old.mt_routes),

@@ -7,8 +7,8 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
-//! [`account`], [`carrier`], [`rewrite`], [`route`], [`tables`] and [`words`] say what the keys mean, `problem` gathers what
-//! is wrong;
+//! [`account`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`words`] and [`hours`] say what the keys mean, `problem`
+//! gathers what is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
@@ -19,6 +19,7 @@ pub mod country_rates;
 pub mod diff;
 pub mod endpoint;
 pub mod expectations;
+pub mod hours;
 pub mod limits;
 pub mod node;
 pub mod password_hash;
@@ -44,8 +45,8 @@ use toml::de::DeTable;
 
 pub use account::{
     Account, AccountNumbers, AccountState, Approval, BindKinds, CategoryRules, CountryMode, CountryModes,
-    CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules, OptOutScope, OptedOut, PartsOutcome,
-    SenderSettings,
+    CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules, OptOutScope, OptedOut, OutsideHours,
+    PartsOutcome, SenderSettings,
 };
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
@@ -56,6 +57,7 @@ pub use country::Country;
 pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};
 pub use endpoint::{Endpoint, Host};
+pub use hours::{HoursRule, Jurisdiction, Region, SendingHours};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};
 pub use password_hash::PasswordHash;
@@ -98,6 +100,8 @@ pub struct Config {
     pub rewrites: Vec<Rewrite>,
     /// Table `[tables]`.
     pub tables: Tables,
+    /// Table `[sending_hours]`.
+    pub sending_hours: SendingHours,
     /// Tables `[[account]]`, in the file's order.
     pub accounts: Vec<Account>,
     /// Tables `[[carrier]]`, in the file's order.
@@ -143,6 +147,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let limits = limits::read(root.section("limits"));
     let compliance = compliance::read(root.section("compliance"));
     let tables = tables::read(root.section("tables"));
+    let sending_hours = hours::read(root.section("sending_hours"), files);
 
     let mut declared = Declared {
         carriers: Vec::new(),
@@ -190,6 +195,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         compliance,
         rewrites,
         tables,
+        sending_hours,
         accounts,
         carriers,
         mt_routes,

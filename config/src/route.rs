@@ -26,6 +26,7 @@ pub use mo::{MoConditions, MoRoute, NumberPattern};
 pub(crate) use mt::read_mt;
 pub use mt::{Choose, MtRoute};
 pub use window::Window;
+pub(crate) use window::{bit, days, hours};
 
 /// The names that routes may use, as far as the file declares them.
 pub(crate) struct Declared {

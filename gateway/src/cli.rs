@@ -11,6 +11,7 @@ mod carrier_args;
 mod check;
 mod demo;
 mod hash_password;
+mod hours;
 mod init;
 mod load;
 mod message;
@@ -72,6 +73,8 @@ enum Verb {
     /// Say which way messages go, and why; check that against a table.
     #[command(subcommand)]
     Route(route::Verb),
+    /// Say whether marketing may be sent to a number, by the hours of its country and state, and when next.
+    Hours(Box<hours::Args>),
     /// Tell what accounts have used of their quotas.
     #[command(subcommand)]
     Account(account::Verb),
@@ -165,6 +168,7 @@ pub fn main() -> ExitCode {
         Verb::Queue(verb) => queue::run(&verb),
         Verb::Send(args) => send::run(&args),
         Verb::Route(verb) => route::run(&verb),
+        Verb::Hours(args) => hours::run(&args),
         Verb::Account(verb) => account::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),

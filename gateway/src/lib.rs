@@ -21,6 +21,7 @@ pub mod esme;
 pub mod explain;
 pub mod gate;
 pub mod hold;
+pub mod hours;
 pub mod http;
 pub mod ids;
 pub mod installation;

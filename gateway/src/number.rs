@@ -154,6 +154,16 @@ impl Plan {
         self.table.country_of(number.as_bytes())
     }
 
+    /// The same of a number's digits, country code first, which need not have been made canonical here.
+    pub fn country_of_digits(&self, digits: &[u8]) -> Option<Country> {
+        self.table.country_of(digits)
+    }
+
+    /// The country code of a country, in digits.
+    pub fn code_of(&self, country: Country) -> Option<&'static str> {
+        Some(self.table.of(country)?.code)
+    }
+
     /// The number as it is known inside its country, if that is this one. Neither country code nor national prefix.
     pub fn national_of<'n>(&self, number: &'n E164, country: Country) -> Option<&'n [u8]> {
         let rules = self.table.of(country)?;

@@ -14,6 +14,7 @@ mod faults;
 mod flows;
 mod full_disk;
 mod handsets;
+mod hours;
 mod house;
 mod independent;
 mod kill;

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use crate::account::{Account, CategoryRules, Destinations, Numbering, OptOutRules};
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
+use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Node};
 use crate::quota::Quota;
@@ -187,6 +188,7 @@ keys! {
         #shown receipt_text,
         default_alphabet,
         #shown long_message_outcome,
+        #shown outside_hours,
         senders,
         #nested quota,
         #nested numbering,
@@ -214,6 +216,7 @@ keys! {
     }
     Compliance { approval_required }
     Tables { networks, ported }
+    SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {
         name,
         addresses,

@@ -72,21 +72,11 @@ impl Window {
     }
 
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        const DAYS: &[(&str, Weekday)] = &[
-            ("mon", Weekday::Monday),
-            ("tue", Weekday::Tuesday),
-            ("wed", Weekday::Wednesday),
-            ("thu", Weekday::Thursday),
-            ("fri", Weekday::Friday),
-            ("sat", Weekday::Saturday),
-            ("sun", Weekday::Sunday),
-        ];
-        let days = section.list("days", 0..=7, choice(DAYS)).unwrap_or_default();
-        let days = days.into_iter().fold(0, |set, day| set | bit(day));
+        let days = days(section);
         let hours = section.or("hours", (0, DAY), text(hours));
         let zone = section.optional("zone", zone);
         let window = Self {
-            days: if days == 0 { ALL_DAYS } else { days },
+            days,
             hours,
             zone: zone.unwrap_or_else(|| Zone {
                 name: "UTC".to_owned(),
@@ -98,11 +88,29 @@ impl Window {
     }
 }
 
-const fn bit(day: Weekday) -> u8 {
+/// Key `days`, default all: Monday is bit 0.
+pub(crate) fn days(section: &mut Section<'_>) -> u8 {
+    const DAYS: &[(&str, Weekday)] = &[
+        ("mon", Weekday::Monday),
+        ("tue", Weekday::Tuesday),
+        ("wed", Weekday::Wednesday),
+        ("thu", Weekday::Thursday),
+        ("fri", Weekday::Friday),
+        ("sat", Weekday::Saturday),
+        ("sun", Weekday::Sunday),
+    ];
+    let days = section.list("days", 0..=7, choice(DAYS)).unwrap_or_default();
+    let days = days.into_iter().fold(0, |set, day| set | bit(day));
+    if days == 0 { ALL_DAYS } else { days }
+}
+
+/// The place of a day in a set of days.
+pub(crate) const fn bit(day: Weekday) -> u8 {
     1 << day.to_monday_zero_offset()
 }
 
-fn hours(text: &str) -> Result<(u16, u16), Fault> {
+/// Minutes since midnight, as `"08:00-20:00"` has them; the first is behind the second where they go on after midnight.
+pub(crate) fn hours(text: &str) -> Result<(u16, u16), Fault> {
     let read = || {
         let (from, to) = text.split_once('-')?;
         let (from, to) = (minute(from)?, minute(to)?);

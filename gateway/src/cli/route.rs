@@ -10,6 +10,7 @@ use tidegate_config::Config;
 use tidegate_config::expectations::{self, Expectation};
 
 use super::message::Message;
+use super::values::time;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::{Clock, Now};
 use crate::control::{self, AskError};
@@ -234,8 +235,4 @@ fn differences(
             .map(|wanted| (what, wanted, found))
     };
     Ok(found.into_iter().filter_map(differs).collect())
-}
-
-fn time(text: &str) -> Result<u64, String> {
-    expectations::time(text).ok_or_else(|| "a time such as 2026-12-24T18:00:00Z".to_owned())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::identity::{PASSWORD_MAX_LENIENT, Password};
-use tidegate_config::SecretSource;
+use tidegate_config::{SecretSource, expectations};
 use zeroize::Zeroizing;
 
 use super::Refusal;
@@ -69,6 +69,11 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     // Slower than one in a day is a mistake, and its dates could not be reckoned with.
     rate.filter(|rate| *rate == 0.0 || *rate >= 0.000_01)
         .ok_or_else(|| "a number from 0.00001 to 10000000, or 0".to_owned())
+}
+
+/// A date and a time of day, in unix milliseconds.
+pub(super) fn time(text: &str) -> Result<u64, String> {
+    expectations::time(text).ok_or_else(|| "a time such as 2026-12-24T18:00:00Z".to_owned())
 }
 
 /// Digits with or without a plus, or a name.

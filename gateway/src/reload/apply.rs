@@ -49,6 +49,7 @@ impl AccountState {
             receipt_text: _,
             default_alphabet: _,
             long_message_outcome: _,
+            outside_hours: _,
             senders: _,
             quota:
                 Quota {
