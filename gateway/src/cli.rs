@@ -34,9 +34,16 @@ use tidegate_config::Config;
 
 use crate::documents;
 
+/// What `--version` says: a build for tests says that it is one.
+const VERSION: &str = if cfg!(feature = "test-clock") {
+    concat!(env!("CARGO_PKG_VERSION"), " TEST BUILD (test-clock)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// A durable SMPP gateway.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version)]
+#[command(name = "tidegate", version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -52,7 +59,7 @@ enum Verb {
     /// Name everything that is wrong with a configuration.
     Check(ConfigFile),
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
-    Serve(ConfigFile),
+    Serve(serve::Args),
     /// Have the running gateway read its configuration again, and say what changes or why it is refused.
     Reload(reload::Args),
     /// Run a gateway, a simulated carrier and simulated clients on loopback, and count every message.
