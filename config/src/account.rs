@@ -26,7 +26,7 @@ use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
 
 pub(crate) use category::CATEGORIES;
-pub use category::{CategoryRules, SenderSettings};
+pub use category::{CategoryRules, SenderSettings, may_be_marketing};
 pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
 

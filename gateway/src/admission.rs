@@ -3,6 +3,7 @@
 mod rates;
 mod room;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
@@ -13,7 +14,7 @@ use tidegate_codec::text::{Alphabet, Coding, Place, Reference, Udh};
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{DataCoding, EsmClass, InterfaceVersion, RegisteredDelivery};
-use tidegate_config::{Account, AccountState};
+use tidegate_config::{Account, AccountState, may_be_marketing};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
@@ -167,8 +168,8 @@ pub struct Admitted {
     pub due_ms: u64,
     /// When its validity ends, in unix milliseconds.
     pub expires_ms: u64,
-    /// Where the recipient is, by the network's row, else by the rules of numbers.
-    pub country: Option<tidegate_config::Country>,
+    /// Where the recipient is, if anything asked.
+    pub place: Option<router::Place>,
     /// What it is for.
     pub category: Category,
     /// What standing rules note of it.
@@ -227,20 +228,32 @@ pub fn admit(
     if !is_recipient(&destination) {
         return Err(Refusal::Recipient);
     }
-    let there = router::Place::of(tables, destination.ton(), destination.as_bytes());
-    let country = there.country.or_else(|| addressing.country_of(&destination));
-    let said = submission.category.map_err(|_| Refusal::Category)?;
-    let category = account.category.of(said, source.as_bytes(), country);
-    let category = category.ok_or(Refusal::CategoryNotAllowed)?;
-    let asked = Asked {
-        recipient: &destination,
-        country,
-        category: Some(category),
+    let place = OnceCell::new();
+    let country = || {
+        let look = || router::Place::of(tables, destination.ton(), destination.as_bytes());
+        let there = place.get_or_init(look).country;
+        there.or_else(|| addressing.country_of(&destination))
     };
-    let noted = standing.may(&asked, now)?;
+    // Most numbers are nowhere near the countries that this is about.
+    let is_elsewhere = destination.ton() == Ton::INTERNATIONAL && !may_be_marketing(destination.as_bytes());
+    let said = submission.category.map_err(|_| Refusal::Category)?;
+    let by_country = || if is_elsewhere { None } else { country() };
+    let category = account.category.of(said, source.as_bytes(), by_country);
+    let category = category.ok_or(Refusal::CategoryNotAllowed)?;
+    let noted = if standing.is_open() {
+        Noted::default()
+    } else {
+        let asked = Asked {
+            recipient: &destination,
+            country: country(),
+            category: Some(category),
+        };
+        standing.may(&asked, now)?
+    };
+    let place = place.get().copied();
     let facts = Facts {
         category: Some(category),
-        place: Some(there),
+        place,
         ..facts(account, submission, (&source, &destination), 0)
     };
     let lot = facts.lot;
@@ -252,7 +265,7 @@ pub fn admit(
         destination,
         due_ms,
         expires_ms,
-        country,
+        place,
         category,
         noted,
         parts,
