@@ -634,4 +634,57 @@ mod tests {
         );
         assert!(decide("senders = [\"Ti*\"]", &sm(), v3_4).is_ok());
     }
+
+    /// As it is written, by whomever: what nobody says is marketing in three countries.
+    #[test]
+    fn what_a_message_is_for_goes_by_its_recipient_s_country_where_nobody_says_it() {
+        let of = |extra: &str, ton: Ton, number: &'static [u8]| {
+            let destination = Address::new(ton, Npi::ISDN, number).unwrap();
+            let sm = Sm { destination, ..sm() };
+            decide(extra, &sm, InterfaceVersion::V3_4).map(|admitted| admitted.category)
+        };
+        let canonical = "numbers = \"canonical\"\ncountry = \"FR\"\ncountries = \"all\"";
+        for (extra, ton, number, expected) in [
+            ("", Ton::INTERNATIONAL, &b"12025550123"[..], Category::Marketing),
+            ("", Ton::INTERNATIONAL, b"+12025550123", Category::Marketing),
+            ("", Ton::UNKNOWN, b"+33612345678", Category::Marketing),
+            ("", Ton::INTERNATIONAL, b"14165550123", Category::Marketing),
+            // Of the same code, but elsewhere.
+            ("", Ton::INTERNATIONAL, b"17875550123", Category::Transactional),
+            ("", Ton::INTERNATIONAL, b"447700900123", Category::Transactional),
+            ("", Ton::NETWORK_SPECIFIC, b"12345", Category::Transactional),
+            (
+                "country = \"FR\"",
+                Ton::NATIONAL,
+                b"612345678",
+                Category::Marketing,
+            ),
+            (canonical, Ton::UNKNOWN, b"0612345678", Category::Marketing),
+            (
+                canonical,
+                Ton::UNKNOWN,
+                b"00447700900123",
+                Category::Transactional,
+            ),
+            (
+                "category = \"otp\"",
+                Ton::INTERNATIONAL,
+                b"12025550123",
+                Category::Otp,
+            ),
+        ] {
+            assert_eq!(of(extra, ton, number), Ok(expected), "{extra} {number:?}");
+        }
+        // A short code is one of the networks at home, and what is no number at home is refused.
+        let home = "country = \"FR\"";
+        assert!(of(home, Ton::NETWORK_SPECIFIC, b"12345").is_ok());
+        assert_eq!(
+            of(home, Ton::INTERNATIONAL, b"447700900123"),
+            Err(Refusal::Country)
+        );
+        assert_eq!(
+            of("countries = [\"FR\"]", Ton::NETWORK_SPECIFIC, b"12345"),
+            Err(Refusal::Country)
+        );
+    }
 }
