@@ -175,7 +175,13 @@ impl Desk {
             quota_left,
         };
         let mut admitted = admit(applicant, route, &submission, *now)?;
-        let country: Option<Country> = admitted.country.map(tidegate_config::Country::octets);
+        let country = (buckets.account.countries.has_names() || buckets.gateway.has_names()).then(|| {
+            let to = &admitted.destination;
+            let look = || Place::of(tables, to.ton(), to.as_bytes());
+            let there = admitted.place.unwrap_or_else(look).country;
+            there.or_else(|| own.country_of(to))
+        });
+        let country: Option<Country> = country.flatten().map(tidegate_config::Country::octets);
         buckets
             .take(now.monotonic, country, u32::from(admitted.parts))
             .map_err(|_| Refusal::Throttled)?;

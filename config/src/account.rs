@@ -28,7 +28,7 @@ use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, t
 use crate::words::{self, AccountWords};
 
 pub(crate) use category::CATEGORIES;
-pub use category::{CategoryRules, SenderSettings};
+pub use category::{CategoryRules, SenderSettings, may_be_marketing};
 pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
 pub use opt_outs::{OptOutRules, OptOutScope, OptedOut};

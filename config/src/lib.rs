@@ -46,7 +46,7 @@ use toml::de::DeTable;
 pub use account::{
     Account, AccountNumbers, AccountState, Approval, BindKinds, CategoryRules, CountryMode, CountryModes,
     CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules, OptOutScope, OptedOut, OutsideHours,
-    PartsOutcome, SenderSettings,
+    PartsOutcome, SenderSettings, may_be_marketing,
 };
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,

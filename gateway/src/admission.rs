@@ -3,6 +3,7 @@
 mod rates;
 mod room;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use tidegate_codec::address::{ADDR_DATA, Address, AddressBuf, Ton};
@@ -13,7 +14,7 @@ use tidegate_codec::text::{Alphabet, Coding, Place, Reference, Udh};
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{DataCoding, EsmClass, InterfaceVersion, RegisteredDelivery};
-use tidegate_config::{Account, AccountState};
+use tidegate_config::{Account, AccountState, may_be_marketing};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
@@ -167,8 +168,8 @@ pub struct Admitted {
     pub due_ms: u64,
     /// When its validity ends, in unix milliseconds.
     pub expires_ms: u64,
-    /// Where the recipient is, by the network's row, else by the rules of numbers.
-    pub country: Option<tidegate_config::Country>,
+    /// Where the recipient is, if anything asked.
+    pub place: Option<router::Place>,
     /// What it is for.
     pub category: Category,
     /// What standing rules note of it.
@@ -229,20 +230,32 @@ pub fn admit(
     if !is_recipient(&destination) {
         return Err(Refusal::Recipient);
     }
-    let there = router::Place::of(tables, destination.ton(), destination.as_bytes());
-    let country = there.country.or_else(|| addressing.country_of(&destination));
-    let said = submission.category.map_err(|_| Refusal::Category)?;
-    let category = account.category.of(said, source.as_bytes(), country);
-    let category = category.ok_or(Refusal::CategoryNotAllowed)?;
-    let asked = Asked {
-        recipient: &destination,
-        country,
-        category: Some(category),
+    let place = OnceCell::new();
+    let country = || {
+        let look = || router::Place::of(tables, destination.ton(), destination.as_bytes());
+        let there = place.get_or_init(look).country;
+        there.or_else(|| addressing.country_of(&destination))
     };
-    let noted = standing.may(&asked, now)?;
+    // Most numbers are nowhere near the countries that this is about.
+    let is_elsewhere = destination.ton() == Ton::INTERNATIONAL && !may_be_marketing(destination.as_bytes());
+    let said = submission.category.map_err(|_| Refusal::Category)?;
+    let by_country = || if is_elsewhere { None } else { country() };
+    let category = account.category.of(said, source.as_bytes(), by_country);
+    let category = category.ok_or(Refusal::CategoryNotAllowed)?;
+    let noted = if standing.is_open() {
+        Noted::default()
+    } else {
+        let asked = Asked {
+            recipient: &destination,
+            country: country(),
+            category: Some(category),
+        };
+        standing.may(&asked, now)?
+    };
+    let place = place.get().copied();
     let facts = Facts {
         category: Some(category),
-        place: Some(there),
+        place,
         ..facts(account, submission, (&source, &destination), 0)
     };
     let lot = facts.lot;
@@ -254,7 +267,7 @@ pub fn admit(
         destination,
         due_ms,
         expires_ms,
-        country,
+        place,
         category,
         noted,
         opted_out: false,
@@ -623,5 +636,58 @@ mod tests {
             Err(Refusal::Sender)
         );
         assert!(decide("senders = [\"Ti*\"]", &sm(), v3_4).is_ok());
+    }
+
+    /// As it is written, by whomever: what nobody says is marketing in three countries.
+    #[test]
+    fn what_a_message_is_for_goes_by_its_recipient_s_country_where_nobody_says_it() {
+        let of = |extra: &str, ton: Ton, number: &'static [u8]| {
+            let destination = Address::new(ton, Npi::ISDN, number).unwrap();
+            let sm = Sm { destination, ..sm() };
+            decide(extra, &sm, InterfaceVersion::V3_4).map(|admitted| admitted.category)
+        };
+        let canonical = "numbers = \"canonical\"\ncountry = \"FR\"\ncountries = \"all\"";
+        for (extra, ton, number, expected) in [
+            ("", Ton::INTERNATIONAL, &b"12025550123"[..], Category::Marketing),
+            ("", Ton::INTERNATIONAL, b"+12025550123", Category::Marketing),
+            ("", Ton::UNKNOWN, b"+33612345678", Category::Marketing),
+            ("", Ton::INTERNATIONAL, b"14165550123", Category::Marketing),
+            // Of the same code, but elsewhere.
+            ("", Ton::INTERNATIONAL, b"17875550123", Category::Transactional),
+            ("", Ton::INTERNATIONAL, b"447700900123", Category::Transactional),
+            ("", Ton::NETWORK_SPECIFIC, b"12345", Category::Transactional),
+            (
+                "country = \"FR\"",
+                Ton::NATIONAL,
+                b"612345678",
+                Category::Marketing,
+            ),
+            (canonical, Ton::UNKNOWN, b"0612345678", Category::Marketing),
+            (
+                canonical,
+                Ton::UNKNOWN,
+                b"00447700900123",
+                Category::Transactional,
+            ),
+            (
+                "category = \"otp\"",
+                Ton::INTERNATIONAL,
+                b"12025550123",
+                Category::Otp,
+            ),
+        ] {
+            assert_eq!(of(extra, ton, number), Ok(expected), "{extra} {number:?}");
+        }
+        // A short code is one of the networks at home, and what is no number at home is refused.
+        let home = "country = \"FR\"";
+        assert!(of(home, Ton::NETWORK_SPECIFIC, b"12345").is_ok());
+        assert_eq!(
+            of(home, Ton::INTERNATIONAL, b"447700900123"),
+            Err(Refusal::Country)
+        );
+        assert_eq!(
+            of("countries = [\"FR\"]", Ton::NETWORK_SPECIFIC, b"12345"),
+            Err(Refusal::Country)
+        );
     }
 }

@@ -35,9 +35,16 @@ use tidegate_config::Config;
 
 use crate::documents;
 
+/// What `--version` says: a build for tests says that it is one.
+const VERSION: &str = if cfg!(feature = "test-clock") {
+    concat!(env!("CARGO_PKG_VERSION"), " TEST BUILD (test-clock)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// A durable SMPP gateway.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version)]
+#[command(name = "tidegate", version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -53,7 +60,7 @@ enum Verb {
     /// Name everything that is wrong with a configuration.
     Check(ConfigFile),
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
-    Serve(ConfigFile),
+    Serve(serve::Args),
     /// Have the running gateway read its configuration again, and say what changes or why it is refused.
     Reload(reload::Args),
     /// Run a gateway, a simulated carrier and simulated clients on loopback, and count every message.
@@ -252,6 +259,8 @@ fn read_config(path: &Path) -> Result<Config, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -271,6 +280,46 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    /// Every verb with its long options: `route explain` and `--at`.
+    fn verbs() -> Vec<(String, Vec<String>)> {
+        fn walk(command: &clap::Command, name: &str, out: &mut Vec<(String, Vec<String>)>) {
+            if !command.has_subcommands() {
+                let options = command.get_arguments().filter_map(clap::Arg::get_long);
+                out.push((name.to_owned(), options.map(|long| format!("--{long}")).collect()));
+            }
+            for below in command.get_subcommands() {
+                walk(below, format!("{name} {}", below.get_name()).trim(), out);
+            }
+        }
+        let mut out = Vec::new();
+        walk(&Cli::command(), "", &mut out);
+        out.sort();
+        out
+    }
+
+    /// Keys of the answers are held by the tests of the verbs themselves.
+    #[test]
+    fn the_list_of_verbs_has_every_verb_with_its_options_and_no_other() {
+        let text = include_str!("../../docs/cli.md");
+        let mut listed: Vec<(&str, &str)> = text
+            .split("\n### `tidegate ")
+            .skip(1)
+            .filter_map(|section| section.split_once('`'))
+            .collect();
+        listed.sort_unstable();
+        let verbs = verbs();
+        let names: Vec<&str> = verbs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(listed.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+        for ((verb, section), (_, options)) in listed.iter().zip(&verbs) {
+            assert!(section.contains("\nKeys"), "{verb} without its keys");
+            let elsewhere = ["--json", "--help", "--clock"];
+            let is_own = |option: &&str| option.starts_with("--") && !elsewhere.contains(option);
+            let told: BTreeSet<&str> = section.split('`').filter(is_own).collect();
+            let there: BTreeSet<&str> = options.iter().map(String::as_str).filter(is_own).collect();
+            assert_eq!(told, there, "{verb}");
         }
     }
 }

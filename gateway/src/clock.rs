@@ -1,8 +1,14 @@
 //! The only place that reads a clock. Everything else is told the time.
 
+#[cfg(any(test, feature = "test-clock"))]
+mod told;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[cfg(any(test, feature = "test-clock"))]
+pub use told::{Told, ToldError};
 
 /// Monotonic and wall time, read together once per turn and passed on as values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,9 @@ enum Wall {
         start_unix_ms: u64,
         set_by_ms: Arc<AtomicI64>,
     },
+    /// Stands where a test's file says.
+    #[cfg(any(test, feature = "test-clock"))]
+    Told(Arc<Told>),
 }
 
 impl Clock {
@@ -57,6 +66,40 @@ impl Clock {
         }
     }
 
+    /// Dates that stand where a test's file says ([`Told`]), and are read from it again by [`Clock::read_again`]. The
+    /// monotonic clock is the machine's, so that timers of links, pauses and rates run on real time.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or does not say.
+    #[cfg(any(test, feature = "test-clock"))]
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
+    pub fn told(file: std::path::PathBuf) -> Result<Self, ToldError> {
+        Ok(Self {
+            start: tokio::time::Instant::now(),
+            wall: Wall::Told(Arc::new(Told::open(file)?)),
+        })
+    }
+
+    /// Reads the file again that a test sets it by. Says whether it says something else now.
+    #[cfg(any(test, feature = "test-clock"))]
+    pub fn read_again(&self) -> bool {
+        match &self.wall {
+            Wall::Told(told) => told.read_again(),
+            Wall::Machine | Wall::Virtual { .. } => false,
+        }
+    }
+
+    /// How much time has passed since the clock was made, whatever the wall clock claims: the monotonic time, but for a
+    /// test's, where its file says how much. What is wrong with a wall clock shows against this.
+    pub fn passed(&self) -> Duration {
+        match &self.wall {
+            #[cfg(any(test, feature = "test-clock"))]
+            Wall::Told(told) => told.passed(),
+            Wall::Machine | Wall::Virtual { .. } => self.now().monotonic,
+        }
+    }
+
     /// Sets a virtual wall clock, and that of every clone, forward or back by so many milliseconds, as an operator or
     /// NTP does to a machine's. That of the machine is left alone: it is not ours to set.
     pub fn set_wall_by(&self, by_ms: i64) {
@@ -78,6 +121,8 @@ impl Clock {
                 start_unix_ms,
                 set_by_ms,
             } => (start_unix_ms + millis(monotonic)).saturating_add_signed(set_by_ms.load(Ordering::Relaxed)),
+            #[cfg(any(test, feature = "test-clock"))]
+            Wall::Told(told) => told.unix_ms(),
         };
         Now { monotonic, unix_ms }
     }
@@ -91,7 +136,7 @@ impl Clock {
         reason = "a pause of less than a millisecond; it synchronises nothing"
     )]
     pub fn pace(&self, monotonic: Duration) {
-        if matches!(self.wall, Wall::Machine) {
+        if !matches!(self.wall, Wall::Virtual { .. }) {
             let left = monotonic.saturating_sub(self.now().monotonic);
             if !left.is_zero() {
                 std::thread::sleep(left.min(PACE_MAX));

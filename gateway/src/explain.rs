@@ -107,7 +107,7 @@ pub fn explain(
     let country = there.country.or_else(|| own.country_of(&kept.1));
     let said = submission.category.unwrap_or_default();
     // Of one that is refused, the routes are told what it says.
-    let category = account.category.of(said, kept.0.as_bytes(), country).or(said);
+    let category = account.category.of(said, kept.0.as_bytes(), || country).or(said);
     let mut facts = Facts {
         category,
         place: Some(there),
@@ -133,7 +133,7 @@ pub fn explain(
         quota_left: live.quota_left,
     };
     let admitted = admit(applicant, default_validity, &submission, now).and_then(|admitted| {
-        let country = admitted.country.map(Country::octets);
+        let country = country.map(Country::octets);
         let mut buckets = Buckets {
             link: &mut Bucket::new(None),
             account: &mut live.rates,

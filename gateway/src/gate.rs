@@ -199,6 +199,8 @@ pub struct Gate<D: Disk> {
     /// A DLR under construction; kept for its capacity.
     pub(crate) scratch: Vec<u8>,
     pub(crate) next_tick: Duration,
+    /// Since when what is staged waits for something urgent; `None` where something is, or nothing is staged.
+    pub(crate) lazy_since: Option<Duration>,
     /// Receipts that wait for an answer of the waiting files.
     pub(crate) late: Late,
     pub(crate) tally: GateTally,
@@ -288,6 +290,7 @@ impl<D: Disk> Gate<D> {
             watched: Watched::default(),
             scratch: Vec::new(),
             next_tick: Duration::ZERO,
+            lazy_since: None,
             late: Late::default(),
             tally: GateTally::default(),
             stopping: false,

@@ -205,7 +205,7 @@ impl<D: Disk> Gate<D> {
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
-        let country = admitted.country.map(tidegate_config::Country::octets);
+        let country = self.rated_country(account, &admitted);
         self.take_rates(now, link, account, country, admitted.parts)?;
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
         if submission.part_of.is_none()
@@ -219,6 +219,15 @@ impl<D: Disk> Gate<D> {
         Ok(admitted)
     }
 
+    /// The country of a recipient, if a rate asks for it, or it is counted.
+    fn rated_country(&self, account: usize, admitted: &Admitted) -> Option<admission::Country> {
+        let is_rated = self.accounts[account].rates.countries.has_names() || self.country_rates.has_names();
+        if !is_rated && !admitted.noted.monitored {
+            return None;
+        }
+        self.country_of(Some(account), &admitted.destination, admitted.place)
+    }
+
     /// The country of a leg's recipient, if it has a rate of its own at this carrier.
     pub(crate) fn rated_at(&self, carrier: usize, leg: &Leg) -> Option<admission::Country> {
         let countries = &self.carriers[carrier].countries;
@@ -226,11 +235,17 @@ impl<D: Disk> Gate<D> {
             return None;
         }
         let destination = leg.envelope.addresses.destination();
-        countries.named(self.country_of(self.account_named(leg.account), &destination))
+        countries.named(self.country_of(self.account_named(leg.account), &destination, None))
     }
 
-    fn country_of(&self, account: Option<usize>, destination: &AddressBuf) -> Option<admission::Country> {
-        let there = Place::of(&self.tables, destination.ton(), destination.as_bytes());
+    fn country_of(
+        &self,
+        account: Option<usize>,
+        destination: &AddressBuf,
+        place: Option<Place>,
+    ) -> Option<admission::Country> {
+        let look = || Place::of(&self.tables, destination.ton(), destination.as_bytes());
+        let there = place.unwrap_or_else(look);
         // An account that writes national numbers says of which country.
         let by_account = || self.addressing_of(account?).country_of(destination);
         there

@@ -395,6 +395,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));
         spawn_local(publish(Rc::clone(&hub), work.publisher));
+        #[cfg(feature = "test-clock")]
+        spawn_local(Rc::clone(&hub).follow_clock());
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);

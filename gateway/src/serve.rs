@@ -26,6 +26,10 @@ use crate::listen::Listeners;
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
 
+/// How often a test's clock is read.
+#[cfg(feature = "test-clock")]
+const CLOCK_EVERY: Duration = Duration::from_millis(20);
+
 /// What the tasks of the loop share: the gate, and what is needed around it.
 pub struct Hub<D: Disk> {
     gate: RefCell<Gate<D>>,
@@ -235,6 +239,18 @@ impl<D: Disk> Hub<D> {
     pub async fn hear_keeper(self: Rc<Self>, mut done: mpsc::Receiver<ChoreDone<D>>) {
         while let Some(done) = done.recv().await {
             self.chore_done(done);
+        }
+    }
+
+    /// Follows the file that says how late it is, where a test has one.
+    #[cfg(feature = "test-clock")]
+    pub async fn follow_clock(self: Rc<Self>) {
+        let mut every = tokio::time::interval(CLOCK_EVERY);
+        loop {
+            every.tick().await;
+            if self.clock.read_again() {
+                self.wake.notify_one();
+            }
         }
     }
 

@@ -151,14 +151,20 @@ impl<D: Disk> Gate<D> {
             self.tick(now);
         }
         self.sweep_on(now);
-        let lazy = u64::try_from(self.config.storage.lazy_flush.as_millis()).unwrap_or(u64::MAX);
-        let due = match self.spool.pending() {
+        let lazy = self.config.storage.lazy_flush;
+        let pending = self.spool.pending();
+        // By the clock that nobody sets: one that stands, or was set back, makes nothing wait until it has caught up.
+        let since = match pending {
+            Pending::Lazy(_) => *self.lazy_since.get_or_insert(now.monotonic),
+            _ => {
+                self.lazy_since = None;
+                now.monotonic
+            }
+        };
+        let due = match pending {
             Pending::Nothing => false,
             Pending::Urgent => true,
-            // A clock that was set back makes nothing wait until it has caught up.
-            Pending::Lazy(since_ms) => {
-                now.unix_ms >= since_ms.saturating_add(lazy) || now.unix_ms < since_ms || self.stopping
-            }
+            Pending::Lazy(_) => now.monotonic >= since.saturating_add(lazy) || self.stopping,
         };
         if !due {
             return Begin::Nothing;
@@ -166,6 +172,7 @@ impl<D: Disk> Gate<D> {
         let begun = self.spool.begin_commit(now.unix_ms);
         self.blocked = !matches!(begun, Begin::Commit(_));
         if let Begin::Commit(commit) = &begun {
+            self.lazy_since = None;
             self.tally.batch_octets += commit.octets();
             self.tally.batch_records += commit.records() as u64;
             let promises = &mut self.promises;

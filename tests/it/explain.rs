@@ -263,7 +263,7 @@ fn the_shipped_expectations_hold_and_one_that_does_not_is_named_with_its_line() 
         shown,
         [
             (Some(4), Some("carriers"), Some("example")),
-            (Some(27), Some("refusal"), Some("ESME_RINVDSTADR")),
+            (Some(28), Some("refusal"), Some("ESME_RINVDSTADR")),
         ]
     );
 }

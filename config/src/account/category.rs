@@ -45,9 +45,14 @@ pub struct SenderSettings {
 }
 
 impl CategoryRules {
-    /// What a message is for that says this of itself, from this source, to a recipient in this country; `None` if it may
-    /// not say so.
-    pub fn of(&self, said: Option<Category>, source: &[u8], country: Option<Country>) -> Option<Category> {
+    /// What a message is for that says this of itself, from this source, to a recipient in this country, which is asked for
+    /// only where it decides; `None` if it may not say so.
+    pub fn of(
+        &self,
+        said: Option<Category>,
+        source: &[u8],
+        country: impl FnOnce() -> Option<Country>,
+    ) -> Option<Category> {
         if let Some(said) = said {
             return self.categories.contains(&said).then_some(said);
         }
@@ -55,7 +60,7 @@ impl CategoryRules {
             .settings_of(source)
             .and_then(|settings| settings.category)
             .or(self.category);
-        Some(category.unwrap_or_else(|| by_country(country)))
+        Some(category.unwrap_or_else(|| by_country(country())))
     }
 
     /// What is said of a source.
@@ -71,6 +76,13 @@ fn by_country(country: Option<Country>) -> Category {
         Some(b"US" | b"CA" | b"FR") => Category::Marketing,
         _ => Category::Transactional,
     }
+}
+
+/// Whether an international number may be of a country where [`CategoryRules::of`] has marketing by default: those of all
+/// others need not be looked up for that.
+pub fn may_be_marketing(digits: &[u8]) -> bool {
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    digits.starts_with(b"1") || digits.starts_with(b"33")
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> CategoryRules {

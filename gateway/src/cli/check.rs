@@ -6,6 +6,9 @@ use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::secret;
 use crate::tables::{TableProblems, Tables};
 
+/// Most accounts that one warning names.
+const NAMES_MAX: usize = 8;
+
 pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
     let config = read_config(&args.config)?;
     let tables = Tables::load(&config).map_err(|problems| refuse(args, &problems))?;
@@ -46,6 +49,20 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
                 .warnings
                 .push(format!("carrier {}: {error}", carrier.name)),
         }
+    }
+    let open: Vec<&str> = config
+        .accounts
+        .iter()
+        .filter(|account| account.destinations.countries.is_none() && account.numbering.country.is_none())
+        .map(|account| account.system_id.as_str())
+        .collect();
+    if !open.is_empty() {
+        let more = if open.len() > NAMES_MAX { ", …" } else { "" };
+        let some: Vec<&str> = open.iter().copied().take(NAMES_MAX).collect();
+        outcome.warnings.push(format!(
+            "accounts that say neither `country` nor `countries` may send to every country: {}{more}",
+            some.join(", ")
+        ));
     }
     Ok(outcome)
 }

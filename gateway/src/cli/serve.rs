@@ -13,9 +13,45 @@ use crate::telemetry::{Telemetry, log};
 /// How often the main thread looks whether the loop still runs.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
-pub(super) fn run(args: &ConfigFile, json: bool) -> Result<Outcome, Refusal> {
-    let config = read_config(&args.config)?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Tests only: go by this file's time, one RFC 3339 instant, or two lines: what the wall clock says, and where the
+    /// monotonic clock stands. Read again at least every 50 ms.
+    #[cfg(feature = "test-clock")]
+    #[arg(long, value_name = "FILE")]
+    clock: Option<std::path::PathBuf>,
+}
+
+impl Args {
+    /// The clock that the gateway goes by.
+    #[cfg(not(feature = "test-clock"))]
+    fn clock(&self) -> Clock {
+        let Self { file: _ } = self;
+        Clock::machine()
+    }
+
+    /// The same where a test may set it.
+    #[cfg(feature = "test-clock")]
+    fn clock(&self) -> Result<Clock, crate::clock::ToldError> {
+        tracing::warn!(
+            file = ?self.clock,
+            "THIS IS A TEST BUILD (feature test-clock): whoever may write the file given by --clock says how late it is. Do not \
+             run it with anybody's messages"
+        );
+        self.clock
+            .clone()
+            .map_or_else(|| Ok(Clock::machine()), Clock::told)
+    }
+}
+
+pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
+    let config = read_config(&args.file.config)?;
     log::init(json)?;
+    let clock = args.clock();
+    #[cfg(feature = "test-clock")]
+    let clock = clock?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -28,12 +64,7 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<Outcome, Refusal> {
             signal(SignalKind::hangup())?,
         )
     };
-    let running = run::start_from(
-        Some(args.config.clone()),
-        config,
-        &Telemetry::new(),
-        Clock::machine(),
-    )?;
+    let running = run::start_from(Some(args.file.config.clone()), config, &Telemetry::new(), clock)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     let failed = runtime.block_on(async {
         let mut look = tokio::time::interval(LOOK_EVERY);
