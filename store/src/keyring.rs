@@ -27,6 +27,7 @@ mod slot;
 mod tests;
 
 pub use error::KeyRingError;
+pub(crate) use kek::create_whole;
 pub use kek::{Kek, KekError};
 
 use files::{Agreed, Copies};
@@ -53,6 +54,8 @@ pub enum Owner {
     /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
     /// gone.
     Outbox,
+    /// The seed that signs the audit log's checkpoints: one key, kept.
+    Audit,
 }
 
 impl Owner {
@@ -62,6 +65,7 @@ impl Owner {
             Self::MessageId => 2,
             Self::Waiting => 3,
             Self::Outbox => 4,
+            Self::Audit => 5,
         })
     }
 }
@@ -126,7 +130,7 @@ impl<D: Disk> KeyRing<D> {
         let image = Agreed { header, slots }.image();
         for name in files::NAMES {
             let path = dir.join(name);
-            kek::create_whole(disk, &path, &image).map_err(KeyRingError::io("create", &path))?;
+            create_whole(disk, &path, &image).map_err(KeyRingError::io("create", &path))?;
         }
         Self::open(disk, dir, kek)
     }
