@@ -12,6 +12,7 @@ use std::fmt;
 use tidegate_codec::identity::SystemId;
 
 use crate::account::Account;
+use crate::audit::Audit;
 use crate::carrier::{Carrier, CarrierName};
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
@@ -19,7 +20,7 @@ use crate::rewrite::Rewrite;
 use crate::route::{Instructions, MoRoute, MtRoute};
 use crate::storage::Storage;
 use crate::tables::Tables;
-use crate::{Config, storage};
+use crate::{Config, audit, storage};
 
 use keys::{KeyChange, Keyed};
 pub use rows::{Named, Rows};
@@ -52,6 +53,7 @@ pub struct Diff {
     storage: Option<Storage>,
     limits: Option<Limits>,
     rewrites: Rows<Rewrite>,
+    audit: Option<Audit>,
     tables: Option<Tables>,
     /// Accounts by system_id.
     pub accounts: Named<SystemId, Account>,
@@ -77,6 +79,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         storage,
         limits,
         rewrites,
+        audit: log,
         tables,
         accounts,
         carriers,
@@ -92,6 +95,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         storage: told.table("storage", storage, &new.storage, storage::why_restart),
         limits: told.table("limits", limits, &new.limits, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
+        audit: told.table("audit", log, &new.audit, audit::why_restart),
         tables: told.table("tables", tables, &new.tables, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
         carriers: told.named("carrier", carriers, &new.carriers, |carrier| carrier.name.clone()),
@@ -133,6 +137,7 @@ impl Diff {
             storage: _,
             limits: _,
             rewrites: _,
+            audit: _,
             tables,
             accounts: _,
             carriers,
@@ -156,6 +161,7 @@ impl Diff {
             storage,
             limits,
             rewrites,
+            audit,
             tables,
             accounts,
             carriers,
@@ -171,6 +177,7 @@ impl Diff {
             storage: storage.clone().unwrap_or_else(|| old.storage.clone()),
             limits: limits.clone().unwrap_or_else(|| old.limits.clone()),
             rewrites: rewrites.apply(&old.rewrites),
+            audit: audit.clone().unwrap_or_else(|| old.audit.clone()),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
             accounts: accounts.apply(&old.accounts, |account| account.system_id),
             carriers: carriers.apply(&old.carriers, |carrier| carrier.name.clone()),

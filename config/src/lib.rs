@@ -7,10 +7,11 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`account`],
-//! [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
+//! [`audit`], [`carrier`], [`rewrite`], [`route`] and [`tables`] say what the keys mean, `problem` gathers what is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
+pub mod audit;
 pub mod carrier;
 pub mod country;
 pub mod country_rates;
@@ -42,6 +43,7 @@ use toml::de::DeTable;
 pub use account::{
     Account, AccountNumbers, AccountState, BindKinds, CountrySender, MessageIdForm, Numbering, PartsOutcome,
 };
+pub use audit::Audit;
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
     ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
@@ -87,6 +89,8 @@ pub struct Config {
     pub limits: Limits,
     /// Tables `[[rewrite]]`, in the file's order.
     pub rewrites: Vec<Rewrite>,
+    /// Table `[audit]`.
+    pub audit: Audit,
     /// Table `[tables]`.
     pub tables: Tables,
     /// Tables `[[account]]`, in the file's order.
@@ -132,6 +136,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let (listen, http) = node::read_sockets(&mut root);
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
+    let audit = audit::read(root.section("audit"));
     let tables = tables::read(root.section("tables"));
 
     let mut declared = Declared {
@@ -173,6 +178,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         storage: storage?,
         limits,
         rewrites,
+        audit,
         tables,
         accounts,
         carriers,

@@ -11,6 +11,7 @@
 //! in one test process do not see each other.
 
 mod account;
+mod audit;
 mod carrier;
 mod gate;
 mod histogram;
@@ -25,6 +26,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder a
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use account::AccountMetrics;
+pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
 

@@ -28,7 +28,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 pub use entry::{
-    Actor, DETAILS_MAX, Detail, ENTRY_MAX, Entry, Key, Kind, Logged, SEALED_MAX, Source, Value, WORD_MAX,
+    Actor, DETAILS_MAX, Detail, ENTRY_MAX, Entry, Field, Kind, Logged, SEALED_MAX, Source, Value, WORD_MAX,
     WORDS_MAX, Word,
 };
 pub use note::{Checkpoint, NOTE_MAX, NoteError, PublicKey, SignedCheckpoint, Signer, is_name};
@@ -317,11 +317,6 @@ impl<D: Disk> Audit<D> {
     /// What the checkpoints are checked with.
     pub fn public_key(&self) -> PublicKey {
         self.signer.public_key()
-    }
-
-    /// Takes the log apart, for another opening.
-    pub fn into_signer(self) -> Signer {
-        self.signer
     }
 }
 

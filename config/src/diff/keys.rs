@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::account::{Account, Numbering};
+use crate::audit::Audit;
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::limits::Limits;
 use crate::node::{Http, Node};
@@ -160,6 +161,7 @@ keys! {
         rewrite,
         senders_by_country,
     }
+    Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
     Carrier {
         name,

@@ -130,7 +130,7 @@ words! {
 
 words! {
     /// What a detail says.
-    Key {
+    Field {
         /// A verb of the command line or the control socket.
         Verb = 1 "verb",
         /// Keys of a configuration.
@@ -262,7 +262,7 @@ pub enum Value {
 }
 
 /// One thing that an entry tells besides.
-pub type Detail = (Key, Value);
+pub type Detail = (Field, Value);
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,7 +318,7 @@ impl Entry {
 
     /// The same with one more detail.
     #[must_use]
-    pub fn with(mut self, key: Key, value: Value) -> Self {
+    pub fn with(mut self, key: Field, value: Value) -> Self {
         self.details.push((key, value));
         self
     }
@@ -489,7 +489,7 @@ impl Logged {
         };
         let count = record::get_u8(fields).ok()?;
         let detail = |_| {
-            let key = Key::of(record::get_u8(fields).ok()?)?;
+            let key = Field::of(record::get_u8(fields).ok()?)?;
             Some((key, value(fields)?))
         };
         let details = (0..count).map(detail).collect::<Option<Vec<_>>>()?;
@@ -560,19 +560,19 @@ mod tests {
         let name = SystemId::new(b"shop").unwrap();
         let mut entry = Entry::new(Kind::OptOutAdded, Actor::Carrier(Word::of_name("north")))
             .of(Some(name))
-            .with(Key::Verb, Value::Word(Word::new("optout add")))
+            .with(Field::Verb, Value::Word(Word::new("optout add")))
             .with(
-                Key::Keys,
+                Field::Keys,
                 Value::Words(vec![Word::new("limits.rate"), Word::new("")]),
             )
-            .with(Key::Count, Value::Count(u64::MAX))
-            .with(Key::First, Value::Time(7))
-            .with(Key::Clean, Value::Flag(true))
-            .with(Key::Address, Value::Address("192.0.2.7".parse().unwrap()))
-            .with(Key::Address, Value::Address("2001:db8::7".parse().unwrap()))
-            .with(Key::Digest, Value::Digest([3; 32]))
-            .with(Key::From, Value::Pseudonym([4; 16]))
-            .with(Key::Sealed, Value::Sealed(vec![5; SEALED_MAX]));
+            .with(Field::Count, Value::Count(u64::MAX))
+            .with(Field::First, Value::Time(7))
+            .with(Field::Clean, Value::Flag(true))
+            .with(Field::Address, Value::Address("192.0.2.7".parse().unwrap()))
+            .with(Field::Address, Value::Address("2001:db8::7".parse().unwrap()))
+            .with(Field::Digest, Value::Digest([3; 32]))
+            .with(Field::From, Value::Pseudonym([4; 16]))
+            .with(Field::Sealed, Value::Sealed(vec![5; SEALED_MAX]));
         (entry.subject, entry.source) = (Some([9; 16]), Some(Source(3, 4)));
         entry
     }
@@ -613,11 +613,11 @@ mod tests {
             let alike = Kind::ALL.iter().filter(|other| other.word() == kind.word());
             assert_eq!(alike.count(), 1, "{kind}");
         }
-        for key in Key::ALL {
-            assert_eq!(Key::of(key.octet()), Some(*key));
+        for key in Field::ALL {
+            assert_eq!(Field::of(key.octet()), Some(*key));
         }
         // What was written once means this for ever.
-        assert_eq!((Kind::LogDamaged.octet(), Key::Status.octet()), (27, 31));
+        assert_eq!((Kind::LogDamaged.octet(), Field::Status.octet()), (27, 31));
     }
 
     #[test]
@@ -643,15 +643,15 @@ mod tests {
     fn what_is_over_a_bound_is_not_written() {
         let mut octets = vec![1];
         let many = Entry {
-            details: vec![(Key::Count, Value::Count(1)); DETAILS_MAX + 1],
+            details: vec![(Field::Count, Value::Count(1)); DETAILS_MAX + 1],
             ..everything()
         };
         assert_eq!(many.encode(1, 1, &mut octets), None);
-        let long = everything().with(Key::Sealed, Value::Sealed(vec![0; SEALED_MAX + 1]));
+        let long = everything().with(Field::Sealed, Value::Sealed(vec![0; SEALED_MAX + 1]));
         assert_eq!(long.encode(1, 1, &mut octets), None);
         let words = Value::Words(vec![Word::of_name(&"x".repeat(WORD_MAX)); WORDS_MAX]);
         let heavy = Entry {
-            details: vec![(Key::Keys, words); 3],
+            details: vec![(Field::Keys, words); 3],
             ..everything()
         };
         assert_eq!(heavy.encode(1, 1, &mut octets), None);

@@ -190,6 +190,7 @@ impl FromStr for PublicKey {
 }
 
 /// What signs a log's checkpoints. Wiped when dropped; it cannot be printed.
+#[derive(Clone)]
 pub struct Signer {
     name: String,
     key: SigningKey,

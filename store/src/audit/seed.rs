@@ -83,7 +83,10 @@ pub fn signer<D: Disk>(
     let public = dir.join(PUBLIC_FILE);
     let written = read_some(disk, &public, PUBLIC_MAX).map_err(failed(&public))?;
     if written.as_deref() != Some(line.as_bytes()) {
-        create_whole(disk, &public, line.as_bytes()).map_err(failed(&public))?;
+        // Nothing is lost without it: the next start tries again.
+        if let Err(error) = create_whole(disk, &public, line.as_bytes()) {
+            tracing::warn!(%error, "the audit log's public key cannot be written");
+        }
     }
     Ok((signer, is_made))
 }

@@ -31,17 +31,17 @@ pub(super) fn open(disk: &FaultyDisk) -> (Audit<FaultyDisk>, Report) {
 
 /// An entry that is known by a number; the heavy ones fill a file with a few dozen.
 pub(super) fn entry(number: u64, is_heavy: bool) -> Entry {
-    let mut entry = Entry::new(Kind::OptOutAdded, Actor::Handset).with(Key::Sequence, Value::Count(number));
+    let mut entry = Entry::new(Kind::OptOutAdded, Actor::Handset).with(Field::Sequence, Value::Count(number));
     entry.subject = Some([u8::try_from(number % 256).unwrap(); 16]);
     for _ in 0..if is_heavy { 12 } else { 0 } {
-        entry = entry.with(Key::Sealed, Value::Sealed(vec![0xAB; SEALED_MAX]));
+        entry = entry.with(Field::Sealed, Value::Sealed(vec![0xAB; SEALED_MAX]));
     }
     entry
 }
 
 pub(super) fn number_of(logged: &Logged) -> u64 {
     match logged.entry.details.first() {
-        Some((Key::Sequence, Value::Count(number))) => *number,
+        Some((Field::Sequence, Value::Count(number))) => *number,
         other => panic!("{other:?}"),
     }
 }
@@ -95,7 +95,7 @@ fn live(disk: &FaultyDisk, promised: &mut u64) -> Result<(), AuditError> {
     for step in 0..40 {
         match step % 10 {
             7 => drop(audit.checkpoint()?),
-            9 => audit = Audit::open(disk.clone(), dir(), audit.into_signer())?.0,
+            9 => audit = Audit::open(disk.clone(), dir(), a_signer())?.0,
             _ => {
                 for _ in 0..chance.next_u32() % 4 {
                     number += 1;
@@ -170,7 +170,7 @@ fn a_sync_that_failed_promises_nothing_and_what_comes_after_an_opening_lasts() {
     assert!(matches!(audit.sync(), Err(AuditError::Broken)));
     assert_eq!(audit.entries(), 1);
     // The system shows what it will not keep. The opening makes it last.
-    let (mut audit, report) = Audit::open(disk.clone(), dir(), audit.into_signer()).unwrap();
+    let (mut audit, report) = Audit::open(disk.clone(), dir(), a_signer()).unwrap();
     assert_eq!(report.entries, 2);
     audit.append(1, &entry(3, false)).unwrap();
     audit.sync().unwrap();
@@ -215,7 +215,7 @@ fn on_a_full_disk_the_newest_file_still_takes_entries_and_a_new_one_is_refused()
     );
     assert!(entered > 10 && !audit.is_broken(), "{entered}");
     // A start needs no room, and afterwards there is some.
-    let (mut audit, _) = Audit::open(disk.clone(), dir(), audit.into_signer()).unwrap();
+    let (mut audit, _) = Audit::open(disk.clone(), dir(), a_signer()).unwrap();
     disk.set_capacity(None);
     audit.append(1, &entry(entered + 1, true)).unwrap();
     audit.sync().unwrap();

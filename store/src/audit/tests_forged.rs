@@ -240,7 +240,7 @@ fn a_damaged_log_goes_on_behind_the_damage_and_the_damage_stays_named() {
     audit.append(1, &entry(10, false)).unwrap();
     audit.sync().unwrap();
     let note = audit.checkpoint().unwrap().0;
-    let (_, again) = Audit::open(disk.clone(), dir(), audit.into_signer()).unwrap();
+    let (_, again) = Audit::open(disk.clone(), dir(), a_signer()).unwrap();
     assert_eq!(
         (again.damage.map(|bad| bad.sequence), again.entries),
         (Some(4), 10)
@@ -252,7 +252,7 @@ fn a_damaged_log_goes_on_behind_the_damage_and_the_damage_stays_named() {
     );
     assert_eq!(
         (verdict.checkpoints, verdict.entries),
-        (1, 10),
+        (2, 10),
         "what was signed since is what is there"
     );
     // All but the damaged one can be read.
