@@ -222,6 +222,7 @@ mod tests {
     fn every_metric_is_registered_by_some_handle() {
         let telemetry = Telemetry::new();
         let gate = GateMetrics::new(&telemetry);
+        let _audit = AuditMetrics::new(&telemetry);
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         account.refused(CommandStatus::RSYSERR, 1);
