@@ -73,6 +73,8 @@ async fn what_operators_and_clients_do_is_in_the_log_and_no_number_is() {
         NUMBER,
         "--text",
         BODY,
+        "--wait",
+        "1s",
     ];
     ask(&process, &send);
     let file = fs::read_to_string(process.config()).unwrap();
@@ -228,4 +230,54 @@ async fn what_is_done_to_the_log_shows_and_a_gateway_starts_on_it_all_the_same()
     assert_eq!(shown["entries"][0]["details"]["sequence"], 4);
     let (done, verdict) = ask(&process, &["audit", "verify"]);
     assert!(!done && verdict["first_bad"]["sequence"] == 4, "{verdict}");
+}
+
+/// AUD-6: without the log no deed, and traffic all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_log_cannot_be_written_an_operator_s_deeds_are_refused_and_clients_are_served() {
+    let smsc = ScriptedSmsc::listen().await;
+    let mut process = start(&smsc).await;
+    process.stop().await;
+    // A file where a directory is needed.
+    let own = process.dir().join("data/audit/checkpoints");
+    fs::remove_dir_all(&own).unwrap();
+    fs::write(&own, "").unwrap();
+    process.spawn();
+    process.ready().await;
+    let (done, refused) = ask(&process, &["ban", "add", "192.0.2.7"]);
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(!done && reason.contains("audit log"), "{refused}");
+    let (_, bans) = ask(&process, &["ban", "list"]);
+    assert_eq!(bans["banned"], 0);
+    let file = fs::read_to_string(process.config()).unwrap();
+    fs::write(process.config(), file.replace("max_binds = 64", "max_binds = 63")).unwrap();
+    let (done, refused) = ask(&process, &["reload"]);
+    assert!(
+        !done && refused["reasons"][0].as_str().unwrap().contains("audit log"),
+        "{refused}"
+    );
+    assert!(!ask(&process, &["audit", "list"]).0, "not even reading");
+    assert_eq!(bind(&process, "load", "secret").await, CommandStatus::ROK);
+    let (_, metrics) = process.get("/metrics").await.unwrap();
+    let failures = metrics
+        .lines()
+        .find(|line| line.starts_with("tidegate_audit_failures_total "));
+    assert!(failures.is_some_and(|line| !line.ends_with(" 0")), "{failures:?}");
+
+    fs::remove_file(&own).unwrap();
+    // It is tried again once a second.
+    let mut tries = 0;
+    while !ask(&process, &["ban", "add", "192.0.2.7"]).0 {
+        tries += 1;
+        assert!(tries < 1_000, "the log is not opened again");
+    }
+    assert!(ask(&process, &["reload"]).0);
+    process.stop().await;
+    let (_, shown) = ask(&process, &["audit", "list", "--kind", "bind-accepted"]);
+    assert_eq!(
+        shown["entries"].as_array().unwrap().len(),
+        1,
+        "it was kept until then"
+    );
+    assert!(ask(&process, &["audit", "verify"]).0);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tidegate_config::Audit as Rules;
 use tidegate_store::audit::{
-    Actor, Audit, AuditError, Entry, Field, Kind, Report, Signer, Value as Detail, Word, publish,
+    Actor, Audit, AuditError, Entry, Field, Kind, Report, Signer, Source, Value as Detail, Word, publish,
 };
 use tidegate_store::disk::Disk;
 
@@ -134,6 +134,12 @@ impl<D: Disk> Log<D> {
     pub fn enter(&mut self, entries: &[Entry]) -> Result<(), String> {
         self.append(entries)?;
         self.sync()
+    }
+
+    /// The greatest place of the spool that entries were copied from; `None` where there are none, or the log is closed.
+    /// What bears a place up to this is known, and entering it again does nothing.
+    pub fn last_source(&self) -> Option<Source> {
+        self.open.as_ref().and_then(Audit::last_source)
     }
 
     /// Takes entries, which hold after [`Log::sync`].
