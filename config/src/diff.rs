@@ -12,6 +12,7 @@ use std::fmt;
 use tidegate_codec::identity::SystemId;
 
 use crate::account::Account;
+use crate::audit::Audit;
 use crate::carrier::{Carrier, CarrierName};
 use crate::compliance::Compliance;
 use crate::hours::SendingHours;
@@ -21,7 +22,7 @@ use crate::rewrite::Rewrite;
 use crate::route::{Instructions, MoRoute, MtRoute};
 use crate::storage::Storage;
 use crate::tables::Tables;
-use crate::{Config, storage};
+use crate::{Config, audit, storage};
 
 use keys::{KeyChange, Keyed};
 pub use rows::{Named, Rows};
@@ -55,6 +56,7 @@ pub struct Diff {
     limits: Option<Limits>,
     compliance: Option<Compliance>,
     rewrites: Rows<Rewrite>,
+    audit: Option<Audit>,
     tables: Option<Tables>,
     sending_hours: Option<SendingHours>,
     /// Accounts by system_id.
@@ -82,6 +84,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         limits,
         compliance,
         rewrites,
+        audit: log,
         tables,
         sending_hours,
         accounts,
@@ -99,6 +102,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         limits: told.table("limits", limits, &new.limits, |_| None),
         compliance: told.table("compliance", compliance, &new.compliance, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
+        audit: told.table("audit", log, &new.audit, audit::why_restart),
         tables: told.table("tables", tables, &new.tables, |_| None),
         sending_hours: told.table("sending_hours", sending_hours, &new.sending_hours, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
@@ -142,6 +146,7 @@ impl Diff {
             limits: _,
             compliance: _,
             rewrites: _,
+            audit: _,
             tables,
             sending_hours: _,
             accounts: _,
@@ -167,6 +172,7 @@ impl Diff {
             limits,
             compliance,
             rewrites,
+            audit,
             tables,
             sending_hours,
             accounts,
@@ -184,6 +190,7 @@ impl Diff {
             limits: limits.clone().unwrap_or_else(|| old.limits.clone()),
             compliance: compliance.clone().unwrap_or_else(|| old.compliance.clone()),
             rewrites: rewrites.apply(&old.rewrites),
+            audit: audit.clone().unwrap_or_else(|| old.audit.clone()),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
             sending_hours: sending_hours.clone().unwrap_or_else(|| old.sending_hours.clone()),
             accounts: accounts.apply(&old.accounts, |account| account.system_id),

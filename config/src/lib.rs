@@ -7,11 +7,12 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
-//! [`account`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`words`] and [`hours`] say what the keys mean, `problem`
-//! gathers what is wrong;
+//! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`words`] and [`hours`] say what the keys mean,
+//! `problem` gathers what is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
+pub mod audit;
 pub mod carrier;
 pub mod compliance;
 pub mod country;
@@ -48,6 +49,7 @@ pub use account::{
     CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules, OptOutScope, OptedOut, OutsideHours,
     PartsOutcome, SenderSettings, may_be_marketing,
 };
+pub use audit::Audit;
 pub use carrier::{
     AddedTlv, Carrier, CarrierBinds, CarrierName, CarrierNumbers, IdBase, IdBases, LongMessages,
     ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
@@ -98,6 +100,8 @@ pub struct Config {
     pub compliance: Compliance,
     /// Tables `[[rewrite]]`, in the file's order.
     pub rewrites: Vec<Rewrite>,
+    /// Table `[audit]`.
+    pub audit: Audit,
     /// Table `[tables]`.
     pub tables: Tables,
     /// Table `[sending_hours]`.
@@ -146,6 +150,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
     let compliance = compliance::read(root.section("compliance"));
+    let audit = audit::read(root.section("audit"));
     let tables = tables::read(root.section("tables"));
     let sending_hours = hours::read(root.section("sending_hours"), files);
 
@@ -194,6 +199,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         limits,
         compliance,
         rewrites,
+        audit,
         tables,
         sending_hours,
         accounts,

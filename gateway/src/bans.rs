@@ -174,6 +174,7 @@ impl<D: Disk> Gate<D> {
         let begun = self.bans.failed(now.monotonic, origin, &self.config.limits);
         let Some(length) = begun else { return };
         self.tally.bans += 1;
+        self.bind_notes.banned(now.unix_ms, origin, length);
         tracing::warn!(%origin, seconds = length.as_secs(), "banned after failed binds");
         self.close_unbound(origin);
     }

@@ -6,6 +6,7 @@
 //! standard error.
 
 mod account;
+mod audit;
 mod ban;
 mod carrier_args;
 mod check;
@@ -85,6 +86,9 @@ enum Verb {
     /// Tell what accounts have used of their quotas.
     #[command(subcommand)]
     Account(account::Verb),
+    /// Read and verify the log of who did what, and sign it.
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Show, set and end bans of addresses, in the running gateway.
     #[command(subcommand)]
     Ban(ban::Verb),
@@ -177,6 +181,7 @@ pub fn main() -> ExitCode {
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
         Verb::Account(verb) => account::run(&verb),
+        Verb::Audit(verb) => audit::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };

@@ -12,6 +12,7 @@
 
 mod census;
 mod client;
+mod noted;
 mod server;
 mod test_message;
 mod work;
@@ -89,6 +90,10 @@ pub enum Verb {
         /// The file that is meant: it must be the one that the gateway was started with.
         file: Option<PathBuf>,
     },
+    /// Signs all that the audit log holds.
+    AuditCheckpoint,
+    /// Enters in the audit log that it is read.
+    AuditRead,
     /// The bans that run.
     BanList,
     /// Bans an origin.
@@ -175,6 +180,8 @@ impl Verb {
                 "dry_run": dry_run,
                 "file": file.as_ref().map(|file| file.display().to_string()),
             }),
+            Self::AuditCheckpoint => json!({ "version": VERSION, "verb": "audit checkpoint" }),
+            Self::AuditRead => json!({ "version": VERSION, "verb": "audit read" }),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
             Self::BanAdd { origin, length } => json!({
                 "version": VERSION,
@@ -259,6 +266,8 @@ impl Verb {
                 },
                 file: text("file")?.map(PathBuf::from),
             }),
+            Some("audit checkpoint") => Ok(Self::AuditCheckpoint),
+            Some("audit read") => Ok(Self::AuditRead),
             Some("ban list") => Ok(Self::BanList),
             Some("ban add") => {
                 let seconds = request.get("for_s").and_then(Value::as_u64);
@@ -332,6 +341,8 @@ mod tests {
                 dry_run: false,
                 file: Some("tidegate.toml".into()),
             },
+            Verb::AuditCheckpoint,
+            Verb::AuditRead,
             Verb::BanList,
             Verb::BanAdd {
                 origin: "2001:db8::1".parse().unwrap(),

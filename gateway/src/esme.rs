@@ -163,11 +163,14 @@ impl<D: Disk> Gate<D> {
             (None, _) => self.tally.binds_unknown += 1,
             (Some(_), None) => {}
         }
+        let name = account.map(|place| self.config.accounts[place].system_id);
         let Some(granted) = granted.filter(|_| !self.stopping) else {
+            self.bind_notes.refused(now.unix_ms, ip, name, "busy");
             return self.refuse_bind(id, CommandStatus::RSYSERR, "busy");
         };
         let origin = Origin::from(ip);
         let (Some(place), true) = (account, granted) else {
+            self.bind_notes.refused(now.unix_ms, ip, name, "denied");
             self.refuse_bind(id, CommandStatus::RBINDFAIL, "denied");
             return self.bind_failed(now, origin);
         };
@@ -182,6 +185,7 @@ impl<D: Disk> Gate<D> {
         };
         if let Some(reason) = refusal {
             state.tally.binds.add(reason);
+            self.bind_notes.refused(now.unix_ms, ip, name, reason.label());
             self.refuse_bind(id, CommandStatus::RBINDFAIL, reason.label());
             // A password in the wrong hands; the others are the operator's own settings.
             if reason == BindResult::Address {
@@ -190,6 +194,7 @@ impl<D: Disk> Gate<D> {
             return;
         }
         self.bans.succeeded(origin);
+        self.bind_notes.accepted(now.unix_ms, ip, config.system_id);
         state.tally.binds.add(BindResult::Granted);
         state.links.push(id);
         let (window, unanswered) = (config.delivery_window, config.window);

@@ -37,6 +37,7 @@ use tidegate_store::spool::{Spool, Target};
 
 use crate::addressing::Addressing;
 use crate::admission::{AccountRates, CountryBuckets};
+use crate::audit::BindNotes;
 use crate::bans::Bans;
 use crate::carrier::{CarrierState, Pinned, Weights};
 use crate::clock::Now;
@@ -160,6 +161,8 @@ pub struct Gate<D: Disk> {
     pub(crate) patience: Patience,
     /// Whose binds have failed.
     pub(crate) bans: Bans,
+    /// Binds that the audit log is to hold.
+    pub(crate) bind_notes: BindNotes,
     pub(crate) carriers: Vec<CarrierState>,
     /// How accounts share a carrier that all of them wait for.
     pub(crate) weights: Weights,
@@ -266,6 +269,7 @@ impl<D: Disk> Gate<D> {
                 max / 2
             },
             bans: Bans::default(),
+            bind_notes: BindNotes::default(),
             patience: Patience::from(&config.limits),
             country_rates: CountryBuckets::new(&config.limits.country_rates),
             carriers,

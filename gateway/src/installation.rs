@@ -33,6 +33,7 @@ const WAITING_DIR: &str = "waiting";
 const USAGE_DIR: &str = "usage";
 const OUTBOX_DIR: &str = "outbox";
 const STANDING_DIR: &str = "standing";
+const AUDIT_DIR: &str = "audit";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
 const LAYOUT_FILE: &str = "layout";
 const LAYOUT: &[u8] = b"tidegate data directory, layout 1\n";
@@ -145,6 +146,11 @@ pub fn waiting_dir(storage: &Storage) -> PathBuf {
 /// The directory of the outbox files.
 pub fn outbox_dir(storage: &Storage) -> PathBuf {
     storage.data.join(OUTBOX_DIR)
+}
+
+/// The directory of the audit log.
+pub fn audit_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(AUDIT_DIR)
 }
 
 /// The directory of the counts of used parts.
@@ -304,7 +310,8 @@ impl Found {
             || any_file(disk, &spool_dir(storage), &[])?
             || any_file(disk, &waiting_dir(storage), &[])?
             || any_file(disk, &outbox_dir(storage), &[])?
-            || any_file(disk, &standing_dir(storage), &[])?;
+            || any_file(disk, &standing_dir(storage), &[])?
+            || any_file(disk, &audit_dir(storage), &[])?;
         Ok(Self {
             kek,
             ring: any_file(disk, &storage.key_ring, &[])?,

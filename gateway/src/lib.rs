@@ -6,6 +6,7 @@
 
 pub mod addressing;
 pub mod admission;
+pub mod audit;
 pub mod bans;
 pub mod bucket;
 pub mod carrier;

@@ -15,10 +15,12 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Map, Value, json};
-use tidegate_config::{Change, Config, Listener, Problem};
+use tidegate_config::{CarrierName, Change, Config, Listener, Problem};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, WORDS_MAX, Word};
 use tidegate_store::disk::Disk;
 use tokio::sync::watch;
 
+use crate::audit::AuditHandle;
 use crate::control::not_done;
 use crate::credentials::{Bounds, Verifier};
 use crate::run::bind;
@@ -109,6 +111,7 @@ pub struct Reloader<D: Disk> {
     /// As the file had it when it was last taken over.
     config: Arc<Config>,
     verifier: Verifier,
+    audit: AuditHandle,
     rng: ChaCha20Rng,
     stopped: watch::Receiver<bool>,
 }
@@ -120,6 +123,7 @@ impl<D: Disk + 'static> Reloader<D> {
         path: Option<PathBuf>,
         config: Arc<Config>,
         verifier: Verifier,
+        audit: AuditHandle,
         rng: ChaCha20Rng,
         stopped: watch::Receiver<bool>,
     ) -> Self {
@@ -128,22 +132,31 @@ impl<D: Disk + 'static> Reloader<D> {
             path,
             config,
             verifier,
+            audit,
             rng,
             stopped,
         }
     }
 
     /// Reads the file again and takes it over, unless something speaks against it, or only says what would be. `meant`
-    /// is the file that the asker means, if that is known.
-    pub async fn reload(&mut self, dry_run: bool, meant: Option<&Path>) -> Outcome {
-        let outcome = self.try_reload(dry_run, meant).await;
+    /// is the file that the asker means, if that is known, and `uid` who asks.
+    pub async fn reload(&mut self, dry_run: bool, meant: Option<&Path>, uid: Option<u32>) -> Outcome {
+        let outcome = self.try_reload(dry_run, meant, uid).await;
         if !dry_run {
             self.note(&outcome);
+            if !outcome.is_applied {
+                let count = outcome.reasons.len() as u64;
+                let entry = entry(Kind::ReloadRefused, uid, &outcome.changes);
+                let entry = entry.with(Field::Count, Detail::Count(count));
+                if let Err(error) = self.audit.enter(vec![entry]).await {
+                    tracing::error!(error, "a refused reload cannot be entered in the audit log");
+                }
+            }
         }
         outcome
     }
 
-    async fn try_reload(&mut self, dry_run: bool, meant: Option<&Path>) -> Outcome {
+    async fn try_reload(&mut self, dry_run: bool, meant: Option<&Path>, uid: Option<u32>) -> Outcome {
         let Some(path) = self.path.clone() else {
             return Outcome::refused(vec![
                 "this gateway was not started from a file that could be read again"
@@ -183,9 +196,7 @@ impl<D: Disk + 'static> Reloader<D> {
             })
             .collect();
         let removed = left_over::without_a_taker(&diff.carriers.removed, &config);
-        let looked = left_over::look(&self.hub, &removed).await;
-        let left_over = self.hub.look(|gate, _| gate.left_over(&looked));
-        reasons.extend(left_over.into_iter().map(Reason::from));
+        reasons.extend(self.left_over(&removed).await);
         // Sockets are opened before anything changes: an address that is not to be had is a reason, too.
         let mut sockets = Vec::new();
         for Listener { address } in &config.listen {
@@ -200,6 +211,23 @@ impl<D: Disk + 'static> Reloader<D> {
             reasons.push("the gateway ends".to_owned().into());
         }
         if dry_run || !reasons.is_empty() {
+            return Outcome {
+                changes,
+                reasons,
+                is_applied: false,
+            };
+        }
+        // Before its effect can be seen (AUD-1), and without it there is none (AUD-6).
+        if let Err(why) = self.audit.enter(entries(uid, &changes)).await {
+            reasons.push(why.into());
+        } else {
+            // Meanwhile more may have come.
+            reasons.extend(self.left_over(&removed).await);
+            if self.hub.look(|gate, _| gate.is_stopping()) {
+                reasons.push("the gateway ends".to_owned().into());
+            }
+        }
+        if !reasons.is_empty() {
             return Outcome {
                 changes,
                 reasons,
@@ -235,7 +263,9 @@ impl<D: Disk + 'static> Reloader<D> {
         }
         self.hub.listeners.close_others(&config.listen);
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
+        let rules = config.audit.clone();
         self.config = Arc::new(config);
+        self.audit.set_rules(rules).await;
         // Sockets are closed by their own tasks: before it is said that it is so.
         tokio::task::yield_now().await;
         Outcome {
@@ -243,6 +273,13 @@ impl<D: Disk + 'static> Reloader<D> {
             reasons,
             is_applied: true,
         }
+    }
+
+    /// What speaks against carriers that go while work of theirs is left.
+    async fn left_over(&self, removed: &[CarrierName]) -> Vec<Reason> {
+        let looked = left_over::look(&self.hub, removed).await;
+        let left_over = self.hub.look(|gate, _| gate.left_over(&looked));
+        left_over.into_iter().map(Reason::from).collect()
     }
 
     /// Counts and logs it.
@@ -271,4 +308,27 @@ impl<D: Disk + 'static> Reloader<D> {
             tracing::warn!(count, ?reasons, "reload refused: nothing is changed");
         }
     }
+}
+
+/// What the audit log holds of a reload: the keys that differ, not what they differ in.
+fn entry(kind: Kind, uid: Option<u32>, changes: &[String]) -> Entry {
+    let key = |change: &String| Word::new(change.split_once(": ").map_or(change.as_str(), |(key, _)| key));
+    let words: Vec<Word> = changes.iter().take(WORDS_MAX).map(key).collect();
+    let more = (changes.len() - words.len()) as u64;
+    let entry = Entry::new(kind, Actor::Operator(uid)).with(Field::Keys, Detail::Words(words));
+    match more {
+        0 => entry,
+        more => entry.with(Field::More, Detail::Count(more)),
+    }
+}
+
+/// That a configuration is taken over, and if instructions change that apart (AUD-1).
+fn entries(uid: Option<u32>, changes: &[String]) -> Vec<Entry> {
+    let is_instruction = |change: &&String| change.starts_with("instructions");
+    let instructions: Vec<String> = changes.iter().filter(is_instruction).cloned().collect();
+    let mut entries = vec![entry(Kind::ReloadApplied, uid, changes)];
+    if !instructions.is_empty() {
+        entries.push(entry(Kind::InstructionChanged, uid, &instructions));
+    }
+    entries
 }

@@ -1,6 +1,7 @@
 //! Starting and ending a gateway: opens what is on disk, starts the keeper's thread and the loop's, and
 //! listens last (design §6).
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
-use tidegate_store::disk::RealDisk;
+use tidegate_store::audit::{Actor, Entry, Field, Kind, SeedError, Value, Word};
+use tidegate_store::disk::{Disk as _, RealDisk};
+use tidegate_store::keyring::KeyRing;
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -20,6 +23,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::audit::{self, AuditHandle, Log, note_binds};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
@@ -55,6 +59,9 @@ pub enum StartError {
         /// Why.
         source: SecretError,
     },
+    /// The key that signs the audit log's checkpoints.
+    #[error("the audit log's key: {0}")]
+    Audit(#[from] SeedError),
     /// A file of networks, ported numbers or prices.
     #[error("the tables cannot be used:\n{0}")]
     Tables(#[from] TableProblems),
@@ -148,9 +155,10 @@ pub fn start_from(
     let tables = Arc::new(Tables::load(&config)?);
     let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
     let now = clock.now();
-    let Installation { lock, ring, .. } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
+    let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
+    let log = open_audit(&config, &mut ring, made, &clock, telemetry, &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     if recovered.is_alarming() {
@@ -185,6 +193,7 @@ pub fn start_from(
 
     let (stop, stopped) = watch::channel(false);
     let ends = keeper::ends();
+    let (audit, to_enter) = audit::ends();
     // Both runtimes are made here, so that a failure is an answer and not a dead thread.
     let keeper_runtime = runtime()?;
     let loop_runtime = runtime()?;
@@ -198,6 +207,8 @@ pub fn start_from(
     let keeper_thread = {
         let work = KeeperWork {
             own,
+            log,
+            to_enter,
             inbox: ends.inbox,
             rng: fork(&mut rng),
             http,
@@ -225,6 +236,7 @@ pub fn start_from(
             file,
             verifier,
             keeper: ends.handle,
+            audit,
             done: ends.done,
             to_answer,
             listeners,
@@ -249,6 +261,36 @@ pub fn start_from(
             "its thread ended before it listened",
         ))),
     }
+}
+
+/// Opens the audit log and enters the start, and the keys that were made for it.
+fn open_audit(
+    config: &Config,
+    ring: &mut KeyRing<RealDisk>,
+    made: bool,
+    clock: &Clock,
+    telemetry: &Telemetry,
+    rng: &mut ChaCha20Rng,
+) -> Result<Log<RealDisk>, StartError> {
+    let dir = installation::audit_dir(&config.storage);
+    RealDisk
+        .create_dir_all(&dir)
+        .map_err(io_error("make the audit log's directory"))?;
+    let (origin, now_ms) = (config.audit.origin(&config.node), clock.now().unix_ms);
+    let (signer, is_key_made) = tidegate_store::audit::signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
+    let key_made = |what: &str| {
+        let reason = Value::Word(Word::of_name(what));
+        Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
+    };
+    let mut also = Vec::new();
+    if made {
+        also.push(key_made("key ring made"));
+    }
+    if is_key_made {
+        also.push(key_made("signing key made"));
+    }
+    let (rules, clock) = (config.audit.clone(), clock.clone());
+    Ok(Log::start(RealDisk, dir, signer, rules, clock, telemetry, also))
 }
 
 /// The spool's options as the configuration has them.
@@ -293,6 +335,8 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 /// What the keeper's thread is given.
 struct KeeperWork {
     own: Keeper<RealDisk>,
+    log: Log<RealDisk>,
+    to_enter: mpsc::Receiver<audit::Request>,
     inbox: Inbox<RealDisk>,
     rng: ChaCha20Rng,
     http: std::net::TcpListener,
@@ -312,6 +356,8 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
     runtime.block_on(LocalSet::new().run_until(async move {
         let KeeperWork {
             own,
+            log,
+            to_enter,
             inbox,
             rng,
             http,
@@ -335,8 +381,13 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
             }
             Err(error) => tracing::error!(%error, "metrics and health cannot be served"),
         }
-        // Ends when the loop does: its handle is dropped then.
+        let log = Rc::new(RefCell::new(log));
+        let audited = spawn_local(audit::run(Rc::clone(&log), to_enter));
+        // Both end when the loop does: its handles are dropped then.
         keeper::run(own, inbox, rng).await;
+        if let Err(error) = audited.await {
+            tracing::error!(%error, "the audit log has failed");
+        }
     }));
 }
 
@@ -354,6 +405,7 @@ struct LoopWork {
     publisher: Publisher,
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
+    audit: AuditHandle,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
     listeners: Vec<std::net::TcpListener>,
@@ -400,16 +452,24 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);
+        let (ended, has_ended) = oneshot::channel();
+        let noting = spawn_local(note_binds(Rc::clone(&hub), work.audit.clone(), has_ended));
         let listen = config.listen.clone();
         let reloader = Reloader::new(
             Rc::clone(&hub),
             work.file,
             config,
             work.verifier,
+            work.audit.clone(),
             rng,
             stopped.clone(),
         );
-        spawn_local(control::answer(Rc::clone(&hub), reloader, work.to_answer));
+        spawn_local(control::answer(
+            Rc::clone(&hub),
+            reloader,
+            work.audit,
+            work.to_answer,
+        ));
         for (listener, configured) in work.listeners.into_iter().zip(&listen) {
             if let Err(source) = listen::open(&hub, configured.address, listener, &stopped) {
                 let _ = work.ready.send(Err(io_error("listen")(source)));
@@ -425,6 +485,10 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         });
         if let Err(error) = turns.await {
             tracing::error!(%error, "the loop has failed");
+        }
+        let _ = ended.send(());
+        if let Err(error) = noting.await {
+            tracing::error!(%error, "the last binds cannot be entered in the audit log");
         }
         tracing::info!("stopped");
     }));

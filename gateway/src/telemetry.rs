@@ -11,6 +11,7 @@
 //! in one test process do not see each other.
 
 mod account;
+mod audit;
 mod carrier;
 mod gate;
 mod histogram;
@@ -25,6 +26,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder a
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use account::AccountMetrics;
+pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
 
@@ -220,6 +222,7 @@ mod tests {
     fn every_metric_is_registered_by_some_handle() {
         let telemetry = Telemetry::new();
         let gate = GateMetrics::new(&telemetry);
+        let _audit = AuditMetrics::new(&telemetry);
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         account.refused(CommandStatus::RSYSERR, 1);

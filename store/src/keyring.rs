@@ -29,6 +29,7 @@ mod slot;
 mod tests;
 
 pub use error::KeyRingError;
+pub(crate) use kek::create_whole;
 pub use kek::{Kek, KekError};
 
 use files::{Agreed, Copies};
@@ -61,6 +62,8 @@ pub enum Owner {
     Pseudonyms,
     /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
     OptOuts(SystemId),
+    /// The seed that signs the audit log's checkpoints: one key, kept.
+    Audit,
 }
 
 impl Owner {
@@ -72,6 +75,7 @@ impl Owner {
             Self::Outbox => 4,
             Self::Pseudonyms => 6,
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
+            Self::Audit => 5,
         })
     }
 }
@@ -137,7 +141,7 @@ impl<D: Disk> KeyRing<D> {
         let image = Agreed { header, slots }.image();
         for name in files::NAMES {
             let path = dir.join(name);
-            kek::create_whole(disk, &path, &image).map_err(KeyRingError::io("create", &path))?;
+            create_whole(disk, &path, &image).map_err(KeyRingError::io("create", &path))?;
         }
         Self::open(disk, dir, kek)
     }

@@ -9,6 +9,7 @@
 //! memory that forgets and fails on command.
 
 pub mod addresses;
+pub mod audit;
 mod by_hash;
 pub mod chain;
 pub mod disk;

@@ -55,6 +55,8 @@ pub enum Purpose {
     Sweep,
     /// An export that the account asked for.
     Export,
+    /// To sign what the audit log holds.
+    Audit,
 }
 
 /// What a record is bound to besides its key: opened as any other record, it does not open (ENC-1).

@@ -3,6 +3,7 @@
 
 mod ancillary;
 mod answers;
+mod audit;
 mod bans;
 mod canary;
 mod carriers;

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::account::{Account, CategoryRules, Destinations, Numbering, OptOutRules};
+use crate::audit::Audit;
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
 use crate::hours::SendingHours;
@@ -215,6 +216,7 @@ keys! {
         senders_by_country,
     }
     Compliance { approval_required }
+    Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
     SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {

@@ -133,7 +133,7 @@ fn every_commented_key_works_when_its_mark_is_taken_away() {
         let config = config.unwrap_or_else(|problems| panic!("{line}: {problems}"));
         assert_ne!(config, good(EXAMPLE), "{line}");
     }
-    assert_eq!(commented_out().len(), 28);
+    assert_eq!(commented_out().len(), 39);
 }
 
 #[test]
@@ -164,6 +164,11 @@ fn the_defaults_are_the_documented_ones() {
     assert!(!storage.auto_init);
     assert_eq!(storage.max_unfinished, 2_000_000);
     assert_eq!(storage.receipt_hot, Duration::from_secs(600));
+    let audit = &config.audit;
+    assert_eq!(audit.checkpoint_every, 1_000);
+    assert_eq!(audit.origin(&config.node), "tidegate/node-0");
+    assert_eq!(audit.checkpoint_interval, Duration::from_secs(60));
+    assert_eq!(audit.checkpoint_directory, None);
     let limits = &config.limits;
     assert_eq!(limits.inactivity, None);
     assert_eq!((limits.pdu_max, limits.password_max), (70_000, 9));

@@ -13,8 +13,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::spawn_local;
 
 use super::census::Census;
+use super::noted::Noted;
 use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
+use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::control::not_done;
 use crate::dlr::ReceiptNote;
@@ -42,13 +44,15 @@ const FULL_MAX: Duration = Duration::from_secs(10);
 pub async fn answer<D: Disk + 'static>(
     hub: Rc<Hub<D>>,
     reloader: Reloader<D>,
+    audit: AuditHandle,
     mut requests: mpsc::Receiver<Request>,
 ) {
     let changing = Rc::new(Mutex::new(reloader));
     let explaining = Arc::new(Mutex::new(()));
     while let Some(request) = requests.recv().await {
         let (changing, explaining) = (Rc::clone(&changing), Arc::clone(&explaining));
-        spawn_local(answer_one(Rc::clone(&hub), changing, explaining, request));
+        let audit = audit.clone();
+        spawn_local(answer_one(Rc::clone(&hub), changing, explaining, audit, request));
     }
 }
 
@@ -56,6 +60,7 @@ async fn answer_one<D: Disk + 'static>(
     hub: Rc<Hub<D>>,
     changing: Rc<Mutex<Reloader<D>>>,
     explaining: Arc<Mutex<()>>,
+    audit: AuditHandle,
     request: Request,
 ) {
     let Request {
@@ -63,7 +68,12 @@ async fn answer_one<D: Disk + 'static>(
         uid,
         mut answer,
     } = request;
+    let noted = Noted::of(&hub, &verb, uid);
     let work = async {
+        // Before its effect can be seen (AUD-1), and without it there is none (AUD-6).
+        if let Some(noted) = &noted {
+            audit.enter(vec![noted.asked()]).await?;
+        }
         match &verb {
             Verb::Inspect => Ok(inspect(&hub).await),
             Verb::Explain(question) => explain_route(&hub, explaining, question).await,
@@ -82,8 +92,10 @@ async fn answer_one<D: Disk + 'static>(
             }
             Verb::Reload { dry_run, file } => {
                 let mut reloader = changing.lock().await;
-                Ok(reloader.reload(*dry_run, file.as_deref()).await.shown())
+                Ok(reloader.reload(*dry_run, file.as_deref(), uid).await.shown())
             }
+            Verb::AuditCheckpoint => audit.checkpoint().await,
+            Verb::AuditRead => Ok(Map::new()),
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
                 .with_gate(|gate, now| gate.ban(now, *origin, *length))
@@ -99,6 +111,14 @@ async fn answer_one<D: Disk + 'static>(
         done = work => Some(done),
         () = answer.closed() => None,
     };
+    if let Some(noted) = noted.and_then(|noted| noted.ended(done.as_ref()))
+        && let Err(error) = audit.enter(vec![noted]).await
+    {
+        tracing::error!(
+            error,
+            "what became of a request cannot be entered in the audit log"
+        );
+    }
     if !matches!(
         verb,
         Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. } | Verb::Usage { .. } | Verb::BanList
@@ -261,7 +281,7 @@ impl<D: Disk> Gate<D> {
         })
     }
 
-    fn account_by_text(&self, name: &str) -> Option<usize> {
+    pub(super) fn account_by_text(&self, name: &str) -> Option<usize> {
         self.account_of(name.parse().ok()?)
     }
 

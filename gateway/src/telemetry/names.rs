@@ -88,6 +88,15 @@ metrics! {
     RELOADS Counter Count "reloads_total" ["result"] "Reloads of the configuration that were applied, or refused and changed nothing"
     RELOADED_AT Gauge Seconds "reload_applied_at" [] "Unix time of the last reload that was applied; 0 before the first"
 
+    // The audit log.
+    AUDIT_ENTRIES Counter Count "audit_entries_total" ["kind"] "Entries of the audit log"
+    AUDIT_FAILURES Counter Count "audit_failures_total" [] "Times that the audit log could not be written; deeds that must be entered were refused: an alarm"
+    AUDIT_DAMAGED Gauge Count "audit_damaged" [] "1 where the audit log was found damaged when it was opened: an alarm"
+    AUDIT_SIGNED Gauge Count "audit_signed_entries" [] "Entries that the newest checkpoint signs; 0 before the first of this process"
+    AUDIT_SIGNED_AT Gauge Seconds "audit_signed_at" [] "Unix time of the newest checkpoint; 0 before the first of this process"
+    AUDIT_UNSIGNED Gauge Count "audit_unsigned_entries" [] "Entries that no checkpoint signs yet"
+    AUDIT_CHECKPOINT_FAILURES Counter Count "audit_checkpoint_failures_total" [] "Checkpoints that could not be written or dropped; they are tried again"
+
     // Connections.
     CONNECTIONS Gauge Count "connections" [] "ESME connections, bound or not"
     CONNECTIONS_ACCEPTED Counter Count "connections_accepted_total" [] "ESME connections accepted"

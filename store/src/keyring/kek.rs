@@ -129,7 +129,7 @@ impl fmt::Debug for Kek {
 
 /// Makes a file of mode 0600 that appears under its name only when it is whole and synced; makes the
 /// directory if it is missing.
-pub(super) fn create_whole<D: Disk>(disk: &D, path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(crate) fn create_whole<D: Disk>(disk: &D, path: &Path, octets: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new(""));
     disk.create_dir_all(dir)?;
     let mut temporary = path.as_os_str().to_owned();

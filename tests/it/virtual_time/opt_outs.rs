@@ -505,23 +505,37 @@ fn opt_c17_of_several_recipients_the_one_who_has_opted_out_is_named() {
     scenario(|| async {
         let mut rig = Rig::new(config(&[]), 14).await;
         rig.stop(R, S).await;
-        let to = [R, R2].map(|digits| Destination::Address(number(digits)));
-        let multi = SubmitMulti::from_sm(&sm(S, R), Destinations::Listed(&to));
+        let mut octets = Vec::new();
+        for digits in [R, R2] {
+            Destination::Sme(number(digits)).encode(&mut octets);
+        }
+        let submit = sm(S, R);
+        let multi = SubmitMulti {
+            service_type: submit.service_type,
+            source: submit.source,
+            destinations: Destinations::new(2, &octets).unwrap(),
+            esm_class: submit.esm_class,
+            protocol_id: submit.protocol_id,
+            priority_flag: submit.priority_flag,
+            schedule_delivery_time: submit.schedule_delivery_time,
+            validity_period: submit.validity_period,
+            registered_delivery: submit.registered_delivery,
+            replace_if_present_flag: submit.replace_if_present_flag,
+            data_coding: submit.data_coding,
+            sm_default_msg_id: submit.sm_default_msg_id,
+            short_message: submit.short_message,
+            tlvs: Tlvs::NONE,
+        };
         let sequence = rig.next();
         rig.a
             .send(CommandStatus::ROK, sequence, Operation::SubmitMulti(multi))
             .await;
         let frame = rig.a.expect(CommandId::SUBMIT_MULTI_RESP).await;
-        let pdu = frame.pdu();
-        assert_eq!(pdu.status, CommandStatus::ROK);
-        let Operation::SubmitMultiResp(Some(answer)) = pdu.operation else {
-            panic!("{pdu:?}")
+        let Operation::SubmitMultiResp(Some(answer)) = frame.pdu().operation else {
+            panic!()
         };
-        let refused: Vec<_> = answer.unsuccess.iter().collect();
-        let [refused] = &refused[..] else {
-            panic!("{refused:?}")
-        };
-        assert_eq!((refused.address.addr.as_bytes(), refused.status), (R, OPTED_OUT));
+        let refused: Vec<_> = answer.unsuccess().map(|one| (one.address, one.status)).collect();
+        assert_eq!(refused, [(number(R), OPTED_OUT)]);
         let taken = rig.take().await;
         assert_eq!(taken.sm().destination.addr.as_bytes(), R2);
         rig.sees_next(S, R2).await;

@@ -1,0 +1,110 @@
+//! What the audit log holds of an operator's request: that it was asked for, and what became of it.
+
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+use tidegate_codec::identity::SystemId;
+use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, Word};
+use tidegate_store::disk::Disk;
+
+use super::{Answer, Selection, Verb};
+use crate::serve::Hub;
+
+/// A request that is entered.
+pub(super) struct Noted(Entry);
+
+impl Noted {
+    /// `None` for what changes nothing and shows nothing of people, and for a reload, which is entered where it is known
+    /// what it changes.
+    pub(super) fn of<D: Disk>(hub: &Rc<Hub<D>>, verb: &Verb, uid: Option<u32>) -> Option<Self> {
+        // Of an account that there is: what else was typed might be anything.
+        let account = |name: &str| -> Option<SystemId> {
+            hub.look(|gate, _| {
+                let place = gate.account_by_text(name)?;
+                gate.config().accounts.get(place).map(|account| account.system_id)
+            })
+        };
+        let word = |text: &str| Value::Word(Word::new(text));
+        let (kind, account, details): (Kind, Option<SystemId>, Vec<Detail>) = match verb {
+            Verb::Expire(Selection {
+                account: name,
+                older_than,
+            }) => (
+                Kind::WorkExpired,
+                account(name),
+                vec![(Field::Seconds, Value::Count(older_than.as_secs()))],
+            ),
+            Verb::Move {
+                from,
+                to,
+                account: name,
+            } => (
+                Kind::WorkMoved,
+                name.as_deref().and_then(account),
+                vec![(Field::From, word(from)), (Field::To, word(to))],
+            ),
+            Verb::Send { message, .. } => (
+                Kind::OperatorVerb,
+                account(&message.account),
+                vec![(Field::Verb, word("send"))],
+            ),
+            Verb::AuditCheckpoint => (Kind::Checkpoint, None, Vec::new()),
+            Verb::AuditRead => (Kind::Read, None, vec![(Field::Verb, word("audit list"))]),
+            Verb::BanAdd { origin, length } => (
+                Kind::BanSet,
+                None,
+                vec![
+                    (Field::Address, Value::Word(Word::of_name(&origin.to_string()))),
+                    (Field::Seconds, Value::Count(length.as_secs())),
+                ],
+            ),
+            Verb::BanRemove { origin } => (
+                Kind::BanLifted,
+                None,
+                vec![(Field::Address, Value::Word(Word::of_name(&origin.to_string())))],
+            ),
+            Verb::Inspect
+            | Verb::Usage { .. }
+            | Verb::Explain(_)
+            | Verb::Follow { .. }
+            | Verb::Reload { .. }
+            | Verb::BanList => return None,
+        };
+        Some(Self(Entry {
+            details,
+            ..Entry::new(kind, Actor::Operator(uid)).of(account)
+        }))
+    }
+
+    /// That it was asked for.
+    pub(super) fn asked(&self) -> Entry {
+        self.outcome("asked")
+    }
+
+    /// What became of it; `None` where reading and signing were all of it. Nothing for an end that nobody waited for.
+    pub(super) fn ended(self, done: Option<&Answer>) -> Option<Entry> {
+        if matches!(self.0.kind, Kind::Read | Kind::Checkpoint) {
+            return None;
+        }
+        let entry = self.outcome(match done {
+            Some(Ok(_)) => "done",
+            Some(Err(_)) => "refused",
+            None => "broken off",
+        });
+        let told = done.and_then(|done| done.as_ref().ok());
+        let count = told.and_then(|told| {
+            ["expired", "moved", "banned"]
+                .iter()
+                .find_map(|key| told.get(*key))
+        });
+        Some(match count.and_then(Json::as_u64) {
+            Some(count) => entry.with(Field::Count, Value::Count(count)),
+            None => entry,
+        })
+    }
+
+    fn outcome(&self, word: &str) -> Entry {
+        let outcome = Value::Word(Word::of_name(word));
+        self.0.clone().with(Field::Outcome, outcome)
+    }
+}

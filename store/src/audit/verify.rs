@@ -1,0 +1,245 @@
+//! Reading the log without changing it: is it what was written, and what was.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entry::Logged;
+use super::frame::{SEGMENT_LEN, first_of};
+use super::note::{NOTE_MAX, PublicKey, SignedCheckpoint};
+use super::seed::read_some;
+use super::walk::{Bad, Chain, Walk, Why};
+use crate::disk::Disk;
+
+const SUFFIX: &str = ".checkpoint";
+/// Checkpoints of a directory that are read at most, the newest.
+const SERIES_MAX: usize = 100_000;
+
+/// The file of the checkpoint over so many entries.
+pub(super) fn checkpoint_path(dir: &Path, size: u64) -> PathBuf {
+    dir.join(format!("{size:020}{SUFFIX}"))
+}
+
+/// What can be said of a log's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// A checkpoint of a trusted place signs all up to this entry, and they are as they were. What was entered later may
+    /// have been cut off; nobody can tell.
+    Proven(u64),
+    /// No checkpoint was given: entries at the end may have been cut off.
+    CannotTell,
+    /// The checkpoint does not hold: not signed by the log's key, or signs what is not there.
+    Refuted,
+}
+
+/// What is found of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The last entry's number.
+    pub entries: u64,
+    /// Files.
+    pub segments: u64,
+    /// Checkpoints, given and found beside the log, that hold.
+    pub checkpoints: u64,
+    /// Checkpoints found beside the log that are none, or not signed by its key.
+    pub foreign: u64,
+    /// The first entry that is not as it was written.
+    pub first_bad: Option<Bad>,
+    /// What can be said of the end.
+    pub tail: Tail,
+    /// Octets behind the last entry of a write that was cut off, or is going on.
+    pub torn_octets: u64,
+}
+
+/// One file of the log.
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) first: u64,
+    len: u64,
+}
+
+/// The log's files in their order.
+pub(super) fn files<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<File>> {
+    let entries = disk.list(dir)?.into_iter();
+    Ok(entries
+        .filter_map(|entry| {
+            Some(File {
+                first: first_of(&entry.name)?,
+                len: entry.len,
+                name: entry.name,
+            })
+        })
+        .collect())
+}
+
+/// Goes through one file.
+pub(super) fn walk_file<D: Disk>(disk: &D, dir: &Path, file: &File, walk: &mut Walk<'_>) {
+    match read_some(disk, &dir.join(&file.name), SEGMENT_LEN) {
+        Ok(Some(octets)) => walk.segment(&file.name, file.first, &octets),
+        Ok(None) => walk.bad(&file.name, Why::Missing),
+        Err(error) => walk.bad(&file.name, Why::Unreadable(error.kind())),
+    }
+    if file.len > SEGMENT_LEN as u64 {
+        walk.bad(&file.name, Why::Behind);
+    }
+}
+
+/// Calls `visit` with each entry that is as it was written, in their order; says what is not.
+///
+/// # Errors
+///
+/// The directory cannot be read.
+pub fn read<D: Disk>(disk: &D, dir: &Path, mut visit: impl FnMut(&Logged)) -> io::Result<Option<Bad>> {
+    let mut each = |logged: &Logged, _: &Chain| visit(logged);
+    let mut walk = Walk::new(&mut each);
+    for file in files(disk, dir)? {
+        walk_file(disk, dir, &file, &mut walk);
+    }
+    Ok(walk.bad)
+}
+
+/// The checkpoints that lie in a directory, the smallest first, those of `key` only; and how many others there are.
+///
+/// # Errors
+///
+/// The directory cannot be read.
+pub fn checkpoints<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    key: &PublicKey,
+) -> io::Result<(Vec<SignedCheckpoint>, u64)> {
+    let mut names = disk.list(dir)?;
+    names.retain(|entry| entry.name.ends_with(SUFFIX));
+    let older = names.len().saturating_sub(SERIES_MAX);
+    let (mut series, mut foreign) = (Vec::new(), 0);
+    for entry in names.drain(older..) {
+        let octets = read_some(disk, &dir.join(&entry.name), NOTE_MAX + 1)?.unwrap_or_default();
+        let note = String::from_utf8(octets).ok().and_then(|text| text.parse().ok());
+        match note.filter(|note: &SignedCheckpoint| note.is_signed_by(key)) {
+            Some(note) => series.push(note),
+            None => foreign += 1,
+        }
+    }
+    series.sort_by_key(|note| note.checkpoint.size);
+    Ok((series, foreign))
+}
+
+/// Checks the log in `dir` from its first entry to its last, against one checkpoint from a trusted place if there is
+/// one, and against those that lie in `beside`: they can be swept away together with what they sign, so they prove
+/// nothing, but while they are there they narrow down where a log leaves what was signed.
+///
+/// Changes nothing, and may run beside a gateway.
+///
+/// # Errors
+///
+/// A directory cannot be read.
+pub fn verify<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    beside: &[&Path],
+    against: Option<&SignedCheckpoint>,
+    key: &PublicKey,
+) -> io::Result<Verdict> {
+    let (mut series, mut foreign) = (Vec::new(), 0);
+    for beside in beside {
+        let (found, others) = checkpoints(disk, beside, key)?;
+        series.extend(found);
+        foreign += others;
+    }
+    let signed = against.filter(|against| against.is_signed_by(key));
+    series.extend(signed.cloned());
+    series.sort_by_key(|note| note.checkpoint.size);
+
+    // Files first, and then only what was there: a gateway may go on writing.
+    let files = files(disk, dir)?;
+    let mut compared = Compared::default();
+    let mut each = |_: &Logged, chain: &Chain| compared.with(&series, chain);
+    let mut walk = Walk::new(&mut each);
+    for file in &files {
+        walk_file(disk, dir, file, &mut walk);
+    }
+    let (chain, torn, mut first_bad) = (walk.chain.clone(), walk.torn, walk.bad.clone());
+    compared.with(&series, &chain);
+
+    let name_of = |sequence: u64| {
+        let before = files.iter().rev().find(|file| file.first <= sequence);
+        before
+            .or(files.first())
+            .map_or(String::new(), |file| file.name.clone())
+    };
+    let entries = chain.tree.size();
+    let unmet = series.get(compared.next..).unwrap_or_default();
+    // The first that does not hold, be it that the log ends before it.
+    let refuting = compared
+        .refuting
+        .or(unmet.first().map(|note| note.checkpoint.size));
+    if let Some(size) = refuting {
+        let from = if size > entries { entries } else { compared.held };
+        let why = if size > entries { Why::Missing } else { Why::Forked };
+        let is_earlier = first_bad.as_ref().is_none_or(|bad| size < bad.sequence);
+        if is_earlier {
+            let sequence = from + 1;
+            first_bad = Some(Bad {
+                sequence,
+                up_to: size,
+                file: name_of(sequence),
+                why,
+            });
+        }
+    }
+    let tail = match (against, signed) {
+        (None, _) => Tail::CannotTell,
+        (Some(_), None) => Tail::Refuted,
+        (Some(_), Some(note)) => {
+            let size = note.checkpoint.size;
+            let is_refuted = refuting.is_some_and(|refuting| refuting <= size)
+                || first_bad.as_ref().is_some_and(|bad| bad.sequence <= size);
+            if is_refuted {
+                Tail::Refuted
+            } else {
+                Tail::Proven(size)
+            }
+        }
+    };
+    Ok(Verdict {
+        entries,
+        segments: files.len() as u64,
+        checkpoints: compared.count,
+        foreign,
+        first_bad,
+        tail,
+        torn_octets: torn as u64,
+    })
+}
+
+/// Checkpoints beside the log as it goes by.
+#[derive(Default)]
+struct Compared {
+    /// The first of the series that was not met yet.
+    next: usize,
+    count: u64,
+    /// The size of the last that held before one did not.
+    held: u64,
+    /// The size of the first that did not.
+    refuting: Option<u64>,
+}
+
+impl Compared {
+    fn with(&mut self, series: &[SignedCheckpoint], chain: &Chain) {
+        let size = chain.tree.size();
+        while let Some(note) = series.get(self.next) {
+            let note = &note.checkpoint;
+            if note.size > size {
+                return;
+            }
+            // Of a size that was passed over, in a gap or as an entry that could not be read, nothing can be said.
+            if note.size == size && self.refuting.is_none() {
+                if note.root == chain.tree.root() {
+                    (self.held, self.count) = (size, self.count + 1);
+                } else {
+                    self.refuting = Some(size);
+                }
+            }
+            self.next += 1;
+        }
+    }
+}
