@@ -509,22 +509,9 @@ fn opt_c17_of_several_recipients_the_one_who_has_opted_out_is_named() {
         for digits in [R, R2] {
             Destination::Sme(number(digits)).encode(&mut octets);
         }
-        let submit = sm(S, R);
         let multi = SubmitMulti {
-            service_type: submit.service_type,
-            source: submit.source,
+            message: sm(S, R),
             destinations: Destinations::new(2, &octets).unwrap(),
-            esm_class: submit.esm_class,
-            protocol_id: submit.protocol_id,
-            priority_flag: submit.priority_flag,
-            schedule_delivery_time: submit.schedule_delivery_time,
-            validity_period: submit.validity_period,
-            registered_delivery: submit.registered_delivery,
-            replace_if_present_flag: submit.replace_if_present_flag,
-            data_coding: submit.data_coding,
-            sm_default_msg_id: submit.sm_default_msg_id,
-            short_message: submit.short_message,
-            tlvs: Tlvs::NONE,
         };
         let sequence = rig.next();
         rig.a
