@@ -132,8 +132,7 @@ impl<D: Disk> Audit<D> {
             disk.create_dir_all(dir).map_err(failed(dir))?;
             sweep(&disk, dir).map_err(failed(dir))?;
         }
-        let (series, _) = checkpoints(&disk, &own, &signer.public_key()).map_err(failed(&own))?;
-        let signed = series.last().map_or(0, |note| note.checkpoint.size);
+        let signed = verify::newest(&disk, &own, &signer.public_key()).map_err(failed(&own))?;
 
         let mut visit = |_: &Logged, _: &Chain| {};
         let mut walk = Walk::new(&mut visit);

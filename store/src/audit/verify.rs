@@ -13,6 +13,8 @@ use crate::disk::Disk;
 const SUFFIX: &str = ".checkpoint";
 /// Checkpoints of a directory that are read at most, the newest.
 const SERIES_MAX: usize = 100_000;
+/// Files that are tried for the newest checkpoint: others may have been put in front of it.
+const NEWEST_TRIED_MAX: usize = 1_000;
 
 /// The file of the checkpoint over so many entries.
 pub(super) fn checkpoint_path(dir: &Path, size: u64) -> PathBuf {
@@ -121,6 +123,21 @@ pub fn checkpoints<D: Disk>(
     }
     series.sort_by_key(|note| note.checkpoint.size);
     Ok((series, foreign))
+}
+
+/// The size of the newest checkpoint in a directory that `key` signed; 0 where there is none. One signature is checked,
+/// unless others lie in front of it.
+pub(super) fn newest<D: Disk>(disk: &D, dir: &Path, key: &PublicKey) -> io::Result<u64> {
+    let mut names = disk.list(dir)?;
+    names.retain(|entry| entry.name.ends_with(SUFFIX));
+    for entry in names.iter().rev().take(NEWEST_TRIED_MAX) {
+        let octets = read_some(disk, &dir.join(&entry.name), NOTE_MAX + 1)?.unwrap_or_default();
+        let note = String::from_utf8(octets).ok().and_then(|text| text.parse().ok());
+        if let Some(note) = note.filter(|note: &SignedCheckpoint| note.is_signed_by(key)) {
+            return Ok(note.checkpoint.size);
+        }
+    }
+    Ok(0)
 }
 
 /// Checks the log in `dir` from its first entry to its last, against one checkpoint from a trusted place if there is
