@@ -3,10 +3,16 @@
 //! The loop must never wait for it, so chores go through a bounded channel and outcomes come back through
 //! another. In tests both ends run on one thread.
 
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
 use rand_chacha::ChaCha20Rng;
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::{Chore, ChoreDone, Keeper};
 use tokio::sync::mpsc;
+
+use crate::audit::Log;
 
 /// Chores that may wait for the keeper. The spool has a handful of kinds and one of each out at a time;
 /// reading back adds a few.
@@ -60,10 +66,26 @@ pub fn ends<D: Disk>() -> Ends<D> {
     }
 }
 
-/// Does chores until the loop is gone. Blocks its thread while it does one.
-pub async fn run<D: Disk>(mut keeper: Keeper<D>, mut inbox: Inbox<D>, mut rng: ChaCha20Rng) {
+/// Does chores until the loop is gone. Blocks its thread while it does one. What the audit log must hold of a chore is
+/// entered first; where it cannot be, the chore is tried again later, and until then what it is about stays where it is.
+pub async fn run<D: Disk>(
+    mut keeper: Keeper<D>,
+    mut inbox: Inbox<D>,
+    log: Option<Rc<RefCell<Log<D>>>>,
+    mut rng: ChaCha20Rng,
+) {
     while let Some(chore) = inbox.chores.recv().await {
-        let done = keeper.run(chore, &mut rng);
+        let entered = match (&log, chore.to_be_audited()) {
+            (Some(log), Some(entries)) if !entries.is_empty() => log.borrow_mut().enter(&entries),
+            _ => Ok(()),
+        };
+        let done = match entered {
+            Ok(()) => keeper.run(chore, &mut rng),
+            Err(why) => match chore.refused(io::Error::other(why)) {
+                Ok(done) => done,
+                Err(chore) => keeper.run(chore, &mut rng),
+            },
+        };
         if inbox.done.send(done).await.is_err() {
             return;
         }

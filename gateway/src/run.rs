@@ -382,9 +382,10 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
             Err(error) => tracing::error!(%error, "metrics and health cannot be served"),
         }
         let log = Rc::new(RefCell::new(log));
-        let audited = spawn_local(audit::run(Rc::clone(&log), to_enter));
+        let written = Some(Rc::clone(&log));
+        let audited = spawn_local(audit::run(log, to_enter));
         // Both end when the loop does: its handles are dropped then.
-        keeper::run(own, inbox, rng).await;
+        keeper::run(own, inbox, written, rng).await;
         if let Err(error) = audited.await {
             tracing::error!(%error, "the audit log has failed");
         }

@@ -131,7 +131,7 @@ impl World {
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped));
         let checker = Rc::clone(&hub);
         let tasks = vec![
-            spawn_local(keeper::run(own, ends.inbox, rng(2))),
+            spawn_local(keeper::run(own, ends.inbox, None, rng(2))),
             spawn_local(Rc::clone(&hub).hear_keeper(late)),
             spawn_local(relay(ends.done, relayed, setup.keeper_late_ms.clone(), rng(3))),
             spawn_local(async move {

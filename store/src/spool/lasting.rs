@@ -5,16 +5,86 @@ use std::io;
 use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
 
+use crate::audit::{self, Actor, Entry, Field, Source, Value, Word};
 use crate::disk::Disk;
 use crate::footer::{self, Item};
 use crate::message_id::MessageId;
 use crate::record::{Head, Kind, Payload};
-use crate::standing::{CHORE_MAX, Change, Due};
+use crate::standing::{CHORE_MAX, Change, Due, Grant, Scope, Via, What};
 
-use super::chores::{ChoreError, Finished, Task};
+use super::chores::{Chore, ChoreDone, ChoreError, Finished, Outcome, Task};
 use super::staging::{Part, Staged, StagedChange};
 use super::upkeep::is_too_soon;
 use super::{Refused, Spool, newest_key};
+
+impl<D: Disk> Chore<D> {
+    /// What the audit log must hold before this chore is done (AUD-1): each entry names its place in the spool, so that one
+    /// that comes twice over a crash is entered once. `None` for chores of another kind.
+    pub fn to_be_audited(&self) -> Option<Vec<Entry>> {
+        match &self.0 {
+            Task::Journal { items, .. } => Some(items.iter().filter_map(entry_of).collect()),
+            _ => None,
+        }
+    }
+
+    /// The chore undone, where the audit log did not take its entries: it is tried again.
+    ///
+    /// # Errors
+    ///
+    /// Chores of another kind are given back.
+    pub fn refused(self, why: io::Error) -> Result<ChoreDone<D>, Self> {
+        match self.0 {
+            Task::Journal { items, .. } => {
+                let result = Err(why);
+                Ok(ChoreDone(Outcome::Journal { items, result }))
+            }
+            task => Err(Self(task)),
+        }
+    }
+}
+
+/// What of a change the audit log tells: pseudonyms and names only.
+fn entry_of(due: &Due) -> Option<Entry> {
+    let change = &due.change;
+    let (kind, scope) = match &change.what {
+        What::Suppress { scope, .. } => (audit::Kind::OptOutAdded, scope),
+        What::Lift { scope, .. } => (audit::Kind::OptOutRemoved, scope),
+        What::Consent { grant, scope, .. } => match grant {
+            Grant::Given | Grant::Renewed => (audit::Kind::ConsentGranted, scope),
+            Grant::Withdrawn => (audit::Kind::ConsentWithdrawn, scope),
+        },
+        What::Member { child, parent } => {
+            let entry = Entry::new(audit::Kind::PolicyChanged, Actor::System)
+                .with(Field::From, scope_word(child))
+                .with(Field::To, scope_word(parent));
+            return Some(Entry {
+                source: Some(Source(due.id.0, 0)),
+                ..entry.of(Some(due.account))
+            });
+        }
+        What::Replied { .. } => return None,
+    };
+    let actor = match change.via {
+        Via::Message => Actor::Handset,
+        Via::Receipt | Via::Configuration => Actor::System,
+        Via::Command | Via::File => Actor::Account(due.account),
+    };
+    let mut entry = Entry::new(kind, actor)
+        .with(Field::Scope, scope_word(scope))
+        .with(Field::Medium, Value::Word(Word::of_name(change.via.word())));
+    if let What::Suppress { origin, .. } = &change.what {
+        entry = entry.with(Field::Strength, Value::Word(Word::of_name(origin.word())));
+    }
+    Some(Entry {
+        subject: Some(*change.who.octets()),
+        source: Some(Source(due.id.0, 0)),
+        ..entry.of(Some(due.account))
+    })
+}
+
+fn scope_word(scope: &Scope) -> Value {
+    Value::Word(Word::of_name(&scope.to_string()))
+}
 
 impl<D: Disk> Spool<D> {
     /// Stages a change of standing data, of whose account it may be the last trace. What it blocks is blocked at once; what

@@ -1,6 +1,7 @@
 //! Opt-outs in the data path: the acceptance cases of compliance.md §2, each by its id, with `config/compliance.toml`:
 //! accounts A and B, A's senders 55555 and 55556 in one pool and +1 800 555 0199 outside it, B's 55557.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidegate_codec::address::{Address, Npi, Ton};
@@ -41,6 +42,9 @@ struct Rig {
     a: Wire,
     smsc: Wire,
     sequence: u32,
+    /// What came to A, and to the carrier, while something else was waited for; answered.
+    came: VecDeque<Frame>,
+    sent: VecDeque<Frame>,
 }
 
 fn number(digits: &[u8]) -> Address<'_> {
@@ -78,6 +82,17 @@ async fn submit_as(esme: &mut Wire, sequence: u32, sm: Sm<'_>) -> CommandStatus 
     esme.expect(CommandId::SUBMIT_SM_RESP).await.pdu().status
 }
 
+async fn answer_mo(esme: &mut Wire, frame: &Frame) {
+    let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
+    esme.send(CommandStatus::ROK, frame.pdu().sequence, answer).await;
+}
+
+async fn answer_enquiry(wire: &mut Wire, frame: &Frame) {
+    assert_eq!(frame.pdu().operation.command_id(), CommandId::ENQUIRE_LINK);
+    wire.send_empty(CommandId::ENQUIRE_LINK_RESP, frame.pdu().sequence)
+        .await;
+}
+
 fn text_of(frame: &Frame) -> String {
     String::from_utf8_lossy(frame.sm().text().0).into_owned()
 }
@@ -100,6 +115,8 @@ impl Rig {
             a,
             smsc,
             sequence: 10,
+            came: VecDeque::new(),
+            sent: VecDeque::new(),
         }
     }
 
@@ -110,7 +127,19 @@ impl Rig {
 
     async fn submit(&mut self, from: &[u8], to: &[u8]) -> CommandStatus {
         let sequence = self.next();
-        submit_as(&mut self.a, sequence, sm(from, to)).await
+        let sm = Operation::SubmitSm(sm(from, to));
+        self.a.send(CommandStatus::ROK, sequence, sm).await;
+        loop {
+            let frame = self.a.next().await;
+            match frame.pdu().operation.command_id() {
+                CommandId::SUBMIT_SM_RESP => return frame.pdu().status,
+                CommandId::DELIVER_SM => {
+                    answer_mo(&mut self.a, &frame).await;
+                    self.came.push_back(frame);
+                }
+                _ => answer_enquiry(&mut self.a, &frame).await,
+            }
+        }
     }
 
     /// Submits a message that the carrier must get next: nothing else was on its way there.
@@ -126,6 +155,9 @@ impl Rig {
 
     /// What the carrier gets next.
     async fn take(&mut self) -> Frame {
+        if let Some(frame) = self.sent.pop_front() {
+            return frame;
+        }
         let id = format!("c-{}", self.next());
         self.smsc.take_submit(id.as_bytes()).await
     }
@@ -135,9 +167,23 @@ impl Rig {
         self.smsc
             .send(CommandStatus::ROK, sequence, Operation::DeliverSm(mo))
             .await;
-        // Answers of the gateway itself may be under way.
-        let frame = self.smsc.expect(CommandId::DELIVER_SM_RESP).await;
-        frame.pdu().status
+        loop {
+            let frame = self.smsc.next().await;
+            let (status, submitted) = (frame.pdu().status, frame.pdu().sequence);
+            match frame.pdu().operation.command_id() {
+                CommandId::DELIVER_SM_RESP => return status,
+                CommandId::SUBMIT_SM => {
+                    let body = MessageIdResp {
+                        message_id: COctets::new(b"c").unwrap(),
+                        tlvs: Tlvs::NONE,
+                    };
+                    let answer = Operation::SubmitSmResp(Some(body));
+                    self.smsc.send(CommandStatus::ROK, submitted, answer).await;
+                    self.sent.push_back(frame);
+                }
+                _ => answer_enquiry(&mut self.smsc, &frame).await,
+            }
+        }
     }
 
     /// A handset's text; the message itself comes out at A.
@@ -162,10 +208,11 @@ impl Rig {
     }
 
     async fn take_mo(&mut self) -> Frame {
+        if let Some(frame) = self.came.pop_front() {
+            return frame;
+        }
         let frame = self.a.expect(CommandId::DELIVER_SM).await;
-        let sequence = frame.pdu().sequence;
-        let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
-        self.a.send(CommandStatus::ROK, sequence, answer).await;
+        answer_mo(&mut self.a, &frame).await;
         frame
     }
 
@@ -186,8 +233,13 @@ impl Rig {
         self.take_reply(to, from).await;
     }
 
-    async fn after(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+    /// Lets time go by; whoever asks whether the links live is answered.
+    async fn after(&mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            never = self.a.keep_alive() => match never {},
+            never = self.smsc.keep_alive() => match never {},
+        }
     }
 
     /// Ends it as a kill does, and starts it again on what the disk holds.
@@ -365,6 +417,8 @@ fn opt_c13_a_stop_outlives_a_kill_right_behind_its_acknowledgement() {
                 ..sm(R, S)
             };
             assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+            rig.take_mo().await;
+            rig.take_reply(S, R).await;
             if journaled {
                 rig.after(Duration::from_secs(2)).await;
             }
@@ -435,16 +489,13 @@ fn opt_c14_a_thousand_that_wait_for_their_carrier_are_rejected_when_it_comes_bac
 fn opt_c15_scheduled_retried_and_rerouted_messages_are_dropped_at_dispatch() {
     scenario(|| async {
         let mut rig = Rig::new(config(&[]), 13).await;
-        // One for tomorrow.
+        // One for later.
         let sequence = rig.next();
-        let tomorrow = Sm {
-            schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
+        let later = Sm {
+            schedule_delivery_time: COctets::new(b"000000001000000R").unwrap(),
             ..sm(S, R)
         };
-        assert_eq!(
-            submit_as(&mut rig.a, sequence, tomorrow).await,
-            CommandStatus::ROK
-        );
+        assert_eq!(submit_as(&mut rig.a, sequence, later).await, CommandStatus::ROK);
         // One that its carrier does not take now.
         assert_eq!(rig.submit(S, R).await, CommandStatus::ROK);
         let frame = rig.smsc.expect(CommandId::SUBMIT_SM).await;
@@ -619,6 +670,7 @@ fn opt_c19_a_repeat_by_its_own_id_changes_nothing_over_a_restart_either() {
         rig.take_reply(S, R).await;
         rig.mo(R, S, "START").await;
         rig.take_reply(S, R).await;
+        rig.after(Duration::from_secs(1)).await;
         let mut rig = rig.killed(19).await;
         assert!(rig.deliver(stop()).await.is_ok());
         rig.sees_next(S, R).await;
@@ -667,20 +719,24 @@ fn a_start_to_another_number_of_the_account_lifts_what_was_said_to_the_first() {
 #[test]
 fn opt_c21_one_confirmation_in_a_day_at_any_hour() {
     scenario(|| async {
-        let mut rig = Rig::new(config(&[]), 22).await;
-        // 23:00 in New York, 04:00 UTC.
-        rig.after(Duration::from_hours(4)).await;
+        // 23:00 in New York.
+        let setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+        let night = Clock::virtual_from(START_MS + 4 * 3_600_000 - 60_000);
+        let mut rig = Rig::on(setup, FaultyDisk::new(), night, 22).await;
         rig.mo(R, S, "STOP").await;
         let reply = rig.take_reply(S, R).await;
         assert!(reply.starts_with("Example A: you are unsubscribed"), "{reply}");
         assert!(!reply.contains("http") && !reply.contains("www"));
         rig.mo(R, S, "STOP").await;
         rig.sees_next(S, R2).await;
+        rig.after(Duration::from_secs(1)).await;
         // A kill does not let a second one out.
         let mut rig = rig.killed(23).await;
         rig.mo(R, S, "STOP").await;
         rig.sees_next(S, R2).await;
-        rig.after(Duration::from_hours(24)).await;
+        rig.after(Duration::from_secs(1)).await;
+        let next_day = Clock::virtual_from(START_MS + 28 * 3_600_000);
+        let mut rig = Rig::on(rig.setup, rig.world.kill(), next_day, 24).await;
         rig.mo(R, S, "STOP").await;
         rig.take_reply(S, R).await;
     });
@@ -729,9 +785,13 @@ fn an_answer_that_finds_no_carrier_in_five_minutes_is_not_sent_late() {
         let sequence = rig.next();
         let octets = octets(CommandStatus::ROK, sequence, Operation::DeliverSm(mo));
         rig.smsc.write(&octets).await.unwrap();
-        let link = std::mem::replace(&mut rig.smsc, rig.world.smsc_of(1));
+        let link = std::mem::replace(&mut rig.smsc, Wire::new(tokio::io::duplex(64).0));
         drop(link);
-        rig.after(Duration::from_secs(301)).await;
+        rig.take_mo().await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(301)) => {}
+            never = rig.a.keep_alive() => match never {},
+        }
         let mut smsc = rig.world.smsc();
         smsc.accept_bind().await;
         rig.smsc = smsc;
@@ -815,6 +875,7 @@ fn a_sender_that_leaves_its_pool_or_account_takes_its_opt_outs_along() {
             .replacen("senders = [\"55555\", \"55556\"", "senders = [\"55556\"", 1)
             .replacen("senders = [\"55557\"]", "senders = [\"55557\", \"55555\"]", 1);
         rig.setup = Setup::new(tidegate_config::parse(&text).unwrap(), 1 << 20, 1 << 28);
+        rig.after(Duration::from_secs(1)).await;
         let mut rig = rig.killed(32).await;
         let mut b = bound(&rig.world, b"B").await;
         assert_eq!(submit_as(&mut b, 2, sm(S, DUTCH)).await, OPTED_OUT);
