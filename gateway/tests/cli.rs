@@ -60,7 +60,10 @@ fn check_says_yes_to_the_example_and_changes_nothing() {
         out(&output),
         "c.toml is in order (accounts: 1, carriers: 1, routes: 2)\n"
     );
-    assert_eq!(err(&output), "");
+    assert_eq!(
+        err(&output),
+        "warning: accounts that say neither `country` nor `countries` may send to every country: example\n"
+    );
     let object = object(&tidegate(
         dir.path(),
         &["check", "--config", "c.toml", "--json"],
