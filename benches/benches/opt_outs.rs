@@ -48,6 +48,7 @@ fn options(dir: &Path) -> Options {
         outbox_dir: dir.join("outbox"),
         usage_dir: dir.join("usage"),
         standing_dir: dir.join("standing"),
+        accept_damage: false,
         receipt_hot_ms: 1_000,
     }
 }

@@ -36,6 +36,9 @@ pub struct Storage {
     /// Key `auto_init`, default false: make data directory, key ring and KEK at the first start when all
     /// are absent or empty. Data without its ring always refuses to start (ENC-6).
     pub auto_init: bool,
+    /// Key `accept_damaged_opt_outs`, default false: start although stretches of the journal of opt-outs cannot be read.
+    /// Who stood there alone would be sent to again (GEN-1).
+    pub accept_damaged_opt_outs: bool,
     /// Key `max_unfinished`, legs, default 2 000 000, 1 000 to 200 000 000: the bound of the index of
     /// unfinished work, receipts awaited for up to `receipt_hot` included; at it intake answers 0x14. From three
     /// quarters of it on that is answered to accounts that have more than an even share among those that have any, and
@@ -113,6 +116,7 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
         duration(Duration::from_millis(1)..=Duration::from_secs(1)),
     );
     let auto_init = section.or("auto_init", false, boolean);
+    let accept_damaged_opt_outs = section.or("accept_damaged_opt_outs", false, boolean);
     let max_unfinished = section.or("max_unfinished", MAX_UNFINISHED, integer(1_000..=200_000_000));
     let receipt_hot = section.or(
         "receipt_hot",
@@ -131,6 +135,7 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
         turn_pacing,
         lazy_flush,
         auto_init,
+        accept_damaged_opt_outs,
         max_unfinished,
         receipt_hot,
     })

@@ -42,6 +42,7 @@ impl Publisher {
             .of(words::Recovered::Waiting)
             .increment(found.waiting);
         gate.damage.of(Damage::Waiting).increment(found.waiting_damaged);
+        gate.damage.of(Damage::OptOuts).increment(found.standing_damaged);
         gate.damage
             .of(Damage::Usage)
             .increment(u64::from(found.usage_lost));

@@ -53,6 +53,8 @@ mod tests_parked_sinks;
 #[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
+mod tests_standing;
+#[cfg(test)]
 mod tests_usage;
 #[cfg(test)]
 mod tests_verify;
@@ -122,6 +124,8 @@ pub struct Options {
     pub usage_dir: PathBuf,
     /// Directory of the [journal of standing data](crate::standing); made when it is missing.
     pub standing_dir: PathBuf,
+    /// Whether to open although stretches of that journal cannot be read: who stood there alone is known no more.
+    pub accept_damage: bool,
     /// How long a leg that a carrier has, and an entry that nobody fetches, stays in memory, in milliseconds.
     pub receipt_hot_ms: u64,
 }

@@ -78,6 +78,7 @@ impl Setup {
                 outbox_dir: "outbox".into(),
                 usage_dir: "usage".into(),
                 standing_dir: "standing".into(),
+                accept_damage: false,
                 receipt_hot_ms: 60_000,
             },
         }

@@ -61,6 +61,7 @@ impl Lives {
             outbox_dir: dir.join("outbox"),
             usage_dir: dir.join("usage"),
             standing_dir: dir.join("standing"),
+            accept_damage: false,
             receipt_hot_ms: 600_000,
         };
         let (mut spool, keeper, _) = Spool::open(disk, options, ring, NOW_MS, &mut rng)?;

@@ -135,6 +135,7 @@ keys! {
         #shown turn_pacing,
         #shown lazy_flush,
         #shown auto_init,
+        #shown accept_damaged_opt_outs,
         #shown max_unfinished,
         #shown receipt_hot,
     }

@@ -330,6 +330,7 @@ pub(super) mod tests {
             outbox_dir: "outbox".into(),
             usage_dir: "usage".into(),
             standing_dir: "standing".into(),
+            accept_damage: false,
             receipt_hot_ms: 600_000,
         };
         let (mut spool, _keeper, _) = Spool::open(disk, options, ring, 1, &mut rng).unwrap();

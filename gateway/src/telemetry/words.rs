@@ -261,6 +261,8 @@ words! {
         Outbox "outbox"
         /// The counts of used parts.
         Usage "usage"
+        /// A stretch of the journal of opt-outs.
+        OptOuts "opt_outs"
     }
 }
 

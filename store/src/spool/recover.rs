@@ -302,6 +302,12 @@ impl Rebuild {
             had_entries,
             |id, _, change| standing.found(id, change),
         )?;
+        if found.damaged > 0 && !options.accept_damage {
+            return Err(OpenError::Journal(JournalError::Damaged {
+                dir: options.standing_dir.clone(),
+                stretches: found.damaged,
+            }));
+        }
         self.journaled = journal.last();
         self.found.standing = found.changes;
         self.found.standing_damaged = found.damaged;

@@ -200,6 +200,7 @@ pub(super) fn options() -> Options {
         outbox_dir: "/data/outbox".into(),
         usage_dir: "/data/usage".into(),
         standing_dir: "/data/standing".into(),
+        accept_damage: false,
         receipt_hot_ms: 600_000,
     }
 }

@@ -61,6 +61,18 @@ pub enum JournalError {
         /// Where it should be.
         dir: PathBuf,
     },
+    /// Stretches of it cannot be read (GEN-1).
+    #[error(
+        "{}: {stretches} stretches of the journal of opt-outs cannot be read, and who stood there alone would be sent to \
+         again. Restore its files from a backup; to go on without them set `storage.accept_damaged_opt_outs = true`",
+        dir.display()
+    )]
+    Damaged {
+        /// Where it lies.
+        dir: PathBuf,
+        /// How many.
+        stretches: u64,
+    },
     /// A file of a later version, or of another node.
     #[error("{}: not a journal that this version and node know", path.display())]
     Unknown {

@@ -904,3 +904,94 @@ fn a_stop_to_a_number_that_nobody_owns_holds_for_whoever_has_it_later() {
         rig.sees_next(S, R).await;
     });
 }
+
+/// The power goes at every change of the disk in turn while a STOP comes in, goes to the journal and is confirmed. What was
+/// acknowledged holds after the start, whatever else is lost.
+#[test]
+fn a_power_cut_at_any_step_of_a_stop_takes_none_that_was_acknowledged() {
+    let (mut acknowledged, mut cuts) = (0, 0);
+    for position in 0..200 {
+        let told = std::cell::Cell::new((false, false));
+        scenario(|| async {
+            let mut rig = Rig::new(config(&[]), 40).await;
+            rig.after(Duration::from_secs(1)).await;
+            let before = rig.world.disk.counts().changes;
+            rig.world.disk.cut_power_after(position);
+            let mo = Sm {
+                short_message: ShortMessage::new(b"STOP").unwrap(),
+                ..sm(R, S)
+            };
+            let status = rig.deliver(mo).await;
+            if status.is_ok() {
+                // The journal, the hand-over of the answer, the settling of the message.
+                for _ in 0..40 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            let was_cut = rig.world.disk.counts().changes > before + position;
+            told.set((status.is_ok(), was_cut));
+            let clock = rig.world.clock.clone();
+            let disk = rig.world.kill().crash();
+            let mut rig = Rig::on(rig.setup, disk, clock, 41).await;
+            if status.is_ok() {
+                assert_eq!(rig.submit(S, R).await, OPTED_OUT, "cut behind {position}");
+                assert_eq!(rig.submit(S2, R).await, OPTED_OUT, "cut behind {position}");
+            }
+            // And what it comes to by then is whole: the next STOP and START are as good.
+            for (text, expected) in [(&b"STOP"[..], OPTED_OUT), (b"START", CommandStatus::ROK)] {
+                let mo = Sm {
+                    short_message: ShortMessage::new(text).unwrap(),
+                    ..sm(R2, S)
+                };
+                assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+                assert_eq!(rig.submit(S, R2).await, expected, "cut behind {position}");
+            }
+        });
+        let (is_acknowledged, was_cut) = told.get();
+        acknowledged += u32::from(is_acknowledged);
+        if !was_cut {
+            break;
+        }
+        cuts += 1;
+    }
+    println!("a STOP: {cuts} cuts, {acknowledged} acknowledged before");
+    assert!(
+        cuts > 6 && acknowledged > 4,
+        "{cuts} cuts, {acknowledged} acknowledged"
+    );
+}
+
+/// Nobody's number stands on the disk as it is written: in digits, as UTF-16, or in semi-octets.
+#[test]
+fn who_has_opted_out_cannot_be_read_from_any_file() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 42).await;
+        rig.stop(R, S).await;
+        rig.after(Duration::from_secs(2)).await;
+        let journaled = rig
+            .world
+            .hub
+            .with_gate(|gate, _| gate.spool().standing().waiting());
+        assert_eq!(journaled, 0);
+        let utf16: Vec<u8> = R.iter().flat_map(|digit| [0, *digit]).collect();
+        let semi_octets: Vec<u8> = R
+            .chunks(2)
+            .map(|pair| (pair.get(1).map_or(15, |digit| digit - b'0') << 4) | (pair[0] - b'0'))
+            .collect();
+        let disk = &rig.world.disk;
+        let (mut files, mut octets) = (0, 0);
+        for path in disk.paths() {
+            let held = disk.octets(&path).unwrap_or_default();
+            for (form, needle) in [("digits", R), ("UTF-16", &utf16), ("semi-octets", &semi_octets)] {
+                let found = held.windows(needle.len()).any(|window| window == needle);
+                assert!(!found, "{} holds it as {form}", path.display());
+            }
+            files += usize::from(path.starts_with("standing"));
+            octets += held.len();
+        }
+        assert!(
+            files > 0 && octets > 1_000,
+            "{files} files, {octets} octets were looked at"
+        );
+    });
+}

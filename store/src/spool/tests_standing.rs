@@ -1,0 +1,181 @@
+//! Standing data over starts: what a start refuses, what it finds, and what a full or failing disk takes back.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tidegate_codec::identity::SystemId;
+
+use crate::disk::{Disk, FaultyDisk, Op};
+use crate::keyring::{Kek, KeyRing, Owner};
+use crate::standing::{Change, JournalError, Origin, Private, Scope, Via, What};
+
+use super::rig::{NOW, Rig, options};
+use super::{CommitOutcome, OpenError, Refused, Spool};
+
+/// A ring of another installation.
+fn other_ring(disk: &FaultyDisk, with_secret: bool) -> KeyRing<FaultyDisk> {
+    let mut rng = ChaCha20Rng::seed_from_u64(99);
+    let kek = Kek::create(&FaultyDisk::new(), Path::new("kek"), &mut rng).unwrap();
+    let mut ring = KeyRing::create(disk, Path::new("/other"), kek, NOW, &mut rng).unwrap();
+    if with_secret {
+        ring.make(Owner::Pseudonyms, NOW, &mut rng).unwrap();
+    }
+    ring
+}
+
+fn open(disk: &FaultyDisk, ring: KeyRing<FaultyDisk>) -> Result<(), OpenError> {
+    let mut rng = ChaCha20Rng::seed_from_u64(98);
+    Spool::open(disk.clone(), options(), ring, NOW, &mut rng).map(drop)
+}
+
+fn with_journal() -> Rig {
+    let mut rig = Rig::new(1);
+    for _ in 0..20 {
+        rig.remember().unwrap();
+        rig.turn();
+    }
+    rig.settle_down();
+    assert!(!rig.journaled().is_empty());
+    rig
+}
+
+/// PSN-4: under another secret nobody would be known.
+#[test]
+fn a_start_with_another_secret_or_none_is_refused() {
+    let rig = with_journal();
+    let refused = open(&rig.disk, other_ring(&rig.disk.crash(), true));
+    assert!(
+        matches!(refused, Err(OpenError::Journal(JournalError::OtherSecret { .. }))),
+        "{refused:?}"
+    );
+    let refused = open(&rig.disk, other_ring(&rig.disk.crash(), false));
+    assert!(
+        matches!(refused, Err(OpenError::SecretGone { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_start_without_the_journal_that_there_was_is_refused() {
+    let mut rig = with_journal();
+    for path in rig.disk.paths() {
+        if path.starts_with(&rig.options.standing_dir) {
+            rig.disk.unlink(&path).unwrap();
+        }
+    }
+    let refused = rig.try_open();
+    assert!(
+        matches!(refused, Err(OpenError::Journal(JournalError::Gone { .. }))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn damage_in_the_journal_stops_a_start_until_an_operator_accepts_it() {
+    let rig = with_journal();
+    let all = rig.journaled().len() as u64;
+    let journal = rig
+        .disk
+        .paths()
+        .into_iter()
+        .find(|path| path.starts_with(&rig.options.standing_dir))
+        .unwrap();
+    // In the records of the first batch.
+    assert!(rig.disk.damage(&journal, 64 + 48 + 30, &[0xff; 2]));
+    let mut rig = rig;
+    let refused = rig.try_open();
+    assert!(
+        matches!(refused, Err(OpenError::Journal(JournalError::Damaged { .. }))),
+        "{refused:?}"
+    );
+    rig.options.accept_damage = true;
+    let disk = rig.disk.clone();
+    let rig = rig.start_unchecked(disk);
+    assert!(rig.found.is_alarming() && rig.found.standing_damaged > 0);
+    assert!(
+        (1..all).contains(&rig.found.standing),
+        "{} of {all} are left",
+        rig.found.standing
+    );
+}
+
+fn change(number: &[u8], rig: &Rig) -> Change {
+    Change {
+        who: rig.spool.standing().who(number),
+        at_ms: rig.now_ms,
+        event: 7,
+        via: Via::Message,
+        what: What::Suppress {
+            scope: Scope::account("load"),
+            origin: Origin::Recipient,
+            categories: 0,
+        },
+        private: Private::number(number),
+    }
+}
+
+/// OPT-C12 in the store: blocked while it is on its way, and not any more when it did not arrive.
+#[test]
+fn what_a_full_disk_gives_back_blocks_nobody_and_may_come_again() {
+    let mut rig = Rig::new(2);
+    let account = SystemId::new(b"load").unwrap();
+    let stop = change(b"15550100123", &rig);
+    let remember = |rig: &mut Rig| {
+        let (now_ms, stop) = (rig.now_ms, stop.clone());
+        rig.spool.remember(now_ms, account, stop, true, &mut rig.rng)
+    };
+    remember(&mut rig).unwrap();
+    assert!(
+        rig.spool.standing().opt_outs().knows(&stop.who),
+        "from the staging on"
+    );
+    assert!(rig.spool.standing().is_known_event(7));
+    rig.disk.fail_on(Op::Write, "spool", 0, 1, ErrorKind::StorageFull);
+    assert_eq!(rig.commit(), Some(CommitOutcome::Full));
+    assert!(!rig.spool.standing().opt_outs().knows(&stop.who));
+    assert!(
+        !rig.spool.standing().is_known_event(7),
+        "its carrier sends it again"
+    );
+    remember(&mut rig).unwrap();
+    assert_eq!(rig.commit(), Some(CommitOutcome::Synced));
+    assert!(rig.spool.standing().opt_outs().knows(&stop.who));
+    // A disk that fails says nothing about what it has: blocked until the restart, and nothing more comes in.
+    let other = change(b"15550100124", &rig);
+    rig.spool
+        .remember(rig.now_ms, account, other.clone(), true, &mut rig.rng)
+        .unwrap();
+    rig.disk.fail_on(Op::Sync, "spool", 0, 1, ErrorKind::Other);
+    assert_eq!(rig.commit(), Some(CommitOutcome::Broken));
+    assert_eq!(remember(&mut rig), Err(Refused::Broken));
+    assert!(rig.spool.standing().opt_outs().knows(&stop.who));
+}
+
+/// A journal that cannot be written keeps the segments, and gets everything once it can.
+#[test]
+fn while_the_journal_cannot_be_written_nothing_is_lost_and_segments_stay() {
+    let mut rig = Rig::new(3);
+    rig.disk
+        .fail_on(Op::Create, "standing", 0, 1_000, ErrorKind::Other);
+    for _ in 0..200 {
+        rig.remember().unwrap();
+        rig.accept().unwrap();
+        rig.turn();
+    }
+    for leg in rig.legs() {
+        rig.settle(leg, None).unwrap();
+    }
+    rig.turn();
+    assert_eq!(rig.spool.standing().waiting(), 200);
+    assert!(rig.files().len() > 5, "they hold what the journal does not");
+    let mut rig = rig.kill();
+    assert_eq!(rig.spool.standing().waiting(), 200);
+    rig.settle_down();
+    rig.now_ms += 5_000;
+    rig.settle_down();
+    assert_eq!(rig.spool.standing().waiting(), 0);
+    assert_eq!(rig.journaled(), rig.synced.changes);
+    assert!(rig.files().len() <= 2);
+}
