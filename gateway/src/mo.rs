@@ -61,10 +61,10 @@ impl<D: Disk> Gate<D> {
         let Some(way) = way else {
             // A refusal would only bring it back for days; it is counted, and nobody's to keep. What it says still counts.
             self.carriers[carrier].tally.mos_unowned += 1;
-            return match self.heed(now, owed, text, None) {
-                Ok((Heeded::Nothing, _)) => self.respond_delivery(owed, CommandStatus::ROK),
+            return match self.heed(now, owed, text, None, true) {
+                Ok((Heeded::Nothing, None)) => self.respond_delivery(owed, CommandStatus::ROK),
                 Ok((Heeded::Known, _)) => self.respond_after_commit(owed, carrier),
-                Ok((Heeded::Staged, reply)) => {
+                Ok((_, reply)) => {
                     if let Some((pair, due)) = reply {
                         self.reply(now, &pair, due);
                     }
@@ -80,7 +80,9 @@ impl<D: Disk> Gate<D> {
             return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
         };
         // First what it says: should the message itself find no room, the person is heard all the same.
-        let reply = match self.heed(now, owed, text, Some(place)) {
+        let has_room = self.spool.outbox().waiting_for(self.accounts[place].name)
+            < self.config.accounts[place].outbox_max;
+        let reply = match self.heed(now, owed, text, Some(place), has_room) {
             Ok((Heeded::Known, _)) => return self.respond_after_commit(owed, carrier),
             Ok((_, reply)) => reply,
             Err(_) => return self.refuse_delivery(owed, carrier),

@@ -193,6 +193,7 @@ impl<D: Disk> Gate<D> {
         };
         let admitted = admit(applicant, route, submission, now);
         let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        self.note_pool_of(now, account, &admitted.source)?;
         let (source, destination) = (&admitted.source, &admitted.destination);
         if self.has_opted_out(account, source, destination, Some(admitted.category)) {
             let refusal = self.opted_out_refusal(account);

@@ -140,14 +140,20 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
 
 impl<D: Disk> Gate<D> {
     /// Why a leg that was let in may not leave any more, and whose it is; `None` if it may.
-    pub(crate) fn stands_in_the_way(&self, now: Now, leg: &Leg) -> Option<(usize, Refusal)> {
+    pub(crate) fn stands_in_the_way(&self, now: Now, leg: &Leg) -> Option<(Option<usize>, Refusal)> {
         if leg.envelope.category == opt_out::REPLY {
             return None;
         }
-        let account = self.account_named(leg.account)?;
-        if self.opted_out_since(account, leg) {
-            return Some((account, self.opted_out_refusal(account)));
+        let account = self.account_named(leg.account);
+        let is_marked = leg.envelope.category & opt_out::OPTED_OUT != 0;
+        if is_marked || self.opted_out_since(account, leg) {
+            let plain = Refusal::OptedOut { plain: false };
+            return Some((
+                account,
+                account.map_or(plain, |account| self.opted_out_refusal(account)),
+            ));
         }
+        let account = account?;
         let standing = self.standing.of_account(account, self.addressing_of(account));
         if standing.is_open() {
             return None;
@@ -159,7 +165,7 @@ impl<D: Disk> Gate<D> {
             country: there.or_else(|| self.addressing_of(account).country_of(&recipient)),
             category: Category::from_octet(leg.envelope.category),
         };
-        Some((account, standing.may(&asked, now).err()?))
+        Some((Some(account), standing.may(&asked, now).err()?))
     }
 
     /// Counts what a standing rule refuses.

@@ -194,7 +194,11 @@ impl<D: Disk> Gate<D> {
         let hot = std::mem::take(&mut self.promises.hot);
         match outcome {
             CommitOutcome::Synced => self.tally.batches += 1,
-            CommitOutcome::Full => self.tally.commit_failures.add(SpoolCause::Full),
+            CommitOutcome::Full => {
+                self.tally.commit_failures.add(SpoolCause::Full);
+                // Some of them may have been in the batch.
+                self.members_due = true;
+            }
             CommitOutcome::Broken => self.tally.commit_failures.add(SpoolCause::Broken),
         }
         if outcome == CommitOutcome::Synced {
@@ -444,6 +448,7 @@ impl<D: Disk> Gate<D> {
         self.expire_entries(now);
         self.fail_over(now);
         self.note_members(now);
+        self.spool.forget_replies(now.unix_ms);
     }
 
     /// While stopping, or once it is to leave: a carrier link whose answers are all there is unbound.

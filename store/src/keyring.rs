@@ -285,6 +285,16 @@ impl<D: Disk> KeyRing<D> {
         self.permutation.clone()
     }
 
+    /// How many keys it holds.
+    pub fn len(&self) -> usize {
+        self.keys.len() + 1
+    }
+
+    /// Never: the key of the message ids is always there.
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
     /// Whether there is a key of any account's opt-outs: then something was written under it.
     pub fn has_opt_outs(&self) -> bool {
         self.keys.values().any(|held| held.owner.kind == OPT_OUTS)

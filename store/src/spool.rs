@@ -330,6 +330,11 @@ impl<D: Disk> Spool<D> {
         &self.standing
     }
 
+    /// Lets go of what is remembered of people and counts no more; to be asked for now and then.
+    pub fn forget_replies(&mut self, now_ms: u64) {
+        self.standing.forget(now_ms);
+    }
+
     /// What is staged.
     pub const fn pending(&self) -> Pending {
         match (self.staging.urgent, self.staging.since_ms) {

@@ -96,19 +96,33 @@ impl ScopeTable {
                 found.push(id);
                 let wider = self.parents(id).iter().copied();
                 found.extend(wider.filter(|id| {
-                    let kind = self.scope(*id).map(Scope::kind);
-                    matches!(kind, Some(ScopeKind::Pool | ScopeKind::Brand))
+                    self.scope(*id).is_some_and(|wider| match wider.kind() {
+                        ScopeKind::Pool => wider.is_pool_of(account),
+                        kind => kind == ScopeKind::Brand,
+                    })
                 }));
             }
         }
         found
     }
 
-    fn join(&mut self, child: &Scope, parent: &Scope) {
+    /// Whether that is new.
+    fn join(&mut self, child: &Scope, parent: &Scope) -> bool {
         let (child, parent) = (self.intern(child), self.intern(parent));
         let parents = self.parents.entry(child).or_default();
-        if !parents.contains(&parent) {
+        let is_new = !parents.contains(&parent);
+        if is_new {
             parents.push(parent);
+        }
+        is_new
+    }
+
+    /// It was not noted after all.
+    fn part(&mut self, child: &Scope, parent: &Scope) {
+        if let (Some(child), Some(parent)) = (self.find(child), self.find(parent))
+            && let Some(parents) = self.parents.get_mut(&child)
+        {
+            parents.retain(|there| *there != parent);
         }
     }
 }
@@ -204,6 +218,11 @@ impl Standing {
         self.due.len() + self.out
     }
 
+    /// Lets go of what counts no more; to be asked for now and then.
+    pub(crate) fn forget(&mut self, now_ms: u64) {
+        self.replies.forget(now_ms);
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.waiting() < DUE_MAX
     }
@@ -234,7 +253,7 @@ impl Standing {
             }
             // A message that was judged under the narrower rule is judged again.
             What::Member { child, parent } => {
-                self.scopes.join(child, parent);
+                undo.member = self.scopes.join(child, parent);
             }
             What::Consent { grant, .. } => {
                 if *grant == Grant::Withdrawn {
@@ -290,7 +309,9 @@ impl Standing {
             },
             // Were noted when they were staged.
             What::Replied { .. } => {}
-            What::Member { child, parent } => self.scopes.join(child, parent),
+            What::Member { child, parent } => {
+                self.scopes.join(child, parent);
+            }
         }
     }
 
@@ -330,6 +351,11 @@ impl Standing {
         if undo.event != 0 {
             self.events.remove(&undo.event);
         }
+        if undo.member
+            && let What::Member { child, parent } = &change.what
+        {
+            self.scopes.part(child, parent);
+        }
         // A consent that was withdrawn stays withdrawn until the next start: whoever withdrew it asks again.
     }
 
@@ -355,4 +381,5 @@ pub(crate) struct Undo {
     opt_out: Option<ScopeId>,
     reply: Option<u64>,
     event: u64,
+    member: bool,
 }

@@ -255,9 +255,11 @@ impl<D: Disk> Gate<D> {
         if let Some((account, refusal)) = self.stands_in_the_way(now, found) {
             let status = refusal.status(InterfaceVersion(found.envelope.interface_version));
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
-            self.note_standing(account, refusal);
+            if let Some(account) = account {
+                self.note_standing(account, refusal);
+            }
             let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
-            self.end_quietly(now, leg, &note);
+            self.end_for_all_parts(now, leg, &note);
             return Offered::Over;
         }
         let config = &self.config.carriers[carrier];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
-use tidegate_codec::address::{AddressBuf, Ton};
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::tlv::Tag;
 use tidegate_codec::values::MessageState;
 use tidegate_config::Meaning;
@@ -24,7 +24,7 @@ use crate::dlr::ReceiptNote;
 use crate::gate::Gate;
 use crate::keywords::Text;
 use crate::number::SHORT_CODE_MAX;
-use crate::standing::opt_out::{Person, is_plus_one, is_toll_free, person, reach, sender};
+use crate::standing::opt_out::{Person, is_plus_one, is_toll_free, number, person, pool, reach, sender};
 use crate::telemetry::words::HandsetWord;
 use crate::turn::Owed;
 
@@ -72,13 +72,15 @@ pub(super) struct Due {
 
 impl<D: Disk> Gate<D> {
     /// Reads a message of a handset and stages what it says. `way` is the account that gets it. Suspended accounts' are
-    /// heeded like all others (OPT-30).
+    /// heeded like all others (OPT-30). Where the message itself finds no room, it is not `is_whole`: its carrier sends it again,
+    /// and then it is a new one.
     pub(super) fn heed(
         &mut self,
         now: Now,
         owed: Owed,
         text: &Text<'_>,
         way: Option<usize>,
+        is_whole: bool,
     ) -> Result<(Heeded, Option<(Pair, Due)>), Refused> {
         let (pair, owners) = self.pair_of(text, way);
         let config = Arc::clone(&self.config);
@@ -98,7 +100,7 @@ impl<D: Disk> Gate<D> {
             Meaning::Help { languages, .. } => (false, Kind::Help(languages.first())),
             _ => (false, Kind::OptedIn),
         };
-        let event = self.event_of(owed, text);
+        let event = if is_whole { self.event_of(owed, text) } else { 0 };
         if self.spool.standing().is_known_event(event) {
             self.tally.handset_words.add(HandsetWord::Again);
             return Ok((Heeded::Known, None));
@@ -149,7 +151,8 @@ impl<D: Disk> Gate<D> {
             owners.extend(way);
         }
         let is_ours = !self.standing.owners_of(&person).is_empty();
-        let is_handset = ton != Ton::ALPHANUMERIC && person.len() > SHORT_CODE_MAX && !is_ours;
+        let is_number = number(ton, npi, text.sender, home).is_some();
+        let is_handset = is_number && person.len() > SHORT_CODE_MAX && !is_ours;
         let who = self.spool.standing().who(&person);
         let pair = Pair {
             called,
@@ -258,7 +261,12 @@ impl<D: Disk> Gate<D> {
             let config = &self.config.accounts[*account];
             let scope = reach(config, &pair.sender, &pair.person, everything);
             let account_scope = Scope::account(config.system_id.as_str());
+            let pool = pool(config, &pair.sender);
             self.join(now, *account, &pair.sender, &account_scope)?;
+            if let Some(pool) = pool {
+                self.join(now, *account, &pair.sender, &pool)?;
+                self.join(now, *account, &pool, &account_scope)?;
+            }
             if scope != pair.sender {
                 self.suppress(now, Some(*account), event, pair, scope.clone())?;
             }
@@ -338,6 +346,30 @@ impl<D: Disk> Gate<D> {
         Ok(())
     }
 
+    /// Whether a sender is of these accounts and of no others: now, or where nobody lists it, as far as is known.
+    fn is_theirs(&self, sender: &Scope, owners: &Owners) -> bool {
+        let present = self.standing.owners_of(sender.name());
+        if !present.is_empty() {
+            return present.iter().all(|account| owners.contains(account));
+        }
+        let table = self.spool.standing().scopes();
+        let Some(id) = table.find(sender) else {
+            return false;
+        };
+        let mut accounts = table
+            .parents(id)
+            .iter()
+            .filter_map(|id| table.scope(*id))
+            .filter(|scope| scope.kind() == ScopeKind::Account)
+            .peekable();
+        let is_owner = |scope: &Scope| {
+            owners
+                .iter()
+                .any(|account| Scope::account(self.config.accounts[*account].system_id.as_str()) == *scope)
+        };
+        accounts.peek().is_some() && accounts.all(is_owner)
+    }
+
     /// Stages that the person gets messages again: what the person, or a carrier for it, has said counts no more wherever
     /// an opt-out by a message to this number would reach now, and within (OPT-18). With something to lift it is a consent
     /// as well. Says whether anything is staged.
@@ -364,13 +396,19 @@ impl<D: Disk> Gate<D> {
                 let reached = reach(config, &pair.sender, &pair.person, false);
                 let whole = Scope::account(name);
                 let is_wide = matches!(reached.kind(), ScopeKind::Account | ScopeKind::Brand);
-                let is_own_pool = scope.kind() == ScopeKind::Pool
-                    && scope.name().starts_with(format!("{name}/").as_bytes());
-                *scope == reached
-                    || *scope == whole
-                    || table.lies_in(&pair.sender, scope) && scope.kind() == ScopeKind::Pool
-                    || table.lies_in(scope, &reached)
-                    || is_wide && (is_own_pool || table.lies_in(scope, &whole))
+                match scope.kind() {
+                    ScopeKind::Global => false,
+                    ScopeKind::Brand => *scope == reached,
+                    ScopeKind::Account => *scope == whole,
+                    ScopeKind::Pool => {
+                        let has_it = is_wide || *scope == reached || table.lies_in(&pair.sender, scope);
+                        has_it && scope.is_pool_of(&whole)
+                    }
+                    // What was said to a number is lifted by another one of the same reach only where nobody else has it.
+                    ScopeKind::Sender => {
+                        (is_wide || table.lies_in(scope, &reached)) && self.is_theirs(scope, owners)
+                    }
+                }
             });
             if let Some(account) = reopened {
                 lifts.push((Some(*account), scope.clone()));

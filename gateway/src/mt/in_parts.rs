@@ -174,6 +174,28 @@ impl<D: Disk> Gate<D> {
             .set_progress(now.unix_ms, whole, progress, urgent, &mut self.rng);
     }
 
+    /// Ends a leg that may not leave. Of a text in parts none of the others leaves either, whatever its account's policy.
+    pub(crate) fn end_for_all_parts(&mut self, now: Now, leg: LegId, note: &ReceiptNote) {
+        let index = self.spool.index();
+        let whole = index
+            .get(leg)
+            .filter(|found| found.part().is_some())
+            .and_then(|part| {
+                Some((
+                    part.message,
+                    part.whole(),
+                    index.find(part.message, part.whole())?,
+                ))
+            });
+        let Some((message, number, whole)) = whole else {
+            return self.end_quietly(now, leg, note);
+        };
+        self.end_quietly(now, whole, note);
+        self.end_parts(now, message, number);
+        // One that was being read back, or offered, is none of those.
+        self.end_quietly(now, leg, note);
+    }
+
     /// What no carrier has yet of a message whose outcome is known is not sent any more.
     fn end_parts(&mut self, now: Now, message: MessageId, whole: u16) {
         let is_left = |leg: &Leg| Standing::of(leg, now.unix_ms).is_ours();

@@ -4,11 +4,13 @@
 use smallvec::SmallVec;
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::category::Category;
-use tidegate_config::{Account, Country, OptOutScope, OptedOut, SenderPattern};
+use tidegate_codec::values::MessageState;
+use tidegate_config::{Account, Country, OptOutScope, OptedOut, SenderPattern, SenderSettings};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::record::Stage;
+use tidegate_store::spool::Refused;
 use tidegate_store::standing::{Scope, Scopes, Stand};
 
 use crate::addressing::is_number_like;
@@ -27,10 +29,19 @@ pub(crate) type Person = SmallVec<[u8; 16]>;
 
 /// A person's number (OPT-27): one function for submits, messages of handsets, commands and files.
 pub(crate) fn person(ton: Ton, npi: Npi, octets: &[u8], home: Option<Country>) -> Person {
-    match plan().canonical(ton, npi, octets, home) {
-        Ok(number) => SmallVec::from_slice(E164::as_bytes(&number)),
-        Err(_) => SmallVec::from_slice(octets.strip_prefix(b"+").unwrap_or(octets)),
+    match number(ton, npi, octets, home) {
+        Some(number) => SmallVec::from_slice(E164::as_bytes(&number)),
+        None => SmallVec::from_slice(octets.strip_prefix(b"+").unwrap_or(octets)),
     }
+}
+
+/// The same as a number; `None` of what is none, and of one within a country that is not known: read as an international
+/// one it would be somebody else's.
+pub(crate) fn number(ton: Ton, npi: Npi, octets: &[u8], home: Option<Country>) -> Option<E164> {
+    if ton == Ton::NATIONAL && home.is_none() && !octets.starts_with(b"+") {
+        return None;
+    }
+    plan().canonical(ton, npi, octets, home).ok()
 }
 
 /// A sender of ours: canonical where it is a number, else as it is written.
@@ -165,22 +176,59 @@ impl<D: Disk> Gate<D> {
 
     /// Whether a leg's recipient has opted out since it came in. What is partly handed over may end, but nothing begins
     /// (OPT-15).
-    pub(crate) fn opted_out_since(&self, account: usize, leg: &Leg) -> bool {
-        if leg.envelope.category & OPTED_OUT != 0 {
-            return true;
-        }
+    pub(crate) fn opted_out_since(&self, account: Option<usize>, leg: &Leg) -> bool {
         if self.spool.standing().newest_block() <= Some(leg.message) || self.has_begun(leg) {
             return false;
         }
         let addresses = &leg.envelope.addresses;
         let category = Category::from_octet(leg.envelope.category);
-        self.has_opted_out(account, &addresses.source(), &addresses.destination(), category)
+        let (source, destination) = (addresses.source(), addresses.destination());
+        match account {
+            Some(account) => self.has_opted_out(account, &source, &destination, category),
+            // The configuration no longer has its account: what was said to it holds by its name.
+            None => {
+                let who = person(destination.ton(), destination.npi(), destination.as_bytes(), None);
+                let standing = self.spool.standing();
+                let account = Scope::account(self.spool.names().name(leg.account));
+                let scopes = standing.scopes().of(&account, &sender(&source, None));
+                let stands = standing.opt_outs().of(&standing.who(&who));
+                let bit = bit(category);
+                stands
+                    .into_iter()
+                    .any(|stand| stand.covers(bit) && scopes.contains(&stand.scope))
+            }
+        }
     }
 
     /// How a submit to somebody who has opted out is refused.
     pub(crate) fn opted_out_refusal(&self, account: usize) -> Refusal {
         let plain = self.config.accounts[account].opt_outs.opted_out == OptedOut::SubmitFail;
         Refusal::OptedOut { plain }
+    }
+
+    /// Notes to which pool a sender belongs that only a pattern covers; the others are noted when the configuration comes.
+    pub(crate) fn note_pool_of(
+        &mut self,
+        now: Now,
+        account: usize,
+        source: &AddressBuf,
+    ) -> Result<(), Refused> {
+        let config = std::sync::Arc::clone(&self.config);
+        let config = &config.accounts[account];
+        let settings = config.category.settings_of(source.as_bytes());
+        let is_pattern = |settings: &&SenderSettings| {
+            matches!(settings.sender, SenderPattern::Prefix(_)) && settings.pool.is_some()
+        };
+        if settings.filter(is_pattern).is_none() {
+            return Ok(());
+        }
+        let sender = sender(source, config.numbering.country);
+        let whole = Scope::account(config.system_id.as_str());
+        if let Some(pool) = pool(config, &sender) {
+            self.join(now, account, &sender, &pool)?;
+            self.join(now, account, &pool, &whole)?;
+        }
+        self.join(now, account, &sender, &whole)
     }
 
     /// Notes what of the configuration lies in what: senders in accounts and pools, accounts in brands. Once for each, for
@@ -220,8 +268,18 @@ impl<D: Disk> Gate<D> {
         let Some(whole) = index.find(leg.message, leg.whole()) else {
             return false;
         };
-        let ended = index.progress(whole).is_some_and(|progress| progress.ended > 0);
-        ended
+        // What ended at our side was at none.
+        let was_there = |state| {
+            !matches!(
+                state,
+                MessageState::Expired | MessageState::Rejected | MessageState::Deleted
+            )
+        };
+        let arrived = index
+            .progress(whole)
+            .and_then(|progress| progress.so_far.as_ref())
+            .is_some_and(|outcome| was_there(outcome.state));
+        arrived
             || index.parts_of(leg.message, leg.whole()).any(|(id, part)| {
                 let is_under_way = part.leased && !self.reading_for.contains_key(&id);
                 is_under_way || part.stage == Stage::HandedOver

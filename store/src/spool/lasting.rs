@@ -101,8 +101,9 @@ impl<D: Disk> Spool<D> {
         urgent: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<MessageId, Refused> {
-        self.intake()?;
-        if !self.standing.has_room() {
+        self.may_progress()?;
+        // It takes no place in the index, and what is reserved of the disk is for what ends work: opt-outs do.
+        if !self.has_progress_room() || !self.standing.has_room() {
             return Err(Refused::Full);
         }
         let id = self.ids.next(now_ms);

@@ -309,6 +309,10 @@ impl Rebuild {
             }));
         }
         self.journaled = journal.last();
+        // Ids of later changes are above those of the journal, even if nothing is left of the spool that gave them.
+        if self.journaled > MessageId(0) {
+            self.floor_ms = self.floor_ms.max(self.journaled.ms() + 1);
+        }
         self.found.standing = found.changes;
         self.found.standing_damaged = found.damaged;
         Ok(journal)

@@ -179,3 +179,56 @@ fn while_the_journal_cannot_be_written_nothing_is_lost_and_segments_stay() {
     assert_eq!(rig.journaled(), rig.synced.changes);
     assert!(rig.files().len() <= 2);
 }
+
+/// A rig whose journal has a file of one batch for each of three starts.
+fn with_three_files() -> Rig {
+    let mut rig = Rig::new(4);
+    for _ in 0..3 {
+        rig.remember().unwrap();
+        rig.settle_down();
+        rig = rig.kill();
+    }
+    rig.settle_down();
+    rig
+}
+
+fn journal_file(rig: &Rig, number: u64) -> std::path::PathBuf {
+    rig.options.standing_dir.join(format!("{number:016x}.standing"))
+}
+
+#[test]
+fn a_file_of_the_journal_that_is_missing_or_has_lost_its_only_batch_stops_a_start() {
+    let mut rig = with_three_files();
+    assert!(rig.try_open().is_ok());
+    let whole = rig.disk.clone();
+    for number in 1..=2 {
+        let is_refused = |opened: Result<_, OpenError>| {
+            matches!(opened, Err(OpenError::Journal(JournalError::Damaged { .. })))
+        };
+        rig.disk = whole.crash();
+        rig.disk.unlink(&journal_file(&rig, number)).unwrap();
+        assert!(is_refused(rig.try_open()), "{number} is gone");
+        rig.disk = whole.crash();
+        assert!(
+            rig.disk
+                .damage(&journal_file(&rig, number), 64 + 48 + 4, &[0xff; 2])
+        );
+        assert!(is_refused(rig.try_open()), "{number} is damaged");
+    }
+}
+
+/// The clock is behind, and nothing is left of the spool: what comes is above what the journal holds all the same.
+#[test]
+fn ids_are_above_the_journal_s_whatever_is_left_of_the_spool() {
+    let mut rig = with_journal();
+    for path in rig.files() {
+        rig.disk.unlink(&path).unwrap();
+    }
+    rig.now_ms -= 3_600_000;
+    let before = rig.journaled().len();
+    let disk = rig.disk.clone();
+    let mut rig = rig.reopen(disk);
+    rig.remember().unwrap();
+    rig.settle_down();
+    assert_eq!(rig.journaled().len(), before + 1);
+}

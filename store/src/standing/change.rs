@@ -96,6 +96,12 @@ impl Scope {
         Self::new(ScopeKind::Sender, address)
     }
 
+    /// Whether it is a pool of this account.
+    pub fn is_pool_of(&self, account: &Self) -> bool {
+        let rest = self.name.strip_prefix(&*account.name);
+        self.kind == ScopeKind::Pool && rest.is_some_and(|rest| rest.starts_with(b"/"))
+    }
+
     /// How wide it is.
     pub const fn kind(&self) -> ScopeKind {
         self.kind

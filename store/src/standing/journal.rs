@@ -18,7 +18,7 @@ use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
 
 use crate::disk::{Access, Disk, DiskFile, is_full};
-use crate::keyring::{KeyRing, Owner};
+use crate::keyring::{KeyRing, Owner, SLOTS_MAX};
 use crate::message_id::MessageId;
 use crate::pseudonym::Secret;
 use crate::record::{self, RecordError};
@@ -33,6 +33,8 @@ const FILE_MAX: u64 = 64 << 20;
 /// The associated data's kind of a private part; no record has it.
 const AAD_KIND: u8 = 0xe0;
 const AAD_VERSION: u8 = 1;
+/// Places in the key ring that are left to the keys without which no message goes on.
+const RING_RESERVE: usize = 256;
 const SUFFIX: &str = ".standing";
 
 /// Why the journal cannot be opened.
@@ -157,6 +159,9 @@ impl<D: Disk> Journal<D> {
         if numbers.is_empty() && had_entries {
             return Err(JournalError::Gone { dir: journal.dir });
         }
+        // Files are numbered from 1 and none is ever removed; batches run on over them. What is not there was lost.
+        let expected = numbers.last().copied().unwrap_or_default();
+        report.damaged += expected.saturating_sub(numbers.len() as u64);
         for number in &numbers {
             journal.read_file(*number, &mut report, &mut found)?;
         }
@@ -187,6 +192,7 @@ impl<D: Disk> Journal<D> {
             match part {
                 Found::Damage { .. } => report.damaged += 1,
                 Found::Batch { header, at } => {
+                    report.damaged += header.number.saturating_sub(self.batch + 1);
                     self.batch = self.batch.max(header.number);
                     end = Some((header, at));
                     let batch = octets.get(at..at + header.len as usize).unwrap_or_default();
@@ -250,7 +256,12 @@ impl<D: Disk> Journal<D> {
         let mut octets = Vec::new();
         let mut last = self.last;
         for item in items.iter().filter(|item| item.id > self.last) {
-            put_record(&mut octets, item, key_of(ring, item, now_ms, rng).as_deref(), rng)?;
+            put_record(
+                &mut octets,
+                item,
+                key_of(ring, item, now_ms, rng)?.as_deref(),
+                rng,
+            )?;
             last = item.id;
         }
         let batch = self.batch + 1;
@@ -318,14 +329,19 @@ fn key_of<D: Disk>(
     item: &Due,
     now_ms: u64,
     rng: &mut impl CryptoRng,
-) -> Option<Arc<SealKey>> {
+) -> io::Result<Option<Arc<SealKey>>> {
     if item.change.private.is_empty() {
-        return None;
+        return Ok(None);
     }
     let owner = Owner::OptOuts(item.account);
     match ring.newest(owner) {
-        Some(key) if !key.is_spent() => Some(key),
-        _ => ring.make(owner, now_ms, rng).ok(),
+        Some(key) if !key.is_spent() => Ok(Some(key)),
+        _ if ring.len() + RING_RESERVE >= SLOTS_MAX => Ok(None),
+        _ => match ring.make(owner, now_ms, rng) {
+            Ok(key) => Ok(Some(key)),
+            Err(error) if error.is_full() => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
+        },
     }
 }
 

@@ -77,7 +77,7 @@ impl Replies {
     }
 
     /// Lets go of what counts no more. A clock that is set back lets nothing go early.
-    fn forget(&mut self, now_ms: u64) {
+    pub(crate) fn forget(&mut self, now_ms: u64) {
         while let Some((at_ms, who)) = self.order.front().copied()
             && at_ms.saturating_add(COUNTS_MS) <= now_ms
         {

@@ -995,3 +995,199 @@ fn who_has_opted_out_cannot_be_read_from_any_file() {
         );
     });
 }
+
+/// Whatever counts as the outcome of a text in parts: none of them goes to who stopped before the first.
+#[test]
+fn a_stop_before_the_first_part_of_a_cut_text_stops_all_of_them() {
+    for outcome in ["all", "first", "last", "worst"] {
+        scenario(|| async {
+            let config = config(&[
+                (OF_A, &format!("long_message_outcome = \"{outcome}\"")),
+                (OF_P, "long_messages = \"udh8\"\nwindow = 1"),
+            ]);
+            let mut rig = Rig::new(config, 43).await;
+            // The window is taken, so that the parts wait.
+            assert_eq!(rig.submit(S, R2).await, CommandStatus::ROK);
+            let first = rig.smsc.expect(CommandId::SUBMIT_SM).await;
+            let mut tlvs = Vec::new();
+            assert!(append(&mut tlvs, Tag::MESSAGE_PAYLOAD, &[b'a'; 400]));
+            let long = Sm {
+                short_message: ShortMessage::default(),
+                tlvs: Tlvs::new(&tlvs),
+                ..sm(S, R)
+            };
+            let sequence = rig.next();
+            assert_eq!(submit_as(&mut rig.a, sequence, long).await, CommandStatus::ROK);
+            // The carrier makes room for as long as the text takes to be cut, and no longer.
+            let mo = Sm {
+                short_message: ShortMessage::new(b"STOP").unwrap(),
+                ..sm(R, TOLL_FREE)
+            };
+            let body = MessageIdResp {
+                message_id: COctets::new(b"c").unwrap(),
+                tlvs: Tlvs::NONE,
+            };
+            let answer = octets(
+                CommandStatus::ROK,
+                first.pdu().sequence,
+                Operation::SubmitSmResp(Some(body)),
+            );
+            let stop = octets(CommandStatus::ROK, 500, Operation::DeliverSm(mo));
+            rig.smsc.write(&[answer, stop].concat()).await.unwrap();
+            rig.smsc.expect(CommandId::DELIVER_SM_RESP).await;
+            let mut states = Vec::new();
+            while states.is_empty() {
+                let frame = rig.take_mo().await;
+                if text_of(&frame).contains("stat:") {
+                    states.push(text_of(&frame));
+                }
+            }
+            assert!(states[0].contains("stat:REJECTD"), "{outcome}: {states:?}");
+            rig.sees_next(S, R2).await;
+        });
+    }
+}
+
+/// Its name is known, if nothing else of it: what was said to it holds.
+#[test]
+fn what_waits_of_an_account_that_the_file_no_longer_has_is_held_back_as_well() {
+    scenario(|| async {
+        let clock = Clock::virtual_from(START_MS);
+        let setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock.clone(), 44).unwrap();
+        let mut a = bound(&world, b"A").await;
+        assert_eq!(submit_as(&mut a, 2, sm(S, R)).await, CommandStatus::ROK);
+        let mut b = bound(&world, b"B").await;
+        assert_eq!(submit_as(&mut b, 2, sm(OF_B, R)).await, CommandStatus::ROK);
+        let mut other = world.smsc_of(1);
+        // Its link is not bound yet: no way leads anywhere, and what comes back does.
+        let text = include_str!("../../../config/compliance.toml");
+        let without = text.replacen(
+            "[[account]]\nsystem_id = \"A\"",
+            "[[account]]\nsystem_id = \"C\"",
+            1,
+        );
+        let without = without.replace("account = \"A\"", "account = \"C\"");
+        other.accept_bind().await;
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        // Staged with the turn in which the link takes its first messages.
+        other.send(CommandStatus::ROK, 5, Operation::DeliverSm(mo)).await;
+        drop(other);
+        let setup = Setup::new(tidegate_config::parse(&without).unwrap(), 1 << 20, 1 << 28);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let world = World::start_with(&setup, world.kill(), clock, 45).unwrap();
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let c = bound(&world, b"C").await;
+        let mut sent = Vec::new();
+        let mut c = c;
+        assert_eq!(submit_as(&mut c, 2, sm(S2, R2)).await, CommandStatus::ROK);
+        while sent.last().is_none_or(|to: &Vec<u8>| to != R2) {
+            let frame = smsc.take_submit(b"c").await;
+            let sm = frame.sm();
+            assert!(
+                sm.source.addr.as_bytes() != S || sm.text().0.starts_with(b"Example A"),
+                "of an account that is gone, to who stopped it"
+            );
+            sent.push(sm.destination.addr.as_bytes().to_vec());
+        }
+    });
+}
+
+#[test]
+fn a_start_lifts_nothing_that_was_said_to_another_account() {
+    scenario(|| async {
+        // The first code is B's now, and has been in A's pool.
+        let mut rig = Rig::new(config(&[]), 46).await;
+        rig.after(Duration::from_secs(1)).await;
+        let text = include_str!("../../../config/compliance.toml")
+            .replacen("senders = [\"55555\", \"55556\"", "senders = [\"55556\"", 1)
+            .replacen("senders = [\"55557\"]", "senders = [\"55557\", \"55555\"]", 1)
+            .replacen(
+                "number = \"55555\"\naccount = \"A\"",
+                "number = \"55555\"\naccount = \"B\"",
+                1,
+            );
+        rig.setup = Setup::new(tidegate_config::parse(&text).unwrap(), 1 << 20, 1 << 28);
+        let mut rig = rig.killed(47).await;
+        let stop = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(DUTCH, S)
+        };
+        assert_eq!(rig.deliver(stop).await, CommandStatus::ROK);
+        rig.take_reply(S, DUTCH).await;
+        rig.mo(DUTCH, S2, "START").await;
+        rig.take_reply(S2, DUTCH).await;
+        let mut b = bound(&rig.world, b"B").await;
+        let forwarded = b.expect(CommandId::DELIVER_SM).await;
+        answer_mo(&mut b, &forwarded).await;
+        assert_eq!(submit_as(&mut b, 2, sm(S, DUTCH)).await, OPTED_OUT);
+        rig.sees_next(S2, DUTCH).await;
+    });
+}
+
+/// The opt-out is heard; its message finds room with the repeat, and is confirmed then.
+#[test]
+fn a_stop_whose_message_found_no_room_is_taken_in_whole_when_it_comes_again() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[(OF_A, "outbox_max = 1")]), 48).await;
+        let mut tlvs = Vec::new();
+        assert!(append(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, b"mo-9\0"));
+        let stop = || Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            tlvs: Tlvs::new(&tlvs),
+            ..sm(R, S)
+        };
+        // The only place is taken by a message that its client does not answer.
+        let other = Sm {
+            short_message: ShortMessage::new(b"hello").unwrap(),
+            ..sm(R2, S)
+        };
+        assert_eq!(rig.deliver(other).await, CommandStatus::ROK);
+        let held = rig.a.expect(CommandId::DELIVER_SM).await;
+        assert_eq!(rig.deliver(stop()).await, CommandStatus::RX_T_APPN);
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT, "it is heard all the same");
+        answer_mo(&mut rig.a, &held).await;
+        rig.after(Duration::from_millis(100)).await;
+        assert_eq!(rig.deliver(stop()).await, CommandStatus::ROK);
+        assert_eq!(text_of(&rig.take_mo().await), "STOP");
+        rig.take_reply(S, R).await;
+        // And once more it is the one that came before.
+        assert_eq!(rig.deliver(stop()).await, CommandStatus::ROK);
+        rig.sees_next(S, R2).await;
+    });
+}
+
+/// OPT-27: one person, however the number is written.
+#[test]
+fn a_person_is_the_same_in_every_spelling_of_the_number() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 49).await;
+        let national = Sm {
+            source: Address::new(Ton::NATIONAL, Npi::ISDN, b"5550100123").unwrap(),
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, S)
+        };
+        assert_eq!(rig.deliver(national).await, CommandStatus::ROK);
+        rig.take_mo().await;
+        rig.take_reply(S, R).await;
+        for (ton, spelling) in [
+            (Ton::UNKNOWN, &b"+15550100123"[..]),
+            (Ton::UNKNOWN, b"01115550100123"),
+            (Ton::UNKNOWN, b"5550100123"),
+            (Ton::NATIONAL, b"15550100123"),
+            (Ton::INTERNATIONAL, b"0015550100123"),
+        ] {
+            let sequence = rig.next();
+            let sm = Sm {
+                destination: Address::new(ton, Npi::ISDN, spelling).unwrap(),
+                ..sm(S, R)
+            };
+            let status = submit_as(&mut rig.a, sequence, sm).await;
+            assert_eq!(status, OPTED_OUT, "{ton:?} {}", String::from_utf8_lossy(spelling));
+        }
+    });
+}
