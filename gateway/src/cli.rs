@@ -10,12 +10,16 @@ mod audit;
 mod ban;
 mod carrier_args;
 mod check;
+mod consent;
+mod contact;
 mod demo;
 mod hash_password;
 mod hours;
 mod init;
 mod load;
 mod message;
+mod optout;
+mod people;
 mod queue;
 mod reload;
 mod route;
@@ -83,6 +87,15 @@ enum Verb {
     Route(route::Verb),
     /// Say whether marketing may be sent to a number, by the hours of its country and state, and when next.
     Hours(Box<hours::Args>),
+    /// Enter, lift, look up, import and export opt-outs, in the running gateway.
+    #[command(subcommand)]
+    Optout(Box<optout::Verb>),
+    /// Import contacts with what they consented to; nothing is sent to them.
+    #[command(subcommand)]
+    Contact(Box<contact::Verb>),
+    /// Show and record what people consented to.
+    #[command(subcommand)]
+    Consent(Box<consent::Verb>),
     /// Tell what accounts have used of their quotas.
     #[command(subcommand)]
     Account(account::Verb),
@@ -180,6 +193,9 @@ pub fn main() -> ExitCode {
         Verb::Send(args) => send::run(&args),
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
+        Verb::Optout(verb) => optout::run(&verb),
+        Verb::Contact(verb) => contact::run(&verb),
+        Verb::Consent(verb) => consent::run(&verb),
         Verb::Account(verb) => account::run(&verb),
         Verb::Audit(verb) => audit::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),

@@ -12,7 +12,10 @@
 
 mod census;
 mod client;
+mod deed;
 mod noted;
+mod people;
+mod rows;
 mod server;
 mod test_message;
 mod work;
@@ -27,6 +30,8 @@ use crate::explain::Question;
 use crate::origin::Origin;
 
 pub use client::{AskError, ask};
+pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub use people::act;
 pub use server::{Listener, serve};
 pub(crate) use test_message::Watched;
 pub use work::answer;
@@ -94,6 +99,8 @@ pub enum Verb {
     AuditCheckpoint,
     /// Enters in the audit log that it is read.
     AuditRead,
+    /// What is done about people.
+    Deed(Box<Deed>),
     /// The bans that run.
     BanList,
     /// Bans an origin.
@@ -182,6 +189,7 @@ impl Verb {
             }),
             Self::AuditCheckpoint => json!({ "version": VERSION, "verb": "audit checkpoint" }),
             Self::AuditRead => json!({ "version": VERSION, "verb": "audit read" }),
+            Self::Deed(deed) => deed.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
             Self::BanAdd { origin, length } => json!({
                 "version": VERSION,
@@ -280,7 +288,9 @@ impl Verb {
                 })
             }
             Some("ban remove") => Ok(Self::BanRemove { origin: origin()? }),
-            Some(other) => Err(format!("unknown verb {other:?}")),
+            Some(other) => Deed::read(other, &request)
+                .unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
+                .map(|deed| Self::Deed(Box::new(deed))),
             None => Err("\"verb\" is missing".to_owned()),
         }
     }

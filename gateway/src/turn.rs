@@ -16,6 +16,7 @@ use tidegate_store::index::LegId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::record::RecordError;
 use tidegate_store::spool::{Begin, CommitDone, CommitOutcome, Pending, ReadBack, Target};
+use tokio::sync::mpsc;
 
 use crate::clock::Now;
 use crate::gate::{Gate, at};
@@ -103,6 +104,11 @@ pub enum Promise {
         leg: LegId,
         /// Where its body lies in the turn's hot octets.
         body: Range<usize>,
+    },
+    /// What a command changes of standing data.
+    Deed {
+        /// Hears whether it is on disk.
+        done: mpsc::Sender<bool>,
     },
     /// A message that was cut: nobody is answered, but its parts go on.
     InParts(Cut),
@@ -305,6 +311,10 @@ impl<D: Disk> Gate<D> {
                     self.accepted(now, account, leg, Some(hot.slice(body)));
                 }
                 (Promise::Reply { .. }, _) => {}
+                // Who has gone need not hear it.
+                (Promise::Deed { done }, outcome) => {
+                    let _ = done.try_send(matches!(outcome, CommitOutcome::Synced));
+                }
                 (Promise::InParts(cut), CommitOutcome::Synced) => self.cut_stored(now, cut, &hot),
                 // It is staged again.
                 (Promise::InParts(cut), CommitOutcome::Full) => {

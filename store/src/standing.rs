@@ -10,6 +10,7 @@
 
 mod change;
 mod journal;
+mod kept;
 mod people;
 mod replies;
 
@@ -22,9 +23,12 @@ use tidegate_codec::identity::SystemId;
 use crate::message_id::MessageId;
 use crate::pseudonym::{Pseudonym, Pseudonyms};
 
-pub use change::{Change, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What};
+pub use change::{
+    Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
+};
 pub(crate) use journal::Journal;
 pub use journal::{JournalError, look};
+pub use kept::{Kept, OptOuts, consents, opt_outs};
 pub use people::{People, Stand};
 pub use replies::Replies;
 
@@ -34,6 +38,8 @@ const DUE_MAX: usize = 65_536;
 pub(crate) const CHORE_MAX: usize = 1_024;
 /// Events of handsets whose numbers are remembered, so that a repeated one changes nothing (OPT-17).
 const EVENTS_MAX: usize = 65_536;
+/// For how long an operator may not lift another's entry of the same person again, in milliseconds: 30 days (OPT-24).
+pub const OVERRIDE_EVERY_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 /// A scope's number, valid while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,6 +164,9 @@ pub struct Standing {
     pub(crate) failed_ms: Option<u64>,
     /// The newest change that can block, so that what was judged after it need not be judged again.
     newest_block: Option<MessageId>,
+    /// Of whom an operator lifted what was not the account's, and when. Each takes two approvers, so there are few; what is
+    /// older than [`OVERRIDE_EVERY_MS`] goes.
+    overrides: HashMap<Pseudonym, u64>,
 }
 
 impl Standing {
@@ -175,7 +184,14 @@ impl Standing {
             out: 0,
             failed_ms: None,
             newest_block: None,
+            overrides: HashMap::new(),
         }
+    }
+
+    /// Until when no operator may lift for this person again what others made, in unix milliseconds (OPT-24).
+    pub fn overridden_until(&self, who: &Pseudonym) -> Option<u64> {
+        let at_ms = self.overrides.get(who)?;
+        Some(at_ms.saturating_add(OVERRIDE_EVERY_MS))
     }
 
     /// What stands for a person here, by the number in its canonical form.
@@ -291,6 +307,12 @@ impl Standing {
             What::Lift { scope, origins } => {
                 if let Some(scope) = self.scopes.find(scope) {
                     self.opt_outs.lift(&change.who, scope, *origins);
+                }
+                // An account's own lifts never name these.
+                if change.via == Via::Command && origins.contains(Origins::of(Origin::Recipient)) {
+                    self.overrides
+                        .retain(|_, at_ms| at_ms.saturating_add(OVERRIDE_EVERY_MS) > change.at_ms);
+                    self.overrides.insert(change.who, change.at_ms);
                 }
             }
             What::Consent {

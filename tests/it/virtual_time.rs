@@ -9,6 +9,7 @@ mod holds;
 mod late;
 mod long_messages;
 mod opt_outs;
+mod opt_outs_by_command;
 mod quotas;
 mod rates;
 mod routes;

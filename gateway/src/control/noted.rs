@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, WORDS_MAX, Word};
 use tidegate_store::disk::Disk;
 
-use super::{Answer, Selection, Verb};
+use super::{Answer, Deed, DeedKind, Selection, Verb};
 use crate::serve::Hub;
 
 /// A request that is entered.
@@ -48,6 +48,23 @@ impl Noted {
                 account(&message.account),
                 vec![(Field::Verb, word("send"))],
             ),
+            Verb::Deed(deed) => {
+                let name = account(&deed.account);
+                let mut entry = Entry {
+                    details: told(deed),
+                    ..Entry::new(kind(deed), Actor::Operator(uid)).of(name)
+                };
+                // Of one person by pseudonym; of a file only how many.
+                if deed.file.is_none()
+                    && let Some(row) = deed.rows.first()
+                {
+                    entry.subject = hub.look(|gate, _| {
+                        let place = gate.account_by_text(&deed.account)?;
+                        gate.person_of(place, row).ok().map(|who| *who.octets())
+                    });
+                }
+                return Some(Self(entry));
+            }
             Verb::AuditCheckpoint => (Kind::Checkpoint, None, Vec::new()),
             Verb::AuditRead => (Kind::Read, None, vec![(Field::Verb, word("audit list"))]),
             Verb::BanAdd { origin, length } => (
@@ -93,7 +110,7 @@ impl Noted {
         });
         let told = done.and_then(|done| done.as_ref().ok());
         let count = told.and_then(|told| {
-            ["expired", "moved", "banned"]
+            ["expired", "moved", "banned", "entered", "removed"]
                 .iter()
                 .find_map(|key| told.get(*key))
         });
@@ -107,4 +124,39 @@ impl Noted {
         let outcome = Value::Word(Word::of_name(word));
         self.0.clone().with(Field::Outcome, outcome)
     }
+}
+
+const fn kind(deed: &Deed) -> Kind {
+    match deed.kind {
+        DeedKind::OptOutAdd | DeedKind::OptOutImport => Kind::OptOutAdded,
+        DeedKind::OptOutRemove if deed.by_override.is_some() => Kind::Override,
+        DeedKind::OptOutRemove => Kind::OptOutRemoved,
+        DeedKind::OptOutCheck | DeedKind::OptOutList | DeedKind::ConsentList => Kind::Read,
+        DeedKind::OptOutExport => Kind::Export,
+        DeedKind::ContactImport => Kind::ContactsImported,
+        DeedKind::ConsentGrant => Kind::ConsentGranted,
+        DeedKind::ConsentWithdraw => Kind::ConsentWithdrawn,
+    }
+}
+
+/// What the log holds of a deed: no number, and of what was typed nothing that may be one.
+fn told(deed: &Deed) -> Vec<Detail> {
+    let word = |text: &str| Value::Word(Word::new(text));
+    let mut details = vec![(Field::Verb, word(deed.kind.word()))];
+    if let Some(origin) = deed.origin {
+        details.push((Field::Strength, word(origin.word())));
+    }
+    if let Some(by) = &deed.by_override {
+        let names = by.approvers.iter().take(WORDS_MAX).map(|name| Word::new(name));
+        details.push((Field::Approvers, Value::Words(names.collect())));
+        details.push((Field::Evidence, word(&by.evidence)));
+    }
+    if let Some(file) = &deed.file {
+        details.push((Field::Size, Value::Count(deed.rows.len() as u64)));
+        details.push((Field::File, word(&file.batch)));
+        if let Some(attest) = &file.attest {
+            details.push((Field::Reason, word(attest)));
+        }
+    }
+    details
 }

@@ -14,6 +14,7 @@ use tokio::task::spawn_local;
 
 use super::census::Census;
 use super::noted::Noted;
+use super::people::act;
 use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
 use crate::audit::AuditHandle;
@@ -96,6 +97,10 @@ async fn answer_one<D: Disk + 'static>(
             }
             Verb::AuditCheckpoint => audit.checkpoint().await,
             Verb::AuditRead => Ok(Map::new()),
+            Verb::Deed(deed) => {
+                let _alone = changing.lock().await;
+                act(&hub, deed).await
+            }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
                 .with_gate(|gate, now| gate.ban(now, *origin, *length))

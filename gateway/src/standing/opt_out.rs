@@ -16,7 +16,7 @@ use tidegate_store::standing::{Scope, Scopes, Stand};
 use crate::addressing::is_number_like;
 use crate::clock::Now;
 use crate::gate::Gate;
-use crate::number::{E164, plan};
+use crate::number::{E164, E164_MAX, SHORT_CODE_MAX, plan};
 use crate::refusal::Refusal;
 
 /// In the category of an envelope: the message was taken in although its recipient had opted out, to be rejected by a DLR.
@@ -42,6 +42,41 @@ pub(crate) fn number(ton: Ton, npi: Npi, octets: &[u8], home: Option<Country>) -
         return None;
     }
     plan().canonical(ton, npi, octets, home).ok()
+}
+
+/// The same of a number that somebody typed or that stands in a file; `None` where it is none. A trunk zero in brackets is
+/// not dialled from abroad.
+pub(crate) fn written_person(text: &str, home: Option<Country>) -> Option<Person> {
+    let text = text.trim();
+    let has_code = text.starts_with('+') || text.starts_with("00");
+    let plain = if has_code {
+        text.replace("(0)", "")
+    } else {
+        text.to_owned()
+    };
+    let form = |c: char| {
+        matches!(
+            c,
+            ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2010}' | '\u{2011}'
+        )
+    };
+    let digits: String = plain.chars().filter(|c| !form(*c)).collect();
+    let person = person(Ton::UNKNOWN, Npi::UNKNOWN, digits.as_bytes(), home);
+    let is_number = person.iter().all(u8::is_ascii_digit);
+    (is_number && (SHORT_CODE_MAX + 1..=E164_MAX).contains(&person.len())).then_some(person)
+}
+
+/// A sender as somebody typed it: a number where it looks like one.
+pub(crate) fn written_sender(text: &str, home: Option<Country>) -> Option<Scope> {
+    let octets = text.trim().as_bytes();
+    let is_number = is_number_like(octets);
+    let ton = if is_number {
+        Ton::UNKNOWN
+    } else {
+        Ton::ALPHANUMERIC
+    };
+    let address = AddressBuf::new(ton, Npi::UNKNOWN, octets).ok()?;
+    (!octets.is_empty()).then(|| sender(&address, home))
 }
 
 /// A sender of ours: canonical where it is a number, else as it is written.

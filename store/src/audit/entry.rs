@@ -193,6 +193,10 @@ words! {
         Carrier = 30 "carrier",
         /// The command_status that was answered.
         Status = 31 "status",
+        /// Who allowed it.
+        Approvers = 48 "approvers",
+        /// Where the evidence for it lies.
+        Evidence = 49 "evidence",
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! kind u8 │ who × 16 │ at u64 │ event u64 │ via u8 │ fields of the kind      ◄ public: pseudonyms and names only
 //! n u8 │ number │ n u8 │ source │ n u8 │ address                              ◄ private: sealed wherever it lies
+//! n u8 │ n × (fact u8, n u8 │ text)
 //! ```
 //!
 //! The spool seals both; the journal holds the public part as it is and the private one under a key of the account, which
@@ -33,6 +34,9 @@ pub enum ScopeKind {
 }
 
 impl ScopeKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Global, Self::Brand, Self::Account, Self::Pool, Self::Sender];
+
     const fn from_octet(octet: u8) -> Option<Self> {
         Some(match octet {
             0 => Self::Global,
@@ -355,6 +359,60 @@ impl Via {
     }
 }
 
+/// What else is kept of how a change came about (CON-1, CON-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Fact {
+    /// How it was given: web, keyword, paper, voice, import.
+    Method = 1,
+    /// The disclosure that the person read: its text, or its versioned id.
+    Disclosure = 2,
+    /// Who recorded it.
+    RecordedBy = 3,
+    /// As of when it is known to hold.
+    ValidAsOf = 4,
+    /// When it was given, with its offset, as it was told.
+    GivenAt = 5,
+    /// The batch of an import.
+    Batch = 6,
+    /// A keyed hash of the file.
+    File = 7,
+    /// The sender or pool that it names.
+    Sender = 8,
+}
+
+impl Fact {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Method,
+        Self::Disclosure,
+        Self::RecordedBy,
+        Self::ValidAsOf,
+        Self::GivenAt,
+        Self::Batch,
+        Self::File,
+        Self::Sender,
+    ];
+
+    fn from_octet(octet: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|fact| *fact as u8 == octet)
+    }
+
+    /// For programs, and in files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Disclosure => "disclosure",
+            Self::RecordedBy => "recorded_by",
+            Self::ValidAsOf => "valid_as_of",
+            Self::GivenAt => "time",
+            Self::Batch => "batch",
+            Self::File => "file",
+            Self::Sender => "sender",
+        }
+    }
+}
+
 /// What may be read only while an account may see it: shows its lengths.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Private {
@@ -364,6 +422,8 @@ pub struct Private {
     pub source: Vec<u8>,
     /// The person's network address, as it was given.
     pub address: Vec<u8>,
+    /// What else is kept; each at most once, at most 255 octets.
+    pub facts: Vec<(Fact, Vec<u8>)>,
 }
 
 impl Private {
@@ -379,6 +439,12 @@ impl Private {
         for field in [&self.number, &self.source, &self.address] {
             record::put_short(out, field.get(..255).unwrap_or(field));
         }
+        let facts = self.facts.get(..Fact::ALL.len()).unwrap_or(&self.facts);
+        out.push(u8::try_from(facts.len()).unwrap_or_default());
+        for (fact, text) in facts {
+            out.push(*fact as u8);
+            record::put_short(out, text.get(..255).unwrap_or(text));
+        }
     }
 
     pub(crate) fn get(fields: &mut &[u8]) -> Result<Self, RecordError> {
@@ -386,17 +452,28 @@ impl Private {
             number: record::get_short(fields)?.to_vec(),
             source: record::get_short(fields)?.to_vec(),
             address: record::get_short(fields)?.to_vec(),
+            facts: (0..record::get_u8(fields)?)
+                .map(|_| {
+                    let fact = Fact::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?;
+                    Ok::<_, RecordError>((fact, record::get_short(fields)?.to_vec()))
+                })
+                .collect::<Result<_, _>>()?,
         })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.number.is_empty() && self.source.is_empty() && self.address.is_empty()
+        self.number.is_empty() && self.source.is_empty() && self.address.is_empty() && self.facts.is_empty()
     }
 }
 
 impl fmt::Debug for Private {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lens = (self.number.len(), self.source.len(), self.address.len());
+        let lens = (
+            self.number.len(),
+            self.source.len(),
+            self.address.len(),
+            self.facts.len(),
+        );
         write!(f, "Private{lens:?}")
     }
 }
@@ -586,6 +663,7 @@ pub(crate) mod tests {
                 number: b"15550100123".to_vec(),
                 source: b"https://example.com/stop".to_vec(),
                 address: b"192.0.2.7".to_vec(),
+                facts: vec![(Fact::Method, b"web".to_vec()), (Fact::Sender, b"55555".to_vec())],
             },
         };
         (0..).zip(whats).map(of).collect()

@@ -14,17 +14,17 @@ use tidegate_config::Config;
 use super::*;
 use crate::wire::{Frame, Wire, bind, octets};
 
-const OPTED_OUT: CommandStatus = CommandStatus(0x0401);
-const R: &[u8] = b"15550100123";
-const R2: &[u8] = b"15550100124";
+pub(super) const OPTED_OUT: CommandStatus = CommandStatus(0x0401);
+pub(super) const R: &[u8] = b"15550100123";
+pub(super) const R2: &[u8] = b"15550100124";
 const DUTCH: &[u8] = b"31612345678";
-const S: &[u8] = b"55555";
+pub(super) const S: &[u8] = b"55555";
 const S2: &[u8] = b"55556";
 const TOLL_FREE: &[u8] = b"18005550199";
-const OF_B: &[u8] = b"55557";
+pub(super) const OF_B: &[u8] = b"55557";
 
 /// The shipped configuration, with lines behind those of the first account, or elsewhere.
-fn config(lines: &[(&str, &str)]) -> Config {
+pub(super) fn config(lines: &[(&str, &str)]) -> Config {
     let mut text = include_str!("../../../config/compliance.toml").to_owned();
     for (line, behind) in lines {
         assert!(text.contains(line), "{line}");
@@ -33,12 +33,12 @@ fn config(lines: &[(&str, &str)]) -> Config {
     tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-const OF_A: &str = "system_id = \"A\"";
+pub(super) const OF_A: &str = "system_id = \"A\"";
 const OF_P: &str = "name = \"p\"";
 
-struct Rig {
-    world: World,
-    setup: Setup,
+pub(super) struct Rig {
+    pub(super) world: World,
+    pub(super) setup: Setup,
     a: Wire,
     smsc: Wire,
     sequence: u32,
@@ -56,7 +56,7 @@ fn number(digits: &[u8]) -> Address<'_> {
     Address::new(ton, Npi::ISDN, digits).unwrap()
 }
 
-fn sm<'a>(from: &'a [u8], to: &'a [u8]) -> Sm<'a> {
+pub(super) fn sm<'a>(from: &'a [u8], to: &'a [u8]) -> Sm<'a> {
     Sm {
         source: Address::new(number(from).ton, Npi::ISDN, from).unwrap(),
         destination: Address::new(number(to).ton, Npi::ISDN, to).unwrap(),
@@ -66,7 +66,7 @@ fn sm<'a>(from: &'a [u8], to: &'a [u8]) -> Sm<'a> {
     }
 }
 
-async fn bound(world: &World, system_id: &[u8]) -> Wire {
+pub(super) async fn bound(world: &World, system_id: &[u8]) -> Wire {
     let mut esme = world.esme();
     let bind = bind(system_id, b"secret", InterfaceVersion::V3_4);
     let bind = Operation::Bind(BindKind::Transceiver, bind);
@@ -76,7 +76,7 @@ async fn bound(world: &World, system_id: &[u8]) -> Wire {
     esme
 }
 
-async fn submit_as(esme: &mut Wire, sequence: u32, sm: Sm<'_>) -> CommandStatus {
+pub(super) async fn submit_as(esme: &mut Wire, sequence: u32, sm: Sm<'_>) -> CommandStatus {
     esme.send(CommandStatus::ROK, sequence, Operation::SubmitSm(sm))
         .await;
     esme.expect(CommandId::SUBMIT_SM_RESP).await.pdu().status
@@ -98,7 +98,7 @@ fn text_of(frame: &Frame) -> String {
 }
 
 impl Rig {
-    async fn new(config: Config, seed: u64) -> Self {
+    pub(super) async fn new(config: Config, seed: u64) -> Self {
         let setup = Setup::new(config, 1 << 20, 1 << 28);
         let clock = Clock::virtual_from(START_MS);
         Self::on(setup, FaultyDisk::new(), clock, seed).await
@@ -125,7 +125,7 @@ impl Rig {
         self.sequence
     }
 
-    async fn submit(&mut self, from: &[u8], to: &[u8]) -> CommandStatus {
+    pub(super) async fn submit(&mut self, from: &[u8], to: &[u8]) -> CommandStatus {
         let sequence = self.next();
         let sm = Operation::SubmitSm(sm(from, to));
         self.a.send(CommandStatus::ROK, sequence, sm).await;
@@ -143,7 +143,7 @@ impl Rig {
     }
 
     /// Submits a message that the carrier must get next: nothing else was on its way there.
-    async fn sees_next(&mut self, from: &[u8], to: &[u8]) {
+    pub(super) async fn sees_next(&mut self, from: &[u8], to: &[u8]) {
         assert_eq!(self.submit(from, to).await, CommandStatus::ROK);
         let taken = self.take().await;
         let taken = taken.sm();
@@ -187,7 +187,7 @@ impl Rig {
     }
 
     /// A handset's text; the message itself comes out at A.
-    async fn mo(&mut self, from: &[u8], to: &[u8], text: &str) {
+    pub(super) async fn mo(&mut self, from: &[u8], to: &[u8], text: &str) {
         let (octets, data_coding) = if text.is_ascii() {
             (text.as_bytes().to_vec(), DataCoding(0))
         } else {
@@ -217,7 +217,7 @@ impl Rig {
     }
 
     /// Takes an answer of the gateway itself to a handset.
-    async fn take_reply(&mut self, from: &[u8], to: &[u8]) -> String {
+    pub(super) async fn take_reply(&mut self, from: &[u8], to: &[u8]) -> String {
         let frame = self.take().await;
         let reply = frame.sm();
         assert_eq!(
@@ -228,13 +228,13 @@ impl Rig {
         text_of(&frame)
     }
 
-    async fn stop(&mut self, from: &[u8], to: &[u8]) {
+    pub(super) async fn stop(&mut self, from: &[u8], to: &[u8]) {
         self.mo(from, to, "STOP").await;
         self.take_reply(to, from).await;
     }
 
     /// Lets time go by; whoever asks whether the links live is answered.
-    async fn after(&mut self, time: Duration) {
+    pub(super) async fn after(&mut self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             never = self.a.keep_alive() => match never {},
@@ -243,7 +243,7 @@ impl Rig {
     }
 
     /// Ends it as a kill does, and starts it again on what the disk holds.
-    async fn killed(self, seed: u64) -> Self {
+    pub(super) async fn killed(self, seed: u64) -> Self {
         let clock = self.world.clock.clone();
         let disk = self.world.kill();
         Self::on(self.setup, disk, clock, seed).await

@@ -1,0 +1,413 @@
+//! `tidegate optout`: who gets nothing any more, in the running gateway.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use tidegate_codec::identity::SystemId;
+use tidegate_config::Config;
+use tidegate_store::disk::RealDisk;
+use tidegate_store::pseudonym::Pseudonym;
+use tidegate_store::seal::Purpose;
+use tidegate_store::standing::{Kept, OptOuts, Origin, Scope, opt_outs};
+
+use super::people::{ask, import, instant, keys, row};
+use super::{ConfigFile, Outcome, Refusal, read_config};
+use crate::clock::Clock;
+use crate::control::{Batch, Deed, DeedKind, Override};
+use crate::installation;
+
+/// Entries of one page at most.
+const PAGE_MAX: usize = 10_000;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Whom {
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+    /// The person's number, however it is written.
+    #[arg(value_name = "NUMBER")]
+    pub(super) number: String,
+    /// Of messages of which account.
+    #[arg(long)]
+    pub(super) account: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Enter that a person gets nothing any more; it holds, for messages that wait as well, when this returns.
+    Add {
+        #[command(flatten)]
+        whom: Whom,
+        /// How far it reaches: sender, pool, account, brand, global; by default the account, or with a sender what a
+        /// message to it would reach.
+        #[arg(long)]
+        scope: Option<String>,
+        /// Of which sender.
+        #[arg(long)]
+        sender: Option<String>,
+        /// Whose word it is: recipient (by a form, a call, an e-mail), account or carrier.
+        #[arg(long, value_parser = origin, default_value = "account")]
+        origin: Origin,
+        /// Where it comes from, such as the form's URL.
+        #[arg(long)]
+        source: Option<String>,
+        /// The person's network address.
+        #[arg(long, value_name = "ADDRESS")]
+        ip: Option<std::net::IpAddr>,
+    },
+    /// Lift what the account made or imported itself; what a recipient or carrier said takes an override.
+    Remove {
+        #[command(flatten)]
+        whom: Whom,
+        /// Only what reaches so far; brand and global have to be named.
+        #[arg(long)]
+        scope: Option<String>,
+        /// Only what concerns messages of this sender.
+        #[arg(long)]
+        sender: Option<String>,
+        /// As the operator, lift what others made; at most once in 30 days for a number.
+        #[arg(long = "override", requires_all = ["approver", "evidence"])]
+        by_override: bool,
+        /// Who approves it; two different ones.
+        #[arg(long, value_name = "NAME", requires = "by_override")]
+        approver: Vec<String>,
+        /// Where the evidence for it lies.
+        #[arg(long, value_name = "REFERENCE", requires = "by_override")]
+        evidence: Option<String>,
+    },
+    /// Say whether a person has opted out of an account's messages, and who said so.
+    Check {
+        #[command(flatten)]
+        whom: Whom,
+        /// Of this sender's.
+        #[arg(long)]
+        sender: Option<String>,
+    },
+    /// Show an account's own opt-outs, a page at a time.
+    List {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whose.
+        #[arg(long)]
+        account: String,
+        /// Entries at most.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+        /// Where the last page ended: its `next`.
+        #[arg(long, value_name = "PLACE")]
+        after: Option<String>,
+    },
+    /// Take in a list: number, and scope, source and time where the file has them.
+    Import {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// A file of comma-separated values; its first line may name the columns.
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+        /// Whose.
+        #[arg(long)]
+        account: String,
+        /// Whose word it is.
+        #[arg(long, value_parser = origin, default_value = "import")]
+        origin: Origin,
+    },
+    /// Print all of an account's own opt-outs as comma-separated values, or with --json as an object.
+    Export {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whose.
+        #[arg(long)]
+        account: String,
+    },
+}
+
+fn origin(word: &str) -> Result<Origin, String> {
+    let found = Origin::ALL.into_iter().find(|origin| origin.word() == word);
+    found.ok_or_else(|| "one of recipient, carrier, account, import".to_owned())
+}
+
+pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
+    match verb {
+        Verb::Add {
+            whom,
+            scope,
+            sender,
+            origin,
+            source,
+            ip,
+        } => {
+            let ip = ip.map(|ip| ip.to_string());
+            let mut deed = Deed::new(DeedKind::OptOutAdd, &whom.account);
+            deed.origin = Some(*origin);
+            deed.rows = vec![row(&[
+                ("number", Some(&whom.number)),
+                ("scope", scope.as_deref()),
+                ("sender", sender.as_deref()),
+                ("source", source.as_deref()),
+                ("ip", ip.as_deref()),
+            ])];
+            let fields = ask(&read_config(&whom.file.config)?, &deed)?;
+            let is_new = fields.get("entered").and_then(Value::as_u64) == Some(1);
+            let text = if is_new {
+                "opted out"
+            } else {
+                "was opted out already"
+            };
+            Ok(Outcome {
+                text: text.to_owned(),
+                fields,
+                ..Outcome::default()
+            })
+        }
+        Verb::Remove {
+            whom,
+            scope,
+            sender,
+            by_override,
+            approver,
+            evidence,
+        } => {
+            let mut deed = Deed::new(DeedKind::OptOutRemove, &whom.account);
+            deed.rows = vec![row(&[
+                ("number", Some(&whom.number)),
+                ("scope", scope.as_deref()),
+                ("sender", sender.as_deref()),
+            ])];
+            deed.by_override = by_override.then(|| Override {
+                approvers: approver.clone(),
+                evidence: evidence.clone().unwrap_or_default(),
+            });
+            answered(whom, &deed)
+        }
+        Verb::Check { whom, sender } => {
+            let mut deed = Deed::new(DeedKind::OptOutCheck, &whom.account);
+            deed.rows = vec![row(&[
+                ("number", Some(&whom.number)),
+                ("sender", sender.as_deref()),
+            ])];
+            answered(whom, &deed)
+        }
+        Verb::List {
+            file,
+            account,
+            limit,
+            after,
+        } => {
+            let limit = (*limit).clamp(1, PAGE_MAX);
+            list(&read_config(&file.config)?, account, limit, after.as_deref())
+        }
+        Verb::Import {
+            file,
+            path,
+            account,
+            origin,
+        } => {
+            let mut deed = Deed::new(DeedKind::OptOutImport, account);
+            deed.origin = Some(*origin);
+            let batch = batch("opt-outs", None);
+            let bare = ["number", "scope", "source", "time"];
+            import(&read_config(&file.config)?, path, deed, batch, &[], &bare)
+        }
+        Verb::Export { file, account } => export(&read_config(&file.config)?, account),
+    }
+}
+
+/// A batch's name: what it is, and when it came.
+pub(super) fn batch(what: &str, attest: Option<&str>) -> Batch {
+    Batch {
+        batch: format!("{what}-{}", instant(Clock::machine().now().unix_ms)),
+        digest: String::new(),
+        attest: attest.map(str::to_owned),
+    }
+}
+
+fn answered(whom: &Whom, deed: &Deed) -> Result<Outcome, Refusal> {
+    let fields = ask(&read_config(&whom.file.config)?, deed)?;
+    let mut text = match fields.get("removed") {
+        Some(count) => format!("lifted: {count}\n"),
+        None => String::new(),
+    };
+    let is_blocked = fields.get("blocked") == Some(&Value::Bool(true));
+    text.push_str(if is_blocked {
+        "has opted out"
+    } else {
+        "has not opted out"
+    });
+    let entries = fields.get("entries").and_then(Value::as_array);
+    for entry in entries.into_iter().flatten() {
+        let origins = entry["origins"].as_array().into_iter().flatten();
+        let origins: Vec<&str> = origins.filter_map(Value::as_str).collect();
+        let (scope, name) = (&entry["scope"], &entry["name"]);
+        let words = [scope, name].map(|value| value.as_str().unwrap_or_default());
+        // A String takes everything.
+        let _ = write!(text, "\n{} {}: by {}", words[0], words[1], origins.join(", "));
+    }
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
+}
+
+/// An account's entries as they stand, once the gateway has entered that they are read.
+fn read(config: &Config, account: &str, kind: DeedKind, purpose: Purpose) -> Result<(OptOuts, u64), Refusal> {
+    ask(config, &Deed::new(kind, account))?;
+    let name: SystemId = account
+        .parse()
+        .map_err(|_| Refusal::new("no account's name", json!({})))?;
+    let dir = installation::standing_dir(&config.storage);
+    let keys = keys(&config.storage)?;
+    opt_outs(&RealDisk, &dir, &keys, purpose, name)
+        .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))
+}
+
+fn place(who: &Pseudonym) -> String {
+    who.octets().iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn shown(scope: &Scope, kept: &Kept) -> Value {
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let origins: Vec<&str> = kept.origins.iter().map(Origin::word).collect();
+    let private = &kept.private;
+    json!({
+        "number": (!private.number.is_empty()).then(|| text(&private.number)),
+        "scope": scope.kind().word(),
+        "name": text(scope.name()),
+        "origins": origins,
+        "time": instant(kept.at_ms),
+        "via": kept.via.word(),
+        "source": text(&private.source),
+        "ip": text(&private.address),
+    })
+}
+
+fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Result<Outcome, Refusal> {
+    let (entries, damaged) = read(config, account, DeedKind::OptOutList, Purpose::Support)?;
+    let (mut page, mut last, mut next) = (Vec::new(), None, None);
+    let hashed = count_hashed(&entries);
+    for ((who, scope), kept) in &entries {
+        if kept.private.number.is_empty() {
+            continue;
+        }
+        if after.is_some_and(|after| place(who).as_str() <= after) {
+            continue;
+        }
+        // All scopes of a person stand on one page.
+        if page.len() >= limit && last != Some(who) {
+            next = last.map(place);
+            break;
+        }
+        page.push(shown(scope, kept));
+        last = Some(who);
+    }
+    let mut text = String::new();
+    for entry in &page {
+        let word = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        let origins: Vec<&str> = entry["origins"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        // A String takes everything.
+        let _ = writeln!(
+            text,
+            "{:<16} {} {} by {} {}",
+            word("number"),
+            word("scope"),
+            word("name"),
+            origins.join(", "),
+            word("time")
+        );
+    }
+    if hashed > 0 {
+        let _ = writeln!(text, "{hashed} entries, hashed");
+    }
+    let _ = write!(text, "entries: {}", entries.len());
+    if let Some(next) = &next {
+        let _ = write!(text, "\nmore: --after {next}");
+    }
+    let fields = json!({ "entries": page, "total": entries.len(), "hashed": hashed, "next": next });
+    Ok(with_damage(Outcome::new(text, fields), damaged))
+}
+
+fn count_hashed(entries: &OptOuts) -> u64 {
+    entries
+        .values()
+        .filter(|kept| kept.private.number.is_empty())
+        .count() as u64
+}
+
+fn with_damage(mut outcome: Outcome, damaged: u64) -> Outcome {
+    if damaged > 0 {
+        let text = format!("the journal is damaged in {damaged} places: what stood there is not shown");
+        outcome.warnings.push(text);
+    }
+    outcome
+}
+
+/// A value for a spreadsheet (EXP-1): one that it would take for a formula gets an apostrophe before it.
+fn field(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if is_formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
+    let (entries, damaged) = read(config, account, DeedKind::OptOutExport, Purpose::Export)?;
+    let hashed = count_hashed(&entries);
+    let known = entries.iter().filter(|(_, kept)| !kept.private.number.is_empty());
+    let rows: Vec<Value> = known.map(|((_, scope), kept)| shown(scope, kept)).collect();
+    let columns = [
+        "number", "scope", "name", "origins", "time", "via", "source", "ip",
+    ];
+    let mut text = columns.join(",");
+    for row in &rows {
+        let values = columns.map(|column| match &row[column] {
+            Value::Array(words) => {
+                let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+                field(&words.join(" "))
+            }
+            value => field(value.as_str().unwrap_or_default()),
+        });
+        text.push('\n');
+        text.push_str(&values.join(","));
+    }
+    let mut outcome = Outcome::new(
+        text,
+        json!({ "entries": rows, "total": entries.len(), "hashed": hashed }),
+    );
+    if hashed > 0 {
+        outcome.warnings.push(format!(
+            "{hashed} entries, hashed: their numbers are not kept any more"
+        ));
+    }
+    Ok(with_damage(outcome, damaged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spreadsheet_takes_for_a_formula_is_text_in_an_export() {
+        for (text, written) in [
+            ("https://example.com", "https://example.com"),
+            ("=1+1", "'=1+1"),
+            ("-2", "'-2"),
+            ("@a,b", "\"'@a,b\""),
+            ("a \"b\"", "\"a \"\"b\"\"\""),
+        ] {
+            assert_eq!(field(text), written);
+        }
+    }
+}

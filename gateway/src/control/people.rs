@@ -1,0 +1,332 @@
+//! What the loop does about people for the control socket: each deed is staged, and answered when it is on disk.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tidegate_config::Account;
+use tidegate_store::disk::Disk;
+use tidegate_store::pseudonym::Pseudonym;
+use tidegate_store::standing::{Origin, Origins, Scope, ScopeKind, Stand, What};
+use tokio::sync::mpsc;
+
+use super::Answer;
+use super::deed::{Deed, DeedKind, Row};
+use super::rows::{Done, Fault};
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::serve::Hub;
+use crate::standing::opt_out::{pool, senders, written_person, written_sender};
+use crate::turn::Promise;
+
+/// Rows that are taken between two turns: a few milliseconds.
+const STEP: usize = 50;
+/// Bad rows of a request that are told one by one.
+const BAD_MAX: usize = 20;
+/// How long to wait where a batch, or the journal, has no room.
+const PAUSE: Duration = Duration::from_millis(20);
+/// And how long at most.
+const FULL_MAX: Duration = Duration::from_secs(10);
+/// Approvers of an override at least.
+const APPROVERS_MIN: usize = 2;
+
+/// Does it.
+pub async fn act<D: Disk>(hub: &Hub<D>, deed: &Deed) -> Answer {
+    let account = hub
+        .look(|gate, _| gate.account_by_text(&deed.account))
+        .ok_or_else(|| format!("there is no account {:?}", deed.account))?;
+    match deed.kind {
+        DeedKind::OptOutAdd | DeedKind::ConsentGrant | DeedKind::ConsentWithdraw => {
+            let mut told = take_rows(hub, account, deed).await?;
+            if let Some(bad) = told.get("bad_rows").and_then(|rows| rows.get(0)) {
+                return Err(bad["reason"].as_str().unwrap_or_default().to_owned());
+            }
+            for key in ["bad", "bad_rows", "rows"] {
+                told.remove(key);
+            }
+            Ok(told)
+        }
+        DeedKind::OptOutImport | DeedKind::ContactImport => {
+            if deed.file.is_none() {
+                return Err("\"file\" is missing".to_owned());
+            }
+            let attest = deed.file.as_ref().and_then(|file| file.attest.as_deref());
+            if deed.kind == DeedKind::ContactImport && attest.is_none_or(|text| text.trim().is_empty()) {
+                return Err(
+                    "nothing is imported without saying on what lawful basis the account has these contacts (--attest)"
+                        .to_owned(),
+                );
+            }
+            take_rows(hub, account, deed).await
+        }
+        DeedKind::OptOutRemove => remove(hub, account, deed).await,
+        DeedKind::OptOutCheck => hub.look(|gate, _| gate.checked(account, deed)),
+        DeedKind::OptOutList | DeedKind::OptOutExport | DeedKind::ConsentList => {
+            let who = hub.look(|gate, _| match deed.rows.first() {
+                None => Ok(None),
+                Some(row) => gate.person_of(account, row).map(Some),
+            })?;
+            journaled(hub).await?;
+            let who = who.map(|who| hex(who.octets()));
+            Ok(Map::from_iter([("who".to_owned(), json!(who))]))
+        }
+    }
+}
+
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Waits until the journal holds all that is known.
+async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
+    let mut waited = Duration::ZERO;
+    while hub.with_gate(|gate, _| gate.spool().standing().waiting()) > 0 {
+        if waited >= FULL_MAX {
+            return Err("the journal of opt-outs is behind: see the log, or ask again".to_owned());
+        }
+        tokio::time::sleep(PAUSE).await;
+        waited += PAUSE;
+    }
+    Ok(())
+}
+
+/// Takes rows, a few at a time, and waits until each few are on disk.
+async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
+    let (mut taken, mut already, mut suppressed, mut without) = (0u64, 0u64, 0u64, 0u64);
+    let (mut bad, mut bad_rows) = (0u64, Vec::new());
+    let (mut next, mut waited) = (0, Duration::ZERO);
+    while next < deed.rows.len() {
+        let (done, mut is_done) = mpsc::channel(1);
+        let (dones, fault) = hub.with_gate(|gate, now| {
+            let rows = deed.rows.iter().skip(next).take(STEP);
+            let (mut dones, mut fault) = (Vec::new(), None);
+            for row in rows {
+                match gate.take_row(now, account, deed, row) {
+                    Ok(took) => dones.push(Ok(took)),
+                    Err(Fault::Bad(why)) => dones.push(Err((row.line, why))),
+                    Err(other) => {
+                        fault = Some(other);
+                        break;
+                    }
+                }
+            }
+            if dones.iter().any(|done| matches!(done, Ok(Done::Taken))) {
+                gate.promises.push(Promise::Deed { done });
+            }
+            (dones, fault)
+        });
+        let so_far = taken;
+        let staged = dones.iter().any(|done| matches!(done, Ok(Done::Taken)));
+        if staged && is_done.recv().await != Some(true) {
+            return Err(format!("it cannot be put on disk; entered before: {so_far}"));
+        }
+        next += dones.len();
+        if !dones.is_empty() {
+            waited = Duration::ZERO;
+        }
+        for done in dones {
+            match done {
+                Ok(Done::Taken) => taken += 1,
+                Ok(Done::Already) => already += 1,
+                Ok(Done::Suppressed) => suppressed += 1,
+                Ok(Done::NoConsent) => without += 1,
+                Err((line, reason)) => {
+                    bad += 1;
+                    if bad_rows.len() < BAD_MAX {
+                        bad_rows.push(json!({ "line": line, "reason": reason }));
+                    }
+                }
+            }
+        }
+        match fault {
+            None => tokio::task::yield_now().await,
+            // Turns make room in the batch, and the keeper in the journal, unless the disk has none.
+            Some(Fault::Full) if waited < FULL_MAX => {
+                tokio::time::sleep(PAUSE).await;
+                waited += PAUSE;
+            }
+            Some(Fault::Full) => return Err(format!("the spool is full; entered before: {taken}")),
+            Some(_) => return Err(format!("the spool is broken; entered before: {taken}")),
+        }
+    }
+    let mut told = Map::new();
+    let counts = [
+        ("rows", deed.rows.len() as u64),
+        ("entered", taken),
+        ("already", already),
+        ("bad", bad),
+    ];
+    told.extend(counts.map(|(key, count)| (key.to_owned(), json!(count))));
+    if deed.kind == DeedKind::ContactImport {
+        told.insert("suppressed".to_owned(), json!(suppressed));
+        told.insert("without_consent".to_owned(), json!(without));
+    }
+    told.insert("bad_rows".to_owned(), json!(bad_rows));
+    Ok(told)
+}
+
+async fn remove<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
+    let (done, mut is_done) = mpsc::channel(1);
+    let removed = hub.with_gate(|gate, now| {
+        let lifted = gate.lift(now, account, deed)?;
+        if lifted > 0 {
+            gate.promises.push(Promise::Deed { done });
+        }
+        Ok::<_, String>(lifted)
+    })?;
+    if removed > 0 && is_done.recv().await != Some(true) {
+        return Err("it cannot be put on disk".to_owned());
+    }
+    hub.look(|gate, _| {
+        let mut told = gate.checked(account, deed)?;
+        told.insert("removed".to_owned(), json!(removed));
+        Ok(told)
+    })
+}
+
+fn words(origins: Origins) -> Vec<&'static str> {
+    origins.iter().map(Origin::word).collect()
+}
+
+impl<D: Disk> Gate<D> {
+    /// Whom a row is about.
+    pub(super) fn person_of(&self, account: usize, row: &Row) -> Result<Pseudonym, String> {
+        let home = self.config.accounts[account].numbering.country;
+        let number = row.get("number").ok_or("no number")?;
+        let person = written_person(number, home).ok_or(super::rows::NO_NUMBER)?;
+        Ok(self.spool.standing().who(&person))
+    }
+
+    /// What an entry says that concerns an account, of one sender or of any (OPT-29): nothing that is another account's.
+    pub(super) fn concerning(
+        &self,
+        account: usize,
+        who: &Pseudonym,
+        sender: Option<&Scope>,
+    ) -> Vec<(Scope, Stand)> {
+        let config = &self.config.accounts[account];
+        let standing = self.spool.standing();
+        let (table, stands) = (standing.scopes(), standing.opt_outs().of(who));
+        let of_sender = sender.map(|sender| self.scopes_of(account, sender));
+        let own = own_scopes(config);
+        let whole = Scope::account(config.system_id.as_str());
+        let pools = format!("{}/", config.system_id.as_str());
+        let mut found: Vec<(Scope, Stand)> = stands
+            .into_iter()
+            .filter_map(|stand| Some((table.scope(stand.scope)?.clone(), stand)))
+            .filter(|(scope, stand)| match &of_sender {
+                Some(scopes) => scopes.contains(&stand.scope),
+                None => match scope.kind() {
+                    ScopeKind::Global => true,
+                    ScopeKind::Pool => scope.name().starts_with(pools.as_bytes()),
+                    ScopeKind::Brand => own.contains(scope) || table.lies_in(&whole, scope),
+                    ScopeKind::Account | ScopeKind::Sender => own.contains(scope),
+                },
+            })
+            .collect();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        found
+    }
+
+    /// Whether a person has opted out of what an account sends, and who said so.
+    fn checked(&self, account: usize, deed: &Deed) -> Answer {
+        let (who, sender) = self.asked_of(account, deed)?;
+        let entries = self.concerning(account, &who, sender.as_ref());
+        let shown = entries.iter().map(|(scope, stand)| {
+            json!({
+                "scope": scope.kind().word(),
+                "name": String::from_utf8_lossy(scope.name()),
+                "origins": words(stand.origins),
+            })
+        });
+        Ok(Map::from_iter([
+            ("blocked".to_owned(), json!(!entries.is_empty())),
+            ("entries".to_owned(), Value::Array(shown.collect())),
+        ]))
+    }
+
+    fn asked_of(&self, account: usize, deed: &Deed) -> Result<(Pseudonym, Option<Scope>), String> {
+        let row = deed.rows.first().ok_or("\"rows\" is missing")?;
+        let home = self.config.accounts[account].numbering.country;
+        let sender = match row.get("sender") {
+            None => None,
+            Some(text) => Some(written_sender(text, home).ok_or("the sender is none")?),
+        };
+        Ok((self.person_of(account, row)?, sender))
+    }
+
+    /// Stages that entries of a person count no more: the account's own and what it imported, or with two approvers all
+    /// (OPT-24). Says how many.
+    fn lift(&mut self, now: Now, account: usize, deed: &Deed) -> Result<u64, String> {
+        let (who, sender) = self.asked_of(account, deed)?;
+        let row = deed.rows.first().ok_or("\"rows\" is missing")?;
+        let kind = match row.get("scope") {
+            None => None,
+            Some(word) => Some(kind_of(word).ok_or(super::rows::NO_SCOPE)?),
+        };
+        let mut found = self.concerning(account, &who, sender.as_ref());
+        // What reaches beyond the account has to be named.
+        found.retain(|(scope, _)| match kind {
+            Some(kind) => scope.kind() == kind,
+            None => !matches!(scope.kind(), ScopeKind::Global | ScopeKind::Brand),
+        });
+        let own = Origins::of(Origin::Account).with(Origins::of(Origin::Import));
+        let origins = match &deed.by_override {
+            Some(by) => {
+                let names = by.approvers.iter().map(|name| name.trim().to_lowercase());
+                let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+                names.sort_unstable();
+                names.dedup();
+                if names.len() < APPROVERS_MIN {
+                    return Err("an override takes two different approvers".to_owned());
+                }
+                if by.evidence.trim().is_empty() {
+                    return Err("an override takes a reference to evidence".to_owned());
+                }
+                let until = self.spool.standing().overridden_until(&who);
+                if until.is_some_and(|until| until > now.unix_ms) {
+                    return Err("an override for this number was made within the last 30 days".to_owned());
+                }
+                Origins::ALL
+            }
+            None => {
+                let all = found
+                    .iter()
+                    .fold(Origins::default(), |all, (_, stand)| all.with(stand.origins));
+                let others = all.without(own);
+                if let Some(strongest) = others.iter().next() {
+                    return Err(format!(
+                        "the entry is of origin {}: an account lifts only what it made or imported itself",
+                        strongest.word()
+                    ));
+                }
+                own
+            }
+        };
+        if !self.spool.has_batch_room() {
+            return Err("the gateway is busy: ask again".to_owned());
+        }
+        let mut removed = 0;
+        for (scope, _) in found {
+            let what = What::Lift { scope, origins };
+            self.note_deed(now, account, deed, row, who, what, now.unix_ms)
+                .map_err(|_| "it cannot be stored now".to_owned())?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+pub(super) fn kind_of(word: &str) -> Option<ScopeKind> {
+    ScopeKind::ALL.into_iter().find(|kind| kind.word() == word)
+}
+
+/// Scopes that are an account's by its configuration.
+fn own_scopes(config: &Account) -> Vec<Scope> {
+    let mut own = vec![Scope::account(config.system_id.as_str())];
+    own.extend(config.opt_outs.brand.as_deref().map(Scope::brand));
+    for sender in senders(config) {
+        own.extend(pool(config, &sender));
+        own.push(sender);
+    }
+    own
+}

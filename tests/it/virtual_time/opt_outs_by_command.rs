@@ -1,0 +1,238 @@
+//! Opt-outs, contacts and consents by command: the acceptance cases of compliance.md §2.5, §2.6 and §3 that need no socket.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use tidegate_gateway::control::{Batch, Deed, DeedKind, Override, Row, act};
+use tidegate_store::standing::Origin;
+
+use super::opt_outs::{OF_A, OF_B, OPTED_OUT, R, R2, Rig, S, bound, config, sm, submit_as};
+use super::*;
+
+fn row(line: u64, cells: &[(&str, &str)]) -> Row {
+    let cells: BTreeMap<_, _> = cells.iter().copied().collect();
+    Row {
+        line,
+        cells: cells
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(value)))
+            .collect(),
+    }
+}
+
+fn deed(kind: DeedKind, account: &str, cells: &[(&str, &str)]) -> Deed {
+    Deed {
+        rows: vec![row(1, cells)],
+        ..Deed::new(kind, account)
+    }
+}
+
+fn file(attest: Option<&str>) -> Option<Batch> {
+    Some(Batch {
+        batch: "batch-1".to_owned(),
+        digest: "ab".repeat(32),
+        attest: attest.map(str::to_owned),
+    })
+}
+
+async fn done(rig: &Rig, deed: Deed) -> Map<String, Value> {
+    act(&rig.world.hub, &deed).await.unwrap()
+}
+
+fn overridden(approvers: &[&str]) -> Deed {
+    Deed {
+        by_override: Some(Override {
+            approvers: approvers.iter().map(|name| (*name).to_owned()).collect(),
+            evidence: "ticket 7".to_owned(),
+        }),
+        ..deed(DeedKind::OptOutRemove, "A", &[("number", NUMBER)])
+    }
+}
+
+const NUMBER: &str = "+1 (555) 010-0123";
+
+#[test]
+fn opt_c26_an_account_lifts_what_it_imported_and_not_what_a_recipient_said() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 61).await;
+        rig.stop(R, S).await;
+        let remove = || deed(DeedKind::OptOutRemove, "A", &[("number", "0015550100123")]);
+        let refused = act(&rig.world.hub, &remove()).await.unwrap_err();
+        assert!(refused.contains("recipient"), "{refused}");
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        let imported = Deed {
+            file: file(None),
+            ..deed(DeedKind::OptOutImport, "A", &[("number", "15550100124")])
+        };
+        assert_eq!(done(&rig, imported).await["entered"], 1);
+        assert_eq!(rig.submit(S, R2).await, OPTED_OUT);
+        let remove = deed(DeedKind::OptOutRemove, "A", &[("number", "15550100124")]);
+        assert_eq!(done(&rig, remove).await["blocked"], false);
+        rig.sees_next(S, R2).await;
+        let mut rig = rig.killed(62).await;
+        rig.sees_next(S, R2).await;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+    });
+}
+
+#[test]
+fn opt_c27_two_approvers_lift_once_in_thirty_days_over_a_restart_too() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 63).await;
+        rig.stop(R, S).await;
+        for approvers in [&["anna", " Anna "][..], &["anna"], &["anna", ""]] {
+            let refused = act(&rig.world.hub, &overridden(approvers)).await.unwrap_err();
+            assert!(refused.contains("two different approvers"), "{refused}");
+        }
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        assert_eq!(done(&rig, overridden(&["anna", "berta"])).await["blocked"], false);
+        rig.sees_next(S, R).await;
+        let mut rig = rig.killed(64).await;
+        rig.sees_next(S, R).await;
+        rig.after(Duration::from_hours(25)).await;
+        rig.stop(R, S).await;
+        let refused = act(&rig.world.hub, &overridden(&["anna", "clara"]))
+            .await
+            .unwrap_err();
+        assert!(refused.contains("30 days"), "{refused}");
+        rig.after(Duration::from_hours(29 * 24)).await;
+        assert_eq!(done(&rig, overridden(&["anna", "clara"])).await["blocked"], false);
+    });
+}
+
+#[test]
+fn opt_c28_an_upload_of_somebody_who_has_opted_out_changes_nothing_for_them() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 65).await;
+        rig.stop(R, S).await;
+        let contacts = |attest| Deed {
+            file: file(attest),
+            rows: vec![
+                row(2, &[("number", NUMBER), ("opted_in", "true")]),
+                row(3, &[("number", "15550100124"), ("opted_in", "yes")]),
+                row(4, &[("number", "not a number"), ("opted_in", "yes")]),
+                row(5, &[("number", "15550100125")]),
+            ],
+            ..Deed::new(DeedKind::ContactImport, "A")
+        };
+        let told = done(&rig, contacts(Some("web form of 2026"))).await;
+        let counts = ["suppressed", "entered", "bad", "without_consent"].map(|key| told[key].clone());
+        assert_eq!(counts, [1, 1, 1, 1].map(Value::from));
+        assert_eq!(told["bad_rows"][0]["line"], 4);
+        assert!(!told["bad_rows"].to_string().contains("not a number"));
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        rig.sees_next(S, R2).await;
+    });
+}
+
+#[test]
+fn con_c04_without_an_attestation_nothing_is_stored() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[]), 66).await;
+        for attest in [None, Some(" ")] {
+            let contacts = Deed {
+                file: file(attest),
+                ..deed(
+                    DeedKind::ContactImport,
+                    "A",
+                    &[("number", NUMBER), ("opted_in", "true")],
+                )
+            };
+            let refused = act(&rig.world.hub, &contacts).await.unwrap_err();
+            assert!(refused.contains("lawful basis"), "{refused}");
+        }
+        rig.world
+            .hub
+            .look(|gate, _| assert!(gate.spool().standing().consents().is_empty()));
+    });
+}
+
+#[test]
+fn opt_c35_by_a_form_it_is_the_recipient_s_word() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 67).await;
+        let form = Deed {
+            origin: Some(Origin::Recipient),
+            ..deed(
+                DeedKind::OptOutAdd,
+                "A",
+                &[
+                    ("number", NUMBER),
+                    ("sender", "55555"),
+                    ("source", "https://example.com/stop"),
+                    ("ip", "192.0.2.7"),
+                ],
+            )
+        };
+        assert_eq!(done(&rig, form.clone()).await["entered"], 1);
+        assert_eq!(done(&rig, form).await["already"], 1);
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        let check = done(
+            &rig,
+            deed(DeedKind::OptOutCheck, "A", &[("number", "5550100123")]),
+        )
+        .await;
+        assert_eq!(check["entries"][0]["origins"], json!(["recipient"]));
+        assert_eq!(check["entries"][0]["scope"], "account");
+        let remove = deed(DeedKind::OptOutRemove, "A", &[("number", NUMBER)]);
+        assert!(
+            act(&rig.world.hub, &remove)
+                .await
+                .unwrap_err()
+                .contains("recipient")
+        );
+        let mut rig = rig.killed(68).await;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        // A START lifts it as if it had been a STOP.
+        rig.mo(R, S, "START").await;
+        rig.take_reply(S, R).await;
+        rig.sees_next(S, R).await;
+    });
+}
+
+#[test]
+fn what_waits_is_stopped_by_a_command_and_other_accounts_neither_see_nor_touch_it() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[(OF_A, "opt_out_scope = \"account\"")]), 69).await;
+        let add = deed(DeedKind::OptOutAdd, "A", &[("number", NUMBER)]);
+        assert_eq!(done(&rig, add).await["entered"], 1);
+        let check = done(&rig, deed(DeedKind::OptOutCheck, "B", &[("number", NUMBER)])).await;
+        assert_eq!(
+            (&check["blocked"], &check["entries"]),
+            (&json!(false), &json!([]))
+        );
+        let removed = done(&rig, deed(DeedKind::OptOutRemove, "B", &[("number", NUMBER)])).await;
+        assert_eq!(removed["removed"], 0);
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        let of_others = deed(
+            DeedKind::OptOutAdd,
+            "B",
+            &[
+                ("number", "15550100124"),
+                ("sender", "55555"),
+                ("scope", "sender"),
+            ],
+        );
+        let refused = act(&rig.world.hub, &of_others).await.unwrap_err();
+        assert!(refused.contains("not the account's"), "{refused}");
+        let mut b = bound(&rig.world, b"B").await;
+        assert_eq!(submit_as(&mut b, 2, sm(OF_B, R)).await, CommandStatus::ROK);
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_a_command_and_it_is_not_done() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 70).await;
+        rig.sees_next(S, R).await;
+        rig.world
+            .disk
+            .fail_on(Op::Write, "spool", 0, 1, std::io::ErrorKind::StorageFull);
+        let add = || deed(DeedKind::OptOutAdd, "A", &[("number", NUMBER)]);
+        let refused = act(&rig.world.hub, &add()).await.unwrap_err();
+        assert!(refused.contains("disk"), "{refused}");
+        rig.after(Duration::from_secs(5)).await;
+        assert_eq!(done(&rig, add()).await["entered"], 1);
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+    });
+}
