@@ -1,6 +1,7 @@
 //! What a customer's `system_id` may do.
 
 mod category;
+mod consent;
 mod destinations;
 mod numbering;
 mod opt_outs;
@@ -29,6 +30,7 @@ use crate::words::{self, AccountWords};
 
 pub(crate) use category::CATEGORIES;
 pub use category::{CategoryRules, SenderSettings, may_be_marketing};
+pub use consent::ConsentMode;
 pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
 pub use opt_outs::{OptOutRules, OptOutScope, OptedOut};
@@ -93,6 +95,9 @@ pub struct Account {
     pub long_message_outcome: PartsOutcome,
     /// Key `outside_hours`, default `"defer"`: what becomes of marketing outside the hours of its recipient (QH-7).
     pub outside_hours: OutsideHours,
+    /// Key `consent`, default `"off"`: whether marketing needs its recipient's consent (CON-4), given to the account or its
+    /// brand.
+    pub consent: ConsentMode,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end, compared with the source as it is kept (behind rewriting, and canonical where numbers are);
     /// see [`Account::allows_sender`].
@@ -312,6 +317,7 @@ pub(crate) fn read(
         OutsideHours::Defer,
         choice(&[("defer", OutsideHours::Defer), ("reject", OutsideHours::Reject)]),
     );
+    let consent = consent::read(section);
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -344,6 +350,7 @@ pub(crate) fn read(
         default_alphabet,
         long_message_outcome,
         outside_hours,
+        consent,
         senders,
         numbering,
         category,

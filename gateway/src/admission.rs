@@ -176,6 +176,8 @@ pub struct Admitted {
     pub noted: Noted,
     /// Its recipient has opted out, and its account wants to hear that by a DLR: it is stored and goes nowhere.
     pub opted_out: bool,
+    /// Its date is that of its recipient's hours.
+    pub deferred: bool,
     /// Parts it counts as.
     pub parts: u8,
     /// Whose turn it is of carriers that take turns: of a part of a longer message that of all of them, else 0, for its
@@ -271,6 +273,7 @@ pub fn admit(
         category,
         noted,
         opted_out: false,
+        deferred: false,
         parts,
         lot,
         replaces: Replaced::new(),

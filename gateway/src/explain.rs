@@ -132,7 +132,8 @@ pub fn explain(
         tables,
         quota_left: live.quota_left,
     };
-    let admitted = admit(applicant, default_validity, &submission, now).and_then(|admitted| {
+    let admitted = admit(applicant, default_validity, &submission, now).and_then(|mut admitted| {
+        applicant.standing.keep_hours(account, &mut admitted)?;
         let country = country.map(Country::octets);
         let mut buckets = Buckets {
             link: &mut Bucket::new(None),
@@ -209,6 +210,7 @@ pub fn explain(
             Ok(admitted) => json!({
                 "admitted": true,
                 "due": time(admitted.due_ms),
+                "deferred": admitted.deferred,
                 "expires": time(admitted.expires_ms),
             }),
             Err(refusal) => shown_refusal(refusal),

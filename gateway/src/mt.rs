@@ -203,6 +203,12 @@ impl<D: Disk> Gate<D> {
             }
             admitted.opted_out = true;
         }
+        if !admitted.opted_out {
+            let asked = self
+                .consent_to(account, &admitted.destination, admitted.category)
+                .and_then(|()| self.put_off(account, &mut admitted));
+            asked.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
@@ -213,6 +219,9 @@ impl<D: Disk> Gate<D> {
             && let Some(route) = taken_by
         {
             admitted.lot = self.mt.take_turn(route);
+        }
+        if admitted.deferred {
+            self.accounts[account].tally.deferred += 1;
         }
         if admitted.noted.monitored {
             self.accounts[account].tally.monitored.add(country);

@@ -237,6 +237,8 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     let new = &state.tally;
     metrics.binds.set(float(state.links.len()));
     metrics.accepted.increment(new.accepted - old.accepted);
+    metrics.deferred.increment(new.deferred - old.deferred);
+    metrics.unconsented.increment(new.unconsented - old.unconsented);
     metrics.duplicates.increment(new.duplicates - old.duplicates);
     metrics.holds.increment(new.holds - old.holds);
     metrics

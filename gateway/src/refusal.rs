@@ -14,6 +14,10 @@ pub enum Refusal {
         /// The account wants ESME_RSUBMITFAIL.
         plain: bool,
     },
+    /// It is marketing, and its recipient's hours are over for now (QH-7).
+    OutsideHours,
+    /// It is marketing, and no consent of its recipient is on record (CON-4).
+    NoConsent,
     /// Above the account's rate, or the link has too many unanswered.
     Throttled,
     /// The account has used its quota of the day or the month. It opens again when that is over, not before.
@@ -60,6 +64,10 @@ impl Refusal {
         match self {
             Self::Suspended => "the account is suspended or closing",
             Self::OptedOut { .. } => "the recipient has opted out",
+            Self::OutsideHours => {
+                "outside the hours in which its recipient may get marketing: see `tidegate hours`"
+            }
+            Self::NoConsent => "marketing, and its recipient has not consented to it: see `consent`",
             Self::Throttled => "above the account's rate",
             Self::Quota => "the account has used its quota of the day or the month",
             Self::Full => "no room to store it",
@@ -95,6 +103,11 @@ impl Refusal {
             // OPT-16 and compliance.md §18.
             Self::OptedOut { plain: false } => CommandStatus(0x0401),
             Self::OptedOut { plain: true } => S::RSUBMITFAIL,
+            // QH-7 and compliance.md §18.
+            Self::OutsideHours => CommandStatus(0x0402),
+            // Vendor range as well, the next that is free. Not 0x0401: a client that drops a number for ever at that would
+            // drop those of people who have only not been asked.
+            Self::NoConsent => CommandStatus(0x040b),
             Self::Throttled => S::RTHROTTLED,
             // Vendor range as well. 0x58 and 0x14 would be tried again until midnight, and 0x0408 is for money.
             Self::Quota => CommandStatus(0x040a),

@@ -1,7 +1,9 @@
 //! Standing rules: what may be sent to whom at all, whichever way it would go. They are asked when a message comes in, and
 //! again before it is handed over, since what holds by then may be something else (design §5).
 
+mod consent;
 mod country;
+mod hours;
 pub(crate) mod opt_out;
 
 use std::fmt;
@@ -9,13 +11,14 @@ use std::fmt;
 use hashbrown::HashMap;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
-use tidegate_config::{Config, Country};
+use tidegate_config::{Config, ConsentMode, Country, OutsideHours};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 
 use crate::addressing::AccountAddressing;
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::hours::Hours;
 use crate::mo::Owners;
 use crate::number::SHORT_CODE_MAX;
 use crate::refusal::Refusal;
@@ -31,6 +34,8 @@ pub struct Standing {
     accounts: Vec<CountryRules>,
     /// Accounts that list a number as a sender of theirs, by its canonical form.
     owners: HashMap<Box<[u8]>, Owners>,
+    /// When marketing may be sent.
+    hours: Hours,
 }
 
 /// A message that is about to come in, or to leave. Not to be printed (P4).
@@ -75,6 +80,7 @@ impl Standing {
         Self {
             accounts: config.accounts.iter().map(of).collect(),
             owners,
+            hours: Hours::new(&config.sending_hours),
         }
     }
 
@@ -91,6 +97,7 @@ impl Standing {
     ) -> AccountStanding<'s> {
         AccountStanding {
             countries: self.accounts.get(account),
+            hours: &self.hours,
             addressing,
         }
     }
@@ -100,6 +107,7 @@ impl Standing {
 #[derive(Clone, Copy, Debug)]
 pub struct AccountStanding<'s> {
     countries: Option<&'s CountryRules>,
+    hours: &'s Hours,
     addressing: AccountAddressing<'s>,
 }
 
@@ -134,6 +142,8 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
         Refusal::Country => Some(StandingRule::Country),
         Refusal::NotApproved => Some(StandingRule::Approval),
         Refusal::OptedOut { .. } => Some(StandingRule::OptOut),
+        Refusal::OutsideHours => Some(StandingRule::Hours),
+        Refusal::NoConsent => Some(StandingRule::Consent),
         _ => None,
     }
 }
@@ -154,6 +164,9 @@ impl<D: Disk> Gate<D> {
             ));
         }
         let account = account?;
+        if let Some(refusal) = self.marketing_refused(now, account, leg) {
+            return Some((Some(account), refusal));
+        }
         let standing = self.standing.of_account(account, self.addressing_of(account));
         if standing.is_open() {
             return None;
@@ -166,6 +179,25 @@ impl<D: Disk> Gate<D> {
             category: Category::from_octet(leg.envelope.category),
         };
         Some((Some(account), standing.may(&asked, now).err()?))
+    }
+
+    /// The same of what marketing alone is asked for.
+    fn marketing_refused(&self, now: Now, account: usize, leg: &Leg) -> Option<Refusal> {
+        if leg.envelope.category != Category::Marketing.octet() || self.has_begun(leg) {
+            return None;
+        }
+        let config = &self.config.accounts[account];
+        let recipient = || leg.envelope.addresses.destination();
+        if config.consent == ConsentMode::Require && !self.has_consented(account, &recipient()) {
+            return Some(Refusal::NoConsent);
+        }
+        let is_late = config.outside_hours == OutsideHours::Reject
+            && self
+                .standing
+                .of_account(account, self.addressing_of(account))
+                .shut_until(&recipient(), now.unix_ms)
+                .is_some();
+        is_late.then_some(Refusal::OutsideHours)
     }
 
     /// Counts what a standing rule refuses.

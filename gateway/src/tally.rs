@@ -88,6 +88,10 @@ pub struct AccountTally {
     pub accepted: u64,
     /// Submissions that had come before, answered with the id of then.
     pub duplicates: u64,
+    /// Times that a message was put off until its recipient's hours begin.
+    pub deferred: u64,
+    /// Marketing that was accepted without a consent, where the account is only warned.
+    pub unconsented: u64,
     /// Submissions refused, by what was answered.
     pub refused: Counts<CommandStatus>,
     /// Messages that a standing rule refused, when they came or before they were handed over.

@@ -1,17 +1,20 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
+mod consent;
 mod countries;
 mod destinations;
 mod fairness;
 mod handsets;
 mod holds;
+mod hours;
 mod late;
 mod long_messages;
 mod opt_outs;
 mod opt_outs_by_command;
 mod quotas;
 mod rates;
+mod rig;
 mod routes;
 mod stuck;
 mod unfetched;

@@ -191,6 +191,7 @@ keys! {
         default_alphabet,
         #shown long_message_outcome,
         #shown outside_hours,
+        #shown consent,
         senders,
         #nested quota,
         #nested numbering,

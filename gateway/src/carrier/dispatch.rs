@@ -262,6 +262,11 @@ impl<D: Disk> Gate<D> {
             self.end_for_all_parts(now, leg, &note);
             return Offered::Over;
         }
+        if let Some((account, opens_ms)) = self.opens_later(now, found) {
+            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+            self.defer(now, account, leg, (opens_ms, expires_ms));
+            return Offered::Over;
+        }
         let config = &self.config.carriers[carrier];
         let registered = asked_for(config.request_receipts, found.envelope.registered_delivery);
         let Some(link) = self.links.get_mut(id) else {

@@ -50,6 +50,7 @@ impl AccountState {
             default_alphabet: _,
             long_message_outcome: _,
             outside_hours: _,
+            consent: _,
             senders: _,
             quota:
                 Quota {

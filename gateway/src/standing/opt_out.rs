@@ -295,7 +295,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether a part of the same text is at a carrier, or was.
-    fn has_begun(&self, leg: &Leg) -> bool {
+    pub(super) fn has_begun(&self, leg: &Leg) -> bool {
         if leg.part().is_none() {
             return false;
         }

@@ -23,6 +23,10 @@ pub struct AccountMetrics {
     pub duplicates: Counter,
     /// [`names::ACCOUNT_STANDING_REFUSED`].
     pub standing_refused: Family<StandingRule>,
+    /// [`names::ACCOUNT_DEFERRED`].
+    pub deferred: Counter,
+    /// [`names::ACCOUNT_UNCONSENTED`].
+    pub unconsented: Counter,
     /// [`names::ACCOUNT_THROTTLED`].
     pub throttled: Family<ThrottledBy>,
     /// [`names::ACCOUNT_HOLDS`].
@@ -64,6 +68,8 @@ impl AccountMetrics {
                 .map(|period| telemetry.gauge(&names::ACCOUNT_QUOTA_USED, &[own, ("period", period)])),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
             standing_refused: Family::new(telemetry, &names::ACCOUNT_STANDING_REFUSED, &[own]),
+            deferred: counter(&names::ACCOUNT_DEFERRED),
+            unconsented: counter(&names::ACCOUNT_UNCONSENTED),
             throttled: Family::new(telemetry, &names::ACCOUNT_THROTTLED, &[own]),
             holds: counter(&names::ACCOUNT_HOLDS),
             flooders_unbound: counter(&names::ACCOUNT_FLOODERS_UNBOUND),

@@ -109,6 +109,10 @@ words! {
         Approval "approval"
         /// The recipient has opted out.
         OptOut "opt_out"
+        /// It is marketing outside its recipient's hours.
+        Hours "hours"
+        /// It is marketing without a consent.
+        Consent "consent"
     }
 
     /// What a handset's message was taken for.

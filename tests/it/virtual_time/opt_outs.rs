@@ -1,254 +1,16 @@
-//! Opt-outs in the data path: the acceptance cases of compliance.md §2, each by its id, with `config/compliance.toml`:
-//! accounts A and B, A's senders 55555 and 55556 in one pool and +1 800 555 0199 outside it, B's 55557.
+//! Opt-outs in the data path: the acceptance cases of compliance.md §2, each by its id.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::pdu::multi::{Destination, Destinations, SubmitMulti};
 use tidegate_codec::tlv::{Tag, append};
-use tidegate_codec::values::{BindKind, DataCoding, InterfaceVersion, RegisteredDelivery};
-use tidegate_config::Config;
+use tidegate_codec::values::{DataCoding, RegisteredDelivery};
 
+use super::rig::*;
 use super::*;
-use crate::wire::{Frame, Wire, bind, octets};
-
-pub(super) const OPTED_OUT: CommandStatus = CommandStatus(0x0401);
-pub(super) const R: &[u8] = b"15550100123";
-pub(super) const R2: &[u8] = b"15550100124";
-const DUTCH: &[u8] = b"31612345678";
-pub(super) const S: &[u8] = b"55555";
-const S2: &[u8] = b"55556";
-const TOLL_FREE: &[u8] = b"18005550199";
-pub(super) const OF_B: &[u8] = b"55557";
-
-/// The shipped configuration, with lines behind those of the first account, or elsewhere.
-pub(super) fn config(lines: &[(&str, &str)]) -> Config {
-    let mut text = include_str!("../../../config/compliance.toml").to_owned();
-    for (line, behind) in lines {
-        assert!(text.contains(line), "{line}");
-        text = text.replacen(line, &format!("{line}\n{behind}"), 1);
-    }
-    tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-pub(super) const OF_A: &str = "system_id = \"A\"";
-const OF_P: &str = "name = \"p\"";
-
-pub(super) struct Rig {
-    pub(super) world: World,
-    pub(super) setup: Setup,
-    a: Wire,
-    smsc: Wire,
-    sequence: u32,
-    /// What came to A, and to the carrier, while something else was waited for; answered.
-    came: VecDeque<Frame>,
-    sent: VecDeque<Frame>,
-}
-
-fn number(digits: &[u8]) -> Address<'_> {
-    let ton = if digits.len() > 6 {
-        Ton::INTERNATIONAL
-    } else {
-        Ton::UNKNOWN
-    };
-    Address::new(ton, Npi::ISDN, digits).unwrap()
-}
-
-pub(super) fn sm<'a>(from: &'a [u8], to: &'a [u8]) -> Sm<'a> {
-    Sm {
-        source: Address::new(number(from).ton, Npi::ISDN, from).unwrap(),
-        destination: Address::new(number(to).ton, Npi::ISDN, to).unwrap(),
-        registered_delivery: RegisteredDelivery::FINAL,
-        short_message: ShortMessage::new(b"hello").unwrap(),
-        ..Sm::default()
-    }
-}
-
-pub(super) async fn bound(world: &World, system_id: &[u8]) -> Wire {
-    let mut esme = world.esme();
-    let bind = bind(system_id, b"secret", InterfaceVersion::V3_4);
-    let bind = Operation::Bind(BindKind::Transceiver, bind);
-    esme.send(CommandStatus::ROK, 1, bind).await;
-    let answer = esme.expect(CommandId::BIND_TRANSCEIVER_RESP).await;
-    assert!(answer.pdu().status.is_ok());
-    esme
-}
-
-pub(super) async fn submit_as(esme: &mut Wire, sequence: u32, sm: Sm<'_>) -> CommandStatus {
-    esme.send(CommandStatus::ROK, sequence, Operation::SubmitSm(sm))
-        .await;
-    esme.expect(CommandId::SUBMIT_SM_RESP).await.pdu().status
-}
-
-async fn answer_mo(esme: &mut Wire, frame: &Frame) {
-    let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
-    esme.send(CommandStatus::ROK, frame.pdu().sequence, answer).await;
-}
-
-async fn answer_enquiry(wire: &mut Wire, frame: &Frame) {
-    assert_eq!(frame.pdu().operation.command_id(), CommandId::ENQUIRE_LINK);
-    wire.send_empty(CommandId::ENQUIRE_LINK_RESP, frame.pdu().sequence)
-        .await;
-}
-
-fn text_of(frame: &Frame) -> String {
-    String::from_utf8_lossy(frame.sm().text().0).into_owned()
-}
-
-impl Rig {
-    pub(super) async fn new(config: Config, seed: u64) -> Self {
-        let setup = Setup::new(config, 1 << 20, 1 << 28);
-        let clock = Clock::virtual_from(START_MS);
-        Self::on(setup, FaultyDisk::new(), clock, seed).await
-    }
-
-    async fn on(setup: Setup, disk: FaultyDisk, clock: Clock, seed: u64) -> Self {
-        let world = World::start_with(&setup, disk, clock, seed).unwrap();
-        let mut smsc = world.smsc();
-        smsc.accept_bind().await;
-        let a = bound(&world, b"A").await;
-        Self {
-            world,
-            setup,
-            a,
-            smsc,
-            sequence: 10,
-            came: VecDeque::new(),
-            sent: VecDeque::new(),
-        }
-    }
-
-    fn next(&mut self) -> u32 {
-        self.sequence += 1;
-        self.sequence
-    }
-
-    pub(super) async fn submit(&mut self, from: &[u8], to: &[u8]) -> CommandStatus {
-        let sequence = self.next();
-        let sm = Operation::SubmitSm(sm(from, to));
-        self.a.send(CommandStatus::ROK, sequence, sm).await;
-        loop {
-            let frame = self.a.next().await;
-            match frame.pdu().operation.command_id() {
-                CommandId::SUBMIT_SM_RESP => return frame.pdu().status,
-                CommandId::DELIVER_SM => {
-                    answer_mo(&mut self.a, &frame).await;
-                    self.came.push_back(frame);
-                }
-                _ => answer_enquiry(&mut self.a, &frame).await,
-            }
-        }
-    }
-
-    /// Submits a message that the carrier must get next: nothing else was on its way there.
-    pub(super) async fn sees_next(&mut self, from: &[u8], to: &[u8]) {
-        assert_eq!(self.submit(from, to).await, CommandStatus::ROK);
-        let taken = self.take().await;
-        let taken = taken.sm();
-        assert_eq!(
-            (taken.source.addr.as_bytes(), taken.destination.addr.as_bytes()),
-            (from, to)
-        );
-    }
-
-    /// What the carrier gets next.
-    async fn take(&mut self) -> Frame {
-        if let Some(frame) = self.sent.pop_front() {
-            return frame;
-        }
-        let id = format!("c-{}", self.next());
-        self.smsc.take_submit(id.as_bytes()).await
-    }
-
-    async fn deliver(&mut self, mo: Sm<'_>) -> CommandStatus {
-        let sequence = self.next();
-        self.smsc
-            .send(CommandStatus::ROK, sequence, Operation::DeliverSm(mo))
-            .await;
-        loop {
-            let frame = self.smsc.next().await;
-            let (status, submitted) = (frame.pdu().status, frame.pdu().sequence);
-            match frame.pdu().operation.command_id() {
-                CommandId::DELIVER_SM_RESP => return status,
-                CommandId::SUBMIT_SM => {
-                    let body = MessageIdResp {
-                        message_id: COctets::new(b"c").unwrap(),
-                        tlvs: Tlvs::NONE,
-                    };
-                    let answer = Operation::SubmitSmResp(Some(body));
-                    self.smsc.send(CommandStatus::ROK, submitted, answer).await;
-                    self.sent.push_back(frame);
-                }
-                _ => answer_enquiry(&mut self.smsc, &frame).await,
-            }
-        }
-    }
-
-    /// A handset's text; the message itself comes out at A.
-    pub(super) async fn mo(&mut self, from: &[u8], to: &[u8], text: &str) {
-        let (octets, data_coding) = if text.is_ascii() {
-            (text.as_bytes().to_vec(), DataCoding(0))
-        } else {
-            (
-                text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-                DataCoding(8),
-            )
-        };
-        let mo = Sm {
-            short_message: ShortMessage::new(&octets).unwrap(),
-            data_coding,
-            registered_delivery: RegisteredDelivery::default(),
-            ..sm(from, to)
-        };
-        assert_eq!(self.deliver(mo).await, CommandStatus::ROK, "{text:?}");
-        let forwarded = self.take_mo().await;
-        assert_eq!(forwarded.sm().text().0, octets, "as it came");
-    }
-
-    async fn take_mo(&mut self) -> Frame {
-        if let Some(frame) = self.came.pop_front() {
-            return frame;
-        }
-        let frame = self.a.expect(CommandId::DELIVER_SM).await;
-        answer_mo(&mut self.a, &frame).await;
-        frame
-    }
-
-    /// Takes an answer of the gateway itself to a handset.
-    pub(super) async fn take_reply(&mut self, from: &[u8], to: &[u8]) -> String {
-        let frame = self.take().await;
-        let reply = frame.sm();
-        assert_eq!(
-            (reply.source.addr.as_bytes(), reply.destination.addr.as_bytes()),
-            (from, to)
-        );
-        assert!(reply.text().0.len() <= 160 && reply.registered_delivery == RegisteredDelivery::default());
-        text_of(&frame)
-    }
-
-    pub(super) async fn stop(&mut self, from: &[u8], to: &[u8]) {
-        self.mo(from, to, "STOP").await;
-        self.take_reply(to, from).await;
-    }
-
-    /// Lets time go by; whoever asks whether the links live is answered.
-    pub(super) async fn after(&mut self, time: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            never = self.a.keep_alive() => match never {},
-            never = self.smsc.keep_alive() => match never {},
-        }
-    }
-
-    /// Ends it as a kill does, and starts it again on what the disk holds.
-    pub(super) async fn killed(self, seed: u64) -> Self {
-        let clock = self.world.clock.clone();
-        let disk = self.world.kill();
-        Self::on(self.setup, disk, clock, seed).await
-    }
-}
+use crate::wire::{Wire, octets};
 
 #[test]
 fn opt_c01_after_a_stop_nothing_more_goes_there() {
@@ -719,8 +481,9 @@ fn a_start_to_another_number_of_the_account_lifts_what_was_said_to_the_first() {
 #[test]
 fn opt_c21_one_confirmation_in_a_day_at_any_hour() {
     scenario(|| async {
+        let codes = config(&[(OF_A, "category = \"otp\"")]);
         // 23:00 in New York.
-        let setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+        let setup = Setup::new(codes, 1 << 20, 1 << 28);
         let night = Clock::virtual_from(START_MS + 4 * 3_600_000 - 60_000);
         let mut rig = Rig::on(setup, FaultyDisk::new(), night, 22).await;
         rig.mo(R, S, "STOP").await;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tidegate_gateway::control::{Batch, Deed, DeedKind, Override, Row, act};
 use tidegate_store::standing::Origin;
 
-use super::opt_outs::{OF_A, OF_B, OPTED_OUT, R, R2, Rig, S, bound, config, sm, submit_as};
+use super::rig::{OF_A, OF_B, OPTED_OUT, R, R2, Rig, S, bound, config, sm, submit_as};
 use super::*;
 
 fn row(line: u64, cells: &[(&str, &str)]) -> Row {

@@ -1,0 +1,55 @@
+//! Who has consented to an account's marketing (CON-3, CON-4).
+
+use tidegate_codec::address::AddressBuf;
+use tidegate_codec::category::Category;
+use tidegate_config::ConsentMode;
+use tidegate_store::disk::Disk;
+use tidegate_store::standing::Scope;
+
+use super::opt_out::{bit, person};
+use crate::gate::Gate;
+use crate::refusal::Refusal;
+
+impl<D: Disk> Gate<D> {
+    /// Whether marketing may come in without regard to its hours: in mode `require` only with a consent on record.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoConsent`].
+    pub(crate) fn consent_to(
+        &mut self,
+        account: usize,
+        recipient: &AddressBuf,
+        category: Category,
+    ) -> Result<(), Refusal> {
+        let mode = self.config.accounts[account].consent;
+        let is_asked = mode != ConsentMode::Off && category == Category::Marketing;
+        if !is_asked || self.has_consented(account, recipient) {
+            return Ok(());
+        }
+        if mode == ConsentMode::Require {
+            return Err(Refusal::NoConsent);
+        }
+        self.accounts[account].tally.unconsented += 1;
+        Ok(())
+    }
+
+    /// Whether a recipient has consented to marketing of this account, or of its brand.
+    pub(super) fn has_consented(&self, account: usize, recipient: &AddressBuf) -> bool {
+        let config = &self.config.accounts[account];
+        let standing = self.spool.standing();
+        let home = config.numbering.country;
+        let digits = person(recipient.ton(), recipient.npi(), recipient.as_bytes(), home);
+        let stands = standing.consents().of(&standing.who(&digits));
+        if stands.is_empty() {
+            return false;
+        }
+        let whole = Scope::account(config.system_id.as_str());
+        let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
+        let marketing = bit(Some(Category::Marketing));
+        stands.iter().any(|stand| {
+            let scope = standing.scopes().scope(stand.scope);
+            stand.covers(marketing) && (scope == Some(&whole) || scope.is_some() && scope == brand.as_ref())
+        })
+    }
+}
