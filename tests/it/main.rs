@@ -24,6 +24,7 @@ mod local;
 mod numbers;
 mod outbox;
 mod pending;
+mod people;
 mod pipe;
 mod power;
 mod quotas;

@@ -247,6 +247,13 @@ impl Rig {
         Self::on(self.setup, disk, clock, seed).await
     }
 
+    /// The same, so much later.
+    pub(super) async fn killed_for(self, time: Duration, seed: u64) -> Self {
+        let then = self.world.clock.now().unix_ms + u64::try_from(time.as_millis()).unwrap();
+        let disk = self.world.kill();
+        Self::on(self.setup, disk, Clock::virtual_from(then), seed).await
+    }
+
     /// Sleeps until so long after the start, with every link alive.
     pub(super) async fn until(&mut self, since_start: Duration) {
         let now_ms = self.world.hub.with_gate(|_, now| now.unix_ms);
