@@ -9,7 +9,7 @@ use tidegate_codec::values::{DataCoding, RegisteredDelivery};
 
 use super::rig::*;
 use super::*;
-use crate::wire::octets;
+use crate::wire::{Wire, octets};
 
 #[test]
 fn opt_c01_after_a_stop_nothing_more_goes_there() {
