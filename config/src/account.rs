@@ -1,5 +1,6 @@
 //! What a customer's `system_id` may do.
 
+mod caps;
 mod category;
 mod consent;
 mod destinations;
@@ -28,6 +29,7 @@ use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
 use crate::words::{self, AccountWords};
 
+pub use caps::{Cap, CapRules, OverCap};
 pub(crate) use category::CATEGORIES;
 pub use category::{CategoryRules, SenderSettings, may_be_marketing};
 pub use consent::ConsentMode;
@@ -98,6 +100,8 @@ pub struct Account {
     /// Key `consent`, default `"off"`: whether marketing needs its recipient's consent (CON-4), given to the account or its
     /// brand.
     pub consent: ConsentMode,
+    /// How many of its messages one person may get.
+    pub caps: CapRules,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end, compared with the source as it is kept (behind rewriting, and canonical where numbers are);
     /// see [`Account::allows_sender`].
@@ -318,6 +322,7 @@ pub(crate) fn read(
         choice(&[("defer", OutsideHours::Defer), ("reject", OutsideHours::Reject)]),
     );
     let consent = consent::read(section);
+    let caps = caps::read(section);
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -351,6 +356,7 @@ pub(crate) fn read(
         long_message_outcome,
         outside_hours,
         consent,
+        caps,
         senders,
         numbering,
         category,

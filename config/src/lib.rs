@@ -45,9 +45,9 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use account::{
-    Account, AccountNumbers, AccountState, Approval, BindKinds, CategoryRules, ConsentMode, CountryMode,
-    CountryModes, CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules, OptOutScope, OptedOut,
-    OutsideHours, PartsOutcome, SenderSettings, may_be_marketing,
+    Account, AccountNumbers, AccountState, Approval, BindKinds, Cap, CapRules, CategoryRules, ConsentMode,
+    CountryMode, CountryModes, CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules,
+    OptOutScope, OptedOut, OutsideHours, OverCap, PartsOutcome, SenderSettings, may_be_marketing,
 };
 pub use audit::Audit;
 pub use carrier::{

@@ -206,6 +206,7 @@ impl<D: Disk> Gate<D> {
         if !admitted.opted_out {
             let asked = self
                 .consent_to(account, &admitted.destination, admitted.category)
+                .and_then(|()| self.keep_caps(account, submission, &mut admitted))
                 .and_then(|()| self.put_off(account, &mut admitted));
             asked.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }

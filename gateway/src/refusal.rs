@@ -18,6 +18,8 @@ pub enum Refusal {
     OutsideHours,
     /// It is marketing, and no consent of its recipient is on record (CON-4).
     NoConsent,
+    /// Its recipient has had as many as may be (CAP-1).
+    OverCap,
     /// Above the account's rate, or the link has too many unanswered.
     Throttled,
     /// The account has used its quota of the day or the month. It opens again when that is over, not before.
@@ -68,6 +70,9 @@ impl Refusal {
                 "outside the hours in which its recipient may get marketing: see `tidegate hours`"
             }
             Self::NoConsent => "marketing, and its recipient has not consented to it: see `consent`",
+            Self::OverCap => {
+                "its recipient has had as many as `caps`, or the law's cap in [sending_hours], allows"
+            }
             Self::Throttled => "above the account's rate",
             Self::Quota => "the account has used its quota of the day or the month",
             Self::Full => "no room to store it",
@@ -108,6 +113,8 @@ impl Refusal {
             // Vendor range as well, the next that is free. Not 0x0401: a client that drops a number for ever at that would
             // drop those of people who have only not been asked.
             Self::NoConsent => CommandStatus(0x040b),
+            // CAP-2 and compliance.md §18.
+            Self::OverCap => CommandStatus(0x0406),
             Self::Throttled => S::RTHROTTLED,
             // Vendor range as well. 0x58 and 0x14 would be tried again until midnight, and 0x0408 is for money.
             Self::Quota => CommandStatus(0x040a),

@@ -1,6 +1,7 @@
 //! Standing rules: what may be sent to whom at all, whichever way it would go. They are asked when a message comes in, and
 //! again before it is handed over, since what holds by then may be something else (design §5).
 
+pub(crate) mod caps;
 mod consent;
 mod country;
 mod hours;
@@ -144,6 +145,7 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
         Refusal::OptedOut { .. } => Some(StandingRule::OptOut),
         Refusal::OutsideHours => Some(StandingRule::Hours),
         Refusal::NoConsent => Some(StandingRule::Consent),
+        Refusal::OverCap => Some(StandingRule::Cap),
         _ => None,
     }
 }

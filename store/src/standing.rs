@@ -13,6 +13,7 @@ mod journal;
 mod kept;
 mod people;
 mod replies;
+mod sent;
 
 use std::collections::VecDeque;
 
@@ -21,16 +22,17 @@ use smallvec::SmallVec;
 use tidegate_codec::identity::SystemId;
 
 use crate::message_id::MessageId;
-use crate::pseudonym::{Pseudonym, Pseudonyms};
+use crate::pseudonym::{Pseudonym, Pseudonyms, Secret};
 
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
-pub(crate) use journal::Journal;
+pub(crate) use journal::{Holds, Journal};
 pub use journal::{JournalError, look};
 pub use kept::{Kept, OptOuts, consents, opt_outs};
 pub use people::{People, Stand};
 pub use replies::Replies;
+pub use sent::{Counts, DAY_MS, Lately, Sent};
 
 /// Changes that may wait for the journal, about 200 octets each: more are not taken in.
 const DUE_MAX: usize = 65_536;
@@ -155,6 +157,7 @@ pub struct Standing {
     opt_outs: People,
     consents: People,
     replies: Replies,
+    sent: Sent,
     /// Numbers of handsets' events, and when they came; oldest first in `events_in_order`.
     events: HashMap<u64, u64>,
     events_in_order: VecDeque<(u64, u64)>,
@@ -171,9 +174,10 @@ pub struct Standing {
 
 impl Standing {
     /// With nobody in it.
-    pub(crate) fn new(pseudonyms: Pseudonyms) -> Self {
+    pub(crate) fn new(secret: &Secret) -> Self {
         Self {
-            pseudonyms,
+            pseudonyms: secret.suppression(),
+            sent: Sent::new(secret.clone()),
             scopes: ScopeTable::default(),
             opt_outs: People::default(),
             consents: People::default(),
@@ -217,6 +221,11 @@ impl Standing {
     /// Replies that were given of ourselves.
     pub const fn replies(&self) -> &Replies {
         &self.replies
+    }
+
+    /// What was handed over to people whose messages are counted.
+    pub const fn sent(&self) -> &Sent {
+        &self.sent
     }
 
     /// The newest change that can block: a message with a later id was judged by all there are.
@@ -266,6 +275,14 @@ impl Standing {
                 let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
                 self.replies.add(&change.who, *sender, confirmed, change.at_ms);
                 undo.reply = Some(*sender);
+            }
+            What::Sent {
+                subject,
+                message,
+                counts,
+            } => {
+                self.sent
+                    .add(&change.who, *subject, *message, *counts, change.at_ms);
             }
             // A message that was judged under the narrower rule is judged again.
             What::Member { child, parent } => {
@@ -330,7 +347,7 @@ impl Standing {
                 Grant::Withdrawn => self.withdraw(change),
             },
             // Were noted when they were staged.
-            What::Replied { .. } => {}
+            What::Replied { .. } | What::Sent { .. } => {}
             What::Member { child, parent } => {
                 self.scopes.join(child, parent);
             }
@@ -347,6 +364,15 @@ impl Standing {
         if let What::Replied { sender, confirmed } = &change.what {
             let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
             self.replies.add(&change.who, *sender, confirmed, change.at_ms);
+        }
+        if let What::Sent {
+            subject,
+            message,
+            counts,
+        } = &change.what
+        {
+            self.sent
+                .add(&change.who, *subject, *message, *counts, change.at_ms);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::account::{Account, CategoryRules, Destinations, Numbering, OptOutRules};
+use crate::account::{Account, CapRules, CategoryRules, Destinations, Numbering, OptOutRules};
 use crate::audit::Audit;
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
@@ -192,6 +192,7 @@ keys! {
         #shown long_message_outcome,
         #shown outside_hours,
         #shown consent,
+        #nested caps,
         senders,
         #nested quota,
         #nested numbering,
@@ -207,6 +208,7 @@ keys! {
         confirm_keywords,
         opt_out_phrases,
     }
+    CapRules { caps, #shown over_cap }
     CategoryRules { category, categories, sender_settings }
     Destinations { countries, number_modes, #shown destination_approval, approvals }
     Numbering {

@@ -23,7 +23,9 @@ use crate::life::is_in_line;
 use crate::links::{LinkId, Ticket};
 use crate::mt::HOT_MAX;
 use crate::plain::plain;
+use crate::refusal::Refusal;
 use crate::router::CarrierIndex;
+use crate::standing::caps::Capped;
 use crate::wording::{Rules, Wording, word};
 
 impl<D: Disk> Gate<D> {
@@ -267,6 +269,22 @@ impl<D: Disk> Gate<D> {
             self.defer(now, account, leg, (opens_ms, expires_ms));
             return Offered::Over;
         }
+        let counted = match self.capped(now, found, &body) {
+            Capped::May(counted) => counted,
+            Capped::Later(account, until_ms) => {
+                self.hot_octets = self.hot_octets.saturating_sub(body.len());
+                self.defer(now, account, leg, (until_ms, expires_ms));
+                return Offered::Over;
+            }
+            Capped::Never(account) => {
+                let status = Refusal::OverCap.status(InterfaceVersion(found.envelope.interface_version));
+                self.hot_octets = self.hot_octets.saturating_sub(body.len());
+                self.note_standing(account, Refusal::OverCap);
+                let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
+                self.end_quietly(now, leg, &note);
+                return Offered::Over;
+            }
+        };
         let config = &self.config.carriers[carrier];
         let registered = asked_for(config.request_receipts, found.envelope.registered_delivery);
         let Some(link) = self.links.get_mut(id) else {
@@ -334,6 +352,9 @@ impl<D: Disk> Gate<D> {
                 state.flow.take(now.monotonic, parts);
                 state.countries.book(now.monotonic, country, parts);
                 state.tally.offered += 1;
+                if let Some(counted) = counted {
+                    self.count_sent(now, &counted);
+                }
                 Offered::Sent(parts)
             }
             Err(_) => Offered::Held(body),

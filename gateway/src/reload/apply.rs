@@ -51,6 +51,7 @@ impl AccountState {
             long_message_outcome: _,
             outside_hours: _,
             consent: _,
+            caps: _,
             senders: _,
             quota:
                 Quota {

@@ -119,7 +119,7 @@ metrics! {
     ACCOUNT_DUPLICATES Counter Count "account_submits_duplicate_total" ["account"] "Messages that an account submitted twice within its duplicate_window, sent once"
     ACCOUNT_REFUSED Counter Count "account_submits_refused_total" ["account", "status"] "Messages refused to an account"
     ACCOUNT_STANDING_REFUSED Counter Count "account_standing_refused_total" ["account", "rule"] "Messages of an account that a standing rule refused, when they came or before they were handed over"
-    ACCOUNT_DEFERRED Counter Count "account_deferred_total" ["account"] "Times that a message of an account was put off until its recipient's hours begin"
+    ACCOUNT_DEFERRED Counter Count "account_deferred_total" ["account"] "Times that a message of an account was put off until its recipient's hours begin or fewer count towards a cap"
     ACCOUNT_UNCONSENTED Counter Count "account_without_consent_total" ["account"] "Marketing of an account in consent mode warn that was accepted without a consent"
     ACCOUNT_MONITORED Counter Count "account_monitored_total" ["account", "country"] "Messages accepted from an account to countries and numbers in mode monitor"
     ACCOUNT_THROTTLED Counter Count "account_throttled_total" ["account", "by"] "Messages of an account above a rate, by whose rate it is"

@@ -113,6 +113,8 @@ words! {
         Hours "hours"
         /// It is marketing without a consent.
         Consent "consent"
+        /// Its recipient has had as many as may be.
+        Cap "cap"
     }
 
     /// What a handset's message was taken for.

@@ -34,7 +34,7 @@ pub struct Keeper<D: Disk> {
     pub(super) waiting: Files<D>,
     pub(super) parked: Files<D>,
     usage: UsageFiles<D>,
-    journal: Journal<D>,
+    journals: [Journal<D>; 2],
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
     stuck: bool,
 }
@@ -47,7 +47,7 @@ impl<D: Disk> Keeper<D> {
         waiting: Files<D>,
         parked: Files<D>,
         usage: UsageFiles<D>,
-        journal: Journal<D>,
+        journals: [Journal<D>; 2],
     ) -> Self {
         Self {
             disk,
@@ -58,7 +58,7 @@ impl<D: Disk> Keeper<D> {
             waiting,
             parked,
             usage,
-            journal,
+            journals,
             stuck: false,
         }
     }
@@ -143,7 +143,9 @@ impl<D: Disk> Keeper<D> {
                 now_ms,
             } => Outcome::Park(line, self.park(items, hour, now_ms, rng)),
             Task::Journal { items, now_ms } => {
-                let result = self.journal.append(&items, &mut self.ring, now_ms, rng);
+                let mut journals = self.journals.iter_mut();
+                let result =
+                    journals.try_for_each(|journal| journal.append(&items, &mut self.ring, now_ms, rng));
                 Outcome::Journal { items, result }
             }
         })

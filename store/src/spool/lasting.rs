@@ -62,11 +62,11 @@ fn entry_of(due: &Due) -> Option<Entry> {
                 ..entry.of(Some(due.account))
             });
         }
-        What::Replied { .. } => return None,
+        What::Replied { .. } | What::Sent { .. } => return None,
     };
     let actor = match change.via {
         Via::Message => Actor::Handset,
-        Via::Receipt | Via::Configuration => Actor::System,
+        Via::Receipt | Via::Configuration | Via::HandOver => Actor::System,
         Via::Command | Via::File => Actor::Account(due.account),
     };
     let mut entry = Entry::new(kind, actor)
@@ -106,6 +106,40 @@ impl<D: Disk> Spool<D> {
         if !self.has_progress_room() || !self.standing.has_room() {
             return Err(Refused::Full);
         }
+        self.stage_change(now_ms, account, change, (Part::Intake, urgent), rng)
+    }
+
+    /// Stages that a message was handed over which counts for a while. It counts at once; a full disk does not lose it, and
+    /// while the journal is behind by more than its bound it counts until the next start only.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Broken`].
+    pub fn count_sent(
+        &mut self,
+        now_ms: u64,
+        account: SystemId,
+        change: Change,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refused> {
+        self.may_progress()?;
+        if !self.standing.has_room() {
+            let id = self.ids.next(now_ms);
+            self.standing.staged(id, &change);
+            return Ok(());
+        }
+        self.stage_change(now_ms, account, change, (Part::Ending, false), rng)?;
+        Ok(())
+    }
+
+    fn stage_change(
+        &mut self,
+        now_ms: u64,
+        account: SystemId,
+        change: Change,
+        (part, urgent): (Part, bool),
+        rng: &mut impl CryptoRng,
+    ) -> Result<MessageId, Refused> {
         let id = self.ids.next(now_ms);
         let head = Head {
             kind: Kind::Standing,
@@ -127,7 +161,7 @@ impl<D: Disk> Spool<D> {
             undo,
         });
         self.staging
-            .push(now_ms, Staged::Standing(staged), Part::Intake, range, urgent);
+            .push(now_ms, Staged::Standing(staged), part, range, urgent);
         Ok(id)
     }
 

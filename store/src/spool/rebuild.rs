@@ -46,6 +46,8 @@ pub(super) struct Rebuild {
     pub(super) standing: Standing,
     /// The last change that the journal holds.
     pub(super) journaled: MessageId,
+    /// The same of what counts for a while.
+    pub(super) journaled_sent: MessageId,
 }
 
 impl Rebuild {
@@ -93,8 +95,13 @@ impl Rebuild {
 
     /// A change of standing data, unless the journal holds it.
     pub(super) fn standing(&mut self, id: MessageId, account: SystemId, change: Change, segment: u64) {
-        if id > self.journaled {
-            self.journaled = id;
+        let journaled = if change.is_passing() {
+            &mut self.journaled_sent
+        } else {
+            &mut self.journaled
+        };
+        if id > *journaled {
+            *journaled = id;
             self.standing.found(id, &change);
             self.standing.due.push_back(Due {
                 id,

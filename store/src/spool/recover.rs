@@ -24,7 +24,7 @@ use crate::seal::{KeyId, Purpose};
 use crate::segment::{
     self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
 };
-use crate::standing::{Journal, JournalError, Standing};
+use crate::standing::{Change, Holds, Journal, JournalError, Standing};
 use crate::usage::{Usage, UsageFiles};
 use crate::waiting::entries::Span;
 use crate::waiting::files::Files;
@@ -166,13 +166,14 @@ impl<D: Disk> Spool<D> {
             last_runs: [0; 2],
             usage: Usage::default(),
             first_batch: 0,
-            standing: Standing::new(secret.suppression()),
+            standing: Standing::new(&secret),
             journaled: MessageId(0),
+            journaled_sent: MessageId(0),
         };
         let mut usage_files = UsageFiles::open(disk.clone(), options.usage_dir.clone())?;
         rebuild.snapshot(&usage_files);
         let saved = rebuild.usage.saved();
-        let journal = rebuild.journal(&disk, &options, &secret, ring.has_opt_outs())?;
+        let journals = rebuild.journals(&disk, &options, &secret, ring.has_opt_outs())?;
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
             .iter()
@@ -200,7 +201,7 @@ impl<D: Disk> Spool<D> {
         }
         let size = options.segment_size;
         rebuild.heal_usage(&mut usage_files, number - 1, now_ms);
-        let mut keeper = Keeper::new(disk, &options, ring, waiting, parked, usage_files, journal);
+        let mut keeper = Keeper::new(disk, &options, ring, waiting, parked, usage_files, journals);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
             // What ends work must go on: a segment for which nothing is reserved takes what there is.
@@ -285,37 +286,37 @@ impl From<OpenFailed> for OpenError {
 }
 
 impl Rebuild {
-    /// Begins with the journal.
-    fn journal<D: Disk>(
+    /// Begins with the journals: what is kept for ever, and what counts for a while.
+    fn journals<D: Disk>(
         &mut self,
         disk: &D,
         options: &Options,
         secret: &Secret,
         had_entries: bool,
-    ) -> Result<Journal<D>, OpenError> {
+    ) -> Result<[Journal<D>; 2], OpenError> {
         let standing = &mut self.standing;
-        let (journal, found) = Journal::open(
-            disk.clone(),
-            options.standing_dir.clone(),
-            options.node,
-            secret,
-            had_entries,
-            |id, _, change| standing.found(id, change),
-        )?;
+        let mut open = |holds, had_entries| {
+            let found = |id, _, change: &Change| standing.found(id, change);
+            let dir = options.standing_dir.clone();
+            Journal::open(disk.clone(), dir, holds, options.node, secret, had_entries, found)
+        };
+        let (lasting, found) = open(Holds::Lasting, had_entries)?;
+        let (passing, counted) = open(Holds::Passing, false)?;
         if found.damaged > 0 && !options.accept_damage {
             return Err(OpenError::Journal(JournalError::Damaged {
                 dir: options.standing_dir.clone(),
                 stretches: found.damaged,
             }));
         }
-        self.journaled = journal.last();
-        // Ids of later changes are above those of the journal, even if nothing is left of the spool that gave them.
-        if self.journaled > MessageId(0) {
-            self.floor_ms = self.floor_ms.max(self.journaled.ms() + 1);
+        (self.journaled, self.journaled_sent) = (lasting.last(), passing.last());
+        // Ids of later changes are above those of the journals, even if nothing is left of the spool that gave them.
+        let last = self.journaled.max(self.journaled_sent);
+        if last > MessageId(0) {
+            self.floor_ms = self.floor_ms.max(last.ms() + 1);
         }
         self.found.standing = found.changes;
-        self.found.standing_damaged = found.damaged;
-        Ok(journal)
+        self.found.standing_damaged = found.damaged + counted.damaged;
+        Ok([lasting, passing])
     }
 
     /// Begins with the counts of used parts that were saved last.

@@ -14,6 +14,8 @@ use std::fmt;
 use crate::pseudonym::Pseudonym;
 use crate::record::{self, RecordError};
 
+use super::Counts;
+
 /// Longest name of a scope in octets: a system_id, a slash and the name of a pool.
 pub const SCOPE_NAME_MAX: usize = 64;
 
@@ -298,6 +300,16 @@ pub enum What {
         /// The scope of which it confirmed an opt-out.
         confirmed: Option<Scope>,
     },
+    /// A message was handed over that counts for a while. Its person goes by a pseudonym of the rotating kind, and the files
+    /// of such changes go when they count no more.
+    Sent {
+        /// A hash of what is counted together.
+        subject: u64,
+        /// What its parts and its tries have in common.
+        message: u64,
+        /// For how long it counts.
+        counts: Counts,
+    },
     /// One scope lies in another from now on, and counts as lying there for ever. Of no person.
     Member {
         /// The narrower.
@@ -315,6 +327,7 @@ impl What {
             Self::Consent { .. } => 3,
             Self::Replied { .. } => 4,
             Self::Member { .. } => 5,
+            Self::Sent { .. } => 6,
         }
     }
 }
@@ -333,6 +346,8 @@ pub enum Via {
     File = 4,
     /// The configuration.
     Configuration = 5,
+    /// A message of an account that was handed over.
+    HandOver = 6,
 }
 
 impl Via {
@@ -343,6 +358,7 @@ impl Via {
             3 => Self::Command,
             4 => Self::File,
             5 => Self::Configuration,
+            6 => Self::HandOver,
             _ => return None,
         })
     }
@@ -355,6 +371,7 @@ impl Via {
             Self::Command => "command",
             Self::File => "file",
             Self::Configuration => "configuration",
+            Self::HandOver => "hand-over",
         }
     }
 }
@@ -500,12 +517,17 @@ impl Change {
         self.event
     }
 
+    /// Whether it counts for a while only.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self.what, What::Sent { .. })
+    }
+
     /// Whether somebody may get less by it than before.
     pub(crate) const fn can_block(&self) -> bool {
         match &self.what {
             What::Suppress { .. } | What::Member { .. } => true,
             What::Consent { grant, .. } => matches!(grant, Grant::Withdrawn),
-            What::Lift { .. } | What::Replied { .. } => false,
+            What::Lift { .. } | What::Replied { .. } | What::Sent { .. } => false,
         }
     }
 
@@ -541,6 +563,15 @@ impl Change {
                 out.extend_from_slice(&sender.to_be_bytes());
                 out.push(u8::from(confirmed.is_some()));
                 confirmed.iter().for_each(|scope| scope.put(out));
+            }
+            What::Sent {
+                subject,
+                message,
+                counts,
+            } => {
+                out.extend_from_slice(&subject.to_be_bytes());
+                out.extend_from_slice(&message.to_be_bytes());
+                out.push(*counts as u8);
             }
             What::Member { child, parent } => {
                 child.put(out);
@@ -584,6 +615,11 @@ impl Change {
             5 => What::Member {
                 child: Scope::get(fields)?,
                 parent: Scope::get(fields)?,
+            },
+            6 => What::Sent {
+                subject: record::get_u64(fields)?,
+                message: record::get_u64(fields)?,
+                counts: Counts::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?,
             },
             _ => return Err(RecordError::Malformed),
         };
@@ -647,6 +683,11 @@ pub(crate) mod tests {
             What::Replied {
                 sender: 8,
                 confirmed: None,
+            },
+            What::Sent {
+                subject: 9,
+                message: 10,
+                counts: Counts::Week,
             },
             What::Member {
                 child: Scope::sender(b"55555"),

@@ -25,7 +25,7 @@ use crate::record::{self, RecordError};
 use crate::seal::{Aad, KeyId, Purpose, SealKey};
 use crate::segment::{self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan};
 
-use super::{Change, Due, Private};
+use super::{Change, DAY_MS, Due, Private};
 
 const MAGIC: &[u8; 8] = b"TGSTAND1";
 /// Octets behind which a file is followed by the next.
@@ -36,6 +36,34 @@ const AAD_VERSION: u8 = 1;
 /// Places in the key ring that are left to the keys without which no message goes on.
 const RING_RESERVE: usize = 256;
 const SUFFIX: &str = ".standing";
+/// Of files of what counts for a while. Their numbers begin with their day.
+const PASSING_SUFFIX: &str = ".sent";
+/// Numbers of a day's files. One more is the next day's, and stays a day longer.
+const DAY_NUMBERS: u64 = 1 << 16;
+/// Days behind its own in which something in a file may count.
+const PASSING_DAYS: u64 = 8;
+
+/// What a journal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// What is kept for ever.
+    Lasting,
+    /// What counts for a while: a file a day, which goes when nothing in it counts any more.
+    Passing,
+}
+
+impl Holds {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Lasting => SUFFIX,
+            Self::Passing => PASSING_SUFFIX,
+        }
+    }
+
+    fn takes(self, change: &Change) -> bool {
+        change.is_passing() == (self == Self::Passing)
+    }
+}
 
 /// Why the journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +124,7 @@ pub(crate) struct Journaled {
 pub(crate) struct Journal<D: Disk> {
     disk: D,
     dir: PathBuf,
+    holds: Holds,
     node: u8,
     check: [u8; 32],
     number: u64,
@@ -105,12 +134,12 @@ pub(crate) struct Journal<D: Disk> {
     last: MessageId,
 }
 
-fn file_name(number: u64) -> String {
-    format!("{number:016x}{SUFFIX}")
+fn file_name(holds: Holds, number: u64) -> String {
+    format!("{number:016x}{}", holds.suffix())
 }
 
-fn number_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SUFFIX)?;
+fn number_of(holds: Holds, name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(holds.suffix())?;
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
@@ -137,6 +166,7 @@ impl<D: Disk> Journal<D> {
     pub(crate) fn open(
         disk: D,
         dir: PathBuf,
+        holds: Holds,
         node: u8,
         secret: &Secret,
         had_entries: bool,
@@ -146,6 +176,7 @@ impl<D: Disk> Journal<D> {
         let mut journal = Self {
             disk,
             dir,
+            holds,
             node,
             check: secret.check(),
             number: 0,
@@ -155,12 +186,15 @@ impl<D: Disk> Journal<D> {
             last: MessageId(0),
         };
         let mut report = Journaled::default();
-        let numbers = numbers(&journal.disk, &journal.dir)?;
+        let numbers = numbers(&journal.disk, &journal.dir, holds)?;
         if numbers.is_empty() && had_entries {
             return Err(JournalError::Gone { dir: journal.dir });
         }
         // Files are numbered from 1 and none is ever removed; batches run on over them. What is not there was lost.
-        let expected = numbers.last().copied().unwrap_or_default();
+        let expected = match holds {
+            Holds::Lasting => numbers.last().copied().unwrap_or_default(),
+            Holds::Passing => 0,
+        };
         report.damaged += expected.saturating_sub(numbers.len() as u64);
         for number in &numbers {
             journal.read_file(*number, &mut report, &mut found)?;
@@ -176,7 +210,7 @@ impl<D: Disk> Journal<D> {
         report: &mut Journaled,
         found: &mut impl FnMut(MessageId, SystemId, &Change),
     ) -> Result<(), JournalError> {
-        let path = self.dir.join(file_name(number));
+        let path = self.dir.join(file_name(self.holds, number));
         let file = self.disk.open(&path, Access::ReadWrite)?;
         let octets = segment::read_all(&file)?;
         match read_header(&octets, number) {
@@ -192,7 +226,9 @@ impl<D: Disk> Journal<D> {
             match part {
                 Found::Damage { .. } => report.damaged += 1,
                 Found::Batch { header, at } => {
-                    report.damaged += header.number.saturating_sub(self.batch + 1);
+                    if self.holds == Holds::Lasting {
+                        report.damaged += header.number.saturating_sub(self.batch + 1);
+                    }
                     self.batch = self.batch.max(header.number);
                     end = Some((header, at));
                     let batch = octets.get(at..at + header.len as usize).unwrap_or_default();
@@ -246,22 +282,27 @@ impl<D: Disk> Journal<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> io::Result<()> {
-        if items.iter().all(|item| item.id <= self.last) {
+        let (holds, written) = (self.holds, self.last);
+        let new = || {
+            let is_new = move |item: &&Due| item.id > written && holds.takes(&item.change);
+            items.iter().filter(is_new)
+        };
+        if new().next().is_none() {
             return Ok(());
         }
         // Before any key: a key in the ring says that there is a journal.
-        if self.file.is_none() || self.offset > FILE_MAX {
-            self.file = Some(self.next_file()?);
+        let day = match holds {
+            Holds::Lasting => 0,
+            Holds::Passing => now_ms / DAY_MS,
+        };
+        if self.file.is_none() || self.offset > FILE_MAX || day > self.number / DAY_NUMBERS {
+            self.file = Some(self.next_file(day)?);
         }
         let mut octets = Vec::new();
         let mut last = self.last;
-        for item in items.iter().filter(|item| item.id > self.last) {
-            put_record(
-                &mut octets,
-                item,
-                key_of(ring, item, now_ms, rng)?.as_deref(),
-                rng,
-            )?;
+        for item in new() {
+            let key = key_of(ring, item, now_ms, rng)?;
+            put_record(&mut octets, item, key.as_deref(), rng)?;
             last = item.id;
         }
         let batch = self.batch + 1;
@@ -295,9 +336,12 @@ impl<D: Disk> Journal<D> {
         }
     }
 
-    fn next_file(&mut self) -> io::Result<D::File> {
-        let number = self.number + 1;
-        let path = self.dir.join(file_name(number));
+    fn next_file(&mut self, day: u64) -> io::Result<D::File> {
+        if self.holds == Holds::Passing {
+            self.drop_passed(day)?;
+        }
+        let number = (self.number + 1).max(day * DAY_NUMBERS);
+        let path = self.dir.join(file_name(self.holds, number));
         match self.disk.unlink(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -312,11 +356,23 @@ impl<D: Disk> Journal<D> {
     }
 }
 
-fn numbers<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<u64>> {
+impl<D: Disk> Journal<D> {
+    /// Drops files in which nothing counts any more.
+    fn drop_passed(&self, day: u64) -> io::Result<()> {
+        for number in numbers(&self.disk, &self.dir, self.holds)? {
+            if number / DAY_NUMBERS + PASSING_DAYS < day {
+                self.disk.unlink(&self.dir.join(file_name(self.holds, number)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn numbers<D: Disk>(disk: &D, dir: &Path, holds: Holds) -> io::Result<Vec<u64>> {
     let mut numbers: Vec<u64> = disk
         .list(dir)?
         .iter()
-        .filter_map(|entry| number_of(&entry.name))
+        .filter_map(|entry| number_of(holds, &entry.name))
         .collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -420,8 +476,8 @@ pub fn look<D: Disk>(
     mut found: impl FnMut(MessageId, SystemId, Change),
 ) -> io::Result<u64> {
     let (mut last, mut damaged) = (MessageId(0), 0);
-    for number in numbers(disk, dir)? {
-        let file = disk.open(&dir.join(file_name(number)), Access::Read)?;
+    for number in numbers(disk, dir, Holds::Lasting)? {
+        let file = disk.open(&dir.join(file_name(Holds::Lasting, number)), Access::Read)?;
         let octets = segment::read_all(&file)?;
         for part in Scan::new(&octets, number) {
             let Found::Batch { header, at } = part else {

@@ -10,6 +10,9 @@ use super::rig::*;
 use super::*;
 use crate::wire::Wire;
 
+/// Where what does not say is marketing.
+const NEW_YORK: &[u8] = b"12125550123";
+const BOSTON: &[u8] = b"16175550123";
 const NO_CONSENT: CommandStatus = CommandStatus(0x040b);
 
 /// What a person says of a scope.
@@ -44,7 +47,7 @@ async fn submit_for(esme: &mut Wire, sequence: u32, category: Category) -> Comma
     assert!(append(&mut tlvs, CATEGORY, &[category.octet()]));
     let said = Sm {
         tlvs: Tlvs::new(&tlvs),
-        ..sm(S, R)
+        ..sm(S, NEW_YORK)
     };
     submit_as(esme, sequence, said).await
 }
@@ -53,23 +56,23 @@ async fn submit_for(esme: &mut Wire, sequence: u32, category: Category) -> Comma
 fn con_c02_marketing_needs_a_grant_that_was_not_withdrawn() {
     scenario(|| async {
         let mut rig = Rig::new(config(&[(OF_A, "consent = \"require\"")]), 201).await;
-        assert_eq!(rig.submit(S, R).await, NO_CONSENT);
+        assert_eq!(rig.submit(S, NEW_YORK).await, NO_CONSENT);
         assert_eq!(
             submit_for(&mut rig.a, 2, Category::Transactional).await,
             CommandStatus::ROK
         );
         rig.take().await;
         let whole = || Scope::account("A");
-        says(&rig, R, whole(), Grant::Given, 0b10).await;
-        assert_eq!(rig.submit(S, R).await, NO_CONSENT, "to something else");
-        says(&rig, R, whole(), Grant::Given, 0b1).await;
-        rig.sees_next(S, R).await;
-        assert_eq!(rig.submit(S, R2).await, NO_CONSENT, "nobody else's");
+        says(&rig, NEW_YORK, whole(), Grant::Given, 0b10).await;
+        assert_eq!(rig.submit(S, NEW_YORK).await, NO_CONSENT, "to something else");
+        says(&rig, NEW_YORK, whole(), Grant::Given, 0b1).await;
+        rig.sees_next(S, NEW_YORK).await;
+        assert_eq!(rig.submit(S, BOSTON).await, NO_CONSENT, "nobody else's");
         let mut rig = rig.killed(202).await;
-        rig.sees_next(S, R).await;
-        says(&rig, R, whole(), Grant::Withdrawn, 0).await;
-        assert_eq!(rig.submit(S, R).await, NO_CONSENT);
-        assert_eq!(rig.refused(), 1);
+        rig.sees_next(S, NEW_YORK).await;
+        says(&rig, NEW_YORK, whole(), Grant::Withdrawn, 0).await;
+        assert_eq!(rig.submit(S, NEW_YORK).await, NO_CONSENT);
+        assert_eq!(rig.refused(), 1, "since the restart");
     });
 }
 
@@ -78,15 +81,15 @@ fn con_c02_what_waits_is_dropped_when_the_grant_is_withdrawn() {
     scenario(|| async {
         let brand = "consent = \"require\"\nbrand = \"Example\"";
         let mut rig = Rig::new(config(&[(OF_A, brand)]), 203).await;
-        says(&rig, R, Scope::brand("Other"), Grant::Given, 0).await;
-        assert_eq!(rig.submit(S, R).await, NO_CONSENT, "of another brand");
-        says(&rig, R, Scope::brand("Example"), Grant::Given, 0).await;
+        says(&rig, NEW_YORK, Scope::brand("Other"), Grant::Given, 0).await;
+        assert_eq!(rig.submit(S, NEW_YORK).await, NO_CONSENT, "of another brand");
+        says(&rig, NEW_YORK, Scope::brand("Example"), Grant::Given, 0).await;
         let later = Sm {
-            schedule_delivery_time: COctets::new(b"000000001000000R").unwrap(),
-            ..sm(S, R)
+            schedule_delivery_time: COctets::new(b"000000000010000R").unwrap(),
+            ..sm(S, NEW_YORK)
         };
         assert_eq!(submit_as(&mut rig.a, 2, later).await, CommandStatus::ROK);
-        says(&rig, R, Scope::brand("Example"), Grant::Withdrawn, 0).await;
+        says(&rig, NEW_YORK, Scope::brand("Example"), Grant::Withdrawn, 0).await;
         assert_eq!(rig.a.take_dlr().await.1, MessageState::Rejected);
     });
 }
@@ -95,9 +98,9 @@ fn con_c02_what_waits_is_dropped_when_the_grant_is_withdrawn() {
 fn con_4_a_warning_is_counted_and_the_message_goes() {
     scenario(|| async {
         let mut rig = Rig::new(config(&[(OF_A, "consent = \"warn\"")]), 204).await;
-        rig.sees_next(S, R).await;
-        says(&rig, R, Scope::account("A"), Grant::Given, 0).await;
-        rig.sees_next(S, R).await;
+        rig.sees_next(S, NEW_YORK).await;
+        says(&rig, NEW_YORK, Scope::account("A"), Grant::Given, 0).await;
+        rig.sees_next(S, NEW_YORK).await;
         let warned = rig
             .world
             .hub

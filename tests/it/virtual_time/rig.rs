@@ -95,11 +95,19 @@ pub(super) fn text_of(frame: &Frame) -> String {
     String::from_utf8_lossy(frame.sm().text().0).into_owned()
 }
 
+fn clock_at(since_start: Duration) -> Clock {
+    Clock::virtual_from(START_MS + u64::try_from(since_start.as_millis()).unwrap())
+}
+
 impl Rig {
     pub(super) async fn new(config: Config, seed: u64) -> Self {
+        Self::new_at(config, Duration::ZERO, seed).await
+    }
+
+    /// Begins so long after the start.
+    pub(super) async fn new_at(config: Config, since_start: Duration, seed: u64) -> Self {
         let setup = Setup::new(config, 1 << 20, 1 << 28);
-        let clock = Clock::virtual_from(START_MS);
-        Self::on(setup, FaultyDisk::new(), clock, seed).await
+        Self::on(setup, FaultyDisk::new(), clock_at(since_start), seed).await
     }
 
     pub(super) async fn on(setup: Setup, disk: FaultyDisk, clock: Clock, seed: u64) -> Self {
@@ -252,6 +260,14 @@ impl Rig {
         let then = self.world.clock.now().unix_ms + u64::try_from(time.as_millis()).unwrap();
         let disk = self.world.kill();
         Self::on(self.setup, disk, Clock::virtual_from(then), seed).await
+    }
+
+    /// The same, and it is started again so long after the first start.
+    pub(super) async fn killed_until(mut self, since_start: Duration, seed: u64) -> Self {
+        // What rides along with the next batch is on disk by then.
+        self.after(Duration::from_secs(1)).await;
+        let disk = self.world.kill();
+        Self::on(self.setup, disk, clock_at(since_start), seed).await
     }
 
     /// Sleeps until so long after the start, with every link alive.
