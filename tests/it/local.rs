@@ -58,7 +58,10 @@ pub(crate) fn config(dir: &TempDir, carrier: SocketAddr, changes: Changes<'_>) -
         .replace("@hash@", &hash)
         .replace("@password@", &password);
     let storage = keys(&["segment_size = \"1MiB\"", "limit = \"64MiB\""], changes.storage);
-    let account = keys(&["max_binds = 8"], changes.account);
+    let account = keys(
+        &["max_binds = 8", "category = \"transactional\""],
+        changes.account,
+    );
     let carrier_defaults = [
         "links = 1",
         "window = 50",

@@ -40,7 +40,7 @@ impl Places {
         let mut text = format!(
             "[[listen]]\naddress = \"{}\"\n\n[http]\naddress = \"{}\"\n\n\
              [storage]\ndata = \"{dir}/data\"\nkey_ring = \"{dir}/keys\"\nkek_file = \"{dir}/kek/kek\"\nauto_init = true\n\n\
-             [[account]]\nsystem_id = \"load\"\npassword_hashes = [\"{SECRET}\"]\nmax_binds = 64\n\n",
+             [[account]]\nsystem_id = \"load\"\npassword_hashes = [\"{SECRET}\"]\nmax_binds = 64\ncategory = \"transactional\"\n\n",
             self.smpp, self.http
         );
         let mut names = Vec::new();
