@@ -50,8 +50,11 @@ impl Scene {
         let dir = TempDir::new().unwrap();
         let place = dir.path().display();
         let hash = secret_hash();
-        let account =
-            |name: &str| format!("[[account]]\nsystem_id = \"{name}\"\npassword_hashes = [\"{hash}\"]\n");
+        let account = |name: &str| {
+            format!(
+                "[[account]]\nsystem_id = \"{name}\"\ncategory = \"transactional\"\npassword_hashes = [\"{hash}\"]\n"
+            )
+        };
         let carrier = |name: &str, port: u16| {
             format!(
                 "[[carrier]]\nname = \"{name}\"\naddresses = [\"127.0.0.1:{port}\"]\nsystem_id = \"tidegate\"\n\
