@@ -281,7 +281,7 @@ impl<D: Disk> Gate<D> {
                 self.hot_octets = self.hot_octets.saturating_sub(body.len());
                 self.note_standing(account, Refusal::OverCap);
                 let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
-                self.end_quietly(now, leg, &note);
+                self.end_for_all_parts(now, leg, &note);
                 return Offered::Over;
             }
         };

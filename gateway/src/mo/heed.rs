@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::tlv::Tag;
 use tidegate_codec::values::MessageState;
-use tidegate_config::Meaning;
+use tidegate_config::{Country, Meaning};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::pseudonym::Pseudonym;
@@ -44,6 +44,15 @@ pub(super) struct Pair {
     pub(super) who: Pseudonym,
     /// Whether a reply can go back there at all (OPT-20).
     pub(super) is_handset: bool,
+}
+
+/// Who writes to which number of ours.
+struct Called {
+    address: AddressBuf,
+    sender: Scope,
+    person: Person,
+    /// Whose national numbers are meant.
+    home: Option<Country>,
 }
 
 /// What a message was taken for.
@@ -82,10 +91,10 @@ impl<D: Disk> Gate<D> {
         way: Option<usize>,
         is_whole: bool,
     ) -> Result<(Heeded, Option<(Pair, Due)>), Refused> {
-        let (pair, owners) = self.pair_of(text, way);
         let config = Arc::clone(&self.config);
+        let (called, owners) = self.called_of(text, way);
         let own = owners.first().map(|account| &config.accounts[*account].words);
-        let plus_one = is_plus_one(&pair.person);
+        let plus_one = is_plus_one(&called.person);
         let meaning = self.keywords.meaning(now, text, own, plus_one);
         let word = match meaning {
             Meaning::Nothing => return Ok((Heeded::Nothing, None)),
@@ -95,6 +104,7 @@ impl<D: Disk> Gate<D> {
             Meaning::OptIn { .. } => HandsetWord::OptIn,
             Meaning::Help { .. } => HandsetWord::Help,
         };
+        let pair = self.pair_of(text, called);
         let (everything, kind) = match meaning {
             Meaning::OptOut(found) => (found.everything, Kind::OptedOut(found.languages.first())),
             Meaning::Help { languages, .. } => (false, Kind::Help(languages.first())),
@@ -134,8 +144,8 @@ impl<D: Disk> Gate<D> {
         Ok((heeded, due.map(|due| (pair, due))))
     }
 
-    /// Who writes to whom, and whose the called number is: of those who list it as a sender; else of who gets the message.
-    fn pair_of(&self, text: &Text<'_>, way: Option<usize>) -> (Pair, Owners) {
+    /// Who writes to which number, and whose that is: of those who list it as a sender; else of who gets the message.
+    fn called_of(&self, text: &Text<'_>, way: Option<usize>) -> (Called, Owners) {
         let carrier = &self.config.carriers[text.carrier];
         let account = way.map(|account| &self.config.accounts[account]);
         let home = carrier
@@ -150,21 +160,37 @@ impl<D: Disk> Gate<D> {
         if owners.is_empty() {
             owners.extend(way);
         }
-        let is_ours = !self.standing.owners_of(&person).is_empty();
-        let is_number = number(ton, npi, text.sender, home).is_some();
-        let is_handset = is_number && person.len() > SHORT_CODE_MAX && !is_ours;
-        let who = self.spool.standing().who(&person);
-        let pair = Pair {
-            called,
+        let called = Called {
+            address: called,
             sender,
             person,
-            who,
-            is_handset,
+            home,
         };
-        (pair, owners)
+        (called, owners)
     }
 
-    /// A number for this very message: by the id that its carrier gives it, or where it gives none by its place on its
+    /// The same with what only a message that means something needs: most mean nothing.
+    fn pair_of(&self, text: &Text<'_>, called: Called) -> Pair {
+        let Called {
+            address,
+            sender,
+            person,
+            home,
+        } = called;
+        let (ton, npi) = text.sender_ton_npi;
+        let is_ours = !self.standing.owners_of(&person).is_empty();
+        let is_number = number(ton, npi, text.sender, home).is_some();
+        Pair {
+            called: address,
+            sender,
+            who: self.spool.standing().who(&person),
+            is_handset: is_number && person.len() > SHORT_CODE_MAX && !is_ours,
+            person,
+        }
+    }
+
+    /// A number for this very message, which goes to disk: nothing of the person's may be in it that could be counted through
+    /// (PSN-1). By the id that its carrier gives it, or where it gives none by its place on its
     /// connection. 0 is none.
     fn event_of(&self, owed: Owed, text: &Text<'_>) -> u64 {
         let mut hash = SipHasher13::new();
@@ -183,10 +209,10 @@ impl<D: Disk> Gate<D> {
                 owed.link.hash(&mut hash);
                 hash.write_u32(owed.sequence);
                 hash.write(text.called.addr.as_bytes());
+                hash.write(text.sender);
                 hash.write(text.octets);
             }
         }
-        hash.write(text.sender);
         hash.finish().max(1)
     }
 

@@ -221,3 +221,37 @@ fn hash_of(sender: &Scope) -> u64 {
     hash.write(sender.name());
     hash.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_codec::text::{Shifts, gsm7};
+
+    /// OPT-19: one part, in letters that are the same in every alphabet, and no link, however long the account's names are.
+    #[test]
+    fn every_answer_of_ours_fits_one_part_whatever_the_account_is_called() {
+        use Language as L;
+        let config = tidegate_config::parse(include_str!("../../../config/compliance.toml")).unwrap();
+        let mut rules = config.accounts[0].opt_outs.clone();
+        rules.program = Some("p".repeat(40));
+        rules.contact = Some("c".repeat(40));
+        let languages = [
+            L::English,
+            L::French,
+            L::Spanish,
+            L::Portuguese,
+            L::German,
+            L::Norwegian,
+        ];
+        let of = |language| [Kind::OptedOut(Some(language)), Kind::Help(Some(language))];
+        let kinds = languages.into_iter().flat_map(of);
+        let kinds = kinds.chain([Kind::OptedOut(None), Kind::Help(None), Kind::OptedIn]);
+        for kind in kinds {
+            let text = rules.fill(kind.text(), "A");
+            let septets = gsm7::septets(&text, Shifts::default()).unwrap();
+            assert!(septets <= 160, "{kind:?}: {septets}");
+            assert!(text.starts_with("pppp") && !text.contains("http") && text.is_ascii());
+            assert!(!text.contains('{'), "{text}");
+        }
+    }
+}

@@ -127,7 +127,11 @@ pub(crate) fn senders(account: &Account) -> impl Iterator<Item = Scope> {
 
 /// The pool of a sender of an account; a sender without one is a pool of its own.
 pub(crate) fn pool(account: &Account, sender: &Scope) -> Option<Scope> {
-    let pool = account.category.settings_of(sender.name())?.pool.as_deref()?;
+    let rules = &account.category;
+    // The file may write it with a plus.
+    let settings = rules.settings_of(sender.name());
+    let settings = settings.or_else(|| rules.settings_of(&[b"+", sender.name()].concat()))?;
+    let pool = settings.pool.as_deref()?;
     Some(Scope::pool(account.system_id.as_str(), pool))
 }
 
@@ -248,15 +252,17 @@ impl<D: Disk> Gate<D> {
         account: usize,
         source: &AddressBuf,
     ) -> Result<(), Refused> {
-        let config = std::sync::Arc::clone(&self.config);
-        let config = &config.accounts[account];
-        let settings = config.category.settings_of(source.as_bytes());
+        let settings = self.config.accounts[account]
+            .category
+            .settings_of(source.as_bytes());
         let is_pattern = |settings: &&SenderSettings| {
             matches!(settings.sender, SenderPattern::Prefix(_)) && settings.pool.is_some()
         };
         if settings.filter(is_pattern).is_none() {
             return Ok(());
         }
+        let config = std::sync::Arc::clone(&self.config);
+        let config = &config.accounts[account];
         let sender = sender(source, config.numbering.country);
         let whole = Scope::account(config.system_id.as_str());
         if let Some(pool) = pool(config, &sender) {
