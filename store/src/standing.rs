@@ -246,6 +246,12 @@ impl Standing {
     /// Lets go of what counts no more; to be asked for now and then.
     pub(crate) fn forget(&mut self, now_ms: u64) {
         self.replies.forget(now_ms);
+        self.sent.forget(now_ms);
+    }
+
+    /// Whether hand-overs may still be written down: they leave half of the room to opt-outs.
+    pub(crate) fn has_room_for_counts(&self) -> bool {
+        self.waiting() < DUE_MAX / 2
     }
 
     pub(crate) fn has_room(&self) -> bool {

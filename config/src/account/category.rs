@@ -82,7 +82,10 @@ fn by_country(country: Option<Country>) -> Category {
 /// others need not be looked up for that.
 pub fn may_be_marketing(digits: &[u8]) -> bool {
     let digits = digits.strip_prefix(b"+").unwrap_or(digits);
-    digits.starts_with(b"1") || digits.starts_with(b"33")
+    // A zero begins no number, but what is dialled before one.
+    [&b"1"[..], b"33", b"0"]
+        .iter()
+        .any(|beginning| digits.starts_with(beginning))
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> CategoryRules {
@@ -108,5 +111,25 @@ pub(super) fn read(section: &mut Section<'_>) -> CategoryRules {
         category,
         categories: categories.unwrap_or_else(|| Category::ALL.to_vec()),
         sender_settings: entries.into_iter().filter_map(read).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_may_be_of_those_countries_are_never_passed_over_however_they_are_dialled() {
+        for digits in [
+            "15550100123",
+            "+15550100123",
+            "0015550100123",
+            "01115550100123",
+            "+0033612345678",
+            "33612345678",
+        ] {
+            assert!(may_be_marketing(digits.as_bytes()), "{digits}");
+        }
+        assert!(!may_be_marketing(b"447700900123") && !may_be_marketing(b"+31612345678"));
     }
 }

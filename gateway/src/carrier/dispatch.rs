@@ -264,16 +264,16 @@ impl<D: Disk> Gate<D> {
             self.end_for_all_parts(now, leg, &note);
             return Offered::Over;
         }
-        if let Some((account, opens_ms)) = self.opens_later(now, found) {
+        if let Some(opens_ms) = self.opens_later(now, found) {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
-            self.defer(now, account, leg, (opens_ms, expires_ms));
+            self.defer(now, leg, opens_ms);
             return Offered::Over;
         }
         let counted = match self.capped(now, found, &body) {
             Capped::May(counted) => counted,
-            Capped::Later(account, until_ms) => {
+            Capped::Later(until_ms) => {
                 self.hot_octets = self.hot_octets.saturating_sub(body.len());
-                self.defer(now, account, leg, (until_ms, expires_ms));
+                self.defer(now, leg, until_ms);
                 return Offered::Over;
             }
             Capped::Never(account) => {

@@ -61,8 +61,8 @@ enum Cap {
 pub(crate) enum Capped {
     /// It may go; with what is to be counted then.
     May(Option<Counted>),
-    /// Not before this unix time in milliseconds, says this account.
-    Later(usize, u64),
+    /// Not before this unix time in milliseconds.
+    Later(u64),
     /// Not at all, says this account.
     Never(usize),
 }
@@ -80,14 +80,13 @@ impl<D: Disk> Gate<D> {
         admitted: &mut Admitted,
     ) -> Result<(), Refusal> {
         let (source, to) = (&admitted.source, &admitted.destination);
+        let limits = self.limits_of(account, Some(admitted.category), to);
+        if limits.is_empty() {
+            return Ok(());
+        }
         let cut = submission.part_of.map(|reference| cut(source, reference));
-        match self.cap(
-            account,
-            Some(admitted.category),
-            to,
-            cut.unwrap_or(0),
-            admitted.due_ms,
-        ) {
+        let message = (cut.unwrap_or(0), admitted.due_ms.saturating_sub(PARTS_MS));
+        match self.cap(account, admitted.category, &limits, to, message, admitted.due_ms) {
             Cap::Free | Cap::Under(_) => Ok(()),
             Cap::Over(until_ms) if self.defers_over_cap(account) => {
                 admitted.due_ms = until_ms.min(admitted.expires_ms);
@@ -101,21 +100,37 @@ impl<D: Disk> Gate<D> {
 
     /// Whether a leg may leave, its body at hand.
     pub(crate) fn capped(&self, now: Now, leg: &Leg, body: &[u8]) -> Capped {
-        let category = Category::from_octet(leg.envelope.category);
-        let Some(account) = self.account_named(leg.account).filter(|_| category.is_some()) else {
+        let Some(category) = Category::from_octet(leg.envelope.category) else {
             return Capped::May(None);
         };
-        let recipient = leg.envelope.addresses.destination();
-        let message = || cut_of(leg, body).unwrap_or(leg.message.0);
-        if self.limits_of(account, category, &recipient).is_empty() {
+        let Some(account) = self.account_named(leg.account) else {
+            return Capped::May(None);
+        };
+        if category != Category::Marketing && self.config.accounts[account].caps.of(category).is_none() {
             return Capped::May(None);
         }
-        match self.cap(account, category, &recipient, message(), now.unix_ms) {
+        let recipient = leg.envelope.addresses.destination();
+        let limits = self.limits_of(account, Some(category), &recipient);
+        if limits.is_empty() {
+            return Capped::May(None);
+        }
+        // What was cut here is one message, however long its parts are on their way; what its ESME has cut is known by its
+        // reference, from a while before this part came.
+        let cut = if leg.part().is_some() {
+            None
+        } else {
+            cut_of(leg, body)
+        };
+        let message = match cut {
+            Some(cut) => (cut, leg.envelope.accepted_ms.saturating_sub(PARTS_MS)),
+            None => (leg.message.0, 0),
+        };
+        match self.cap(account, category, &limits, &recipient, message, now.unix_ms) {
             Cap::Free => Capped::May(None),
             Cap::Under(counted) => Capped::May(Some(counted)),
-            Cap::Over(until_ms) if self.defers_over_cap(account) => Capped::Later(account, until_ms),
+            Cap::Over(until_ms) if self.defers_over_cap(account) => Capped::Later(until_ms),
             Cap::Over(_) => Capped::Never(account),
-            Cap::Unknown => Capped::Later(account, now.unix_ms.saturating_add(UNKNOWN_MS)),
+            Cap::Unknown => Capped::Later(now.unix_ms.saturating_add(UNKNOWN_MS)),
         }
     }
 
@@ -165,29 +180,22 @@ impl<D: Disk> Gate<D> {
         limits
     }
 
-    /// `message` says which one it is, 0 that it is a new one.
+    /// `message` says which one it is, 0 that it is a new one; and since when it may have been counted.
     fn cap(
         &self,
         account: usize,
-        category: Option<Category>,
+        category: Category,
+        limits: &[(usize, Counts)],
         recipient: &AddressBuf,
-        message: u64,
+        (message, since_ms): (u64, u64),
         at_ms: u64,
     ) -> Cap {
-        let limits = self.limits_of(account, category, recipient);
-        let (Some(category), false) = (category, limits.is_empty()) else {
-            return Cap::Free;
-        };
         let config = &self.config.accounts[account];
         let sent = self.spool.standing().sent();
         let home = config.numbering.country;
         let digits = person(recipient.ton(), recipient.npi(), recipient.as_bytes(), home);
         let who = sent.who(&digits, at_ms);
         let subject = hash(&[config.system_id.as_bytes(), &[category.octet()]]);
-        let since_ms = match message & CUT {
-            0 => 0,
-            _ => at_ms.saturating_sub(PARTS_MS),
-        };
         if message != 0 && sent.has(&who, subject, message, since_ms) {
             return Cap::Free;
         }

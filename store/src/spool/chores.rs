@@ -234,7 +234,9 @@ pub(super) enum Outcome<D: Disk> {
     Parked(Report, u64),
     Park(LineOf, Result<(RunInfo, Vec<ParkedItem>), Failed>),
     Journal {
-        items: Vec<Due>,
+        /// What its journal holds now, and what is to be tried again.
+        done: Vec<Due>,
+        left: Vec<Due>,
         result: io::Result<()>,
     },
 }

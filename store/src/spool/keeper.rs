@@ -143,10 +143,17 @@ impl<D: Disk> Keeper<D> {
                 now_ms,
             } => Outcome::Park(line, self.park(items, hour, now_ms, rng)),
             Task::Journal { items, now_ms } => {
-                let mut journals = self.journals.iter_mut();
-                let result =
-                    journals.try_for_each(|journal| journal.append(&items, &mut self.ring, now_ms, rng));
-                Outcome::Journal { items, result }
+                // One that cannot be written holds nothing up that is the other's.
+                let (mut left, mut done, mut result) = (items, Vec::new(), Ok(()));
+                for journal in &mut self.journals {
+                    let appended = journal.append(&left, &mut self.ring, now_ms, rng);
+                    if appended.is_ok() {
+                        let taken = left.extract_if(.., |item| journal.takes(item));
+                        done.extend(taken);
+                    }
+                    result = result.and(appended);
+                }
+                Outcome::Journal { done, left, result }
             }
         })
     }

@@ -34,10 +34,11 @@ impl<D: Disk> Chore<D> {
     /// Chores of another kind are given back.
     pub fn refused(self, why: io::Error) -> Result<ChoreDone<D>, Self> {
         match self.0 {
-            Task::Journal { items, .. } => {
-                let result = Err(why);
-                Ok(ChoreDone(Outcome::Journal { items, result }))
-            }
+            Task::Journal { items, .. } => Ok(ChoreDone(Outcome::Journal {
+                done: Vec::new(),
+                left: items,
+                result: Err(why),
+            })),
             task => Err(Self(task)),
         }
     }
@@ -110,7 +111,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Stages that a message was handed over which counts for a while. It counts at once; a full disk does not lose it, and
-    /// while the journal is behind by more than its bound it counts until the next start only.
+    /// while the journal is behind by half of its bound it counts until the next start only.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), Refused> {
         self.may_progress()?;
-        if !self.standing.has_room() {
+        if !self.standing.has_room_for_counts() {
             let id = self.ids.next(now_ms);
             self.standing.staged(id, &change);
             return Ok(());
@@ -191,22 +192,23 @@ impl<D: Disk> Spool<D> {
         Some(Task::Journal { items, now_ms })
     }
 
-    pub(super) fn journal_done(&mut self, now_ms: u64, items: Vec<Due>, result: io::Result<()>) -> Finished {
+    /// What its journal holds is paid for; the rest is due once more, in its order.
+    pub(super) fn journal_done(
+        &mut self,
+        now_ms: u64,
+        done: &[Due],
+        left: Vec<Due>,
+        result: io::Result<()>,
+    ) -> Finished {
         self.standing.out = 0;
+        self.standing.failed_ms = result.is_err().then_some(now_ms);
+        done.iter().for_each(|item| self.segments.paid(item.segment));
+        left.into_iter()
+            .rev()
+            .for_each(|item| self.standing.due.push_front(item));
         match result {
-            Ok(()) => {
-                self.standing.failed_ms = None;
-                items.iter().for_each(|item| self.segments.paid(item.segment));
-                Finished::Journaled(items.len())
-            }
-            Err(source) => {
-                self.standing.failed_ms = Some(now_ms);
-                items
-                    .into_iter()
-                    .rev()
-                    .for_each(|item| self.standing.due.push_front(item));
-                Finished::Failed(ChoreError::Journal { source })
-            }
+            Ok(()) => Finished::Journaled(done.len()),
+            Err(source) => Finished::Failed(ChoreError::Journal { source }),
         }
     }
 }

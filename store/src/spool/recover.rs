@@ -183,6 +183,7 @@ impl<D: Disk> Spool<D> {
             rebuild.segment(&disk, &options, &ring, *number, now_ms)?;
         }
         rebuild.outbox.enqueue_all();
+        rebuild.standing.forget(now_ms);
         rebuild.found.waiting_damaged = files.damaged
             + waiting.reconcile(&rebuild.moved)?
             + outbox_files.damaged

@@ -9,7 +9,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::disk::{Disk, FaultyDisk, Op};
 use crate::keyring::{Kek, KeyRing, Owner};
-use crate::standing::{Change, JournalError, Origin, Private, Scope, Via, What};
+use crate::standing::{Change, Counts, DAY_MS, JournalError, Origin, Private, Scope, Via, What};
 
 use super::rig::{NOW, Rig, options};
 use super::{CommitOutcome, OpenError, Refused, Spool};
@@ -231,4 +231,85 @@ fn ids_are_above_the_journal_s_whatever_is_left_of_the_spool() {
     rig.remember().unwrap();
     rig.settle_down();
     assert_eq!(rig.journaled().len(), before + 1);
+}
+
+fn sent(rig: &Rig, message: u64) -> Change {
+    let [who, _] = rig.spool.standing().sent().who(b"15550100123", rig.now_ms);
+    Change {
+        who,
+        event: 0,
+        via: Via::HandOver,
+        what: What::Sent {
+            subject: 1,
+            message,
+            counts: Counts::Day,
+        },
+        private: Private::default(),
+        ..change(b"15550100123", rig)
+    }
+}
+
+fn count(rig: &mut Rig, message: u64) {
+    let (now_ms, change) = (rig.now_ms, sent(rig, message));
+    let account = SystemId::new(b"load").unwrap();
+    rig.spool
+        .count_sent(now_ms, account, change, &mut rig.rng)
+        .unwrap();
+}
+
+/// Counts are worth less than opt-outs: a file for them that cannot be made holds no opt-out up.
+#[test]
+fn counts_that_cannot_be_written_hold_no_opt_out_up() {
+    let mut rig = Rig::new(5);
+    rig.disk.fail_on(Op::Create, ".sent", 0, 1_000, ErrorKind::Other);
+    count(&mut rig, 1);
+    rig.remember().unwrap();
+    count(&mut rig, 2);
+    rig.commit();
+    rig.chores();
+    assert_eq!(
+        rig.journaled(),
+        rig.synced.changes,
+        "the opt-out is in its journal"
+    );
+    assert_eq!(rig.spool.standing().waiting(), 2, "the counts are due");
+    let mut rig = rig.kill();
+    assert_eq!(rig.spool.standing().waiting(), 2);
+    rig.settle_down();
+    assert_eq!(rig.spool.standing().waiting(), 0);
+    let rig = rig.kill();
+    let who = rig.spool.standing().sent().who(b"15550100123", rig.now_ms);
+    assert_eq!(
+        rig.spool.standing().sent().nth_latest(&who, 1, 3),
+        None,
+        "each once"
+    );
+    assert!(rig.spool.standing().sent().nth_latest(&who, 1, 2).is_some());
+}
+
+/// CAP-2: in memory for its window, and on disk for a few days more, though nobody is counted any more.
+#[test]
+fn what_counts_no_more_is_forgotten_without_a_new_count() {
+    let mut rig = Rig::new(6);
+    let at_ms = rig.now_ms;
+    count(&mut rig, 1);
+    rig.settle_down();
+    let files = |rig: &Rig| {
+        let paths = rig.disk.paths();
+        paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|end| end == "sent"))
+            .count()
+    };
+    assert_eq!(files(&rig), 1);
+    let who = rig.spool.standing().sent().who(b"15550100123", rig.now_ms);
+    let is_there = |rig: &Rig| rig.spool.standing().sent().nth_latest(&who, 1, 1).is_some();
+    rig.spool.forget_replies(at_ms + DAY_MS - 1);
+    assert!(is_there(&rig));
+    rig.spool.forget_replies(at_ms + DAY_MS);
+    assert!(!is_there(&rig));
+    rig.now_ms += 10 * DAY_MS;
+    rig.remember().unwrap();
+    rig.settle_down();
+    assert_eq!(files(&rig), 0);
 }

@@ -441,7 +441,7 @@ impl<D: Disk> Spool<D> {
             Outcome::Waiting(report, damaged) => self.waiting_done(now_ms, report, damaged),
             Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
             Outcome::Park(line, parked) => self.park_done(now_ms, line, parked),
-            Outcome::Journal { items, result } => self.journal_done(now_ms, items, result),
+            Outcome::Journal { done, left, result } => self.journal_done(now_ms, &done, left, result),
         }
     }
 

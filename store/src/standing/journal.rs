@@ -132,6 +132,8 @@ pub(crate) struct Journal<D: Disk> {
     offset: u64,
     batch: u64,
     last: MessageId,
+    /// The day on which files that had passed were dropped last.
+    tidied_day: u64,
 }
 
 fn file_name(holds: Holds, number: u64) -> String {
@@ -184,6 +186,7 @@ impl<D: Disk> Journal<D> {
             offset: 0,
             batch: 0,
             last: MessageId(0),
+            tidied_day: 0,
         };
         let mut report = Journaled::default();
         let numbers = numbers(&journal.disk, &journal.dir, holds)?;
@@ -269,6 +272,11 @@ impl<D: Disk> Journal<D> {
         }
     }
 
+    /// Whether a change is this one's.
+    pub(crate) fn takes(&self, item: &Due) -> bool {
+        self.holds.takes(&item.change)
+    }
+
     /// The last change in it.
     pub(crate) const fn last(&self) -> MessageId {
         self.last
@@ -282,6 +290,7 @@ impl<D: Disk> Journal<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> io::Result<()> {
+        self.drop_passed(now_ms / DAY_MS);
         let (holds, written) = (self.holds, self.last);
         let new = || {
             let is_new = move |item: &&Due| item.id > written && holds.takes(&item.change);
@@ -337,9 +346,6 @@ impl<D: Disk> Journal<D> {
     }
 
     fn next_file(&mut self, day: u64) -> io::Result<D::File> {
-        if self.holds == Holds::Passing {
-            self.drop_passed(day)?;
-        }
         let number = (self.number + 1).max(day * DAY_NUMBERS);
         let path = self.dir.join(file_name(self.holds, number));
         match self.disk.unlink(&path) {
@@ -357,14 +363,20 @@ impl<D: Disk> Journal<D> {
 }
 
 impl<D: Disk> Journal<D> {
-    /// Drops files in which nothing counts any more.
-    fn drop_passed(&self, day: u64) -> io::Result<()> {
-        for number in numbers(&self.disk, &self.dir, self.holds)? {
-            if number / DAY_NUMBERS + PASSING_DAYS < day {
-                self.disk.unlink(&self.dir.join(file_name(self.holds, number)))?;
+    /// Drops files in which nothing counts any more, once a day. One that cannot be dropped is tried the next day.
+    fn drop_passed(&mut self, day: u64) {
+        if self.holds == Holds::Lasting || self.tidied_day == day {
+            return;
+        }
+        self.tidied_day = day;
+        for number in numbers(&self.disk, &self.dir, self.holds).unwrap_or_default() {
+            let path = self.dir.join(file_name(self.holds, number));
+            if number / DAY_NUMBERS + PASSING_DAYS < day
+                && let Err(error) = self.disk.unlink(&path)
+            {
+                tracing::warn!(%error, file = %path.display(), "a file in which nothing counts any more stays");
             }
         }
-        Ok(())
     }
 }
 

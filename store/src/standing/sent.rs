@@ -134,7 +134,7 @@ impl Sent {
     }
 
     /// Lets go of what counts no more. A clock that is set back lets nothing go early.
-    fn forget(&mut self, now_ms: u64) {
+    pub(super) fn forget(&mut self, now_ms: u64) {
         for order in &mut self.order {
             while let Some((ends_ms, key)) = order.front().copied()
                 && ends_ms <= now_ms

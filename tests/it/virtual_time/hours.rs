@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidegate_codec::category::{CATEGORY, Category};
-use tidegate_codec::pdu::message::Sm;
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::tlv::append;
 use tidegate_config::Config;
 
@@ -194,13 +194,23 @@ fn what_was_put_off_comes_out_over_a_while() {
         let mut spread = config(&[]);
         spread.sending_hours.jitter = Duration::from_mins(5);
         let mut rig = Rig::new_at(spread, new_york(0, 21, 0, 0), 112).await;
-        for _ in 0..20 {
-            assert_eq!(rig.submit(S, NEW_YORK).await, CommandStatus::ROK);
+        // To each of ten two, which stay in their order.
+        for n in 0..20 {
+            let to = format!("1212555{:04}", 100 + n % 10).into_bytes();
+            let text = format!("{}", n / 10);
+            let sm = Sm {
+                short_message: ShortMessage::new(text.as_bytes()).unwrap(),
+                ..sm(S, &to)
+            };
+            assert_eq!(submit_as(&mut rig.a, 100 + n, sm).await, CommandStatus::ROK);
         }
         let mut rig = rig.killed_until(new_york(1, 7, 59, 59), 119).await;
-        let mut minutes = Vec::new();
+        let (mut minutes, mut first) = (Vec::new(), Vec::new());
         for _ in 0..20 {
-            takes(&mut rig, NEW_YORK).await;
+            let frame = rig.take().await;
+            let (to, text) = (frame.sm().destination.addr.as_bytes().to_vec(), text_of(&frame));
+            assert_eq!(text == "0", !first.contains(&to), "as they came");
+            first.push(to);
             let now_ms = rig.world.hub.with_gate(|_, now| now.unix_ms);
             minutes.push((now_ms - START_MS) / 60_000 % 60);
         }
