@@ -35,7 +35,7 @@ pub use category::{CategoryRules, SenderSettings, may_be_marketing};
 pub use consent::ConsentMode;
 pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
-pub use opt_outs::{OptOutRules, OptOutScope, OptedOut};
+pub use opt_outs::{OptIn, OptOutRules, OptOutScope, OptedOut};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ use toml::de::DeTable;
 
 pub use account::{
     Account, AccountNumbers, AccountState, Approval, BindKinds, Cap, CapRules, CategoryRules, ConsentMode,
-    CountryMode, CountryModes, CountrySender, Destinations, MessageIdForm, Numbering, OptOutRules,
+    CountryMode, CountryModes, CountrySender, Destinations, MessageIdForm, Numbering, OptIn, OptOutRules,
     OptOutScope, OptedOut, OutsideHours, OverCap, PartsOutcome, SenderSettings, may_be_marketing,
 };
 pub use audit::Audit;

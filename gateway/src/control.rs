@@ -10,6 +10,7 @@
 //! what one turn of the loop does for it. Nothing that it says holds a body or a number (P4), but for those that the
 //! operator has just asked about.
 
+mod ask;
 mod census;
 mod client;
 mod deed;

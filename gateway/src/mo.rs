@@ -1,7 +1,9 @@
 //! The story of one MO: from a carrier's deliver_sm into the outbox of the account that owns the number, or of the one
 //! to which that account's instructions give it.
 
+mod ask;
 mod heed;
+mod own;
 mod reply;
 
 use smallvec::SmallVec;
@@ -17,6 +19,7 @@ use crate::number::{E164, plan};
 use crate::router::MoFacts;
 use crate::turn::{Owed, Promise};
 
+pub(crate) use ask::Question;
 use heed::Heeded;
 pub(crate) use heed::Owners;
 

@@ -8,6 +8,7 @@
 //! What can block is true from the moment it is staged, so that nothing of the same turn passes it; what frees, from the
 //! moment it is on disk.
 
+mod asked;
 mod change;
 mod journal;
 mod kept;
@@ -24,6 +25,7 @@ use tidegate_codec::identity::SystemId;
 use crate::message_id::MessageId;
 use crate::pseudonym::{Pseudonym, Pseudonyms, Secret};
 
+pub use asked::{ASKED_EVERY_MS, Asked, PENDING_MS};
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
@@ -157,6 +159,7 @@ pub struct Standing {
     opt_outs: People,
     consents: People,
     replies: Replies,
+    asked: Asked,
     sent: Sent,
     /// Numbers of handsets' events, and when they came; oldest first in `events_in_order`.
     events: HashMap<u64, u64>,
@@ -182,6 +185,7 @@ impl Standing {
             opt_outs: People::default(),
             consents: People::default(),
             replies: Replies::default(),
+            asked: Asked::default(),
             events: HashMap::new(),
             events_in_order: VecDeque::new(),
             due: VecDeque::new(),
@@ -223,6 +227,11 @@ impl Standing {
         &self.replies
     }
 
+    /// Who was asked for a consent.
+    pub const fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
     /// What was handed over to people whose messages are counted.
     pub const fn sent(&self) -> &Sent {
         &self.sent
@@ -246,6 +255,7 @@ impl Standing {
     /// Lets go of what counts no more; to be asked for now and then.
     pub(crate) fn forget(&mut self, now_ms: u64) {
         self.replies.forget(now_ms);
+        self.asked.forget(now_ms);
         self.sent.forget(now_ms);
     }
 
@@ -276,12 +286,14 @@ impl Standing {
                 let scope = self.scopes.intern(scope);
                 let stand = Stand::new(scope, Origins::of(*origin), *categories);
                 undo.opt_out = self.opt_outs.add(&change.who, stand).then_some(scope);
+                self.asked.close(&change.who, None);
             }
             What::Replied { sender, confirmed } => {
                 let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
                 self.replies.add(&change.who, *sender, confirmed, change.at_ms);
                 undo.reply = Some(*sender);
             }
+            What::Asked { .. } => undo.asked = self.ask(change),
             What::Sent {
                 subject,
                 message,
@@ -326,6 +338,7 @@ impl Standing {
                 let scope = self.scopes.intern(scope);
                 self.opt_outs
                     .add(&change.who, Stand::new(scope, Origins::of(*origin), *categories));
+                self.asked.close(&change.who, None);
             }
             What::Lift { scope, origins } => {
                 if let Some(scope) = self.scopes.find(scope) {
@@ -345,6 +358,7 @@ impl Standing {
             } => match grant {
                 Grant::Given | Grant::Renewed => {
                     let scope = self.scopes.intern(scope);
+                    self.asked.close(&change.who, Some(scope));
                     self.consents.add(
                         &change.who,
                         Stand::new(scope, Origins::of(Origin::Recipient), *categories),
@@ -353,7 +367,7 @@ impl Standing {
                 Grant::Withdrawn => self.withdraw(change),
             },
             // Were noted when they were staged.
-            What::Replied { .. } | What::Sent { .. } => {}
+            What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => {}
             What::Member { child, parent } => {
                 self.scopes.join(child, parent);
             }
@@ -371,6 +385,7 @@ impl Standing {
             let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
             self.replies.add(&change.who, *sender, confirmed, change.at_ms);
         }
+        self.ask(change);
         if let What::Sent {
             subject,
             message,
@@ -380,6 +395,22 @@ impl Standing {
             self.sent
                 .add(&change.who, *subject, *message, *counts, change.at_ms);
         }
+    }
+
+    /// Remembers that somebody was asked; says for a consent to what.
+    fn ask(&mut self, change: &Change) -> Option<ScopeId> {
+        let What::Asked {
+            sender,
+            scope,
+            categories,
+        } = &change.what
+        else {
+            return None;
+        };
+        let scope = self.scopes.intern(scope);
+        self.asked
+            .add(&change.who, *sender, scope, *categories, change.at_ms);
+        Some(scope)
     }
 
     fn withdraw(&mut self, change: &Change) {
@@ -401,6 +432,9 @@ impl Standing {
         }
         if let Some(sender) = undo.reply {
             self.replies.take_back(&change.who, sender, change.at_ms);
+        }
+        if let Some(scope) = undo.asked {
+            self.asked.take_back(&change.who, scope, change.at_ms);
         }
         if undo.event != 0 {
             self.events.remove(&undo.event);
@@ -434,6 +468,7 @@ impl Standing {
 pub(crate) struct Undo {
     opt_out: Option<ScopeId>,
     reply: Option<u64>,
+    asked: Option<ScopeId>,
     event: u64,
     member: bool,
 }

@@ -32,13 +32,29 @@ pub struct OptOutRules {
     pub program: Option<String>,
     /// Key `contact`, default absent: where to get help, in replies to HELP; 1 to 40 characters of GSM 7 bit.
     pub contact: Option<String>,
-    /// Key `opt_out_text`, default by the keyword's language: the confirmation. As all three: at most 160 septets of GSM 7
+    /// Key `opt_out_text`, default by the keyword's language: the confirmation. As all of these: at most 160 septets of GSM 7
     /// bit with `{program}` and `{contact}` filled in; no links.
     pub opt_out_text: Option<String>,
     /// Key `opt_in_text`: the answer to START.
     pub opt_in_text: Option<String>,
     /// Key `help_text`: the answer to HELP.
     pub help_text: Option<String>,
+    /// Key `opt_in`, default `"resume"`: what START, or a word that begins a subscription, does of somebody who has said
+    /// nothing before.
+    pub opt_in: OptIn,
+    /// Key `ask_text`, default in English: what somebody is asked who is to confirm a consent by YES (CON-5).
+    pub ask_text: Option<String>,
+}
+
+/// What a word that begins a subscription does of somebody against whom nothing stands (OPT-18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptIn {
+    /// `"resume"`: nothing: it only takes back what the person had said.
+    Resume,
+    /// `"consent"`: it is a consent to the account's messages.
+    Consent,
+    /// `"ask"`: the person is asked, once in 30 days, and consents by a YES within 24 hours (double opt-in, CON-5).
+    Ask,
 }
 
 /// How far an opt-out by message reaches.
@@ -114,6 +130,16 @@ pub(super) fn read(section: &mut Section<'_>, system_id: &str) -> OptOutRules {
         opt_out_text: None,
         opt_in_text: None,
         help_text: None,
+        opt_in: section.or(
+            "opt_in",
+            OptIn::Resume,
+            choice(&[
+                ("resume", OptIn::Resume),
+                ("consent", OptIn::Consent),
+                ("ask", OptIn::Ask),
+            ]),
+        ),
+        ask_text: None,
     };
     let reply = |rules: &OptOutRules, value: &str| -> Result<String, Fault> {
         let filled = rules.fill(value, system_id);
@@ -132,9 +158,11 @@ pub(super) fn read(section: &mut Section<'_>, system_id: &str) -> OptOutRules {
     let opt_out_text = section.optional("opt_out_text", |value| reply(&rules, text_of(value)?));
     let opt_in_text = section.optional("opt_in_text", |value| reply(&rules, text_of(value)?));
     let help_text = section.optional("help_text", |value| reply(&rules, text_of(value)?));
+    let ask_text = section.optional("ask_text", |value| reply(&rules, text_of(value)?));
     rules.opt_out_text = opt_out_text;
     rules.opt_in_text = opt_in_text;
     rules.help_text = help_text;
+    rules.ask_text = ask_text;
     rules
 }
 

@@ -88,6 +88,8 @@ impl Keyed for OptOutRules {
             opt_out_text,
             opt_in_text,
             help_text,
+            opt_in,
+            ask_text,
         } = self;
         let differs = [
             ("brand", *brand != new.brand),
@@ -99,6 +101,8 @@ impl Keyed for OptOutRules {
             ("opt_out_text", *opt_out_text != new.opt_out_text),
             ("opt_in_text", *opt_in_text != new.opt_in_text),
             ("help_text", *help_text != new.help_text),
+            ("opt_in", *opt_in != new.opt_in),
+            ("ask_text", *ask_text != new.ask_text),
         ];
         let change = |(key, _)| KeyChange {
             key,

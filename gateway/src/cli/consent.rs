@@ -63,6 +63,13 @@ pub(super) enum Verb {
         #[command(flatten)]
         told: Told,
     },
+    /// Ask somebody by a message whether messages are wanted: a YES within 24 hours is the consent. Once in 30 days.
+    Ask {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        told: Told,
+    },
     /// Record that a consent is taken back; that it was given stays on record.
     Withdraw {
         #[command(flatten)]
@@ -76,11 +83,12 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     match verb {
         Verb::List(whom) => list(whom),
         Verb::Grant { whom, told } => record(DeedKind::ConsentGrant, whom, told),
+        Verb::Ask { whom, told } => ask_person(whom, told),
         Verb::Withdraw { whom, told } => record(DeedKind::ConsentWithdraw, whom, told),
     }
 }
 
-fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> {
+fn deed(kind: DeedKind, whom: &Whom, told: &Told) -> Deed {
     let ip = told.ip.map(|ip| ip.to_string());
     let mut deed = Deed::new(kind, &whom.account);
     deed.rows = vec![row(&[
@@ -96,6 +104,30 @@ fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> 
         ("valid_as_of", told.valid_as_of.as_deref()),
         ("sender", told.sender.as_deref()),
     ])];
+    deed
+}
+
+fn ask_person(whom: &Whom, told: &Told) -> Result<Outcome, Refusal> {
+    let mut fields = ask(
+        &read_config(&whom.file.config)?,
+        &deed(DeedKind::ConsentAsk, whom, told),
+    )?;
+    let until = fields.remove("until_ms").and_then(|until| until.as_u64());
+    let until = until.map(instant);
+    let text = match &until {
+        Some(until) => format!("asked: a yes counts until {until}"),
+        None => "not asked: the consent is on record".to_owned(),
+    };
+    fields.insert("until".to_owned(), json!(until));
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
+}
+
+fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> {
+    let deed = deed(kind, whom, told);
     let fields = ask(&read_config(&whom.file.config)?, &deed)?;
     let is_new = fields.get("entered").and_then(Value::as_u64) == Some(1);
     let text = if is_new {
@@ -155,17 +187,23 @@ fn shown(change: &Change) -> Map<String, Value> {
         (!text.is_empty()).then_some(text)
     };
     let mut shown = Map::new();
-    if let What::Consent {
-        grant,
-        scope,
-        categories,
-    } = &change.what
-    {
+    let said = match &change.what {
+        What::Consent {
+            grant,
+            scope,
+            categories,
+        } => Some((grant.word(), scope, categories)),
+        What::Asked {
+            scope, categories, ..
+        } => Some(("asked", scope, categories)),
+        _ => None,
+    };
+    if let Some((grant, scope, categories)) = said {
         let names = Category::ALL
             .into_iter()
             .filter(|category| categories & bit(Some(*category)) != 0);
         let names: Vec<&str> = names.map(Category::word).collect();
-        shown.insert("grant".to_owned(), json!(grant.word()));
+        shown.insert("grant".to_owned(), json!(grant));
         shown.insert("scope".to_owned(), json!(scope.kind().word()));
         shown.insert("name".to_owned(), json!(text(scope.name())));
         shown.insert("categories".to_owned(), json!(names));

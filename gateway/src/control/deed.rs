@@ -56,11 +56,13 @@ pub enum DeedKind {
     ConsentGrant,
     /// A consent is taken back.
     ConsentWithdraw,
+    /// Somebody is asked for a consent.
+    ConsentAsk,
 }
 
 impl DeedKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OptOutAdd,
         Self::OptOutRemove,
         Self::OptOutCheck,
@@ -71,6 +73,7 @@ impl DeedKind {
         Self::ConsentList,
         Self::ConsentGrant,
         Self::ConsentWithdraw,
+        Self::ConsentAsk,
     ];
 
     /// As on the command line.
@@ -86,6 +89,7 @@ impl DeedKind {
             Self::ConsentList => "consent list",
             Self::ConsentGrant => "consent grant",
             Self::ConsentWithdraw => "consent withdraw",
+            Self::ConsentAsk => "consent ask",
         }
     }
 }

@@ -110,7 +110,7 @@ impl Noted {
         });
         let told = done.and_then(|done| done.as_ref().ok());
         let count = told.and_then(|told| {
-            ["expired", "moved", "banned", "entered", "removed"]
+            ["expired", "moved", "banned", "entered", "asked", "removed"]
                 .iter()
                 .find_map(|key| told.get(*key))
         });
@@ -136,6 +136,7 @@ const fn kind(deed: &Deed) -> Kind {
         DeedKind::ContactImport => Kind::ContactsImported,
         DeedKind::ConsentGrant => Kind::ConsentGranted,
         DeedKind::ConsentWithdraw => Kind::ConsentWithdrawn,
+        DeedKind::ConsentAsk => Kind::OperatorVerb,
     }
 }
 

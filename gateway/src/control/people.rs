@@ -58,6 +58,7 @@ pub async fn act<D: Disk>(hub: &Hub<D>, deed: &Deed) -> Answer {
             }
             take_rows(hub, account, deed).await
         }
+        DeedKind::ConsentAsk => super::ask::ask(hub, account, deed).await,
         DeedKind::OptOutRemove => remove(hub, account, deed).await,
         DeedKind::OptOutCheck => hub.look(|gate, _| gate.checked(account, deed)),
         DeedKind::OptOutList | DeedKind::OptOutExport | DeedKind::ConsentList => {

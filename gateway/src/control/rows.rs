@@ -122,7 +122,7 @@ impl<D: Disk> Gate<D> {
             .is_empty()
     }
 
-    fn sender_of(&self, account: usize, row: &Row) -> Result<Option<Scope>, Fault> {
+    pub(super) fn sender_of(&self, account: usize, row: &Row) -> Result<Option<Scope>, Fault> {
         let home = self.config.accounts[account].numbering.country;
         let Some(text) = row.get("sender") else {
             return Ok(None);
@@ -256,8 +256,28 @@ impl<D: Disk> Gate<D> {
         what: What,
         at_ms: u64,
     ) -> Result<(), Fault> {
-        let config = &self.config.accounts[account];
-        let home = config.numbering.country;
+        let private = self.told_of(account, deed, row);
+        let change = Change {
+            who,
+            at_ms,
+            event: 0,
+            via: if deed.file.is_some() {
+                Via::File
+            } else {
+                Via::Command
+            },
+            what,
+            private,
+        };
+        let system_id = self.config.accounts[account].system_id;
+        self.spool
+            .remember(now.unix_ms, system_id, change, true, &mut self.rng)?;
+        Ok(())
+    }
+
+    /// What is kept of how it came about.
+    pub(super) fn told_of(&self, account: usize, deed: &Deed, row: &Row) -> Private {
+        let home = self.config.accounts[account].numbering.country;
         let number = row.get("number").and_then(|text| written_person(text, home));
         let text = |column: &str| row.get(column).unwrap_or_default().as_bytes().to_vec();
         let mut facts: Vec<(Fact, Vec<u8>)> = Fact::ALL
@@ -278,27 +298,12 @@ impl<D: Disk> Gate<D> {
             Some(by) => by.evidence.as_bytes().to_vec(),
             None => text("source"),
         };
-        let change = Change {
-            who,
-            at_ms,
-            event: 0,
-            via: if deed.file.is_some() {
-                Via::File
-            } else {
-                Via::Command
-            },
-            what,
-            private: Private {
-                number: number.map(|number| number.to_vec()).unwrap_or_default(),
-                source,
-                address: text("ip"),
-                facts,
-            },
-        };
-        let system_id = config.system_id;
-        self.spool
-            .remember(now.unix_ms, system_id, change, true, &mut self.rng)?;
-        Ok(())
+        Private {
+            number: number.map(|number| number.to_vec()).unwrap_or_default(),
+            source,
+            address: text("ip"),
+            facts,
+        }
     }
 }
 

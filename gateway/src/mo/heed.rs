@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::tlv::Tag;
 use tidegate_codec::values::MessageState;
-use tidegate_config::{Country, Meaning};
+use tidegate_config::{Country, Meaning, OptIn};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::pseudonym::Pseudonym;
@@ -28,7 +28,7 @@ use crate::standing::opt_out::{Person, is_plus_one, is_toll_free, number, person
 use crate::telemetry::words::HandsetWord;
 use crate::turn::Owed;
 
-use super::reply::Kind;
+use super::reply::{Kind, hash_of};
 
 /// Accounts that have one sender.
 pub(crate) type Owners = SmallVec<[usize; 1]>;
@@ -79,6 +79,16 @@ pub(super) struct Due {
     pub(super) confirmed: Option<Scope>,
 }
 
+/// What became of a word that begins a subscription, or of a yes.
+enum OptedIn {
+    /// Nothing is to be kept of it.
+    No,
+    /// It is staged: what stood against messages is lifted, or a consent is recorded.
+    Staged,
+    /// The person is to be asked first.
+    Asks,
+}
+
 impl<D: Disk> Gate<D> {
     /// Reads a message of a handset and stages what it says. `way` is the account that gets it. Suspended accounts' are
     /// heeded like all others (OPT-30). Where the message itself finds no room, it is not `is_whole`: its carrier sends it again,
@@ -116,19 +126,26 @@ impl<D: Disk> Gate<D> {
             return Ok((Heeded::Known, None));
         }
         let mut confirmed = None;
-        let staged = match word {
+        let opted_in = match word {
             HandsetWord::OptOut => {
                 let scope = self.opt_out(now, event, &pair, &owners, everything)?;
                 confirmed = Some(scope);
-                true
+                OptedIn::No
             }
             HandsetWord::OptIn => self.opt_in(now, event, &pair, &owners)?,
-            _ => false,
+            HandsetWord::Yes => self.say_yes(now, event, &pair, &owners)?,
+            _ => OptedIn::No,
         };
+        let staged = word == HandsetWord::OptOut || matches!(opted_in, OptedIn::Staged);
         self.tally.handset_words.add(word);
+        let kind = match opted_in {
+            OptedIn::Asks => Kind::Ask,
+            _ => kind,
+        };
         // The network answers itself on toll-free numbers (OPT-23).
         let is_answered = match word {
             HandsetWord::OptOut | HandsetWord::OptIn => !is_toll_free(&pair.sender),
+            HandsetWord::Yes => staged && !is_toll_free(&pair.sender),
             HandsetWord::Help => true,
             _ => false,
         };
@@ -398,8 +415,8 @@ impl<D: Disk> Gate<D> {
 
     /// Stages that the person gets messages again: what the person, or a carrier for it, has said counts no more wherever
     /// an opt-out by a message to this number would reach now, and within (OPT-18). With something to lift it is a consent
-    /// as well. Says whether anything is staged.
-    fn opt_in(&mut self, now: Now, event: u64, pair: &Pair, owners: &Owners) -> Result<bool, Refused> {
+    /// as well; of somebody who has said nothing before it is what the account makes of it.
+    fn opt_in(&mut self, now: Now, event: u64, pair: &Pair, owners: &Owners) -> Result<OptedIn, Refused> {
         let origins = Origins::of(Origin::Recipient).with(Origins::of(Origin::Carrier));
         let mut lifted = false;
         let standing = self.spool.standing();
@@ -444,14 +461,62 @@ impl<D: Disk> Gate<D> {
             self.remember(now, account, event, pair, What::Lift { scope, origins })?;
             lifted = true;
         }
-        if lifted && let Some(account) = owners.first().copied() {
-            let what = What::Consent {
-                grant: Grant::Given,
-                scope: Scope::account(self.config.accounts[account].system_id.as_str()),
-                categories: 0,
-            };
-            self.remember(now, Some(account), event, pair, what)?;
+        let Some(account) = owners.first().copied() else {
+            return Ok(if lifted { OptedIn::Staged } else { OptedIn::No });
+        };
+        let mode = self.config.accounts[account].opt_outs.opt_in;
+        // Whom something else stands against is neither asked nor taken at the word (OPT-25).
+        if !lifted
+            && (mode == OptIn::Resume || self.is_against(&pair.who, account, &pair.sender, None).is_some())
+        {
+            return Ok(OptedIn::No);
         }
-        Ok(lifted)
+        let scope = Scope::account(self.config.accounts[account].system_id.as_str());
+        let stands = self.consents_to(&pair.who, &scope, 0);
+        if !lifted && mode == OptIn::Ask && !stands {
+            return Ok(OptedIn::Asks);
+        }
+        let what = What::Consent {
+            grant: if stands { Grant::Renewed } else { Grant::Given },
+            scope,
+            categories: 0,
+        };
+        self.remember(now, Some(account), event, pair, what)?;
+        Ok(OptedIn::Staged)
+    }
+
+    /// Stages the consent of somebody who was asked for it from this number within 24 hours (CON-5). To nobody's question it
+    /// means nothing, and nothing of somebody who has opted out (OPT-18); that a STOP came between has closed the question.
+    fn say_yes(&mut self, now: Now, event: u64, pair: &Pair, owners: &Owners) -> Result<OptedIn, Refused> {
+        let standing = self.spool.standing();
+        let awaited = standing
+            .asked()
+            .awaits(&pair.who, hash_of(&pair.sender), now.unix_ms);
+        let Some((scope, categories)) = awaited else {
+            return Ok(OptedIn::No);
+        };
+        let Some(scope) = standing.scopes().scope(scope).cloned() else {
+            return Ok(OptedIn::No);
+        };
+        // Who asked has the number no more: a consent is not inherited (CON-3).
+        let is_asker = |account: &&usize| {
+            let config = &self.config.accounts[**account];
+            let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
+            scope == Scope::account(config.system_id.as_str()) || Some(&scope) == brand.as_ref()
+        };
+        let Some(account) = owners.iter().find(is_asker).copied() else {
+            return Ok(OptedIn::No);
+        };
+        if self.is_against(&pair.who, account, &pair.sender, None).is_some() {
+            return Ok(OptedIn::No);
+        }
+        let stands = self.consents_to(&pair.who, &scope, categories);
+        let what = What::Consent {
+            grant: if stands { Grant::Renewed } else { Grant::Given },
+            scope,
+            categories,
+        };
+        self.remember(now, Some(account), event, pair, what)?;
+        Ok(OptedIn::Staged)
     }
 }

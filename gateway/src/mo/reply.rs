@@ -3,27 +3,17 @@
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
-use tidegate_codec::address::{ADDR_SM, AddressBuf, Npi, Ton};
-use tidegate_codec::pdu::message::{ShortMessage, Sm};
-use tidegate_codec::values::InterfaceVersion;
 use tidegate_config::Language;
-use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
-use tidegate_store::quote::Quote;
-use tidegate_store::record::{Envelope, Form};
-use tidegate_store::service_type::ServiceType;
-use tidegate_store::spool::NewLeg;
-use tidegate_store::standing::{Change, Private, Scope, Via, What};
+use tidegate_store::standing::{Private, Scope, Via, What};
 
 use crate::clock::Now;
-use crate::explain::written;
 use crate::gate::Gate;
-use crate::router::{CarrierIndex, Facts, World};
 use crate::standing::opt_out::REPLY;
 use crate::telemetry::words::ReplyEnd;
-use crate::turn::Promise;
 
 use super::heed::{Due, Pair};
+use super::own::{Note, Own};
 
 /// An answer is handed to a carrier within five minutes of the message, or not at all (OPT-19).
 const WITHIN_MS: u64 = 5 * 60 * 1000;
@@ -39,6 +29,8 @@ pub(super) enum Kind {
     OptedIn,
     /// To a call for help, in the language of its keyword.
     Help(Option<Language>),
+    /// Whether messages are wanted; a yes is a consent.
+    Ask,
 }
 
 impl Kind {
@@ -63,6 +55,9 @@ impl Kind {
             }
             Self::OptedIn => {
                 "{program}: you are subscribed and will get messages again. Reply STOP to end them, HELP for help."
+            }
+            Self::Ask => {
+                "{program}: reply YES to confirm that you want our messages. Reply STOP to get none, HELP for help."
             }
             Self::Help(Some(L::French)) => {
                 "{program}: aide {contact}. Repondez ARRET pour ne plus recevoir de messages."
@@ -102,121 +97,58 @@ impl<D: Disk> Gate<D> {
             return Err(ReplyEnd::SwitchedOff);
         }
         let standing = self.spool.standing();
-        let sender_hash = hash_of(&pair.sender);
+        let sender = hash_of(&pair.sender);
         let scope = confirmed.as_ref().and_then(|scope| standing.scopes().find(scope));
         if !standing
             .replies()
-            .allow(&pair.who, sender_hash, PER_DAY, scope, now.unix_ms)
+            .allow(&pair.who, sender, PER_DAY, scope, now.unix_ms)
         {
             return Err(ReplyEnd::Enough);
         }
+        if kind == Kind::Ask {
+            return self.ask_back(now, account, pair);
+        }
+        let words = self.worded(account, kind);
+        // Noted first: without that there is no reply, and nobody gets more of them than may be.
+        let note = Note {
+            what: What::Replied { sender, confirmed },
+            via: Via::Message,
+            private: Private::default(),
+        };
+        let own = Own {
+            account,
+            from: &pair.called,
+            person: &pair.person,
+            who: pair.who,
+            words: &words,
+            category: REPLY,
+            within_ms: WITHIN_MS,
+        };
+        self.send_own(now, &own, note)
+    }
+
+    /// The text of an answer of an account: its own, or what is said where it says nothing.
+    pub(super) fn worded(&self, account: usize, kind: Kind) -> String {
+        let config = &self.config.accounts[account];
         let rules = &config.opt_outs;
         let own = match kind {
             Kind::OptedOut(_) => &rules.opt_out_text,
             Kind::OptedIn => &rules.opt_in_text,
             Kind::Help(_) => &rules.help_text,
+            Kind::Ask => &rules.ask_text,
         };
         let template = own.as_deref().unwrap_or(kind.text());
-        let mut words = rules.fill(template, config.system_id.as_str());
+        let words = rules.fill(template, config.system_id.as_str());
         if rules.contact.is_none() {
-            words = words.replacen(" .", ".", 1);
+            words.replacen(" .", ".", 1)
+        } else {
+            words
         }
-        let mut text = Vec::new();
-        let data_coding = written(&words, config.default_alphabet, &mut text);
-        let destination =
-            AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, &pair.person).map_err(|_| ReplyEnd::Unwritable)?;
-        let sm = Sm {
-            source: pair
-                .called
-                .as_field::<ADDR_SM>()
-                .map_err(|_| ReplyEnd::Unwritable)?,
-            destination: destination
-                .as_field::<ADDR_SM>()
-                .map_err(|_| ReplyEnd::Unwritable)?,
-            data_coding,
-            short_message: ShortMessage::new(&text).ok_or(ReplyEnd::Unwritable)?,
-            ..Sm::default()
-        };
-        let mut body = Vec::new();
-        sm.encode(&mut body);
-        let facts = Facts {
-            account: Some(config.system_id),
-            source_ton: pair.called.ton(),
-            source: pair.called.as_bytes(),
-            destination_ton: destination.ton(),
-            destination: destination.as_bytes(),
-            service_type: ServiceType::default(),
-            category: None,
-            data_coding,
-            parts: 1,
-            lot: 0,
-            place: None,
-        };
-        let carriers = &self.carriers;
-        let world = World {
-            is_up: |CarrierIndex(place): CarrierIndex| carriers[place].is_up(now),
-            tables: &self.tables,
-        };
-        if self.mt.find(&facts, &world).first().is_none() {
-            return Err(ReplyEnd::NoRoute);
-        }
-        let system_id = config.system_id;
-        let envelope = Envelope {
-            addresses: Addresses::new(&pair.called, &destination),
-            form: Form::Sm,
-            interface_version: InterfaceVersion::V3_4.0,
-            id_form: 0,
-            registered_delivery: 0,
-            priority: 0,
-            category: REPLY,
-            parts: 1,
-            data_coding: data_coding.0,
-            lot: 0,
-            service_type: ServiceType::default(),
-            charge: 0,
-            accepted_ms: now.unix_ms,
-            expires_ms: now.unix_ms.saturating_add(WITHIN_MS),
-        };
-        let period = self.accounts[account].calendar.period(&config.quota, now);
-        let id = self.spool.next_id(now.unix_ms);
-        // The note first: without it there is no reply, and nobody gets more of them than may be.
-        let change = Change {
-            who: pair.who,
-            at_ms: now.unix_ms,
-            event: 0,
-            via: Via::Message,
-            what: What::Replied {
-                sender: sender_hash,
-                confirmed,
-            },
-            private: Private::default(),
-        };
-        self.spool
-            .remember(now.unix_ms, system_id, change, true, &mut self.rng)
-            .map_err(|_| ReplyEnd::NoRoom)?;
-        let new = NewLeg {
-            id,
-            leg: 0,
-            account: system_id,
-            envelope,
-            due_ms: now.unix_ms,
-            quote: Quote::NONE,
-            body: &body,
-            period,
-            takes_a_place: false,
-        };
-        let leg = self
-            .spool
-            .accept(now.unix_ms, new, &mut self.rng)
-            .map_err(|_| ReplyEnd::NoRoom)?;
-        let body = self.keep_hot(&body);
-        self.promises.push(Promise::Reply { account, leg, body });
-        Ok(())
     }
 }
 
 /// A sender under which replies are counted.
-fn hash_of(sender: &Scope) -> u64 {
+pub(super) fn hash_of(sender: &Scope) -> u64 {
     let mut hash = SipHasher13::new();
     hash.write(sender.name());
     hash.finish()
@@ -245,7 +177,7 @@ mod tests {
         ];
         let of = |language| [Kind::OptedOut(Some(language)), Kind::Help(Some(language))];
         let kinds = languages.into_iter().flat_map(of);
-        let kinds = kinds.chain([Kind::OptedOut(None), Kind::Help(None), Kind::OptedIn]);
+        let kinds = kinds.chain([Kind::OptedOut(None), Kind::Help(None), Kind::OptedIn, Kind::Ask]);
         for kind in kinds {
             let text = rules.fill(kind.text(), "A");
             let septets = gsm7::septets(&text, Shifts::default()).unwrap();

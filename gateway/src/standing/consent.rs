@@ -4,7 +4,8 @@ use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_config::ConsentMode;
 use tidegate_store::disk::Disk;
-use tidegate_store::standing::Scope;
+use tidegate_store::pseudonym::Pseudonym;
+use tidegate_store::standing::{Scope, Stand};
 
 use super::opt_out::{bit, person};
 use crate::gate::Gate;
@@ -32,6 +33,18 @@ impl<D: Disk> Gate<D> {
         }
         self.accounts[account].tally.unconsented += 1;
         Ok(())
+    }
+
+    /// Whether a consent of a person stands to this very scope, to all of these categories (a bit each; 0 is all there are).
+    pub(crate) fn consents_to(&self, who: &Pseudonym, scope: &Scope, categories: u8) -> bool {
+        let standing = self.spool.standing();
+        standing.scopes().find(scope).is_some_and(|id| {
+            let stands = standing.consents().of(who);
+            let holds_all = |stand: &Stand| {
+                stand.categories == 0 || categories != 0 && stand.categories & categories == categories
+            };
+            stands.iter().any(|stand| stand.scope == id && holds_all(stand))
+        })
     }
 
     /// Whether a recipient has consented to marketing of this account, or of its brand.

@@ -125,7 +125,7 @@ words! {
         OptIn "opt_in"
         /// Help.
         Help "help"
-        /// Yes; to no question that waits it means nothing.
+        /// Yes; to no question that waits for it it means nothing.
         Yes "yes"
         /// A phrase at which somebody should look.
         Flag "flag"
@@ -149,6 +149,8 @@ words! {
         NoRoom "no_room"
         /// The addresses or the text fit no message.
         Unwritable "unwritable"
+        /// It would have asked somebody who has opted out.
+        OptedOut "opted_out"
     }
 
     /// What became of an attempt to bind.

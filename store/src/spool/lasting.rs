@@ -63,7 +63,7 @@ fn entry_of(due: &Due) -> Option<Entry> {
                 ..entry.of(Some(due.account))
             });
         }
-        What::Replied { .. } | What::Sent { .. } => return None,
+        What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => return None,
     };
     let actor = match change.via {
         Via::Message => Actor::Handset,

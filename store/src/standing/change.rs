@@ -300,6 +300,15 @@ pub enum What {
         /// The scope of which it confirmed an opt-out.
         confirmed: Option<Scope>,
     },
+    /// The person was asked whether messages are wanted (CON-5): who says yes in time consents.
+    Asked {
+        /// A hash of the sender under which the question went.
+        sender: u64,
+        /// To whom a yes consents: an account or a brand.
+        scope: Scope,
+        /// To which categories, a bit each; 0 is all.
+        categories: u8,
+    },
     /// A message was handed over that counts for a while. Its person goes by a pseudonym of the rotating kind, and the files
     /// of such changes go when they count no more.
     Sent {
@@ -328,6 +337,7 @@ impl What {
             Self::Replied { .. } => 4,
             Self::Member { .. } => 5,
             Self::Sent { .. } => 6,
+            Self::Asked { .. } => 7,
         }
     }
 }
@@ -527,7 +537,7 @@ impl Change {
         match &self.what {
             What::Suppress { .. } | What::Member { .. } => true,
             What::Consent { grant, .. } => matches!(grant, Grant::Withdrawn),
-            What::Lift { .. } | What::Replied { .. } | What::Sent { .. } => false,
+            What::Lift { .. } | What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => false,
         }
     }
 
@@ -563,6 +573,15 @@ impl Change {
                 out.extend_from_slice(&sender.to_be_bytes());
                 out.push(u8::from(confirmed.is_some()));
                 confirmed.iter().for_each(|scope| scope.put(out));
+            }
+            What::Asked {
+                sender,
+                scope,
+                categories,
+            } => {
+                out.extend_from_slice(&sender.to_be_bytes());
+                scope.put(out);
+                out.push(*categories);
             }
             What::Sent {
                 subject,
@@ -620,6 +639,11 @@ impl Change {
                 subject: record::get_u64(fields)?,
                 message: record::get_u64(fields)?,
                 counts: Counts::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?,
+            },
+            7 => What::Asked {
+                sender: record::get_u64(fields)?,
+                scope: Scope::get(fields)?,
+                categories: record::get_u8(fields)?,
             },
             _ => return Err(RecordError::Malformed),
         };
@@ -683,6 +707,11 @@ pub(crate) mod tests {
             What::Replied {
                 sender: 8,
                 confirmed: None,
+            },
+            What::Asked {
+                sender: 11,
+                scope: Scope::account("A"),
+                categories: 1,
             },
             What::Sent {
                 subject: 9,

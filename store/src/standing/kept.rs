@@ -81,7 +81,8 @@ pub fn opt_outs<D: Disk>(
     Ok((kept, damaged))
 }
 
-/// All that an account recorded of a person's consent, oldest first: what was withdrawn stands there still (CON-2).
+/// All that an account recorded of a person's consent, oldest first: that the person was asked, too, and what was withdrawn
+/// stands there still (CON-2).
 pub fn consents<D: Disk>(
     disk: &D,
     dir: &Path,
@@ -92,7 +93,10 @@ pub fn consents<D: Disk>(
 ) -> io::Result<Vec<Change>> {
     let mut found = Vec::new();
     look(disk, dir, keys, purpose, |_, owner, change| {
-        if owner == account && change.who == who && matches!(change.what, What::Consent { .. }) {
+        if owner == account
+            && change.who == who
+            && matches!(change.what, What::Consent { .. } | What::Asked { .. })
+        {
             found.push(change);
         }
     })?;

@@ -1,9 +1,11 @@
 //! Consent in the data path: the acceptance cases of compliance.md §3, each by its id.
 
+use serde_json::json;
 use tidegate_codec::category::{CATEGORY, Category};
 use tidegate_codec::identity::SystemId;
-use tidegate_codec::pdu::message::Sm;
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::tlv::append;
+use tidegate_gateway::control::{Deed, DeedKind, Row, act};
 use tidegate_store::standing::{Change, Grant, Private, Scope, Via, What};
 
 use super::rig::*;
@@ -106,5 +108,126 @@ fn con_4_a_warning_is_counted_and_the_message_goes() {
             .hub
             .with_gate(|gate, _| gate.accounts()[0].tally.unconsented);
         assert_eq!((warned, rig.refused()), (1, 0));
+    });
+}
+
+const ASKS: &str =
+    "consent = \"require\"\nopt_in = \"ask\"\nopt_in_keywords = [\"JOIN\"]\nconfirm_keywords = [\"DEAL\"]";
+
+fn question(person: &str, sender: &str) -> Deed {
+    let cells = [
+        ("number", person),
+        ("sender", sender),
+        ("source", "https://example.com/form"),
+    ];
+    let cells = cells.map(|(key, value)| (key.to_owned(), json!(value)));
+    Deed {
+        rows: vec![Row {
+            line: 1,
+            cells: cells.into_iter().collect(),
+        }],
+        ..Deed::new(DeedKind::ConsentAsk, "A")
+    }
+}
+
+#[test]
+fn con_c03_join_is_asked_back_and_yes_consents() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[(OF_A, ASKS)]), 210).await;
+        rig.mo(NEW_YORK, S, "YES").await;
+        rig.mo(NEW_YORK, S, "Join").await;
+        let asked = rig.take_reply(S, NEW_YORK).await;
+        assert!(asked.starts_with("Example A: reply YES"), "{asked}");
+        assert_eq!(rig.submit(S, NEW_YORK).await, NO_CONSENT, "silence is none");
+        rig.mo(NEW_YORK, S, "ok, why not").await;
+        rig.mo(BOSTON, S, "YES").await;
+        rig.mo(NEW_YORK, S2, "YES").await;
+        assert_eq!(rig.submit(S, NEW_YORK).await, NO_CONSENT, "nor is anything else");
+        // The question is known after a kill as well, and one is enough.
+        rig.after(Duration::from_secs(1)).await;
+        let mut rig = rig.killed(211).await;
+        rig.mo(NEW_YORK, S, "JOIN").await;
+        rig.mo(NEW_YORK, S, "deal").await;
+        let heard = rig.take_reply(S, NEW_YORK).await;
+        assert!(heard.contains("you are subscribed"), "{heard}");
+        rig.sees_next(S, NEW_YORK).await;
+        assert_eq!(rig.submit(S, BOSTON).await, NO_CONSENT);
+        let mut rig = rig.killed(212).await;
+        rig.sees_next(S, NEW_YORK).await;
+    });
+}
+
+#[test]
+fn con_c03_yes_after_a_day_and_a_second_grants_nothing() {
+    scenario(|| async {
+        // A start and a bind take a few milliseconds.
+        for (late_ms, grants) in [(-500, true), (1_000, false)] {
+            let rig = Rig::new(config(&[(OF_A, ASKS)]), 213).await;
+            let told = act(&rig.world.hub, &question("+12125550123", "55555"))
+                .await
+                .unwrap();
+            let until_ms = told["until_ms"].as_u64().unwrap();
+            let clock = Clock::virtual_from(until_ms.strict_add_signed(late_ms));
+            let mut rig = Rig::on(rig.setup, rig.world.kill(), clock, 214).await;
+            let mo = Sm {
+                short_message: ShortMessage::new(b"YES").unwrap(),
+                ..sm(NEW_YORK, S)
+            };
+            assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+            rig.take_mo().await;
+            let consents = rig
+                .world
+                .hub
+                .with_gate(|gate, _| gate.spool().standing().consents().len());
+            assert_eq!(consents, usize::from(grants), "{late_ms} ms late");
+        }
+    });
+}
+
+#[test]
+fn con_5_nobody_is_asked_twice_in_thirty_days_nor_who_has_opted_out() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[(OF_A, "consent = \"require\"")]), 215).await;
+        let ask = |rig: &Rig, person| {
+            let hub = rig.world.hub.clone();
+            async move { act(&hub, &question(person, "55555")).await }
+        };
+        assert_eq!(ask(&rig, "+12125550123").await.unwrap()["asked"], 1);
+        assert!(rig.take_reply(S, NEW_YORK).await.contains("reply YES"));
+        let again = ask(&rig, "+12125550123").await.unwrap_err();
+        assert!(again.contains("30 days"), "{again}");
+        // A STOP between question and yes is the last word.
+        rig.mo(NEW_YORK, S, "STOP").await;
+        rig.take_reply(S, NEW_YORK).await;
+        rig.mo(NEW_YORK, S, "YES").await;
+        assert_eq!(rig.submit(S, NEW_YORK).await, OPTED_OUT);
+        rig.mo(BOSTON, S2, "STOP").await;
+        rig.take_reply(S2, BOSTON).await;
+        let refused = ask(&rig, "+16175550123").await.unwrap_err();
+        assert!(refused.contains("OPT-25"), "{refused}");
+        let foreign = act(&rig.world.hub, &question("+13125550123", "55557")).await;
+        assert!(foreign.unwrap_err().contains("not the account's"));
+        let letters = act(&rig.world.hub, &question("+13125550123", "Shop")).await;
+        assert!(letters.is_err());
+        rig.mo(R2, S, "HELP").await;
+        assert!(
+            rig.take_reply(S, R2).await.contains("help"),
+            "and nothing went out before"
+        );
+    });
+}
+
+#[test]
+fn opt_18_start_of_who_said_nothing_is_a_consent_where_the_account_wants_it() {
+    scenario(|| async {
+        for (lines, consents) in [("", 0), ("opt_in = \"consent\"", 1)] {
+            let mut rig = Rig::new(config(&[(OF_A, lines)]), 216).await;
+            rig.mo(NEW_YORK, S, "START").await;
+            let known = rig
+                .world
+                .hub
+                .with_gate(|gate, _| gate.spool().standing().consents().len());
+            assert_eq!(known, consents, "{lines}");
+        }
     });
 }
