@@ -21,6 +21,9 @@ const TEXTS_MAX: usize = 8_192;
 const OCTETS_MAX: usize = 4 << 20;
 /// What a part costs besides its octets, and a text with its first.
 const PART_COST: usize = 64;
+/// Octets before a part, and behind it, that are read with it: every phrase and negation of the table fits many times over.
+/// With all that is there a text of many parts would be read as often as it has parts, every time a longer one.
+const AROUND: usize = 1_024;
 /// Octets of a part that is kept. No handset writes longer ones, and one that is longer is read by itself.
 const PART_MAX: usize = 255;
 
@@ -53,7 +56,7 @@ impl Part {
 }
 
 impl LongTexts {
-    /// Keeps a part, and writes what is there without a gap before and behind it. `key` is what all parts of the text have
+    /// Keeps a part, and writes what is there without a gap before and behind it, as far as that matters. `key` is what all parts of the text have
     /// in common, their total with it.
     pub(super) fn join(
         &mut self,
@@ -78,8 +81,8 @@ impl LongTexts {
         };
         self.keep(now, key, part);
         let parts = self.texts.get(&key).map_or(&[][..], |text| &text.parts);
-        let whole = parts.len() == usize::from(place.total());
         let run = run(parts, sequence);
+        let whole = run.len() == usize::from(place.total());
         let begins = run.first().is_some_and(|part| part.sequence == 1);
         out.clear();
         let run = run.iter().map(|part| (part.charset, &*part.octets));
@@ -152,10 +155,26 @@ fn find(parts: &[Part], sequence: u8) -> Result<usize, usize> {
     parts.binary_search_by_key(&sequence, |part| part.sequence)
 }
 
-/// The parts around one without a gap.
+/// The parts around one without a gap, as far as [`AROUND`].
 fn run(parts: &[Part], sequence: u8) -> &[Part] {
     let mut runs = parts.chunk_by(|one, next| one.sequence + 1 == next.sequence);
-    runs.find(|run| find(run, sequence).is_ok()).unwrap_or_default()
+    let run = runs.find(|run| find(run, sequence).is_ok()).unwrap_or_default();
+    let Ok(place) = find(run, sequence) else {
+        return run;
+    };
+    let (before, behind) = run.split_at(place);
+    let before = near(before.iter().rev());
+    let behind = near(behind.iter().skip(1));
+    run.get(place - before..=place + behind).unwrap_or_default()
+}
+
+/// How many of these have [`AROUND`] octets together at most.
+fn near<'p>(parts: impl Iterator<Item = &'p Part>) -> usize {
+    let octets = parts.scan(0, |octets, part| {
+        *octets += part.octets.len();
+        Some(*octets)
+    });
+    octets.take_while(|octets| *octets <= AROUND).count()
 }
 
 const fn extent(begins: bool, is_whole: bool) -> Extent {
@@ -230,6 +249,35 @@ mod tests {
         );
         join(&mut texts, 800, 8, (2, 1), b"");
         assert_eq!((texts.len(), texts.order.len(), texts.octets), (1, 1, PART_COST));
+    }
+
+    #[test]
+    fn of_a_text_of_many_parts_only_what_is_near_is_read() {
+        let mut texts = LongTexts::default();
+        let mut most = 0;
+        for sequence in 1..=255 {
+            let (text, extent) = join(&mut texts, 0, 7, (255, sequence), &[b'a'; 153]);
+            most = most.max(text.len());
+            let begins = usize::from(sequence) <= AROUND / 153 + 1;
+            assert_eq!(extent == Extent::Beginning, begins, "{sequence}");
+        }
+        let near = AROUND / 153;
+        assert_eq!(most, 153 * (near + 1));
+        // One that comes again has neighbours on both sides; the phrase across a cut is read.
+        assert_eq!(
+            join(&mut texts, 0, 7, (255, 100), &[b'a'; 153]).0.len(),
+            153 * (2 * near + 1)
+        );
+        let mut texts = LongTexts::default();
+        join(&mut texts, 0, 7, (9, 3), b"please st");
+        let (text, _) = join(&mut texts, 0, 7, (9, 4), b"op texting me");
+        assert_eq!(text, "please stop texting me");
+        // Parts of an octet each are whole together.
+        for sequence in 1..=255 {
+            let (text, extent) = join(&mut texts, 0, 8, (255, sequence), b"a");
+            assert_eq!(text.len(), usize::from(sequence));
+            assert_eq!(extent == Extent::Whole, sequence == 255);
+        }
     }
 
     #[test]
