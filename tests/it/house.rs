@@ -265,3 +265,96 @@ fn the_top_level_is_the_one_that_was_agreed() {
         assert!(top().join(file).is_file(), "{file} is missing");
     }
 }
+
+/// Acceptance cases that are shown or wait for something, by the letters before `-C`.
+const CASES: &[(&str, &[u32])] = &[
+    (
+        "OPT",
+        &[
+            1, 2, 3, 4, 5, 9, 10, 12, 13, 14, 15, 17, 18, 19, 20, 21, 23, 25, 26, 27, 28, 31, 32, 33, 35,
+        ],
+    ),
+    ("CON", &[1, 2, 3, 4]),
+    ("QH", &[1, 2, 3, 4, 6, 7]),
+    ("CAP", &[1]),
+    ("AUD", &[1, 2, 4]),
+    ("FRD", &[1]),
+    ("TEN", &[1]),
+];
+
+/// A row of `tests/acceptance.md`: its case, its tests with their files, what it waits for.
+type Shown = (String, Vec<(String, String)>, String);
+
+fn row_of(line: &str) -> Option<Shown> {
+    let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+    let [case, tests, waits] = cells.try_into().ok()?;
+    let tests = tests.split("; ").filter_map(|test| {
+        let (name, file) = test.split_once(" (")?;
+        Some((
+            name.trim_matches('`').to_owned(),
+            file.trim_end_matches(')').to_owned(),
+        ))
+    });
+    case.contains("-C")
+        .then(|| (case.to_owned(), tests.collect(), waits.to_owned()))
+}
+
+#[test]
+fn every_acceptance_case_has_its_tests_and_every_test_of_a_case_stands_in_the_table() {
+    let table = fs::read_to_string(top().join("tests/acceptance.md")).expect("the table");
+    let rows: Vec<_> = table.lines().filter_map(row_of).collect();
+    let cases: Vec<&str> = rows.iter().map(|(case, ..)| case.as_str()).collect();
+    let expected: Vec<String> = CASES
+        .iter()
+        .flat_map(|(of, numbers)| numbers.iter().map(move |number| format!("{of}-C{number:02}")))
+        .collect();
+    assert_eq!(cases, expected, "in this order, each once");
+    for (case, tests, waits) in &rows {
+        assert!(
+            !tests.is_empty() || !waits.is_empty(),
+            "{case}: neither shown nor waiting"
+        );
+        for (name, file) in tests {
+            let source =
+                fs::read_to_string(top().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let (before, _) = source
+                .split_once(&format!("fn {name}()"))
+                .unwrap_or_else(|| panic!("{case}: no test {name} in {file}"));
+            let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+            assert!(
+                ["#[test]", "#[tokio::test"]
+                    .iter()
+                    .any(|test| attributes.contains(test))
+                    && !attributes.contains("#[ignore"),
+                "{case}: {name} is not run"
+            );
+        }
+    }
+    let is_case = |name: &str| {
+        CASES.iter().any(|(of, _)| {
+            let rest = name
+                .strip_prefix(&of.to_lowercase())
+                .and_then(|rest| rest.strip_prefix("_c"));
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
+    };
+    let mut paths: Vec<PathBuf> = ["config", "store", "gateway"]
+        .into_iter()
+        .flat_map(sources_of)
+        .collect();
+    sources(&top().join("tests/it"), &mut paths);
+    for path in paths {
+        let source = fs::read_to_string(&path).expect("a source");
+        let names = source.lines().filter_map(|line| {
+            let (_, rest) = line.split_once("fn ")?;
+            rest.split_once("()").map(|(name, _)| name)
+        });
+        for name in names.filter(|name| is_case(name)) {
+            let known = rows.iter().flat_map(|(_, tests, _)| tests);
+            assert!(
+                known.into_iter().any(|(known, _)| known == name),
+                "{name} is not in the table"
+            );
+        }
+    }
+}

@@ -365,7 +365,7 @@ fn opt_c18_an_account_may_have_an_id_and_a_receipt_instead() {
 }
 
 #[test]
-fn opt_c16_an_account_may_have_the_plain_status_instead() {
+fn opt_16_an_account_may_have_the_plain_status_instead() {
     scenario(|| async {
         let mut rig = Rig::new(config(&[(OF_A, "opted_out = \"submit-fail\"")]), 16).await;
         rig.stop(R, S).await;
