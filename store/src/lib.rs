@@ -31,6 +31,7 @@ pub mod service_type;
 pub mod slots;
 pub mod spool;
 pub mod standing;
+pub mod tree;
 pub mod usage;
 pub mod waiting;
 

@@ -185,6 +185,16 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// The same, given octets from the start of a batch on.
+    pub(crate) const fn within(octets: &'a [u8], segment: u64) -> Self {
+        Self {
+            octets,
+            segment,
+            at: 0,
+            ahead: None,
+        }
+    }
+
     /// Where the last whole batch ended: what follows is the torn tail, or nothing.
     pub const fn end(&self) -> usize {
         self.at

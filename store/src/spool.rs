@@ -53,6 +53,8 @@ mod tests_parked_sinks;
 #[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
+mod tests_register;
+#[cfg(test)]
 mod tests_standing;
 #[cfg(test)]
 mod tests_usage;

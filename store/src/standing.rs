@@ -13,6 +13,7 @@ mod change;
 mod journal;
 mod kept;
 mod people;
+mod register;
 mod replies;
 mod sent;
 
@@ -33,6 +34,7 @@ pub(crate) use journal::{Holds, Journal};
 pub use journal::{JournalError, look};
 pub use kept::{Kept, OptOuts, consents, opt_outs};
 pub use people::{People, Stand};
+pub use register::{Followed, Page, Register, RegisterError};
 pub use replies::Replies;
 pub use sent::{Counts, DAY_MS, Lately, Sent};
 

@@ -15,7 +15,7 @@ use crate::message_id::MessageId;
 use crate::record::{self, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
-use crate::standing::Journal;
+use crate::standing::{Journal, Register};
 use crate::usage::{Snapshot, UsageFiles};
 use crate::waiting::entries::{ParkItem, ParkedItem, SealedEntries};
 use crate::waiting::files::Files;
@@ -66,6 +66,12 @@ impl<D: Disk> Keeper<D> {
     /// The key ring.
     pub const fn ring(&self) -> &KeyRing<D> {
         &self.ring
+    }
+
+    /// An index of what is remembered of people for ever, in a directory of its own; whoever has it follows the journal.
+    pub fn register(&self, index: PathBuf) -> Register<D> {
+        let [lasting, _] = &self.journals;
+        lasting.register(index)
     }
 
     /// Does one chore. Blocks.

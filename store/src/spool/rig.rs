@@ -211,7 +211,7 @@ pub(super) fn period(now_ms: u64) -> Period {
     Period { day, month: day / 30 }
 }
 
-fn kek() -> Kek {
+pub(super) fn kek() -> Kek {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     Kek::create(&FaultyDisk::new(), Path::new("kek"), &mut rng).unwrap()
 }

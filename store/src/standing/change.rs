@@ -77,6 +77,11 @@ impl Scope {
         }
     }
 
+    /// From what [`Scope::kind`] and [`Scope::name`] say.
+    pub(super) fn from_parts(kind: u8, name: &[u8]) -> Option<Self> {
+        Some(Self::new(ScopeKind::from_octet(kind)?, name))
+    }
+
     /// Everything.
     pub fn global() -> Self {
         Self::new(ScopeKind::Global, b"")
@@ -361,7 +366,7 @@ pub enum Via {
 }
 
 impl Via {
-    const fn from_octet(octet: u8) -> Option<Self> {
+    pub(super) const fn from_octet(octet: u8) -> Option<Self> {
         Some(match octet {
             1 => Self::Message,
             2 => Self::Receipt,

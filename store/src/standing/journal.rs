@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
@@ -25,7 +25,7 @@ use crate::record::{self, RecordError};
 use crate::seal::{Aad, KeyId, Purpose, SealKey};
 use crate::segment::{self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan};
 
-use super::{Change, DAY_MS, Due, Private};
+use super::{Change, DAY_MS, Due, Private, Register};
 
 const MAGIC: &[u8; 8] = b"TGSTAND1";
 /// Octets behind which a file is followed by the next.
@@ -120,6 +120,21 @@ pub(crate) struct Journaled {
     pub(crate) damaged: u64,
 }
 
+/// How far a journal is synced, for whoever reads it beside its writer: a file, and octets of it. Of files before that one
+/// everything is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Synced(Arc<Mutex<(u64, u64)>>);
+
+impl Synced {
+    fn set(&self, number: u64, end: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (number, end);
+    }
+
+    pub(super) fn get(&self) -> (u64, u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The open journal; the keeper has it.
 pub(crate) struct Journal<D: Disk> {
     disk: D,
@@ -134,9 +149,10 @@ pub(crate) struct Journal<D: Disk> {
     last: MessageId,
     /// The day on which files that had passed were dropped last.
     tidied_day: u64,
+    synced: Synced,
 }
 
-fn file_name(holds: Holds, number: u64) -> String {
+pub(super) fn file_name(holds: Holds, number: u64) -> String {
     format!("{number:016x}{}", holds.suffix())
 }
 
@@ -187,6 +203,7 @@ impl<D: Disk> Journal<D> {
             batch: 0,
             last: MessageId(0),
             tidied_day: 0,
+            synced: Synced::default(),
         };
         let mut report = Journaled::default();
         let numbers = numbers(&journal.disk, &journal.dir, holds)?;
@@ -204,6 +221,7 @@ impl<D: Disk> Journal<D> {
         }
         // A new file with each start: nothing is appended behind what a cut may have left.
         journal.number = numbers.last().copied().unwrap_or_default();
+        journal.synced.set(journal.number, u64::MAX);
         Ok((journal, report))
     }
 
@@ -282,6 +300,11 @@ impl<D: Disk> Journal<D> {
         self.last
     }
 
+    /// What follows the journal: an index of it in a directory.
+    pub(crate) fn register(&self, index: PathBuf) -> Register<D> {
+        Register::new(self.disk.clone(), self.dir.clone(), index, self.synced.clone())
+    }
+
     /// Appends changes and syncs them. What it holds already is left out.
     pub(crate) fn append(
         &mut self,
@@ -332,6 +355,7 @@ impl<D: Disk> Journal<D> {
                 self.file = Some(file);
                 self.batch = batch;
                 self.last = last;
+                self.synced.set(self.number, self.offset);
                 Ok(())
             }
             Err(error) => {
@@ -380,7 +404,7 @@ impl<D: Disk> Journal<D> {
     }
 }
 
-fn numbers<D: Disk>(disk: &D, dir: &Path, holds: Holds) -> io::Result<Vec<u64>> {
+pub(super) fn numbers<D: Disk>(disk: &D, dir: &Path, holds: Holds) -> io::Result<Vec<u64>> {
     let mut numbers: Vec<u64> = disk
         .list(dir)?
         .iter()
@@ -451,15 +475,30 @@ fn put_record(
 }
 
 /// A record of the journal, its private part still sealed.
-struct Record<'a> {
-    id: MessageId,
-    account: SystemId,
-    change: Change,
-    key: KeyId,
-    sealed: &'a [u8],
+pub(super) struct Record<'a> {
+    pub(super) id: MessageId,
+    pub(super) account: SystemId,
+    pub(super) change: Change,
+    pub(super) key: KeyId,
+    pub(super) sealed: &'a [u8],
 }
 
-fn read_record<'a>(batch: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
+/// Opens the private part of a record; `None` where no key does.
+pub(super) fn open_private(
+    keys: &BTreeMap<KeyId, Arc<SealKey>>,
+    purpose: Purpose,
+    account: SystemId,
+    id: MessageId,
+    key: KeyId,
+    sealed: &[u8],
+) -> Option<Private> {
+    let key = keys.get(&key)?;
+    let mut sealed = sealed.to_vec();
+    let mut plain = key.open(&aad(account, id), &mut sealed, purpose).ok()?;
+    Private::get(&mut plain).ok()
+}
+
+pub(super) fn read_record<'a>(batch: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
     let length = record::get_u32(batch)? as usize;
     let (mut fields, rest) = batch.split_at_checked(length).ok_or(RecordError::Malformed)?;
     *batch = rest;
@@ -507,13 +546,9 @@ pub fn look<D: Disk>(
                 }
                 last = record.id;
                 let mut change = record.change;
-                if let Some(key) = keys.get(&record.key) {
-                    let mut sealed = record.sealed.to_vec();
-                    let aad = aad(record.account, record.id);
-                    let opened = key.open(&aad, &mut sealed, purpose).ok();
-                    let private = opened.and_then(|mut plain| Private::get(&mut plain).ok());
-                    change.private = private.unwrap_or_default();
-                }
+                let (account, id) = (record.account, record.id);
+                let private = open_private(keys, purpose, account, id, record.key, record.sealed);
+                change.private = private.unwrap_or_default();
                 found(record.id, record.account, change);
             }
         }

@@ -1,0 +1,196 @@
+//! The register of opt-outs and consents against the journal that it is made from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_codec::identity::SystemId;
+
+use crate::disk::FaultyDisk;
+use crate::keyring::KeyRing;
+use crate::seal::{KeyId, Purpose, SealKey};
+use crate::standing::{Change, Fact, Grant, Kept, Private, Register, Scope, Via, What, consents, opt_outs};
+
+use super::rig::{Rig, kek};
+
+type Keys = BTreeMap<KeyId, Arc<SealKey>>;
+
+fn keys(rig: &Rig) -> Keys {
+    KeyRing::look(&rig.disk, Path::new("/keys"), &kek()).unwrap()
+}
+
+fn account(name: &str) -> SystemId {
+    SystemId::new(name.as_bytes()).unwrap()
+}
+
+fn level(register: &mut Register<FaultyDisk>) -> u64 {
+    let mut changes = 0;
+    loop {
+        let followed = register.follow().unwrap();
+        changes += followed.changes;
+        if followed.is_level {
+            return changes;
+        }
+    }
+}
+
+/// All of an account's entries, a page of so many at a time.
+fn listed(register: &mut Register<FaultyDisk>, name: &str, keys: &Keys, limit: usize) -> Vec<(Scope, Kept)> {
+    let (mut all, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = register
+            .page(account(name), after.as_ref(), limit, keys, Purpose::Support)
+            .unwrap();
+        assert_eq!(page.hashed, 0);
+        all.extend(page.entries.into_iter().map(|(_, scope, kept)| (scope, kept)));
+        after = page.next;
+        pages += 1;
+        if after.is_none() {
+            assert_eq!(page.total, all.len() as u64, "{name}");
+            return all;
+        }
+        assert!(pages < 100);
+    }
+}
+
+fn assert_like_the_journal(register: &mut Register<FaultyDisk>, rig: &Rig) -> usize {
+    let (keys, mut all) = (keys(rig), 0);
+    for name in ["load", "bank", "shop"] {
+        let dir = &rig.options.standing_dir;
+        let (expected, damaged) = opt_outs(&rig.disk, dir, &keys, Purpose::Support, account(name)).unwrap();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|((_, scope), kept)| (scope, kept))
+            .collect();
+        assert_eq!(damaged, 0);
+        for limit in [1, 3, 1_000] {
+            assert_eq!(listed(register, name, &keys, limit), expected, "{name}");
+        }
+        all += expected.len();
+    }
+    all
+}
+
+#[test]
+fn the_register_says_what_the_journal_says_over_kills_too() {
+    for seed in 1..=6 {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("register");
+        let mut rig = Rig::new(seed);
+        let mut register = rig.keeper.register(index.clone());
+        for round in 0..60 {
+            for _ in 0..=rig.below(3) {
+                rig.remember().unwrap();
+            }
+            rig.turn();
+            if rig.one_in(3) {
+                register.follow().unwrap();
+            }
+            if round % 20 == 19 {
+                drop(register);
+                rig = if rig.one_in(2) { rig.kill() } else { rig.crash() };
+                register = rig.keeper.register(index.clone());
+            }
+        }
+        rig.settle_down();
+        level(&mut register);
+        assert!(assert_like_the_journal(&mut register, &rig) > 10);
+        assert_eq!(level(&mut register), 0, "nothing is taken in twice");
+        drop(register);
+        let mut register = rig.keeper.register(index);
+        assert_eq!(level(&mut register), 0, "nor at a start");
+        assert_like_the_journal(&mut register, &rig);
+    }
+}
+
+#[test]
+fn a_register_that_is_damaged_gone_or_of_another_journal_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = dir.path().join("register");
+    let filled = |seed| {
+        let mut rig = Rig::new(seed);
+        for _ in 0..30 {
+            rig.remember().unwrap();
+            rig.turn();
+        }
+        rig.settle_down();
+        rig
+    };
+    let rig = filled(7);
+    let all = rig.journaled().len() as u64;
+    let mut register = rig.keeper.register(index.clone());
+    assert_eq!(level(&mut register), all);
+    drop(register);
+    for spoil in 0..4 {
+        match spoil {
+            0 => fs::remove_dir_all(&index).unwrap(),
+            1 => fs::write(index.join("conf"), b"no configuration of sled").unwrap(),
+            2 => fs::write(index.join("db"), [0x5a; 100_000]).unwrap(),
+            _ => fs::write(index.join("db"), []).unwrap(),
+        }
+        let mut register = rig.keeper.register(index.clone());
+        assert_eq!(level(&mut register), all, "{spoil}");
+        assert_like_the_journal(&mut register, &rig);
+    }
+    // The data directory was restored from a backup, and the register was left.
+    let other = filled(8);
+    let mut register = other.keeper.register(index);
+    assert_eq!(level(&mut register), other.journaled().len() as u64);
+    assert_like_the_journal(&mut register, &other);
+}
+
+#[test]
+fn consents_are_there_with_all_that_was_told_and_numbers_without_a_key_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(9);
+    let who = rig.spool.standing().who(b"15550100123");
+    let mut private = Private::number(b"15550100123");
+    private.facts.push((Fact::Method, b"web".to_vec()));
+    for (at_ms, grant) in [(1, Grant::Given), (2, Grant::Withdrawn), (3, Grant::Given)] {
+        let what = What::Consent {
+            grant,
+            scope: Scope::account("load"),
+            categories: 1,
+        };
+        let change = Change {
+            who,
+            at_ms,
+            event: 0,
+            via: Via::Command,
+            what,
+            private: private.clone(),
+        };
+        let (now_ms, load) = (rig.now_ms, account("load"));
+        rig.spool
+            .remember(now_ms, load, change, true, &mut rig.rng)
+            .unwrap();
+        rig.commit();
+    }
+    for _ in 0..40 {
+        rig.remember().unwrap();
+        rig.turn();
+    }
+    rig.settle_down();
+    let mut register = rig.keeper.register(dir.path().join("register"));
+    level(&mut register);
+    let keys = keys(&rig);
+    let found = register
+        .consents(account("load"), &who, &keys, Purpose::Support)
+        .unwrap();
+    let dir = &rig.options.standing_dir;
+    let expected = consents(&rig.disk, dir, &keys, Purpose::Support, account("load"), who).unwrap();
+    assert_eq!((found.len(), &found), (3, &expected));
+    assert_eq!(found[0].private, private);
+    let others = register.consents(account("bank"), &who, &keys, Purpose::Support);
+    assert_eq!(others.unwrap(), []);
+    // Its keys are gone: nobody can be read, and all are counted.
+    let all = register
+        .page(account("load"), None, 1_000, &keys, Purpose::Support)
+        .unwrap();
+    let none = register
+        .page(account("load"), None, 1_000, &Keys::new(), Purpose::Support)
+        .unwrap();
+    assert_eq!((none.total, none.hashed), (all.total, all.total));
+    assert!(none.entries.is_empty() && all.total > 0);
+}

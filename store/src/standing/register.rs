@@ -1,0 +1,747 @@
+//! The register: the journal's opt-outs and consents by account, for lists and searches.
+//!
+//! ```text
+//! o │ n u8 │ account │ who × 16 │ kind u8 │ scope → origins u8 │ categories u8 │ at u64 │ via u8 │ id u64 │ key u32 │ sealed
+//! c │ n u8 │ account │ who × 16 │ id u64          → p u16 │ public part │ key u32 │ sealed
+//! n │ n u8 │ account │ key u32                    → opt-outs under this key u64
+//! p                                               → format u8 │ file u64 │ batch at u64 │ its end u64 │ last id u64 │ header
+//! ```
+//!
+//! It is made from the journal alone, which is the truth, and follows it by itself a little at a time, whatever the message
+//! path does; what cannot be read of it is dropped and made anew. Numbers stand in it sealed, as in the journal (P4).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate_codec::identity::SystemId;
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::message_id::MessageId;
+use crate::pseudonym::{PSEUDONYM_LEN, Pseudonym};
+use crate::record::{self, RecordError};
+use crate::seal::{KeyId, Purpose, SealKey};
+use crate::segment::{BATCH_HEADER_LEN, Found, HEADER_LEN, Scan};
+use crate::tree::{self, BATCH_MAX, Batch, Tree, TreeError};
+
+use super::journal::{Holds, Record, Synced, file_name, numbers, open_private, read_record};
+use super::{Change, Kept, Origins, Scope, Via, What};
+
+/// Octets of a file that are read at a time; the journal's batches have at most a few of these.
+const WINDOW: usize = 1 << 20;
+/// No batch of the journal is longer.
+const WINDOW_MAX: usize = 16 << 20;
+/// Keys that one step changes at most, before what one change brings with it.
+const STEP: usize = BATCH_MAX / 2;
+/// Entries that a page looks at for each that it may show, where numbers are not kept any more.
+const LOOKED_AT: usize = 16;
+/// The form of all this: another one is made anew.
+const FORMAT: u8 = 1;
+
+/// Why the register does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The index; it is made anew.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The journal could not be read.
+    #[error("the journal of opt-outs: {0}")]
+    Journal(#[from] io::Error),
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Changes of the journal that were taken in.
+    pub changes: u64,
+    /// Whether the register holds all that is synced in the journal.
+    pub is_level: bool,
+}
+
+/// Some entries of an account, those of a person together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Whose number is known, in the order of who and where.
+    pub entries: Vec<(Pseudonym, Scope, Kept)>,
+    /// Behind whom the next page begins, if there is one.
+    pub next: Option<Pseudonym>,
+    /// All of the account's.
+    pub total: u64,
+    /// Those whose numbers are not kept any more.
+    pub hashed: u64,
+}
+
+/// Where in the journal it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    number: u64,
+    /// The last batch that was looked at begins here, and its header is this.
+    batch_at: u64,
+    header: [u8; BATCH_HEADER_LEN],
+    /// What is to be read next.
+    end: u64,
+    last: u64,
+}
+
+/// See the [module](self).
+pub struct Register<D: Disk> {
+    disk: D,
+    journal: PathBuf,
+    index: PathBuf,
+    synced: Synced,
+    open: Option<Open>,
+}
+
+struct Open {
+    tree: Tree,
+    place: Place,
+    /// Accounts that have entries: what lifts one may have come to another (OPT-11).
+    accounts: BTreeSet<SystemId>,
+}
+
+impl<D: Disk> Register<D> {
+    pub(crate) const fn new(disk: D, journal: PathBuf, index: PathBuf, synced: Synced) -> Self {
+        Self {
+            disk,
+            journal,
+            index,
+            synced,
+            open: None,
+        }
+    }
+
+    /// Nothing that is read of the index is believed any more: it is made anew.
+    fn give_up(&mut self) -> Result<(), RegisterError> {
+        self.open = None;
+        tree::remove(&self.index)?;
+        Ok(())
+    }
+
+    /// Takes in some of what the journal holds beyond it. What cannot be read of the register itself is made anew.
+    ///
+    /// # Errors
+    ///
+    /// The next step tries again, from the journal's beginning where the index is to blame.
+    pub fn follow(&mut self) -> Result<Followed, RegisterError> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.opened()?,
+        };
+        let followed = self.step(&mut open);
+        self.open = Some(open);
+        self.checked(followed)
+    }
+
+    fn checked<T>(&mut self, result: Result<T, RegisterError>) -> Result<T, RegisterError> {
+        if matches!(result, Err(RegisterError::Tree(_))) {
+            self.give_up()?;
+        }
+        result
+    }
+
+    fn opened(&self) -> Result<Open, RegisterError> {
+        match self.read_open() {
+            Ok(Some(open)) => return Ok(open),
+            Ok(None) => {}
+            Err(RegisterError::Tree(error)) => {
+                tracing::warn!(%error, "the register of opt-outs is made anew from the journal");
+            }
+            Err(error) => return Err(error),
+        }
+        tree::remove(&self.index)?;
+        Ok(Open {
+            tree: Tree::open(&self.index)?,
+            place: Place::START,
+            accounts: BTreeSet::new(),
+        })
+    }
+
+    /// What is there, if it goes on where this journal has been.
+    fn read_open(&self) -> Result<Option<Open>, RegisterError> {
+        let tree = Tree::open(&self.index)?;
+        let Some(octets) = tree.get(b"p")? else {
+            return Ok(None);
+        };
+        let Some(place) = Place::read(&octets) else {
+            return Ok(None);
+        };
+        if !self.was_at(&place)? {
+            tracing::warn!("the register of opt-outs is of another journal, and is made anew");
+            return Ok(None);
+        }
+        let mut accounts = BTreeSet::new();
+        tree.scan(b"n", None, |key, _| {
+            accounts.extend(account_of(key));
+            true
+        })?;
+        Ok(Some(Open {
+            tree,
+            place,
+            accounts,
+        }))
+    }
+
+    /// Whether the journal holds the batch that was read last: one that came from a backup may not.
+    fn was_at(&self, place: &Place) -> Result<bool, RegisterError> {
+        if place.number == 0 || place.batch_at == 0 {
+            return Ok(place.last == 0);
+        }
+        let path = self.journal.join(file_name(Holds::Lasting, place.number));
+        let file = match self.disk.open(&path, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        let mut header = [0; BATCH_HEADER_LEN];
+        let read = file.read_at(&mut header, place.batch_at)?;
+        Ok(read == header.len() && header == place.header)
+    }
+
+    fn step(&self, open: &mut Open) -> Result<Followed, RegisterError> {
+        let mut step = Step::new(open);
+        loop {
+            let (number, end) = self.synced.get();
+            let place = &mut step.place;
+            if place.number > number || (place.number == number && place.end >= end) {
+                step.is_level = true;
+                break;
+            }
+            let mut window = self.window(place, (number, end))?;
+            if window.octets.is_empty() {
+                if !self.next_file(place, number)? {
+                    step.is_level = true;
+                    break;
+                }
+                continue;
+            }
+            let is_full = step.take(&mut window)?;
+            if is_full {
+                break;
+            }
+        }
+        let (place, changes, is_level) = (step.place, step.changes, step.is_level);
+        let (batch, accounts) = step.batch();
+        if open.place != place {
+            open.tree.apply(batch)?;
+        }
+        open.place = place;
+        open.accounts.extend(accounts);
+        Ok(Followed { changes, is_level })
+    }
+
+    /// The next file there is, up to the one that is being written.
+    fn next_file(&self, place: &mut Place, newest: u64) -> Result<bool, RegisterError> {
+        let next = numbers(&self.disk, &self.journal, Holds::Lasting)?
+            .into_iter()
+            .find(|number| *number > place.number && *number <= newest);
+        let Some(next) = next else {
+            return Ok(false);
+        };
+        place.number = next;
+        place.end = HEADER_LEN as u64;
+        Ok(true)
+    }
+
+    /// Octets of the journal from where it was left, at least a whole batch if there is one.
+    fn window(&self, place: &Place, (newest, synced): (u64, u64)) -> Result<Window, RegisterError> {
+        let empty = Window {
+            octets: Vec::new(),
+            at: place.end,
+            is_last: true,
+        };
+        if place.number == 0 {
+            return Ok(empty);
+        }
+        let path = self.journal.join(file_name(Holds::Lasting, place.number));
+        let file = match self.disk.open(&path, Access::Read) {
+            // A hole in the journal is told by the start.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty),
+            opened => opened?,
+        };
+        let len = file.len()?;
+        let until = if place.number == newest {
+            len.min(synced)
+        } else {
+            len
+        };
+        let mut size = WINDOW;
+        loop {
+            let left = usize::try_from(until.saturating_sub(place.end)).unwrap_or(usize::MAX);
+            let mut octets = vec![0; size.min(left)];
+            let read = file.read_at(&mut octets, place.end)?;
+            octets.truncate(read);
+            let is_last = read == left;
+            let has_batch =
+                Scan::within(&octets, place.number).any(|part| matches!(part, Found::Batch { .. }));
+            if !has_batch && is_last {
+                return Ok(empty);
+            }
+            if has_batch || size >= WINDOW_MAX {
+                return Ok(Window {
+                    octets,
+                    at: place.end,
+                    is_last,
+                });
+            }
+            size *= 4;
+        }
+    }
+
+    /// An account's entries behind a person.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::Tree`]: the register is made anew, ask again.
+    pub fn page(
+        &mut self,
+        account: SystemId,
+        after: Option<&Pseudonym>,
+        limit: usize,
+        keys: &BTreeMap<KeyId, Arc<SealKey>>,
+        purpose: Purpose,
+    ) -> Result<Page, RegisterError> {
+        let page = match &self.open {
+            Some(open) => open.page(account, after, limit, keys, purpose),
+            None => Ok(Page::default()),
+        };
+        self.checked(page.map_err(RegisterError::Tree))
+    }
+
+    /// All that an account recorded of a person's consent, oldest first (CON-2).
+    ///
+    /// # Errors
+    ///
+    /// As [`Register::page`].
+    pub fn consents(
+        &mut self,
+        account: SystemId,
+        who: &Pseudonym,
+        keys: &BTreeMap<KeyId, Arc<SealKey>>,
+        purpose: Purpose,
+    ) -> Result<Vec<Change>, RegisterError> {
+        let found = match &self.open {
+            Some(open) => open.consents(account, who, keys, purpose),
+            None => Ok(Vec::new()),
+        };
+        self.checked(found.map_err(RegisterError::Tree))
+    }
+}
+
+impl Open {
+    fn page(
+        &self,
+        account: SystemId,
+        after: Option<&Pseudonym>,
+        limit: usize,
+        keys: &BTreeMap<KeyId, Arc<SealKey>>,
+        purpose: Purpose,
+    ) -> Result<Page, TreeError> {
+        let mut page = Page::default();
+        let counts = key_of(b'n', account);
+        self.tree.scan(&counts, None, |key, value| {
+            let count = value
+                .first_chunk()
+                .map_or(0, |octets| u64::from_be_bytes(*octets));
+            let under = key.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
+            page.total += count;
+            if !keys.contains_key(&KeyId(under)) {
+                page.hashed += count;
+            }
+            true
+        })?;
+        let prefix = key_of(b'o', account);
+        let from = after.map(|who| {
+            let mut key = prefix.clone();
+            key.extend_from_slice(who.octets());
+            // Behind every scope of this person.
+            key.push(u8::MAX);
+            key
+        });
+        let (mut last, mut looked_at, mut is_over) = (None, 0, true);
+        self.tree.scan(&prefix, from.as_deref(), |key, value| {
+            let Some((who, scope)) = who_and_scope(&prefix, key) else {
+                return true;
+            };
+            let is_enough = page.entries.len() >= limit || looked_at >= limit.saturating_mul(LOOKED_AT);
+            if is_enough && last.is_some_and(|last| last != who) {
+                is_over = false;
+                return false;
+            }
+            looked_at += 1;
+            last = Some(who);
+            if let Some(entry) = Entry::read(value) {
+                let kept = entry.kept(account, keys, purpose);
+                if !kept.private.number.is_empty() {
+                    page.entries.push((who, scope, kept));
+                }
+            }
+            true
+        })?;
+        page.next = last.filter(|_| !is_over);
+        Ok(page)
+    }
+
+    fn consents(
+        &self,
+        account: SystemId,
+        who: &Pseudonym,
+        keys: &BTreeMap<KeyId, Arc<SealKey>>,
+        purpose: Purpose,
+    ) -> Result<Vec<Change>, TreeError> {
+        let mut prefix = key_of(b'c', account);
+        prefix.extend_from_slice(who.octets());
+        let mut found = Vec::new();
+        self.tree.scan(&prefix, None, |key, value| {
+            let id = key.last_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
+            found.extend(read_consent(value, account, MessageId(id), keys, purpose).ok());
+            true
+        })?;
+        Ok(found)
+    }
+}
+
+/// Octets of a file.
+struct Window {
+    octets: Vec<u8>,
+    at: u64,
+    /// They go as far as the file, or what is synced of it.
+    is_last: bool,
+}
+
+/// Changes that are gathered for one batch of the index; what it says of a key comes before what stands there.
+struct Step<'a> {
+    open: &'a Open,
+    place: Place,
+    changes: u64,
+    is_level: bool,
+    opt_outs: HashMap<Vec<u8>, Option<Entry>>,
+    consents: Vec<(Vec<u8>, Vec<u8>)>,
+    counts: HashMap<(SystemId, KeyId), u64>,
+    accounts: BTreeSet<SystemId>,
+}
+
+impl<'a> Step<'a> {
+    fn new(open: &'a Open) -> Self {
+        Self {
+            open,
+            place: open.place,
+            changes: 0,
+            is_level: false,
+            opt_outs: HashMap::new(),
+            consents: Vec::new(),
+            counts: HashMap::new(),
+            accounts: open.accounts.clone(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.opt_outs.len() + self.consents.len() + self.counts.len()
+    }
+
+    /// Takes in the batches of a window; says whether it is enough for one step.
+    fn take(&mut self, window: &mut Window) -> Result<bool, RegisterError> {
+        let mut end = None;
+        for part in Scan::within(&window.octets, self.place.number) {
+            // What is damaged is told by the start; here nothing more can be made of it.
+            let Found::Batch { header, at } = part else {
+                continue;
+            };
+            let until = at + header.len as usize;
+            let begin = at - BATCH_HEADER_LEN;
+            let mut batch = window.octets.get(at..until).unwrap_or_default();
+            let head = window
+                .octets
+                .get(begin..at)
+                .and_then(|octets| octets.first_chunk());
+            while !batch.is_empty() {
+                let Ok(record) = read_record(&mut batch) else {
+                    break;
+                };
+                if record.id.0 <= self.place.last {
+                    continue;
+                }
+                // What is left of a batch is read again by the next step.
+                if self.len() >= STEP {
+                    self.place.end = window.at + begin as u64;
+                    return Ok(true);
+                }
+                self.place.last = record.id.0;
+                self.changes += 1;
+                self.record(&record)?;
+            }
+            end = Some(until);
+            if let Some(head) = head {
+                self.place.batch_at = window.at + begin as u64;
+                self.place.header = *head;
+            }
+            self.place.end = window.at + until as u64;
+        }
+        if end.is_none() && !window.is_last {
+            self.place.end = window.at + window.octets.len() as u64;
+        }
+        Ok(self.len() >= STEP)
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), TreeError> {
+        let account = record.account;
+        match &record.change.what {
+            What::Suppress {
+                scope,
+                origin,
+                categories,
+            } => {
+                let key = opt_out_key(account, &record.change.who, scope);
+                let present = self.opt_out(&key)?;
+                let mut entry = present.clone().unwrap_or_else(|| Entry::new(record, *categories));
+                entry.origins = entry.origins.with(Origins::of(*origin));
+                entry.categories = match (entry.categories, *categories) {
+                    (0, _) | (_, 0) => 0,
+                    (one, other) => one | other,
+                };
+                if entry.sealed.is_empty() {
+                    entry.seal_of(record);
+                }
+                self.count(account, present.as_ref(), Some(&entry))?;
+                self.accounts.insert(account);
+                self.opt_outs.insert(key, Some(entry));
+            }
+            What::Lift { scope, origins } => {
+                for account in self.accounts.clone() {
+                    let key = opt_out_key(account, &record.change.who, scope);
+                    let Some(present) = self.opt_out(&key)? else {
+                        continue;
+                    };
+                    let mut entry = present.clone();
+                    entry.origins = entry.origins.without(*origins);
+                    let left = (!entry.origins.is_empty()).then_some(entry);
+                    self.count(account, Some(&present), left.as_ref())?;
+                    self.opt_outs.insert(key, left);
+                }
+            }
+            What::Consent { .. } | What::Asked { .. } => {
+                let mut key = key_of(b'c', account);
+                key.extend_from_slice(record.change.who.octets());
+                key.extend_from_slice(&record.id.0.to_be_bytes());
+                self.consents.push((key, put_consent(record)));
+            }
+            What::Replied { .. } | What::Sent { .. } | What::Member { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn opt_out(&self, key: &[u8]) -> Result<Option<Entry>, TreeError> {
+        match self.opt_outs.get(key) {
+            Some(entry) => Ok(entry.clone()),
+            None => Ok(self.open.tree.get(key)?.and_then(|value| Entry::read(&value))),
+        }
+    }
+
+    /// Counts an entry under the key that seals its number: no longer there, and here now.
+    fn count(
+        &mut self,
+        account: SystemId,
+        from: Option<&Entry>,
+        to: Option<&Entry>,
+    ) -> Result<(), TreeError> {
+        if let (Some(from), Some(to)) = (from, to)
+            && from.key == to.key
+        {
+            return Ok(());
+        }
+        if let Some(from) = from {
+            let count = self.count_of(account, from.key)?;
+            *count = count.saturating_sub(1);
+        }
+        if let Some(to) = to {
+            *self.count_of(account, to.key)? += 1;
+        }
+        Ok(())
+    }
+
+    fn count_of(&mut self, account: SystemId, key: KeyId) -> Result<&mut u64, TreeError> {
+        if !self.counts.contains_key(&(account, key)) {
+            let value = self.open.tree.get(&count_key(account, key))?;
+            let count = value.as_deref().and_then(<[u8]>::first_chunk);
+            let count = count.map_or(0, |octets| u64::from_be_bytes(*octets));
+            self.counts.insert((account, key), count);
+        }
+        Ok(self.counts.entry((account, key)).or_default())
+    }
+
+    fn batch(self) -> (Batch, BTreeSet<SystemId>) {
+        let mut batch = Batch::default();
+        for (key, entry) in &self.opt_outs {
+            match entry {
+                Some(entry) => batch.put(key, &entry.octets()),
+                None => batch.remove(key),
+            }
+        }
+        for (key, value) in &self.consents {
+            batch.put(key, value);
+        }
+        for ((account, key), count) in &self.counts {
+            batch.put(&count_key(*account, *key), &count.to_be_bytes());
+        }
+        batch.put(b"p", &self.place.octets());
+        debug_assert!(batch.len() <= BATCH_MAX + self.accounts.len());
+        (batch, self.accounts)
+    }
+}
+
+impl Place {
+    /// Before everything.
+    const START: Self = Self {
+        number: 0,
+        batch_at: 0,
+        header: [0; BATCH_HEADER_LEN],
+        end: 0,
+        last: 0,
+    };
+
+    fn octets(&self) -> Vec<u8> {
+        let mut octets = vec![FORMAT];
+        for word in [self.number, self.batch_at, self.end, self.last] {
+            octets.extend_from_slice(&word.to_be_bytes());
+        }
+        octets.extend_from_slice(&self.header);
+        octets
+    }
+
+    fn read(octets: &[u8]) -> Option<Self> {
+        let mut fields = octets.strip_prefix(&[FORMAT])?;
+        let mut word = || record::get_u64(&mut fields).ok();
+        let [number, batch_at, end, last] = [word()?, word()?, word()?, word()?];
+        Some(Self {
+            number,
+            batch_at,
+            end,
+            last,
+            header: fields.try_into().ok()?,
+        })
+    }
+}
+
+/// An opt-out as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    origins: Origins,
+    categories: u8,
+    at_ms: u64,
+    via: u8,
+    /// Of the change that brought the number.
+    id: MessageId,
+    key: KeyId,
+    sealed: Vec<u8>,
+}
+
+impl Entry {
+    fn new(record: &Record<'_>, categories: u8) -> Self {
+        Self {
+            origins: Origins::default(),
+            categories,
+            at_ms: record.change.at_ms,
+            via: record.change.via as u8,
+            id: record.id,
+            key: record.key,
+            sealed: record.sealed.to_vec(),
+        }
+    }
+
+    fn seal_of(&mut self, record: &Record<'_>) {
+        self.id = record.id;
+        self.key = record.key;
+        self.sealed = record.sealed.to_vec();
+    }
+
+    fn octets(&self) -> Vec<u8> {
+        let mut octets = vec![self.origins.octet(), self.categories];
+        octets.extend_from_slice(&self.at_ms.to_be_bytes());
+        octets.push(self.via);
+        octets.extend_from_slice(&self.id.0.to_be_bytes());
+        octets.extend_from_slice(&self.key.0.to_be_bytes());
+        octets.extend_from_slice(&self.sealed);
+        octets
+    }
+
+    fn read(mut fields: &[u8]) -> Option<Self> {
+        Some(Self {
+            origins: Origins::from_octet(record::get_u8(&mut fields).ok()?),
+            categories: record::get_u8(&mut fields).ok()?,
+            at_ms: record::get_u64(&mut fields).ok()?,
+            via: record::get_u8(&mut fields).ok()?,
+            id: MessageId(record::get_u64(&mut fields).ok()?),
+            key: KeyId(record::get_u32(&mut fields).ok()?),
+            sealed: fields.to_vec(),
+        })
+    }
+
+    fn kept(&self, account: SystemId, keys: &BTreeMap<KeyId, Arc<SealKey>>, purpose: Purpose) -> Kept {
+        let private = open_private(keys, purpose, account, self.id, self.key, &self.sealed);
+        Kept {
+            origins: self.origins,
+            categories: self.categories,
+            at_ms: self.at_ms,
+            via: Via::from_octet(self.via).unwrap_or(Via::Configuration),
+            private: private.unwrap_or_default(),
+        }
+    }
+}
+
+fn key_of(kind: u8, account: SystemId) -> Vec<u8> {
+    let mut key = vec![kind];
+    record::put_short(&mut key, account.as_bytes());
+    key
+}
+
+fn count_key(account: SystemId, under: KeyId) -> Vec<u8> {
+    let mut key = key_of(b'n', account);
+    key.extend_from_slice(&under.0.to_be_bytes());
+    key
+}
+
+fn opt_out_key(account: SystemId, who: &Pseudonym, scope: &Scope) -> Vec<u8> {
+    let mut key = key_of(b'o', account);
+    key.extend_from_slice(who.octets());
+    key.push(scope.kind() as u8);
+    key.extend_from_slice(scope.name());
+    key
+}
+
+fn account_of(key: &[u8]) -> Option<SystemId> {
+    let mut fields = key.get(1..)?;
+    SystemId::new(record::get_short(&mut fields).ok()?).ok()
+}
+
+fn who_and_scope(prefix: &[u8], key: &[u8]) -> Option<(Pseudonym, Scope)> {
+    let (who, scope) = key.strip_prefix(prefix)?.split_first_chunk::<PSEUDONYM_LEN>()?;
+    let (kind, name) = scope.split_first()?;
+    Some((Pseudonym::from_octets(*who), Scope::from_parts(*kind, name)?))
+}
+
+fn put_consent(record: &Record<'_>) -> Vec<u8> {
+    let mut public = Vec::new();
+    record.change.put_public(&mut public);
+    let mut value = u16::try_from(public.len())
+        .unwrap_or_default()
+        .to_be_bytes()
+        .to_vec();
+    value.extend_from_slice(&public);
+    value.extend_from_slice(&record.key.0.to_be_bytes());
+    value.extend_from_slice(record.sealed);
+    value
+}
+
+fn read_consent(
+    mut value: &[u8],
+    account: SystemId,
+    id: MessageId,
+    keys: &BTreeMap<KeyId, Arc<SealKey>>,
+    purpose: Purpose,
+) -> Result<Change, RecordError> {
+    let len = usize::from(record::get_u16(&mut value)?);
+    let (mut public, mut rest) = value.split_at_checked(len).ok_or(RecordError::Malformed)?;
+    let mut change = Change::get_public(&mut public)?;
+    let key = KeyId(record::get_u32(&mut rest)?);
+    change.private = open_private(keys, purpose, account, id, key, rest).unwrap_or_default();
+    Ok(change)
+}
