@@ -14,6 +14,7 @@ mod ask;
 mod census;
 mod client;
 mod deed;
+mod listing;
 mod noted;
 mod people;
 mod rows;
@@ -32,6 +33,7 @@ use crate::origin::Origin;
 
 pub use client::{AskError, ask};
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub use listing::{PAGE_MAX, instant};
 pub use people::act;
 pub use server::{Listener, serve};
 pub(crate) use test_message::Watched;

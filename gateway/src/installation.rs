@@ -33,6 +33,7 @@ const WAITING_DIR: &str = "waiting";
 const USAGE_DIR: &str = "usage";
 const OUTBOX_DIR: &str = "outbox";
 const STANDING_DIR: &str = "standing";
+const REGISTER_DIR: &str = "register";
 const AUDIT_DIR: &str = "audit";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
 const LAYOUT_FILE: &str = "layout";
@@ -161,6 +162,11 @@ pub fn usage_dir(storage: &Storage) -> PathBuf {
 /// The directory of the journal of opt-outs and consents.
 pub fn standing_dir(storage: &Storage) -> PathBuf {
     storage.data.join(STANDING_DIR)
+}
+
+/// The directory of the index of the same, which can be made anew from it.
+pub fn register_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(REGISTER_DIR)
 }
 
 /// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.

@@ -44,6 +44,7 @@ pub mod publish;
 pub mod quota;
 pub mod random;
 pub mod refusal;
+pub mod register;
 pub mod reload;
 pub mod router;
 pub mod run;

@@ -15,7 +15,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::KeyRing;
+use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -38,7 +38,7 @@ use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::Telemetry;
-use crate::{control, keeper, listen};
+use crate::{control, keeper, listen, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -104,6 +104,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
+    register_thread: JoinHandle<()>,
 }
 
 impl Running {
@@ -113,6 +114,7 @@ impl Running {
         // A thread that panicked has said so; there is nothing left to end.
         let _ = self.loop_thread.join();
         let _ = self.keeper_thread.join();
+        let _ = self.register_thread.join();
     }
 
     /// Asks for a reload, as SIGHUP does; what became of it comes back. Dropping that gives it up. `None` where too many
@@ -204,6 +206,16 @@ pub fn start_from(
         Handle::clone(keeper_runtime.handle()),
         &mut rng,
     );
+    let (register, to_look_up) = register::ends();
+    let register_thread = {
+        let index = own.register(installation::register_dir(&config.storage));
+        let (config, lock) = (Arc::clone(&config), Arc::clone(&lock));
+        thread("register", move || {
+            // Held as long as anything may touch the data.
+            let _lock = lock;
+            register::run(index, &to_look_up, || opening_keys(&config));
+        })?
+    };
     let keeper_thread = {
         let work = KeeperWork {
             own,
@@ -236,6 +248,7 @@ pub fn start_from(
             file,
             verifier,
             keeper: ends.handle,
+            register,
             audit,
             done: ends.done,
             to_answer,
@@ -255,12 +268,20 @@ pub fn start_from(
             stop,
             loop_thread,
             keeper_thread,
+            register_thread,
         }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io_error("run the loop")(io::Error::other(
             "its thread ended before it listened",
         ))),
     }
+}
+
+/// The keys as they are in the ring, to open numbers for lists.
+fn opening_keys(config: &Config) -> Result<register::Keys, String> {
+    let storage = &config.storage;
+    let kek = Kek::read(&RealDisk, &storage.kek_file).map_err(|error| error.to_string())?;
+    KeyRing::look(&RealDisk, &storage.key_ring, &kek).map_err(|error| error.to_string())
 }
 
 /// Opens the audit log and enters the start, and the keys that were made for it.
@@ -407,6 +428,7 @@ struct LoopWork {
     publisher: Publisher,
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
+    register: register::Handle,
     audit: AuditHandle,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -445,6 +467,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
+        hub.set_register(work.register);
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));

@@ -4,7 +4,7 @@
 //! somebody has fed the gate or a date has come, lets all ready links go first, then commits, hands on, and
 //! writes once per link. Nothing here is shared with another thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::keeper::KeeperHandle;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
+use crate::register;
 
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
@@ -50,9 +51,21 @@ pub struct Hub<D: Disk> {
     pub(crate) pool: Pool,
     dirty: RefCell<Vec<LinkId>>,
     last_turn: Cell<Duration>,
+    /// Where opt-outs and consents are looked up; a gateway of tests may have none.
+    register: OnceCell<register::Handle>,
 }
 
 impl<D: Disk> Hub<D> {
+    /// Where opt-outs and consents are looked up, from now on.
+    pub fn set_register(&self, register: register::Handle) {
+        // Once, at the start.
+        let _ = self.register.set(register);
+    }
+
+    pub(crate) fn listed(&self) -> Option<&register::Handle> {
+        self.register.get()
+    }
+
     /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
     /// [`Hub::bind_checked`].
     pub fn new(
@@ -76,6 +89,7 @@ impl<D: Disk> Hub<D> {
             pool: Pool::default(),
             dirty: RefCell::default(),
             last_turn: Cell::new(Duration::ZERO),
+            register: OnceCell::new(),
         })
     }
 

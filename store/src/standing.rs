@@ -11,7 +11,6 @@
 mod asked;
 mod change;
 mod journal;
-mod kept;
 mod people;
 mod register;
 mod replies;
@@ -30,11 +29,12 @@ pub use asked::{ASKED_EVERY_MS, Asked, PENDING_MS};
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
+pub use journal::JournalError;
+#[cfg(test)]
+pub(crate) use journal::look;
 pub(crate) use journal::{Holds, Journal};
-pub use journal::{JournalError, look};
-pub use kept::{Kept, OptOuts, consents, opt_outs};
 pub use people::{People, Stand};
-pub use register::{Followed, Page, Register, RegisterError};
+pub use register::{Followed, Kept, Page, Register, RegisterError};
 pub use replies::Replies;
 pub use sent::{Counts, DAY_MS, Lately, Sent};
 

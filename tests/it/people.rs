@@ -68,7 +68,7 @@ async fn con_c01_what_is_uploaded_can_be_read_and_a_withdrawal_keeps_the_grant()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opt_outs_are_imported_listed_by_pages_and_exported() {
     let smsc = ScriptedSmsc::listen().await;
-    let process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
+    let mut process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
     let path = process.dir().join("opt-outs.csv");
     let mut text = "number,source\n".to_owned();
     // More than one request's worth.
@@ -117,6 +117,20 @@ async fn opt_outs_are_imported_listed_by_pages_and_exported() {
         text.contains("\n15550100008,account,load,import,") && text.contains(",'=HYPERLINK(x),"),
         "{text}"
     );
+    // The register is an index: damaged or gone at the next start it is made anew.
+    for spoil in [Some("conf"), None] {
+        process.kill();
+        let register = process.dir().join("data/register");
+        match spoil {
+            Some(file) => fs::write(register.join(file), [0x5a; 4_096]).unwrap(),
+            None => fs::remove_dir_all(&register).unwrap(),
+        }
+        process.spawn();
+        process.ready().await;
+        let page = asked(&process, &["optout", "list", "--limit", "10"]);
+        assert_eq!(page["total"], 1_199, "{spoil:?}");
+        assert_eq!(page["entries"].as_array().unwrap().len(), 10);
+    }
     // P4: what the log holds of it.
     assert!(!process.stderr().contains("15550100"), "a number is in the log");
 }

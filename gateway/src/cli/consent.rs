@@ -3,20 +3,12 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde_json::{Map, Value, json};
-use tidegate_codec::category::Category;
-use tidegate_codec::identity::SystemId;
-use tidegate_store::disk::RealDisk;
-use tidegate_store::pseudonym::Pseudonym;
-use tidegate_store::seal::Purpose;
-use tidegate_store::standing::{Change, What, consents};
+use serde_json::{Value, json};
 
 use super::optout::Whom;
-use super::people::{ask, instant, keys, row};
+use super::people::{ask, row};
 use super::{Outcome, Refusal, read_config};
-use crate::control::{Deed, DeedKind};
-use crate::installation;
-use crate::standing::opt_out::bit;
+use crate::control::{Deed, DeedKind, instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Told {
@@ -143,77 +135,27 @@ fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> 
 }
 
 fn list(whom: &Whom) -> Result<Outcome, Refusal> {
-    let config = read_config(&whom.file.config)?;
     let mut deed = Deed::new(DeedKind::ConsentList, &whom.account);
     deed.rows = vec![row(&[("number", Some(&whom.number))])];
-    let answer = ask(&config, &deed)?;
-    let foreign = || Refusal::new("the gateway does not say who that is", json!({}));
-    let who = answer
-        .get("who")
-        .and_then(Value::as_str)
-        .and_then(pseudonym)
-        .ok_or_else(foreign)?;
-    let name: SystemId = whom.account.parse().map_err(|_| foreign())?;
-    let dir = installation::standing_dir(&config.storage);
-    let keys = keys(&config.storage)?;
-    let found = consents(&RealDisk, &dir, &keys, Purpose::Support, name, who)
-        .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))?;
-    let records: Vec<Value> = found.iter().map(|change| Value::Object(shown(change))).collect();
-    let mut text = format!("records: {}", records.len());
-    for record in &records {
+    let fields = ask(&read_config(&whom.file.config)?, &deed)?;
+    let records = fields.get("records").and_then(Value::as_array);
+    let mut text = format!("records: {}", records.map_or(0, Vec::len));
+    for record in records.into_iter().flatten() {
         let pairs = record.as_object().into_iter().flatten();
         let told: Vec<String> = pairs
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| match value {
-                Value::String(text) => format!("{key}: {text}"),
+                // What somebody wrote in a file is not to move the cursor.
+                Value::String(text) => format!("{key}: {}", text.escape_debug()),
                 other => format!("{key}: {other}"),
             })
             .collect();
         // A String takes everything.
         let _ = write!(text, "\n{}", told.join(", "));
     }
-    Ok(Outcome::new(text, json!({ "records": records })))
-}
-
-fn pseudonym(hex: &str) -> Option<Pseudonym> {
-    let octet = |place: usize| u8::from_str_radix(hex.get(2 * place..2 * place + 2)?, 16).ok();
-    let octets: Option<Vec<u8>> = (0..hex.len() / 2).map(octet).collect();
-    Some(Pseudonym::from_octets(octets?.try_into().ok()?))
-}
-
-fn shown(change: &Change) -> Map<String, Value> {
-    let text = |octets: &[u8]| {
-        let text = String::from_utf8_lossy(octets).into_owned();
-        (!text.is_empty()).then_some(text)
-    };
-    let mut shown = Map::new();
-    let said = match &change.what {
-        What::Consent {
-            grant,
-            scope,
-            categories,
-        } => Some((grant.word(), scope, categories)),
-        What::Asked {
-            scope, categories, ..
-        } => Some(("asked", scope, categories)),
-        _ => None,
-    };
-    if let Some((grant, scope, categories)) = said {
-        let names = Category::ALL
-            .into_iter()
-            .filter(|category| categories & bit(Some(*category)) != 0);
-        let names: Vec<&str> = names.map(Category::word).collect();
-        shown.insert("grant".to_owned(), json!(grant));
-        shown.insert("scope".to_owned(), json!(scope.kind().word()));
-        shown.insert("name".to_owned(), json!(text(scope.name())));
-        shown.insert("categories".to_owned(), json!(names));
-    }
-    shown.insert("at".to_owned(), json!(instant(change.at_ms)));
-    shown.insert("via".to_owned(), json!(change.via.word()));
-    shown.insert("source".to_owned(), json!(text(&change.private.source)));
-    shown.insert("ip".to_owned(), json!(text(&change.private.address)));
-    for (fact, value) in &change.private.facts {
-        shown.insert(fact.word().to_owned(), json!(text(value)));
-    }
-    shown
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
 }

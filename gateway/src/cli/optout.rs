@@ -4,22 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
-use tidegate_codec::identity::SystemId;
+use serde_json::{Map, Value, json};
 use tidegate_config::Config;
-use tidegate_store::disk::RealDisk;
-use tidegate_store::pseudonym::Pseudonym;
-use tidegate_store::seal::Purpose;
-use tidegate_store::standing::{Kept, OptOuts, Origin, Scope, opt_outs};
+use tidegate_store::standing::Origin;
 
-use super::people::{ask, import, instant, keys, row};
+use super::people::{ask, import, row};
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::control::{Batch, Deed, DeedKind, Override};
-use crate::installation;
-
-/// Entries of one page at most.
-const PAGE_MAX: usize = 10_000;
+use crate::control::{Batch, Deed, DeedKind, Override, PAGE_MAX, instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Whom {
@@ -250,60 +242,36 @@ fn answered(whom: &Whom, deed: &Deed) -> Result<Outcome, Refusal> {
     })
 }
 
-/// An account's entries as they stand, once the gateway has entered that they are read.
-fn read(config: &Config, account: &str, kind: DeedKind, purpose: Purpose) -> Result<(OptOuts, u64), Refusal> {
-    ask(config, &Deed::new(kind, account))?;
-    let name: SystemId = account
-        .parse()
-        .map_err(|_| Refusal::new("no account's name", json!({})))?;
-    let dir = installation::standing_dir(&config.storage);
-    let keys = keys(&config.storage)?;
-    opt_outs(&RealDisk, &dir, &keys, purpose, name)
-        .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))
+/// A page of an account's entries, as the gateway tells them.
+fn page(
+    config: &Config,
+    kind: DeedKind,
+    account: &str,
+    limit: usize,
+    after: Option<&str>,
+) -> Result<Map<String, Value>, Refusal> {
+    let mut deed = Deed::new(kind, account);
+    deed.limit = Some(limit);
+    deed.after = after.map(str::to_owned);
+    ask(config, &deed)
 }
 
-fn place(who: &Pseudonym) -> String {
-    who.octets().iter().map(|octet| format!("{octet:02x}")).collect()
+fn entries(page: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    page.get("entries")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
-fn shown(scope: &Scope, kept: &Kept) -> Value {
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    let origins: Vec<&str> = kept.origins.iter().map(Origin::word).collect();
-    let private = &kept.private;
-    json!({
-        "number": (!private.number.is_empty()).then(|| text(&private.number)),
-        "scope": scope.kind().word(),
-        "name": text(scope.name()),
-        "origins": origins,
-        "time": instant(kept.at_ms),
-        "via": kept.via.word(),
-        "source": text(&private.source),
-        "ip": text(&private.address),
-    })
+fn count(page: &Map<String, Value>, key: &str) -> u64 {
+    page.get(key).and_then(Value::as_u64).unwrap_or_default()
 }
 
 fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Result<Outcome, Refusal> {
-    let (entries, damaged) = read(config, account, DeedKind::OptOutList, Purpose::Support)?;
-    let (mut page, mut last, mut next) = (Vec::new(), None, None);
-    let hashed = count_hashed(&entries);
-    for ((who, scope), kept) in &entries {
-        if kept.private.number.is_empty() {
-            continue;
-        }
-        if after.is_some_and(|after| place(who).as_str() <= after) {
-            continue;
-        }
-        // All scopes of a person stand on one page.
-        if page.len() >= limit && last != Some(who) {
-            next = last.map(place);
-            break;
-        }
-        page.push(shown(scope, kept));
-        last = Some(who);
-    }
+    let fields = page(config, DeedKind::OptOutList, account, limit, after)?;
     let mut text = String::new();
-    for entry in &page {
-        let word = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    for entry in entries(&fields) {
+        let word = |key: &str| entry[key].as_str().unwrap_or_default().escape_debug().to_string();
         let origins: Vec<&str> = entry["origins"]
             .as_array()
             .into_iter()
@@ -321,30 +289,19 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
             word("time")
         );
     }
+    let hashed = count(&fields, "hashed");
     if hashed > 0 {
         let _ = writeln!(text, "{hashed} entries, hashed");
     }
-    let _ = write!(text, "entries: {}", entries.len());
-    if let Some(next) = &next {
+    let _ = write!(text, "entries: {}", count(&fields, "total"));
+    if let Some(next) = fields.get("next").and_then(Value::as_str) {
         let _ = write!(text, "\nmore: --after {next}");
     }
-    let fields = json!({ "entries": page, "total": entries.len(), "hashed": hashed, "next": next });
-    Ok(with_damage(Outcome::new(text, fields), damaged))
-}
-
-fn count_hashed(entries: &OptOuts) -> u64 {
-    entries
-        .values()
-        .filter(|kept| kept.private.number.is_empty())
-        .count() as u64
-}
-
-fn with_damage(mut outcome: Outcome, damaged: u64) -> Outcome {
-    if damaged > 0 {
-        let text = format!("the journal is damaged in {damaged} places: what stood there is not shown");
-        outcome.warnings.push(text);
-    }
-    outcome
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
 }
 
 /// A value for a spreadsheet (EXP-1): one that it would take for a formula gets an apostrophe before it.
@@ -363,10 +320,21 @@ fn field(text: &str) -> String {
 }
 
 fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
-    let (entries, damaged) = read(config, account, DeedKind::OptOutExport, Purpose::Export)?;
-    let hashed = count_hashed(&entries);
-    let known = entries.iter().filter(|(_, kept)| !kept.private.number.is_empty());
-    let rows: Vec<Value> = known.map(|((_, scope), kept)| shown(scope, kept)).collect();
+    let (mut rows, mut after): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    let (total, hashed) = loop {
+        let page = page(
+            config,
+            DeedKind::OptOutExport,
+            account,
+            PAGE_MAX,
+            after.as_deref(),
+        )?;
+        rows.extend(entries(&page).cloned());
+        after = page.get("next").and_then(Value::as_str).map(str::to_owned);
+        if after.is_none() {
+            break (count(&page, "total"), count(&page, "hashed"));
+        }
+    };
     let columns = [
         "number", "scope", "name", "origins", "time", "via", "source", "ip",
     ];
@@ -382,16 +350,13 @@ fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
         text.push('\n');
         text.push_str(&values.join(","));
     }
-    let mut outcome = Outcome::new(
-        text,
-        json!({ "entries": rows, "total": entries.len(), "hashed": hashed }),
-    );
+    let mut outcome = Outcome::new(text, json!({ "entries": rows, "total": total, "hashed": hashed }));
     if hashed > 0 {
         outcome.warnings.push(format!(
             "{hashed} entries, hashed: their numbers are not kept any more"
         ));
     }
-    Ok(with_damage(outcome, damaged))
+    Ok(outcome)
 }
 
 #[cfg(test)]

@@ -1,18 +1,14 @@
-//! What the verbs about people share: files of rows, a little at a time, and the journal as it stands.
+//! What the verbs about people share: files of rows, a little at a time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use tidegate_config::{Config, Storage};
-use tidegate_store::disk::RealDisk;
-use tidegate_store::keyring::{Kek, KeyRing};
-use tidegate_store::seal::{KeyId, SealKey};
+use tidegate_config::Config;
 
 use super::{Outcome, Refusal};
 use crate::control::{self, AskError, Batch, COLUMNS, Deed, ROWS_MAX, Row, VALUE_MAX};
@@ -23,12 +19,6 @@ const LINE_MAX: u64 = 4_096;
 const REQUEST_MAX: usize = 32 * 1024;
 /// Bad rows that are told; of others only how many.
 const BAD_MAX: usize = 100;
-
-/// The rings' keys, to read what is sealed in the journal.
-pub(super) fn keys(storage: &Storage) -> Result<BTreeMap<KeyId, Arc<SealKey>>, Refusal> {
-    let kek = Kek::read(&RealDisk, &storage.kek_file)?;
-    Ok(KeyRing::look(&RealDisk, &storage.key_ring, &kek)?)
-}
 
 /// Asks the gateway that runs.
 pub(super) fn ask(config: &Config, deed: &Deed) -> Result<Map<String, Value>, Refusal> {
@@ -50,15 +40,6 @@ pub(super) fn row(cells: &[(&str, Option<&str>)]) -> Row {
     Row {
         line: 1,
         cells: given.collect(),
-    }
-}
-
-/// An instant for people and programs.
-pub(super) fn instant(unix_ms: u64) -> String {
-    let instant = i64::try_from(unix_ms).ok().map(jiff::Timestamp::from_millisecond);
-    match instant {
-        Some(Ok(instant)) => instant.to_string(),
-        _ => unix_ms.to_string(),
     }
 }
 

@@ -131,6 +131,10 @@ pub struct Deed {
     pub file: Option<Batch>,
     /// Whom, and what.
     pub rows: Vec<Row>,
+    /// Of a list: behind which place, as the page before it said.
+    pub after: Option<String>,
+    /// Of a list: so many entries at most.
+    pub limit: Option<usize>,
 }
 
 /// On whose word an operator lifts what is not the account's (OPT-24).
@@ -167,6 +171,8 @@ impl Deed {
             by_override: None,
             file: None,
             rows: Vec::new(),
+            after: None,
+            limit: None,
         }
     }
 
@@ -192,6 +198,8 @@ impl Deed {
                 "attest": file.attest,
             })),
             "rows": rows.collect::<Vec<_>>(),
+            "after": self.after,
+            "limit": self.limit,
         })
     }
 
@@ -229,6 +237,17 @@ impl Deed {
                 attest: file.get("attest").and_then(|attest| short(Some(attest))),
             }),
         };
+        let after = match request.get("after") {
+            None | Some(Value::Null) => None,
+            after => Some(short(after).ok_or("\"after\" is a short text")?),
+        };
+        let limit = match request.get("limit") {
+            None | Some(Value::Null) => None,
+            Some(limit) => {
+                let limit = limit.as_u64().and_then(|limit| usize::try_from(limit).ok());
+                Some(limit.ok_or("\"limit\" is a number")?)
+            }
+        };
         let rows = request.get("rows").and_then(Value::as_array);
         let rows = rows.map_or(&[][..], Vec::as_slice);
         if rows.len() > ROWS_MAX {
@@ -242,6 +261,8 @@ impl Deed {
             by_override,
             file,
             rows: rows.ok_or("\"rows\" are objects with a line and short texts")?,
+            after,
+            limit,
         })
     }
 }

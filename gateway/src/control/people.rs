@@ -62,13 +62,7 @@ pub async fn act<D: Disk>(hub: &Hub<D>, deed: &Deed) -> Answer {
         DeedKind::OptOutRemove => remove(hub, account, deed).await,
         DeedKind::OptOutCheck => hub.look(|gate, _| gate.checked(account, deed)),
         DeedKind::OptOutList | DeedKind::OptOutExport | DeedKind::ConsentList => {
-            let who = hub.look(|gate, _| match deed.rows.first() {
-                None => Ok(None),
-                Some(row) => gate.person_of(account, row).map(Some),
-            })?;
-            journaled(hub).await?;
-            let who = who.map(|who| hex(who.octets()));
-            Ok(Map::from_iter([("who".to_owned(), json!(who))]))
+            super::listing::list(hub, account, deed).await
         }
     }
 }
@@ -78,7 +72,7 @@ pub(crate) fn hex(octets: &[u8]) -> String {
 }
 
 /// Waits until the journal holds all that is known.
-async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
+pub(super) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let mut waited = Duration::ZERO;
     while hub.with_gate(|gate, _| gate.spool().standing().waiting()) > 0 {
         if waited >= FULL_MAX {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +10,83 @@ use tidegate_codec::identity::SystemId;
 
 use crate::disk::FaultyDisk;
 use crate::keyring::KeyRing;
+use crate::pseudonym::Pseudonym;
 use crate::seal::{KeyId, Purpose, SealKey};
-use crate::standing::{Change, Fact, Grant, Kept, Private, Register, Scope, Via, What, consents, opt_outs};
+use crate::standing::{Change, Fact, Grant, Kept, Origins, Private, Register, Scope, Via, What, look};
 
 use super::rig::{Rig, kek};
+
+/// Entries in the order of who and where.
+type OptOuts = BTreeMap<(Pseudonym, Scope), Kept>;
+
+/// The entries that an account made, or that its recipients made with it (OPT-29), as they stand, and how many stretches of
+/// damage there were. Entries of others are not among them; about 200 octets of memory for each.
+fn opt_outs(
+    disk: &FaultyDisk,
+    dir: &Path,
+    keys: &BTreeMap<KeyId, Arc<SealKey>>,
+    purpose: Purpose,
+    account: SystemId,
+) -> io::Result<(OptOuts, u64)> {
+    let mut kept = OptOuts::new();
+    let damaged = look(disk, dir, keys, purpose, |_, owner, change| match change.what {
+        What::Suppress {
+            scope,
+            origin,
+            categories,
+        } if owner == account => {
+            let entry = kept.entry((change.who, scope)).or_insert_with(|| Kept {
+                origins: Origins::default(),
+                categories,
+                at_ms: change.at_ms,
+                via: change.via,
+                private: Private::default(),
+            });
+            entry.origins = entry.origins.with(Origins::of(origin));
+            entry.categories = match (entry.categories, categories) {
+                (0, _) | (_, 0) => 0,
+                (one, other) => one | other,
+            };
+            if entry.private.number.is_empty() {
+                entry.private = change.private;
+            }
+        }
+        // Whoever of those that have the number got the message that lifts it.
+        What::Lift { scope, origins } => {
+            let key = (change.who, scope);
+            if let Some(entry) = kept.get_mut(&key) {
+                entry.origins = entry.origins.without(origins);
+                if entry.origins.is_empty() {
+                    kept.remove(&key);
+                }
+            }
+        }
+        _ => {}
+    })?;
+    Ok((kept, damaged))
+}
+
+/// All that an account recorded of a person's consent, oldest first: that the person was asked, too, and what was withdrawn
+/// stands there still (CON-2).
+fn consents(
+    disk: &FaultyDisk,
+    dir: &Path,
+    keys: &BTreeMap<KeyId, Arc<SealKey>>,
+    purpose: Purpose,
+    account: SystemId,
+    who: Pseudonym,
+) -> io::Result<Vec<Change>> {
+    let mut found = Vec::new();
+    look(disk, dir, keys, purpose, |_, owner, change| {
+        if owner == account
+            && change.who == who
+            && matches!(change.what, What::Consent { .. } | What::Asked { .. })
+        {
+            found.push(change);
+        }
+    })?;
+    Ok(found)
+}
 
 type Keys = BTreeMap<KeyId, Arc<SealKey>>;
 

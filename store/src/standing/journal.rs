@@ -517,9 +517,10 @@ pub(super) fn read_record<'a>(batch: &mut &'a [u8]) -> Result<Record<'a>, Record
     })
 }
 
-/// Reads a journal beside whoever writes it and changes nothing: every change in order, once, with what of its private part
+/// What the register is held against: reads a journal beside whoever writes it and changes nothing; every change in order, once, with what of its private part
 /// `keys` open. Says how many stretches of damage there were.
-pub fn look<D: Disk>(
+#[cfg(test)]
+pub(crate) fn look<D: Disk>(
     disk: &D,
     dir: &Path,
     keys: &BTreeMap<KeyId, Arc<SealKey>>,

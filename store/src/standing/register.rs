@@ -26,7 +26,7 @@ use crate::segment::{BATCH_HEADER_LEN, Found, HEADER_LEN, Scan};
 use crate::tree::{self, BATCH_MAX, Batch, Tree, TreeError};
 
 use super::journal::{Holds, Record, Synced, file_name, numbers, open_private, read_record};
-use super::{Change, Kept, Origins, Scope, Via, What};
+use super::{Change, Origins, Private, Scope, Via, What};
 
 /// Octets of a file that are read at a time; the journal's batches have at most a few of these.
 const WINDOW: usize = 1 << 20;
@@ -57,6 +57,21 @@ pub struct Followed {
     pub changes: u64,
     /// Whether the register holds all that is synced in the journal.
     pub is_level: bool,
+}
+
+/// An entry that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// By whom it was made.
+    pub origins: Origins,
+    /// Of which categories, a bit each; 0 is all.
+    pub categories: u8,
+    /// When it was made first, in unix milliseconds.
+    pub at_ms: u64,
+    /// How it came about first.
+    pub via: Via,
+    /// The number and what else is known, as far as keys open it.
+    pub private: Private,
 }
 
 /// Some entries of an account, those of a person together.

@@ -1,0 +1,148 @@
+//! Lists of opt-outs and consents for the control socket, from the register.
+
+use serde_json::{Map, Value, json};
+use tidegate_codec::category::Category;
+use tidegate_store::disk::Disk;
+use tidegate_store::pseudonym::Pseudonym;
+use tidegate_store::seal::Purpose;
+use tidegate_store::standing::{Change, Kept, Origin, Scope, What};
+
+use super::Answer;
+use super::deed::{Deed, DeedKind};
+use super::people::{hex, journaled};
+use crate::register::{Found, Wanted};
+use crate::serve::Hub;
+use crate::standing::opt_out::bit;
+
+/// Entries of one page at most.
+pub const PAGE_MAX: usize = 5_000;
+
+/// Answers `optout list`, `optout export` and `consent list`.
+pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
+    let register = hub.listed().ok_or("this gateway has no register of opt-outs")?;
+    let (name, who) = hub.look(|gate, _| {
+        let who = deed.rows.first().map(|row| gate.person_of(account, row));
+        let name = gate.config.accounts[account].system_id;
+        who.transpose().map(|who| (name, who))
+    })?;
+    journaled(hub).await?;
+    let (purpose, wanted) = match (deed.kind, who) {
+        (DeedKind::ConsentList, Some(who)) => (Purpose::Support, Wanted::Consents { who }),
+        (DeedKind::ConsentList, None) => return Err("\"rows\" is missing".to_owned()),
+        (kind, _) => {
+            let after = deed
+                .after
+                .as_deref()
+                .map(|after| place_of(after).ok_or("\"after\" is no place"));
+            let wanted = Wanted::Page {
+                after: after.transpose()?,
+                limit: deed.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX),
+            };
+            let purpose = match kind {
+                DeedKind::OptOutExport => Purpose::Export,
+                _ => Purpose::Support,
+            };
+            (purpose, wanted)
+        }
+    };
+    register.ask(name, purpose, wanted).await.map(told)
+}
+
+fn told(found: Found) -> Map<String, Value> {
+    match found {
+        Found::Page(page) => {
+            let entries = page.entries.iter().map(|(_, scope, kept)| entry(scope, kept));
+            Map::from_iter([
+                ("entries".to_owned(), entries.collect()),
+                ("total".to_owned(), json!(page.total)),
+                ("hashed".to_owned(), json!(page.hashed)),
+                ("next".to_owned(), json!(page.next.map(|who| hex(who.octets())))),
+            ])
+        }
+        Found::Consents(changes) => {
+            let records = changes.iter().map(|change| Value::Object(consent(change)));
+            Map::from_iter([("records".to_owned(), records.collect())])
+        }
+    }
+}
+
+fn place_of(text: &str) -> Option<Pseudonym> {
+    let octet = |place: usize| u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok();
+    let octets: Option<Vec<u8>> = (0..text.len().div_ceil(2)).map(octet).collect();
+    Some(Pseudonym::from_octets(octets?.try_into().ok()?))
+}
+
+/// An instant for people and programs.
+pub fn instant(unix_ms: u64) -> String {
+    let instant = i64::try_from(unix_ms).ok().map(jiff::Timestamp::from_millisecond);
+    match instant {
+        Some(Ok(instant)) => instant.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn text(octets: &[u8]) -> Option<String> {
+    (!octets.is_empty()).then(|| String::from_utf8_lossy(octets).into_owned())
+}
+
+fn entry(scope: &Scope, kept: &Kept) -> Value {
+    let origins: Vec<&str> = kept.origins.iter().map(Origin::word).collect();
+    let private = &kept.private;
+    json!({
+        "number": text(&private.number),
+        "scope": scope.kind().word(),
+        "name": String::from_utf8_lossy(scope.name()),
+        "origins": origins,
+        "time": instant(kept.at_ms),
+        "via": kept.via.word(),
+        "source": text(&private.source).unwrap_or_default(),
+        "ip": text(&private.address).unwrap_or_default(),
+    })
+}
+
+fn consent(change: &Change) -> Map<String, Value> {
+    let mut shown = Map::new();
+    let said = match &change.what {
+        What::Consent {
+            grant,
+            scope,
+            categories,
+        } => Some((grant.word(), scope, categories)),
+        What::Asked {
+            scope, categories, ..
+        } => Some(("asked", scope, categories)),
+        _ => None,
+    };
+    if let Some((grant, scope, categories)) = said {
+        let names = Category::ALL
+            .into_iter()
+            .filter(|category| categories & bit(Some(*category)) != 0);
+        let names: Vec<&str> = names.map(Category::word).collect();
+        shown.insert("grant".to_owned(), json!(grant));
+        shown.insert("scope".to_owned(), json!(scope.kind().word()));
+        shown.insert("name".to_owned(), json!(text(scope.name())));
+        shown.insert("categories".to_owned(), json!(names));
+    }
+    shown.insert("at".to_owned(), json!(instant(change.at_ms)));
+    shown.insert("via".to_owned(), json!(change.via.word()));
+    shown.insert("source".to_owned(), json!(text(&change.private.source)));
+    shown.insert("ip".to_owned(), json!(text(&change.private.address)));
+    for (fact, value) in &change.private.facts {
+        shown.insert(fact.word().to_owned(), json!(text(value)));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let who = Pseudonym::from_octets([0xa7; 16]);
+        assert_eq!(place_of(&hex(who.octets())), Some(who));
+        for text in ["", "a7", "zz", &"a7".repeat(17), &"a7".repeat(16)[1..], "é7a7"] {
+            assert_eq!(place_of(text), None, "{text}");
+        }
+    }
+}
