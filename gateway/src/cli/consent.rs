@@ -97,14 +97,8 @@ fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> 
         ("sender", told.sender.as_deref()),
     ])];
     let fields = ask(&read_config(&whom.file.config)?, &deed)?;
-    let is_new = fields.get("entered").and_then(Value::as_u64) == Some(1);
-    let text = if is_new {
-        "recorded"
-    } else {
-        "there is no such consent to take back"
-    };
     Ok(Outcome {
-        text: text.to_owned(),
+        text: "recorded".to_owned(),
         fields,
         ..Outcome::default()
     })

@@ -95,8 +95,9 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
     let (mut bad, mut bad_rows) = (0u64, Vec::new());
     let (mut next, mut waited) = (0, Duration::ZERO);
     while next < deed.rows.len() {
-        let (done, mut is_done) = mpsc::channel(1);
-        let (dones, fault) = hub.with_gate(|gate, now| {
+        // As many batches as there may be that are not on disk.
+        let (done, mut is_done) = mpsc::channel(2);
+        let (dones, fault, batches) = hub.with_gate(|gate, now| {
             let rows = deed.rows.iter().skip(next).take(STEP);
             let (mut dones, mut fault) = (Vec::new(), None);
             for row in rows {
@@ -109,15 +110,22 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
                     }
                 }
             }
-            if dones.iter().any(|done| matches!(done, Ok(Done::Taken))) {
-                gate.promises.push(Promise::Deed { done });
-            }
-            (dones, fault)
+            // What stands already may do so only in memory as yet, by somebody else's request or message.
+            let batches = if dones
+                .iter()
+                .any(|done| matches!(done, Ok(done) if done.rests_on_disk()))
+            {
+                gate.hear_of_batches(&done)
+            } else {
+                0
+            };
+            (dones, fault, batches)
         });
-        let so_far = taken;
-        let staged = dones.iter().any(|done| matches!(done, Ok(Done::Taken)));
-        if staged && is_done.recv().await != Some(true) {
-            return Err(format!("it cannot be put on disk; entered before: {so_far}"));
+        drop(done);
+        for _ in 0..batches {
+            if is_done.recv().await != Some(true) {
+                return Err(format!("it cannot be put on disk; entered before: {taken}"));
+            }
         }
         next += dones.len();
         if !dones.is_empty() {

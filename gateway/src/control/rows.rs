@@ -31,6 +31,13 @@ pub(super) enum Done {
     NoConsent,
 }
 
+impl Done {
+    /// Whether it is true only once all that memory knows is on disk.
+    pub(super) const fn rests_on_disk(self) -> bool {
+        matches!(self, Self::Taken | Self::Already | Self::Suppressed)
+    }
+}
+
 /// Why a row was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -60,6 +67,10 @@ impl<D: Disk> Gate<D> {
         deed: &Deed,
         row: &Row,
     ) -> Result<Done, Fault> {
+        // What stands in memory may not be on disk, and nobody will know before a restart.
+        if self.spool.is_broken() {
+            return Err(Fault::Broken);
+        }
         if !self.spool.has_batch_room() {
             return Err(Fault::Full);
         }
@@ -232,7 +243,8 @@ impl<D: Disk> Gate<D> {
         });
         let grant = match grant {
             Grant::Given if stands => Grant::Renewed,
-            Grant::Withdrawn if !stands => return Ok(Done::Already),
+            // Whatever stands: a grant that is staged counts only from the disk on, and would outlive a withdrawal that
+            // was not recorded behind it.
             grant => grant,
         };
         let what = What::Consent {

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use tidegate_codec::identity::SystemId;
+use tidegate_gateway::clock::Now;
 use tidegate_gateway::control::{Batch, Deed, DeedKind, Override, Row, act};
-use tidegate_store::standing::Origin;
+use tidegate_gateway::gate::Gate;
+use tidegate_store::spool::Begin;
+use tidegate_store::standing::{Change, Origin, Private, Scope, Via, What};
 
 use super::rig::{OF_A, OF_B, OPTED_OUT, R, R2, Rig, S, bound, config, sm, submit_as};
 use super::*;
@@ -232,5 +236,103 @@ fn a_full_disk_refuses_a_command_and_it_is_not_done() {
         rig.after(Duration::from_secs(5)).await;
         assert_eq!(done(&rig, add()).await["entered"], 1);
         assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+    });
+}
+
+/// Somebody's opt-out that is staged and not on disk yet.
+fn staged(gate: &mut Gate<FaultyDisk>, now: Now) {
+    let change = Change {
+        who: gate.spool().standing().who(R),
+        at_ms: now.unix_ms,
+        event: 0,
+        via: Via::Message,
+        what: What::Suppress {
+            scope: Scope::account("A"),
+            origin: Origin::Account,
+            categories: 0,
+        },
+        private: Private::number(R),
+    };
+    let mut rng = tidegate_gateway::random::generator().unwrap();
+    let account = SystemId::new(b"A").unwrap();
+    let spool = gate.spool_mut();
+    spool
+        .remember(now.unix_ms, account, change, true, &mut rng)
+        .unwrap();
+}
+
+fn is_against(rig: &Rig) -> bool {
+    rig.world.hub.look(|gate, _| {
+        let standing = gate.spool().standing();
+        standing.opt_outs().knows(&standing.who(R))
+    })
+}
+
+#[test]
+fn what_stands_already_is_told_only_when_it_is_on_disk() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[]), 72).await;
+        let add = || deed(DeedKind::OptOutAdd, "A", &[("number", NUMBER)]);
+        let no_room = || {
+            let disk = &rig.world.disk;
+            disk.fail_on(Op::Write, "spool", 0, 1, std::io::ErrorKind::StorageFull);
+        };
+        // Staged for the next batch.
+        rig.world.hub.look(staged);
+        no_room();
+        let refused = act(&rig.world.hub, &add()).await.unwrap_err();
+        assert!(refused.contains("disk") && !is_against(&rig), "{refused}");
+        rig.world.hub.look(staged);
+        assert_eq!(done(&rig, add()).await["already"], 1);
+        assert!(is_against(&rig));
+        assert_eq!(
+            done(&rig, add()).await["already"],
+            1,
+            "with nothing staged, at once"
+        );
+    });
+}
+
+#[test]
+fn what_stands_already_by_a_batch_on_its_way_waits_for_it() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[]), 73).await;
+        let hub = &rig.world.hub;
+        for is_full in [true, false] {
+            let commit = hub.look(|gate, now| {
+                staged(gate, now);
+                let Begin::Commit(commit) = gate.begin_turn(now) else {
+                    panic!("nothing on its way")
+                };
+                commit
+            });
+            let arrives = async {
+                if is_full {
+                    let disk = &rig.world.disk;
+                    disk.fail_on(Op::Write, "spool", 0, 1, std::io::ErrorKind::StorageFull);
+                }
+                let done = commit.run();
+                hub.with_gate(|gate, now| gate.commit_done(now, done, Duration::ZERO));
+            };
+            let add = deed(DeedKind::OptOutAdd, "A", &[("number", NUMBER)]);
+            let (told, ()) = tokio::join!(act(hub, &add), arrives);
+            assert_eq!(told.is_err(), is_full, "{told:?}");
+            assert_eq!(is_against(&rig), !is_full);
+        }
+    });
+}
+
+#[test]
+fn a_withdrawal_counts_against_a_grant_that_is_not_on_disk_yet() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[]), 74).await;
+        let [grant, withdraw] = [DeedKind::ConsentGrant, DeedKind::ConsentWithdraw]
+            .map(|kind| deed(kind, "A", &[("number", NUMBER)]));
+        let (granted, withdrawn) = tokio::join!(act(&rig.world.hub, &grant), act(&rig.world.hub, &withdraw));
+        assert_eq!(granted.unwrap()["entered"], 1);
+        assert_eq!(withdrawn.unwrap()["entered"], 1);
+        rig.world
+            .hub
+            .look(|gate, _| assert!(gate.spool().standing().consents().is_empty()));
     });
 }
