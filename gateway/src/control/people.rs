@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tidegate_config::Account;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::standing::{Origin, Origins, Scope, ScopeKind, Stand, What};
@@ -15,7 +14,7 @@ use super::rows::{Done, Fault};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::serve::Hub;
-use crate::standing::opt_out::{pool, senders, written_person, written_sender};
+use crate::standing::opt_out::written_person;
 use crate::turn::Promise;
 
 /// Rows that are taken between two turns: a few milliseconds.
@@ -215,9 +214,8 @@ impl<D: Disk> Gate<D> {
         let standing = self.spool.standing();
         let (table, stands) = (standing.scopes(), standing.opt_outs().of(who));
         let of_sender = sender.map(|sender| self.scopes_of(account, sender));
-        let own = own_scopes(config);
         let whole = Scope::account(config.system_id.as_str());
-        let pools = format!("{}/", config.system_id.as_str());
+        let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
         let mut found: Vec<(Scope, Stand)> = stands
             .into_iter()
             .filter_map(|stand| Some((table.scope(stand.scope)?.clone(), stand)))
@@ -225,9 +223,12 @@ impl<D: Disk> Gate<D> {
                 Some(scopes) => scopes.contains(&stand.scope),
                 None => match scope.kind() {
                     ScopeKind::Global => true,
-                    ScopeKind::Pool => scope.name().starts_with(pools.as_bytes()),
-                    ScopeKind::Brand => own.contains(scope) || table.lies_in(&whole, scope),
-                    ScopeKind::Account | ScopeKind::Sender => own.contains(scope),
+                    ScopeKind::Pool => scope.is_pool_of(&whole),
+                    ScopeKind::Brand => brand.as_ref() == Some(scope) || table.lies_in(&whole, scope),
+                    ScopeKind::Account => *scope == whole,
+                    ScopeKind::Sender => self
+                        .lists(account, scope, scope.name())
+                        .unwrap_or_else(|| config.senders.is_empty() && self.is_only_of(account, scope)),
                 },
             })
             .collect();
@@ -254,12 +255,7 @@ impl<D: Disk> Gate<D> {
 
     fn asked_of(&self, account: usize, deed: &Deed) -> Result<(Pseudonym, Option<Scope>), String> {
         let row = deed.rows.first().ok_or("\"rows\" is missing")?;
-        let home = self.config.accounts[account].numbering.country;
-        let sender = match row.get("sender") {
-            None => None,
-            Some(text) => Some(written_sender(text, home).ok_or("the sender is none")?),
-        };
-        Ok((self.person_of(account, row)?, sender))
+        Ok((self.person_of(account, row)?, self.sender_of(account, row)?))
     }
 
     /// Stages that entries of a person count no more: the account's own and what it imported, or with two approvers all
@@ -326,15 +322,4 @@ impl<D: Disk> Gate<D> {
 
 pub(super) fn kind_of(word: &str) -> Option<ScopeKind> {
     ScopeKind::ALL.into_iter().find(|kind| kind.word() == word)
-}
-
-/// Scopes that are an account's by its configuration.
-fn own_scopes(config: &Account) -> Vec<Scope> {
-    let mut own = vec![Scope::account(config.system_id.as_str())];
-    own.extend(config.opt_outs.brand.as_deref().map(Scope::brand));
-    for sender in senders(config) {
-        own.extend(pool(config, &sender));
-        own.push(sender);
-    }
-    own
 }

@@ -133,18 +133,19 @@ impl<D: Disk> Gate<D> {
             .is_empty()
     }
 
-    fn sender_of(&self, account: usize, row: &Row) -> Result<Option<Scope>, Fault> {
+    /// The sender that a row names, which must be the account's.
+    pub(super) fn sender_of(&self, account: usize, row: &Row) -> Result<Option<Scope>, &'static str> {
         let home = self.config.accounts[account].numbering.country;
         let Some(text) = row.get("sender") else {
             return Ok(None);
         };
-        let sender = written_sender(text, home).ok_or(Fault::Bad("no sender"))?;
-        let owners = self.standing.owners_of(sender.name());
-        if owners.is_empty() || owners.contains(&account) {
-            Ok(Some(sender))
-        } else {
-            Err(Fault::Bad("the sender is not the account's"))
-        }
+        let sender = written_sender(text, home).ok_or("no sender")?;
+        let is_listed = self.lists(account, &sender, text.trim().as_bytes());
+        // Whoever lists none may use any that nobody lists.
+        is_listed
+            .unwrap_or(self.config.accounts[account].senders.is_empty())
+            .then_some(Some(sender))
+            .ok_or("the sender is not the account's")
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of it is one entry")]
@@ -161,7 +162,7 @@ impl<D: Disk> Gate<D> {
     ) -> Result<Done, Fault> {
         let config = std::sync::Arc::clone(&self.config);
         let config = &config.accounts[account];
-        let sender = self.sender_of(account, row)?;
+        let sender = self.sender_of(account, row).map_err(Fault::Bad)?;
         let whole = || Scope::account(config.system_id.as_str());
         let needed = || sender.clone().ok_or(Fault::Bad("this scope needs a sender"));
         let kind = match row.get("scope") {

@@ -336,3 +336,56 @@ fn a_withdrawal_counts_against_a_grant_that_is_not_on_disk_yet() {
             .look(|gate, _| assert!(gate.spool().standing().consents().is_empty()));
     });
 }
+
+/// Of account C, which lists a code of A's, all numbers of Britain, and nothing else.
+const OF_C: &str = "\n[[account]]\nsystem_id = \"C\"\nmax_binds = 4\ncountry = \"US\"\ncountries = \"all\"\nbrand = \"shoes\"\n\
+                    password_hashes = [\"$argon2id$v=19$m=19456,t=2,p=1$XyyRamUkVmkzj0sh/+/QmA$nnI+s8jPQKNyyp/xu1SVvxYzgVicvgxKv4aywyZIvt0\"]\n\
+                    senders = [\"55556\", \"+4477*\", \"212*\"]\n";
+/// And of D, which may use any.
+const OF_D: &str = "\n[[account]]\nsystem_id = \"D\"\nmax_binds = 4\ncountry = \"US\"\ncountries = \"all\"\n\
+                    password_hashes = [\"$argon2id$v=19$m=19456,t=2,p=1$XyyRamUkVmkzj0sh/+/QmA$nnI+s8jPQKNyyp/xu1SVvxYzgVicvgxKv4aywyZIvt0\"]\n";
+const LAST: &str = "senders = [\"55557\"]";
+
+#[test]
+fn a_sender_is_the_account_s_that_lists_it_or_where_nobody_does_of_one_that_lists_none() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[(LAST, &[OF_C, OF_D].concat())]), 75).await;
+        let of = |kind, account, sender| {
+            deed(
+                kind,
+                account,
+                &[
+                    ("number", "+31 6 12345678"),
+                    ("sender", sender),
+                    ("scope", "sender"),
+                ],
+            )
+        };
+        for (account, sender, is_own) in [
+            ("A", "55555", true),
+            ("B", "55555", false),
+            ("D", "55555", false),
+            ("C", "55556", true),
+            ("C", "+44 7700 900123", false),
+            ("C", "+447700900123", true),
+            ("C", "447700900124", true),
+            ("C", "2125550123", true),
+            ("C", "4420123456", false),
+            ("D", "447700900123", false),
+            ("C", "Shop", false),
+            ("D", "Shop", true),
+        ] {
+            for kind in [DeedKind::OptOutAdd, DeedKind::OptOutCheck] {
+                let told = act(&rig.world.hub, &of(kind, account, sender)).await;
+                assert_eq!(told.is_ok(), is_own, "{account} {sender} {told:?}");
+            }
+        }
+        // Without a sender an account sees all that is its own, by a beginning too, and nothing that may be another's.
+        for (account, count) in [("A", 2), ("B", 0), ("C", 3), ("D", 1)] {
+            let check = deed(DeedKind::OptOutCheck, account, &[("number", "31612345678")]);
+            let told = done(&rig, check).await;
+            let entries = told["entries"].as_array().unwrap();
+            assert_eq!(entries.len(), count, "{account} {entries:?}");
+        }
+    });
+}
