@@ -56,11 +56,12 @@ pub(super) enum Verb {
         #[arg(long, value_name = "ADDRESS")]
         ip: Option<std::net::IpAddr>,
     },
-    /// Lift what the account made or imported itself; what a recipient or carrier said takes an override.
+    /// Lift what the account made or imported itself; what a recipient or carrier said, and what is not the account's alone,
+    /// takes an override.
     Remove {
         #[command(flatten)]
         whom: Whom,
-        /// Only what reaches so far; brand and global have to be named.
+        /// Only what reaches so far; by default all that may be lifted, with --override brand and global as well.
         #[arg(long)]
         scope: Option<String>,
         /// Only what concerns messages of this sender.

@@ -258,8 +258,8 @@ impl<D: Disk> Gate<D> {
         Ok((self.person_of(account, row)?, self.sender_of(account, row)?))
     }
 
-    /// Stages that entries of a person count no more: the account's own and what it imported, or with two approvers all
-    /// (OPT-24). Says how many.
+    /// Stages that entries of a person count no more: those of the account that it made or imported, or with two approvers
+    /// all (OPT-24). Says how many.
     fn lift(&mut self, now: Now, account: usize, deed: &Deed) -> Result<u64, String> {
         let (who, sender) = self.asked_of(account, deed)?;
         let row = deed.rows.first().ok_or("\"rows\" is missing")?;
@@ -268,11 +268,7 @@ impl<D: Disk> Gate<D> {
             Some(word) => Some(kind_of(word).ok_or(super::rows::NO_SCOPE)?),
         };
         let mut found = self.concerning(account, &who, sender.as_ref());
-        // What reaches beyond the account has to be named.
-        found.retain(|(scope, _)| match kind {
-            Some(kind) => scope.kind() == kind,
-            None => !matches!(scope.kind(), ScopeKind::Global | ScopeKind::Brand),
-        });
+        found.retain(|(scope, _)| kind.is_none_or(|kind| scope.kind() == kind));
         let own = Origins::of(Origin::Account).with(Origins::of(Origin::Import));
         let origins = match &deed.by_override {
             Some(by) => {
@@ -293,6 +289,19 @@ impl<D: Disk> Gate<D> {
                 Origins::ALL
             }
             None => {
+                // What others share may be their entry as well: nobody knows any more who made it.
+                let were_some = !found.is_empty();
+                found.retain(|(scope, _)| match scope.kind() {
+                    ScopeKind::Global | ScopeKind::Brand => false,
+                    ScopeKind::Account | ScopeKind::Pool => true,
+                    ScopeKind::Sender => self.is_only_of(account, scope),
+                });
+                if found.is_empty() && were_some {
+                    return Err(
+                        "what stands there is not of this account alone: only an override lifts it"
+                            .to_owned(),
+                    );
+                }
                 let all = found
                     .iter()
                     .fold(Origins::default(), |all, (_, stand)| all.with(stand.origins));

@@ -184,6 +184,10 @@ impl<D: Disk> Gate<D> {
                 let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
                 brand.ok_or(Fault::Bad("the account has no brand"))?
             }
+            // One slip in a file would stop everybody's messages.
+            Some(ScopeKind::Global) if deed.kind == DeedKind::OptOutImport => {
+                return Err(Fault::Bad("no file opts anybody out of the whole platform"));
+            }
             Some(ScopeKind::Global) => Scope::global(),
         };
         // What a person says to a number holds whoever has it later, as by a message.

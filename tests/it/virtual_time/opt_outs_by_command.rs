@@ -389,3 +389,53 @@ fn a_sender_is_the_account_s_that_lists_it_or_where_nobody_does_of_one_that_list
         }
     });
 }
+
+#[test]
+fn an_account_lifts_nothing_that_may_be_another_s_and_an_override_lifts_all() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[(LAST, OF_C)]), 76).await;
+        let of =
+            |kind, cells: &[(&str, &str)]| deed(kind, "C", &[&[("number", "31612345678")], cells].concat());
+        let imported = |scope: &str| Deed {
+            file: file(None),
+            ..of(DeedKind::OptOutImport, &[("scope", scope)])
+        };
+        let told = done(&rig, imported("global")).await;
+        assert_eq!(
+            (&told["entered"], &told["bad"]),
+            (&json!(0), &json!(1)),
+            "{told:?}"
+        );
+        assert_eq!(done(&rig, imported("brand")).await["entered"], 1);
+        for cells in [
+            &[("scope", "global")][..],
+            &[("scope", "sender"), ("sender", "55556")],
+        ] {
+            assert_eq!(done(&rig, of(DeedKind::OptOutAdd, cells)).await["entered"], 1);
+        }
+        for cells in [
+            &[][..],
+            &[("scope", "brand")],
+            &[("scope", "global")],
+            &[("scope", "sender")],
+        ] {
+            let refused = act(&rig.world.hub, &of(DeedKind::OptOutRemove, cells))
+                .await
+                .unwrap_err();
+            assert!(refused.contains("override"), "{cells:?} {refused}");
+        }
+        // What is its own goes, and the rest stays.
+        let own = [("scope", "sender"), ("sender", "447700900123")];
+        assert_eq!(done(&rig, of(DeedKind::OptOutAdd, &own)).await["entered"], 1);
+        assert_eq!(done(&rig, of(DeedKind::OptOutAdd, &[])).await["entered"], 1);
+        let told = done(&rig, of(DeedKind::OptOutRemove, &[])).await;
+        let left = |told: &Map<String, Value>| told["entries"].as_array().unwrap().len();
+        assert_eq!((&told["removed"], left(&told)), (&json!(2), 3), "{told:?}");
+        let lifted = Deed {
+            by_override: overridden(&["anna", "berta"]).by_override,
+            ..of(DeedKind::OptOutRemove, &[])
+        };
+        let told = done(&rig, lifted).await;
+        assert_eq!((&told["removed"], left(&told)), (&json!(3), 0), "{told:?}");
+    });
+}
