@@ -164,6 +164,9 @@ pub struct Standing {
     pub(crate) due: VecDeque<Due>,
     /// Changes that a chore has.
     pub(crate) out: usize,
+    /// Changes for the journal that this process has known to be on disk, and how many of them the journal holds.
+    known: u64,
+    journaled: u64,
     pub(crate) failed_ms: Option<u64>,
     /// The newest change that can block, so that what was judged after it need not be judged again.
     newest_block: Option<MessageId>,
@@ -186,6 +189,8 @@ impl Standing {
             events_in_order: VecDeque::new(),
             due: VecDeque::new(),
             out: 0,
+            known: 0,
+            journaled: 0,
             failed_ms: None,
             newest_block: None,
             overrides: HashMap::new(),
@@ -241,6 +246,29 @@ impl Standing {
     /// Changes on disk that the journal does not hold yet.
     pub fn waiting(&self) -> usize {
         self.due.len() + self.out
+    }
+
+    /// How many changes the journal must hold so that all that is on disk now is in it: see [`journaled`](Self::journaled).
+    /// What comes later, or counts for a while only, is not waited for.
+    pub const fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// How many changes have been put into the journal, in the order in which they became known.
+    pub const fn journaled(&self) -> u64 {
+        self.journaled
+    }
+
+    /// A change is on disk and due.
+    pub(crate) fn owe(&mut self, due: Due) {
+        self.known += u64::from(!due.change.is_passing());
+        self.due.push_back(due);
+    }
+
+    /// What was due is in its journal.
+    pub(crate) fn paid(&mut self, done: &[Due]) {
+        let lasting = done.iter().filter(|due| !due.change.is_passing());
+        self.journaled += lasting.count() as u64;
     }
 
     /// Lets go of what counts no more; to be asked for now and then.
@@ -307,7 +335,7 @@ impl Standing {
     /// A staged change is on disk.
     pub(crate) fn synced(&mut self, id: MessageId, account: SystemId, segment: u64, change: Change) {
         self.apply(&change);
-        self.due.push_back(Due {
+        self.owe(Due {
             id,
             account,
             segment,

@@ -75,10 +75,11 @@ pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// Waits until the journal holds all that is known.
+/// Waits until the journal holds all that is known now. Of what comes meanwhile nobody asked, and it may never end.
 async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let mut waited = Duration::ZERO;
-    while hub.with_gate(|gate, _| gate.spool().standing().waiting()) > 0 {
+    let known = hub.look(|gate, _| gate.spool().standing().known());
+    while hub.with_gate(|gate, _| gate.spool().standing().journaled()) < known {
         if waited >= FULL_MAX {
             return Err("the journal of opt-outs is behind: see the log, or ask again".to_owned());
         }

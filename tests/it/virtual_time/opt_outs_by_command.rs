@@ -439,3 +439,23 @@ fn an_account_lifts_nothing_that_may_be_another_s_and_an_override_lifts_all() {
         assert_eq!((&told["removed"], left(&told)), (&json!(3), 0), "{told:?}");
     });
 }
+
+#[test]
+fn who_asks_for_a_list_waits_for_no_counts() {
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 79).await;
+        rig.world
+            .disk
+            .fail_on(Op::Create, ".sent", 0, 1_000, std::io::ErrorKind::Other);
+        // Florida has a cap of its own, so that it is counted.
+        rig.sees_next(S, b"13055550123").await;
+        let add = deed(DeedKind::OptOutAdd, "A", &[("number", NUMBER)]);
+        assert_eq!(done(&rig, add).await["entered"], 1);
+        done(&rig, Deed::new(DeedKind::OptOutList, "A")).await;
+        let waiting = rig.world.hub.look(|gate, _| gate.spool().standing().waiting());
+        assert!(
+            waiting > 0,
+            "the message is counted, and nowhere on disk for good"
+        );
+    });
+}
