@@ -173,6 +173,22 @@ pub struct Standing {
     /// Of whom an operator lifted what was not the account's, and when. Each takes two approvers, so there are few; what is
     /// older than [`OVERRIDE_EVERY_MS`] goes.
     overrides: HashMap<Pseudonym, u64>,
+    /// Who took a consent back, and has not given it anew since: what a list says of before then brings nothing back. For
+    /// ever, 40 octets each.
+    withdrawn: HashMap<(Pseudonym, ScopeId), Withdrawn>,
+}
+
+/// When a consent was taken back last, and to which categories.
+#[derive(Clone, Copy, Debug, Default)]
+struct Withdrawn {
+    at_ms: u64,
+    /// A bit each, and all of them for all.
+    categories: u8,
+}
+
+/// The categories of a consent, 0 being all, as bits.
+const fn bits(categories: u8) -> u8 {
+    if categories == 0 { 0xff } else { categories }
 }
 
 impl Standing {
@@ -194,6 +210,7 @@ impl Standing {
             failed_ms: None,
             newest_block: None,
             overrides: HashMap::new(),
+            withdrawn: HashMap::new(),
         }
     }
 
@@ -201,6 +218,13 @@ impl Standing {
     pub fn overridden_until(&self, who: &Pseudonym) -> Option<u64> {
         let at_ms = self.overrides.get(who)?;
         Some(at_ms.saturating_add(OVERRIDE_EVERY_MS))
+    }
+
+    /// When a person took a consent to any of these categories back, 0 being all, and has not given it anew since but by
+    /// some file, in unix milliseconds.
+    pub fn withdrawn_at(&self, who: &Pseudonym, scope: &Scope, categories: u8) -> Option<u64> {
+        let found = self.withdrawn.get(&(*who, self.scopes.find(scope)?))?;
+        (found.categories & bits(categories) != 0).then_some(found.at_ms)
     }
 
     /// What stands for a person here, by the number in its canonical form.
@@ -377,6 +401,9 @@ impl Standing {
                         &change.who,
                         Stand::new(scope, Origins::of(Origin::Recipient), *categories),
                     );
+                    if change.via != Via::File {
+                        self.given_anew(change, scope, *categories);
+                    }
                 }
                 Grant::Withdrawn => self.withdraw(change),
             },
@@ -414,9 +441,24 @@ impl Standing {
         if let What::Consent {
             scope, categories, ..
         } = &change.what
-            && let Some(scope) = self.scopes.find(scope)
         {
+            let scope = self.scopes.intern(scope);
             self.consents.take(&change.who, scope, *categories);
+            let withdrawn = self.withdrawn.entry((change.who, scope)).or_default();
+            withdrawn.at_ms = withdrawn.at_ms.max(change.at_ms);
+            withdrawn.categories |= bits(*categories);
+        }
+    }
+
+    fn given_anew(&mut self, change: &Change, scope: ScopeId, categories: u8) {
+        let key = (change.who, scope);
+        if let Some(withdrawn) = self.withdrawn.get_mut(&key)
+            && withdrawn.at_ms <= change.at_ms
+        {
+            withdrawn.categories &= !bits(categories);
+            if withdrawn.categories == 0 {
+                self.withdrawn.remove(&key);
+            }
         }
     }
 
@@ -464,4 +506,57 @@ pub(crate) struct Undo {
     reply: Option<u64>,
     event: u64,
     member: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::KeyId;
+
+    fn consent(grant: Grant, at_ms: u64, via: Via, categories: u8) -> Change {
+        Change {
+            who: Pseudonym::from_octets([7; 16]),
+            at_ms,
+            event: 0,
+            via,
+            what: What::Consent {
+                grant,
+                scope: Scope::account("A"),
+                categories,
+            },
+            private: Private::default(),
+        }
+    }
+
+    /// CON-2: what is staged counts, the newest withdrawal counts, and only who gives it anew takes it away.
+    #[test]
+    fn a_withdrawal_is_known_until_the_consent_is_given_anew_and_not_by_a_file() {
+        let mut standing = Standing::new(&Secret::new(KeyId(1), &[7; 32]));
+        let at = |standing: &Standing, categories| {
+            let who = Pseudonym::from_octets([7; 16]);
+            standing.withdrawn_at(&who, &Scope::account("A"), categories)
+        };
+        assert_eq!(at(&standing, 0), None);
+        let _ = standing.staged(MessageId(1), &consent(Grant::Withdrawn, 50, Via::Command, 0b1));
+        assert_eq!(
+            (at(&standing, 0b1), at(&standing, 0), at(&standing, 0b10)),
+            (Some(50), Some(50), None)
+        );
+        standing.apply(&consent(Grant::Withdrawn, 40, Via::Command, 0));
+        assert_eq!(at(&standing, 0b10), Some(50), "the newest");
+        standing.apply(&consent(Grant::Given, 60, Via::File, 0));
+        standing.apply(&consent(Grant::Given, 49, Via::Command, 0));
+        assert_eq!(at(&standing, 0), Some(50), "by a file, or before");
+        standing.apply(&consent(Grant::Given, 50, Via::Message, 0b1));
+        assert_eq!((at(&standing, 0b1), at(&standing, 0b10)), (None, Some(50)));
+        standing.found(MessageId(2), &consent(Grant::Renewed, 70, Via::Command, 0));
+        assert!(at(&standing, 0).is_none() && standing.withdrawn.is_empty());
+        let other = Scope::brand("A");
+        standing.found(MessageId(3), &consent(Grant::Withdrawn, 80, Via::Command, 0));
+        let who = Pseudonym::from_octets([7; 16]);
+        assert_eq!(
+            (at(&standing, 0), standing.withdrawn_at(&who, &other, 0)),
+            (Some(80), None)
+        );
+    }
 }

@@ -91,7 +91,7 @@ async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
 
 /// Takes rows, a few at a time, and waits until each few are on disk.
 async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
-    let (mut taken, mut already, mut suppressed, mut without) = (0u64, 0u64, 0u64, 0u64);
+    let (mut taken, mut already, mut suppressed, mut withdrawn, mut without) = (0u64, 0u64, 0u64, 0u64, 0u64);
     let (mut bad, mut bad_rows) = (0u64, Vec::new());
     let (mut next, mut waited) = (0, Duration::ZERO);
     while next < deed.rows.len() {
@@ -136,6 +136,7 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
                 Ok(Done::Taken) => taken += 1,
                 Ok(Done::Already) => already += 1,
                 Ok(Done::Suppressed) => suppressed += 1,
+                Ok(Done::Withdrawn) => withdrawn += 1,
                 Ok(Done::NoConsent) => without += 1,
                 Err((line, reason)) => {
                     bad += 1;
@@ -166,6 +167,7 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
     told.extend(counts.map(|(key, count)| (key.to_owned(), json!(count))));
     if deed.kind == DeedKind::ContactImport {
         told.insert("suppressed".to_owned(), json!(suppressed));
+        told.insert("withdrawn".to_owned(), json!(withdrawn));
         told.insert("without_consent".to_owned(), json!(without));
     }
     told.insert("bad_rows".to_owned(), json!(bad_rows));

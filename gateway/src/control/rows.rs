@@ -27,6 +27,8 @@ pub(super) enum Done {
     Already,
     /// The person has opted out: nothing is granted, whatever the file says (OPT-27).
     Suppressed,
+    /// The person took the consent back later than it says (CON-2).
+    Withdrawn,
     /// The file does not say that the person has consented.
     NoConsent,
 }
@@ -34,7 +36,10 @@ pub(super) enum Done {
 impl Done {
     /// Whether it is true only once all that memory knows is on disk.
     pub(super) const fn rests_on_disk(self) -> bool {
-        matches!(self, Self::Taken | Self::Already | Self::Suppressed)
+        match self {
+            Self::Taken | Self::Already | Self::Suppressed | Self::Withdrawn => true,
+            Self::NoConsent => false,
+        }
     }
 }
 
@@ -113,6 +118,12 @@ impl<D: Disk> Gate<D> {
                 }
                 if !consents {
                     return Ok(Done::NoConsent);
+                }
+                let scope = self.consented_to(account, row)?;
+                let withdrawn = self.spool.standing().withdrawn_at(&who, &scope, bit(category));
+                // A row without a time may be of any.
+                if withdrawn.is_some_and(|then| row.get("time").is_none() || at_ms <= then) {
+                    return Ok(Done::Withdrawn);
                 }
                 self.consent_row(now, account, deed, row, who, Grant::Given, category, at_ms)
             }
@@ -218,6 +229,19 @@ impl<D: Disk> Gate<D> {
         Ok(done)
     }
 
+    /// To whom a row's consent is.
+    fn consented_to(&self, account: usize, row: &Row) -> Result<Scope, Fault> {
+        let config = &self.config.accounts[account];
+        match row.get("scope").map(kind_of) {
+            None | Some(Some(ScopeKind::Account)) => Ok(Scope::account(config.system_id.as_str())),
+            Some(Some(ScopeKind::Brand)) => {
+                let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
+                brand.ok_or(Fault::Bad("the account has no brand"))
+            }
+            Some(_) => Err(Fault::Bad("consent is to an account or its brand")),
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "all of it is one record")]
     fn consent_row(
         &mut self,
@@ -230,15 +254,7 @@ impl<D: Disk> Gate<D> {
         category: Option<Category>,
         at_ms: u64,
     ) -> Result<Done, Fault> {
-        let config = &self.config.accounts[account];
-        let scope = match row.get("scope").map(kind_of) {
-            None | Some(Some(ScopeKind::Account)) => Scope::account(config.system_id.as_str()),
-            Some(Some(ScopeKind::Brand)) => {
-                let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
-                brand.ok_or(Fault::Bad("the account has no brand"))?
-            }
-            Some(_) => return Err(Fault::Bad("consent is to an account or its brand")),
-        };
+        let scope = self.consented_to(account, row)?;
         let categories = bit(category);
         let standing = self.spool.standing();
         let stands = standing.scopes().find(&scope).is_some_and(|id| {

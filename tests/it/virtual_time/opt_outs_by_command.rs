@@ -441,6 +441,44 @@ fn an_account_lifts_nothing_that_may_be_another_s_and_an_override_lifts_all() {
 }
 
 #[test]
+fn a_list_does_not_bring_back_what_was_withdrawn_later_over_a_restart_too() {
+    scenario(|| async {
+        let rig = Rig::new(config(&[(OF_A, "consent = \"require\"")]), 77).await;
+        let (then, later) = ("2026-11-20T12:00:00-05:00", "2026-11-20T12:00:00.001-05:00");
+        let of = |kind, time| deed(kind, "A", &[("number", NUMBER), ("time", time)]);
+        let listed = |cells: &[(&str, &str)]| Deed {
+            file: file(Some("web form of 2026")),
+            ..deed(
+                DeedKind::ContactImport,
+                "A",
+                &[&[("number", NUMBER), ("opted_in", "true")], cells].concat(),
+            )
+        };
+        let counts =
+            |told: &Map<String, Value>| ["entered", "withdrawn"].map(|key| told[key].as_u64().unwrap());
+        assert_eq!(counts(&done(&rig, listed(&[])).await), [1, 0]);
+        done(&rig, of(DeedKind::ConsentWithdraw, then)).await;
+        let rig = rig.killed(78).await;
+        for cells in [&[][..], &[("time", then)]] {
+            assert_eq!(counts(&done(&rig, listed(cells)).await), [0, 1], "{cells:?}");
+            let has = rig
+                .world
+                .hub
+                .look(|gate, _| !gate.spool().standing().consents().is_empty());
+            assert!(!has);
+        }
+        assert_eq!(counts(&done(&rig, listed(&[("time", later)])).await), [1, 0]);
+        assert_eq!(
+            counts(&done(&rig, listed(&[])).await),
+            [0, 1],
+            "what a file says does not end it"
+        );
+        done(&rig, of(DeedKind::ConsentGrant, later)).await;
+        assert_eq!(counts(&done(&rig, listed(&[])).await), [1, 0]);
+    });
+}
+
+#[test]
 fn who_asks_for_a_list_waits_for_no_counts() {
     scenario(|| async {
         let mut rig = Rig::new(config(&[]), 79).await;
