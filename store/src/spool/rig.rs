@@ -23,7 +23,7 @@ use crate::quote::Quote;
 use crate::record::{EntryKind, Envelope, Form, Sink, Stage};
 use crate::seal::Purpose;
 use crate::segment::{Found, Scan};
-use crate::standing::{self, Change, Origin, Origins, Private, Scope, Via, What};
+use crate::standing::{self, Change, OptOuts, Origin, Origins, Private, Scope, Via, What};
 use crate::testing::envelope;
 use crate::usage::Period;
 
@@ -547,6 +547,16 @@ impl Rig {
         });
         assert_eq!(damaged.unwrap(), 0);
         changes
+    }
+
+    /// An account's opt-outs, read as a command does.
+    pub(super) fn opt_outs(&self, account: SystemId) -> OptOuts {
+        let keys = KeyRing::look(&self.disk, Path::new("/keys"), &kek()).unwrap();
+        let dir = &self.options.standing_dir;
+        let (entries, damaged) =
+            standing::opt_outs(&self.disk, dir, &keys, Purpose::Support, account).unwrap();
+        assert_eq!(damaged, 0);
+        entries
     }
 
     fn note_entry(&mut self, made: EntryId, body: &[u8], intake: bool) {

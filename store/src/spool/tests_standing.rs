@@ -9,7 +9,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::disk::{Disk, FaultyDisk, Op};
 use crate::keyring::{Kek, KeyRing, Owner};
-use crate::standing::{Change, Counts, DAY_MS, JournalError, Origin, Private, Scope, Via, What};
+use crate::standing::{Change, Counts, DAY_MS, Fact, JournalError, Origin, Private, Scope, Via, What};
 
 use super::rig::{NOW, Rig, options};
 use super::{CommitOutcome, OpenError, Refused, Spool};
@@ -323,4 +323,23 @@ fn what_counts_no_more_is_forgotten_without_a_new_count() {
     rig.remember().unwrap();
     rig.settle_down();
     assert_eq!(files(&rig), 0);
+}
+
+#[test]
+fn a_list_of_opt_outs_holds_where_they_came_from_and_nothing_that_it_does_not_show() {
+    let mut rig = Rig::new(7);
+    let account = SystemId::new(b"load").unwrap();
+    let mut stop = change(b"15550100123", &rig);
+    stop.private.source = b"https://example.com/stop".to_vec();
+    stop.private.facts = vec![(Fact::Method, b"web".to_vec())];
+    rig.spool
+        .remember(rig.now_ms, account, stop.clone(), true, &mut rig.rng)
+        .unwrap();
+    rig.commit();
+    rig.chores();
+    assert_eq!(rig.journaled(), [stop.clone()], "all of it is kept");
+    let entries = rig.opt_outs(account);
+    let listed: Vec<&Private> = entries.values().map(|kept| &kept.private).collect();
+    stop.private.facts.clear();
+    assert_eq!(listed, [&stop.private]);
 }

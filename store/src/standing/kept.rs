@@ -63,7 +63,11 @@ pub fn opt_outs<D: Disk>(
                 (one, other) => one | other,
             };
             if entry.private.number.is_empty() {
-                entry.private = change.private;
+                // Nobody lists what a consent would have besides, and it can be two thousand octets.
+                entry.private = Private {
+                    facts: Vec::new(),
+                    ..change.private
+                };
             }
         }
         // Whoever of those that have the number got the message that lifts it.
