@@ -84,7 +84,7 @@ fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> 
     let ip = told.ip.map(|ip| ip.to_string());
     let mut deed = Deed::new(kind, &whom.account);
     deed.rows = vec![row(&[
-        ("number", Some(&whom.number)),
+        ("number", Some(&whom.number()?)),
         ("category", told.category.as_deref()),
         ("scope", told.scope.as_deref()),
         ("method", told.method.as_deref()),
@@ -107,7 +107,7 @@ fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> 
 fn list(whom: &Whom) -> Result<Outcome, Refusal> {
     let config = read_config(&whom.file.config)?;
     let mut deed = Deed::new(DeedKind::ConsentList, &whom.account);
-    deed.rows = vec![row(&[("number", Some(&whom.number))])];
+    deed.rows = vec![row(&[("number", Some(&whom.number()?))])];
     let answer = ask(&config, &deed)?;
     let foreign = || Refusal::new("the gateway does not say who that is", json!({}));
     let who = answer
@@ -122,19 +122,23 @@ fn list(whom: &Whom) -> Result<Outcome, Refusal> {
         .map_err(|error| Refusal::new(format!("{}: {error}", dir.display()), json!({})))?;
     let records: Vec<Value> = found.iter().map(|change| Value::Object(shown(change))).collect();
     let mut text = format!("records: {}", records.len());
-    for record in &records {
-        let pairs = record.as_object().into_iter().flatten();
-        let told: Vec<String> = pairs
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| match value {
-                Value::String(text) => format!("{key}: {text}"),
-                other => format!("{key}: {other}"),
-            })
-            .collect();
+    for record in records.iter().filter_map(Value::as_object) {
         // A String takes everything.
-        let _ = write!(text, "\n{}", told.join(", "));
+        let _ = write!(text, "\n{}", line(record));
     }
     Ok(Outcome::new(text, json!({ "records": records })))
+}
+
+/// A record for people. What somebody put into a file does nothing to a terminal.
+fn line(record: &Map<String, Value>) -> String {
+    let pairs = record.iter().filter(|(_, value)| !value.is_null());
+    let told: Vec<String> = pairs
+        .map(|(key, value)| match value {
+            Value::String(text) => format!("{key}: {}", text.escape_debug()),
+            other => format!("{key}: {other}"),
+        })
+        .collect();
+    told.join(", ")
 }
 
 fn pseudonym(hex: &str) -> Option<Pseudonym> {
@@ -172,4 +176,20 @@ fn shown(change: &Change) -> Map<String, Value> {
         shown.insert(fact.word().to_owned(), json!(text(value)));
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_does_nothing_to_a_terminal() {
+        let record = json!({ "source": "a\u{1b}[2J\nb", "ip": null, "categories": ["otp"] });
+        let line = line(record.as_object().unwrap());
+        assert!(
+            !line.contains(char::is_control) && line.contains("source: a\\u{1b}[2J\\nb"),
+            "{line}"
+        );
+        assert!(line.contains("[\"otp\"]") && !line.contains("ip"), "{line}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `tidegate optout`: who gets nothing any more, in the running gateway.
 
 use std::fmt::Write as _;
+use std::io::{self, BufRead, Read as _};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -15,7 +16,7 @@ use tidegate_store::standing::{Kept, OptOuts, Origin, Scope, opt_outs};
 use super::people::{ask, import, instant, keys, row};
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::control::{Batch, Deed, DeedKind, Override};
+use crate::control::{Batch, Deed, DeedKind, Override, VALUE_MAX};
 use crate::installation;
 
 /// Entries of one page at most.
@@ -25,12 +26,30 @@ const PAGE_MAX: usize = 10_000;
 pub(super) struct Whom {
     #[command(flatten)]
     pub(super) file: ConfigFile,
-    /// The person's number, however it is written.
+    /// The person's number, however it is written; `-`: the first line of standard input. An argument stands in the list
+    /// of processes and in the shell's history.
     #[arg(value_name = "NUMBER")]
-    pub(super) number: String,
+    number: String,
     /// Of messages of which account.
     #[arg(long)]
     pub(super) account: String,
+}
+
+impl Whom {
+    /// The number, from where it is.
+    pub(super) fn number(&self) -> Result<String, Refusal> {
+        if self.number != "-" {
+            return Ok(self.number.clone());
+        }
+        first_line(&mut io::stdin().lock())
+            .map_err(|error| Refusal::new(format!("cannot read standard input: {error}"), json!({})))
+    }
+}
+
+fn first_line(input: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    input.by_ref().take(VALUE_MAX as u64).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -142,7 +161,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             let mut deed = Deed::new(DeedKind::OptOutAdd, &whom.account);
             deed.origin = Some(*origin);
             deed.rows = vec![row(&[
-                ("number", Some(&whom.number)),
+                ("number", Some(&whom.number()?)),
                 ("scope", scope.as_deref()),
                 ("sender", sender.as_deref()),
                 ("source", source.as_deref()),
@@ -171,7 +190,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         } => {
             let mut deed = Deed::new(DeedKind::OptOutRemove, &whom.account);
             deed.rows = vec![row(&[
-                ("number", Some(&whom.number)),
+                ("number", Some(&whom.number()?)),
                 ("scope", scope.as_deref()),
                 ("sender", sender.as_deref()),
             ])];
@@ -184,7 +203,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         Verb::Check { whom, sender } => {
             let mut deed = Deed::new(DeedKind::OptOutCheck, &whom.account);
             deed.rows = vec![row(&[
-                ("number", Some(&whom.number)),
+                ("number", Some(&whom.number()?)),
                 ("sender", sender.as_deref()),
             ])];
             answered(whom, &deed)
@@ -240,7 +259,7 @@ fn answered(whom: &Whom, deed: &Deed) -> Result<Outcome, Refusal> {
         let origins = entry["origins"].as_array().into_iter().flatten();
         let origins: Vec<&str> = origins.filter_map(Value::as_str).collect();
         let (scope, name) = (&entry["scope"], &entry["name"]);
-        let words = [scope, name].map(|value| value.as_str().unwrap_or_default());
+        let words = [scope, name].map(|value| value.as_str().unwrap_or_default().escape_debug());
         // A String takes everything.
         let _ = write!(text, "\n{} {}: by {}", words[0], words[1], origins.join(", "));
     }
@@ -304,7 +323,8 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
     }
     let mut text = String::new();
     for entry in &page {
-        let word = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        // What somebody put into a file, or a handset sent, does nothing to a terminal.
+        let word = |key: &str| entry[key].as_str().unwrap_or_default().escape_debug().to_string();
         let origins: Vec<&str> = entry["origins"]
             .as_array()
             .into_iter()
@@ -398,6 +418,15 @@ fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_may_come_by_standard_input() {
+        for text in ["+1 555 010 0123\n2\n", "+1 555 010 0123", " +1 555 010 0123 \r\n"] {
+            assert_eq!(first_line(&mut text.as_bytes()).unwrap(), "+1 555 010 0123");
+        }
+        let endless = "7".repeat(10_000);
+        assert_eq!(first_line(&mut endless.as_bytes()).unwrap().len(), VALUE_MAX);
+    }
 
     #[test]
     fn what_a_spreadsheet_takes_for_a_formula_is_text_in_an_export() {
