@@ -34,7 +34,10 @@ pub(super) fn ask(config: &Config, deed: &Deed) -> Result<Map<String, Value>, Re
     let verb = control::Verb::Deed(Box::new(deed.clone()));
     control::ask(&config.storage.data, &verb).map_err(|error| match error {
         AskError::NotRunning { data } => Refusal::new(
-            format!("no gateway runs on {data}; opt-outs and consents are read and changed by a running one"),
+            format!(
+                "no gateway runs on {data}: start it. Opt-outs and consents are read and changed by a running one, which \
+                 knows what is not in the journal yet and enters in the audit log who asked"
+            ),
             json!({}),
         ),
         other => other.into(),
