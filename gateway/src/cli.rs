@@ -20,6 +20,7 @@ mod load;
 mod message;
 mod optout;
 mod people;
+mod people_rows;
 mod queue;
 mod reload;
 mod route;

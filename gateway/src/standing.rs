@@ -35,6 +35,8 @@ pub struct Standing {
     accounts: Vec<CountryRules>,
     /// Accounts that list a number as a sender of theirs, by its canonical form.
     owners: HashMap<Box<[u8]>, Owners>,
+    /// Accounts that list all senders that begin so, as the file writes it.
+    beginnings: HashMap<Box<[u8]>, Owners>,
     /// When marketing may be sent.
     hours: Hours,
 }
@@ -70,17 +72,24 @@ impl Standing {
     pub fn new(config: &Config) -> Self {
         let of = |account| CountryRules::new(account, &config.compliance);
         let mut owners: HashMap<Box<[u8]>, Owners> = HashMap::new();
+        let mut beginnings: HashMap<Box<[u8]>, Owners> = HashMap::new();
+        let add = |places: &mut Owners, place| {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        };
         for (place, account) in config.accounts.iter().enumerate() {
             for sender in opt_out::senders(account) {
-                let places = owners.entry(sender.name().into()).or_default();
-                if !places.contains(&place) {
-                    places.push(place);
-                }
+                add(owners.entry(sender.name().into()).or_default(), place);
+            }
+            for beginning in opt_out::beginnings(account) {
+                add(beginnings.entry(beginning.as_bytes().into()).or_default(), place);
             }
         }
         Self {
             accounts: config.accounts.iter().map(of).collect(),
             owners,
+            beginnings,
             hours: Hours::new(&config.sending_hours),
         }
     }
@@ -88,6 +97,21 @@ impl Standing {
     /// Accounts that list a sender as theirs, by its canonical form.
     pub(crate) fn owners_of(&self, sender: &[u8]) -> Owners {
         self.owners.get(sender).cloned().unwrap_or_default()
+    }
+
+    /// Accounts that list a sender as theirs, by its canonical form: itself, or how it begins, there or as it was written.
+    pub(crate) fn listed_by(&self, sender: &[u8], written: &[u8]) -> Owners {
+        let mut found = self.owners_of(sender);
+        // The file may write it with a plus.
+        for text in [sender, &[b"+", sender].concat(), written] {
+            let beginnings = (1..=text.len()).filter_map(|len| self.beginnings.get(text.get(..len)?));
+            for place in beginnings.flatten() {
+                if !found.contains(place) {
+                    found.push(*place);
+                }
+            }
+        }
+        found
     }
 
     /// Those of an account, by its place.

@@ -148,6 +148,24 @@ impl Promises {
 }
 
 impl<D: Disk> Gate<D> {
+    /// Has it heard what becomes of everything that memory knows and the disk may not: of the batch on its way, and of what
+    /// is staged for the next. Says how many answers come; none where all is on disk.
+    pub(crate) fn hear_of_batches(&mut self, done: &mpsc::Sender<bool>) -> usize {
+        let promise = || Promise::Deed { done: done.clone() };
+        let (is_committing, is_staged) = (
+            self.spool.is_committing(),
+            self.spool.pending() != Pending::Nothing,
+        );
+        if is_committing {
+            self.promises.committing.push(promise());
+        }
+        // A promise with nothing staged would be kept by whatever is staged next, perhaps never.
+        if is_staged {
+            self.promises.staged.push(promise());
+        }
+        usize::from(is_committing) + usize::from(is_staged)
+    }
+
     /// Looks at timers and dates, if it is time, and makes a batch if one is due: at once where a peer
     /// waits, after `lazy_flush` where nobody does.
     pub fn begin_turn(&mut self, now: Now) -> Begin<D> {

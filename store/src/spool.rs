@@ -356,6 +356,11 @@ impl<D: Disk> Spool<D> {
         self.index.set_max(bounds.max_legs);
     }
 
+    /// Whether a batch is on its way to the disk.
+    pub const fn is_committing(&self) -> bool {
+        self.committing
+    }
+
     /// Whether a sync has failed: only a restart mends it.
     pub const fn is_broken(&self) -> bool {
         self.broken

@@ -169,12 +169,31 @@ pub struct Standing {
     pub(crate) due: VecDeque<Due>,
     /// Changes that a chore has.
     pub(crate) out: usize,
+    /// Changes for the journal that this process has known to be on disk, and how many of them the journal holds.
+    known: u64,
+    journaled: u64,
     pub(crate) failed_ms: Option<u64>,
     /// The newest change that can block, so that what was judged after it need not be judged again.
     newest_block: Option<MessageId>,
     /// Of whom an operator lifted what was not the account's, and when. Each takes two approvers, so there are few; what is
     /// older than [`OVERRIDE_EVERY_MS`] goes.
     overrides: HashMap<Pseudonym, u64>,
+    /// Who took a consent back, and has not given it anew since: what a list says of before then brings nothing back. For
+    /// ever, 40 octets each.
+    withdrawn: HashMap<(Pseudonym, ScopeId), Withdrawn>,
+}
+
+/// When a consent was taken back last, and to which categories.
+#[derive(Clone, Copy, Debug, Default)]
+struct Withdrawn {
+    at_ms: u64,
+    /// A bit each, and all of them for all.
+    categories: u8,
+}
+
+/// The categories of a consent, 0 being all, as bits.
+const fn bits(categories: u8) -> u8 {
+    if categories == 0 { 0xff } else { categories }
 }
 
 impl Standing {
@@ -192,9 +211,12 @@ impl Standing {
             events_in_order: VecDeque::new(),
             due: VecDeque::new(),
             out: 0,
+            known: 0,
+            journaled: 0,
             failed_ms: None,
             newest_block: None,
             overrides: HashMap::new(),
+            withdrawn: HashMap::new(),
         }
     }
 
@@ -202,6 +224,13 @@ impl Standing {
     pub fn overridden_until(&self, who: &Pseudonym) -> Option<u64> {
         let at_ms = self.overrides.get(who)?;
         Some(at_ms.saturating_add(OVERRIDE_EVERY_MS))
+    }
+
+    /// When a person took a consent to any of these categories back, 0 being all, and has not given it anew since but by
+    /// some file, in unix milliseconds.
+    pub fn withdrawn_at(&self, who: &Pseudonym, scope: &Scope, categories: u8) -> Option<u64> {
+        let found = self.withdrawn.get(&(*who, self.scopes.find(scope)?))?;
+        (found.categories & bits(categories) != 0).then_some(found.at_ms)
     }
 
     /// What stands for a person here, by the number in its canonical form.
@@ -252,6 +281,29 @@ impl Standing {
     /// Changes on disk that the journal does not hold yet.
     pub fn waiting(&self) -> usize {
         self.due.len() + self.out
+    }
+
+    /// How many changes the journal must hold so that all that is on disk now is in it: see [`journaled`](Self::journaled).
+    /// What comes later, or counts for a while only, is not waited for.
+    pub const fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// How many changes have been put into the journal, in the order in which they became known.
+    pub const fn journaled(&self) -> u64 {
+        self.journaled
+    }
+
+    /// A change is on disk and due.
+    pub(crate) fn owe(&mut self, due: Due) {
+        self.known += u64::from(!due.change.is_passing());
+        self.due.push_back(due);
+    }
+
+    /// What was due is in its journal.
+    pub(crate) fn paid(&mut self, done: &[Due]) {
+        let lasting = done.iter().filter(|due| !due.change.is_passing());
+        self.journaled += lasting.count() as u64;
     }
 
     /// Lets go of what counts no more; to be asked for now and then.
@@ -321,7 +373,7 @@ impl Standing {
     /// A staged change is on disk.
     pub(crate) fn synced(&mut self, id: MessageId, account: SystemId, segment: u64, change: Change) {
         self.apply(&change);
-        self.due.push_back(Due {
+        self.owe(Due {
             id,
             account,
             segment,
@@ -365,6 +417,9 @@ impl Standing {
                         &change.who,
                         Stand::new(scope, Origins::of(Origin::Recipient), *categories),
                     );
+                    if change.via != Via::File {
+                        self.given_anew(change, scope, *categories);
+                    }
                 }
                 Grant::Withdrawn => self.withdraw(change),
             },
@@ -419,9 +474,24 @@ impl Standing {
         if let What::Consent {
             scope, categories, ..
         } = &change.what
-            && let Some(scope) = self.scopes.find(scope)
         {
+            let scope = self.scopes.intern(scope);
             self.consents.take(&change.who, scope, *categories);
+            let withdrawn = self.withdrawn.entry((change.who, scope)).or_default();
+            withdrawn.at_ms = withdrawn.at_ms.max(change.at_ms);
+            withdrawn.categories |= bits(*categories);
+        }
+    }
+
+    fn given_anew(&mut self, change: &Change, scope: ScopeId, categories: u8) {
+        let key = (change.who, scope);
+        if let Some(withdrawn) = self.withdrawn.get_mut(&key)
+            && withdrawn.at_ms <= change.at_ms
+        {
+            withdrawn.categories &= !bits(categories);
+            if withdrawn.categories == 0 {
+                self.withdrawn.remove(&key);
+            }
         }
     }
 
@@ -473,4 +543,57 @@ pub(crate) struct Undo {
     asked: Option<ScopeId>,
     event: u64,
     member: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::KeyId;
+
+    fn consent(grant: Grant, at_ms: u64, via: Via, categories: u8) -> Change {
+        Change {
+            who: Pseudonym::from_octets([7; 16]),
+            at_ms,
+            event: 0,
+            via,
+            what: What::Consent {
+                grant,
+                scope: Scope::account("A"),
+                categories,
+            },
+            private: Private::default(),
+        }
+    }
+
+    /// CON-2: what is staged counts, the newest withdrawal counts, and only who gives it anew takes it away.
+    #[test]
+    fn a_withdrawal_is_known_until_the_consent_is_given_anew_and_not_by_a_file() {
+        let mut standing = Standing::new(&Secret::new(KeyId(1), &[7; 32]));
+        let at = |standing: &Standing, categories| {
+            let who = Pseudonym::from_octets([7; 16]);
+            standing.withdrawn_at(&who, &Scope::account("A"), categories)
+        };
+        assert_eq!(at(&standing, 0), None);
+        let _ = standing.staged(MessageId(1), &consent(Grant::Withdrawn, 50, Via::Command, 0b1));
+        assert_eq!(
+            (at(&standing, 0b1), at(&standing, 0), at(&standing, 0b10)),
+            (Some(50), Some(50), None)
+        );
+        standing.apply(&consent(Grant::Withdrawn, 40, Via::Command, 0));
+        assert_eq!(at(&standing, 0b10), Some(50), "the newest");
+        standing.apply(&consent(Grant::Given, 60, Via::File, 0));
+        standing.apply(&consent(Grant::Given, 49, Via::Command, 0));
+        assert_eq!(at(&standing, 0), Some(50), "by a file, or before");
+        standing.apply(&consent(Grant::Given, 50, Via::Message, 0b1));
+        assert_eq!((at(&standing, 0b1), at(&standing, 0b10)), (None, Some(50)));
+        standing.found(MessageId(2), &consent(Grant::Renewed, 70, Via::Command, 0));
+        assert!(at(&standing, 0).is_none() && standing.withdrawn.is_empty());
+        let other = Scope::brand("A");
+        standing.found(MessageId(3), &consent(Grant::Withdrawn, 80, Via::Command, 0));
+        let who = Pseudonym::from_octets([7; 16]);
+        assert_eq!(
+            (at(&standing, 0), standing.withdrawn_at(&who, &other, 0)),
+            (Some(80), None)
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::optout::Whom;
 use super::people::{ask, row};
@@ -80,11 +80,11 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     }
 }
 
-fn deed(kind: DeedKind, whom: &Whom, told: &Told) -> Deed {
+fn deed(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Deed, Refusal> {
     let ip = told.ip.map(|ip| ip.to_string());
     let mut deed = Deed::new(kind, &whom.account);
     deed.rows = vec![row(&[
-        ("number", Some(&whom.number)),
+        ("number", Some(&whom.number()?)),
         ("category", told.category.as_deref()),
         ("scope", told.scope.as_deref()),
         ("method", told.method.as_deref()),
@@ -96,13 +96,13 @@ fn deed(kind: DeedKind, whom: &Whom, told: &Told) -> Deed {
         ("valid_as_of", told.valid_as_of.as_deref()),
         ("sender", told.sender.as_deref()),
     ])];
-    deed
+    Ok(deed)
 }
 
 fn ask_person(whom: &Whom, told: &Told) -> Result<Outcome, Refusal> {
     let mut fields = ask(
         &read_config(&whom.file.config)?,
-        &deed(DeedKind::ConsentAsk, whom, told),
+        &deed(DeedKind::ConsentAsk, whom, told)?,
     )?;
     let until = fields.remove("until_ms").and_then(|until| until.as_u64());
     let until = until.map(instant);
@@ -119,16 +119,10 @@ fn ask_person(whom: &Whom, told: &Told) -> Result<Outcome, Refusal> {
 }
 
 fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> {
-    let deed = deed(kind, whom, told);
+    let deed = deed(kind, whom, told)?;
     let fields = ask(&read_config(&whom.file.config)?, &deed)?;
-    let is_new = fields.get("entered").and_then(Value::as_u64) == Some(1);
-    let text = if is_new {
-        "recorded"
-    } else {
-        "there is no such consent to take back"
-    };
     Ok(Outcome {
-        text: text.to_owned(),
+        text: "recorded".to_owned(),
         fields,
         ..Outcome::default()
     })
@@ -136,26 +130,45 @@ fn record(kind: DeedKind, whom: &Whom, told: &Told) -> Result<Outcome, Refusal> 
 
 fn list(whom: &Whom) -> Result<Outcome, Refusal> {
     let mut deed = Deed::new(DeedKind::ConsentList, &whom.account);
-    deed.rows = vec![row(&[("number", Some(&whom.number))])];
+    deed.rows = vec![row(&[("number", Some(&whom.number()?))])];
     let fields = ask(&read_config(&whom.file.config)?, &deed)?;
     let records = fields.get("records").and_then(Value::as_array);
     let mut text = format!("records: {}", records.map_or(0, Vec::len));
-    for record in records.into_iter().flatten() {
-        let pairs = record.as_object().into_iter().flatten();
-        let told: Vec<String> = pairs
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| match value {
-                // What somebody wrote in a file is not to move the cursor.
-                Value::String(text) => format!("{key}: {}", text.escape_debug()),
-                other => format!("{key}: {other}"),
-            })
-            .collect();
+    for record in records.into_iter().flatten().filter_map(Value::as_object) {
         // A String takes everything.
-        let _ = write!(text, "\n{}", told.join(", "));
+        let _ = write!(text, "\n{}", line(record));
     }
     Ok(Outcome {
         text,
         fields,
         ..Outcome::default()
     })
+}
+
+/// A record for people. What somebody put into a file does nothing to a terminal.
+fn line(record: &Map<String, Value>) -> String {
+    let pairs = record.iter().filter(|(_, value)| !value.is_null());
+    let told: Vec<String> = pairs
+        .map(|(key, value)| match value {
+            Value::String(text) => format!("{key}: {}", text.escape_debug()),
+            other => format!("{key}: {other}"),
+        })
+        .collect();
+    told.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_does_nothing_to_a_terminal() {
+        let record = json!({ "source": "a\u{1b}[2J\nb", "ip": null, "categories": ["otp"] });
+        let line = line(record.as_object().unwrap());
+        assert!(
+            !line.contains(char::is_control) && line.contains("source: a\\u{1b}[2J\\nb"),
+            "{line}"
+        );
+        assert!(line.contains("[\"otp\"]") && !line.contains("ip"), "{line}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `tidegate optout`: who gets nothing any more, in the running gateway.
 
 use std::fmt::Write as _;
+use std::io::{self, BufRead, Read as _};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -11,18 +12,36 @@ use tidegate_store::standing::Origin;
 use super::people::{ask, import, row};
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::control::{Batch, Deed, DeedKind, Override, PAGE_MAX, instant};
+use crate::control::{Batch, Deed, DeedKind, Override, PAGE_MAX, VALUE_MAX, instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Whom {
     #[command(flatten)]
     pub(super) file: ConfigFile,
-    /// The person's number, however it is written.
+    /// The person's number, however it is written; `-`: the first line of standard input. An argument stands in the list
+    /// of processes and in the shell's history.
     #[arg(value_name = "NUMBER")]
-    pub(super) number: String,
+    number: String,
     /// Of messages of which account.
     #[arg(long)]
     pub(super) account: String,
+}
+
+impl Whom {
+    /// The number, from where it is.
+    pub(super) fn number(&self) -> Result<String, Refusal> {
+        if self.number != "-" {
+            return Ok(self.number.clone());
+        }
+        first_line(&mut io::stdin().lock())
+            .map_err(|error| Refusal::new(format!("cannot read standard input: {error}"), json!({})))
+    }
+}
+
+fn first_line(input: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    input.by_ref().take(VALUE_MAX as u64).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,11 +67,12 @@ pub(super) enum Verb {
         #[arg(long, value_name = "ADDRESS")]
         ip: Option<std::net::IpAddr>,
     },
-    /// Lift what the account made or imported itself; what a recipient or carrier said takes an override.
+    /// Lift what the account made or imported itself; what a recipient or carrier said, and what is not the account's alone,
+    /// takes an override.
     Remove {
         #[command(flatten)]
         whom: Whom,
-        /// Only what reaches so far; brand and global have to be named.
+        /// Only what reaches so far; by default all that may be lifted, with --override brand and global as well.
         #[arg(long)]
         scope: Option<String>,
         /// Only what concerns messages of this sender.
@@ -133,7 +153,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             let mut deed = Deed::new(DeedKind::OptOutAdd, &whom.account);
             deed.origin = Some(*origin);
             deed.rows = vec![row(&[
-                ("number", Some(&whom.number)),
+                ("number", Some(&whom.number()?)),
                 ("scope", scope.as_deref()),
                 ("sender", sender.as_deref()),
                 ("source", source.as_deref()),
@@ -162,7 +182,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         } => {
             let mut deed = Deed::new(DeedKind::OptOutRemove, &whom.account);
             deed.rows = vec![row(&[
-                ("number", Some(&whom.number)),
+                ("number", Some(&whom.number()?)),
                 ("scope", scope.as_deref()),
                 ("sender", sender.as_deref()),
             ])];
@@ -175,7 +195,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         Verb::Check { whom, sender } => {
             let mut deed = Deed::new(DeedKind::OptOutCheck, &whom.account);
             deed.rows = vec![row(&[
-                ("number", Some(&whom.number)),
+                ("number", Some(&whom.number()?)),
                 ("sender", sender.as_deref()),
             ])];
             answered(whom, &deed)
@@ -231,7 +251,7 @@ fn answered(whom: &Whom, deed: &Deed) -> Result<Outcome, Refusal> {
         let origins = entry["origins"].as_array().into_iter().flatten();
         let origins: Vec<&str> = origins.filter_map(Value::as_str).collect();
         let (scope, name) = (&entry["scope"], &entry["name"]);
-        let words = [scope, name].map(|value| value.as_str().unwrap_or_default());
+        let words = [scope, name].map(|value| value.as_str().unwrap_or_default().escape_debug());
         // A String takes everything.
         let _ = write!(text, "\n{} {}: by {}", words[0], words[1], origins.join(", "));
     }
@@ -271,6 +291,7 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
     let fields = page(config, DeedKind::OptOutList, account, limit, after)?;
     let mut text = String::new();
     for entry in entries(&fields) {
+        // What somebody put into a file, or a handset sent, does nothing to a terminal.
         let word = |key: &str| entry[key].as_str().unwrap_or_default().escape_debug().to_string();
         let origins: Vec<&str> = entry["origins"]
             .as_array()
@@ -362,6 +383,15 @@ fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_may_come_by_standard_input() {
+        for text in ["+1 555 010 0123\n2\n", "+1 555 010 0123", " +1 555 010 0123 \r\n"] {
+            assert_eq!(first_line(&mut text.as_bytes()).unwrap(), "+1 555 010 0123");
+        }
+        let endless = "7".repeat(10_000);
+        assert_eq!(first_line(&mut endless.as_bytes()).unwrap().len(), VALUE_MAX);
+    }
 
     #[test]
     fn what_a_spreadsheet_takes_for_a_formula_is_text_in_an_export() {

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tidegate_config::Config;
 
+use super::people_rows::Rows;
 use super::{Outcome, Refusal};
 use crate::control::{self, AskError, Batch, COLUMNS, Deed, ROWS_MAX, Row, VALUE_MAX};
 
-/// Octets of one line.
-const LINE_MAX: u64 = 4_096;
 /// Octets of the rows of one request, well below what the socket takes.
 const REQUEST_MAX: usize = 32 * 1024;
 /// Bad rows that are told; of others only how many.
@@ -25,7 +24,10 @@ pub(super) fn ask(config: &Config, deed: &Deed) -> Result<Map<String, Value>, Re
     let verb = control::Verb::Deed(Box::new(deed.clone()));
     control::ask(&config.storage.data, &verb).map_err(|error| match error {
         AskError::NotRunning { data } => Refusal::new(
-            format!("no gateway runs on {data}; opt-outs and consents are read and changed by a running one"),
+            format!(
+                "no gateway runs on {data}: start it. Opt-outs and consents are read and changed by a running one, which \
+                 knows what is not in the journal yet and enters in the audit log who asked"
+            ),
             json!({}),
         ),
         other => other.into(),
@@ -43,52 +45,57 @@ pub(super) fn row(cells: &[(&str, Option<&str>)]) -> Row {
     }
 }
 
-/// Values of a line of comma-separated values (RFC 4180); `None` where a quote is not closed.
-fn values(line: &str) -> Option<Vec<String>> {
-    let (mut values, mut value, mut quoted) = (Vec::new(), String::new(), false);
-    let mut rest = line.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if quoted && rest.peek() == Some(&'"') => {
-                rest.next();
-                value.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => values.push(std::mem::take(&mut value)),
-            _ => value.push(c),
-        }
-    }
-    values.push(value);
-    (!quoted).then_some(values)
+/// What the columns of a file are.
+struct Columns {
+    by_place: Vec<Option<&'static str>>,
+    /// By its first line, and not only as rows without one have them.
+    is_named: bool,
 }
 
-/// What the columns of a file are: by its first line, or without one a number and then `columns`.
-struct Columns(Vec<Option<&'static str>>);
-
 impl Columns {
-    /// `Ok` where the line names columns.
+    /// `None` where the line names no columns. `renamed` are those that the file calls otherwise.
     fn of(line: &[String], renamed: &[(String, &'static str)]) -> Option<Self> {
         let name = |text: &String| {
             let text = text.trim().to_lowercase();
             let own = renamed.iter().find(|(name, _)| name.to_lowercase() == text);
-            own.map(|(_, column)| *column)
-                .or_else(|| COLUMNS.into_iter().find(|column| *column == text))
+            let is_renamed = |column: &&str| renamed.iter().any(|(_, of)| of == column);
+            own.map(|(_, column)| *column).or_else(|| {
+                let known = COLUMNS.into_iter().filter(|column| !is_renamed(column));
+                known.into_iter().find(|column| *column == text)
+            })
         };
-        let named: Vec<Option<&'static str>> = line.iter().map(name).collect();
-        named.contains(&Some("number")).then_some(Self(named))
+        let by_place: Vec<Option<&'static str>> = line.iter().map(name).collect();
+        by_place.contains(&Some("number")).then_some(Self {
+            by_place,
+            is_named: true,
+        })
+    }
+
+    /// Those of a file whose first line is a row: `bare` ones by their places.
+    fn bare(bare: &[&'static str]) -> Self {
+        Self {
+            by_place: bare.iter().map(|column| Some(*column)).collect(),
+            is_named: false,
+        }
+    }
+
+    /// Whether a line of the file calls a column so.
+    fn names(&self, column: &str) -> bool {
+        self.is_named && self.by_place.contains(&Some(column))
     }
 
     fn row(&self, line: u64, values: &[String]) -> Result<Row, &'static str> {
         let mut cells = Map::new();
         for (place, value) in values.iter().enumerate() {
             let value = value.trim();
-            // A row may name its values itself: `opted_in=true`.
-            let named = value.split_once('=');
+            // A row may name its values itself, where nobody else does: `opted_in=true`. Under a name `?time=7` is part of
+            // a URL.
+            let named = value.split_once('=').filter(|_| !self.is_named);
             let named = named.and_then(|(name, rest)| {
                 let column = COLUMNS.into_iter().find(|column| *column == name.trim())?;
                 Some((column, rest.trim()))
             });
-            let (column, value) = match (named, self.0.get(place)) {
+            let (column, value) = match (named, self.by_place.get(place)) {
                 (Some((column, value)), _) => (column, value),
                 (None, Some(Some(column))) => (*column, value),
                 (None, Some(None)) => continue,
@@ -98,37 +105,26 @@ impl Columns {
             if value.len() > VALUE_MAX {
                 return Err("a value of more than 255 octets");
             }
-            if !value.is_empty() {
-                cells.insert(column.to_owned(), json!(value));
+            if !value.is_empty() && cells.insert(column.to_owned(), json!(value)).is_some() {
+                return Err("two values of the same column");
             }
         }
         Ok(Row { line, cells })
     }
 }
 
-/// A line without its end; `None` at the end of the file. What is longer than a line may be is skipped, and told as bad.
-fn line(input: &mut impl BufRead) -> io::Result<Option<Result<String, &'static str>>> {
-    let mut octets = Vec::new();
-    if input.by_ref().take(LINE_MAX).read_until(b'\n', &mut octets)? == 0 {
-        return Ok(None);
-    }
-    if !octets.ends_with(b"\n") && octets.len() as u64 >= LINE_MAX {
-        loop {
-            let mut more = Vec::new();
-            let read = input.by_ref().take(LINE_MAX).read_until(b'\n', &mut more)?;
-            if read == 0 || more.ends_with(b"\n") {
-                return Ok(Some(Err("a line of more than 4096 octets")));
-            }
-        }
-    }
-    let text = String::from_utf8(octets).map_err(|_| "a line that is not UTF-8");
-    Ok(Some(
-        text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
-    ))
+/// A file, to be read from its beginning, and its hash: of the same octets, whatever becomes of the name meanwhile.
+fn opened(path: &Path) -> io::Result<(File, String)> {
+    let mut file = File::open(path)?;
+    // Before anything is read: what cannot be read twice, such as a pipe, is refused whole.
+    file.rewind()?;
+    let digest = digest_of(&mut file)?;
+    file.rewind()?;
+    Ok((file, digest))
 }
 
-fn digest_of(path: &Path) -> io::Result<String> {
-    let (mut file, mut hash) = (File::open(path)?, Sha256::new());
+fn digest_of(file: &mut File) -> io::Result<String> {
+    let mut hash = Sha256::new();
     let mut chunk = vec![0; 1 << 16];
     loop {
         let read = file.read(&mut chunk)?;
@@ -202,12 +198,10 @@ pub(super) fn import(
     let unread =
         |error: io::Error| Refusal::new(format!("cannot read {}: {error}", path.display()), json!({}));
     let name = batch.batch.clone();
-    deed.file = Some(Batch {
-        digest: digest_of(path).map_err(unread)?,
-        ..batch
-    });
-    let mut input = BufReader::new(File::open(path).map_err(unread)?);
-    let (mut report, mut columns, mut number, mut octets) = (Report::default(), None, 0, 0);
+    let (file, digest) = opened(path).map_err(unread)?;
+    deed.file = Some(Batch { digest, ..batch });
+    let mut input = Rows::new(BufReader::new(file));
+    let (mut report, mut columns, mut octets) = (Report::default(), None, 0);
     let send = |deed: &mut Deed, report: &mut Report| match ask(config, deed) {
         Ok(told) => {
             report.add(&told);
@@ -219,23 +213,7 @@ pub(super) fn import(
             Err(refusal)
         }
     };
-    while let Some(text) = line(&mut input).map_err(unread)? {
-        number += 1;
-        let values = match text {
-            Ok(text) => {
-                let text = if number == 1 {
-                    text.trim_start_matches('\u{feff}')
-                } else {
-                    &text
-                };
-                if text.trim().is_empty() || text.starts_with('#') {
-                    continue;
-                }
-                octets += 2 * text.len() + 64;
-                values(text).ok_or("a quote that is not closed")
-            }
-            Err(reason) => Err(reason),
-        };
+    while let Some((number, values)) = input.next().map_err(unread)? {
         let values = match values {
             Ok(values) => values,
             Err(reason) => {
@@ -243,11 +221,15 @@ pub(super) fn import(
                 continue;
             }
         };
+        octets += 64 + values.iter().map(|value| 2 * value.len()).sum::<usize>();
         if columns.is_none() {
             let named = Columns::of(&values, renamed);
-            let is_head = named.is_some();
-            columns = Some(named.unwrap_or_else(|| Columns(bare.iter().map(|name| Some(*name)).collect())));
-            if is_head {
+            let found = columns.insert(named.unwrap_or_else(|| Columns::bare(bare)));
+            if let Some((name, _)) = renamed.iter().find(|(_, column)| !found.names(column)) {
+                let reason = format!("{}: its first line has no column {name:?}", path.display());
+                return Err(Refusal::new(reason, json!({})));
+            }
+            if found.is_named {
                 continue;
             }
         }
@@ -293,43 +275,76 @@ pub(super) fn import(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+
     use super::*;
 
     #[test]
     fn a_row_names_its_values_by_the_header_or_itself() {
-        let head = values("Number, opted in ,source,x").unwrap();
-        let columns = Columns::of(&head, &[("opted in".to_owned(), "opted_in")]).unwrap();
-        let row = columns
-            .row(
-                2,
-                &values("\"+1 (555) 010-0123\",yes,\"a, \"\"b\"\"\",7").unwrap(),
-            )
-            .unwrap();
-        assert_eq!(row.get("number"), Some("+1 (555) 010-0123"));
-        assert_eq!(
-            (row.get("opted_in"), row.get("source")),
-            (Some("yes"), Some("a, \"b\""))
-        );
-        assert!(Columns::of(&values("15550100123,x").unwrap(), &[]).is_none());
-        let bare = Columns(vec![Some("number")]);
-        let row = bare
-            .row(1, &values("15550100123,opted_in=true").unwrap())
-            .unwrap();
-        assert_eq!(row.get("opted_in"), Some("true"));
-        assert!(bare.row(1, &values("15550100123,true").unwrap()).is_err());
-        assert!(values("\"15550100123").is_none());
+        let values = |text: &str| -> Vec<String> { text.split('|').map(str::to_owned).collect() };
+        let renamed = [("opted in".to_owned(), "opted_in")];
+        let columns = Columns::of(&values("Number| opted in |source|x|opted_in"), &renamed).unwrap();
+        assert!(columns.names("opted_in") && columns.names("source") && !columns.names("time"));
+        let url = "https://example.com/form?time=7";
+        for source in [url, "time=7"] {
+            let row = columns
+                .row(2, &values(&format!("+1 (555) 010-0123|yes|{source}|7|no")))
+                .unwrap();
+            assert_eq!(row.get("number"), Some("+1 (555) 010-0123"));
+            assert_eq!(
+                (row.get("opted_in"), row.get("source")),
+                (Some("yes"), Some(source))
+            );
+            assert_eq!(row.get("time"), None, "a value and no column");
+        }
+        assert!(Columns::of(&values("15550100123|x"), &[]).is_none());
+        let bare = Columns::bare(&["number", "opted_in"]);
+        assert!(!bare.names("opted_in"));
+        for text in ["15550100123|opted_in=true", "15550100123||opted_in=true"] {
+            let row = bare.row(1, &values(text)).unwrap();
+            assert_eq!(row.get("opted_in"), Some("true"), "{text}");
+        }
+        assert!(bare.row(1, &values("15550100123|true|x")).is_err());
     }
 
     #[test]
-    fn a_line_that_is_too_long_or_no_text_is_bad_and_the_next_is_read() {
-        let mut octets = vec![b'1'; 10_000];
-        octets.extend_from_slice(b"\n2\r\n\xff\n3");
-        let mut input = &octets[..];
-        let mut read = || line(&mut input).unwrap();
-        assert!(read().unwrap().is_err());
-        assert_eq!(read(), Some(Ok("2".to_owned())));
-        assert!(read().unwrap().is_err());
-        assert_eq!(read(), Some(Ok("3".to_owned())));
-        assert_eq!(read(), None);
+    fn a_column_that_is_there_twice_makes_a_row_bad() {
+        let values = |text: &str| -> Vec<String> { text.split('|').map(str::to_owned).collect() };
+        let bare = Columns::bare(&["number", "opted_in"]);
+        assert!(bare.row(1, &values("15550100123|false|opted_in=true")).is_err());
+        let named = Columns::of(&values("number|opted_in|Opted_In"), &[]).unwrap();
+        assert!(named.row(1, &values("15550100123|false|true")).is_err());
+        assert!(named.row(1, &values("15550100123|false|")).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_read_from_its_beginning_once_its_hash_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.csv");
+        std::fs::write(&path, "abc").unwrap();
+        let (mut file, digest) = opened(&path).unwrap();
+        assert_eq!(
+            digest,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        // Another file under its name by now.
+        std::fs::rename(&path, dir.path().join("old.csv")).unwrap();
+        std::fs::write(&path, "xyz").unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abc");
+    }
+
+    #[test]
+    fn a_pipe_is_refused_at_once() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"15550100123\n").unwrap();
+        drop(writer);
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        assert!(opened(Path::new(&path)).is_err());
+        let mut left = Vec::new();
+        reader.read_to_end(&mut left).unwrap();
+        assert_eq!(left.len(), 12, "nothing of it was read");
     }
 }

@@ -7,6 +7,7 @@
 //! Rows have the columns of a file; a command for one person has one row.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
 use tidegate_store::standing::Origin;
@@ -75,6 +76,26 @@ impl DeedKind {
         Self::ConsentWithdraw,
         Self::ConsentAsk,
     ];
+
+    /// Whether its rows are those of a file.
+    const fn is_import(self) -> bool {
+        matches!(self, Self::OptOutImport | Self::ContactImport)
+    }
+
+    /// How many rows it may have.
+    const fn rows(self) -> RangeInclusive<usize> {
+        match self {
+            Self::OptOutImport | Self::ContactImport => 0..=ROWS_MAX,
+            Self::OptOutList | Self::OptOutExport => 0..=0,
+            Self::OptOutAdd
+            | Self::OptOutRemove
+            | Self::OptOutCheck
+            | Self::ConsentList
+            | Self::ConsentGrant
+            | Self::ConsentWithdraw
+            | Self::ConsentAsk => 1..=1,
+        }
+    }
 
     /// As on the command line.
     pub const fn word(self) -> &'static str {
@@ -219,6 +240,9 @@ impl Deed {
         };
         let by_override = match request.get("override") {
             None | Some(Value::Null) => None,
+            Some(_) if kind != DeedKind::OptOutRemove => {
+                return Err(format!("\"override\" is of {}", DeedKind::OptOutRemove.word()));
+            }
             Some(by) => {
                 let names = by.get("approvers").and_then(Value::as_array);
                 let names = names.into_iter().flatten().map(|name| short(Some(name)));
@@ -231,6 +255,7 @@ impl Deed {
         };
         let file = match request.get("file") {
             None | Some(Value::Null) => None,
+            Some(_) if !kind.is_import() => return Err("\"file\" is of imports".to_owned()),
             Some(file) => Some(Batch {
                 batch: short(file.get("batch")).ok_or("\"batch\" is a short text")?,
                 digest: short(file.get("digest")).ok_or("\"digest\" is a short text")?,
@@ -248,10 +273,18 @@ impl Deed {
                 Some(limit.ok_or("\"limit\" is a number")?)
             }
         };
-        let rows = request.get("rows").and_then(Value::as_array);
-        let rows = rows.map_or(&[][..], Vec::as_slice);
-        if rows.len() > ROWS_MAX {
-            return Err(format!("more than {ROWS_MAX} rows"));
+        let rows = match request.get("rows") {
+            None | Some(Value::Null) => &[][..],
+            Some(rows) => rows.as_array().ok_or("\"rows\" is a list")?,
+        };
+        let allowed = kind.rows();
+        if !allowed.contains(&rows.len()) {
+            let (least, most) = (allowed.start(), allowed.end());
+            return Err(format!(
+                "\"rows\" are {least} to {most} of {}, and not {}",
+                kind.word(),
+                rows.len()
+            ));
         }
         let rows = rows.iter().map(row).collect::<Option<Vec<_>>>();
         Ok(Self {
@@ -279,4 +312,66 @@ fn row(row: &Value) -> Option<Row> {
         COLUMNS.contains(&column.as_str()) && value.as_str().is_some_and(|text| text.len() <= VALUE_MAX)
     };
     cells.iter().all(fits).then_some(Row { line, cells })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deed(kind: DeedKind) -> Deed {
+        let cells = Map::from_iter([("number".to_owned(), json!("15550100123"))]);
+        let row = Row { line: 1, cells };
+        Deed {
+            by_override: (kind == DeedKind::OptOutRemove).then(|| Override {
+                approvers: vec!["anna".to_owned(), "berta".to_owned()],
+                evidence: "ticket 7".to_owned(),
+            }),
+            file: kind.is_import().then(|| Batch {
+                batch: "batch-1".to_owned(),
+                digest: "ab".repeat(32),
+                attest: Some("a form".to_owned()),
+            }),
+            rows: vec![row; *kind.rows().end()],
+            ..Deed::new(kind, "A")
+        }
+    }
+
+    fn read(deed: &Deed, key: &str, value: &Value) -> Result<Deed, String> {
+        let mut request = deed.request();
+        if !value.is_null() {
+            request[key] = value.clone();
+        }
+        Deed::take(deed.kind, request.as_object().unwrap())
+    }
+
+    #[test]
+    fn what_a_deed_may_not_have_is_refused_and_not_left_out() {
+        for kind in DeedKind::ALL {
+            let deed = deed(kind);
+            assert_eq!(read(&deed, "", &Value::Null).as_ref(), Ok(&deed));
+            let by = json!({ "approvers": ["anna"], "evidence": "x" });
+            let file = json!({ "batch": "b", "digest": "d" });
+            let row = json!({ "line": 1, "number": "15550100123" });
+            let accepts = |key: &str, value: Value| read(&deed, key, &value).is_ok();
+            assert_eq!(
+                accepts("override", by),
+                kind == DeedKind::OptOutRemove,
+                "{kind:?}"
+            );
+            assert_eq!(accepts("file", file), kind.is_import(), "{kind:?}");
+            assert!(!accepts("rows", row.clone()), "{kind:?}: no list");
+            for count in [0, 1, 2, ROWS_MAX + 1] {
+                let many = match kind {
+                    DeedKind::OptOutImport | DeedKind::ContactImport => count <= ROWS_MAX,
+                    DeedKind::OptOutList | DeedKind::OptOutExport => count == 0,
+                    _ => count == 1,
+                };
+                assert_eq!(
+                    accepts("rows", json!(vec![row.clone(); count])),
+                    many,
+                    "{kind:?} {count}"
+                );
+            }
+        }
+    }
 }

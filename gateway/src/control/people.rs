@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tidegate_config::Account;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::standing::{Origin, Origins, Scope, ScopeKind, Stand, What};
@@ -15,7 +14,7 @@ use super::rows::{Done, Fault};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::serve::Hub;
-use crate::standing::opt_out::{pool, senders, written_person, written_sender};
+use crate::standing::opt_out::written_person;
 use crate::turn::Promise;
 
 /// Rows that are taken between two turns: a few milliseconds.
@@ -71,10 +70,11 @@ pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// Waits until the journal holds all that is known.
+/// Waits until the journal holds all that is known now. Of what comes meanwhile nobody asked, and it may never end.
 pub(super) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let mut waited = Duration::ZERO;
-    while hub.with_gate(|gate, _| gate.spool().standing().waiting()) > 0 {
+    let known = hub.look(|gate, _| gate.spool().standing().known());
+    while hub.with_gate(|gate, _| gate.spool().standing().journaled()) < known {
         if waited >= FULL_MAX {
             return Err("the journal of opt-outs is behind: see the log, or ask again".to_owned());
         }
@@ -86,12 +86,13 @@ pub(super) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
 
 /// Takes rows, a few at a time, and waits until each few are on disk.
 async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
-    let (mut taken, mut already, mut suppressed, mut without) = (0u64, 0u64, 0u64, 0u64);
+    let (mut taken, mut already, mut suppressed, mut withdrawn, mut without) = (0u64, 0u64, 0u64, 0u64, 0u64);
     let (mut bad, mut bad_rows) = (0u64, Vec::new());
     let (mut next, mut waited) = (0, Duration::ZERO);
     while next < deed.rows.len() {
-        let (done, mut is_done) = mpsc::channel(1);
-        let (dones, fault) = hub.with_gate(|gate, now| {
+        // As many batches as there may be that are not on disk.
+        let (done, mut is_done) = mpsc::channel(2);
+        let (dones, fault, batches) = hub.with_gate(|gate, now| {
             let rows = deed.rows.iter().skip(next).take(STEP);
             let (mut dones, mut fault) = (Vec::new(), None);
             for row in rows {
@@ -104,15 +105,22 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
                     }
                 }
             }
-            if dones.iter().any(|done| matches!(done, Ok(Done::Taken))) {
-                gate.promises.push(Promise::Deed { done });
-            }
-            (dones, fault)
+            // What stands already may do so only in memory as yet, by somebody else's request or message.
+            let batches = if dones
+                .iter()
+                .any(|done| matches!(done, Ok(done) if done.rests_on_disk()))
+            {
+                gate.hear_of_batches(&done)
+            } else {
+                0
+            };
+            (dones, fault, batches)
         });
-        let so_far = taken;
-        let staged = dones.iter().any(|done| matches!(done, Ok(Done::Taken)));
-        if staged && is_done.recv().await != Some(true) {
-            return Err(format!("it cannot be put on disk; entered before: {so_far}"));
+        drop(done);
+        for _ in 0..batches {
+            if is_done.recv().await != Some(true) {
+                return Err(format!("it cannot be put on disk; entered before: {taken}"));
+            }
         }
         next += dones.len();
         if !dones.is_empty() {
@@ -123,6 +131,7 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
                 Ok(Done::Taken) => taken += 1,
                 Ok(Done::Already) => already += 1,
                 Ok(Done::Suppressed) => suppressed += 1,
+                Ok(Done::Withdrawn) => withdrawn += 1,
                 Ok(Done::NoConsent) => without += 1,
                 Err((line, reason)) => {
                     bad += 1;
@@ -153,6 +162,7 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
     told.extend(counts.map(|(key, count)| (key.to_owned(), json!(count))));
     if deed.kind == DeedKind::ContactImport {
         told.insert("suppressed".to_owned(), json!(suppressed));
+        told.insert("withdrawn".to_owned(), json!(withdrawn));
         told.insert("without_consent".to_owned(), json!(without));
     }
     told.insert("bad_rows".to_owned(), json!(bad_rows));
@@ -202,9 +212,8 @@ impl<D: Disk> Gate<D> {
         let standing = self.spool.standing();
         let (table, stands) = (standing.scopes(), standing.opt_outs().of(who));
         let of_sender = sender.map(|sender| self.scopes_of(account, sender));
-        let own = own_scopes(config);
         let whole = Scope::account(config.system_id.as_str());
-        let pools = format!("{}/", config.system_id.as_str());
+        let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
         let mut found: Vec<(Scope, Stand)> = stands
             .into_iter()
             .filter_map(|stand| Some((table.scope(stand.scope)?.clone(), stand)))
@@ -212,9 +221,12 @@ impl<D: Disk> Gate<D> {
                 Some(scopes) => scopes.contains(&stand.scope),
                 None => match scope.kind() {
                     ScopeKind::Global => true,
-                    ScopeKind::Pool => scope.name().starts_with(pools.as_bytes()),
-                    ScopeKind::Brand => own.contains(scope) || table.lies_in(&whole, scope),
-                    ScopeKind::Account | ScopeKind::Sender => own.contains(scope),
+                    ScopeKind::Pool => scope.is_pool_of(&whole),
+                    ScopeKind::Brand => brand.as_ref() == Some(scope) || table.lies_in(&whole, scope),
+                    ScopeKind::Account => *scope == whole,
+                    ScopeKind::Sender => self
+                        .lists(account, scope, scope.name())
+                        .unwrap_or_else(|| config.senders.is_empty() && self.is_only_of(account, scope)),
                 },
             })
             .collect();
@@ -241,16 +253,11 @@ impl<D: Disk> Gate<D> {
 
     fn asked_of(&self, account: usize, deed: &Deed) -> Result<(Pseudonym, Option<Scope>), String> {
         let row = deed.rows.first().ok_or("\"rows\" is missing")?;
-        let home = self.config.accounts[account].numbering.country;
-        let sender = match row.get("sender") {
-            None => None,
-            Some(text) => Some(written_sender(text, home).ok_or("the sender is none")?),
-        };
-        Ok((self.person_of(account, row)?, sender))
+        Ok((self.person_of(account, row)?, self.sender_of(account, row)?))
     }
 
-    /// Stages that entries of a person count no more: the account's own and what it imported, or with two approvers all
-    /// (OPT-24). Says how many.
+    /// Stages that entries of a person count no more: those of the account that it made or imported, or with two approvers
+    /// all (OPT-24). Says how many.
     fn lift(&mut self, now: Now, account: usize, deed: &Deed) -> Result<u64, String> {
         let (who, sender) = self.asked_of(account, deed)?;
         let row = deed.rows.first().ok_or("\"rows\" is missing")?;
@@ -259,11 +266,7 @@ impl<D: Disk> Gate<D> {
             Some(word) => Some(kind_of(word).ok_or(super::rows::NO_SCOPE)?),
         };
         let mut found = self.concerning(account, &who, sender.as_ref());
-        // What reaches beyond the account has to be named.
-        found.retain(|(scope, _)| match kind {
-            Some(kind) => scope.kind() == kind,
-            None => !matches!(scope.kind(), ScopeKind::Global | ScopeKind::Brand),
-        });
+        found.retain(|(scope, _)| kind.is_none_or(|kind| scope.kind() == kind));
         let own = Origins::of(Origin::Account).with(Origins::of(Origin::Import));
         let origins = match &deed.by_override {
             Some(by) => {
@@ -284,6 +287,19 @@ impl<D: Disk> Gate<D> {
                 Origins::ALL
             }
             None => {
+                // What others share may be their entry as well: nobody knows any more who made it.
+                let were_some = !found.is_empty();
+                found.retain(|(scope, _)| match scope.kind() {
+                    ScopeKind::Global | ScopeKind::Brand => false,
+                    ScopeKind::Account | ScopeKind::Pool => true,
+                    ScopeKind::Sender => self.is_only_of(account, scope),
+                });
+                if found.is_empty() && were_some {
+                    return Err(
+                        "what stands there is not of this account alone: only an override lifts it"
+                            .to_owned(),
+                    );
+                }
                 let all = found
                     .iter()
                     .fold(Origins::default(), |all, (_, stand)| all.with(stand.origins));
@@ -313,15 +329,4 @@ impl<D: Disk> Gate<D> {
 
 pub(super) fn kind_of(word: &str) -> Option<ScopeKind> {
     ScopeKind::ALL.into_iter().find(|kind| kind.word() == word)
-}
-
-/// Scopes that are an account's by its configuration.
-fn own_scopes(config: &Account) -> Vec<Scope> {
-    let mut own = vec![Scope::account(config.system_id.as_str())];
-    own.extend(config.opt_outs.brand.as_deref().map(Scope::brand));
-    for sender in senders(config) {
-        own.extend(pool(config, &sender));
-        own.push(sender);
-    }
-    own
 }

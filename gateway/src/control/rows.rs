@@ -27,8 +27,20 @@ pub(super) enum Done {
     Already,
     /// The person has opted out: nothing is granted, whatever the file says (OPT-27).
     Suppressed,
+    /// The person took the consent back later than it says (CON-2).
+    Withdrawn,
     /// The file does not say that the person has consented.
     NoConsent,
+}
+
+impl Done {
+    /// Whether it is true only once all that memory knows is on disk.
+    pub(super) const fn rests_on_disk(self) -> bool {
+        match self {
+            Self::Taken | Self::Already | Self::Suppressed | Self::Withdrawn => true,
+            Self::NoConsent => false,
+        }
+    }
 }
 
 /// Why a row was not taken.
@@ -60,6 +72,10 @@ impl<D: Disk> Gate<D> {
         deed: &Deed,
         row: &Row,
     ) -> Result<Done, Fault> {
+        // What stands in memory may not be on disk, and nobody will know before a restart.
+        if self.spool.is_broken() {
+            return Err(Fault::Broken);
+        }
         if !self.spool.has_batch_room() {
             return Err(Fault::Full);
         }
@@ -103,6 +119,12 @@ impl<D: Disk> Gate<D> {
                 if !consents {
                     return Ok(Done::NoConsent);
                 }
+                let scope = self.consented_to(account, row)?;
+                let withdrawn = self.spool.standing().withdrawn_at(&who, &scope, bit(category));
+                // A row without a time may be of any.
+                if withdrawn.is_some_and(|then| row.get("time").is_none() || at_ms <= then) {
+                    return Ok(Done::Withdrawn);
+                }
                 self.consent_row(now, account, deed, row, who, Grant::Given, category, at_ms)
             }
             DeedKind::ConsentGrant => {
@@ -122,18 +144,19 @@ impl<D: Disk> Gate<D> {
             .is_empty()
     }
 
-    pub(super) fn sender_of(&self, account: usize, row: &Row) -> Result<Option<Scope>, Fault> {
+    /// The sender that a row names, which must be the account's.
+    pub(super) fn sender_of(&self, account: usize, row: &Row) -> Result<Option<Scope>, &'static str> {
         let home = self.config.accounts[account].numbering.country;
         let Some(text) = row.get("sender") else {
             return Ok(None);
         };
-        let sender = written_sender(text, home).ok_or(Fault::Bad("no sender"))?;
-        let owners = self.standing.owners_of(sender.name());
-        if owners.is_empty() || owners.contains(&account) {
-            Ok(Some(sender))
-        } else {
-            Err(Fault::Bad("the sender is not the account's"))
-        }
+        let sender = written_sender(text, home).ok_or("no sender")?;
+        let is_listed = self.lists(account, &sender, text.trim().as_bytes());
+        // Whoever lists none may use any that nobody lists.
+        is_listed
+            .unwrap_or(self.config.accounts[account].senders.is_empty())
+            .then_some(Some(sender))
+            .ok_or("the sender is not the account's")
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of it is one entry")]
@@ -150,7 +173,7 @@ impl<D: Disk> Gate<D> {
     ) -> Result<Done, Fault> {
         let config = std::sync::Arc::clone(&self.config);
         let config = &config.accounts[account];
-        let sender = self.sender_of(account, row)?;
+        let sender = self.sender_of(account, row).map_err(Fault::Bad)?;
         let whole = || Scope::account(config.system_id.as_str());
         let needed = || sender.clone().ok_or(Fault::Bad("this scope needs a sender"));
         let kind = match row.get("scope") {
@@ -171,6 +194,10 @@ impl<D: Disk> Gate<D> {
             Some(ScopeKind::Brand) => {
                 let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
                 brand.ok_or(Fault::Bad("the account has no brand"))?
+            }
+            // One slip in a file would stop everybody's messages.
+            Some(ScopeKind::Global) if deed.kind == DeedKind::OptOutImport => {
+                return Err(Fault::Bad("no file opts anybody out of the whole platform"));
             }
             Some(ScopeKind::Global) => Scope::global(),
         };
@@ -202,6 +229,19 @@ impl<D: Disk> Gate<D> {
         Ok(done)
     }
 
+    /// To whom a row's consent is.
+    fn consented_to(&self, account: usize, row: &Row) -> Result<Scope, Fault> {
+        let config = &self.config.accounts[account];
+        match row.get("scope").map(kind_of) {
+            None | Some(Some(ScopeKind::Account)) => Ok(Scope::account(config.system_id.as_str())),
+            Some(Some(ScopeKind::Brand)) => {
+                let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
+                brand.ok_or(Fault::Bad("the account has no brand"))
+            }
+            Some(_) => Err(Fault::Bad("consent is to an account or its brand")),
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "all of it is one record")]
     fn consent_row(
         &mut self,
@@ -214,15 +254,7 @@ impl<D: Disk> Gate<D> {
         category: Option<Category>,
         at_ms: u64,
     ) -> Result<Done, Fault> {
-        let config = &self.config.accounts[account];
-        let scope = match row.get("scope").map(kind_of) {
-            None | Some(Some(ScopeKind::Account)) => Scope::account(config.system_id.as_str()),
-            Some(Some(ScopeKind::Brand)) => {
-                let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
-                brand.ok_or(Fault::Bad("the account has no brand"))?
-            }
-            Some(_) => return Err(Fault::Bad("consent is to an account or its brand")),
-        };
+        let scope = self.consented_to(account, row)?;
         let categories = bit(category);
         let standing = self.spool.standing();
         let stands = standing.scopes().find(&scope).is_some_and(|id| {
@@ -232,7 +264,8 @@ impl<D: Disk> Gate<D> {
         });
         let grant = match grant {
             Grant::Given if stands => Grant::Renewed,
-            Grant::Withdrawn if !stands => return Ok(Done::Already),
+            // Whatever stands: a grant that is staged counts only from the disk on, and would outlive a withdrawal that
+            // was not recorded behind it.
             grant => grant,
         };
         let what = What::Consent {

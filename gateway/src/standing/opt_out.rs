@@ -11,7 +11,7 @@ use tidegate_store::index::Leg;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::record::Stage;
 use tidegate_store::spool::Refused;
-use tidegate_store::standing::{Scope, Scopes, Stand};
+use tidegate_store::standing::{Scope, ScopeKind, Scopes, Stand};
 
 use crate::addressing::is_number_like;
 use crate::clock::Now;
@@ -102,15 +102,27 @@ pub(crate) fn is_toll_free(sender: &Scope) -> bool {
     )
 }
 
+/// All that an account lists of senders.
+fn patterns(account: &Account) -> impl Iterator<Item = &SenderPattern> {
+    let settings = account.category.sender_settings.iter();
+    account
+        .senders
+        .iter()
+        .chain(settings.map(|settings| &settings.sender))
+}
+
+/// How senders begin that an account lists by that alone.
+pub(crate) fn beginnings(account: &Account) -> impl Iterator<Item = &str> {
+    patterns(account).filter_map(|pattern| match pattern {
+        SenderPattern::Exact(_) => None,
+        SenderPattern::Prefix(beginning) => Some(beginning.as_str()),
+    })
+}
+
 /// The senders that an account lists, without those that only begin somehow.
 pub(crate) fn senders(account: &Account) -> impl Iterator<Item = Scope> {
     let home = account.numbering.country;
-    let settings = account.category.sender_settings.iter();
-    let patterns = account
-        .senders
-        .iter()
-        .chain(settings.map(|settings| &settings.sender));
-    patterns.filter_map(move |pattern| match pattern {
+    patterns(account).filter_map(move |pattern| match pattern {
         SenderPattern::Exact(text) => {
             let is_number = is_number_like(text.as_bytes());
             let ton = if is_number {
@@ -197,6 +209,28 @@ impl<D: Disk> Gate<D> {
             .of(who)
             .into_iter()
             .find(|stand| stand.covers(bit) && scopes.contains(&stand.scope))
+    }
+
+    /// Whether an account lists a sender, canonical and as it was written; `None` where nobody does.
+    pub(crate) fn lists(&self, account: usize, sender: &Scope, written: &[u8]) -> Option<bool> {
+        let mut owners = self.standing.listed_by(sender.name(), written);
+        owners.retain(|place| !self.accounts[*place].removed);
+        (!owners.is_empty()).then(|| owners.contains(&account))
+    }
+
+    /// Whether a sender is an account's alone, and as far as is known has always been: what was said of it was said to no
+    /// other.
+    pub(crate) fn is_only_of(&self, account: usize, sender: &Scope) -> bool {
+        let name = sender.name();
+        let others = self.standing.listed_by(name, name);
+        let table = self.spool.standing().scopes();
+        let whole = Scope::account(self.config.accounts[account].system_id.as_str());
+        let parents = table.find(sender).map_or(&[][..], |id| table.parents(id));
+        others.iter().all(|place| *place == account)
+            && parents
+                .iter()
+                .filter_map(|id| table.scope(*id))
+                .all(|wider| wider.kind() != ScopeKind::Account || *wider == whole)
     }
 
     /// All scopes that messages of this account under this sender fall under: by the configuration, and by what it has

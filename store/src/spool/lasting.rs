@@ -203,6 +203,7 @@ impl<D: Disk> Spool<D> {
         self.standing.out = 0;
         self.standing.failed_ms = result.is_err().then_some(now_ms);
         done.iter().for_each(|item| self.segments.paid(item.segment));
+        self.standing.paid(done);
         left.into_iter()
             .rev()
             .for_each(|item| self.standing.due.push_front(item));

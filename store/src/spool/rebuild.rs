@@ -103,7 +103,7 @@ impl Rebuild {
         if id > *journaled {
             *journaled = id;
             self.standing.found(id, &change);
-            self.standing.due.push_back(Due {
+            self.standing.owe(Due {
                 id,
                 account,
                 segment,

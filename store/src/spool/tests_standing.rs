@@ -172,10 +172,13 @@ fn while_the_journal_cannot_be_written_nothing_is_lost_and_segments_stay() {
     assert!(rig.files().len() > 5, "they hold what the journal does not");
     let mut rig = rig.kill();
     assert_eq!(rig.spool.standing().waiting(), 200);
+    let (known, journaled) = (rig.spool.standing().known(), rig.spool.standing().journaled());
+    assert_eq!((known, journaled), (200, 0), "what a start finds is due as well");
     rig.settle_down();
     rig.now_ms += 5_000;
     rig.settle_down();
     assert_eq!(rig.spool.standing().waiting(), 0);
+    assert_eq!(rig.spool.standing().journaled(), 200);
     assert_eq!(rig.journaled(), rig.synced.changes);
     assert!(rig.files().len() <= 2);
 }
@@ -266,7 +269,15 @@ fn counts_that_cannot_be_written_hold_no_opt_out_up() {
     rig.remember().unwrap();
     count(&mut rig, 2);
     rig.commit();
+    let known = rig.spool.standing().known();
+    assert!(rig.spool.standing().journaled() < known);
+    rig.remember().unwrap();
+    rig.commit();
     rig.chores();
+    assert!(
+        rig.spool.standing().journaled() >= known,
+        "whoever waits for the journal need not wait for counts"
+    );
     assert_eq!(
         rig.journaled(),
         rig.synced.changes,
