@@ -73,16 +73,30 @@ pub(super) fn files<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<File>> {
         .collect())
 }
 
-/// Goes through one file.
-pub(super) fn walk_file<D: Disk>(disk: &D, dir: &Path, file: &File, walk: &mut Walk<'_>) {
-    match read_some(disk, &dir.join(&file.name), SEGMENT_LEN) {
-        Ok(Some(octets)) => walk.segment(&file.name, file.first, &octets),
-        Ok(None) => walk.bad(&file.name, Why::Missing),
-        Err(error) => walk.bad(&file.name, Why::Unreadable(error.kind())),
-    }
+/// Goes through one file. Of one that cannot be read nothing is known: it is noted, and the error comes back.
+pub(super) fn walk_file<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    file: &File,
+    walk: &mut Walk<'_>,
+) -> io::Result<Vec<u8>> {
+    let read = read_some(disk, &dir.join(&file.name), SEGMENT_LEN);
+    let octets = match read.and_then(|octets| octets.ok_or_else(|| io::ErrorKind::NotFound.into())) {
+        Ok(octets) => octets,
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => Why::Missing,
+                kind => Why::Unreadable(kind),
+            };
+            walk.unread(&file.name, why);
+            return Err(error);
+        }
+    };
+    walk.segment(&file.name, file.first, &octets);
     if file.len > SEGMENT_LEN as u64 {
         walk.bad(&file.name, Why::Behind);
     }
+    Ok(octets)
 }
 
 /// Calls `visit` with each entry that is as it was written, in their order; says what is not.
@@ -94,7 +108,8 @@ pub fn read<D: Disk>(disk: &D, dir: &Path, mut visit: impl FnMut(&Logged)) -> io
     let mut each = |logged: &Logged, _: &Chain| visit(logged);
     let mut walk = Walk::new(&mut each);
     for file in files(disk, dir)? {
-        walk_file(disk, dir, &file, &mut walk);
+        // It says itself what it could not read.
+        let _ = walk_file(disk, dir, &file, &mut walk);
     }
     Ok(walk.bad)
 }
@@ -126,12 +141,15 @@ pub fn checkpoints<D: Disk>(
 }
 
 /// The size of the newest checkpoint in a directory that `key` signed; 0 where there is none. One signature is checked,
-/// unless others lie in front of it.
-pub(super) fn newest<D: Disk>(disk: &D, dir: &Path, key: &PublicKey) -> io::Result<u64> {
+/// unless others lie in front of it. One that cannot be read is passed over with `is_past` only.
+pub(super) fn newest<D: Disk>(disk: &D, dir: &Path, key: &PublicKey, is_past: bool) -> io::Result<u64> {
     let mut names = disk.list(dir)?;
     names.retain(|entry| entry.name.ends_with(SUFFIX));
     for entry in names.iter().rev().take(NEWEST_TRIED_MAX) {
-        let octets = read_some(disk, &dir.join(&entry.name), NOTE_MAX + 1)?.unwrap_or_default();
+        let octets = match read_some(disk, &dir.join(&entry.name), NOTE_MAX + 1) {
+            Err(_) if is_past => continue,
+            read => read?.unwrap_or_default(),
+        };
         let note = String::from_utf8(octets).ok().and_then(|text| text.parse().ok());
         if let Some(note) = note.filter(|note: &SignedCheckpoint| note.is_signed_by(key)) {
             return Ok(note.checkpoint.size);
@@ -172,7 +190,8 @@ pub fn verify<D: Disk>(
     let mut each = |_: &Logged, chain: &Chain| compared.with(&series, chain);
     let mut walk = Walk::new(&mut each);
     for file in &files {
-        walk_file(disk, dir, file, &mut walk);
+        // It says itself what it could not read.
+        let _ = walk_file(disk, dir, file, &mut walk);
     }
     let (chain, torn, mut first_bad) = (walk.chain.clone(), walk.torn, walk.bad.clone());
     compared.with(&series, &chain);
