@@ -13,7 +13,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, SeedError, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
 use tidegate_store::keyring::KeyRing;
 use tidegate_store::lock::DirLock;
@@ -277,7 +277,7 @@ fn open_audit(
         .create_dir_all(&dir)
         .map_err(io_error("make the audit log's directory"))?;
     let (origin, now_ms) = (config.audit.origin(&config.node), clock.now().unix_ms);
-    let (signer, is_key_made) = tidegate_store::audit::signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
+    let (signer, key) = tidegate_store::audit::signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
     let key_made = |what: &str| {
         let reason = Value::Word(Word::of_name(what));
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
@@ -286,8 +286,15 @@ fn open_audit(
     if made {
         also.push(key_made("key ring made"));
     }
-    if is_key_made {
-        also.push(key_made("signing key made"));
+    match key {
+        Made::Found => {}
+        Made::New => also.push(key_made("signing key made")),
+        Made::InPlaceOfAnother => {
+            tracing::error!(
+                "the audit log's signing key does not open: it is moved aside, and another one signs now"
+            );
+            also.push(key_made("signing key made in place of one that does not open"));
+        }
     }
     let (rules, clock) = (config.audit.clone(), clock.clone());
     Ok(Log::start(RealDisk, dir, signer, rules, clock, telemetry, also))

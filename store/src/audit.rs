@@ -39,7 +39,7 @@ pub use entry::{
     WORDS_MAX, Word,
 };
 pub use note::{Checkpoint, NOTE_MAX, NoteError, PublicKey, SignedCheckpoint, Signer, is_name};
-pub use seed::{SeedError, public_key, signer};
+pub use seed::{Made, SeedError, public_key, signer};
 pub use tree::Hash;
 pub use verify::{Tail, Verdict, checkpoints, read, verify};
 pub use walk::{Bad, Why};
@@ -55,6 +55,8 @@ use crate::keyring::create_whole;
 pub const CHECKPOINTS_DIR: &str = "checkpoints";
 /// Leftovers of a file that was being made when the power went.
 const UNFINISHED: &str = ".new";
+/// Checkpoints between two looks at which are not needed any more.
+const THIN_EVERY: u64 = 64;
 /// The next file, made ahead: with its blocks reserved a full disk stops the log one file later.
 const AHEAD: &str = "next";
 
@@ -89,6 +91,8 @@ pub struct Report {
     pub entries: u64,
     /// The first entry that is not as it was written: an alarm.
     pub damage: Option<Bad>,
+    /// Checkpoints lie beside the log, and none is signed by its key: an alarm. What they sign may be missing.
+    pub is_unsigned: bool,
     /// Octets of entries that nobody was promised, cut off.
     pub torn_octets: u64,
     /// The kind of the last entry: whether the process before ended in good order.
@@ -120,6 +124,8 @@ pub struct Audit<D: Disk> {
     signed: u64,
     /// What was found bad when it was opened.
     damage: Option<Bad>,
+    /// Checkpoints since it was looked which are not needed.
+    unthinned: u64,
     is_broken: bool,
 }
 
@@ -199,8 +205,12 @@ impl<D: Disk> Audit<D> {
         }
         let is_past = unread == Unread::Past;
         let signed = verify::newest(&disk, &own, &signer.public_key(), is_past).map_err(failed(&own))?;
+        let (signed, is_unsigned) = (signed.unwrap_or(0), signed.is_none());
         let opened = open_from(&disk, dir, Begun::new(), None, signed, unread)?;
-        let report = opened.report(None);
+        let report = Report {
+            is_unsigned,
+            ..opened.report(None)
+        };
         let audit = Self {
             disk,
             dir: dir.to_path_buf(),
@@ -212,6 +222,8 @@ impl<D: Disk> Audit<D> {
             scratch: Vec::new(),
             signed,
             damage: opened.damage,
+            // A process that never makes many is followed by others.
+            unthinned: THIN_EVERY,
             is_broken: false,
         };
         audit.make_ahead();
@@ -397,8 +409,17 @@ impl<D: Disk> Audit<D> {
     pub fn checkpoint(&mut self) -> Result<(String, String), AuditError> {
         let size = self.synced.tree.size();
         let note = self.signer.sign(size, self.synced.tree.root());
-        let name = publish(&self.disk, &self.dir.join(CHECKPOINTS_DIR), size, &note)?;
+        let own = self.dir.join(CHECKPOINTS_DIR);
+        let name = publish(&self.disk, &own, size, &note)?;
         self.signed = size;
+        self.unthinned += 1;
+        if self.unthinned >= THIN_EVERY {
+            self.unthinned = 0;
+            // Too many are no harm.
+            if let Err(error) = verify::thin_out(&self.disk, &own) {
+                tracing::warn!(%error, "old checkpoints of the audit log cannot be removed");
+            }
+        }
         Ok((note, name))
     }
 
@@ -440,6 +461,7 @@ impl<F> Opened<F> {
     fn report(&self, known: Option<&Bad>) -> Report {
         Report {
             entries: self.chain.tree.size(),
+            is_unsigned: false,
             damage: self.damage.clone().filter(|bad| Some(bad) != known),
             torn_octets: self.torn as u64,
             last: self.chain.last,
