@@ -158,7 +158,8 @@ pub fn start_from(
     let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
-    let log = open_audit(&config, &mut ring, made, &clock, telemetry, &mut rng)?;
+    let health = Arc::new(Health::new(clock.clone()));
+    let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     if recovered.is_alarming() {
@@ -166,7 +167,6 @@ pub fn start_from(
     } else {
         tracing::info!(found = ?recovered, "spool opened");
     }
-    let health = Arc::new(Health::new(clock.clone()));
     for carrier in &config.carriers {
         let wanted = link_kinds(carrier.binds, carrier.links).len();
         health.set_carrier(&carrier.name, CarrierLinks { bound: 0, wanted });
@@ -269,7 +269,7 @@ fn open_audit(
     ring: &mut KeyRing<RealDisk>,
     made: bool,
     clock: &Clock,
-    telemetry: &Telemetry,
+    (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
 ) -> Result<Log<RealDisk>, StartError> {
     let dir = installation::audit_dir(&config.storage);
@@ -297,7 +297,19 @@ fn open_audit(
         }
     }
     let (rules, clock) = (config.audit.clone(), clock.clone());
-    Ok(Log::start(RealDisk, dir, signer, rules, clock, telemetry, also))
+    let place = audit::Place {
+        disk: RealDisk,
+        dir,
+        signer,
+    };
+    Ok(Log::start(
+        place,
+        rules,
+        clock,
+        telemetry,
+        Arc::clone(health),
+        also,
+    ))
 }
 
 /// The spool's options as the configuration has them.

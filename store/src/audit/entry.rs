@@ -125,6 +125,8 @@ words! {
         ClearText = 26 "clear-text-exception",
         /// This log was found damaged, and goes on behind the damage.
         LogDamaged = 27 "log-damaged",
+        /// It could not be written for a while.
+        LogFailed = 28 "log-failed",
     }
 }
 
@@ -621,7 +623,7 @@ mod tests {
             assert_eq!(Field::of(key.octet()), Some(*key));
         }
         // What was written once means this for ever.
-        assert_eq!((Kind::LogDamaged.octet(), Field::Status.octet()), (27, 31));
+        assert_eq!((Kind::LogFailed.octet(), Field::Status.octet()), (28, 31));
     }
 
     #[test]
