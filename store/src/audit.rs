@@ -254,7 +254,7 @@ impl<D: Disk> Audit<D> {
         self.forget();
         let (begun, known) = (self.segment.begun.clone(), self.synced.clone());
         let promised = self.signed.max(known.tree.size());
-        let opened = open_from(&self.disk, &self.dir, begun, Some(known), promised, unread)?;
+        let opened = open_from(&self.disk, &self.dir, begun, Some(&known), promised, unread)?;
         let report = opened.report(self.damage.as_ref());
         self.segment = opened.segment;
         self.synced = opened.chain.clone();
@@ -475,7 +475,7 @@ fn open_from<D: Disk>(
     disk: &D,
     dir: &Path,
     begun: Begun,
-    known: Option<Chain>,
+    known: Option<&Chain>,
     promised: u64,
     unread: Unread,
 ) -> Result<Opened<D::File>, AuditError> {
@@ -494,8 +494,8 @@ fn open_from<D: Disk>(
             Ok(octets) => Some((begun, dir.join(&file.name), octets)),
             Err(error) if unread == Unread::Refused => return Err(failed(&dir.join(&file.name))(error)),
             Err(_) => {
-                if let Some(known) = known.clone().filter(|known| known.next() > walk.chain.next()) {
-                    walk.chain = known;
+                if let Some(known) = known.filter(|known| known.next() > walk.chain.next()) {
+                    walk.chain = known.clone();
                 }
                 None
             }

@@ -43,12 +43,15 @@ impl Between {
     }
 }
 
+/// Makes the thread.
+type Spawn = Box<dyn Fn(Arc<Between>, Arc<Notify>) -> std::io::Result<()> + Send>;
+
 /// The keeper's end: asks for one at a time.
 pub(super) struct Drops {
     between: Arc<Between>,
     told: Arc<Notify>,
-    /// Makes the thread, which begins with the first that is asked for.
-    spawn: Box<dyn Fn(Arc<Between>, Arc<Notify>) -> std::io::Result<()> + Send>,
+    /// The thread begins with the first that is asked for.
+    spawn: Spawn,
     is_running: bool,
 }
 

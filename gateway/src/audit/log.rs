@@ -512,6 +512,7 @@ fn shown_as(count: u64) -> f64 {
 mod tests {
     use std::io::ErrorKind;
     use std::path::Path;
+    use std::sync::{Mutex, mpsc};
 
     use tidegate_store::audit::{SignedCheckpoint, read};
     use tidegate_store::disk::{FaultyDisk, Op};
@@ -625,7 +626,7 @@ mod tests {
 
     /// A directory that takes nothing and says nothing, until it is let go.
     #[derive(Clone)]
-    struct Hanging(FaultyDisk, Arc<std::sync::Mutex<()>>);
+    struct Hanging(FaultyDisk, Arc<Mutex<mpsc::Receiver<()>>>);
 
     impl Disk for Hanging {
         type File = <FaultyDisk as Disk>::File;
@@ -636,7 +637,8 @@ mod tests {
 
         fn create(&self, path: &Path, mode: u32, allocate: u64) -> std::io::Result<Self::File> {
             if path.starts_with("/away") {
-                drop(self.1.lock());
+                // Until the other end is gone.
+                let _ = self.1.lock().unwrap().recv();
             }
             self.0.create(path, mode, allocate)
         }
@@ -665,10 +667,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_directory_that_hangs_keeps_nobody_waiting() {
         let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let gate = Arc::new(std::sync::Mutex::new(()));
-        let held = gate.lock().unwrap();
+        let (held, hangs) = mpsc::sync_channel(1);
         let place = Place {
-            disk: Hanging(disk.clone(), Arc::clone(&gate)),
+            disk: Hanging(disk.clone(), Arc::new(Mutex::new(hangs))),
             dir: DIR.into(),
             signer: Signer::new("tidegate/node-0", &[1; 32]).unwrap(),
         };
