@@ -202,6 +202,8 @@ words! {
         Carrier = 30 "carrier",
         /// The command_status that was answered.
         Status = 31 "status",
+        /// When it was done, unix milliseconds: it may be entered later.
+        At = 32 "at",
         /// Who allowed it.
         Approvers = 48 "approvers",
         /// Where the evidence for it lies.
