@@ -219,6 +219,9 @@ impl<D: Disk> Gate<D> {
                     ScopeKind::Global => true,
                     ScopeKind::Pool => scope.name().starts_with(pools.as_bytes()),
                     ScopeKind::Brand => own.contains(scope) || table.lies_in(&whole, scope),
+                    ScopeKind::Sender if scope.is_unlisted() => {
+                        own.iter().any(|sender| self.unlisted(sender) == *scope)
+                    }
                     ScopeKind::Account | ScopeKind::Sender => own.contains(scope),
                 },
             })

@@ -63,6 +63,7 @@ metrics! {
     HANDSET_WORDS Counter Count "handset_words_total" ["word"] "Messages of handsets that mean something to the gateway itself"
     REPLIES Counter Count "automatic_replies_total" ["result"] "Answers of the gateway itself to handsets, by what became of them"
     OPT_OUTS Gauge Count "opt_outs" [] "People who have opted out, once for each scope"
+    OPT_OUTS_WIDENED Counter Count "opt_outs_widened_total" [] "Opt-outs to numbers that the configuration does not list, over the bound of such numbers: they hold for the whole account, or where none has the number everywhere"
     STANDING_WAITING Gauge Count "standing_unjournaled" [] "Opt-outs and consents on disk that the journal does not hold yet"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
 
