@@ -5,6 +5,7 @@
 //! Requests that come together share one fdatasync.
 
 mod binds;
+mod drops;
 mod log;
 mod shown;
 
@@ -19,13 +20,16 @@ use tidegate_store::disk::Disk;
 use tokio::sync::{mpsc, oneshot};
 
 pub use binds::{BindNotes, note_binds};
-pub use log::Log;
+pub use log::{Log, Place};
 pub(crate) use shown::{shown, told};
 
 /// Requests that wait for the keeper; who has more waits with them.
 const REQUESTS_MAX: usize = 64;
 /// How often it is looked whether a checkpoint is due, or a log that failed can be opened again.
 const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the end waits for the last checkpoint to be dropped.
+const LAST_DROP: Duration = Duration::from_secs(5);
 
 /// What is wanted of the log.
 #[derive(Debug)]
@@ -87,6 +91,7 @@ impl AuditHandle {
 /// Writes what is asked for until nobody can ask any more, and then the end. On the keeper's thread.
 pub async fn run<D: Disk>(log: Rc<RefCell<Log<D>>>, mut requests: mpsc::Receiver<Request>) {
     let mut every = tokio::time::interval(TEND_EVERY);
+    let dropped = log.borrow().drops_told();
     loop {
         tokio::select! {
             biased;
@@ -98,8 +103,18 @@ pub async fn run<D: Disk>(log: Rc<RefCell<Log<D>>>, mut requests: mpsc::Receiver
                 }
                 log.borrow_mut().answer(group);
             }
+            () = dropped.notified() => log.borrow_mut().hear_drops(),
             _ = every.tick() => log.borrow_mut().tend(),
         }
     }
     log.borrow_mut().end();
+    let last = async {
+        while log.borrow().is_dropping() {
+            dropped.notified().await;
+            log.borrow_mut().hear_drops();
+        }
+    };
+    if tokio::time::timeout(LAST_DROP, last).await.is_err() {
+        tracing::warn!("the last checkpoint is not dropped yet, and nobody waits for it any longer");
+    }
 }

@@ -178,6 +178,9 @@ impl Publisher {
         each(&new.refused, &old.refused, |(command, status), times| {
             metrics.refused(command, status, times);
         });
+        metrics
+            .opt_outs_widened
+            .increment(new.opt_outs_widened - old.opt_outs_widened);
         metrics.bans.increment(new.bans - old.bans);
         metrics.banned.set(float(gate.banned(now)));
         metrics.dropped.increment(new.dropped - old.dropped);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, SeedError, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::lock::DirLock;
@@ -160,7 +160,8 @@ pub fn start_from(
     let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
-    let log = open_audit(&config, &mut ring, made, &clock, telemetry, &mut rng)?;
+    let health = Arc::new(Health::new(clock.clone()));
+    let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     if recovered.is_alarming() {
@@ -168,7 +169,6 @@ pub fn start_from(
     } else {
         tracing::info!(found = ?recovered, "spool opened");
     }
-    let health = Arc::new(Health::new(clock.clone()));
     for carrier in &config.carriers {
         let wanted = link_kinds(carrier.binds, carrier.links).len();
         health.set_carrier(&carrier.name, CarrierLinks { bound: 0, wanted });
@@ -290,7 +290,7 @@ fn open_audit(
     ring: &mut KeyRing<RealDisk>,
     made: bool,
     clock: &Clock,
-    telemetry: &Telemetry,
+    (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
 ) -> Result<Log<RealDisk>, StartError> {
     let dir = installation::audit_dir(&config.storage);
@@ -298,7 +298,7 @@ fn open_audit(
         .create_dir_all(&dir)
         .map_err(io_error("make the audit log's directory"))?;
     let (origin, now_ms) = (config.audit.origin(&config.node), clock.now().unix_ms);
-    let (signer, is_key_made) = tidegate_store::audit::signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
+    let (signer, key) = tidegate_store::audit::signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
     let key_made = |what: &str| {
         let reason = Value::Word(Word::of_name(what));
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
@@ -307,11 +307,30 @@ fn open_audit(
     if made {
         also.push(key_made("key ring made"));
     }
-    if is_key_made {
-        also.push(key_made("signing key made"));
+    match key {
+        Made::Found => {}
+        Made::New => also.push(key_made("signing key made")),
+        Made::InPlaceOfAnother => {
+            tracing::error!(
+                "the audit log's signing key does not open: it is moved aside, and another one signs now"
+            );
+            also.push(key_made("signing key made in place of one that does not open"));
+        }
     }
     let (rules, clock) = (config.audit.clone(), clock.clone());
-    Ok(Log::start(RealDisk, dir, signer, rules, clock, telemetry, also))
+    let place = audit::Place {
+        disk: RealDisk,
+        dir,
+        signer,
+    };
+    Ok(Log::start(
+        place,
+        rules,
+        clock,
+        telemetry,
+        Arc::clone(health),
+        also,
+    ))
 }
 
 /// The spool's options as the configuration has them.

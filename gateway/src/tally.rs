@@ -182,6 +182,8 @@ pub struct GateTally {
     pub commit_failures: Counts<SpoolCause>,
     /// Messages of handsets that mean something to the gateway itself.
     pub handset_words: Counts<HandsetWord>,
+    /// Opt-outs that reach further, since there was no room for the called number itself.
+    pub opt_outs_widened: u64,
     /// Answers of ourselves to handsets, by what became of them.
     pub replies: Counts<ReplyEnd>,
     /// Submissions and MOs refused because of the spool.

@@ -7,9 +7,14 @@
 //!
 //! Entries are buffered by [`Audit::append`] and hold after [`Audit::sync`]; several wait for one fdatasync. After one
 //! that failed nothing is known about what was written, so the log takes no more until it is opened again. An opening
-//! reads everything, and writes and syncs the newest file's octets anew: what an earlier process has seen fail counts
-//! only from then on. What a power cut left of entries that nobody was promised is cut off; everything else that is not
-//! as it was written is damage, which stays where it is, for [`verify()`] to name, and new entries go on behind it.
+//! reads everything (a further one of the same process the newest file only), and writes and syncs the newest file's
+//! octets anew: what an earlier process has seen fail counts only from then on. What a power cut left of entries that
+//! nobody was promised is cut off; everything else that is not as it was written is damage, which stays where it is, for
+//! [`verify()`] to name, and new entries go on behind it.
+//!
+//! A file that cannot be read is no damage: it may be read the next time, so the opening fails ([`AuditError::Io`]). Only
+//! who has tried for long goes on without it ([`Audit::open_past`]), in a file above all numbers that it may hold, and
+//! never writes to it.
 
 mod entry;
 mod frame;
@@ -23,6 +28,8 @@ mod walk;
 mod tests;
 #[cfg(test)]
 mod tests_forged;
+#[cfg(test)]
+mod tests_unread;
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -32,12 +39,12 @@ pub use entry::{
     WORDS_MAX, Word,
 };
 pub use note::{Checkpoint, NOTE_MAX, NoteError, PublicKey, SignedCheckpoint, Signer, is_name};
-pub use seed::{SeedError, public_key, signer};
+pub use seed::{Made, SeedError, public_key, signer};
 pub use tree::Hash;
 pub use verify::{Tail, Verdict, checkpoints, read, verify};
 pub use walk::{Bad, Why};
 
-use frame::{HEADER_LEN, Header, SEGMENT_LEN};
+use frame::{ENTRIES_MAX, HEADER_LEN, Header, SEGMENT_LEN};
 use verify::{checkpoint_path, files, walk_file};
 use walk::{Chain, Walk};
 
@@ -48,6 +55,10 @@ use crate::keyring::create_whole;
 pub const CHECKPOINTS_DIR: &str = "checkpoints";
 /// Leftovers of a file that was being made when the power went.
 const UNFINISHED: &str = ".new";
+/// Checkpoints between two looks at which are not needed any more.
+const THIN_EVERY: u64 = 64;
+/// The next file, made ahead: with its blocks reserved a full disk stops the log one file later.
+const AHEAD: &str = "next";
 
 /// Why something could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +91,8 @@ pub struct Report {
     pub entries: u64,
     /// The first entry that is not as it was written: an alarm.
     pub damage: Option<Bad>,
+    /// Checkpoints lie beside the log, and none is signed by its key: an alarm. What they sign may be missing.
+    pub is_unsigned: bool,
     /// Octets of entries that nobody was promised, cut off.
     pub torn_octets: u64,
     /// The kind of the last entry: whether the process before ended in good order.
@@ -109,6 +122,10 @@ pub struct Audit<D: Disk> {
     scratch: Vec<u8>,
     /// Entries that the newest checkpoint signs.
     signed: u64,
+    /// What was found bad when it was opened.
+    damage: Option<Bad>,
+    /// Checkpoints since it was looked which are not needed.
+    unthinned: u64,
     is_broken: bool,
 }
 
@@ -118,6 +135,44 @@ struct Segment<F> {
     path: PathBuf,
     /// Where the next frame goes.
     at: usize,
+    begun: Begun,
+}
+
+/// What is known before a file: from there a walk can begin.
+#[derive(Clone)]
+struct Begun {
+    /// The number in the file's name.
+    first: u64,
+    chain: Chain,
+    bad: Option<Bad>,
+}
+
+impl Begun {
+    /// Before the first file.
+    fn new() -> Self {
+        Self {
+            first: 0,
+            chain: Chain::new(),
+            bad: None,
+        }
+    }
+}
+
+/// What an opening has led to.
+struct Opened<F> {
+    segment: Segment<F>,
+    chain: Chain,
+    damage: Option<Bad>,
+    torn: usize,
+}
+
+/// How an opening takes files that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    /// It fails.
+    Refused,
+    /// It goes on without them.
+    Past,
 }
 
 impl<D: Disk> Audit<D> {
@@ -125,75 +180,89 @@ impl<D: Disk> Audit<D> {
     ///
     /// # Errors
     ///
-    /// A file or directory cannot be read, or the newest one not be written.
+    /// A file or directory cannot be read, or the newest one not be written. Nothing of the log has changed; it may be tried
+    /// again.
     pub fn open(disk: D, dir: &Path, signer: Signer) -> Result<(Self, Report), AuditError> {
+        Self::open_with(disk, dir, signer, Unread::Refused)
+    }
+
+    /// The same past files that cannot be read. They are left as they are, count as damage, and no number that may stand in
+    /// one is given to another entry. For who has tried [`Audit::open`] for long: checkpoints that are signed from then on
+    /// sign their entries as missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Audit::open`], but for those files.
+    pub fn open_past(disk: D, dir: &Path, signer: Signer) -> Result<(Self, Report), AuditError> {
+        Self::open_with(disk, dir, signer, Unread::Past)
+    }
+
+    fn open_with(disk: D, dir: &Path, signer: Signer, unread: Unread) -> Result<(Self, Report), AuditError> {
         let own = dir.join(CHECKPOINTS_DIR);
         for dir in [dir, &own] {
             disk.create_dir_all(dir).map_err(failed(dir))?;
             sweep(&disk, dir).map_err(failed(dir))?;
         }
-        let signed = verify::newest(&disk, &own, &signer.public_key()).map_err(failed(&own))?;
-
-        let mut visit = |_: &Logged, _: &Chain| {};
-        let mut walk = Walk::new(&mut visit);
-        let found = files(&disk, dir).map_err(failed(dir))?;
-        for file in &found {
-            walk_file(&disk, dir, file, &mut walk);
-        }
-        let stop = walk.stop.take();
-        let (mut chain, mut bad) = (walk.chain.clone(), walk.bad.clone());
-        let (mut at, mut torn, mut goes_on) = (walk.end, 0, true);
-        if let Some(stop) = stop {
-            // Of what nobody was promised a power cut may have left anything: neither a later frame nor a checkpoint knows
-            // of it.
-            if stop.synced.max(signed) < stop.chain.next() {
-                (chain, bad, at, torn) = (stop.chain, stop.bad, stop.at, stop.octets);
-            } else {
-                goes_on = false;
-            }
-        }
-        if chain.tree.size() < signed {
-            let file = found.last().map_or(String::new(), |file| file.name.clone());
-            let sequence = chain.next();
-            bad.get_or_insert(Bad {
-                sequence,
-                up_to: signed,
-                file,
-                why: Why::Missing,
-            });
-            // A number that was signed is not given to another entry.
-            chain.skip_to(signed + 1);
-            goes_on = false;
-        }
-        if !goes_on && found.iter().any(|file| file.first == chain.next()) {
-            // The damaged file stays, and so does its name.
-            chain.skip_to(chain.next() + 1);
-        }
+        let is_past = unread == Unread::Past;
+        let signed = verify::newest(&disk, &own, &signer.public_key(), is_past).map_err(failed(&own))?;
+        let (signed, is_unsigned) = (signed.unwrap_or(0), signed.is_none());
+        let opened = open_from(&disk, dir, Begun::new(), None, signed, unread)?;
         let report = Report {
-            entries: chain.tree.size(),
-            damage: bad,
-            torn_octets: torn as u64,
-            last: chain.last,
+            is_unsigned,
+            ..opened.report(None)
         };
-        let newest = found.last().filter(|_| goes_on).map(|file| dir.join(&file.name));
-        let segment = match newest {
-            Some(path) => write_anew(&disk, &path, at).map_err(failed(&path))?,
-            None => begin(&disk, dir, &chain)?,
-        };
-        disk.sync_dir(dir).map_err(failed(dir))?;
         let audit = Self {
             disk,
             dir: dir.to_path_buf(),
             signer,
-            segment,
-            synced: chain.clone(),
-            chain,
+            segment: opened.segment,
+            synced: opened.chain.clone(),
+            chain: opened.chain,
             buffer: Vec::new(),
             scratch: Vec::new(),
             signed,
+            damage: opened.damage,
+            // A process that never makes many is followed by others.
+            unthinned: THIN_EVERY,
             is_broken: false,
         };
+        audit.make_ahead();
         Ok((audit, report))
+    }
+
+    /// Opens the log again after a failure. All before the newest file is known: only that one is read. Of damage the report
+    /// names what was not known.
+    ///
+    /// # Errors
+    ///
+    /// As [`Audit::open`]; the log stays broken.
+    pub fn reopen(&mut self) -> Result<Report, AuditError> {
+        self.reopen_with(Unread::Refused)
+    }
+
+    /// The same past a newest file that cannot be read, as [`Audit::open_past`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Audit::reopen`], but for that file.
+    pub fn reopen_past(&mut self) -> Result<Report, AuditError> {
+        self.reopen_with(Unread::Past)
+    }
+
+    fn reopen_with(&mut self, unread: Unread) -> Result<Report, AuditError> {
+        self.is_broken = true;
+        self.forget();
+        let (begun, known) = (self.segment.begun.clone(), self.synced.clone());
+        let promised = self.signed.max(known.tree.size());
+        let opened = open_from(&self.disk, &self.dir, begun, Some(&known), promised, unread)?;
+        let report = opened.report(self.damage.as_ref());
+        self.segment = opened.segment;
+        self.synced = opened.chain.clone();
+        self.chain = opened.chain;
+        self.damage = opened.damage;
+        self.is_broken = false;
+        self.make_ahead();
+        Ok(report)
     }
 
     /// Takes an entry, which holds once a [`Audit::sync`] has succeeded. `now_ms` in unix milliseconds.
@@ -216,7 +285,17 @@ impl<D: Disk> Audit<D> {
         let len = frame::len_of(self.scratch.len());
         if self.segment.at + self.buffer.len() + len > SEGMENT_LEN {
             self.sync()?;
-            self.segment = begin(&self.disk, &self.dir, &self.chain)?;
+            match begin(&self.disk, &self.dir, &self.chain, self.damage.clone()) {
+                Ok(segment) => self.segment = segment,
+                Err(Begin::NotMade(error)) => return Err(error),
+                // Whether the file is there nobody knows; an entry that still fits into the old one would have its number.
+                Err(Begin::Unknown(error)) => {
+                    self.is_broken = true;
+                    self.forget();
+                    return Err(error);
+                }
+            }
+            self.make_ahead();
         }
         let synced = self.synced.tree.size();
         let hash = frame::put(
@@ -242,7 +321,7 @@ impl<D: Disk> Audit<D> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let Segment { file, path, at } = &mut self.segment;
+        let Segment { file, path, at, .. } = &mut self.segment;
         let offset = *at as u64;
         let written = file.write_at(&[IoSlice::new(&self.buffer)], offset);
         let synced = match &written {
@@ -273,6 +352,28 @@ impl<D: Disk> Audit<D> {
     fn forget(&mut self) {
         self.buffer.clear();
         self.chain = self.synced.clone();
+    }
+
+    /// Makes the next file, if it is not there. Without it nothing is lost: it is made when it is needed.
+    fn make_ahead(&self) {
+        let path = self.dir.join(AHEAD);
+        let make = || {
+            let found = self
+                .disk
+                .list(&self.dir)?
+                .into_iter()
+                .find(|entry| entry.name == AHEAD);
+            match found {
+                Some(entry) if entry.len == SEGMENT_LEN as u64 => return Ok(()),
+                Some(_) => self.disk.unlink(&path)?,
+                None => {}
+            }
+            let file = self.disk.create(&path, 0o600, SEGMENT_LEN as u64)?;
+            file.sync_all()
+        };
+        if let Err(error) = make() {
+            tracing::debug!(%error, "the next file of the audit log cannot be made ahead");
+        }
     }
 
     /// Entries that no checkpoint signs yet.
@@ -308,8 +409,17 @@ impl<D: Disk> Audit<D> {
     pub fn checkpoint(&mut self) -> Result<(String, String), AuditError> {
         let size = self.synced.tree.size();
         let note = self.signer.sign(size, self.synced.tree.root());
-        let name = publish(&self.disk, &self.dir.join(CHECKPOINTS_DIR), size, &note)?;
+        let own = self.dir.join(CHECKPOINTS_DIR);
+        let name = publish(&self.disk, &own, size, &note)?;
         self.signed = size;
+        self.unthinned += 1;
+        if self.unthinned >= THIN_EVERY {
+            self.unthinned = 0;
+            // Too many are no harm.
+            if let Err(error) = verify::thin_out(&self.disk, &own) {
+                tracing::warn!(%error, "old checkpoints of the audit log cannot be removed");
+            }
+        }
         Ok((note, name))
     }
 
@@ -347,47 +457,172 @@ fn sweep<D: Disk>(disk: &D, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the newest file to go on behind `at`. All before it is written once more: of an fdatasync that failed in another
-/// process nothing is known, and only octets that are written anew are synced by the next one.
-fn write_anew<D: Disk>(disk: &D, path: &Path, at: usize) -> io::Result<Segment<D::File>> {
-    let file = disk.open(path, Access::ReadWrite)?;
-    let mut octets = vec![0; SEGMENT_LEN];
-    file.read_at(octets.get_mut(..at).unwrap_or_default(), 0)?;
-    file.write_at(&[IoSlice::new(&octets)], 0)?;
-    file.sync_data()?;
-    Ok(Segment {
-        file,
-        path: path.to_path_buf(),
-        at,
+impl<F> Opened<F> {
+    fn report(&self, known: Option<&Bad>) -> Report {
+        Report {
+            entries: self.chain.tree.size(),
+            is_unsigned: false,
+            damage: self.damage.clone().filter(|bad| Some(bad) != known),
+            torn_octets: self.torn as u64,
+            last: self.chain.last,
+        }
+    }
+}
+
+/// Goes through the files from one on, and opens the newest to go on in, or begins another. `known` is where the chain
+/// stands at least, if that is known; numbers up to `promised` are given to nobody else.
+fn open_from<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    begun: Begun,
+    known: Option<&Chain>,
+    promised: u64,
+    unread: Unread,
+) -> Result<Opened<D::File>, AuditError> {
+    let mut found = files(disk, dir).map_err(failed(dir))?;
+    found.retain(|file| file.first >= begun.first);
+    let mut visit = |_: &Logged, _: &Chain| {};
+    let mut walk = Walk::from(begun.chain, begun.bad, &mut visit);
+    let mut newest = None;
+    for file in &found {
+        let begun = Begun {
+            first: file.first,
+            chain: walk.chain.clone(),
+            bad: walk.bad.clone(),
+        };
+        newest = match walk_file(disk, dir, file, &mut walk) {
+            Ok(octets) => Some((begun, dir.join(&file.name), octets)),
+            Err(error) if unread == Unread::Refused => return Err(failed(&dir.join(&file.name))(error)),
+            Err(_) => {
+                if let Some(known) = known.filter(|known| known.next() > walk.chain.next()) {
+                    walk.chain = known.clone();
+                }
+                None
+            }
+        };
+    }
+    let stop = walk.stop.take();
+    let (mut chain, mut bad) = (walk.chain.clone(), walk.bad.clone());
+    let (mut at, mut torn, mut goes_on) = (walk.end, 0, true);
+    if let Some(stop) = stop {
+        // Of what nobody was promised a power cut may have left anything: neither a later frame nor a checkpoint knows
+        // of it.
+        if stop.synced.max(promised) < stop.chain.next() {
+            (chain, bad, at, torn) = (stop.chain, stop.bad, stop.at, stop.octets);
+        } else {
+            goes_on = false;
+        }
+    }
+    let mut next = chain.next();
+    if let Some(file) = found.last().filter(|_| newest.is_none()) {
+        // Its numbers stay its own.
+        next = next.max(file.first).saturating_add(ENTRIES_MAX);
+    }
+    if chain.tree.size() < promised {
+        let file = found.last().map_or(String::new(), |file| file.name.clone());
+        let sequence = chain.next();
+        bad.get_or_insert(Bad {
+            sequence,
+            up_to: promised,
+            file,
+            why: Why::Missing,
+        });
+        // A number that was signed is not given to another entry.
+        next = next.max(promised.saturating_add(1));
+        goes_on = false;
+    }
+    if !goes_on && found.iter().any(|file| file.first == next) {
+        // The damaged file stays, and so does its name.
+        next += 1;
+    }
+    if !chain.skip_to(next) {
+        return Err(failed(dir)(io::Error::other("too many entries are missing")));
+    }
+    let segment = match newest.filter(|_| goes_on) {
+        Some((begun, path, octets)) => {
+            let (file, at) = (write_anew(disk, &path, octets, at).map_err(failed(&path))?, at);
+            Segment {
+                file,
+                path,
+                at,
+                begun,
+            }
+        }
+        None => begin(disk, dir, &chain, bad.clone()).map_err(Begin::into_error)?,
+    };
+    disk.sync_dir(dir).map_err(failed(dir))?;
+    Ok(Opened {
+        segment,
+        chain,
+        damage: bad,
+        torn,
     })
 }
 
-/// Makes the file for what comes next. It appears with its header or not at all.
-fn begin<D: Disk>(disk: &D, dir: &Path, chain: &Chain) -> Result<Segment<D::File>, AuditError> {
+/// Opens the newest file, whose `octets` were gone through, to go on behind `at`. All before it is written once more: of an
+/// fdatasync that failed in another process nothing is known, and only octets that are written anew are synced by the next
+/// one.
+fn write_anew<D: Disk>(disk: &D, path: &Path, mut octets: Vec<u8>, at: usize) -> io::Result<D::File> {
+    let file = disk.open(path, Access::ReadWrite)?;
+    octets.truncate(at);
+    octets.resize(SEGMENT_LEN, 0);
+    file.write_at(&[IoSlice::new(&octets)], 0)?;
+    file.sync_data()?;
+    Ok(file)
+}
+
+/// How a file could not be begun.
+enum Begin {
+    /// It is not there.
+    NotMade(AuditError),
+    /// Nobody knows whether it is there.
+    Unknown(AuditError),
+}
+
+impl Begin {
+    fn into_error(self) -> AuditError {
+        match self {
+            Self::NotMade(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
+/// Begins the file for what comes next. It appears with its header or not at all.
+fn begin<D: Disk>(disk: &D, dir: &Path, chain: &Chain, bad: Option<Bad>) -> Result<Segment<D::File>, Begin> {
     let header = Header {
         first: chain.next(),
         previous: chain.hash,
     };
     let path = frame::path(dir, header.first);
-    let mut unfinished = path.clone().into_os_string();
-    unfinished.push(UNFINISHED);
-    let unfinished = PathBuf::from(unfinished);
+    let ahead = dir.join(AHEAD);
     let make = || {
-        match disk.unlink(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = disk.create(&unfinished, 0o600, SEGMENT_LEN as u64)?;
+        let found = disk.open(&ahead, Access::ReadWrite).ok();
+        let found = found.filter(|file| file.len().is_ok_and(|len| len == SEGMENT_LEN as u64));
+        let file = match found {
+            Some(file) => file,
+            None => match disk.unlink(&ahead) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => disk.create(&ahead, 0o600, SEGMENT_LEN as u64)?,
+            },
+        };
         file.write_at(&[IoSlice::new(&header.encode())], 0)?;
         file.sync_all()?;
-        disk.rename(&unfinished, &path)?;
-        disk.sync_dir(dir)?;
         Ok(file)
     };
-    let file = make().map_err(failed(&path))?;
+    let file = make().map_err(|error| Begin::NotMade(failed(&path)(error)))?;
+    let place = || {
+        disk.rename(&ahead, &path)?;
+        disk.sync_dir(dir)
+    };
+    place().map_err(|error| Begin::Unknown(failed(&path)(error)))?;
     Ok(Segment {
         file,
         path,
         at: HEADER_LEN,
+        begun: Begun {
+            first: header.first,
+            chain: chain.clone(),
+            bad,
+        },
     })
 }

@@ -61,6 +61,8 @@ pub struct ScopeTable {
     scopes: Vec<Scope>,
     /// What a scope lies in, or has lain in: a change of membership frees nobody (OPT-11).
     parents: HashMap<ScopeId, SmallVec<[ScopeId; 2]>>,
+    /// Senders by a pseudonym among them.
+    unlisted: usize,
 }
 
 impl ScopeTable {
@@ -73,12 +75,18 @@ impl ScopeTable {
         let id = ScopeId(u32::try_from(self.scopes.len()).unwrap_or(u32::MAX));
         self.scopes.push(scope.clone());
         self.by_scope.insert(scope.clone(), id);
+        self.unlisted += usize::from(scope.is_unlisted());
         id
     }
 
     /// The number of a scope that some entry or membership names.
     pub fn find(&self, scope: &Scope) -> Option<ScopeId> {
         self.by_scope.get(scope).copied()
+    }
+
+    /// How many senders by a pseudonym there are.
+    pub const fn unlisted(&self) -> usize {
+        self.unlisted
     }
 
     /// A scope by its number.

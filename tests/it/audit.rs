@@ -7,8 +7,11 @@ use std::process::Command;
 use serde_json::Value;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
+use tidegate_tests::esme::message;
 use tidegate_tests::{Process, ScriptedEsme, ScriptedSmsc};
 
+/// A number that somebody calls and that no account lists.
+const CALLED: &str = "447700954321";
 /// A recipient, and a system_id that somebody tries by mistake.
 const NUMBER: &str = "447700912345";
 const BODY: &str = "Canary-Audit-quetzal";
@@ -54,8 +57,11 @@ fn of_kind<'a>(entries: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_operators_and_clients_do_is_in_the_log_and_no_number_is() {
-    let smsc = ScriptedSmsc::listen().await;
+    let mut smsc = ScriptedSmsc::listen().await;
     let mut process = start(&smsc).await;
+    smsc.expect_binds(1).await;
+    let stop = smsc.deliver(0, message(NUMBER, CALLED, "STOP")).await;
+    assert_eq!(smsc.expect_deliver_resp(stop).await, CommandStatus::ROK);
     for _ in 0..4 {
         assert_eq!(bind(&process, "load", "wrong").await, CommandStatus::RBINDFAIL);
     }
@@ -139,6 +145,10 @@ async fn what_operators_and_clients_do_is_in_the_log_and_no_number_is() {
     assert_eq!(of_load["details"]["count"], 4, "one entry for four");
     assert_eq!(of_load["actor"], "peer 127.0.0.1");
     assert_eq!(refused.len(), 2, "and one for names that are nobody's");
+    let stopped = of_kind(entries, "opt-out-added")[0];
+    assert_eq!(stopped["actor"], "handset");
+    let scope = stopped["details"]["scope"].as_str().unwrap();
+    assert!(scope.starts_with("sender ~"), "by a pseudonym: {scope}");
     let accepted = of_kind(entries, "bind-accepted");
     assert_eq!((accepted.len(), &accepted[0]["account"]), (1, &"load".into()));
     assert_eq!(entries.last().unwrap()["kind"], "stopped");
@@ -150,7 +160,7 @@ async fn what_operators_and_clients_do_is_in_the_log_and_no_number_is() {
         let path = entry.unwrap().path();
         if path.is_file() {
             let octets = fs::read(&path).unwrap();
-            for secret in [NUMBER, BODY, "wrong", "secret"] {
+            for secret in [NUMBER, CALLED, BODY, "wrong", "secret"] {
                 let found = octets
                     .windows(secret.len())
                     .any(|found| found == secret.as_bytes());
@@ -159,7 +169,7 @@ async fn what_operators_and_clients_do_is_in_the_log_and_no_number_is() {
         }
     }
     let log = process.stderr();
-    assert!(!log.contains(NUMBER) && !log.contains(BODY));
+    assert!(![NUMBER, CALLED, BODY].iter().any(|secret| log.contains(secret)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

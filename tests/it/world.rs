@@ -13,11 +13,15 @@ use rand_core::{Rng, SeedableRng};
 use tidegate_codec::identity::Password;
 use tidegate_codec::values::BindKind;
 use tidegate_config::Config;
+use tidegate_gateway::audit::{self, AuditHandle};
 use tidegate_gateway::clock::Clock;
 use tidegate_gateway::gate::Gate;
+use tidegate_gateway::http::Health;
 use tidegate_gateway::links::End;
 use tidegate_gateway::serve::Hub;
+use tidegate_gateway::telemetry::Telemetry;
 use tidegate_gateway::{keeper, link};
+use tidegate_store::audit::Signer;
 use tidegate_store::disk::FaultyDisk;
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::spool::{ChoreDone, Options, Recovered, Spool};
@@ -60,6 +64,8 @@ pub(crate) struct Setup {
     /// How long the outcome of a chore is on its way to the loop, in milliseconds: the keeper is another thread. Where
     /// it may be nothing, it mostly is.
     pub(crate) keeper_late_ms: RangeInclusive<u64>,
+    /// With an audit log, in the directory `audit`.
+    pub(crate) is_audited: bool,
 }
 
 impl Setup {
@@ -67,6 +73,7 @@ impl Setup {
         Self {
             config: Arc::new(config),
             keeper_late_ms: 0..=0,
+            is_audited: false,
             options: Options {
                 dir: "spool".into(),
                 node: 0,
@@ -95,6 +102,9 @@ pub(crate) struct World {
     stop: watch::Sender<bool>,
     turns: JoinHandle<()>,
     pub(crate) pipes: Pipes,
+    pub(crate) health: Arc<Health>,
+    /// As long as somebody may ask it, the audit log is tended.
+    _audit: AuditHandle,
     tasks: RefCell<Vec<JoinHandle<()>>>,
 }
 
@@ -125,14 +135,33 @@ impl World {
         let gate = Gate::new(config, spool, permutation, passwords, rng(1));
         let gate = gate.unwrap_or_else(|_| panic!("few names"));
         let ends = keeper::ends();
+        let health = Arc::new(Health::new(clock.clone()));
+        let (audit, to_enter) = audit::ends();
+        let log = setup.is_audited.then(|| {
+            let place = audit::Place {
+                disk: disk.clone(),
+                dir: "audit".into(),
+                signer: Signer::new("tidegate/node-0", &[1; 32]).unwrap(),
+            };
+            let (rules, telemetry) = (setup.config.audit.clone(), Telemetry::new());
+            let health = Arc::clone(&health);
+            let log = audit::Log::start(place, rules, clock.clone(), &telemetry, health, Vec::new());
+            Rc::new(RefCell::new(log))
+        });
         let (checks, mut to_check) = mpsc::channel(64);
         let hub = Hub::new(gate, clock.clone(), ends.handle, checks);
         let (stop, stopped) = watch::channel(false);
         let (relayed, late) = mpsc::channel(keeper::CHORES_MAX);
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped));
         let checker = Rc::clone(&hub);
+        let tended = log.clone();
         let tasks = vec![
-            spawn_local(keeper::run(own, ends.inbox, None, rng(2))),
+            spawn_local(async move {
+                if let Some(log) = tended {
+                    audit::run(log, to_enter).await;
+                }
+            }),
+            spawn_local(keeper::run(own, ends.inbox, log, rng(2))),
             spawn_local(Rc::clone(&hub).hear_keeper(late)),
             spawn_local(relay(ends.done, relayed, setup.keeper_late_ms.clone(), rng(3))),
             spawn_local(async move {
@@ -150,6 +179,8 @@ impl World {
             stop,
             turns,
             pipes: Pipes::default(),
+            health,
+            _audit: audit,
             tasks: RefCell::new(tasks),
         })
     }

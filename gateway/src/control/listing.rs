@@ -19,13 +19,13 @@ pub const PAGE_MAX: usize = 5_000;
 
 /// Answers `optout list`, `optout export` and `consent list`.
 pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
-    let register = hub.listed().ok_or("this gateway has no register of opt-outs")?;
     let (name, who) = hub.look(|gate, _| {
         let who = deed.rows.first().map(|row| gate.person_of(account, row));
         let name = gate.config.accounts[account].system_id;
         who.transpose().map(|who| (name, who))
     })?;
     journaled(hub).await?;
+    let register = hub.listed().ok_or("this gateway has no register of opt-outs")?;
     let (purpose, wanted) = match (deed.kind, who) {
         (DeedKind::ConsentList, Some(who)) => (Purpose::Support, Wanted::Consents { who }),
         (DeedKind::ConsentList, None) => return Err("\"rows\" is missing".to_owned()),

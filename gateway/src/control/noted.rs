@@ -126,17 +126,19 @@ impl Noted {
     }
 }
 
+/// What becomes of a deed in the spool has entries of its own kind; that it was asked for is not counted with them.
 const fn kind(deed: &Deed) -> Kind {
     match deed.kind {
-        DeedKind::OptOutAdd | DeedKind::OptOutImport => Kind::OptOutAdded,
         DeedKind::OptOutRemove if deed.by_override.is_some() => Kind::Override,
-        DeedKind::OptOutRemove => Kind::OptOutRemoved,
+        DeedKind::OptOutAdd
+        | DeedKind::OptOutImport
+        | DeedKind::OptOutRemove
+        | DeedKind::ConsentGrant
+        | DeedKind::ConsentWithdraw
+        | DeedKind::ConsentAsk => Kind::OperatorVerb,
         DeedKind::OptOutCheck | DeedKind::OptOutList | DeedKind::ConsentList => Kind::Read,
         DeedKind::OptOutExport => Kind::Export,
         DeedKind::ContactImport => Kind::ContactsImported,
-        DeedKind::ConsentGrant => Kind::ConsentGranted,
-        DeedKind::ConsentWithdraw => Kind::ConsentWithdrawn,
-        DeedKind::ConsentAsk => Kind::OperatorVerb,
     }
 }
 

@@ -14,7 +14,7 @@ use super::rows::{Done, Fault};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::serve::Hub;
-use crate::standing::opt_out::written_person;
+use crate::standing::opt_out::{senders, written_person};
 use crate::turn::Promise;
 
 /// Rows that are taken between two turns: a few milliseconds.
@@ -224,6 +224,9 @@ impl<D: Disk> Gate<D> {
                     ScopeKind::Pool => scope.is_pool_of(&whole),
                     ScopeKind::Brand => brand.as_ref() == Some(scope) || table.lies_in(&whole, scope),
                     ScopeKind::Account => *scope == whole,
+                    ScopeKind::Sender if scope.is_unlisted() => {
+                        senders(config).any(|sender| self.unlisted(&sender) == *scope)
+                    }
                     ScopeKind::Sender => self
                         .lists(account, scope, scope.name())
                         .unwrap_or_else(|| config.senders.is_empty() && self.is_only_of(account, scope)),

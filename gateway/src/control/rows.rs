@@ -205,6 +205,16 @@ impl<D: Disk> Gate<D> {
         let also = sender.filter(|sender| origin == Origin::Recipient && *sender != scope);
         let mut done = Done::Already;
         for scope in std::iter::once(scope).chain(also) {
+            // What may be a person's number is not written down in clear (P4).
+            let scope = match scope.kind() {
+                ScopeKind::Sender => self.sent_under(scope),
+                _ => scope,
+            };
+            if self.is_one_too_many(&scope) {
+                return Err(Fault::Bad(
+                    "too many senders that no account lists: list it, or opt out of the account",
+                ));
+            }
             let standing = self.spool.standing();
             let stands = standing.scopes().find(&scope).is_some_and(|id| {
                 let all = standing.opt_outs().of(&who);

@@ -55,6 +55,8 @@ pub struct Health {
     spool: AtomicU8,
     /// Milliseconds of the monotonic clock.
     last_turn: AtomicU64,
+    /// Milliseconds of the monotonic clock at which the audit log began to fail, and one more; 0 while it works.
+    audit_failing: AtomicU64,
     /// By name; as many as the configuration has.
     carriers: DashMap<String, CarrierLinks>,
 }
@@ -66,6 +68,7 @@ impl Health {
             phase: AtomicU8::new(Phase::Starting as u8),
             spool: AtomicU8::new(SpoolState::Open as u8),
             last_turn: AtomicU64::new(0),
+            audit_failing: AtomicU64::new(0),
             carriers: DashMap::new(),
             clock,
         };
@@ -88,6 +91,19 @@ impl Health {
         self.spool.store(state as u8, Ordering::Relaxed);
     }
 
+    /// Notes that the audit log cannot be written. Since when, is known from the first time.
+    pub fn audit_failed(&self, now: Now) {
+        let since = millis(now.monotonic).saturating_add(1);
+        let kept = (Ordering::Relaxed, Ordering::Relaxed);
+        // It failed before.
+        let _ = self.audit_failing.compare_exchange(0, since, kept.0, kept.1);
+    }
+
+    /// Notes that the audit log takes entries.
+    pub fn audit_works(&self) {
+        self.audit_failing.store(0, Ordering::Relaxed);
+    }
+
     /// Forgets a carrier that the configuration no longer has.
     pub fn forget_carrier(&self, name: &CarrierName) {
         self.carriers.remove(name.as_str());
@@ -108,8 +124,9 @@ impl Health {
         }
     }
 
-    /// Whether messages are taken in, with one line for each reason why not and for each carrier that
-    /// lacks links. A carrier that is down leaves us ready: its messages wait for it.
+    /// Whether messages are taken in, with one line for each reason why not, for each carrier that lacks links, and for an
+    /// audit log that cannot be written. A carrier that is down leaves us ready: its messages wait for it. So does the
+    /// audit log, as long as the spool has room for what waits to be entered.
     pub fn ready(&self) -> (bool, String) {
         let (alive, mut reasons) = self.alive();
         if alive {
@@ -133,6 +150,17 @@ impl Health {
         } else {
             format!("not ready\n{reasons}")
         };
+        match self.audit_failing.load(Ordering::Relaxed) {
+            0 => {}
+            since => {
+                let now = millis(self.clock.now().monotonic);
+                let seconds = now.saturating_sub(since - 1) / 1000;
+                let _ = writeln!(
+                    text,
+                    "audit log failing for {seconds} s: operators are refused, opt-outs and consents wait in the spool"
+                );
+            }
+        }
         let mut carriers: Vec<(String, CarrierLinks)> = self
             .carriers
             .iter()
@@ -192,6 +220,21 @@ mod tests {
             (false, "not ready\nspool broken: restart needed\n".to_owned())
         );
         health.set_spool(SpoolState::Open);
+        assert_eq!(health.ready(), (true, "ready\n".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_audit_log_that_fails_is_named_since_its_first_failure_and_we_stay_ready() {
+        let health = serving();
+        health.audit_failed(health.clock.now());
+        tokio::time::advance(Duration::from_secs(7)).await;
+        health.audit_failed(health.clock.now());
+        let (ready, text) = health.ready();
+        assert!(
+            ready && text.starts_with("ready\naudit log failing for 7 s: "),
+            "{text}"
+        );
+        health.audit_works();
         assert_eq!(health.ready(), (true, "ready\n".to_owned()));
     }
 

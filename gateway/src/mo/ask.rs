@@ -100,12 +100,12 @@ impl<D: Disk> Gate<D> {
     pub(super) fn ask_back(&mut self, now: Now, account: usize, pair: &Pair) -> Result<(), ReplyEnd> {
         let mut private = Private::number(&pair.person);
         private.facts.push((Fact::Method, b"keyword".to_vec()));
-        private.facts.push((Fact::Sender, pair.sender.name().to_vec()));
+        private.facts.push((Fact::Sender, pair.plain().name().to_vec()));
         let scope = Scope::account(self.config.accounts[account].system_id.as_str());
         let question = Question {
             account,
             from: &pair.called,
-            sender: &pair.sender,
+            sender: pair.plain(),
             person: &pair.person,
             who: pair.who,
             scope,

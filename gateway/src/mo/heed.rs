@@ -37,13 +37,28 @@ pub(crate) type Owners = SmallVec<[usize; 1]>;
 pub(super) struct Pair {
     /// Our number, as it was called.
     pub(super) called: AddressBuf,
-    /// The same as a scope.
+    /// The same as a scope: by its name where the configuration lists it, else by a pseudonym.
     pub(super) sender: Scope,
+    /// The scope that it was, or will be, the other way round.
+    other: Scope,
+    /// Whether it is toll-free in +1.
+    is_toll_free: bool,
     /// The handset's number.
     pub(super) person: Person,
     pub(super) who: Pseudonym,
     /// Whether a reply can go back there at all (OPT-20).
     pub(super) is_handset: bool,
+}
+
+impl Pair {
+    /// Our number as it is, listed or not.
+    pub(super) fn plain(&self) -> &Scope {
+        if self.sender.is_unlisted() {
+            &self.other
+        } else {
+            &self.sender
+        }
+    }
 }
 
 /// Who writes to which number of ours.
@@ -144,8 +159,8 @@ impl<D: Disk> Gate<D> {
         };
         // The network answers itself on toll-free numbers (OPT-23).
         let is_answered = match word {
-            HandsetWord::OptOut | HandsetWord::OptIn => !is_toll_free(&pair.sender),
-            HandsetWord::Yes => staged && !is_toll_free(&pair.sender),
+            HandsetWord::OptOut | HandsetWord::OptIn => !pair.is_toll_free,
+            HandsetWord::Yes => staged && !pair.is_toll_free,
             HandsetWord::Help => true,
             _ => false,
         };
@@ -197,9 +212,17 @@ impl<D: Disk> Gate<D> {
         let (ton, npi) = text.sender_ton_npi;
         let is_ours = !self.standing.owners_of(&person).is_empty();
         let is_number = number(ton, npi, text.sender, home).is_some();
+        let (is_toll_free, unlisted) = (is_toll_free(&sender), self.unlisted(&sender));
+        let (sender, other) = if self.is_listed(&sender) {
+            (sender, unlisted)
+        } else {
+            (unlisted, sender)
+        };
         Pair {
             called: address,
             sender,
+            other,
+            is_toll_free,
             who: self.spool.standing().who(&person),
             is_handset: is_number && person.len() > SHORT_CODE_MAX && !is_ours,
             person,
@@ -269,7 +292,15 @@ impl<D: Disk> Gate<D> {
         let sender = sender(&called, home);
         let person = person(recipient.ton(), recipient.npi(), recipient.as_bytes(), home);
         let who = self.spool.standing().who(&person);
-        let reached = reach(config, &sender, &person, false);
+        let mut reached = reach(config, &sender, &person, false);
+        if reached.kind() == ScopeKind::Sender {
+            reached = self.sent_under(reached);
+        }
+        let config = &self.config.accounts[account];
+        if self.is_one_too_many(&reached) {
+            reached = Scope::account(config.system_id.as_str());
+            self.tally.opt_outs_widened += 1;
+        }
         let change = Change {
             who,
             at_ms: now.unix_ms,
@@ -299,6 +330,9 @@ impl<D: Disk> Gate<D> {
         owners: &Owners,
         everything: bool,
     ) -> Result<Scope, Refused> {
+        if self.is_one_too_many(&pair.sender) {
+            return self.opt_out_widely(now, event, pair, owners, everything);
+        }
         let mut reached = None;
         for account in owners {
             let config = &self.config.accounts[*account];
@@ -318,6 +352,33 @@ impl<D: Disk> Gate<D> {
         let first = owners.first().copied();
         self.suppress(now, first, event, pair, pair.sender.clone())?;
         Ok(reached.unwrap_or_else(|| pair.sender.clone()))
+    }
+
+    /// The same where there is no room for the number itself: at each account that has it as a whole, or where none has it,
+    /// everywhere. None is lost.
+    fn opt_out_widely(
+        &mut self,
+        now: Now,
+        event: u64,
+        pair: &Pair,
+        owners: &Owners,
+        everything: bool,
+    ) -> Result<Scope, Refused> {
+        let mut reached = None;
+        for account in owners {
+            let config = &self.config.accounts[*account];
+            let mut scope = reach(config, &pair.sender, &pair.person, everything);
+            if scope == pair.sender {
+                scope = Scope::account(config.system_id.as_str());
+            }
+            self.suppress(now, Some(*account), event, pair, scope.clone())?;
+            reached.get_or_insert(scope);
+        }
+        if reached.is_none() {
+            self.suppress(now, None, event, pair, Scope::global())?;
+        }
+        self.tally.opt_outs_widened += 1;
+        Ok(reached.unwrap_or_else(Scope::global))
     }
 
     fn suppress(
@@ -429,7 +490,7 @@ impl<D: Disk> Gate<D> {
             if stand.origins.without(origins) == stand.origins {
                 continue;
             }
-            if *scope == pair.sender {
+            if *scope == pair.sender || *scope == pair.other {
                 lifts.push((owners.first().copied(), scope.clone()));
                 continue;
             }
@@ -467,7 +528,7 @@ impl<D: Disk> Gate<D> {
         let mode = self.config.accounts[account].opt_outs.opt_in;
         // Whom something else stands against is neither asked nor taken at the word (OPT-25).
         if !lifted
-            && (mode == OptIn::Resume || self.is_against(&pair.who, account, &pair.sender, None).is_some())
+            && (mode == OptIn::Resume || self.is_against(&pair.who, account, pair.plain(), None).is_some())
         {
             return Ok(OptedIn::No);
         }
@@ -491,7 +552,7 @@ impl<D: Disk> Gate<D> {
         let standing = self.spool.standing();
         let awaited = standing
             .asked()
-            .awaits(&pair.who, hash_of(&pair.sender), now.unix_ms);
+            .awaits(&pair.who, hash_of(pair.plain()), now.unix_ms);
         let Some((scope, categories)) = awaited else {
             return Ok(OptedIn::No);
         };
@@ -507,7 +568,7 @@ impl<D: Disk> Gate<D> {
         let Some(account) = owners.iter().find(is_asker).copied() else {
             return Ok(OptedIn::No);
         };
-        if self.is_against(&pair.who, account, &pair.sender, None).is_some() {
+        if self.is_against(&pair.who, account, pair.plain(), None).is_some() {
             return Ok(OptedIn::No);
         }
         let stands = self.consents_to(&pair.who, &scope, categories);

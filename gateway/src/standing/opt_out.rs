@@ -24,6 +24,12 @@ pub(crate) const OPTED_OUT: u8 = 0x80;
 /// In its place: an answer of ourselves to a handset's message. It goes to people who have opted out, too (OPT-19, OPT-22).
 pub(crate) const REPLY: u8 = 0x40;
 
+/// Senders that the configuration does not list and that have scopes of their own at most: whoever can have messages
+/// delivered to us would fill memory and journal otherwise. Over it an opt-out reaches further instead.
+pub(crate) const UNLISTED_MAX: usize = 10_000;
+/// With fewer digits a sender of an account is no person's number, even if no list has it.
+const NUMBER_MIN: usize = 7;
+
 /// A number in the form in which people are known: canonical, or as it is written where it cannot be.
 pub(crate) type Person = SmallVec<[u8; 16]>;
 
@@ -238,13 +244,58 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn scopes_of(&self, account: usize, sender: &Scope) -> Scopes {
         let config = &self.config.accounts[account];
         let table = self.spool.standing().scopes();
-        let mut scopes = table.of(&Scope::account(config.system_id.as_str()), sender);
+        let mut scopes = self.scopes_under(&Scope::account(config.system_id.as_str()), sender);
         let pool = pool(config, sender);
         let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
         for scope in pool.iter().chain(&brand) {
             scopes.extend(table.find(scope));
         }
         scopes
+    }
+
+    /// The same by what is on record only: under the sender's name, and under its pseudonym where it was once not listed.
+    fn scopes_under(&self, account: &Scope, sender: &Scope) -> Scopes {
+        let table = self.spool.standing().scopes();
+        let mut scopes = table.of(account, sender);
+        if table.unlisted() > 0 {
+            scopes.extend(table.of(account, &self.unlisted(sender)));
+        }
+        scopes
+    }
+
+    /// A sender by its pseudonym.
+    pub(crate) fn unlisted(&self, sender: &Scope) -> Scope {
+        Scope::unlisted_sender(&self.spool.standing().who(sender.name()))
+    }
+
+    /// Whether the configuration says that a sender is ours: lists it, or has a pattern that it fits.
+    pub(crate) fn is_listed(&self, sender: &Scope) -> bool {
+        let name = sender.name();
+        let fits = |pattern: &SenderPattern| {
+            matches!(pattern, SenderPattern::Prefix(_))
+                && (pattern.matches(name) || pattern.matches(&[b"+", name].concat()))
+        };
+        let has_pattern = |account: &Account| {
+            let mut settings = account.category.sender_settings.iter();
+            account.senders.iter().any(fits) || settings.any(|settings| fits(&settings.sender))
+        };
+        !self.standing.owners_of(name).is_empty() || self.config.accounts.iter().any(has_pattern)
+    }
+
+    /// As what a sender under which an account has sent is written down: what may be a person's number by its pseudonym.
+    pub(crate) fn sent_under(&self, sender: Scope) -> Scope {
+        let digits = sender.name().iter().filter(|octet| octet.is_ascii_digit());
+        if digits.count() < NUMBER_MIN || self.is_listed(&sender) {
+            sender
+        } else {
+            self.unlisted(&sender)
+        }
+    }
+
+    /// Whether there is no room for a scope of its own for this sender.
+    pub(crate) fn is_one_too_many(&self, sender: &Scope) -> bool {
+        let table = self.spool.standing().scopes();
+        sender.is_unlisted() && table.unlisted() >= UNLISTED_MAX && table.find(sender).is_none()
     }
 
     /// Whether a leg's recipient has opted out since it came in. What is partly handed over may end, but nothing begins
@@ -263,7 +314,7 @@ impl<D: Disk> Gate<D> {
                 let who = person(destination.ton(), destination.npi(), destination.as_bytes(), None);
                 let standing = self.spool.standing();
                 let account = Scope::account(self.spool.names().name(leg.account));
-                let scopes = standing.scopes().of(&account, &sender(&source, None));
+                let scopes = self.scopes_under(&account, &sender(&source, None));
                 let stands = standing.opt_outs().of(&standing.who(&who));
                 let bit = bit(category);
                 stands

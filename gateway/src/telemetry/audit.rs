@@ -11,6 +11,8 @@ pub struct AuditMetrics {
     entries: Vec<(Kind, Counter)>,
     /// [`names::AUDIT_FAILURES`].
     pub failures: Counter,
+    /// [`names::AUDIT_FAILING`].
+    pub failing: Gauge,
     /// [`names::AUDIT_CHECKPOINT_FAILURES`].
     pub checkpoint_failures: Counter,
     /// [`names::AUDIT_DAMAGED`].
@@ -33,6 +35,7 @@ impl AuditMetrics {
         Self {
             entries: entries.collect(),
             failures: telemetry.counter(&names::AUDIT_FAILURES, &[]),
+            failing: telemetry.gauge(&names::AUDIT_FAILING, &[]),
             checkpoint_failures: telemetry.counter(&names::AUDIT_CHECKPOINT_FAILURES, &[]),
             damaged: telemetry.gauge(&names::AUDIT_DAMAGED, &[]),
             signed: telemetry.gauge(&names::AUDIT_SIGNED, &[]),

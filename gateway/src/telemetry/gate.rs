@@ -42,6 +42,8 @@ pub struct GateMetrics {
     pub damage: Family<Damage>,
     /// [`names::HANDSET_WORDS`].
     pub handset_words: Family<HandsetWord>,
+    /// [`names::OPT_OUTS_WIDENED`].
+    pub opt_outs_widened: Counter,
     /// [`names::REPLIES`].
     pub replies: Family<ReplyEnd>,
     /// [`names::OPT_OUTS`].
@@ -121,6 +123,7 @@ impl GateMetrics {
             recovered: Family::new(telemetry, &names::RECOVERED, &[]),
             damage: Family::new(telemetry, &names::DAMAGE, &[]),
             handset_words: Family::new(telemetry, &names::HANDSET_WORDS, &[]),
+            opt_outs_widened: telemetry.counter(&names::OPT_OUTS_WIDENED, &[]),
             replies: Family::new(telemetry, &names::REPLIES, &[]),
             opt_outs: telemetry.gauge(&names::OPT_OUTS, &[]),
             standing_waiting: telemetry.gauge(&names::STANDING_WAITING, &[]),

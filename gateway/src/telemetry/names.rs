@@ -63,6 +63,7 @@ metrics! {
     HANDSET_WORDS Counter Count "handset_words_total" ["word"] "Messages of handsets that mean something to the gateway itself"
     REPLIES Counter Count "automatic_replies_total" ["result"] "Answers of the gateway itself to handsets, by what became of them"
     OPT_OUTS Gauge Count "opt_outs" [] "People who have opted out, once for each scope"
+    OPT_OUTS_WIDENED Counter Count "opt_outs_widened_total" [] "Opt-outs to numbers that the configuration does not list, over the bound of such numbers: they hold for the whole account, or where none has the number everywhere"
     STANDING_WAITING Gauge Count "standing_unjournaled" [] "Opt-outs and consents on disk that the journal does not hold yet"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
 
@@ -91,6 +92,7 @@ metrics! {
     // The audit log.
     AUDIT_ENTRIES Counter Count "audit_entries_total" ["kind"] "Entries of the audit log"
     AUDIT_FAILURES Counter Count "audit_failures_total" [] "Times that the audit log could not be written; deeds that must be entered were refused: an alarm"
+    AUDIT_FAILING Gauge Count "audit_failing" [] "1 while the audit log cannot be written: operators are refused, and opt-outs, consents and imports that are on disk wait in the spool, which fills: an alarm"
     AUDIT_DAMAGED Gauge Count "audit_damaged" [] "1 where the audit log was found damaged when it was opened: an alarm"
     AUDIT_SIGNED Gauge Count "audit_signed_entries" [] "Entries that the newest checkpoint signs; 0 before the first of this process"
     AUDIT_SIGNED_AT Gauge Seconds "audit_signed_at" [] "Unix time of the newest checkpoint; 0 before the first of this process"

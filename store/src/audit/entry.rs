@@ -30,8 +30,15 @@ pub const WORD_MAX: usize = 120;
 pub const WORDS_MAX: usize = 64;
 /// Octets of a sealed value at most.
 pub const SEALED_MAX: usize = 1024;
-/// So many digits in a row may be a person's number.
+/// More digits in a row may be a person's number.
 const DIGITS_MAX: usize = 6;
+/// What people write between the digits of a number: marks, and dashes of all kinds.
+const BETWEEN_DIGITS: &[char] = &[
+    '-', '.', '/', '(', ')', '+', ',', '_', '\'', '\u{ad}', '\u{b7}', '\u{2010}', '\u{2011}', '\u{2012}',
+    '\u{2013}', '\u{2014}', '\u{2015}', '\u{2019}', '\u{2212}',
+];
+/// And what nobody sees.
+const INVISIBLE: &[char] = &['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}'];
 
 /// An enumeration whose members have an octet on disk and a word for people; neither ever changes its meaning.
 macro_rules! words {
@@ -125,6 +132,8 @@ words! {
         ClearText = 26 "clear-text-exception",
         /// This log was found damaged, and goes on behind the damage.
         LogDamaged = 27 "log-damaged",
+        /// It could not be written for a while.
+        LogFailed = 28 "log-failed",
     }
 }
 
@@ -193,6 +202,8 @@ words! {
         Carrier = 30 "carrier",
         /// The command_status that was answered.
         Status = 31 "status",
+        /// When it was done, unix milliseconds: it may be entered later.
+        At = 32 "at",
         /// Who allowed it.
         Approvers = 48 "approvers",
         /// Where the evidence for it lies.
@@ -205,25 +216,27 @@ words! {
 pub struct Word(String);
 
 impl Word {
-    /// Of any text. Runs of seven and more digits become one `#`, and what is longer than [`WORD_MAX`] is cut.
+    /// Of any text. Seven and more digits of any script become one `#`, also where blanks and what numbers are written with
+    /// stand between them; and what is longer than [`WORD_MAX`] is cut.
     pub fn new(text: &str) -> Self {
         let mut out = String::with_capacity(text.len().min(WORD_MAX));
-        let mut digits = 0;
+        // Where the run of digits begins in `out` and ends, and how many there are.
+        let (mut from, mut to, mut digits) = (0, 0, 0);
         for c in text.chars() {
-            if c.is_ascii_digit() {
-                digits += 1;
-                if digits > DIGITS_MAX {
-                    if digits == DIGITS_MAX + 1 {
-                        out.truncate(out.len() - DIGITS_MAX);
-                        out.push('#');
-                    }
-                    continue;
+            if c.is_numeric() {
+                if digits == 0 {
+                    from = out.len();
                 }
-            } else {
-                digits = 0;
+                digits += 1;
+            } else if !breaks_numbers(c) {
+                digits = mask(&mut out, from, to, digits);
             }
             out.push(if c.is_control() { ' ' } else { c });
+            if c.is_numeric() {
+                to = out.len();
+            }
         }
+        mask(&mut out, from, to, digits);
         Self::cut(&out)
     }
 
@@ -240,6 +253,19 @@ impl Word {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a number is written with this between its digits.
+fn breaks_numbers(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || INVISIBLE.contains(&c) || BETWEEN_DIGITS.contains(&c)
+}
+
+/// Puts `#` in place of a run of digits that is too long; says how many digits the run has from now on.
+fn mask(out: &mut String, from: usize, to: usize, digits: usize) -> usize {
+    if digits > DIGITS_MAX {
+        out.replace_range(from..to, "#");
+    }
+    0
 }
 
 /// What a detail holds, with its tag on disk.
@@ -621,7 +647,7 @@ mod tests {
             assert_eq!(Field::of(key.octet()), Some(*key));
         }
         // What was written once means this for ever.
-        assert_eq!((Kind::LogDamaged.octet(), Field::Status.octet()), (27, 31));
+        assert_eq!((Kind::LogFailed.octet(), Field::Status.octet()), (28, 31));
     }
 
     #[test]
@@ -629,8 +655,18 @@ mod tests {
         for (text, expected) in [
             ("reload", "reload"),
             ("to +447700900123 and 447700900124!", "to +# and #!"),
-            ("55555 123456", "55555 123456"),
+            ("55555 123456", "#"),
+            ("+44 (0) 7700 900 123 called", "+# called"),
+            ("07700\u{a0}900\u{2011}123", "#"),
+            ("0.1/7-00 9", "0.1/7-00 9"),
+            ("077009x00123", "077009x00123"),
+            ("12 34 5", "12 34 5"),
+            ("tel:٠٧٧٠٠٩٠٠١٢٣.", "tel:#."),
+            ("０７７００９００", "#"),
+            ("123-4567 ", "# "),
             ("1234567", "#"),
+            ("123456", "123456"),
+            ("7\n7\t00-900123", "#"),
             ("a\nb\u{7}", "a b "),
         ] {
             assert_eq!(Word::new(text).as_str(), expected);

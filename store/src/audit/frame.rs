@@ -23,6 +23,8 @@ pub(super) const HEADER_LEN: usize = 52;
 const FRAME_HEADER_LEN: usize = 24;
 /// And behind them.
 const FRAME_END_LEN: usize = 33;
+/// Entries that no segment holds more of.
+pub(super) const ENTRIES_MAX: u64 = (SEGMENT_LEN / (FRAME_HEADER_LEN + FRAME_END_LEN)) as u64;
 const MAGIC: &[u8; 8] = b"TGAU\x01\0\0\0";
 const SUFFIX: &str = ".log";
 /// Ends a frame: a write that was cut off ends in zeros.

@@ -3,6 +3,7 @@
 //! ```text
 //! signing-key      "TGAK" │ version u8 │ 0 × 3 │ key of the ring u32 │ sealed seed
 //! signing-key.pub  name+hash+base64, as signed notes have it
+//! signing-key.unopened-TIME, and its .pub: what lay there and did not open
 //! ```
 
 use std::io;
@@ -58,7 +59,19 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> SeedError {
     move |source| SeedError::Io { path, source }
 }
 
-/// Opens the key of the log in `dir`, or makes one where there is none that opens; says whether it was made.
+/// Where a key came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It lay there.
+    Found,
+    /// It was made: none lay there.
+    New,
+    /// It was made: what lay there does not open, and is kept under another name with its public key.
+    InPlaceOfAnother,
+}
+
+/// Opens the key of the log in `dir`, or makes one where there is none that opens; says which. What does not open today may
+/// open with the right key ring: it is moved aside.
 ///
 /// # Errors
 ///
@@ -70,17 +83,23 @@ pub fn signer<D: Disk>(
     name: &str,
     now_ms: u64,
     rng: &mut impl CryptoRng,
-) -> Result<(Signer, bool), SeedError> {
+) -> Result<(Signer, Made), SeedError> {
     let path = dir.join(FILE);
     let found = read_some(disk, &path, LEN + 1).map_err(failed(&path))?;
-    let (seed, is_made) = match found.and_then(|octets| unseal(octets, ring)) {
-        Some(seed) => (seed, false),
-        None => (make(disk, &path, ring, now_ms, rng)?, true),
+    let public = dir.join(PUBLIC_FILE);
+    let (seed, made) = match found.map(|octets| unseal(octets, ring)) {
+        Some(Some(seed)) => (seed, Made::Found),
+        Some(None) => {
+            for path in [&path, &public] {
+                set_aside(disk, dir, path, now_ms).map_err(failed(path))?;
+            }
+            (make(disk, &path, ring, now_ms, rng)?, Made::InPlaceOfAnother)
+        }
+        None => (make(disk, &path, ring, now_ms, rng)?, Made::New),
     };
     let signer = Signer::new(name, &seed)?;
     // It says nothing that the seed does not: made again wherever it is not so.
     let line = format!("{}\n", signer.public_key());
-    let public = dir.join(PUBLIC_FILE);
     let written = read_some(disk, &public, PUBLIC_MAX).map_err(failed(&public))?;
     if written.as_deref() != Some(line.as_bytes()) {
         // Nothing is lost without it: the next start tries again.
@@ -88,7 +107,26 @@ pub fn signer<D: Disk>(
             tracing::warn!(%error, "the audit log's public key cannot be written");
         }
     }
-    Ok((signer, is_made))
+    Ok((signer, made))
+}
+
+/// Gives a file that is of no use a name that says since when; does nothing where there is none.
+fn set_aside<D: Disk>(disk: &D, dir: &Path, path: &Path, now_ms: u64) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let names = disk.list(dir)?;
+    let is_taken = |name: &str| names.iter().any(|entry| entry.name == name);
+    if !is_taken(&name) {
+        return Ok(());
+    }
+    // One that was set aside before keeps its name, whatever the clock says.
+    let mut since = now_ms;
+    let mut aside = format!("{name}.unopened-{since}");
+    while is_taken(&aside) {
+        since += 1;
+        aside = format!("{name}.unopened-{since}");
+    }
+    disk.rename(path, &dir.join(aside))?;
+    disk.sync_dir(dir)
 }
 
 /// The public key of the log in `dir` as it lies there; `None` where there is none that can be read.

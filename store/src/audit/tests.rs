@@ -199,7 +199,7 @@ fn on_a_full_disk_the_newest_file_still_takes_entries_and_a_new_one_is_refused()
     let disk = FaultyDisk::new();
     let (mut audit, _) = open(&disk);
     disk.set_capacity(Some(disk.used()));
-    let mut entered = 0;
+    let (mut entered, per_file) = (0, SEGMENT_LEN as u64 / (12 * SEALED_MAX as u64 + 200));
     let error = loop {
         match audit
             .append(1, &entry(entered + 1, true))
@@ -213,7 +213,10 @@ fn on_a_full_disk_the_newest_file_still_takes_entries_and_a_new_one_is_refused()
         matches!(&error, AuditError::Io { source, .. } if crate::disk::is_full(source)),
         "{error}"
     );
-    assert!(entered > 10 && !audit.is_broken(), "{entered}");
+    assert!(
+        entered > per_file && !audit.is_broken(),
+        "{entered}: the next file was made ahead"
+    );
     // A start needs no room, and afterwards there is some.
     let (mut audit, _) = Audit::open(disk.clone(), dir(), a_signer()).unwrap();
     disk.set_capacity(None);
@@ -229,16 +232,72 @@ fn a_name_and_a_key_are_made_once() {
     let kek = Kek::create(&disk, Path::new("/kek"), &mut chance).unwrap();
     let mut ring = KeyRing::create(&disk, Path::new("/ring"), kek, 1, &mut chance).unwrap();
     disk.create_dir_all(dir()).unwrap();
-    let (made, is_made) = signer(&disk, dir(), &mut ring, "tidegate/node-0", 1, &mut chance).unwrap();
-    assert!(is_made);
+    let (made, how) = signer(&disk, dir(), &mut ring, "tidegate/node-0", 1, &mut chance).unwrap();
+    assert_eq!(how, Made::New);
     assert_eq!(public_key(&disk, dir()).unwrap(), Some(made.public_key()));
-    let (found, is_made) = signer(&disk, dir(), &mut ring, "harbour", 1, &mut chance).unwrap();
-    assert!(!is_made, "another name, the same key");
+    let (found, how) = signer(&disk, dir(), &mut ring, "harbour", 1, &mut chance).unwrap();
+    assert_eq!(how, Made::Found, "another name, the same key");
     assert_eq!(public_key(&disk, dir()).unwrap(), Some(found.public_key()));
     let note = found.sign(3, [1; 32]).parse::<SignedCheckpoint>().unwrap();
     assert!(note.is_signed_by(&made.public_key()));
-    // The seed stands nowhere as it is, and without its key of the ring there is none.
-    assert!(disk.damage(&dir().join("signing-key"), 20, &[0; 4]));
-    let (other, is_made) = signer(&disk, dir(), &mut ring, "harbour", 1, &mut chance).unwrap();
-    assert!(is_made && !note.is_signed_by(&other.public_key()));
+    // The seed stands nowhere as it is, and without its key of the ring there is none. What did not open is kept.
+    for time in [1, 1] {
+        assert!(disk.damage(&dir().join("signing-key"), 20, &[0; 4]));
+        let (other, how) = signer(&disk, dir(), &mut ring, "harbour", time, &mut chance).unwrap();
+        assert_eq!(how, Made::InPlaceOfAnother);
+        assert!(!note.is_signed_by(&other.public_key()));
+    }
+    let disk = disk.crash();
+    let kept = disk.octets(&dir().join("signing-key.pub.unopened-1")).unwrap();
+    assert_eq!(kept, format!("{}\n", found.public_key()).into_bytes());
+    for name in ["signing-key.unopened-1", "signing-key.unopened-2"] {
+        assert!(disk.octets(&dir().join(name)).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn checkpoints_that_no_key_of_the_log_has_signed_are_an_alarm() {
+    let disk = FaultyDisk::new();
+    let (mut audit, report) = open(&disk);
+    assert!(!report.is_unsigned, "none is none");
+    audit.append(1, &entry(1, false)).unwrap();
+    audit.sync().unwrap();
+    audit.checkpoint().unwrap();
+    assert!(!open(&disk).1.is_unsigned);
+    let other = Signer::new("tidegate/test", &[8; 32]).unwrap();
+    let (mut audit, report) = Audit::open(disk.clone(), dir(), other.clone()).unwrap();
+    assert!(report.is_unsigned);
+    audit.append(1, &entry(2, false)).unwrap();
+    audit.sync().unwrap();
+    audit.checkpoint().unwrap();
+    drop(audit);
+    let (_, report) = Audit::open(disk.clone(), dir(), other).unwrap();
+    assert!(!report.is_unsigned, "said once");
+}
+
+#[test]
+fn the_further_back_the_fewer_checkpoints_are_left_and_never_the_first_or_the_last() {
+    let disk = FaultyDisk::new();
+    let (mut audit, _) = open(&disk);
+    let count = 3_000;
+    for number in 1..=count {
+        audit.append(number, &entry(number, false)).unwrap();
+        audit.sync().unwrap();
+        audit.checkpoint().unwrap();
+    }
+    verify::thin_out(&disk, &own()).unwrap();
+    let (left, foreign) = checkpoints(&disk, &own(), &a_signer().public_key()).unwrap();
+    let sizes: Vec<u64> = left.iter().map(|note| note.checkpoint.size).collect();
+    assert_eq!(
+        (sizes.first(), sizes.last(), foreign),
+        (Some(&1), Some(&count), 0)
+    );
+    assert!(sizes.len() < 700, "{}", sizes.len());
+    for pair in sizes.windows(2) {
+        let (gap, back) = (pair[1] - pair[0], count - pair[0]);
+        assert!(gap <= 2 + back / 30, "{pair:?}");
+    }
+    let recent = sizes.iter().filter(|size| **size > count - 128);
+    assert_eq!(recent.count(), 128, "of the last all are left");
+    assert_eq!(judge(&disk, None).first_bad, None);
 }

@@ -51,6 +51,28 @@ impl Tree {
         self.size += 1;
     }
 
+    /// Takes the same leaf so many times, in steps of whole subtrees: millions cost no more than a few.
+    pub(super) fn push_run(&mut self, leaf: &Hash, mut count: u64) {
+        // Roots over 1, 2, 4 … of them.
+        let mut runs = vec![*leaf];
+        while count > 0 {
+            let level = self.size.trailing_zeros().min(count.ilog2());
+            while runs.len() <= level as usize {
+                let last = runs.last().copied().unwrap_or(*leaf);
+                runs.push(node(&last, &last));
+            }
+            let mut hash = runs.get(level as usize).copied().unwrap_or(*leaf);
+            for _ in 0..(self.size >> level).trailing_ones() {
+                if let Some(left) = self.whole.pop() {
+                    hash = node(&left, &hash);
+                }
+            }
+            self.whole.push(hash);
+            self.size += 1 << level;
+            count -= 1 << level;
+        }
+    }
+
     /// The root over all leaves.
     pub(super) fn root(&self) -> Hash {
         let smaller_first = self.whole.iter().rev().copied();
@@ -85,6 +107,25 @@ mod tests {
             tree.push(&leaf);
             leaves.push(leaf);
         }
+    }
+
+    #[test]
+    fn a_run_of_one_leaf_is_that_leaf_so_many_times() {
+        for before in 0..20_u8 {
+            for count in 0..70 {
+                let (mut run, mut single) = (Tree::default(), Tree::default());
+                for leaf in 0..before {
+                    run.push(&[leaf; 32]);
+                    single.push(&[leaf; 32]);
+                }
+                run.push_run(&[9; 32], count);
+                (0..count).for_each(|_| single.push(&[9; 32]));
+                assert_eq!(run, single, "{count} behind {before}");
+            }
+        }
+        let mut far = Tree::default();
+        far.push_run(&MISSING, u64::MAX >> 1);
+        assert_eq!(far.size(), u64::MAX >> 1);
     }
 
     /// Roots of the test data of certificate transparency's reference implementation.

@@ -13,6 +13,8 @@ use crate::disk::Disk;
 const SUFFIX: &str = ".checkpoint";
 /// Checkpoints of a directory that are read at most, the newest.
 const SERIES_MAX: usize = 100_000;
+/// Stretches into which the way back to a checkpoint is divided.
+const STRETCHES: u64 = 64;
 /// Files that are tried for the newest checkpoint: others may have been put in front of it.
 const NEWEST_TRIED_MAX: usize = 1_000;
 
@@ -73,16 +75,30 @@ pub(super) fn files<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<File>> {
         .collect())
 }
 
-/// Goes through one file.
-pub(super) fn walk_file<D: Disk>(disk: &D, dir: &Path, file: &File, walk: &mut Walk<'_>) {
-    match read_some(disk, &dir.join(&file.name), SEGMENT_LEN) {
-        Ok(Some(octets)) => walk.segment(&file.name, file.first, &octets),
-        Ok(None) => walk.bad(&file.name, Why::Missing),
-        Err(error) => walk.bad(&file.name, Why::Unreadable(error.kind())),
-    }
+/// Goes through one file. Of one that cannot be read nothing is known: it is noted, and the error comes back.
+pub(super) fn walk_file<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    file: &File,
+    walk: &mut Walk<'_>,
+) -> io::Result<Vec<u8>> {
+    let read = read_some(disk, &dir.join(&file.name), SEGMENT_LEN);
+    let octets = match read.and_then(|octets| octets.ok_or_else(|| io::ErrorKind::NotFound.into())) {
+        Ok(octets) => octets,
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => Why::Missing,
+                kind => Why::Unreadable(kind),
+            };
+            walk.unread(&file.name, why);
+            return Err(error);
+        }
+    };
+    walk.segment(&file.name, file.first, &octets);
     if file.len > SEGMENT_LEN as u64 {
         walk.bad(&file.name, Why::Behind);
     }
+    Ok(octets)
 }
 
 /// Calls `visit` with each entry that is as it was written, in their order; says what is not.
@@ -94,7 +110,8 @@ pub fn read<D: Disk>(disk: &D, dir: &Path, mut visit: impl FnMut(&Logged)) -> io
     let mut each = |logged: &Logged, _: &Chain| visit(logged);
     let mut walk = Walk::new(&mut each);
     for file in files(disk, dir)? {
-        walk_file(disk, dir, &file, &mut walk);
+        // It says itself what it could not read.
+        let _ = walk_file(disk, dir, &file, &mut walk);
     }
     Ok(walk.bad)
 }
@@ -125,19 +142,51 @@ pub fn checkpoints<D: Disk>(
     Ok((series, foreign))
 }
 
-/// The size of the newest checkpoint in a directory that `key` signed; 0 where there is none. One signature is checked,
-/// unless others lie in front of it.
-pub(super) fn newest<D: Disk>(disk: &D, dir: &Path, key: &PublicKey) -> io::Result<u64> {
+/// The size of the newest checkpoint in a directory that `key` signed; `None` where none of those that lie there is, and 0
+/// where none lies there. One signature is checked, unless others lie in front of it. One that cannot be read is passed
+/// over with `is_past` only.
+pub(super) fn newest<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    key: &PublicKey,
+    is_past: bool,
+) -> io::Result<Option<u64>> {
     let mut names = disk.list(dir)?;
     names.retain(|entry| entry.name.ends_with(SUFFIX));
     for entry in names.iter().rev().take(NEWEST_TRIED_MAX) {
-        let octets = read_some(disk, &dir.join(&entry.name), NOTE_MAX + 1)?.unwrap_or_default();
+        let octets = match read_some(disk, &dir.join(&entry.name), NOTE_MAX + 1) {
+            Err(_) if is_past => continue,
+            read => read?.unwrap_or_default(),
+        };
         let note = String::from_utf8(octets).ok().and_then(|text| text.parse().ok());
         if let Some(note) = note.filter(|note: &SignedCheckpoint| note.is_signed_by(key)) {
-            return Ok(note.checkpoint.size);
+            return Ok(Some(note.checkpoint.size));
         }
     }
-    Ok(0)
+    Ok(names.is_empty().then_some(0))
+}
+
+/// Removes checkpoints that others stand in for: the further back, the fewer are left, so that there are never more than
+/// some thousands. Kept are the first, all of the last entries, and of older ones the last in each stretch of a sixty-fourth
+/// of how far it lies back. Says how many went.
+pub(super) fn thin_out<D: Disk>(disk: &D, dir: &Path) -> io::Result<usize> {
+    let size_of = |name: &str| name.strip_suffix(SUFFIX)?.parse::<u64>().ok();
+    let entries = disk.list(dir)?;
+    let sizes: Vec<u64> = entries.iter().filter_map(|entry| size_of(&entry.name)).collect();
+    let Some(newest) = sizes.last().copied() else {
+        return Ok(0);
+    };
+    let mut gone = 0;
+    for pair in sizes.windows(2).skip(1) {
+        let [size, next] = *pair else { continue };
+        // Stretches are powers of two, so that those of today are whole in those of later.
+        let stretch = ((newest - size) / STRETCHES).checked_ilog2().unwrap_or(0);
+        if size >> stretch == next >> stretch {
+            disk.unlink(&checkpoint_path(dir, size))?;
+            gone += 1;
+        }
+    }
+    Ok(gone)
 }
 
 /// Checks the log in `dir` from its first entry to its last, against one checkpoint from a trusted place if there is
@@ -172,7 +221,8 @@ pub fn verify<D: Disk>(
     let mut each = |_: &Logged, chain: &Chain| compared.with(&series, chain);
     let mut walk = Walk::new(&mut each);
     for file in &files {
-        walk_file(disk, dir, file, &mut walk);
+        // It says itself what it could not read.
+        let _ = walk_file(disk, dir, file, &mut walk);
     }
     let (chain, torn, mut first_bad) = (walk.chain.clone(), walk.torn, walk.bad.clone());
     compared.with(&series, &chain);

@@ -4,8 +4,8 @@ use super::entry::{Kind, Logged, Source};
 use super::frame::{Found, Frame, HEADER_LEN, Header, Octets};
 use super::tree::{GENESIS, Hash, MISSING, Tree};
 
-/// Entries that may be missing in one place and be counted; more are another log.
-const GAP_MAX: u64 = 1 << 24;
+/// Entries that may be missing in one place and be counted; more are no log of ours, and would leave no numbers.
+const GAP_MAX: u64 = 1 << 40;
 
 /// Where a log stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,11 @@ impl Chain {
 
     /// Goes on with `next`, which is not the next entry; `false` where too many would be missing.
     pub(super) fn skip_to(&mut self, next: u64) -> bool {
-        if next.saturating_sub(self.next()) > GAP_MAX {
+        let missing = next.saturating_sub(self.next());
+        if missing > GAP_MAX {
             return false;
         }
-        while self.next() < next {
-            self.tree.push(&MISSING);
-        }
+        self.tree.push_run(&MISSING, missing);
         true
     }
 }
@@ -137,9 +136,14 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(visit: &'a mut dyn FnMut(&Logged, &Chain)) -> Self {
+        Self::from(Chain::new(), None, visit)
+    }
+
+    /// From a place where `chain` and `bad` are known.
+    pub(super) fn from(chain: Chain, bad: Option<Bad>, visit: &'a mut dyn FnMut(&Logged, &Chain)) -> Self {
         Self {
-            chain: Chain::new(),
-            bad: None,
+            chain,
+            bad,
             stop: None,
             end: 0,
             torn: 0,
@@ -156,6 +160,12 @@ impl<'a> Walk<'a> {
             file: file.to_owned(),
             why,
         });
+    }
+
+    /// Notes that a segment cannot be gone through, and forgets where the one before it ended.
+    pub(super) fn unread(&mut self, file: &str, why: Why) {
+        self.bad(file, why);
+        (self.stop, self.torn, self.end) = (None, 0, 0);
     }
 
     /// Goes through one segment: its name, the number with which it begins by that, its octets.

@@ -3,6 +3,7 @@
 use std::io;
 
 use rand_core::CryptoRng;
+use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 
 use crate::audit::{self, Actor, Entry, Field, Source, Value, Word};
@@ -10,7 +11,7 @@ use crate::disk::Disk;
 use crate::footer::{self, Item};
 use crate::message_id::MessageId;
 use crate::record::{Head, Kind, Payload};
-use crate::standing::{CHORE_MAX, Change, Due, Grant, Scope, Via, What};
+use crate::standing::{CHORE_MAX, Change, Due, Grant, Origins, Scope, Via, What};
 
 use super::chores::{Chore, ChoreDone, ChoreError, Finished, Outcome, Task};
 use super::staging::{Part, Staged, StagedChange};
@@ -57,7 +58,8 @@ fn entry_of(due: &Due) -> Option<Entry> {
         What::Member { child, parent } => {
             let entry = Entry::new(audit::Kind::PolicyChanged, Actor::System)
                 .with(Field::From, scope_word(child))
-                .with(Field::To, scope_word(parent));
+                .with(Field::To, scope_word(parent))
+                .with(Field::At, Value::Time(change.at_ms));
             return Some(Entry {
                 source: Some(Source(due.id.0, 0)),
                 ..entry.of(Some(due.account))
@@ -65,16 +67,36 @@ fn entry_of(due: &Due) -> Option<Entry> {
         }
         What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => return None,
     };
+    // Who at the command line it was, is in the entry of the command.
     let actor = match change.via {
         Via::Message => Actor::Handset,
         Via::Receipt | Via::Configuration | Via::HandOver => Actor::System,
-        Via::Command | Via::File => Actor::Account(due.account),
+        Via::Command | Via::File => Actor::Operator(None),
     };
     let mut entry = Entry::new(kind, actor)
         .with(Field::Scope, scope_word(scope))
-        .with(Field::Medium, Value::Word(Word::of_name(change.via.word())));
-    if let What::Suppress { origin, .. } = &change.what {
+        .with(Field::Medium, Value::Word(Word::of_name(change.via.word())))
+        .with(Field::At, Value::Time(change.at_ms));
+    let (said, categories) = match &change.what {
+        What::Suppress {
+            origin, categories, ..
+        } => (Origins::of(*origin), *categories),
+        What::Lift { origins, .. } => (*origins, 0),
+        What::Consent { categories, .. } => (Origins::default(), *categories),
+        _ => (Origins::default(), 0),
+    };
+    if let What::Lift { .. } = &change.what {
+        let words = said.iter().map(|origin| Word::of_name(origin.word()));
+        entry = entry.with(Field::Strength, Value::Words(words.collect()));
+    } else if let Some(origin) = said.iter().next() {
         entry = entry.with(Field::Strength, Value::Word(Word::of_name(origin.word())));
+    }
+    // None is all of them.
+    let named = (1..=8_u8).filter(|octet| categories & (1 << (octet - 1)) != 0);
+    let named = named.filter_map(Category::from_octet);
+    let words: Vec<Word> = named.map(|category| Word::of_name(category.word())).collect();
+    if !words.is_empty() {
+        entry = entry.with(Field::Category, Value::Words(words));
     }
     Some(Entry {
         subject: Some(*change.who.octets()),
@@ -211,5 +233,92 @@ impl<D: Disk> Spool<D> {
             Ok(()) => Finished::Journaled(done.len()),
             Err(source) => Finished::Failed(ChoreError::Journal { source }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pseudonym::Pseudonym;
+    use crate::standing::{Origin, Private};
+
+    fn entry(via: Via, what: What) -> Entry {
+        let change = Change {
+            who: Pseudonym::from_octets([9; 16]),
+            at_ms: 1_234,
+            event: 0,
+            via,
+            what,
+            private: Private::number(b"447700900123"),
+        };
+        let account = SystemId::new(b"shop").unwrap();
+        let due = Due {
+            id: MessageId(77),
+            account,
+            segment: 1,
+            change,
+        };
+        let entry = entry_of(&due).unwrap();
+        assert_eq!(
+            (entry.account, entry.source),
+            (Some(account), Some(Source(77, 0)))
+        );
+        assert!(
+            entry.details.contains(&(Field::At, Value::Time(1_234))),
+            "when it was done"
+        );
+        entry
+    }
+
+    fn words(words: &[&str]) -> Value {
+        Value::Words(words.iter().map(|word| Word::of_name(word)).collect())
+    }
+
+    #[test]
+    fn an_entry_says_who_when_what_of_and_against_whose_word() {
+        let scope = Scope::account("shop");
+        let suppress = |categories| What::Suppress {
+            scope: scope.clone(),
+            origin: Origin::Recipient,
+            categories,
+        };
+        let of_handset = entry(Via::Message, suppress(0));
+        assert_eq!(
+            (of_handset.kind, of_handset.actor),
+            (audit::Kind::OptOutAdded, Actor::Handset)
+        );
+        assert!(
+            of_handset
+                .details
+                .iter()
+                .all(|(field, _)| *field != Field::Category)
+        );
+        for via in [Via::Command, Via::File] {
+            assert_eq!(entry(via, suppress(0)).actor, Actor::Operator(None));
+        }
+        let narrow = entry(Via::Receipt, suppress(0b101));
+        let categories = words(&["marketing", "otp"]);
+        assert_eq!(narrow.actor, Actor::System);
+        assert!(
+            narrow.details.contains(&(Field::Category, categories)),
+            "{narrow:?}"
+        );
+        let strength = Value::Word(Word::of_name("recipient"));
+        assert!(narrow.details.contains(&(Field::Strength, strength)));
+        let origins = Origins::of(Origin::Carrier).with(Origins::of(Origin::Recipient));
+        let lifted = entry(
+            Via::Message,
+            What::Lift {
+                scope: scope.clone(),
+                origins,
+            },
+        );
+        let whose = words(&["recipient", "carrier"]);
+        assert!(lifted.details.contains(&(Field::Strength, whose)), "{lifted:?}");
+        let member = What::Member {
+            child: Scope::sender(b"60777"),
+            parent: scope,
+        };
+        assert_eq!(entry(Via::Configuration, member).kind, audit::Kind::PolicyChanged);
     }
 }

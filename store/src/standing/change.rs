@@ -19,6 +19,11 @@ use super::Counts;
 /// Longest name of a scope in octets: a system_id, a slash and the name of a pool.
 pub const SCOPE_NAME_MAX: usize = 64;
 
+/// Begins the name of a sender that goes by a pseudonym.
+const UNLISTED: u8 = b'~';
+/// Octets of such a name: the pseudonym's digits behind it.
+const UNLISTED_LEN: usize = 33;
+
 /// How wide something reaches (OPT-10), wide to narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -105,6 +110,23 @@ impl Scope {
     /// A sender in its canonical form: digits, or letters as they are.
     pub fn sender(address: &[u8]) -> Self {
         Self::new(ScopeKind::Sender, address)
+    }
+
+    /// A sender by a pseudonym of its address: nobody says that it is ours, so it may be a person's.
+    pub fn unlisted_sender(address: &Pseudonym) -> Self {
+        let mut name = vec![UNLISTED];
+        for octet in address.octets() {
+            let digit = |place: u8| b"0123456789abcdef"[usize::from(place)];
+            name.extend_from_slice(&[digit(octet >> 4), digit(octet & 15)]);
+        }
+        Self::new(ScopeKind::Sender, &name)
+    }
+
+    /// Whether it is a sender by a pseudonym. No address is as long.
+    pub fn is_unlisted(&self) -> bool {
+        self.kind == ScopeKind::Sender
+            && self.name.len() == UNLISTED_LEN
+            && self.name.first() == Some(&UNLISTED)
     }
 
     /// Whether it is a pool of this account.

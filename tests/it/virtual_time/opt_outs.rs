@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
+use rand_core::SeedableRng as _;
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::pdu::multi::{Destination, Destinations, SubmitMulti};
 use tidegate_codec::tlv::{Tag, append};
 use tidegate_codec::values::{DataCoding, RegisteredDelivery};
+use tidegate_store::audit::{Field, Kind, Source, Value};
+use tidegate_store::pseudonym::Pseudonym;
+use tidegate_store::standing::{Change, Origin, Private, Scope, Via, What, nobody};
 
 use super::rig::*;
 use super::*;
 use crate::wire::{Wire, octets};
+
+/// A number that no configuration has.
+const NOBODYS: &[u8] = b"447700900999";
 
 #[test]
 fn opt_c01_after_a_stop_nothing_more_goes_there() {
@@ -665,7 +672,135 @@ fn a_stop_to_a_number_that_nobody_owns_holds_for_whoever_has_it_later() {
         let mut rig = rig.killed(34).await;
         assert_eq!(rig.submit(b"77777", R).await, OPTED_OUT);
         rig.sees_next(S, R).await;
+        // And it is lifted there, although it was written down when nobody had the number.
+        let start = Sm {
+            short_message: ShortMessage::new(b"START").unwrap(),
+            ..sm(R, b"77777")
+        };
+        assert_eq!(rig.deliver(start).await, CommandStatus::ROK);
+        rig.take_reply(b"77777", R).await;
+        rig.sees_next(b"77777", R).await;
     });
+}
+
+#[test]
+fn over_the_bound_of_numbers_that_nobody_owns_an_opt_out_reaches_everything_and_none_is_lost() {
+    const BOUND: usize = 10_000;
+    scenario(|| async {
+        let mut rig = Rig::new(config(&[]), 46).await;
+        let mut chance = rand_chacha::ChaCha20Rng::seed_from_u64(46);
+        let stop = |to: &'static [u8], from: &'static [u8]| Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(from, to)
+        };
+        assert_eq!(rig.deliver(stop(b"77777", R2)).await, CommandStatus::ROK);
+        let unlisted = |rig: &Rig| {
+            let hub = &rig.world.hub;
+            hub.with_gate(|gate, _| gate.spool().standing().scopes().unlisted())
+        };
+        assert_eq!(unlisted(&rig), 1);
+        // As if as many others had been called.
+        let mut places = 1..u128::try_from(BOUND).unwrap();
+        while unlisted(&rig) < BOUND {
+            rig.world.hub.with_gate(|gate, now| {
+                for place in places.by_ref().take(500) {
+                    let number = Pseudonym::from_octets(place.to_be_bytes());
+                    let change = Change {
+                        who: number,
+                        at_ms: now.unix_ms,
+                        event: 0,
+                        via: Via::Message,
+                        what: What::Suppress {
+                            scope: Scope::unlisted_sender(&number),
+                            origin: Origin::Recipient,
+                            categories: 0,
+                        },
+                        private: Private::default(),
+                    };
+                    let nobody = nobody().unwrap();
+                    let spool = gate.spool_mut();
+                    spool
+                        .remember(now.unix_ms, nobody, change, false, &mut chance)
+                        .unwrap();
+                }
+            });
+            rig.after(Duration::from_millis(200)).await;
+        }
+        // One that is known has its own, a new one has not.
+        assert_eq!(rig.deliver(stop(b"77777", R)).await, CommandStatus::ROK);
+        rig.sees_next(S, R).await;
+        let widened = |rig: &Rig| rig.world.hub.with_gate(|gate, _| gate.tally().opt_outs_widened);
+        assert_eq!(widened(&rig), 0);
+        assert_eq!(rig.deliver(stop(b"77778", R)).await, CommandStatus::ROK);
+        assert_eq!((unlisted(&rig), widened(&rig)), (BOUND, 1));
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        rig.after(Duration::from_secs(2)).await;
+        let mut rig = rig.killed(47).await;
+        assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+        rig.sees_next(S, DUTCH).await;
+    });
+}
+
+/// What the audit log holds of opt-outs: their places in the spool, of which none may be twice.
+fn entered(disk: &FaultyDisk) -> Vec<(Source, String)> {
+    let mut found = Vec::new();
+    let bad = tidegate_store::audit::read(disk, "audit".as_ref(), |logged| {
+        if logged.entry.kind == Kind::OptOutAdded {
+            let scope = logged.entry.details.iter().find_map(|detail| match detail {
+                (Field::Scope, Value::Word(word)) => Some(word.as_str().to_owned()),
+                _ => None,
+            });
+            found.push((logged.entry.source.unwrap(), scope.unwrap()));
+        }
+    });
+    assert_eq!(bad.unwrap(), None);
+    found
+}
+
+#[test]
+fn a_stop_is_acknowledged_while_the_audit_log_fails_and_entered_once_when_it_works_again() {
+    for (op, with_kill) in [
+        (Op::Write, false),
+        (Op::Sync, false),
+        (Op::Write, true),
+        (Op::Sync, true),
+    ] {
+        scenario(|| async {
+            let mut setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+            setup.is_audited = true;
+            let clock = Clock::virtual_from(START_MS);
+            let mut rig = Rig::on(setup, FaultyDisk::new(), clock, 48).await;
+            let waiting = |rig: &Rig| {
+                let hub = &rig.world.hub;
+                hub.with_gate(|gate, _| gate.spool().standing().waiting())
+            };
+            rig.after(Duration::from_secs(5)).await;
+            assert!(!rig.world.health.ready().1.contains("audit"));
+            rig.world
+                .disk
+                .fail_on(op, "audit", 0, 1 << 30, std::io::ErrorKind::Other);
+            let before = entered(&rig.world.disk.crash()).len();
+            rig.stop(R, S).await;
+            rig.after(Duration::from_secs(90)).await;
+            assert_eq!(rig.submit(S, R).await, OPTED_OUT);
+            assert!(waiting(&rig) > 0, "it waits in the spool");
+            assert!(rig.world.health.ready().1.contains("audit log failing"));
+            assert_eq!(entered(&rig.world.disk.crash()).len(), before);
+            rig.world.disk.heal();
+            if with_kill {
+                rig = rig.killed(49).await;
+            }
+            rig.after(Duration::from_secs(120)).await;
+            assert_eq!(waiting(&rig), 0, "{op:?}");
+            assert!(!rig.world.health.ready().1.contains("audit"));
+            let rig = rig.killed(50).await;
+            let found = entered(&rig.world.disk.crash());
+            let mut scopes: Vec<&str> = found.iter().map(|(_, scope)| scope.as_str()).collect();
+            scopes.sort_unstable();
+            assert_eq!(scopes, ["account A", "sender 55555"], "{op:?}: each once");
+            assert!(found[0].0 < found[1].0);
+        });
+    }
 }
 
 /// The power goes at every change of the disk in turn while a STOP comes in, goes to the journal and is confirmed. What was
@@ -728,8 +863,16 @@ fn a_power_cut_at_any_step_of_a_stop_takes_none_that_was_acknowledged() {
 #[test]
 fn who_has_opted_out_cannot_be_read_from_any_file() {
     scenario(|| async {
-        let mut rig = Rig::new(config(&[]), 42).await;
+        let mut setup = Setup::new(config(&[]), 1 << 20, 1 << 28);
+        setup.is_audited = true;
+        let mut rig = Rig::on(setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 42).await;
         rig.stop(R, S).await;
+        // It may be a person's number that was called: nobody says that it is ours.
+        let mo = Sm {
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..sm(R, NOBODYS)
+        };
+        assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
         rig.after(Duration::from_secs(2)).await;
         let journaled = rig
             .world
@@ -745,15 +888,20 @@ fn who_has_opted_out_cannot_be_read_from_any_file() {
         let (mut files, mut octets) = (0, 0);
         for path in disk.paths() {
             let held = disk.octets(&path).unwrap_or_default();
-            for (form, needle) in [("digits", R), ("UTF-16", &utf16), ("semi-octets", &semi_octets)] {
+            for (form, needle) in [
+                ("digits", R),
+                ("the called number", NOBODYS),
+                ("UTF-16", &utf16),
+                ("semi-octets", &semi_octets),
+            ] {
                 let found = held.windows(needle.len()).any(|window| window == needle);
                 assert!(!found, "{} holds it as {form}", path.display());
             }
-            files += usize::from(path.starts_with("standing"));
+            files += usize::from(path.starts_with("standing") || path.starts_with("audit"));
             octets += held.len();
         }
         assert!(
-            files > 0 && octets > 1_000,
+            files > 2 && octets > 1_000,
             "{files} files, {octets} octets were looked at"
         );
     });
