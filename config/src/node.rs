@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use toml::de::DeValue;
+
+use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{integer, socket_address};
 
@@ -27,6 +30,9 @@ pub struct Listener {
 pub struct Http {
     /// Key `address`, default `127.0.0.1:9100`. It asks for no password, so keep it on a private address.
     pub address: SocketAddr,
+    /// Key `admin_address`, default absent: where the verbs of the control socket are done over HTTP for whoever has a token. On
+    /// loopback only: tokens go over it in clear text.
+    pub admin_address: Option<SocketAddr>,
 }
 
 const HTTP_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9100));
@@ -72,6 +78,27 @@ pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
     let mut section = root.section("http");
     let address = section.or("address", HTTP_ADDRESS, socket_address);
     take(&section, address);
+    let admin_address = section.optional("admin_address", loopback_address);
+    if let Some(address) = admin_address {
+        take(&section, address);
+    }
     section.finish(&[]);
-    (listeners, Http { address })
+    let http = Http {
+        address,
+        admin_address,
+    };
+    (listeners, http)
+}
+
+/// A socket that only this machine reaches.
+fn loopback_address(value: &DeValue<'_>) -> Result<SocketAddr, Fault> {
+    let address = socket_address(value)?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(Fault::new(
+            format!("{} is not on loopback", address.ip()),
+            "use 127.0.0.1 or [::1]; from elsewhere, go through a tunnel",
+        ))
+    }
 }

@@ -28,6 +28,7 @@ mod send;
 mod serve;
 mod simulate_smsc;
 mod spool;
+mod token;
 mod values;
 
 use std::fs;
@@ -106,6 +107,9 @@ enum Verb {
     /// Show, set and end bans of addresses, in the running gateway.
     #[command(subcommand)]
     Ban(ban::Verb),
+    /// Tokens of the admin listener: make, show, revoke.
+    #[command(subcommand)]
+    Token(token::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
 }
@@ -200,6 +204,7 @@ pub fn main() -> ExitCode {
         Verb::Account(verb) => account::run(&verb),
         Verb::Audit(verb) => audit::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
+        Verb::Token(verb) => token::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
     };
     match print(result, json) {

@@ -26,13 +26,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tidegate_store::audit::Actor;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::{self, DAYS_MAX, Role};
 use crate::explain::Question;
 use crate::origin::Origin;
 
 pub use client::{AskError, ask};
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;
 pub use server::{Listener, serve};
@@ -42,7 +45,7 @@ pub use work::answer;
 /// Name of the socket in the data directory.
 const SOCKET: &str = "control";
 /// Version of requests and answers.
-const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 1;
 /// Octets of a request, its line end included.
 const LINE_MAX: usize = 64 * 1024;
 /// Connections at a time; more wait in the backlog.
@@ -118,6 +121,22 @@ pub enum Verb {
         /// Whose.
         origin: Origin,
     },
+    /// Makes a token for the admin listener, and says it this once.
+    TokenAdd {
+        /// Its name.
+        name: String,
+        /// What it is good for.
+        role: Role,
+        /// For how many days.
+        days: u64,
+    },
+    /// The tokens that there are, without what they are.
+    TokenList,
+    /// Has a token be good for nothing any more.
+    TokenRevoke {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Which waiting messages are meant.
@@ -134,8 +153,8 @@ pub struct Selection {
 pub struct Request {
     /// What is wanted.
     pub verb: Verb,
-    /// Who asks, by the system's word.
-    pub uid: Option<u32>,
+    /// Who asks: by the system's word at the socket, by a token at the admin listener.
+    pub who: Actor,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Answer>,
 }
@@ -205,6 +224,15 @@ impl Verb {
                 "verb": "ban remove",
                 "address": origin.to_string(),
             }),
+            Self::TokenAdd { name, role, days } => json!({
+                "version": VERSION,
+                "verb": "token add",
+                "name": name,
+                "role": role.word(),
+                "days": days,
+            }),
+            Self::TokenList => json!({ "version": VERSION, "verb": "token list" }),
+            Self::TokenRevoke { name } => json!({ "version": VERSION, "verb": "token revoke", "name": name }),
         }
     }
 
@@ -212,6 +240,11 @@ impl Verb {
     fn read(line: &[u8]) -> Result<Self, String> {
         let request: Map<String, Value> =
             serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
+        Self::of_object(&request)
+    }
+
+    /// The same of a request that is read already.
+    pub(crate) fn of_object(request: &Map<String, Value>) -> Result<Self, String> {
         match request.get("version").and_then(Value::as_u64) {
             Some(VERSION) => {}
             other => {
@@ -254,9 +287,9 @@ impl Verb {
                 to: needed("to")?,
                 account: text("account")?,
             }),
-            Some("route explain") => Ok(Self::Explain(Box::new(Question::take(&request)?))),
+            Some("route explain") => Ok(Self::Explain(Box::new(Question::take(request)?))),
             Some("send") => Ok(Self::Send {
-                message: Box::new(Question::take(&request)?),
+                message: Box::new(Question::take(request)?),
                 receipt: request
                     .get("receipt")
                     .and_then(Value::as_bool)
@@ -291,12 +324,32 @@ impl Verb {
                 })
             }
             Some("ban remove") => Ok(Self::BanRemove { origin: origin()? }),
-            Some(other) => Deed::read(other, &request)
+            Some("token add") => {
+                let days = request.get("days").and_then(Value::as_u64);
+                Ok(Self::TokenAdd {
+                    name: token_name(&needed("name")?)?,
+                    role: needed("role")?
+                        .parse()
+                        .map_err(|why| format!("\"role\" is {why}"))?,
+                    days: days
+                        .filter(|days| (1..=DAYS_MAX).contains(days))
+                        .ok_or_else(|| format!("\"days\" is a number up to {DAYS_MAX}"))?,
+                })
+            }
+            Some("token list") => Ok(Self::TokenList),
+            Some("token revoke") => Ok(Self::TokenRevoke {
+                name: token_name(&needed("name")?)?,
+            }),
+            Some(other) => Deed::read(other, request)
                 .unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
                 .map(|deed| Self::Deed(Box::new(deed))),
             None => Err("\"verb\" is missing".to_owned()),
         }
     }
+}
+
+fn token_name(text: &str) -> Result<String, String> {
+    admin::name(text).map_err(|why| format!("\"name\" is {why}"))
 }
 
 /// A request about a message.

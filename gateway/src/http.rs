@@ -33,12 +33,26 @@ pub use health::{CarrierLinks, Health, Phase, SpoolState, TURN_MISSING};
 pub const CONNECTIONS_MAX: usize = 64;
 /// From accepting a connection to the last octet of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Connections of the listener for metrics, and their time.
+const LIMITS: Limits = Limits {
+    connections: CONNECTIONS_MAX,
+    request_time: REQUEST_TIME,
+};
 /// Octets of a request's line and headers; also what is buffered of a connection.
 pub const HEAD_MAX: usize = 8 * 1024;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
 /// After a failed accept (no file descriptors left, mostly) the next try waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a listener serves at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time; more wait in the listener's backlog.
+    pub connections: usize,
+    /// From accepting a connection to the last octet of its answer.
+    pub request_time: Duration,
+}
 
 /// A listening socket that nobody is served at yet.
 #[derive(Debug)]
@@ -79,6 +93,11 @@ impl HttpServer {
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(Shown { health, telemetry });
+        self.serve_router(router, LIMITS, stop).await;
+    }
+
+    /// Serves what a router does until `stop` is done, then finishes what has begun.
+    pub async fn serve_router(self, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -86,9 +105,9 @@ impl HttpServer {
                 biased;
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                accepted = self.listener.accept(), if connections.len() < limits.connections => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve_one(stream, router.clone()));
+                        connections.spawn(serve_one(stream, router.clone(), limits.request_time));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "http: cannot accept");
@@ -104,7 +123,7 @@ impl HttpServer {
 }
 
 /// One request and its answer. How it ends interests nobody: the peer knows, and it may be anyone.
-async fn serve_one(stream: TcpStream, router: Router) {
+async fn serve_one(stream: TcpStream, router: Router, time: Duration) {
     let connection = http1::Builder::new()
         .keep_alive(false)
         .max_headers(HEADERS_MAX)
@@ -112,7 +131,7 @@ async fn serve_one(stream: TcpStream, router: Router) {
         // Its own timer for the head would need a clock; the limit below covers it.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let _: Result<Result<(), hyper::Error>, _> = tokio::time::timeout(REQUEST_TIME, connection).await;
+    let _: Result<Result<(), hyper::Error>, _> = tokio::time::timeout(time, connection).await;
 }
 
 type Answer = Result<(StatusCode, [(header::HeaderName, &'static str); 1], String), Infallible>;

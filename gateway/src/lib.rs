@@ -5,6 +5,7 @@
 //! files named after what happens ([`mt`], [`dlr`], [`mo`]) tell a message's story.
 
 pub mod addressing;
+pub mod admin;
 pub mod admission;
 pub mod audit;
 pub mod bans;

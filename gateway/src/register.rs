@@ -13,6 +13,8 @@ use tidegate_store::seal::{KeyId, Purpose, SealKey};
 use tidegate_store::standing::{Change, Followed, Page, Register};
 use tokio::sync::oneshot;
 
+use crate::control::{Answer, told};
+
 /// Questions that may wait.
 const QUESTIONS_MAX: usize = 16;
 /// How often it is looked whether the journal has grown.
@@ -21,6 +23,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(5);
 /// Steps that a question waits for, some seconds; behind by more, it is being made anew.
 const STEPS_MAX: usize = 200;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause after a failure: a disk that is full, or an index that is made anew, gets no better by being asked at once.
+const FAILED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keys that open numbers.
 pub type Keys = BTreeMap<KeyId, Arc<SealKey>>;
@@ -55,7 +62,7 @@ struct Question {
     account: SystemId,
     purpose: Purpose,
     wanted: Wanted,
-    answer: oneshot::Sender<Result<Found, String>>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// The asking end.
@@ -77,7 +84,7 @@ impl Handle {
     /// # Errors
     ///
     /// Why there is no answer, in words.
-    pub async fn ask(&self, account: SystemId, purpose: Purpose, wanted: Wanted) -> Result<Found, String> {
+    pub async fn ask(&self, account: SystemId, purpose: Purpose, wanted: Wanted) -> Answer {
         let (answer, answered) = oneshot::channel();
         let question = Question {
             account,
@@ -88,9 +95,11 @@ impl Handle {
         self.0
             .try_send(question)
             .map_err(|_| "the register of opt-outs is busy, or ends".to_owned())?;
-        answered
-            .await
-            .unwrap_or_else(|_| Err("the register of opt-outs ends".to_owned()))
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err("the register of opt-outs ends".to_owned()),
+            Err(_) => Err("the register of opt-outs does not answer: ask again later".to_owned()),
+        }
     }
 }
 
@@ -101,6 +110,8 @@ pub fn run<D: Disk>(mut register: Register<D>, inbox: &Inbox, keys: impl Fn() ->
     let mut has_failed = false;
     loop {
         match inbox.0.recv_timeout(pause) {
+            // Who asked has gone.
+            Ok(question) if question.answer.is_closed() => {}
             Ok(question) => {
                 let answer = answered(&mut register, &question, &keys);
                 // Who has gone need not hear it.
@@ -117,8 +128,11 @@ pub fn run<D: Disk>(mut register: Register<D>, inbox: &Inbox, keys: impl Fn() ->
                     }
                     Err(_) => {}
                 }
-                let is_behind = matches!(followed, Ok(Followed { is_level: false, .. }));
-                pause = if is_behind { PAUSE } else { LOOK_EVERY };
+                pause = match followed {
+                    Ok(Followed { is_level: false, .. }) => PAUSE,
+                    Ok(_) => LOOK_EVERY,
+                    Err(_) => FAILED_PAUSE,
+                };
             }
         }
     }
@@ -128,12 +142,14 @@ fn answered<D: Disk>(
     register: &mut Register<D>,
     question: &Question,
     keys: impl Fn() -> Result<Keys, String>,
-) -> Result<Found, String> {
+) -> Answer {
     let words = |error: tidegate_store::standing::RegisterError| format!("{error}; ask again");
+    // What comes meanwhile nobody asked for.
+    let newest = register.newest();
     let mut steps = 0;
-    while !register.follow().map_err(words)?.is_level {
+    while !register.follow().map_err(words)?.is_level && !register.holds(newest) {
         steps += 1;
-        if steps >= STEPS_MAX {
+        if steps >= STEPS_MAX || question.answer.is_closed() {
             return Err(
                 "the register of opt-outs is being made anew from their journal: ask again later".to_owned(),
             );
@@ -148,5 +164,6 @@ fn answered<D: Disk>(
             .consents(account, &who, &keys, purpose)
             .map(Found::Consents),
     }
+    .map(|found| told(&found))
     .map_err(words)
 }

@@ -139,14 +139,14 @@ impl<D: Disk + 'static> Reloader<D> {
     }
 
     /// Reads the file again and takes it over, unless something speaks against it, or only says what would be. `meant`
-    /// is the file that the asker means, if that is known, and `uid` who asks.
-    pub async fn reload(&mut self, dry_run: bool, meant: Option<&Path>, uid: Option<u32>) -> Outcome {
-        let outcome = self.try_reload(dry_run, meant, uid).await;
+    /// is the file that the asker means, if that is known, and `who` who asks.
+    pub async fn reload(&mut self, dry_run: bool, meant: Option<&Path>, who: &Actor) -> Outcome {
+        let outcome = self.try_reload(dry_run, meant, who).await;
         if !dry_run {
             self.note(&outcome);
             if !outcome.is_applied {
                 let count = outcome.reasons.len() as u64;
-                let entry = entry(Kind::ReloadRefused, uid, &outcome.changes);
+                let entry = entry(Kind::ReloadRefused, who, &outcome.changes);
                 let entry = entry.with(Field::Count, Detail::Count(count));
                 if let Err(error) = self.audit.enter(vec![entry]).await {
                     tracing::error!(error, "a refused reload cannot be entered in the audit log");
@@ -156,7 +156,7 @@ impl<D: Disk + 'static> Reloader<D> {
         outcome
     }
 
-    async fn try_reload(&mut self, dry_run: bool, meant: Option<&Path>, uid: Option<u32>) -> Outcome {
+    async fn try_reload(&mut self, dry_run: bool, meant: Option<&Path>, who: &Actor) -> Outcome {
         let Some(path) = self.path.clone() else {
             return Outcome::refused(vec![
                 "this gateway was not started from a file that could be read again"
@@ -218,7 +218,7 @@ impl<D: Disk + 'static> Reloader<D> {
             };
         }
         // Before its effect can be seen (AUD-1), and without it there is none (AUD-6).
-        if let Err(why) = self.audit.enter(entries(uid, &changes)).await {
+        if let Err(why) = self.audit.enter(entries(who, &changes)).await {
             reasons.push(why.into());
         } else {
             // Meanwhile more may have come.
@@ -311,11 +311,11 @@ impl<D: Disk + 'static> Reloader<D> {
 }
 
 /// What the audit log holds of a reload: the keys that differ, not what they differ in.
-fn entry(kind: Kind, uid: Option<u32>, changes: &[String]) -> Entry {
+fn entry(kind: Kind, who: &Actor, changes: &[String]) -> Entry {
     let key = |change: &String| Word::new(change.split_once(": ").map_or(change.as_str(), |(key, _)| key));
     let words: Vec<Word> = changes.iter().take(WORDS_MAX).map(key).collect();
     let more = (changes.len() - words.len()) as u64;
-    let entry = Entry::new(kind, Actor::Operator(uid)).with(Field::Keys, Detail::Words(words));
+    let entry = Entry::new(kind, who.clone()).with(Field::Keys, Detail::Words(words));
     match more {
         0 => entry,
         more => entry.with(Field::More, Detail::Count(more)),
@@ -323,12 +323,12 @@ fn entry(kind: Kind, uid: Option<u32>, changes: &[String]) -> Entry {
 }
 
 /// That a configuration is taken over, and if instructions change that apart (AUD-1).
-fn entries(uid: Option<u32>, changes: &[String]) -> Vec<Entry> {
+fn entries(who: &Actor, changes: &[String]) -> Vec<Entry> {
     let is_instruction = |change: &&String| change.starts_with("instructions");
     let instructions: Vec<String> = changes.iter().filter(is_instruction).cloned().collect();
-    let mut entries = vec![entry(Kind::ReloadApplied, uid, changes)];
+    let mut entries = vec![entry(Kind::ReloadApplied, who, changes)];
     if !instructions.is_empty() {
-        entries.push(entry(Kind::InstructionChanged, uid, &instructions));
+        entries.push(entry(Kind::InstructionChanged, who, &instructions));
     }
     entries
 }

@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
@@ -98,6 +99,8 @@ pub struct Running {
     pub listening: Vec<SocketAddr>,
     /// Where metrics and health are.
     pub http: SocketAddr,
+    /// Where verbs are done over HTTP, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// What the start found on disk.
     pub recovered: Recovered,
     asked: mpsc::Sender<control::Request>,
@@ -127,7 +130,7 @@ impl Running {
         };
         let request = control::Request {
             verb,
-            uid: None,
+            who: Actor::Operator(None),
             answer,
         };
         self.asked.try_send(request).ok().map(|()| answered)
@@ -176,6 +179,12 @@ pub fn start_from(
 
     let http = bind(config.http.address)?;
     let http_address = http.local_addr().map_err(io_error("name the HTTP socket"))?;
+    let admin = match config.http.admin_address {
+        Some(address) => Some(open_admin(&config, address)?),
+        None => None,
+    };
+    let admin_address = admin.as_ref().map(|(_, _, address)| *address);
+    let tokens = admin.as_ref().map(|(_, tokens, _)| Arc::clone(tokens));
     let listeners = config
         .listen
         .iter()
@@ -224,6 +233,14 @@ pub fn start_from(
             inbox: ends.inbox,
             rng: fork(&mut rng),
             http,
+            admin: admin.map(|(socket, tokens, _)| {
+                let desk = Desk {
+                    tokens,
+                    asked: asked.clone(),
+                    clock: clock.clone(),
+                };
+                (socket, desk)
+            }),
             control,
             asked: asked.clone(),
             health: Arc::clone(&health),
@@ -249,6 +266,7 @@ pub fn start_from(
             verifier,
             keeper: ends.handle,
             register,
+            tokens,
             audit,
             done: ends.done,
             to_answer,
@@ -263,6 +281,7 @@ pub fn start_from(
         Ok(Ok(())) => Ok(Running {
             listening,
             http: http_address,
+            admin: admin_address,
             recovered,
             asked,
             stop,
@@ -275,6 +294,17 @@ pub fn start_from(
             "its thread ended before it listened",
         ))),
     }
+}
+
+/// The admin listener's socket, its tokens, and where it listens.
+fn open_admin(
+    config: &Config,
+    address: SocketAddr,
+) -> Result<(std::net::TcpListener, Arc<Tokens>, SocketAddr), StartError> {
+    let socket = bind(address)?;
+    let address = socket.local_addr().map_err(io_error("name the admin socket"))?;
+    let tokens = Tokens::open(&config.storage.data).map_err(io_error("read the admin listener's tokens"))?;
+    Ok((socket, Arc::new(tokens), address))
 }
 
 /// The keys as they are in the ring, to open numbers for lists.
@@ -381,6 +411,7 @@ struct KeeperWork {
     inbox: Inbox<RealDisk>,
     rng: ChaCha20Rng,
     http: std::net::TcpListener,
+    admin: Option<(std::net::TcpListener, Desk)>,
     control: Option<control::Listener>,
     asked: mpsc::Sender<control::Request>,
     health: Arc<Health>,
@@ -402,6 +433,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
             inbox,
             rng,
             http,
+            admin,
             control,
             asked,
             health,
@@ -411,6 +443,18 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
         } = work;
         if let Some(listener) = control {
             spawn_local(control::serve(listener, asked, stopped.clone()));
+        }
+        if let Some((socket, desk)) = admin {
+            match HttpServer::from_std(socket) {
+                Ok(server) => {
+                    let mut stopped = stopped.clone();
+                    let stop = async move {
+                        let _ = stopped.wait_for(|stopped| *stopped).await;
+                    };
+                    spawn_local(server.serve_router(admin::router(desk), admin::LIMITS, stop));
+                }
+                Err(error) => tracing::error!(%error, "the admin listener cannot be served"),
+            }
         }
         match HttpServer::from_std(http) {
             Ok(server) => {
@@ -448,6 +492,7 @@ struct LoopWork {
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
     register: register::Handle,
+    tokens: Option<Arc<Tokens>>,
     audit: AuditHandle,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -487,6 +532,9 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
         hub.set_register(work.register);
+        if let Some(tokens) = work.tokens {
+            hub.set_tokens(tokens);
+        }
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));

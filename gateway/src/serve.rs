@@ -7,6 +7,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -15,6 +16,7 @@ use tidegate_store::disk::Disk;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::admin::Tokens;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
@@ -53,6 +55,8 @@ pub struct Hub<D: Disk> {
     last_turn: Cell<Duration>,
     /// Where opt-outs and consents are looked up; a gateway of tests may have none.
     register: OnceCell<register::Handle>,
+    /// Tokens of the admin listener, where there is one.
+    tokens: OnceCell<Arc<Tokens>>,
 }
 
 impl<D: Disk> Hub<D> {
@@ -64,6 +68,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn listed(&self) -> Option<&register::Handle> {
         self.register.get()
+    }
+
+    /// The admin listener's tokens, from now on.
+    pub fn set_tokens(&self, tokens: Arc<Tokens>) {
+        // Once, at the start.
+        let _ = self.tokens.set(tokens);
+    }
+
+    pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.tokens.get().cloned()
     }
 
     /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
@@ -90,6 +104,7 @@ impl<D: Disk> Hub<D> {
             dirty: RefCell::default(),
             last_turn: Cell::new(Duration::ZERO),
             register: OnceCell::new(),
+            tokens: OnceCell::new(),
         })
     }
 

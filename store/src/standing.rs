@@ -25,7 +25,7 @@ use tidegate_codec::identity::SystemId;
 use crate::message_id::MessageId;
 use crate::pseudonym::{Pseudonym, Pseudonyms, Secret};
 
-pub use asked::{ASKED_EVERY_MS, Asked, PENDING_MS};
+pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
@@ -348,7 +348,7 @@ impl Standing {
                 let scope = self.scopes.intern(scope);
                 let stand = Stand::new(scope, Origins::of(*origin), *categories);
                 undo.opt_out = self.opt_outs.add(&change.who, stand).then_some(scope);
-                self.asked.close(&change.who, None);
+                self.close_questions(&change.who, scope);
             }
             What::Replied { sender, confirmed } => {
                 let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
@@ -400,7 +400,7 @@ impl Standing {
                 let scope = self.scopes.intern(scope);
                 self.opt_outs
                     .add(&change.who, Stand::new(scope, Origins::of(*origin), *categories));
-                self.asked.close(&change.who, None);
+                self.close_questions(&change.who, scope);
             }
             What::Lift { scope, origins } => {
                 if let Some(scope) = self.scopes.find(scope) {
@@ -420,7 +420,7 @@ impl Standing {
             } => match grant {
                 Grant::Given | Grant::Renewed => {
                     let scope = self.scopes.intern(scope);
-                    self.asked.close(&change.who, Some(scope));
+                    self.asked.close(&change.who, |awaited| awaited.scope == scope);
                     self.consents.add(
                         &change.who,
                         Stand::new(scope, Origins::of(Origin::Recipient), *categories),
@@ -462,20 +462,40 @@ impl Standing {
         }
     }
 
-    /// Remembers that somebody was asked; says for a consent to what.
+    /// Remembers that somebody was asked; says by whom.
     fn ask(&mut self, change: &Change) -> Option<ScopeId> {
         let What::Asked {
             sender,
+            asker,
             scope,
             categories,
         } = &change.what
         else {
             return None;
         };
-        let scope = self.scopes.intern(scope);
-        self.asked
-            .add(&change.who, *sender, scope, *categories, change.at_ms);
-        Some(scope)
+        let awaited = Awaited {
+            asker: self.scopes.intern(asker),
+            scope: self.scopes.intern(scope),
+            categories: *categories,
+        };
+        self.asked.add(&change.who, *sender, awaited, change.at_ms);
+        Some(awaited.asker)
+    }
+
+    /// Somebody opted out of a scope: what an account asked for that this is about waits for no yes any more.
+    fn close_questions(&mut self, who: &Pseudonym, scope: ScopeId) {
+        let table = &self.scopes;
+        let is_global = table
+            .scope(scope)
+            .is_some_and(|scope| scope.kind() == ScopeKind::Global);
+        self.asked.close(who, |awaited| {
+            let asker = awaited.asker;
+            is_global
+                || scope == asker
+                || scope == awaited.scope
+                || table.parents(scope).contains(&asker)
+                || table.parents(asker).contains(&scope)
+        });
     }
 
     fn withdraw(&mut self, change: &Change) {
@@ -513,8 +533,8 @@ impl Standing {
         if let Some(sender) = undo.reply {
             self.replies.take_back(&change.who, sender, change.at_ms);
         }
-        if let Some(scope) = undo.asked {
-            self.asked.take_back(&change.who, scope, change.at_ms);
+        if let Some(asker) = undo.asked {
+            self.asked.take_back(&change.who, asker, change.at_ms);
         }
         if undo.event != 0 {
             self.events.remove(&undo.event);

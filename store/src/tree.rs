@@ -1,13 +1,16 @@
 //! An index in sled, made from files and made anew from them whenever it is in doubt: the only place that names sled.
 //!
 //! Nothing is true because it stands here (design §4). sled 0.34.7 loses what its `flush` promised at a power cut unless its
-//! file is synced behind it, and may then not open, or panic: every call is guarded, and a caller that gets an error drops the
-//! directory and begins again.
+//! file is synced behind it, and may then not open, or panic. A caller that gets an error drops the directory and begins again. A
+//! panic ends a process that is built to abort, whatever guards a call: so the first thing that one in sled does is to leave a
+//! mark beside the directory, by which the next start drops it and does not fall into the same hole.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// Changes of one batch at most: sled's memory grows with larger ones, out of all proportion.
 pub(crate) const BATCH_MAX: usize = 1_000;
@@ -26,6 +29,45 @@ pub enum TreeError {
     /// Its directory.
     #[error("the index: {0}")]
     Io(#[from] io::Error),
+}
+
+impl TreeError {
+    /// Whether the disk says so, and not what lies on it: nothing is made better by beginning again.
+    pub(crate) const fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Sled(sled::Error::Io(_)))
+    }
+}
+
+thread_local! {
+    /// Whether this thread is in a call of sled.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+/// Directories that are open.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn mark_of(dir: &Path) -> PathBuf {
+    dir.with_extension("spoilt")
+}
+
+/// Has a panic in sled, or on a thread of its own, leave a mark beside every directory that is open. Once in a process; what
+/// was to happen at a panic before happens behind it.
+fn mark_at_panics() {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let of_sled = std::thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("sled"));
+            if of_sled || INSIDE.with(Cell::get) {
+                for dir in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    // The process may end with this; what cannot be marked is met again.
+                    let _ = File::create(mark_of(dir)).and_then(|file| file.sync_all());
+                }
+            }
+            before(info);
+        }));
+    });
 }
 
 /// Changes that are made together or not at all.
@@ -57,16 +99,31 @@ pub(crate) struct Tree {
     db: Option<sled::Db>,
     /// What `flush` does not sync.
     file: File,
+    dir: PathBuf,
 }
 
 fn guarded<T>(call: impl FnOnce() -> Result<T, TreeError>) -> Result<T, TreeError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(TreeError::Panicked))
+    INSIDE.with(|inside| inside.set(true));
+    let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(TreeError::Panicked));
+    INSIDE.with(|inside| inside.set(false));
+    result
 }
 
 impl Tree {
     /// Opens the index in a directory, or makes it.
     pub(crate) fn open(dir: &Path) -> Result<Self, TreeError> {
+        if mark_of(dir).try_exists()? {
+            return Err(TreeError::Panicked);
+        }
         fs::create_dir_all(dir)?;
+        mark_at_panics();
+        OPEN.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(dir.to_owned());
+        Self::opened(dir).inspect_err(|_| closed(dir))
+    }
+
+    fn opened(dir: &Path) -> Result<Self, TreeError> {
         let db = guarded(|| {
             let config = sled::Config::new()
                 .path(dir)
@@ -75,7 +132,11 @@ impl Tree {
             Ok(config.open()?)
         })?;
         let file = File::options().read(true).write(true).open(dir.join("db"))?;
-        Ok(Self { db: Some(db), file })
+        Ok(Self {
+            db: Some(db),
+            file,
+            dir: dir.to_owned(),
+        })
     }
 
     fn with<T>(&self, call: impl FnOnce(&sled::Db) -> Result<T, TreeError>) -> Result<T, TreeError> {
@@ -127,13 +188,29 @@ impl Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         let db = self.db.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+        // What it ends with interests nobody any more.
+        let _ = guarded(|| {
+            drop(db);
+            Ok(())
+        });
+        closed(&self.dir);
     }
 }
 
-/// Drops an index with all that it holds.
+fn closed(dir: &Path) {
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(place) = open.iter().position(|there| there == dir) {
+        open.swap_remove(place);
+    }
+}
+
+/// Drops an index with all that it holds; the mark last.
 pub(crate) fn remove(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match fs::remove_file(mark_of(dir)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -171,6 +248,23 @@ mod tests {
         assert_eq!(keys(&tree, b"a", None, 9), [b"a1", b"a3"]);
         assert_eq!(keys(&tree, b"a", Some(b"a1"), 9), [b"a3"]);
         assert_eq!(keys(&tree, b"", None, 2), [b"a1", b"a3"]);
+    }
+
+    /// A process that aborts has no more than what the hook does.
+    #[test]
+    fn a_panic_in_sled_leaves_a_mark_by_which_the_index_is_not_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("register");
+        let tree = Tree::open(&index).unwrap();
+        let _ = catch_unwind(|| panic!("of somebody else"));
+        assert!(!mark_of(&index).exists());
+        let panicked: Result<(), _> = tree.with(|_| panic!("as sled does"));
+        assert!(matches!(panicked, Err(TreeError::Panicked)));
+        assert!(mark_of(&index).exists());
+        drop(tree);
+        assert!(matches!(Tree::open(&index), Err(TreeError::Panicked)));
+        remove(&index).unwrap();
+        Tree::open(&index).unwrap();
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn data(local: &Local) -> PathBuf {
 }
 
 /// Asks the way the command line does.
-async fn ask(local: &Local, verb: Verb) -> Result<serde_json::Map<String, Value>, AskError> {
+pub(crate) async fn ask(local: &Local, verb: Verb) -> Result<serde_json::Map<String, Value>, AskError> {
     let data = data(local);
     tokio::task::spawn_blocking(move || control::ask(&data, &verb))
         .await

@@ -80,6 +80,7 @@ pub(crate) fn config(dir: &TempDir, carrier: SocketAddr, changes: Changes<'_>) -
 address = "127.0.0.1:0"
 [http]
 address = "127.0.0.1:0"
+admin_address = "127.0.0.1:0"
 [storage]
 data = "{data}"
 key_ring = "{ring}"
@@ -156,6 +157,11 @@ impl Local {
     /// Where metrics are.
     pub(crate) fn http(&self) -> SocketAddr {
         self.running.as_ref().unwrap().http
+    }
+
+    /// Where verbs are done over HTTP.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().admin.unwrap()
     }
 
     /// Ends it in order; the directory stays.

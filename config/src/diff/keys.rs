@@ -128,7 +128,7 @@ fn word(value: &dyn Debug) -> String {
 
 keys! {
     Node { #shown id }
-    Http { #shown address }
+    Http { #shown address, admin_address }
     Storage {
         data,
         key_ring,

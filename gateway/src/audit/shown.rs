@@ -22,7 +22,7 @@ fn hex(octets: &[u8]) -> String {
     })
 }
 
-fn actor(actor: &Actor) -> String {
+pub(crate) fn actor(actor: &Actor) -> String {
     match actor {
         Actor::System => "system".to_owned(),
         Actor::Operator(Some(uid)) => format!("operator uid={uid}"),
@@ -30,6 +30,7 @@ fn actor(actor: &Actor) -> String {
         Actor::Account(account) => format!("account {account}"),
         Actor::Carrier(carrier) => format!("carrier {}", carrier.as_str()),
         Actor::Handset => "handset".to_owned(),
+        Actor::Token(name) => format!("token {}", name.as_str()),
         Actor::Peer(address) => format!("peer {address}"),
     }
 }

@@ -105,6 +105,7 @@ impl<D: Disk> Gate<D> {
 const fn why(end: ReplyEnd) -> &'static str {
     match end {
         ReplyEnd::OptedOut => "who has opted out is not asked to come back (OPT-25)",
+        ReplyEnd::Suspended => "the account is suspended",
         ReplyEnd::Enough => "the person was asked within the last 30 days (CON-5)",
         ReplyEnd::NoRoute => "no route leads there",
         ReplyEnd::NoRoom => "the spool is full",

@@ -43,7 +43,7 @@ pub enum DeedKind {
     OptOutRemove,
     /// Whether a person has opted out.
     OptOutCheck,
-    /// A list is going to be shown: all that is known is to be in the journal.
+    /// A page of an account's opt-outs.
     OptOutList,
     /// The same, to be taken away.
     OptOutExport,
@@ -51,7 +51,7 @@ pub enum DeedKind {
     OptOutImport,
     /// A list of contacts.
     ContactImport,
-    /// What is recorded of a consent is going to be shown.
+    /// What is recorded of a person's consent.
     ConsentList,
     /// A consent.
     ConsentGrant,
@@ -80,6 +80,14 @@ impl DeedKind {
     /// Whether its rows are those of a file.
     const fn is_import(self) -> bool {
         matches!(self, Self::OptOutImport | Self::ContactImport)
+    }
+
+    /// Whether it changes nothing.
+    pub(super) const fn is_reading(self) -> bool {
+        matches!(
+            self,
+            Self::OptOutCheck | Self::OptOutList | Self::OptOutExport | Self::ConsentList
+        )
     }
 
     /// How many rows it may have.

@@ -45,10 +45,11 @@ pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> 
             (purpose, wanted)
         }
     };
-    register.ask(name, purpose, wanted).await.map(told)
+    register.ask(name, purpose, wanted).await
 }
 
-fn told(found: Found) -> Map<String, Value> {
+/// As it is told; on the register's thread, since a page is long.
+pub(crate) fn told(found: &Found) -> Map<String, Value> {
     match found {
         Found::Page(page) => {
             let entries = page.entries.iter().map(|(_, scope, kept)| entry(scope, kept));

@@ -16,7 +16,7 @@ pub(super) struct Noted(Entry);
 impl Noted {
     /// `None` for what changes nothing and shows nothing of people, and for a reload, which is entered where it is known
     /// what it changes.
-    pub(super) fn of<D: Disk>(hub: &Rc<Hub<D>>, verb: &Verb, uid: Option<u32>) -> Option<Self> {
+    pub(super) fn of<D: Disk>(hub: &Rc<Hub<D>>, verb: &Verb, who: &Actor) -> Option<Self> {
         // Of an account that there is: what else was typed might be anything.
         let account = |name: &str| -> Option<SystemId> {
             hub.look(|gate, _| {
@@ -52,7 +52,7 @@ impl Noted {
                 let name = account(&deed.account);
                 let mut entry = Entry {
                     details: told(deed),
-                    ..Entry::new(kind(deed), Actor::Operator(uid)).of(name)
+                    ..Entry::new(kind(deed), who.clone()).of(name)
                 };
                 // Of one person by pseudonym; of a file only how many.
                 if deed.file.is_none()
@@ -80,7 +80,23 @@ impl Noted {
                 None,
                 vec![(Field::Address, Value::Word(Word::of_name(&origin.to_string())))],
             ),
-            Verb::Inspect
+            Verb::TokenAdd { name, role, days } => (
+                Kind::KeyEvent,
+                None,
+                vec![
+                    (Field::Verb, word("token add")),
+                    (Field::To, word(name)),
+                    (Field::Reason, word(role.word())),
+                    (Field::Seconds, Value::Count(days * 24 * 3_600)),
+                ],
+            ),
+            Verb::TokenRevoke { name } => (
+                Kind::KeyEvent,
+                None,
+                vec![(Field::Verb, word("token revoke")), (Field::To, word(name))],
+            ),
+            Verb::TokenList
+            | Verb::Inspect
             | Verb::Usage { .. }
             | Verb::Explain(_)
             | Verb::Follow { .. }
@@ -89,7 +105,7 @@ impl Noted {
         };
         Some(Self(Entry {
             details,
-            ..Entry::new(kind, Actor::Operator(uid)).of(account)
+            ..Entry::new(kind, who.clone()).of(account)
         }))
     }
 

@@ -202,7 +202,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// What an entry says that concerns an account, of one sender or of any (OPT-29): nothing that is another account's.
-    pub(super) fn concerning(
+    pub(crate) fn concerning(
         &self,
         account: usize,
         who: &Pseudonym,
@@ -226,6 +226,7 @@ impl<D: Disk> Gate<D> {
                     ScopeKind::Account => *scope == whole,
                     ScopeKind::Sender if scope.is_unlisted() => {
                         senders(config).any(|sender| self.unlisted(&sender) == *scope)
+                            || config.senders.is_empty() && self.is_only_of(account, scope)
                     }
                     ScopeKind::Sender => self
                         .lists(account, scope, scope.name())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate_store::audit::Actor;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
 use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -125,7 +126,8 @@ async fn hung_up(writer: &WriteHalf<'_>) {
 async fn ask_loop(line: &[u8], uid: Option<u32>, requests: &mpsc::Sender<Request>) -> Answer {
     let verb = Verb::read(line)?;
     let (answer, answered) = oneshot::channel();
-    let request = Request { verb, uid, answer };
+    let who = Actor::Operator(uid);
+    let request = Request { verb, who, answer };
     requests
         .try_send(request)
         .map_err(|_| "the gateway is busy with other requests, or ends".to_owned())?;

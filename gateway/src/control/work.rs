@@ -17,7 +17,8 @@ use super::noted::Noted;
 use super::people::act;
 use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
-use crate::audit::AuditHandle;
+use crate::admin::Tokens;
+use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
 use crate::control::not_done;
 use crate::dlr::ReceiptNote;
@@ -25,6 +26,7 @@ use crate::explain::{Live, Question, explain};
 use crate::gate::Gate;
 use crate::life::is_in_line;
 use crate::quota;
+use crate::random::fork;
 use crate::reload::Reloader;
 use crate::router::CarrierIndex;
 use crate::serve::Hub;
@@ -66,10 +68,10 @@ async fn answer_one<D: Disk + 'static>(
 ) {
     let Request {
         verb,
-        uid,
+        who,
         mut answer,
     } = request;
-    let noted = Noted::of(&hub, &verb, uid);
+    let noted = Noted::of(&hub, &verb, &who);
     let work = async {
         // Before its effect can be seen (AUD-1), and without it there is none (AUD-6).
         if let Some(noted) = &noted {
@@ -93,10 +95,12 @@ async fn answer_one<D: Disk + 'static>(
             }
             Verb::Reload { dry_run, file } => {
                 let mut reloader = changing.lock().await;
-                Ok(reloader.reload(*dry_run, file.as_deref(), uid).await.shown())
+                Ok(reloader.reload(*dry_run, file.as_deref(), &who).await.shown())
             }
             Verb::AuditCheckpoint => audit.checkpoint().await,
             Verb::AuditRead => Ok(Map::new()),
+            // What only looks holds up nothing that changes.
+            Verb::Deed(deed) if deed.kind.is_reading() => act(&hub, deed).await,
             Verb::Deed(deed) => {
                 let _alone = changing.lock().await;
                 act(&hub, deed).await
@@ -108,6 +112,25 @@ async fn answer_one<D: Disk + 'static>(
             Verb::BanRemove { origin } => {
                 let removed = hub.with_gate(|gate, now| gate.bans.remove(now.monotonic, *origin));
                 Ok(Map::from_iter([("removed".to_owned(), json!(removed))]))
+            }
+            Verb::TokenAdd { name, role, days } => {
+                let _alone = changing.lock().await;
+                let (name, role, days, now_ms) = (name.clone(), *role, *days, hub.now().unix_ms);
+                let mut rng = hub.with_gate(|gate, _| fork(&mut gate.rng));
+                with_tokens(&hub, move |tokens| {
+                    tokens.add(&name, role, days, now_ms, &mut rng)
+                })
+                .await
+            }
+            Verb::TokenList => with_tokens(&hub, |tokens| Ok(tokens.list())).await,
+            Verb::TokenRevoke { name } => {
+                let _alone = changing.lock().await;
+                let name = name.clone();
+                let revoke = move |tokens: &Tokens| {
+                    let revoked = tokens.revoke(&name)?;
+                    Ok(Map::from_iter([("revoked".to_owned(), json!(revoked))]))
+                };
+                with_tokens(&hub, revoke).await
             }
         }
     };
@@ -126,11 +149,17 @@ async fn answer_one<D: Disk + 'static>(
     }
     if !matches!(
         verb,
-        Verb::Inspect | Verb::Explain(_) | Verb::Follow { .. } | Verb::Usage { .. } | Verb::BanList
+        Verb::Inspect
+            | Verb::Explain(_)
+            | Verb::Follow { .. }
+            | Verb::Usage { .. }
+            | Verb::BanList
+            | Verb::TokenList
     ) {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
-        tracing::info!(verb = %what, uid, is_done, "an operator's request");
+        let who = actor(&who);
+        tracing::info!(verb = %what, who, is_done, "an operator's request");
     }
     if let Some(done) = done {
         let _ = answer.send(done);
@@ -162,6 +191,16 @@ async fn explain_route<D: Disk>(hub: &Hub<D>, explaining: Arc<Mutex<()>>, questi
         told
     });
     told.await
+        .unwrap_or_else(|error| Err(not_done(&error).to_owned()))
+}
+
+/// Does something about the admin listener's tokens where nobody waits for the disk.
+async fn with_tokens<D: Disk>(hub: &Hub<D>, work: impl FnOnce(&Tokens) -> Answer + Send + 'static) -> Answer {
+    let tokens = hub
+        .tokens()
+        .ok_or("this gateway has no admin listener: `http.admin_address`")?;
+    tokio::task::spawn_blocking(move || work(&tokens))
+        .await
         .unwrap_or_else(|error| Err(not_done(&error).to_owned()))
 }
 

@@ -3,6 +3,7 @@
 
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
+use tidegate_config::AccountState;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::standing::{Fact, Private, Scope, Via, What};
@@ -61,11 +62,18 @@ impl<D: Disk> Gate<D> {
             via,
             mut private,
         } = question;
-        if self.is_against(&who, account, sender, None).is_some() {
+        if self.config.accounts[account].state != AccountState::Active {
+            return Err(ReplyEnd::Suspended);
+        }
+        // Of anything that is the account's: a yes would be to all of it.
+        if self.is_against(&who, account, sender, None).is_some()
+            || !self.concerning(account, &who, None).is_empty()
+        {
             return Err(ReplyEnd::OptedOut);
         }
+        let asker = Scope::account(self.config.accounts[account].system_id.as_str());
         let standing = self.spool.standing();
-        let known = standing.scopes().find(&scope);
+        let known = standing.scopes().find(&asker);
         if !standing.asked().may_ask(&who, known, now.unix_ms) {
             return Err(ReplyEnd::Enough);
         }
@@ -77,7 +85,9 @@ impl<D: Disk> Gate<D> {
         }
         let note = Note {
             what: What::Asked {
-                sender: hash_of(sender),
+                // Of its pseudonym, as where it may be a person's number (PSN-1).
+                sender: hash_of(&self.unlisted(sender)),
+                asker,
                 scope,
                 categories,
             },

@@ -140,7 +140,7 @@ impl<D: Disk> Gate<D> {
             self.tally.handset_words.add(HandsetWord::Again);
             return Ok((Heeded::Known, None));
         }
-        let mut confirmed = None;
+        let (mut confirmed, mut asker) = (None, None);
         let opted_in = match word {
             HandsetWord::OptOut => {
                 let scope = self.opt_out(now, event, &pair, &owners, everything)?;
@@ -148,7 +148,14 @@ impl<D: Disk> Gate<D> {
                 OptedIn::No
             }
             HandsetWord::OptIn => self.opt_in(now, event, &pair, &owners)?,
-            HandsetWord::Yes => self.say_yes(now, event, &pair, &owners)?,
+            HandsetWord::Yes => {
+                asker = self.say_yes(now, event, &pair, &owners)?;
+                if asker.is_some() {
+                    OptedIn::Staged
+                } else {
+                    OptedIn::No
+                }
+            }
             _ => OptedIn::No,
         };
         let staged = word == HandsetWord::OptOut || matches!(opted_in, OptedIn::Staged);
@@ -164,8 +171,9 @@ impl<D: Disk> Gate<D> {
             HandsetWord::Help => true,
             _ => false,
         };
-        let due = owners
-            .first()
+        // A yes is answered by who asked.
+        let answers = asker.as_ref().or_else(|| owners.first());
+        let due = answers
             .filter(|_| is_answered && pair.is_handset)
             .map(|account| Due {
                 account: *account,
@@ -452,6 +460,12 @@ impl<D: Disk> Gate<D> {
 
     /// Whether a sender is of these accounts and of no others: now, or where nobody lists it, as far as is known.
     fn is_theirs(&self, sender: &Scope, owners: &Owners) -> bool {
+        if sender.is_unlisted() {
+            let mut others = (0..self.config.accounts.len()).filter(|account| !owners.contains(account));
+            if others.any(|account| self.may_list(account, sender)) {
+                return false;
+            }
+        }
         let present = self.standing.owners_of(sender.name());
         if !present.is_empty() {
             return present.iter().all(|account| owners.contains(account));
@@ -546,38 +560,48 @@ impl<D: Disk> Gate<D> {
         Ok(OptedIn::Staged)
     }
 
-    /// Stages the consent of somebody who was asked for it from this number within 24 hours (CON-5). To nobody's question it
-    /// means nothing, and nothing of somebody who has opted out (OPT-18); that a STOP came between has closed the question.
-    fn say_yes(&mut self, now: Now, event: u64, pair: &Pair, owners: &Owners) -> Result<OptedIn, Refused> {
+    /// Stages the consent of somebody who was asked for it from this number within 24 hours (CON-5), and says who asked. To
+    /// nobody's question it means nothing, and nothing of somebody who has opted out (OPT-18); that a STOP came between has
+    /// closed the question.
+    fn say_yes(
+        &mut self,
+        now: Now,
+        event: u64,
+        pair: &Pair,
+        owners: &Owners,
+    ) -> Result<Option<usize>, Refused> {
         let standing = self.spool.standing();
-        let awaited = standing
-            .asked()
-            .awaits(&pair.who, hash_of(pair.plain()), now.unix_ms);
-        let Some((scope, categories)) = awaited else {
-            return Ok(OptedIn::No);
+        let under = hash_of(&self.unlisted(pair.plain()));
+        let Some(awaited) = standing.asked().awaits(&pair.who, under, now.unix_ms) else {
+            return Ok(None);
         };
-        let Some(scope) = standing.scopes().scope(scope).cloned() else {
-            return Ok(OptedIn::No);
+        let table = standing.scopes();
+        let (Some(asker), Some(scope)) = (
+            table.scope(awaited.asker).cloned(),
+            table.scope(awaited.scope).cloned(),
+        ) else {
+            return Ok(None);
         };
         // Who asked has the number no more: a consent is not inherited (CON-3).
         let is_asker = |account: &&usize| {
             let config = &self.config.accounts[**account];
             let brand = config.opt_outs.brand.as_deref().map(Scope::brand);
-            scope == Scope::account(config.system_id.as_str()) || Some(&scope) == brand.as_ref()
+            asker == Scope::account(config.system_id.as_str())
+                && (scope == asker || Some(&scope) == brand.as_ref())
         };
         let Some(account) = owners.iter().find(is_asker).copied() else {
-            return Ok(OptedIn::No);
+            return Ok(None);
         };
         if self.is_against(&pair.who, account, pair.plain(), None).is_some() {
-            return Ok(OptedIn::No);
+            return Ok(None);
         }
-        let stands = self.consents_to(&pair.who, &scope, categories);
+        let stands = self.consents_to(&pair.who, &scope, awaited.categories);
         let what = What::Consent {
             grant: if stands { Grant::Renewed } else { Grant::Given },
             scope,
-            categories,
+            categories: awaited.categories,
         };
         self.remember(now, Some(account), event, pair, what)?;
-        Ok(OptedIn::Staged)
+        Ok(Some(account))
     }
 }

@@ -49,6 +49,8 @@ impl<D: Disk> Gate<D> {
     /// Stages a message of ourselves, and what is to be remembered of it before: without the one there is not the other.
     pub(super) fn send_own(&mut self, now: Now, own: &Own<'_>, note: Note) -> Result<(), ReplyEnd> {
         let account = own.account;
+        // What is remembered of it may use the reserve, and the message itself may not.
+        self.spool.intake().map_err(|_| ReplyEnd::NoRoom)?;
         let config = &self.config.accounts[account];
         let mut text = Vec::new();
         let data_coding = written(own.words, config.default_alphabet, &mut text);

@@ -228,11 +228,17 @@ impl<D: Disk> Gate<D> {
     /// other.
     pub(crate) fn is_only_of(&self, account: usize, sender: &Scope) -> bool {
         let name = sender.name();
-        let others = self.standing.listed_by(name, name);
+        let is_anothers = if sender.is_unlisted() {
+            let mut others = (0..self.config.accounts.len()).filter(|place| *place != account);
+            others.any(|place| self.may_list(place, sender))
+        } else {
+            let others = self.standing.listed_by(name, name);
+            others.iter().any(|place| *place != account)
+        };
         let table = self.spool.standing().scopes();
         let whole = Scope::account(self.config.accounts[account].system_id.as_str());
         let parents = table.find(sender).map_or(&[][..], |id| table.parents(id));
-        others.iter().all(|place| *place == account)
+        !is_anothers
             && parents
                 .iter()
                 .filter_map(|id| table.scope(*id))
@@ -261,6 +267,17 @@ impl<D: Disk> Gate<D> {
             scopes.extend(table.of(account, &self.unlisted(sender)));
         }
         scopes
+    }
+
+    /// Whether an account lists now what goes by this pseudonym. Where it has beginnings of senders nobody can say that it
+    /// does not.
+    pub(crate) fn may_list(&self, account: usize, unlisted: &Scope) -> bool {
+        let config = &self.config.accounts[account];
+        let has_beginning = |pattern: &SenderPattern| matches!(pattern, SenderPattern::Prefix(_));
+        let mut settings = config.category.sender_settings.iter();
+        config.senders.iter().any(has_beginning)
+            || settings.any(|settings| has_beginning(&settings.sender))
+            || senders(config).any(|sender| self.unlisted(&sender) == *unlisted)
     }
 
     /// A sender by its pseudonym.

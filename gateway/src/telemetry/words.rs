@@ -151,6 +151,8 @@ words! {
         Unwritable "unwritable"
         /// It would have asked somebody who has opted out.
         OptedOut "opted_out"
+        /// It would have asked on behalf of an account that is suspended.
+        Suspended "suspended"
     }
 
     /// What became of an attempt to bind.

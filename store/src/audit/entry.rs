@@ -310,6 +310,8 @@ pub enum Actor {
     Handset,
     /// Somebody who is known by an address only.
     Peer(IpAddr),
+    /// An operator, or a program, by the name of its token of the admin listener.
+    Token(Word),
 }
 
 /// Where in the spool an entry comes from: positions grow, and each is entered once.
@@ -396,6 +398,10 @@ impl Entry {
                 put_value(out, &Value::Address(*address))?;
             }
             Actor::Operator(None) => out.push(7),
+            Actor::Token(name) => {
+                out.push(8);
+                record::put_short(out, name.0.as_bytes());
+            }
         }
         let account = self.account.as_ref().map_or(&[][..], SystemId::as_bytes);
         record::put_short(out, account);
@@ -500,6 +506,7 @@ impl Logged {
                 _ => return None,
             },
             7 => Actor::Operator(None),
+            8 => Actor::Token(word(fields)?),
             _ => return None,
         };
         let account = match record::get_short(fields).ok()? {
@@ -615,6 +622,7 @@ mod tests {
             Actor::System,
             Actor::Operator(None),
             Actor::Operator(Some(1000)),
+            Actor::Token(Word::of_name("grafana")),
             Actor::Account(account),
             Actor::Handset,
             peer,

@@ -21,12 +21,21 @@ struct Question {
     at_ms: u64,
     /// A hash of the sender under which it went.
     sender: u64,
-    /// To whom a yes would consent.
-    scope: ScopeId,
-    /// To which categories, a bit each; 0 is all.
-    categories: u8,
+    /// What a yes would consent to.
+    awaited: Awaited,
     /// Nothing has answered it.
     is_open: bool,
+}
+
+/// What a yes would consent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Who asked: an account.
+    pub asker: ScopeId,
+    /// To whom: it, or its brand.
+    pub scope: ScopeId,
+    /// To which categories, a bit each; 0 is all.
+    pub categories: u8,
 }
 
 /// See the [module](self).
@@ -38,53 +47,55 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Whether a person may be asked for a consent to this scope now: not within 30 days of the last time.
-    pub fn may_ask(&self, who: &Pseudonym, scope: Option<ScopeId>, now_ms: u64) -> bool {
+    /// Whether an account may ask a person now: not within 30 days of the last time, whatever for.
+    pub fn may_ask(&self, who: &Pseudonym, asker: Option<ScopeId>, now_ms: u64) -> bool {
         let asked = self.of.get(who).map_or(&[][..], SmallVec::as_slice);
         self.order.len() < ASKED_MAX
             && !asked.iter().any(|question| {
-                Some(question.scope) == scope && question.at_ms.saturating_add(ASKED_EVERY_MS) > now_ms
+                Some(question.awaited.asker) == asker
+                    && question.at_ms.saturating_add(ASKED_EVERY_MS) > now_ms
             })
     }
 
     /// What a yes to this sender consents to: the newest question from there that waits for one, at most 24 hours old.
-    pub fn awaits(&self, who: &Pseudonym, sender: u64, now_ms: u64) -> Option<(ScopeId, u8)> {
+    /// A clock that was set back behind the question makes its time no longer.
+    pub fn awaits(&self, who: &Pseudonym, sender: u64, now_ms: u64) -> Option<Awaited> {
         let asked = self.of.get(who)?;
         let waits = |question: &&Question| {
             question.is_open
                 && question.sender == sender
+                && question.at_ms <= now_ms
                 && question.at_ms.saturating_add(PENDING_MS) >= now_ms
         };
         let question = asked.iter().rev().find(waits)?;
-        Some((question.scope, question.categories))
+        Some(question.awaited)
     }
 
-    pub(super) fn add(&mut self, who: &Pseudonym, sender: u64, scope: ScopeId, categories: u8, at_ms: u64) {
+    pub(super) fn add(&mut self, who: &Pseudonym, sender: u64, awaited: Awaited, at_ms: u64) {
         self.of.entry(*who).or_default().push(Question {
             at_ms,
             sender,
-            scope,
-            categories,
+            awaited,
             is_open: true,
         });
         self.order.push_back((at_ms, *who));
     }
 
     /// It was not asked after all.
-    pub(super) fn take_back(&mut self, who: &Pseudonym, scope: ScopeId, at_ms: u64) {
+    pub(super) fn take_back(&mut self, who: &Pseudonym, asker: ScopeId, at_ms: u64) {
         if let Some(asked) = self.of.get_mut(who)
             && let Some(place) = asked
                 .iter()
-                .rposition(|question| question.scope == scope && question.at_ms == at_ms)
+                .rposition(|question| question.awaited.asker == asker && question.at_ms == at_ms)
         {
             asked.remove(place);
         }
     }
 
-    /// No yes counts any more: it was said, or somebody said no. With `scope` to what was asked for it, else to anything.
-    pub(super) fn close(&mut self, who: &Pseudonym, scope: Option<ScopeId>) {
+    /// No yes counts any more to these questions of a person: it was said, or the person said no.
+    pub(super) fn close(&mut self, who: &Pseudonym, is_meant: impl Fn(&Awaited) -> bool) {
         for question in self.of.get_mut(who).into_iter().flatten() {
-            if scope.is_none_or(|scope| question.scope == scope) {
+            if is_meant(&question.awaited) {
                 question.is_open = false;
             }
         }
@@ -113,47 +124,53 @@ mod tests {
     use super::*;
 
     const WHO: Pseudonym = Pseudonym::from_octets([1; 16]);
-    const SCOPE: ScopeId = ScopeId(4);
+    const ASKER: ScopeId = ScopeId(4);
+    const AWAITED: Awaited = Awaited {
+        asker: ASKER,
+        scope: ScopeId(5),
+        categories: 1,
+    };
 
     #[test]
     fn a_yes_counts_for_a_day_to_the_millisecond_and_to_its_sender_only() {
         let mut asked = Asked::default();
         assert_eq!(asked.awaits(&WHO, 9, 1_000), None);
-        asked.add(&WHO, 9, SCOPE, 1, 1_000);
-        assert_eq!(asked.awaits(&WHO, 9, 1_000 + PENDING_MS), Some((SCOPE, 1)));
+        asked.add(&WHO, 9, AWAITED, 1_000);
+        assert_eq!(asked.awaits(&WHO, 9, 1_000 + PENDING_MS), Some(AWAITED));
         assert_eq!(asked.awaits(&WHO, 9, 1_001 + PENDING_MS), None);
+        assert_eq!(asked.awaits(&WHO, 9, 999), None, "the clock was set back");
         assert_eq!(asked.awaits(&WHO, 8, 2_000), None, "another sender");
-        asked.close(&WHO, Some(ScopeId(5)));
+        asked.close(&WHO, |awaited| awaited.scope == ScopeId(6));
         assert!(
             asked.awaits(&WHO, 9, 2_000).is_some(),
             "another scope was answered"
         );
-        asked.close(&WHO, Some(SCOPE));
+        asked.close(&WHO, |awaited| awaited.scope == AWAITED.scope);
         assert_eq!(asked.awaits(&WHO, 9, 2_000), None, "answered");
     }
 
     #[test]
     fn nobody_is_asked_twice_in_thirty_days() {
         let mut asked = Asked::default();
-        asked.add(&WHO, 9, SCOPE, 0, 1_000);
+        asked.add(&WHO, 9, AWAITED, 1_000);
         let end = 1_000 + ASKED_EVERY_MS;
-        assert!(!asked.may_ask(&WHO, Some(SCOPE), end - 1));
-        assert!(asked.may_ask(&WHO, Some(ScopeId(5)), 2_000) && asked.may_ask(&WHO, None, 2_000));
+        assert!(!asked.may_ask(&WHO, Some(ASKER), end - 1));
+        assert!(asked.may_ask(&WHO, Some(ScopeId(7)), 2_000) && asked.may_ask(&WHO, None, 2_000));
         asked.forget(end - 1);
         assert!(
-            !asked.may_ask(&WHO, Some(SCOPE), end - 1),
+            !asked.may_ask(&WHO, Some(ASKER), end - 1),
             "kept as long as it counts"
         );
-        asked.close(&WHO, None);
+        asked.close(&WHO, |_| true);
         assert!(
-            !asked.may_ask(&WHO, Some(SCOPE), 2_000),
+            !asked.may_ask(&WHO, Some(ASKER), 2_000),
             "an answer is no leave to ask again"
         );
         asked.forget(end);
-        assert!(asked.may_ask(&WHO, Some(SCOPE), end));
+        assert!(asked.may_ask(&WHO, Some(ASKER), end));
         assert!(asked.of.is_empty() && asked.order.is_empty());
-        asked.add(&WHO, 9, SCOPE, 0, end);
-        asked.take_back(&WHO, SCOPE, end);
-        assert!(asked.may_ask(&WHO, Some(SCOPE), end + 1));
+        asked.add(&WHO, 9, AWAITED, end);
+        asked.take_back(&WHO, ASKER, end);
+        assert!(asked.may_ask(&WHO, Some(ASKER), end + 1));
     }
 }

@@ -329,9 +329,11 @@ pub enum What {
     },
     /// The person was asked whether messages are wanted (CON-5): who says yes in time consents.
     Asked {
-        /// A hash of the sender under which the question went.
+        /// A hash of the pseudonym of the sender under which the question went.
         sender: u64,
-        /// To whom a yes consents: an account or a brand.
+        /// Who asked: an account.
+        asker: Scope,
+        /// To whom a yes consents: it, or its brand.
         scope: Scope,
         /// To which categories, a bit each; 0 is all.
         categories: u8,
@@ -603,10 +605,12 @@ impl Change {
             }
             What::Asked {
                 sender,
+                asker,
                 scope,
                 categories,
             } => {
                 out.extend_from_slice(&sender.to_be_bytes());
+                asker.put(out);
                 scope.put(out);
                 out.push(*categories);
             }
@@ -669,6 +673,7 @@ impl Change {
             },
             7 => What::Asked {
                 sender: record::get_u64(fields)?,
+                asker: Scope::get(fields)?,
                 scope: Scope::get(fields)?,
                 categories: record::get_u8(fields)?,
             },
@@ -737,7 +742,8 @@ pub(crate) mod tests {
             },
             What::Asked {
                 sender: 11,
-                scope: Scope::account("A"),
+                asker: Scope::account("A"),
+                scope: Scope::brand("shoes"),
                 categories: 1,
             },
             What::Sent {

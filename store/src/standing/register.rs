@@ -3,6 +3,7 @@
 //! ```text
 //! o │ n u8 │ account │ who × 16 │ kind u8 │ scope → origins u8 │ categories u8 │ at u64 │ via u8 │ id u64 │ key u32 │ sealed
 //! c │ n u8 │ account │ who × 16 │ id u64          → p u16 │ public part │ key u32 │ sealed
+//! w │ who × 16 │ kind u8 │ n u8 │ scope │ account   → nothing: whose entry of a person there is in a scope
 //! n │ n u8 │ account │ key u32                    → opt-outs under this key u64
 //! p                                               → format u8 │ file u64 │ batch at u64 │ its end u64 │ last id u64 │ header
 //! ```
@@ -34,10 +35,14 @@ const WINDOW: usize = 1 << 20;
 const WINDOW_MAX: usize = 16 << 20;
 /// Keys that one step changes at most, before what one change brings with it.
 const STEP: usize = BATCH_MAX / 2;
+/// Changes that one step looks at.
+const STEP_CHANGES: u64 = 2_000;
+/// Accounts whose entries one change lifts at most; a scope has rarely more than one that entered anything.
+const LIFTED_MAX: usize = 256;
 /// Entries that a page looks at for each that it may show, where numbers are not kept any more.
 const LOOKED_AT: usize = 16;
 /// The form of all this: another one is made anew.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Why the register does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +116,6 @@ pub struct Register<D: Disk> {
 struct Open {
     tree: Tree,
     place: Place,
-    /// Accounts that have entries: what lifts one may have come to another (OPT-11).
-    accounts: BTreeSet<SystemId>,
 }
 
 impl<D: Disk> Register<D> {
@@ -133,6 +136,19 @@ impl<D: Disk> Register<D> {
         Ok(())
     }
 
+    /// How far the journal is synced now, for [`Register::holds`].
+    pub fn newest(&self) -> (u64, u64) {
+        self.synced.get()
+    }
+
+    /// Whether it has come as far as the journal was synced then.
+    pub fn holds(&self, (number, end): (u64, u64)) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let place = &open.place;
+            place.number > number || place.number == number && place.end >= end
+        })
+    }
+
     /// Takes in some of what the journal holds beyond it. What cannot be read of the register itself is made anew.
     ///
     /// # Errors
@@ -149,8 +165,11 @@ impl<D: Disk> Register<D> {
     }
 
     fn checked<T>(&mut self, result: Result<T, RegisterError>) -> Result<T, RegisterError> {
-        if matches!(result, Err(RegisterError::Tree(_))) {
-            self.give_up()?;
+        match &result {
+            // Nobody knows what sled makes of it in memory; what is on disk is whole.
+            Err(RegisterError::Tree(error)) if error.is_of_disk() => self.open = None,
+            Err(RegisterError::Tree(_)) => self.give_up()?,
+            _ => {}
         }
         result
     }
@@ -159,7 +178,7 @@ impl<D: Disk> Register<D> {
         match self.read_open() {
             Ok(Some(open)) => return Ok(open),
             Ok(None) => {}
-            Err(RegisterError::Tree(error)) => {
+            Err(RegisterError::Tree(error)) if !error.is_of_disk() => {
                 tracing::warn!(%error, "the register of opt-outs is made anew from the journal");
             }
             Err(error) => return Err(error),
@@ -168,7 +187,6 @@ impl<D: Disk> Register<D> {
         Ok(Open {
             tree: Tree::open(&self.index)?,
             place: Place::START,
-            accounts: BTreeSet::new(),
         })
     }
 
@@ -185,16 +203,7 @@ impl<D: Disk> Register<D> {
             tracing::warn!("the register of opt-outs is of another journal, and is made anew");
             return Ok(None);
         }
-        let mut accounts = BTreeSet::new();
-        tree.scan(b"n", None, |key, _| {
-            accounts.extend(account_of(key));
-            true
-        })?;
-        Ok(Some(Open {
-            tree,
-            place,
-            accounts,
-        }))
+        Ok(Some(Open { tree, place }))
     }
 
     /// Whether the journal holds the batch that was read last: one that came from a backup may not.
@@ -235,12 +244,11 @@ impl<D: Disk> Register<D> {
             }
         }
         let (place, changes, is_level) = (step.place, step.changes, step.is_level);
-        let (batch, accounts) = step.batch();
+        let batch = step.batch();
         if open.place != place {
             open.tree.apply(batch)?;
         }
         open.place = place;
-        open.accounts.extend(accounts);
         Ok(Followed { changes, is_level })
     }
 
@@ -432,7 +440,8 @@ struct Step<'a> {
     opt_outs: HashMap<Vec<u8>, Option<Entry>>,
     consents: Vec<(Vec<u8>, Vec<u8>)>,
     counts: HashMap<(SystemId, KeyId), u64>,
-    accounts: BTreeSet<SystemId>,
+    /// Whose entries there are now, or no more, by [`whose_key`].
+    whose: BTreeMap<Vec<u8>, bool>,
 }
 
 impl<'a> Step<'a> {
@@ -445,12 +454,16 @@ impl<'a> Step<'a> {
             opt_outs: HashMap::new(),
             consents: Vec::new(),
             counts: HashMap::new(),
-            accounts: open.accounts.clone(),
+            whose: BTreeMap::new(),
         }
     }
 
     fn len(&self) -> usize {
-        self.opt_outs.len() + self.consents.len() + self.counts.len()
+        self.opt_outs.len() + self.consents.len() + self.counts.len() + self.whose.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= STEP || self.changes >= STEP_CHANGES
     }
 
     /// Takes in the batches of a window; says whether it is enough for one step.
@@ -476,7 +489,7 @@ impl<'a> Step<'a> {
                     continue;
                 }
                 // What is left of a batch is read again by the next step.
-                if self.len() >= STEP {
+                if self.is_full() {
                     self.place.end = window.at + begin as u64;
                     return Ok(true);
                 }
@@ -494,7 +507,7 @@ impl<'a> Step<'a> {
         if end.is_none() && !window.is_last {
             self.place.end = window.at + window.octets.len() as u64;
         }
-        Ok(self.len() >= STEP)
+        Ok(self.is_full())
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), TreeError> {
@@ -517,11 +530,14 @@ impl<'a> Step<'a> {
                     entry.seal_of(record);
                 }
                 self.count(account, present.as_ref(), Some(&entry))?;
-                self.accounts.insert(account);
+                if present.is_none() {
+                    self.whose
+                        .insert(whose_key(&record.change.who, scope, account), true);
+                }
                 self.opt_outs.insert(key, Some(entry));
             }
             What::Lift { scope, origins } => {
-                for account in self.accounts.clone() {
+                for account in self.whose_are(&record.change.who, scope)? {
                     let key = opt_out_key(account, &record.change.who, scope);
                     let Some(present) = self.opt_out(&key)? else {
                         continue;
@@ -530,6 +546,10 @@ impl<'a> Step<'a> {
                     entry.origins = entry.origins.without(*origins);
                     let left = (!entry.origins.is_empty()).then_some(entry);
                     self.count(account, Some(&present), left.as_ref())?;
+                    if left.is_none() {
+                        self.whose
+                            .insert(whose_key(&record.change.who, scope, account), false);
+                    }
                     self.opt_outs.insert(key, left);
                 }
             }
@@ -542,6 +562,26 @@ impl<'a> Step<'a> {
             What::Replied { .. } | What::Sent { .. } | What::Member { .. } => {}
         }
         Ok(())
+    }
+
+    /// Accounts that have an entry of a person in a scope.
+    fn whose_are(&self, who: &Pseudonym, scope: &Scope) -> Result<BTreeSet<SystemId>, TreeError> {
+        let prefix = whose_prefix(who, scope);
+        let account = |key: &[u8]| SystemId::new(key.strip_prefix(&*prefix)?).ok();
+        let mut accounts = BTreeSet::new();
+        self.open.tree.scan(&prefix, None, |key, _| {
+            accounts.extend(account(key));
+            accounts.len() < LIFTED_MAX
+        })?;
+        for (key, is_there) in self.whose.range(prefix.clone()..) {
+            let Some(account) = account(key) else { break };
+            if *is_there {
+                accounts.insert(account);
+            } else {
+                accounts.remove(&account);
+            }
+        }
+        Ok(accounts)
     }
 
     fn opt_out(&self, key: &[u8]) -> Result<Option<Entry>, TreeError> {
@@ -583,7 +623,7 @@ impl<'a> Step<'a> {
         Ok(self.counts.entry((account, key)).or_default())
     }
 
-    fn batch(self) -> (Batch, BTreeSet<SystemId>) {
+    fn batch(self) -> Batch {
         let mut batch = Batch::default();
         for (key, entry) in &self.opt_outs {
             match entry {
@@ -594,12 +634,19 @@ impl<'a> Step<'a> {
         for (key, value) in &self.consents {
             batch.put(key, value);
         }
+        for (key, is_there) in &self.whose {
+            if *is_there {
+                batch.put(key, b"");
+            } else {
+                batch.remove(key);
+            }
+        }
         for ((account, key), count) in &self.counts {
             batch.put(&count_key(*account, *key), &count.to_be_bytes());
         }
         batch.put(b"p", &self.place.octets());
-        debug_assert!(batch.len() <= BATCH_MAX + self.accounts.len());
-        (batch, self.accounts)
+        debug_assert!(batch.len() <= BATCH_MAX + 3 * LIFTED_MAX);
+        batch
     }
 }
 
@@ -722,9 +769,18 @@ fn opt_out_key(account: SystemId, who: &Pseudonym, scope: &Scope) -> Vec<u8> {
     key
 }
 
-fn account_of(key: &[u8]) -> Option<SystemId> {
-    let mut fields = key.get(1..)?;
-    SystemId::new(record::get_short(&mut fields).ok()?).ok()
+fn whose_prefix(who: &Pseudonym, scope: &Scope) -> Vec<u8> {
+    let mut key = vec![b'w'];
+    key.extend_from_slice(who.octets());
+    key.push(scope.kind() as u8);
+    record::put_short(&mut key, scope.name());
+    key
+}
+
+fn whose_key(who: &Pseudonym, scope: &Scope, account: SystemId) -> Vec<u8> {
+    let mut key = whose_prefix(who, scope);
+    key.extend_from_slice(account.as_bytes());
+    key
 }
 
 fn who_and_scope(prefix: &[u8], key: &[u8]) -> Option<(Pseudonym, Scope)> {

@@ -205,6 +205,10 @@ fn con_5_nobody_is_asked_twice_in_thirty_days_nor_who_has_opted_out() {
         rig.take_reply(S2, BOSTON).await;
         let refused = ask(&rig, "+16175550123").await.unwrap_err();
         assert!(refused.contains("OPT-25"), "{refused}");
+        // Outside +1 a STOP reaches a pool; a yes would be to all of the account.
+        rig.mo(DUTCH, TOLL_FREE, "STOP").await;
+        let refused = ask(&rig, "+31612345678").await.unwrap_err();
+        assert!(refused.contains("OPT-25"), "{refused}");
         let foreign = act(&rig.world.hub, &question("+13125550123", "55557")).await;
         assert!(foreign.unwrap_err().contains("not the account's"));
         let letters = act(&rig.world.hub, &question("+13125550123", "Shop")).await;
@@ -229,5 +233,50 @@ fn opt_18_start_of_who_said_nothing_is_a_consent_where_the_account_wants_it() {
                 .with_gate(|gate, _| gate.spool().standing().consents().len());
             assert_eq!(known, consents, "{lines}");
         }
+    });
+}
+
+/// Two accounts of a brand have one number: a yes is to who asked, and what one of them is told is no answer to the other.
+#[test]
+fn con_5_a_yes_is_to_who_asked_and_anothers_opt_out_leaves_it_open() {
+    scenario(|| async {
+        let shared = [
+            (OF_A, "consent = \"require\""),
+            (
+                "system_id = \"B\"",
+                "consent = \"require\"\nprogram = \"Example B\"",
+            ),
+        ];
+        let text = include_str!("../../../config/compliance.toml");
+        assert!(text.contains("system_id = \"B\""));
+        let mut rig = Rig::new(config(&shared), 217).await;
+        let asks = Deed {
+            account: "B".to_owned(),
+            ..question("+12125550123", "55557")
+        };
+        assert_eq!(act(&rig.world.hub, &asks).await.unwrap()["asked"], 1);
+        assert!(rig.take_reply(OF_B, NEW_YORK).await.contains("reply YES"));
+        // An opt-out of A's.
+        let stop = Deed {
+            kind: DeedKind::OptOutAdd,
+            ..question("+12125550123", "55555")
+        };
+        assert_eq!(act(&rig.world.hub, &stop).await.unwrap()["entered"], 1);
+        let mo = Sm {
+            short_message: ShortMessage::new(b"YES").unwrap(),
+            ..sm(NEW_YORK, OF_B)
+        };
+        assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+        let heard = rig.take_reply(OF_B, NEW_YORK).await;
+        assert!(heard.contains("subscribed"), "{heard}");
+        let consents = rig.world.hub.with_gate(|gate, _| {
+            let standing = gate.spool().standing();
+            let stands = standing.consents().of(&standing.who(NEW_YORK));
+            let scopes = stands
+                .iter()
+                .filter_map(|stand| standing.scopes().scope(stand.scope));
+            scopes.cloned().collect::<Vec<_>>()
+        });
+        assert_eq!(consents, [Scope::account("B")]);
     });
 }

@@ -1,0 +1,228 @@
+//! The admin listener: the verbs of the control socket over HTTP/1, for whoever has a token (design §6).
+//!
+//! `POST /v1/WORD/WORD` does the verb of these words; its body is the request's object without `version` and `verb`, its answer
+//! what the control socket would say under `done`. docs/openapi.json says what each takes. It is bounded on every side like
+//! the [listener for metrics](crate::http), and speaks on loopback only: there is no TLS here.
+
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use serde_json::{Map, Value, json};
+use tidegate_store::audit::{Actor, Word};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::control;
+use crate::http::Limits;
+
+pub use tokens::{Bearer, DAYS_MAX, NAME_MAX, Role, Tokens, name};
+
+/// What it serves at most: a verb may go through millions of messages.
+pub const LIMITS: Limits = Limits {
+    connections: 16,
+    request_time: Duration::from_secs(120),
+};
+/// Octets of a request's body, as of a line at the control socket.
+const BODY_MAX: usize = 60 * 1024;
+/// What of the verbs may be asked for here, and what a token must be good for.
+///
+/// Tokens themselves are made at the control socket only: a token that could make others would never go.
+pub const VERBS: &[(&str, Role)] = &[
+    ("spool inspect", Role::Read),
+    ("account usage", Role::Read),
+    ("route explain", Role::Read),
+    ("ban list", Role::Read),
+    ("ban add", Role::Operate),
+    ("ban remove", Role::Operate),
+    ("queue expire", Role::Operate),
+    ("queue move", Role::Operate),
+    ("reload", Role::Operate),
+    ("send", Role::Operate),
+    ("follow", Role::Operate),
+    ("audit checkpoint", Role::Operate),
+    ("optout add", Role::Privacy),
+    ("optout remove", Role::Privacy),
+    ("optout check", Role::Privacy),
+    ("optout list", Role::Privacy),
+    ("optout export", Role::Privacy),
+    ("optout import", Role::Privacy),
+    ("contact import", Role::Privacy),
+    ("consent list", Role::Privacy),
+    ("consent grant", Role::Privacy),
+    ("consent withdraw", Role::Privacy),
+    ("consent ask", Role::Privacy),
+];
+/// What is served, for programs.
+pub const OPENAPI: &str = include_str!("../../docs/openapi.json");
+
+/// What answers need.
+#[derive(Clone)]
+pub struct Desk {
+    /// Whose tokens are good.
+    pub tokens: Arc<Tokens>,
+    /// Where verbs are done.
+    pub asked: mpsc::Sender<control::Request>,
+    /// When it is.
+    pub clock: Clock,
+}
+
+/// What is served.
+pub fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/v1/openapi.json", get(openapi))
+        .route("/v1/{one}", post(one_word))
+        .route("/v1/{one}/{two}", post(two_words))
+        .with_state(desk)
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+async fn one_word(State(desk): State<Desk>, Path(word): Path<String>, request: Request<Body>) -> Response {
+    answered(&desk, &word, request)
+        .await
+        .unwrap_or_else(|refused| *refused)
+}
+
+async fn two_words(
+    State(desk): State<Desk>,
+    Path((one, two)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Response {
+    let verb = format!("{one} {two}");
+    answered(&desk, &verb, request)
+        .await
+        .unwrap_or_else(|refused| *refused)
+}
+
+fn said(status: StatusCode, body: &Value) -> Response {
+    let mut response = (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = header::HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
+
+fn refused(status: StatusCode, why: &str) -> Box<Response> {
+    Box::new(said(status, &json!({ "refused": why })))
+}
+
+/// The token first: who has none learns not even which verbs there are.
+fn bearer(desk: &Desk, headers: &HeaderMap) -> Result<Bearer, Box<Response>> {
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = value.and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    token
+        .and_then(|token| desk.tokens.bearer(token, desk.clock.now().unix_ms))
+        .ok_or_else(|| {
+            refused(
+                StatusCode::UNAUTHORIZED,
+                "a token that is good is needed: `tidegate token add`",
+            )
+        })
+}
+
+async fn answered(desk: &Desk, verb: &str, request: Request<Body>) -> Result<Response, Box<Response>> {
+    let bearer = bearer(desk, request.headers())?;
+    let (_, needed) = VERBS
+        .iter()
+        .find(|(known, _)| *known == verb)
+        .ok_or_else(|| refused(StatusCode::NOT_FOUND, "there is no such verb"))?;
+    if !bearer.role.suffices(*needed) {
+        let why = format!("a token of role {} is needed", needed.word());
+        return Err(refused(StatusCode::FORBIDDEN, &why));
+    }
+    let body = to_bytes(request.into_body(), BODY_MAX)
+        .await
+        .map_err(|_| refused(StatusCode::PAYLOAD_TOO_LARGE, "a body of at most 61440 octets"))?;
+    let mut object: Map<String, Value> = if body.is_empty() {
+        Map::new()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            refused(
+                StatusCode::BAD_REQUEST,
+                &format!(
+                    "the body is no JSON object: line {}, column {}",
+                    error.line(),
+                    error.column()
+                ),
+            )
+        })?
+    };
+    object.insert("version".to_owned(), json!(control::VERSION));
+    object.insert("verb".to_owned(), json!(verb));
+    let verb = control::Verb::of_object(&object).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+    let (answer, done) = oneshot::channel();
+    let request = control::Request {
+        verb,
+        who: Actor::Token(Word::of_name(&bearer.name)),
+        answer,
+    };
+    desk.asked.try_send(request).map_err(|_| {
+        refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the gateway is busy with other requests, or ends",
+        )
+    })?;
+    match done.await {
+        Ok(Ok(done)) => Ok(said(StatusCode::OK, &Value::Object(done))),
+        Ok(Err(why)) => Err(refused(StatusCode::CONFLICT, &why)),
+        Err(_) => Err(refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway ends")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_for_programs_has_the_verbs_that_are_served_with_their_roles() {
+        let document: Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
+        let mut served = BTreeSet::from(["/v1/openapi.json".to_owned()]);
+        for (verb, role) in VERBS {
+            let path = format!("/v1/{}", verb.replace(' ', "/"));
+            let text = document["paths"][&path]["post"]["description"]
+                .as_str()
+                .unwrap_or_default();
+            assert!(text.contains(&format!("role {} ", role.word())), "{path}: {text}");
+            served.insert(path);
+        }
+        assert_eq!(described, served.iter().map(String::as_str).collect());
+    }
+
+    #[test]
+    fn every_verb_that_is_served_is_one_of_the_control_socket() {
+        for (verb, _) in VERBS {
+            let object = Map::from_iter([
+                ("version".to_owned(), json!(control::VERSION)),
+                ("verb".to_owned(), json!(verb)),
+            ]);
+            if let Err(why) = control::Verb::of_object(&object) {
+                assert!(!why.contains("unknown verb"), "{verb}: {why}");
+            }
+        }
+    }
+}
