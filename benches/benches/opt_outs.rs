@@ -9,14 +9,12 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::path::Path;
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng as _, SeedableRng as _};
+use rand_core::Rng as _;
+use tidegate_benches::rig::{Rig, per, resident};
 use tidegate_codec::identity::SystemId;
 use tidegate_gateway::clock::{Clock, process_cpu};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::pseudonym::Pseudonym;
-use tidegate_store::spool::{Begin, Finished, Keeper, Options, Spool};
 use tidegate_store::standing::{Change, Origin, Private, Scope, Via, What};
 
 /// Opt-outs without `OPT_OUTS`.
@@ -26,32 +24,10 @@ const BATCH: u64 = 2_000;
 /// Questions of each kind, and how often they are all asked.
 const SAMPLES: usize = 1 << 16;
 const ROUNDS: usize = 15;
+const MAX_LEGS: usize = 1_000;
 const START_MS: u64 = 1_795_478_400_000;
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
-
-struct Rig {
-    spool: Spool<RealDisk>,
-    keeper: Keeper<RealDisk>,
-    rng: ChaCha20Rng,
-}
-
-fn options(dir: &Path) -> Options {
-    Options {
-        dir: dir.join("spool"),
-        node: 0,
-        segment_size: 64 << 20,
-        limit: 1 << 40,
-        reserve_segments: 4,
-        max_legs: 1_000,
-        waiting_dir: dir.join("waiting"),
-        outbox_dir: dir.join("outbox"),
-        usage_dir: dir.join("usage"),
-        standing_dir: dir.join("standing"),
-        accept_damage: false,
-        receipt_hot_ms: 1_000,
-    }
-}
 
 /// The canonical form of a number of +1.
 fn number(n: u64) -> [u8; 11] {
@@ -64,62 +40,23 @@ fn number(n: u64) -> [u8; 11] {
     digits
 }
 
-impl Rig {
-    fn open(dir: &Path, ring: KeyRing<RealDisk>) -> Fallible<Self> {
-        let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let (spool, keeper, found) = Spool::open(RealDisk, options(dir), ring, START_MS, &mut rng)?;
-        if found.is_alarming() {
-            return Err(format!("{found:?}").into());
-        }
-        Ok(Self { spool, keeper, rng })
-    }
-
-    fn turn(&mut self) -> Fallible<bool> {
-        let mut busy = false;
-        if let Begin::Commit(commit) = self.spool.begin_commit(START_MS) {
-            let _ = self.spool.finish_commit(commit.run());
-            busy = true;
-        }
-        while let Some(chore) = self.spool.next_chore(START_MS) {
-            let done = self.keeper.run(chore, &mut self.rng);
-            match self.spool.chore_done(done, START_MS) {
-                Finished::Failed(error) | Finished::NotReady(error) => return Err(error.into()),
-                _ => busy = true,
-            }
-        }
-        Ok(busy)
-    }
-
-    fn opt_out(&mut self, n: u64, account: SystemId) -> Fallible<()> {
-        let digits = number(n);
-        let change = Change {
-            who: self.spool.standing().who(&digits),
-            at_ms: START_MS,
-            event: 0,
-            via: Via::File,
-            what: What::Suppress {
-                scope: Scope::account(account.as_str()),
-                origin: Origin::Import,
-                categories: 0,
-            },
-            private: Private::number(&digits),
-        };
-        self.spool
-            .remember(START_MS, account, change, true, &mut self.rng)?;
-        Ok(())
-    }
-}
-
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 of anything")]
-fn per(octets: u64, count: u64) -> f64 {
-    octets as f64 / count.max(1) as f64
+fn opt_out(rig: &mut Rig, n: u64, account: SystemId) -> Fallible<()> {
+    let digits = number(n);
+    let change = Change {
+        who: rig.spool.standing().who(&digits),
+        at_ms: START_MS,
+        event: 0,
+        via: Via::File,
+        what: What::Suppress {
+            scope: Scope::account(account.as_str()),
+            origin: Origin::Import,
+            categories: 0,
+        },
+        private: Private::number(&digits),
+    };
+    rig.spool
+        .remember(START_MS, account, change, true, &mut rig.rng)?;
+    Ok(())
 }
 
 fn run() -> Fallible<()> {
@@ -130,24 +67,19 @@ fn run() -> Fallible<()> {
     let mut out = std::io::stdout().lock();
     let clock = Clock::machine();
     let dir = tempfile::tempdir()?;
-    let (keys, kek) = (dir.path().join("keys"), dir.path().join("kek"));
-    RealDisk.create_dir_all(&keys)?;
-    let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let kek_made = Kek::create(&RealDisk, &kek, &mut rng)?;
-    let ring = KeyRing::create(&RealDisk, &keys, kek_made, START_MS, &mut rng)?;
-    let mut rig = Rig::open(dir.path(), ring)?;
+    let mut rig = Rig::create(dir.path(), MAX_LEGS, START_MS)?;
     let account = SystemId::new(b"A")?;
     let begin = clock.now().monotonic;
     let mut next = 0;
     while next < count {
         let end = (next + BATCH).min(count);
         for n in next..end {
-            rig.opt_out(n, account)?;
+            opt_out(&mut rig, n, account)?;
         }
         next = end;
-        rig.turn()?;
+        rig.turn(START_MS)?;
     }
-    while rig.turn()? {}
+    while rig.turn(START_MS)? {}
     let took = clock.now().monotonic.saturating_sub(begin);
     let octets: u64 = RealDisk
         .list(&dir.path().join("standing"))?
@@ -177,9 +109,7 @@ fn start(count: u64, dir: &Path) -> Fallible<()> {
     let clock = Clock::machine();
     let before = resident();
     let begin = clock.now().monotonic;
-    let kek = Kek::read(&RealDisk, &dir.join("kek"))?;
-    let ring = KeyRing::open(&RealDisk, &dir.join("keys"), kek)?;
-    let mut rig = Rig::open(dir, ring)?;
+    let mut rig = Rig::open(dir, MAX_LEGS, START_MS)?;
     let took = clock.now().monotonic.saturating_sub(begin);
     let found = rig.spool.standing().opt_outs().len();
     if found as u64 != count {

@@ -12,20 +12,18 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::Rng as _;
+use tidegate_benches::rig::{Rig, per, resident};
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_gateway::clock::{Clock, process_cpu};
 use tidegate_store::addresses::Addresses;
-use tidegate_store::disk::{Disk, RealDisk};
-use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::names::NameId;
 use tidegate_store::quote::Quote;
 use tidegate_store::record::{Envelope, Form};
 use tidegate_store::service_type::ServiceType;
-use tidegate_store::spool::{Back, Begin, Finished, Keeper, NewLeg, Options, Spool};
+use tidegate_store::spool::{Back, Finished, NewLeg};
 use tidegate_store::usage::Period;
 
 /// Legs without `WAITING_LEGS`.
@@ -36,68 +34,31 @@ const BATCH: u64 = 500;
 const HOURS: u64 = 72;
 /// Legs that are looked for, and foreign ids.
 const SAMPLES: u64 = 20_000;
+const MAX_LEGS: usize = 1_000_000;
 const HOUR_MS: u64 = 3_600_000;
 const START_MS: u64 = 1_795_478_400_000;
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
-struct Rig {
-    spool: Spool<RealDisk>,
-    keeper: Keeper<RealDisk>,
-    rng: ChaCha20Rng,
+struct Waiting {
+    rig: Rig,
     now_ms: u64,
     account: SystemId,
     carrier: NameId,
 }
 
-fn options(dir: &Path) -> Options {
-    Options {
-        dir: dir.join("spool"),
-        node: 0,
-        segment_size: 64 << 20,
-        limit: 1 << 40,
-        reserve_segments: 4,
-        max_legs: 1_000_000,
-        waiting_dir: dir.join("waiting"),
-        outbox_dir: dir.join("outbox"),
-        usage_dir: dir.join("usage"),
-        standing_dir: dir.join("standing"),
-        accept_damage: false,
-        receipt_hot_ms: 1_000,
-    }
-}
-
-impl Rig {
-    fn open(dir: &Path, ring: KeyRing<RealDisk>, now_ms: u64) -> Fallible<Self> {
-        let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let (mut spool, keeper, found) = Spool::open(RealDisk, options(dir), ring, now_ms, &mut rng)?;
-        if found.is_alarming() {
-            return Err(format!("{found:?}").into());
-        }
+impl Waiting {
+    fn on(mut rig: Rig, now_ms: u64) -> Fallible<Self> {
         Ok(Self {
-            carrier: spool.intern("sink").ok_or("too many names")?,
+            carrier: rig.spool.intern("sink").ok_or("too many names")?,
             account: SystemId::new(b"load")?,
-            spool,
-            keeper,
-            rng,
+            rig,
             now_ms,
         })
     }
 
     fn turn(&mut self) -> Fallible<bool> {
-        let mut busy = false;
-        if let Begin::Commit(commit) = self.spool.begin_commit(self.now_ms) {
-            let _ = self.spool.finish_commit(commit.run());
-            busy = true;
-        }
-        while let Some(chore) = self.spool.next_chore(self.now_ms) {
-            let done = self.keeper.run(chore, &mut self.rng);
-            match self.spool.chore_done(done, self.now_ms) {
-                Finished::Failed(error) | Finished::NotReady(error) => return Err(error.into()),
-                _ => busy = true,
-            }
-        }
-        Ok(busy)
+        self.rig.turn(self.now_ms)
     }
 
     /// Hands legs over under these numbers, and lets them move.
@@ -108,7 +69,7 @@ impl Rig {
             next = batch.end;
             let mut legs = Vec::new();
             for number in batch {
-                let (id, now_ms) = (self.spool.next_id(self.now_ms), self.now_ms);
+                let (id, now_ms) = (self.rig.spool.next_id(self.now_ms), self.now_ms);
                 let new = NewLeg {
                     id,
                     leg: 0,
@@ -120,14 +81,15 @@ impl Rig {
                     period: Period::default(),
                     takes_a_place: false,
                 };
-                let leg = self.spool.accept(now_ms, new, &mut self.rng)?;
+                let leg = self.rig.spool.accept(now_ms, new, &mut self.rig.rng)?;
                 legs.push((number, leg));
             }
             self.turn()?;
             for (number, leg) in legs {
                 let (carrier, id) = (self.carrier, id_of(number)?);
-                self.spool
-                    .hand_over(self.now_ms, leg, carrier, id, deadline_ms, &mut self.rng)?;
+                self.rig
+                    .spool
+                    .hand_over(self.now_ms, leg, carrier, id, deadline_ms, &mut self.rig.rng)?;
             }
             self.now_ms += 100;
             self.turn()?;
@@ -139,19 +101,19 @@ impl Rig {
     fn look_up(&mut self, clock: &Clock, number: u64) -> Fallible<Duration> {
         let id = id_of(number)?;
         let begin = clock.now().monotonic;
-        if !self.spool.ask(1, self.carrier, &[id])? {
+        if !self.rig.spool.ask(1, self.carrier, &[id])? {
             return Err(format!("leg {number} is not known").into());
         }
-        let chore = self.spool.next_chore(self.now_ms).ok_or("no chore")?;
-        let done = self.keeper.run(chore, &mut self.rng);
-        let Finished::Found(mut answers) = self.spool.chore_done(done, self.now_ms) else {
+        let chore = self.rig.spool.next_chore(self.now_ms).ok_or("no chore")?;
+        let done = self.rig.keeper.run(chore, &mut self.rig.rng);
+        let Finished::Found(mut answers) = self.rig.spool.chore_done(done, self.now_ms) else {
             return Err("no answer".into());
         };
         let found = answers.pop().ok_or("no answer")?.found?;
-        let back = found.map(|leg| self.spool.bring_back(leg));
+        let back = found.map(|leg| self.rig.spool.bring_back(leg));
         let took = clock.now().monotonic.saturating_sub(begin);
         match back {
-            Some(Back::Fresh(leg)) => self.spool.let_go(leg),
+            Some(Back::Fresh(leg)) => self.rig.spool.let_go(leg),
             other => return Err(format!("leg {number}: {other:?}").into()),
         }
         Ok(took)
@@ -186,14 +148,6 @@ fn envelope(now_ms: u64) -> Envelope {
     }
 }
 
-/// Octets of memory that this process has resident; `None` where the system does not say.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -208,11 +162,6 @@ fn percentile(sorted: &[Duration], part: f64) -> Duration {
         .unwrap_or_default()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 of anything")]
-fn per(octets: u64, legs: u64) -> f64 {
-    octets as f64 / legs.max(1) as f64
-}
-
 fn run() -> Fallible<()> {
     let legs: u64 = match std::env::var("WAITING_LEGS") {
         Ok(text) => text.parse()?,
@@ -221,12 +170,7 @@ fn run() -> Fallible<()> {
     let mut out = std::io::stdout().lock();
     let clock = Clock::machine();
     let dir = tempfile::tempdir()?;
-    let (keys, kek) = (dir.path().join("keys"), dir.path().join("kek"));
-    RealDisk.create_dir_all(&keys)?;
-    let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let kek_made = Kek::create(&RealDisk, &kek, &mut rng)?;
-    let ring = KeyRing::create(&RealDisk, &keys, kek_made, START_MS, &mut rng)?;
-    let mut rig = Rig::open(dir.path(), ring, START_MS)?;
+    let mut waiting = Waiting::on(Rig::create(dir.path(), MAX_LEGS, START_MS)?, START_MS)?;
 
     let begin = clock.now().monotonic;
     // Hour by hour, the last first; all lie ahead by more than the time that passes meanwhile.
@@ -234,16 +178,16 @@ fn run() -> Fallible<()> {
         let numbers = legs * hour / HOURS..legs * (hour + 1) / HOURS;
         let ahead = legs / BATCH / 36_000 + 3;
         let deadline_ms = START_MS + (ahead + HOURS - hour) * HOUR_MS;
-        rig.hand_over(numbers, deadline_ms)?;
+        waiting.hand_over(numbers, deadline_ms)?;
     }
     let mut idle = 0;
     while idle < 1_000 {
-        rig.now_ms += 5_000;
-        idle = if rig.turn()? { 0 } else { idle + 1 };
+        waiting.now_ms += 5_000;
+        idle = if waiting.turn()? { 0 } else { idle + 1 };
     }
     let took = clock.now().monotonic.saturating_sub(begin);
-    let counts = rig.spool.waiting();
-    if counts.legs != legs || !rig.spool.index().is_empty() {
+    let counts = waiting.rig.spool.waiting();
+    if counts.legs != legs || !waiting.rig.spool.index().is_empty() {
         return Err(format!("not all have moved: {counts:?}").into());
     }
     writeln!(
@@ -253,8 +197,8 @@ fn run() -> Fallible<()> {
         per(counts.octets, legs)
     )?;
     // What stands for them in memory shows in a process that had nothing else to do.
-    let (now_ms, dir) = (rig.now_ms.to_string(), dir.path().to_owned());
-    drop(rig);
+    let (now_ms, dir) = (waiting.now_ms.to_string(), dir.path().to_owned());
+    drop(waiting);
     let status = std::process::Command::new(std::env::current_exe()?)
         .args(["--start", &legs.to_string(), &now_ms])
         .arg(dir)
@@ -271,11 +215,9 @@ fn start(legs: u64, now_ms: u64, dir: &Path) -> Fallible<()> {
     let clock = Clock::machine();
     let before = resident();
     let begin = clock.now().monotonic;
-    let kek = Kek::read(&RealDisk, &dir.join("kek"))?;
-    let ring = KeyRing::open(&RealDisk, &dir.join("keys"), kek)?;
-    let mut rig = Rig::open(dir, ring, now_ms)?;
+    let mut waiting = Waiting::on(Rig::open(dir, MAX_LEGS, now_ms)?, now_ms)?;
     let took = clock.now().monotonic.saturating_sub(begin);
-    let memory = rig.spool.waiting().memory;
+    let memory = waiting.rig.spool.waiting().memory;
     writeln!(
         out,
         "start with them in {took:.1?}; memory {:.2} octets a leg by its own count",
@@ -294,8 +236,8 @@ fn start(legs: u64, now_ms: u64, dir: &Path) -> Fallible<()> {
 
     let mut times = Vec::new();
     for _ in 0..SAMPLES.min(legs) {
-        let number = rig.rng.next_u64() % legs;
-        times.push(rig.look_up(&clock, number)?);
+        let number = waiting.rig.rng.next_u64() % legs;
+        times.push(waiting.look_up(&clock, number)?);
     }
     times.sort_unstable();
     writeln!(
@@ -312,7 +254,7 @@ fn start(legs: u64, now_ms: u64, dir: &Path) -> Fallible<()> {
     let mut wrong = 0;
     for number in 0..SAMPLES {
         let id = id_of(legs + number)?;
-        wrong += u64::from(rig.spool.may_wait(rig.carrier, &[id]));
+        wrong += u64::from(waiting.rig.spool.may_wait(waiting.carrier, &[id]));
     }
     let took = process_cpu().saturating_sub(begin);
     writeln!(

@@ -5,3 +5,4 @@ pub mod contest;
 pub mod desk;
 pub mod end_to_end;
 pub mod readme;
+pub mod rig;

@@ -136,7 +136,11 @@ impl<D: Disk> Gate<D> {
     }
 
     /// May it come in, and with which dates? Nothing is stored yet.
-    pub(crate) fn may_submit(
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn may_submit(
         &mut self,
         now: Now,
         link: Option<LinkId>,

@@ -26,6 +26,8 @@ use crate::refusal::Refusal;
 use crate::router::Place;
 use crate::telemetry::words::StandingRule;
 
+use caps::Capped;
+
 pub use country::CountryRules;
 
 /// Everybody's rules: made once from the configuration, and then only read.
@@ -205,6 +207,13 @@ impl<D: Disk> Gate<D> {
             category: Category::from_octet(leg.envelope.category),
         };
         Some((Some(account), standing.may(&asked, now).err()?))
+    }
+
+    /// Whether a leg might leave now: what its hand-over asks of all these rules, and nothing else of it.
+    pub fn may_leave(&self, now: Now, leg: &Leg, body: &[u8]) -> bool {
+        self.stands_in_the_way(now, leg).is_none()
+            && self.opens_later(now, leg).is_none()
+            && matches!(self.capped(now, leg, body), Capped::May(_))
     }
 
     /// The same of what marketing alone is asked for.

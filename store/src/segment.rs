@@ -278,11 +278,23 @@ pub fn append<F: DiskFile>(file: &F, offset: u64, header: &BatchHeader, records:
 
 /// Reads a whole file.
 pub fn read_all<F: DiskFile>(file: &F) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-    let mut octets = vec![0; len];
-    let read = file.read_at(&mut octets, 0)?;
-    octets.truncate(read);
+    let mut octets = Vec::new();
+    read_all_into(file, &mut octets)?;
     Ok(octets)
+}
+
+/// The same, in the place of what `octets` held: memory that the system need not give file after file.
+pub fn read_all_into<F: DiskFile>(file: &F, octets: &mut Vec<u8>) -> io::Result<()> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    if octets.capacity() < len {
+        // Zeros that the system gives: those of `resize` would be written.
+        *octets = vec![0; len];
+    } else {
+        octets.resize(len, 0);
+    }
+    let read = file.read_at(octets, 0)?;
+    octets.truncate(read);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub use journal::JournalError;
 #[cfg(test)]
 pub(crate) use journal::look;
 pub(crate) use journal::{Holds, Journal};
+use people::{Deed, Later, Step};
 pub use people::{People, Stand};
 pub use register::{Followed, Kept, Page, Register, RegisterError};
 pub use replies::Replies;
@@ -40,6 +41,9 @@ pub use sent::{Counts, DAY_MS, Lately, Sent};
 
 /// Changes that may wait for the journal, about 200 octets each: more are not taken in.
 const DUE_MAX: usize = 65_536;
+/// Octets of a change in the journal, most of which take half of it: for so many people a start makes room at once. Were it
+/// for more, those who are in it several times would have room twice.
+const CHANGE_OCTETS_MOST: u64 = 256;
 /// Of these one chore takes at most so many.
 pub(crate) const CHORE_MAX: usize = 1_024;
 /// Events of handsets whose numbers are remembered, so that a repeated one changes nothing (OPT-17).
@@ -48,7 +52,7 @@ const EVENTS_MAX: usize = 65_536;
 pub const OVERRIDE_EVERY_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 /// A scope's number, valid while the process lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScopeId(pub u32);
 
 /// Scopes of one account and sender, wide to narrow.
@@ -59,6 +63,8 @@ pub type Scopes = SmallVec<[ScopeId; 8]>;
 pub struct ScopeTable {
     by_scope: HashMap<Scope, ScopeId>,
     scopes: Vec<Scope>,
+    /// The one that was interned last: what stands in a row in the journal is mostly of one.
+    newest: ScopeId,
     /// What a scope lies in, or has lain in: a change of membership frees nobody (OPT-11).
     parents: HashMap<ScopeId, SmallVec<[ScopeId; 2]>>,
     /// Senders by a pseudonym among them.
@@ -68,6 +74,14 @@ pub struct ScopeTable {
 impl ScopeTable {
     /// The number of a scope, a new one if it is new.
     fn intern(&mut self, scope: &Scope) -> ScopeId {
+        if self.scope(self.newest) == Some(scope) {
+            return self.newest;
+        }
+        self.newest = self.number(scope);
+        self.newest
+    }
+
+    fn number(&mut self, scope: &Scope) -> ScopeId {
         if let Some(id) = self.by_scope.get(scope) {
             return *id;
         }
@@ -391,6 +405,25 @@ impl Standing {
 
     /// Takes a change in that is on disk: all effects, in the order of the disk.
     pub(crate) fn apply(&mut self, change: &Change) {
+        if let Some((among, step)) = self.apply_but_people(change) {
+            self.take(among, &step);
+        }
+    }
+
+    fn take(&mut self, among: Among, step: &Step) {
+        match among {
+            Among::OptOuts => self.opt_outs.take_step(step),
+            Among::Consents => self.consents.take_step(step),
+        }
+    }
+
+    /// All effects but the one on the set of people, which is given back.
+    fn apply_but_people(&mut self, change: &Change) -> Option<(Among, Step)> {
+        let step = |scope, deed| Step {
+            who: change.who,
+            scope,
+            deed,
+        };
         match &change.what {
             What::Suppress {
                 scope,
@@ -398,20 +431,19 @@ impl Standing {
                 categories,
             } => {
                 let scope = self.scopes.intern(scope);
-                self.opt_outs
-                    .add(&change.who, Stand::new(scope, Origins::of(*origin), *categories));
                 self.close_questions(&change.who, scope);
+                let deed = Deed::Add(Origins::of(*origin), *categories);
+                return Some((Among::OptOuts, step(scope, deed)));
             }
             What::Lift { scope, origins } => {
-                if let Some(scope) = self.scopes.find(scope) {
-                    self.opt_outs.lift(&change.who, scope, *origins);
-                }
+                let found = self.scopes.find(scope);
                 // An account's own lifts never name these.
                 if change.via == Via::Command && origins.contains(Origins::of(Origin::Recipient)) {
                     self.overrides
                         .retain(|_, at_ms| at_ms.saturating_add(OVERRIDE_EVERY_MS) > change.at_ms);
                     self.overrides.insert(change.who, change.at_ms);
                 }
+                return Some((Among::OptOuts, step(found?, Deed::Lift(*origins))));
             }
             What::Consent {
                 grant,
@@ -421,15 +453,17 @@ impl Standing {
                 Grant::Given | Grant::Renewed => {
                     let scope = self.scopes.intern(scope);
                     self.asked.close(&change.who, |awaited| awaited.scope == scope);
-                    self.consents.add(
-                        &change.who,
-                        Stand::new(scope, Origins::of(Origin::Recipient), *categories),
-                    );
                     if change.via != Via::File {
                         self.given_anew(change, scope, *categories);
                     }
+                    let deed = Deed::Add(Origins::of(Origin::Recipient), *categories);
+                    return Some((Among::Consents, step(scope, deed)));
                 }
-                Grant::Withdrawn => self.withdraw(change),
+                Grant::Withdrawn => {
+                    let scope = self.scopes.intern(scope);
+                    self.note_withdrawn(change, scope, *categories);
+                    return Some((Among::Consents, step(scope, Deed::Take(*categories))));
+                }
             },
             // Were noted when they were staged.
             What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => {}
@@ -437,15 +471,22 @@ impl Standing {
                 self.scopes.join(child, parent);
             }
         }
+        None
     }
 
     /// A change of an earlier process.
     pub(crate) fn found(&mut self, id: MessageId, change: &Change) {
+        if let Some((among, step)) = self.found_but_people(id, change) {
+            self.take(among, &step);
+        }
+    }
+
+    fn found_but_people(&mut self, id: MessageId, change: &Change) -> Option<(Among, Step)> {
         if change.can_block() {
             self.newest_block = self.newest_block.max(Some(id));
         }
         self.note_event(change);
-        self.apply(change);
+        let left = self.apply_but_people(change);
         if let What::Replied { sender, confirmed } = &change.what {
             let confirmed = confirmed.as_ref().map(|scope| self.scopes.intern(scope));
             self.replies.add(&change.who, *sender, confirmed, change.at_ms);
@@ -460,6 +501,7 @@ impl Standing {
             self.sent
                 .add(&change.who, *subject, *message, *counts, change.at_ms);
         }
+        left
     }
 
     /// Remembers that somebody was asked; says by whom.
@@ -505,10 +547,14 @@ impl Standing {
         {
             let scope = self.scopes.intern(scope);
             self.consents.take(&change.who, scope, *categories);
-            let withdrawn = self.withdrawn.entry((change.who, scope)).or_default();
-            withdrawn.at_ms = withdrawn.at_ms.max(change.at_ms);
-            withdrawn.categories |= bits(*categories);
+            self.note_withdrawn(change, scope, *categories);
         }
+    }
+
+    fn note_withdrawn(&mut self, change: &Change, scope: ScopeId, categories: u8) {
+        let withdrawn = self.withdrawn.entry((change.who, scope)).or_default();
+        withdrawn.at_ms = withdrawn.at_ms.max(change.at_ms);
+        withdrawn.categories |= bits(categories);
     }
 
     fn given_anew(&mut self, change: &Change, scope: ScopeId, categories: u8) {
@@ -563,6 +609,50 @@ impl Standing {
     }
 }
 
+/// Which set of people.
+#[derive(Clone, Copy)]
+enum Among {
+    OptOuts,
+    Consents,
+}
+
+/// Takes in what a journal holds, millions of changes mostly. A person at a time, each would wait for memory: those of a
+/// part of the set are collected and go in together. One person's stay in their order, and so do all other effects; all
+/// are in when this is dropped.
+pub(crate) struct Intake<'s> {
+    standing: &'s mut Standing,
+    opt_outs: Later,
+    consents: Later,
+}
+
+impl<'s> Intake<'s> {
+    /// Of a journal of so many octets.
+    pub(crate) fn new(standing: &'s mut Standing, octets: u64) -> Self {
+        let expected = usize::try_from(octets / CHANGE_OCTETS_MOST).unwrap_or_default();
+        Self {
+            standing,
+            opt_outs: Later::of_at_least(expected),
+            consents: Later::default(),
+        }
+    }
+
+    /// See [`Standing::found`].
+    pub(crate) fn found(&mut self, id: MessageId, change: &Change) {
+        match self.standing.found_but_people(id, change) {
+            Some((Among::OptOuts, step)) => self.opt_outs.push(step, &mut self.standing.opt_outs),
+            Some((Among::Consents, step)) => self.consents.push(step, &mut self.standing.consents),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Intake<'_> {
+    fn drop(&mut self) {
+        self.opt_outs.settle(&mut self.standing.opt_outs);
+        self.consents.settle(&mut self.standing.consents);
+    }
+}
+
 /// What a staged change made true before it was on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Undo {
@@ -575,8 +665,103 @@ pub(crate) struct Undo {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::seal::KeyId;
+
+    fn change((who, scope, what, via): (u8, u8, u8, bool)) -> Change {
+        let scope = match scope {
+            0 => Scope::account("A"),
+            1 => Scope::account("B"),
+            _ => Scope::pool("A", "a pool of a long name"),
+        };
+        let origin = Origin::ALL[usize::from(what % 4)];
+        let what = match what {
+            0..4 => What::Suppress {
+                scope,
+                origin,
+                categories: what % 3,
+            },
+            4..8 => What::Lift {
+                scope,
+                origins: Origins::of(origin),
+            },
+            8..10 => What::Consent {
+                grant: Grant::Given,
+                scope,
+                categories: what % 3,
+            },
+            10..12 => What::Consent {
+                grant: Grant::Withdrawn,
+                scope,
+                categories: what % 3,
+            },
+            12 => What::Asked {
+                sender: 1,
+                asker: Scope::account("A"),
+                scope,
+                categories: 0,
+            },
+            _ => What::Member {
+                child: Scope::sender(b"55555"),
+                parent: scope,
+            },
+        };
+        Change {
+            // Of three parts of the set.
+            who: Pseudonym::from_octets([who, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, who % 3]),
+            at_ms: 1_000,
+            event: 0,
+            via: if via { Via::Command } else { Via::Message },
+            what,
+            private: Private::default(),
+        }
+    }
+
+    /// Everything that a change has an effect on, in some order.
+    fn state(standing: &Standing) -> impl PartialEq + std::fmt::Debug {
+        let of = |people: &People| {
+            let mut all: Vec<_> = people
+                .iter()
+                .map(|(who, stand)| (who.0, stand.scope, stand.origins.octet(), stand.categories))
+                .collect();
+            all.sort_unstable();
+            (people.len(), all)
+        };
+        let asked: Vec<_> = (0..7)
+            .map(|who| {
+                let who = change((who, 0, 0, false)).who;
+                (
+                    standing.asked.awaits(&who, 1, 1_000),
+                    standing.overridden_until(&who),
+                )
+            })
+            .collect();
+        let scopes = standing.scopes.scopes.clone();
+        let (opt_outs, consents) = (of(&standing.opt_outs), of(&standing.consents));
+        (opt_outs, consents, asked, scopes, standing.newest_block)
+    }
+
+    proptest! {
+        /// Whoever opts out, is lifted and opts out again, and whoever consents and withdraws: taken in together, with a
+        /// thread or without, it is as if each change had been taken alone.
+        #[test]
+        fn changes_that_are_taken_in_together_leave_the_same(
+            steps in prop::collection::vec((0..7u8, 0..3u8, 0..14u8, any::<bool>()), 0..600),
+        ) {
+            let new = || Standing::new(&Secret::new(KeyId(1), &[1; 32]));
+            let (mut alone, mut together) = (new(), new());
+            let mut intake = Intake::new(&mut together, 1 << 20);
+            for (n, step) in (1..).zip(&steps) {
+                let (id, change) = (MessageId(n), change(*step));
+                alone.found(id, &change);
+                intake.found(id, &change);
+            }
+            drop(intake);
+            prop_assert_eq!(state(&together), state(&alone));
+        }
+    }
 
     fn consent(grant: Grant, at_ms: u64, via: Via, categories: u8) -> Change {
         Change {

@@ -24,7 +24,7 @@ use crate::seal::{KeyId, Purpose};
 use crate::segment::{
     self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer,
 };
-use crate::standing::{Change, Holds, Journal, JournalError, Standing};
+use crate::standing::{Change, Holds, Intake, Journal, JournalError, Standing};
 use crate::usage::{Usage, UsageFiles};
 use crate::waiting::entries::Span;
 use crate::waiting::files::Files;
@@ -295,14 +295,20 @@ impl Rebuild {
         secret: &Secret,
         had_entries: bool,
     ) -> Result<[Journal<D>; 2], OpenError> {
-        let standing = &mut self.standing;
+        let octets = disk
+            .list(&options.standing_dir)?
+            .iter()
+            .map(|file| file.len)
+            .sum();
+        let mut intake = Intake::new(&mut self.standing, octets);
         let mut open = |holds, had_entries| {
-            let found = |id, _, change: &Change| standing.found(id, change);
+            let found = |id, change: &Change| intake.found(id, change);
             let dir = options.standing_dir.clone();
             Journal::open(disk.clone(), dir, holds, options.node, secret, had_entries, found)
         };
         let (lasting, found) = open(Holds::Lasting, had_entries)?;
         let (passing, counted) = open(Holds::Passing, false)?;
+        drop(intake);
         if found.damaged > 0 && !options.accept_damage {
             return Err(OpenError::Journal(JournalError::Damaged {
                 dir: options.standing_dir.clone(),

@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use crate::pseudonym::Pseudonym;
 use crate::record::{self, RecordError};
 
@@ -71,14 +73,16 @@ impl ScopeKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope {
     kind: ScopeKind,
-    name: Box<[u8]>,
+    /// What most are named by fits in here, a system_id or an address: every message makes scopes of its account and its
+    /// sender, and a start one of each change in the journal.
+    name: SmallVec<[u8; 16]>,
 }
 
 impl Scope {
     fn new(kind: ScopeKind, name: &[u8]) -> Self {
         Self {
             kind,
-            name: name.get(..SCOPE_NAME_MAX).unwrap_or(name).into(),
+            name: SmallVec::from_slice(name.get(..SCOPE_NAME_MAX).unwrap_or(name)),
         }
     }
 
@@ -141,7 +145,7 @@ impl Scope {
     }
 
     /// Its name; empty for [`ScopeKind::Global`].
-    pub const fn name(&self) -> &[u8] {
+    pub fn name(&self) -> &[u8] {
         &self.name
     }
 
@@ -150,6 +154,7 @@ impl Scope {
         record::put_short(out, &self.name);
     }
 
+    #[inline]
     fn get(fields: &mut &[u8]) -> Result<Self, RecordError> {
         let kind = ScopeKind::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?;
         let name = record::get_short(fields)?;
@@ -630,6 +635,7 @@ impl Change {
         }
     }
 
+    #[inline]
     pub(crate) fn get_public(fields: &mut &[u8]) -> Result<Self, RecordError> {
         let kind = record::get_u8(fields)?;
         let who = Pseudonym::from_octets(record::get_array(fields)?);

@@ -188,7 +188,7 @@ impl<D: Disk> Journal<D> {
         node: u8,
         secret: &Secret,
         had_entries: bool,
-        mut found: impl FnMut(MessageId, SystemId, &Change),
+        mut found: impl FnMut(MessageId, &Change),
     ) -> Result<(Self, Journaled), JournalError> {
         disk.create_dir_all(&dir)?;
         let mut journal = Self {
@@ -216,8 +216,9 @@ impl<D: Disk> Journal<D> {
             Holds::Passing => 0,
         };
         report.damaged += expected.saturating_sub(numbers.len() as u64);
+        let mut octets = Vec::new();
         for number in &numbers {
-            journal.read_file(*number, &mut report, &mut found)?;
+            journal.read_file(*number, &mut octets, &mut report, &mut found)?;
         }
         // A new file with each start: nothing is appended behind what a cut may have left.
         journal.number = numbers.last().copied().unwrap_or_default();
@@ -228,13 +229,14 @@ impl<D: Disk> Journal<D> {
     fn read_file(
         &mut self,
         number: u64,
+        octets: &mut Vec<u8>,
         report: &mut Journaled,
-        found: &mut impl FnMut(MessageId, SystemId, &Change),
+        found: &mut impl FnMut(MessageId, &Change),
     ) -> Result<(), JournalError> {
         let path = self.dir.join(file_name(self.holds, number));
         let file = self.disk.open(&path, Access::ReadWrite)?;
-        let octets = segment::read_all(&file)?;
-        match read_header(&octets, number) {
+        segment::read_all_into(&file, octets)?;
+        match read_header(octets, number) {
             Some((node, _)) if node != self.node => return Err(JournalError::Unknown { path }),
             Some((_, check)) if check != self.check => return Err(JournalError::OtherSecret { path }),
             Some(_) => {}
@@ -243,7 +245,7 @@ impl<D: Disk> Journal<D> {
             None => report.damaged += 1,
         }
         let mut end = None;
-        for part in Scan::new(&octets, number) {
+        for part in Scan::new(octets, number) {
             match part {
                 Found::Damage { .. } => report.damaged += 1,
                 Found::Batch { header, at } => {
@@ -272,14 +274,15 @@ impl<D: Disk> Journal<D> {
         &mut self,
         mut batch: &[u8],
         report: &mut Journaled,
-        found: &mut impl FnMut(MessageId, SystemId, &Change),
+        found: &mut impl FnMut(MessageId, &Change),
     ) {
+        let mut account = None;
         while !batch.is_empty() {
-            match read_record(&mut batch) {
+            match read_record(&mut batch, &mut account) {
                 Ok(record) if record.id > self.last => {
                     self.last = record.id;
                     report.changes += 1;
-                    found(record.id, record.account, &record.change);
+                    found(record.id, &record.change);
                 }
                 Ok(_) => {}
                 Err(_) => {
@@ -498,12 +501,22 @@ pub(super) fn open_private(
     Private::get(&mut plain).ok()
 }
 
-pub(super) fn read_record<'a>(batch: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
+/// `known` is the account of the record before, mostly the same: then it is not judged again.
+#[inline]
+pub(super) fn read_record<'a>(
+    batch: &mut &'a [u8],
+    known: &mut Option<SystemId>,
+) -> Result<Record<'a>, RecordError> {
     let length = record::get_u32(batch)? as usize;
     let (mut fields, rest) = batch.split_at_checked(length).ok_or(RecordError::Malformed)?;
     *batch = rest;
     let id = MessageId(record::get_u64(&mut fields)?);
-    let account = SystemId::new(record::get_short(&mut fields)?).map_err(|_| RecordError::Malformed)?;
+    let name = record::get_short(&mut fields)?;
+    let account = match *known {
+        Some(account) if account.as_bytes() == name => account,
+        _ => SystemId::new(name).map_err(|_| RecordError::Malformed)?,
+    };
+    *known = Some(account);
     let len = usize::from(record::get_u16(&mut fields)?);
     let (mut public, mut fields) = fields.split_at_checked(len).ok_or(RecordError::Malformed)?;
     let change = Change::get_public(&mut public)?;
@@ -537,8 +550,9 @@ pub(crate) fn look<D: Disk>(
                 continue;
             };
             let mut batch = octets.get(at..at + header.len as usize).unwrap_or_default();
+            let mut account = None;
             while !batch.is_empty() {
-                let Ok(record) = read_record(&mut batch) else {
+                let Ok(record) = read_record(&mut batch, &mut account) else {
                     damaged += 1;
                     break;
                 };

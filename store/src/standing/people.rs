@@ -4,6 +4,9 @@
 //! stops the loop for more than a few milliseconds when it doubles. Nearly all are there once; who stands in several
 //! scopes has a list of them elsewhere.
 
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::{self, JoinHandle};
+
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
@@ -13,6 +16,11 @@ use super::{Origins, ScopeId};
 
 /// Tables, by the last octet of the pseudonym.
 const PARTS: usize = 256;
+/// Steps that are collected before they are taken, 24 octets each.
+const LATER_MAX: usize = if cfg!(test) { 64 } else { 1 << 18 };
+/// Of their lists one is filled and one is taken in; that others wait would be memory for nothing.
+const LISTS_WAITING: usize = 0;
+const LISTS_BACK: usize = 1;
 /// In the place of origins: the scope is the place of a list.
 const LISTED: u8 = 0xff;
 
@@ -40,6 +48,109 @@ impl Stand {
     /// Whether it says something of a category, given as its bit.
     pub const fn covers(&self, category: u8) -> bool {
         self.categories == 0 || category == 0 || self.categories & category != 0
+    }
+}
+
+/// What is done to a person in one scope.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Deed {
+    /// Origins and categories are added.
+    Add(Origins, u8),
+    /// Origins are taken away.
+    Lift(Origins),
+    /// Categories are taken away.
+    Take(u8),
+}
+
+/// To whom, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) who: Pseudonym,
+    pub(super) scope: ScopeId,
+    pub(super) deed: Deed,
+}
+
+/// Steps that are collected, millions of them at a start: one after the other nearly each would wait for memory, those of
+/// one part together find it in the processor's caches. A thread of its own takes them in while more are read.
+#[derive(Default)]
+pub(super) struct Later {
+    steps: Vec<Step>,
+    /// For how many people there should be room at once, where there are many.
+    expected: usize,
+    helper: Option<Helper>,
+}
+
+/// Has the set until it is joined.
+struct Helper {
+    thread: JoinHandle<People>,
+    to: SyncSender<Vec<Step>>,
+    /// Lists that are taken in, empty, to be filled once more.
+    back: Receiver<Vec<Step>>,
+}
+
+impl Later {
+    pub(super) fn of_at_least(expected: usize) -> Self {
+        Self {
+            expected,
+            ..Self::default()
+        }
+    }
+
+    /// One more of this set, which is nobody else's until all is settled.
+    pub(super) fn push(&mut self, step: Step, people: &mut People) {
+        self.steps.push(step);
+        if self.steps.len() < LATER_MAX {
+            return;
+        }
+        if self.helper.is_none() {
+            self.helper = Helper::start(people, self.expected);
+        }
+        match &self.helper {
+            Some(helper) => {
+                let steps = std::mem::take(&mut self.steps);
+                // Nobody takes it where the thread has panicked: whoever joins it hears of that.
+                let _ = helper.to.send(steps);
+                self.steps = helper.back.try_recv().unwrap_or_default();
+            }
+            None => people.take_steps(&mut self.steps),
+        }
+    }
+
+    /// Takes all that is left, and has the set back in its place.
+    pub(super) fn settle(&mut self, people: &mut People) {
+        if let Some(helper) = self.helper.take() {
+            drop(helper.to);
+            match helper.thread.join() {
+                Ok(taken) => *people = taken,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        people.take_steps(&mut self.steps);
+    }
+}
+
+impl Helper {
+    /// `None` where the system gives no thread: then there is none, and the set is where it was.
+    fn start(people: &mut People, expected: usize) -> Option<Self> {
+        let (to, lists) = mpsc::sync_channel::<Vec<Step>>(LISTS_WAITING);
+        let (done, back) = mpsc::sync_channel(LISTS_BACK);
+        // A thread that does not start must not take the set along.
+        let (set, theirs) = mpsc::sync_channel::<People>(1);
+        let work = move || {
+            let mut people = theirs.recv().unwrap_or_default();
+            people.reserve(expected);
+            for mut steps in lists {
+                people.take_steps(&mut steps);
+                let _ = done.try_send(steps);
+            }
+            people
+        };
+        let thread = thread::Builder::new()
+            .name("opt-outs".to_owned())
+            .spawn(work)
+            .ok()?;
+        let _ = set.send(std::mem::take(people));
+        Some(Self { thread, to, back })
     }
 }
 
@@ -132,6 +243,30 @@ impl People {
         self.parts[part(who)]
             .find(who.hash(), |person| person.who == who.0)
             .is_some()
+    }
+
+    fn reserve(&mut self, people: usize) {
+        for table in &mut self.parts {
+            table.reserve(people / PARTS, |person| Pseudonym(person.who).hash());
+        }
+    }
+
+    /// Takes steps part by part: all of one person's in the order in which they came.
+    fn take_steps(&mut self, steps: &mut Vec<Step>) {
+        steps.sort_by_key(|step| part(&step.who));
+        for step in steps.drain(..) {
+            self.take_step(&step);
+        }
+    }
+
+    pub(super) fn take_step(&mut self, step: &Step) {
+        match step.deed {
+            Deed::Add(origins, categories) => {
+                self.add(&step.who, Stand::new(step.scope, origins, categories));
+            }
+            Deed::Lift(origins) => self.lift(&step.who, step.scope, origins),
+            Deed::Take(categories) => self.take(&step.who, step.scope, categories),
+        }
     }
 
     /// Adds origins and categories to what was said in a scope; whether its origin is new there.

@@ -477,12 +477,13 @@ impl<'a> Step<'a> {
             let until = at + header.len as usize;
             let begin = at - BATCH_HEADER_LEN;
             let mut batch = window.octets.get(at..until).unwrap_or_default();
+            let mut account = None;
             let head = window
                 .octets
                 .get(begin..at)
                 .and_then(|octets| octets.first_chunk());
             while !batch.is_empty() {
-                let Ok(record) = read_record(&mut batch) else {
+                let Ok(record) = read_record(&mut batch, &mut account) else {
                     break;
                 };
                 if record.id.0 <= self.place.last {

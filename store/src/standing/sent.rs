@@ -114,11 +114,6 @@ impl Sent {
     }
 
     pub(super) fn add(&mut self, who: &Pseudonym, subject: u64, message: u64, counts: Counts, at_ms: u64) {
-        let span = span_of(at_ms);
-        if span > self.span {
-            self.span = span;
-            self.codes = codes(&self.secret, span);
-        }
         self.forget(at_ms);
         let (key, ends_ms) = ((*who, subject), at_ms.saturating_add(counts.window_ms()));
         self.of.entry(key).or_default().push(Hit {
@@ -135,6 +130,12 @@ impl Sent {
 
     /// Lets go of what counts no more. A clock that is set back lets nothing go early.
     pub(super) fn forget(&mut self, now_ms: u64) {
+        // Here and not with the first that counts: until then every question would make the codes anew.
+        let span = span_of(now_ms);
+        if span > self.span {
+            self.span = span;
+            self.codes = codes(&self.secret, span);
+        }
         for order in &mut self.order {
             while let Some((ends_ms, key)) = order.front().copied()
                 && ends_ms <= now_ms
