@@ -1,6 +1,7 @@
 //! What `/metrics` says, and what is said of it elsewhere: names, units and help; OPERATIONS.md; the alert rules and the
 //! dashboard in docs/.
 
+mod promtool;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
