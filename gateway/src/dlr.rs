@@ -15,7 +15,7 @@ use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWi
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::quote::Quote;
-use tidegate_store::record::{EntryKind, Form, Sink};
+use tidegate_store::record::{EntryKind, Form, Sink, Stage};
 use tidegate_store::spool::{Ending, NewEntry, Pending, Refused};
 
 use crate::carrier::{PEN_WAIT, Penned};
@@ -372,8 +372,8 @@ impl<D: Disk> Gate<D> {
             if let Some(place) = account.filter(|_| is_whole) {
                 let tally = &mut self.accounts[place].tally;
                 tally.finals.add(note.state);
-                // Only a receipt is that urgent.
-                if urgent {
+                // A receipt is that urgent, and so is a cancel, which ends what no carrier has.
+                if urgent && ended.stage != Stage::Waiting {
                     let accepted_ms = ended.envelope.accepted_ms;
                     tally.receipt.add(now.unix_ms.saturating_sub(accepted_ms));
                 }

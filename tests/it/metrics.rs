@@ -18,6 +18,7 @@ use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Dialect, ScriptedEsme, ScriptedSmsc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::ancillary::cancel;
 use crate::local::Local;
 
 /// Pause between two looks: the loop publishes a few times a second and tells nobody.
@@ -200,6 +201,20 @@ async fn a_message_is_told_at_its_account_and_its_carrier() {
     let made = "tidegate_key_oldest_made_timestamp_seconds{owner=\"message_id\"} ";
     let made = page.lines().find_map(|line| line.strip_prefix(made)).unwrap();
     assert!(made.parse::<f64>().unwrap() > 1e9, "{made}");
+}
+
+#[tokio::test]
+async fn a_cancel_is_no_receipt() {
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let local = Local::start(silent.local_addr().unwrap(), "");
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    let (from, to) = ("447700900001", "447700900002");
+    let id = esme.submit_ok(message(from, to, "Hello")).await;
+    assert_eq!(cancel(&mut esme, &id, from, to).await, CommandStatus::ROK);
+    let deleted = "tidegate_account_finals_total{account=\"load\",state=\"deleted\"} 1";
+    let page = page_with(&local, deleted).await;
+    let receipts = "tidegate_account_receipt_seconds_count{account=\"load\"} 0";
+    assert!(page.lines().any(|line| line == receipts), "{page}");
 }
 
 #[tokio::test]
