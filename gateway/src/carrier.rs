@@ -42,7 +42,7 @@ use crate::gate::{Gate, at};
 use crate::keywords::Text;
 use crate::links::{End, Link, LinkId, Links, Ticket};
 use crate::router::CarrierIndex;
-use crate::tally::{CarrierTally, counted, sample};
+use crate::tally::{CarrierTally, counted};
 use crate::turn::Owed;
 
 use answers::Asked;
@@ -263,7 +263,7 @@ impl<D: Disk> Gate<D> {
                 took,
                 answer,
             } => {
-                sample(&mut self.carriers[carrier].tally.response_seconds, took);
+                self.carriers[carrier].tally.response.took(took);
                 self.hot_octets = self.hot_octets.saturating_sub(octets.len());
                 let asked = Asked {
                     link: id,

@@ -15,7 +15,7 @@ use tidegate_codec::values::{EsmClass, InterfaceVersion, MessageState, ReceiptWi
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::quote::Quote;
-use tidegate_store::record::{EntryKind, Form, Sink};
+use tidegate_store::record::{EntryKind, Form, Sink, Stage};
 use tidegate_store::spool::{Ending, NewEntry, Pending, Refused};
 
 use crate::carrier::{PEN_WAIT, Penned};
@@ -182,12 +182,20 @@ impl<D: Disk> Gate<D> {
                 .tally
                 .receipts
                 .add(ReceiptKind::Intermediate);
+            self.carriers[carrier].tally.receipt_states.add(note.state);
             return self.intermediate(now, carrier, leg, owed, note);
         }
         if self.spool.is_broken() || !self.spool.has_progress_room() {
             return self.not_now(owed, carrier);
         }
-        self.carriers[carrier].tally.receipts.add(ReceiptKind::Final);
+        let tally = &mut self.carriers[carrier].tally;
+        tally.receipts.add(ReceiptKind::Final);
+        tally.receipt_states.add(note.state);
+        if let Some(found) = self.spool.index().get(leg) {
+            tally
+                .receipt
+                .add(now.unix_ms.saturating_sub(found.envelope.accepted_ms));
+        }
         let heeded = self.heed_receipt(now, carrier, leg, note);
         match heeded.and_then(|()| self.end_leg(now, leg, note, true)) {
             Ok(()) => self.promises.push(Promise::Delivery { owed, carrier }),
@@ -362,7 +370,13 @@ impl<D: Disk> Gate<D> {
             .settle(now.unix_ms, leg, ending, entry.as_ref(), urgent, &mut self.rng);
         if let Ok(Some((ended, entry))) = &settled {
             if let Some(place) = account.filter(|_| is_whole) {
-                self.accounts[place].tally.finals.add(note.state);
+                let tally = &mut self.accounts[place].tally;
+                tally.finals.add(note.state);
+                // A receipt is that urgent, and so is a cancel, which ends what no carrier has.
+                if urgent && ended.stage != Stage::Waiting {
+                    let accepted_ms = ended.envelope.accepted_ms;
+                    tally.receipt.add(now.unix_ms.saturating_sub(accepted_ms));
+                }
             }
             if let Some((id, end)) = test_end {
                 self.test_ended(id, end);

@@ -344,7 +344,7 @@ impl<D: Disk> Gate<D> {
         &self.tally
     }
 
-    /// The same, to take samples out of it.
+    /// The same, for who counts outside.
     pub fn tally_mut(&mut self) -> &mut GateTally {
         &mut self.tally
     }
@@ -359,9 +359,17 @@ impl<D: Disk> Gate<D> {
         &self.carriers
     }
 
-    /// The same, to take samples out of their tallies.
-    pub fn carriers_mut(&mut self) -> &mut [CarrierState] {
-        &mut self.carriers
+    /// What is under way on links that are bound.
+    pub(crate) fn under_way(&self, links: &[LinkId]) -> UnderWay {
+        let mut found = UnderWay::default();
+        for link in links.iter().filter_map(|id| self.links.get(*id)) {
+            if let Some(kind) = link.session.state().kind() {
+                found.bound[kind as usize] += 1;
+            }
+            found.ours += link.session.waiting();
+            found.theirs += link.session.unanswered();
+        }
+        found
     }
 
     /// How many connections of ESMEs there are, bound or not.
@@ -604,6 +612,17 @@ impl<D: Disk> Gate<D> {
     pub fn is_stopping(&self) -> bool {
         self.stopping
     }
+}
+
+/// What is under way on some links.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UnderWay {
+    /// Links that are bound, by the place of their `BindKind`.
+    pub(crate) bound: [usize; 3],
+    /// Requests of ours without an answer.
+    pub(crate) ours: usize,
+    /// Requests of the peer that we have not answered.
+    pub(crate) theirs: usize,
 }
 
 /// More accounts and carriers, with those that old records name, than a process can number (65 535).

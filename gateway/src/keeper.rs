@@ -13,6 +13,7 @@ use tidegate_store::spool::{Chore, ChoreDone, Keeper};
 use tokio::sync::mpsc;
 
 use crate::audit::Log;
+use crate::telemetry::KeyMetrics;
 
 /// Chores that may wait for the keeper. The spool has a handful of kinds and one of each out at a time;
 /// reading back adds a few.
@@ -73,7 +74,9 @@ pub async fn run<D: Disk>(
     mut inbox: Inbox<D>,
     log: Option<Rc<RefCell<Log<D>>>>,
     mut rng: ChaCha20Rng,
+    keys: KeyMetrics,
 ) {
+    keys.publish(keeper.ring());
     while let Some(chore) = inbox.chores.recv().await {
         let entered = match (&log, chore.to_be_audited()) {
             (Some(log), Some(entries)) if !entries.is_empty() => log.borrow_mut().enter(&entries),
@@ -86,6 +89,7 @@ pub async fn run<D: Disk>(
                 Err(chore) => keeper.run(chore, &mut rng),
             },
         };
+        keys.publish(keeper.ring());
         if inbox.done.send(done).await.is_err() {
             return;
         }

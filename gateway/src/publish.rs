@@ -17,8 +17,13 @@ use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
 use crate::telemetry::words::{self, Damage};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
 
+/// Lines are looked at once in so many publishings: there may be a thousand at each carrier.
+const LOOK_AT_LINES: u32 = 4;
+
 /// Publishes the counts of one gate. It remembers what it has published and adds the difference.
 pub struct Publisher {
+    /// Publishings so far.
+    times: u32,
     health: Arc<Health>,
     telemetry: Telemetry,
     gate: (GateMetrics, GateTally),
@@ -50,6 +55,7 @@ impl Publisher {
         gate.damage.of(Damage::Gap).increment(found.gaps);
         gate.damage.of(Damage::Record).increment(found.unreadable as u64);
         let mut publisher = Self {
+            times: 0,
             health,
             telemetry: telemetry.clone(),
             gate: (gate, GateTally::default()),
@@ -82,11 +88,25 @@ impl Publisher {
         let config = Arc::clone(gate.config());
         self.add_new(&config);
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
+        if self.times.is_multiple_of(LOOK_AT_LINES) {
+            self.publish_oldest(gate, now);
+        }
+        self.times = self.times.wrapping_add(1);
         for (place, (metrics, old)) in self.accounts.iter_mut().enumerate() {
             let Some(state) = gate.accounts().get(place) else {
                 break;
             };
             publish_account(metrics, old, state);
+            let under_way = gate.under_way(&state.links);
+            for (gauge, count) in metrics.binds.iter().zip(under_way.bound) {
+                gauge.set(float(count));
+            }
+            for (gauge, count) in metrics.window.iter().zip([under_way.theirs, under_way.ours]) {
+                gauge.set(float(count));
+            }
+            metrics
+                .unfinished
+                .set(float(gate.spool().index().len_of(state.name)));
             metrics
                 .outbox
                 .set(float(gate.spool().outbox().waiting_for(state.name)));
@@ -95,15 +115,25 @@ impl Publisher {
         for (((metrics, old), state), config) in self
             .carriers
             .iter_mut()
-            .zip(gate.carriers_mut())
+            .zip(gate.carriers())
             .zip(&config.carriers)
         {
             publish_carrier(metrics, old, state, now);
+            for (gauge, count) in metrics.links_bound.iter().zip(gate.under_way(&state.bound).bound) {
+                gauge.set(float(count));
+            }
+            metrics.window.set(float(state.unanswered(&gate.links)));
+            metrics.window_size.set(float(config.window * state.links.len()));
+            let wanted = if state.removed {
+                0
+            } else {
+                link_kinds(config.binds, config.links).len()
+            };
+            metrics.links_wanted.set(float(wanted));
             if state.removed && state.bound.is_empty() {
                 self.health.forget_carrier(&config.name);
                 continue;
             }
-            let wanted = link_kinds(config.binds, config.links).len();
             self.health.set_carrier(
                 &config.name,
                 CarrierLinks {
@@ -120,12 +150,37 @@ impl Publisher {
         self.health.turned(now);
     }
 
+    /// How long what is next in each line has waited, by carrier and by account.
+    fn publish_oldest<D: Disk>(&self, gate: &Gate<D>, now: Now) {
+        let index = gate.spool().index();
+        let mut by_account = vec![now.unix_ms; self.accounts.len()];
+        for ((metrics, _), state) in self.carriers.iter().zip(gate.carriers()) {
+            let mut by_carrier = now.unix_ms;
+            for (account, leg) in state.waiting.heads() {
+                let Some(leg) = index.get(leg) else {
+                    continue;
+                };
+                let since_ms = leg.envelope.accepted_ms.min(now.unix_ms);
+                by_carrier = by_carrier.min(since_ms);
+                if let Some(oldest) = gate
+                    .account_named(account)
+                    .and_then(|place| by_account.get_mut(place))
+                {
+                    *oldest = since_ms.min(*oldest);
+                }
+            }
+            metrics.oldest.set(seconds(now.unix_ms - by_carrier));
+        }
+        for ((metrics, _), since_ms) in self.accounts.iter().zip(by_account) {
+            metrics.oldest.set(seconds(now.unix_ms - since_ms));
+        }
+    }
+
     fn publish_gate<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         let (metrics, old) = &mut self.gate;
-        for seconds in gate.tally_mut().sync_seconds.drain(..) {
-            metrics.sync_seconds.record(seconds);
-        }
         let new = gate.tally();
+        metrics.sync_seconds.publish(&new.sync, &old.sync);
+        metrics.batch_sizes.publish(&new.batch_sizes, &old.batch_sizes);
         metrics.turns.increment(new.turns - old.turns);
         metrics.batches.increment(new.batches - old.batches);
         metrics
@@ -158,8 +213,7 @@ impl Publisher {
         each(&new.reloads, &old.reloads, |result, times| {
             metrics.reloads.of(result).increment(times);
         });
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^53")]
-        metrics.reloaded_at.set(new.reloaded_ms as f64 / 1000.0);
+        metrics.reloaded_at.set(seconds(new.reloaded_ms));
         each(&new.handset_words, &old.handset_words, |word, times| {
             metrics.handset_words.of(word).increment(times);
         });
@@ -238,7 +292,9 @@ impl Publisher {
 
 fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &AccountState) {
     let new = &state.tally;
-    metrics.binds.set(float(state.links.len()));
+    metrics.retries.increment(new.retries - old.retries);
+    metrics.handover_seconds.publish(&new.handover, &old.handover);
+    metrics.receipt_seconds.publish(&new.receipt, &old.receipt);
     metrics.accepted.increment(new.accepted - old.accepted);
     metrics.deferred.increment(new.deferred - old.deferred);
     metrics.unconsented.increment(new.unconsented - old.unconsented);
@@ -286,12 +342,15 @@ fn publish_used(metrics: &AccountMetrics, used: Used) {
     month.set(used.month as f64);
 }
 
-fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &mut CarrierState, now: Now) {
-    for seconds in state.tally.response_seconds.drain(..) {
-        metrics.response_seconds.record(seconds);
-    }
+fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &CarrierState, now: Now) {
     let new = &state.tally;
-    metrics.links_bound.set(float(state.bound.len()));
+    metrics.response_seconds.publish(&new.response, &old.response);
+    metrics.handover_seconds.publish(&new.handover, &old.handover);
+    metrics.receipt_seconds.publish(&new.receipt, &old.receipt);
+    metrics.retries.increment(new.retries - old.retries);
+    each(&new.receipt_states, &old.receipt_states, |state, times| {
+        metrics.receipt_state(state, times);
+    });
     metrics.queue.set(float(state.waiting.len()));
     metrics.slow.set(if state.flow.is_slowed(now.monotonic) {
         1.0
@@ -337,6 +396,11 @@ fn each<K: Copy + PartialEq>(new: &Counts<K>, old: &Counts<K>, mut publish: impl
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn float(count: usize) -> f64 {
     count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^53")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{KeyMetrics, Telemetry};
 use crate::{control, keeper, listen, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
@@ -456,6 +456,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
                 Err(error) => tracing::error!(%error, "the admin listener cannot be served"),
             }
         }
+        let keys = KeyMetrics::new(&telemetry);
         match HttpServer::from_std(http) {
             Ok(server) => {
                 let stop = async move {
@@ -470,7 +471,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
         let written = Some(Rc::clone(&log));
         let audited = spawn_local(audit::run(log, to_enter));
         // Both end when the loop does: its handles are dropped then.
-        keeper::run(own, inbox, written, rng).await;
+        keeper::run(own, inbox, written, rng, keys).await;
         if let Err(error) = audited.await {
             tracing::error!(%error, "the audit log has failed");
         }

@@ -6,6 +6,7 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
+use crate::telemetry::histogram::{Long, Short, Sizes, Spread};
 use crate::telemetry::words::{
     Answered, BindResult, ConnectionRefused, HandsetWord, LateReceipt, LinkClosed, ReceiptKind, ReloadResult,
     ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
@@ -71,16 +72,6 @@ pub const fn counted_command(command: CommandId) -> CommandId {
     }
 }
 
-/// Samples that are kept for one publishing at most.
-const SAMPLES_MAX: usize = 256;
-
-/// Keeps a duration for the next publishing, unless there are enough.
-pub fn sample(samples: &mut Vec<f64>, took: std::time::Duration) {
-    if samples.len() < SAMPLES_MAX {
-        samples.push(took.as_secs_f64());
-    }
-}
-
 /// What is counted for an account.
 #[derive(Clone, Debug, Default)]
 pub struct AccountTally {
@@ -118,6 +109,12 @@ pub struct AccountTally {
     pub deliveries_refused: Counts<CommandStatus>,
     /// Legs that ended, by their state.
     pub finals: Counts<MessageState>,
+    /// Legs written to a link again after a try that failed.
+    pub retries: u64,
+    /// From acceptance until a carrier has it.
+    pub handover: Spread<Long>,
+    /// From acceptance to the receipt that ends a message.
+    pub receipt: Spread<Long>,
 }
 
 /// What is counted for a carrier.
@@ -135,6 +132,10 @@ pub struct CarrierTally {
     pub unanswered: u64,
     /// Answers for nothing we wait for.
     pub unexpected: u64,
+    /// Legs written to a link after a try that failed, here or elsewhere.
+    pub retries: u64,
+    /// Receipts for what we know, by what they tell.
+    pub receipt_states: Counts<MessageState>,
     /// Receipts, by what they are.
     pub receipts: Counts<ReceiptKind>,
     /// MOs put into an outbox.
@@ -149,8 +150,12 @@ pub struct CarrierTally {
     pub binds_refused: Counts<CommandStatus>,
     /// Times that a link was begun.
     pub connects: u64,
-    /// How long answers took, in seconds: a sample for the next publishing.
-    pub response_seconds: Vec<f64>,
+    /// How long answers took.
+    pub response: Spread<Short>,
+    /// From acceptance until this carrier has it.
+    pub handover: Spread<Long>,
+    /// From acceptance to the receipt that ends a leg.
+    pub receipt: Spread<Long>,
 }
 
 /// What is counted for the gateway as a whole.
@@ -196,8 +201,10 @@ pub struct GateTally {
     pub reloads: Counts<ReloadResult>,
     /// When the last of them was applied, in unix milliseconds; 0 before the first.
     pub reloaded_ms: u64,
-    /// How long batches took, in seconds, for the next publishing.
-    pub sync_seconds: Vec<f64>,
+    /// How long batches took.
+    pub sync: Spread<Short>,
+    /// Records in a batch.
+    pub batch_sizes: Spread<Sizes>,
 }
 
 #[cfg(test)]

@@ -14,27 +14,33 @@ mod account;
 mod audit;
 mod carrier;
 mod gate;
-mod histogram;
+pub mod histogram;
+mod keys;
 pub mod log;
 pub mod names;
+mod process;
 pub mod words;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _};
+use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use account::AccountMetrics;
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
+pub use keys::KeyMetrics;
 
-use histogram::{Buckets, Series};
+use histogram::{Histogram, Histograms, Scale};
 use names::{Kind, Metric};
 
 /// Who wrote a metric, which the recorder wants to know and does not use.
 const ORIGIN: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
+
+/// States of a bind, as SMPP names them, in the order of `BindKind`.
+pub(crate) const BIND_STATES: [&str; 3] = ["bound_tx", "bound_rx", "bound_trx"];
 
 /// The metrics of one gateway. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -43,8 +49,8 @@ pub struct Telemetry(Arc<Inner>);
 struct Inner {
     recorder: PrometheusRecorder,
     rendered: PrometheusHandle,
-    /// One entry for each histogram handle: as many as carriers and fixed places, never per message.
-    histograms: Mutex<Vec<Series>>,
+    /// As many as accounts, carriers and fixed places make, never per message.
+    histograms: Mutex<Histograms>,
 }
 
 impl Default for Telemetry {
@@ -77,7 +83,9 @@ impl Telemetry {
     pub fn render(&self) -> String {
         let mut text = self.0.rendered.render();
         let histograms = self.0.histograms.lock().unwrap_or_else(PoisonError::into_inner);
-        histogram::render(&histograms, &mut text);
+        histograms.render(&mut text);
+        drop(histograms);
+        process::render(&mut text);
         text
     }
 
@@ -91,21 +99,12 @@ impl Telemetry {
         self.0.recorder.register_gauge(&key(metric, labels), &ORIGIN)
     }
 
-    /// A histogram of durations. Asked for twice with the same labels it is the same one.
-    fn histogram(&self, metric: &'static Metric, labels: &[(&'static str, &str)]) -> Histogram {
+    /// A histogram. Asked for twice with the same labels it is the same one.
+    fn histogram<S: Scale>(&self, metric: &'static Metric, labels: &[(&'static str, &str)]) -> Histogram<S> {
         debug_assert_eq!(metric.kind, Kind::Histogram, "{}", metric.name);
         let labels: Vec<Label> = key(metric, labels).into_parts().1;
         let mut all = self.0.histograms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = all.iter().find(|series| series.is(metric, &labels)) {
-            return Histogram::from_arc(Arc::clone(&series.buckets));
-        }
-        let buckets = Arc::new(Buckets::default());
-        all.push(Series {
-            metric,
-            labels,
-            buckets: Arc::clone(&buckets),
-        });
-        Histogram::from_arc(buckets)
+        Histogram::new(all.buckets::<S>(metric, labels))
     }
 }
 
@@ -134,11 +133,18 @@ fn key(metric: &Metric, labels: &[(&'static str, &str)]) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use histogram::{Short, Spread};
     use std::time::Duration;
     use tidegate_codec::header::CommandId;
     use tidegate_codec::status::CommandStatus;
     use tidegate_codec::values::MessageState;
     use words::{Answered, BindResult, ConnectionRefused, LinkClosed, Side};
+
+    fn one(took: Duration) -> Spread<Short> {
+        let mut spread = Spread::default();
+        spread.took(took);
+        spread
+    }
 
     fn carrier_name() -> tidegate_config::CarrierName {
         let text = include_str!("../../config/tidegate.toml");
@@ -157,9 +163,11 @@ mod tests {
         account.bind_attempts.of(BindResult::Denied).increment(2);
         account.final_state(MessageState::Delivered, 1);
         let carrier = CarrierMetrics::new(&telemetry, &carrier_name());
-        carrier.links_bound.set(4);
+        carrier.links_bound[2].set(4);
         carrier.answers.of(Answered::Accepted).increment(9);
-        carrier.response_seconds.record(Duration::from_millis(3));
+        carrier
+            .response_seconds
+            .publish(&one(Duration::from_millis(3)), &Spread::default());
 
         let text = telemetry.render();
         for line in [
@@ -169,7 +177,7 @@ mod tests {
             "tidegate_account_submits_refused_total{account=\"load\",status=\"ESME_RTHROTTLED\"} 1",
             "tidegate_account_bind_attempts_total{account=\"load\",result=\"denied\"} 2",
             "tidegate_account_finals_total{account=\"load\",state=\"delivered\"} 1",
-            "tidegate_carrier_links_bound{carrier=\"example\"} 4",
+            "tidegate_carrier_links_bound{carrier=\"example\",state=\"bound_trx\"} 4",
             "tidegate_carrier_answers_total{carrier=\"example\",verdict=\"accepted\"} 9",
             "tidegate_carrier_response_seconds_bucket{carrier=\"example\",le=\"0.0025\"} 0",
             "tidegate_carrier_response_seconds_bucket{carrier=\"example\",le=\"0.005\"} 1",
@@ -192,7 +200,8 @@ mod tests {
         let text = telemetry.render();
         let line = "tidegate_account_submits_refused_total{account=\"load\",status=\"other\"} 256";
         assert!(text.contains(line), "{text}");
-        let series = text.lines().filter(|line| line.contains("status=")).count();
+        let name = "tidegate_account_submits_refused_total{";
+        let series = text.lines().filter(|line| line.starts_with(name)).count();
         assert_eq!(series, 1, "what was never answered has no series");
     }
 
@@ -211,7 +220,9 @@ mod tests {
         for _ in 0..2 {
             let carrier = CarrierMetrics::new(&telemetry, &carrier_name());
             carrier.handed_over.increment(1);
-            carrier.response_seconds.record(Duration::from_secs(1));
+            carrier
+                .response_seconds
+                .publish(&one(Duration::from_secs(1)), &Spread::default());
         }
         let text = telemetry.render();
         assert!(text.contains("tidegate_carrier_handed_over_total{carrier=\"example\"} 2"));
@@ -223,6 +234,7 @@ mod tests {
         let telemetry = Telemetry::new();
         let gate = GateMetrics::new(&telemetry);
         let _audit = AuditMetrics::new(&telemetry);
+        let _keys = KeyMetrics::new(&telemetry);
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         account.refused(CommandStatus::RSYSERR, 1);

@@ -23,7 +23,6 @@ use crate::gate::{Gate, at};
 use crate::ids::Id;
 use crate::links::{End, LinkId};
 use crate::mt::{Cut, Multi};
-use crate::tally::sample;
 use crate::telemetry::words::SpoolCause;
 
 /// How often links' timers, dates and pens are looked at. Everything they hold is far slower.
@@ -199,6 +198,7 @@ impl<D: Disk> Gate<D> {
             self.lazy_since = None;
             self.tally.batch_octets += commit.octets();
             self.tally.batch_records += commit.records() as u64;
+            self.tally.batch_sizes.add(commit.records() as u64);
             let promises = &mut self.promises;
             std::mem::swap(&mut promises.staged, &mut promises.committing);
             std::mem::swap(&mut promises.entries, &mut promises.committing_entries);
@@ -209,7 +209,7 @@ impl<D: Disk> Gate<D> {
 
     /// Takes the outcome of a commit in, which took so long.
     pub fn commit_done(&mut self, now: Now, done: CommitDone<D>, took: Duration) {
-        sample(&mut self.tally.sync_seconds, took);
+        self.tally.sync.took(took);
         let outcome = self.spool.finish_commit(done);
         // What was given back is tried again at the next tick, not at once.
         self.blocked = outcome != CommitOutcome::Synced;

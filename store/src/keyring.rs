@@ -80,6 +80,26 @@ impl Owner {
     }
 }
 
+/// Kinds of owners, by their number in the files, and the words for them in reports.
+pub const OWNERS: [(u8, &str); 7] = [
+    (1, "spool"),
+    (2, "message_id"),
+    (3, "waiting"),
+    (4, "outbox"),
+    (5, "audit"),
+    (6, "pseudonyms"),
+    (OPT_OUTS, "opt_outs"),
+];
+
+/// How many keys the owners of one kind have, and how old they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Age {
+    /// Keys.
+    pub keys: u32,
+    /// When the oldest of them was made, in unix milliseconds; none without a key.
+    pub oldest_ms: Option<u64>,
+}
+
 /// The open ring. One process has it (the data directory's lock sees to that).
 pub struct KeyRing<D: Disk> {
     dir: PathBuf,
@@ -288,6 +308,23 @@ impl<D: Disk> KeyRing<D> {
     /// How many keys it holds.
     pub fn len(&self) -> usize {
         self.keys.len() + 1
+    }
+
+    /// What there is of each kind of owners, in the order of [`OWNERS`]. Keys that were destroyed do not count.
+    pub fn ages(&self) -> [Age; OWNERS.len()] {
+        let mut ages = [Age::default(); OWNERS.len()];
+        for slot in &self.agreed.slots {
+            let Content::Live(wrapped) = &slot.content else {
+                continue;
+            };
+            let place = OWNERS.iter().position(|(kind, _)| *kind == wrapped.owner.kind);
+            let Some(age) = place.map(|place| &mut ages[place]) else {
+                continue;
+            };
+            age.keys += 1;
+            age.oldest_ms = Some(age.oldest_ms.unwrap_or(u64::MAX).min(wrapped.made_ms));
+        }
+        ages
     }
 
     /// Never: the key of the message ids is always there.

@@ -181,6 +181,12 @@ class Tools:
         self._version("tshark", folder / "tshark", env)
         return folder / "tshark", env
 
+    def _promtool(self):
+        """The binary: it needs no library but C's own."""
+        folder, env = self._on_path_or_debian("promtool", "prometheus", "usr/bin")
+        self._version("promtool", folder / "promtool", env)
+        return folder / "promtool"
+
     def _version(self, name, program, env=None):
         """Notes a program's version, and that it runs."""
         printed = command([program, "--version"], limit=30, env={**os.environ, **(env or {})})

@@ -85,7 +85,7 @@ async fn state(esme: &mut ScriptedEsme, id: &str) -> u8 {
     }
 }
 
-async fn cancel(esme: &mut ScriptedEsme, id: &str, from: &str, to: &str) -> CommandStatus {
+pub(crate) async fn cancel(esme: &mut ScriptedEsme, id: &str, from: &str, to: &str) -> CommandStatus {
     let cancel = CancelSm {
         service_type: COctets::EMPTY,
         message_id: MessageIdField::new(id.as_bytes()).unwrap(),

@@ -22,6 +22,7 @@ mod independent;
 mod kill;
 mod load;
 mod local;
+mod metrics;
 mod numbers;
 mod outbox;
 mod pending;

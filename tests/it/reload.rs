@@ -55,7 +55,7 @@ async fn account_added() {
         .expect_metric("tidegate_reloads_total{result=\"applied\"}", |count| count == 1.0)
         .await;
     scene
-        .expect_metric("tidegate_reload_applied_at", |at| at > 1e9)
+        .expect_metric("tidegate_reload_applied_timestamp_seconds", |at| at > 1e9)
         .await;
     scene.end("account_added").await;
 }

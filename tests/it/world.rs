@@ -19,7 +19,7 @@ use tidegate_gateway::gate::Gate;
 use tidegate_gateway::http::Health;
 use tidegate_gateway::links::End;
 use tidegate_gateway::serve::Hub;
-use tidegate_gateway::telemetry::Telemetry;
+use tidegate_gateway::telemetry::{KeyMetrics, Telemetry};
 use tidegate_gateway::{keeper, link};
 use tidegate_store::audit::Signer;
 use tidegate_store::disk::FaultyDisk;
@@ -161,7 +161,13 @@ impl World {
                     audit::run(log, to_enter).await;
                 }
             }),
-            spawn_local(keeper::run(own, ends.inbox, log, rng(2))),
+            spawn_local(keeper::run(
+                own,
+                ends.inbox,
+                log,
+                rng(2),
+                KeyMetrics::new(&Telemetry::new()),
+            )),
             spawn_local(Rc::clone(&hub).hear_keeper(late)),
             spawn_local(relay(ends.done, relayed, setup.keeper_late_ms.clone(), rng(3))),
             spawn_local(async move {

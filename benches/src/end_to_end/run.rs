@@ -145,7 +145,7 @@ impl Run {
         let later = gateway.metrics().await?;
         gateway.process.kill().await?;
         let added = |name| Fallible::Ok(later.sum(name)? - earlier.sum(name)?);
-        let stored = added("tidegate_spool_batch_octets_total")?;
+        let stored = added("tidegate_spool_batch_bytes_total")?;
         let syncs = added("tidegate_spool_batches_total")?;
         let messages = f64::from(self.messages);
         self.figures.insert(key::SYNCS, syncs);

@@ -176,6 +176,13 @@ impl<D: Disk> Gate<D> {
 
     /// The carrier has the leg. Where no receipt was asked for, that is its end (design §5.6).
     pub(super) fn leg_accepted(&mut self, now: Now, carrier: usize, leg: LegId, message_id: &[u8]) {
+        if let Some(found) = self.spool.index().get(leg) {
+            let waited_ms = now.unix_ms.saturating_sub(found.envelope.accepted_ms);
+            self.carriers[carrier].tally.handover.add(waited_ms);
+            if let Some(place) = self.account_by_name.get(&found.account) {
+                self.accounts[*place].tally.handover.add(waited_ms);
+            }
+        }
         if !self.is_receipt_asked_for(carrier, leg) {
             return self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Accepted));
         }

@@ -249,6 +249,7 @@ impl<D: Disk> Gate<D> {
         }
         let (form, expires_ms) = (found.envelope.form, found.envelope.expires_ms);
         let parts = found.parts();
+        let (sender, is_retry) = (found.account, found.attempts > 0);
         if expires_ms <= now.unix_ms {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
@@ -352,6 +353,12 @@ impl<D: Disk> Gate<D> {
                 state.flow.take(now.monotonic, parts);
                 state.countries.book(now.monotonic, country, parts);
                 state.tally.offered += 1;
+                if is_retry {
+                    state.tally.retries += 1;
+                    if let Some(place) = self.account_by_name.get(&sender) {
+                        self.accounts[*place].tally.retries += 1;
+                    }
+                }
                 if let Some(counted) = counted {
                     self.count_sent(now, &counted);
                 }

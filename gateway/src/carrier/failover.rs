@@ -99,6 +99,11 @@ impl Waiting {
         }
     }
 
+    /// What is next in each line, with its account.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (NameId, LegId)> + '_ {
+        self.queue.heads().chain(self.aside.heads())
+    }
+
     /// Whether a leg of which this says yes stands here.
     pub(crate) fn has_any(&self, is_it: impl Fn(LegId) -> bool) -> bool {
         self.queue.has_any(&is_it) || self.aside.has_any(&is_it)

@@ -85,6 +85,13 @@ impl Line {
         }
     }
 
+    fn head(&self) -> Option<LegId> {
+        self.runs.iter().find_map(|run| match run {
+            Run::Full(run) => run.front().map(|ready| ready.leg),
+            Run::Bare(run) => run.front().copied(),
+        })
+    }
+
     fn shed(&mut self, lives: &impl Fn(LegId) -> bool) -> usize {
         let mut octets = 0;
         self.len = 0;
@@ -255,6 +262,17 @@ impl Queue {
         }
     }
 
+    /// What is next in each of its lines, with its account: one for each account, priority and country that has a rate of
+    /// its own, at most.
+    pub fn heads(&self) -> impl Iterator<Item = (NameId, LegId)> + '_ {
+        let filled = self.lanes.iter().filter(|(_, lane)| lane.len > 0);
+        filled.flat_map(|((account, _), lane)| {
+            lane.by_priority
+                .iter()
+                .filter_map(|line| Some((*account, line.head()?)))
+        })
+    }
+
     /// Takes the next leg of one account only.
     pub fn pop_of(&mut self, account: NameId) -> Option<(LegId, Option<Bytes>)> {
         let priority = |group| self.lanes.get(&(account, group)).and_then(Lane::priority);
@@ -384,6 +402,26 @@ pub(super) mod tests {
         let order: Vec<LegId> = drain(&mut queue).map(|(leg, _)| leg).collect();
         assert_eq!(order, [legs[0], legs[3], legs[1], legs[2]]);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn heads_are_what_comes_next_of_each_account_and_priority() {
+        let (mut queue, legs) = (Queue::default(), legs(4));
+        let (a, b) = (NameId(0), NameId(1));
+        for (account, priority, leg) in [(a, 0, 0), (a, 0, 1), (a, 2, 2), (b, 0, 3)] {
+            queue.push_back(account, None, priority, ready(legs[leg], 1));
+        }
+        let heads = |queue: &Queue| {
+            let mut heads: Vec<_> = queue.heads().map(|(account, leg)| (account.0, leg)).collect();
+            heads.sort_by_key(|(account, leg)| (*account, legs.iter().position(|other| other == leg)));
+            heads
+        };
+        assert_eq!(heads(&queue), [(0, legs[0]), (0, legs[2]), (1, legs[3])]);
+        assert_eq!(queue.pop_of(a).unwrap().0, legs[2]);
+        assert_eq!(queue.pop_of(a).unwrap().0, legs[0]);
+        assert_eq!(heads(&queue), [(0, legs[1]), (1, legs[3])]);
+        drain(&mut queue).for_each(drop);
+        assert_eq!(heads(&queue), []);
     }
 
     /// One floods, the other sends what its share allows or less, one leg at a time.

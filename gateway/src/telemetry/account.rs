@@ -5,14 +5,28 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
+use super::histogram::{Histogram, Long};
 use super::words::{BindResult, Family, StandingRule, Statuses, ThrottledBy};
-use super::{Telemetry, names};
+use super::{BIND_STATES, Telemetry, names};
 
 /// Handles of one account's metrics; what each counts stands in [`names`].
 #[derive(Debug)]
 pub struct AccountMetrics {
     /// [`names::ACCOUNT_BINDS`].
-    pub binds: Gauge,
+    /// In the order of [`BIND_STATES`].
+    pub binds: [Gauge; BIND_STATES.len()],
+    /// [`names::ACCOUNT_WINDOW`]: of submits, of deliveries.
+    pub window: [Gauge; 2],
+    /// [`names::ACCOUNT_UNFINISHED`].
+    pub unfinished: Gauge,
+    /// [`names::ACCOUNT_OLDEST`].
+    pub oldest: Gauge,
+    /// [`names::ACCOUNT_RETRIES`].
+    pub retries: Counter,
+    /// [`names::ACCOUNT_HANDOVER_SECONDS`].
+    pub handover_seconds: Histogram<Long>,
+    /// [`names::ACCOUNT_RECEIPT_SECONDS`].
+    pub receipt_seconds: Histogram<Long>,
     /// [`names::ACCOUNT_BIND_ATTEMPTS`].
     pub bind_attempts: Family<BindResult>,
     /// [`names::ACCOUNT_ACCEPTED`].
@@ -60,8 +74,15 @@ impl AccountMetrics {
         let gauge = |metric| telemetry.gauge(metric, &[own]);
         let finals = MessageState::ALL
             .map(|state| telemetry.counter(&names::ACCOUNT_FINALS, &[own, ("state", state_label(state))]));
-        Self {
-            binds: gauge(&names::ACCOUNT_BINDS),
+        let metrics = Self {
+            binds: BIND_STATES.map(|state| telemetry.gauge(&names::ACCOUNT_BINDS, &[own, ("state", state)])),
+            window: ["submit", "deliver"]
+                .map(|direction| telemetry.gauge(&names::ACCOUNT_WINDOW, &[own, ("direction", direction)])),
+            unfinished: gauge(&names::ACCOUNT_UNFINISHED),
+            oldest: gauge(&names::ACCOUNT_OLDEST),
+            retries: counter(&names::ACCOUNT_RETRIES),
+            handover_seconds: telemetry.histogram(&names::ACCOUNT_HANDOVER_SECONDS, &[own]),
+            receipt_seconds: telemetry.histogram(&names::ACCOUNT_RECEIPT_SECONDS, &[own]),
             bind_attempts: Family::new(telemetry, &names::ACCOUNT_BIND_ATTEMPTS, &[own]),
             accepted: counter(&names::ACCOUNT_ACCEPTED),
             quota_used: ["day", "month"]
@@ -83,7 +104,10 @@ impl AccountMetrics {
             refused: Statuses::new(telemetry, &names::ACCOUNT_REFUSED, own),
             deliveries_refused: Statuses::new(telemetry, &names::ACCOUNT_DELIVERIES_REFUSED, own),
             finals,
-        }
+        };
+        // The metric is there from the start.
+        metrics.monitored(None, 0);
+        metrics
     }
 
     /// Counts messages to a country that is monitored; `None` is no country.
@@ -116,7 +140,7 @@ impl AccountMetrics {
     }
 }
 
-const fn state_label(state: MessageState) -> &'static str {
+pub(super) const fn state_label(state: MessageState) -> &'static str {
     match state {
         MessageState::Scheduled => "scheduled",
         MessageState::Enroute => "enroute",

@@ -1,25 +1,43 @@
 //! What is counted for each carrier.
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::MessageState;
 use tidegate_config::CarrierName;
 
+use super::account::state_label;
+use super::histogram::{Histogram, Long, Short};
 use super::words::{Answered, Family, ReceiptKind, Statuses};
-use super::{Telemetry, names};
+use super::{BIND_STATES, Telemetry, names};
 
 /// Handles of one carrier's metrics; what each counts stands in [`names`].
 #[derive(Debug)]
 pub struct CarrierMetrics {
     /// [`names::CARRIER_LINKS`].
-    pub links_bound: Gauge,
+    /// In the order of [`BIND_STATES`].
+    pub links_bound: [Gauge; BIND_STATES.len()],
+    /// [`names::CARRIER_LINKS_WANTED`].
+    pub links_wanted: Gauge,
+    /// [`names::CARRIER_WINDOW`].
+    pub window: Gauge,
+    /// [`names::CARRIER_WINDOW_SIZE`].
+    pub window_size: Gauge,
+    /// [`names::CARRIER_OLDEST`].
+    pub oldest: Gauge,
+    /// [`names::CARRIER_RETRIES`].
+    pub retries: Counter,
     /// [`names::CARRIER_HANDED_OVER`].
     pub handed_over: Counter,
     /// Messages that go in parts.
     pub cut: Counter,
     /// [`names::CARRIER_ANSWERS`].
     pub answers: Family<Answered>,
-    /// [`names::CARRIER_RESPONSE_SECONDS`]; takes a `Duration`.
-    pub response_seconds: Histogram,
+    /// [`names::CARRIER_RESPONSE_SECONDS`].
+    pub response_seconds: Histogram<Short>,
+    /// [`names::CARRIER_HANDOVER_SECONDS`].
+    pub handover_seconds: Histogram<Long>,
+    /// [`names::CARRIER_RECEIPT_SECONDS`].
+    pub receipt_seconds: Histogram<Long>,
     /// [`names::CARRIER_RECEIPTS`].
     pub receipts: Family<ReceiptKind>,
     /// [`names::CARRIER_MO`].
@@ -40,6 +58,8 @@ pub struct CarrierMetrics {
     pub queue: Gauge,
     /// [`names::CARRIER_SLOW`].
     pub slow: Gauge,
+    /// By the state's octet.
+    receipt_states: [Counter; MessageState::ALL.len()],
     refused: Statuses,
     bind_refused: Statuses,
 }
@@ -51,7 +71,19 @@ impl CarrierMetrics {
         let counter = |metric| telemetry.counter(metric, &[own]);
         let gauge = |metric| telemetry.gauge(metric, &[own]);
         Self {
-            links_bound: gauge(&names::CARRIER_LINKS),
+            links_bound: BIND_STATES
+                .map(|state| telemetry.gauge(&names::CARRIER_LINKS, &[own, ("state", state)])),
+            links_wanted: gauge(&names::CARRIER_LINKS_WANTED),
+            window: gauge(&names::CARRIER_WINDOW),
+            window_size: gauge(&names::CARRIER_WINDOW_SIZE),
+            oldest: gauge(&names::CARRIER_OLDEST),
+            retries: counter(&names::CARRIER_RETRIES),
+            handover_seconds: telemetry.histogram(&names::CARRIER_HANDOVER_SECONDS, &[own]),
+            receipt_seconds: telemetry.histogram(&names::CARRIER_RECEIPT_SECONDS, &[own]),
+            receipt_states: MessageState::ALL.map(|state| {
+                let labels = [own, ("state", state_label(state))];
+                telemetry.counter(&names::CARRIER_RECEIPT_STATES, &labels)
+            }),
             handed_over: counter(&names::CARRIER_HANDED_OVER),
             cut: counter(&names::CARRIER_CUT),
             answers: Family::new(telemetry, &names::CARRIER_ANSWERS, &[own]),
@@ -74,6 +106,11 @@ impl CarrierMetrics {
     /// Counts messages that the carrier answered with an error.
     pub fn refused(&self, status: CommandStatus, times: u64) {
         self.refused.count(status, times);
+    }
+
+    /// Counts receipts by what they tell.
+    pub fn receipt_state(&self, state: MessageState, times: u64) {
+        self.receipt_states[state as usize].increment(times);
     }
 
     /// Counts binds that the carrier refused.

@@ -1,9 +1,10 @@
 //! What is counted once for the whole gateway.
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 
+use super::histogram::{Histogram, Short, Sizes};
 use super::words::{
     ConnectionRefused, Damage, Family, HandsetWord, LateReceipt, LinkClosed, Recovered, ReloadResult,
     ReplyEnd, Requests, Side, SpoolCause, Word as _,
@@ -24,8 +25,10 @@ pub struct GateMetrics {
     pub batch_octets: Counter,
     /// [`names::RECORDS`].
     pub records: Counter,
-    /// [`names::SYNC_SECONDS`]; takes a `Duration`.
-    pub sync_seconds: Histogram,
+    /// [`names::BATCH_RECORDS`].
+    pub batch_sizes: Histogram<Sizes>,
+    /// [`names::SYNC_SECONDS`].
+    pub sync_seconds: Histogram<Short>,
     /// [`names::COMMIT_FAILURES`].
     pub commit_failures: Family<SpoolCause>,
     /// [`names::SPOOL_OCTETS`].
@@ -114,6 +117,7 @@ impl GateMetrics {
             batches: counter(&names::BATCHES),
             batch_octets: counter(&names::BATCH_OCTETS),
             records: counter(&names::RECORDS),
+            batch_sizes: telemetry.histogram(&names::BATCH_RECORDS, &[]),
             sync_seconds: telemetry.histogram(&names::SYNC_SECONDS, &[]),
             commit_failures: Family::new(telemetry, &names::COMMIT_FAILURES, &[]),
             spool_octets: gauge(&names::SPOOL_OCTETS),

@@ -9,7 +9,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Counts durations by their length.
+    /// Counts durations or sizes by what they come to.
     Histogram,
 }
 
@@ -50,11 +50,12 @@ metrics! {
     // The loop and the spool.
     TURNS Counter Count "turns_total" [] "Turns of the loop"
     BATCHES Counter Count "spool_batches_total" [] "Batches written and synced to the spool"
-    BATCH_OCTETS Counter Bytes "spool_batch_octets_total" [] "Octets of those batches"
+    BATCH_OCTETS Counter Bytes "spool_batch_bytes_total" [] "Octets of those batches"
     RECORDS Counter Count "spool_records_total" [] "Records in those batches"
+    BATCH_RECORDS Histogram Count "spool_batch_records" [] "Records in a batch, those that could not be synced included"
     SYNC_SECONDS Histogram Seconds "spool_sync_seconds" [] "Time to write and sync one batch"
     COMMIT_FAILURES Counter Count "spool_commit_failures_total" ["cause"] "Batches that could not be written or synced"
-    SPOOL_OCTETS Gauge Bytes "spool_octets" [] "Octets that spool, waiting files and outbox files take from the disk"
+    SPOOL_OCTETS Gauge Bytes "spool_bytes" [] "Octets that spool, waiting files and outbox files take from the disk"
     SPOOL_SEGMENTS Gauge Count "spool_segments" [] "Segments of the spool"
     UNFINISHED Gauge Count "unfinished_legs" [] "Messages in memory without a final state"
     OUTBOX_ENTRIES Gauge Count "outbox_entries" [] "Receipts and messages that wait for a bind, all accounts"
@@ -69,25 +70,29 @@ metrics! {
 
     OUTBOX_FILED Gauge Count "outbox_filed_entries" [] "Of these, what lies in files and not in memory"
     OUTBOX_FILES Gauge Count "outbox_files" [] "Files that these lie in"
-    OUTBOX_OCTETS Gauge Bytes "outbox_octets" [] "Octets that these files take from the disk"
+    OUTBOX_OCTETS Gauge Bytes "outbox_bytes" [] "Octets that these files take from the disk"
     OUTBOX_MOVED Counter Count "outbox_moved_total" [] "Receipts and messages that left memory for files because nobody fetched them"
 
     // Receipts that are long in coming.
     WAITING Gauge Count "waiting_legs" [] "Messages that wait for a receipt in files and not in memory"
     WAITING_FILES Gauge Count "waiting_files" [] "Files that these lie in"
-    WAITING_OCTETS Gauge Bytes "waiting_octets" [] "Octets that these files take from the disk"
-    WAITING_MEMORY Gauge Bytes "waiting_memory_octets" [] "Octets of memory that stand for these messages"
+    WAITING_OCTETS Gauge Bytes "waiting_bytes" [] "Octets that these files take from the disk"
+    WAITING_MEMORY Gauge Bytes "waiting_memory_bytes" [] "Octets of memory that stand for these messages"
     WAITING_MOVED Counter Count "waiting_moved_total" [] "Messages that left memory to wait for their receipt in files"
     WAITING_EXPIRED Counter Count "waiting_expired_total" [] "Messages that came back from files because no receipt came in time"
     LATE_RECEIPTS Counter Count "late_receipts_total" ["result"] "Receipts that were looked for in waiting files"
 
     // Tables from files.
     TABLE_ROWS Gauge Count "table_rows" ["table"] "Rows of networks, ported numbers and prices that look-ups see"
-    TABLE_OCTETS Gauge Bytes "table_memory_octets" ["table"] "Octets of memory that these take"
+    TABLE_OCTETS Gauge Bytes "table_memory_bytes" ["table"] "Octets of memory that these take"
 
     // Configuration.
     RELOADS Counter Count "reloads_total" ["result"] "Reloads of the configuration that were applied, or refused and changed nothing"
-    RELOADED_AT Gauge Seconds "reload_applied_at" [] "Unix time of the last reload that was applied; 0 before the first"
+    RELOADED_AT Gauge Seconds "reload_applied_timestamp_seconds" [] "Unix time of the last reload that was applied; 0 before the first"
+
+    // The key ring.
+    KEYS Gauge Count "keys" ["owner"] "Keys in the key ring, by what they seal"
+    KEY_OLDEST Gauge Seconds "key_oldest_made_timestamp_seconds" ["owner"] "Unix time at which the oldest of these keys was made; 0 where there is none"
 
     // The audit log.
     AUDIT_ENTRIES Counter Count "audit_entries_total" ["kind"] "Entries of the audit log"
@@ -95,7 +100,7 @@ metrics! {
     AUDIT_FAILING Gauge Count "audit_failing" [] "1 while the audit log cannot be written: operators are refused, and opt-outs, consents and imports that are on disk wait in the spool, which fills: an alarm"
     AUDIT_DAMAGED Gauge Count "audit_damaged" [] "1 where the audit log was found damaged when it was opened: an alarm"
     AUDIT_SIGNED Gauge Count "audit_signed_entries" [] "Entries that the newest checkpoint signs; 0 before the first of this process"
-    AUDIT_SIGNED_AT Gauge Seconds "audit_signed_at" [] "Unix time of the newest checkpoint; 0 before the first of this process"
+    AUDIT_SIGNED_AT Gauge Seconds "audit_signed_timestamp_seconds" [] "Unix time of the newest checkpoint; 0 before the first of this process"
     AUDIT_UNSIGNED Gauge Count "audit_unsigned_entries" [] "Entries that no checkpoint signs yet"
     AUDIT_CHECKPOINT_FAILURES Counter Count "audit_checkpoint_failures_total" [] "Checkpoints that could not be written or dropped; they are tried again"
 
@@ -114,7 +119,13 @@ metrics! {
     RECEIPTS_PENNED Gauge Count "receipts_penned" [] "Receipts that came before their answer and wait for it"
 
     // Accounts.
-    ACCOUNT_BINDS Gauge Count "account_binds" ["account"] "Binds of an account"
+    ACCOUNT_BINDS Gauge Count "account_binds" ["account", "state"] "Binds of an account, by their state: bound_tx, bound_rx, bound_trx"
+    ACCOUNT_WINDOW Gauge Count "account_window_used" ["account", "direction"] "Requests under way on the binds of an account: submits that it has no answer to yet, deliveries that it has not answered"
+    ACCOUNT_UNFINISHED Gauge Count "account_unfinished_legs" ["account"] "Messages of an account in memory without a final state"
+    ACCOUNT_OLDEST Gauge Seconds "account_oldest_waiting_seconds" ["account"] "Age of the oldest message of an account that is next in a line for a carrier, from its acceptance on, scheduled or not; 0 where none stands in line"
+    ACCOUNT_RETRIES Counter Count "account_retries_total" ["account"] "Messages of an account sent to a carrier again after a try that failed"
+    ACCOUNT_HANDOVER_SECONDS Histogram Seconds "account_handover_seconds" ["account"] "Time from the acceptance of a message, scheduled or not, to the answer of the carrier that took it; each part of a text that was cut counts"
+    ACCOUNT_RECEIPT_SECONDS Histogram Seconds "account_receipt_seconds" ["account"] "Time from the acceptance of a message, scheduled or not, to the receipt that ended it"
     ACCOUNT_BIND_ATTEMPTS Counter Count "account_bind_attempts_total" ["account", "result"] "Attempts to bind as an account"
     ACCOUNT_ACCEPTED Counter Count "account_submits_accepted_total" ["account"] "Messages accepted from an account"
     ACCOUNT_QUOTA_USED Gauge Count "account_quota_used_parts" ["account", "period"] "Parts that count towards the quota of an account, in its current day and month"
@@ -136,13 +147,20 @@ metrics! {
     ACCOUNT_FINALS Counter Count "account_finals_total" ["account", "state"] "Messages of an account that reached a final state"
 
     // Carriers.
-    CARRIER_LINKS Gauge Count "carrier_links_bound" ["carrier"] "Links to a carrier that are bound"
+    CARRIER_LINKS Gauge Count "carrier_links_bound" ["carrier", "state"] "Links to a carrier that are bound, by their state: bound_tx, bound_rx, bound_trx"
+    CARRIER_LINKS_WANTED Gauge Count "carrier_links_wanted" ["carrier"] "Links to a carrier that the configuration asks for"
+    CARRIER_WINDOW Gauge Count "carrier_window_used" ["carrier"] "Submits that a carrier has not answered yet"
+    CARRIER_WINDOW_SIZE Gauge Count "carrier_window_size" ["carrier"] "Submits that may be unanswered at once on the links that are bound and take submits"
+    CARRIER_RETRIES Counter Count "carrier_retries_total" ["carrier"] "Messages sent to a carrier after a try that failed, there or elsewhere"
     CARRIER_HANDED_OVER Counter Count "carrier_handed_over_total" ["carrier"] "Messages sent to a carrier, retries included"
     CARRIER_CUT Counter Count "carrier_cut_total" ["carrier"] "Messages that were cut into parts because the carrier wants it so"
     CARRIER_ANSWERS Counter Count "carrier_answers_total" ["carrier", "verdict"] "Answers of a carrier by what they mean"
     CARRIER_REFUSED Counter Count "carrier_refused_total" ["carrier", "status"] "Messages that a carrier answered with an error"
     CARRIER_BIND_REFUSED Counter Count "carrier_bind_refused_total" ["carrier", "status"] "Binds that a carrier refused"
-    CARRIER_RESPONSE_SECONDS Histogram Seconds "carrier_response_seconds" ["carrier"] "Time from a submit to a carrier to its answer, a sample of up to a thousand a second"
+    CARRIER_RESPONSE_SECONDS Histogram Seconds "carrier_response_seconds" ["carrier"] "Time from a submit to a carrier to its answer"
+    CARRIER_HANDOVER_SECONDS Histogram Seconds "carrier_handover_seconds" ["carrier"] "Time from the acceptance of a message, scheduled or not, to the answer of the carrier that took it; each part of a text that was cut counts"
+    CARRIER_RECEIPT_SECONDS Histogram Seconds "carrier_receipt_seconds" ["carrier"] "Time from the acceptance of a message, scheduled or not, to the receipt that ended it; each part of a text that was cut counts"
+    CARRIER_RECEIPT_STATES Counter Count "carrier_receipt_states_total" ["carrier", "state"] "Receipts from a carrier for messages that we know, by the state that they tell"
     CARRIER_RECEIPTS Counter Count "carrier_receipts_total" ["carrier", "kind"] "Receipts from a carrier"
     CARRIER_MO Counter Count "carrier_mo_received_total" ["carrier"] "Messages from handsets that a carrier delivered"
     CARRIER_MO_UNOWNED Counter Count "carrier_mo_unowned_total" ["carrier"] "Messages from handsets to a number that is no account's: acknowledged, not kept"
@@ -152,6 +170,7 @@ metrics! {
     CARRIER_UNANSWERED Counter Count "carrier_unanswered_total" ["carrier"] "Submits that a carrier did not answer, by time or by a lost link"
     CARRIER_CONNECTS Counter Count "carrier_connects_total" ["carrier"] "Connections made to a carrier"
     CARRIER_QUEUE Gauge Count "carrier_queue" ["carrier"] "Messages that wait for a carrier"
+    CARRIER_OLDEST Gauge Seconds "carrier_oldest_waiting_seconds" ["carrier"] "Age of the oldest message that is next in a line for a carrier, from its acceptance on, scheduled or not; 0 where none stands in line"
     CARRIER_SLOW Gauge Count "carrier_slow" ["carrier"] "1 while a carrier asks for less and is sent less"
 }
 
@@ -172,11 +191,20 @@ mod tests {
                 "{name}"
             );
             assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
-            assert_eq!(
-                name.ends_with("_seconds"),
-                metric.kind == Kind::Histogram,
-                "{name}"
-            );
+            let base = name.strip_suffix("_total").unwrap_or(name);
+            assert_eq!(base.ends_with("_seconds"), metric.unit == Unit::Seconds, "{name}");
+            assert_eq!(base.ends_with("_bytes"), metric.unit == Unit::Bytes, "{name}");
+            for word in [
+                "_octets",
+                "_milliseconds",
+                "_ms",
+                "_percent",
+                "_bucket",
+                "_sum",
+                "_count",
+            ] {
+                assert!(!base.ends_with(word), "{name}");
+            }
             assert!(
                 !metric.help.is_empty() && !metric.help.contains(['\n', '\\']),
                 "{name}"

@@ -320,7 +320,7 @@ impl<W: Word> Family<W> {
 }
 
 /// One counter for each command_status, made when it is first needed: there are sixty, and most never
-/// come. Those that SMPP does not define share the label `other`, or a peer could make series at will.
+/// come. Only `other` is there from the start, so that the metric is. Those that SMPP does not define share the label `other`, or a peer could make series at will.
 #[derive(Debug)]
 pub(super) struct Statuses {
     telemetry: Telemetry,
@@ -333,12 +333,14 @@ pub(super) struct Statuses {
 
 impl Statuses {
     pub(super) fn new(telemetry: &Telemetry, metric: &'static Metric, owner: (&'static str, &str)) -> Self {
-        Self {
+        let statuses = Self {
             telemetry: telemetry.clone(),
             metric,
             owner: (owner.0, owner.1.to_owned()),
             counters: (0..=CommandStatus::ALL.len()).map(|_| OnceLock::new()).collect(),
-        }
+        };
+        statuses.count(CommandStatus(u32::MAX), 0);
+        statuses
     }
 
     pub(super) fn count(&self, status: CommandStatus, times: u64) {
@@ -410,10 +412,13 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
-        Self {
+        let requests = Self {
             telemetry: telemetry.clone(),
             counters: Mutex::default(),
-        }
+        };
+        // The metric is there from the start.
+        requests.count(CommandId(u32::MAX), CommandStatus(u32::MAX), 0);
+        requests
     }
 
     pub(super) fn count(&self, command: CommandId, status: CommandStatus, times: u64) {

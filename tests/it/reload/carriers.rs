@@ -104,9 +104,10 @@ async fn carrier_removed() {
     scene.hand.answer(&tenth, "h-10").await;
     scene.hand.expect_end_of(0).await;
     scene
-        .expect_metric("tidegate_carrier_links_bound{carrier=\"hand\"}", |count| {
-            count == 0.0
-        })
+        .expect_metric(
+            "tidegate_carrier_links_bound{carrier=\"hand\",state=\"bound_trx\"}",
+            |count| count == 0.0,
+        )
         .await;
     let id = shop.submit_ok(message(SHOP, BY_HAND, "by another way")).await;
     shop.expect_receipt(&id).await;

@@ -73,7 +73,7 @@ async fn what_would_change_is_said_and_nothing_changes() {
     assert!(lines(&outcome, "reasons").is_empty());
     shop.submit_ok(message(SHOP, TO, "as anybody")).await;
     scene
-        .expect_metric("tidegate_reload_applied_at", |count| count == 0.0)
+        .expect_metric("tidegate_reload_applied_timestamp_seconds", |count| count == 0.0)
         .await;
     let text = scene.text.clone();
     scene.change(&text, &[]).await;
