@@ -7,8 +7,8 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
 use crate::telemetry::words::{
-    Answered, BindResult, ConnectionRefused, HandsetWord, LateReceipt, LinkClosed, ReceiptKind, ReloadResult,
-    ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
+    Answered, BindResult, ConnectionRefused, HandsetWord, Handshake, LateReceipt, LinkClosed, ReceiptKind,
+    ReloadResult, ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -156,6 +156,8 @@ pub struct CarrierTally {
 /// What is counted for the gateway as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct GateTally {
+    /// TLS handshakes of ESMEs, by what became of them.
+    pub handshakes: Counts<Handshake>,
     /// Batches synced.
     pub batches: u64,
     /// Octets of those.

@@ -35,6 +35,7 @@ mod simulation;
 mod simulator;
 mod sweep;
 mod texts;
+mod tls;
 mod versions;
 mod virtual_time;
 mod volume;

@@ -5,8 +5,8 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 
 use super::words::{
-    ConnectionRefused, Damage, Family, HandsetWord, LateReceipt, LinkClosed, Recovered, ReloadResult,
-    ReplyEnd, Requests, Side, SpoolCause, Word as _,
+    ConnectionRefused, Damage, Family, HandsetWord, Handshake, LateReceipt, LinkClosed, Recovered,
+    ReloadResult, ReplyEnd, Requests, Side, SpoolCause, Word as _,
 };
 use super::{Telemetry, names};
 
@@ -90,12 +90,15 @@ pub struct GateMetrics {
     pub late_receipts: Family<LateReceipt>,
     /// [`names::TABLE_ROWS`] and [`names::TABLE_OCTETS`] of networks, ported numbers and prices.
     pub tables: [(Gauge, Gauge); 3],
+    /// [`names::TLS_HANDSHAKES`].
+    pub handshakes: Family<Handshake>,
     /// [`names::RELOADS`].
     pub reloads: Family<ReloadResult>,
     /// [`names::RELOADED_AT`].
     pub reloaded_at: Gauge,
     /// [`names::LINKS_CLOSED`], by [`Side`].
     links_closed: [Family<LinkClosed>; 2],
+    telemetry: Telemetry,
 }
 
 impl GateMetrics {
@@ -146,10 +149,12 @@ impl GateMetrics {
             waiting_moved: counter(&names::WAITING_MOVED),
             waiting_expired: counter(&names::WAITING_EXPIRED),
             late_receipts: Family::new(telemetry, &names::LATE_RECEIPTS, &[]),
+            handshakes: Family::new(telemetry, &names::TLS_HANDSHAKES, &[]),
             reloads: Family::new(telemetry, &names::RELOADS, &[]),
             reloaded_at: gauge(&names::RELOADED_AT),
             dropped: counter(&names::DROPPED),
             requests_refused: Requests::new(telemetry),
+            telemetry: telemetry.clone(),
             links_closed: [closed(Side::Esme), closed(Side::Carrier)],
         }
     }
@@ -157,6 +162,15 @@ impl GateMetrics {
     /// Counts requests that the session itself answered with an error.
     pub fn refused(&self, command: CommandId, status: CommandStatus, times: u64) {
         self.requests_refused.count(command, status, times);
+    }
+
+    /// Tells when the certificate of a listener ends, in unix seconds; `None` if it has none any more.
+    pub fn certificate(&self, listener: &str, expires_s: Option<u64>) {
+        let gauge = self
+            .telemetry
+            .gauge(&names::CERTIFICATE_EXPIRES_AT, &[("listener", listener)]);
+        #[expect(clippy::cast_precision_loss, reason = "seconds far below 2^53")]
+        gauge.set(expires_s.map_or(f64::INFINITY, |at| at as f64));
     }
 
     /// Counts connections that ended. A session's `CloseReason` converts into the reason.

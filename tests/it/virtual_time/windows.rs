@@ -32,6 +32,22 @@ async fn answers(esme: &mut Wire, sequences: std::ops::Range<u32>) {
 }
 
 #[test]
+fn a_link_that_holds_octets_back_is_flushed_at_once_and_when_its_peer_reads_late() {
+    scenario(|| async {
+        let setup = Setup::new(config(50), 1 << 20, 1 << 28);
+        let world = World::start_with(&setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 52).unwrap();
+        // The peer's pipe takes a PDU or two: what is left is flushed as it reads.
+        let mut esme = world.esme_that_is_flushed(64);
+        assert_eq!(esme.bind(b"secret").await, CommandStatus::ROK);
+        for sequence in 10..40 {
+            esme.send(CommandStatus::ROK, sequence, Operation::SubmitSm(message()))
+                .await;
+        }
+        answers(&mut esme, 10..40).await;
+    });
+}
+
+#[test]
 fn another_window_holds_for_the_next_submit_on_a_bind_that_is_open() {
     scenario(|| async {
         let setup = Setup::new(config(3), 1 << 20, 1 << 28);
