@@ -75,7 +75,7 @@ pub use route::{
 pub use sender::SenderPattern;
 pub use storage::Storage;
 pub use tables::Tables;
-pub use tls::{AccountTransport, Exception, ListenerTls, TooWeak, Transport};
+pub use tls::{AccountTransport, CarrierTls, Exception, ListenerTls, TooWeak, Transport};
 pub use value::duration::parse as parse_duration;
 pub use words::{AccountWords, Extent, Language, Languages, Meaning, OptOut, OptOutPhrases, Tier, Words};
 

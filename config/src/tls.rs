@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
+use crate::endpoint::Host;
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{choice, day, path, shown, text_of};
@@ -111,6 +112,52 @@ impl AccountTransport {
 /// A bind over less than its account asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooWeak;
+
+/// Key `tls` of a `[[carrier]]`, default absent: plain TCP. TLS 1.3 only, and the carrier's certificate is always checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarrierTls {
+    /// Key `server_name`, default the host of each address: the name, or IP address, that the carrier's certificate must have.
+    /// A name is told to the carrier in the handshake (SNI).
+    pub server_name: Option<Host>,
+    /// Key `ca`, required: a file of PEM with the CAs of which the carrier's certificate must be.
+    pub ca: PathBuf,
+    /// Keys `certificate` and `key`, default absent, both or none: files of PEM, our own certificate with those that lead to its
+    /// CA, and its private key.
+    pub own: Option<(PathBuf, PathBuf)>,
+}
+
+/// Reads the key `tls` of a `[[carrier]]`.
+pub(crate) fn read_carrier(section: &mut Section<'_>) -> Option<CarrierTls> {
+    if !section.has("tls") {
+        return None;
+    }
+    let mut tls = section.section("tls");
+    let server_name = tls.optional("server_name", Host::read);
+    let ca = tls.required(
+        "ca",
+        "name the file with the CAs of the carrier's certificate",
+        path,
+    );
+    let certificate = tls.optional("certificate", path);
+    let key = tls.optional("key", path);
+    for (has, other) in [("certificate", "key"), ("key", "certificate")] {
+        if tls.has(has) && !tls.has(other) {
+            tls.missing(
+                other,
+                "name both files, of the certificate and of its private key, or neither",
+            );
+        }
+    }
+    tls.finish(&[(
+        "verify",
+        "the carrier's certificate is always checked: for one that no CA issued, name the certificate itself as `ca`",
+    )]);
+    Some(CarrierTls {
+        server_name,
+        ca: ca?,
+        own: certificate.zip(key),
+    })
+}
 
 /// Reads the key `tls` of a `[[listen]]`.
 pub(crate) fn read_listener(section: &mut Section<'_>) -> Option<ListenerTls> {

@@ -415,10 +415,15 @@ impl<D: Disk> Gate<D> {
             Transport::Tls12 => Handshake::Tls12,
             Transport::Tls13 => Handshake::Tls13,
         };
-        self.tally.handshakes.add(result);
-        if let Some(link) = self.links.get_mut(id) {
-            link.transport = transport;
-        }
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        link.transport = transport;
+        let side = match link.peer {
+            Peer::Esme { .. } => Side::Esme,
+            Peer::Carrier { .. } => Side::Carrier,
+        };
+        self.tally.handshakes.add((side, result));
     }
 
     /// When the certificates end that new handshakes are made with.

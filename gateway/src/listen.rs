@@ -17,7 +17,7 @@ use crate::link;
 use crate::links::{End, LinkId};
 use crate::origin::{Crowd, Origin};
 use crate::serve::Hub;
-use crate::telemetry::words::{ConnectionRefused, Word as _};
+use crate::telemetry::words::{ConnectionRefused, Side, Word as _};
 use crate::tls::{self, ServerTls};
 
 /// Pause after a failed accept: out of file descriptors, mostly, and a tight loop would not mend that.
@@ -176,7 +176,7 @@ async fn secure<D: Disk>(
             link::run_sealed(hub, id, stream).await;
         }
         Some(Err(why)) => {
-            hub.look(|gate, _| gate.tally_mut().handshakes.add(why));
+            hub.look(|gate, _| gate.tally_mut().handshakes.add((Side::Esme, why)));
             tracing::debug!(result = why.label(), "no TLS handshake");
             hub.closed(id, End::Handshake);
         }

@@ -14,7 +14,7 @@ use crate::connect::link_kinds;
 use crate::gate::{AccountState, Gate};
 use crate::http::{CarrierLinks, Health, SpoolState};
 use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
-use crate::telemetry::words::{self, Damage};
+use crate::telemetry::words::{self, Damage, Word as _};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
 use crate::tls::Certificate;
 
@@ -159,8 +159,8 @@ impl Publisher {
         each(&new.late_receipts, &old.late_receipts, |result, times| {
             metrics.late_receipts.of(result).increment(times);
         });
-        each(&new.handshakes, &old.handshakes, |result, times| {
-            metrics.handshakes.of(result).increment(times);
+        each(&new.handshakes, &old.handshakes, |(side, result), times| {
+            metrics.handshakes[side.index()].of(result).increment(times);
         });
         each(&new.reloads, &old.reloads, |result, times| {
             metrics.reloads.of(result).increment(times);
@@ -218,10 +218,10 @@ impl Publisher {
         }
         let metrics = &self.gate.0;
         for gone in self.certificates.iter() {
-            metrics.certificate(&gone.owner, None);
+            metrics.certificate(gone.side, &gone.name, None);
         }
         for there in new.iter() {
-            metrics.certificate(&there.owner, Some(there.expires_s));
+            metrics.certificate(there.side, &there.name, Some(there.expires_s));
         }
         self.certificates = Arc::clone(new);
     }

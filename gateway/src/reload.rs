@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Map, Value, json};
 use tidegate_config::{CarrierName, Change, Config, Diff, Listener, Problem};
@@ -269,8 +270,9 @@ impl<D: Disk + 'static> Reloader<D> {
             }
         }
         self.hub.listeners.close_others(&config.listen);
+        self.hub.slots.set_tls(&config.carriers, &tls.carriers);
         self.hub.listeners.set_tls(&config.listen, &tls.listen);
-        let certificates = tls.certificates(&config.listen);
+        let certificates = tls.certificates(&config);
         self.hub.look(|gate, _| gate.set_certificates(certificates));
         self.tls = tls;
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
@@ -286,7 +288,7 @@ impl<D: Disk + 'static> Reloader<D> {
         }
     }
 
-    /// Listeners whose files hold others although the configuration says the same of them.
+    /// Listeners and carriers whose files hold others although the configuration says the same of them.
     fn other_certificates(&self, new: &Config, tls: &Tls, diff: &Diff) -> Vec<String> {
         let is_told = |key: &str| diff.changes().iter().any(|change| change.key == key);
         let before = self.config.listen.iter().zip(&self.tls.listen);
@@ -297,6 +299,20 @@ impl<D: Disk + 'static> Reloader<D> {
             let is_other = was.is_some_and(|(before, was)| before == listener && was != made);
             if is_other && !is_told(&format!("listen[{place}]")) {
                 changes.push(format!("listen[{place}].tls: changed where it is kept"));
+            }
+        }
+        let before: HashMap<_, _> = self
+            .config
+            .carriers
+            .iter()
+            .zip(&self.tls.carriers)
+            .map(|(carrier, made)| (&carrier.name, made))
+            .collect();
+        for (carrier, made) in new.carriers.iter().zip(&tls.carriers) {
+            let key = format!("carrier.{}.tls", carrier.name);
+            let is_other = before.get(&carrier.name).is_some_and(|was| *was != made);
+            if is_other && !is_told(&key) {
+                changes.push(format!("{key}: changed where it is kept"));
             }
         }
         changes

@@ -490,7 +490,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     };
     // Those that were there have no rows.
     drop(gate.replace_tables(work.tables));
-    gate.set_certificates(work.tls.certificates(&config.listen));
+    gate.set_certificates(work.tls.certificates(&config));
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
@@ -502,6 +502,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         #[cfg(feature = "test-clock")]
         spawn_local(Rc::clone(&hub).follow_clock());
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
+        hub.slots.set_tls(&config.carriers, &work.tls.carriers);
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);
         let (ended, has_ended) = oneshot::channel();

@@ -156,8 +156,8 @@ pub struct CarrierTally {
 /// What is counted for the gateway as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct GateTally {
-    /// TLS handshakes of ESMEs, by what became of them.
-    pub handshakes: Counts<Handshake>,
+    /// TLS handshakes, by what became of them.
+    pub handshakes: Counts<(Side, Handshake)>,
     /// Batches synced.
     pub batches: u64,
     /// Octets of those.

@@ -1,4 +1,4 @@
-//! TLS towards ESMEs (SEC-1): what the configured files make, and the handshakes.
+//! TLS towards ESMEs and carriers (SEC-1): what the configured files make, and the handshakes.
 //!
 //! Files are read at the start and at every reload, away from the loop. What they make is kept whole: a handshake begins
 //! with one and ends with it, whatever a reload does meanwhile, and open links are not touched. Sessions are not resumed:
@@ -8,23 +8,28 @@ mod expiry;
 mod files;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, PeerIncompatible, ProtocolVersion, ServerConfig, SupportedProtocolVersion};
-use tidegate_config::{Config, Exception, Listener, ListenerTls, Transport};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, PeerIncompatible, ProtocolVersion, ServerConfig,
+    SupportedProtocolVersion,
+};
+use tidegate_config::{CarrierTls, Config, Endpoint, Exception, Host, ListenerTls, Transport};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
 use crate::clock::Clock;
-use crate::telemetry::words::Handshake;
+use crate::telemetry::words::{Handshake, Side};
 use files::Files;
 
 /// What the files of one listener make.
@@ -40,15 +45,29 @@ pub struct ServerTls {
 /// All that the files of a configuration make.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
+    /// In the order of the carriers; `None` is plain TCP.
+    pub(crate) carriers: Vec<Option<Arc<ClientTls>>>,
     /// In the order of the listeners; `None` is plain TCP.
     pub(crate) listen: Vec<Option<Arc<ServerTls>>>,
+}
+
+/// What the files of one carrier make.
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    /// The name that its certificate must have, unless that is the host of the address.
+    server_name: Option<ServerName<'static>>,
+    digest: [u8; 32],
+    /// Of our own certificate.
+    expires_s: Option<u64>,
 }
 
 /// When a certificate ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whose it is, by the configuration: the listener's address.
-    pub owner: String,
+    /// Towards whom it is used.
+    pub side: Side,
+    /// Where, by the configuration: the listener's address, or the carrier's name.
+    pub name: String,
     /// Unix time in seconds from which on it does not hold, or one that leads from it to its CA.
     pub expires_s: u64,
 }
@@ -75,6 +94,18 @@ impl std::error::Error for TlsProblems {}
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ServerTls")
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls")
+    }
+}
+
+impl PartialEq for ClientTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
     }
 }
 
@@ -111,23 +142,41 @@ impl Tls {
             });
             listen.push(made.and_then(Result::ok).map(Arc::new));
         }
+        let mut carriers = Vec::new();
+        for carrier in &config.carriers {
+            let made = carrier.tls.as_ref().map(|tls| {
+                let key = format!("carrier.{}.tls", carrier.name);
+                ClientTls::load(&key, tls, &carrier.addresses, clock)
+                    .map_err(|problem| problems.push(problem))
+            });
+            carriers.push(made.and_then(Result::ok).map(Arc::new));
+        }
         if problems.is_empty() {
-            Ok(Self { listen })
+            Ok(Self { carriers, listen })
         } else {
             Err(TlsProblems(problems))
         }
     }
 
-    /// When the certificates end, by the listeners that they are made for.
-    pub(crate) fn certificates(&self, listeners: &[Listener]) -> Vec<Certificate> {
-        let made = listeners.iter().zip(&self.listen);
-        made.filter_map(|(listener, tls)| {
+    /// When our certificates end, of the configuration that they are made for.
+    pub(crate) fn certificates(&self, config: &Config) -> Vec<Certificate> {
+        let listeners = config.listen.iter().zip(&self.listen);
+        let listeners = listeners.filter_map(|(listener, tls)| {
             Some(Certificate {
-                owner: listener.address.to_string(),
+                side: Side::Esme,
+                name: listener.address.to_string(),
                 expires_s: tls.as_ref()?.expires_s,
             })
-        })
-        .collect()
+        });
+        let carriers = config.carriers.iter().zip(&self.carriers);
+        let carriers = carriers.filter_map(|(carrier, tls)| {
+            Some(Certificate {
+                side: Side::Carrier,
+                name: carrier.name.to_string(),
+                expires_s: tls.as_ref()?.expires_s?,
+            })
+        });
+        listeners.chain(carriers).collect()
     }
 }
 
@@ -156,10 +205,7 @@ impl ServerTls {
         let make = |versions: &[&'static SupportedProtocolVersion]| {
             let made = server_config(&provider, clock, versions, Arc::clone(&verifier));
             let made = made.and_then(|made| made.with_single_cert(chain.clone(), private.clone_key()));
-            let mut made = made.map_err(|error| {
-                let (certificate, private) = (tls.certificate.display(), tls.key.display());
-                format!("{key}: {certificate} and {private} do not go together: {error}")
-            })?;
+            let mut made = made.map_err(|error| apart(key, &tls.certificate, &tls.key, &error))?;
             made.session_storage = Arc::new(NoServerSessionStorage {});
             made.send_tls13_tickets = 0;
             Ok::<_, String>(Arc::new(made))
@@ -184,6 +230,58 @@ impl ServerTls {
             .filter(|(_, exception)| exception.holds(unix_ms));
         Arc::clone(older.map_or(&self.tls13, |(both, _)| both))
     }
+}
+
+impl ClientTls {
+    fn load(key: &str, tls: &CarrierTls, addresses: &[Endpoint], clock: &Clock) -> Result<Self, String> {
+        let mut files = Files::of(key);
+        let roots = files.roots("ca", &tls.ca)?;
+        let dates = Arc::new(Dates(clock.clone()));
+        let builder = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), dates);
+        let builder = builder
+            .with_protocol_versions(&[&TLS13])
+            .map_err(|error| format!("{key}: {error}"))?;
+        let builder = builder.with_root_certificates(roots);
+        let mut expires_s = None;
+        let mut config = match &tls.own {
+            None => builder.with_no_client_auth(),
+            Some((certificate, private)) => {
+                let chain = files.certificates("certificate", certificate)?;
+                let now_ms = clock.now().unix_ms;
+                expires_s = Some(files.expires_s("certificate", certificate, &chain, now_ms)?);
+                let made = builder.with_client_auth_cert(chain, files.private_key("key", private)?);
+                made.map_err(|error| apart(key, certificate, private, &error))?
+            }
+        };
+        config.resumption = Resumption::disabled();
+        let name = |host: &Host| {
+            server_name(host).ok_or_else(|| format!("{key}.server_name: a name that no certificate can have"))
+        };
+        if tls.server_name.is_none() {
+            for address in addresses {
+                name(address.host())?;
+            }
+        }
+        Ok(Self {
+            config: Arc::new(config),
+            server_name: tls.server_name.as_ref().map(name).transpose()?,
+            digest: files.digest(),
+            expires_s,
+        })
+    }
+}
+
+fn server_name(host: &Host) -> Option<ServerName<'static>> {
+    match host {
+        Host::Ip(ip) => Some(ServerName::from(*ip)),
+        Host::Name(name) => ServerName::try_from(name.clone()).ok(),
+    }
+}
+
+/// A certificate and a key that are not of each other.
+fn apart(key: &str, certificate: &Path, private: &Path, error: &rustls::Error) -> String {
+    let (certificate, private) = (certificate.display(), private.display());
+    format!("{key}: {certificate} and {private} do not go together: {error}")
 }
 
 type Unfinished = rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>;
@@ -223,12 +321,58 @@ pub(crate) async fn accept(
     }
 }
 
+/// Shakes hands with a carrier, within this time. `host` is where we have connected to.
+///
+/// # Errors
+///
+/// Why it came to nothing: as it is counted, and more exactly for the log.
+pub(crate) async fn connect(
+    tls: &ClientTls,
+    host: &Host,
+    stream: TcpStream,
+    within: Duration,
+) -> Result<client::TlsStream<TcpStream>, (Handshake, &'static str)> {
+    let name = tls.server_name.clone().or_else(|| server_name(host));
+    let Some(name) = name else {
+        return Err((Handshake::Failed, "the address has no name"));
+    };
+    let shaking = TlsConnector::from(Arc::clone(&tls.config)).connect(name, stream);
+    match tokio::time::timeout(within, shaking).await {
+        Err(_) => Err((Handshake::TimedOut, "not in time")),
+        Ok(Err(error)) => Err((failure(&error), why(&error))),
+        Ok(Ok(stream)) => Ok(stream),
+    }
+}
+
+fn inner(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What is wrong with a carrier's certificate, in words of our own: rustls repeats what came over the wire.
+fn why(error: &std::io::Error) -> &'static str {
+    match inner(error) {
+        Some(rustls::Error::InvalidCertificate(fault)) => match fault {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate does not hold yet"
+            }
+            CertificateError::UnknownIssuer => "its certificate is of no CA in `ca`",
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name"
+            }
+            _ => "its certificate is not good",
+        },
+        Some(rustls::Error::AlertReceived(_)) => "the carrier refused it",
+        Some(_) => "the carrier speaks no TLS that may be",
+        None => "the connection was lost",
+    }
+}
+
 /// Why a handshake came to nothing.
 fn failure(error: &std::io::Error) -> Handshake {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
+    match inner(error) {
         Some(
             rustls::Error::PeerIncompatible(
                 PeerIncompatible::SupportedVersionsExtensionRequired

@@ -1,8 +1,9 @@
-//! TLS towards ESMEs, over real sockets, with certificates that each test makes (SEC-1).
+//! TLS towards ESMEs and carriers, over real sockets, with certificates that each test makes (SEC-1).
 //!
 //! A scripted client speaks through a [tunnel](tunnel): a socket of this process that speaks TLS to the gateway.
 
 mod authority;
+mod carriers;
 mod reloads;
 
 use std::fs;
@@ -69,17 +70,27 @@ impl Site {
     }
 
     async fn expect_metric(&self, line: &str) {
+        self.expect_line(line, |found| found == line).await;
+    }
+
+    /// The same of a line that so begins, whatever its value: what is counted again and again.
+    async fn expect_metric_from(&self, begins: &str) {
+        let is_counted = |found: &str| found.strip_prefix(begins).is_some_and(|count| count != "0");
+        self.expect_line(begins, is_counted).await;
+    }
+
+    async fn expect_line(&self, what: &str, is_it: impl Fn(&str) -> bool) {
         let looking = async {
             loop {
                 let page = page(self.local.http()).await;
-                if page.lines().any(|found| found == line) {
+                if page.lines().any(&is_it) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let found = tokio::time::timeout(DEADLINE, looking).await;
-        assert!(found.is_ok(), "{line}\n{}", page(self.local.http()).await);
+        assert!(found.is_ok(), "{what}\n{}", page(self.local.http()).await);
     }
 }
 
@@ -156,10 +167,10 @@ async fn a_message_and_its_receipt_pass_over_tls_1_3() {
     // Clear connections go on beside it.
     let mut clear = ScriptedEsme::bound(site.local.esme(), "load", "secret").await;
     clear.submit_ok(message(FROM, TO, "in clear")).await;
-    site.expect_metric("tidegate_tls_handshakes_total{result=\"tls1.3\"} 1")
+    site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"tls1.3\"} 1")
         .await;
     site.expect_metric(&format!(
-        "tidegate_certificate_expires_at{{listener=\"127.0.0.1:0\"}} {}",
+        "tidegate_certificate_expires_at{{side=\"esme\",name=\"127.0.0.1:0\"}} {}",
         authority::EXPIRES_S
     ))
     .await;
@@ -214,7 +225,7 @@ async fn sec_c01_a_handshake_of_tls_1_2_fails_but_by_an_exception_that_holds() {
         let site = Site::start(tls, "", "").await;
         let client = site.authority.client(Version::Tls12, None);
         assert!(shake(site.tls(), client).await.is_err(), "{tls}");
-        site.expect_metric("tidegate_tls_handshakes_total{result=\"version\"} 1")
+        site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"version\"} 1")
             .await;
         site.expect_metric("tidegate_links_closed_total{side=\"esme\",reason=\"handshake\"} 1")
             .await;
@@ -228,7 +239,7 @@ async fn sec_c01_a_handshake_of_tls_1_2_fails_but_by_an_exception_that_holds() {
     let mut esme = site.connect(Version::Tls12).await;
     esme.bind_trx("load", "secret").await;
     esme.submit_ok(message(FROM, TO, "by the exception")).await;
-    site.expect_metric("tidegate_tls_handshakes_total{result=\"tls1.2\"} 1")
+    site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"tls1.2\"} 1")
         .await;
 }
 
@@ -260,9 +271,9 @@ async fn who_speaks_no_tls_or_not_in_time_is_closed_and_nobody_else_feels_it() {
         assert!(end_of(socket).await.is_empty());
     }
     other.submit_ok(message(FROM, TO, "and afterwards")).await;
-    site.expect_metric("tidegate_tls_handshakes_total{result=\"failed\"} 2")
+    site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"failed\"} 2")
         .await;
-    site.expect_metric("tidegate_tls_handshakes_total{result=\"timed_out\"} 2")
+    site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"timed_out\"} 2")
         .await;
     site.expect_metric("tidegate_connections 1").await;
 }
@@ -317,7 +328,7 @@ async fn a_client_certificate_that_is_required_must_be_there_and_of_the_right_ca
         }
         let refused = if without { 1 } else { 2 };
         site.expect_metric(&format!(
-            "tidegate_tls_handshakes_total{{result=\"certificate\"}} {refused}"
+            "tidegate_tls_handshakes_total{{side=\"esme\",result=\"certificate\"}} {refused}"
         ))
         .await;
     }

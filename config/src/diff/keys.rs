@@ -256,6 +256,7 @@ keys! {
         name,
         addresses,
         local_address,
+        tls,
         binds,
         #shown links,
         #shown window,

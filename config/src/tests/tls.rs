@@ -1,7 +1,7 @@
 //! What a file says of TLS.
 
 use super::MINIMAL;
-use crate::{Config, Transport, parse};
+use crate::{Config, Host, Transport, parse};
 
 /// 2027-03-31, 24:00 UTC.
 const END_OF_MARCH_MS: u64 = 1_806_537_600_000;
@@ -52,6 +52,40 @@ fn tls_1_2_is_an_exception_with_a_name_and_a_last_day() {
         assert!(told.contains(problem), "{keys}: {told}");
     }
     assert!(listening("tls = {}").unwrap_err().contains("certificate"));
+}
+
+#[test]
+fn a_carrier_has_a_ca_and_both_files_of_its_own_or_none() {
+    let carrier = |keys: &str| {
+        let text = with("[[carrier]]", &format!("tls = {{ {keys} }}"));
+        parse(&text).map_err(|problems| problems.to_string())
+    };
+    let config = carrier("ca = \"ca.pem\", server_name = \"smsc.example.net\"").unwrap();
+    let tls = config.carriers[0].tls.clone().unwrap();
+    assert_eq!(tls.server_name, Some(Host::Name("smsc.example.net".to_owned())));
+    assert_eq!(tls.own, None);
+    let own = "ca = \"ca.pem\", certificate = \"c.pem\", key = \"k.pem\"";
+    assert!(
+        carrier(own).unwrap().carriers[0]
+            .tls
+            .clone()
+            .unwrap()
+            .own
+            .is_some()
+    );
+    for (keys, problem) in [
+        ("server_name = \"smsc.example.net\"", "ca: missing"),
+        ("ca = \"ca.pem\", key = \"k.pem\"", "certificate: missing"),
+        ("ca = \"ca.pem\", certificate = \"c.pem\"", "key: missing"),
+        (
+            "ca = \"ca.pem\", server_name = \"smsc.example.net:2775\"",
+            "is no host",
+        ),
+        ("ca = \"ca.pem\", verify = false", "always checked"),
+    ] {
+        let told = carrier(keys).unwrap_err();
+        assert!(told.contains(problem), "{keys}: {told}");
+    }
 }
 
 #[test]

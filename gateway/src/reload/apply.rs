@@ -338,6 +338,8 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         name: _,
         addresses,
         local_address,
+        // What stands in its files holds for links that are made from then on.
+        tls,
         binds,
         links: _,
         window: _,
@@ -385,5 +387,6 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
             &new.system_type,
         )
         || (addr_ton, addr_npi, address_range) != (&new.addr_ton, &new.addr_npi, &new.address_range)
+        || *tls != new.tls
         || (interface_version, assume_version) != (&new.interface_version, &new.assume_version)
 }

@@ -90,8 +90,8 @@ pub struct GateMetrics {
     pub late_receipts: Family<LateReceipt>,
     /// [`names::TABLE_ROWS`] and [`names::TABLE_OCTETS`] of networks, ported numbers and prices.
     pub tables: [(Gauge, Gauge); 3],
-    /// [`names::TLS_HANDSHAKES`].
-    pub handshakes: Family<Handshake>,
+    /// [`names::TLS_HANDSHAKES`], by [`Side`].
+    pub handshakes: [Family<Handshake>; 2],
     /// [`names::RELOADS`].
     pub reloads: Family<ReloadResult>,
     /// [`names::RELOADED_AT`].
@@ -107,6 +107,7 @@ impl GateMetrics {
         let counter = |metric| telemetry.counter(metric, &[]);
         let gauge = |metric| telemetry.gauge(metric, &[]);
         let closed = |side: Side| Family::new(telemetry, &names::LINKS_CLOSED, &[("side", side.label())]);
+        let shaken = |side: Side| Family::new(telemetry, &names::TLS_HANDSHAKES, &[("side", side.label())]);
         let tables = ["networks", "ported", "prices"].map(|table| {
             let gauge = |metric| telemetry.gauge(metric, &[("table", table)]);
             (gauge(&names::TABLE_ROWS), gauge(&names::TABLE_OCTETS))
@@ -149,7 +150,7 @@ impl GateMetrics {
             waiting_moved: counter(&names::WAITING_MOVED),
             waiting_expired: counter(&names::WAITING_EXPIRED),
             late_receipts: Family::new(telemetry, &names::LATE_RECEIPTS, &[]),
-            handshakes: Family::new(telemetry, &names::TLS_HANDSHAKES, &[]),
+            handshakes: [shaken(Side::Esme), shaken(Side::Carrier)],
             reloads: Family::new(telemetry, &names::RELOADS, &[]),
             reloaded_at: gauge(&names::RELOADED_AT),
             dropped: counter(&names::DROPPED),
@@ -164,11 +165,12 @@ impl GateMetrics {
         self.requests_refused.count(command, status, times);
     }
 
-    /// Tells when the certificate of a listener ends, in unix seconds; `None` if it has none any more.
-    pub fn certificate(&self, listener: &str, expires_s: Option<u64>) {
-        let gauge = self
-            .telemetry
-            .gauge(&names::CERTIFICATE_EXPIRES_AT, &[("listener", listener)]);
+    /// Tells when our certificate on a listener or towards a carrier ends, in unix seconds; `None` if it has none any more.
+    pub fn certificate(&self, side: Side, name: &str, expires_s: Option<u64>) {
+        let gauge = self.telemetry.gauge(
+            &names::CERTIFICATE_EXPIRES_AT,
+            &[("side", side.label()), ("name", name)],
+        );
         #[expect(clippy::cast_precision_loss, reason = "seconds far below 2^53")]
         gauge.set(expires_s.map_or(f64::INFINITY, |at| at as f64));
     }

@@ -28,9 +28,9 @@ pub(crate) struct Scene {
     dir: TempDir,
     pub(super) main: Simulator,
     pub(super) other: Simulator,
-    pub(super) hand: ScriptedSmsc,
+    pub(crate) hand: ScriptedSmsc,
     /// The file as it stands.
-    pub(super) text: String,
+    pub(crate) text: String,
     load: Option<Load>,
 }
 
@@ -197,7 +197,7 @@ impl Scene {
     }
 
     /// Waits until `/metrics` says so of this name and these labels: it is told a few times a second.
-    pub(super) async fn expect_metric(&self, name: &str, is_so: impl Fn(f64) -> bool) {
+    pub(crate) async fn expect_metric(&self, name: &str, is_so: impl Fn(f64) -> bool) {
         let looking = async {
             while !self.metric(name).await.is_some_and(&is_so) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
