@@ -204,10 +204,10 @@ impl World {
         Wire::new(ours)
     }
 
-    /// The same of one that holds octets back until it is flushed, as TLS does, over a pipe that takes little at a time.
-    pub(crate) fn esme_that_is_flushed(&self, pipe: usize) -> Wire {
-        let (ours, theirs) = tokio::io::duplex(pipe);
-        let theirs = tokio::io::BufStream::new(self.pipes.add(theirs));
+    /// The same of one that holds so many octets back until it is flushed, as TLS does, over a pipe that takes half of that.
+    pub(crate) fn esme_that_is_flushed(&self, held: usize) -> Wire {
+        let (ours, theirs) = tokio::io::duplex(held / 2);
+        let theirs = tokio::io::BufStream::with_capacity(PIPE, held, self.pipes.add(theirs));
         let id = self
             .hub
             .with_gate(|gate, now| gate.open_esme(now, [127, 0, 0, 1].into()));
