@@ -221,7 +221,7 @@ async fn run<D: Disk>(
         match stream {
             Stream::Clear(stream) => link::run(Rc::clone(hub), id, stream).await,
             Stream::Sealed(stream) => {
-                hub.look(|gate, _| gate.secured(id, Transport::Tls13));
+                hub.look(|gate, _| gate.secured(id, Transport::Tls13, None));
                 link::run_sealed(Rc::clone(hub), id, *stream).await
             }
         }

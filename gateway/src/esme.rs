@@ -205,7 +205,10 @@ impl<D: Disk> Gate<D> {
         }
         self.bans.succeeded(origin);
         let exception = config.transport.allows(transport, now.unix_ms).ok().flatten();
-        let by = exception.map(|exception| exception.name.as_str());
+        let of_listener = || self.links.get(id)?.exception.as_deref();
+        let by = exception
+            .map(|exception| exception.name.as_str())
+            .or_else(of_listener);
         self.bind_notes.accepted(now.unix_ms, ip, config.system_id, by);
         state.tally.binds.add(BindResult::Granted);
         state.links.push(id);

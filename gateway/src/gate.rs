@@ -408,8 +408,8 @@ impl<D: Disk> Gate<D> {
         self.links.insert(session, Peer::Esme { ip, account: None })
     }
 
-    /// The TLS handshake of a link is done; what it is protected by from now on.
-    pub fn secured(&mut self, id: LinkId, transport: Transport) {
+    /// The TLS handshake of a link is done; what it is protected by from now on, and by which exception of its listener if by one.
+    pub fn secured(&mut self, id: LinkId, transport: Transport, exception: Option<&str>) {
         let result = match transport {
             Transport::Clear => return,
             Transport::Tls12 => Handshake::Tls12,
@@ -419,6 +419,7 @@ impl<D: Disk> Gate<D> {
             return;
         };
         link.transport = transport;
+        link.exception = exception.map(Into::into);
         let side = match link.peer {
             Peer::Esme { .. } => Side::Esme,
             Peer::Carrier { .. } => Side::Carrier,

@@ -100,6 +100,8 @@ pub struct Link {
     pub peer: Peer,
     /// How the connection is protected.
     pub transport: Transport,
+    /// The name of the listener's exception that lets it be so.
+    pub exception: Option<Box<str>>,
     /// By which instructions tell this bind of an account from others; see [`bind_tag`](crate::router::bind_tag).
     pub bind_tag: Option<NonZeroU32>,
     /// Set when the link is to be closed once `out` is written.
@@ -138,6 +140,7 @@ impl Links {
             out: Vec::new(),
             peer,
             transport: Transport::Clear,
+            exception: None,
             bind_tag: None,
             end: None,
             was_bound: false,

@@ -172,7 +172,7 @@ async fn secure<D: Disk>(
     drop(under_way);
     match shaken {
         Some(Ok((stream, transport))) => {
-            hub.look(|gate, _| gate.secured(id, transport));
+            hub.look(|gate, _| gate.secured(id, transport, tls.exception_for(transport)));
             link::run_sealed(hub, id, stream).await;
         }
         Some(Err(why)) => {

@@ -222,6 +222,12 @@ impl ServerTls {
         })
     }
 
+    /// The name of the exception by which a connection is protected by this.
+    pub(crate) fn exception_for(&self, transport: Transport) -> Option<&str> {
+        let (_, exception) = self.tls12.as_ref()?;
+        (transport < Transport::Tls13).then_some(exception.name.as_str())
+    }
+
     /// What a handshake that begins now is made with.
     pub(crate) fn config(&self, unix_ms: u64) -> Arc<ServerConfig> {
         let older = self

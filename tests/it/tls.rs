@@ -79,6 +79,25 @@ impl Site {
         self.expect_line(begins, is_counted).await;
     }
 
+    /// Waits until the audit log holds these octets: binds are entered soon after.
+    async fn expect_in_audit_log(&self, octets: &str) {
+        let holds = |path: &std::path::PathBuf| {
+            let in_log = path.components().any(|part| part.as_os_str() == "audit");
+            let held = || fs::read(path).unwrap_or_default();
+            in_log
+                && held()
+                    .windows(octets.len())
+                    .any(|found| found == octets.as_bytes())
+        };
+        let looking = async {
+            while !self.local.files().iter().any(holds) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let found = tokio::time::timeout(DEADLINE, looking).await;
+        assert!(found.is_ok(), "{octets} is not in the audit log");
+    }
+
     async fn expect_line(&self, what: &str, is_it: impl Fn(&str) -> bool) {
         let looking = async {
             loop {
@@ -181,7 +200,7 @@ async fn sec_c01_a_clear_bind_of_an_account_that_asks_for_tls_gets_0x0d() {
     let excepted = |name: &str, min: &str, until: &str| {
         let keys = format!(
             "min_transport = \"tls1.3\"\n\
-             transport_exception = {{ min_transport = \"{min}\", name = \"old\", until = {until} }}"
+             transport_exception = {{ min_transport = \"{min}\", name = \"{name} for a while\", until = {until} }}"
         );
         account(name, &keys)
     };
@@ -214,6 +233,7 @@ async fn sec_c01_a_clear_bind_of_an_account_that_asks_for_tls_gets_0x0d() {
             assert_eq!(answer.status(), expected, "{system_id}, connection {place}");
         }
     }
+    site.expect_in_audit_log("passing12 for a while").await;
     site.expect_metric("tidegate_account_bind_attempts_total{account=\"sealed\",result=\"transport\"} 2")
         .await;
 }
@@ -234,11 +254,12 @@ async fn sec_c01_a_handshake_of_tls_1_2_fails_but_by_an_exception_that_holds() {
             .bind_trx("load", "secret")
             .await;
     }
-    let holds = format!("tls12 = {{ name = \"old\", until = {LONG_FROM_NOW} }}");
+    let holds = format!("tls12 = {{ name = \"terminals of the bank\", until = {LONG_FROM_NOW} }}");
     let site = Site::start(&holds, "", "").await;
     let mut esme = site.connect(Version::Tls12).await;
     esme.bind_trx("load", "secret").await;
     esme.submit_ok(message(FROM, TO, "by the exception")).await;
+    site.expect_in_audit_log("terminals of the bank").await;
     site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"tls1.2\"} 1")
         .await;
 }

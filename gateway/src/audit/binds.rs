@@ -54,7 +54,7 @@ pub struct BindNotes {
 }
 
 impl BindNotes {
-    /// A bind was accepted; over less than its account asks for by this exception (SEC-1).
+    /// A bind was accepted; by this exception, its account's or its listener's, if the connection is less than TLS 1.3 by one (SEC-1).
     pub(crate) fn accepted(&mut self, unix_ms: u64, ip: IpAddr, account: SystemId, exception: Option<&str>) {
         if self.single.len() < SINGLE_MAX {
             let actor = Actor::Peer(ip.to_canonical());
