@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listeners {
     open: RefCell<Vec<Open>>,
     /// TLS handshakes under way.
-    handshakes: Cell<usize>,
+    handshakes: Rc<Cell<usize>>,
 }
 
 /// One of them.
@@ -43,9 +43,9 @@ struct Open {
 type Secured = Rc<RefCell<Option<Arc<ServerTls>>>>;
 
 /// A handshake that is counted as long as it lasts.
-struct UnderWay<'a>(&'a Cell<usize>);
+struct UnderWay(Rc<Cell<usize>>);
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -82,9 +82,9 @@ impl Listeners {
         }
     }
 
-    fn begin_handshake(&self) -> UnderWay<'_> {
+    fn begin_handshake(&self) -> UnderWay {
         self.handshakes.set(self.handshakes.get() + 1);
-        UnderWay(&self.handshakes)
+        UnderWay(Rc::clone(&self.handshakes))
     }
 }
 
@@ -136,7 +136,11 @@ async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, tls: Secured, mut 
                     let hub = Rc::clone(&hub);
                     match tls {
                         None => drop(spawn_local(link::run(hub, id, stream))),
-                        Some(tls) => drop(spawn_local(secure(hub, id, stream, tls, stop.clone()))),
+                        Some(tls) => {
+                            // Here and not in its task: more may be accepted before that runs.
+                            let tls = (tls, hub.listeners.begin_handshake());
+                            drop(spawn_local(secure(hub, id, stream, tls, stop.clone())));
+                        }
                     }
                 }
             }
@@ -155,7 +159,7 @@ async fn secure<D: Disk>(
     hub: Rc<Hub<D>>,
     id: LinkId,
     stream: TcpStream,
-    tls: Arc<ServerTls>,
+    (tls, under_way): (Arc<ServerTls>, UnderWay),
     mut stop: watch::Receiver<bool>,
 ) {
     let config = tls.config(hub.now().unix_ms);
@@ -163,7 +167,6 @@ async fn secure<D: Disk>(
         let limits = &gate.config().limits;
         limits.tls_handshake.min(limits.session_init)
     });
-    let under_way = hub.listeners.begin_handshake();
     let shaken = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => None,
