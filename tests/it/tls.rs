@@ -329,6 +329,27 @@ async fn handshakes_at_a_time_are_bounded_and_count_as_unbound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_under_way_holds_up_no_shutdown() {
+    let limits = "tls_handshake = \"1m\"\nsession_init = \"5m\"\nshutdown_grace = \"5m\"";
+    let site = Site::start("", limits, "").await;
+    let half_open = TcpStream::connect(site.tls()).await.unwrap();
+    site.expect_metric("tidegate_connections 1").await;
+    let Site {
+        mut local,
+        smsc: mut carrier,
+        ..
+    } = site;
+    let stopping = tokio::task::spawn_blocking(move || local.stop());
+    let ended = tokio::time::timeout(DEADLINE, async {
+        // It answers the unbind while it waits.
+        carrier.expect_end_of(0).await;
+        stopping.await.unwrap();
+    });
+    assert!(ended.await.is_ok(), "it waits for the handshake");
+    assert!(end_of(half_open).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_certificate_that_is_required_must_be_there_and_of_the_right_ca() {
     let (clients, foreign) = (Authority::new(), Authority::new());
     let dir = TempDir::new().unwrap();

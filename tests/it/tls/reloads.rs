@@ -37,8 +37,12 @@ async fn a_reload_changes_the_certificate_and_drops_no_link() {
     let through = tunnel(scene.esme(), trusts_old.clone()).await;
     let mut open = ScriptedEsme::bound(through, "shop", "secret").await;
     assert!(shake(scene.esme(), trusts_new.clone()).await.is_err());
-    // Other files under the same names.
-    new.issue(&dir, "listen");
+    // Other files under the same names; with one of the two in place the old ones go on.
+    new.issue(&dir, "next");
+    fs::rename(dir.join("next.pem"), dir.join("listen.pem")).unwrap();
+    scene.refuse(&text, &["do not go together"]).await;
+    shake(scene.esme(), trusts_old.clone()).await.unwrap();
+    fs::rename(dir.join("next.key"), dir.join("listen.key")).unwrap();
     scene
         .change(&text, &["listen[0].tls: changed where it is kept"])
         .await;
