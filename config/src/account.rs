@@ -25,6 +25,7 @@ use crate::quota::{self, Quota};
 use crate::rewrite::Names;
 use crate::section::Section;
 use crate::sender::SenderPattern;
+use crate::tls::{self, AccountTransport};
 use crate::value::duration::hours;
 use crate::value::{boolean, choice, duration, duration_or_off, integer, shown, text, text_of};
 use crate::words::{self, AccountWords};
@@ -70,6 +71,8 @@ pub struct Account {
     /// Key `allow_ips`, default `[]` (any), at most 256: networks or single addresses to bind from; see
     /// [`Account::allows_ip`].
     pub allow_ips: Vec<IpNet>,
+    /// What its connections must be protected by.
+    pub transport: AccountTransport,
     /// Key `message_id`, default `"decimal"`: how the account sees our message ids.
     pub message_id: MessageIdForm,
     /// Key `default_validity`, 1 s to 30 d, not above `max_validity`, default absent: validity of submits
@@ -270,6 +273,7 @@ pub(crate) fn read(
     let window = section.or("window", limits.esme_window, integer(1..=10_000));
     let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
     let allow_ips = section.list("allow_ips", 0..=256, network).unwrap_or_default();
+    let transport = tls::read_account(section);
     let message_id = section.or(
         "message_id",
         MessageIdForm::Decimal,
@@ -345,6 +349,7 @@ pub(crate) fn read(
         window,
         delivery_window,
         allow_ips,
+        transport,
         message_id,
         default_validity,
         max_validity,

@@ -17,6 +17,7 @@ use tidegate_codec::values::InterfaceVersion;
 
 use crate::country_rates::CountryRates;
 use crate::endpoint::Endpoint;
+use crate::tls::CarrierTls;
 
 pub(crate) use read::{INSTEAD, name, read};
 pub(crate) use texts::ALPHABETS;
@@ -34,6 +35,8 @@ pub struct Carrier {
     /// Key `local_address`, default absent (the system chooses): the address to connect from, where the
     /// carrier's allow-list wants one.
     pub local_address: Option<IpAddr>,
+    /// Key `tls`, default absent: plain TCP.
+    pub tls: Option<CarrierTls>,
     /// Key `binds`, default `"trx"`.
     pub binds: CarrierBinds,
     /// Key `links`, default 1, 1 to 64: links at a time; with `"tx+rx"` pairs of connections.

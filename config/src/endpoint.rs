@@ -24,6 +24,21 @@ pub enum Host {
     Name(String),
 }
 
+impl Host {
+    /// A host without a port.
+    pub(crate) fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let text = text_of(value)?;
+        let ip = text.parse().ok().map(Self::Ip);
+        ip.or_else(|| is_name(text).then(|| Self::Name(text.to_owned())))
+            .ok_or_else(|| {
+                Fault::new(
+                    format!("{} is no host", shown::value(text)),
+                    "write \"smsc.example.net\" or an IP address, without a port",
+                )
+            })
+    }
+}
+
 impl Endpoint {
     /// The host.
     pub const fn host(&self) -> &Host {

@@ -7,7 +7,7 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
-//! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`words`] and [`hours`] say what the keys mean,
+//! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`] and [`hours`] say what the keys mean,
 //! `problem` gathers what is wrong;
 //! [`diff`](mod@diff) compares two files for a reload.
 
@@ -35,6 +35,7 @@ pub mod storage;
 pub mod tables;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod value;
 pub mod words;
 
@@ -74,6 +75,7 @@ pub use route::{
 pub use sender::SenderPattern;
 pub use storage::Storage;
 pub use tables::Tables;
+pub use tls::{AccountTransport, CarrierTls, Exception, ListenerTls, TooWeak, Transport};
 pub use value::duration::parse as parse_duration;
 pub use words::{AccountWords, Extent, Language, Languages, Meaning, OptOut, OptOutPhrases, Tier, Words};
 

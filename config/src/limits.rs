@@ -40,6 +40,12 @@ pub struct Limits {
     /// Key `shutdown_grace`, default 10 s, 0 to 10 min: how long an orderly shutdown waits for windows to
     /// drain.
     pub shutdown_grace: Duration,
+    /// Key `tls_handshake`, default 5 s, 100 ms to 1 min: from connection to the end of the TLS handshake, else the
+    /// connection is closed. Never longer than `session_init`, which begins with it.
+    pub tls_handshake: Duration,
+    /// Key `max_handshakes`, default 256, 1 to 100 000: TLS handshakes of ESMEs under way at a time; one more connection is
+    /// closed at once.
+    pub max_handshakes: usize,
     /// Key `max_connections`, default 10 000, 1 to 1 000 000: ESME connections, bound or not; one more
     /// is closed at once. The process needs as many file descriptors.
     pub max_connections: usize,
@@ -129,6 +135,12 @@ pub(crate) fn read(mut section: Section<'_>) -> Limits {
             seconds(10),
             duration(Duration::ZERO..=minutes(10)),
         ),
+        tls_handshake: section.or(
+            "tls_handshake",
+            seconds(5),
+            duration(milliseconds(100)..=minutes(1)),
+        ),
+        max_handshakes: section.or("max_handshakes", 256, integer(1..=100_000)),
         max_connections: section.or("max_connections", 10_000, integer(1..=1_000_000)),
         max_unbound_per_ip: section.or("max_unbound_per_ip", 16, integer(1..=1_000_000)),
         max_connections_per_ip: section.or("max_connections_per_ip", 1_000, integer(1..=1_000_000)),

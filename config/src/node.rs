@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use crate::problem::Fault;
 use crate::section::Section;
+use crate::tls::{self, ListenerTls};
 use crate::value::{integer, socket_address};
 
 /// Table `[node]`; may be absent.
@@ -20,9 +21,11 @@ pub struct Node {
 /// One `[[listen]]`: a socket for ESMEs. At least one is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Key `address`, required: IP address and port, plain TCP. 2775 is SMPP's port by IANA. Port 0 lets
+    /// Key `address`, required: IP address and port. 2775 is SMPP's port by IANA. Port 0 lets
     /// the system choose.
     pub address: SocketAddr,
+    /// Key `tls`, default absent: plain TCP. TLS is spoken from the first octet on (smpp-session.md §10).
+    pub tls: Option<ListenerTls>,
 }
 
 /// Table `[http]`: where `/metrics`, `/healthz` and `/readyz` answer; may be absent.
@@ -69,9 +72,10 @@ pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
     let mut listeners = Vec::new();
     for mut section in root.each("listen") {
         let remedy = "write `address = \"0.0.0.0:2775\"`";
+        let tls = tls::read_listener(&mut section);
         if let Some(address) = section.required("address", remedy, socket_address) {
             take(&section, address);
-            listeners.push(Listener { address });
+            listeners.push(Listener { address, tls });
         }
         section.finish(&[]);
     }

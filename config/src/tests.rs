@@ -7,6 +7,7 @@ mod handsets;
 mod mutations;
 mod numbering;
 mod problems;
+mod tls;
 mod values;
 mod words;
 

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use crate::problem::Fault;
@@ -129,4 +131,26 @@ pub(crate) fn printable(max: usize) -> impl Fn(&DeValue<'_>) -> Result<String, F
         }
         Ok(text.to_owned())
     }
+}
+
+/// The beginning of a day, in unix milliseconds.
+pub(crate) fn day(value: &DeValue<'_>) -> Result<u64, Fault> {
+    let read = || {
+        let DeValue::Datetime(toml::value::Datetime {
+            date: Some(day),
+            time: None,
+            offset: None,
+        }) = value
+        else {
+            return None;
+        };
+        let (year, month, day) = (
+            i16::try_from(day.year).ok()?,
+            i8::try_from(day.month).ok()?,
+            i8::try_from(day.day).ok()?,
+        );
+        let begins = Date::new(year, month, day).ok()?.at(0, 0, 0, 0);
+        u64::try_from(TimeZone::UTC.to_timestamp(begins).ok()?.as_millisecond()).ok()
+    };
+    read().ok_or_else(|| Fault::new("no day", "write it without quotes, such as 2026-01-31"))
 }

@@ -12,11 +12,12 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 use rand_chacha::ChaCha20Rng;
 use tidegate_codec::values::BindKind;
-use tidegate_config::{Carrier, CarrierBinds, Endpoint, Host};
+use tidegate_config::{Carrier, CarrierBinds, CarrierName, Endpoint, Host, Transport};
 use tidegate_store::disk::Disk;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::spawn_local;
+use tokio_rustls::client::TlsStream;
 
 use crate::carrier::Reconnect;
 use crate::gate::Gate;
@@ -24,7 +25,8 @@ use crate::link;
 use crate::links::{End, LinkId};
 use crate::random;
 use crate::serve::Hub;
-use crate::telemetry::words::{LinkClosed, Word};
+use crate::telemetry::words::{Handshake, LinkClosed, Side, Word};
+use crate::tls::{self, ClientTls};
 
 /// How often it is looked whether a link that took another one's place is bound.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +41,8 @@ pub(crate) struct Slots {
     changed: Cell<u64>,
     /// Whoever replaces a link of a carrier holds its lock: the others carry on meanwhile.
     turns: RefCell<HashMap<usize, Arc<Mutex<()>>>>,
+    /// What connections to carriers are sealed with, of those that have it.
+    tls: RefCell<HashMap<CarrierName, Arc<ClientTls>>>,
 }
 
 impl Default for Slots {
@@ -48,11 +52,19 @@ impl Default for Slots {
             changes: watch::Sender::new(0),
             changed: Cell::new(0),
             turns: RefCell::default(),
+            tls: RefCell::default(),
         }
     }
 }
 
 impl Slots {
+    /// What new connections to carriers are sealed with, in the order of the configuration.
+    pub(crate) fn set_tls(&self, configured: &[Carrier], tls: &[Option<Arc<ClientTls>>]) {
+        let sealed = configured.iter().zip(tls);
+        let sealed = sealed.filter_map(|(carrier, tls)| Some((carrier.name.clone(), tls.clone()?)));
+        *self.tls.borrow_mut() = sealed.collect();
+    }
+
     fn turn(&self, carrier: usize) -> Arc<Mutex<()>> {
         Arc::clone(self.turns.borrow_mut().entry(carrier).or_default())
     }
@@ -155,20 +167,25 @@ async fn keep<D: Disk>(
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
             () = outdated(hub, slot, *revision, &mut changes) => continue,
-            connected = tokio::time::timeout(config.connect, connect(config, endpoint)) => connected,
+            connected = reach(hub, config, endpoint) => connected,
         };
         let (end, was_bound) = match connected {
-            Ok(Ok(stream)) => match hub.with_gate(|gate, now| gate.open_carrier(now, slot.0, *kind)) {
+            Ok(stream) => match hub.with_gate(|gate, now| gate.open_carrier(now, slot.0, *kind)) {
                 Some(id) => run(hub, slot, *revision, (id, stream), &mut changes, &mut turn).await,
                 None => return,
             },
-            Ok(Err(error)) => {
+            Err(Unreached::Io(error)) => {
                 tracing::warn!(carrier = %config.name, address = %endpoint, kind = ?error.kind(), "cannot connect");
                 (End::Lost, false)
             }
-            Err(_) => {
+            Err(Unreached::Late) => {
                 tracing::warn!(carrier = %config.name, address = %endpoint, "no connection in time");
                 (End::Lost, false)
+            }
+            Err(Unreached::Handshake(result, why)) => {
+                hub.look(|gate, _| gate.tally_mut().handshakes.add((Side::Carrier, result)));
+                tracing::warn!(carrier = %config.name, address = %endpoint, why, "no TLS handshake");
+                (End::Handshake, false)
             }
         };
         if *stop.borrow() {
@@ -196,11 +213,19 @@ async fn run<D: Disk>(
     hub: &Rc<Hub<D>>,
     slot: (usize, usize),
     revision: u64,
-    (id, stream): (LinkId, TcpStream),
+    (id, stream): (LinkId, Stream),
     changes: &mut watch::Receiver<u64>,
     turn: &mut Option<OwnedMutexGuard<()>>,
 ) -> (End, bool) {
-    let mut running = pin!(link::run(Rc::clone(hub), id, stream));
+    let mut running = pin!(async {
+        match stream {
+            Stream::Clear(stream) => link::run(Rc::clone(hub), id, stream).await,
+            Stream::Sealed(stream) => {
+                hub.look(|gate, _| gate.secured(id, Transport::Tls13, None));
+                link::run_sealed(Rc::clone(hub), id, *stream).await
+            }
+        }
+    });
     if turn.is_some() {
         tokio::select! {
             biased;
@@ -250,6 +275,36 @@ fn is_current<D: Disk>(hub: &Hub<D>, slot: (usize, usize), revision: u64) -> boo
 async fn settled<D: Disk>(hub: &Hub<D>, id: LinkId) {
     while !hub.look(|gate, _| gate.is_settled(id)) {
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A connection to a carrier.
+enum Stream {
+    Clear(TcpStream),
+    Sealed(Box<TlsStream<TcpStream>>),
+}
+
+/// Why there is none.
+enum Unreached {
+    Io(io::Error),
+    Late,
+    Handshake(Handshake, &'static str),
+}
+
+/// Connects, and shakes hands where the configuration has TLS: each within `connect`.
+async fn reach<D: Disk>(hub: &Hub<D>, config: &Carrier, endpoint: &Endpoint) -> Result<Stream, Unreached> {
+    let connecting = tokio::time::timeout(config.connect, connect(config, endpoint));
+    let stream = connecting.await.map_err(|_| Unreached::Late)?;
+    let stream = stream.map_err(Unreached::Io)?;
+    if config.tls.is_none() {
+        return Ok(Stream::Clear(stream));
+    }
+    let tls = hub.slots.tls.borrow().get(&config.name).cloned();
+    // It is set with the configuration; without it nothing is said in clear.
+    let tls = tls.ok_or(Unreached::Handshake(Handshake::Failed, "its files are not read"))?;
+    match tls::connect(&tls, endpoint.host(), stream, config.connect).await {
+        Ok(stream) => Ok(Stream::Sealed(Box::new(stream))),
+        Err((result, why)) => Err(Unreached::Handshake(result, why)),
     }
 }
 

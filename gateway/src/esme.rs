@@ -12,7 +12,7 @@ use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::session::{Answer, Event, State};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
-use tidegate_config::{Account, AccountState as ConfiguredState};
+use tidegate_config::{Account, AccountState as ConfiguredState, Transport};
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::Target;
 
@@ -29,8 +29,15 @@ use crate::turn::Owed;
 /// What our bind responses call us.
 const OUR_NAME: &[u8] = b"tidegate";
 
-/// Why an account may have no bind of this kind from there; `None` if it may. How many it has is another question.
-pub(crate) fn may_be_bound(config: &Account, ip: IpAddr, kind: BindKind) -> Option<BindResult> {
+/// Why an account may have no bind of this kind from there, over such a connection; `None` if it may. How many it has is
+/// another question.
+pub(crate) fn may_be_bound(
+    config: &Account,
+    ip: IpAddr,
+    kind: BindKind,
+    transport: Transport,
+    now: Now,
+) -> Option<BindResult> {
     let is_suspended = match config.state {
         ConfiguredState::Active => false,
         ConfiguredState::Suspended => true,
@@ -43,6 +50,8 @@ pub(crate) fn may_be_bound(config: &Account, ip: IpAddr, kind: BindKind) -> Opti
         Some(BindResult::Address)
     } else if !config.binds.allows(kind) {
         Some(BindResult::Kind)
+    } else if config.transport.allows(transport, now.unix_ms).is_err() {
+        Some(BindResult::Transport)
     } else {
         None
     }
@@ -149,6 +158,7 @@ impl<D: Disk> Gate<D> {
         let Some(link) = self.links.get(id).filter(|link| link.end.is_none()) else {
             return;
         };
+        let transport = link.transport;
         let (Peer::Esme { ip, .. }, State::Binding { kind, .. }) = (link.peer, link.session.state()) else {
             return;
         };
@@ -176,7 +186,7 @@ impl<D: Disk> Gate<D> {
         };
         let config = &self.config.accounts[place];
         let state = &mut self.accounts[place];
-        let refusal = if let Some(refusal) = may_be_bound(config, ip, kind) {
+        let refusal = if let Some(refusal) = may_be_bound(config, ip, kind, transport, now) {
             Some(refusal)
         } else if state.links.len() >= config.max_binds {
             Some(BindResult::TooMany)
@@ -194,7 +204,12 @@ impl<D: Disk> Gate<D> {
             return;
         }
         self.bans.succeeded(origin);
-        self.bind_notes.accepted(now.unix_ms, ip, config.system_id);
+        let exception = config.transport.allows(transport, now.unix_ms).ok().flatten();
+        let of_listener = || self.links.get(id)?.exception.as_deref();
+        let by = exception
+            .map(|exception| exception.name.as_str())
+            .or_else(of_listener);
+        self.bind_notes.accepted(now.unix_ms, ip, config.system_id, by);
         state.tally.binds.add(BindResult::Granted);
         state.links.push(id);
         let (window, unanswered) = (config.delivery_window, config.window);

@@ -27,7 +27,7 @@ use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
-use tidegate_config::Config;
+use tidegate_config::{Config, Transport};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::message_id::{MessageId, Permutation};
@@ -54,7 +54,8 @@ use crate::router::{CarrierIndex, MoRouter, MtRouter};
 use crate::standing::Standing;
 use crate::tables::Tables;
 use crate::tally::{AccountTally, GateTally, counted_command};
-use crate::telemetry::words::{ConnectionRefused, Side};
+use crate::telemetry::words::{ConnectionRefused, Handshake, Side};
+use crate::tls::Certificate;
 use crate::turn::Promises;
 
 /// Octets that may wait for one link to be written before no more is read from it.
@@ -208,6 +209,7 @@ pub struct Gate<D: Disk> {
     pub(crate) late: Late,
     pub(crate) tally: GateTally,
     pub(crate) stopping: bool,
+    certificates: Arc<[Certificate]>,
     /// The last turn had something to commit and could not.
     pub(crate) blocked: bool,
     pub(crate) limits: Limits,
@@ -298,6 +300,7 @@ impl<D: Disk> Gate<D> {
             late: Late::default(),
             tally: GateTally::default(),
             stopping: false,
+            certificates: Arc::default(),
             blocked: false,
             limits,
             next_reference,
@@ -411,6 +414,35 @@ impl<D: Disk> Gate<D> {
         let session = Session::new(Role::Smsc, rules, at(now));
         self.tally.connections += 1;
         self.links.insert(session, Peer::Esme { ip, account: None })
+    }
+
+    /// The TLS handshake of a link is done; what it is protected by from now on, and by which exception of its listener if by one.
+    pub fn secured(&mut self, id: LinkId, transport: Transport, exception: Option<&str>) {
+        let result = match transport {
+            Transport::Clear => return,
+            Transport::Tls12 => Handshake::Tls12,
+            Transport::Tls13 => Handshake::Tls13,
+        };
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        link.transport = transport;
+        link.exception = exception.map(Into::into);
+        let side = match link.peer {
+            Peer::Esme { .. } => Side::Esme,
+            Peer::Carrier { .. } => Side::Carrier,
+        };
+        self.tally.handshakes.add((side, result));
+    }
+
+    /// When the certificates end that new handshakes are made with.
+    pub fn certificates(&self) -> &Arc<[Certificate]> {
+        &self.certificates
+    }
+
+    /// Others are used from now on.
+    pub fn set_certificates(&mut self, certificates: Vec<Certificate>) {
+        self.certificates = certificates.into();
     }
 
     /// We have connected to a carrier: binds. `None` for one that the configuration does not have.

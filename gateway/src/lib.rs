@@ -56,6 +56,7 @@ pub mod standing;
 pub mod tables;
 pub mod tally;
 pub mod telemetry;
+pub mod tls;
 pub mod traffic;
 pub mod turn;
 mod wording;

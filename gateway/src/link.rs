@@ -60,6 +60,10 @@ impl Pool {
 /// The writing end of a connection, shared by the turn and the link's own task.
 pub struct Writer {
     half: RefCell<Pin<Box<dyn AsyncWrite>>>,
+    /// Whether what the half takes may still wait in it, as records of TLS do: it is flushed then.
+    holds_back: bool,
+    /// Something waits there. While it does nothing else is given to the half: of two that poll it only the last is woken.
+    unflushed: Cell<bool>,
     /// Octets that the socket did not take yet.
     backlog: RefCell<Vec<u8>>,
     /// A buffer for the gate to fill next.
@@ -78,9 +82,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    fn new<S: AsyncRead + AsyncWrite + 'static>(half: WriteHalf<S>) -> Self {
+    fn new<S: AsyncRead + AsyncWrite + 'static>(half: WriteHalf<S>, holds_back: bool) -> Self {
         Self {
             half: RefCell::new(Box::pin(half)),
+            holds_back,
+            unflushed: Cell::new(false),
             backlog: RefCell::new(Vec::new()),
             spare: Cell::new(Vec::new()),
             closing: Cell::new(false),
@@ -114,7 +120,7 @@ impl Writer {
             self.closing.set(true);
         }
         let mut backlog = self.backlog.borrow_mut();
-        let taken = if backlog.is_empty() {
+        let taken = if backlog.is_empty() && !self.unflushed.get() {
             self.write_now(&octets)
         } else {
             0
@@ -124,7 +130,8 @@ impl Writer {
         }
         octets.clear();
         self.spare.set(octets);
-        if close || self.failed.get() || !backlog.is_empty() {
+        let waits = !backlog.is_empty() || self.unflushed.get() || (self.holds_back && self.flush_now());
+        if close || self.failed.get() || waits {
             self.work.notify_one();
         }
     }
@@ -145,6 +152,17 @@ impl Writer {
             }
         }
         taken
+    }
+
+    /// Flushes without waiting; whether something is left.
+    fn flush_now(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.half.borrow_mut().as_mut().poll_flush(&mut context) {
+            Poll::Ready(Ok(())) => self.unflushed.set(false),
+            Poll::Ready(Err(_)) => self.failed.set(true),
+            Poll::Pending => self.unflushed.set(true),
+        }
+        self.unflushed.get()
     }
 
     /// One step of writing the backlog: `Ready` when it is empty.
@@ -187,11 +205,27 @@ impl Writer {
                     Ok(Ok(())) => {}
                 }
             }
+            if self.holds_back && !self.failed.get() {
+                // Up to 64 KiB, of which it is not seen how much has gone: all of it has one time.
+                let flushed = poll_fn(|context| self.half.borrow_mut().as_mut().poll_flush(context));
+                match tokio::time::timeout(STALL, flushed).await {
+                    Err(_) => return End::Stalled,
+                    Ok(Err(_)) => return End::Lost,
+                    Ok(Ok(())) => self.unflushed.set(false),
+                }
+                if !self.backlog.borrow().is_empty() {
+                    // More came meanwhile.
+                    self.work.notify_one();
+                    continue;
+                }
+            }
             if self.failed.get() {
                 return End::Lost;
             }
             if self.closing.get() {
-                let _ = poll_fn(|context| self.half.borrow_mut().as_mut().poll_shutdown(context)).await;
+                let shut = poll_fn(|context| self.half.borrow_mut().as_mut().poll_shutdown(context));
+                // TLS says good-bye, and a peer that reads nothing takes no word of it.
+                let _ = tokio::time::timeout(LINGER, shut).await;
                 let _ = tokio::time::timeout(LINGER, self.read_out.notified()).await;
                 return End::Closed;
             }
@@ -208,8 +242,25 @@ where
     D: Disk,
     S: AsyncRead + AsyncWrite + 'static,
 {
+    run_over(hub, id, stream, false).await
+}
+
+/// The same of a connection that holds octets back until it is flushed: TLS.
+pub async fn run_sealed<D, S>(hub: Rc<Hub<D>>, id: LinkId, stream: S) -> (End, bool)
+where
+    D: Disk,
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    run_over(hub, id, stream, true).await
+}
+
+async fn run_over<D, S>(hub: Rc<Hub<D>>, id: LinkId, stream: S, holds_back: bool) -> (End, bool)
+where
+    D: Disk,
+    S: AsyncRead + AsyncWrite + 'static,
+{
     let (reader, writer) = tokio::io::split(stream);
-    let writer = Rc::new(Writer::new(writer));
+    let writer = Rc::new(Writer::new(writer, holds_back));
     hub.register(id, Rc::clone(&writer));
     let end = {
         let reading = pin!(read(&hub, id, reader, &writer));

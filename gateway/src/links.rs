@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tidegate_codec::session::{CloseReason, Session};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
+use tidegate_config::Transport;
 use tidegate_store::index::LegId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::slots::{SlotId, Slots};
@@ -65,6 +66,8 @@ pub enum End {
     Closed,
     /// Others from there have failed to bind too often.
     Banned,
+    /// Its TLS handshake came to nothing.
+    Handshake,
     /// The gateway itself ends.
     Shutdown,
     /// A reload took it away before it was bound.
@@ -79,6 +82,7 @@ impl From<End> for LinkClosed {
             End::Stalled => Self::Stalled,
             End::BindRefused(_) => Self::BindRefused,
             End::Banned => Self::Banned,
+            End::Handshake => Self::Handshake,
             End::Shutdown => Self::Shutdown,
             End::Reload => Self::Reload,
         }
@@ -94,6 +98,10 @@ pub struct Link {
     pub out: Vec<u8>,
     /// Who is there.
     pub peer: Peer,
+    /// How the connection is protected.
+    pub transport: Transport,
+    /// The name of the listener's exception that lets it be so.
+    pub exception: Option<Box<str>>,
     /// By which instructions tell this bind of an account from others; see [`bind_tag`](crate::router::bind_tag).
     pub bind_tag: Option<NonZeroU32>,
     /// Set when the link is to be closed once `out` is written.
@@ -131,6 +139,8 @@ impl Links {
             session,
             out: Vec::new(),
             peer,
+            transport: Transport::Clear,
+            exception: None,
             bind_tag: None,
             end: None,
             was_bound: false,

@@ -1,44 +1,90 @@
 //! Taking ESMEs' connections in, as many as the limits allow.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_config::{Limits, Listener};
 use tidegate_store::disk::Disk;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use crate::link;
+use crate::links::{End, LinkId};
 use crate::origin::{Crowd, Origin};
 use crate::serve::Hub;
-use crate::telemetry::words::ConnectionRefused;
+use crate::telemetry::words::{ConnectionRefused, Side, Word as _};
+use crate::tls::{self, ServerTls};
 
 /// Pause after a failed accept: out of file descriptors, mostly, and a tight loop would not mend that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The sockets where ESMEs connect, by the address that the configuration gives.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners(RefCell<Vec<(SocketAddr, watch::Sender<bool>)>>);
+pub(crate) struct Listeners {
+    open: RefCell<Vec<Open>>,
+    /// TLS handshakes under way.
+    handshakes: Rc<Cell<usize>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Open {
+    address: SocketAddr,
+    close: watch::Sender<bool>,
+    tls: Secured,
+}
+
+/// What new connections of a listener are protected by; `None` is nothing. A reload changes it.
+type Secured = Rc<RefCell<Option<Arc<ServerTls>>>>;
+
+/// A handshake that is counted as long as it lasts.
+struct UnderWay(Rc<Cell<usize>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
 
 impl Listeners {
     /// Whether one listens there.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
-        self.0.borrow().iter().any(|(there, _)| *there == address)
+        self.open.borrow().iter().any(|there| there.address == address)
     }
 
     /// Closes those that the configuration does not have. Connections that came through them stay.
     pub(crate) fn close_others(&self, configured: &[Listener]) {
-        self.0.borrow_mut().retain(|(address, close)| {
-            let stays = configured.iter().any(|there| there.address == *address);
+        self.open.borrow_mut().retain(|open| {
+            let stays = configured.iter().any(|there| there.address == open.address);
             if !stays {
-                close.send_replace(true);
+                open.close.send_replace(true);
             }
             stays
         });
+    }
+
+    /// What those in the place of each of the configuration's listeners are protected by: new connections at once. Of an
+    /// address that stands there twice (port 0) the first is the first.
+    pub(crate) fn set_tls(&self, configured: &[Listener], tls: &[Option<Arc<ServerTls>>]) {
+        let open = self.open.borrow();
+        let mut taken = vec![false; open.len()];
+        for (listener, tls) in configured.iter().zip(tls) {
+            let is_it = |place: &usize| !taken[*place] && open[*place].address == listener.address;
+            if let Some(place) = (0..open.len()).find(is_it) {
+                taken[place] = true;
+                open[place].tls.borrow_mut().clone_from(tls);
+            }
+        }
+    }
+
+    fn begin_handshake(&self) -> UnderWay {
+        self.handshakes.set(self.handshakes.get() + 1);
+        UnderWay(Rc::clone(&self.handshakes))
     }
 }
 
@@ -48,12 +94,19 @@ pub(crate) fn open<D: Disk + 'static>(
     hub: &Rc<Hub<D>>,
     address: SocketAddr,
     listener: std::net::TcpListener,
+    tls: Option<Arc<ServerTls>>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let (close, mut closed) = watch::channel(false);
-    hub.listeners.0.borrow_mut().push((address, close));
-    let running = run(Rc::clone(hub), listener, stop.clone());
+    let tls = Rc::new(RefCell::new(tls));
+    let opened = Open {
+        address,
+        close,
+        tls: Rc::clone(&tls),
+    };
+    hub.listeners.open.borrow_mut().push(opened);
+    let running = run(Rc::clone(hub), listener, tls, stop.clone());
     spawn_local(async move {
         tokio::select! {
             biased;
@@ -66,7 +119,7 @@ pub(crate) fn open<D: Disk + 'static>(
 
 /// Accepts until `stop`. What is over a limit is closed at once and counted: before a bind nobody is owed
 /// an answer.
-pub async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, tls: Secured, mut stop: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -74,13 +127,21 @@ pub async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, mut stop: watc
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(id) = admit(&hub, peer.ip()) {
+                let tls = tls.borrow().clone();
+                if let Some(id) = admit(&hub, peer.ip(), tls.is_some()) {
                     // A turn's output leaves in one write; Nagle would hold it back (interop part 5).
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "TCP_NODELAY");
                     }
                     let hub = Rc::clone(&hub);
-                    spawn_local(link::run(hub, id, stream));
+                    match tls {
+                        None => drop(spawn_local(link::run(hub, id, stream))),
+                        Some(tls) => {
+                            // Here and not in its task: more may be accepted before that runs.
+                            let tls = (tls, hub.listeners.begin_handshake());
+                            drop(spawn_local(secure(hub, id, stream, tls, stop.clone())));
+                        }
+                    }
                 }
             }
             Err(error) => {
@@ -93,6 +154,41 @@ pub async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, mut stop: watc
     }
 }
 
+/// Shakes hands and runs the link. Meanwhile it counts as one that is not bound; its time to bind runs.
+async fn secure<D: Disk>(
+    hub: Rc<Hub<D>>,
+    id: LinkId,
+    stream: TcpStream,
+    (tls, under_way): (Arc<ServerTls>, UnderWay),
+    mut stop: watch::Receiver<bool>,
+) {
+    let config = tls.config(hub.now().unix_ms);
+    let within = hub.look(|gate, _| {
+        let limits = &gate.config().limits;
+        limits.tls_handshake.min(limits.session_init)
+    });
+    let shaken = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => None,
+        shaken = tls::accept(config, stream, within) => Some(shaken),
+    };
+    drop(under_way);
+    match shaken {
+        Some(Ok((stream, transport))) => {
+            hub.look(|gate, _| gate.secured(id, transport, tls.exception_for(transport)));
+            link::run_sealed(hub, id, stream).await;
+        }
+        Some(Err(why)) => {
+            hub.look(|gate, _| gate.tally_mut().handshakes.add((Side::Esme, why)));
+            tracing::debug!(result = why.label(), "no TLS handshake");
+            hub.closed(id, End::Handshake);
+        }
+        None => {
+            hub.closed(id, End::Shutdown);
+        }
+    }
+}
+
 /// A connection that ended before it was taken says nothing about the next one.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
@@ -101,7 +197,8 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr) -> Option<crate::links::LinkId> {
+fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr, is_sealed: bool) -> Option<LinkId> {
+    let handshakes = hub.listeners.handshakes.get();
     hub.with_gate(|gate, now| {
         let origin = Origin::from(ip);
         let refusal = if gate.is_stopping() {
@@ -109,7 +206,10 @@ fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr) -> Option<crate::links::LinkId> {
         } else if gate.is_banned(now, origin) {
             Some(ConnectionRefused::Banned)
         } else {
-            over_a_limit(&gate.config().limits, gate.crowd(origin))
+            let limits = &gate.config().limits;
+            let too_many = is_sealed && handshakes >= limits.max_handshakes;
+            over_a_limit(limits, gate.crowd(origin))
+                .or_else(|| too_many.then_some(ConnectionRefused::Handshakes))
         };
         if let Some(reason) = refusal {
             gate.connection_refused(reason);

@@ -14,8 +14,9 @@ use crate::connect::link_kinds;
 use crate::gate::{AccountState, Gate};
 use crate::http::{CarrierLinks, Health, SpoolState};
 use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
-use crate::telemetry::words::{self, Damage};
+use crate::telemetry::words::{self, Damage, Word as _};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
+use crate::tls::Certificate;
 
 /// Lines are looked at once in so many publishings: there may be a thousand at each carrier.
 const LOOK_AT_LINES: u32 = 4;
@@ -27,6 +28,7 @@ pub struct Publisher {
     health: Arc<Health>,
     telemetry: Telemetry,
     gate: (GateMetrics, GateTally),
+    certificates: Arc<[Certificate]>,
     waiting: WaitingCounts,
     parked: WaitingCounts,
     accounts: Vec<(AccountMetrics, AccountTally)>,
@@ -59,6 +61,7 @@ impl Publisher {
             health,
             telemetry: telemetry.clone(),
             gate: (gate, GateTally::default()),
+            certificates: Arc::default(),
             waiting: WaitingCounts::default(),
             parked: WaitingCounts::default(),
             accounts: Vec::new(),
@@ -83,6 +86,7 @@ impl Publisher {
     /// Publishes what was counted since the last time, and how things stand.
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         self.publish_gate(gate, now);
+        self.publish_certificates(gate.certificates());
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
         let config = Arc::clone(gate.config());
@@ -210,6 +214,9 @@ impl Publisher {
         each(&new.late_receipts, &old.late_receipts, |result, times| {
             metrics.late_receipts.of(result).increment(times);
         });
+        each(&new.handshakes, &old.handshakes, |(side, result), times| {
+            metrics.handshakes[side.index()].of(result).increment(times);
+        });
         each(&new.reloads, &old.reloads, |result, times| {
             metrics.reloads.of(result).increment(times);
         });
@@ -258,6 +265,21 @@ impl Publisher {
 }
 
 impl Publisher {
+    /// They change with a reload only.
+    fn publish_certificates(&mut self, new: &Arc<[Certificate]>) {
+        if Arc::ptr_eq(new, &self.certificates) {
+            return;
+        }
+        let metrics = &self.gate.0;
+        for gone in self.certificates.iter() {
+            metrics.certificate(gone.side, &gone.name, None);
+        }
+        for there in new.iter() {
+            metrics.certificate(there.side, &there.name, Some(there.expires_s));
+        }
+        self.certificates = Arc::clone(new);
+    }
+
     fn publish_waiting(&mut self, new: WaitingCounts) {
         let (metrics, old) = (&self.gate.0, self.waiting);
         metrics.waiting_moved.increment(new.moved - old.moved);

@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Map, Value, json};
-use tidegate_config::{CarrierName, Change, Config, Listener, Problem};
+use tidegate_config::{CarrierName, Change, Config, Diff, Listener, Problem};
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, WORDS_MAX, Word};
 use tidegate_store::disk::Disk;
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ use crate::credentials::{Bounds, Verifier};
 use crate::run::bind;
 use crate::serve::Hub;
 use crate::telemetry::words::ReloadResult;
+use crate::tls::Tls;
 use crate::{connect, listen};
 
 pub(crate) use file::passwords;
@@ -110,6 +112,8 @@ pub struct Reloader<D: Disk> {
     path: Option<PathBuf>,
     /// As the file had it when it was last taken over.
     config: Arc<Config>,
+    /// What its files of certificates and keys made then.
+    tls: Tls,
     verifier: Verifier,
     audit: AuditHandle,
     rng: ChaCha20Rng,
@@ -117,11 +121,11 @@ pub struct Reloader<D: Disk> {
 }
 
 impl<D: Disk + 'static> Reloader<D> {
-    /// A reloader of what `hub` runs: with `config`, from the file at `path`.
+    /// A reloader of what `hub` runs: with `config` and what its files of certificates and keys made, from the file at `path`.
     pub fn new(
         hub: Rc<Hub<D>>,
         path: Option<PathBuf>,
-        config: Arc<Config>,
+        (config, tls): (Arc<Config>, Tls),
         verifier: Verifier,
         audit: AuditHandle,
         rng: ChaCha20Rng,
@@ -131,6 +135,7 @@ impl<D: Disk + 'static> Reloader<D> {
             hub,
             path,
             config,
+            tls,
             verifier,
             audit,
             rng,
@@ -167,12 +172,14 @@ impl<D: Disk + 'static> Reloader<D> {
         let (old, meant) = (Arc::clone(&self.config), meant.map(Path::to_owned));
         // Files may lie on a disk that is slow, and many accounts take their time: not here.
         let now = self.hub.look(|gate, _| Arc::clone(gate.config()));
-        let reading = tokio::task::spawn_blocking(move || read(&path, meant.as_deref(), &old, &now));
+        let clock = self.hub.clock().clone();
+        let reading = tokio::task::spawn_blocking(move || read(&path, meant.as_deref(), &old, &now, &clock));
         let Read {
             config,
             diff,
             passwords,
             tables,
+            tls,
         } = match reading.await {
             Ok(Ok(read)) => read,
             Ok(Err(reasons)) => return Outcome::refused(reasons),
@@ -188,6 +195,7 @@ impl<D: Disk + 'static> Reloader<D> {
             self.hub
                 .look(|gate, _| gate.other_passwords(&config, &passwords, &diff)),
         );
+        changes.extend(self.other_certificates(&config, &tls, &diff));
         let mut reasons: Vec<Reason> = diff
             .restart_only()
             .map(|change| {
@@ -199,10 +207,10 @@ impl<D: Disk + 'static> Reloader<D> {
         reasons.extend(self.left_over(&removed).await);
         // Sockets are opened before anything changes: an address that is not to be had is a reason, too.
         let mut sockets = Vec::new();
-        for Listener { address } in &config.listen {
+        for (Listener { address, .. }, tls) in config.listen.iter().zip(&tls.listen) {
             if !self.hub.listeners.has(*address) {
                 match bind(*address) {
-                    Ok(socket) => sockets.push((*address, socket)),
+                    Ok(socket) => sockets.push((*address, socket, tls.clone())),
                     Err(error) => reasons.push(error.to_string().into()),
                 }
             }
@@ -256,12 +264,17 @@ impl<D: Disk + 'static> Reloader<D> {
         self.verifier
             .set_accounts(&config.accounts, Bounds::from(&config.limits));
         self.hub.set_pacing(config.storage.turn_pacing);
-        for (address, socket) in sockets {
-            if let Err(error) = listen::open(&self.hub, address, socket, &self.stopped) {
+        for (address, socket, tls) in sockets {
+            if let Err(error) = listen::open(&self.hub, address, socket, tls, &self.stopped) {
                 tracing::error!(%error, %address, "cannot listen");
             }
         }
         self.hub.listeners.close_others(&config.listen);
+        self.hub.slots.set_tls(&config.carriers, &tls.carriers);
+        self.hub.listeners.set_tls(&config.listen, &tls.listen);
+        let certificates = tls.certificates(&config);
+        self.hub.look(|gate, _| gate.set_certificates(certificates));
+        self.tls = tls;
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
         let rules = config.audit.clone();
         self.config = Arc::new(config);
@@ -273,6 +286,36 @@ impl<D: Disk + 'static> Reloader<D> {
             reasons,
             is_applied: true,
         }
+    }
+
+    /// Listeners and carriers whose files hold others although the configuration says the same of them.
+    fn other_certificates(&self, new: &Config, tls: &Tls, diff: &Diff) -> Vec<String> {
+        let is_told = |key: &str| diff.changes().iter().any(|change| change.key == key);
+        let before = self.config.listen.iter().zip(&self.tls.listen);
+        let mut changes = Vec::new();
+        for (place, (listener, made)) in new.listen.iter().zip(&tls.listen).enumerate() {
+            let mut before = before.clone();
+            let was = before.find(|(before, _)| before.address == listener.address);
+            let is_other = was.is_some_and(|(before, was)| before == listener && was != made);
+            if is_other && !is_told(&format!("listen[{place}]")) {
+                changes.push(format!("listen[{place}].tls: changed where it is kept"));
+            }
+        }
+        let before: HashMap<_, _> = self
+            .config
+            .carriers
+            .iter()
+            .zip(&self.tls.carriers)
+            .map(|(carrier, made)| (&carrier.name, made))
+            .collect();
+        for (carrier, made) in new.carriers.iter().zip(&tls.carriers) {
+            let key = format!("carrier.{}.tls", carrier.name);
+            let is_other = before.get(&carrier.name).is_some_and(|was| *was != made);
+            if is_other && !is_told(&key) {
+                changes.push(format!("{key}: changed where it is kept"));
+            }
+        }
+        changes
     }
 
     /// What speaks against carriers that go while work of theirs is left.

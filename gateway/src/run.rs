@@ -39,6 +39,7 @@ use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{KeyMetrics, Telemetry};
+use crate::tls::{Tls, TlsProblems};
 use crate::{control, keeper, listen, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
@@ -66,6 +67,9 @@ pub enum StartError {
     /// A file of networks, ported numbers or prices.
     #[error("the tables cannot be used:\n{0}")]
     Tables(#[from] TableProblems),
+    /// A file of a certificate or key.
+    #[error("TLS cannot be used:\n{0}")]
+    Tls(#[from] TlsProblems),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -159,6 +163,7 @@ pub fn start_from(
     let config = Arc::new(config);
     let tables = Arc::new(Tables::load(&config)?);
     let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
+    let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
     let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
@@ -259,6 +264,7 @@ pub fn start_from(
             permutation,
             passwords,
             tables,
+            tls,
             clock,
             rng,
             health,
@@ -485,6 +491,7 @@ struct LoopWork {
     permutation: Permutation,
     passwords: Vec<Password>,
     tables: Arc<Tables>,
+    tls: Tls,
     clock: Clock,
     rng: ChaCha20Rng,
     health: Arc<Health>,
@@ -529,6 +536,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     };
     // Those that were there have no rows.
     drop(gate.replace_tables(work.tables));
+    gate.set_certificates(work.tls.certificates(&config));
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
@@ -543,6 +551,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         #[cfg(feature = "test-clock")]
         spawn_local(Rc::clone(&hub).follow_clock());
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
+        hub.slots.set_tls(&config.carriers, &work.tls.carriers);
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);
         let (ended, has_ended) = oneshot::channel();
@@ -551,7 +560,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let reloader = Reloader::new(
             Rc::clone(&hub),
             work.file,
-            config,
+            (config, work.tls.clone()),
             work.verifier,
             work.audit.clone(),
             rng,
@@ -563,8 +572,9 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             work.audit,
             work.to_answer,
         ));
-        for (listener, configured) in work.listeners.into_iter().zip(&listen) {
-            if let Err(source) = listen::open(&hub, configured.address, listener, &stopped) {
+        let listeners = work.listeners.into_iter().zip(&listen).zip(work.tls.listen);
+        for ((listener, configured), tls) in listeners {
+            if let Err(source) = listen::open(&hub, configured.address, listener, tls, &stopped) {
                 let _ = work.ready.send(Err(io_error("listen")(source)));
                 return;
             }

@@ -113,6 +113,10 @@ impl<D: Disk> Hub<D> {
         self.clock.now()
     }
 
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Sets the shortest time between two turns; none at first.
     pub fn set_pacing(&self, pacing: Duration) {
         self.pacing.set(pacing);

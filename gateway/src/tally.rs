@@ -8,8 +8,8 @@ use tidegate_codec::values::MessageState;
 
 use crate::telemetry::histogram::{Long, Short, Sizes, Spread};
 use crate::telemetry::words::{
-    Answered, BindResult, ConnectionRefused, HandsetWord, LateReceipt, LinkClosed, ReceiptKind, ReloadResult,
-    ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
+    Answered, BindResult, ConnectionRefused, HandsetWord, Handshake, LateReceipt, LinkClosed, ReceiptKind,
+    ReloadResult, ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -161,6 +161,8 @@ pub struct CarrierTally {
 /// What is counted for the gateway as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct GateTally {
+    /// TLS handshakes, by what became of them.
+    pub handshakes: Counts<(Side, Handshake)>,
     /// Batches synced.
     pub batches: u64,
     /// Octets of those.

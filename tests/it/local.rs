@@ -154,6 +154,11 @@ impl Local {
         self.running.as_ref().unwrap().listening[0]
     }
 
+    /// The same of a listener in its place in the configuration.
+    pub(crate) fn listening(&self, place: usize) -> SocketAddr {
+        self.running.as_ref().unwrap().listening[place]
+    }
+
     /// Where metrics are.
     pub(crate) fn http(&self) -> SocketAddr {
         self.running.as_ref().unwrap().http

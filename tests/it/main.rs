@@ -37,6 +37,7 @@ mod simulation;
 mod simulator;
 mod sweep;
 mod texts;
+mod tls;
 mod versions;
 mod virtual_time;
 mod volume;

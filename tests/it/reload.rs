@@ -4,7 +4,7 @@
 mod carriers;
 mod instructions;
 mod refusals;
-mod scene;
+pub(crate) mod scene;
 mod tables;
 
 use std::time::Duration;

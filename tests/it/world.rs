@@ -210,6 +210,20 @@ impl World {
         Wire::new(ours)
     }
 
+    /// The same of one that holds so many octets back until it is flushed, as TLS does, over a pipe that takes half of that.
+    pub(crate) fn esme_that_is_flushed(&self, held: usize) -> Wire {
+        let (ours, theirs) = tokio::io::duplex(held / 2);
+        let theirs = tokio::io::BufStream::with_capacity(PIPE, held, self.pipes.add(theirs));
+        let id = self
+            .hub
+            .with_gate(|gate, now| gate.open_esme(now, [127, 0, 0, 1].into()));
+        let hub = Rc::clone(&self.hub);
+        self.spawn(async move {
+            link::run_sealed(hub, id, theirs).await;
+        });
+        Wire::new(ours)
+    }
+
     /// The other end of a link to the first carrier.
     pub(crate) fn smsc(&self) -> Wire {
         self.smsc_of(0)

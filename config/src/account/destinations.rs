@@ -1,14 +1,12 @@
 //! Where an account's messages may go: countries, numbers, and what was approved (FRD-1, FRD-2).
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use super::numbering::Numbering;
 use crate::country::Country;
 use crate::problem::Fault;
 use crate::section::Section;
-use crate::value::{boolean, choice, shown, text, text_of};
+use crate::value::{boolean, choice, day, shown, text, text_of};
 
 /// Most prefixes of `number_modes`, and approvals of one account.
 const NUMBERS_MAX: usize = 1_024;
@@ -250,26 +248,4 @@ fn words(max: usize) -> impl Fn(&DeValue<'_>) -> Result<String, Fault> {
             format!("write 1 to {max} characters"),
         ))
     }
-}
-
-/// The beginning of a day, in unix milliseconds.
-fn day(value: &DeValue<'_>) -> Result<u64, Fault> {
-    let read = || {
-        let DeValue::Datetime(toml::value::Datetime {
-            date: Some(day),
-            time: None,
-            offset: None,
-        }) = value
-        else {
-            return None;
-        };
-        let (year, month, day) = (
-            i16::try_from(day.year).ok()?,
-            i8::try_from(day.month).ok()?,
-            i8::try_from(day.day).ok()?,
-        );
-        let begins = Date::new(year, month, day).ok()?.at(0, 0, 0, 0);
-        u64::try_from(TimeZone::UTC.to_timestamp(begins).ok()?.as_millisecond()).ok()
-    };
-    read().ok_or_else(|| Fault::new("no day", "write it without quotes: `approved = 2026-01-31`"))
 }

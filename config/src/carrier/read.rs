@@ -73,6 +73,7 @@ pub(crate) fn read(
     taken: &mut Vec<CarrierName>,
 ) -> Option<Carrier> {
     let (addresses, local_address) = read_addresses(section);
+    let tls = crate::tls::read_carrier(section);
     let binds = section.or(
         "binds",
         CarrierBinds::Transceiver,
@@ -157,6 +158,7 @@ pub(crate) fn read(
         name: name?,
         addresses: addresses?,
         local_address,
+        tls,
         binds,
         links,
         window,

@@ -12,6 +12,7 @@ use crate::node::{Http, Node};
 use crate::quota::Quota;
 use crate::storage::Storage;
 use crate::tables::Tables;
+use crate::tls::AccountTransport;
 use crate::words::AccountWords;
 
 /// A key whose value differs.
@@ -51,6 +52,27 @@ macro_rules! keys {
     (@tell $changed:ident, $key:ident, $new:expr) => {
         $changed.push(KeyChange { key: stringify!($key), what: "changed".to_owned() })
     };
+}
+
+/// Its keys are called otherwise in the file.
+impl Keyed for AccountTransport {
+    fn changed_keys(&self, new: &Self) -> Vec<KeyChange> {
+        let Self { min, exception } = self;
+        let mut changed = Vec::new();
+        if *min != new.min {
+            changed.push(KeyChange {
+                key: "min_transport",
+                what: format!("{} -> {}", min.label(), new.min.label()),
+            });
+        }
+        if *exception != new.exception {
+            changed.push(KeyChange {
+                key: "transport_exception",
+                what: "changed".to_owned(),
+            });
+        }
+        changed
+    }
 }
 
 /// Its keys have a word in front in the file.
@@ -152,6 +174,8 @@ keys! {
         #shown pdu_read,
         #shown unbind_wait,
         #shown shutdown_grace,
+        #shown tls_handshake,
+        #shown max_handshakes,
         #shown max_connections,
         #shown max_unbound_per_ip,
         #shown max_connections_per_ip,
@@ -185,6 +209,7 @@ keys! {
         #shown window,
         #shown delivery_window,
         allow_ips,
+        #nested transport,
         #shown message_id,
         #shown default_validity,
         #shown max_validity,
@@ -231,6 +256,7 @@ keys! {
         name,
         addresses,
         local_address,
+        tls,
         binds,
         #shown links,
         #shown window,

@@ -54,12 +54,16 @@ pub struct BindNotes {
 }
 
 impl BindNotes {
-    /// A bind was accepted.
-    pub(crate) fn accepted(&mut self, unix_ms: u64, ip: IpAddr, account: SystemId) {
+    /// A bind was accepted; by this exception, its account's or its listener's, if the connection is less than TLS 1.3 by one (SEC-1).
+    pub(crate) fn accepted(&mut self, unix_ms: u64, ip: IpAddr, account: SystemId, exception: Option<&str>) {
         if self.single.len() < SINGLE_MAX {
             let actor = Actor::Peer(ip.to_canonical());
             let entry = Entry::new(Kind::BindAccepted, actor).of(Some(account));
-            self.single.push(entry.with(Field::First, Value::Time(unix_ms)));
+            let entry = entry.with(Field::First, Value::Time(unix_ms));
+            self.single.push(match exception {
+                Some(name) => entry.with(Field::Reason, Value::Word(Word::of_name(name))),
+                None => entry,
+            });
         } else {
             self.count(Kind::BindAccepted, unix_ms, ip, Some(account), "");
         }
@@ -219,12 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn a_bind_by_an_exception_is_entered_with_its_name() {
+        let mut notes = BindNotes::default();
+        let shop = SystemId::new(b"shop").unwrap();
+        notes.accepted(1, ip(1), shop, None);
+        notes.accepted(1, ip(1), shop, Some("old terminals"));
+        let due = notes.due(1, false);
+        let reason = (Field::Reason, Value::Word(Word::of_name("old terminals")));
+        let named: Vec<bool> = due.iter().map(|entry| entry.details.contains(&reason)).collect();
+        assert_eq!(named, [false, true]);
+    }
+
+    #[test]
     fn accepted_binds_are_entered_one_by_one_and_none_is_dropped_over_the_bounds() {
         let mut notes = BindNotes::default();
         let shop = SystemId::new(b"shop").unwrap();
         let all = SINGLE_MAX + 2 * ROWS_MAX;
         for number in 0..all {
-            notes.accepted(1, ip(u16::try_from(number).unwrap()), shop);
+            notes.accepted(1, ip(u16::try_from(number).unwrap()), shop, None);
             notes.refused(1, ip(u16::try_from(number).unwrap()), None, "denied");
         }
         assert!(notes.single.len() <= SINGLE_MAX && notes.rows.len() <= ROWS_MAX + 2);

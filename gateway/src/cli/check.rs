@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
+use crate::clock::Clock;
 use crate::secret;
 use crate::tables::{TableProblems, Tables};
+use crate::tls::Tls;
 
 /// Most accounts that one warning names.
 const NAMES_MAX: usize = 8;
@@ -37,7 +39,7 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
             })).collect::<Vec<_>>(),
         }),
     );
-    // Warnings: the file may be checked on another machine than the one that has the passwords.
+    // Warnings: the file may be checked on another machine than the one that has the passwords and the private keys.
     for carrier in &config.carriers {
         match secret::read(&carrier.password) {
             Ok(found) if found.exposed => outcome.warnings.push(format!(
@@ -49,6 +51,9 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
                 .warnings
                 .push(format!("carrier {}: {error}", carrier.name)),
         }
+    }
+    if let Err(problems) = Tls::load(&config, &Clock::machine()) {
+        outcome.warnings.extend(problems.into_lines());
     }
     let open: Vec<&str> = config
         .accounts

@@ -40,6 +40,7 @@ impl AccountState {
             window: _,
             delivery_window: _,
             allow_ips: _,
+            transport: _,
             message_id: _,
             default_validity: _,
             max_validity: _,
@@ -238,7 +239,7 @@ impl<D: Disk> Gate<D> {
                         .set_limits(configured.delivery_window, configured.window);
                     link.bucket.set_rate(now.monotonic, configured.link_rate);
                     let removed = self.accounts[account].removed;
-                    let refusal = may_be_bound(configured, ip, kind);
+                    let refusal = may_be_bound(configured, ip, kind, link.transport, now);
                     if removed || refusal.is_some() {
                         tracing::info!(account = %configured.system_id, removed, ?refusal, "unbound by a reload");
                         self.unbind_esme(now, id, account);
@@ -337,6 +338,8 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         name: _,
         addresses,
         local_address,
+        // What stands in its files holds for links that are made from then on.
+        tls,
         binds,
         links: _,
         window: _,
@@ -384,5 +387,6 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
             &new.system_type,
         )
         || (addr_ton, addr_npi, address_range) != (&new.addr_ton, &new.addr_npi, &new.address_range)
+        || *tls != new.tls
         || (interface_version, assume_version) != (&new.interface_version, &new.assume_version)
 }

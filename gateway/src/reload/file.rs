@@ -9,10 +9,12 @@ use tidegate_config::{Carrier, Config, Diff, diff};
 
 use super::Reason;
 use super::apply::placed;
+use crate::clock::Clock;
 use crate::documents;
 use crate::run::StartError;
 use crate::secret;
 use crate::tables::Tables;
+use crate::tls::Tls;
 
 /// Octets of a file that is read; one of a hundred thousand accounts has a tenth of that.
 const FILE_MAX: u64 = 256 << 20;
@@ -25,6 +27,8 @@ pub(super) struct Read {
     pub(super) passwords: Vec<Password>,
     /// Networks, ported numbers and prices, by the places that carriers have in this process.
     pub(super) tables: Arc<Tables>,
+    /// What certificates and keys make.
+    pub(super) tls: Tls,
 }
 
 /// Reads a file and what it refers to, or says everything that is wrong. `meant` is to be that very file; `now` is what
@@ -34,6 +38,7 @@ pub(super) fn read(
     meant: Option<&Path>,
     old: &Config,
     now: &Config,
+    clock: &Clock,
 ) -> Result<Read, Vec<Reason>> {
     let shown = path.display();
     let reasons = |reason: String| vec![Reason::from(reason)];
@@ -61,7 +66,12 @@ pub(super) fn read(
         let lines = problems.lines().map(|line| Reason::from(line.to_owned()));
         lines.collect::<Vec<_>>()
     })?;
+    let tls = Tls::load(&config, clock).map_err(|problems| {
+        let lines = problems.into_lines().into_iter();
+        lines.map(Reason::from).collect::<Vec<_>>()
+    })?;
     Ok(Read {
+        tls,
         tables: Arc::new(tables),
         diff: diff(old, &config),
         config,

@@ -6,8 +6,8 @@ use tidegate_codec::status::CommandStatus;
 
 use super::histogram::{Histogram, Short, Sizes};
 use super::words::{
-    ConnectionRefused, Damage, Family, HandsetWord, LateReceipt, LinkClosed, Recovered, ReloadResult,
-    ReplyEnd, Requests, Side, SpoolCause, Word as _,
+    ConnectionRefused, Damage, Family, HandsetWord, Handshake, LateReceipt, LinkClosed, Recovered,
+    ReloadResult, ReplyEnd, Requests, Side, SpoolCause, Word as _,
 };
 use super::{Telemetry, names};
 
@@ -93,12 +93,15 @@ pub struct GateMetrics {
     pub late_receipts: Family<LateReceipt>,
     /// [`names::TABLE_ROWS`] and [`names::TABLE_OCTETS`] of networks, ported numbers and prices.
     pub tables: [(Gauge, Gauge); 3],
+    /// [`names::TLS_HANDSHAKES`], by [`Side`].
+    pub handshakes: [Family<Handshake>; 2],
     /// [`names::RELOADS`].
     pub reloads: Family<ReloadResult>,
     /// [`names::RELOADED_AT`].
     pub reloaded_at: Gauge,
     /// [`names::LINKS_CLOSED`], by [`Side`].
     links_closed: [Family<LinkClosed>; 2],
+    telemetry: Telemetry,
 }
 
 impl GateMetrics {
@@ -107,6 +110,7 @@ impl GateMetrics {
         let counter = |metric| telemetry.counter(metric, &[]);
         let gauge = |metric| telemetry.gauge(metric, &[]);
         let closed = |side: Side| Family::new(telemetry, &names::LINKS_CLOSED, &[("side", side.label())]);
+        let shaken = |side: Side| Family::new(telemetry, &names::TLS_HANDSHAKES, &[("side", side.label())]);
         let tables = ["networks", "ported", "prices"].map(|table| {
             let gauge = |metric| telemetry.gauge(metric, &[("table", table)]);
             (gauge(&names::TABLE_ROWS), gauge(&names::TABLE_OCTETS))
@@ -150,10 +154,12 @@ impl GateMetrics {
             waiting_moved: counter(&names::WAITING_MOVED),
             waiting_expired: counter(&names::WAITING_EXPIRED),
             late_receipts: Family::new(telemetry, &names::LATE_RECEIPTS, &[]),
+            handshakes: [shaken(Side::Esme), shaken(Side::Carrier)],
             reloads: Family::new(telemetry, &names::RELOADS, &[]),
             reloaded_at: gauge(&names::RELOADED_AT),
             dropped: counter(&names::DROPPED),
             requests_refused: Requests::new(telemetry),
+            telemetry: telemetry.clone(),
             links_closed: [closed(Side::Esme), closed(Side::Carrier)],
         }
     }
@@ -161,6 +167,16 @@ impl GateMetrics {
     /// Counts requests that the session itself answered with an error.
     pub fn refused(&self, command: CommandId, status: CommandStatus, times: u64) {
         self.requests_refused.count(command, status, times);
+    }
+
+    /// Tells when our certificate on a listener or towards a carrier ends, in unix seconds; `None` if it has none any more.
+    pub fn certificate(&self, side: Side, name: &str, expires_s: Option<u64>) {
+        let gauge = self.telemetry.gauge(
+            &names::CERTIFICATE_EXPIRES_AT,
+            &[("side", side.label()), ("name", name)],
+        );
+        #[expect(clippy::cast_precision_loss, reason = "seconds far below 2^53")]
+        gauge.set(expires_s.map_or(f64::INFINITY, |at| at as f64));
     }
 
     /// Counts connections that ended. A session's `CloseReason` converts into the reason.

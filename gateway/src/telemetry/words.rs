@@ -65,12 +65,16 @@ words! {
         UnboundPerIp "unbound_per_ip"
         /// Too many binds from there have failed.
         Banned "banned"
+        /// `limits.max_handshakes`.
+        Handshakes "handshakes"
         /// The gateway is going down.
         ShuttingDown "shutting_down"
     }
 
     /// What ended a connection.
     LinkClosed {
+        /// The TLS handshake came to nothing.
+        Handshake "handshake"
         /// The framing was lost.
         BrokenFraming "broken_framing"
         /// Not bound in time.
@@ -169,8 +173,26 @@ words! {
         Suspended "suspended"
         /// A kind of bind that the account does not allow.
         Kind "kind"
+        /// Over a connection that is less protected than the account asks for.
+        Transport "transport"
         /// `max_binds`.
         TooMany "too_many"
+    }
+
+    /// What became of a TLS handshake.
+    Handshake {
+        /// TLS 1.3.
+        Tls13 "tls1.3"
+        /// TLS 1.2, by an exception.
+        Tls12 "tls1.2"
+        /// The peer offers no version that may be.
+        Version "version"
+        /// A certificate that is missing or not good.
+        Certificate "certificate"
+        /// Not in time.
+        TimedOut "timed_out"
+        /// Something else: no TLS at all, mostly, or the peer has gone.
+        Failed "failed"
     }
 
     /// What became of a reload.

@@ -23,14 +23,14 @@ const RATE: f64 = 400.0;
 
 /// A gateway with the accounts `load`, which submits all the time, and `shop`; and with the carriers `main`, which has
 /// the traffic, `other`, which has nothing, and `hand`, which does what the test says, for numbers that begin with 49.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     running: Option<Running>,
     dir: TempDir,
     pub(super) main: Simulator,
     pub(super) other: Simulator,
-    pub(super) hand: ScriptedSmsc,
+    pub(crate) hand: ScriptedSmsc,
     /// The file as it stands.
-    pub(super) text: String,
+    pub(crate) text: String,
     load: Option<Load>,
 }
 
@@ -45,7 +45,7 @@ fn simulator() -> Simulator {
 
 impl Scene {
     /// Starts it, without traffic.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (main, other, hand) = (simulator(), simulator(), ScriptedSmsc::listen().await);
         let dir = TempDir::new().unwrap();
         let place = dir.path().display();
@@ -115,23 +115,23 @@ impl Scene {
         self.dir.path().join("tidegate.toml")
     }
 
-    pub(super) fn esme(&self) -> SocketAddr {
+    pub(crate) fn esme(&self) -> SocketAddr {
         self.running.as_ref().unwrap().listening[0]
     }
 
-    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
     /// An open bind of `shop`.
-    pub(super) async fn shop(&self) -> ScriptedEsme {
+    pub(crate) async fn shop(&self) -> ScriptedEsme {
         ScriptedEsme::bound(self.esme(), "shop", "secret").await
     }
 
     // ===== changes =====
 
     /// Puts keys into the table that begins with this line.
-    pub(super) fn with(&self, line: &str, keys: &str) -> String {
+    pub(crate) fn with(&self, line: &str, keys: &str) -> String {
         assert!(self.text.contains(line), "{line}");
         self.text.replacen(line, &format!("{line}\n{keys}"), 1)
     }
@@ -147,7 +147,7 @@ impl Scene {
     }
 
     /// The same; it must be taken over, and these are the lines that it has.
-    pub(super) async fn change(&mut self, text: &str, changes: &[&str]) {
+    pub(crate) async fn change(&mut self, text: &str, changes: &[&str]) {
         let outcome = self.reload(text).await;
         assert_eq!(outcome["reasons"], Value::Array(Vec::new()), "{outcome:?}");
         assert_eq!(outcome["applied"], true, "{outcome:?}");
@@ -155,7 +155,7 @@ impl Scene {
     }
 
     /// The same; it must be refused, and each of these words must stand in a reason of its own.
-    pub(super) async fn refuse(&mut self, text: &str, words: &[&str]) {
+    pub(crate) async fn refuse(&mut self, text: &str, words: &[&str]) {
         let outcome = self.reload(text).await;
         assert_eq!(outcome["applied"], false, "{outcome:?}");
         let reasons = lines(&outcome, "reasons");
@@ -197,7 +197,7 @@ impl Scene {
     }
 
     /// Waits until `/metrics` says so of this name and these labels: it is told a few times a second.
-    pub(super) async fn expect_metric(&self, name: &str, is_so: impl Fn(f64) -> bool) {
+    pub(crate) async fn expect_metric(&self, name: &str, is_so: impl Fn(f64) -> bool) {
         let looking = async {
             while !self.metric(name).await.is_some_and(&is_so) {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -32,6 +32,37 @@ async fn answers(esme: &mut Wire, sequences: std::ops::Range<u32>) {
 }
 
 #[test]
+fn a_link_that_holds_octets_back_is_flushed_at_once_and_when_its_peer_reads_late() {
+    /// In virtual time: as soon as both sides have nothing else to do.
+    const SOON: Duration = Duration::from_millis(50);
+    // Each answer comes in a turn of its own. By one of these numbers the last finds the link full.
+    for first in 2..=8 {
+        scenario(|| async move {
+            let setup = Setup::new(config(50), 1 << 20, 1 << 28);
+            let clock = Clock::virtual_from(START_MS);
+            let world = World::start_with(&setup, FaultyDisk::new(), clock, 52).unwrap();
+            let mut esme = world.esme_that_is_flushed(128);
+            assert_eq!(esme.bind(b"secret").await, CommandStatus::ROK);
+            for sequence in 0..=first {
+                if sequence == first {
+                    tokio::time::sleep(SOON).await;
+                }
+                esme.send(CommandStatus::ROK, 10 + sequence, Operation::SubmitSm(message()))
+                    .await;
+            }
+            tokio::time::sleep(SOON).await;
+            // From here on the peer says nothing that would wake the link, and no timer may have to.
+            let answers = answers(&mut esme, 10..11 + first);
+            let answered = tokio::time::timeout(SOON, answers).await;
+            assert!(
+                answered.is_ok(),
+                "octets that were taken are not flushed ({first})"
+            );
+        });
+    }
+}
+
+#[test]
 fn another_window_holds_for_the_next_submit_on_a_bind_that_is_open() {
     scenario(|| async {
         let setup = Setup::new(config(3), 1 << 20, 1 << 28);

@@ -1,0 +1,106 @@
+//! What a file says of TLS.
+
+use super::MINIMAL;
+use crate::{Config, Host, Transport, parse};
+
+/// 2027-03-31, 24:00 UTC.
+const END_OF_MARCH_MS: u64 = 1_806_537_600_000;
+
+fn with(table: &str, keys: &str) -> String {
+    assert!(MINIMAL.contains(table));
+    MINIMAL.replacen(table, &format!("{table}\n{keys}"), 1)
+}
+
+fn listening(keys: &str) -> Result<Config, String> {
+    parse(&with("[[listen]]", keys)).map_err(|problems| problems.to_string())
+}
+
+fn account(keys: &str) -> Result<Config, String> {
+    parse(&with("[[account]]", keys)).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn a_listener_without_the_key_is_plain_and_an_account_takes_any() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.listen[0].tls, None);
+    assert_eq!(config.accounts[0].transport.min, Transport::Clear);
+    assert_eq!(config.accounts[0].transport.allows(Transport::Clear, 0), Ok(None));
+}
+
+#[test]
+fn tls_1_2_is_an_exception_with_a_name_and_a_last_day() {
+    let files = "certificate = \"c.pem\", key = \"k.pem\"";
+    let config = listening(&format!(
+        "tls = {{ {files}, tls12 = {{ name = \"old\", until = 2027-03-31 }} }}"
+    ));
+    let tls = config.unwrap().listen[0].tls.clone().unwrap();
+    let exception = tls.tls12.unwrap();
+    assert_eq!(
+        (exception.name.as_str(), exception.ends_ms),
+        ("old", END_OF_MARCH_MS)
+    );
+    assert!(exception.holds(END_OF_MARCH_MS - 1) && !exception.holds(END_OF_MARCH_MS));
+    for (keys, problem) in [
+        ("tls12 = { name = \"old\" }", "until"),
+        ("tls12 = { until = 2027-03-31 }", "name"),
+        ("tls12 = { name = \"\", until = 2027-03-31 }", "is no name"),
+        ("tls12 = { name = \"old\", until = \"2027-03-31\" }", "no day"),
+        ("min_version = \"1.2\"", "write `tls12"),
+        ("client_certificate = \"optional\"", "client_ca"),
+    ] {
+        let told = listening(&format!("tls = {{ {files}, {keys} }}")).unwrap_err();
+        assert!(told.contains(problem), "{keys}: {told}");
+    }
+    assert!(listening("tls = {}").unwrap_err().contains("certificate"));
+}
+
+#[test]
+fn a_carrier_has_a_ca_and_both_files_of_its_own_or_none() {
+    let carrier = |keys: &str| {
+        let text = with("[[carrier]]", &format!("tls = {{ {keys} }}"));
+        parse(&text).map_err(|problems| problems.to_string())
+    };
+    let config = carrier("ca = \"ca.pem\", server_name = \"smsc.example.net\"").unwrap();
+    let tls = config.carriers[0].tls.clone().unwrap();
+    assert_eq!(tls.server_name, Some(Host::Name("smsc.example.net".to_owned())));
+    assert_eq!(tls.own, None);
+    let own = "ca = \"ca.pem\", certificate = \"c.pem\", key = \"k.pem\"";
+    assert!(
+        carrier(own).unwrap().carriers[0]
+            .tls
+            .clone()
+            .unwrap()
+            .own
+            .is_some()
+    );
+    for (keys, problem) in [
+        ("server_name = \"smsc.example.net\"", "ca: missing"),
+        ("ca = \"ca.pem\", key = \"k.pem\"", "certificate: missing"),
+        ("ca = \"ca.pem\", certificate = \"c.pem\"", "key: missing"),
+        (
+            "ca = \"ca.pem\", server_name = \"smsc.example.net:2775\"",
+            "is no host",
+        ),
+        ("ca = \"ca.pem\", verify = false", "always checked"),
+    ] {
+        let told = carrier(keys).unwrap_err();
+        assert!(told.contains(problem), "{keys}: {told}");
+    }
+}
+
+#[test]
+fn an_account_asks_for_more_but_for_as_long_as_its_exception_lasts() {
+    let config = account(
+        "min_transport = \"tls1.3\"\n\
+         transport_exception = { min_transport = \"tls1.2\", name = \"old\", until = 2027-03-31 }",
+    );
+    let asks = config.unwrap().accounts[0].transport.clone();
+    let (during, behind) = (END_OF_MARCH_MS - 1, END_OF_MARCH_MS);
+    assert_eq!(asks.allows(Transport::Tls13, behind), Ok(None));
+    let by = asks.allows(Transport::Tls12, during).unwrap();
+    assert_eq!(by.map(|exception| exception.name.as_str()), Some("old"));
+    assert!(asks.allows(Transport::Tls12, behind).is_err());
+    assert!(asks.allows(Transport::Clear, during).is_err());
+    let none = "transport_exception = { min_transport = \"clear\", name = \"old\", until = 2027-03-31 }";
+    assert!(account(none).unwrap_err().contains("excepts nothing"));
+}

@@ -1,0 +1,175 @@
+//! Carriers over TLS. A scripted one sits behind a [door](Door), a socket of this process that speaks TLS to the gateway.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tempfile::TempDir;
+use tidegate_codec::values::MessageState;
+use tidegate_tests::esme::message;
+use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::authority::{self, Authority, Version};
+use super::{FROM, Site, TO};
+use crate::local::{Changes, Local};
+use crate::reload::scene::Scene;
+
+/// Waits in vain for as long.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+/// Where a carrier's TLS ends: each connection that has shaken hands goes on to the carrier in clear.
+struct Door {
+    address: SocketAddr,
+}
+
+impl Door {
+    async fn open(to: SocketAddr, server: Arc<ServerConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let acceptor = TlsAcceptor::from(Arc::clone(&server));
+                tokio::spawn(async move {
+                    if let Ok(mut sealed) = acceptor.accept(socket).await {
+                        let mut plain = TcpStream::connect(to).await.unwrap();
+                        // Ends with either side.
+                        let _ = tokio::io::copy_bidirectional(&mut sealed, &mut plain).await;
+                    }
+                });
+            }
+        });
+        Self { address }
+    }
+}
+
+/// A gateway whose carrier has these keys in its `tls`, beside the CA, behind a door with such a certificate.
+async fn start(ca: &Authority, server: Arc<ServerConfig>, keys: &str, files: &Path) -> (Site, Door) {
+    let smsc = ScriptedSmsc::listen().await;
+    let door = Door::open(smsc.addr(), server).await;
+    fs::write(files.join("ca.pem"), ca.pem()).unwrap();
+    let tls = format!("tls = {{ ca = \"{}/ca.pem\", {keys} }}", files.display());
+    let changes = Changes {
+        carrier: &tls,
+        ..Changes::default()
+    };
+    let local = Local::start_with(door.address, changes);
+    let site = Site {
+        local,
+        smsc,
+        authority: Authority::new(),
+        files: TempDir::new().unwrap(),
+    };
+    (site, door)
+}
+
+const NAME: &str = "server_name = \"localhost\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_and_its_receipt_pass_over_a_link_to_a_carrier() {
+    let (ca, files) = (Authority::new(), TempDir::new().unwrap());
+    let (mut site, _door) = start(&ca, ca.server(Version::Tls13, None), NAME, files.path()).await;
+    site.smsc.expect_binds(1).await;
+    let mut esme = ScriptedEsme::bound(site.local.esme(), "load", "secret").await;
+    let id = esme.submit_ok(message(FROM, TO, "sealed to the carrier")).await;
+    let submit = site.smsc.expect_submit().await;
+    assert_eq!(submit.text(), "sealed to the carrier");
+    site.smsc.answer(&submit, "s-1").await;
+    site.smsc
+        .receipt(&submit, "s-1", MessageState::Delivered, Dialect::Both)
+        .await;
+    esme.expect_receipt(&id).await;
+    site.expect_metric("tidegate_tls_handshakes_total{side=\"carrier\",result=\"tls1.3\"} 1")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_is_not_the_one_that_was_meant_gets_no_bind() {
+    let (ca, other) = (Authority::new(), Authority::new());
+    let server = || ca.server(Version::Tls13, None);
+    for (trusted, server, keys, result) in [
+        (&other, server(), NAME, "certificate"),
+        (&ca, server(), "server_name = \"smsc.example.net\"", "certificate"),
+        // Without a name it is the host of the address, 127.0.0.1.
+        (&ca, server(), "", "certificate"),
+        (&ca, ca.server(Version::Tls12, None), NAME, "version"),
+    ] {
+        let files = TempDir::new().unwrap();
+        let (site, _door) = start(trusted, server, keys, files.path()).await;
+        let line = format!("tidegate_tls_handshakes_total{{side=\"carrier\",result=\"{result}\"}} ");
+        site.expect_metric_from(&line).await;
+        assert!(
+            site.smsc.credentials().is_empty(),
+            "{keys}: nothing was told to it"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_asks_for_our_certificate_gets_it() {
+    let (ca, ours) = (Authority::new(), Authority::new());
+    for is_given in [true, false] {
+        let files = TempDir::new().unwrap();
+        ours.issue(files.path(), "own");
+        let dir = files.path().display();
+        let keys = if is_given {
+            format!("{NAME}, certificate = \"{dir}/own.pem\", key = \"{dir}/own.key\"")
+        } else {
+            NAME.to_owned()
+        };
+        let server = ca.server(Version::Tls13, Some(&ours));
+        let (mut site, _door) = start(&ca, server, &keys, files.path()).await;
+        if is_given {
+            site.smsc.expect_binds(1).await;
+            site.expect_metric(&format!(
+                "tidegate_certificate_expires_at{{side=\"carrier\",name=\"sink\"}} {}",
+                authority::EXPIRES_S
+            ))
+            .await;
+        } else {
+            // With TLS 1.3 we learn of it behind our own handshake.
+            site.expect_metric_from("tidegate_links_closed_total{side=\"carrier\",reason=\"lost\"} ")
+                .await;
+            assert!(site.smsc.credentials().is_empty());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_reads_a_carriers_ca_again_and_leaves_open_links_alone() {
+    let mut scene = Scene::start().await;
+    let (right, wrong) = (Authority::new(), Authority::new());
+    let door = Door::open(scene.hand.addr(), right.server(Version::Tls13, None)).await;
+    let ca = scene.path("ca.pem");
+    fs::write(&ca, wrong.pem()).unwrap();
+    let was = format!("127.0.0.1:{}", scene.hand.addr().port());
+    let tls = format!("tls = {{ ca = \"{}\", {NAME} }}", ca.display());
+    let text = scene.text.replace(&was, &door.address.to_string());
+    let text = text.replace("name = \"hand\"", &format!("name = \"hand\"\n{tls}"));
+    let changes = ["carrier.hand.addresses: changed", "carrier.hand.tls: changed"];
+    scene.change(&text, &changes).await;
+    let refused = "tidegate_tls_handshakes_total{side=\"carrier\",result=\"certificate\"}";
+    scene.expect_metric(refused, |count| count >= 1.0).await;
+    assert_eq!(scene.hand.credentials().len(), 1, "in clear, before");
+    fs::write(&ca, right.pem()).unwrap();
+    let kept = ["carrier.hand.tls: changed where it is kept"];
+    scene.change(&text, &kept).await;
+    scene.hand.expect_binds(2).await;
+    // The next CA holds for the next connection.
+    fs::write(&ca, wrong.pem()).unwrap();
+    scene.change(&text, &kept).await;
+    let mut shop = scene.shop().await;
+    shop.submit_ok(message(FROM, "491700000001", "on the open link"))
+        .await;
+    let submit = scene.hand.expect_submit().await;
+    assert_eq!(submit.text(), "on the open link");
+    scene.hand.answer(&submit, "h-1").await;
+    scene.hand.expect_no_submit(A_WHILE).await;
+    fs::write(&ca, "broken").unwrap();
+    scene.refuse(&text, &["carrier.hand.tls.ca: "]).await;
+}
