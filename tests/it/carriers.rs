@@ -217,8 +217,10 @@ fn a_carrier_that_fails_in_any_way_costs_doubles_within_the_bound_and_no_message
     cases.push(flaky);
     let mut throttling = Case::new("throttling", |options| {
         *options = options.clone().with(Profile::Throttling);
+        // Slower than any machine that runs this.
+        options.rate = every(100).map(|rate| (rate, CommandStatus::RTHROTTLED));
     });
-    throttling.messages = 1_000;
+    throttling.messages = 300;
     cases.push(throttling);
     cases.push(Case::new("a full queue", |options| {
         options.rate = every(200).map(|rate| (rate, CommandStatus::RMSGQFUL));
