@@ -189,7 +189,7 @@ async fn a_message_and_its_receipt_pass_over_tls_1_3() {
     site.expect_metric("tidegate_tls_handshakes_total{side=\"esme\",result=\"tls1.3\"} 1")
         .await;
     site.expect_metric(&format!(
-        "tidegate_certificate_expires_at{{side=\"esme\",name=\"127.0.0.1:0\"}} {}",
+        "tidegate_certificate_expiry_timestamp_seconds{{side=\"esme\",name=\"127.0.0.1:0\"}} {}",
         authority::EXPIRES_S
     ))
     .await;

@@ -172,7 +172,7 @@ impl GateMetrics {
     /// Tells when our certificate on a listener or towards a carrier ends, in unix seconds; `None` if it has none any more.
     pub fn certificate(&self, side: Side, name: &str, expires_s: Option<u64>) {
         let gauge = self.telemetry.gauge(
-            &names::CERTIFICATE_EXPIRES_AT,
+            &names::CERTIFICATE_EXPIRY,
             &[("side", side.label()), ("name", name)],
         );
         #[expect(clippy::cast_precision_loss, reason = "seconds far below 2^53")]

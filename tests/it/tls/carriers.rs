@@ -127,7 +127,7 @@ async fn a_carrier_that_asks_for_our_certificate_gets_it() {
         if is_given {
             site.smsc.expect_binds(1).await;
             site.expect_metric(&format!(
-                "tidegate_certificate_expires_at{{side=\"carrier\",name=\"sink\"}} {}",
+                "tidegate_certificate_expiry_timestamp_seconds{{side=\"carrier\",name=\"sink\"}} {}",
                 authority::EXPIRES_S
             ))
             .await;
