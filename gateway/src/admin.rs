@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::control;
 use crate::http::Limits;
+use crate::telemetry::AdminMetrics;
 
 pub use tokens::{Bearer, DAYS_MAX, NAME_MAX, Role, Tokens, name};
 
@@ -72,6 +73,8 @@ pub struct Desk {
     pub asked: mpsc::Sender<control::Request>,
     /// When it is.
     pub clock: Clock,
+    /// What came of requests.
+    pub metrics: Arc<AdminMetrics>,
 }
 
 /// What is served.
@@ -88,9 +91,7 @@ async fn openapi() -> Response {
 }
 
 async fn one_word(State(desk): State<Desk>, Path(word): Path<String>, request: Request<Body>) -> Response {
-    answered(&desk, &word, request)
-        .await
-        .unwrap_or_else(|refused| *refused)
+    counted(&desk, &word, request).await
 }
 
 async fn two_words(
@@ -98,10 +99,14 @@ async fn two_words(
     Path((one, two)): Path<(String, String)>,
     request: Request<Body>,
 ) -> Response {
-    let verb = format!("{one} {two}");
-    answered(&desk, &verb, request)
-        .await
-        .unwrap_or_else(|refused| *refused)
+    counted(&desk, &format!("{one} {two}"), request).await
+}
+
+async fn counted(desk: &Desk, verb: &str, request: Request<Body>) -> Response {
+    let answer = answered(desk, verb, request).await;
+    let answer = answer.unwrap_or_else(|refused| *refused);
+    desk.metrics.answered(answer.status().as_u16());
+    answer
 }
 
 fn said(status: StatusCode, body: &Value) -> Response {

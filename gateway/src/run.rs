@@ -38,7 +38,7 @@ use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{KeyMetrics, Telemetry};
+use crate::telemetry::{AdminMetrics, KeyMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::{control, keeper, listen, register};
 
@@ -190,6 +190,8 @@ pub fn start_from(
     };
     let admin_address = admin.as_ref().map(|(_, _, address)| *address);
     let tokens = admin.as_ref().map(|(_, tokens, _)| Arc::clone(tokens));
+    // Made whether or not there is one: what is 0 is shown as 0.
+    let admin_metrics = Arc::new(AdminMetrics::new(telemetry));
     let listeners = config
         .listen
         .iter()
@@ -243,6 +245,7 @@ pub fn start_from(
                     tokens,
                     asked: asked.clone(),
                     clock: clock.clone(),
+                    metrics: admin_metrics,
                 };
                 (socket, desk)
             }),

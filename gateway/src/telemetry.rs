@@ -11,6 +11,7 @@
 //! in one test process do not see each other.
 
 mod account;
+mod admin;
 mod audit;
 mod carrier;
 mod gate;
@@ -28,6 +29,7 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use account::AccountMetrics;
+pub use admin::AdminMetrics;
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
@@ -235,6 +237,7 @@ mod tests {
         let gate = GateMetrics::new(&telemetry);
         let _audit = AuditMetrics::new(&telemetry);
         let _keys = KeyMetrics::new(&telemetry);
+        let _admin = AdminMetrics::new(&telemetry);
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         gate.certificate(Side::Esme, "127.0.0.1:2775", Some(1));

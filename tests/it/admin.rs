@@ -17,16 +17,20 @@ use crate::local::Local;
 
 /// The answer to octets as they are: its status, its head, its body.
 async fn raw(address: SocketAddr, request: &[u8]) -> (u16, String, Value) {
+    let answer = raw_text(address, request).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let body = serde_json::from_str(body).unwrap_or_default();
+    (status.unwrap_or_default(), head.to_lowercase(), body)
+}
+
+async fn raw_text(address: SocketAddr, request: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     // Who is refused early may not have read all of it.
     let _ = socket.write_all(request).await;
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = serde_json::from_str(body).unwrap_or_default();
-    (status.unwrap_or_default(), head.to_lowercase(), body)
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 async fn post(address: SocketAddr, token: &str, path: &str, body: &str) -> (u16, Value) {
@@ -155,6 +159,14 @@ async fn without_a_token_nothing_is_learnt_and_whatever_comes_is_answered() {
     assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
     let large = format!("{{\"account\":\"{}\"}}", "a".repeat(70_000));
     assert_eq!(post(at, &good, "/v1/account/usage", &large).await.0, 413);
+    let page = raw_text(local.http(), b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    for line in [
+        "tidegate_admin_requests_total{status=\"401\"} 10",
+        "tidegate_admin_requests_total{status=\"413\"} 1",
+    ] {
+        assert!(page.contains(line), "{line}");
+    }
+    assert!(!page.contains("board") && !page.contains("tga_"));
     // Garbage is no request, and nothing stops being served by it.
     let (status, _, _) = raw(at, b"\x16\x03\x01\x00\x05hello\r\n\r\n").await;
     assert!(status == 400 || status == 0, "{status}");
