@@ -3,6 +3,7 @@
 //!
 //!     cargo bench -p tidegate-benches --bench standing
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -39,13 +40,15 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 const ROUNDS: usize = 60;
 /// More than any cache of the processor's keeps of their ways through the table.
 const NUMBERS: usize = 1 << 16;
-/// Messages of a gate, and people who have opted out there.
-const MESSAGES: usize = 1 << 10;
+/// Messages of a gate, each to somebody else: more than it remembers the pseudonyms of. And people who have opted out there.
+const MESSAGES: usize = 1 << 14;
+/// Messages that come in until one of them leaves: eight windows of a hundred.
+const UNDER_WAY: usize = 800;
 const OPT_OUTS: usize = 1 << 14;
 /// Changes of one commit.
 const BATCH: usize = 1_024;
-/// A Monday noon in New York, and how much of the day a run goes through.
-const NOON_MS: u64 = 1_783_353_600_000;
+/// A Monday noon in New York. In the first seven of every thirty days a cap asks for one pseudonym more; this is none of them.
+const NOON_MS: u64 = 1_784_563_200_000;
 
 fn main() -> Fallible<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,7 +57,7 @@ fn main() -> Fallible<()> {
     {
         let contests = match rest.first().map(String::as_str) {
             Some("hours") => vec![hours()],
-            _ => vec![gate()?],
+            _ => vec![gate(rest.get(1).map(String::as_str))?],
         };
         return contest::turn(contests, rest);
     }
@@ -63,7 +66,7 @@ fn main() -> Fallible<()> {
         return Ok(());
     }
     print("hours of a recipient", &mut hours())?;
-    print("all that is asked of a message", &mut gate()?)
+    print("all that is asked of a message", &mut gate(None)?)
 }
 
 fn print(title: &str, contest: &mut Contest) -> Fallible<()> {
@@ -94,41 +97,70 @@ enum Rules {
     Marketing,
 }
 
+/// What a message does in a turn of a gate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    ComesIn,
+    /// So long after it came in that nothing of it is remembered.
+    Leaves,
+    /// The same, and people have opted out since it came in.
+    LeavesSince,
+    /// One comes in, and one leaves that came in a moment ago.
+    Both,
+}
+
+/// Each is asked for by name: a gate takes a while to make.
+const TURNS: [(&str, Rules, Turn); 10] = [
+    ("comes in, no rules", Rules::Off, Turn::ComesIn),
+    ("comes in, country and opt-outs", Rules::Typical, Turn::ComesIn),
+    (
+        "comes in, marketing: consent, hours and cap, too",
+        Rules::Marketing,
+        Turn::ComesIn,
+    ),
+    ("leaves long after, no rules", Rules::Off, Turn::Leaves),
+    (
+        "leaves long after, country and opt-outs",
+        Rules::Typical,
+        Turn::Leaves,
+    ),
+    (
+        "leaves long after, country and opt-outs, somebody opted out since",
+        Rules::Typical,
+        Turn::LeavesSince,
+    ),
+    (
+        "leaves long after, marketing: consent, hours and cap, too",
+        Rules::Marketing,
+        Turn::Leaves,
+    ),
+    ("both, no rules", Rules::Off, Turn::Both),
+    ("both, country and opt-outs", Rules::Typical, Turn::Both),
+    (
+        "both, marketing: consent, hours and cap, too",
+        Rules::Marketing,
+        Turn::Both,
+    ),
+];
+
 /// Turns of a gate with these rules: admission whole, as the rules are a part of it, and what is asked before a hand-over.
-fn gate() -> Fallible<Contest> {
+fn gate(only: Option<&str>) -> Fallible<Contest> {
     let mut contest = Contest::new("gate");
-    for (who, rules) in [
-        ("comes in, no rules", Rules::Off),
-        ("comes in, country and opt-outs", Rules::Typical),
-        (
-            "comes in, marketing: consent, hours and cap, too",
-            Rules::Marketing,
-        ),
-    ] {
-        let (mut scene, mut at) = (Scene::new(rules, false)?, 0);
+    for (who, rules, turn) in TURNS {
+        if only.is_some_and(|only| only != who) {
+            continue;
+        }
+        let (mut scene, mut at) = (Scene::new(rules, turn == Turn::LeavesSince)?, 0);
         contest = contest.ours(who, move || {
             at = (at + 1) % MESSAGES;
-            black_box(scene.comes_in(at));
-        });
-    }
-    for (who, rules, since) in [
-        ("leaves, no rules", Rules::Off, false),
-        ("leaves, country and opt-outs", Rules::Typical, false),
-        (
-            "leaves, country and opt-outs, somebody opted out since",
-            Rules::Typical,
-            true,
-        ),
-        (
-            "leaves, marketing: consent, hours and cap, too",
-            Rules::Marketing,
-            false,
-        ),
-    ] {
-        let (scene, mut at) = (Scene::new(rules, since)?, 0);
-        contest = contest.ours(who, move || {
-            at = (at + 1) % MESSAGES;
-            black_box(scene.leaves(at));
+            match turn {
+                Turn::ComesIn => black_box(scene.comes_in(at)),
+                Turn::Leaves | Turn::LeavesSince => black_box(scene.leaves(at)),
+                Turn::Both => {
+                    black_box(scene.comes_in(at));
+                    black_box(scene.leaves((at + MESSAGES - UNDER_WAY) % MESSAGES))
+                }
+            };
         });
     }
     Ok(contest)
@@ -149,7 +181,7 @@ impl Scene {
     fn new(rules: Rules, since: bool) -> Fallible<Self> {
         let dir = tempfile::tempdir()?;
         let config = tidegate_config::parse(&text(rules))?;
-        let mut rig = Rig::create(dir.path(), 10_000, NOON_MS)?;
+        let mut rig = Rig::create(dir.path(), 2 * MESSAGES, NOON_MS)?;
         let account = SystemId::new(b"shop")?;
         let people = numbers(&AREA_CODES);
         let recipients: Vec<_> = people.iter().take(MESSAGES).collect();
@@ -179,6 +211,8 @@ impl Scene {
             accept(&mut rig, account, rules, &bodies, &mut legs)?;
         }
         while rig.turn(NOON_MS)? {}
+        // As the gateway does every second: the caps' codes are those of this month.
+        rig.spool.forget_replies(NOON_MS);
         let passwords = vec![Password::new(b"secret", 9)?];
         let permutation = Permutation::new(&[1; 32]);
         let gate = Gate::new(config.into(), rig.spool, permutation, passwords, rig.rng);
@@ -387,5 +421,8 @@ fn numbers(codes: &[&str]) -> Vec<[u8; 11]> {
         }
         number
     };
-    (0..NUMBERS).map(number).collect()
+    // Nobody twice: who has opted out is no recipient.
+    let mut seen = HashSet::new();
+    let all = (0..).map(number).filter(|number| seen.insert(*number));
+    all.take(NUMBERS).collect()
 }

@@ -91,7 +91,7 @@ impl<'a> Submission<'a> {
             time_to_live: time_to_live(sm.tlvs, version),
             data_coding: sm.data_coding,
             category: Category::of_tlvs(sm.tlvs),
-            part_of: part_of(sm.esm_class, sm.text(), sm.tlvs),
+            part_of: part_of_sm(sm),
             text: sm.text(),
             body: Body(body),
         }
@@ -116,11 +116,7 @@ impl<'a> Submission<'a> {
             time_to_live: sm.tlvs.long(Tag::QOS_TIME_TO_LIVE),
             data_coding: sm.data_coding,
             category: Category::of_tlvs(sm.tlvs),
-            part_of: part_of(
-                sm.esm_class,
-                sm.tlvs.message_payload().unwrap_or_default(),
-                sm.tlvs,
-            ),
+            part_of: part_of_data_sm(sm),
             text: sm.tlvs.message_payload().unwrap_or_default(),
             body: Body(body),
         }
@@ -137,10 +133,21 @@ fn service_type(field: COctets<'_, 6>) -> ServiceType {
     ServiceType::new(field.as_bytes()).unwrap_or_default()
 }
 
+/// What a submit_sm has in common with the other parts of a long message, if it is one of several.
+pub(crate) fn part_of_sm(sm: &Sm<'_>) -> Option<Reference> {
+    part_of(sm.esm_class, || sm.text(), sm.tlvs)
+}
+
+/// The same of a data_sm.
+pub(crate) fn part_of_data_sm(sm: &DataSm<'_>) -> Option<Reference> {
+    let text = || sm.tlvs.message_payload().unwrap_or_default();
+    part_of(sm.esm_class, text, sm.tlvs)
+}
+
 /// A header says it, or else SAR parameters do.
-fn part_of(esm_class: EsmClass, text: Body<'_>, tlvs: Tlvs<'_>) -> Option<Reference> {
+fn part_of<'a>(esm_class: EsmClass, text: impl FnOnce() -> Body<'a>, tlvs: Tlvs<'_>) -> Option<Reference> {
     if esm_class.has_udh() {
-        let (header, _) = Udh::split(text.0).ok()?;
+        let (header, _) = Udh::split(text().0).ok()?;
         return header.place().map(Place::reference);
     }
     if tlvs.is_empty() {

@@ -27,7 +27,7 @@ use crate::clock::Now;
 use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts, MtRouter, Place, Tried, Why, World};
-use crate::standing::Standing;
+use crate::standing::{Recipient, Standing};
 use crate::tables::Tables;
 pub use mo::{MoQuestion, explain_mo, shown_mo};
 pub use question::Question;
@@ -133,7 +133,10 @@ pub fn explain(
         quota_left: live.quota_left,
     };
     let admitted = admit(applicant, default_validity, &submission, now).and_then(|mut admitted| {
-        applicant.standing.keep_hours(account, &mut admitted)?;
+        let recipient = Recipient::new(admitted.destination.clone(), account.numbering.country);
+        applicant
+            .standing
+            .keep_hours(account, &recipient, &mut admitted)?;
         let country = country.map(Country::octets);
         let mut buckets = Buckets {
             link: &mut Bucket::new(None),

@@ -198,8 +198,9 @@ impl<D: Disk> Gate<D> {
         let admitted = admit(applicant, route, submission, now);
         let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         self.note_pool_of(now, account, &admitted.source)?;
-        let (source, destination) = (&admitted.source, &admitted.destination);
-        if self.has_opted_out(account, source, destination, Some(admitted.category)) {
+        let recipient = self.recipient(Some(account), admitted.destination.clone());
+        let source = || admitted.source.clone();
+        if self.has_opted_out(account, source, &recipient, Some(admitted.category)) {
             let refusal = self.opted_out_refusal(account);
             self.note_standing(account, refusal);
             if self.config.accounts[account].opt_outs.opted_out != OptedOut::Accept {
@@ -209,9 +210,9 @@ impl<D: Disk> Gate<D> {
         }
         if !admitted.opted_out {
             let asked = self
-                .consent_to(account, &admitted.destination, admitted.category)
-                .and_then(|()| self.keep_caps(account, submission, &mut admitted))
-                .and_then(|()| self.put_off(account, &mut admitted));
+                .consent_to(account, &recipient, admitted.category)
+                .and_then(|()| self.keep_caps(account, submission, &recipient, &mut admitted))
+                .and_then(|()| self.put_off(account, &recipient, &mut admitted));
             asked.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
         if submission.replace == 1 {

@@ -6,6 +6,7 @@ mod consent;
 mod country;
 mod hours;
 pub(crate) mod opt_out;
+mod recipient;
 
 use std::fmt;
 
@@ -21,7 +22,7 @@ use crate::clock::Now;
 use crate::gate::Gate;
 use crate::hours::Hours;
 use crate::mo::Owners;
-use crate::number::SHORT_CODE_MAX;
+use crate::number::{SHORT_CODE_MAX, plan};
 use crate::refusal::Refusal;
 use crate::router::Place;
 use crate::telemetry::words::StandingRule;
@@ -29,6 +30,7 @@ use crate::telemetry::words::StandingRule;
 use caps::Capped;
 
 pub use country::CountryRules;
+pub(crate) use recipient::Recipient;
 
 /// Everybody's rules: made once from the configuration, and then only read.
 #[derive(Debug)]
@@ -176,15 +178,49 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
     }
 }
 
+/// A leg that is about to be handed over.
+#[derive(Debug)]
+pub(crate) struct Leaving<'l> {
+    leg: &'l Leg,
+    /// Whose it is; `None`: the configuration no longer has its account.
+    account: Option<usize>,
+    recipient: Recipient,
+}
+
 impl<D: Disk> Gate<D> {
+    /// What the rules ask about a leg before it is handed over.
+    pub(crate) fn leaving<'l>(&self, leg: &'l Leg) -> Leaving<'l> {
+        let account = self.account_named(leg.account);
+        Leaving {
+            leg,
+            account,
+            recipient: self.recipient(account, leg.envelope.addresses.destination()),
+        }
+    }
+
+    /// A recipient of an account's.
+    pub(crate) fn recipient(&self, account: Option<usize>, address: AddressBuf) -> Recipient {
+        let home = account.and_then(|account| self.config.accounts[account].numbering.country);
+        Recipient::new(address, home)
+    }
+
     /// Why a leg that was let in may not leave any more, and whose it is; `None` if it may.
-    pub(crate) fn stands_in_the_way(&self, now: Now, leg: &Leg) -> Option<(Option<usize>, Refusal)> {
+    pub(crate) fn stands_in_the_way(
+        &self,
+        now: Now,
+        leaving: &Leaving<'_>,
+    ) -> Option<(Option<usize>, Refusal)> {
+        let Leaving {
+            leg,
+            account,
+            recipient,
+        } = leaving;
+        let account = *account;
         if leg.envelope.category == opt_out::REPLY {
             return None;
         }
-        let account = self.account_named(leg.account);
         let is_marked = leg.envelope.category & opt_out::OPTED_OUT != 0;
-        if is_marked || self.opted_out_since(account, leg) {
+        if is_marked || self.opted_out_since(account, leg, recipient) {
             let plain = Refusal::OptedOut { plain: false };
             return Some((
                 account,
@@ -192,18 +228,18 @@ impl<D: Disk> Gate<D> {
             ));
         }
         let account = account?;
-        if let Some(refusal) = self.marketing_refused(now, account, leg) {
+        if let Some(refusal) = self.marketing_refused(now, account, leg, recipient) {
             return Some((Some(account), refusal));
         }
         let standing = self.standing.of_account(account, self.addressing_of(account));
         if standing.is_open() {
             return None;
         }
-        let recipient = leg.envelope.addresses.destination();
-        let there = Place::of(&self.tables, recipient.ton(), recipient.as_bytes()).country;
+        let address = recipient.address();
+        let there = Place::of(&self.tables, address.ton(), address.as_bytes()).country;
         let asked = Asked {
-            recipient: &recipient,
-            country: there.or_else(|| self.addressing_of(account).country_of(&recipient)),
+            recipient: address,
+            country: there.or_else(|| plan().country_of(recipient.number()?)),
             category: Category::from_octet(leg.envelope.category),
         };
         Some((Some(account), standing.may(&asked, now).err()?))
@@ -211,26 +247,32 @@ impl<D: Disk> Gate<D> {
 
     /// Whether a leg might leave now: what its hand-over asks of all these rules, and nothing else of it.
     pub fn may_leave(&self, now: Now, leg: &Leg, body: &[u8]) -> bool {
-        self.stands_in_the_way(now, leg).is_none()
-            && self.opens_later(now, leg).is_none()
-            && matches!(self.capped(now, leg, body), Capped::May(_))
+        let leaving = self.leaving(leg);
+        self.stands_in_the_way(now, &leaving).is_none()
+            && self.opens_later(now, &leaving).is_none()
+            && matches!(self.capped(now, &leaving, body), Capped::May(_))
     }
 
     /// The same of what marketing alone is asked for.
-    fn marketing_refused(&self, now: Now, account: usize, leg: &Leg) -> Option<Refusal> {
+    fn marketing_refused(
+        &self,
+        now: Now,
+        account: usize,
+        leg: &Leg,
+        recipient: &Recipient,
+    ) -> Option<Refusal> {
         if leg.envelope.category != Category::Marketing.octet() || self.has_begun(leg) {
             return None;
         }
         let config = &self.config.accounts[account];
-        let recipient = || leg.envelope.addresses.destination();
-        if config.consent == ConsentMode::Require && !self.has_consented(account, &recipient()) {
+        if config.consent == ConsentMode::Require && !self.has_consented(account, recipient) {
             return Some(Refusal::NoConsent);
         }
         let is_late = config.outside_hours == OutsideHours::Reject
             && self
                 .standing
                 .of_account(account, self.addressing_of(account))
-                .shut_until(&recipient(), now.unix_ms)
+                .shut_until(recipient, now.unix_ms)
                 .is_some();
         is_late.then_some(Refusal::OutsideHours)
     }

@@ -4,6 +4,8 @@
 //! for each use, so that what is kept for one use finds nothing that is kept for another. A plain hash would not do: all
 //! numbers of a country can be counted through in minutes (PSN-1).
 
+mod memo;
+
 use std::fmt;
 
 use hkdf::Hkdf;
@@ -12,6 +14,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::seal::KeyId;
+
+pub(crate) use memo::Memo;
 
 /// Octets of a pseudonym: 128 bits of the code.
 pub const PSEUDONYM_LEN: usize = 16;

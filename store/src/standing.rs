@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use tidegate_codec::identity::SystemId;
 
 use crate::message_id::MessageId;
-use crate::pseudonym::{Pseudonym, Pseudonyms, Secret};
+use crate::pseudonym::{Memo, Pseudonym, Secret};
 
 pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
 pub use change::{
@@ -178,7 +178,7 @@ pub(crate) struct Due {
 /// All of it in memory.
 #[derive(Debug)]
 pub struct Standing {
-    pseudonyms: Pseudonyms,
+    pseudonyms: Memo,
     scopes: ScopeTable,
     opt_outs: People,
     consents: People,
@@ -222,7 +222,7 @@ impl Standing {
     /// With nobody in it.
     pub(crate) fn new(secret: &Secret) -> Self {
         Self {
-            pseudonyms: secret.suppression(),
+            pseudonyms: Memo::new(secret.suppression()),
             sent: Sent::new(secret.clone()),
             scopes: ScopeTable::default(),
             opt_outs: People::default(),

@@ -255,7 +255,8 @@ impl<D: Disk> Gate<D> {
             self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
             return Offered::Over;
         }
-        if let Some((account, refusal)) = self.stands_in_the_way(now, found) {
+        let leaving = self.leaving(found);
+        if let Some((account, refusal)) = self.stands_in_the_way(now, &leaving) {
             let status = refusal.status(InterfaceVersion(found.envelope.interface_version));
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             if let Some(account) = account {
@@ -265,12 +266,12 @@ impl<D: Disk> Gate<D> {
             self.end_for_all_parts(now, leg, &note);
             return Offered::Over;
         }
-        if let Some(opens_ms) = self.opens_later(now, found) {
+        if let Some(opens_ms) = self.opens_later(now, &leaving) {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());
             self.defer(now, leg, opens_ms);
             return Offered::Over;
         }
-        let counted = match self.capped(now, found, &body) {
+        let counted = match self.capped(now, &leaving, &body) {
             Capped::May(counted) => counted,
             Capped::Later(until_ms) => {
                 self.hot_octets = self.hot_octets.saturating_sub(body.len());

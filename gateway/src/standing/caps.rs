@@ -13,7 +13,6 @@ use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::text::Reference;
-use tidegate_codec::values::InterfaceVersion;
 use tidegate_config::OverCap;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
@@ -21,8 +20,9 @@ use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::record::Form;
 use tidegate_store::standing::{Change, Counts, Private, Via, What};
 
-use super::opt_out::person;
-use crate::admission::{Admitted, Submission};
+use super::Leaving;
+use super::recipient::Recipient;
+use crate::admission::{Admitted, Submission, part_of_data_sm, part_of_sm};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::hours::Hints;
@@ -77,14 +77,16 @@ impl<D: Disk> Gate<D> {
         &self,
         account: usize,
         submission: &Submission<'_>,
+        to: &Recipient,
         admitted: &mut Admitted,
     ) -> Result<(), Refusal> {
-        let (source, to) = (&admitted.source, &admitted.destination);
         let limits = self.limits_of(account, Some(admitted.category), to);
         if limits.is_empty() {
             return Ok(());
         }
-        let cut = submission.part_of.map(|reference| cut(source, reference));
+        let cut = submission
+            .part_of
+            .map(|reference| cut(&admitted.source, reference));
         let message = (cut.unwrap_or(0), admitted.due_ms.saturating_sub(PARTS_MS));
         match self.cap(account, admitted.category, &limits, to, message, admitted.due_ms) {
             Cap::Free | Cap::Under(_) => Ok(()),
@@ -99,18 +101,19 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether a leg may leave, its body at hand.
-    pub(crate) fn capped(&self, now: Now, leg: &Leg, body: &[u8]) -> Capped {
+    pub(crate) fn capped(&self, now: Now, leaving: &Leaving<'_>, body: &[u8]) -> Capped {
+        let leg = leaving.leg;
         let Some(category) = Category::from_octet(leg.envelope.category) else {
             return Capped::May(None);
         };
-        let Some(account) = self.account_named(leg.account) else {
+        let Some(account) = leaving.account else {
             return Capped::May(None);
         };
         if category != Category::Marketing && self.config.accounts[account].caps.of(category).is_none() {
             return Capped::May(None);
         }
-        let recipient = leg.envelope.addresses.destination();
-        let limits = self.limits_of(account, Some(category), &recipient);
+        let recipient = &leaving.recipient;
+        let limits = self.limits_of(account, Some(category), recipient);
         if limits.is_empty() {
             return Capped::May(None);
         }
@@ -125,7 +128,7 @@ impl<D: Disk> Gate<D> {
             Some(cut) => (cut, leg.envelope.accepted_ms.saturating_sub(PARTS_MS)),
             None => (leg.message.0, 0),
         };
-        match self.cap(account, category, &limits, &recipient, message, now.unix_ms) {
+        match self.cap(account, category, &limits, recipient, message, now.unix_ms) {
             Cap::Free => Capped::May(None),
             Cap::Under(counted) => Capped::May(Some(counted)),
             Cap::Over(until_ms) if self.defers_over_cap(account) => Capped::Later(until_ms),
@@ -163,7 +166,7 @@ impl<D: Disk> Gate<D> {
         &self,
         account: usize,
         category: Option<Category>,
-        recipient: &AddressBuf,
+        recipient: &Recipient,
     ) -> SmallVec<[(usize, Counts); 3]> {
         let mut limits = SmallVec::new();
         let Some(category) = category else { return limits };
@@ -172,7 +175,7 @@ impl<D: Disk> Gate<D> {
             limits.extend(cap.per_week.map(|most| (usize::from(most.get()), Counts::Week)));
         }
         if category == Category::Marketing
-            && let Some(number) = self.addressing_of(account).number_of(recipient)
+            && let Some(number) = recipient.number()
             && let Some(most) = self.standing.hours.frequency_cap(number.as_bytes(), &Hints::NONE)
         {
             limits.push((usize::from(most.get()), Counts::Day));
@@ -186,15 +189,13 @@ impl<D: Disk> Gate<D> {
         account: usize,
         category: Category,
         limits: &[(usize, Counts)],
-        recipient: &AddressBuf,
+        recipient: &Recipient,
         (message, since_ms): (u64, u64),
         at_ms: u64,
     ) -> Cap {
         let config = &self.config.accounts[account];
         let sent = self.spool.standing().sent();
-        let home = config.numbering.country;
-        let digits = person(recipient.ton(), recipient.npi(), recipient.as_bytes(), home);
-        let who = sent.who(&digits, at_ms);
+        let who = sent.who(&recipient.person(), at_ms);
         let subject = hash(&[config.system_id.as_bytes(), &[category.octet()]]);
         if message != 0 && sent.has(&who, subject, message, since_ms) {
             return Cap::Free;
@@ -210,10 +211,9 @@ impl<D: Disk> Gate<D> {
             return Cap::Over(until_ms);
         }
         let is_weekly = limits.iter().any(|(_, counts)| *counts == Counts::Week);
-        let [who, _] = who;
         Cap::Under(Counted {
             account: config.system_id,
-            who,
+            who: who.now,
             subject,
             message,
             counts: if is_weekly { Counts::Week } else { Counts::Day },
@@ -223,10 +223,9 @@ impl<D: Disk> Gate<D> {
 
 /// The number of a text that an ESME has cut itself, if the leg is a part of one.
 fn cut_of(leg: &Leg, body: &[u8]) -> Option<u64> {
-    let version = InterfaceVersion(leg.envelope.interface_version);
     let part_of = match leg.envelope.form {
-        Form::Sm => Submission::from_sm(&Sm::decode(body).ok()?, version, body).part_of,
-        Form::DataSm => Submission::from_data_sm(&DataSm::decode(body).ok()?, version, body).part_of,
+        Form::Sm => part_of_sm(&Sm::decode(body).ok()?),
+        Form::DataSm => part_of_data_sm(&DataSm::decode(body).ok()?),
     };
     part_of.map(|reference| cut(&leg.envelope.addresses.source(), reference))
 }

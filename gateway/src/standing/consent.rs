@@ -1,13 +1,13 @@
 //! Who has consented to an account's marketing (CON-3, CON-4).
 
-use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_config::ConsentMode;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::standing::{Scope, Stand};
 
-use super::opt_out::{bit, person};
+use super::opt_out::bit;
+use super::recipient::Recipient;
 use crate::gate::Gate;
 use crate::refusal::Refusal;
 
@@ -20,7 +20,7 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn consent_to(
         &mut self,
         account: usize,
-        recipient: &AddressBuf,
+        recipient: &Recipient,
         category: Category,
     ) -> Result<(), Refusal> {
         let mode = self.config.accounts[account].consent;
@@ -48,12 +48,10 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether a recipient has consented to marketing of this account, or of its brand.
-    pub(super) fn has_consented(&self, account: usize, recipient: &AddressBuf) -> bool {
+    pub(super) fn has_consented(&self, account: usize, recipient: &Recipient) -> bool {
         let config = &self.config.accounts[account];
         let standing = self.spool.standing();
-        let home = config.numbering.country;
-        let digits = person(recipient.ton(), recipient.npi(), recipient.as_bytes(), home);
-        let stands = standing.consents().of(&standing.who(&digits));
+        let stands = standing.consents().of(recipient.who(standing));
         if stands.is_empty() {
             return false;
         }

@@ -7,11 +7,11 @@ use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_config::{Account, OutsideHours};
 use tidegate_store::disk::Disk;
-use tidegate_store::index::{Leg, LegId};
+use tidegate_store::index::LegId;
 use tidegate_store::names::NameId;
 
-use super::AccountStanding;
-use super::opt_out::number;
+use super::recipient::Recipient;
+use super::{AccountStanding, Leaving};
 use crate::admission::Admitted;
 use crate::clock::Now;
 use crate::gate::Gate;
@@ -25,9 +25,8 @@ const NEVER: u64 = u64::MAX;
 impl AccountStanding<'_> {
     /// When marketing may go to a recipient that may not at this unix time, in milliseconds; [`u64::MAX`] where that is not
     /// within two weeks. `None`: it may. What is no number is no subscriber's of any place, and no law's.
-    pub(crate) fn shut_until(&self, recipient: &AddressBuf, at_ms: u64) -> Option<u64> {
-        let number = self.addressing.number_of(recipient)?;
-        shut_until(self.hours, &number, at_ms)
+    pub(crate) fn shut_until(&self, recipient: &Recipient, at_ms: u64) -> Option<u64> {
+        shut_until(self.hours, recipient.number()?, at_ms)
     }
 
     /// Puts what was let in off until its recipient's hours, by the date at which it wants to go. What has no hours before
@@ -36,11 +35,16 @@ impl AccountStanding<'_> {
     /// # Errors
     ///
     /// [`Refusal::OutsideHours`]: the account wants to hear of it.
-    pub(crate) fn keep_hours(&self, account: &Account, admitted: &mut Admitted) -> Result<(), Refusal> {
+    pub(crate) fn keep_hours(
+        &self,
+        account: &Account,
+        recipient: &Recipient,
+        admitted: &mut Admitted,
+    ) -> Result<(), Refusal> {
         if admitted.category != Category::Marketing || admitted.opted_out {
             return Ok(());
         }
-        let Some(opens_ms) = self.shut_until(&admitted.destination, admitted.due_ms) else {
+        let Some(opens_ms) = self.shut_until(recipient, admitted.due_ms) else {
             return Ok(());
         };
         if account.outside_hours == OutsideHours::Reject {
@@ -61,9 +65,14 @@ fn shut_until(hours: &Hours, number: &E164, at_ms: u64) -> Option<u64> {
 
 impl<D: Disk> Gate<D> {
     /// The same for what comes in now, with a date a while behind the opening.
-    pub(crate) fn put_off(&mut self, account: usize, admitted: &mut Admitted) -> Result<(), Refusal> {
+    pub(crate) fn put_off(
+        &mut self,
+        account: usize,
+        recipient: &Recipient,
+        admitted: &mut Admitted,
+    ) -> Result<(), Refusal> {
         let standing = self.standing.of_account(account, self.addressing_of(account));
-        standing.keep_hours(&self.config.accounts[account], admitted)?;
+        standing.keep_hours(&self.config.accounts[account], recipient, admitted)?;
         if admitted.deferred {
             let name = self.accounts[account].name;
             let (opens_ms, expires_ms) = (admitted.due_ms, admitted.expires_ms);
@@ -74,22 +83,18 @@ impl<D: Disk> Gate<D> {
 
     /// When a leg's hours begin that is about to be handed over outside of them, and whose it is; `None`: it may go. A text
     /// of which a part has gone goes on.
-    pub(crate) fn opens_later(&self, now: Now, leg: &Leg) -> Option<u64> {
+    pub(crate) fn opens_later(&self, now: Now, leaving: &Leaving<'_>) -> Option<u64> {
+        let (leg, recipient) = (leaving.leg, &leaving.recipient);
         if leg.envelope.category != Category::Marketing.octet() || self.has_begun(leg) {
             return None;
         }
-        let recipient = leg.envelope.addresses.destination();
-        match self.account_named(leg.account) {
+        match leaving.account {
             Some(account) => self
                 .standing
                 .of_account(account, self.addressing_of(account))
-                .shut_until(&recipient, now.unix_ms),
+                .shut_until(recipient, now.unix_ms),
             // The configuration no longer has its account; the person's night is the same.
-            None => {
-                let (ton, npi) = (recipient.ton(), recipient.npi());
-                let number = number(ton, npi, recipient.as_bytes(), None)?;
-                shut_until(&self.standing.hours, &number, now.unix_ms)
-            }
+            None => shut_until(&self.standing.hours, recipient.subscriber()?, now.unix_ms),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::clock::Now;
 use crate::gate::Gate;
 use crate::number::{E164, E164_MAX, SHORT_CODE_MAX, plan};
 use crate::refusal::Refusal;
+use crate::standing::recipient::Recipient;
 
 /// In the category of an envelope: the message was taken in although its recipient had opted out, to be rejected by a DLR.
 pub(crate) const OPTED_OUT: u8 = 0x80;
@@ -44,10 +45,15 @@ pub(crate) fn person(ton: Ton, npi: Npi, octets: &[u8], home: Option<Country>) -
 /// The same as a number; `None` of what is none, and of one within a country that is not known: read as an international
 /// one it would be somebody else's.
 pub(crate) fn number(ton: Ton, npi: Npi, octets: &[u8], home: Option<Country>) -> Option<E164> {
-    if ton == Ton::NATIONAL && home.is_none() && !octets.starts_with(b"+") {
+    if !is_foreign_or_known(ton, octets, home) {
         return None;
     }
     plan().canonical(ton, npi, octets, home).ok()
+}
+
+/// Whether it is no number within a country that is not known.
+pub(super) fn is_foreign_or_known(ton: Ton, octets: &[u8], home: Option<Country>) -> bool {
+    ton != Ton::NATIONAL || home.is_some() || octets.starts_with(b"+")
 }
 
 /// The same of a number that somebody typed or that stands in a file; `None` where it is none. A trunk zero in brackets is
@@ -183,19 +189,18 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn has_opted_out(
         &self,
         account: usize,
-        source: &AddressBuf,
-        recipient: &AddressBuf,
+        source: impl FnOnce() -> AddressBuf,
+        recipient: &Recipient,
         category: Option<Category>,
     ) -> bool {
         let standing = self.spool.standing();
-        if standing.opt_outs().is_empty() {
+        let people = standing.opt_outs();
+        if people.is_empty() || !people.knows(recipient.who(standing)) {
             return false;
         }
         let home = self.config.accounts[account].numbering.country;
-        let (ton, npi) = (recipient.ton(), recipient.npi());
-        let who = standing.who(&person(ton, npi, recipient.as_bytes(), home));
-        self.is_against(&who, account, &sender(source, home), category)
-            .is_some()
+        let (who, sender) = (recipient.who(standing), sender(&source(), home));
+        self.is_against(who, account, &sender, category).is_some()
     }
 
     /// What a person has said against messages of this account, sender and category.
@@ -317,22 +322,20 @@ impl<D: Disk> Gate<D> {
 
     /// Whether a leg's recipient has opted out since it came in. What is partly handed over may end, but nothing begins
     /// (OPT-15).
-    pub(crate) fn opted_out_since(&self, account: Option<usize>, leg: &Leg) -> bool {
+    pub(crate) fn opted_out_since(&self, account: Option<usize>, leg: &Leg, recipient: &Recipient) -> bool {
         if self.spool.standing().newest_block() <= Some(leg.message) || self.has_begun(leg) {
             return false;
         }
         let addresses = &leg.envelope.addresses;
         let category = Category::from_octet(leg.envelope.category);
-        let (source, destination) = (addresses.source(), addresses.destination());
         match account {
-            Some(account) => self.has_opted_out(account, &source, &destination, category),
+            Some(account) => self.has_opted_out(account, || addresses.source(), recipient, category),
             // The configuration no longer has its account: what was said to it holds by its name.
             None => {
-                let who = person(destination.ton(), destination.npi(), destination.as_bytes(), None);
                 let standing = self.spool.standing();
                 let account = Scope::account(self.spool.names().name(leg.account));
-                let scopes = self.scopes_under(&account, &sender(&source, None));
-                let stands = standing.opt_outs().of(&standing.who(&who));
+                let scopes = self.scopes_under(&account, &sender(&addresses.source(), None));
+                let stands = standing.opt_outs().of(recipient.who(standing));
                 let bit = bit(category);
                 stands
                     .into_iter()

@@ -237,7 +237,7 @@ fn ids_are_above_the_journal_s_whatever_is_left_of_the_spool() {
 }
 
 fn sent(rig: &Rig, message: u64) -> Change {
-    let [who, _] = rig.spool.standing().sent().who(b"15550100123", rig.now_ms);
+    let who = rig.spool.standing().sent().who(b"15550100123", rig.now_ms).now;
     Change {
         who,
         event: 0,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::pseudonym::{Pseudonym, Pseudonyms, Secret};
+use crate::pseudonym::{Memo, Pseudonym, Pseudonyms, Secret};
 
 /// A day in milliseconds.
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -42,8 +42,14 @@ impl Counts {
     }
 }
 
-/// Who a person is at a time: now, and in the span before.
-pub type Lately = [Pseudonym; 2];
+/// Who a person is at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lately {
+    /// As what is counted now.
+    pub now: Pseudonym,
+    /// In the span before, while what was counted then may still count.
+    before: Option<Pseudonym>,
+}
 
 /// One that was handed over.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +67,7 @@ type Key = (Pseudonym, u64);
 pub struct Sent {
     secret: Secret,
     span: u32,
-    codes: [Pseudonyms; 2],
+    codes: [Memo; 2],
     of: HashMap<Key, SmallVec<[Hit; 1]>>,
     /// Those of a day and those of a week, each in the order in which they came.
     order: [VecDeque<(u64, Key)>; 2],
@@ -70,7 +76,7 @@ pub struct Sent {
 impl Sent {
     pub(super) fn new(secret: Secret) -> Self {
         Self {
-            codes: codes(&secret, 0),
+            codes: codes(&secret, 0).map(Memo::new),
             secret,
             span: 0,
             of: HashMap::new(),
@@ -81,10 +87,19 @@ impl Sent {
     /// Who a person is at this time, by the number in its canonical form.
     pub fn who(&self, digits: &[u8], now_ms: u64) -> Lately {
         let span = span_of(now_ms);
+        let is_young = now_ms % SPAN_MS <= Counts::Week.window_ms();
         if span == self.span {
-            return self.codes.each_ref().map(|code| code.of(digits));
+            let [now, before] = &self.codes;
+            return Lately {
+                now: now.of(digits),
+                before: is_young.then(|| before.of(digits)),
+            };
         }
-        codes(&self.secret, span).map(|code| code.of(digits))
+        let [now, before] = codes(&self.secret, span);
+        Lately {
+            now: now.of(digits),
+            before: is_young.then(|| before.of(digits)),
+        }
     }
 
     /// Whether no more can be counted.
@@ -94,6 +109,10 @@ impl Sent {
 
     /// When the `n`th latest message on a subject was handed over, the latest being the first; `None`: there were fewer.
     pub fn nth_latest(&self, who: &Lately, subject: u64, n: usize) -> Option<u64> {
+        // Most people have had few.
+        if self.hits(who, subject).take(n).count() < n {
+            return None;
+        }
         let mut times: SmallVec<[u64; 16]> = self.hits(who, subject).map(|hit| hit.at_ms).collect();
         times.sort_unstable_by(|one, other| other.cmp(one));
         times.get(n.checked_sub(1)?).copied()
@@ -106,11 +125,10 @@ impl Sent {
     }
 
     fn hits(&self, who: &Lately, subject: u64) -> impl Iterator<Item = &Hit> {
-        let mut who: SmallVec<[Pseudonym; 2]> = SmallVec::from_slice(who);
-        who.dedup();
-        who.into_iter()
-            .filter_map(move |who| self.of.get(&(who, subject)))
-            .flatten()
+        // In the very first span both are the same.
+        let before = who.before.filter(|before| *before != who.now);
+        let whos = std::iter::once(who.now).chain(before);
+        whos.filter_map(move |who| self.of.get(&(who, subject))).flatten()
     }
 
     pub(super) fn add(&mut self, who: &Pseudonym, subject: u64, message: u64, counts: Counts, at_ms: u64) {
@@ -134,7 +152,7 @@ impl Sent {
         let span = span_of(now_ms);
         if span > self.span {
             self.span = span;
-            self.codes = codes(&self.secret, span);
+            self.codes = codes(&self.secret, span).map(Memo::new);
         }
         for order in &mut self.order {
             while let Some((ends_ms, key)) = order.front().copied()
@@ -172,11 +190,17 @@ mod tests {
         let change = 700 * SPAN_MS;
         let (before, after) = (change - 1_000, change + 1_000);
         let who = sent.who(b"13055550123", before);
-        sent.add(&who[0], 5, 1, Counts::Day, before);
+        sent.add(&who.now, 5, 1, Counts::Day, before);
         let later = sent.who(b"13055550123", after);
-        assert_ne!(who[0], later[0], "another key");
-        assert_eq!(who[0], later[1]);
-        sent.add(&later[0], 5, 2, Counts::Week, after);
+        assert_ne!(who.now, later.now, "another key");
+        assert_eq!(Some(who.now), later.before);
+        let much_later = sent.who(b"13055550123", after + 8 * DAY_MS);
+        assert_eq!(
+            (later.now, None),
+            (much_later.now, much_later.before),
+            "nothing of before counts"
+        );
+        sent.add(&later.now, 5, 2, Counts::Week, after);
         assert_eq!(later, sent.who(b"13055550123", after), "kept or made anew");
         assert_eq!(sent.nth_latest(&later, 5, 1), Some(after));
         assert_eq!(sent.nth_latest(&later, 5, 2), Some(before));
