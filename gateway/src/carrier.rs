@@ -156,7 +156,12 @@ impl CarrierState {
     }
 
     /// Sets the rate that holds in place of the configured one, or takes that back.
-    pub(crate) fn set_rate_override(&mut self, now: Now, configured: Option<NonZeroU32>, rate: Option<NonZeroU32>) {
+    pub(crate) fn set_rate_override(
+        &mut self,
+        now: Now,
+        configured: Option<NonZeroU32>,
+        rate: Option<NonZeroU32>,
+    ) {
         self.rate_override = rate;
         self.flow.set_rate(now.monotonic, rate.or(configured));
     }

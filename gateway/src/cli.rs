@@ -313,6 +313,12 @@ mod tests {
 
     use super::*;
 
+    /// What clap would say only of the verb that somebody uses.
+    #[test]
+    fn every_verb_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
     /// clap makes a line end of `{n}` in a help text, wherever it comes from.
     #[test]
     fn no_help_text_has_a_place_that_clap_fills() {

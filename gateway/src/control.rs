@@ -348,7 +348,8 @@ impl Verb {
                 name: token_name(&needed("name")?)?,
             }),
             Some(other) => {
-                let deed = || Deed::read(other, request).map(|deed| deed.map(|deed| Self::Deed(Box::new(deed))));
+                let deed =
+                    || Deed::read(other, request).map(|deed| deed.map(|deed| Self::Deed(Box::new(deed))));
                 let steer = Steer::read(other, request).map(|steer| steer.map(Self::Steer));
                 let read = steer.or_else(deed);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))

@@ -111,17 +111,25 @@ impl Orders {
 
     /// All halted carriers by name.
     pub fn carriers(&self) -> impl Iterator<Item = (&str, Halted)> {
-        self.carriers.iter().map(|(name, halted)| (name.as_str(), *halted))
+        self.carriers
+            .iter()
+            .map(|(name, halted)| (name.as_str(), *halted))
     }
 
     /// All suspended accounts by name, and since when.
     pub fn accounts(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.accounts.iter().map(|(name, since_ms)| (name.as_str(), *since_ms))
+        self.accounts
+            .iter()
+            .map(|(name, since_ms)| (name.as_str(), *since_ms))
     }
 
     fn has_room(&self, is_there: bool) -> Result<(), TooMany> {
         let is_full = self.carriers.len() + self.accounts.len() >= ORDERS_MAX;
-        if is_full && !is_there { Err(TooMany) } else { Ok(()) }
+        if is_full && !is_there {
+            Err(TooMany)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -150,11 +158,12 @@ impl<D: Disk> Gate<D> {
 
     /// What an account may do is its `state`, as all ask that already.
     fn suspend_accounts(&mut self) {
-        let held = |system_id: &SystemId, by_file: ConfiguredState| {
-            match self.orders.suspended_ms(system_id.as_str()) {
-                Some(_) => ConfiguredState::Suspended,
-                None => by_file,
-            }
+        let held = |system_id: &SystemId, by_file: ConfiguredState| match self
+            .orders
+            .suspended_ms(system_id.as_str())
+        {
+            Some(_) => ConfiguredState::Suspended,
+            None => by_file,
         };
         let places = self.config.accounts.iter().zip(&self.accounts);
         let other: Vec<(usize, ConfiguredState)> = places
@@ -188,7 +197,9 @@ impl<D: Disk> Gate<D> {
             tracing::info!(carrier = %name, "drained: everything is answered, its links are unbound");
             let is_its = |id: &LinkId| {
                 let link = self.links.get(*id);
-                link.is_some_and(|link| matches!(link.peer, Peer::Carrier { carrier: its, .. } if its == carrier))
+                link.is_some_and(
+                    |link| matches!(link.peer, Peer::Carrier { carrier: its, .. } if its == carrier),
+                )
             };
             let links: Vec<LinkId> = self.links.ids().into_iter().filter(is_its).collect();
             for link in links {

@@ -94,10 +94,18 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let fields = ask(file, steer)?;
     let text = match verb {
         Verb::Suspend { named, .. } => {
-            format!("{} is suspended; binds closed: {}", named.account, number(&fields, "unbound"))
+            format!(
+                "{} is suspended; binds closed: {}",
+                named.account,
+                number(&fields, "unbound")
+            )
         }
         Verb::Restore(named) if fields.get("restored") == Some(&Value::Bool(true)) => {
-            format!("{} is {} again", named.account, or(word(&fields, "state"), "not suspended"))
+            format!(
+                "{} is {} again",
+                named.account,
+                or(word(&fields, "state"), "not suspended")
+            )
         }
         Verb::Restore(named) => format!("{} was not suspended by an operator", named.account),
         Verb::Limit { named, .. } => rate_told(&named.account, &fields),
@@ -120,7 +128,10 @@ fn listed(fields: &Map<String, Value>) -> String {
         let (name, since) = (word(account, "account"), word(account, "suspended"));
         // A String takes everything.
         let _ = if account.get("is_configured") == Some(&Value::Bool(false)) {
-            write!(text, "\n{name:<16} not in the configuration; suspended since {since}")
+            write!(
+                text,
+                "\n{name:<16} not in the configuration; suspended since {since}"
+            )
         } else {
             write!(
                 text,

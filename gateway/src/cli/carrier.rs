@@ -92,11 +92,18 @@ fn listed(fields: &Map<String, Value>) -> String {
         let since = word(carrier, "since");
         // A String takes everything.
         let _ = if carrier.get("is_configured") == Some(&Value::Bool(false)) {
-            write!(text, "\n{name:<20} {state:<9} not in the configuration; since {since}")
+            write!(
+                text,
+                "\n{name:<20} {state:<9} not in the configuration; since {since}"
+            )
         } else {
             let links = &carrier["links"];
             let links = format!("{}/{}", links["bound"], links["wanted"]);
-            let window = format!("{}/{}", number(carrier, "window_used"), number(carrier, "window_size"));
+            let window = format!(
+                "{}/{}",
+                number(carrier, "window_used"),
+                number(carrier, "window_size")
+            );
             write!(
                 text,
                 "\n{name:<20} {state:<9} {links:>7} {window:>13} {:>10} {:>9} {:>8}  {since}",

@@ -9,7 +9,7 @@ use crate::control::{self, RATE_MAX, Steer};
 
 /// A rate, or that the configured one holds again.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(id = "another_rate", required = true, multiple = false)]
 pub(super) struct Rate {
     /// Parts a second.
     #[arg(long, value_name = "N", value_parser = per_second)]

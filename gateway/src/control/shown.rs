@@ -110,7 +110,10 @@ impl<D: Disk> Gate<D> {
         for (account, leg) in waiting.heads() {
             if let (Some(line), Some(leg)) = (lines.get_mut(&account), self.spool.index().get(leg)) {
                 let accepted_ms = leg.envelope.accepted_ms;
-                line.oldest_ms = Some(line.oldest_ms.map_or(accepted_ms, |oldest| oldest.min(accepted_ms)));
+                line.oldest_ms = Some(
+                    line.oldest_ms
+                        .map_or(accepted_ms, |oldest| oldest.min(accepted_ms)),
+                );
             }
         }
         lines
@@ -149,7 +152,11 @@ impl<D: Disk> Gate<D> {
         } else {
             link_kinds(config.binds, config.links).len()
         };
-        let oldest_ms = self.lines_of(place).values().filter_map(|line| line.oldest_ms).min();
+        let oldest_ms = self
+            .lines_of(place)
+            .values()
+            .filter_map(|line| line.oldest_ms)
+            .min();
         json!({
             "carrier": config.name.as_str(),
             "is_configured": true,
@@ -192,15 +199,23 @@ impl<D: Disk> Gate<D> {
     /// come among them.
     pub(super) fn accounts_shown(&self, after: Option<&str>, count: usize) -> (Vec<Value>, Option<String>) {
         let configured = self.account_by_id.values();
-        let configured = configured.map(|place| (self.config.accounts[*place].system_id.as_str(), Some(*place)));
+        let configured =
+            configured.map(|place| (self.config.accounts[*place].system_id.as_str(), Some(*place)));
         let is_there = |name: &str| self.account_by_text(name).is_some();
         let ordered = self.orders().accounts().filter(|(name, _)| !is_there(name));
         let all = configured.chain(ordered.map(|(name, _)| (name, None)));
-        let mut all: Vec<_> = all.filter(|(name, _)| after.is_none_or(|after| *name > after)).collect();
+        let mut all: Vec<_> = all
+            .filter(|(name, _)| after.is_none_or(|after| *name > after))
+            .collect();
         all.sort_unstable();
         let rows = all.iter().take(count);
-        let rows = rows.map(|(name, place)| self.account_shown(name, *place)).collect();
-        let last = all.get(..count).and_then(<[_]>::last).filter(|_| all.len() > count);
+        let rows = rows
+            .map(|(name, place)| self.account_shown(name, *place))
+            .collect();
+        let last = all
+            .get(..count)
+            .and_then(<[_]>::last)
+            .filter(|_| all.len() > count);
         (rows, last.map(|(name, _)| (*name).to_owned()))
     }
 
@@ -236,7 +251,9 @@ impl<D: Disk> Gate<D> {
         let is_meant = |link: &Link| match link.peer {
             Peer::Esme { account: None, .. } => false,
             Peer::Esme { account: its, .. } => carrier.is_none() && (account.is_none() || its == account),
-            Peer::Carrier { carrier: its, .. } => account.is_none() && carrier.is_none_or(|meant| meant == its),
+            Peer::Carrier { carrier: its, .. } => {
+                account.is_none() && carrier.is_none_or(|meant| meant == its)
+            }
         };
         let after = page.after.unwrap_or(0);
         let bound = self.links.iter().map(|(_, link)| link);
@@ -257,7 +274,9 @@ impl<D: Disk> Gate<D> {
                 let name = account.map(|place| self.config.accounts[place].system_id.to_string());
                 (name, None, waiting)
             }
-            Peer::Carrier { carrier, .. } => (None, Some(self.config.carriers[carrier].name.to_string()), None),
+            Peer::Carrier { carrier, .. } => {
+                (None, Some(self.config.carriers[carrier].name.to_string()), None)
+            }
         };
         let is_leaving = link.leaving || !matches!(link.session.state(), State::Bound(_));
         json!({

@@ -158,7 +158,9 @@ impl Steer {
     pub(super) fn request(&self) -> Value {
         let mut request = match self {
             Self::CarrierList | Self::QueueList => json!({}),
-            Self::CarrierHalt { carrier, .. } | Self::CarrierResume { carrier } => json!({ "carrier": carrier }),
+            Self::CarrierHalt { carrier, .. } | Self::CarrierResume { carrier } => {
+                json!({ "carrier": carrier })
+            }
             Self::CarrierRate { carrier, per_second } => json!({
                 "carrier": carrier,
                 "per_second": per_second,
@@ -172,7 +174,11 @@ impl Steer {
                 "per_second": per_second,
                 "reset": per_second.is_none(),
             }),
-            Self::BindList { account, carrier, page } => json!({
+            Self::BindList {
+                account,
+                carrier,
+                page,
+            } => json!({
                 "account": account,
                 "carrier": carrier,
                 "after": page.after,
@@ -198,11 +204,15 @@ impl Steer {
             "queue list" => Ok(Self::QueueList),
             "carrier pause" => keys.halt(Halt::Pause),
             "carrier drain" => keys.halt(Halt::Drain),
-            "carrier resume" => keys.needed("carrier").map(|carrier| Self::CarrierResume { carrier }),
+            "carrier resume" => keys
+                .needed("carrier")
+                .map(|carrier| Self::CarrierResume { carrier }),
             "carrier rate" => keys.carrier_rate(),
             "account list" => keys.account_list(),
             "account suspend" => keys.account_suspend(),
-            "account restore" => keys.needed("account").map(|account| Self::AccountRestore { account }),
+            "account restore" => keys
+                .needed("account")
+                .map(|account| Self::AccountRestore { account }),
             "account limit" => keys.account_limit(),
             "bind list" => keys.bind_list(),
             "bind close" => keys.bind_close(),
@@ -252,7 +262,11 @@ impl Keys<'_> {
 
     fn limit(&self) -> Result<Option<usize>, String> {
         let limit = self.number("limit")?;
-        let fits = |limit: u64| usize::try_from(limit).ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
+        let fits = |limit: u64| {
+            usize::try_from(limit)
+                .ok()
+                .filter(|limit| (1..=PAGE_MAX).contains(limit))
+        };
         let fitting = limit.map(|limit| fits(limit).ok_or_else(|| format!("\"limit\" is 1 to {PAGE_MAX}")));
         fitting.transpose()
     }
@@ -429,21 +443,51 @@ mod tests {
             ("carrier drain", json!({ "carrier": long }), "255"),
             ("carrier rate", json!({ "carrier": "a" }), "reset"),
             ("carrier rate", json!({ "carrier": "a", "per_second": 0 }), "1 to"),
-            ("carrier rate", json!({ "carrier": "a", "per_second": 1_000_001 }), "1000000"),
-            ("carrier rate", json!({ "carrier": "a", "per_second": 1.5 }), "whole"),
-            ("carrier rate", json!({ "carrier": "a", "per_second": 5, "reset": true }), "either"),
-            ("account limit", json!({ "account": "a", "reset": "yes" }), "reset"),
-            ("account suspend", json!({ "account": "a", "unbind": 1 }), "unbind"),
+            (
+                "carrier rate",
+                json!({ "carrier": "a", "per_second": 1_000_001 }),
+                "1000000",
+            ),
+            (
+                "carrier rate",
+                json!({ "carrier": "a", "per_second": 1.5 }),
+                "whole",
+            ),
+            (
+                "carrier rate",
+                json!({ "carrier": "a", "per_second": 5, "reset": true }),
+                "either",
+            ),
+            (
+                "account limit",
+                json!({ "account": "a", "reset": "yes" }),
+                "reset",
+            ),
+            (
+                "account suspend",
+                json!({ "account": "a", "unbind": 1 }),
+                "unbind",
+            ),
             ("account list", json!({ "limit": 0 }), "limit"),
             ("bind list", json!({ "limit": 1_001 }), "1000"),
             ("bind list", json!({ "after": -1 }), "after"),
             ("bind close", json!({}), "number"),
             ("message show", json!({ "account": "a" }), "id"),
-            ("log filter", json!({ "filter": "x".repeat(FILTER_MAX + 1) }), "256"),
-            ("log filter", json!({ "filter": "debug", "for_s": 86_401 }), "86400"),
+            (
+                "log filter",
+                json!({ "filter": "x".repeat(FILTER_MAX + 1) }),
+                "256",
+            ),
+            (
+                "log filter",
+                json!({ "filter": "debug", "for_s": 86_401 }),
+                "86400",
+            ),
             ("log filter", json!({ "for_s": 60 }), "filter"),
         ] {
-            let refusal = Steer::read(verb, request.as_object().unwrap()).unwrap().unwrap_err();
+            let refusal = Steer::read(verb, request.as_object().unwrap())
+                .unwrap()
+                .unwrap_err();
             assert!(refusal.contains(word), "{verb} {request}: {refusal}");
         }
     }

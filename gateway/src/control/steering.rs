@@ -98,7 +98,10 @@ fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
     };
     let Changed { number, text } = log.set(filter)?;
     // At a level that every filter lets through.
-    tracing::error!(filter = text, "the log is filtered otherwise from now on, on an operator's word");
+    tracing::error!(
+        filter = text,
+        "the log is filtered otherwise from now on, on an operator's word"
+    );
     if let Some(length) = length {
         spawn_local(async move {
             tokio::time::sleep(length).await;

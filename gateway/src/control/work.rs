@@ -151,14 +151,15 @@ async fn answer_one<D: Disk + 'static>(
     }
     if !matches!(&verb, Verb::Steer(steer) if steer.is_reading())
         && !matches!(
-        verb,
-        Verb::Inspect
-            | Verb::Explain(_)
-            | Verb::Follow { .. }
-            | Verb::Usage { .. }
-            | Verb::BanList
-            | Verb::TokenList
-    ) {
+            verb,
+            Verb::Inspect
+                | Verb::Explain(_)
+                | Verb::Follow { .. }
+                | Verb::Usage { .. }
+                | Verb::BanList
+                | Verb::TokenList
+        )
+    {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
         let who = actor(&who);

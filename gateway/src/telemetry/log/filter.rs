@@ -34,7 +34,9 @@ pub struct Changed {
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filter").field("first", &self.first).finish_non_exhaustive()
+        f.debug_struct("Filter")
+            .field("first", &self.first)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +99,10 @@ fn read(text: &str) -> Result<String, String> {
         };
         let level = level.to_ascii_lowercase();
         let Some(loudness) = LEVELS.iter().position(|known| *known == level) else {
-            return Err(format!("{piece:?} is no level: one of {}, or MODULE=LEVEL", LEVELS.join(", ")));
+            return Err(format!(
+                "{piece:?} is no level: one of {}, or MODULE=LEVEL",
+                LEVELS.join(", ")
+            ));
         };
         match module {
             Some(module) if is_ours(module) => out.push(format!("{module}={level}")),
@@ -124,7 +129,8 @@ fn read(text: &str) -> Result<String, String> {
 }
 
 fn is_ours(module: &str) -> bool {
-    let is_plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'_' | b':');
+    let is_plain =
+        |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'_' | b':');
     module.starts_with(OURS) && module.bytes().all(is_plain)
 }
 
