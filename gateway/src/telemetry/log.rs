@@ -3,8 +3,6 @@
 //! What must not be in them cannot get there: bodies, numbers and passwords have types that do not print
 //! (LOG-1), and text that arrived over a wire is never an argument of an event (LOG-2).
 
-mod filter;
-
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 
@@ -12,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-pub use filter::{Changed, Filter};
+pub use super::filter::{Changed, Filter};
 
 /// What is logged when nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "info";
