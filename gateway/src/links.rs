@@ -70,7 +70,7 @@ pub enum End {
     Handshake,
     /// The gateway itself ends.
     Shutdown,
-    /// A reload took it away before it was bound.
+    /// A reload, or an operator who drains its carrier, took it away before it was bound.
     Reload,
 }
 

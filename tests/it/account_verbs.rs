@@ -13,6 +13,7 @@ use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
 
+use crate::ancillary::{replace, replacement};
 use crate::local::Local;
 use crate::reload::scene::Scene;
 use crate::steered::{account, audit, refused, row, steer, steer_at};
@@ -58,9 +59,14 @@ async fn a_suspended_account_submits_nothing_and_what_it_is_owed_still_comes() {
         how: Halt::Pause,
     };
     steer(&local, halt).await;
-    esme.submit_ok(message(FROM, TO, "accepted before")).await;
+    let waiting = esme.submit_ok(message(FROM, TO, "accepted before")).await;
     let told = steer(&local, suspend("load", false)).await;
     assert_eq!(told["unbound"], 0);
+    // Nor by another text for what waits.
+    assert_eq!(
+        replace(&mut esme, replacement(&waiting, "another text")).await,
+        SUSPENDED
+    );
     assert_eq!(esme.submit_refused(message(FROM, TO, "two")).await, SUSPENDED);
     assert_eq!(bind_status(&local).await, CommandStatus::RBINDFAIL);
     let load = account(&local, "load").await;

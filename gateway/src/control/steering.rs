@@ -77,7 +77,7 @@ async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Answer {
         tokio::task::spawn_blocking(move || file.write(&written))
             .await
             .map_err(|error| not_done(&error).to_owned())?
-            .map_err(|error| format!("nothing is changed: the orders cannot be written: {error}"))?;
+            .map_err(|error| format!("not done: the orders cannot be written: {error}"))?;
     }
     let told = hub.with_gate(|gate, now| {
         gate.obey(now, orders);
