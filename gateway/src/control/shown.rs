@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_codec::session::State;
+use tidegate_codec::values::BindKind;
 use tidegate_config::AccountState as ConfiguredState;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -284,7 +285,7 @@ impl<D: Disk> Gate<D> {
             "account": account,
             "carrier": carrier,
             "address": link.address.map(|address| address.to_string()),
-            "bind": link.session.state().kind().map(|kind| kind.label()),
+            "bind": link.session.state().kind().map(BindKind::label),
             "transport": link.transport.label(),
             "since": instant(link.bound_ms),
             "is_leaving": is_leaving,

@@ -134,18 +134,20 @@ impl<D: Disk> Gate<D> {
                 orders.halt(carrier, *how, now.unix_ms).map_err(too_many)?;
             }
             Steer::CarrierResume { carrier } => {
-                if !orders.resume(carrier) {
+                if orders.halted(carrier).is_none() {
                     self.known_carrier(carrier)?;
                 }
+                orders.resume(carrier);
             }
             Steer::AccountSuspend { account, .. } => {
                 self.known_account(account)?;
                 orders.suspend(account, now.unix_ms).map_err(too_many)?;
             }
             Steer::AccountRestore { account } => {
-                if !orders.restore(account) {
+                if orders.suspended_ms(account).is_none() {
                     self.known_account(account)?;
                 }
+                orders.restore(account);
             }
             _ => {}
         }
