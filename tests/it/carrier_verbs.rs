@@ -12,8 +12,9 @@ use tidegate_codec::values::MessageState;
 use tidegate_gateway::control::Steer;
 use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
-use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
+use crate::control::tidegate;
 use crate::local::{Changes, Local};
 use crate::reload::scene::Scene;
 use crate::steered::{audit, carrier, carrier_once, refused, row, steer, steer_at};
@@ -176,6 +177,25 @@ async fn a_pause_outlives_a_restart_and_nothing_is_lost_or_doubled_over_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_outlives_a_kill_right_behind_it() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
+    smsc.expect_binds(2).await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    assert!(tidegate(&process, &["carrier", "pause", "c0"]).status.success());
+    let texts: BTreeSet<String> = (0..10).map(|number| format!("{number:02}")).collect();
+    for text in &texts {
+        esme.submit_ok(message(FROM, TO, text)).await;
+    }
+    process.kill();
+    process.restart().await;
+    smsc.expect_binds(4).await;
+    smsc.expect_no_submit(A_WHILE).await;
+    assert!(tidegate(&process, &["carrier", "resume", "c0"]).status.success());
+    assert_eq!(take(&mut smsc, texts.len()).await, texts);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_carrier_is_unbound_once_all_its_links_have_answered_and_not_before() {
     let mut smsc = ScriptedSmsc::listen().await;
     let changes = Changes {
@@ -281,7 +301,8 @@ async fn a_pause_survives_a_reload_and_what_is_not_configured_is_listed() {
     assert_eq!(told["per_second"], 600);
     steer_at(data.clone(), resume("hand")).await;
     assert_eq!(scene.hand.expect_submit().await.text(), "waits");
-    // One that goes from the file: the order is kept and told, and has no effect; taken back it is gone.
+    // One that goes from the file: the order is kept and told, and has no effect until it comes back.
+    let before = scene.text.clone();
     steer_at(data.clone(), halt("other", Halt::Pause)).await;
     let at = scene.text.find("[[carrier]]\nname = \"other\"").unwrap();
     let end = at + 5 + scene.text[at + 5..].find("[[").unwrap();
@@ -292,6 +313,13 @@ async fn a_pause_survives_a_reload_and_what_is_not_configured_is_listed() {
     assert_eq!(
         (&other["is_configured"], &other["state"]),
         (&json!(false), &json!("paused"))
+    );
+    scene.change(&before, &["carrier.other: added"]).await;
+    let shown = steer_at(data.clone(), Steer::CarrierList).await;
+    let other = row(&shown, "carriers", "carrier", "other");
+    assert_eq!(
+        (&other["is_configured"], &other["state"]),
+        (&json!(true), &json!("paused"))
     );
     assert_eq!(steer_at(data, resume("other")).await["resumed"], true);
 }
