@@ -243,6 +243,11 @@ impl Verb {
         }
     }
 
+    /// Whether it has another filter hold for the log, and does not only ask for the one that does.
+    pub(crate) const fn changes_the_log(&self) -> bool {
+        matches!(self, Self::Steer(Steer::LogFilter { filter: Some(_), .. }))
+    }
+
     /// Reads a request's line; what is wrong with it is said in words for the operator.
     fn read(line: &[u8]) -> Result<Self, String> {
         let request: Map<String, Value> =
