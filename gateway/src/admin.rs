@@ -39,10 +39,25 @@ const BODY_MAX: usize = 60 * 1024;
 pub const VERBS: &[(&str, Role)] = &[
     ("spool inspect", Role::Read),
     ("account usage", Role::Read),
+    ("account list", Role::Read),
+    ("carrier list", Role::Read),
+    ("queue list", Role::Read),
+    ("bind list", Role::Read),
+    ("message show", Role::Read),
+    // To look; who changes it needs more.
+    ("log filter", Role::Read),
     ("route explain", Role::Read),
     ("ban list", Role::Read),
     ("ban add", Role::Operate),
     ("ban remove", Role::Operate),
+    ("carrier pause", Role::Operate),
+    ("carrier drain", Role::Operate),
+    ("carrier resume", Role::Operate),
+    ("carrier rate", Role::Operate),
+    ("account suspend", Role::Operate),
+    ("account restore", Role::Operate),
+    ("account limit", Role::Operate),
+    ("bind close", Role::Operate),
     ("queue expire", Role::Operate),
     ("queue move", Role::Operate),
     ("reload", Role::Operate),
@@ -176,6 +191,10 @@ async fn answered(desk: &Desk, verb: &str, request: Request<Body>) -> Result<Res
     object.insert("version".to_owned(), json!(control::VERSION));
     object.insert("verb".to_owned(), json!(verb));
     let verb = control::Verb::of_object(&object).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+    if verb.changes_the_log() && !bearer.role.suffices(Role::Operate) {
+        let why = "a token of role operate is needed to change the filter";
+        return Err(refused(StatusCode::FORBIDDEN, why));
+    }
     let (answer, done) = oneshot::channel();
     let request = control::Request {
         verb,

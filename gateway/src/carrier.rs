@@ -14,6 +14,7 @@ mod submit;
 mod turns;
 mod verdict;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -41,6 +42,7 @@ use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::keywords::Text;
 use crate::links::{End, Link, LinkId, Links, Ticket};
+use crate::orders::{Halt, Halted};
 use crate::router::CarrierIndex;
 use crate::tally::{CarrierTally, counted};
 use crate::turn::Owed;
@@ -103,6 +105,12 @@ pub struct CarrierState {
     pub removed: bool,
     /// Then, who takes over what waits for it; else its messages' routes say.
     pub(crate) goes_to: Option<CarrierIndex>,
+    /// An operator has said that it is to get nothing.
+    pub(crate) halted: Option<Halted>,
+    /// It was drained, and has no links until it is resumed.
+    pub(crate) is_drained: bool,
+    /// In place of its configured rate, until it is reset or the process ends.
+    pub(crate) rate_override: Option<NonZeroU32>,
     /// What is counted.
     pub tally: CarrierTally,
 }
@@ -126,13 +134,36 @@ impl CarrierState {
             revision: 0,
             removed: false,
             goes_to: None,
+            halted: None,
+            is_drained: false,
+            rate_override: None,
             tally: CarrierTally::default(),
         }
     }
 
-    /// Whether legs can be handed to it: a link takes submits and it does not say "slow" for ever.
+    /// Whether legs can be handed to it: a link takes submits, it does not say "slow" for ever, and no operator has
+    /// halted it.
     pub fn is_up(&self, now: Now) -> bool {
-        !self.links.is_empty() && !self.flow.is_stuck(now.monotonic)
+        self.halted.is_none() && !self.links.is_empty() && !self.flow.is_stuck(now.monotonic)
+    }
+
+    /// An operator halts it, or has it go on.
+    pub(crate) fn set_halted(&mut self, now: Now, halted: Option<Halted>) {
+        // It may have come up since the last look for fail-over: what was placed here meanwhile is to be looked at.
+        self.was_up |= halted.is_some() && self.is_up(now);
+        self.halted = halted;
+        self.is_drained &= halted.is_some_and(|halted| halted.how == Halt::Drain);
+    }
+
+    /// Sets the rate that holds in place of the configured one, or takes that back.
+    pub(crate) fn set_rate_override(
+        &mut self,
+        now: Now,
+        configured: Option<NonZeroU32>,
+        rate: Option<NonZeroU32>,
+    ) {
+        self.rate_override = rate;
+        self.flow.set_rate(now.monotonic, rate.or(configured));
     }
 
     /// Submits on its links that it has not answered.
@@ -240,6 +271,7 @@ impl<D: Disk> Gate<D> {
                 tracing::info!(carrier = %name, kind = kind.label(), ?version, "bound to carrier");
                 if let Some(link) = self.links.get_mut(id) {
                     link.was_bound = true;
+                    link.bound_ms = now.unix_ms;
                 }
                 let state = &mut self.carriers[carrier];
                 state.bound.push(id);

@@ -8,6 +8,8 @@
 mod account;
 mod audit;
 mod ban;
+mod bind;
+mod carrier;
 mod carrier_args;
 mod check;
 mod consent;
@@ -17,7 +19,9 @@ mod hash_password;
 mod hours;
 mod init;
 mod load;
+mod log;
 mod message;
+mod message_show;
 mod optout;
 mod people;
 mod people_rows;
@@ -28,6 +32,7 @@ mod send;
 mod serve;
 mod simulate_smsc;
 mod spool;
+mod steered;
 mod token;
 mod values;
 
@@ -79,7 +84,7 @@ enum Verb {
     /// Look at the messages under way, and at the files that hold them.
     #[command(subcommand)]
     Spool(spool::Verb),
-    /// Move or end messages that wait, in the running gateway.
+    /// Show, move or end messages that wait, in the running gateway.
     #[command(subcommand)]
     Queue(queue::Verb),
     /// Send one test message through the running gateway, as one of its accounts, and follow it.
@@ -98,9 +103,21 @@ enum Verb {
     /// Show and record what people consented to.
     #[command(subcommand)]
     Consent(Box<consent::Verb>),
-    /// Tell what accounts have used of their quotas.
+    /// Show how carriers stand; pause, drain and resume them, and change their rates, in the running gateway.
+    #[command(subcommand)]
+    Carrier(carrier::Verb),
+    /// Show how accounts stand and what they have used; suspend and restore them, and change their rates.
     #[command(subcommand)]
     Account(account::Verb),
+    /// Show who is bound to the running gateway, and close binds.
+    #[command(subcommand)]
+    Bind(bind::Verb),
+    /// Show where one message stands that is not finished.
+    #[command(subcommand)]
+    Message(message_show::Verb),
+    /// Show and change what the running gateway logs.
+    #[command(subcommand)]
+    Log(log::Verb),
     /// Read and verify the log of who did what, and sign it.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -201,7 +218,11 @@ pub fn main() -> ExitCode {
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),
         Verb::Consent(verb) => consent::run(&verb),
+        Verb::Carrier(verb) => carrier::run(&verb),
         Verb::Account(verb) => account::run(&verb),
+        Verb::Bind(verb) => bind::run(&verb),
+        Verb::Message(verb) => message_show::run(&verb),
+        Verb::Log(verb) => log::run(&verb),
         Verb::Audit(verb) => audit::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
         Verb::Token(verb) => token::run(&verb),
@@ -291,6 +312,12 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    /// What clap would say only of the verb that somebody uses.
+    #[test]
+    fn every_verb_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 
     /// clap makes a line end of `{n}` in a help text, wherever it comes from.
     #[test]

@@ -95,6 +95,14 @@ pub fn fill<D: Disk + 'static>(hub: &Rc<Hub<D>>, rng: &mut ChaCha20Rng, stop: &w
     }
 }
 
+/// Fills the slots of carriers that an operator has go on, as often as that happens. On a `LocalSet`.
+pub async fn refill<D: Disk + 'static>(hub: Rc<Hub<D>>, mut rng: ChaCha20Rng, stop: watch::Receiver<bool>) {
+    loop {
+        hub.relink.notified().await;
+        fill(&hub, &mut rng, &stop);
+    }
+}
+
 /// What a link is made with.
 struct Plan {
     carrier: Carrier,
@@ -106,7 +114,7 @@ impl<D: Disk> Gate<D> {
     fn link_slots(&self) -> Vec<(usize, usize)> {
         let places = self.config.carriers.iter().zip(&self.carriers).enumerate();
         places
-            .filter(|(_, (_, state))| !state.removed)
+            .filter(|(_, (_, state))| !state.removed && !state.is_drained)
             .flat_map(|(place, (config, _))| {
                 (0..link_kinds(config.binds, config.links).len()).map(move |slot| (place, slot))
             })
@@ -115,7 +123,10 @@ impl<D: Disk> Gate<D> {
 
     /// What the link of a slot is to be made with now; `None` when there is no such slot any more.
     fn link_plan(&self, (place, slot): (usize, usize)) -> Option<Plan> {
-        let state = self.carriers.get(place).filter(|state| !state.removed)?;
+        let state = self.carriers.get(place)?;
+        if state.removed || state.is_drained {
+            return None;
+        }
         let carrier = self.config.carriers.get(place)?;
         Some(Plan {
             kind: link_kinds(carrier.binds, carrier.links).get(slot).copied()?,
@@ -192,7 +203,7 @@ async fn keep<D: Disk>(
             return;
         }
         if !is_current(hub, slot, *revision) {
-            tracing::info!(carrier = %config.name, "carrier link left for a change of the configuration");
+            tracing::info!(carrier = %config.name, "carrier link left for a change of the configuration, or an operator's word");
             continue;
         }
         turn = None;
@@ -217,6 +228,9 @@ async fn run<D: Disk>(
     changes: &mut watch::Receiver<u64>,
     turn: &mut Option<OwnedMutexGuard<()>>,
 ) -> (End, bool) {
+    if let Some(address) = stream.peer() {
+        hub.look(|gate, _| gate.connected(id, address));
+    }
     let mut running = pin!(async {
         match stream {
             Stream::Clear(stream) => link::run(Rc::clone(hub), id, stream).await,
@@ -282,6 +296,17 @@ async fn settled<D: Disk>(hub: &Hub<D>, id: LinkId) {
 enum Stream {
     Clear(TcpStream),
     Sealed(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The other end, unless it has gone already.
+    fn peer(&self) -> Option<SocketAddr> {
+        let stream = match self {
+            Self::Clear(stream) => stream,
+            Self::Sealed(stream) => stream.get_ref().0,
+        };
+        stream.peer_addr().ok()
+    }
 }
 
 /// Why there is none.

@@ -19,6 +19,9 @@ mod noted;
 mod people;
 mod rows;
 mod server;
+mod shown;
+mod steer;
+mod steering;
 mod test_message;
 mod work;
 
@@ -39,6 +42,7 @@ pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;
 pub use server::{Listener, serve};
+pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
 pub(crate) use test_message::Watched;
 pub use work::answer;
 
@@ -107,6 +111,8 @@ pub enum Verb {
     AuditRead,
     /// What is done about people.
     Deed(Box<Deed>),
+    /// How the gateway is steered, or looked at to steer it.
+    Steer(Steer),
     /// The bans that run.
     BanList,
     /// Bans an origin.
@@ -212,6 +218,7 @@ impl Verb {
             Self::AuditCheckpoint => json!({ "version": VERSION, "verb": "audit checkpoint" }),
             Self::AuditRead => json!({ "version": VERSION, "verb": "audit read" }),
             Self::Deed(deed) => deed.request(),
+            Self::Steer(steer) => steer.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
             Self::BanAdd { origin, length } => json!({
                 "version": VERSION,
@@ -234,6 +241,11 @@ impl Verb {
             Self::TokenList => json!({ "version": VERSION, "verb": "token list" }),
             Self::TokenRevoke { name } => json!({ "version": VERSION, "verb": "token revoke", "name": name }),
         }
+    }
+
+    /// Whether it has another filter hold for the log, and does not only ask for the one that does.
+    pub(crate) const fn changes_the_log(&self) -> bool {
+        matches!(self, Self::Steer(Steer::LogFilter { filter: Some(_), .. }))
     }
 
     /// Reads a request's line; what is wrong with it is said in words for the operator.
@@ -340,9 +352,13 @@ impl Verb {
             Some("token revoke") => Ok(Self::TokenRevoke {
                 name: token_name(&needed("name")?)?,
             }),
-            Some(other) => Deed::read(other, request)
-                .unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
-                .map(|deed| Self::Deed(Box::new(deed))),
+            Some(other) => {
+                let deed =
+                    || Deed::read(other, request).map(|deed| deed.map(|deed| Self::Deed(Box::new(deed))));
+                let steer = Steer::read(other, request).map(|steer| steer.map(Self::Steer));
+                let read = steer.or_else(deed);
+                read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
+            }
             None => Err("\"verb\" is missing".to_owned()),
         }
     }

@@ -29,16 +29,17 @@ use crate::turn::Owed;
 /// What our bind responses call us.
 const OUR_NAME: &[u8] = b"tidegate";
 
-/// Why an account may have no bind of this kind from there, over such a connection; `None` if it may. How many it has is
-/// another question.
+/// Why an account in this state may have no bind of this kind from there, over such a connection; `None` if it may. How many it
+/// has is another question.
 pub(crate) fn may_be_bound(
     config: &Account,
+    state: ConfiguredState,
     ip: IpAddr,
     kind: BindKind,
     transport: Transport,
     now: Now,
 ) -> Option<BindResult> {
-    let is_suspended = match config.state {
+    let is_suspended = match state {
         ConfiguredState::Active => false,
         ConfiguredState::Suspended => true,
         // It may still fetch what is its own.
@@ -186,7 +187,7 @@ impl<D: Disk> Gate<D> {
         };
         let config = &self.config.accounts[place];
         let state = &mut self.accounts[place];
-        let refusal = if let Some(refusal) = may_be_bound(config, ip, kind, transport, now) {
+        let refusal = if let Some(refusal) = may_be_bound(config, config.state, ip, kind, transport, now) {
             Some(refusal)
         } else if state.links.len() >= config.max_binds {
             Some(BindResult::TooMany)
@@ -223,6 +224,7 @@ impl<D: Disk> Gate<D> {
             };
             link.session.set_limits(window, unanswered);
             link.bucket = bucket;
+            link.bound_ms = now.unix_ms;
             link.session.accept_bind(at(now), &name, &mut link.out);
             self.links.touch(id);
         }

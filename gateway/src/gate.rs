@@ -14,7 +14,8 @@
 //! [`Promise`](crate::turn::Promise).
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
-use tidegate_config::{Config, Transport};
+use tidegate_config::{AccountState as ConfiguredState, Config, Transport};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::message_id::{MessageId, Permutation};
@@ -49,6 +50,7 @@ use crate::hold::Patience;
 use crate::keywords::Keywords;
 use crate::links::{End, Link, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
+use crate::orders::Orders;
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, MoRouter, MtRouter};
 use crate::standing::Standing;
@@ -80,6 +82,10 @@ pub struct AccountState {
     pub(crate) reading: Vec<EntryId>,
     /// The configuration no longer has it. Its place stays: nobody else gets it, and what waits for it waits on.
     pub removed: bool,
+    /// What the file says that it may do; what holds stands in [`Gate::config`].
+    pub(crate) by_file: ConfiguredState,
+    /// In place of its configured rate, until it is reset or the process ends.
+    pub(crate) rate_override: Option<NonZeroU32>,
     /// What is counted.
     pub tally: AccountTally,
 }
@@ -94,8 +100,21 @@ impl AccountState {
             next_receiver: 0,
             reading: Vec::new(),
             removed: false,
+            by_file: config.state,
+            rate_override: None,
             tally: AccountTally::default(),
         }
+    }
+
+    /// Sets the rate that holds in place of the configured one, or takes that back.
+    pub(crate) fn set_rate_override(
+        &mut self,
+        now: Now,
+        configured: Option<NonZeroU32>,
+        rate: Option<NonZeroU32>,
+    ) {
+        self.rate_override = rate;
+        self.rates.all.set_rate(now.monotonic, rate.or(configured));
     }
 }
 
@@ -165,6 +184,8 @@ pub struct Gate<D: Disk> {
     /// Binds that the audit log is to hold.
     pub(crate) bind_notes: BindNotes,
     pub(crate) carriers: Vec<CarrierState>,
+    /// What operators have halted and suspended.
+    pub(crate) orders: Orders,
     /// How accounts share a carrier that all of them wait for.
     pub(crate) weights: Weights,
     pub(crate) links: Links,
@@ -275,6 +296,7 @@ impl<D: Disk> Gate<D> {
             patience: Patience::from(&config.limits),
             country_rates: CountryBuckets::new(&config.limits.country_rates),
             carriers,
+            orders: Orders::default(),
             weights,
             links: Links::default(),
             promises: Promises::default(),
@@ -435,6 +457,13 @@ impl<D: Disk> Gate<D> {
         self.tally.handshakes.add((side, result));
     }
 
+    /// Notes the other end of a link's connection.
+    pub fn connected(&mut self, id: LinkId, address: SocketAddr) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.address = Some(address);
+        }
+    }
+
     /// When the certificates end that new handshakes are made with.
     pub fn certificates(&self) -> &Arc<[Certificate]> {
         &self.certificates
@@ -445,9 +474,11 @@ impl<D: Disk> Gate<D> {
         self.certificates = certificates.into();
     }
 
-    /// We have connected to a carrier: binds. `None` for one that the configuration does not have.
+    /// We have connected to a carrier: binds. `None` for one that the configuration does not have, or that was
+    /// drained.
     pub fn open_carrier(&mut self, now: Now, carrier: usize, kind: BindKind) -> Option<LinkId> {
-        if self.carriers.get(carrier)?.removed {
+        let state = self.carriers.get(carrier)?;
+        if state.removed || state.is_drained {
             return None;
         }
         let config = self.config.carriers.get(carrier)?;

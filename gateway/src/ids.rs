@@ -129,27 +129,46 @@ impl<D: Disk> Gate<D> {
     ) -> Result<MessageId, Unnamed> {
         let source = self.addressing_of(account).source_meant(widen(source));
         let name = self.accounts[account].name;
-        // The account's form may have changed since, so each that can be read is tried.
-        let whole = [PublicId::parse_decimal(text), PublicId::parse_hex(text)];
-        let short = PublicId::parse_hex8(text);
-        if whole.iter().all(Option::is_none) && short.is_none() {
-            return Err(Unnamed::NoId);
-        }
-        let candidates: SmallVec<[MessageId; 3]> = whole
-            .into_iter()
-            .flatten()
-            .map(|id| self.permutation.private(id))
-            .chain(short.and_then(|short| self.short_ids.get(&(name, short)).copied()))
-            .collect();
+        let candidates = self.candidates(text, Some(name)).ok_or(Unnamed::NoId)?;
         let is_meant = |message: &MessageId| {
             self.spool.index().legs_of(*message).any(|(_, leg)| {
-                let given = self.id_text(*message, leg.envelope.id_form);
-                leg.account == name
+                self.is_called(*message, leg, text)
+                    && leg.account == name
                     && source.is(&leg.envelope.addresses.source())
-                    && given.as_bytes().eq_ignore_ascii_case(text)
             })
         };
         candidates.into_iter().find(is_meant).ok_or(Unnamed::Unknown)
+    }
+
+    /// The unfinished message that an operator names by the id that its ESME was given, of this account if one is given. An
+    /// id of 8 digits is an account's only.
+    pub(crate) fn message_called(&self, text: &[u8], account: Option<usize>) -> Option<MessageId> {
+        let name = account.map(|account| self.accounts[account].name);
+        let is_meant = |message: &MessageId| {
+            self.spool.index().legs_of(*message).any(|(_, leg)| {
+                self.is_called(*message, leg, text) && name.is_none_or(|name| leg.account == name)
+            })
+        };
+        self.candidates(text, name)?.into_iter().find(is_meant)
+    }
+
+    /// Messages that may be called so; `None` for what is no id. The account's form may have changed since, so each that
+    /// can be read is tried.
+    fn candidates(&self, text: &[u8], account: Option<NameId>) -> Option<SmallVec<[MessageId; 3]>> {
+        let whole = [PublicId::parse_decimal(text), PublicId::parse_hex(text)];
+        let short = PublicId::parse_hex8(text);
+        if whole.iter().all(Option::is_none) && short.is_none() {
+            return None;
+        }
+        let short = short.zip(account);
+        let short = short.and_then(|(short, account)| self.short_ids.get(&(account, short)).copied());
+        let whole = whole.into_iter().flatten().map(|id| self.permutation.private(id));
+        Some(whole.chain(short).collect())
+    }
+
+    fn is_called(&self, message: MessageId, leg: &Leg, text: &[u8]) -> bool {
+        let given = self.id_text(message, leg.envelope.id_form);
+        given.as_bytes().eq_ignore_ascii_case(text)
     }
 }
 

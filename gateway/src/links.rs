@@ -1,6 +1,6 @@
 //! Every link, either side: its session, what waits to be written to it, and who is at the other end.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
@@ -70,7 +70,7 @@ pub enum End {
     Handshake,
     /// The gateway itself ends.
     Shutdown,
-    /// A reload took it away before it was bound.
+    /// A reload, or an operator who drains its carrier, took it away before it was bound.
     Reload,
 }
 
@@ -92,6 +92,12 @@ impl From<End> for LinkClosed {
 /// One link.
 #[derive(Debug)]
 pub struct Link {
+    /// For people: from 1 on, of no other link of this process.
+    pub number: u64,
+    /// The other end of its connection, once that is known.
+    pub address: Option<SocketAddr>,
+    /// When it was bound, in unix milliseconds; 0 before.
+    pub bound_ms: u64,
     /// Its session.
     pub session: Session<Ticket>,
     /// Octets to be written.
@@ -129,13 +135,19 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct Links {
     links: Slots<Link>,
+    /// How many there have been.
+    made: u64,
     dirty: Vec<LinkId>,
 }
 
 impl Links {
     /// Takes a link in.
     pub fn insert(&mut self, session: Session<Ticket>, peer: Peer) -> LinkId {
+        self.made += 1;
         let link = Link {
+            number: self.made,
+            address: None,
+            bound_ms: 0,
             session,
             out: Vec::new(),
             peer,

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,7 @@ async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, tls: Secured, mut 
         match accepted {
             Ok((stream, peer)) => {
                 let tls = tls.borrow().clone();
-                if let Some(id) = admit(&hub, peer.ip(), tls.is_some()) {
+                if let Some(id) = admit(&hub, peer, tls.is_some()) {
                     // A turn's output leaves in one write; Nagle would hold it back (interop part 5).
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "TCP_NODELAY");
@@ -197,7 +197,8 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr, is_sealed: bool) -> Option<LinkId> {
+fn admit<D: Disk>(hub: &Hub<D>, peer: SocketAddr, is_sealed: bool) -> Option<LinkId> {
+    let ip = peer.ip();
     let handshakes = hub.listeners.handshakes.get();
     hub.with_gate(|gate, now| {
         let origin = Origin::from(ip);
@@ -215,7 +216,9 @@ fn admit<D: Disk>(hub: &Hub<D>, ip: IpAddr, is_sealed: bool) -> Option<LinkId> {
             gate.connection_refused(reason);
             return None;
         }
-        Some(gate.open_esme(now, ip))
+        let id = gate.open_esme(now, ip);
+        gate.connected(id, peer);
+        Some(id)
     })
 }
 

@@ -502,7 +502,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// The carriers of a leg's route, from the one whose turn it is.
-    fn in_order(&self, now: Now, leg: &Leg) -> impl Iterator<Item = CarrierIndex> {
+    pub(crate) fn in_order(&self, now: Now, leg: &Leg) -> impl Iterator<Item = CarrierIndex> {
         let envelope = &leg.envelope;
         let (source, destination) = (envelope.addresses.source(), envelope.addresses.destination());
         let account = self.account_named(leg.account);

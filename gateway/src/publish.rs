@@ -114,6 +114,9 @@ impl Publisher {
             metrics
                 .outbox
                 .set(float(gate.spool().outbox().waiting_for(state.name)));
+            let name = config.accounts[place].system_id;
+            let suspended_ms = gate.orders().suspended_ms(name.as_str());
+            metrics.suspended.set(flag(suspended_ms.is_some()));
             publish_used(metrics, gate.used(place, now));
         }
         for (((metrics, old), state), config) in self
@@ -128,7 +131,8 @@ impl Publisher {
             }
             metrics.window.set(float(state.unanswered(&gate.links)));
             metrics.window_size.set(float(config.window * state.links.len()));
-            let wanted = if state.removed {
+            // Of one that was drained none is missed.
+            let wanted = if state.removed || state.is_drained {
                 0
             } else {
                 link_kinds(config.binds, config.links).len()
@@ -374,11 +378,8 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &Car
         metrics.receipt_state(state, times);
     });
     metrics.queue.set(float(state.waiting.len()));
-    metrics.slow.set(if state.flow.is_slowed(now.monotonic) {
-        1.0
-    } else {
-        0.0
-    });
+    metrics.slow.set(flag(state.flow.is_slowed(now.monotonic)));
+    metrics.halted.set(flag(state.halted.is_some()));
     metrics.handed_over.increment(new.offered - old.offered);
     metrics.cut.increment(new.cut - old.cut);
     metrics.mo_received.increment(new.mos - old.mos);
@@ -413,6 +414,10 @@ fn each<K: Copy + PartialEq>(new: &Counts<K>, old: &Counts<K>, mut publish: impl
             publish(key, added);
         }
     }
+}
+
+const fn flag(is_so: bool) -> f64 {
+    if is_so { 1.0 } else { 0.0 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

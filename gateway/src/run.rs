@@ -32,6 +32,7 @@ use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle};
+use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
@@ -40,7 +41,7 @@ use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{AdminMetrics, KeyMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
-use crate::{control, keeper, listen, register};
+use crate::{control, keeper, listen, orders, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -70,6 +71,9 @@ pub enum StartError {
     /// A file of a certificate or key.
     #[error("TLS cannot be used:\n{0}")]
     Tls(#[from] TlsProblems),
+    /// What operators have halted and suspended cannot be known.
+    #[error(transparent)]
+    Orders(#[from] orders::Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -168,6 +172,7 @@ pub fn start_from(
     let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
+    let orders = OrdersFile::open(&config.storage.data)?;
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
@@ -276,6 +281,7 @@ pub fn start_from(
             keeper: ends.handle,
             register,
             tokens,
+            orders,
             audit,
             done: ends.done,
             to_answer,
@@ -504,6 +510,7 @@ struct LoopWork {
     keeper: KeeperHandle<RealDisk>,
     register: register::Handle,
     tokens: Option<Arc<Tokens>>,
+    orders: (OrdersFile, Orders),
     audit: AuditHandle,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -540,10 +547,14 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     // Those that were there have no rows.
     drop(gate.replace_tables(work.tables));
     gate.set_certificates(work.tls.certificates(&config));
+    let (orders_file, orders) = work.orders;
+    // Before anything is handed over, or a carrier connected to.
+    gate.obey(work.clock.now(), orders);
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
         hub.set_register(work.register);
+        hub.set_orders(Arc::new(orders_file));
         if let Some(tokens) = work.tokens {
             hub.set_tokens(tokens);
         }
@@ -557,6 +568,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.slots.set_tls(&config.carriers, &work.tls.carriers);
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);
+        spawn_local(connect::refill(Rc::clone(&hub), fork(&mut rng), stopped.clone()));
         let (ended, has_ended) = oneshot::channel();
         let noting = spawn_local(note_binds(Rc::clone(&hub), work.audit.clone(), has_ended));
         let listen = config.listen.clone();

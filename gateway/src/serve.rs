@@ -24,6 +24,7 @@ use crate::keeper::KeeperHandle;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
+use crate::orders::OrdersFile;
 use crate::register;
 
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
@@ -57,6 +58,10 @@ pub struct Hub<D: Disk> {
     register: OnceCell<register::Handle>,
     /// Tokens of the admin listener, where there is one.
     tokens: OnceCell<Arc<Tokens>>,
+    /// Where the operator's orders are kept; a gateway of tests may have none.
+    orders: OnceCell<Arc<OrdersFile>>,
+    /// Wakes who makes carriers' links: there may be more to be made.
+    pub(crate) relink: Notify,
 }
 
 impl<D: Disk> Hub<D> {
@@ -78,6 +83,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
         self.tokens.get().cloned()
+    }
+
+    /// Where the operator's orders are kept, from now on.
+    pub fn set_orders(&self, orders: Arc<OrdersFile>) {
+        // Once, at the start.
+        let _ = self.orders.set(orders);
+    }
+
+    pub(crate) fn orders(&self) -> Option<Arc<OrdersFile>> {
+        self.orders.get().cloned()
     }
 
     /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
@@ -105,6 +120,8 @@ impl<D: Disk> Hub<D> {
             last_turn: Cell::new(Duration::ZERO),
             register: OnceCell::new(),
             tokens: OnceCell::new(),
+            orders: OnceCell::new(),
+            relink: Notify::new(),
         })
     }
 

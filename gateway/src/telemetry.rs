@@ -14,6 +14,7 @@ mod account;
 mod admin;
 mod audit;
 mod carrier;
+mod filter;
 mod gate;
 pub mod histogram;
 mod keys;

@@ -474,6 +474,7 @@ impl<D: Disk> Gate<D> {
         self.ask_for_penned(now);
         self.empty_pens(now);
         self.expire_entries(now);
+        self.end_drains(now);
         self.fail_over(now);
         self.note_members(now);
         self.spool.forget_replies(now.unix_ms);

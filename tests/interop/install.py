@@ -124,6 +124,10 @@ class Tools:
         """The environment in which Python finds it."""
         return {"PYTHONPATH": str(self._pip("pip", "requirements.txt"))}
 
+    def _schemathesis(self):
+        """The environment in which Python finds it."""
+        return {"PYTHONPATH": str(self._pip("schemathesis", "schemathesis-requirements.txt"))}
+
     def _node(self):
         """node and npm as commands: those on the PATH, else those of a Python package that brings both."""
         node, npm = shutil.which("node"), shutil.which("npm")

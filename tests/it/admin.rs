@@ -75,6 +75,21 @@ async fn a_token_opens_what_its_role_is_for_until_it_is_revoked() {
         (&operate, "/v1/ban/add", ban, 200),
         (&operate, "/v1/ban/add", "{\"address\":7}", 400),
         (&operate, "/v1/ban/add", "[1]", 400),
+        (&read, "/v1/carrier/list", "", 200),
+        (&read, "/v1/carrier/pause", r#"{"carrier":"sink"}"#, 403),
+        (&privacy, "/v1/account/suspend", r#"{"account":"load"}"#, 403),
+        (&operate, "/v1/carrier/pause", r#"{"carrier":"nobody"}"#, 409),
+        (&operate, "/v1/carrier/rate", r#"{"carrier":"sink"}"#, 400),
+        // This process logs nothing, but who may ask is decided before.
+        (&read, "/v1/log/filter", "", 409),
+        (&read, "/v1/log/filter", r#"{"filter":"debug"}"#, 403),
+        (&operate, "/v1/log/filter", r#"{"filter":"debug"}"#, 409),
+        (
+            &operate,
+            "/v1/carrier/rate",
+            r#"{"carrier":"sink","per_second":500}"#,
+            200,
+        ),
         (&operate, "/v1/optout/list", r#"{"account":"load"}"#, 403),
         (&privacy, "/v1/optout/list", r#"{"account":"nobody"}"#, 409),
         (

@@ -96,7 +96,7 @@ pub(crate) async fn cancel(esme: &mut ScriptedEsme, id: &str, from: &str, to: &s
     ask(esme, Operation::CancelSm(cancel)).await.status()
 }
 
-fn replacement<'a>(id: &'a str, text: &'a str) -> ReplaceSm<'a> {
+pub(crate) fn replacement<'a>(id: &'a str, text: &'a str) -> ReplaceSm<'a> {
     ReplaceSm {
         message_id: MessageIdField::new(id.as_bytes()).unwrap(),
         source: number(FROM),
@@ -109,7 +109,7 @@ fn replacement<'a>(id: &'a str, text: &'a str) -> ReplaceSm<'a> {
     }
 }
 
-async fn replace(esme: &mut ScriptedEsme, replace: ReplaceSm<'_>) -> CommandStatus {
+pub(crate) async fn replace(esme: &mut ScriptedEsme, replace: ReplaceSm<'_>) -> CommandStatus {
     ask(esme, Operation::ReplaceSm(replace)).await.status()
 }
 

@@ -1,12 +1,15 @@
 //! The one integration binary: a module per theme.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod account_verbs;
 mod admin;
 mod ancillary;
 mod answers;
 mod audit;
 mod bans;
+mod bind_verbs;
 mod canary;
+mod carrier_verbs;
 mod carriers;
 mod control;
 mod crash;
@@ -35,6 +38,7 @@ mod reload;
 mod routes;
 mod simulation;
 mod simulator;
+mod steered;
 mod sweep;
 mod texts;
 mod tls;

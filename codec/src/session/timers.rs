@@ -104,6 +104,11 @@ impl<T> Session<T> {
         }
     }
 
+    /// When the peer last said anything at all.
+    pub const fn heard_at(&self) -> Monotonic {
+        self.heard
+    }
+
     /// Acts on one timer that is due; call until it returns `None`.
     pub fn handle_timeout(&mut self, now: Monotonic, out: &mut Vec<u8>) -> Option<Event<'static, T>> {
         let (at, timer) = self.next_deadline()?;

@@ -3,9 +3,7 @@
 //! They lie in one small file of the data directory, a line of JSON each, replaced as a whole whenever one is made or
 //! revoked. Whoever reads that file can say no token by it.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +11,8 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use rand_core::CryptoRng;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::small_file;
 
 /// Octets of randomness in a token.
 const TOKEN_LEN: usize = 32;
@@ -26,6 +26,8 @@ pub const NAME_MAX: usize = 32;
 pub const DAYS_MAX: u64 = 366;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 const FILE: &str = "admin-tokens";
+/// Octets of the file at most: far more than so many tokens take.
+const FILE_MAX: u64 = 1 << 20;
 
 /// What a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +117,7 @@ impl Tokens {
     /// The file cannot be read, or is not what was written.
     pub fn open(data: &Path) -> io::Result<Self> {
         let path = data.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
-        };
+        let text = small_file::read(&path, FILE_MAX)?.unwrap_or_default();
         let foreign = || {
             io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -234,23 +233,8 @@ impl Tokens {
             text.push_str(&line.to_string());
             text.push('\n');
         }
-        let new = self.path.with_extension("new");
-        let replace = || -> io::Result<()> {
-            let mut file = File::options()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)?;
-            match self.path.parent() {
-                Some(dir) => File::open(dir)?.sync_all(),
-                None => Ok(()),
-            }
-        };
-        replace().map_err(|error| format!("the tokens cannot be written: {error}"))
+        small_file::replace(&self.path, &text)
+            .map_err(|error| format!("the tokens cannot be written: {error}"))
     }
 }
 
@@ -274,6 +258,8 @@ fn read(line: &str) -> Option<Token> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng as _;
 

@@ -41,6 +41,9 @@ impl<D: Disk> Gate<D> {
     }
 
     pub(super) fn dispatch(&mut self, now: Now, carrier: usize) {
+        if self.carriers[carrier].halted.is_some() {
+            return;
+        }
         let (mut sent, mut ahead) = (false, ReadAhead::default());
         let mut cuts = Cuts::new(self, carrier);
         while !self.carriers[carrier].waiting.queue.is_empty()

@@ -104,6 +104,11 @@ impl Waiting {
         self.queue.heads().chain(self.aside.heads())
     }
 
+    /// How many legs of each account wait; an account may come more than once.
+    pub(crate) fn by_account(&self) -> impl Iterator<Item = (NameId, usize)> + '_ {
+        self.queue.by_account().chain(self.aside.by_account())
+    }
+
     /// Whether a leg of which this says yes stands here.
     pub(crate) fn has_any(&self, is_it: impl Fn(LegId) -> bool) -> bool {
         self.queue.has_any(&is_it) || self.aside.has_any(&is_it)

@@ -273,6 +273,12 @@ impl Queue {
         })
     }
 
+    /// How many legs of each account stand here; an account may come more than once.
+    pub fn by_account(&self) -> impl Iterator<Item = (NameId, usize)> + '_ {
+        let filled = self.lanes.iter().filter(|(_, lane)| lane.len > 0);
+        filled.map(|((account, _), lane)| (*account, lane.len))
+    }
+
     /// Takes the next leg of one account only.
     pub fn pop_of(&mut self, account: NameId) -> Option<(LegId, Option<Bytes>)> {
         let priority = |group| self.lanes.get(&(account, group)).and_then(Lane::priority);

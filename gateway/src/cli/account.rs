@@ -1,4 +1,4 @@
-//! `tidegate account`: what accounts have used.
+//! `tidegate account`: how accounts stand, what they have used, and what they may do in the running gateway.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,11 @@ use tidegate_store::disk::RealDisk;
 use tidegate_store::lock::DirLock;
 use tidegate_store::usage::recount;
 
+use super::bind::limit;
+use super::steered::{Rate, ask, number, or, rate_told, word};
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::control::{self, AskError};
+use crate::control::{self, AskError, Page, Steer};
 use crate::{installation, quota};
 
 #[derive(Debug, Subcommand)]
@@ -24,16 +26,138 @@ pub(super) enum Verb {
         #[arg(long)]
         account: Option<String>,
     },
+    /// Show how accounts stand: what they may do, binds, unfinished messages, outbox, rate; a page at a time.
+    List {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = limit)]
+        limit: usize,
+        /// Behind this one, as the page before said.
+        #[arg(long, value_name = "SYSTEM_ID")]
+        after: Option<String>,
+    },
+    /// Refuse an account's submits and new binds, also after a restart.
+    ///
+    /// What was accepted goes on; its receipts and messages wait for it, or go to binds that are open; opt-outs are heard.
+    Suspend {
+        #[command(flatten)]
+        named: Named,
+        /// Close the binds that are open, too.
+        #[arg(long)]
+        unbind: bool,
+    },
+    /// Let a suspended account submit and bind again.
+    Restore(Named),
+    /// Have another rate hold for an account, until it is reset or the gateway ends.
+    Limit {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        rate: Rate,
+    },
+}
+
+/// An account.
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The account's system_id.
+    #[arg(value_name = "SYSTEM_ID")]
+    account: String,
 }
 
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
-    let Verb::Usage { file, account } = verb;
+    let (file, steer) = match verb {
+        Verb::Usage { file, account } => return usage(file, account.as_ref()),
+        Verb::List { file, limit, after } => {
+            let page = Page {
+                after: after.clone(),
+                limit: Some(*limit),
+            };
+            (file, Steer::AccountList { page })
+        }
+        Verb::Suspend { named, unbind } => {
+            let (account, unbind) = (named.account.clone(), *unbind);
+            (&named.file, Steer::AccountSuspend { account, unbind })
+        }
+        Verb::Restore(named) => {
+            let account = named.account.clone();
+            (&named.file, Steer::AccountRestore { account })
+        }
+        Verb::Limit { named, rate } => {
+            let (account, per_second) = (named.account.clone(), rate.per_second);
+            (&named.file, Steer::AccountLimit { account, per_second })
+        }
+    };
+    let fields = ask(file, steer)?;
+    let text = match verb {
+        Verb::Suspend { named, .. } => {
+            format!(
+                "{} is suspended; binds closed: {}",
+                named.account,
+                number(&fields, "unbound")
+            )
+        }
+        Verb::Restore(named) if fields.get("restored") == Some(&Value::Bool(true)) => {
+            format!(
+                "{} is {} again",
+                named.account,
+                or(word(&fields, "state"), "not suspended")
+            )
+        }
+        Verb::Restore(named) => format!("{} was not suspended by an operator", named.account),
+        Verb::Limit { named, .. } => rate_told(&named.account, &fields),
+        Verb::List { .. } | Verb::Usage { .. } => listed(&fields),
+    };
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
+}
+
+fn listed(fields: &Map<String, Value>) -> String {
+    let accounts = fields.get("accounts").and_then(Value::as_array);
+    let mut text = format!(
+        "{:<16} {:<10} {:>5} {:>11} {:>8} {:>8}  {}",
+        "account", "state", "binds", "unfinished", "outbox", "rate/s", "suspended since"
+    );
+    for account in accounts.into_iter().flatten().filter_map(Value::as_object) {
+        let (name, since) = (word(account, "account"), word(account, "suspended"));
+        // A String takes everything.
+        let _ = if account.get("is_configured") == Some(&Value::Bool(false)) {
+            write!(
+                text,
+                "\n{name:<16} not in the configuration; suspended since {since}"
+            )
+        } else {
+            write!(
+                text,
+                "\n{name:<16} {:<10} {:>5} {:>11} {:>8} {:>8}  {since}",
+                word(account, "state"),
+                number(account, "binds"),
+                number(account, "unfinished"),
+                number(account, "outbox"),
+                number(account, "per_second"),
+            )
+        };
+    }
+    let next = word(fields, "next");
+    if !next.is_empty() {
+        let _ = write!(text, "\nmore: --after {next}");
+    }
+    text
+}
+
+fn usage(file: &ConfigFile, account: Option<&String>) -> Result<Outcome, Refusal> {
     let config = read_config(&file.config)?;
     let request = control::Verb::Usage {
-        account: account.clone(),
+        account: account.cloned(),
     };
     let fields = match control::ask(&config.storage.data, &request) {
-        Err(AskError::NotRunning { .. }) => from_files(&config, account.as_deref())?,
+        Err(AskError::NotRunning { .. }) => from_files(&config, account.map(String::as_str))?,
         answer => answer?,
     };
     let mut text = String::new();

@@ -1,15 +1,19 @@
 //! `tidegate queue`: what an operator does with messages that wait, in the running gateway.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::Value;
 
+use super::steered::{ask, number, word};
 use super::{ConfigFile, Outcome, Refusal, read_config};
-use crate::control::{self, Selection};
+use crate::control::{self, Selection, Steer};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Show what waits, by carrier and account: how much, and since when the oldest was accepted.
+    List(ConfigFile),
     /// Put what waits for one carrier in line for another, whatever the routes say.
     ///
     /// It stays there as long as it waits. After a try that failed, when a carrier comes or goes, and after a restart,
@@ -43,8 +47,35 @@ pub(super) enum Verb {
     },
 }
 
+fn list(file: &ConfigFile) -> Result<Outcome, Refusal> {
+    let fields = ask(file, Steer::QueueList)?;
+    let queues = fields.get("queues").and_then(Value::as_array);
+    let mut text = format!(
+        "{:<20} {:<16} {:>10} {:>9}",
+        "carrier", "account", "waiting", "oldest s"
+    );
+    for queue in queues.into_iter().flatten().filter_map(Value::as_object) {
+        // A String takes everything.
+        let _ = write!(
+            text,
+            "\n{:<20} {:<16} {:>10} {:>9}",
+            word(queue, "carrier"),
+            word(queue, "account"),
+            number(queue, "waiting"),
+            number(queue, "oldest_s"),
+        );
+    }
+    let _ = write!(text, "\nno route: {}", number(&fields, "unrouted"));
+    Ok(Outcome {
+        text,
+        fields,
+        ..Outcome::default()
+    })
+}
+
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let (file, request) = match verb {
+        Verb::List(file) => return list(file),
         Verb::Move {
             file,
             from,

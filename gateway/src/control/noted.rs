@@ -7,7 +7,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, WORDS_MAX, Word};
 use tidegate_store::disk::Disk;
 
-use super::{Answer, Deed, DeedKind, Selection, Verb};
+use super::{Answer, Deed, DeedKind, Selection, Steer, Verb};
 use crate::serve::Hub;
 
 /// A request that is entered.
@@ -64,6 +64,10 @@ impl Noted {
                     });
                 }
                 return Some(Self(entry));
+            }
+            Verb::Steer(steer) => {
+                let (name, details) = steered(hub, steer)?;
+                (Kind::OperatorVerb, name.as_deref().and_then(account), details)
             }
             Verb::AuditCheckpoint => (Kind::Checkpoint, None, Vec::new()),
             Verb::AuditRead => (Kind::Read, None, vec![(Field::Verb, word("audit list"))]),
@@ -140,6 +144,50 @@ impl Noted {
         let outcome = Value::Word(Word::of_name(word));
         self.0.clone().with(Field::Outcome, outcome)
     }
+}
+
+/// What the log holds of how the gateway is steered: whose account, and the rest; `None` for what only looks.
+fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<Detail>)> {
+    let word = |text: &str| Value::Word(Word::new(text));
+    if steer.is_reading() {
+        return None;
+    }
+    let mut details = vec![(Field::Verb, word(steer.word()))];
+    let mut whose = None;
+    match steer {
+        Steer::CarrierHalt { carrier, .. } | Steer::CarrierResume { carrier } => {
+            details.push((Field::Carrier, word(carrier)));
+        }
+        Steer::CarrierRate { carrier, per_second } => {
+            details.push((Field::Carrier, word(carrier)));
+            details.extend(per_second.map(|rate| (Field::Size, Value::Count(u64::from(rate.get())))));
+        }
+        Steer::AccountSuspend { account, unbind } => {
+            whose = Some(account.clone());
+            details.extend(unbind.then(|| (Field::Reason, word("unbind"))));
+        }
+        Steer::AccountRestore { account } => whose = Some(account.clone()),
+        Steer::AccountLimit { account, per_second } => {
+            whose = Some(account.clone());
+            details.extend(per_second.map(|rate| (Field::Size, Value::Count(u64::from(rate.get())))));
+        }
+        Steer::BindClose { number } => {
+            let (account, carrier) = hub.look(|gate, _| gate.whose_link(*number));
+            whose = account;
+            details.push((Field::To, Value::Word(Word::of_name(&number.to_string()))));
+            details.extend(carrier.map(|carrier| (Field::Carrier, Value::Word(Word::of_name(&carrier)))));
+        }
+        Steer::LogFilter { filter, length } => {
+            details.extend(filter.as_ref().map(|filter| (Field::To, word(filter))));
+            details.extend(length.map(|length| (Field::Seconds, Value::Count(length.as_secs()))));
+        }
+        Steer::CarrierList
+        | Steer::AccountList { .. }
+        | Steer::BindList { .. }
+        | Steer::MessageShow { .. }
+        | Steer::QueueList => return None,
+    }
+    Some((whose, details))
 }
 
 /// What becomes of a deed in the spool has entries of its own kind; that it was asked for is not counted with them.

@@ -11,6 +11,7 @@ use tidegate_store::index::{Leg, LegId};
 use tidegate_store::message_id::MessageId;
 
 use super::Answer;
+use super::shown::standing_words;
 use crate::admission::Submission;
 use crate::clock::Now;
 use crate::dlr::ReceiptNote;
@@ -205,14 +206,7 @@ impl<D: Disk> Gate<D> {
     }
 
     fn shown_standing(&self, now: Now, leg: &Leg) -> Value {
-        let state = match Standing::of(leg, now.unix_ms) {
-            Standing::Scheduled => "scheduled",
-            Standing::Waiting => "waiting for a carrier",
-            Standing::BackingOff => "waiting for another try",
-            Standing::Leased => "sent, not answered yet",
-            Standing::InParts => "going out in parts",
-            Standing::HandedOver => "handed over, waiting for a receipt",
-        };
+        let state = standing_words(Standing::of(leg, now.unix_ms));
         json!({
             "state": state,
             "is_final": false,

@@ -15,6 +15,7 @@ use tokio::task::spawn_local;
 use super::census::Census;
 use super::noted::Noted;
 use super::people::act;
+use super::steering;
 use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
 use crate::admin::Tokens;
@@ -105,6 +106,7 @@ async fn answer_one<D: Disk + 'static>(
                 let _alone = changing.lock().await;
                 act(&hub, deed).await
             }
+            Verb::Steer(steer) => steering::steer(&hub, steer).await,
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
                 .with_gate(|gate, now| gate.ban(now, *origin, *length))
@@ -134,10 +136,10 @@ async fn answer_one<D: Disk + 'static>(
             }
         }
     };
-    // Who has gone stops what was asked for, between two steps.
+    // Who has gone stops what was asked for, between two steps. An order that is on disk is to hold, too.
     let done = tokio::select! {
         done = work => Some(done),
-        () = answer.closed() => None,
+        () = answer.closed(), if !matches!(verb, Verb::Steer(_)) => None,
     };
     if let Some(noted) = noted.and_then(|noted| noted.ended(done.as_ref()))
         && let Err(error) = audit.enter(vec![noted]).await
@@ -147,15 +149,17 @@ async fn answer_one<D: Disk + 'static>(
             "what became of a request cannot be entered in the audit log"
         );
     }
-    if !matches!(
-        verb,
-        Verb::Inspect
-            | Verb::Explain(_)
-            | Verb::Follow { .. }
-            | Verb::Usage { .. }
-            | Verb::BanList
-            | Verb::TokenList
-    ) {
+    if !matches!(&verb, Verb::Steer(steer) if steer.is_reading())
+        && !matches!(
+            verb,
+            Verb::Inspect
+                | Verb::Explain(_)
+                | Verb::Follow { .. }
+                | Verb::Usage { .. }
+                | Verb::BanList
+                | Verb::TokenList
+        )
+    {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = verb.request()["verb"].clone();
         let who = actor(&who);
@@ -329,7 +333,7 @@ impl<D: Disk> Gate<D> {
         self.account_of(name.parse().ok()?)
     }
 
-    fn carrier_by_text(&self, name: &str) -> Option<usize> {
+    pub(super) fn carrier_by_text(&self, name: &str) -> Option<usize> {
         let carriers = self.config().carriers.iter().zip(self.carriers());
         let mut places = carriers.map(|(carrier, state)| carrier.name.as_str() == name && !state.removed);
         places.position(|is_it| is_it)

@@ -15,6 +15,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::time::SmppTime;
 use tidegate_codec::tlv::{self, Tag, Tlvs};
 use tidegate_codec::values::{DataCoding, InterfaceVersion, RegisteredDelivery};
+use tidegate_config::AccountState;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::names::NameId;
@@ -115,6 +116,10 @@ impl<D: Disk> Gate<D> {
         version: InterfaceVersion,
     ) -> Result<(LegId, Replacement), CommandStatus> {
         let failed = CommandStatus::RREPLACEFAIL;
+        // Another text is what a submission would bring.
+        if self.config.accounts[account].state != AccountState::Active {
+            return Err(Refusal::Suspended.status(version));
+        }
         let message = self
             .message_named(account, replace.message_id.as_bytes(), replace.source)
             .map_err(|why| unnamed(why, failed))?;

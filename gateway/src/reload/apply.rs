@@ -71,6 +71,9 @@ impl AccountState {
         }
         if (rate, country_rates) != (&new.rate, &new.country_rates) {
             self.rates.set_rates(now.monotonic, new);
+            if let Some(rate) = self.rate_override {
+                self.rates.all.set_rate(now.monotonic, Some(rate));
+            }
         }
     }
 }
@@ -130,6 +133,7 @@ impl<D: Disk> Gate<D> {
         self.take_accounts(now, &old, new);
         self.take_carriers(now, &old, new, passwords);
         self.take_links(now);
+        self.obey_again(now);
         if has_other_ways {
             self.unrouted_left = self.unrouted.len();
         }
@@ -159,6 +163,7 @@ impl<D: Disk> Gate<D> {
             if !state.removed {
                 self.account_by_id.insert(account.system_id, place);
             }
+            state.by_file = account.state;
             if let Some(old) = old.accounts.get(place) {
                 state.take(now, old, account);
             }
@@ -185,7 +190,7 @@ impl<D: Disk> Gate<D> {
             let (Some(password), Some(old)) = (password, old.carriers.get(place)) else {
                 continue;
             };
-            if old.rate != carrier.rate {
+            if old.rate != carrier.rate && state.rate_override.is_none() {
                 state.flow.set_rate(now.monotonic, carrier.rate);
             }
             let (rates, others) = (&old.country_rates, &carrier.country_rates);
@@ -239,7 +244,9 @@ impl<D: Disk> Gate<D> {
                         .set_limits(configured.delivery_window, configured.window);
                     link.bucket.set_rate(now.monotonic, configured.link_rate);
                     let removed = self.accounts[account].removed;
-                    let refusal = may_be_bound(configured, ip, kind, link.transport, now);
+                    // Whom an operator has suspended keeps the binds that it was left.
+                    let state = self.accounts[account].by_file;
+                    let refusal = may_be_bound(configured, state, ip, kind, link.transport, now);
                     if removed || refusal.is_some() {
                         tracing::info!(account = %configured.system_id, removed, ?refusal, "unbound by a reload");
                         self.unbind_esme(now, id, account);

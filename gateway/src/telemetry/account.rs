@@ -19,6 +19,8 @@ pub struct AccountMetrics {
     pub window: [Gauge; 2],
     /// [`names::ACCOUNT_UNFINISHED`].
     pub unfinished: Gauge,
+    /// [`names::ACCOUNT_SUSPENDED`].
+    pub suspended: Gauge,
     /// [`names::ACCOUNT_OLDEST`].
     pub oldest: Gauge,
     /// [`names::ACCOUNT_RETRIES`].
@@ -79,6 +81,7 @@ impl AccountMetrics {
             window: ["submit", "deliver"]
                 .map(|direction| telemetry.gauge(&names::ACCOUNT_WINDOW, &[own, ("direction", direction)])),
             unfinished: gauge(&names::ACCOUNT_UNFINISHED),
+            suspended: gauge(&names::ACCOUNT_SUSPENDED),
             oldest: gauge(&names::ACCOUNT_OLDEST),
             retries: counter(&names::ACCOUNT_RETRIES),
             handover_seconds: telemetry.histogram(&names::ACCOUNT_HANDOVER_SECONDS, &[own]),

@@ -58,6 +58,8 @@ pub struct CarrierMetrics {
     pub queue: Gauge,
     /// [`names::CARRIER_SLOW`].
     pub slow: Gauge,
+    /// [`names::CARRIER_HALTED`].
+    pub halted: Gauge,
     /// By the state's octet.
     receipt_states: [Counter; MessageState::ALL.len()],
     refused: Statuses,
@@ -98,6 +100,7 @@ impl CarrierMetrics {
             deliveries_refused: counter(&names::CARRIER_DELIVERIES_REFUSED),
             queue: gauge(&names::CARRIER_QUEUE),
             slow: gauge(&names::CARRIER_SLOW),
+            halted: gauge(&names::CARRIER_HALTED),
             refused: Statuses::new(telemetry, &names::CARRIER_REFUSED, own),
             bind_refused: Statuses::new(telemetry, &names::CARRIER_BIND_REFUSED, own),
         }

@@ -4,10 +4,13 @@
 //! (LOG-1), and text that arrived over a wire is never an argument of an event (LOG-2).
 
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use super::filter::{Changed, Filter};
 
 /// What is logged when nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "info";
@@ -25,29 +28,53 @@ pub enum LogError {
     Begun,
 }
 
+/// The process's filter, once logging has begun.
+static FILTER: OnceLock<Filter> = OnceLock::new();
+
 /// Begins logging for the whole process, as JSON objects or as text, with colour only on a terminal.
 /// The filter comes from [`FILTER_VARIABLE`].
 pub fn init(json: bool) -> Result<(), LogError> {
     let filter = std::env::var(FILTER_VARIABLE).ok();
     let colour = io::stderr().is_terminal();
-    subscriber(json, colour, filter.as_deref(), io::stderr)?
-        .try_init()
-        .map_err(|_| LogError::Begun)
+    let (subscriber, filter) = subscriber(json, colour, filter.as_deref(), io::stderr)?;
+    subscriber.try_init().map_err(|_| LogError::Begun)?;
+    // Who was first has set it.
+    let _ = FILTER.set(filter);
+    Ok(())
+}
+
+/// The filter of this process; `None` where it does not log.
+pub fn filter() -> Option<&'static Filter> {
+    FILTER.get()
 }
 
 type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
-fn subscriber<W>(json: bool, colour: bool, filter: Option<&str>, to: W) -> Result<Subscriber, LogError>
+fn subscriber<W>(
+    json: bool,
+    colour: bool,
+    filter: Option<&str>,
+    to: W,
+) -> Result<(Subscriber, Filter), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let text = filter.filter(|text| !text.trim().is_empty());
-    let filter = EnvFilter::try_new(text.unwrap_or(DEFAULT_FILTER))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
+    let text = text.unwrap_or(DEFAULT_FILTER);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(text)?)
+        .with_writer(to);
+    // The handle is of the type that the form has made of it.
     Ok(if json {
-        Box::new(lines.json().flatten_event(true).finish())
+        let lines = lines.json().flatten_event(true).with_filter_reloading();
+        let handle = lines.reload_handle();
+        let filter = Filter::new(text, move |filter| handle.reload(filter).is_ok());
+        (Box::new(lines.finish()), filter)
     } else {
-        Box::new(lines.with_ansi(colour).finish())
+        let lines = lines.with_ansi(colour).with_filter_reloading();
+        let handle = lines.reload_handle();
+        let filter = Filter::new(text, move |filter| handle.reload(filter).is_ok());
+        (Box::new(lines.finish()), filter)
     })
 }
 
@@ -72,7 +99,7 @@ mod tests {
     fn logged(json: bool, filter: Option<&str>) -> String {
         let page = Page::default();
         let to = page.clone();
-        let subscriber = subscriber(json, false, filter, move || to.clone()).unwrap();
+        let (subscriber, _) = subscriber(json, false, filter, move || to.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!("too small");
             tracing::info!(carrier = "sink", "bound");
@@ -100,6 +127,27 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
         assert_eq!(line["message"], "bound");
         assert_eq!(line["carrier"], "sink");
+    }
+
+    #[test]
+    fn a_filter_that_is_changed_holds_at_once_and_is_given_back() {
+        let page = Page::default();
+        let to = page.clone();
+        let (subscriber, filter) = subscriber(false, false, None, move || to.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let say = |words: &'static str| {
+                tracing::debug!(target: "tidegate_gateway::mt", words);
+                tracing::debug!(target: "hyper", "of others");
+            };
+            say("before");
+            let changed = filter.set("debug").unwrap();
+            say("meanwhile");
+            filter.give_back(changed.number).unwrap();
+            say("behind");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("meanwhile"), "{text}");
+        assert!(!text.contains("before") && !text.contains("behind") && !text.contains("of others"));
     }
 
     #[test]

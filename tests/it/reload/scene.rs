@@ -137,7 +137,7 @@ impl Scene {
     }
 
     /// Writes the file and has it read again.
-    pub(super) async fn reload(&mut self, text: &str) -> Map<String, Value> {
+    pub(crate) async fn reload(&mut self, text: &str) -> Map<String, Value> {
         fs::write(self.file(), text).unwrap();
         let outcome = self.ask(false).await;
         if outcome["applied"] == true {

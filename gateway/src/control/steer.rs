@@ -1,0 +1,494 @@
+//! How an operator steers the running gateway: carriers, accounts, binds, one message, queues, the log. Its form on the
+//! control socket.
+//!
+//! ```text
+//! {"version":1,"verb":"carrier rate","carrier":"sink","per_second":50}
+//! ```
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::VERSION;
+use crate::orders::Halt;
+
+/// The fastest rate that may be set, in parts a second: as in the configuration.
+pub const RATE_MAX: u32 = 1_000_000;
+/// Binds of one page at most, and accounts.
+pub const PAGE_MAX: usize = 1_000;
+/// Octets of a filter for the log at most.
+pub const FILTER_MAX: usize = 256;
+/// The longest time for which the log may be filtered otherwise: a day.
+pub const FILTER_FOR_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Octets of a name at most.
+const NAME_MAX: usize = 255;
+
+/// A page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Behind this one, as the page before said.
+    pub after: Option<T>,
+    /// So many at most; [`PAGE_MAX`] where none is given.
+    pub limit: Option<usize>,
+}
+
+impl<T> Page<T> {
+    /// How many it has at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)
+    }
+}
+
+/// What is to be done, or looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Steer {
+    /// How each carrier stands.
+    CarrierList,
+    /// A carrier gets nothing new.
+    CarrierHalt {
+        /// Which.
+        carrier: String,
+        /// How.
+        how: Halt,
+    },
+    /// It goes on.
+    CarrierResume {
+        /// Which.
+        carrier: String,
+    },
+    /// Another rate holds for a carrier.
+    CarrierRate {
+        /// Which.
+        carrier: String,
+        /// In parts; `None`: the configured one again.
+        per_second: Option<NonZeroU32>,
+    },
+    /// How accounts stand.
+    AccountList {
+        /// Which of them.
+        page: Page<String>,
+    },
+    /// An account submits nothing any more.
+    AccountSuspend {
+        /// Which.
+        account: String,
+        /// Its binds are closed as well.
+        unbind: bool,
+    },
+    /// It may again.
+    AccountRestore {
+        /// Which.
+        account: String,
+    },
+    /// Another rate holds for an account.
+    AccountLimit {
+        /// Which.
+        account: String,
+        /// In parts; `None`: the configured one again.
+        per_second: Option<NonZeroU32>,
+    },
+    /// Who is bound.
+    BindList {
+        /// Of this account only.
+        account: Option<String>,
+        /// To this carrier only.
+        carrier: Option<String>,
+        /// Which of them.
+        page: Page<u64>,
+    },
+    /// A link is unbound and closed.
+    BindClose {
+        /// Its number, from the list.
+        number: u64,
+    },
+    /// Where a message stands that is not finished.
+    MessageShow {
+        /// Its id, as its account was given it.
+        id: String,
+        /// Whose; needed for ids of 8 digits only.
+        account: Option<String>,
+    },
+    /// What waits, by carrier and account.
+    QueueList,
+    /// What is logged.
+    LogFilter {
+        /// Other than by now; `None` only asks.
+        filter: Option<String>,
+        /// And for how long.
+        length: Option<Duration>,
+    },
+}
+
+impl Steer {
+    /// As on the command line.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::CarrierList => "carrier list",
+            Self::CarrierHalt { how: Halt::Pause, .. } => "carrier pause",
+            Self::CarrierHalt { how: Halt::Drain, .. } => "carrier drain",
+            Self::CarrierResume { .. } => "carrier resume",
+            Self::CarrierRate { .. } => "carrier rate",
+            Self::AccountList { .. } => "account list",
+            Self::AccountSuspend { .. } => "account suspend",
+            Self::AccountRestore { .. } => "account restore",
+            Self::AccountLimit { .. } => "account limit",
+            Self::BindList { .. } => "bind list",
+            Self::BindClose { .. } => "bind close",
+            Self::MessageShow { .. } => "message show",
+            Self::QueueList => "queue list",
+            Self::LogFilter { .. } => "log filter",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(super) const fn is_reading(&self) -> bool {
+        matches!(
+            self,
+            Self::CarrierList
+                | Self::AccountList { .. }
+                | Self::BindList { .. }
+                | Self::MessageShow { .. }
+                | Self::QueueList
+                | Self::LogFilter { filter: None, .. }
+        )
+    }
+
+    /// As a request's line.
+    pub(super) fn request(&self) -> Value {
+        let mut request = match self {
+            Self::CarrierList | Self::QueueList => json!({}),
+            Self::CarrierHalt { carrier, .. } | Self::CarrierResume { carrier } => {
+                json!({ "carrier": carrier })
+            }
+            Self::CarrierRate { carrier, per_second } => json!({
+                "carrier": carrier,
+                "per_second": per_second,
+                "reset": per_second.is_none(),
+            }),
+            Self::AccountList { page } => json!({ "after": page.after, "limit": page.limit }),
+            Self::AccountSuspend { account, unbind } => json!({ "account": account, "unbind": unbind }),
+            Self::AccountRestore { account } => json!({ "account": account }),
+            Self::AccountLimit { account, per_second } => json!({
+                "account": account,
+                "per_second": per_second,
+                "reset": per_second.is_none(),
+            }),
+            Self::BindList {
+                account,
+                carrier,
+                page,
+            } => json!({
+                "account": account,
+                "carrier": carrier,
+                "after": page.after,
+                "limit": page.limit,
+            }),
+            Self::BindClose { number } => json!({ "number": number }),
+            Self::MessageShow { id, account } => json!({ "id": id, "account": account }),
+            Self::LogFilter { filter, length } => json!({
+                "filter": filter,
+                "for_s": length.as_ref().map(Duration::as_secs),
+            }),
+        };
+        request["version"] = json!(VERSION);
+        request["verb"] = json!(self.word());
+        request
+    }
+
+    /// Reads a request's line, if it is one of these.
+    pub(super) fn read(verb: &str, request: &Map<String, Value>) -> Option<Result<Self, String>> {
+        let keys = Keys(request);
+        Some(match verb {
+            "carrier list" => Ok(Self::CarrierList),
+            "queue list" => Ok(Self::QueueList),
+            "carrier pause" => keys.halt(Halt::Pause),
+            "carrier drain" => keys.halt(Halt::Drain),
+            "carrier resume" => keys
+                .needed("carrier")
+                .map(|carrier| Self::CarrierResume { carrier }),
+            "carrier rate" => keys.carrier_rate(),
+            "account list" => keys.account_list(),
+            "account suspend" => keys.account_suspend(),
+            "account restore" => keys
+                .needed("account")
+                .map(|account| Self::AccountRestore { account }),
+            "account limit" => keys.account_limit(),
+            "bind list" => keys.bind_list(),
+            "bind close" => keys.bind_close(),
+            "message show" => keys.message_show(),
+            "log filter" => keys.log_filter(),
+            _ => return None,
+        })
+    }
+}
+
+/// The keys of a request. What is there and cannot be understood must not pass for what was left out.
+struct Keys<'r>(&'r Map<String, Value>);
+
+impl Keys<'_> {
+    fn given(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>, String> {
+        match self.given(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.len() <= NAME_MAX => Ok(Some(text.clone())),
+            Some(_) => Err(format!("\"{key}\" is a text of at most {NAME_MAX} octets")),
+        }
+    }
+
+    fn needed(&self, key: &str) -> Result<String, String> {
+        self.text(key)?.ok_or_else(|| format!("\"{key}\" is missing"))
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, String> {
+        let number = self.given(key).map(Value::as_u64);
+        match number {
+            None => Ok(None),
+            Some(Some(number)) => Ok(Some(number)),
+            Some(None) => Err(format!("\"{key}\" is a whole number")),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, String> {
+        match self.given(key) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(format!("\"{key}\" is neither true nor false")),
+        }
+    }
+
+    fn limit(&self) -> Result<Option<usize>, String> {
+        let limit = self.number("limit")?;
+        let fits = |limit: u64| {
+            usize::try_from(limit)
+                .ok()
+                .filter(|limit| (1..=PAGE_MAX).contains(limit))
+        };
+        let fitting = limit.map(|limit| fits(limit).ok_or_else(|| format!("\"limit\" is 1 to {PAGE_MAX}")));
+        fitting.transpose()
+    }
+
+    /// One of the two, so that what was left out by mistake takes no limit away.
+    fn rate(&self) -> Result<Option<NonZeroU32>, String> {
+        let rate = self.number("per_second")?;
+        match (rate, self.flag("reset")?) {
+            (None, true) => Ok(None),
+            (Some(rate), false) => u32::try_from(rate)
+                .ok()
+                .filter(|rate| *rate <= RATE_MAX)
+                .and_then(NonZeroU32::new)
+                .map(Some)
+                .ok_or_else(|| format!("\"per_second\" is 1 to {RATE_MAX}")),
+            _ => Err("either \"per_second\" or \"reset\": true".to_owned()),
+        }
+    }
+
+    fn halt(&self, how: Halt) -> Result<Steer, String> {
+        let carrier = self.needed("carrier")?;
+        Ok(Steer::CarrierHalt { carrier, how })
+    }
+
+    fn carrier_rate(&self) -> Result<Steer, String> {
+        Ok(Steer::CarrierRate {
+            carrier: self.needed("carrier")?,
+            per_second: self.rate()?,
+        })
+    }
+
+    fn account_list(&self) -> Result<Steer, String> {
+        let page = Page {
+            after: self.text("after")?,
+            limit: self.limit()?,
+        };
+        Ok(Steer::AccountList { page })
+    }
+
+    fn account_suspend(&self) -> Result<Steer, String> {
+        Ok(Steer::AccountSuspend {
+            account: self.needed("account")?,
+            unbind: self.flag("unbind")?,
+        })
+    }
+
+    fn account_limit(&self) -> Result<Steer, String> {
+        Ok(Steer::AccountLimit {
+            account: self.needed("account")?,
+            per_second: self.rate()?,
+        })
+    }
+
+    fn bind_list(&self) -> Result<Steer, String> {
+        Ok(Steer::BindList {
+            account: self.text("account")?,
+            carrier: self.text("carrier")?,
+            page: Page {
+                after: self.number("after")?,
+                limit: self.limit()?,
+            },
+        })
+    }
+
+    fn bind_close(&self) -> Result<Steer, String> {
+        let number = self.number("number")?.ok_or("\"number\" is missing")?;
+        Ok(Steer::BindClose { number })
+    }
+
+    fn message_show(&self) -> Result<Steer, String> {
+        Ok(Steer::MessageShow {
+            id: self.needed("id")?,
+            account: self.text("account")?,
+        })
+    }
+
+    fn log_filter(&self) -> Result<Steer, String> {
+        let filter = match self.given("filter") {
+            None => None,
+            Some(Value::String(text)) if text.len() <= FILTER_MAX => Some(text.clone()),
+            Some(_) => return Err(format!("\"filter\" is a text of at most {FILTER_MAX} octets")),
+        };
+        let seconds = self.number("for_s")?;
+        let most = FILTER_FOR_MAX.as_secs();
+        if seconds.is_some_and(|seconds| !(1..=most).contains(&seconds)) {
+            return Err(format!("\"for_s\" is a number of seconds up to {most}"));
+        }
+        if filter.is_none() && seconds.is_some() {
+            return Err("\"for_s\" is of a \"filter\"".to_owned());
+        }
+        Ok(Steer::LogFilter {
+            filter,
+            length: seconds.map(Duration::from_secs),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Steer> {
+        let (carrier, account) = ("sink".to_owned(), "load".to_owned());
+        let rate = NonZeroU32::new(50);
+        let halts = Halt::ALL.map(|how| Steer::CarrierHalt {
+            carrier: carrier.clone(),
+            how,
+        });
+        let rates = [rate, None].map(|per_second| Steer::CarrierRate {
+            carrier: carrier.clone(),
+            per_second,
+        });
+        let limits = [rate, None].map(|per_second| Steer::AccountLimit {
+            account: account.clone(),
+            per_second,
+        });
+        let filters = [(None, None), (Some("debug"), None), (Some("debug"), Some(60))];
+        let filters = filters.map(|(filter, seconds)| Steer::LogFilter {
+            filter: filter.map(str::to_owned),
+            length: seconds.map(Duration::from_secs),
+        });
+        let mut all = vec![
+            Steer::CarrierList,
+            Steer::CarrierResume {
+                carrier: carrier.clone(),
+            },
+            Steer::AccountList {
+                page: Page {
+                    after: Some(account.clone()),
+                    limit: Some(7),
+                },
+            },
+            Steer::AccountSuspend {
+                account: account.clone(),
+                unbind: true,
+            },
+            Steer::AccountRestore {
+                account: account.clone(),
+            },
+            Steer::BindList {
+                account: Some(account.clone()),
+                carrier: None,
+                page: Page {
+                    after: Some(3),
+                    limit: None,
+                },
+            },
+            Steer::BindClose { number: 7 },
+            Steer::MessageShow {
+                id: "1234".to_owned(),
+                account: None,
+            },
+            Steer::QueueList,
+        ];
+        all.extend(halts.into_iter().chain(rates).chain(limits).chain(filters));
+        all
+    }
+
+    #[test]
+    fn what_is_asked_is_what_is_understood() {
+        for steer in all() {
+            let request = steer.request();
+            let request = request.as_object().unwrap();
+            assert_eq!(Steer::read(steer.word(), request), Some(Ok(steer)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_named() {
+        let long = "x".repeat(NAME_MAX + 1);
+        for (verb, request, word) in [
+            ("carrier pause", json!({}), "carrier"),
+            ("carrier pause", json!({ "carrier": 7 }), "carrier"),
+            ("carrier drain", json!({ "carrier": long }), "255"),
+            ("carrier rate", json!({ "carrier": "a" }), "reset"),
+            ("carrier rate", json!({ "carrier": "a", "per_second": 0 }), "1 to"),
+            (
+                "carrier rate",
+                json!({ "carrier": "a", "per_second": 1_000_001 }),
+                "1000000",
+            ),
+            (
+                "carrier rate",
+                json!({ "carrier": "a", "per_second": 1.5 }),
+                "whole",
+            ),
+            (
+                "carrier rate",
+                json!({ "carrier": "a", "per_second": 5, "reset": true }),
+                "either",
+            ),
+            (
+                "account limit",
+                json!({ "account": "a", "reset": "yes" }),
+                "reset",
+            ),
+            (
+                "account suspend",
+                json!({ "account": "a", "unbind": 1 }),
+                "unbind",
+            ),
+            ("account list", json!({ "limit": 0 }), "limit"),
+            ("bind list", json!({ "limit": 1_001 }), "1000"),
+            ("bind list", json!({ "after": -1 }), "after"),
+            ("bind close", json!({}), "number"),
+            ("message show", json!({ "account": "a" }), "id"),
+            (
+                "log filter",
+                json!({ "filter": "x".repeat(FILTER_MAX + 1) }),
+                "256",
+            ),
+            (
+                "log filter",
+                json!({ "filter": "debug", "for_s": 86_401 }),
+                "86400",
+            ),
+            ("log filter", json!({ "for_s": 60 }), "filter"),
+        ] {
+            let refusal = Steer::read(verb, request.as_object().unwrap())
+                .unwrap()
+                .unwrap_err();
+            assert!(refusal.contains(word), "{verb} {request}: {refusal}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What is done when an operator steers the gateway.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tidegate_codec::values::BindKind;
+use tidegate_store::disk::Disk;
+use tokio::task::spawn_local;
+
+use super::listing::instant;
+use super::shown::state_word;
+use super::steer::Steer;
+use super::{Answer, not_done};
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::links::{LinkId, Peer};
+use crate::orders::{Orders, TooMany};
+use crate::serve::Hub;
+use crate::telemetry::log::{self, Changed};
+
+/// Accounts that are told between two turns.
+const ACCOUNTS_AT_ONCE: usize = 128;
+
+/// Does it.
+pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer) -> Answer {
+    match steer {
+        Steer::CarrierList => Ok(hub.look(|gate, now| gate.carriers_shown(now))),
+        Steer::QueueList => Ok(hub.look(|gate, now| gate.queues_shown(now))),
+        Steer::AccountList { page } => {
+            let (mut rows, mut after, limit) = (Vec::new(), page.after.clone(), page.limit());
+            loop {
+                let count = ACCOUNTS_AT_ONCE.min(limit - rows.len());
+                let (some, next) = hub.look(|gate, _| gate.accounts_shown(after.as_deref(), count));
+                rows.extend(some);
+                after = next;
+                if after.is_none() || rows.len() >= limit {
+                    return Ok(fields(json!({ "accounts": rows, "next": after })));
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Steer::BindList {
+            account,
+            carrier,
+            page,
+        } => hub.look(|gate, now| gate.binds_shown(now, account.as_deref(), carrier.as_deref(), page)),
+        Steer::MessageShow { id, account } => {
+            hub.look(|gate, now| gate.message_shown(now, id, account.as_deref()))
+        }
+        Steer::CarrierHalt { .. }
+        | Steer::CarrierResume { .. }
+        | Steer::AccountSuspend { .. }
+        | Steer::AccountRestore { .. } => order(hub, steer).await,
+        Steer::CarrierRate { carrier, per_second } => {
+            hub.with_gate(|gate, now| gate.set_carrier_rate(now, carrier, *per_second))
+        }
+        Steer::AccountLimit { account, per_second } => {
+            hub.with_gate(|gate, now| gate.set_account_rate(now, account, *per_second))
+        }
+        Steer::BindClose { number } => hub.with_gate(|gate, now| gate.close_bind(now, *number)),
+        Steer::LogFilter { filter, length } => log_filter(filter.as_deref(), *length),
+    }
+}
+
+/// Changes the standing orders: on disk first, so that what holds now holds after a restart, too.
+async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Answer {
+    let file = hub.orders().ok_or("this gateway keeps no orders")?;
+    let _alone = file.turn().await;
+    let (before, orders) = hub.look(|gate, now| {
+        let before = gate.orders().clone();
+        gate.ordered(now, steer).map(|orders| (before, orders))
+    })?;
+    if orders != before {
+        let (written, file) = (orders.clone(), Arc::clone(&file));
+        tokio::task::spawn_blocking(move || file.write(&written))
+            .await
+            .map_err(|error| not_done(&error).to_owned())?
+            .map_err(|error| format!("not done: the orders cannot be written: {error}"))?;
+    }
+    let told = hub.with_gate(|gate, now| {
+        gate.obey(now, orders);
+        gate.order_told(now, steer, &before)
+    });
+    hub.relink.notify_one();
+    Ok(told)
+}
+
+/// Says which filter holds, or has another one hold, for so long.
+fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
+    let told = |filter: String, length: Option<Duration>| {
+        fields(json!({ "filter": filter, "for_s": length.as_ref().map(Duration::as_secs) }))
+    };
+    let log = log::filter().ok_or("this process logs nothing")?;
+    let Some(filter) = filter else {
+        return Ok(told(log.text(), None));
+    };
+    let Changed { number, text } = log.set(filter)?;
+    // At a level that every filter lets through.
+    tracing::error!(
+        filter = text,
+        "the log is filtered otherwise from now on, on an operator's word"
+    );
+    if let Some(length) = length {
+        spawn_local(async move {
+            tokio::time::sleep(length).await;
+            if let Some(filter) = log.give_back(number) {
+                tracing::error!(filter, "the log is filtered again as at the start");
+            }
+        });
+    }
+    Ok(told(text, length))
+}
+
+pub(super) fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn too_many(_: TooMany) -> String {
+    "there are as many orders as there may be: take some back".to_owned()
+}
+
+impl<D: Disk> Gate<D> {
+    /// The orders as they are to be. What is no longer configured can still be taken back.
+    fn ordered(&self, now: Now, steer: &Steer) -> Result<Orders, String> {
+        let mut orders = self.orders().clone();
+        match steer {
+            Steer::CarrierHalt { carrier, how } => {
+                self.known_carrier(carrier)?;
+                orders.halt(carrier, *how, now.unix_ms).map_err(too_many)?;
+            }
+            Steer::CarrierResume { carrier } => {
+                if orders.halted(carrier).is_none() {
+                    self.known_carrier(carrier)?;
+                }
+                orders.resume(carrier);
+            }
+            Steer::AccountSuspend { account, .. } => {
+                self.known_account(account)?;
+                orders.suspend(account, now.unix_ms).map_err(too_many)?;
+            }
+            Steer::AccountRestore { account } => {
+                if orders.suspended_ms(account).is_none() {
+                    self.known_account(account)?;
+                }
+                orders.restore(account);
+            }
+            _ => {}
+        }
+        Ok(orders)
+    }
+
+    /// What has become of an order, once it holds.
+    fn order_told(&mut self, now: Now, steer: &Steer, before: &Orders) -> Map<String, Value> {
+        let since = |since_ms: Option<u64>| json!(since_ms.map(instant));
+        let told = match steer {
+            Steer::CarrierHalt { carrier, .. } => {
+                let place = self.carrier_by_text(carrier);
+                let halted = self.orders().halted(carrier);
+                json!({
+                    "carrier": carrier,
+                    "state": place.map(|place| self.carrier_word(now, place)),
+                    "since": since(halted.map(|halted| halted.since_ms)),
+                })
+            }
+            Steer::CarrierResume { carrier } => json!({
+                "carrier": carrier,
+                "resumed": before.halted(carrier).is_some(),
+            }),
+            Steer::AccountSuspend { account, unbind } => {
+                let place = self.account_by_text(account).filter(|_| *unbind);
+                let unbound = place.map_or(0, |place| self.unbind_all(now, place));
+                json!({
+                    "account": account,
+                    "since": since(self.orders().suspended_ms(account)),
+                    "unbound": unbound,
+                })
+            }
+            Steer::AccountRestore { account } => {
+                let place = self.account_by_text(account);
+                let state = place.map(|place| state_word(self.config.accounts[place].state));
+                json!({
+                    "account": account,
+                    "restored": before.suspended_ms(account).is_some(),
+                    "state": state,
+                })
+            }
+            _ => json!({}),
+        };
+        fields(told)
+    }
+
+    pub(super) fn known_carrier(&self, name: &str) -> Result<usize, String> {
+        self.carrier_by_text(name)
+            .ok_or_else(|| format!("there is no carrier {name:?}"))
+    }
+
+    pub(super) fn known_account(&self, name: &str) -> Result<usize, String> {
+        self.account_by_text(name)
+            .ok_or_else(|| format!("there is no account {name:?}"))
+    }
+
+    fn set_carrier_rate(&mut self, now: Now, name: &str, rate: Option<NonZeroU32>) -> Answer {
+        let place = self.known_carrier(name)?;
+        let configured = self.config.carriers[place].rate;
+        self.carriers[place].set_rate_override(now, configured, rate);
+        Ok(fields(json!({
+            "carrier": name,
+            "per_second": rate.or(configured),
+            "configured": configured,
+        })))
+    }
+
+    fn set_account_rate(&mut self, now: Now, name: &str, rate: Option<NonZeroU32>) -> Answer {
+        let place = self.known_account(name)?;
+        let configured = self.config.accounts[place].rate;
+        self.accounts[place].set_rate_override(now, configured, rate);
+        Ok(fields(json!({
+            "account": name,
+            "per_second": rate.or(configured),
+            "configured": configured,
+        })))
+    }
+
+    fn link_numbered(&self, number: u64) -> Option<(LinkId, Peer, Option<BindKind>)> {
+        let mut links = self.links.iter();
+        let (id, link) = links.find(|(_, link)| link.number == number)?;
+        Some((id, link.peer, link.session.state().kind()))
+    }
+
+    /// Whose a bind is: an account's, or a carrier's.
+    pub(super) fn whose_link(&self, number: u64) -> (Option<String>, Option<String>) {
+        match self.link_numbered(number) {
+            Some((_, Peer::Esme { account, .. }, _)) => {
+                let name = account.map(|place| self.config.accounts[place].system_id.to_string());
+                (name, None)
+            }
+            Some((_, Peer::Carrier { carrier, .. }, _)) => {
+                (None, Some(self.config.carriers[carrier].name.to_string()))
+            }
+            None => (None, None),
+        }
+    }
+
+    /// Unbinds a bound link: a client's at once, a carrier's once it has answered everything.
+    fn close_bind(&mut self, now: Now, number: u64) -> Answer {
+        match self.link_numbered(number) {
+            Some((
+                id,
+                Peer::Esme {
+                    account: Some(account),
+                    ..
+                },
+                Some(_),
+            )) => self.unbind_esme(now, id, account),
+            Some((id, Peer::Carrier { .. }, Some(_))) => self.leave_link(now, id),
+            _ => return Err(format!("there is no bind {number}: see `bind list`")),
+        }
+        Ok(fields(json!({ "closing": number })))
+    }
+}

@@ -1,0 +1,253 @@
+//! Standing orders of the operator: carriers that are to get nothing, accounts that may submit nothing.
+//!
+//! They outlive a restart and a reload ([`file`]), until they are taken back. An order that names what the configuration does
+//! not have is kept and does nothing. A carrier that is halted counts as one that is down, so that routes and fail-over treat
+//! it as ever; a suspended account is one whose `state` says so.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidegate_codec::identity::SystemId;
+use tidegate_config::{AccountState as ConfiguredState, Config};
+use tidegate_store::disk::Disk;
+
+use crate::clock::Now;
+use crate::gate::Gate;
+use crate::links::{LinkId, Peer};
+
+pub use file::{OrdersFile, Unreadable};
+
+/// Carriers and accounts that orders may name: as many as a process can number.
+pub const ORDERS_MAX: usize = 65_535;
+
+/// How a carrier is halted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// It gets nothing new; its links stay.
+    Pause,
+    /// It gets nothing new, and once it has answered everything its links are unbound, too.
+    Drain,
+}
+
+impl Halt {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Pause, Self::Drain];
+
+    /// For files and programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Drain => "draining",
+        }
+    }
+}
+
+/// That a carrier is halted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halted {
+    /// How.
+    pub how: Halt,
+    /// Since when, in unix milliseconds.
+    pub since_ms: u64,
+}
+
+/// All standing orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    carriers: BTreeMap<String, Halted>,
+    /// Since when, in unix milliseconds.
+    accounts: BTreeMap<String, u64>,
+}
+
+/// There are [`ORDERS_MAX`] already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Orders {
+    /// Halts a carrier, or halts it otherwise. Since when it is halted does not change with the how.
+    ///
+    /// # Errors
+    ///
+    /// There are too many.
+    pub fn halt(&mut self, carrier: &str, how: Halt, now_ms: u64) -> Result<(), TooMany> {
+        let since_ms = self.halted(carrier).map_or(now_ms, |halted| halted.since_ms);
+        self.has_room(self.carriers.contains_key(carrier))?;
+        self.carriers.insert(carrier.to_owned(), Halted { how, since_ms });
+        Ok(())
+    }
+
+    /// Takes that back; says whether it was halted.
+    pub fn resume(&mut self, carrier: &str) -> bool {
+        self.carriers.remove(carrier).is_some()
+    }
+
+    /// Suspends an account.
+    ///
+    /// # Errors
+    ///
+    /// There are too many.
+    pub fn suspend(&mut self, account: &str, now_ms: u64) -> Result<(), TooMany> {
+        self.has_room(self.accounts.contains_key(account))?;
+        self.accounts.entry(account.to_owned()).or_insert(now_ms);
+        Ok(())
+    }
+
+    /// Takes that back; says whether it was suspended.
+    pub fn restore(&mut self, account: &str) -> bool {
+        self.accounts.remove(account).is_some()
+    }
+
+    /// Whether a carrier is halted, and how.
+    pub fn halted(&self, carrier: &str) -> Option<Halted> {
+        self.carriers.get(carrier).copied()
+    }
+
+    /// Since when an account is suspended.
+    pub fn suspended_ms(&self, account: &str) -> Option<u64> {
+        self.accounts.get(account).copied()
+    }
+
+    /// All halted carriers by name.
+    pub fn carriers(&self) -> impl Iterator<Item = (&str, Halted)> {
+        self.carriers
+            .iter()
+            .map(|(name, halted)| (name.as_str(), *halted))
+    }
+
+    /// All suspended accounts by name, and since when.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.accounts
+            .iter()
+            .map(|(name, since_ms)| (name.as_str(), *since_ms))
+    }
+
+    fn has_room(&self, is_there: bool) -> Result<(), TooMany> {
+        let is_full = self.carriers.len() + self.accounts.len() >= ORDERS_MAX;
+        if is_full && !is_there {
+            Err(TooMany)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// The orders that hold.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Has other orders hold, from the next hand-over and the next PDU on. Links of carriers that are resumed are made by
+    /// who keeps them ([`crate::connect`]).
+    pub fn obey(&mut self, now: Now, orders: Orders) {
+        self.orders = orders;
+        self.obey_again(now);
+    }
+
+    /// The same where carriers and accounts have changed.
+    pub(crate) fn obey_again(&mut self, now: Now) {
+        let config = Arc::clone(&self.config);
+        for (carrier, state) in config.carriers.iter().zip(&mut self.carriers) {
+            state.set_halted(now, self.orders.halted(carrier.name.as_str()));
+        }
+        self.suspend_accounts();
+        self.end_drains(now);
+    }
+
+    /// What an account may do is its `state`, as all ask that already.
+    fn suspend_accounts(&mut self) {
+        let held = |system_id: &SystemId, by_file: ConfiguredState| match self
+            .orders
+            .suspended_ms(system_id.as_str())
+        {
+            Some(_) => ConfiguredState::Suspended,
+            None => by_file,
+        };
+        let places = self.config.accounts.iter().zip(&self.accounts);
+        let other: Vec<(usize, ConfiguredState)> = places
+            .map(|(account, state)| (account.state, held(&account.system_id, state.by_file)))
+            .enumerate()
+            .filter(|(_, (is, should_be))| is != should_be)
+            .map(|(place, (_, should_be))| (place, should_be))
+            .collect();
+        if other.is_empty() {
+            return;
+        }
+        let mut config = Config::clone(&self.config);
+        for (place, state) in other {
+            if let Some(account) = config.accounts.get_mut(place) {
+                account.state = state;
+            }
+        }
+        self.config = Arc::new(config);
+    }
+
+    /// Unbinds the links of carriers that are being drained and have answered everything.
+    pub(crate) fn end_drains(&mut self, now: Now) {
+        for carrier in 0..self.carriers.len() {
+            let state = &self.carriers[carrier];
+            let is_draining = state.halted.is_some_and(|halted| halted.how == Halt::Drain);
+            if !is_draining || state.is_drained || state.unanswered(&self.links) > 0 {
+                continue;
+            }
+            self.carriers[carrier].is_drained = true;
+            let name = &self.config.carriers[carrier].name;
+            tracing::info!(carrier = %name, "drained: everything is answered, its links are unbound");
+            let is_its = |id: &LinkId| {
+                let link = self.links.get(*id);
+                link.is_some_and(
+                    |link| matches!(link.peer, Peer::Carrier { carrier: its, .. } if its == carrier),
+                )
+            };
+            let links: Vec<LinkId> = self.links.ids().into_iter().filter(is_its).collect();
+            for link in links {
+                self.leave_link(now, link);
+            }
+        }
+    }
+
+    /// Unbinds an account's links; says how many.
+    pub(crate) fn unbind_all(&mut self, now: Now, account: usize) -> usize {
+        let links = self.accounts[account].links.clone();
+        for link in &links {
+            self.unbind_esme(now, *link, account);
+        }
+        links.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_is_given_again_keeps_its_date_and_taken_back_leaves_nothing() {
+        let mut orders = Orders::default();
+        orders.halt("a", Halt::Pause, 7).unwrap();
+        orders.halt("a", Halt::Drain, 9).unwrap();
+        orders.suspend("x", 7).unwrap();
+        orders.suspend("x", 9).unwrap();
+        let halted = Halted {
+            how: Halt::Drain,
+            since_ms: 7,
+        };
+        assert_eq!(orders.halted("a"), Some(halted));
+        assert_eq!(orders.suspended_ms("x"), Some(7));
+        assert!(orders.resume("a") && !orders.resume("a"));
+        assert!(orders.restore("x") && !orders.restore("x"));
+        assert_eq!(orders, Orders::default());
+    }
+
+    #[test]
+    fn there_are_so_many_and_those_that_are_there_can_be_changed() {
+        let mut orders = Orders::default();
+        for n in 0..ORDERS_MAX {
+            orders.halt(&format!("c{n}"), Halt::Pause, 0).unwrap();
+        }
+        assert_eq!(orders.suspend("x", 0), Err(TooMany));
+        assert_eq!(orders.halt("more", Halt::Pause, 0), Err(TooMany));
+        assert_eq!(orders.halt("c7", Halt::Drain, 0), Ok(()));
+    }
+}

@@ -1,0 +1,175 @@
+//! Where the orders lie: one small file of the data directory, one line of JSON and the SHA-256 of that line, replaced as a
+//! whole. Who halted a carrier does not want it fed because a file was cut short, or a letter of a name has changed: one that
+//! is not as it was written stops the start.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{Halt, Halted, ORDERS_MAX, Orders};
+use crate::small_file;
+
+const FILE: &str = "operator-orders";
+/// Octets of the file at most: as many orders as there may be, each with a long name.
+const FILE_MAX: u64 = 16 << 20;
+const VERSION: u64 = 1;
+
+/// The file is there, and what stands in it cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the operator's orders cannot be read from {path}: {why}. Nothing is started, so that no paused carrier and no suspended \
+     account is let go by mistake: put the file back, or remove it and give the orders anew"
+)]
+pub struct Unreadable {
+    path: String,
+    why: String,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct OrdersFile {
+    path: PathBuf,
+    /// Held from before the orders are looked at until those that were made of them hold.
+    turn: Mutex<()>,
+}
+
+impl OrdersFile {
+    /// Reads the orders of a data directory; none where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is not as it was written.
+    pub fn open(data: &Path) -> Result<(Self, Orders), Unreadable> {
+        let path = data.join(FILE);
+        let unreadable = |why: String| Unreadable {
+            path: path.display().to_string(),
+            why,
+        };
+        let text = small_file::read(&path, FILE_MAX).map_err(|error| unreadable(error.to_string()))?;
+        let orders = match text {
+            None => Orders::default(),
+            Some(text) => read(&text).ok_or_else(|| unreadable("it is not as it was written".to_owned()))?,
+        };
+        let file = Self {
+            path,
+            turn: Mutex::new(()),
+        };
+        Ok((file, orders))
+    }
+
+    /// Changes go one after the other.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Puts these orders in the place of what it holds. Blocks until they are on disk.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn write(&self, orders: &Orders) -> io::Result<()> {
+        small_file::replace(&self.path, &written(orders))
+    }
+}
+
+fn sum(line: &str) -> String {
+    let digest = Sha256::digest(line.as_bytes());
+    digest.iter().fold(String::new(), |mut text, octet| {
+        // A String takes everything.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+fn written(orders: &Orders) -> String {
+    let carriers: Map<String, Value> = orders
+        .carriers()
+        .map(|(name, Halted { how, since_ms })| {
+            let halted = json!({ "how": how.word(), "since_ms": since_ms });
+            (name.to_owned(), halted)
+        })
+        .collect();
+    let accounts: Map<String, Value> = orders
+        .accounts()
+        .map(|(name, since_ms)| (name.to_owned(), json!(since_ms)))
+        .collect();
+    let line = json!({ "version": VERSION, "carriers": carriers, "accounts": accounts }).to_string();
+    format!("{line}\n{}\n", sum(&line))
+}
+
+fn read(text: &str) -> Option<Orders> {
+    let (line, rest) = text.split_once('\n')?;
+    if rest.strip_suffix('\n') != Some(sum(line).as_str()) {
+        return None;
+    }
+    let object: Map<String, Value> = serde_json::from_str(line).ok()?;
+    if object.get("version")?.as_u64() != Some(VERSION) {
+        return None;
+    }
+    let carriers = object.get("carriers")?.as_object()?.iter().map(|(name, halted)| {
+        let word = halted.get("how")?.as_str()?;
+        let how = Halt::ALL.into_iter().find(|how| how.word() == word)?;
+        let since_ms = halted.get("since_ms")?.as_u64()?;
+        Some((name.clone(), Halted { how, since_ms }))
+    });
+    let accounts = object.get("accounts")?.as_object()?.iter();
+    let accounts = accounts.map(|(name, since_ms)| Some((name.clone(), since_ms.as_u64()?)));
+    let orders = Orders {
+        carriers: carriers.collect::<Option<BTreeMap<_, _>>>()?,
+        accounts: accounts.collect::<Option<BTreeMap<_, _>>>()?,
+    };
+    (orders.carriers.len() + orders.accounts.len() <= ORDERS_MAX).then_some(orders)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn some() -> Orders {
+        let mut orders = Orders::default();
+        orders.halt("sink", Halt::Pause, 1_790_000_000_000).unwrap();
+        orders.halt("other", Halt::Drain, 5).unwrap();
+        orders.suspend("load", 7).unwrap();
+        orders
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_no_file_is_no_orders() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, orders) = OrdersFile::open(dir.path()).unwrap();
+        assert_eq!(orders, Orders::default());
+        for orders in [some(), Orders::default()] {
+            file.write(&orders).unwrap();
+            assert_eq!(OrdersFile::open(dir.path()).unwrap().1, orders);
+        }
+    }
+
+    #[test]
+    fn whatever_is_cut_or_changed_is_refused_by_the_name_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, _) = OrdersFile::open(dir.path()).unwrap();
+        file.write(&some()).unwrap();
+        let path = dir.path().join(FILE);
+        let whole = fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let refused = OrdersFile::open(dir.path()).map(drop).unwrap_err().to_string();
+            assert!(refused.contains(FILE) && !refused.contains('\n'), "{refused}");
+        }
+        for place in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[place] ^= 1;
+            fs::write(&path, &changed).unwrap();
+            assert!(OrdersFile::open(dir.path()).is_err(), "octet {place}");
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(OrdersFile::open(dir.path()).unwrap().1, some());
+    }
+}
