@@ -60,7 +60,7 @@ impl Exception {
     }
 }
 
-/// Key `tls` of a `[[listen]]`, default absent: plain TCP.
+/// Key `tls` of a `[[listen]]`, or `admin_tls` of `[http]`, default absent: plain TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
     /// Key `certificate`, required: a file of PEM, the listener's certificate and behind it those that lead to its CA.
@@ -159,12 +159,12 @@ pub(crate) fn read_carrier(section: &mut Section<'_>) -> Option<CarrierTls> {
     })
 }
 
-/// Reads the key `tls` of a `[[listen]]`.
-pub(crate) fn read_listener(section: &mut Section<'_>) -> Option<ListenerTls> {
-    if !section.has("tls") {
+/// Reads the key of a listener, `tls` or `admin_tls`.
+pub(crate) fn read_listener(section: &mut Section<'_>, key: &'static str) -> Option<ListenerTls> {
+    if !section.has(key) {
         return None;
     }
-    let mut tls = section.section("tls");
+    let mut tls = section.section(key);
     let certificate = tls.required("certificate", "name the file of the certificate", path);
     let key = tls.required("key", "name the file of the certificate's private key", path);
     let tls12 = read_exception(&mut tls, "tls12");

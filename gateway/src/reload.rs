@@ -272,6 +272,7 @@ impl<D: Disk + 'static> Reloader<D> {
         self.hub.listeners.close_others(&config.listen);
         self.hub.slots.set_tls(&config.carriers, &tls.carriers);
         self.hub.listeners.set_tls(&config.listen, &tls.listen);
+        self.hub.seal_admin(tls.admin_seal(&config, self.hub.clock()));
         let certificates = tls.certificates(&config);
         self.hub.look(|gate, _| gate.set_certificates(certificates));
         self.tls = tls;
@@ -300,6 +301,9 @@ impl<D: Disk + 'static> Reloader<D> {
             if is_other && !is_told(&format!("listen[{place}]")) {
                 changes.push(format!("listen[{place}].tls: changed where it is kept"));
             }
+        }
+        if self.config.http == new.http && self.tls.admin != tls.admin {
+            changes.push("http.admin_tls: changed where it is kept".to_owned());
         }
         let before: HashMap<_, _> = self
             .config

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
 use crate::gate::{BindCheck, Gate};
-use crate::http::{CarrierLinks, Health, HttpServer, Phase};
+use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle};
 use crate::publish::Publisher;
@@ -38,7 +38,7 @@ use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{AdminMetrics, KeyMetrics, Telemetry};
+use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::{control, keeper, listen, register};
 
@@ -210,6 +210,7 @@ pub fn start_from(
     let (asked, to_answer) = control::ends();
 
     let (stop, stopped) = watch::channel(false);
+    let (admin_seal, admin_sealed) = watch::channel(tls.admin_seal(&config, &clock));
     let ends = keeper::ends();
     let (audit, to_enter) = audit::ends();
     // Both runtimes are made here, so that a failure is an answer and not a dead thread.
@@ -247,7 +248,7 @@ pub fn start_from(
                     clock: clock.clone(),
                     metrics: admin_metrics,
                 };
-                (socket, desk)
+                (socket, desk, admin_sealed)
             }),
             control,
             asked: asked.clone(),
@@ -276,6 +277,7 @@ pub fn start_from(
             keeper: ends.handle,
             register,
             tokens,
+            admin_seal,
             audit,
             done: ends.done,
             to_answer,
@@ -420,7 +422,7 @@ struct KeeperWork {
     inbox: Inbox<RealDisk>,
     rng: ChaCha20Rng,
     http: std::net::TcpListener,
-    admin: Option<(std::net::TcpListener, Desk)>,
+    admin: Option<(std::net::TcpListener, Desk, watch::Receiver<Seal>)>,
     control: Option<control::Listener>,
     asked: mpsc::Sender<control::Request>,
     health: Arc<Health>,
@@ -453,14 +455,15 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
         if let Some(listener) = control {
             spawn_local(control::serve(listener, asked, stopped.clone()));
         }
-        if let Some((socket, desk)) = admin {
+        if let Some((socket, desk, seal)) = admin {
             match HttpServer::from_std(socket) {
                 Ok(server) => {
                     let mut stopped = stopped.clone();
                     let stop = async move {
                         let _ = stopped.wait_for(|stopped| *stopped).await;
                     };
-                    spawn_local(server.serve_router(admin::router(desk), admin::LIMITS, stop));
+                    let counted = (HttpMetrics::new(&telemetry, "admin"), seal);
+                    spawn_local(server.serve_router(admin::router(desk), admin::LIMITS, counted, stop));
                 }
                 Err(error) => tracing::error!(%error, "the admin listener cannot be served"),
             }
@@ -504,6 +507,7 @@ struct LoopWork {
     keeper: KeeperHandle<RealDisk>,
     register: register::Handle,
     tokens: Option<Arc<Tokens>>,
+    admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -547,6 +551,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         if let Some(tokens) = work.tokens {
             hub.set_tokens(tokens);
         }
+        hub.set_admin_seal(work.admin_seal);
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));

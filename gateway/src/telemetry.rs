@@ -16,6 +16,7 @@ mod audit;
 mod carrier;
 mod gate;
 pub mod histogram;
+mod http;
 mod keys;
 pub mod log;
 pub mod names;
@@ -33,10 +34,12 @@ pub use admin::AdminMetrics;
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
+pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
 use names::{Kind, Metric};
+use words::Family;
 
 /// Who wrote a metric, which the recorder wants to know and does not use.
 const ORIGIN: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
@@ -238,6 +241,7 @@ mod tests {
         let _audit = AuditMetrics::new(&telemetry);
         let _keys = KeyMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);
+        let _http = HttpMetrics::new(&telemetry, "admin");
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         gate.certificate(Side::Esme, "127.0.0.1:2775", Some(1));

@@ -104,3 +104,31 @@ fn an_account_asks_for_more_but_for_as_long_as_its_exception_lasts() {
     let none = "transport_exception = { min_transport = \"clear\", name = \"old\", until = 2027-03-31 }";
     assert!(account(none).unwrap_err().contains("excepts nothing"));
 }
+
+#[test]
+fn the_admin_listener_leaves_loopback_with_tls_only() {
+    let http =
+        |keys: &str| parse(&format!("{MINIMAL}[http]\n{keys}")).map_err(|problems| problems.to_string());
+    let tls = "admin_tls = { certificate = \"c.pem\", key = \"k.pem\" }";
+    for address in [
+        "0.0.0.0:9105",
+        "192.0.2.7:9105",
+        "[::]:9105",
+        "[2001:db8::7]:9105",
+    ] {
+        let told = http(&format!("admin_address = \"{address}\"")).unwrap_err();
+        assert!(
+            told.contains("not on loopback") && told.contains("admin_tls = {"),
+            "{told}"
+        );
+        let config = http(&format!("admin_address = \"{address}\"\n{tls}")).unwrap();
+        assert!(config.http.admin_tls.is_some());
+    }
+    for address in ["127.0.0.1:9105", "[::1]:9105"] {
+        let config = http(&format!("admin_address = \"{address}\"")).unwrap();
+        assert_eq!(config.http.admin_tls, None);
+    }
+    assert!(http(tls).unwrap_err().contains("http.admin_address"));
+    let told = http("admin_address = \"127.0.0.1:9105\"\nadmin_tls = { key = \"k.pem\" }").unwrap_err();
+    assert!(told.contains("certificate"), "{told}");
+}
