@@ -17,7 +17,7 @@ use tidegate_codec::values::InterfaceVersion;
 
 use crate::country_rates::CountryRates;
 use crate::endpoint::Endpoint;
-use crate::tls::CarrierTls;
+use crate::tls::{CarrierTls, Exception};
 
 pub(crate) use read::{INSTEAD, name, read};
 pub(crate) use texts::ALPHABETS;
@@ -37,6 +37,9 @@ pub struct Carrier {
     pub local_address: Option<IpAddr>,
     /// Key `tls`, default absent: plain TCP.
     pub tls: Option<CarrierTls>,
+    /// Key `clear_text`, required without `tls` where an address is not this machine: `{ name = "…", until = … }`, in whose name
+    /// and until when its links may be in clear text (SEC-1). No new one is made afterwards.
+    pub clear_text: Option<Exception>,
     /// Key `binds`, default `"trx"`.
     pub binds: CarrierBinds,
     /// Key `links`, default 1, 1 to 64: links at a time; with `"tx+rx"` pairs of connections.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::endpoint::Host;
+use crate::endpoint::{Endpoint, Host};
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{choice, day, path, shown, text_of};
@@ -157,6 +157,27 @@ pub(crate) fn read_carrier(section: &mut Section<'_>) -> Option<CarrierTls> {
         ca: ca?,
         own: certificate.zip(key),
     })
+}
+
+/// Reads the key `clear_text` of a `[[carrier]]`.
+pub(crate) fn read_clear_text(section: &mut Section<'_>, addresses: &[Endpoint]) -> Option<Exception> {
+    let exception = read_exception(section, "clear_text");
+    if section.has("tls") {
+        if section.has("clear_text") {
+            let fault = Fault::new(
+                "excepts nothing: the links have `tls`",
+                "take one of the two away",
+            );
+            section.problem("clear_text", fault);
+        }
+    } else if !section.has("clear_text") && addresses.iter().any(|there| !there.host().is_loopback()) {
+        section.missing(
+            "tls",
+            "name the CAs of its certificate: `tls = { ca = \"…\" }`; or say who agreed to clear text, and until when: \
+             `clear_text = { name = \"…\", until = 2027-03-31 }`",
+        );
+    }
+    exception
 }
 
 /// Reads the key of a listener, `tls` or `admin_tls`.

@@ -344,7 +344,7 @@ fn open_audit(
         let reason = Value::Word(Word::of_name(what));
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
     };
-    let mut also = Vec::new();
+    let mut also = audit::exceptions::standing(config, now_ms);
     if made {
         also.push(key_made("key ring made"));
     }
@@ -544,6 +544,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     // Those that were there have no rows.
     drop(gate.replace_tables(work.tables));
     gate.set_certificates(work.tls.certificates(&config));
+    gate.set_exceptions(config.exceptions());
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);

@@ -245,6 +245,7 @@ mod tests {
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         gate.certificate(Side::Esme, "127.0.0.1:2775", Some(1));
+        gate.exception("listen[0].tls.tls12", Some(1));
         account.refused(CommandStatus::RSYSERR, 1);
         account.delivery_refused(CommandStatus::RSYSERR, 1);
         account.monitored(Some(*b"DK"), 1);

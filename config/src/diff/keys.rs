@@ -257,6 +257,7 @@ keys! {
         addresses,
         local_address,
         tls,
+        clear_text,
         binds,
         #shown links,
         #shown window,

@@ -340,6 +340,8 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         local_address,
         // What stands in its files holds for links that are made from then on.
         tls,
+        // Asked when a link is made.
+        clear_text: _,
         binds,
         links: _,
         window: _,

@@ -179,6 +179,14 @@ impl GateMetrics {
         gauge.set(expires_s.map_or(f64::INFINITY, |at| at as f64));
     }
 
+    /// Tells when an exception from TLS 1.3 ends, in unix seconds, by its key in the configuration; `None` if it is not there any
+    /// more.
+    pub fn exception(&self, key: &str, ends_s: Option<u64>) {
+        let gauge = self.telemetry.gauge(&names::EXCEPTION_EXPIRY, &[("key", key)]);
+        #[expect(clippy::cast_precision_loss, reason = "seconds far below 2^53")]
+        gauge.set(ends_s.map_or(f64::INFINITY, |at| at as f64));
+    }
+
     /// Counts connections that ended. A session's `CloseReason` converts into the reason.
     pub fn link_closed(&self, side: Side, reason: impl Into<LinkClosed>, times: u64) {
         if let Some(closed) = self.links_closed.get(side.index()) {

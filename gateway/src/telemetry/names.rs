@@ -113,6 +113,7 @@ metrics! {
     CONNECTIONS_REFUSED Counter Count "connections_refused_total" ["reason"] "ESME connections closed at once"
     TLS_HANDSHAKES Counter Count "tls_handshakes_total" ["side", "result"] "TLS handshakes, by what became of them"
     CERTIFICATE_EXPIRY Gauge Seconds "certificate_expiry_timestamp_seconds" ["side", "name"] "Unix time at which our certificate on a listener or towards a carrier, or one that leads from it to its CA, does not hold any more; +Inf where there is none any more"
+    EXCEPTION_EXPIRY Gauge Seconds "exception_expiry_timestamp_seconds" ["key"] "Unix time at which an exception from TLS 1.3 ends, by its key in the configuration; +Inf where there is none any more"
     LINKS_CLOSED Counter Count "links_closed_total" ["side", "reason"] "Connections that ended, by what ended them"
     REQUESTS_REFUSED Counter Count "requests_refused_total" ["command", "status"] "Requests that the session itself answered with an error"
     DROPPED Counter Count "pdus_dropped_total" [] "PDUs without an answer and a meaning here"
