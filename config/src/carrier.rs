@@ -159,13 +159,23 @@ pub enum CarrierBinds {
 }
 
 /// Where a carrier's password is found. The file of the configuration never holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// `password_file`: the file's content; one line end after it does not belong to it. Relative paths
     /// count from the working directory.
     File(PathBuf),
     /// `password_env`: an environment variable, a name of letters, digits and `_`.
     Env(String),
+}
+
+/// Not where it is: people sometimes write the password itself there.
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File(***)",
+            Self::Env(_) => "Env(***)",
+        })
+    }
 }
 
 /// Which receipts are asked of a carrier.

@@ -437,6 +437,12 @@ impl<D: Disk> Gate<D> {
         self.tally.handshakes.add((side, result));
     }
 
+    /// Whether a link is bound, or was.
+    pub(crate) fn is_bound(&self, id: LinkId) -> bool {
+        let link = self.links.get(id);
+        link.is_some_and(|link| link.was_bound || link.session.state().kind().is_some())
+    }
+
     /// When the certificates end that new handshakes are made with.
     pub fn certificates(&self) -> &Arc<[Certificate]> {
         &self.certificates

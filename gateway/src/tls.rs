@@ -17,6 +17,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -32,7 +33,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::http::Seal;
 use crate::telemetry::words::{Handshake, Side};
-use files::Files;
+use files::{Files, certified};
 
 /// What the files of one listener make.
 pub struct ServerTls {
@@ -231,10 +232,12 @@ impl ServerTls {
             }
         };
         let expires_s = files.expires_s("certificate", &tls.certificate, &chain, clock.now().unix_ms)?;
+        let own =
+            certified(chain, &private).map_err(|error| apart(key, &tls.certificate, &tls.key, &error))?;
         let make = |versions: &[&'static SupportedProtocolVersion]| {
             let made = server_config(&provider, clock, versions, Arc::clone(&verifier));
-            let made = made.and_then(|made| made.with_single_cert(chain.clone(), private.clone_key()));
-            let mut made = made.map_err(|error| apart(key, &tls.certificate, &tls.key, &error))?;
+            let made = made.map_err(|error| format!("{key}: {error}"))?;
+            let mut made = made.with_cert_resolver(Arc::<SingleCertAndKey>::clone(&own));
             made.session_storage = Arc::new(NoServerSessionStorage {});
             made.send_tls13_tickets = 0;
             Ok::<_, String>(Arc::new(made))
@@ -284,8 +287,10 @@ impl ClientTls {
                 let chain = files.certificates("certificate", certificate)?;
                 let now_ms = clock.now().unix_ms;
                 expires_s = Some(files.expires_s("certificate", certificate, &chain, now_ms)?);
-                let made = builder.with_client_auth_cert(chain, files.private_key("key", private)?);
-                made.map_err(|error| apart(key, certificate, private, &error))?
+                let private_key = files.private_key("key", private)?;
+                let own = certified(chain, &private_key);
+                let own = own.map_err(|error| apart(key, certificate, private, &error))?;
+                builder.with_client_cert_resolver(own)
             }
         };
         config.resumption = Resumption::disabled();

@@ -33,6 +33,7 @@ mod quotas;
 mod quoted;
 mod reload;
 mod routes;
+mod secrets;
 mod simulation;
 mod simulator;
 mod sweep;
