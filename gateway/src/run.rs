@@ -166,6 +166,7 @@ pub fn start_from(
     let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
     let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
+    KeyMetrics::new(telemetry).publish_kek(&config.storage.kek_file);
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let health = Arc::new(Health::new(clock.clone()));
@@ -624,7 +625,10 @@ async fn check_binds(hub: Rc<Hub<RealDisk>>, verifier: Verifier, mut to_check: m
                 () = hub.gone(link) => return,
             };
             let granted = match verdict {
-                Verdict::Granted => Some(true),
+                Verdict::Granted(by) => {
+                    hub.look(|gate, _| gate.set_credential(link, by));
+                    Some(true)
+                }
                 Verdict::Denied => Some(false),
                 Verdict::Busy => None,
             };

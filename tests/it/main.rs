@@ -4,12 +4,14 @@
 mod admin;
 mod ancillary;
 mod answers;
+mod attack;
 mod audit;
 mod bans;
 mod canary;
 mod carriers;
 mod control;
 mod crash;
+mod credentials;
 mod duplicates;
 mod explain;
 mod faults;

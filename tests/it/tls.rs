@@ -3,7 +3,7 @@
 //! A scripted client speaks through a [tunnel](tunnel): a socket of this process that speaks TLS to the gateway.
 
 mod admin;
-mod authority;
+pub(crate) mod authority;
 mod carriers;
 mod reloads;
 

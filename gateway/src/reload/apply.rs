@@ -11,6 +11,7 @@ use tidegate_store::disk::Disk;
 use crate::addressing::Addressing;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
+use crate::credentials::Credential;
 use crate::esme::may_be_bound;
 use crate::gate::{
     AccountState, CARRIER_UNANSWERED_MAX, Gate, TooManyNames, carrier_timing, esme_timing, pdu_limits,
@@ -240,8 +241,15 @@ impl<D: Disk> Gate<D> {
                     link.bucket.set_rate(now.monotonic, configured.link_rate);
                     let removed = self.accounts[account].removed;
                     let refusal = may_be_bound(configured, ip, kind, link.transport, now);
-                    if removed || refusal.is_some() {
-                        tracing::info!(account = %configured.system_id, removed, ?refusal, "unbound by a reload");
+                    // A password that was taken back opens nothing, and what it opened is shut (SEC-5).
+                    let revoked = link.credential.is_some_and(|by| {
+                        !configured
+                            .password_hashes
+                            .iter()
+                            .any(|hash| Credential::of(hash) == by)
+                    });
+                    if removed || revoked || refusal.is_some() {
+                        tracing::info!(account = %configured.system_id, removed, revoked, ?refusal, "unbound by a reload");
                         self.unbind_esme(now, id, account);
                     }
                 }

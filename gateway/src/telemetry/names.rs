@@ -92,6 +92,8 @@ metrics! {
 
     // The key ring.
     KEYS Gauge Count "keys" ["owner"] "Keys in the key ring, by what they seal"
+    KEY_NEWEST Gauge Seconds "key_newest_made_timestamp_seconds" ["owner"] "Unix time at which the newest of these keys was made, the one that seals; 0 where there is none"
+    KEK_WRITTEN Gauge Seconds "kek_written_timestamp_seconds" [] "Unix time at which the file of the key-encryption key was written, as its file system has it; 0 where it does not say"
     KEY_OLDEST Gauge Seconds "key_oldest_made_timestamp_seconds" ["owner"] "Unix time at which the oldest of these keys was made; 0 where there is none"
 
     // The audit log.
