@@ -17,7 +17,7 @@ use tidegate_codec::values::InterfaceVersion;
 
 use crate::country_rates::CountryRates;
 use crate::endpoint::Endpoint;
-use crate::tls::CarrierTls;
+use crate::tls::{CarrierTls, Exception};
 
 pub(crate) use read::{INSTEAD, name, read};
 pub(crate) use texts::ALPHABETS;
@@ -37,6 +37,9 @@ pub struct Carrier {
     pub local_address: Option<IpAddr>,
     /// Key `tls`, default absent: plain TCP.
     pub tls: Option<CarrierTls>,
+    /// Key `clear_text`, required without `tls` where an address is not this machine: `{ name = "…", until = … }`, in whose name
+    /// and until when its links may be in clear text (SEC-1). No new one is made afterwards.
+    pub clear_text: Option<Exception>,
     /// Key `binds`, default `"trx"`.
     pub binds: CarrierBinds,
     /// Key `links`, default 1, 1 to 64: links at a time; with `"tx+rx"` pairs of connections.
@@ -156,13 +159,23 @@ pub enum CarrierBinds {
 }
 
 /// Where a carrier's password is found. The file of the configuration never holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// `password_file`: the file's content; one line end after it does not belong to it. Relative paths
     /// count from the working directory.
     File(PathBuf),
     /// `password_env`: an environment variable, a name of letters, digits and `_`.
     Env(String),
+}
+
+/// Not where it is: people sometimes write the password itself there.
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File(***)",
+            Self::Env(_) => "Env(***)",
+        })
+    }
 }
 
 /// Which receipts are asked of a carrier.

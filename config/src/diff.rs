@@ -22,7 +22,7 @@ use crate::rewrite::Rewrite;
 use crate::route::{Instructions, MoRoute, MtRoute};
 use crate::storage::Storage;
 use crate::tables::Tables;
-use crate::{Config, audit, storage};
+use crate::{Config, audit, node as process, storage};
 
 use keys::{KeyChange, Keyed};
 pub use rows::{Named, Rows};
@@ -72,7 +72,6 @@ pub struct Diff {
 }
 
 const NODE: &str = "ids of messages bear it";
-const HTTP: &str = "who watches the process asks there";
 
 /// Says what differs.
 pub fn diff(old: &Config, new: &Config) -> Diff {
@@ -97,7 +96,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
     let diff = Diff {
         node: told.table("node", node, &new.node, |_| Some(NODE)),
         listen: told.rows("listen", listen, &new.listen),
-        http: told.table("http", http, &new.http, |_| Some(HTTP)),
+        http: told.table("http", http, &new.http, process::why_restart),
         storage: told.table("storage", storage, &new.storage, storage::why_restart),
         limits: told.table("limits", limits, &new.limits, |_| None),
         compliance: told.table("compliance", compliance, &new.compliance, |_| None),

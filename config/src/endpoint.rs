@@ -76,6 +76,14 @@ impl Endpoint {
 }
 
 impl Host {
+    /// Whether it is this machine, by its address or as `localhost`. Any other name may be anywhere.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Ip(ip) => ip.to_canonical().is_loopback(),
+            Self::Name(name) => name.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
     /// A literal address's family and the local address's must agree; a name may have both.
     pub(crate) fn reachable_from(&self, local: IpAddr) -> bool {
         match self {

@@ -8,7 +8,7 @@
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
 //! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`] and [`hours`] say what the keys mean,
-//! `problem` gathers what is wrong;
+//! `problem` gathers what is wrong; [`exceptions`] says what is less than TLS 1.3 by leave;
 //! [`diff`](mod@diff) compares two files for a reload.
 
 pub mod account;
@@ -19,6 +19,7 @@ pub mod country;
 pub mod country_rates;
 pub mod diff;
 pub mod endpoint;
+pub mod exceptions;
 pub mod expectations;
 pub mod hours;
 pub mod limits;
@@ -60,6 +61,7 @@ pub use country::Country;
 pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};
 pub use endpoint::{Endpoint, Host};
+pub use exceptions::Excepted;
 pub use hours::{HoursRule, Jurisdiction, Region, SendingHours};
 pub use limits::Limits;
 pub use node::{Http, Listener, Node};

@@ -33,9 +33,11 @@ pub struct Listener {
 pub struct Http {
     /// Key `address`, default `127.0.0.1:9100`. It asks for no password, so keep it on a private address.
     pub address: SocketAddr,
-    /// Key `admin_address`, default absent: where the verbs of the control socket are done over HTTP for whoever has a token. On
-    /// loopback only: tokens go over it in clear text.
+    /// Key `admin_address`, default absent: where the verbs of the control socket are done over HTTP for whoever has a token.
+    /// Without `admin_tls` on loopback only: tokens would go over the network in clear text.
     pub admin_address: Option<SocketAddr>,
+    /// Key `admin_tls`, default absent: what a `[[listen]]` has as its `tls`, of the admin listener.
+    pub admin_tls: Option<ListenerTls>,
 }
 
 const HTTP_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9100));
@@ -72,7 +74,7 @@ pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
     let mut listeners = Vec::new();
     for mut section in root.each("listen") {
         let remedy = "write `address = \"0.0.0.0:2775\"`";
-        let tls = tls::read_listener(&mut section);
+        let tls = tls::read_listener(&mut section, "tls");
         if let Some(address) = section.required("address", remedy, socket_address) {
             take(&section, address);
             listeners.push(Listener { address, tls });
@@ -82,7 +84,7 @@ pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
     let mut section = root.section("http");
     let address = section.or("address", HTTP_ADDRESS, socket_address);
     take(&section, address);
-    let admin_address = section.optional("admin_address", loopback_address);
+    let (admin_address, admin_tls) = read_admin(&mut section);
     if let Some(address) = admin_address {
         take(&section, address);
     }
@@ -90,8 +92,27 @@ pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
     let http = Http {
         address,
         admin_address,
+        admin_tls,
     };
     (listeners, http)
+}
+
+/// Where the admin listener is, and what it is protected by.
+fn read_admin(section: &mut Section<'_>) -> (Option<SocketAddr>, Option<ListenerTls>) {
+    let tls = tls::read_listener(section, "admin_tls");
+    let reads = if section.has("admin_tls") {
+        socket_address
+    } else {
+        loopback_address
+    };
+    let address = section.optional("admin_address", reads);
+    if section.has("admin_tls") && !section.has("admin_address") {
+        section.missing(
+            "admin_address",
+            "say where the admin listener is: `admin_address = \"0.0.0.0:9105\"`",
+        );
+    }
+    (address, tls)
 }
 
 /// A socket that only this machine reaches.
@@ -102,7 +123,12 @@ fn loopback_address(value: &DeValue<'_>) -> Result<SocketAddr, Fault> {
     } else {
         Err(Fault::new(
             format!("{} is not on loopback", address.ip()),
-            "use 127.0.0.1 or [::1]; from elsewhere, go through a tunnel",
+            "use 127.0.0.1 or [::1], or give it a certificate: `admin_tls = { certificate = \"…\", key = \"…\" }`",
         ))
     }
+}
+
+/// Why a process that runs cannot take another value of a key of `[http]` over, if it cannot.
+pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
+    (key != "admin_tls").then_some("who watches the process asks there")
 }

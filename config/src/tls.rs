@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::endpoint::Host;
+use crate::endpoint::{Endpoint, Host};
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::{choice, day, path, shown, text_of};
@@ -60,7 +60,7 @@ impl Exception {
     }
 }
 
-/// Key `tls` of a `[[listen]]`, default absent: plain TCP.
+/// Key `tls` of a `[[listen]]`, or `admin_tls` of `[http]`, default absent: plain TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
     /// Key `certificate`, required: a file of PEM, the listener's certificate and behind it those that lead to its CA.
@@ -159,12 +159,33 @@ pub(crate) fn read_carrier(section: &mut Section<'_>) -> Option<CarrierTls> {
     })
 }
 
-/// Reads the key `tls` of a `[[listen]]`.
-pub(crate) fn read_listener(section: &mut Section<'_>) -> Option<ListenerTls> {
-    if !section.has("tls") {
+/// Reads the key `clear_text` of a `[[carrier]]`.
+pub(crate) fn read_clear_text(section: &mut Section<'_>, addresses: &[Endpoint]) -> Option<Exception> {
+    let exception = read_exception(section, "clear_text");
+    if section.has("tls") {
+        if section.has("clear_text") {
+            let fault = Fault::new(
+                "excepts nothing: the links have `tls`",
+                "take one of the two away",
+            );
+            section.problem("clear_text", fault);
+        }
+    } else if !section.has("clear_text") && addresses.iter().any(|there| !there.host().is_loopback()) {
+        section.missing(
+            "tls",
+            "name the CAs of its certificate: `tls = { ca = \"…\" }`; or say who agreed to clear text, and until when: \
+             `clear_text = { name = \"…\", until = 2027-03-31 }`",
+        );
+    }
+    exception
+}
+
+/// Reads the key of a listener, `tls` or `admin_tls`.
+pub(crate) fn read_listener(section: &mut Section<'_>, key: &'static str) -> Option<ListenerTls> {
+    if !section.has(key) {
         return None;
     }
-    let mut tls = section.section("tls");
+    let mut tls = section.section(key);
     let certificate = tls.required("certificate", "name the file of the certificate", path);
     let key = tls.required("key", "name the file of the certificate's private key", path);
     let tls12 = read_exception(&mut tls, "tls12");

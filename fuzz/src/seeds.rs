@@ -32,7 +32,7 @@ binds = ["rx"]
 password_hashes = ["$argon2id$v=19$m=19456,t=2,p=1$XyyRamUkVmkzj0sh/+/QmA$nnI+s8jPQKNyyp/xu1SVvxYzgVicvgxKv4aywyZIvt0"]
 [[carrier]]
 name = "c"
-addresses = ["smsc:1"]
+addresses = ["localhost:1"]
 system_id = "t"
 password_file = "p"
 "#;

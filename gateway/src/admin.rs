@@ -2,7 +2,7 @@
 //!
 //! `POST /v1/WORD/WORD` does the verb of these words; its body is the request's object without `version` and `verb`, its answer
 //! what the control socket would say under `done`. docs/openapi.json says what each takes. It is bounded on every side like
-//! the [listener for metrics](crate::http), and speaks on loopback only: there is no TLS here.
+//! the [listener for metrics](crate::http). Without TLS it speaks on loopback only.
 
 mod tokens;
 
@@ -26,11 +26,23 @@ use crate::telemetry::AdminMetrics;
 
 pub use tokens::{Bearer, DAYS_MAX, NAME_MAX, Role, Tokens, name};
 
-/// What it serves at most: a verb may go through millions of messages.
-pub const LIMITS: Limits = Limits {
-    connections: 16,
-    request_time: Duration::from_secs(120),
+/// From the head of a request to the end of its body.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// For the verb's own work, which may go through millions of messages.
+const WORK_TIME: Duration = Duration::from_secs(120);
+/// What it serves at most. Nobody is known before the head of his request is read, and nothing is done before its body is.
+pub const LIMITS: Limits = {
+    let (head, answer) = (Duration::from_secs(10), Duration::from_secs(10));
+    let whole = head.saturating_add(BODY_TIME).saturating_add(WORK_TIME);
+    Limits {
+        connections: 32,
+        head,
+        answer,
+        whole: whole.saturating_add(answer),
+    }
 };
+/// Handshakes at a time where it has TLS: the other half is for who has shaken hands.
+pub const HANDSHAKES_MAX: usize = LIMITS.connections / 2;
 /// Octets of a request's body, as of a line at the control socket.
 const BODY_MAX: usize = 60 * 1024;
 /// What of the verbs may be asked for here, and what a token must be good for.
@@ -171,8 +183,9 @@ async fn answered(desk: &Desk, verb: &str, request: Request<Body>) -> Result<Res
         let why = format!("a token of role {} is needed", needed.word());
         return Err(refused(StatusCode::FORBIDDEN, &why));
     }
-    let body = to_bytes(request.into_body(), BODY_MAX)
+    let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), BODY_MAX))
         .await
+        .map_err(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not come within 30 s"))?
         .map_err(|_| refused(StatusCode::PAYLOAD_TOO_LARGE, "a body of at most 61440 octets"))?;
     let mut object: Map<String, Value> = if body.is_empty() {
         Map::new()
@@ -207,46 +220,16 @@ async fn answered(desk: &Desk, verb: &str, request: Request<Body>) -> Result<Res
             "the gateway is busy with other requests, or ends",
         )
     })?;
-    match done.await {
-        Ok(Ok(done)) => Ok(said(StatusCode::OK, &Value::Object(done))),
-        Ok(Err(why)) => Err(refused(StatusCode::CONFLICT, &why)),
-        Err(_) => Err(refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway ends")),
+    match tokio::time::timeout(WORK_TIME, done).await {
+        Ok(Ok(Ok(done))) => Ok(said(StatusCode::OK, &Value::Object(done))),
+        Ok(Ok(Err(why))) => Err(refused(StatusCode::CONFLICT, &why)),
+        Ok(Err(_)) => Err(refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway ends")),
+        Err(_) => Err(refused(
+            StatusCode::GATEWAY_TIMEOUT,
+            "not done within 120 s, and given up with what was done until then",
+        )),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn the_document_for_programs_has_the_verbs_that_are_served_with_their_roles() {
-        let document: Value = serde_json::from_str(OPENAPI).unwrap();
-        let paths = document["paths"].as_object().unwrap();
-        let described: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-        let mut served = BTreeSet::from(["/v1/openapi.json".to_owned()]);
-        for (verb, role) in VERBS {
-            let path = format!("/v1/{}", verb.replace(' ', "/"));
-            let text = document["paths"][&path]["post"]["description"]
-                .as_str()
-                .unwrap_or_default();
-            assert!(text.contains(&format!("role {} ", role.word())), "{path}: {text}");
-            served.insert(path);
-        }
-        assert_eq!(described, served.iter().map(String::as_str).collect());
-    }
-
-    #[test]
-    fn every_verb_that_is_served_is_one_of_the_control_socket() {
-        for (verb, _) in VERBS {
-            let object = Map::from_iter([
-                ("version".to_owned(), json!(control::VERSION)),
-                ("verb".to_owned(), json!(verb)),
-            ]);
-            if let Err(why) = control::Verb::of_object(&object) {
-                assert!(!why.contains("unknown verb"), "{verb}: {why}");
-            }
-        }
-    }
-}
+mod tests;

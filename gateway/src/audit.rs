@@ -6,6 +6,7 @@
 
 mod binds;
 mod drops;
+pub(crate) mod exceptions;
 mod log;
 mod shown;
 

@@ -193,6 +193,10 @@ async fn keep<D: Disk>(
                 tracing::warn!(carrier = %config.name, address = %endpoint, "no connection in time");
                 (End::Lost, false)
             }
+            Err(Unreached::Clear) => {
+                tracing::error!(carrier = %config.name, address = %endpoint, "not spoken to in clear text: its exception (clear_text) is over, or it has none");
+                (End::Lost, false)
+            }
             Err(Unreached::Handshake(result, why)) => {
                 hub.look(|gate, _| gate.tally_mut().handshakes.add((Side::Carrier, result)));
                 tracing::warn!(carrier = %config.name, address = %endpoint, why, "no TLS handshake");
@@ -313,14 +317,17 @@ impl Stream {
 enum Unreached {
     Io(io::Error),
     Late,
+    /// It is elsewhere, and nothing lets it be in clear text.
+    Clear,
     Handshake(Handshake, &'static str),
 }
 
 /// Connects, and shakes hands where the configuration has TLS: each within `connect`.
 async fn reach<D: Disk>(hub: &Hub<D>, config: &Carrier, endpoint: &Endpoint) -> Result<Stream, Unreached> {
-    let connecting = tokio::time::timeout(config.connect, connect(config, endpoint));
-    let stream = connecting.await.map_err(|_| Unreached::Late)?;
-    let stream = stream.map_err(Unreached::Io)?;
+    let exception = config.clear_text.as_ref();
+    let may_leave = config.tls.is_some() || exception.is_some_and(|it| it.holds(hub.now().unix_ms));
+    let connecting = tokio::time::timeout(config.connect, connect(config, endpoint, may_leave));
+    let stream = connecting.await.map_err(|_| Unreached::Late)??;
     if config.tls.is_none() {
         return Ok(Stream::Clear(stream));
     }
@@ -333,12 +340,18 @@ async fn reach<D: Disk>(hub: &Hub<D>, config: &Carrier, endpoint: &Endpoint) -> 
     }
 }
 
-async fn connect(config: &Carrier, endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in resolve(endpoint).await? {
+/// Connects to the first address that takes it; to one that is not this machine if it `may_leave` it.
+async fn connect(config: &Carrier, endpoint: &Endpoint, may_leave: bool) -> Result<TcpStream, Unreached> {
+    let error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = Unreached::Io(error);
+    for address in resolve(endpoint).await.map_err(Unreached::Io)? {
+        if !may_leave && !address.ip().to_canonical().is_loopback() {
+            last = Unreached::Clear;
+            continue;
+        }
         match open(address, config.local_address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+            Err(error) => last = Unreached::Io(error),
         }
     }
     Err(last)

@@ -42,11 +42,15 @@ const COSTS: (u32, u32, u32) = (19_456, 2, 1);
 const SALT_LEN: usize = 16;
 const HASH_LEN: usize = 32;
 
+/// By which of its account's hashes a bind was let in: the beginning of the hash's own hash. It is no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credential(u64);
+
 /// What a bind is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The password is the account's.
-    Granted,
+    /// The password is the account's, by this hash.
+    Granted(Credential),
     /// It is not, or there is no such account: 0x0D for both (SEC-4).
     Denied,
     /// Nobody looked: too many wait, or the check could not be made. Trying again may help.
@@ -125,7 +129,7 @@ impl Verifier {
             .enter(now, tag, sender, || accounts.work(system_id, password));
         drop(accounts);
         let state = match entered {
-            Entered::Remembered => State::Known(Verdict::Granted),
+            Entered::Remembered(by) => State::Known(Verdict::Granted(by)),
             Entered::Full => State::Known(Verdict::Busy),
             Entered::Waiting(ticket) => {
                 pump(&self.0);
@@ -187,7 +191,7 @@ struct Running {
     number: u64,
     begun: bool,
     /// `None`: the check could not be made.
-    granted: Option<bool>,
+    granted: Option<Option<Credential>>,
 }
 
 impl Running {
@@ -202,13 +206,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let now = self.shared.clock.now().monotonic;
-        let waiters = self
-            .shared
-            .lock()
-            .done(now, self.number, self.granted == Some(true));
+        let waiters = self.shared.lock().done(now, self.number, self.granted.flatten());
         let verdict = match self.granted {
-            Some(true) => Verdict::Granted,
-            Some(false) => Verdict::Denied,
+            Some(Some(by)) => Verdict::Granted(by),
+            Some(None) => Verdict::Denied,
             None => Verdict::Busy,
         };
         for waiter in waiters {

@@ -19,6 +19,7 @@ use tidegate_store::spool::Target;
 use crate::admission::Submission;
 use crate::bucket::Bucket;
 use crate::clock::Now;
+use crate::credentials::Credential;
 use crate::gate::{BindCheck, Gate, at};
 use crate::links::{LinkId, Peer, Ticket};
 use crate::origin::Origin;
@@ -230,6 +231,13 @@ impl<D: Disk> Gate<D> {
         }
         tracing::info!(account = %self.config.accounts[place].system_id, %ip, kind = kind.label(), "bound");
         self.deliver_to(now, place);
+    }
+
+    /// A link's password is right by this hash of its account.
+    pub(crate) fn set_credential(&mut self, id: LinkId, by: Credential) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.credential = Some(by);
+        }
     }
 
     /// Unbinds a link that its account may not have any more. What it submits until it has answered is refused by what

@@ -28,7 +28,7 @@ use tidegate_codec::pdu::{Limits, Read, read};
 use tidegate_codec::session::{Event, Monotonic, Role, Rules, Session, Timing};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
-use tidegate_config::{AccountState as ConfiguredState, Config, Transport};
+use tidegate_config::{AccountState as ConfiguredState, Config, Excepted, Transport};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::LegId;
 use tidegate_store::message_id::{MessageId, Permutation};
@@ -231,6 +231,7 @@ pub struct Gate<D: Disk> {
     pub(crate) tally: GateTally,
     pub(crate) stopping: bool,
     certificates: Arc<[Certificate]>,
+    exceptions: Arc<[Excepted]>,
     /// The last turn had something to commit and could not.
     pub(crate) blocked: bool,
     pub(crate) limits: Limits,
@@ -323,6 +324,7 @@ impl<D: Disk> Gate<D> {
             tally: GateTally::default(),
             stopping: false,
             certificates: Arc::default(),
+            exceptions: Arc::default(),
             blocked: false,
             limits,
             next_reference,
@@ -464,6 +466,12 @@ impl<D: Disk> Gate<D> {
         }
     }
 
+    /// Whether a link is bound, or was.
+    pub(crate) fn is_bound(&self, id: LinkId) -> bool {
+        let link = self.links.get(id);
+        link.is_some_and(|link| link.was_bound || link.session.state().kind().is_some())
+    }
+
     /// When the certificates end that new handshakes are made with.
     pub fn certificates(&self) -> &Arc<[Certificate]> {
         &self.certificates
@@ -472,6 +480,16 @@ impl<D: Disk> Gate<D> {
     /// Others are used from now on.
     pub fn set_certificates(&mut self, certificates: Vec<Certificate>) {
         self.certificates = certificates.into();
+    }
+
+    /// What is less than TLS 1.3 by an exception, in the configuration that holds.
+    pub fn exceptions(&self) -> &Arc<[Excepted]> {
+        &self.exceptions
+    }
+
+    /// Sets it.
+    pub fn set_exceptions(&mut self, exceptions: Vec<Excepted>) {
+        self.exceptions = exceptions.into();
     }
 
     /// We have connected to a carrier: binds. `None` for one that the configuration does not have, or that was

@@ -1,10 +1,11 @@
 //! `/metrics`, `/healthz` and `/readyz` over HTTP/1.
 //!
 //! It serves whoever reaches the address, so it is bounded on every side: [`CONNECTIONS_MAX`] at a time
-//! (further ones wait in the listener's backlog), one request each, [`REQUEST_TIME`] for all of it, and a
-//! head of [`HEAD_MAX`] octets. Bodies of requests are never read. Nothing here waits for the loop: what
+//! (further ones wait in the listener's backlog), one request each, [`HEAD_TIME`] for its head and [`REQUEST_TIME`] for all of
+//! it, and a head of [`HEAD_MAX`] octets. Bodies of requests are never read. Nothing here waits for the loop: what
 //! it shows is counted or noted elsewhere.
 
+mod connection;
 mod health;
 
 use std::convert::Infallible;
@@ -19,24 +20,29 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::telemetry::Telemetry;
+use crate::telemetry::{HttpMetrics, Telemetry};
 
+use connection::Door;
+
+pub use connection::Seal;
 pub use health::{CarrierLinks, Health, Phase, SpoolState, TURN_MISSING};
 
 /// Connections served at a time. A scraper needs one.
 pub const CONNECTIONS_MAX: usize = 64;
 /// From accepting a connection to the last octet of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(5);
-/// Connections of the listener for metrics, and their time.
+/// From accepting a connection to the last octet of its request's head.
+pub const HEAD_TIME: Duration = Duration::from_secs(2);
+/// Connections of the listener for metrics, and their times.
 const LIMITS: Limits = Limits {
     connections: CONNECTIONS_MAX,
-    request_time: REQUEST_TIME,
+    head: HEAD_TIME,
+    answer: REQUEST_TIME,
+    whole: REQUEST_TIME,
 };
 /// Octets of a request's line and headers; also what is buffered of a connection.
 pub const HEAD_MAX: usize = 8 * 1024;
@@ -50,8 +56,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at a time; more wait in the listener's backlog.
     pub connections: usize,
-    /// From accepting a connection to the last octet of its answer.
-    pub request_time: Duration,
+    /// From accepting a connection, or from the end of its handshake, to the last octet of its request's head.
+    pub head: Duration,
+    /// For sending the answer: who does not read it is closed.
+    pub answer: Duration,
+    /// From the same beginning to the last octet of the answer.
+    pub whole: Duration,
 }
 
 /// A listening socket that nobody is served at yet.
@@ -88,16 +98,34 @@ impl HttpServer {
 
     /// Serves until `stop` is done, then finishes what has begun, which takes [`REQUEST_TIME`] at most.
     pub async fn serve(self, health: Arc<Health>, telemetry: Telemetry, stop: impl Future<Output = ()>) {
+        let counted = HttpMetrics::new(&telemetry, "metrics");
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(Shown { health, telemetry });
-        self.serve_router(router, LIMITS, stop).await;
+        self.serve_door(
+            &Door::new(router, LIMITS, counted, None),
+            LIMITS.connections,
+            stop,
+        )
+        .await;
     }
 
-    /// Serves what a router does until `stop` is done, then finishes what has begun.
-    pub async fn serve_router(self, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
+    /// Serves what a router does until `stop` is done, then finishes what has begun. Connections are protected by what `seal` has
+    /// when they come.
+    pub async fn serve_router(
+        self,
+        router: Router,
+        limits: Limits,
+        (metrics, seal): (HttpMetrics, watch::Receiver<Seal>),
+        stop: impl Future<Output = ()>,
+    ) {
+        let door = Door::new(router, limits, metrics, Some(seal));
+        self.serve_door(&door, limits.connections, stop).await;
+    }
+
+    async fn serve_door(self, door: &Door, most: usize, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -105,9 +133,11 @@ impl HttpServer {
                 biased;
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept(), if connections.len() < limits.connections => match accepted {
+                accepted = self.listener.accept(), if connections.len() < most => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve_one(stream, router.clone(), limits.request_time));
+                        if let Some(serving) = door.admit(stream) {
+                            connections.spawn(serving);
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(%error, "http: cannot accept");
@@ -120,18 +150,6 @@ impl HttpServer {
         drop(self.listener);
         while connections.join_next().await.is_some() {}
     }
-}
-
-/// One request and its answer. How it ends interests nobody: the peer knows, and it may be anyone.
-async fn serve_one(stream: TcpStream, router: Router, time: Duration) {
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_MAX)
-        // Its own timer for the head would need a clock; the limit below covers it.
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let _: Result<Result<(), hyper::Error>, _> = tokio::time::timeout(time, connection).await;
 }
 
 type Answer = Result<(StatusCode, [(header::HeaderName, &'static str); 1], String), Infallible>;
@@ -164,3 +182,5 @@ fn answer((yes, text): (bool, String)) -> Answer {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_stages;

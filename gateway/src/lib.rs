@@ -22,6 +22,7 @@ pub mod documents;
 pub mod esme;
 pub mod explain;
 pub mod gate;
+pub mod hardening;
 pub mod hold;
 pub mod hours;
 pub mod http;

@@ -16,6 +16,7 @@ use tidegate_store::disk::Disk;
 use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio_util::io::poll_read_buf;
+use zeroize::Zeroize as _;
 
 use crate::gate::ReadFlow;
 use crate::links::{End, LinkId};
@@ -68,6 +69,8 @@ pub struct Writer {
     backlog: RefCell<Vec<u8>>,
     /// A buffer for the gate to fill next.
     spare: Cell<Vec<u8>>,
+    /// Whether what was written is wiped: a bind of ours holds a password, and nothing behind it does.
+    wipes: Cell<bool>,
     /// Set when the connection is to be closed once the backlog is written.
     closing: Cell<bool>,
     failed: Cell<bool>,
@@ -89,6 +92,7 @@ impl Writer {
             unflushed: Cell::new(false),
             backlog: RefCell::new(Vec::new()),
             spare: Cell::new(Vec::new()),
+            wipes: Cell::new(true),
             closing: Cell::new(false),
             failed: Cell::new(false),
             work: Notify::new(),
@@ -127,6 +131,9 @@ impl Writer {
         };
         if taken < octets.len() {
             backlog.extend_from_slice(&octets[taken..]);
+        }
+        if self.wipes.get() {
+            octets.as_mut_slice().zeroize();
         }
         octets.clear();
         self.spare.set(octets);
@@ -182,7 +189,7 @@ impl Writer {
             }
         };
         *progress = taken > 0;
-        backlog.drain(..taken);
+        take_front(&mut backlog, taken, self.wipes.get());
         outcome
     }
 
@@ -283,7 +290,10 @@ async fn read<D: Disk, R: AsyncRead>(hub: &Hub<D>, id: LinkId, reader: R, writer
     loop {
         let received = poll_fn(|context| poll_read(reader.as_mut(), context, &hub.pool, &mut held)).await;
         match received {
-            Ok(0) | Err(_) => return End::Lost,
+            Ok(0) | Err(_) => {
+                take_all(&mut held, writer.wipes.get());
+                return End::Lost;
+            }
             Ok(_) => {}
         }
         let mut paused_since = None;
@@ -291,14 +301,20 @@ async fn read<D: Disk, R: AsyncRead>(hub: &Hub<D>, id: LinkId, reader: R, writer
             let now = hub.now().monotonic;
             let force = paused_since.is_some_and(|since| now >= since + SATURATED_WAIT);
             let input = hub.input(id, &held, force);
-            held.drain(..input.used);
+            take_front(&mut held, input.used, writer.wipes.get());
+            if writer.wipes.get() {
+                writer.wipes.set(!hub.look(|gate, _| gate.is_bound(id)));
+            }
             if input.used > 0 {
                 paused_since = None;
             }
             match input.flow {
                 ReadFlow::Continue => break,
                 // The session has said its last word; the writer closes behind it.
-                ReadFlow::End => return read_out(hub, reader, held, writer).await,
+                ReadFlow::End => {
+                    take_all(&mut held, writer.wipes.get());
+                    return read_out(hub, reader, held, writer).await;
+                }
                 ReadFlow::Pause => {
                     paused_since.get_or_insert(now);
                     hub.pause(writer);
@@ -339,6 +355,22 @@ async fn read_out<D: Disk, R: AsyncRead>(
     std::future::pending().await
 }
 
+/// Takes octets away in front. With `wipes` nothing of them stays in the buffer, which another link gets.
+fn take_front(buffer: &mut Vec<u8>, count: usize, wipes: bool) {
+    if !wipes {
+        buffer.drain(..count);
+        return;
+    }
+    let rest = buffer.len() - count;
+    buffer.copy_within(count.., 0);
+    buffer[rest..].zeroize();
+    buffer.truncate(rest);
+}
+
+fn take_all(buffer: &mut Vec<u8>, wipes: bool) {
+    take_front(buffer, buffer.len(), wipes);
+}
+
 /// Reads into `held`, which borrows a buffer from the pool only while there is something to hold.
 fn poll_read<R: AsyncRead>(
     reader: Pin<&mut R>,
@@ -358,4 +390,25 @@ fn poll_read<R: AsyncRead>(
         pool.give(std::mem::take(held));
     }
     polled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is taken out of a buffer does not stay behind its end, where the next link's octets will not reach.
+    #[test]
+    fn what_was_taken_is_wiped_behind_the_end_too() {
+        let mut buffer = b"bind with secret|and the next".to_vec();
+        let all = buffer.len();
+        take_front(&mut buffer, 17, true);
+        assert_eq!(buffer, b"and the next");
+        buffer.resize(all, 0xff);
+        buffer.truncate(12);
+        take_all(&mut buffer, true);
+        assert!(buffer.is_empty());
+        let mut plain = b"abc".to_vec();
+        take_front(&mut plain, 2, false);
+        assert_eq!(plain, b"c");
+    }
 }

@@ -14,6 +14,7 @@ use tidegate_store::slots::{SlotId, Slots};
 use tidegate_store::spool::Target;
 
 use crate::bucket::Bucket;
+use crate::credentials::Credential;
 use crate::hold::Hold;
 use crate::late::Late;
 use crate::telemetry::words::LinkClosed;
@@ -108,6 +109,8 @@ pub struct Link {
     pub transport: Transport,
     /// The name of the listener's exception that lets it be so.
     pub exception: Option<Box<str>>,
+    /// By which of its account's hashes it was bound.
+    pub credential: Option<Credential>,
     /// By which instructions tell this bind of an account from others; see [`bind_tag`](crate::router::bind_tag).
     pub bind_tag: Option<NonZeroU32>,
     /// Set when the link is to be closed once `out` is written.
@@ -153,6 +156,7 @@ impl Links {
             peer,
             transport: Transport::Clear,
             exception: None,
+            credential: None,
             bind_tag: None,
             end: None,
             was_bound: false,

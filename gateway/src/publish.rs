@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_config::Config;
+use tidegate_config::{Config, Excepted};
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::{Recovered, Refused};
 use tidegate_store::usage::Used;
@@ -29,6 +29,7 @@ pub struct Publisher {
     telemetry: Telemetry,
     gate: (GateMetrics, GateTally),
     certificates: Arc<[Certificate]>,
+    exceptions: Arc<[Excepted]>,
     waiting: WaitingCounts,
     parked: WaitingCounts,
     accounts: Vec<(AccountMetrics, AccountTally)>,
@@ -62,6 +63,7 @@ impl Publisher {
             telemetry: telemetry.clone(),
             gate: (gate, GateTally::default()),
             certificates: Arc::default(),
+            exceptions: Arc::default(),
             waiting: WaitingCounts::default(),
             parked: WaitingCounts::default(),
             accounts: Vec::new(),
@@ -87,6 +89,7 @@ impl Publisher {
     pub fn publish<D: Disk>(&mut self, gate: &mut Gate<D>, now: Now) {
         self.publish_gate(gate, now);
         self.publish_certificates(gate.certificates());
+        self.publish_exceptions(gate.exceptions());
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
         let config = Arc::clone(gate.config());
@@ -282,6 +285,21 @@ impl Publisher {
             metrics.certificate(there.side, &there.name, Some(there.expires_s));
         }
         self.certificates = Arc::clone(new);
+    }
+
+    /// So do these.
+    fn publish_exceptions(&mut self, new: &Arc<[Excepted]>) {
+        if Arc::ptr_eq(new, &self.exceptions) {
+            return;
+        }
+        let metrics = &self.gate.0;
+        for gone in self.exceptions.iter() {
+            metrics.exception(&gone.key, None);
+        }
+        for there in new.iter() {
+            metrics.exception(&there.key, Some(there.exception.ends_ms / 1000));
+        }
+        self.exceptions = Arc::clone(new);
     }
 
     fn publish_waiting(&mut self, new: WaitingCounts) {

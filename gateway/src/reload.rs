@@ -21,7 +21,7 @@ use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, WORDS_MA
 use tidegate_store::disk::Disk;
 use tokio::sync::watch;
 
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, exceptions};
 use crate::control::not_done;
 use crate::credentials::{Bounds, Verifier};
 use crate::run::bind;
@@ -226,7 +226,10 @@ impl<D: Disk + 'static> Reloader<D> {
             };
         }
         // Before its effect can be seen (AUD-1), and without it there is none (AUD-6).
-        if let Err(why) = self.audit.enter(entries(who, &changes)).await {
+        let mut entries = entries(who, &changes);
+        let now_ms = self.hub.now().unix_ms;
+        entries.extend(exceptions::other(&self.config, &config, who, now_ms));
+        if let Err(why) = self.audit.enter(entries).await {
             reasons.push(why.into());
         } else {
             // Meanwhile more may have come.
@@ -272,8 +275,13 @@ impl<D: Disk + 'static> Reloader<D> {
         self.hub.listeners.close_others(&config.listen);
         self.hub.slots.set_tls(&config.carriers, &tls.carriers);
         self.hub.listeners.set_tls(&config.listen, &tls.listen);
+        self.hub.seal_admin(tls.admin_seal(&config, self.hub.clock()));
         let certificates = tls.certificates(&config);
-        self.hub.look(|gate, _| gate.set_certificates(certificates));
+        let exceptions = config.exceptions();
+        self.hub.look(|gate, _| {
+            gate.set_certificates(certificates);
+            gate.set_exceptions(exceptions);
+        });
         self.tls = tls;
         connect::fill(&self.hub, &mut self.rng, &self.stopped);
         let rules = config.audit.clone();
@@ -300,6 +308,9 @@ impl<D: Disk + 'static> Reloader<D> {
             if is_other && !is_told(&format!("listen[{place}]")) {
                 changes.push(format!("listen[{place}].tls: changed where it is kept"));
             }
+        }
+        if self.config.http == new.http && self.tls.admin != tls.admin {
+            changes.push("http.admin_tls: changed where it is kept".to_owned());
         }
         let before: HashMap<_, _> = self
             .config

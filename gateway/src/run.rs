@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
 use crate::gate::{BindCheck, Gate};
-use crate::http::{CarrierLinks, Health, HttpServer, Phase};
+use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle};
 use crate::orders::{Orders, OrdersFile};
@@ -39,7 +39,7 @@ use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{AdminMetrics, KeyMetrics, Telemetry};
+use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::{control, keeper, listen, orders, register};
 
@@ -170,6 +170,7 @@ pub fn start_from(
     let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
     let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
+    KeyMetrics::new(telemetry).publish_kek(&config.storage.kek_file);
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
@@ -215,6 +216,7 @@ pub fn start_from(
     let (asked, to_answer) = control::ends();
 
     let (stop, stopped) = watch::channel(false);
+    let (admin_seal, admin_sealed) = watch::channel(tls.admin_seal(&config, &clock));
     let ends = keeper::ends();
     let (audit, to_enter) = audit::ends();
     // Both runtimes are made here, so that a failure is an answer and not a dead thread.
@@ -252,7 +254,7 @@ pub fn start_from(
                     clock: clock.clone(),
                     metrics: admin_metrics,
                 };
-                (socket, desk)
+                (socket, desk, admin_sealed)
             }),
             control,
             asked: asked.clone(),
@@ -282,6 +284,7 @@ pub fn start_from(
             register,
             tokens,
             orders,
+            admin_seal,
             audit,
             done: ends.done,
             to_answer,
@@ -348,7 +351,7 @@ fn open_audit(
         let reason = Value::Word(Word::of_name(what));
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
     };
-    let mut also = Vec::new();
+    let mut also = audit::exceptions::standing(config, now_ms);
     if made {
         also.push(key_made("key ring made"));
     }
@@ -426,7 +429,7 @@ struct KeeperWork {
     inbox: Inbox<RealDisk>,
     rng: ChaCha20Rng,
     http: std::net::TcpListener,
-    admin: Option<(std::net::TcpListener, Desk)>,
+    admin: Option<(std::net::TcpListener, Desk, watch::Receiver<Seal>)>,
     control: Option<control::Listener>,
     asked: mpsc::Sender<control::Request>,
     health: Arc<Health>,
@@ -459,14 +462,15 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
         if let Some(listener) = control {
             spawn_local(control::serve(listener, asked, stopped.clone()));
         }
-        if let Some((socket, desk)) = admin {
+        if let Some((socket, desk, seal)) = admin {
             match HttpServer::from_std(socket) {
                 Ok(server) => {
                     let mut stopped = stopped.clone();
                     let stop = async move {
                         let _ = stopped.wait_for(|stopped| *stopped).await;
                     };
-                    spawn_local(server.serve_router(admin::router(desk), admin::LIMITS, stop));
+                    let counted = (HttpMetrics::new(&telemetry, "admin"), seal);
+                    spawn_local(server.serve_router(admin::router(desk), admin::LIMITS, counted, stop));
                 }
                 Err(error) => tracing::error!(%error, "the admin listener cannot be served"),
             }
@@ -511,6 +515,7 @@ struct LoopWork {
     register: register::Handle,
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
+    admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -547,6 +552,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     // Those that were there have no rows.
     drop(gate.replace_tables(work.tables));
     gate.set_certificates(work.tls.certificates(&config));
+    gate.set_exceptions(config.exceptions());
     let (orders_file, orders) = work.orders;
     // Before anything is handed over, or a carrier connected to.
     gate.obey(work.clock.now(), orders);
@@ -558,6 +564,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         if let Some(tokens) = work.tokens {
             hub.set_tokens(tokens);
         }
+        hub.set_admin_seal(work.admin_seal);
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));
@@ -630,7 +637,10 @@ async fn check_binds(hub: Rc<Hub<RealDisk>>, verifier: Verifier, mut to_check: m
                 () = hub.gone(link) => return,
             };
             let granted = match verdict {
-                Verdict::Granted => Some(true),
+                Verdict::Granted(by) => {
+                    hub.look(|gate, _| gate.set_credential(link, by));
+                    Some(true)
+                }
                 Verdict::Denied => Some(false),
                 Verdict::Busy => None,
             };

@@ -20,6 +20,7 @@ use crate::admin::Tokens;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
+use crate::http::Seal;
 use crate::keeper::KeeperHandle;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
@@ -62,6 +63,8 @@ pub struct Hub<D: Disk> {
     orders: OnceCell<Arc<OrdersFile>>,
     /// Wakes who makes carriers' links: there may be more to be made.
     pub(crate) relink: Notify,
+    /// What its connections are protected by.
+    admin_seal: OnceCell<watch::Sender<Seal>>,
 }
 
 impl<D: Disk> Hub<D> {
@@ -79,6 +82,18 @@ impl<D: Disk> Hub<D> {
     pub fn set_tokens(&self, tokens: Arc<Tokens>) {
         // Once, at the start.
         let _ = self.tokens.set(tokens);
+    }
+
+    /// Where it is told what the admin listener's connections are protected by, from now on.
+    pub fn set_admin_seal(&self, seal: watch::Sender<Seal>) {
+        // Once, at the start.
+        let _ = self.admin_seal.set(seal);
+    }
+
+    pub(crate) fn seal_admin(&self, seal: Seal) {
+        if let Some(there) = self.admin_seal.get() {
+            there.send_replace(seal);
+        }
     }
 
     pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
@@ -122,6 +137,7 @@ impl<D: Disk> Hub<D> {
             tokens: OnceCell::new(),
             orders: OnceCell::new(),
             relink: Notify::new(),
+            admin_seal: OnceCell::new(),
         })
     }
 

@@ -17,6 +17,7 @@ mod carrier;
 mod filter;
 mod gate;
 pub mod histogram;
+mod http;
 mod keys;
 pub mod log;
 pub mod names;
@@ -34,10 +35,12 @@ pub use admin::AdminMetrics;
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
+pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
 use names::{Kind, Metric};
+use words::Family;
 
 /// Who wrote a metric, which the recorder wants to know and does not use.
 const ORIGIN: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
@@ -239,9 +242,11 @@ mod tests {
         let _audit = AuditMetrics::new(&telemetry);
         let _keys = KeyMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);
+        let _http = HttpMetrics::new(&telemetry, "admin");
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());
         gate.refused(CommandId::QUERY_SM, CommandStatus::RINVCMDID, 1);
         gate.certificate(Side::Esme, "127.0.0.1:2775", Some(1));
+        gate.exception("listen[0].tls.tls12", Some(1));
         account.refused(CommandStatus::RSYSERR, 1);
         account.delivery_refused(CommandStatus::RSYSERR, 1);
         account.monitored(Some(*b"DK"), 1);

@@ -1,4 +1,4 @@
-//! TLS towards ESMEs and carriers (SEC-1): what the configured files make, and the handshakes.
+//! TLS towards ESMEs, carriers and operators (SEC-1): what the configured files make, and the handshakes.
 //!
 //! Files are read at the start and at every reload, away from the loop. What they make is kept whole: a handshake begins
 //! with one and ends with it, whatever a reload does meanwhile, and open links are not touched. Sessions are not resumed:
@@ -17,6 +17,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -28,9 +29,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
+use crate::admin;
 use crate::clock::Clock;
+use crate::http::Seal;
 use crate::telemetry::words::{Handshake, Side};
-use files::Files;
+use files::{Files, certified};
 
 /// What the files of one listener make.
 pub struct ServerTls {
@@ -45,6 +48,8 @@ pub struct ServerTls {
 /// All that the files of a configuration make.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
+    /// Of the admin listener; `None` is plain TCP.
+    pub(crate) admin: Option<Arc<ServerTls>>,
     /// In the order of the carriers; `None` is plain TCP.
     pub(crate) carriers: Vec<Option<Arc<ClientTls>>>,
     /// In the order of the listeners; `None` is plain TCP.
@@ -142,6 +147,10 @@ impl Tls {
             });
             listen.push(made.and_then(Result::ok).map(Arc::new));
         }
+        let admin = config.http.admin_tls.as_ref().map(|tls| {
+            ServerTls::load("http.admin_tls", tls, clock).map_err(|problem| problems.push(problem))
+        });
+        let admin = admin.and_then(Result::ok).map(Arc::new);
         let mut carriers = Vec::new();
         for carrier in &config.carriers {
             let made = carrier.tls.as_ref().map(|tls| {
@@ -152,9 +161,23 @@ impl Tls {
             carriers.push(made.and_then(Result::ok).map(Arc::new));
         }
         if problems.is_empty() {
-            Ok(Self { carriers, listen })
+            Ok(Self {
+                admin,
+                carriers,
+                listen,
+            })
         } else {
             Err(TlsProblems(problems))
+        }
+    }
+
+    /// What the admin listener's connections are protected by, of the configuration that they are made for.
+    pub(crate) fn admin_seal(&self, config: &Config, clock: &Clock) -> Seal {
+        Seal {
+            tls: self.admin.clone(),
+            within: config.limits.tls_handshake,
+            handshakes: config.limits.max_handshakes.min(admin::HANDSHAKES_MAX),
+            clock: clock.clone(),
         }
     }
 
@@ -176,7 +199,14 @@ impl Tls {
                 expires_s: tls.as_ref()?.expires_s?,
             })
         });
-        listeners.chain(carriers).collect()
+        let admin = config.http.admin_address.iter().filter_map(|address| {
+            Some(Certificate {
+                side: Side::Admin,
+                name: address.to_string(),
+                expires_s: self.admin.as_ref()?.expires_s,
+            })
+        });
+        listeners.chain(carriers).chain(admin).collect()
     }
 }
 
@@ -202,10 +232,12 @@ impl ServerTls {
             }
         };
         let expires_s = files.expires_s("certificate", &tls.certificate, &chain, clock.now().unix_ms)?;
+        let own =
+            certified(chain, &private).map_err(|error| apart(key, &tls.certificate, &tls.key, &error))?;
         let make = |versions: &[&'static SupportedProtocolVersion]| {
             let made = server_config(&provider, clock, versions, Arc::clone(&verifier));
-            let made = made.and_then(|made| made.with_single_cert(chain.clone(), private.clone_key()));
-            let mut made = made.map_err(|error| apart(key, &tls.certificate, &tls.key, &error))?;
+            let made = made.map_err(|error| format!("{key}: {error}"))?;
+            let mut made = made.with_cert_resolver(Arc::<SingleCertAndKey>::clone(&own));
             made.session_storage = Arc::new(NoServerSessionStorage {});
             made.send_tls13_tickets = 0;
             Ok::<_, String>(Arc::new(made))
@@ -255,8 +287,10 @@ impl ClientTls {
                 let chain = files.certificates("certificate", certificate)?;
                 let now_ms = clock.now().unix_ms;
                 expires_s = Some(files.expires_s("certificate", certificate, &chain, now_ms)?);
-                let made = builder.with_client_auth_cert(chain, files.private_key("key", private)?);
-                made.map_err(|error| apart(key, certificate, private, &error))?
+                let private_key = files.private_key("key", private)?;
+                let own = certified(chain, &private_key);
+                let own = own.map_err(|error| apart(key, certificate, private, &error))?;
+                builder.with_client_cert_resolver(own)
             }
         };
         config.resumption = Resumption::disabled();

@@ -98,6 +98,8 @@ pub struct Age {
     pub keys: u32,
     /// When the oldest of them was made, in unix milliseconds; none without a key.
     pub oldest_ms: Option<u64>,
+    /// When the newest of them was made, the one that seals: the same way.
+    pub newest_ms: Option<u64>,
 }
 
 /// The open ring. One process has it (the data directory's lock sees to that).
@@ -323,6 +325,7 @@ impl<D: Disk> KeyRing<D> {
             };
             age.keys += 1;
             age.oldest_ms = Some(age.oldest_ms.unwrap_or(u64::MAX).min(wrapped.made_ms));
+            age.newest_ms = age.newest_ms.max(Some(wrapped.made_ms));
         }
         ages
     }

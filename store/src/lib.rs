@@ -34,6 +34,7 @@ pub mod standing;
 pub mod tree;
 pub mod usage;
 pub mod waiting;
+mod wiped;
 
 #[cfg(test)]
 mod testing;

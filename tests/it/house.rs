@@ -279,7 +279,7 @@ const CASES: &[(&str, &[u32])] = &[
     ("CAP", &[1]),
     ("AUD", &[1, 2, 4]),
     ("FRD", &[1]),
-    ("SEC", &[1]),
+    ("SEC", &[1, 2, 3, 4, 5]),
     ("TEN", &[1]),
 ];
 
@@ -298,6 +298,33 @@ fn row_of(line: &str) -> Option<Shown> {
     });
     case.contains("-C")
         .then(|| (case.to_owned(), tests.collect(), waits.to_owned()))
+}
+
+/// Tests that a document names, as "`name` (file)", with their files.
+fn tests_named_in(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("` (") {
+        let name = text[..at].rsplit('`').next().unwrap_or_default();
+        let file = text[at + 3..].split(')').next().unwrap_or_default();
+        if file.ends_with(".rs") {
+            found.push((name.to_owned(), file.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_test_and_place_that_the_threat_model_names_is_there() {
+    let text = fs::read_to_string(top().join("SECURITY.md")).expect("SECURITY.md");
+    let tests = tests_named_in(&text);
+    assert!(tests.len() > 30, "{}", tests.len());
+    for (name, file) in tests {
+        let source = fs::read_to_string(top().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(
+            source.contains(&format!("fn {name}(")),
+            "SECURITY.md: no {name} in {file}"
+        );
+    }
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) carrier: &'a str,
     /// Keys of the storage.
     pub(crate) storage: &'a str,
+    /// Keys of `[http]`.
+    pub(crate) http: &'a str,
     /// Keys of the limits.
     pub(crate) limits: &'a str,
     /// More tables. `@hash@` stands for the hash of `secret`, `@password@` for the file that holds `secret`.
@@ -69,6 +71,7 @@ pub(crate) fn config(dir: &TempDir, carrier: SocketAddr, changes: Changes<'_>) -
         "reconnect_max = \"200ms\"",
     ];
     let carrier_keys = keys(&carrier_defaults, changes.carrier);
+    let http = changes.http;
     // Scripted peers answer an unbind only while their test waits for something.
     let limits = keys(
         &["unbind_wait = \"50ms\"", "shutdown_grace = \"50ms\""],
@@ -81,6 +84,7 @@ address = "127.0.0.1:0"
 [http]
 address = "127.0.0.1:0"
 admin_address = "127.0.0.1:0"
+{http}
 [storage]
 data = "{data}"
 key_ring = "{ring}"

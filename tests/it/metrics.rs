@@ -161,8 +161,11 @@ async fn every_metric_is_declared_named_by_its_unit_and_described_in_the_guide()
     }
 }
 
-/// There only with TLS, and looked at in `tls`.
-const ELSEWHERE: &[&str] = &["tidegate_certificate_expiry_timestamp_seconds"];
+/// There only with TLS or an exception from it, and looked at in `tls`.
+const ELSEWHERE: &[&str] = &[
+    "tidegate_certificate_expiry_timestamp_seconds",
+    "tidegate_exception_expiry_timestamp_seconds",
+];
 
 #[tokio::test]
 async fn every_metric_that_the_guide_names_exists() {
@@ -201,9 +204,14 @@ async fn a_message_is_told_at_its_account_and_its_carrier() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
-    let made = "tidegate_key_oldest_made_timestamp_seconds{owner=\"message_id\"} ";
-    let made = page.lines().find_map(|line| line.strip_prefix(made)).unwrap();
-    assert!(made.parse::<f64>().unwrap() > 1e9, "{made}");
+    for made in [
+        "tidegate_key_oldest_made_timestamp_seconds{owner=\"message_id\"} ",
+        "tidegate_key_newest_made_timestamp_seconds{owner=\"spool\"} ",
+        "tidegate_kek_written_timestamp_seconds ",
+    ] {
+        let made = page.lines().find_map(|line| line.strip_prefix(made)).unwrap();
+        assert!(made.parse::<f64>().unwrap() > 1e9, "{made}");
+    }
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ const ASKED: Changes<'_> = Changes {
     account: "receipt_text = true",
     carrier: "",
     storage: "",
+    http: "",
     limits: "",
     extra: "[[account]]\nsystem_id = \"other\"\npassword_hashes = [\"@hash@\"]",
 };

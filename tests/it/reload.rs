@@ -10,8 +10,11 @@ mod tables;
 use std::time::Duration;
 
 use tidegate_codec::header::CommandId;
+use tidegate_codec::identity::{PASSWORD_MAX, Password};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, MessageState};
+use tidegate_gateway::credentials::hash_password;
+use tidegate_gateway::random::generator;
 use tidegate_tests::esme::message;
 use tidegate_tests::process::free_addr;
 use tidegate_tests::{Dialect, ScriptedEsme};
@@ -182,6 +185,41 @@ async fn account_suspended() {
     scene.end("account_suspended").await;
 }
 
+/// Of two passwords one is taken back: what it opened is shut within a second, and everything else stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c05_a_password_that_is_taken_back_unbinds_who_came_by_it_and_nobody_else() {
+    let mut scene = Scene::busy().await;
+    let second = Password::new(b"another", PASSWORD_MAX).unwrap();
+    let second = hash_password(&second, &mut generator().unwrap()).unwrap();
+    let at = scene.text.find(SHOP_TABLE).unwrap();
+    let (before, after) = scene.text.split_at(at);
+    let hashes = |hashes: &str| {
+        format!(
+            "{before}{}",
+            after.replacen(&format!("\"{}\"", secret_hash()), hashes, 1)
+        )
+    };
+    let both = hashes(&format!("\"{}\", \"{second}\"", secret_hash()));
+    let one = hashes(&format!("\"{second}\""));
+    let told = ["account.shop.password_hashes: changed"];
+    scene.change(&both, &told).await;
+    let mut first = scene.shop().await;
+    // Once looked up, once remembered.
+    let mut again = scene.shop().await;
+    let mut other = ScriptedEsme::bound(scene.esme(), "shop", "another").await;
+    scene.change(&one, &told).await;
+    let shut = async {
+        first.expect_id(CommandId::UNBIND).await;
+        again.expect_id(CommandId::UNBIND).await;
+    };
+    tokio::time::timeout(Duration::from_secs(1), shut)
+        .await
+        .expect("unbound within a second");
+    assert_eq!(refused(&scene, "shop", "secret").await, CommandStatus::RBINDFAIL);
+    other.submit_ok(message(SHOP, TO, "by the other password")).await;
+    scene.end("a_password_taken_back").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn password_changed() {
     let mut scene = Scene::busy().await;
@@ -196,8 +234,7 @@ async fn password_changed() {
         .change(&text, &["account.shop.password_hashes: changed"])
         .await;
     assert_eq!(refused(&scene, "shop", "secret").await, CommandStatus::RBINDFAIL);
-    // Who is bound stays bound.
-    shop.submit_ok(message(SHOP, TO, "bound before")).await;
+    shop.expect_id(CommandId::UNBIND).await;
     scene
         .change(&old, &["account.shop.password_hashes: changed"])
         .await;

@@ -2,7 +2,8 @@
 //!
 //! A scripted client speaks through a [tunnel](tunnel): a socket of this process that speaks TLS to the gateway.
 
-mod authority;
+mod admin;
+pub(crate) mod authority;
 mod carriers;
 mod reloads;
 

@@ -74,6 +74,7 @@ pub(crate) fn read(
 ) -> Option<Carrier> {
     let (addresses, local_address) = read_addresses(section);
     let tls = crate::tls::read_carrier(section);
+    let clear_text = crate::tls::read_clear_text(section, addresses.as_deref().unwrap_or_default());
     let binds = section.or(
         "binds",
         CarrierBinds::Transceiver,
@@ -159,6 +160,7 @@ pub(crate) fn read(
         addresses: addresses?,
         local_address,
         tls,
+        clear_text,
         binds,
         links,
         window,

@@ -150,7 +150,7 @@ fn word(value: &dyn Debug) -> String {
 
 keys! {
     Node { #shown id }
-    Http { #shown address, admin_address }
+    Http { #shown address, admin_address, admin_tls }
     Storage {
         data,
         key_ring,
@@ -257,6 +257,7 @@ keys! {
         addresses,
         local_address,
         tls,
+        clear_text,
         binds,
         #shown links,
         #shown window,

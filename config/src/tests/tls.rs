@@ -104,3 +104,102 @@ fn an_account_asks_for_more_but_for_as_long_as_its_exception_lasts() {
     let none = "transport_exception = { min_transport = \"clear\", name = \"old\", until = 2027-03-31 }";
     assert!(account(none).unwrap_err().contains("excepts nothing"));
 }
+
+#[test]
+fn the_admin_listener_leaves_loopback_with_tls_only() {
+    let http =
+        |keys: &str| parse(&format!("{MINIMAL}[http]\n{keys}")).map_err(|problems| problems.to_string());
+    let tls = "admin_tls = { certificate = \"c.pem\", key = \"k.pem\" }";
+    for address in [
+        "0.0.0.0:9105",
+        "192.0.2.7:9105",
+        "[::]:9105",
+        "[2001:db8::7]:9105",
+    ] {
+        let told = http(&format!("admin_address = \"{address}\"")).unwrap_err();
+        assert!(
+            told.contains("not on loopback") && told.contains("admin_tls = {"),
+            "{told}"
+        );
+        let config = http(&format!("admin_address = \"{address}\"\n{tls}")).unwrap();
+        assert!(config.http.admin_tls.is_some());
+    }
+    for address in ["127.0.0.1:9105", "[::1]:9105"] {
+        let config = http(&format!("admin_address = \"{address}\"")).unwrap();
+        assert_eq!(config.http.admin_tls, None);
+    }
+    assert!(http(tls).unwrap_err().contains("http.admin_address"));
+    let told = http("admin_address = \"127.0.0.1:9105\"\nadmin_tls = { key = \"k.pem\" }").unwrap_err();
+    assert!(told.contains("certificate"), "{told}");
+}
+
+#[test]
+fn a_carrier_elsewhere_has_tls_or_an_exception_for_clear_text() {
+    let at = |address: &str, keys: &str| {
+        let text = with("[[carrier]]", keys).replace("127.0.0.1:2900", address);
+        parse(&text).map_err(|problems| problems.to_string())
+    };
+    let clear = "clear_text = { name = \"leased line\", until = 2027-03-31 }";
+    let tls = "tls = { ca = \"ca.pem\" }";
+    for address in [
+        "192.0.2.7:2775",
+        "smsc.example.net:2775",
+        "[2001:db8::7]:2775",
+        "[::ffff:192.0.2.7]:2775",
+    ] {
+        let told = at(address, "").unwrap_err();
+        assert!(
+            told.contains("carrier.example.tls: missing") && told.contains("clear_text = {"),
+            "{told}"
+        );
+        assert!(at(address, tls).is_ok(), "{address}");
+        let config = at(address, clear).unwrap();
+        let exception = config.carriers[0].clear_text.clone().unwrap();
+        assert_eq!(
+            (exception.name.as_str(), exception.ends_ms),
+            ("leased line", END_OF_MARCH_MS)
+        );
+    }
+    for address in [
+        "127.0.0.1:2775",
+        "[::1]:2775",
+        "localhost:2775",
+        "[::ffff:127.0.0.1]:2775",
+    ] {
+        assert!(at(address, "").is_ok(), "{address}");
+    }
+    let told = at("192.0.2.7:2775", &format!("{tls}\n{clear}")).unwrap_err();
+    assert!(told.contains("excepts nothing"), "{told}");
+    let told = at("192.0.2.7:2775", "clear_text = { name = \"leased line\" }").unwrap_err();
+    assert!(told.contains("until") && !told.contains("tls: missing"), "{told}");
+}
+
+#[test]
+fn every_exception_of_a_file_is_told_with_its_key() {
+    let tls12 = "certificate = \"c.pem\", key = \"k.pem\", tls12 = { name = \"old\", until = 2027-03-31 }";
+    let text = with("[[listen]]", &format!("tls = {{ {tls12} }}"));
+    let text = text.replacen(
+        "[[account]]",
+        "[[account]]\nmin_transport = \"tls1.3\"\n\
+         transport_exception = { min_transport = \"clear\", name = \"old\", until = 2027-03-31 }",
+        1,
+    );
+    let text = text.replacen(
+        "[[carrier]]",
+        "[[carrier]]\nclear_text = { name = \"old\", until = 2027-03-31 }",
+        1,
+    );
+    let text = format!("{text}[http]\nadmin_address = \"192.0.2.7:9105\"\nadmin_tls = {{ {tls12} }}\n");
+    let config = parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let told = config.exceptions();
+    let keys: Vec<_> = told.iter().map(|it| (it.key.as_str(), it.least)).collect();
+    let expected = [
+        ("listen[0].tls.tls12", Transport::Tls12),
+        ("http.admin_tls.tls12", Transport::Tls12),
+        ("account.example.transport_exception", Transport::Clear),
+        ("carrier.example.clear_text", Transport::Clear),
+    ];
+    assert_eq!(keys, expected);
+    assert!(told.iter().all(|it| it.exception.ends_ms == END_OF_MARCH_MS));
+    assert_eq!(parse(MINIMAL).unwrap().exceptions(), []);
+}

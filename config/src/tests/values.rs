@@ -365,7 +365,7 @@ fn required_values_that_are_wrong() {
         ),
         (
             "addresses = [\"127.0.0.1:2900\"]",
-            "addresses = [\"a:1\", \"b\"]",
+            "addresses = [\"localhost:1\", \"b\"]",
             "carrier.example.addresses[1]",
             "host with a port",
         ),

@@ -11,6 +11,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use rand_core::CryptoRng;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::small_file;
 
@@ -156,9 +157,10 @@ impl Tokens {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Map<String, Value>, String> {
-        let mut octets = [0; TOKEN_LEN];
-        rng.fill_bytes(&mut octets);
-        let token = format!("{PREFIX}{}", Base64UrlUnpadded::encode_string(&octets));
+        let mut octets = Zeroizing::new([0; TOKEN_LEN]);
+        rng.fill_bytes(&mut octets[..]);
+        let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(&octets[..]));
+        let token = Zeroizing::new([PREFIX, encoded.as_str()].concat());
         let expires_ms = now_ms.saturating_add(days.min(DAYS_MAX) * DAY_MS);
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.iter().any(|token| token.name == name) {
@@ -185,7 +187,7 @@ impl Tokens {
         self.write(&new)?;
         *tokens = new;
         Ok(Map::from_iter([
-            ("token".to_owned(), json!(token)),
+            ("token".to_owned(), json!(*token)),
             ("expires_ms".to_owned(), json!(expires_ms)),
         ]))
     }

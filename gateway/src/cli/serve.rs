@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::control::Answer;
+use crate::hardening::harden;
 use crate::run;
 use crate::telemetry::{Telemetry, log};
 
@@ -47,8 +48,11 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
+    // Before there is anything to hide.
+    let hardened = harden();
     let config = read_config(&args.file.config)?;
     log::init(json)?;
+    hardened.log();
     let clock = args.clock();
     #[cfg(feature = "test-clock")]
     let clock = clock?;

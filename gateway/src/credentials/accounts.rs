@@ -8,11 +8,12 @@ use argon2::Argon2;
 use argon2::password_hash::{Error, PasswordVerifier as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand_core::CryptoRng;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::{Account, PasswordHash};
 use zeroize::Zeroizing;
 
+use super::Credential;
 use super::queue::Tag;
 
 /// What an unknown name costs while there is no account at all. Of no password: the hash is all zeros.
@@ -37,6 +38,19 @@ pub(super) struct Work {
     system_id: Option<SystemId>,
     hashes: Option<Arc<[PasswordHash]>>,
     password: Password,
+}
+
+impl Credential {
+    /// That of a hash.
+    pub(crate) fn of(hash: &PasswordHash) -> Self {
+        Self::of_text(hash.expose())
+    }
+
+    fn of_text(hash: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(hash.as_bytes()).into();
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
 }
 
 impl Accounts {
@@ -130,17 +144,17 @@ impl Accounts {
 }
 
 impl Work {
-    /// Computes; `None` if that could not be done.
-    pub(super) fn check(&self) -> Option<bool> {
+    /// Computes; `None` if that could not be done, `Some(None)` if the password is wrong.
+    pub(super) fn check(&self) -> Option<Option<Credential>> {
         let hashes: Vec<&str> = match &self.hashes {
             Some(hashes) => hashes.iter().map(PasswordHash::expose).collect(),
             None => vec![NOBODY],
         };
         let argon2 = Argon2::default();
         let mut made = true;
-        let right = hashes.into_iter().any(|hash| {
+        let right = hashes.into_iter().find(|hash| {
             // Algorithm, version and costs are those of the hash.
-            match argon2.verify_password(self.password.expose(), hash) {
+            match argon2.verify_password(self.password.expose(), *hash) {
                 Ok(()) => true,
                 Err(Error::PasswordInvalid) => false,
                 Err(error) => {
@@ -151,7 +165,8 @@ impl Work {
             }
         });
         // An unknown name is denied, whatever the hashes that stand in say.
-        (right || made).then_some(right && self.system_id.is_some())
+        let known = right.filter(|_| self.system_id.is_some());
+        (right.is_some() || made).then_some(known.map(Credential::of_text))
     }
 
     #[cfg(test)]

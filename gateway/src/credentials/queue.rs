@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{Bounds, REMEMBERED};
+use super::{Bounds, Credential, REMEMBERED};
 
 /// An HMAC of a credential.
 pub(super) type Tag = [u8; 32];
@@ -19,7 +19,7 @@ pub(super) struct Queue<J, W> {
     by_tag: HashMap<Tag, u64>,
     /// Credentials that were right, and until when that holds. At most two for each account, since no
     /// account has more hashes; those of before a reload fall away in their time.
-    remembered: HashMap<Tag, Duration>,
+    remembered: HashMap<Tag, (Duration, Credential)>,
     waiting: usize,
     running: usize,
     next: u64,
@@ -49,7 +49,7 @@ pub(super) struct Ticket {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entered {
     /// Right, as was found out not long ago.
-    Remembered,
+    Remembered(Credential),
     /// The outcome will come.
     Waiting(Ticket),
     /// No place.
@@ -76,8 +76,10 @@ impl<J, W> Queue<J, W> {
 
     /// Someone comes with a credential. `work` is asked for only if nobody waits for the same.
     pub(super) fn enter(&mut self, now: Duration, tag: Tag, who: W, work: impl FnOnce() -> J) -> Entered {
-        if self.remembered.get(&tag).is_some_and(|until| now < *until) {
-            return Entered::Remembered;
+        if let Some((until, by)) = self.remembered.get(&tag)
+            && now < *until
+        {
+            return Entered::Remembered(*by);
         }
         if self.waiting >= self.bounds.queue {
             return Entered::Full;
@@ -145,16 +147,16 @@ impl<J, W> Queue<J, W> {
     }
 
     /// A check is done. Who waited for it, to be told; those who come now count as new.
-    pub(super) fn done(&mut self, now: Duration, number: u64, right: bool) -> Vec<W> {
+    pub(super) fn done(&mut self, now: Duration, number: u64, right: Option<Credential>) -> Vec<W> {
         let Some(job) = self.jobs.remove(&number) else {
             return Vec::new();
         };
         self.running -= 1;
         self.waiting -= job.waiters.len();
         self.by_tag.remove(&job.tag);
-        self.remembered.retain(|_, until| now < *until);
-        if right {
-            self.remembered.insert(job.tag, now + REMEMBERED);
+        self.remembered.retain(|_, (until, _)| now < *until);
+        if let Some(by) = right {
+            self.remembered.insert(job.tag, (now + REMEMBERED, by));
         }
         job.waiters.into_iter().map(|waiter| waiter.who).collect()
     }
@@ -169,6 +171,7 @@ impl<J, W> Queue<J, W> {
 mod tests {
     use super::*;
 
+    const BY: Credential = Credential(7);
     const WAIT: Duration = Duration::from_secs(5);
 
     fn queue(places: usize) -> Queue<u8, &'static str> {
@@ -206,7 +209,7 @@ mod tests {
         // One who comes while it runs shares it as well.
         waits(enter(&mut queue, 0, 1, "d"));
         assert!(queue.next(at(0)).is_none());
-        assert_eq!(queue.done(at(1), number, false), ["a", "b", "c", "d"]);
+        assert_eq!(queue.done(at(1), number, None), ["a", "b", "c", "d"]);
         assert_eq!(queue.waiting(), 0);
         assert!(queue.next(at(1)).is_none(), "nothing is left to compute");
     }
@@ -214,12 +217,12 @@ mod tests {
     #[test]
     fn what_was_right_is_remembered_for_five_minutes_and_what_was_wrong_is_not() {
         let mut queue = queue(10);
-        for (credential, right) in [(1, true), (2, false)] {
+        for (credential, right) in [(1, Some(BY)), (2, None)] {
             waits(enter(&mut queue, 0, credential, "a"));
             let (number, _) = queue.next(at(0)).unwrap();
             queue.done(at(0), number, right);
         }
-        assert_eq!(enter(&mut queue, 299, 1, "b"), Entered::Remembered);
+        assert_eq!(enter(&mut queue, 299, 1, "b"), Entered::Remembered(BY));
         let wrong = waits(enter(&mut queue, 299, 2, "b"));
         queue.leave(wrong);
         waits(enter(&mut queue, 300, 1, "c"));
@@ -258,8 +261,8 @@ mod tests {
         let ticket = waits(enter(&mut queue, 0, 1, "a"));
         let (number, _) = queue.next(at(0)).unwrap();
         assert_eq!(queue.leave(ticket), Some(("a", None)));
-        assert!(queue.done(at(0), number, true).is_empty());
-        assert_eq!(enter(&mut queue, 1, 1, "a"), Entered::Remembered);
+        assert!(queue.done(at(0), number, Some(BY)).is_empty());
+        assert_eq!(enter(&mut queue, 1, 1, "a"), Entered::Remembered(BY));
         assert_eq!(queue.waiting(), 0);
     }
 
@@ -272,13 +275,13 @@ mod tests {
         // Oldest since second 1: at 6 it has waited 5 s, which is still what clients wait.
         let (number, work) = queue.next(at(6)).unwrap();
         assert_eq!(work, 1);
-        queue.done(at(6), number, false);
+        queue.done(at(6), number, None);
         // Somebody joins an old check: that makes it the newest.
         waits(enter(&mut queue, 7, 3, "y"));
         for (second, expected) in [(8, 3), (8, 4), (7, 2)] {
             let (number, work) = queue.next(at(second)).unwrap();
             assert_eq!(work, expected);
-            queue.done(at(second), number, false);
+            queue.done(at(second), number, None);
         }
     }
 
@@ -295,7 +298,7 @@ mod tests {
         let (first, _) = queue.next(at(0)).unwrap();
         let (_, _) = queue.next(at(0)).unwrap();
         assert!(queue.next(at(0)).is_none());
-        queue.done(at(0), first, false);
+        queue.done(at(0), first, None);
         assert_eq!(queue.next(at(0)).map(|(_, work)| work), Some(3));
     }
 }

@@ -21,6 +21,11 @@ fn config() -> Config {
     tidegate_config::parse(BENCH).unwrap()
 }
 
+/// Of the one hash that all accounts of the bench have.
+fn by() -> Credential {
+    Credential::of(&config().accounts[0].password_hashes[0])
+}
+
 fn verifier(queue: usize) -> Verifier {
     let bounds = Bounds {
         queue,
@@ -52,7 +57,7 @@ async fn the_bench_accounts_bind_with_secret_and_with_nothing_else() {
     let verifier = verifier(10);
     assert_eq!(
         verifier.check(b"load16", password("secret")).await,
-        Verdict::Granted
+        Verdict::Granted(by())
     );
     for (name, text) in [
         ("load16", "Secret"),
@@ -72,10 +77,10 @@ async fn a_right_password_is_known_at_once_until_it_is_forgotten() {
     let verifier = verifier(10);
     assert_eq!(
         verifier.check(b"load", password("secret")).await,
-        Verdict::Granted
+        Verdict::Granted(by())
     );
     let again = || verifier.check(b"load", password("secret"));
-    assert_eq!(poll(&mut again()), Poll::Ready(Verdict::Granted));
+    assert_eq!(poll(&mut again()), Poll::Ready(Verdict::Granted(by())));
     // Not for another account, although it has the same hash.
     assert_eq!(
         poll(&mut verifier.check(b"load1", password("secret"))),
@@ -98,11 +103,11 @@ fn many_binds_of_one_account_share_a_check_and_one_too_many_is_told() {
     assert_eq!(poll(&mut over), Poll::Ready(Verdict::Busy));
     drop(release);
     let first = checks.remove(0);
-    assert_eq!(runtime.block_on(first), Verdict::Granted);
+    assert_eq!(runtime.block_on(first), Verdict::Granted(by()));
     // The same check was all the others': none of them waits any more.
     assert_eq!(verifier.waiting(), 0);
     for check in checks {
-        assert_eq!(runtime.block_on(check), Verdict::Granted);
+        assert_eq!(runtime.block_on(check), Verdict::Granted(by()));
     }
 }
 
@@ -116,8 +121,8 @@ fn who_goes_gives_the_place_free() {
     assert_eq!(verifier.waiting(), 1);
     let other = verifier.check(b"load2", password("secret"));
     drop(release);
-    assert_eq!(runtime.block_on(running), Verdict::Granted);
-    assert_eq!(runtime.block_on(other), Verdict::Granted);
+    assert_eq!(runtime.block_on(running), Verdict::Granted(by()));
+    assert_eq!(runtime.block_on(other), Verdict::Granted(by()));
     assert_eq!(verifier.waiting(), 0);
 }
 
@@ -158,10 +163,10 @@ fn an_unknown_name_costs_what_some_account_costs_and_is_never_granted() {
         "asking twice would tell"
     );
     // The password of every account there is.
-    assert_eq!(accounts.work(b"nobody", password("secret")).check(), Some(false));
+    assert_eq!(accounts.work(b"nobody", password("secret")).check(), Some(None));
     // And with no account at all.
     let none = Accounts::new(&[], &mut rng());
-    assert_eq!(none.work(b"nobody", password("secret")).check(), Some(false));
+    assert_eq!(none.work(b"nobody", password("secret")).check(), Some(None));
 }
 
 #[test]
@@ -187,7 +192,7 @@ fn what_was_remembered_goes_with_the_hashes_and_with_nothing_else() {
     let verifier = verifier(10);
     for name in [&b"load"[..], b"load1"] {
         let check = verifier.check(name, password("secret"));
-        assert_eq!(runtime.block_on(check), Verdict::Granted);
+        assert_eq!(runtime.block_on(check), Verdict::Granted(by()));
     }
     let hash = hash_password(&password("other"), &mut rng()).unwrap();
     let (before, rest) = BENCH.split_once("password_hashes = [\"").unwrap();
@@ -200,12 +205,12 @@ fn what_was_remembered_goes_with_the_hashes_and_with_nothing_else() {
     );
     assert_eq!(
         runtime.block_on(verifier.check(b"load", password("other"))),
-        Verdict::Granted
+        Verdict::Granted(Credential::of(&changed.accounts[0].password_hashes[0]))
     );
     // Nobody has touched this one: no check is made.
     let known = verifier.check(b"load1", password("secret"));
     assert_eq!(verifier.waiting(), 0);
-    assert_eq!(runtime.block_on(known), Verdict::Granted);
+    assert_eq!(runtime.block_on(known), Verdict::Granted(by()));
     // An account that is gone is nobody.
     verifier.set_accounts(&changed.accounts[..1], Bounds::from(&changed.limits));
     assert_eq!(
@@ -240,5 +245,9 @@ fn a_fresh_hash_is_one_that_the_configuration_takes_and_the_verifier_knows() {
     let text = format!("{before}password_hashes = [\"{hash}\"{after}");
     let config = tidegate_config::parse(&text).unwrap();
     let accounts = Accounts::new(&config.accounts, &mut rng);
-    assert_eq!(accounts.work(b"load", password("pa$$w0rd")).check(), Some(true));
+    let by = Credential::of(&config.accounts[0].password_hashes[0]);
+    assert_eq!(
+        accounts.work(b"load", password("pa$$w0rd")).check(),
+        Some(Some(by))
+    );
 }

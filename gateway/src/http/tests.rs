@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -88,7 +89,7 @@ async fn a_client_that_says_nothing_is_closed_by_time() {
     silent.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
     let mut answer = Vec::new();
     // Virtual time moves on only because nothing else is left to do.
-    let read = tokio::time::timeout(2 * REQUEST_TIME, silent.read_to_end(&mut answer));
+    let read = tokio::time::timeout(HEAD_TIME + HEAD_TIME / 2, silent.read_to_end(&mut answer));
     let _ = read.await.expect("closed by the server");
     assert!(answer.is_empty());
 }
@@ -104,7 +105,7 @@ async fn more_connections_than_allowed_wait_until_others_end() {
     let answer = ask(running.address, "/healthz").await;
     assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     assert!(
-        clock.now().monotonic >= REQUEST_TIME,
+        clock.now().monotonic >= HEAD_TIME,
         "served although all places were taken"
     );
     drop(idle);

@@ -11,6 +11,7 @@ use tidegate_store::disk::Disk;
 use crate::addressing::Addressing;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
+use crate::credentials::Credential;
 use crate::esme::may_be_bound;
 use crate::gate::{
     AccountState, CARRIER_UNANSWERED_MAX, Gate, TooManyNames, carrier_timing, esme_timing, pdu_limits,
@@ -247,8 +248,15 @@ impl<D: Disk> Gate<D> {
                     // Whom an operator has suspended keeps the binds that it was left.
                     let state = self.accounts[account].by_file;
                     let refusal = may_be_bound(configured, state, ip, kind, link.transport, now);
-                    if removed || refusal.is_some() {
-                        tracing::info!(account = %configured.system_id, removed, ?refusal, "unbound by a reload");
+                    // A password that was taken back opens nothing, and what it opened is shut (SEC-5).
+                    let revoked = link.credential.is_some_and(|by| {
+                        !configured
+                            .password_hashes
+                            .iter()
+                            .any(|hash| Credential::of(hash) == by)
+                    });
+                    if removed || revoked || refusal.is_some() {
+                        tracing::info!(account = %configured.system_id, removed, revoked, ?refusal, "unbound by a reload");
                         self.unbind_esme(now, id, account);
                     }
                 }
@@ -347,6 +355,8 @@ fn needs_other_links(old: &Carrier, new: &Carrier) -> bool {
         local_address,
         // What stands in its files holds for links that are made from then on.
         tls,
+        // Asked when a link is made.
+        clear_text: _,
         binds,
         links: _,
         window: _,

@@ -5,15 +5,17 @@ use metrics::Counter;
 use super::{Telemetry, names};
 
 /// Statuses that it answers with.
-const STATUSES: [(u16, &str); 8] = [
+const STATUSES: [(u16, &str); 10] = [
     (200, "200"),
     (400, "400"),
     (401, "401"),
     (403, "403"),
     (404, "404"),
+    (408, "408"),
     (409, "409"),
     (413, "413"),
     (503, "503"),
+    (504, "504"),
 ];
 
 /// Handles of the admin listener's metrics: [`names::ADMIN_REQUESTS`], in the order of [`STATUSES`].

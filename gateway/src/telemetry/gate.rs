@@ -94,12 +94,12 @@ pub struct GateMetrics {
     /// [`names::TABLE_ROWS`] and [`names::TABLE_OCTETS`] of networks, ported numbers and prices.
     pub tables: [(Gauge, Gauge); 3],
     /// [`names::TLS_HANDSHAKES`], by [`Side`].
-    pub handshakes: [Family<Handshake>; 2],
+    pub handshakes: [Family<Handshake>; 3],
     /// [`names::RELOADS`].
     pub reloads: Family<ReloadResult>,
     /// [`names::RELOADED_AT`].
     pub reloaded_at: Gauge,
-    /// [`names::LINKS_CLOSED`], by [`Side`].
+    /// [`names::LINKS_CLOSED`], by [`Side`]; the admin listener has no links.
     links_closed: [Family<LinkClosed>; 2],
     telemetry: Telemetry,
 }
@@ -154,7 +154,7 @@ impl GateMetrics {
             waiting_moved: counter(&names::WAITING_MOVED),
             waiting_expired: counter(&names::WAITING_EXPIRED),
             late_receipts: Family::new(telemetry, &names::LATE_RECEIPTS, &[]),
-            handshakes: [shaken(Side::Esme), shaken(Side::Carrier)],
+            handshakes: [Side::Esme, Side::Carrier, Side::Admin].map(shaken),
             reloads: Family::new(telemetry, &names::RELOADS, &[]),
             reloaded_at: gauge(&names::RELOADED_AT),
             dropped: counter(&names::DROPPED),
@@ -179,8 +179,18 @@ impl GateMetrics {
         gauge.set(expires_s.map_or(f64::INFINITY, |at| at as f64));
     }
 
+    /// Tells when an exception from TLS 1.3 ends, in unix seconds, by its key in the configuration; `None` if it is not there any
+    /// more.
+    pub fn exception(&self, key: &str, ends_s: Option<u64>) {
+        let gauge = self.telemetry.gauge(&names::EXCEPTION_EXPIRY, &[("key", key)]);
+        #[expect(clippy::cast_precision_loss, reason = "seconds far below 2^53")]
+        gauge.set(ends_s.map_or(f64::INFINITY, |at| at as f64));
+    }
+
     /// Counts connections that ended. A session's `CloseReason` converts into the reason.
     pub fn link_closed(&self, side: Side, reason: impl Into<LinkClosed>, times: u64) {
-        self.links_closed[side.index()].of(reason.into()).increment(times);
+        if let Some(closed) = self.links_closed.get(side.index()) {
+            closed.of(reason.into()).increment(times);
+        }
     }
 }

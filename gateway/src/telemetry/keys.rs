@@ -1,5 +1,8 @@
 //! What is told of the key ring: how many keys there are, and how old.
 
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
 use metrics::Gauge;
 use tidegate_store::disk::Disk;
 use tidegate_store::keyring::{KeyRing, OWNERS};
@@ -8,8 +11,19 @@ use super::{Telemetry, names};
 
 /// Handles of the key ring's metrics; what each counts stands in [`names`].
 pub struct KeyMetrics {
-    /// [`names::KEYS`] and [`names::KEY_OLDEST`], in the order of [`OWNERS`].
-    by_owner: Vec<(Gauge, Gauge)>,
+    /// In the order of [`OWNERS`].
+    by_owner: Vec<OfOwner>,
+    /// [`names::KEK_WRITTEN`].
+    kek_written: Gauge,
+}
+
+struct OfOwner {
+    /// [`names::KEYS`].
+    keys: Gauge,
+    /// [`names::KEY_OLDEST`].
+    oldest: Gauge,
+    /// [`names::KEY_NEWEST`].
+    newest: Gauge,
 }
 
 impl KeyMetrics {
@@ -17,21 +31,39 @@ impl KeyMetrics {
     pub fn new(telemetry: &Telemetry) -> Self {
         let by_owner = OWNERS.iter().map(|(_, owner)| {
             let gauge = |metric| telemetry.gauge(metric, &[("owner", owner)]);
-            (gauge(&names::KEYS), gauge(&names::KEY_OLDEST))
+            OfOwner {
+                keys: gauge(&names::KEYS),
+                oldest: gauge(&names::KEY_OLDEST),
+                newest: gauge(&names::KEY_NEWEST),
+            }
         });
         Self {
             by_owner: by_owner.collect(),
+            kek_written: telemetry.gauge(&names::KEK_WRITTEN, &[]),
         }
     }
 
     /// Publishes what the ring holds.
     pub fn publish<D: Disk>(&self, ring: &KeyRing<D>) {
-        let ages = ring.ages();
-        for ((keys, oldest), age) in self.by_owner.iter().zip(ages) {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^53")]
-            let seconds = age.oldest_ms.unwrap_or_default() as f64 / 1000.0;
-            oldest.set(seconds);
-            keys.set(f64::from(age.keys));
+        for (metrics, age) in self.by_owner.iter().zip(ring.ages()) {
+            metrics.keys.set(f64::from(age.keys));
+            metrics.oldest.set(seconds(age.oldest_ms));
+            metrics.newest.set(seconds(age.newest_ms));
         }
     }
+
+    /// Publishes when the file of the key-encryption key was written. It is read at the start only.
+    pub fn publish_kek(&self, file: &Path) {
+        let written = std::fs::metadata(file).and_then(|file| file.modified());
+        let since = written
+            .ok()
+            .and_then(|written| written.duration_since(UNIX_EPOCH).ok());
+        self.kek_written
+            .set(since.map_or(0.0, |since| since.as_secs_f64()));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^53")]
+fn seconds(unix_ms: Option<u64>) -> f64 {
+    unix_ms.unwrap_or_default() as f64 / 1000.0
 }

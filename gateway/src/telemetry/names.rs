@@ -92,10 +92,14 @@ metrics! {
 
     // The key ring.
     KEYS Gauge Count "keys" ["owner"] "Keys in the key ring, by what they seal"
+    KEY_NEWEST Gauge Seconds "key_newest_made_timestamp_seconds" ["owner"] "Unix time at which the newest of these keys was made, the one that seals; 0 where there is none"
+    KEK_WRITTEN Gauge Seconds "kek_written_timestamp_seconds" [] "Unix time at which the file of the key-encryption key was written, as its file system has it; 0 where it does not say"
     KEY_OLDEST Gauge Seconds "key_oldest_made_timestamp_seconds" ["owner"] "Unix time at which the oldest of these keys was made; 0 where there is none"
 
     // The audit log.
     AUDIT_ENTRIES Counter Count "audit_entries_total" ["kind"] "Entries of the audit log"
+    HTTP_CONNECTIONS Counter Count "http_connections_total" ["listener"] "Connections to the listener for metrics and to the admin listener"
+    HTTP_CUT Counter Count "http_connections_cut_total" ["listener", "reason"] "Of these, those that came to no answer that was read, by why"
     ADMIN_REQUESTS Counter Count "admin_requests_total" ["status"] "Requests at the admin listener, by the status of their answer"
     AUDIT_FAILURES Counter Count "audit_failures_total" [] "Times that the audit log could not be written; deeds that must be entered were refused: an alarm"
     AUDIT_FAILING Gauge Count "audit_failing" [] "1 while the audit log cannot be written: operators are refused, and opt-outs, consents and imports that are on disk wait in the spool, which fills: an alarm"
@@ -111,6 +115,7 @@ metrics! {
     CONNECTIONS_REFUSED Counter Count "connections_refused_total" ["reason"] "ESME connections closed at once"
     TLS_HANDSHAKES Counter Count "tls_handshakes_total" ["side", "result"] "TLS handshakes, by what became of them"
     CERTIFICATE_EXPIRY Gauge Seconds "certificate_expiry_timestamp_seconds" ["side", "name"] "Unix time at which our certificate on a listener or towards a carrier, or one that leads from it to its CA, does not hold any more; +Inf where there is none any more"
+    EXCEPTION_EXPIRY Gauge Seconds "exception_expiry_timestamp_seconds" ["key"] "Unix time at which an exception from TLS 1.3 ends, by its key in the configuration; +Inf where there is none any more"
     LINKS_CLOSED Counter Count "links_closed_total" ["side", "reason"] "Connections that ended, by what ended them"
     REQUESTS_REFUSED Counter Count "requests_refused_total" ["command", "status"] "Requests that the session itself answered with an error"
     DROPPED Counter Count "pdus_dropped_total" [] "PDUs without an answer and a meaning here"

@@ -53,6 +53,8 @@ words! {
         Esme "esme"
         /// A carrier's.
         Carrier "carrier"
+        /// That of who runs it: the admin listener.
+        Admin "admin"
     }
 
     /// Why a connection was closed before anything was read.
@@ -193,6 +195,24 @@ words! {
         TimedOut "timed_out"
         /// Something else: no TLS at all, mostly, or the peer has gone.
         Failed "failed"
+    }
+
+    /// Why a connection to an HTTP listener came to no answer that was read.
+    HttpCut {
+        /// One handshake more than there may be.
+        Handshakes "handshakes"
+        /// The TLS handshake came to nothing.
+        Handshake "handshake"
+        /// The head of its request was not there in time.
+        Head "head"
+        /// Its request was not answered in time.
+        Request "request"
+        /// It did not read its answer in time.
+        Answer "answer"
+        /// It was no HTTP, or a head too large.
+        Malformed "malformed"
+        /// The peer closed it.
+        Gone "gone"
     }
 
     /// What became of a reload.

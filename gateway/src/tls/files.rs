@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustls::RootCertStore;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, RootCertStore};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -15,6 +18,26 @@ use super::expiry;
 
 /// Octets of a file that is read: some hundred certificates.
 const FILE_MAX: u64 = 1 << 20;
+/// Room that a file's end is looked for in.
+const READ_MORE: usize = 64;
+
+/// A certificate with its key, as handshakes use it. rustls would take the key for good and leave it in freed memory.
+///
+/// # Errors
+///
+/// The key is none that can sign, or of another certificate.
+pub(super) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: &PrivateKeyDer<'_>,
+) -> Result<Arc<SingleCertAndKey>, rustls::Error> {
+    let made = CertifiedKey::new(chain, any_supported_type(key)?);
+    match made.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+            Ok(Arc::new(SingleCertAndKey::from(made)))
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// The files under one key of the configuration.
 pub(super) struct Files<'a> {
@@ -41,7 +64,12 @@ impl<'a> Files<'a> {
 
     fn read(&mut self, key: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         let mut octets = Zeroizing::new(Vec::new());
-        let read = File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut octets));
+        let read = File::open(path).and_then(|file| {
+            // Enough room at once: a vector that grows leaves copies.
+            let length = file.metadata()?.len().min(FILE_MAX);
+            octets.reserve(usize::try_from(length).unwrap_or_default() + READ_MORE);
+            file.take(FILE_MAX + 1).read_to_end(&mut octets)
+        });
         let length = read.map_err(|error| self.problem(key, path, error))? as u64;
         if length > FILE_MAX {
             return Err(self.problem(key, path, format!("longer than {FILE_MAX} octets")));
@@ -66,8 +94,12 @@ impl<'a> Files<'a> {
         Ok(found)
     }
 
-    /// The first private key.
-    pub(super) fn private_key(&mut self, key: &str, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    /// The first private key, wiped when it is dropped.
+    pub(super) fn private_key(
+        &mut self,
+        key: &str,
+        path: &Path,
+    ) -> Result<Zeroizing<PrivateKeyDer<'static>>, String> {
         let octets = self.read(key, path)?;
         let exposed = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
         if exposed {
@@ -78,6 +110,7 @@ impl<'a> Files<'a> {
         }
         // What is wrong with it is not repeated: it is a secret.
         PrivateKeyDer::from_pem_slice(&octets)
+            .map(Zeroizing::new)
             .map_err(|_| self.problem(key, path, "holds no private key (PEM)"))
     }
 

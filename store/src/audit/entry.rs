@@ -128,12 +128,14 @@ words! {
         BanLifted = 24 "ban-lifted",
         /// A checkpoint was asked for.
         Checkpoint = 25 "checkpoint",
-        /// A link in clear text is used by exception.
+        /// Links may be in clear text by an exception.
         ClearText = 26 "clear-text-exception",
         /// This log was found damaged, and goes on behind the damage.
         LogDamaged = 27 "log-damaged",
         /// It could not be written for a while.
         LogFailed = 28 "log-failed",
+        /// Less than TLS 1.3 is enough by an exception.
+        OlderTls = 29 "older-tls-exception",
     }
 }
 
@@ -655,7 +657,7 @@ mod tests {
             assert_eq!(Field::of(key.octet()), Some(*key));
         }
         // What was written once means this for ever.
-        assert_eq!((Kind::LogFailed.octet(), Field::Status.octet()), (28, 31));
+        assert_eq!((Kind::OlderTls.octet(), Field::Status.octet()), (29, 31));
     }
 
     #[test]

@@ -326,7 +326,7 @@ impl<D: Disk> Files<D> {
         Some(RunInfo {
             hour,
             number,
-            hash_key: found.hash_key,
+            hash_key: found.hash_key.clone(),
             prints: Arc::clone(&run.prints),
             count: run.header.count,
             done: run.done.count(),

@@ -159,7 +159,7 @@ impl Waits {
         self.octets += octets;
         self.legs += u64::from(known.count - known.done);
         let hour = self.hours.entry(hour).or_insert_with(|| KnownHour {
-            hash_key,
+            hash_key: hash_key.clone(),
             runs: BTreeMap::new(),
             touched_ms: 0,
             passed: false,

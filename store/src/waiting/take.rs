@@ -113,7 +113,11 @@ impl<D: Disk> Files<D> {
     ) -> Result<(), MoveFailed> {
         let name = |id: NameId| names.get(&id).map_or("", String::as_str);
         let found = self.hour_for(hour, ring, now_ms, rng)?;
-        let (key, hash_key, sealed) = (Arc::clone(&found.key), found.hash_key, found.sealed_hash_key);
+        let (key, hash_key, sealed) = (
+            Arc::clone(&found.key),
+            found.hash_key.clone(),
+            found.sealed_hash_key,
+        );
         let mut octets = Vec::new();
         let mut lines = Vec::with_capacity(items.len());
         for MoveItem {

@@ -65,7 +65,7 @@ impl Scene {
             fs::write(dir.path().join(format!("{name}.password")), "secret").unwrap();
         }
         let text = format!(
-            "[[listen]]\naddress = \"127.0.0.1:0\"\n[http]\naddress = \"127.0.0.1:0\"\n\
+            "[[listen]]\naddress = \"127.0.0.1:0\"\n[http]\naddress = \"127.0.0.1:0\"\nadmin_address = \"127.0.0.1:0\"\n\
              [storage]\ndata = \"{place}/data\"\nkey_ring = \"{place}/keys\"\nkek_file = \"{place}/kek/kek\"\n\
              auto_init = true\n[limits]\nunbind_wait = \"300ms\"\nshutdown_grace = \"50ms\"\n{}{}{}links = 2\nwindow = 50\n{}{}\
              [[route.mt]]\nprefix = \"\"\ncarriers = [\"main\"]\n[[route.mt]]\nprefix = \"49\"\ncarriers = [\"hand\"]\n\
@@ -117,6 +117,11 @@ impl Scene {
 
     pub(crate) fn esme(&self) -> SocketAddr {
         self.running.as_ref().unwrap().listening[0]
+    }
+
+    /// Where verbs are done over HTTP.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().admin.unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {

@@ -13,11 +13,11 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// 2099-12-31, when every certificate that is issued here ends.
-pub(super) const EXPIRES_S: u64 = 4_102_358_400;
+pub(crate) const EXPIRES_S: u64 = 4_102_358_400;
 
 /// What a client offers, or a server takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Version {
+pub(crate) enum Version {
     Tls12,
     Tls13,
 }
@@ -31,10 +31,10 @@ impl Version {
     }
 }
 
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -42,7 +42,7 @@ impl Authority {
     }
 
     /// Its own certificate.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
@@ -56,7 +56,7 @@ impl Authority {
     }
 
     /// Writes one to `name.pem` and `name.key`.
-    pub(super) fn issue(&self, dir: &Path, name: &str) {
+    pub(crate) fn issue(&self, dir: &Path, name: &str) {
         let (certificate, key) = self.issued();
         fs::write(dir.join(format!("{name}.pem")), certificate).unwrap();
         fs::write(dir.join(format!("{name}.key")), key).unwrap();
@@ -64,7 +64,7 @@ impl Authority {
 
     /// A server with a certificate for `localhost` that takes one version; clients need a certificate of another CA if there is
     /// one.
-    pub(super) fn server(&self, version: Version, clients: Option<&Self>) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, version: Version, clients: Option<&Self>) -> Arc<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&version.only())
@@ -96,7 +96,7 @@ impl Authority {
     }
 
     /// A client that trusts this CA and offers one version, with a certificate of another CA if there is one.
-    pub(super) fn client(&self, version: Version, certified_by: Option<&Self>) -> Arc<ClientConfig> {
+    pub(crate) fn client(&self, version: Version, certified_by: Option<&Self>) -> Arc<ClientConfig> {
         let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&version.only())
             .unwrap()

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::{self, Authority, Version};
-use super::{FROM, Site, TO};
+use super::{FROM, LONG_AGO, LONG_FROM_NOW, Site, TO};
 use crate::local::{Changes, Local};
 use crate::reload::scene::Scene;
 
@@ -138,6 +138,81 @@ async fn a_carrier_that_asks_for_our_certificate_gets_it() {
             assert!(site.smsc.credentials().is_empty());
         }
     }
+}
+
+/// An address that leads here and is none of loopback.
+fn elsewhere(smsc: &ScriptedSmsc) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], smsc.addr().port()))
+}
+
+fn clear_text(until: &str) -> String {
+    format!("clear_text = {{ name = \"leased line to the sink\", until = {until} }}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c01_a_carrier_in_clear_text_is_an_exception_and_in_the_audit_log() {
+    for (until, outcome) in [(LONG_FROM_NOW, "holds"), (LONG_AGO, "over")] {
+        let mut smsc = ScriptedSmsc::listen().await;
+        let carrier = clear_text(until);
+        let changes = Changes {
+            carrier: &carrier,
+            ..Changes::default()
+        };
+        let local = Local::start_with(elsewhere(&smsc), changes);
+        if outcome == "holds" {
+            smsc.expect_binds(1).await;
+        }
+        let site = Site {
+            local,
+            smsc,
+            authority: Authority::new(),
+            files: TempDir::new().unwrap(),
+        };
+        for octets in ["leased line to the sink", "carrier.sink.clear_text", outcome] {
+            site.expect_in_audit_log(octets).await;
+        }
+        site.expect_metric_from(
+            "tidegate_exception_expiry_timestamp_seconds{key=\"carrier.sink.clear_text\"} ",
+        )
+        .await;
+        if outcome == "over" {
+            tokio::time::sleep(A_WHILE).await;
+            assert!(site.smsc.credentials().is_empty(), "nothing was told to it");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_gives_an_exception_is_entered_with_it_and_leaves_open_links_alone() {
+    let mut scene = Scene::start().await;
+    let port = scene.hand.addr().port();
+    let text = scene
+        .text
+        .replace(&format!("127.0.0.1:{port}"), &format!("0.0.0.0:{port}"));
+    scene.refuse(&text, &["carrier.hand.tls: missing"]).await;
+    let with = |until: &str| {
+        let keys = format!("name = \"hand\"\n{}", clear_text(until));
+        text.replace("name = \"hand\"", &keys)
+    };
+    let changes = [
+        "carrier.hand.addresses: changed",
+        "carrier.hand.clear_text: changed",
+    ];
+    scene.change(&with(LONG_FROM_NOW), &changes).await;
+    scene.hand.expect_binds(2).await;
+    scene
+        .change(&with(LONG_AGO), &["carrier.hand.clear_text: changed"])
+        .await;
+    let mut shop = scene.shop().await;
+    shop.submit_ok(message(FROM, "491700000001", "on the open link"))
+        .await;
+    scene.hand.expect_submit().await;
+    let log: Vec<u8> = fs::read_dir(scene.path("data/audit"))
+        .unwrap()
+        .flat_map(|entry| fs::read(entry.unwrap().path()).unwrap_or_default())
+        .collect();
+    let log = String::from_utf8_lossy(&log);
+    assert_eq!(log.matches("leased line to the sink").count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
