@@ -6,6 +6,7 @@
 //! it shows is counted or noted elsewhere.
 
 mod health;
+mod leave;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,20 +15,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::telemetry::Telemetry;
 
 pub use health::{CarrierLinks, Health, Phase, SpoolState, TURN_MISSING};
+pub use leave::Leave;
 
 /// Connections served at a time. A scraper needs one.
 pub const CONNECTIONS_MAX: usize = 64;
@@ -99,15 +103,16 @@ impl HttpServer {
     /// Serves what a router does until `stop` is done, then finishes what has begun.
     pub async fn serve_router(self, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
+        let places = Arc::new(Semaphore::new(limits.connections));
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept(), if connections.len() < limits.connections => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(serve_one(stream, router.clone(), limits.request_time));
+                accepted = self.accept(&places) => match accepted {
+                    Ok((stream, place)) => {
+                        connections.spawn(serve_one(stream, router.clone(), place, limits.request_time));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "http: cannot accept");
@@ -120,10 +125,23 @@ impl HttpServer {
         drop(self.listener);
         while connections.join_next().await.is_some() {}
     }
+
+    /// The next connection, once there is a place for it.
+    async fn accept(&self, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+        // It is never closed.
+        let place = Arc::clone(places).acquire_owned().await.ok();
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, place))
+    }
 }
 
 /// One request and its answer. How it ends interests nobody: the peer knows, and it may be anyone.
-async fn serve_one(stream: TcpStream, router: Router, time: Duration) {
+async fn serve_one<S>(stream: S, router: Router, place: Option<OwnedSemaphorePermit>, time: Duration)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let leave = Leave::new(place);
+    let router = router.layer(Extension(leave.clone()));
     let connection = http1::Builder::new()
         .keep_alive(false)
         .max_headers(HEADERS_MAX)
@@ -131,7 +149,10 @@ async fn serve_one(stream: TcpStream, router: Router, time: Duration) {
         // Its own timer for the head would need a clock; the limit below covers it.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let _: Result<Result<(), hyper::Error>, _> = tokio::time::timeout(time, connection).await;
+    tokio::select! {
+        _ = connection => {}
+        () = leave.over(time) => {}
+    }
 }
 
 type Answer = Result<(StatusCode, [(header::HeaderName, &'static str); 1], String), Infallible>;

@@ -25,6 +25,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
+use crate::board::{Board, Page, Recorder};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
@@ -192,6 +193,7 @@ pub fn start_from(
     let tokens = admin.as_ref().map(|(_, tokens, _)| Arc::clone(tokens));
     // Made whether or not there is one: what is 0 is shown as 0.
     let admin_metrics = Arc::new(AdminMetrics::new(telemetry));
+    let board = Arc::new(Board::default());
     let listeners = config
         .listen
         .iter()
@@ -246,6 +248,8 @@ pub fn start_from(
                     asked: asked.clone(),
                     clock: clock.clone(),
                     metrics: admin_metrics,
+                    board: Arc::clone(&board),
+                    page: Arc::new(Page::new()),
                 };
                 (socket, desk)
             }),
@@ -262,6 +266,13 @@ pub fn start_from(
     let loop_thread = {
         let work = LoopWork {
             publisher: Publisher::new(&config, telemetry, Arc::clone(&health), &recovered),
+            recorder: Recorder::new(
+                Arc::clone(&board),
+                Arc::clone(&health),
+                recovered.is_alarming(),
+                clock.now(),
+            ),
+            board,
             config,
             spool,
             permutation,
@@ -500,6 +511,8 @@ struct LoopWork {
     health: Arc<Health>,
     file: Option<PathBuf>,
     publisher: Publisher,
+    recorder: Recorder,
+    board: Arc<Board>,
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
     register: register::Handle,
@@ -547,10 +560,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         if let Some(tokens) = work.tokens {
             hub.set_tokens(tokens);
         }
+        hub.set_board(work.board);
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));
-        spawn_local(publish(Rc::clone(&hub), work.publisher));
+        spawn_local(publish(Rc::clone(&hub), work.publisher, work.recorder));
         #[cfg(feature = "test-clock")]
         spawn_local(Rc::clone(&hub).follow_clock());
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
@@ -627,10 +641,13 @@ async fn check_binds(hub: Rc<Hub<RealDisk>>, verifier: Verifier, mut to_check: m
     }
 }
 
-async fn publish(hub: Rc<Hub<RealDisk>>, mut publisher: Publisher) {
+async fn publish(hub: Rc<Hub<RealDisk>>, mut publisher: Publisher, mut recorder: Recorder) {
     let mut every = tokio::time::interval(PUBLISH_EVERY);
     loop {
         every.tick().await;
-        hub.look(|gate, now| publisher.publish(gate, now));
+        hub.look(|gate, now| {
+            publisher.publish(gate, now);
+            recorder.note(gate, publisher.measured(), now);
+        });
     }
 }

@@ -17,6 +17,7 @@ use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::admin::Tokens;
+use crate::board::Board;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
@@ -57,6 +58,8 @@ pub struct Hub<D: Disk> {
     register: OnceCell<register::Handle>,
     /// Tokens of the admin listener, where there is one.
     tokens: OnceCell<Arc<Tokens>>,
+    /// Where who watches finds what there is to see; a gateway of tests may have none.
+    board: OnceCell<Arc<Board>>,
 }
 
 impl<D: Disk> Hub<D> {
@@ -78,6 +81,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
         self.tokens.get().cloned()
+    }
+
+    /// Where who watches finds what there is to see, from now on.
+    pub fn set_board(&self, board: Arc<Board>) {
+        // Once, at the start.
+        let _ = self.board.set(board);
+    }
+
+    pub(crate) fn board(&self) -> Option<Arc<Board>> {
+        self.board.get().cloned()
     }
 
     /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
@@ -105,6 +118,7 @@ impl<D: Disk> Hub<D> {
             last_turn: Cell::new(Duration::ZERO),
             register: OnceCell::new(),
             tokens: OnceCell::new(),
+            board: OnceCell::new(),
         })
     }
 

@@ -98,6 +98,7 @@ pub struct Bearer {
     pub name: String,
     /// What it is good for.
     pub role: Role,
+    hash: [u8; 32],
 }
 
 /// See the [module](self).
@@ -141,7 +142,16 @@ impl Tokens {
         (now_ms < token.expires_ms).then(|| Bearer {
             name: token.name.clone(),
             role: token.role,
+            hash,
         })
+    }
+
+    /// Whether a token that was good when its bearer came still is.
+    pub fn is_good(&self, bearer: &Bearer, now_ms: u64) -> bool {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens
+            .iter()
+            .any(|token| token.hash == bearer.hash && now_ms < token.expires_ms)
     }
 
     /// Makes a token and says it, this once. Blocks until it is on disk.

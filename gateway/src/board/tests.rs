@@ -1,0 +1,1 @@
+//! The board between loop and watchers.
