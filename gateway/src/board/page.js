@@ -22,8 +22,8 @@ const carriers = new Rows("carriers", "carrier", [
   { id: "errors", label: "Errors", help: "Answers that refuse, and answers that never came", of: (row) => row.refused_10m + row.unanswered_10m, draw: drawText((row) => number(row.refused_10m + row.unanswered_10m), (row) => bad(row.refused_10m + row.unanswered_10m > 0.1 * row.answers_10m)) },
   { id: "links", label: "Links", help: "Bound, of those that it should have", of: (row) => row.links[0] - row.links[1], draw: drawShareText((row) => row.links) },
   { id: "window", label: "Window", help: "Submits under way, of those that may be", of: (row) => row.window[0], draw: drawShare((row) => row.window) },
-  { id: "response", label: "Answer p50 · p99", help: "From submit to answer", of: (row) => row.response.p99_ms, draw: drawLatency((row) => row.response) },
-  { id: "receipt", label: "Receipt p50 · p99", help: "From acceptance to the last receipt", of: (row) => row.receipt.p99_ms, draw: drawLatency((row) => row.receipt) },
+  { id: "response", label: "Answer", unit: "p50, p99", help: "From submit to answer", of: (row) => row.response.p99_ms, draw: drawLatency((row) => row.response) },
+  { id: "receipt", label: "Receipt", unit: "p50, p99", help: "From acceptance to the last receipt", of: (row) => row.receipt.p99_ms, draw: drawLatency((row) => row.receipt) },
   { id: "delivered", label: "Delivered", help: "Receipts that say delivered, of those that end a message", of: share, draw: drawText((row) => percent(row.delivered_10m, row.delivered_10m + row.failed_10m)) },
   { id: "slowed", label: "Throttled", help: "Answers that ask for less", of: (row) => row.slowed_10m, draw: drawText((row) => number(row.slowed_10m), (row) => warn(row.slowed_10m > 0)) },
   { id: "retries", label: "Retries", of: (row) => row.retries_10m, draw: drawText((row) => number(row.retries_10m)) },
@@ -39,8 +39,8 @@ const accounts = new Rows("accounts", "account", [
   { id: "rules", label: "By rules", help: "Refused by a rule: opt-outs, consent, hours, countries, caps", of: (row) => row.standing_refused_10m, draw: drawText((row) => number(row.standing_refused_10m)) },
   { id: "binds", label: "Binds", of: (row) => row.binds[0] + row.binds[1] + row.binds[2], draw: drawShareText((row) => [row.binds[0] + row.binds[1] + row.binds[2], row.max_binds]) },
   { id: "window", label: "Under way", help: "Submits and deliveries without an answer", of: (row) => row.window[0] + row.window[1], draw: drawText((row) => `${number(row.window[0])} · ${number(row.window[1])}`) },
-  { id: "handover", label: "Hand-over p50 · p99", help: "From acceptance to the carrier", of: (row) => row.handover.p99_ms, draw: drawLatency((row) => row.handover) },
-  { id: "receipt", label: "Receipt p50 · p99", help: "From acceptance to the last receipt", of: (row) => row.receipt.p99_ms, draw: drawLatency((row) => row.receipt) },
+  { id: "handover", label: "Hand-over", unit: "p50, p99", help: "From acceptance to the carrier", of: (row) => row.handover.p99_ms, draw: drawLatency((row) => row.handover) },
+  { id: "receipt", label: "Receipt", unit: "p50, p99", help: "From acceptance to the last receipt", of: (row) => row.receipt.p99_ms, draw: drawLatency((row) => row.receipt) },
   { id: "delivered", label: "Delivered", help: "Messages that ended delivered, of those that ended", of: share, draw: drawText((row) => percent(row.delivered_10m, row.delivered_10m + row.failed_10m)) },
   { id: "oldest", label: "Oldest", help: "How long the oldest that is next in line has waited", of: (row) => row.oldest_ms, draw: drawText((row) => (row.oldest_ms ? millis(row.oldest_ms) : NONE), (row) => warn(row.oldest_ms > 300000)) },
   { id: "unfinished", label: "Unfinished", help: "Messages without a final state", of: (row) => row.unfinished, draw: drawText((row) => number(row.unfinished)) },
@@ -50,11 +50,11 @@ const accounts = new Rows("accounts", "account", [
 
 /** The big figures: id, label, unit, value, what stands below, series of the last hour. */
 const FIGURES = [
-  ["accepted", "Accepted", "/s", (t) => rate(t.accepted_s), (t) => `${number(t.binds)} binds, ${number(t.connections)} connections`],
-  ["delivered", "Delivered", "/s", (t) => rate(t.delivered_s), (t) => `${rate(t.handed_over_s)}/s to carriers, ${rate(t.failed_s)}/s failed`],
+  ["accepted", "Accepted", "/s", (t) => rate(t.accepted_s), (t) => `by ${number(t.binds)} binds`],
+  ["delivered", "Delivered", "/s", (t) => rate(t.delivered_s), (t) => `and ${rate(t.failed_s)}/s failed`],
   ["refused", "Refused", "/s", (t) => rate(t.refused_s), (t) => `${number(t.refused_10m)} in 10 min`],
-  ["queue", "Waiting", "", (t) => number(t.queue), (t) => (t.oldest_ms ? `oldest ${millis(t.oldest_ms)}` : "nothing in line")],
-  ["mo", "From handsets", "/s", (t) => rate(t.mo_s), (t) => `${rate(t.receipts_s)}/s receipts fetched`],
+  ["queue", "Waiting", "", (t) => number(t.queue), (t) => (t.oldest_ms ? `oldest ${millis(t.oldest_ms)}, ${rate(t.handed_over_s)}/s sent` : `${rate(t.handed_over_s)}/s sent`)],
+  ["mo", "From handsets", "/s", (t) => rate(t.mo_s), (t) => `and ${rate(t.receipts_s)}/s receipts`],
   ["opt_outs", "Opt-outs", "", (t) => number(t.opt_outs_10m), (t) => `in 10 min, ${number(t.opt_outs)} in all`],
 ];
 
@@ -246,7 +246,7 @@ const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 async function watch(token) {
   [wanted, problem, heard, lastBoard] = [true, "", -Infinity, null];
-  byId("status").dataset.state = "stale";
+  byId("status").dataset.state = "off";
   say(byId("status-text"), "connecting");
   let wait = WAIT_MIN_MS;
   while (wanted) {
@@ -313,6 +313,7 @@ function signOut(why) {
   }
   show(false);
   byId("status").dataset.state = "off";
+  byId("status").firstChild.dataset.shape = "ring";
   say(byId("status-text"), "not signed in");
   say(byId("about"), "");
   say(byId("token-wrong"), why);

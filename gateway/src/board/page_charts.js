@@ -1,11 +1,18 @@
 // Areas and lines of the last hour, drawn by their times: what was not measured is not drawn.
 
-const HOUR = 3600;
+/** Spans in minutes: of a gateway that has just begun an hour would be an empty sheet. */
+const SPANS = [10, 20, 30, 60];
 
-/** Points [x, y] of a series; x from 0, an hour ago, to 1, now. */
+function spanOf(points, now) {
+  const age = points.length ? (now - points[0].at_s) / 60 : 0;
+  return SPANS.find((span) => age <= span) || 60;
+}
+
+/** Points [x, y] of a series; x from 0, the beginning of the span, to 1, now. */
 function placed(points, series, now, highest) {
-  const seen = points.filter((point) => now - point.at_s <= HOUR && now >= point.at_s);
-  return seen.map((point) => [1 - (now - point.at_s) / HOUR, highest ? point[series] / highest : 0]);
+  const span = 60 * spanOf(points, now);
+  const seen = points.filter((point) => now - point.at_s <= span && now >= point.at_s);
+  return seen.map((point) => [1 - (now - point.at_s) / span, highest ? point[series] / highest : 0]);
 }
 
 function path(points, width, height) {
@@ -55,16 +62,22 @@ function drawHour(points, now) {
     svg.append(drawn("path", { class: "area" }));
     for (const series of SERIES) svg.append(drawn("path", { class: `line ${series}` }));
   }
-  const seen = points.filter((point) => now - point.at_s <= HOUR);
+  const span = spanOf(points, now);
+  const seen = points.filter((point) => now - point.at_s <= 60 * span);
   const highest = ceiling(Math.max(0, ...seen.flatMap((point) => SERIES.map((series) => point[series]))));
   const [shape, ...lines] = svg.querySelectorAll("path");
   shape.setAttribute("d", area(placed(points, "accepted", now, highest), 720, 200));
   SERIES.forEach((series, place) => lines[place].setAttribute("d", path(placed(points, series, now, highest), 720, 200)));
+  say(byId("hour-h"), span === 60 ? "Last hour" : `Last ${span} minutes`);
+  [...byId("hour-x").children].slice(0, 4).forEach((label, place) => {
+    const ago = tenths.format((span * (4 - place)) / 4).replace(".0", "");
+    say(label, place ? ago : `${ago} min ago`);
+  });
   say(byId("hour-max"), `${rate(highest)}/s`);
   say(byId("hour-mid"), `${rate(highest / 2)}/s`);
   const told = SERIES.map((series) => {
     const most = Math.max(0, ...seen.map((point) => point[series]));
     return `${series} ${seen.length ? rate(seen[seen.length - 1][series]) : 0} a second now, ${rate(most)} at most`;
   });
-  svg.setAttribute("aria-label", `Messages in the last hour: ${told.join("; ")}`);
+  svg.setAttribute("aria-label", `Messages in the last ${span} minutes: ${told.join("; ")}`);
 }

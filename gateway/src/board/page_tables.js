@@ -1,6 +1,8 @@
 // Tables of carriers and accounts: rows are kept and changed in place, their order only now and then.
 
 const ROWS = 20;
+/** Of fewer rows nobody searches one. */
+const FILTERED_MIN = 6;
 const ORDER_EVERY_MS = 5000;
 
 /** By health: what should be looked at first, how it is drawn, and in which words. */
@@ -30,8 +32,8 @@ class Rows {
     this.body = make("tbody");
     this.filter = make("input", { id: `${id}-filter`, type: "search", autocomplete: "off", spellcheck: "false" });
     this.count = make("p", { class: "count", id: `${id}-count` });
-    const filter = make("div", { class: "filter" }, make("label", { for: `${id}-filter` }, `Find ${what}`), this.filter);
-    this.root.querySelector(".bar-of-heading").append(this.count, filter);
+    this.search = make("div", { class: "filter" }, make("label", { for: `${id}-filter` }, `Find ${what}`), this.filter);
+    this.root.querySelector(".bar-of-heading").append(this.count, this.search);
     const caption = make("caption", { class: "hush" }, `${byId(`${id}-h`).textContent}: what needs attention first, then the busiest`);
     const head = make("tr");
     for (const column of columns) head.append(this.header(column));
@@ -53,6 +55,7 @@ class Rows {
       return cell;
     }
     const button = make("button", { type: "button", title: column.help || column.label }, column.label);
+    if (column.unit) button.append(make("span", { class: "unit" }, column.unit));
     button.addEventListener("click", () => this.sortBy(column, cell));
     cell.append(button);
     return cell;
@@ -96,6 +99,7 @@ class Rows {
     const elements = shown.map((row) => this.element(row.name));
     const isSame = elements.length === this.body.rows.length && elements.every((row, place) => row === this.body.rows[place]);
     if (!isSame) this.body.replaceChildren(...elements);
+    this.search.hidden = this.rows.length < FILTERED_MIN && !sought;
     this.none.hidden = found.length > 0 || !this.rows.length;
     this.more.hidden = found.length <= ROWS;
     say(this.more, this.all ? `Show ${ROWS}` : `Show all ${number(found.length)}`);
@@ -143,24 +147,27 @@ function drawName(cell, row) {
 }
 
 const drawText = (text, tone) => (cell, row) => {
-  say(cell, text(row));
-  cell.dataset.tone = (tone && tone(row)) || "";
+  const told = text(row);
+  say(cell, told);
+  // What is nothing stands back.
+  cell.dataset.tone = (tone && tone(row)) || (["0", NONE, "0 · 0"].includes(told) ? "soft" : "");
 };
 
 /** Two times, the usual and the worst but one in a hundred. */
 const drawLatency = (of) => (cell, row) => {
   const { p50_ms: usual, p99_ms: worst } = of(row);
-  if (!cell.firstChild) cell.append(make("span"), make("span", { class: "of" }));
+  if (!cell.firstChild) cell.append(make("span"), make("span", { class: "below" }));
   say(cell.firstChild, millis(usual));
-  say(cell.lastChild, worst === null || worst === undefined ? "" : ` · ${millis(worst)}`);
+  say(cell.lastChild, worst === null || worst === undefined ? "" : millis(worst));
+  cell.dataset.tone = usual === null ? "soft" : "";
 };
 
 /** So many of so many, with a bar. */
 const drawShare = (of) => (cell, row) => {
   const [part, whole] = of(row);
   if (!cell.firstChild) cell.append(make("span"), make("span", { class: "of" }), meter());
-  say(cell.firstChild, number(part));
-  say(cell.children[1], `/${number(whole)}`);
+  say(cell.firstChild, whole ? number(part) : NONE);
+  say(cell.children[1], whole ? `/${number(whole)}` : "");
   const share = whole ? part / whole : 0;
   fill(cell.lastChild, share, share > 0.9 ? "warn" : "");
 };
