@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use crate::clock::Now;
 
-pub use history::{History, POINTS, POINT_EVERY};
+pub use history::{History, POINT_EVERY, POINTS};
 pub use page::Page;
 pub use recorder::Recorder;
 pub use shot::{Alarm, Shot};
@@ -157,6 +157,10 @@ impl Watch {
     /// before it is done.
     pub async fn next(&mut self) -> Option<Arc<Shot>> {
         loop {
+            // Who comes after the end hears of no change.
+            if matches!(&*self.shots.borrow(), Latest::Ended) {
+                return None;
+            }
             if let Err(watch::error::RecvError { .. }) = self.shots.changed().await {
                 return None;
             }

@@ -11,8 +11,8 @@ use tidegate_store::waiting::WaitingCounts;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
 use crate::gate::{AccountState, Gate};
-use crate::measured::Measured;
 use crate::http::{CarrierLinks, Health, SpoolState};
+use crate::measured::Measured;
 use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
 use crate::telemetry::words::{self, Damage, Word as _};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
@@ -115,8 +115,13 @@ impl Publisher {
     }
 
     fn publish_accounts(&mut self, states: &[AccountState]) {
-        let measured = self.measured.accounts.iter().zip(&self.measured.account_oldest_ms);
-        for (((metrics, old), state), (now, oldest_ms)) in self.accounts.iter_mut().zip(states).zip(measured) {
+        let measured = self
+            .measured
+            .accounts
+            .iter()
+            .zip(&self.measured.account_oldest_ms);
+        for (((metrics, old), state), (now, oldest_ms)) in self.accounts.iter_mut().zip(states).zip(measured)
+        {
             publish_account(metrics, old, state);
             for (gauge, count) in metrics.binds.iter().zip(now.bound) {
                 gauge.set(float(count));
@@ -132,7 +137,11 @@ impl Publisher {
     }
 
     fn publish_carriers(&mut self, states: &[CarrierState], config: &Config) {
-        let measured = self.measured.carriers.iter().zip(&self.measured.carrier_oldest_ms);
+        let measured = self
+            .measured
+            .carriers
+            .iter()
+            .zip(&self.measured.carrier_oldest_ms);
         let configured = states.iter().zip(&config.carriers);
         for (((metrics, old), (state, config)), (now, oldest_ms)) in
             self.carriers.iter_mut().zip(configured).zip(measured)

@@ -28,8 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-pub(crate) use account::state_label;
 pub use account::AccountMetrics;
+pub(crate) use account::state_label;
 pub use admin::{AdminMetrics, Watching};
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;

@@ -300,10 +300,12 @@ mod tests {
         let bearer = Bearer {
             name: "grafana".to_owned(),
             role: Role::Read,
+            hash: hash(&token),
         };
         assert!(tokens.add("grafana", Role::Read, 1, 1_000, &mut rng).is_err());
         let tokens = Tokens::open(dir.path()).unwrap();
-        assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS - 1), Some(bearer));
+        assert!(tokens.is_good(&bearer, 1_000) && !tokens.is_good(&bearer, 1_000 + DAY_MS));
+        assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS - 1), Some(bearer.clone()));
         assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS), None);
         assert_eq!(tokens.bearer(&token[..token.len() - 1], 1_000), None);
         let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
@@ -313,7 +315,7 @@ mod tests {
         );
         assert_eq!(mode & 0o777, 0o600);
         assert!(!tokens.list().contains_key("token") && tokens.revoke("grafana").unwrap());
-        assert!(!tokens.revoke("grafana").unwrap());
+        assert!(!tokens.revoke("grafana").unwrap() && !tokens.is_good(&bearer, 1_000));
         assert_eq!(tokens.bearer(&token, 1_000), None);
         assert_eq!(Tokens::open(dir.path()).unwrap().bearer(&token, 1_000), None);
     }

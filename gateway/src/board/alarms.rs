@@ -32,16 +32,30 @@ pub(super) struct Seen<'a> {
 }
 
 /// The alarms, the most urgent first, and how many more there are.
-pub(super) fn alarms(totals: &Totals, accounts: &[Account], carriers: &[Carrier], seen: &Seen<'_>) -> (Vec<Alarm>, usize) {
+pub(super) fn alarms(
+    totals: &Totals,
+    accounts: &[Account],
+    carriers: &[Carrier],
+    seen: &Seen<'_>,
+) -> (Vec<Alarm>, usize) {
     let mut all = of_gateway(totals, seen);
     all.extend(carriers.iter().flat_map(of_carrier));
-    all.extend(accounts.iter().filter(|account| account.overflow_10m > 0).map(|account| Alarm {
-        alert: "TidegateOutboxOverflow",
-        severity: Severity::Ticket,
-        about: Some(account.name.clone()),
-        text: "does not fetch: receipts for it are given up".to_owned(),
-    }));
-    all.extend(seen.certificates.iter().filter_map(|certificate| of_certificate(certificate, seen.now_s)));
+    all.extend(
+        accounts
+            .iter()
+            .filter(|account| account.overflow_10m > 0)
+            .map(|account| Alarm {
+                alert: "TidegateOutboxOverflow",
+                severity: Severity::Ticket,
+                about: Some(account.name.clone()),
+                text: "does not fetch: receipts for it are given up".to_owned(),
+            }),
+    );
+    all.extend(
+        seen.certificates
+            .iter()
+            .filter_map(|certificate| of_certificate(certificate, seen.now_s)),
+    );
     all.sort_by_key(|alarm| alarm.severity);
     let more = all.len().saturating_sub(ALARMS_MAX);
     all.truncate(ALARMS_MAX);
@@ -66,7 +80,11 @@ fn of_gateway(totals: &Totals, seen: &Seen<'_>) -> Vec<Alarm> {
         );
     }
     if totals.spool == "full" || seen.full_10m > 0 {
-        add("TidegateSpoolFull", Severity::Page, "messages are refused because the spool is full");
+        add(
+            "TidegateSpoolFull",
+            Severity::Page,
+            "messages are refused because the spool is full",
+        );
     }
     if seen.is_damaged {
         add("TidegateSpoolDamage", Severity::Page, "damage was found on disk");
@@ -79,7 +97,11 @@ fn of_gateway(totals: &Totals, seen: &Seen<'_>) -> Vec<Alarm> {
         );
     }
     if totals.sync.p99_ms.is_some_and(|ms| ms > SYNC_MS) {
-        add("TidegateCommitSlow", Severity::Ticket, "one batch in a hundred takes longer than 250 ms to reach the disk");
+        add(
+            "TidegateCommitSlow",
+            Severity::Ticket,
+            "one batch in a hundred takes longer than 250 ms to reach the disk",
+        );
     }
     found
 }
@@ -97,15 +119,27 @@ fn of_carrier(carrier: &Carrier) -> Vec<Alarm> {
     };
     let [bound, wanted] = carrier.links;
     if is_down(carrier) {
-        add("TidegateCarrierDown", Severity::Page, format!("no link: {bound} of {wanted} are bound"));
+        add(
+            "TidegateCarrierDown",
+            Severity::Page,
+            format!("no link: {bound} of {wanted} are bound"),
+        );
     }
     if carrier.oldest_ms > OLD_MS {
         let minutes = carrier.oldest_ms / 60_000;
-        add("TidegateQueueOld", Severity::Ticket, format!("a message has waited for {minutes} minutes"));
+        add(
+            "TidegateQueueOld",
+            Severity::Ticket,
+            format!("a message has waited for {minutes} minutes"),
+        );
     }
     if is_refusing(carrier) {
         let percent = carrier.refused_10m * 100 / carrier.answers_10m.max(1);
-        add("TidegateCarrierRefuses", Severity::Ticket, format!("refuses {percent} % of what it is sent"));
+        add(
+            "TidegateCarrierRefuses",
+            Severity::Ticket,
+            format!("refuses {percent} % of what it is sent"),
+        );
     }
     found
 }
@@ -125,7 +159,7 @@ fn of_certificate(certificate: &Certificate, now_s: u64) -> Option<Alarm> {
     let left_s = certificate.expires_s.saturating_sub(now_s);
     (left_s < CERTIFICATE_S).then(|| Alarm {
         alert: "TidegateCertificateEnds",
-        severity: if left_s == 0 { Severity::Page } else { Severity::Ticket },
+        severity: Severity::Ticket,
         about: Some(certificate.name.clone()),
         text: match left_s / DAY_S {
             _ if left_s == 0 => "its certificate has ended".to_owned(),

@@ -199,7 +199,9 @@ impl GateCounts {
 }
 
 /// Statuses with how often each came, of all accounts or carriers together.
-pub(super) fn statuses<'a>(counts: impl Iterator<Item = &'a Counts<CommandStatus>>) -> Vec<(CommandStatus, u64)> {
+pub(super) fn statuses<'a>(
+    counts: impl Iterator<Item = &'a Counts<CommandStatus>>,
+) -> Vec<(CommandStatus, u64)> {
     let mut sums = Counts::default();
     for (status, times) in counts.flat_map(Counts::iter) {
         sums.add_times(status, times);

@@ -16,7 +16,7 @@ pub(super) const MINUTES: usize = 60;
 
 /// What was in the ten seconds before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Point {
+pub(super) struct Point {
     /// Unix time in seconds.
     pub(super) at_s: u64,
     /// Messages accepted, a second.
@@ -52,7 +52,11 @@ pub struct History {
 pub(super) type Minutes = Ring<f32, MINUTES>;
 
 impl History {
-    pub(super) fn new(points: &Ring<Point, POINTS>, accounts: Vec<Vec<f32>>, carriers: Vec<Vec<f32>>) -> Self {
+    pub(super) fn new(
+        points: &Ring<Point, POINTS>,
+        accounts: Vec<Vec<f32>>,
+        carriers: Vec<Vec<f32>>,
+    ) -> Self {
         Self {
             every_s: POINT_EVERY.as_secs(),
             points: points.iter().copied().collect(),

@@ -56,7 +56,10 @@ impl Page {
             (header::X_FRAME_OPTIONS, "DENY"),
             (header::REFERRER_POLICY, "no-referrer"),
             (header::CACHE_CONTROL, "no-store"),
-            (PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+            (
+                PERMISSIONS_POLICY,
+                "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            ),
         ];
         (headers, self.html.clone()).into_response()
     }
@@ -78,18 +81,32 @@ mod tests {
     #[test]
     fn what_the_policy_lets_run_is_what_stands_in_the_document() {
         let Page { html, policy } = Page::new();
-        for (open, close, of) in [("<script>", "</script>", "script-src"), ("<style>", "</style>", "style-src")] {
+        for (open, close, of) in [
+            ("<script>", "</script>", "script-src"),
+            ("<style>", "</style>", "style-src"),
+        ] {
             assert_eq!(html.matches(open).count(), 1);
             let allowed = format!("{of} 'sha256-{}'", hash(between(&html, open, close)));
             assert!(policy.contains(&allowed), "{policy}");
         }
-        assert!(!policy.contains("unsafe") && policy.starts_with("default-src 'none'"), "{policy}");
+        assert!(
+            !policy.contains("unsafe") && policy.starts_with("default-src 'none'"),
+            "{policy}"
+        );
     }
 
     #[test]
     fn the_document_names_no_other_host_and_no_inline_handler() {
         let html = Page::new().html;
-        for word in ["src=\"", " style=\"", " onclick", "https:", "eval(", "innerHTML", "localStorage"] {
+        for word in [
+            "src=\"",
+            " style=\"",
+            " onclick",
+            "https:",
+            "eval(",
+            "innerHTML",
+            "localStorage",
+        ] {
             assert!(!html.contains(word), "{word}");
         }
         // The name of a language is no address that is fetched.

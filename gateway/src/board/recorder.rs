@@ -10,13 +10,13 @@ use tidegate_config::AccountState as Configured;
 use tidegate_store::disk::Disk;
 use tidegate_store::spool::Refused;
 
+use super::Board;
 use super::alarms::{self, Seen};
 use super::counts::{AccountCounts, CarrierCounts, GateCounts, Grows as _, States, statuses};
 use super::history::{History, MINUTES, Minutes, POINT_EVERY, POINTS, Point};
 use super::ring::Ring;
 use super::rows::{AccountRow, CarrierRow, Marks, RECENT, SECONDS, Spreads, long, rate, rounded, short};
 use super::shot::{Account, Carrier, Shot, Times, Totals};
-use super::Board;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::http::Health;
@@ -127,14 +127,18 @@ impl Recorder {
 
     /// Sums up the tallies of this moment.
     fn count<D: Disk>(&mut self, gate: &Gate<D>) {
-        self.accounts.resize_with(gate.accounts().len(), AccountRow::default);
-        self.carriers.resize_with(gate.carriers().len(), CarrierRow::default);
+        self.accounts
+            .resize_with(gate.accounts().len(), AccountRow::default);
+        self.carriers
+            .resize_with(gate.carriers().len(), CarrierRow::default);
         self.account_counts.clear();
         let accounts = gate.accounts().iter();
-        self.account_counts.extend(accounts.map(|state| AccountCounts::of(&state.tally)));
+        self.account_counts
+            .extend(accounts.map(|state| AccountCounts::of(&state.tally)));
         self.carrier_counts.clear();
         let carriers = gate.carriers().iter();
-        self.carrier_counts.extend(carriers.map(|state| CarrierCounts::of(&state.tally)));
+        self.carrier_counts
+            .extend(carriers.map(|state| CarrierCounts::of(&state.tally)));
     }
 
     /// Keeps what later seconds are measured against.
@@ -142,19 +146,30 @@ impl Recorder {
         let span = now.monotonic.saturating_sub(self.minute);
         let is_minute = span >= MINUTE;
         let is_spread = is_due(&mut self.spread, SPREAD_EVERY, now);
-        for ((row, counts), state) in self.accounts.iter_mut().zip(&self.account_counts).zip(gate.accounts()) {
+        for ((row, counts), state) in self
+            .accounts
+            .iter_mut()
+            .zip(&self.account_counts)
+            .zip(gate.accounts())
+        {
             if is_minute {
-                row.minutes.push(per_second(row.marks.in_minute(counts).accepted, span));
+                row.minutes
+                    .push(per_second(row.marks.in_minute(counts).accepted, span));
             }
             row.marks.note(*counts, is_minute);
             if is_spread {
                 row.turn(&state.tally);
             }
         }
-        let carriers = self.carriers.iter_mut().zip(&self.carrier_counts).zip(gate.carriers());
+        let carriers = self
+            .carriers
+            .iter_mut()
+            .zip(&self.carrier_counts)
+            .zip(gate.carriers());
         for (((row, counts), state), measured) in carriers.zip(&measured.carriers) {
             if is_minute {
-                row.minutes.push(per_second(row.marks.in_minute(counts).accepted, span));
+                row.minutes
+                    .push(per_second(row.marks.in_minute(counts).accepted, span));
             }
             row.marks.note(*counts, is_minute);
             if is_spread {
@@ -180,7 +195,10 @@ impl Recorder {
 
     fn add_point<D: Disk>(&mut self, gate: &Gate<D>, measured: &Measured, now: Now) {
         let span = now.monotonic.saturating_sub(self.point);
-        let (sum, opt_outs) = (sum_of(&self.account_counts), GateCounts::of(gate.tally()).opt_outs);
+        let (sum, opt_outs) = (
+            sum_of(&self.account_counts),
+            GateCounts::of(gate.tally()).opt_outs,
+        );
         let added = sum.since(&self.at_point.0);
         self.points.push(Point {
             at_s: now.unix_ms / 1_000,
@@ -200,7 +218,10 @@ impl Recorder {
     }
 
     fn shot<D: Disk>(&self, gate: &Gate<D>, measured: &Measured, now: Now) -> Shot {
-        let span = self.seconds.oldest().map_or(Duration::ZERO, |then| now.monotonic.saturating_sub(*then));
+        let span = self
+            .seconds
+            .oldest()
+            .map_or(Duration::ZERO, |then| now.monotonic.saturating_sub(*then));
         let accounts: Vec<Account> = (0..gate.accounts().len())
             .map(|place| self.account(gate, measured, place, span))
             .collect();
@@ -291,7 +312,9 @@ impl Recorder {
         let measure = measured.carriers.get(place).copied().unwrap_or_default();
         let (lately, recently) = (row.marks.lately(counts), row.marks.recently(counts));
         let (response, receipt) = row.spreads.old();
-        let down_for = row.down_since.map(|since| now.monotonic.saturating_sub(since).as_secs());
+        let down_for = row
+            .down_since
+            .map(|since| now.monotonic.saturating_sub(since).as_secs());
         let mut carrier = Carrier {
             name: config.name.as_str().to_owned(),
             health: "up",
@@ -354,7 +377,12 @@ impl Recorder {
             receipts_s: sum(|account| account.receipts_s),
             mo_s: sum(|account| account.mo_s),
             queue: queue(measured),
-            oldest_ms: measured.carrier_oldest_ms.iter().copied().max().unwrap_or_default(),
+            oldest_ms: measured
+                .carrier_oldest_ms
+                .iter()
+                .copied()
+                .max()
+                .unwrap_or_default(),
             unfinished: spool.index().len() as u64 + spool.waiting().legs,
             outbox: spool.outbox().len(),
             binds: accounts.iter().flat_map(|account| account.binds).sum(),
@@ -411,7 +439,9 @@ fn queue(measured: &Measured) -> usize {
 }
 
 fn sum_of(counts: &[AccountCounts]) -> AccountCounts {
-    counts.iter().fold(AccountCounts::default(), |sum, counts| sum.plus(counts))
+    counts
+        .iter()
+        .fold(AccountCounts::default(), |sum, counts| sum.plus(counts))
 }
 
 /// A rate with what a point has room for.
@@ -430,10 +460,13 @@ fn states<D: Disk>(gate: &Gate<D>) -> States {
 
 /// The states that were told, the most frequent first.
 fn told_states(states: &States) -> Vec<Times> {
-    let told = MessageState::ALL.iter().zip(states.0).map(|(state, times)| Times {
-        name: state_label(*state),
-        times,
-    });
+    let told = MessageState::ALL
+        .iter()
+        .zip(states.0)
+        .map(|(state, times)| Times {
+            name: state_label(*state),
+            times,
+        });
     let mut told: Vec<Times> = told.filter(|state| state.times > 0).collect();
     told.sort_by_key(|state| std::cmp::Reverse(state.times));
     told
@@ -448,7 +481,11 @@ fn all_statuses<D: Disk>(gate: &Gate<D>) -> [Vec<(CommandStatus, u64)>; 2] {
 
 /// The statuses that came most often since `old`.
 fn most(new: &[(CommandStatus, u64)], old: &[(CommandStatus, u64)]) -> Vec<Times> {
-    let before = |status| old.iter().find(|(of, _)| *of == status).map_or(0, |(_, times)| *times);
+    let before = |status| {
+        old.iter()
+            .find(|(of, _)| *of == status)
+            .map_or(0, |(_, times)| *times)
+    };
     let added = new.iter().map(|(status, times)| Times {
         name: status.name().unwrap_or("other"),
         times: times.saturating_sub(before(*status)),

@@ -42,17 +42,24 @@ impl<C: Grows> Marks<C> {
 
     /// What was added in the last five seconds.
     pub(super) fn lately(&self, now: &C) -> C {
-        self.seconds.oldest().map_or_else(C::default, |old| now.since(old))
+        self.seconds
+            .oldest()
+            .map_or_else(C::default, |old| now.since(old))
     }
 
     /// What was added in the last ten minutes, up to one less where the last is under way.
     pub(super) fn recently(&self, now: &C) -> C {
-        self.minutes.oldest().map_or_else(C::default, |old| now.since(old))
+        self.minutes
+            .oldest()
+            .map_or_else(C::default, |old| now.since(old))
     }
 
     /// What was added since the last minute was over.
     pub(super) fn in_minute(&self, now: &C) -> C {
-        self.minutes.iter().last().map_or_else(C::default, |old| now.since(old))
+        self.minutes
+            .iter()
+            .last()
+            .map_or_else(C::default, |old| now.since(old))
     }
 }
 
@@ -96,13 +103,15 @@ pub(super) struct CarrierRow {
 
 impl AccountRow {
     pub(super) fn turn(&mut self, tally: &AccountTally) {
-        self.spreads.turn(&(tally.handover.clone(), tally.receipt.clone()));
+        self.spreads
+            .turn(&(tally.handover.clone(), tally.receipt.clone()));
     }
 }
 
 impl CarrierRow {
     pub(super) fn turn(&mut self, tally: &CarrierTally) {
-        self.spreads.turn(&(tally.response.clone(), tally.receipt.clone()));
+        self.spreads
+            .turn(&(tally.response.clone(), tally.receipt.clone()));
     }
 }
 

@@ -185,12 +185,15 @@ pub(super) struct Carrier {
 impl Shot {
     /// What is told of it in one line, made once for all who watch.
     pub(super) fn json(&self) -> &str {
-        self.json.get_or_init(|| serde_json::to_string(self).unwrap_or_default())
+        self.json
+            .get_or_init(|| serde_json::to_string(self).unwrap_or_default())
     }
 
     /// The last hour in one line.
     pub(super) fn history_json(&self) -> &str {
         let history = &self.history;
-        history.json.get_or_init(|| serde_json::to_string(&**history).unwrap_or_default())
+        history
+            .json
+            .get_or_init(|| serde_json::to_string(&**history).unwrap_or_default())
     }
 }

@@ -148,7 +148,11 @@ impl<S: Scale> Spread<S> {
     /// were even there, in the unit that the scale counts by; `None` where nothing was added. What is beyond all bounds
     /// counts as the last of them.
     pub fn quantile_since(&self, old: &Self, share: f64) -> Option<f64> {
-        let added = self.counts.iter().zip(&old.counts).map(|(new, old)| new.saturating_sub(*old));
+        let added = self
+            .counts
+            .iter()
+            .zip(&old.counts)
+            .map(|(new, old)| new.saturating_sub(*old));
         let total: u64 = added.clone().sum();
         if total == 0 {
             return None;
