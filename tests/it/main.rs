@@ -6,6 +6,7 @@ mod ancillary;
 mod answers;
 mod audit;
 mod bans;
+mod board;
 mod canary;
 mod carriers;
 mod control;

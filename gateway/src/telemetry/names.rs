@@ -97,7 +97,7 @@ metrics! {
     // The audit log.
     AUDIT_ENTRIES Counter Count "audit_entries_total" ["kind"] "Entries of the audit log"
     ADMIN_REQUESTS Counter Count "admin_requests_total" ["status"] "Requests at the admin listener, by the status of their answer"
-    ADMIN_WATCHERS Gauge Count "admin_watchers" [] "Streams of the dashboard that the admin listener serves"
+    ADMIN_WATCHERS Gauge Count "admin_watchers" [] "Streams of events that the admin listener serves"
     AUDIT_FAILURES Counter Count "audit_failures_total" [] "Times that the audit log could not be written; deeds that must be entered were refused: an alarm"
     AUDIT_FAILING Gauge Count "audit_failing" [] "1 while the audit log cannot be written: operators are refused, and opt-outs, consents and imports that are on disk wait in the spool, which fills: an alarm"
     AUDIT_DAMAGED Gauge Count "audit_damaged" [] "1 where the audit log was found damaged when it was opened: an alarm"
