@@ -16,6 +16,7 @@ mod ring;
 mod rows;
 mod shot;
 mod stream;
+mod telling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

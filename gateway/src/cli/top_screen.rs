@@ -40,10 +40,10 @@ const CARRIERS: [Column; 7] = [
     ("sent/s", 8, |row| rate(&row["handed_over_s"])),
     ("links", 6, |row| pair(&row["links"])),
     ("window", 9, |row| pair(&row["window"])),
-    ("p50", 8, |row| millis(&row["response"]["p50_ms"])),
+    ("p50", 7, |row| millis(&row["response"]["p50_ms"])),
     ("p99", 8, |row| millis(&row["response"]["p99_ms"])),
     ("waiting", 8, |row| count(&row["queue"])),
-    ("errors", 6, |row| {
+    ("errors", 7, |row| {
         (whole(&row["refused_10m"]) + whole(&row["unanswered_10m"])).to_string()
     }),
 ];
