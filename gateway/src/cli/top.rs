@@ -55,39 +55,59 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
             ..Outcome::default()
         });
     }
-    let (tell, told) = sync_channel(1);
-    let (ask_again, interval) = (data, args.interval);
+    let ((tell, told), (ask_again, asked)) = (sync_channel(1), sync_channel(1));
     // It may wait for an answer; keys are heeded meanwhile. It ends with the process.
-    thread::spawn(move || ask_on(&ask_again, interval, &tell));
-    let ended = Screen::open().and_then(|mut screen| watch(&mut screen, first, &told));
+    thread::spawn(move || ask_on(&data, &asked, &tell));
+    let asking = Asking {
+        ask_again,
+        told,
+        interval: args.interval,
+    };
+    let ended = Screen::open().and_then(|mut screen| watch(&mut screen, first, &asking));
     ended.map_err(|error| Refusal::from(io::Error::new(error.kind(), format!("the terminal: {error}"))))?;
     Ok(Outcome::default())
 }
 
-/// Asks until nobody listens.
-fn ask_on(data: &Path, interval: Duration, tell: &SyncSender<Told>) {
-    loop {
-        thread::sleep(interval);
+/// Asks whenever it is told to, until nobody listens.
+fn ask_on(data: &Path, asked: &Receiver<()>, tell: &SyncSender<Told>) {
+    while asked.recv().is_ok() {
         if tell.send(control::ask(data, &control::Verb::Board)).is_err() {
             return;
         }
     }
 }
 
+/// The ends of who asks.
+struct Asking {
+    ask_again: SyncSender<()>,
+    told: Receiver<Told>,
+    interval: Duration,
+}
+
 /// Shows what is told until somebody has had enough.
-fn watch(screen: &mut Screen, mut board: Board, told: &Receiver<Told>) -> io::Result<()> {
+fn watch(screen: &mut Screen, mut board: Board, asking: &Asking) -> io::Result<()> {
     let clock = Clock::machine();
     let (mut heard, mut problem, mut is_new) = (clock.now().monotonic, None, true);
+    let mut ask_at = Some(heard + asking.interval);
     loop {
-        match told.try_recv() {
+        let now = clock.now().monotonic;
+        if ask_at.is_some_and(|at| now >= at) {
+            ask_at = None;
+            // Room for one, and none is under way.
+            let _ = asking.ask_again.try_send(());
+        }
+        match asking.told.try_recv() {
             Ok(Ok(new)) => {
                 (board, problem, is_new) = (new, None, true);
-                heard = clock.now().monotonic;
+                (heard, ask_at) = (now, Some(now + asking.interval));
             }
-            Ok(Err(error)) => (problem, is_new) = (Some(error.to_string()), true),
+            Ok(Err(error)) => {
+                (problem, is_new) = (Some(error.to_string()), true);
+                ask_at = Some(now + asking.interval);
+            }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
-        let quiet = clock.now().monotonic.saturating_sub(heard);
+        let quiet = now.saturating_sub(heard);
         if is_new || quiet > STALE {
             let age = format!("NO NEWS for {} s", quiet.as_secs());
             let note = match &problem {

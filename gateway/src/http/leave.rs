@@ -43,7 +43,7 @@ impl Leave {
         let timed = async {
             tokio::time::sleep(time).await;
             if self.0.is_taken.load(Ordering::Relaxed) {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
