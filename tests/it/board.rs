@@ -8,13 +8,13 @@ use tidegate_gateway::admin::Role;
 use tidegate_gateway::board::WATCHERS_MAX;
 use tidegate_gateway::control::Verb;
 use tidegate_tests::esme::message;
-use tidegate_tests::{ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{Process, ScriptedEsme, ScriptedSmsc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admin::{post, raw_text, token};
-use crate::control::ask;
+use crate::control::{ask, tidegate};
 use crate::local::Local;
 
 /// Much longer than the loop takes for a second.
@@ -189,4 +189,28 @@ async fn so_many_watch_and_verbs_have_their_places_all_the_same() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_terminal_has_one_look_as_text_or_as_one_object_and_says_when_there_is_no_gateway() {
+    let smsc = ScriptedSmsc::listen().await;
+    let mut process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
+    for words in [&["top", "--once"][..], &["top"]] {
+        let shown = tidegate(&process, words);
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.status.success(), "{shown:?}");
+        assert!(
+            text.starts_with("tidegate ") && text.contains("accepted 0/s"),
+            "{text}"
+        );
+        assert!(text.contains("\nload ") && !text.contains('\u{1b}'), "{text}");
+    }
+    let shown = tidegate(&process, &["top", "--json"]);
+    let told: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(told["accounts"][0]["name"], "load");
+    assert_eq!(told["history"]["every_s"], 10);
+    assert!(process.stop().await.success());
+    let refused = tidegate(&process, &["top"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no gateway runs"));
 }

@@ -84,7 +84,7 @@ impl Recorder {
             statuses,
             points: Ring::default(),
             at_point: Default::default(),
-            history: Arc::default(),
+            history: Arc::new(History::new(&Ring::default(), Vec::new(), Vec::new())),
         }
     }
 
