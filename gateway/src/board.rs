@@ -4,7 +4,7 @@
 //! the last hour. Only while somebody watches it also puts a [`Shot`] together: plain numbers, made into JSON on another
 //! thread and once for all who watch. Nothing is done per message.
 //!
-//! What is kept is bounded by the configuration: [`Recorder::octets`] for each account and carrier, some 0.6 MB for 200
+//! What is kept is bounded by the configuration: [`Recorder::octets`] for each account and carrier, some 0.7 MB for 200
 //! accounts and 20 carriers.
 
 mod alarms;
