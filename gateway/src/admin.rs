@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -19,9 +19,10 @@ use serde_json::{Map, Value, json};
 use tidegate_store::audit::{Actor, Word};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::board::{self, Board, Page, Streamed};
 use crate::clock::Clock;
 use crate::control;
-use crate::http::Limits;
+use crate::http::{Leave, Limits};
 use crate::telemetry::AdminMetrics;
 
 pub use tokens::{Bearer, DAYS_MAX, NAME_MAX, Role, Tokens, name};
@@ -49,6 +50,7 @@ const BODY_MAX: usize = 60 * 1024;
 ///
 /// Tokens themselves are made at the control socket only: a token that could make others would never go.
 pub const VERBS: &[(&str, Role)] = &[
+    ("board", Role::Read),
     ("spool inspect", Role::Read),
     ("account usage", Role::Read),
     ("account list", Role::Read),
@@ -102,12 +104,18 @@ pub struct Desk {
     pub clock: Clock,
     /// What came of requests.
     pub metrics: Arc<AdminMetrics>,
+    /// What there is to watch.
+    pub board: Arc<Board>,
+    /// The page that shows it.
+    pub page: Arc<Page>,
 }
 
 /// What is served.
 pub fn router(desk: Desk) -> Router {
     Router::new()
+        .route("/", get(page))
         .route("/v1/openapi.json", get(openapi))
+        .route("/v1/board", get(watch).post(board_once))
         .route("/v1/{one}", post(one_word))
         .route("/v1/{one}/{two}", post(two_words))
         .with_state(desk)
@@ -115,6 +123,37 @@ pub fn router(desk: Desk) -> Router {
 
 async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+async fn page(State(desk): State<Desk>) -> Response {
+    desk.page.answer()
+}
+
+/// The board as a stream of events, for as long as the token is good.
+async fn watch(State(desk): State<Desk>, Extension(leave): Extension<Leave>, headers: HeaderMap) -> Response {
+    let answer = watched(&desk, leave, &headers).unwrap_or_else(|refused| *refused);
+    desk.metrics.answered(answer.status().as_u16());
+    answer
+}
+
+fn watched(desk: &Desk, leave: Leave, headers: &HeaderMap) -> Result<Response, Box<Response>> {
+    let bearer = bearer(desk, headers)?;
+    let watch = desk.board.watch().ok_or_else(|| {
+        let why = format!("{} watch already", board::WATCHERS_MAX);
+        refused(StatusCode::SERVICE_UNAVAILABLE, &why)
+    })?;
+    let (tokens, clock) = (Arc::clone(&desk.tokens), desk.clock.clone());
+    let may_see = Box::new(move || tokens.is_good(&bearer, clock.now().unix_ms));
+    Ok(board::stream(Streamed {
+        watch,
+        counted: desk.metrics.watching(),
+        leave,
+        may_see,
+    }))
+}
+
+async fn board_once(State(desk): State<Desk>, request: Request<Body>) -> Response {
+    counted(&desk, "board", request).await
 }
 
 async fn one_word(State(desk): State<Desk>, Path(word): Path<String>, request: Request<Body>) -> Response {

@@ -34,6 +34,8 @@ mod simulate_smsc;
 mod spool;
 mod steered;
 mod token;
+mod top;
+mod top_screen;
 mod values;
 
 use std::fs;
@@ -81,6 +83,8 @@ enum Verb {
     SimulateSmsc(Box<simulate_smsc::Args>),
     /// Load a gateway with simulated clients, and follow every message to its receipt.
     Load(Box<load::Args>),
+    /// Show the running gateway's traffic, carriers, accounts and alarms, and go on until q is pressed.
+    Top(top::Args),
     /// Look at the messages under way, and at the files that hold them.
     #[command(subcommand)]
     Spool(spool::Verb),
@@ -210,6 +214,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::SimulateSmsc(args) => simulate_smsc::run(&args, json),
         Verb::Load(args) => load::run(*args, json),
+        Verb::Top(args) => top::run(&args, json),
         Verb::Spool(verb) => spool::run(&verb),
         Verb::Queue(verb) => queue::run(&verb),
         Verb::Send(args) => send::run(&args),
@@ -257,7 +262,9 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
                 for warning in outcome.warnings {
                     writeln!(err, "warning: {warning}")?;
                 }
-                writeln!(out, "{}", outcome.text)?;
+                if !outcome.text.is_empty() {
+                    writeln!(out, "{}", outcome.text)?;
+                }
             }
             status
         }

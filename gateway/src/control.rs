@@ -66,6 +66,8 @@ const REQUESTS_MAX: usize = 16;
 pub enum Verb {
     /// What is under way, counted.
     Inspect,
+    /// What the board shows: one second, and the last hour.
+    Board,
     /// What accounts have used of their day and month.
     Usage {
         /// Of this account only.
@@ -183,6 +185,7 @@ impl Verb {
     pub fn request(&self) -> Value {
         match self {
             Self::Inspect => json!({ "version": VERSION, "verb": "spool inspect" }),
+            Self::Board => json!({ "version": VERSION, "verb": "board" }),
             Self::Usage { account } => json!({
                 "version": VERSION,
                 "verb": "account usage",
@@ -279,6 +282,7 @@ impl Verb {
         };
         match request.get("verb").and_then(Value::as_str) {
             Some("spool inspect") => Ok(Self::Inspect),
+            Some("board") => Ok(Self::Board),
             Some("account usage") => Ok(Self::Usage {
                 account: text("account")?,
             }),
@@ -397,6 +401,7 @@ mod tests {
     fn what_is_asked_is_what_is_understood() {
         let verbs = [
             Verb::Inspect,
+            Verb::Board,
             Verb::Usage { account: None },
             Verb::Usage {
                 account: Some("load".to_owned()),

@@ -7,6 +7,7 @@
 
 mod connection;
 mod health;
+mod leave;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,8 +21,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::telemetry::{HttpMetrics, Telemetry};
@@ -30,6 +31,7 @@ use connection::Door;
 
 pub use connection::Seal;
 pub use health::{CarrierLinks, Health, Phase, SpoolState, TURN_MISSING};
+pub use leave::Leave;
 
 /// Connections served at a time. A scraper needs one.
 pub const CONNECTIONS_MAX: usize = 64;
@@ -127,15 +129,16 @@ impl HttpServer {
 
     async fn serve_door(self, door: &Door, most: usize, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
+        let places = Arc::new(Semaphore::new(most));
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept(), if connections.len() < most => match accepted {
-                    Ok((stream, _)) => {
-                        if let Some(serving) = door.admit(stream) {
+                accepted = self.accept(&places) => match accepted {
+                    Ok((stream, place)) => {
+                        if let Some(serving) = door.admit(stream, place) {
                             connections.spawn(serving);
                         }
                     }
@@ -149,6 +152,14 @@ impl HttpServer {
         // Nobody new, as soon as it is known that we go.
         drop(self.listener);
         while connections.join_next().await.is_some() {}
+    }
+
+    /// The next connection, once there is a place for it.
+    async fn accept(&self, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+        // It is never closed.
+        let place = Arc::clone(places).acquire_owned().await.ok();
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, place))
     }
 }
 

@@ -10,9 +10,9 @@ use tidegate_store::waiting::WaitingCounts;
 
 use crate::carrier::CarrierState;
 use crate::clock::Now;
-use crate::connect::link_kinds;
 use crate::gate::{AccountState, Gate};
 use crate::http::{CarrierLinks, Health, SpoolState};
+use crate::measured::Measured;
 use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
 use crate::telemetry::words::{self, Damage, Word as _};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
@@ -34,6 +34,7 @@ pub struct Publisher {
     parked: WaitingCounts,
     accounts: Vec<(AccountMetrics, AccountTally)>,
     carriers: Vec<(CarrierMetrics, CarrierTally)>,
+    measured: Measured,
 }
 
 impl Publisher {
@@ -68,6 +69,7 @@ impl Publisher {
             parked: WaitingCounts::default(),
             accounts: Vec::new(),
             carriers: Vec::new(),
+            measured: Measured::default(),
         };
         publisher.add_new(config);
         publisher
@@ -95,64 +97,13 @@ impl Publisher {
         let config = Arc::clone(gate.config());
         self.add_new(&config);
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
+        self.measured.take(gate, now);
         if self.times.is_multiple_of(LOOK_AT_LINES) {
-            self.publish_oldest(gate, now);
+            self.measured.take_oldest(gate, now);
         }
         self.times = self.times.wrapping_add(1);
-        for (place, (metrics, old)) in self.accounts.iter_mut().enumerate() {
-            let Some(state) = gate.accounts().get(place) else {
-                break;
-            };
-            publish_account(metrics, old, state);
-            let under_way = gate.under_way(&state.links);
-            for (gauge, count) in metrics.binds.iter().zip(under_way.bound) {
-                gauge.set(float(count));
-            }
-            for (gauge, count) in metrics.window.iter().zip([under_way.theirs, under_way.ours]) {
-                gauge.set(float(count));
-            }
-            metrics
-                .unfinished
-                .set(float(gate.spool().index().len_of(state.name)));
-            metrics
-                .outbox
-                .set(float(gate.spool().outbox().waiting_for(state.name)));
-            let name = config.accounts[place].system_id;
-            let suspended_ms = gate.orders().suspended_ms(name.as_str());
-            metrics.suspended.set(flag(suspended_ms.is_some()));
-            publish_used(metrics, gate.used(place, now));
-        }
-        for (((metrics, old), state), config) in self
-            .carriers
-            .iter_mut()
-            .zip(gate.carriers())
-            .zip(&config.carriers)
-        {
-            publish_carrier(metrics, old, state, now);
-            for (gauge, count) in metrics.links_bound.iter().zip(gate.under_way(&state.bound).bound) {
-                gauge.set(float(count));
-            }
-            metrics.window.set(float(state.unanswered(&gate.links)));
-            metrics.window_size.set(float(config.window * state.links.len()));
-            // Of one that was drained none is missed.
-            let wanted = if state.removed || state.is_drained {
-                0
-            } else {
-                link_kinds(config.binds, config.links).len()
-            };
-            metrics.links_wanted.set(float(wanted));
-            if state.removed && state.bound.is_empty() {
-                self.health.forget_carrier(&config.name);
-                continue;
-            }
-            self.health.set_carrier(
-                &config.name,
-                CarrierLinks {
-                    bound: state.bound.len(),
-                    wanted,
-                },
-            );
-        }
+        self.publish_accounts(gate.accounts());
+        self.publish_carriers(gate.carriers(), &config);
         self.health.set_spool(match gate.spool().intake() {
             Ok(()) => SpoolState::Open,
             Err(Refused::Full) => SpoolState::Full,
@@ -161,29 +112,65 @@ impl Publisher {
         self.health.turned(now);
     }
 
-    /// How long what is next in each line has waited, by carrier and by account.
-    fn publish_oldest<D: Disk>(&self, gate: &Gate<D>, now: Now) {
-        let index = gate.spool().index();
-        let mut by_account = vec![now.unix_ms; self.accounts.len()];
-        for ((metrics, _), state) in self.carriers.iter().zip(gate.carriers()) {
-            let mut by_carrier = now.unix_ms;
-            for (account, leg) in state.waiting.heads() {
-                let Some(leg) = index.get(leg) else {
-                    continue;
-                };
-                let since_ms = leg.envelope.accepted_ms.min(now.unix_ms);
-                by_carrier = by_carrier.min(since_ms);
-                if let Some(oldest) = gate
-                    .account_named(account)
-                    .and_then(|place| by_account.get_mut(place))
-                {
-                    *oldest = since_ms.min(*oldest);
-                }
+    /// How things stand with accounts and carriers, as it was published.
+    pub const fn measured(&self) -> &Measured {
+        &self.measured
+    }
+
+    fn publish_accounts(&mut self, states: &[AccountState]) {
+        let measured = self
+            .measured
+            .accounts
+            .iter()
+            .zip(&self.measured.account_oldest_ms);
+        for (((metrics, old), state), (now, oldest_ms)) in self.accounts.iter_mut().zip(states).zip(measured)
+        {
+            publish_account(metrics, old, state);
+            for (gauge, count) in metrics.binds.iter().zip(now.bound) {
+                gauge.set(float(count));
             }
-            metrics.oldest.set(seconds(now.unix_ms - by_carrier));
+            for (gauge, count) in metrics.window.iter().zip(now.window) {
+                gauge.set(float(count));
+            }
+            metrics.unfinished.set(float(now.unfinished));
+            metrics.outbox.set(float(now.outbox));
+            metrics.oldest.set(seconds(*oldest_ms));
+            metrics.suspended.set(flag(now.is_suspended));
+            publish_used(metrics, now.used);
         }
-        for ((metrics, _), since_ms) in self.accounts.iter().zip(by_account) {
-            metrics.oldest.set(seconds(now.unix_ms - since_ms));
+    }
+
+    fn publish_carriers(&mut self, states: &[CarrierState], config: &Config) {
+        let measured = self
+            .measured
+            .carriers
+            .iter()
+            .zip(&self.measured.carrier_oldest_ms);
+        let configured = states.iter().zip(&config.carriers);
+        for (((metrics, old), (state, config)), (now, oldest_ms)) in
+            self.carriers.iter_mut().zip(configured).zip(measured)
+        {
+            publish_carrier(metrics, old, &state.tally);
+            for (gauge, count) in metrics.links_bound.iter().zip(now.bound) {
+                gauge.set(float(count));
+            }
+            let [used, size] = now.window;
+            metrics.window.set(float(used));
+            metrics.window_size.set(float(size));
+            metrics.links_wanted.set(float(now.wanted));
+            metrics.queue.set(float(now.queue));
+            metrics.oldest.set(seconds(*oldest_ms));
+            metrics.slow.set(flag(now.is_slowed));
+            metrics.halted.set(flag(now.is_halted));
+            if state.removed && state.bound.is_empty() {
+                self.health.forget_carrier(&config.name);
+                continue;
+            }
+            let links = CarrierLinks {
+                bound: state.bound.len(),
+                wanted: now.wanted,
+            };
+            self.health.set_carrier(&config.name, links);
         }
     }
 
@@ -386,8 +373,7 @@ fn publish_used(metrics: &AccountMetrics, used: Used) {
     month.set(used.month as f64);
 }
 
-fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &CarrierState, now: Now) {
-    let new = &state.tally;
+fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, new: &CarrierTally) {
     metrics.response_seconds.publish(&new.response, &old.response);
     metrics.handover_seconds.publish(&new.handover, &old.handover);
     metrics.receipt_seconds.publish(&new.receipt, &old.receipt);
@@ -395,9 +381,6 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, state: &Car
     each(&new.receipt_states, &old.receipt_states, |state, times| {
         metrics.receipt_state(state, times);
     });
-    metrics.queue.set(float(state.waiting.len()));
-    metrics.slow.set(flag(state.flow.is_slowed(now.monotonic)));
-    metrics.halted.set(flag(state.halted.is_some()));
     metrics.handed_over.increment(new.offered - old.offered);
     metrics.cut.increment(new.cut - old.cut);
     metrics.mo_received.increment(new.mos - old.mos);

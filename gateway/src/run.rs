@@ -25,6 +25,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
+use crate::board::{Board, Page, Recorder};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
@@ -198,6 +199,7 @@ pub fn start_from(
     let tokens = admin.as_ref().map(|(_, tokens, _)| Arc::clone(tokens));
     // Made whether or not there is one: what is 0 is shown as 0.
     let admin_metrics = Arc::new(AdminMetrics::new(telemetry));
+    let board = Arc::new(Board::default());
     let listeners = config
         .listen
         .iter()
@@ -253,6 +255,8 @@ pub fn start_from(
                     asked: asked.clone(),
                     clock: clock.clone(),
                     metrics: admin_metrics,
+                    board: Arc::clone(&board),
+                    page: Arc::new(Page::new()),
                 };
                 (socket, desk, admin_sealed)
             }),
@@ -269,6 +273,13 @@ pub fn start_from(
     let loop_thread = {
         let work = LoopWork {
             publisher: Publisher::new(&config, telemetry, Arc::clone(&health), &recovered),
+            recorder: Recorder::new(
+                Arc::clone(&board),
+                Arc::clone(&health),
+                recovered.is_alarming(),
+                clock.now(),
+            ),
+            board,
             config,
             spool,
             permutation,
@@ -510,6 +521,8 @@ struct LoopWork {
     health: Arc<Health>,
     file: Option<PathBuf>,
     publisher: Publisher,
+    recorder: Recorder,
+    board: Arc<Board>,
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
     register: register::Handle,
@@ -565,10 +578,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             hub.set_tokens(tokens);
         }
         hub.set_admin_seal(work.admin_seal);
+        hub.set_board(work.board);
         spawn_local(Rc::clone(&hub).hear_keeper(work.done));
         hub.set_pacing(config.storage.turn_pacing);
         spawn_local(check_binds(Rc::clone(&hub), work.verifier.clone(), to_check));
-        spawn_local(publish(Rc::clone(&hub), work.publisher));
+        spawn_local(publish(Rc::clone(&hub), work.publisher, work.recorder));
         #[cfg(feature = "test-clock")]
         spawn_local(Rc::clone(&hub).follow_clock());
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
@@ -649,10 +663,13 @@ async fn check_binds(hub: Rc<Hub<RealDisk>>, verifier: Verifier, mut to_check: m
     }
 }
 
-async fn publish(hub: Rc<Hub<RealDisk>>, mut publisher: Publisher) {
+async fn publish(hub: Rc<Hub<RealDisk>>, mut publisher: Publisher, mut recorder: Recorder) {
     let mut every = tokio::time::interval(PUBLISH_EVERY);
     loop {
         every.tick().await;
-        hub.look(|gate, now| publisher.publish(gate, now));
+        hub.look(|gate, now| {
+            publisher.publish(gate, now);
+            recorder.note(gate, publisher.measured(), now);
+        });
     }
 }

@@ -17,6 +17,7 @@ use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::admin::Tokens;
+use crate::board::Board;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
@@ -65,6 +66,8 @@ pub struct Hub<D: Disk> {
     pub(crate) relink: Notify,
     /// What its connections are protected by.
     admin_seal: OnceCell<watch::Sender<Seal>>,
+    /// Where who watches finds what there is to see; a gateway of tests may have none.
+    board: OnceCell<Arc<Board>>,
 }
 
 impl<D: Disk> Hub<D> {
@@ -110,6 +113,16 @@ impl<D: Disk> Hub<D> {
         self.orders.get().cloned()
     }
 
+    /// Where who watches finds what there is to see, from now on.
+    pub fn set_board(&self, board: Arc<Board>) {
+        // Once, at the start.
+        let _ = self.board.set(board);
+    }
+
+    pub(crate) fn board(&self) -> Option<Arc<Board>> {
+        self.board.get().cloned()
+    }
+
     /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
     /// [`Hub::bind_checked`].
     pub fn new(
@@ -138,6 +151,7 @@ impl<D: Disk> Hub<D> {
             orders: OnceCell::new(),
             relink: Notify::new(),
             admin_seal: OnceCell::new(),
+            board: OnceCell::new(),
         })
     }
 

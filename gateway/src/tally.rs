@@ -29,6 +29,11 @@ const LABELS_MAX: usize = 256;
 impl<K: Copy + PartialEq> Counts<K> {
     /// Adds one.
     pub fn add(&mut self, key: K) {
+        self.add_times(key, 1);
+    }
+
+    /// Adds so many.
+    pub fn add_times(&mut self, key: K, times: u64) {
         let at = match self.0.iter().position(|(found, _)| *found == key) {
             Some(at) => at,
             None if self.0.len() < LABELS_MAX => {
@@ -37,7 +42,7 @@ impl<K: Copy + PartialEq> Counts<K> {
             }
             None => LABELS_MAX - 1,
         };
-        self.0[at].1 += 1;
+        self.0[at].1 += times;
     }
 
     /// All of them.

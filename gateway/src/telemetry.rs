@@ -31,7 +31,8 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use account::AccountMetrics;
-pub use admin::AdminMetrics;
+pub(crate) use account::state_label;
+pub use admin::{AdminMetrics, Watching};
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;

@@ -200,6 +200,12 @@ class Tools:
         self._version("cargo-deny", deny)
         return deny
 
+    def _chromium(self):
+        """The browser and its environment."""
+        folder, env = self._on_path_or_debian("chromium", "chromium", "usr/lib/chromium")
+        self._version("chromium", folder / "chromium", env)
+        return folder / "chromium", env
+
     def _version(self, name, program, env=None):
         """Notes a program's version, and that it runs."""
         printed = command([program, "--version"], limit=30, env={**os.environ, **(env or {})})

@@ -24,7 +24,7 @@ async fn raw(address: SocketAddr, request: &[u8]) -> (u16, String, Value) {
     (status.unwrap_or_default(), head.to_lowercase(), body)
 }
 
-async fn raw_text(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) async fn raw_text(address: SocketAddr, request: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     // Who is refused early may not have read all of it.
     let _ = socket.write_all(request).await;
@@ -33,7 +33,7 @@ async fn raw_text(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn post(address: SocketAddr, token: &str, path: &str, body: &str) -> (u16, Value) {
+pub(crate) async fn post(address: SocketAddr, token: &str, path: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
@@ -43,7 +43,7 @@ async fn post(address: SocketAddr, token: &str, path: &str, body: &str) -> (u16,
     (status, body)
 }
 
-async fn token(local: &Local, name: &str, role: Role) -> String {
+pub(crate) async fn token(local: &Local, name: &str, role: Role) -> String {
     let verb = Verb::TokenAdd {
         name: name.to_owned(),
         role,

@@ -9,6 +9,7 @@ mod attack;
 mod audit;
 mod bans;
 mod bind_verbs;
+mod board;
 mod canary;
 mod carrier_verbs;
 mod carriers;

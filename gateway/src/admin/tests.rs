@@ -14,7 +14,7 @@ fn the_document_for_programs_has_the_verbs_that_are_served_with_their_roles() {
     let document: Value = serde_json::from_str(OPENAPI).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let described: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-    let mut served = BTreeSet::from(["/v1/openapi.json".to_owned()]);
+    let mut served = BTreeSet::from(["/", "/v1/openapi.json"].map(str::to_owned));
     for (verb, role) in VERBS {
         let path = format!("/v1/{}", verb.replace(' ', "/"));
         let text = document["paths"][&path]["post"]["description"]
@@ -55,6 +55,8 @@ async fn serve() -> (std::net::SocketAddr, String, mpsc::Receiver<control::Reque
         asked,
         clock: clock.clone(),
         metrics: Arc::new(AdminMetrics::new(&telemetry)),
+        board: Arc::new(Board::default()),
+        page: Arc::new(Page::new()),
     };
     let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = server.local_addr().unwrap();

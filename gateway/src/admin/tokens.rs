@@ -101,6 +101,7 @@ pub struct Bearer {
     pub name: String,
     /// What it is good for.
     pub role: Role,
+    hash: [u8; 32],
 }
 
 /// See the [module](self).
@@ -141,7 +142,16 @@ impl Tokens {
         (now_ms < token.expires_ms).then(|| Bearer {
             name: token.name.clone(),
             role: token.role,
+            hash,
         })
+    }
+
+    /// Whether a token that was good when its bearer came still is.
+    pub fn is_good(&self, bearer: &Bearer, now_ms: u64) -> bool {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens
+            .iter()
+            .any(|token| token.hash == bearer.hash && now_ms < token.expires_ms)
     }
 
     /// Makes a token and says it, this once. Blocks until it is on disk.
@@ -278,10 +288,12 @@ mod tests {
         let bearer = Bearer {
             name: "grafana".to_owned(),
             role: Role::Read,
+            hash: hash(&token),
         };
         assert!(tokens.add("grafana", Role::Read, 1, 1_000, &mut rng).is_err());
         let tokens = Tokens::open(dir.path()).unwrap();
-        assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS - 1), Some(bearer));
+        assert!(tokens.is_good(&bearer, 1_000) && !tokens.is_good(&bearer, 1_000 + DAY_MS));
+        assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS - 1), Some(bearer.clone()));
         assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS), None);
         assert_eq!(tokens.bearer(&token[..token.len() - 1], 1_000), None);
         let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
@@ -291,7 +303,7 @@ mod tests {
         );
         assert_eq!(mode & 0o777, 0o600);
         assert!(!tokens.list().contains_key("token") && tokens.revoke("grafana").unwrap());
-        assert!(!tokens.revoke("grafana").unwrap());
+        assert!(!tokens.revoke("grafana").unwrap() && !tokens.is_good(&bearer, 1_000));
         assert_eq!(tokens.bearer(&token, 1_000), None);
         assert_eq!(Tokens::open(dir.path()).unwrap().bearer(&token, 1_000), None);
     }

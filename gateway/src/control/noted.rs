@@ -101,6 +101,7 @@ impl Noted {
             ),
             Verb::TokenList
             | Verb::Inspect
+            | Verb::Board
             | Verb::Usage { .. }
             | Verb::Explain(_)
             | Verb::Follow { .. }

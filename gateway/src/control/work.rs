@@ -20,6 +20,7 @@ use super::test_message::follow;
 use super::{Answer, Request, Selection, Verb};
 use crate::admin::Tokens;
 use crate::audit::{AuditHandle, actor};
+use crate::board;
 use crate::clock::Now;
 use crate::control::not_done;
 use crate::dlr::ReceiptNote;
@@ -80,6 +81,7 @@ async fn answer_one<D: Disk + 'static>(
         }
         match &verb {
             Verb::Inspect => Ok(inspect(&hub).await),
+            Verb::Board => board(&hub).await,
             Verb::Explain(question) => explain_route(&hub, explaining, question).await,
             Verb::Send { message, receipt } => {
                 hub.with_gate(|gate, now| gate.send_test(now, message, *receipt))
@@ -153,6 +155,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(
             verb,
             Verb::Inspect
+                | Verb::Board
                 | Verb::Explain(_)
                 | Verb::Follow { .. }
                 | Verb::Usage { .. }
@@ -177,6 +180,15 @@ async fn inspect<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {
         tokio::task::yield_now().await;
     }
     hub.look(|gate, _| census.shown(gate))
+}
+
+/// The board of this second, written down where nobody waits for it.
+async fn board<D: Disk>(hub: &Hub<D>) -> Answer {
+    let board = hub.board().ok_or("this gateway has no board")?;
+    let shot = board.look(hub.now()).await?;
+    tokio::task::spawn_blocking(move || board::shown(&shot))
+        .await
+        .unwrap_or_else(|error| Err(not_done(&error).to_owned()))
 }
 
 /// Answers for the messages that might come now, with what the gateway has at this moment. Ten thousand routes take

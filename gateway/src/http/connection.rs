@@ -7,8 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::{Request, Response};
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use super::leave::Leave;
 use super::{HEAD_MAX, HEADERS_MAX, Limits};
 use crate::clock::Clock;
 use crate::telemetry::HttpMetrics;
@@ -85,7 +86,13 @@ impl Door {
     }
 
     /// Takes a connection in; what is to be done of it. `None` is a connection that is closed: its handshake would be one too many.
-    pub(super) fn admit(&self, stream: TcpStream) -> Option<impl Future<Output = ()> + Send + use<>> {
+    ///
+    /// `place` is its own among those that are served at a time, until it is over or takes [leave](Leave).
+    pub(super) fn admit(
+        &self,
+        stream: TcpStream,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         self.metrics.accepted.increment(1);
         let handshaking = match self.handshaking() {
             Ok(handshaking) => handshaking,
@@ -95,11 +102,12 @@ impl Door {
             }
         };
         let (router, limits, metrics) = (self.router.clone(), self.limits, self.metrics.clone());
+        let leave = Leave::new(place);
         Some(async move {
             let cut = match handshaking {
-                None => serve(stream, router, limits).await,
+                None => serve(stream, router, limits, leave).await,
                 Some(handshaking) => match handshaking.shake(stream, &metrics).await {
-                    Some(stream) => serve(stream, router, limits).await,
+                    Some(stream) => serve(stream, router, limits, leave).await,
                     None => Some(HttpCut::Handshake),
                 },
             };
@@ -170,14 +178,14 @@ impl Service<Request<Incoming>> for Staged {
 }
 
 /// One request and its answer; why there was none, for the count: the peer may be anyone.
-async fn serve<S>(stream: S, router: Router, limits: Limits) -> Option<HttpCut>
+pub(super) async fn serve<S>(stream: S, router: Router, limits: Limits, leave: Leave) -> Option<HttpCut>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let reached = Arc::new(watch::Sender::new(Stage::Head));
-    let late = late(limits, reached.subscribe());
+    let late = late(limits, reached.subscribe(), leave.clone());
     let service = Staged {
-        router: TowerToHyperService::new(router),
+        router: TowerToHyperService::new(router.layer(Extension(leave))),
         reached,
     };
     let connection = http1::Builder::new()
@@ -194,8 +202,16 @@ where
     }
 }
 
-/// Done when a connection has been in one stage, or in all of them, for too long.
-async fn late(limits: Limits, stage: watch::Receiver<Stage>) -> HttpCut {
+/// Done when a connection has been in one stage, or in all of them, for too long, unless it has taken leave; and when that has
+/// ended.
+async fn late(limits: Limits, stage: watch::Receiver<Stage>, leave: Leave) -> HttpCut {
+    tokio::select! {
+        cut = too_long(limits, stage, &leave) => cut,
+        () = leave.ended() => HttpCut::Answer,
+    }
+}
+
+async fn too_long(limits: Limits, stage: watch::Receiver<Stage>, leave: &Leave) -> HttpCut {
     let mut reached = stage.clone();
     let stages = async {
         let head = reached.wait_for(|stage| *stage != Stage::Head);
@@ -207,7 +223,11 @@ async fn late(limits: Limits, stage: watch::Receiver<Stage>) -> HttpCut {
         sleep(limits.answer).await;
         HttpCut::Answer
     };
-    match timeout(limits.whole, stages).await {
+    let cut = timeout(limits.whole, stages).await;
+    if leave.is_taken() {
+        return std::future::pending().await;
+    }
+    match cut {
         Ok(cut) => cut,
         Err(_) if *stage.borrow() == Stage::Answer => HttpCut::Answer,
         Err(_) => HttpCut::Request,

@@ -104,6 +104,11 @@ impl Health {
         self.audit_failing.store(0, Ordering::Relaxed);
     }
 
+    /// Whether the audit log cannot be written.
+    pub fn is_audit_failing(&self) -> bool {
+        self.audit_failing.load(Ordering::Relaxed) != 0
+    }
+
     /// Forgets a carrier that the configuration no longer has.
     pub fn forget_carrier(&self, name: &CarrierName) {
         self.carriers.remove(name.as_str());

@@ -1,7 +1,12 @@
 //! Over real sockets, because bounds of a server are bounds of its sockets.
 
+use super::connection::serve;
 use super::*;
+use crate::board::{Board, Streamed};
 use crate::clock::Clock;
+use crate::telemetry::AdminMetrics;
+use crate::telemetry::words::HttpCut;
+use axum::Extension;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -117,4 +122,41 @@ async fn a_stop_closes_the_listener_and_ends_the_task() {
     running.stop.send(()).unwrap();
     running.task.await.unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+async fn streamed(Extension(leave): Extension<Leave>, State(board): State<Arc<Board>>) -> impl IntoResponse {
+    crate::board::stream(Streamed {
+        watch: board.watch().unwrap(),
+        counted: AdminMetrics::new(&Telemetry::new()).watching(),
+        leave,
+        may_see: Box::new(|| true),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_has_time_and_takes_nobodys_place_until_its_reader_takes_nothing() {
+    let board = Arc::new(Board::default());
+    let router = Router::new()
+        .route("/", get(streamed))
+        .with_state(Arc::clone(&board));
+    let places = Arc::new(Semaphore::new(1));
+    let (mut reader, served) = tokio::io::duplex(1_024);
+    let place = Arc::clone(&places).acquire_owned().await.ok();
+    let serving = tokio::spawn(serve(served, router, LIMITS, Leave::new(place)));
+    reader
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    // What it reads for three times a request's time is what keeps it.
+    let mut buffer = [0; 512];
+    for _ in 0..10 {
+        assert!(reader.read(&mut buffer).await.unwrap() > 0);
+    }
+    assert!(!serving.is_finished() && board.watchers() == 1);
+    assert_eq!(places.available_permits(), 1);
+    // Unread it goes on until what may wait is full, and then no longer than it must.
+    let cut = tokio::time::timeout(Duration::from_secs(100_000), serving);
+    assert_eq!(cut.await.unwrap().unwrap(), Some(HttpCut::Answer));
+    tokio::task::yield_now().await;
+    assert_eq!(board.watchers(), 0);
 }

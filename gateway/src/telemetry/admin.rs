@@ -1,6 +1,6 @@
 //! What is counted of the admin listener.
 
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 
 use super::{Telemetry, names};
 
@@ -18,18 +18,41 @@ const STATUSES: [(u16, &str); 10] = [
     (504, "504"),
 ];
 
-/// Handles of the admin listener's metrics: [`names::ADMIN_REQUESTS`], in the order of [`STATUSES`].
-pub struct AdminMetrics([Counter; STATUSES.len()]);
+/// Handles of the admin listener's metrics.
+pub struct AdminMetrics {
+    /// [`names::ADMIN_REQUESTS`], in the order of [`STATUSES`].
+    requests: [Counter; STATUSES.len()],
+    watchers: Gauge,
+}
+
+/// One who watches, counted in [`names::ADMIN_WATCHERS`] until this is dropped.
+pub struct Watching(Gauge);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
 
 impl AdminMetrics {
     /// Makes the handles.
     pub fn new(telemetry: &Telemetry) -> Self {
-        Self(STATUSES.map(|(_, label)| telemetry.counter(&names::ADMIN_REQUESTS, &[("status", label)])))
+        Self {
+            requests: STATUSES
+                .map(|(_, label)| telemetry.counter(&names::ADMIN_REQUESTS, &[("status", label)])),
+            watchers: telemetry.gauge(&names::ADMIN_WATCHERS, &[]),
+        }
+    }
+
+    /// Counts who watches.
+    pub fn watching(&self) -> Watching {
+        self.watchers.increment(1.0);
+        Watching(self.watchers.clone())
     }
 
     /// Counts an answer.
     pub fn answered(&self, status: u16) {
-        let counters = STATUSES.iter().zip(&self.0);
+        let counters = STATUSES.iter().zip(&self.requests);
         for (_, counter) in counters.filter(|((of, _), _)| *of == status) {
             counter.increment(1);
         }

@@ -144,6 +144,36 @@ impl<S: Scale> Spread<S> {
         self.sum = self.sum.saturating_add(value);
     }
 
+    /// The value below which this share lies of what was added since `old`, between the bounds of its bucket as if values
+    /// were even there, in the unit that the scale counts by; `None` where nothing was added. What is beyond all bounds
+    /// counts as the last of them.
+    pub fn quantile_since(&self, old: &Self, share: f64) -> Option<f64> {
+        let added = self
+            .counts
+            .iter()
+            .zip(&old.counts)
+            .map(|(new, old)| new.saturating_sub(*old));
+        let total: u64 = added.clone().sum();
+        if total == 0 {
+            return None;
+        }
+        let float = |number: u64| {
+            #[expect(clippy::cast_precision_loss, reason = "counts and bounds far below 2^53")]
+            let float = number as f64;
+            float
+        };
+        let (sought, mut below, mut floor) = (share * float(total), 0.0, 0.0);
+        for ((_, bound), count) in S::BOUNDS.iter().zip(added) {
+            let (bound, count) = (float(*bound), float(count));
+            if count > 0.0 && below + count >= sought {
+                return Some(floor + (bound - floor) * ((sought - below) / count).clamp(0.0, 1.0));
+            }
+            below += count;
+            floor = bound;
+        }
+        Some(floor)
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -311,6 +341,19 @@ mod tests {
         for line in lines {
             assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_quantile_lies_where_its_values_do_and_only_new_ones_count() {
+        let mut spread = Spread::<Long>::default();
+        (0..1_000).for_each(|_| spread.add(200_000));
+        let old = spread.clone();
+        assert_eq!(spread.quantile_since(&old, 0.5), None);
+        (0..100).for_each(|_| spread.add(7));
+        assert_eq!(spread.quantile_since(&old, 0.5), Some(7.5));
+        assert_eq!(spread.quantile_since(&old, 1.0), Some(10.0));
+        (0..100).for_each(|_| spread.add(u64::MAX / 1_000));
+        assert_eq!(spread.quantile_since(&old, 0.99), Some(259_200_000.0));
     }
 
     #[test]

@@ -101,6 +101,7 @@ metrics! {
     HTTP_CONNECTIONS Counter Count "http_connections_total" ["listener"] "Connections to the listener for metrics and to the admin listener"
     HTTP_CUT Counter Count "http_connections_cut_total" ["listener", "reason"] "Of these, those that came to no answer that was read, by why"
     ADMIN_REQUESTS Counter Count "admin_requests_total" ["status"] "Requests at the admin listener, by the status of their answer"
+    ADMIN_WATCHERS Gauge Count "admin_watchers" [] "Streams of events that the admin listener serves"
     AUDIT_FAILURES Counter Count "audit_failures_total" [] "Times that the audit log could not be written; deeds that must be entered were refused: an alarm"
     AUDIT_FAILING Gauge Count "audit_failing" [] "1 while the audit log cannot be written: operators are refused, and opt-outs, consents and imports that are on disk wait in the spool, which fills: an alarm"
     AUDIT_DAMAGED Gauge Count "audit_damaged" [] "1 where the audit log was found damaged when it was opened: an alarm"

@@ -1,0 +1,188 @@
+//! The board: what an operator keeps open to see how traffic goes, as a page of the admin listener and in a terminal.
+//!
+//! Once a second the [`Recorder`] notes what the loop has counted for the metrics anyway, and every ten seconds a point of
+//! the last hour. Only while somebody watches it also puts a [`Shot`] together: plain numbers, made into JSON on another
+//! thread and once for all who watch. Nothing is done per message.
+//!
+//! What is kept is bounded by the configuration: [`Recorder::octets`] for each account and carrier, some 0.7 MB for 200
+//! accounts and 20 carriers.
+
+mod alarms;
+mod counts;
+mod history;
+mod page;
+mod recorder;
+mod ring;
+mod rows;
+mod shot;
+mod stream;
+mod telling;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::clock::Now;
+
+pub use history::{History, POINT_EVERY, POINTS};
+pub use page::Page;
+pub use recorder::Recorder;
+pub use shot::{Alarm, Shot};
+pub use stream::{Streamed, stream};
+
+/// Who may watch at a time over HTTP.
+pub const WATCHERS_MAX: usize = 8;
+/// Who has asked once is taken to watch for so long: `tidegate top` asks again and again.
+const ASKED_FOR: Duration = Duration::from_secs(5);
+/// A shot that is younger answers a question; the loop makes one a second.
+const FRESH: Duration = Duration::from_millis(1_100);
+/// A loop that makes none for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the loop puts shots, and who watches finds them.
+#[derive(Debug)]
+pub struct Board {
+    watchers: AtomicUsize,
+    /// Until when somebody who asked is taken to watch, in milliseconds of the monotonic clock.
+    asked_until_ms: AtomicU64,
+    latest: watch::Sender<Latest>,
+}
+
+/// The newest shot.
+#[derive(Clone, Debug)]
+enum Latest {
+    /// Nobody has watched yet.
+    None,
+    /// The newest.
+    Shot(Arc<Shot>),
+    /// The loop has ended: no more will come.
+    Ended,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            watchers: AtomicUsize::new(0),
+            asked_until_ms: AtomicU64::new(0),
+            latest: watch::Sender::new(Latest::None),
+        }
+    }
+}
+
+impl Board {
+    /// Whether anybody wants shots.
+    pub fn is_watched(&self, now: Now) -> bool {
+        self.watchers() > 0 || millis(now.monotonic) < self.asked_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// How many watch over HTTP.
+    pub fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place among those who watch; `None` where [`WATCHERS_MAX`] do.
+    pub fn watch(self: &Arc<Self>) -> Option<Watch> {
+        let taken = self
+            .watchers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |watchers| {
+                (watchers < WATCHERS_MAX).then_some(watchers + 1)
+            });
+        taken.ok().map(|_| Watch {
+            board: Arc::clone(self),
+            shots: self.latest.subscribe(),
+        })
+    }
+
+    /// The shot of this second, for who asks once.
+    ///
+    /// # Errors
+    ///
+    /// In words for the operator: the loop hangs or ends.
+    pub async fn look(&self, now: Now) -> Result<Arc<Shot>, String> {
+        let until = millis(now.monotonic.saturating_add(ASKED_FOR));
+        self.asked_until_ms.fetch_max(until, Ordering::Relaxed);
+        let mut shots = self.latest.subscribe();
+        if let Latest::Shot(shot) = &*shots.borrow_and_update()
+            && now.monotonic.saturating_sub(shot.taken) < FRESH
+        {
+            return Ok(Arc::clone(shot));
+        }
+        match tokio::time::timeout(PATIENCE, shots.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err("the gateway ends".to_owned()),
+            Err(_) => return Err("the loop tells nothing".to_owned()),
+        }
+        match &*shots.borrow() {
+            Latest::Shot(shot) => Ok(Arc::clone(shot)),
+            Latest::None | Latest::Ended => Err("the gateway ends".to_owned()),
+        }
+    }
+
+    fn show(&self, shot: Shot) {
+        self.latest.send_replace(Latest::Shot(Arc::new(shot)));
+    }
+
+    fn end(&self) {
+        self.latest.send_replace(Latest::Ended);
+    }
+}
+
+/// A shot and the last hour as one object: the answer of the verb `board`. For 200 accounts it takes a millisecond.
+///
+/// # Errors
+///
+/// In words for the operator.
+pub fn shown(shot: &Shot) -> Result<Map<String, Value>, String> {
+    let unwritable = |error: serde_json::Error| format!("the board cannot be written: {error}");
+    let mut shown = match serde_json::to_value(shot).map_err(unwritable)? {
+        Value::Object(shown) => shown,
+        _ => Map::new(),
+    };
+    let history = serde_json::to_value(&*shot.history).map_err(unwritable)?;
+    shown.insert("history".to_owned(), history);
+    Ok(shown)
+}
+
+/// A place among those who watch, given back when it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    board: Arc<Board>,
+    shots: watch::Receiver<Latest>,
+}
+
+impl Watch {
+    /// The next shot: one that was not told yet, and the newest. `None` when no more will come. It may be dropped
+    /// before it is done.
+    pub async fn next(&mut self) -> Option<Arc<Shot>> {
+        loop {
+            // Who comes after the end hears of no change.
+            if matches!(&*self.shots.borrow(), Latest::Ended) {
+                return None;
+            }
+            if let Err(watch::error::RecvError { .. }) = self.shots.changed().await {
+                return None;
+            }
+            match &*self.shots.borrow_and_update() {
+                Latest::Shot(shot) => return Some(Arc::clone(shot)),
+                Latest::Ended => return None,
+                Latest::None => {}
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.board.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
