@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tidegate_codec::address::{Npi, Ton};
@@ -15,12 +15,13 @@ use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::Tlvs;
 use tidegate_codec::values::{BindKind, InterfaceVersion};
+use tidegate_gateway::clock::Clock;
 use tidegate_tests::esme::message;
 use tidegate_tests::peer::octets_of;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::Fallible;
@@ -122,7 +123,8 @@ async fn next(link: &mut Link) -> Fallible<Header> {
 pub(crate) async fn idle(mut link: Link, counts: Arc<Counts>) -> Fallible<()> {
     let mut sequence = 1;
     // Not all at once: as clients that came one after the other.
-    let mut asks = interval_at(tokio::time::Instant::now() + ASKS_EVERY, ASKS_EVERY);
+    let mut asks = interval(ASKS_EVERY);
+    asks.tick().await;
     loop {
         let mut head = [0; HEADER_LEN];
         let header = tokio::select! {
@@ -163,9 +165,10 @@ pub(crate) async fn paced(
 ) -> Fallible<Vec<(Duration, Duration)>> {
     let (mut read, mut write) = tokio::io::split(link);
     let (mut due, mut answers) = (VecDeque::new(), Vec::new());
-    let mut ticks = interval_at(tokio::time::Instant::now(), distance);
+    let mut ticks = interval(distance);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let (start, mut sequence) = (Instant::now(), 1);
+    let clock = Clock::machine();
+    let (start, mut sequence) = (clock.now().monotonic, 0);
     let mut head = [0; HEADER_LEN];
     let mut have = 0;
     let mut is_over = false;
@@ -186,14 +189,14 @@ pub(crate) async fn paced(
                         return Err(format!("a submit was answered with {}", header.status).into());
                     }
                     let at: Duration = due.pop_front().ok_or("a response to nothing")?;
-                    answers.push((at, start.elapsed().saturating_sub(at)));
+                    answers.push((at, (clock.now().monotonic - start).saturating_sub(at)));
                 }
             }
-            at = ticks.tick(), if !is_over => {
+            _ = ticks.tick(), if !is_over => {
+                due.push_back(distance * sequence);
                 sequence += 1;
                 let sm = message("447700900001", "447700900002", "The quick brown fox jumps over the lazy dog");
-                write.write_all(&octets_of(CommandStatus::ROK, sequence, Operation::SubmitSm(sm))).await?;
-                due.push_back(at.into_std().saturating_duration_since(start));
+                write.write_all(&octets_of(CommandStatus::ROK, sequence + 1, Operation::SubmitSm(sm))).await?;
             }
             _ = stop.changed(), if !is_over => is_over = true,
         }
