@@ -33,7 +33,8 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const WORK_TIME: Duration = Duration::from_secs(120);
 /// What it serves at most. Nobody is known before the head of his request is read, and nothing is done before its body is.
 pub const LIMITS: Limits = {
-    let (head, answer) = (Duration::from_secs(10), Duration::from_secs(10));
+    // An answer may be megabytes, and its reader far away.
+    let (head, answer) = (Duration::from_secs(10), Duration::from_secs(60));
     let whole = head.saturating_add(BODY_TIME).saturating_add(WORK_TIME);
     Limits {
         connections: 32,

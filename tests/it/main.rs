@@ -7,6 +7,7 @@ mod ancillary;
 mod answers;
 mod attack;
 mod audit;
+mod backup;
 mod bans;
 mod bind_verbs;
 mod board;
