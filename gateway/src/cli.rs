@@ -34,6 +34,7 @@ mod simulate_smsc;
 mod spool;
 mod steered;
 mod token;
+mod trace;
 mod values;
 
 use std::fs;
@@ -115,6 +116,8 @@ enum Verb {
     /// Show where one message stands that is not finished.
     #[command(subcommand)]
     Message(message_show::Verb),
+    /// Tell what is known of one unfinished message, in order; write down the PDUs of an account or carrier for a while.
+    Trace(trace::Args),
     /// Show and change what the running gateway logs.
     #[command(subcommand)]
     Log(log::Verb),
@@ -222,6 +225,7 @@ pub fn main() -> ExitCode {
         Verb::Account(verb) => account::run(&verb),
         Verb::Bind(verb) => bind::run(&verb),
         Verb::Message(verb) => message_show::run(&verb),
+        Verb::Trace(args) => trace::run(args),
         Verb::Log(verb) => log::run(&verb),
         Verb::Audit(verb) => audit::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
@@ -340,7 +344,9 @@ mod tests {
     /// Every verb with its long options: `route explain` and `--at`.
     fn verbs() -> Vec<(String, Vec<String>)> {
         fn walk(command: &clap::Command, name: &str, out: &mut Vec<(String, Vec<String>)>) {
-            if !command.has_subcommands() {
+            // `trace` is a verb and has others below it.
+            let is_verb = command.get_positionals().next().is_some();
+            if is_verb || !command.has_subcommands() {
                 let options = command.get_arguments().filter_map(clap::Arg::get_long);
                 out.push((name.to_owned(), options.map(|long| format!("--{long}")).collect()));
             }

@@ -31,6 +31,7 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use account::AccountMetrics;
+pub(crate) use account::state_label;
 pub use admin::AdminMetrics;
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;

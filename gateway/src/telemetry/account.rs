@@ -143,7 +143,7 @@ impl AccountMetrics {
     }
 }
 
-pub(super) const fn state_label(state: MessageState) -> &'static str {
+pub(crate) const fn state_label(state: MessageState) -> &'static str {
     match state {
         MessageState::Scheduled => "scheduled",
         MessageState::Enroute => "enroute",

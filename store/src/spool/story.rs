@@ -22,9 +22,9 @@ use super::Spool;
 use super::commit::FLOOR_AHEAD_MS;
 
 /// Steps that are told of one message; more are left out.
-pub const STEPS_MAX: usize = 1_000;
+const STEPS_MAX: usize = 1_000;
 /// Octets that are read for it at most: what is longer is told as far as that.
-pub const OCTETS_MAX: u64 = 1 << 30;
+const OCTETS_MAX: u64 = 1 << 30;
 
 /// Whose story it is.
 #[derive(Clone, Debug)]
