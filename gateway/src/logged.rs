@@ -1,5 +1,5 @@
 //! What the log says of single messages: those that were refused, or have failed, at level `debug`. Every line names what it is
-//! about by the same fields: `message` (its id, as its client was given it), `account`, `carrier`, `link` (its number, as in
+//! about by the same fields: `message_id` (its id, as its client was given it), `account`, `carrier`, `link` (its number, as in
 //! `bind list`). While nobody listens, one comparison is all that a line costs.
 
 use tidegate_codec::header::CommandId;
@@ -83,7 +83,7 @@ impl<D: Disk> Gate<D> {
             } = said;
             let carrier = self.config.carriers[carrier].name.as_str();
             tracing::debug!(
-                message = %self.id_of(found),
+                message_id = %self.id_of(found),
                 account = self.spool.names().name(found.account),
                 carrier,
                 link = self.link_number(link),
@@ -101,7 +101,7 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn log_end(&self, leg: &Leg, state: MessageState) {
         if enabled!(Level::DEBUG) && !matches!(state, MessageState::Delivered | MessageState::Accepted) {
             tracing::debug!(
-                message = %self.id_of(leg),
+                message_id = %self.id_of(leg),
                 account = self.spool.names().name(leg.account),
                 carrier = leg.carrier.map(|carrier| self.spool.names().name(carrier)),
                 recipient = leg.whole(),
