@@ -390,3 +390,66 @@ fn kept(entry: &fs::DirEntry) -> Option<Kept> {
         octets: known.len(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_codec::header::CommandId;
+    use tidegate_codec::pdu::{Limits, encode_empty};
+    use tidegate_codec::status::CommandStatus;
+
+    use super::*;
+    use crate::trace::Direction;
+
+    fn seen() -> Seen {
+        let mut octets = Vec::new();
+        encode_empty(CommandId::ENQUIRE_LINK, CommandStatus::ROK, 1, &mut octets);
+        let first = Seen::first(&octets, &Limits::default(), 1_795_478_400_000, 1, Direction::In);
+        first.unwrap().0
+    }
+
+    #[test]
+    fn what_has_no_room_is_dropped_and_counted_and_nobody_waits() {
+        let (lines, inbox) = sync_channel(1);
+        let writer = Writer {
+            lines,
+            counts: Arc::default(),
+            thread: std::thread::spawn(|| {}),
+        };
+        assert!(!writer.give(seen()) && writer.give(seen()) && writer.give(seen()));
+        assert_eq!(writer.counts().dropped(), 2);
+        // Of a trace that is over nothing is missed.
+        drop(inbox);
+        assert!(!writer.give(seen()));
+        assert_eq!(writer.end(Why::Time, 7).why(), Some(Why::Time));
+    }
+
+    #[test]
+    fn a_file_that_takes_nothing_begins_no_trace() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        assert!(Writer::start(full, &json!({ "trace": 1 }), 4_096).is_err());
+    }
+
+    #[test]
+    fn the_first_end_counts_and_its_date_is_the_file_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::open(dir.path(), 1_000).unwrap();
+        let (name, file) = files.create(1_000, 1).unwrap();
+        assert!(files.create(1_000, 1).is_err(), "no file is written over");
+        let writer = Writer::start(file, &json!({ "trace": 1 }), 4_096).unwrap();
+        assert!(!writer.give(seen()));
+        writer.counts.end(Why::Failed, 1_795_478_400_500);
+        let counts = writer.end(Why::Stopped, 1_795_478_409_000);
+        assert_eq!((counts.why(), counts.lines()), (Some(Why::Failed), 1));
+        let again = Files::open(dir.path(), 1_795_478_401_000).unwrap();
+        let kept = again.kept();
+        assert_eq!((kept.len(), &kept[0].name), (1, &name));
+        assert_eq!(kept[0].ended_ms, 1_795_478_400_500);
+        let day = kept_ms();
+        assert!(!again.is_due(kept[0].ended_ms + day - 1) && again.is_due(kept[0].ended_ms + day));
+        again.remove_due(kept[0].ended_ms + day);
+        assert_eq!(
+            (again.kept(), fs::read_dir(dir.path().join(DIR)).unwrap().count()),
+            (vec![], 0)
+        );
+    }
+}
