@@ -79,6 +79,7 @@ pub use storage::Storage;
 pub use tables::Tables;
 pub use tls::{AccountTransport, CarrierTls, Exception, ListenerTls, TooWeak, Transport};
 pub use value::duration::parse as parse_duration;
+pub use value::size::parse as parse_size;
 pub use words::{AccountWords, Extent, Language, Languages, Meaning, OptOut, OptOutPhrases, Tier, Words};
 
 use problem::Report;

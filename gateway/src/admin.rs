@@ -59,6 +59,10 @@ pub const VERBS: &[(&str, Role)] = &[
     ("queue list", Role::Read),
     ("bind list", Role::Read),
     ("message show", Role::Read),
+    ("trace", Role::Read),
+    ("trace list", Role::Read),
+    ("trace pdus", Role::Operate),
+    ("trace stop", Role::Operate),
     // To look; who changes it needs more.
     ("log filter", Role::Read),
     ("route explain", Role::Read),

@@ -268,7 +268,8 @@ impl<D: Disk> Gate<D> {
         match event {
             Event::Bound { version, .. } => {
                 let name = &self.config.carriers[carrier].name;
-                tracing::info!(carrier = %name, kind = kind.label(), ?version, "bound to carrier");
+                let link = self.link_number(id);
+                tracing::info!(carrier = %name, link, kind = kind.label(), ?version, "bound to carrier");
                 if let Some(link) = self.links.get_mut(id) {
                     link.was_bound = true;
                     link.bound_ms = now.unix_ms;
@@ -282,7 +283,8 @@ impl<D: Disk> Gate<D> {
             }
             Event::BindRefused(status) => {
                 let name = &self.config.carriers[carrier].name;
-                tracing::warn!(carrier = %name, kind = kind.label(), %status, "carrier refused the bind");
+                let link = self.link_number(id);
+                tracing::warn!(carrier = %name, link, kind = kind.label(), %status, "carrier refused the bind");
                 self.carriers[carrier].tally.binds_refused.add(counted(status));
                 if let Some(link) = self.links.get_mut(id) {
                     link.refused = Some(status);

@@ -36,6 +36,7 @@ mod steered;
 mod token;
 mod top;
 mod top_screen;
+mod trace;
 mod values;
 
 use std::fs;
@@ -119,6 +120,8 @@ enum Verb {
     /// Show where one message stands that is not finished.
     #[command(subcommand)]
     Message(message_show::Verb),
+    /// Tell what is known of one unfinished message, in order; write down the PDUs of an account or carrier for a while.
+    Trace(trace::Args),
     /// Show and change what the running gateway logs.
     #[command(subcommand)]
     Log(log::Verb),
@@ -227,6 +230,7 @@ pub fn main() -> ExitCode {
         Verb::Account(verb) => account::run(&verb),
         Verb::Bind(verb) => bind::run(&verb),
         Verb::Message(verb) => message_show::run(&verb),
+        Verb::Trace(args) => trace::run(args),
         Verb::Log(verb) => log::run(&verb),
         Verb::Audit(verb) => audit::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
@@ -347,7 +351,9 @@ mod tests {
     /// Every verb with its long options: `route explain` and `--at`.
     fn verbs() -> Vec<(String, Vec<String>)> {
         fn walk(command: &clap::Command, name: &str, out: &mut Vec<(String, Vec<String>)>) {
-            if !command.has_subcommands() {
+            // `trace` is a verb and has others below it.
+            let is_verb = command.get_positionals().next().is_some();
+            if is_verb || !command.has_subcommands() {
                 let options = command.get_arguments().filter_map(clap::Arg::get_long);
                 out.push((name.to_owned(), options.map(|long| format!("--{long}")).collect()));
             }

@@ -180,9 +180,13 @@ async fn keep<D: Disk>(
             () = outdated(hub, slot, *revision, &mut changes) => continue,
             connected = reach(hub, config, endpoint) => connected,
         };
+        let mut link = None;
         let (end, was_bound) = match connected {
             Ok(stream) => match hub.with_gate(|gate, now| gate.open_carrier(now, slot.0, *kind)) {
-                Some(id) => run(hub, slot, *revision, (id, stream), &mut changes, &mut turn).await,
+                Some(id) => {
+                    link = Some(hub.look(|gate, _| gate.link_number(id)));
+                    run(hub, slot, *revision, (id, stream), &mut changes, &mut turn).await
+                }
                 None => return,
             },
             Err(Unreached::Io(error)) => {
@@ -207,12 +211,12 @@ async fn keep<D: Disk>(
             return;
         }
         if !is_current(hub, slot, *revision) {
-            tracing::info!(carrier = %config.name, "carrier link left for a change of the configuration, or an operator's word");
+            tracing::info!(carrier = %config.name, link, "carrier link left for a change of the configuration, or an operator's word");
             continue;
         }
         turn = None;
         let pause = reconnect.after(end, was_bound, &mut rng);
-        tracing::info!(carrier = %config.name, end = LinkClosed::from(end).label(), ?pause, "carrier link ended");
+        tracing::info!(carrier = %config.name, link, end = LinkClosed::from(end).label(), ?pause, "carrier link ended");
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,

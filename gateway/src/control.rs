@@ -22,7 +22,9 @@ mod server;
 mod shown;
 mod steer;
 mod steering;
+mod story;
 mod test_message;
+mod trace;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -43,7 +45,9 @@ pub use listing::{PAGE_MAX, instant};
 pub use people::act;
 pub use server::{Listener, serve};
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
+pub(crate) use steering::fields;
 pub(crate) use test_message::Watched;
+pub use trace::{Party, Trace};
 pub use work::answer;
 
 /// Name of the socket in the data directory.
@@ -115,6 +119,8 @@ pub enum Verb {
     Deed(Box<Deed>),
     /// How the gateway is steered, or looked at to steer it.
     Steer(Steer),
+    /// What is followed through the gateway.
+    Trace(Trace),
     /// The bans that run.
     BanList,
     /// Bans an origin.
@@ -222,6 +228,7 @@ impl Verb {
             Self::AuditRead => json!({ "version": VERSION, "verb": "audit read" }),
             Self::Deed(deed) => deed.request(),
             Self::Steer(steer) => steer.request(),
+            Self::Trace(trace) => trace.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
             Self::BanAdd { origin, length } => json!({
                 "version": VERSION,
@@ -360,7 +367,8 @@ impl Verb {
                 let deed =
                     || Deed::read(other, request).map(|deed| deed.map(|deed| Self::Deed(Box::new(deed))));
                 let steer = Steer::read(other, request).map(|steer| steer.map(Self::Steer));
-                let read = steer.or_else(deed);
+                let trace = || Trace::read(other, request).map(|trace| trace.map(Self::Trace));
+                let read = steer.or_else(deed).or_else(trace);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -369,6 +369,7 @@ impl<D: Disk> Gate<D> {
             .spool
             .settle(now.unix_ms, leg, ending, entry.as_ref(), urgent, &mut self.rng);
         if let Ok(Some((ended, entry))) = &settled {
+            self.log_end(ended, note.state);
             if let Some(place) = account.filter(|_| is_whole) {
                 let tally = &mut self.accounts[place].tally;
                 tally.finals.add(note.state);

@@ -95,7 +95,8 @@ impl<D: Disk> Gate<D> {
                     // A receiver that takes deliveries and answers none keeps them from those that would (interop
                     // quirk 30).
                     let name = self.config.accounts[account].system_id;
-                    tracing::warn!(account = %name, "a link that answers no delivery is unbound");
+                    let link = self.link_number(id);
+                    tracing::warn!(account = %name, link, "a link that answers no delivery is unbound");
                     self.leave_esme(now, id, ip, account);
                 }
             }
@@ -229,7 +230,8 @@ impl<D: Disk> Gate<D> {
             link.session.accept_bind(at(now), &name, &mut link.out);
             self.links.touch(id);
         }
-        tracing::info!(account = %self.config.accounts[place].system_id, %ip, kind = kind.label(), "bound");
+        let link = self.link_number(id);
+        tracing::info!(account = %self.config.accounts[place].system_id, link, %ip, kind = kind.label(), "bound");
         self.deliver_to(now, place);
     }
 
@@ -253,8 +255,9 @@ impl<D: Disk> Gate<D> {
     fn refuse_bind(&mut self, id: LinkId, status: CommandStatus, reason: &'static str) {
         if let Some(link) = self.links.get_mut(id) {
             link.session.refuse_bind(status, &mut link.out);
+            let link = link.number;
             self.links.touch(id);
-            tracing::info!(reason, "bind refused");
+            tracing::info!(link, reason, "bind refused");
         }
     }
 

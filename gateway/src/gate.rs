@@ -58,6 +58,7 @@ use crate::tables::Tables;
 use crate::tally::{AccountTally, GateTally, counted_command};
 use crate::telemetry::words::{ConnectionRefused, Handshake, Side};
 use crate::tls::Certificate;
+use crate::trace::{Direction, Traces};
 use crate::turn::Promises;
 
 /// Octets that may wait for one link to be written before no more is read from it.
@@ -229,6 +230,8 @@ pub struct Gate<D: Disk> {
     /// Receipts that wait for an answer of the waiting files.
     pub(crate) late: Late,
     pub(crate) tally: GateTally,
+    /// PDUs that an operator has written down.
+    pub(crate) traces: Traces,
     pub(crate) stopping: bool,
     certificates: Arc<[Certificate]>,
     exceptions: Arc<[Excepted]>,
@@ -322,6 +325,7 @@ impl<D: Disk> Gate<D> {
             lazy_since: None,
             late: Late::default(),
             tally: GateTally::default(),
+            traces: Traces::default(),
             stopping: false,
             certificates: Arc::default(),
             exceptions: Arc::default(),
@@ -550,6 +554,10 @@ impl<D: Disk> Gate<D> {
                 };
             }
             let rest = octets.get(used..).unwrap_or_default();
+            if self.traces.is_on() {
+                let from = (link.number, link.peer);
+                self.tally.trace_dropped += self.traces.note(now, from, Direction::In, rest, &self.limits, 1);
+            }
             let (length, event) = match read(rest, &self.limits) {
                 Read::NeedMore(_) => {
                     if used > 0 {
@@ -595,6 +603,7 @@ impl<D: Disk> Gate<D> {
             Event::None => {}
             Event::Close(reason) => self.links.end(id, End::Session(reason)),
             Event::Refused { command_id, status } => {
+                self.log_request_refused(id, peer, command_id, status);
                 self.tally.refused.add((counted_command(command_id), status));
                 if status == CommandStatus::RTHROTTLED
                     && let Some(link) = self.links.get_mut(id)

@@ -142,7 +142,8 @@ impl<D: Disk> Gate<D> {
             Step::Close => {
                 tally.flooders_unbound += 1;
                 let name = self.config.accounts[account].system_id;
-                tracing::warn!(account = %name, %ip, "a link that goes on past 0x58 is unbound");
+                let link = link.number;
+                tracing::warn!(account = %name, link, %ip, "a link that goes on past 0x58 is unbound");
                 self.leave_esme(now, id, ip, account);
                 return false;
             }

@@ -38,7 +38,7 @@ use crate::life::is_in_line;
 use crate::links::LinkId;
 use crate::quota;
 use crate::refusal::Refusal;
-use crate::router::{CarrierIndex, Facts, Place, World};
+use crate::router::{CarrierIndex, Facts, Place, Way, World};
 use crate::standing::opt_out::OPTED_OUT;
 use crate::telemetry::words::SpoolCause;
 use crate::turn::{Owed, Promise};
@@ -122,6 +122,7 @@ impl<D: Disk> Gate<D> {
 
     /// A whole submission came to nothing.
     pub(crate) fn submission_failed(&mut self, owed: Owed, account: usize, status: CommandStatus) {
+        self.log_refused(owed.link, account, status);
         self.accounts[account].tally.refused.add(status);
         self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
     }
@@ -503,6 +504,11 @@ impl<D: Disk> Gate<D> {
 
     /// The carriers of a leg's route, from the one whose turn it is.
     pub(crate) fn in_order(&self, now: Now, leg: &Leg) -> impl Iterator<Item = CarrierIndex> {
+        self.way_of(now, leg).in_order(leg.attempts)
+    }
+
+    /// The way that a leg's route leads.
+    pub(crate) fn way_of(&self, now: Now, leg: &Leg) -> Way<'_> {
         let envelope = &leg.envelope;
         let (source, destination) = (envelope.addresses.source(), envelope.addresses.destination());
         let account = self.account_named(leg.account);
@@ -523,6 +529,6 @@ impl<D: Disk> Gate<D> {
             is_up: |CarrierIndex(place): CarrierIndex| self.carriers[place].is_up(now),
             tables: &self.tables,
         };
-        self.mt.find(&facts, &world).in_order(leg.attempts)
+        self.mt.find(&facts, &world)
     }
 }

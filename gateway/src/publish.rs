@@ -236,6 +236,10 @@ impl Publisher {
         metrics
             .opt_outs_widened
             .increment(new.opt_outs_widened - old.opt_outs_widened);
+        metrics.traces.set(float(gate.traces().len()));
+        metrics
+            .trace_dropped
+            .increment(new.trace_dropped - old.trace_dropped);
         metrics.bans.increment(new.bans - old.bans);
         metrics.banned.set(float(gate.banned(now)));
         metrics.dropped.increment(new.dropped - old.dropped);

@@ -42,6 +42,7 @@ use crate::serve::Hub;
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
+use crate::trace::{self, Files, Records};
 use crate::{control, keeper, listen, orders, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
@@ -574,6 +575,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
         hub.set_register(work.register);
         hub.set_orders(Arc::new(orders_file));
+        hub.set_records(Arc::new(Records::new(RealDisk, &config.storage)));
+        match Files::open(&config.storage.data, hub.now().unix_ms) {
+            Ok(files) => hub.set_traces(Arc::new(files)),
+            Err(error) => tracing::error!(%error, "PDU traces cannot be kept"),
+        }
         if let Some(tokens) = work.tokens {
             hub.set_tokens(tokens);
         }
@@ -591,6 +597,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         connect::fill(&hub, &mut rng, &stopped);
         spawn_local(connect::refill(Rc::clone(&hub), fork(&mut rng), stopped.clone()));
         let (ended, has_ended) = oneshot::channel();
+        let (over, is_over) = oneshot::channel();
+        let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         let noting = spawn_local(note_binds(Rc::clone(&hub), work.audit.clone(), has_ended));
         let listen = config.listen.clone();
         let reloader = Reloader::new(
@@ -626,8 +634,12 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             tracing::error!(%error, "the loop has failed");
         }
         let _ = ended.send(());
+        let _ = over.send(());
         if let Err(error) = noting.await {
             tracing::error!(%error, "the last binds cannot be entered in the audit log");
+        }
+        if let Err(error) = tending.await {
+            tracing::error!(%error, "PDU traces have not ended in order");
         }
         tracing::info!("stopped");
     }));

@@ -28,6 +28,7 @@ use crate::links::{End, LinkId};
 use crate::listen::Listeners;
 use crate::orders::OrdersFile;
 use crate::register;
+use crate::trace::{Files, Records};
 
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
@@ -64,6 +65,9 @@ pub struct Hub<D: Disk> {
     orders: OnceCell<Arc<OrdersFile>>,
     /// Wakes who makes carriers' links: there may be more to be made.
     pub(crate) relink: Notify,
+    /// Where PDU traces are kept, and where records are read; a gateway of tests may have neither.
+    traces: OnceCell<Arc<Files>>,
+    records: OnceCell<Arc<Records>>,
     /// What its connections are protected by.
     admin_seal: OnceCell<watch::Sender<Seal>>,
     /// Where who watches finds what there is to see; a gateway of tests may have none.
@@ -123,6 +127,26 @@ impl<D: Disk> Hub<D> {
         self.board.get().cloned()
     }
 
+    /// Where PDU traces are kept, from now on.
+    pub fn set_traces(&self, files: Arc<Files>) {
+        // Once, at the start.
+        let _ = self.traces.set(files);
+    }
+
+    pub(crate) fn traces(&self) -> Option<Arc<Files>> {
+        self.traces.get().cloned()
+    }
+
+    /// Where records are read to tell a message's story, from now on.
+    pub fn set_records(&self, records: Arc<Records>) {
+        // Once, at the start.
+        let _ = self.records.set(records);
+    }
+
+    pub(crate) fn records(&self) -> Option<Arc<Records>> {
+        self.records.get().cloned()
+    }
+
     /// A hub around a gate. Binds to be checked go into `bind_checks`; the answers come back through
     /// [`Hub::bind_checked`].
     pub fn new(
@@ -150,6 +174,8 @@ impl<D: Disk> Hub<D> {
             tokens: OnceCell::new(),
             orders: OnceCell::new(),
             relink: Notify::new(),
+            traces: OnceCell::new(),
+            records: OnceCell::new(),
             admin_seal: OnceCell::new(),
             board: OnceCell::new(),
         })
@@ -245,7 +271,7 @@ impl<D: Disk> Hub<D> {
         gate.finish_turn(now);
         self.give_chores(&mut gate, now);
         self.give_bind_checks(&mut gate, now);
-        self.write(&mut gate);
+        self.write(&mut gate, now);
         drop(gate);
         for writer in self.paused.borrow_mut().drain(..) {
             writer.resume.notify_one();
@@ -280,7 +306,7 @@ impl<D: Disk> Hub<D> {
         }
     }
 
-    fn write(&self, gate: &mut Gate<D>) {
+    fn write(&self, gate: &mut Gate<D>, now: Now) {
         let mut dirty = self.dirty.borrow_mut();
         gate.take_dirty(&mut dirty);
         let writers = self.writers.borrow();
@@ -289,6 +315,9 @@ impl<D: Disk> Hub<D> {
             let Some(writer) = writers.get(id) else { continue };
             let Some(spare) = writer.spare() else { continue };
             if let Some((octets, close)) = gate.take_output(*id, spare) {
+                if gate.traces().is_on() {
+                    gate.note_written(now, *id, &octets);
+                }
                 writer.write(octets, close);
             }
         }

@@ -200,6 +200,8 @@ pub struct GateTally {
     pub replies: Counts<ReplyEnd>,
     /// Submissions and MOs refused because of the spool.
     pub intake_refused: Counts<SpoolCause>,
+    /// PDUs that a trace had no room for.
+    pub trace_dropped: u64,
     /// Bans after failed binds.
     pub bans: u64,
     /// Binds with a system_id that is no account's.

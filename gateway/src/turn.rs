@@ -441,6 +441,10 @@ impl<D: Disk> Gate<D> {
         self.tally.unreadable += 1;
         match target {
             Target::Leg(leg) => {
+                if let Some(found) = self.spool.index().get(leg) {
+                    let account = self.spool.names().name(found.account);
+                    tracing::error!(message_id = %self.id_of(found), account, "a message's record cannot be read: it is ended");
+                }
                 self.replace_failed(now, leg);
                 let note = crate::dlr::ReceiptNote::new(tidegate_codec::values::MessageState::Undeliverable)
                     .with_status(CommandStatus::RSYSERR);

@@ -36,6 +36,7 @@ mod rig;
 mod segments;
 mod staging;
 mod steps;
+mod story;
 #[cfg(test)]
 mod tests_disk;
 #[cfg(test)]
@@ -56,6 +57,8 @@ mod tests_recovery;
 mod tests_register;
 #[cfg(test)]
 mod tests_standing;
+#[cfg(test)]
+mod tests_story;
 #[cfg(test)]
 mod tests_usage;
 #[cfg(test)]
@@ -100,6 +103,7 @@ pub use in_parts::{NewPart, Parts};
 pub use keeper::Keeper;
 pub use late::Back;
 pub use recover::{OpenError, Recovered};
+pub use story::{Step, Story, Told, Wanted, story};
 pub use verify::{Fault, FooterState, SegmentReport, verify};
 pub use waits::MovedLeg;
 

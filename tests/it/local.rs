@@ -153,6 +153,13 @@ impl Local {
         start(config, &Telemetry::new(), Clock::machine())
     }
 
+    /// Starts one that was stopped, by another clock.
+    pub(crate) fn start_at(&mut self, clock: Clock) {
+        let config = tidegate_config::parse(&self.text).unwrap_or_else(|problems| panic!("{problems}"));
+        let started = start(config, &Telemetry::new(), clock);
+        self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
+    }
+
     /// Where ESMEs connect.
     pub(crate) fn esme(&self) -> SocketAddr {
         self.running.as_ref().unwrap().listening[0]

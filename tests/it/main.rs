@@ -47,6 +47,7 @@ mod steered;
 mod sweep;
 mod texts;
 mod tls;
+mod traces;
 mod versions;
 mod virtual_time;
 mod volume;

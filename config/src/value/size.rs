@@ -56,7 +56,8 @@ pub(crate) fn write(octets: u64) -> String {
     format!("{}{unit}", octets / size)
 }
 
-fn parse(text: &str) -> Option<u64> {
+/// The octets that a size such as `64MiB` comes to.
+pub fn parse(text: &str) -> Option<u64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
     let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;

@@ -22,6 +22,7 @@ use crate::clock::Now;
 use crate::dlr::ReceiptNote;
 use crate::gate::{Gate, at};
 use crate::links::{LinkId, Peer};
+use crate::logged::Said;
 use crate::tally::counted;
 use crate::telemetry::words::Answered;
 
@@ -37,6 +38,18 @@ pub(super) struct Asked {
     pub(super) carrier: usize,
     pub(super) sequence: u32,
     pub(super) took: Duration,
+}
+
+impl Asked {
+    /// What came of it, for the log.
+    const fn said(self, status: Option<CommandStatus>, verdict: Option<Verdict>) -> Said {
+        Said {
+            carrier: self.carrier,
+            link: self.link,
+            status,
+            verdict,
+        }
+    }
 }
 
 impl<D: Disk> Gate<D> {
@@ -59,6 +72,7 @@ impl<D: Disk> Gate<D> {
             Answer::Nack(status) => (nacked(*status), MessageIdResp::default()),
             Answer::Unreadable(_) => {
                 self.carriers[carrier].tally.answers.add(Answered::Unreadable);
+                self.log_try(leg, asked.said(None, None));
                 return self.leg_unanswered(now, carrier, leg);
             }
             Answer::Expired => return self.leg_given_up(now, asked, leg),
@@ -74,7 +88,9 @@ impl<D: Disk> Gate<D> {
         state.tally.answers.add(verdict.into());
         if !status.is_ok() {
             state.tally.statuses.add(counted(status));
+            self.log_try(leg, asked.said(Some(status), Some(verdict)));
         }
+        let state = &mut self.carriers[carrier];
         let alone = state.slowed.get(&leg).is_some_and(|slowed| slowed.alone);
         match verdict {
             Verdict::Accepted => state.flow.accepted(now.monotonic),
@@ -115,10 +131,12 @@ impl<D: Disk> Gate<D> {
             link.late.give_up(asked.sequence, Target::Leg(leg), sent);
             link.late.is_silent()
         });
+        self.log_try(leg, asked.said(None, None));
         self.leg_unanswered(now, asked.carrier, leg);
         if silent && self.carriers[asked.carrier].links.contains(&asked.link) {
             let name = &self.config.carriers[asked.carrier].name;
-            tracing::warn!(carrier = %name, "a link that answers nothing is bound anew");
+            let link = self.link_number(asked.link);
+            tracing::warn!(carrier = %name, link, "a link that answers nothing is bound anew");
             self.bind_anew(now, asked.link, asked.carrier);
         }
     }

@@ -7,7 +7,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, WORDS_MAX, Word};
 use tidegate_store::disk::Disk;
 
-use super::{Answer, Deed, DeedKind, Selection, Steer, Verb};
+use super::{Answer, Deed, DeedKind, Selection, Steer, Verb, trace};
 use crate::serve::Hub;
 
 /// A request that is entered.
@@ -67,6 +67,10 @@ impl Noted {
             }
             Verb::Steer(steer) => {
                 let (name, details) = steered(hub, steer)?;
+                (Kind::OperatorVerb, name.as_deref().and_then(account), details)
+            }
+            Verb::Trace(trace) => {
+                let (name, details) = trace::noted(hub, trace)?;
                 (Kind::OperatorVerb, name.as_deref().and_then(account), details)
             }
             Verb::AuditCheckpoint => (Kind::Checkpoint, None, Vec::new()),

@@ -329,7 +329,7 @@ impl<D: Disk> Gate<D> {
         })))
     }
 
-    fn leg_shown(&self, now: Now, leg: &Leg) -> Value {
+    pub(super) fn leg_shown(&self, now: Now, leg: &Leg) -> Value {
         let standing = Standing::of(leg, now.unix_ms);
         let has_date = !matches!(standing, Standing::Waiting | Standing::Leased);
         let name = |CarrierIndex(place): CarrierIndex| self.config.carriers[place].name.to_string();

@@ -224,14 +224,14 @@ impl Steer {
 }
 
 /// The keys of a request. What is there and cannot be understood must not pass for what was left out.
-struct Keys<'r>(&'r Map<String, Value>);
+pub(super) struct Keys<'r>(pub(super) &'r Map<String, Value>);
 
 impl Keys<'_> {
     fn given(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    fn text(&self, key: &str) -> Result<Option<String>, String> {
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, String> {
         match self.given(key) {
             None => Ok(None),
             Some(Value::String(text)) if text.len() <= NAME_MAX => Ok(Some(text.clone())),
@@ -239,11 +239,11 @@ impl Keys<'_> {
         }
     }
 
-    fn needed(&self, key: &str) -> Result<String, String> {
+    pub(super) fn needed(&self, key: &str) -> Result<String, String> {
         self.text(key)?.ok_or_else(|| format!("\"{key}\" is missing"))
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>, String> {
+    pub(super) fn number(&self, key: &str) -> Result<Option<u64>, String> {
         let number = self.given(key).map(Value::as_u64);
         match number {
             None => Ok(None),

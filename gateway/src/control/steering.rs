@@ -113,7 +113,8 @@ fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
     Ok(told(text, length))
 }
 
-pub(super) fn fields(value: Value) -> Map<String, Value> {
+/// The keys of an object.
+pub(crate) fn fields(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),

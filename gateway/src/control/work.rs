@@ -17,7 +17,7 @@ use super::noted::Noted;
 use super::people::act;
 use super::steering;
 use super::test_message::follow;
-use super::{Answer, Request, Selection, Verb};
+use super::{Answer, Request, Selection, Verb, trace};
 use crate::admin::Tokens;
 use crate::audit::{AuditHandle, actor};
 use crate::board;
@@ -109,6 +109,7 @@ async fn answer_one<D: Disk + 'static>(
                 act(&hub, deed).await
             }
             Verb::Steer(steer) => steering::steer(&hub, steer).await,
+            Verb::Trace(trace) => trace::trace(&hub, &audit, trace).await,
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
                 .with_gate(|gate, now| gate.ban(now, *origin, *length))
@@ -141,7 +142,7 @@ async fn answer_one<D: Disk + 'static>(
     // Who has gone stops what was asked for, between two steps. An order that is on disk is to hold, too.
     let done = tokio::select! {
         done = work => Some(done),
-        () = answer.closed(), if !matches!(verb, Verb::Steer(_)) => None,
+        () = answer.closed(), if !matches!(verb, Verb::Steer(_) | Verb::Trace(_)) => None,
     };
     if let Some(noted) = noted.and_then(|noted| noted.ended(done.as_ref()))
         && let Err(error) = audit.enter(vec![noted]).await
@@ -152,6 +153,7 @@ async fn answer_one<D: Disk + 'static>(
         );
     }
     if !matches!(&verb, Verb::Steer(steer) if steer.is_reading())
+        && !matches!(&verb, Verb::Trace(trace) if trace.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

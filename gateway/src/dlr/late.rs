@@ -138,7 +138,8 @@ impl<D: Disk> Gate<D> {
                     self.receipt_unknown(now, carrier, owed, note, ids);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a waiting file cannot be read now");
+                    let name = &self.config.carriers[carrier].name;
+                    tracing::warn!(carrier = %name, %error, "a waiting file cannot be read now");
                     self.tally.late_receipts.add(LateReceipt::Failed);
                     self.refuse_receipt(carrier, owed);
                 }

@@ -77,6 +77,7 @@ impl<D: Disk> Gate<D> {
                 Err(refusal) => {
                     self.count_intake(refusal);
                     let status = refusal.status(version);
+                    self.log_refused(owed.link, account, status);
                     self.accounts[account].tally.refused.add(status);
                     let address = destination;
                     Unsuccess { address, status }.encode(&mut refused);

@@ -256,7 +256,8 @@ impl<D: Disk> Gate<D> {
                             .any(|hash| Credential::of(hash) == by)
                     });
                     if removed || revoked || refusal.is_some() {
-                        tracing::info!(account = %configured.system_id, removed, revoked, ?refusal, "unbound by a reload");
+                        let link = link.number;
+                        tracing::info!(account = %configured.system_id, link, removed, revoked, ?refusal, "unbound by a reload");
                         self.unbind_esme(now, id, account);
                     }
                 }
@@ -277,7 +278,8 @@ impl<D: Disk> Gate<D> {
                 let Some(last) = self.accounts[account].links.last().copied() else {
                     break;
                 };
-                tracing::info!(account = %configured.system_id, "unbound by a reload: max_binds");
+                let link = self.link_number(last);
+                tracing::info!(account = %configured.system_id, link, "unbound by a reload: max_binds");
                 self.unbind_esme(now, last, account);
             }
         }

@@ -61,6 +61,10 @@ pub struct GateMetrics {
     pub connections_accepted: Counter,
     /// [`names::CONNECTIONS_REFUSED`].
     pub connections_refused: Family<ConnectionRefused>,
+    /// [`names::TRACES`].
+    pub traces: Gauge,
+    /// [`names::TRACE_DROPPED`].
+    pub trace_dropped: Counter,
     /// [`names::BANS`].
     pub bans: Counter,
     /// [`names::BANNED`].
@@ -139,6 +143,8 @@ impl GateMetrics {
             connections: gauge(&names::CONNECTIONS),
             connections_accepted: counter(&names::CONNECTIONS_ACCEPTED),
             connections_refused: Family::new(telemetry, &names::CONNECTIONS_REFUSED, &[]),
+            traces: gauge(&names::TRACES),
+            trace_dropped: counter(&names::TRACE_DROPPED),
             bans: counter(&names::BANS),
             banned: gauge(&names::BANNED),
             binds_unknown: counter(&names::BINDS_UNKNOWN),

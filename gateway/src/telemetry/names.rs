@@ -120,6 +120,8 @@ metrics! {
     LINKS_CLOSED Counter Count "links_closed_total" ["side", "reason"] "Connections that ended, by what ended them"
     REQUESTS_REFUSED Counter Count "requests_refused_total" ["command", "status"] "Requests that the session itself answered with an error"
     DROPPED Counter Count "pdus_dropped_total" [] "PDUs without an answer and a meaning here"
+    TRACES Gauge Count "pdu_traces" [] "PDU traces that run"
+    TRACE_DROPPED Counter Count "pdu_trace_dropped_total" [] "PDUs that a trace does not hold, as its file was not written fast enough"
     BANS Counter Count "bans_total" [] "Bans after failed binds"
     BANNED Gauge Count "banned_origins" [] "Addresses, and /64 networks of IPv6, whose new connections are closed for failed binds or by an operator"
     BINDS_UNKNOWN Counter Count "binds_unknown_account_total" [] "Binds with a system_id that is no account's"

@@ -97,6 +97,8 @@ impl<D: Disk> Spool<D> {
         }
         self.waits_for_segment = false;
         self.staging.write_counted(&self.names);
+        // So that a batch says when it was made, too, also where it has no new id.
+        self.ids.raise_floor(now_ms);
         let header = BatchHeader {
             node: self.options.node,
             segment: self.active.number,
