@@ -90,10 +90,11 @@ async fn idle_binds(binary: &std::path::Path, tls: bool) -> Fallible<String> {
     let before = site.resident()?;
     bind_many(&door, &site, &counts, &mut clients, IDLE).await?;
     sleep(Duration::from_secs(2)).await;
-    let (after, cpu, start) = (site.resident()?, site.cpu()?, Clock::machine().now().monotonic);
+    let clock = Clock::machine();
+    let (after, cpu, start) = (site.resident()?, site.cpu()?, clock.now().monotonic);
     counts.clear();
     sleep(IDLE_FOR).await;
-    let share = (site.cpu()? - cpu).as_secs_f64() / (Clock::machine().now().monotonic - start).as_secs_f64();
+    let share = (site.cpu()? - cpu).as_secs_f64() / (clock.now().monotonic - start).as_secs_f64();
     if let Some(ended) = clients.try_join_next() {
         return Err(format!("a bind has ended: {ended:?}").into());
     }
@@ -138,7 +139,8 @@ async fn storm(binary: &std::path::Path, accounts: usize) -> Fallible<String> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let steady = tokio::spawn(paced(bound, PACE, stopped));
     sleep(BEFORE).await;
-    let start = Clock::machine().now().monotonic;
+    let clock = Clock::machine();
+    let start = clock.now().monotonic;
     let mut coming = JoinSet::new();
     for number in 0..STORM {
         let (door, account) = (door.clone(), site.account(number));
@@ -150,7 +152,7 @@ async fn storm(binary: &std::path::Path, accounts: usize) -> Fallible<String> {
         connections += tries;
         links.push(link);
     }
-    let took = Clock::machine().now().monotonic - start;
+    let took = clock.now().monotonic - start;
     let _ = stop.send(true);
     let answers = steady.await??;
     let quiet: Vec<_> = answers
