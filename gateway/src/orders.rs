@@ -212,7 +212,7 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn unbind_all(&mut self, now: Now, account: usize) -> usize {
         let links = self.accounts[account].links.clone();
         for link in &links {
-            self.unbind_esme(now, *link, account);
+            self.shut_esme(now, *link, account);
         }
         links.len()
     }

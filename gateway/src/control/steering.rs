@@ -256,7 +256,7 @@ impl<D: Disk> Gate<D> {
                     ..
                 },
                 Some(_),
-            )) => self.unbind_esme(now, id, account),
+            )) => self.shut_esme(now, id, account),
             Some((id, Peer::Carrier { .. }, Some(_))) => self.leave_link(now, id),
             _ => return Err(format!("there is no bind {number}: see `bind list`")),
         }

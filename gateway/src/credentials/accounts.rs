@@ -46,6 +46,11 @@ impl Credential {
         Self::of_text(hash.expose())
     }
 
+    /// Whether it is one of these, as an account has them now.
+    pub(crate) fn is_among(self, hashes: &[PasswordHash]) -> bool {
+        hashes.iter().any(|hash| Self::of(hash) == self)
+    }
+
     fn of_text(hash: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(hash.as_bytes()).into();
         let [a, b, c, d, e, f, g, h, ..] = digest;
