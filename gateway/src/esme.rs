@@ -165,6 +165,8 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let account = system_id.and_then(|system_id| self.account_of(system_id));
+        // A reload may have come between the check and its answer: a hash that is not the account's any more opens nothing.
+        let granted = granted.map(|granted| granted && self.is_current(link.credential, account));
         let result = match granted {
             None => Some(BindResult::Busy),
             Some(false) => Some(BindResult::Denied),
@@ -233,8 +235,17 @@ impl<D: Disk> Gate<D> {
         self.deliver_to(now, place);
     }
 
+    /// Whether a password that was right by this hash still is; one of which nobody said which hash it was, is.
+    fn is_current(&self, by: Option<Credential>, account: Option<usize>) -> bool {
+        let config = account.and_then(|place| self.config.accounts.get(place));
+        match (by, config) {
+            (Some(by), Some(config)) => by.is_among(&config.password_hashes),
+            _ => true,
+        }
+    }
+
     /// A link's password is right by this hash of its account.
-    pub(crate) fn set_credential(&mut self, id: LinkId, by: Credential) {
+    pub fn set_credential(&mut self, id: LinkId, by: Credential) {
         if let Some(link) = self.links.get_mut(id) {
             link.credential = Some(by);
         }

@@ -42,7 +42,7 @@ pub(super) struct Work {
 
 impl Credential {
     /// That of a hash.
-    pub(crate) fn of(hash: &PasswordHash) -> Self {
+    pub fn of(hash: &PasswordHash) -> Self {
         Self::of_text(hash.expose())
     }
 
