@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -341,4 +342,31 @@ async fn a_damaged_file_of_orders_stops_the_start_by_its_name() {
     fs::write(&path, whole).unwrap();
     local.restart();
     assert_eq!(carrier(&local, "sink").await["state"], "paused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_write_failed_is_taken_back_on_disk_too() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut local = Local::start(smsc.addr(), "");
+    smsc.expect_binds(1).await;
+    let file = orders_file(&local);
+    steer(&local, halt("sink", Halt::Pause)).await;
+    let paused = fs::read(&file).unwrap();
+    steer(&local, resume("sink")).await;
+    // As after a rename whose directory could not be synced: refused, and it stands there.
+    let in_the_way = file.with_extension("new");
+    fs::create_dir(&in_the_way).unwrap();
+    let why = refused(&local, halt("sink", Halt::Pause)).await;
+    assert!(why.contains("not done"), "{why}");
+    fs::write(&file, &paused).unwrap();
+    fs::remove_dir(&in_the_way).unwrap();
+    let told = steer(&local, resume("sink")).await;
+    assert_eq!(told["resumed"], false);
+    local.restart();
+    smsc.expect_binds(2).await;
+    carrier_once(&local, "sink", |sink| sink["state"] == "up").await;
+}
+
+fn orders_file(local: &Local) -> PathBuf {
+    local.dir.path().join("data/operator-orders")
 }

@@ -72,12 +72,17 @@ async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Answer {
         let before = gate.orders().clone();
         gate.ordered(now, steer).map(|orders| (before, orders))
     })?;
-    if orders != before {
+    // What was given back by a write that failed may stand in the file.
+    if orders != before || file.is_uncertain() {
         let (written, file) = (orders.clone(), Arc::clone(&file));
         tokio::task::spawn_blocking(move || file.write(&written))
             .await
             .map_err(|error| not_done(&error).to_owned())?
-            .map_err(|error| format!("not done: the orders cannot be written: {error}"))?;
+            .map_err(|error| {
+                format!(
+                    "not done: the orders cannot be written: {error}; until an order can be, a restart may find this one"
+                )
+            })?;
     }
     let told = hub.with_gate(|gate, now| {
         gate.obey(now, orders);
