@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -13,7 +16,7 @@ use tidegate_codec::values::MessageState;
 use tidegate_gateway::control::Steer;
 use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
-use tidegate_tests::{Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
 use crate::local::{Changes, Local};
@@ -369,4 +372,50 @@ async fn an_order_whose_write_failed_is_taken_back_on_disk_too() {
 
 fn orders_file(local: &Local) -> PathBuf {
     local.dir.path().join("data/operator-orders")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_given_up_before_it_is_written_never_holds() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut local = Local::start(smsc.addr(), "");
+    smsc.expect_binds(1).await;
+    // One is being written for as long as nobody reads there.
+    let in_the_way = orders_file(&local).with_extension("new");
+    let made = Command::new("mkfifo").arg(&in_the_way).status().unwrap();
+    assert!(made.success());
+    let ask = |line: &str| {
+        let mut socket = UnixStream::connect(local.dir.path().join("data/control")).unwrap();
+        socket.write_all(line.as_bytes()).unwrap();
+        socket
+    };
+    let slow = ask("{\"version\":1,\"verb\":\"carrier pause\",\"carrier\":\"sink\"}\n");
+    let is_begun = is_in_audit(&local, "carrier pause").await;
+    drop(ask(
+        "{\"version\":1,\"verb\":\"account suspend\",\"account\":\"load\"}\n",
+    ));
+    let is_given_up = is_in_audit(&local, "broken off").await;
+    // It cannot be synced: refused, but not before now.
+    let mut reader = fs::File::open(&in_the_way).unwrap();
+    let mut written = String::new();
+    reader.read_to_string(&mut written).unwrap();
+    assert!(is_begun && is_given_up && written.contains("sink"), "{written}");
+    let mut answer = String::new();
+    BufReader::new(slow).read_line(&mut answer).unwrap();
+    assert!(answer.contains("not done"), "{answer}");
+    fs::remove_file(&in_the_way).unwrap();
+    steer(&local, resume("sink")).await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    esme.submit_ok(message(FROM, TO, "not suspended")).await;
+    local.stop();
+    assert!(!fs::read_to_string(orders_file(&local)).unwrap().contains("load"));
+}
+
+/// Whether words come to stand in the audit log of a gateway that runs.
+async fn is_in_audit(local: &Local, words: &str) -> bool {
+    let looking = async {
+        while !audit(local).contains(words) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking).await.is_ok()
 }

@@ -9,6 +9,7 @@ use tidegate_codec::values::BindKind;
 use tidegate_store::disk::Disk;
 use tokio::task::spawn_local;
 
+use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
@@ -24,7 +25,7 @@ use crate::telemetry::log::{self, Changed};
 const ACCOUNTS_AT_ONCE: usize = 128;
 
 /// Does it.
-pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer) -> Answer {
+pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     match steer {
         Steer::CarrierList => Ok(hub.look(|gate, now| gate.carriers_shown(now))),
         Steer::QueueList => Ok(hub.look(|gate, now| gate.queues_shown(now))),
@@ -52,7 +53,7 @@ pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer) -> Ans
         Steer::CarrierHalt { .. }
         | Steer::CarrierResume { .. }
         | Steer::AccountSuspend { .. }
-        | Steer::AccountRestore { .. } => order(hub, steer).await,
+        | Steer::AccountRestore { .. } => order(hub, steer, giving_up).await,
         Steer::CarrierRate { carrier, per_second } => {
             hub.with_gate(|gate, now| gate.set_carrier_rate(now, carrier, *per_second))
         }
@@ -64,14 +65,16 @@ pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer) -> Ans
     }
 }
 
-/// Changes the standing orders: on disk first, so that what holds now holds after a restart, too.
-async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Answer {
+/// Changes the standing orders: on disk first, so that what holds now holds after a restart, too. May be given up until it is
+/// written.
+async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
     let (before, orders) = hub.look(|gate, now| {
         let before = gate.orders().clone();
         gate.ordered(now, steer).map(|orders| (before, orders))
     })?;
+    giving_up.end();
     // What was given back by a write that failed may stand in the file.
     if orders != before || file.is_uncertain() {
         let (written, file) = (orders.clone(), Arc::clone(&file));
