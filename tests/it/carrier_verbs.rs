@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 use tidegate_gateway::control::Steer;
@@ -418,4 +418,48 @@ async fn is_in_audit(local: &Local, words: &str) -> bool {
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_does_not_rename_a_paused_carrier_and_names_orders_that_lose_their_name() {
+    let mut scene = Scene::start().await;
+    let data = scene.path("data");
+    let mut shop = scene.shop().await;
+    steer_at(data.clone(), halt("hand", Halt::Pause)).await;
+    shop.submit_ok(message(FROM, "491700000001", "waits")).await;
+    let renamed = scene
+        .text
+        .replace("name = \"hand\"", "name = \"arm\"\ntakes_over = [\"hand\"]")
+        .replace("carriers = [\"hand\"]", "carriers = [\"arm\"]");
+    scene
+        .refuse(&renamed, &["carrier.hand cannot go: it is paused by an operator"])
+        .await;
+    scene.hand.expect_no_submit(A_WHILE).await;
+    steer_at(data.clone(), resume("hand")).await;
+    let submit = scene.hand.expect_submit().await;
+    assert_eq!(submit.text(), "waits");
+    scene.hand.answer(&submit, "h-1").await;
+    let outcome = scene.reload(&renamed).await;
+    assert_eq!(outcome["applied"], true, "{outcome:?}");
+    scene.hand.expect_binds(2).await;
+    shop.submit_ok(message(FROM, "491700000001", "by the new name"))
+        .await;
+    assert_eq!(scene.hand.expect_submit().await.text(), "by the new name");
+    // Without work, and without another that takes over, it goes; so does an account.
+    steer_at(data.clone(), halt("other", Halt::Drain)).await;
+    let suspend = Steer::AccountSuspend {
+        account: "load".to_owned(),
+        unbind: false,
+    };
+    steer_at(data, suspend).await;
+    let gone = scene
+        .text
+        .replace("name = \"other\"", "name = \"another\"")
+        .replace("system_id = \"load\"", "system_id = \"burden\"");
+    let outcome = scene.reload(&gone).await;
+    assert_eq!(outcome["applied"], true, "{outcome:?}");
+    let changes: Vec<&str> = outcome["changes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for order in ["orders.carrier.other: draining", "orders.account.load: suspended"] {
+        assert!(changes.iter().any(|change| change.starts_with(order)), "{changes:?}");
+    }
 }
