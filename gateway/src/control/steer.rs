@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tidegate_store::audit::WORD_MAX;
 
 use super::VERSION;
 use crate::orders::Halt;
@@ -17,8 +18,8 @@ use crate::orders::Halt;
 pub const RATE_MAX: u32 = 1_000_000;
 /// Binds of one page at most, and accounts.
 pub const PAGE_MAX: usize = 1_000;
-/// Octets of a filter for the log at most.
-pub const FILTER_MAX: usize = 256;
+/// Octets of a filter for the log at most: the audit log has it whole, in one word.
+pub const FILTER_MAX: usize = WORD_MAX;
 /// The longest time for which the log may be filtered otherwise: a day.
 pub const FILTER_FOR_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Octets of a name at most.
@@ -476,7 +477,7 @@ mod tests {
             (
                 "log filter",
                 json!({ "filter": "x".repeat(FILTER_MAX + 1) }),
-                "256",
+                "120",
             ),
             (
                 "log filter",
