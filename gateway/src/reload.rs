@@ -197,9 +197,10 @@ impl<D: Disk + 'static> Reloader<D> {
                 .look(|gate, _| gate.other_passwords(&config, &passwords, &diff)),
         );
         changes.extend(self.other_certificates(&config, &tls, &diff));
-        changes.extend(self.hub.look(|gate, _| {
-            gate.orders_without_a_name(&diff.carriers.removed, &diff.accounts.removed)
-        }));
+        changes.extend(
+            self.hub
+                .look(|gate, _| gate.orders_without_a_name(&diff.carriers.removed, &diff.accounts.removed)),
+        );
         let mut reasons: Vec<Reason> = diff
             .restart_only()
             .map(|change| {

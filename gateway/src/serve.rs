@@ -23,6 +23,7 @@ use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
 use crate::keeper::KeeperHandle;
+use crate::last_timer::LastTimer;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
@@ -64,6 +65,8 @@ pub struct Hub<D: Disk> {
     orders: OnceCell<Arc<OrdersFile>>,
     /// Wakes who makes carriers' links: there may be more to be made.
     pub(crate) relink: Notify,
+    /// Gives the log its first filter back.
+    pub(crate) log_timer: LastTimer,
     /// What its connections are protected by.
     admin_seal: OnceCell<watch::Sender<Seal>>,
     /// Where who watches finds what there is to see; a gateway of tests may have none.
@@ -150,6 +153,7 @@ impl<D: Disk> Hub<D> {
             tokens: OnceCell::new(),
             orders: OnceCell::new(),
             relink: Notify::new(),
+            log_timer: LastTimer::default(),
             admin_seal: OnceCell::new(),
             board: OnceCell::new(),
         })

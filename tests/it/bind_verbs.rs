@@ -98,7 +98,9 @@ async fn binds_are_listed_with_their_ends_and_closed_by_their_numbers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_whose_bind_is_closed_asks_for_nothing_more_there() {
     let mut scene = Scene::start().await;
-    let text = scene.text.replace("unbind_wait = \"300ms\"", "unbind_wait = \"1m\"");
+    let text = scene
+        .text
+        .replace("unbind_wait = \"300ms\"", "unbind_wait = \"1m\"");
     scene.change(&text, &["limits.unbind_wait: 300ms -> 60s"]).await;
     let mut esme = scene.shop().await;
     let list = Steer::BindList {

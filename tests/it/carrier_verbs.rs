@@ -225,7 +225,7 @@ async fn a_drained_carrier_is_unbound_once_all_its_links_have_answered_and_not_b
     smsc.answer(&under_way, "c").await;
     smsc.expect_end_of(0).await;
     smsc.expect_end_of(1).await;
-    let drained = |sink: &serde_json::Value| sink["state"] == "drained" && sink["links"]["unbinding"] == 0;
+    let drained = |sink: &Value| sink["state"] == "drained" && sink["links"]["unbinding"] == 0;
     let sink = carrier_once(&local, "sink", drained).await;
     assert_eq!(
         (&sink["links"]["wanted"], &sink["waiting"]),
@@ -458,8 +458,16 @@ async fn a_reload_does_not_rename_a_paused_carrier_and_names_orders_that_lose_th
         .replace("system_id = \"load\"", "system_id = \"burden\"");
     let outcome = scene.reload(&gone).await;
     assert_eq!(outcome["applied"], true, "{outcome:?}");
-    let changes: Vec<&str> = outcome["changes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let changes: Vec<&str> = outcome["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     for order in ["orders.carrier.other: draining", "orders.account.load: suspended"] {
-        assert!(changes.iter().any(|change| change.starts_with(order)), "{changes:?}");
+        assert!(
+            changes.iter().any(|change| change.starts_with(order)),
+            "{changes:?}"
+        );
     }
 }

@@ -227,10 +227,14 @@ async fn sec_c05_a_password_that_is_taken_back_unbinds_who_came_by_it_and_nobody
 async fn sec_c05_who_came_by_it_asks_for_nothing_more_until_it_is_cut_off() {
     let mut scene = Scene::start().await;
     // Long enough for all that is tried here.
-    let text = scene.text.replace("unbind_wait = \"300ms\"", "unbind_wait = \"1m\"");
+    let text = scene
+        .text
+        .replace("unbind_wait = \"300ms\"", "unbind_wait = \"1m\"");
     scene.change(&text, &["limits.unbind_wait: 300ms -> 60s"]).await;
     let mut thief = scene.shop().await;
-    let id = thief.submit_ok(message(SHOP, BY_HAND, "while it was right")).await;
+    let id = thief
+        .submit_ok(message(SHOP, BY_HAND, "while it was right"))
+        .await;
     assert_eq!(scene.hand.expect_submit().await.text(), "while it was right");
     let second = Password::new(b"another", PASSWORD_MAX).unwrap();
     let second = hash_password(&second, &mut generator().unwrap()).unwrap();

@@ -155,7 +155,11 @@ impl Noted {
 fn carrier_word<D: Disk>(hub: &Hub<D>, name: &str) -> Value {
     let is_known =
         hub.look(|gate, _| gate.carrier_by_text(name).is_some() || gate.orders().halted(name).is_some());
-    Value::Word(if is_known { Word::of_name(name) } else { Word::new(name) })
+    Value::Word(if is_known {
+        Word::of_name(name)
+    } else {
+        Word::new(name)
+    })
 }
 
 /// What the log holds of how the gateway is steered: whose account, and the rest; `None` for what only looks.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tidegate_codec::values::BindKind;
 use tidegate_store::disk::Disk;
-use tokio::task::spawn_local;
 
 use super::given_up::GivingUp;
 use super::listing::instant;
@@ -16,6 +15,7 @@ use super::steer::Steer;
 use super::{Answer, not_done};
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::last_timer::LastTimer;
 use crate::links::{LinkId, Peer};
 use crate::orders::{Orders, TooMany};
 use crate::serve::Hub;
@@ -61,7 +61,7 @@ pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving
             hub.with_gate(|gate, now| gate.set_account_rate(now, account, *per_second))
         }
         Steer::BindClose { number } => hub.with_gate(|gate, now| gate.close_bind(now, *number)),
-        Steer::LogFilter { filter, length } => log_filter(filter.as_deref(), *length),
+        Steer::LogFilter { filter, length } => log_filter(&hub.log_timer, filter.as_deref(), *length),
     }
 }
 
@@ -96,7 +96,7 @@ async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> An
 }
 
 /// Says which filter holds, or has another one hold, for so long.
-fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
+fn log_filter(timer: &LastTimer, filter: Option<&str>, length: Option<Duration>) -> Answer {
     let told = |filter: String, length: Option<Duration>| {
         fields(json!({ "filter": filter, "for_s": length.as_ref().map(Duration::as_secs) }))
     };
@@ -110,13 +110,13 @@ fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
         filter = text,
         "the log is filtered otherwise from now on, on an operator's word"
     );
-    if let Some(length) = length {
-        spawn_local(async move {
-            tokio::time::sleep(length).await;
+    match length {
+        Some(length) => timer.set(length, move || {
             if let Some(filter) = log.give_back(number) {
                 tracing::error!(filter, "the log is filtered again as at the start");
             }
-        });
+        }),
+        None => timer.clear(),
     }
     Ok(told(text, length))
 }

@@ -41,7 +41,9 @@ impl<D: Disk> Gate<D> {
             .map(|name| format!("orders.account.{name}: suspended by an operator"));
         halted
             .chain(suspended)
-            .map(|line| format!("{line}; this is kept until the name comes back, and holds for no other name"))
+            .map(|line| {
+                format!("{line}; this is kept until the name comes back, and holds for no other name")
+            })
             .collect()
     }
 }
