@@ -17,6 +17,7 @@ mod deed;
 mod given_up;
 mod listing;
 mod noted;
+mod pages;
 mod people;
 mod rows;
 mod server;

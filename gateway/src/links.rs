@@ -207,6 +207,18 @@ impl Links {
         self.links.iter().map(|(id, link)| (LinkId(id), link))
     }
 
+    /// Those of so many places from one on: who goes through all of them in slices meets each link that stays.
+    pub fn slice(&self, first: usize, count: usize) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links
+            .slice(first, count)
+            .map(|(id, link)| (LinkId(id), link))
+    }
+
+    /// How many places there are, free ones included.
+    pub fn places(&self) -> usize {
+        self.links.places()
+    }
+
     /// The numbers of all.
     pub fn ids(&self) -> Vec<LinkId> {
         self.links.iter().map(|(id, _)| LinkId(id)).collect()

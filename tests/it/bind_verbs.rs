@@ -161,8 +161,9 @@ async fn a_message_is_shown_while_it_is_unfinished_without_text_and_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_says_more_for_a_while_and_the_command_line_steers() {
-    let smsc = ScriptedSmsc::listen().await;
+    let mut smsc = ScriptedSmsc::listen().await;
     let mut process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
+    smsc.expect_binds(1).await;
     let say = |words: &[&str]| {
         let output = tidegate(&process, words);
         let (out, err) = (
@@ -197,6 +198,8 @@ async fn the_log_says_more_for_a_while_and_the_command_line_steers() {
         (&["bind", "list"], "number"),
         (&["queue", "list"], "no route: 0"),
         (&["message", "show", "12345"], "no unfinished message"),
+        // The first link of the process.
+        (&["bind", "close", "1"], "1 is being unbound"),
     ] {
         let said = say(words);
         assert!(said.contains(expected), "{words:?}: {said}");

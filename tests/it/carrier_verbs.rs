@@ -2,21 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
-use tidegate_gateway::control::Steer;
+use tidegate_gateway::control::{Page, Steer};
 use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
 use crate::local::{Changes, Local};
@@ -27,16 +23,22 @@ const A_WHILE: Duration = Duration::from_millis(60);
 const FROM: &str = "447700900001";
 const TO: &str = "447700900002";
 
-fn halt(carrier: &str, how: Halt) -> Steer {
+pub(crate) fn halt(carrier: &str, how: Halt) -> Steer {
     Steer::CarrierHalt {
         carrier: carrier.to_owned(),
         how,
     }
 }
 
-fn resume(carrier: &str) -> Steer {
+pub(crate) fn resume(carrier: &str) -> Steer {
     Steer::CarrierResume {
         carrier: carrier.to_owned(),
+    }
+}
+
+fn queues(after: Option<String>, limit: Option<usize>) -> Steer {
+    Steer::QueueList {
+        page: Page { after, limit },
     }
 }
 
@@ -137,7 +139,7 @@ async fn what_waits_for_a_paused_carrier_goes_to_the_next_and_stays_where_there_
         esme.submit_ok(message(FROM, "491700000001", &format!("{text} stays")))
             .await;
     }
-    let queues = steer(&local, Steer::QueueList).await;
+    let queues = steer(&local, queues(None, None)).await;
     assert_eq!(
         row(&queues, "queues", "carrier", "sink")["waiting"],
         4,
@@ -311,7 +313,8 @@ async fn a_pause_survives_a_reload_and_what_is_not_configured_is_listed() {
     let at = scene.text.find("[[carrier]]\nname = \"other\"").unwrap();
     let end = at + 5 + scene.text[at + 5..].find("[[").unwrap();
     let text = format!("{}{}", &scene.text[..at], &scene.text[end..]);
-    scene.change(&text, &["carrier.other: removed"]).await;
+    let kept = "orders.carrier.other: paused by an operator; this is kept until the name comes back, and holds for no other name";
+    scene.change(&text, &["carrier.other: removed", kept]).await;
     let shown = steer_at(data.clone(), Steer::CarrierList).await;
     let other = row(&shown, "carriers", "carrier", "other");
     assert_eq!(
@@ -348,126 +351,49 @@ async fn a_damaged_file_of_orders_stops_the_start_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_whose_write_failed_is_taken_back_on_disk_too() {
-    let mut smsc = ScriptedSmsc::listen().await;
-    let mut local = Local::start(smsc.addr(), "");
-    smsc.expect_binds(1).await;
-    let file = orders_file(&local);
-    steer(&local, halt("sink", Halt::Pause)).await;
-    let paused = fs::read(&file).unwrap();
-    steer(&local, resume("sink")).await;
-    // As after a rename whose directory could not be synced: refused, and it stands there.
-    let in_the_way = file.with_extension("new");
-    fs::create_dir(&in_the_way).unwrap();
-    let why = refused(&local, halt("sink", Halt::Pause)).await;
-    assert!(why.contains("not done"), "{why}");
-    fs::write(&file, &paused).unwrap();
-    fs::remove_dir(&in_the_way).unwrap();
-    let told = steer(&local, resume("sink")).await;
-    assert_eq!(told["resumed"], false);
-    local.restart();
-    smsc.expect_binds(2).await;
-    carrier_once(&local, "sink", |sink| sink["state"] == "up").await;
-}
-
-fn orders_file(local: &Local) -> PathBuf {
-    local.dir.path().join("data/operator-orders")
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_is_given_up_before_it_is_written_never_holds() {
-    let mut smsc = ScriptedSmsc::listen().await;
-    let mut local = Local::start(smsc.addr(), "");
-    smsc.expect_binds(1).await;
-    // One is being written for as long as nobody reads there.
-    let in_the_way = orders_file(&local).with_extension("new");
-    let made = Command::new("mkfifo").arg(&in_the_way).status().unwrap();
-    assert!(made.success());
-    let ask = |line: &str| {
-        let mut socket = UnixStream::connect(local.dir.path().join("data/control")).unwrap();
-        socket.write_all(line.as_bytes()).unwrap();
-        socket
-    };
-    let slow = ask("{\"version\":1,\"verb\":\"carrier pause\",\"carrier\":\"sink\"}\n");
-    let is_begun = is_in_audit(&local, "carrier pause").await;
-    drop(ask(
-        "{\"version\":1,\"verb\":\"account suspend\",\"account\":\"load\"}\n",
-    ));
-    let is_given_up = is_in_audit(&local, "broken off").await;
-    // It cannot be synced: refused, but not before now.
-    let mut reader = fs::File::open(&in_the_way).unwrap();
-    let mut written = String::new();
-    reader.read_to_string(&mut written).unwrap();
-    assert!(is_begun && is_given_up && written.contains("sink"), "{written}");
-    let mut answer = String::new();
-    BufReader::new(slow).read_line(&mut answer).unwrap();
-    assert!(answer.contains("not done"), "{answer}");
-    fs::remove_file(&in_the_way).unwrap();
-    steer(&local, resume("sink")).await;
-    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
-    esme.submit_ok(message(FROM, TO, "not suspended")).await;
-    local.stop();
-    assert!(!fs::read_to_string(orders_file(&local)).unwrap().contains("load"));
-}
-
-/// Whether words come to stand in the audit log of a gateway that runs.
-async fn is_in_audit(local: &Local, words: &str) -> bool {
-    let looking = async {
-        while !audit(local).contains(words) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, looking).await.is_ok()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_does_not_rename_a_paused_carrier_and_names_orders_that_lose_their_name() {
-    let mut scene = Scene::start().await;
-    let data = scene.path("data");
-    let mut shop = scene.shop().await;
-    steer_at(data.clone(), halt("hand", Halt::Pause)).await;
-    shop.submit_ok(message(FROM, "491700000001", "waits")).await;
-    let renamed = scene
-        .text
-        .replace("name = \"hand\"", "name = \"arm\"\ntakes_over = [\"hand\"]")
-        .replace("carriers = [\"hand\"]", "carriers = [\"arm\"]");
-    scene
-        .refuse(&renamed, &["carrier.hand cannot go: it is paused by an operator"])
-        .await;
-    scene.hand.expect_no_submit(A_WHILE).await;
-    steer_at(data.clone(), resume("hand")).await;
-    let submit = scene.hand.expect_submit().await;
-    assert_eq!(submit.text(), "waits");
-    scene.hand.answer(&submit, "h-1").await;
-    let outcome = scene.reload(&renamed).await;
-    assert_eq!(outcome["applied"], true, "{outcome:?}");
-    scene.hand.expect_binds(2).await;
-    shop.submit_ok(message(FROM, "491700000001", "by the new name"))
-        .await;
-    assert_eq!(scene.hand.expect_submit().await.text(), "by the new name");
-    // Without work, and without another that takes over, it goes; so does an account.
-    steer_at(data.clone(), halt("other", Halt::Drain)).await;
-    let suspend = Steer::AccountSuspend {
-        account: "load".to_owned(),
-        unbind: false,
-    };
-    steer_at(data, suspend).await;
-    let gone = scene
-        .text
-        .replace("name = \"other\"", "name = \"another\"")
-        .replace("system_id = \"load\"", "system_id = \"burden\"");
-    let outcome = scene.reload(&gone).await;
-    assert_eq!(outcome["applied"], true, "{outcome:?}");
-    let changes: Vec<&str> = outcome["changes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    for order in ["orders.carrier.other: draining", "orders.account.load: suspended"] {
-        assert!(
-            changes.iter().any(|change| change.starts_with(order)),
-            "{changes:?}"
+async fn queues_are_listed_by_pages() {
+    let (mut first, mut next) = (ScriptedSmsc::listen().await, ScriptedSmsc::listen().await);
+    let mut extra = second(next.addr());
+    for name in ["alpha", "omega"] {
+        extra += &format!(
+            "[[account]]\nsystem_id = \"{name}\"\ncategory = \"transactional\"\npassword_hashes = [\"@hash@\"]\n"
         );
     }
+    extra += "[[route.mt]]\nprefix = \"49\"\ncarriers = [\"second\"]\n";
+    let local = Local::start(first.addr(), &extra);
+    tokio::join!(first.expect_binds(1), next.expect_binds(1));
+    for carrier in ["sink", "second"] {
+        steer(&local, halt(carrier, Halt::Pause)).await;
+    }
+    for account in ["omega", "load", "alpha"] {
+        let mut esme = ScriptedEsme::bound(local.esme(), account, "secret").await;
+        for to in ["33612345678", "491700000001"] {
+            esme.submit_ok(message(FROM, to, "waits")).await;
+        }
+    }
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+    loop {
+        let shown = steer(&local, queues(after.take(), Some(2))).await;
+        pages += 1;
+        for row in shown["queues"].as_array().unwrap() {
+            assert_eq!(row["waiting"], 1, "{row}");
+            let name = |key: &str| row[key].as_str().unwrap();
+            found.push(format!("{}/{}", name("carrier"), name("account")));
+        }
+        match shown["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    let expected = [
+        "second/alpha",
+        "second/load",
+        "second/omega",
+        "sink/alpha",
+        "sink/load",
+        "sink/omega",
+    ];
+    assert_eq!((&found[..], pages), (&expected.map(str::to_owned)[..], 3));
+    let why = refused(&local, queues(Some("sink".to_owned()), None)).await;
+    assert!(why.contains("CARRIER/ACCOUNT"), "{why}");
 }

@@ -201,7 +201,7 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
         | Steer::AccountList { .. }
         | Steer::BindList { .. }
         | Steer::MessageShow { .. }
-        | Steer::QueueList => return None,
+        | Steer::QueueList { .. } => return None,
     }
     Some((whose, details))
 }

@@ -12,7 +12,7 @@ use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
-use super::{Answer, not_done};
+use super::{Answer, not_done, pages};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::last_timer::LastTimer;
@@ -21,32 +21,17 @@ use crate::orders::{Orders, TooMany};
 use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
 
-/// Accounts that are told between two turns.
-const ACCOUNTS_AT_ONCE: usize = 128;
-
 /// Does it.
 pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     match steer {
-        Steer::CarrierList => Ok(hub.look(|gate, now| gate.carriers_shown(now))),
-        Steer::QueueList => Ok(hub.look(|gate, now| gate.queues_shown(now))),
-        Steer::AccountList { page } => {
-            let (mut rows, mut after, limit) = (Vec::new(), page.after.clone(), page.limit());
-            loop {
-                let count = ACCOUNTS_AT_ONCE.min(limit - rows.len());
-                let (some, next) = hub.look(|gate, _| gate.accounts_shown(after.as_deref(), count));
-                rows.extend(some);
-                after = next;
-                if after.is_none() || rows.len() >= limit {
-                    return Ok(fields(json!({ "accounts": rows, "next": after })));
-                }
-                tokio::task::yield_now().await;
-            }
-        }
+        Steer::CarrierList => Ok(pages::carriers(hub).await),
+        Steer::QueueList { page } => pages::queues(hub, page).await,
+        Steer::AccountList { page } => Ok(pages::accounts(hub, page).await),
         Steer::BindList {
             account,
             carrier,
             page,
-        } => hub.look(|gate, now| gate.binds_shown(now, account.as_deref(), carrier.as_deref(), page)),
+        } => pages::binds(hub, account.as_deref(), carrier.as_deref(), page).await,
         Steer::MessageShow { id, account } => {
             hub.look(|gate, now| gate.message_shown(now, id, account.as_deref()))
         }
