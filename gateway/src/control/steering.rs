@@ -1,5 +1,6 @@
 //! What is done when an operator steers the gateway.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::clock::Now;
 use crate::gate::Gate;
 use crate::last_timer::LastTimer;
 use crate::links::{LinkId, Peer};
-use crate::orders::{Orders, TooMany};
+use crate::orders::{Orders, Suspending, TooMany};
 use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
 
@@ -55,15 +56,22 @@ pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving
 async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
-    let (before, orders) = hub.look(|gate, now| {
+    let (before, orders, suspending) = hub.look(|gate, now| {
         let before = gate.orders().clone();
-        gate.ordered(now, steer).map(|orders| (before, orders))
+        let orders = gate.ordered(now, steer)?;
+        let suspending = gate.suspending(&orders);
+        Ok::<_, String>((before, orders, suspending))
     })?;
     giving_up.end();
+    let mut made = None;
     // What was given back by a write that failed may stand in the file.
     if orders != before || file.is_uncertain() {
         let (written, file) = (orders.clone(), Arc::clone(&file));
-        tokio::task::spawn_blocking(move || file.write(&written))
+        let writing = move || {
+            file.write(&written)?;
+            Ok::<_, io::Error>(suspending.map(Suspending::config))
+        };
+        made = tokio::task::spawn_blocking(writing)
             .await
             .map_err(|error| not_done(&error).to_owned())?
             .map_err(|error| {
@@ -73,7 +81,7 @@ async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> An
             })?;
     }
     let told = hub.with_gate(|gate, now| {
-        gate.obey(now, orders);
+        gate.obey_made(now, orders, made);
         gate.order_told(now, steer, &before)
     });
     hub.relink.notify_one();
