@@ -166,6 +166,8 @@ impl<D: Disk> Gate<D> {
             return;
         };
         let account = system_id.and_then(|system_id| self.account_of(system_id));
+        // A reload may have come between the check and its answer: a hash that is not the account's any more opens nothing.
+        let granted = granted.map(|granted| granted && self.is_current(link.credential, account));
         let result = match granted {
             None => Some(BindResult::Busy),
             Some(false) => Some(BindResult::Denied),
@@ -235,15 +237,33 @@ impl<D: Disk> Gate<D> {
         self.deliver_to(now, place);
     }
 
+    /// Whether a password that was right by this hash still is; one of which nobody said which hash it was, is.
+    fn is_current(&self, by: Option<Credential>, account: Option<usize>) -> bool {
+        let config = account.and_then(|place| self.config.accounts.get(place));
+        match (by, config) {
+            (Some(by), Some(config)) => by.is_among(&config.password_hashes),
+            _ => true,
+        }
+    }
+
     /// A link's password is right by this hash of its account.
-    pub(crate) fn set_credential(&mut self, id: LinkId, by: Credential) {
+    pub fn set_credential(&mut self, id: LinkId, by: Credential) {
         if let Some(link) = self.links.get_mut(id) {
             link.credential = Some(by);
         }
     }
 
-    /// Unbinds a link that its account may not have any more. What it submits until it has answered is refused by what
-    /// the account may do now.
+    /// Unbinds a link at once, and has nothing more of it be done: its account, its password, its place or an operator's word
+    /// speaks against it. A client may go on for `limits.unbind_wait` before it is cut off; each request until then is
+    /// refused, and it may still answer what it was sent, and unbind.
+    pub(crate) fn shut_esme(&mut self, now: Now, id: LinkId, account: usize) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.is_barred = true;
+        }
+        self.unbind_esme(now, id, account);
+    }
+
+    /// Unbinds a link that is one too many. What it submits until it has answered is judged by what its account may do.
     pub(crate) fn unbind_esme(&mut self, now: Now, id: LinkId, account: usize) {
         self.esme_closed(id, Some(account));
         if let Some(link) = self.links.get_mut(id) {
@@ -270,9 +290,13 @@ impl<D: Disk> Gate<D> {
         operation: &Operation<'_>,
         body: &[u8],
     ) {
-        let Some(version) = self.links.get(id).map(|link| link.session.version()) else {
+        let Some(link) = self.links.get(id) else {
             return;
         };
+        if link.is_barred {
+            return self.refuse_barred(id, account, sequence, operation.command_id());
+        }
+        let version = link.session.version();
         let owed = |response| Owed {
             link: id,
             sequence,
@@ -305,6 +329,22 @@ impl<D: Disk> Gate<D> {
                 let response = other.command_id().response().unwrap_or(CommandId::GENERIC_NACK);
                 self.respond(id, response, sequence, CommandStatus::RINVCMDID, |_| {});
             }
+        }
+    }
+
+    /// Says no to whatever is asked for on a link whose right was taken back, as a session does behind an unbind.
+    fn refuse_barred(&mut self, id: LinkId, account: usize, sequence: u32, command: CommandId) {
+        let owed = Owed {
+            link: id,
+            sequence,
+            response: command.response().unwrap_or(CommandId::GENERIC_NACK),
+        };
+        let status = CommandStatus::RINVBNDSTS;
+        match command {
+            CommandId::SUBMIT_SM | CommandId::DATA_SM | CommandId::SUBMIT_MULTI => {
+                self.submission_failed(owed, account, status);
+            }
+            _ => self.not_done(owed, status),
         }
     }
 

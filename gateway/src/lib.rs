@@ -31,6 +31,7 @@ pub mod ids;
 pub mod installation;
 pub mod keeper;
 mod keywords;
+mod last_timer;
 pub mod late;
 pub mod life;
 pub mod link;

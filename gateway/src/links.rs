@@ -121,6 +121,9 @@ pub struct Link {
     pub relinked: bool,
     /// It is unbound once everything on it is answered; nothing new goes to it.
     pub leaving: bool,
+    /// Nothing that an ESME asks for there is done any more, but the answers that it owes are heard: its right to the bind was
+    /// taken back.
+    pub is_barred: bool,
     /// The bind that was refused last, for the pause before the next try.
     pub refused: Option<CommandStatus>,
     /// Deliveries to this link rest until this monotonic time, after it answered "later".
@@ -162,6 +165,7 @@ impl Links {
             was_bound: false,
             relinked: false,
             leaving: false,
+            is_barred: false,
             refused: None,
             deliver_after: std::time::Duration::ZERO,
             bucket: Bucket::new(None),
@@ -201,6 +205,18 @@ impl Links {
     /// All of them, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
         self.links.iter().map(|(id, link)| (LinkId(id), link))
+    }
+
+    /// Those of so many places from one on: who goes through all of them in slices meets each link that stays.
+    pub fn slice(&self, first: usize, count: usize) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links
+            .slice(first, count)
+            .map(|(id, link)| (LinkId(id), link))
+    }
+
+    /// How many places there are, free ones included.
+    pub fn places(&self) -> usize {
+        self.links.places()
     }
 
     /// The numbers of all.

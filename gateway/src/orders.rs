@@ -133,6 +133,41 @@ impl Orders {
     }
 }
 
+/// Accounts whose state changes, and the configuration that is to be copied for it. With many accounts and routes that takes
+/// milliseconds, which the loop does not have.
+#[derive(Debug)]
+pub(crate) struct Suspending {
+    of: Arc<Config>,
+    other: Vec<(usize, ConfiguredState)>,
+}
+
+/// A configuration that was made of another one.
+#[derive(Debug)]
+pub(crate) struct Made {
+    of: Arc<Config>,
+    config: Arc<Config>,
+}
+
+impl Suspending {
+    /// Makes it, on any thread.
+    pub(crate) fn config(self) -> Made {
+        Made {
+            config: with_states(&self.of, &self.other),
+            of: self.of,
+        }
+    }
+}
+
+fn with_states(config: &Config, other: &[(usize, ConfiguredState)]) -> Arc<Config> {
+    let mut config = config.clone();
+    for (place, state) in other {
+        if let Some(account) = config.accounts.get_mut(*place) {
+            account.state = *state;
+        }
+    }
+    Arc::new(config)
+}
+
 impl<D: Disk> Gate<D> {
     /// The orders that hold.
     pub fn orders(&self) -> &Orders {
@@ -144,6 +179,24 @@ impl<D: Disk> Gate<D> {
     pub fn obey(&mut self, now: Now, orders: Orders) {
         self.orders = orders;
         self.obey_again(now);
+    }
+
+    /// The same, with the configuration that was [made](Suspending::config) for these orders on another thread. If it has
+    /// become another one meanwhile, it is made here.
+    pub(crate) fn obey_made(&mut self, now: Now, orders: Orders, made: Option<Made>) {
+        if let Some(made) = made
+            && Arc::ptr_eq(&made.of, &self.config)
+        {
+            self.config = made.config;
+        }
+        self.obey(now, orders);
+    }
+
+    /// What is to be made for other orders; `None` where no account's state changes.
+    pub(crate) fn suspending(&self, orders: &Orders) -> Option<Suspending> {
+        let other = self.other_states(orders);
+        let config = || Arc::clone(&self.config);
+        (!other.is_empty()).then(|| Suspending { of: config(), other })
     }
 
     /// The same where carriers and accounts have changed.
@@ -158,30 +211,26 @@ impl<D: Disk> Gate<D> {
 
     /// What an account may do is its `state`, as all ask that already.
     fn suspend_accounts(&mut self) {
-        let held = |system_id: &SystemId, by_file: ConfiguredState| match self
-            .orders
-            .suspended_ms(system_id.as_str())
-        {
-            Some(_) => ConfiguredState::Suspended,
-            None => by_file,
-        };
+        let other = self.other_states(&self.orders);
+        if !other.is_empty() {
+            self.config = with_states(&self.config, &other);
+        }
+    }
+
+    /// Accounts whose state is another one by these orders, and which.
+    fn other_states(&self, orders: &Orders) -> Vec<(usize, ConfiguredState)> {
+        let held =
+            |system_id: &SystemId, by_file: ConfiguredState| match orders.suspended_ms(system_id.as_str()) {
+                Some(_) => ConfiguredState::Suspended,
+                None => by_file,
+            };
         let places = self.config.accounts.iter().zip(&self.accounts);
-        let other: Vec<(usize, ConfiguredState)> = places
+        places
             .map(|(account, state)| (account.state, held(&account.system_id, state.by_file)))
             .enumerate()
             .filter(|(_, (is, should_be))| is != should_be)
             .map(|(place, (_, should_be))| (place, should_be))
-            .collect();
-        if other.is_empty() {
-            return;
-        }
-        let mut config = Config::clone(&self.config);
-        for (place, state) in other {
-            if let Some(account) = config.accounts.get_mut(place) {
-                account.state = state;
-            }
-        }
-        self.config = Arc::new(config);
+            .collect()
     }
 
     /// Unbinds the links of carriers that are being drained and have answered everything.
@@ -212,7 +261,7 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn unbind_all(&mut self, now: Now, account: usize) -> usize {
         let links = self.accounts[account].links.clone();
         for link in &links {
-            self.unbind_esme(now, *link, account);
+            self.shut_esme(now, *link, account);
         }
         links.len()
     }

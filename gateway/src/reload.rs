@@ -8,6 +8,7 @@
 mod apply;
 mod file;
 mod left_over;
+mod ordered;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -196,6 +197,10 @@ impl<D: Disk + 'static> Reloader<D> {
                 .look(|gate, _| gate.other_passwords(&config, &passwords, &diff)),
         );
         changes.extend(self.other_certificates(&config, &tls, &diff));
+        changes.extend(
+            self.hub
+                .look(|gate, _| gate.orders_without_a_name(&diff.carriers.removed, &diff.accounts.removed)),
+        );
         let mut reasons: Vec<Reason> = diff
             .restart_only()
             .map(|change| {
@@ -205,6 +210,7 @@ impl<D: Disk + 'static> Reloader<D> {
             .collect();
         let removed = left_over::without_a_taker(&diff.carriers.removed, &config);
         reasons.extend(self.left_over(&removed).await);
+        reasons.extend(self.halted(&diff.carriers.removed, &config));
         // Sockets are opened before anything changes: an address that is not to be had is a reason, too.
         let mut sockets = Vec::new();
         for (Listener { address, .. }, tls) in config.listen.iter().zip(&tls.listen) {
@@ -229,11 +235,19 @@ impl<D: Disk + 'static> Reloader<D> {
         let mut entries = entries(who, &changes);
         let now_ms = self.hub.now().unix_ms;
         entries.extend(exceptions::other(&self.config, &config, who, now_ms));
-        if let Err(why) = self.audit.enter(entries).await {
+        let entered = self.audit.enter(entries).await;
+        // No order is half given while it is taken over.
+        let orders = self.hub.orders();
+        let _orders = match &orders {
+            Some(orders) => Some(orders.turn().await),
+            None => None,
+        };
+        if let Err(why) = entered {
             reasons.push(why.into());
         } else {
             // Meanwhile more may have come.
             reasons.extend(self.left_over(&removed).await);
+            reasons.extend(self.halted(&diff.carriers.removed, &config));
             if self.hub.look(|gate, _| gate.is_stopping()) {
                 reasons.push("the gateway ends".to_owned().into());
             }
@@ -334,6 +348,12 @@ impl<D: Disk + 'static> Reloader<D> {
         let looked = left_over::look(&self.hub, removed).await;
         let left_over = self.hub.look(|gate, _| gate.left_over(&looked));
         left_over.into_iter().map(Reason::from).collect()
+    }
+
+    /// What speaks against carriers that go to others while an operator has halted them.
+    fn halted(&self, removed: &[CarrierName], new: &Config) -> Vec<Reason> {
+        let halted = self.hub.look(|gate, _| gate.halted_and_taken_over(removed, new));
+        halted.into_iter().map(Reason::from).collect()
     }
 
     /// Counts and logs it.

@@ -23,6 +23,7 @@ use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
 use crate::keeper::KeeperHandle;
+use crate::last_timer::LastTimer;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
@@ -68,6 +69,8 @@ pub struct Hub<D: Disk> {
     /// Where PDU traces are kept, and where records are read; a gateway of tests may have neither.
     traces: OnceCell<Arc<Files>>,
     records: OnceCell<Arc<Records>>,
+    /// Gives the log its first filter back.
+    pub(crate) log_timer: LastTimer,
     /// What its connections are protected by.
     admin_seal: OnceCell<watch::Sender<Seal>>,
     /// Where who watches finds what there is to see; a gateway of tests may have none.
@@ -176,6 +179,7 @@ impl<D: Disk> Hub<D> {
             relink: Notify::new(),
             traces: OnceCell::new(),
             records: OnceCell::new(),
+            log_timer: LastTimer::default(),
             admin_seal: OnceCell::new(),
             board: OnceCell::new(),
         })

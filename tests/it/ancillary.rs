@@ -62,7 +62,7 @@ pub(crate) async fn ask(esme: &mut ScriptedEsme, operation: Operation<'_>) -> Fr
     esme.expect_answer(response, sequence).await
 }
 
-fn query<'a>(id: &'a str, from: &'a str) -> Operation<'a> {
+pub(crate) fn query<'a>(id: &'a str, from: &'a str) -> Operation<'a> {
     Operation::QuerySm(QuerySm {
         message_id: MessageIdField::new(id.as_bytes()).unwrap(),
         source: number(from),

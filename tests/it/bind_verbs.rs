@@ -11,7 +11,9 @@ use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
 use crate::local::Local;
-use crate::steered::{audit, carrier_once, refused, steer};
+use crate::reload::asks_for_nothing_more;
+use crate::reload::scene::Scene;
+use crate::steered::{audit, carrier_once, refused, steer, steer_at};
 
 const FROM: &str = "447700900001";
 const TO: &str = "447700900002";
@@ -94,6 +96,28 @@ async fn binds_are_listed_with_their_ends_and_closed_by_their_numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_bind_is_closed_asks_for_nothing_more_there() {
+    let mut scene = Scene::start().await;
+    let text = scene
+        .text
+        .replace("unbind_wait = \"300ms\"", "unbind_wait = \"1m\"");
+    scene.change(&text, &["limits.unbind_wait: 300ms -> 60s"]).await;
+    let mut esme = scene.shop().await;
+    let list = Steer::BindList {
+        account: Some("shop".to_owned()),
+        carrier: None,
+        page: Page::default(),
+    };
+    let data = scene.path("data");
+    let shown = steer_at(data.clone(), list).await;
+    let number = shown["binds"][0]["number"].as_u64().unwrap();
+    steer_at(data, Steer::BindClose { number }).await;
+    esme.expect_id(CommandId::UNBIND).await;
+    asks_for_nothing_more(&mut esme, "7").await;
+    scene.hand.expect_no_submit(Duration::from_millis(80)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_shown_while_it_is_unfinished_without_text_and_number() {
     let mut smsc = ScriptedSmsc::listen().await;
     let local = Local::start(smsc.addr(), "");
@@ -137,8 +161,9 @@ async fn a_message_is_shown_while_it_is_unfinished_without_text_and_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_says_more_for_a_while_and_the_command_line_steers() {
-    let smsc = ScriptedSmsc::listen().await;
+    let mut smsc = ScriptedSmsc::listen().await;
     let mut process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
+    smsc.expect_binds(1).await;
     let say = |words: &[&str]| {
         let output = tidegate(&process, words);
         let (out, err) = (
@@ -173,6 +198,8 @@ async fn the_log_says_more_for_a_while_and_the_command_line_steers() {
         (&["bind", "list"], "number"),
         (&["queue", "list"], "no route: 0"),
         (&["message", "show", "12345"], "no unfinished message"),
+        // The first link of the process.
+        (&["bind", "close", "1"], "1 is being unbound"),
     ] {
         let said = say(words);
         assert!(said.contains(expected), "{words:?}: {said}");

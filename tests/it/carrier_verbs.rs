@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
-use tidegate_gateway::control::Steer;
+use tidegate_gateway::control::{Page, Steer};
 use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, Process, ScriptedEsme, ScriptedSmsc};
@@ -23,16 +23,22 @@ const A_WHILE: Duration = Duration::from_millis(60);
 const FROM: &str = "447700900001";
 const TO: &str = "447700900002";
 
-fn halt(carrier: &str, how: Halt) -> Steer {
+pub(crate) fn halt(carrier: &str, how: Halt) -> Steer {
     Steer::CarrierHalt {
         carrier: carrier.to_owned(),
         how,
     }
 }
 
-fn resume(carrier: &str) -> Steer {
+pub(crate) fn resume(carrier: &str) -> Steer {
     Steer::CarrierResume {
         carrier: carrier.to_owned(),
+    }
+}
+
+fn queues(after: Option<String>, limit: Option<usize>) -> Steer {
+    Steer::QueueList {
+        page: Page { after, limit },
     }
 }
 
@@ -133,7 +139,7 @@ async fn what_waits_for_a_paused_carrier_goes_to_the_next_and_stays_where_there_
         esme.submit_ok(message(FROM, "491700000001", &format!("{text} stays")))
             .await;
     }
-    let queues = steer(&local, Steer::QueueList).await;
+    let queues = steer(&local, queues(None, None)).await;
     assert_eq!(
         row(&queues, "queues", "carrier", "sink")["waiting"],
         4,
@@ -221,7 +227,7 @@ async fn a_drained_carrier_is_unbound_once_all_its_links_have_answered_and_not_b
     smsc.answer(&under_way, "c").await;
     smsc.expect_end_of(0).await;
     smsc.expect_end_of(1).await;
-    let drained = |sink: &serde_json::Value| sink["state"] == "drained" && sink["links"]["unbinding"] == 0;
+    let drained = |sink: &Value| sink["state"] == "drained" && sink["links"]["unbinding"] == 0;
     let sink = carrier_once(&local, "sink", drained).await;
     assert_eq!(
         (&sink["links"]["wanted"], &sink["waiting"]),
@@ -307,7 +313,8 @@ async fn a_pause_survives_a_reload_and_what_is_not_configured_is_listed() {
     let at = scene.text.find("[[carrier]]\nname = \"other\"").unwrap();
     let end = at + 5 + scene.text[at + 5..].find("[[").unwrap();
     let text = format!("{}{}", &scene.text[..at], &scene.text[end..]);
-    scene.change(&text, &["carrier.other: removed"]).await;
+    let kept = "orders.carrier.other: paused by an operator; this is kept until the name comes back, and holds for no other name";
+    scene.change(&text, &["carrier.other: removed", kept]).await;
     let shown = steer_at(data.clone(), Steer::CarrierList).await;
     let other = row(&shown, "carriers", "carrier", "other");
     assert_eq!(
@@ -341,4 +348,52 @@ async fn a_damaged_file_of_orders_stops_the_start_by_its_name() {
     fs::write(&path, whole).unwrap();
     local.restart();
     assert_eq!(carrier(&local, "sink").await["state"], "paused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_are_listed_by_pages() {
+    let (mut first, mut next) = (ScriptedSmsc::listen().await, ScriptedSmsc::listen().await);
+    let mut extra = second(next.addr());
+    for name in ["alpha", "omega"] {
+        extra += &format!(
+            "[[account]]\nsystem_id = \"{name}\"\ncategory = \"transactional\"\npassword_hashes = [\"@hash@\"]\n"
+        );
+    }
+    extra += "[[route.mt]]\nprefix = \"49\"\ncarriers = [\"second\"]\n";
+    let local = Local::start(first.addr(), &extra);
+    tokio::join!(first.expect_binds(1), next.expect_binds(1));
+    for carrier in ["sink", "second"] {
+        steer(&local, halt(carrier, Halt::Pause)).await;
+    }
+    for account in ["omega", "load", "alpha"] {
+        let mut esme = ScriptedEsme::bound(local.esme(), account, "secret").await;
+        for to in ["33612345678", "491700000001"] {
+            esme.submit_ok(message(FROM, to, "waits")).await;
+        }
+    }
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+    loop {
+        let shown = steer(&local, queues(after.take(), Some(2))).await;
+        pages += 1;
+        for row in shown["queues"].as_array().unwrap() {
+            assert_eq!(row["waiting"], 1, "{row}");
+            let name = |key: &str| row[key].as_str().unwrap();
+            found.push(format!("{}/{}", name("carrier"), name("account")));
+        }
+        match shown["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    let expected = [
+        "second/alpha",
+        "second/load",
+        "second/omega",
+        "sink/alpha",
+        "sink/load",
+        "sink/omega",
+    ];
+    assert_eq!((&found[..], pages), (&expected.map(str::to_owned)[..], 3));
+    let why = refused(&local, queues(Some("sink".to_owned()), None)).await;
+    assert!(why.contains("CARRIER/ACCOUNT"), "{why}");
 }

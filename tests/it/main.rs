@@ -31,6 +31,7 @@ mod load;
 mod local;
 mod metrics;
 mod numbers;
+mod orders;
 mod outbox;
 mod pending;
 mod people;

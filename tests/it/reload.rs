@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use tidegate_codec::header::CommandId;
 use tidegate_codec::identity::{PASSWORD_MAX, Password};
+use tidegate_codec::pdu::Operation;
 use tidegate_codec::status::CommandStatus;
+use tidegate_codec::tlv::Tlvs;
 use tidegate_codec::values::{BindKind, MessageState};
 use tidegate_gateway::credentials::hash_password;
 use tidegate_gateway::random::generator;
@@ -19,6 +21,7 @@ use tidegate_tests::esme::message;
 use tidegate_tests::process::free_addr;
 use tidegate_tests::{Dialect, ScriptedEsme};
 
+use crate::ancillary::{ask, cancel, query, replace, replacement};
 use crate::local::secret_hash;
 use scene::Scene;
 
@@ -218,6 +221,50 @@ async fn sec_c05_a_password_that_is_taken_back_unbinds_who_came_by_it_and_nobody
     assert_eq!(refused(&scene, "shop", "secret").await, CommandStatus::RBINDFAIL);
     other.submit_ok(message(SHOP, TO, "by the other password")).await;
     scene.end("a_password_taken_back").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c05_who_came_by_it_asks_for_nothing_more_until_it_is_cut_off() {
+    let mut scene = Scene::start().await;
+    // Long enough for all that is tried here.
+    let text = scene
+        .text
+        .replace("unbind_wait = \"300ms\"", "unbind_wait = \"1m\"");
+    scene.change(&text, &["limits.unbind_wait: 300ms -> 60s"]).await;
+    let mut thief = scene.shop().await;
+    let id = thief
+        .submit_ok(message(SHOP, BY_HAND, "while it was right"))
+        .await;
+    assert_eq!(scene.hand.expect_submit().await.text(), "while it was right");
+    let second = Password::new(b"another", PASSWORD_MAX).unwrap();
+    let second = hash_password(&second, &mut generator().unwrap()).unwrap();
+    let at = scene.text.find(SHOP_TABLE).unwrap();
+    let (before, after) = scene.text.split_at(at);
+    let text = format!("{before}{}", after.replacen(&secret_hash(), &second, 1));
+    scene
+        .change(&text, &["account.shop.password_hashes: changed"])
+        .await;
+    thief.expect_id(CommandId::UNBIND).await;
+    asks_for_nothing_more(&mut thief, &id).await;
+    let mut owner = ScriptedEsme::bound(scene.esme(), "shop", "another").await;
+    owner.submit_ok(message(SHOP, BY_HAND, "by the new one")).await;
+    // Nothing came in between.
+    assert_eq!(scene.hand.expect_submit().await.text(), "by the new one");
+    // It may still say that it goes.
+    thief.unbind().await;
+    scene.end("a_password_taken_back_and_used").await;
+}
+
+/// Whatever a client that was shut out asks for is refused, and it is still answered.
+pub(crate) async fn asks_for_nothing_more(esme: &mut ScriptedEsme, id: &str) {
+    let status = esme.submit_refused(message(SHOP, BY_HAND, "stolen")).await;
+    assert_eq!(status, CommandStatus::RINVBNDSTS);
+    assert_eq!(cancel(esme, id, SHOP, BY_HAND).await, CommandStatus::RINVBNDSTS);
+    let status = replace(esme, replacement(id, "stolen")).await;
+    assert_eq!(status, CommandStatus::RINVBNDSTS);
+    let answer = ask(esme, query(id, SHOP)).await;
+    assert_eq!(answer.status(), CommandStatus::RINVBNDSTS);
+    ask(esme, Operation::EnquireLink(Tlvs::NONE)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,7 @@ mod opt_outs;
 mod opt_outs_by_command;
 mod quotas;
 mod rates;
+mod revoked;
 mod rig;
 mod routes;
 mod stuck;

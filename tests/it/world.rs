@@ -17,7 +17,7 @@ use tidegate_gateway::audit::{self, AuditHandle};
 use tidegate_gateway::clock::Clock;
 use tidegate_gateway::gate::Gate;
 use tidegate_gateway::http::Health;
-use tidegate_gateway::links::End;
+use tidegate_gateway::links::{End, LinkId};
 use tidegate_gateway::serve::Hub;
 use tidegate_gateway::telemetry::{KeyMetrics, Telemetry};
 use tidegate_gateway::{keeper, link};
@@ -198,6 +198,11 @@ impl World {
 
     /// An ESME's connection.
     pub(crate) fn esme(&self) -> Wire {
+        self.numbered_esme().1
+    }
+
+    /// The same, and its link.
+    pub(crate) fn numbered_esme(&self) -> (LinkId, Wire) {
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let theirs = self.pipes.add(theirs);
         let id = self
@@ -207,7 +212,7 @@ impl World {
         self.spawn(async move {
             link::run(hub, id, theirs).await;
         });
-        Wire::new(ours)
+        (id, Wire::new(ours))
     }
 
     /// The same of one that holds so many octets back until it is flushed, as TLS does, over a pipe that takes half of that.

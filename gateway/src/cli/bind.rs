@@ -73,7 +73,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let fields = ask(file, steer)?;
     let text = match verb {
         Verb::List { .. } => listed(&fields),
-        Verb::Close { number, .. } => format!("{number} is unbound and closed"),
+        Verb::Close { number, .. } => format!("{number} is being unbound"),
     };
     Ok(Outcome {
         text,

@@ -6,14 +6,24 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::Value;
 
+use super::bind::limit;
 use super::steered::{ask, number, word};
 use super::{ConfigFile, Outcome, Refusal, read_config};
-use crate::control::{self, Selection, Steer};
+use crate::control::{self, Page, Selection, Steer};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Show what waits, by carrier and account: how much, and since when the oldest was accepted.
-    List(ConfigFile),
+    /// Show what waits, by carrier and account: how much, and since when the oldest was accepted; a page at a time.
+    List {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = limit)]
+        limit: usize,
+        /// Behind this one, as the page before said.
+        #[arg(long, value_name = "CARRIER/SYSTEM_ID")]
+        after: Option<String>,
+    },
     /// Put what waits for one carrier in line for another, whatever the routes say.
     ///
     /// It stays there as long as it waits. After a try that failed, when a carrier comes or goes, and after a restart,
@@ -47,8 +57,8 @@ pub(super) enum Verb {
     },
 }
 
-fn list(file: &ConfigFile) -> Result<Outcome, Refusal> {
-    let fields = ask(file, Steer::QueueList)?;
+fn list(file: &ConfigFile, page: Page<String>) -> Result<Outcome, Refusal> {
+    let fields = ask(file, Steer::QueueList { page })?;
     let queues = fields.get("queues").and_then(Value::as_array);
     let mut text = format!(
         "{:<20} {:<16} {:>10} {:>9}",
@@ -66,6 +76,10 @@ fn list(file: &ConfigFile) -> Result<Outcome, Refusal> {
         );
     }
     let _ = write!(text, "\nno route: {}", number(&fields, "unrouted"));
+    let next = word(&fields, "next");
+    if !next.is_empty() {
+        let _ = write!(text, "\nmore: --after {next}");
+    }
     Ok(Outcome {
         text,
         fields,
@@ -75,7 +89,13 @@ fn list(file: &ConfigFile) -> Result<Outcome, Refusal> {
 
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let (file, request) = match verb {
-        Verb::List(file) => return list(file),
+        Verb::List { file, limit, after } => {
+            let page = Page {
+                after: after.clone(),
+                limit: Some(*limit),
+            };
+            return list(file, page);
+        }
         Verb::Move {
             file,
             from,

@@ -41,7 +41,10 @@ impl Noted {
             } => (
                 Kind::WorkMoved,
                 name.as_deref().and_then(account),
-                vec![(Field::From, word(from)), (Field::To, word(to))],
+                vec![
+                    (Field::From, carrier_word(hub, from)),
+                    (Field::To, carrier_word(hub, to)),
+                ],
             ),
             Verb::Send { message, .. } => (
                 Kind::OperatorVerb,
@@ -151,6 +154,18 @@ impl Noted {
     }
 }
 
+/// A carrier's name as the log has it: in full where there is such a carrier, or an order about one. What else was typed might
+/// be anything.
+fn carrier_word<D: Disk>(hub: &Hub<D>, name: &str) -> Value {
+    let is_known =
+        hub.look(|gate, _| gate.carrier_by_text(name).is_some() || gate.orders().halted(name).is_some());
+    Value::Word(if is_known {
+        Word::of_name(name)
+    } else {
+        Word::new(name)
+    })
+}
+
 /// What the log holds of how the gateway is steered: whose account, and the rest; `None` for what only looks.
 fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<Detail>)> {
     let word = |text: &str| Value::Word(Word::new(text));
@@ -161,10 +176,10 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
     let mut whose = None;
     match steer {
         Steer::CarrierHalt { carrier, .. } | Steer::CarrierResume { carrier } => {
-            details.push((Field::Carrier, word(carrier)));
+            details.push((Field::Carrier, carrier_word(hub, carrier)));
         }
         Steer::CarrierRate { carrier, per_second } => {
-            details.push((Field::Carrier, word(carrier)));
+            details.push((Field::Carrier, carrier_word(hub, carrier)));
             details.extend(per_second.map(|rate| (Field::Size, Value::Count(u64::from(rate.get())))));
         }
         Steer::AccountSuspend { account, unbind } => {
@@ -190,7 +205,7 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
         | Steer::AccountList { .. }
         | Steer::BindList { .. }
         | Steer::MessageShow { .. }
-        | Steer::QueueList => return None,
+        | Steer::QueueList { .. } => return None,
     }
     Some((whose, details))
 }

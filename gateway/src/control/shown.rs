@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
+use tidegate_codec::identity::SystemId;
 use tidegate_codec::session::State;
-use tidegate_codec::values::BindKind;
 use tidegate_config::AccountState as ConfiguredState;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -15,13 +15,12 @@ use tidegate_store::names::NameId;
 
 use super::Answer;
 use super::listing::instant;
-use super::steer::Page;
 use super::steering::fields;
 use crate::clock::Now;
 use crate::connect::link_kinds;
 use crate::gate::{Gate, at};
 use crate::life::Standing;
-use crate::links::{Link, Peer};
+use crate::links::{Link, LinkId, Peer};
 use crate::orders::Halt;
 use crate::router::CarrierIndex;
 
@@ -58,7 +57,7 @@ struct Line {
 
 /// Links of one carrier by what they are about.
 #[derive(Clone, Copy, Debug, Default)]
-struct LinkStates {
+pub(super) struct LinkStates {
     binding: usize,
     bound: usize,
     unbinding: usize,
@@ -71,6 +70,28 @@ impl LinkStates {
             State::Bound(_) | State::Unbinding { .. } => self.unbinding += 1,
             State::Open | State::Outbound | State::Binding { .. } => self.binding += 1,
             State::Closed => {}
+        }
+    }
+}
+
+/// Whose links are meant; all where neither is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whose {
+    account: Option<usize>,
+    carrier: Option<usize>,
+}
+
+impl Whose {
+    /// Whether one with such a peer is. Both at once are none; a client that is being unbound is nobody's.
+    pub(super) fn has(self, peer: Peer) -> bool {
+        match peer {
+            Peer::Esme { account: None, .. } => false,
+            Peer::Esme { account, .. } => {
+                self.carrier.is_none() && (self.account.is_none() || self.account == account)
+            }
+            Peer::Carrier { carrier, .. } => {
+                self.account.is_none() && self.carrier.is_none_or(|meant| meant == carrier)
+            }
         }
     }
 }
@@ -120,19 +141,21 @@ impl<D: Disk> Gate<D> {
         lines
     }
 
-    /// All carriers, and orders about those that there are not.
-    pub(super) fn carriers_shown(&self, now: Now) -> Map<String, Value> {
-        let mut links = vec![LinkStates::default(); self.carriers.len()];
-        for (_, link) in self.links.iter() {
+    /// Counts the links to carriers in some places, into what stands for each carrier; whether there are more places.
+    pub(super) fn add_links(&self, states: &mut Vec<LinkStates>, first: usize, count: usize) -> bool {
+        states.resize(self.carriers.len().max(states.len()), LinkStates::default());
+        for (_, link) in self.links.slice(first, count) {
             if let Peer::Carrier { carrier, .. } = link.peer
-                && let Some(states) = links.get_mut(carrier)
+                && let Some(states) = states.get_mut(carrier)
             {
                 states.add(link);
             }
         }
-        let places = self.carriers.iter().enumerate();
-        let places = places.filter(|(_, state)| !state.removed);
-        let rows = places.map(|(place, _)| self.carrier_shown(now, place, links[place]));
+        first + count < self.links.places()
+    }
+
+    /// Orders about carriers that there are not.
+    pub(super) fn other_carriers_shown(&self) -> Vec<Value> {
         let is_there = |name: &str| self.carrier_by_text(name).is_some();
         let others = self.orders().carriers().filter(|(name, _)| !is_there(name));
         let others = others.map(|(name, halted)| {
@@ -143,11 +166,15 @@ impl<D: Disk> Gate<D> {
                 "since": instant(halted.since_ms),
             })
         });
-        fields(json!({ "carriers": rows.chain(others).collect::<Vec<_>>() }))
+        others.collect()
     }
 
-    fn carrier_shown(&self, now: Now, place: usize, links: LinkStates) -> Value {
-        let (config, state) = (&self.config.carriers[place], &self.carriers[place]);
+    /// One carrier with its links; `None` of one that a reload has removed.
+    pub(super) fn carrier_shown(&self, now: Now, place: usize, links: LinkStates) -> Option<Value> {
+        let (config, state) = (self.config.carriers.get(place)?, self.carriers.get(place)?);
+        if state.removed {
+            return None;
+        }
         let wanted = if state.is_drained {
             0
         } else {
@@ -158,7 +185,7 @@ impl<D: Disk> Gate<D> {
             .values()
             .filter_map(|line| line.oldest_ms)
             .min();
-        json!({
+        Some(json!({
             "carrier": config.name.as_str(),
             "is_configured": true,
             "state": self.carrier_word(now, place),
@@ -176,53 +203,65 @@ impl<D: Disk> Gate<D> {
             "per_second": state.rate_override.or(config.rate),
             "configured_per_second": config.rate,
             "is_slowed": state.flow.is_slowed(now.monotonic),
-        })
+        }))
     }
 
-    /// What waits, by carrier and account.
-    pub(super) fn queues_shown(&self, now: Now) -> Map<String, Value> {
+    /// Carriers by name, from one on, with their places. What waits for one that was removed is there as well.
+    pub(super) fn carriers_from(&self, from: &str) -> Vec<(String, usize)> {
+        let names = self.config.carriers.iter().map(|carrier| carrier.name.as_str());
+        let names = names.enumerate().filter(|(_, name)| *name >= from);
+        let mut names: Vec<_> = names.map(|(place, name)| (name.to_owned(), place)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What waits for one carrier, by accounts behind one, so many at most.
+    pub(super) fn queues_shown(
+        &self,
+        now: Now,
+        place: usize,
+        after: Option<&str>,
+        count: usize,
+    ) -> Vec<Value> {
         let names = self.spool.names();
-        let mut rows = Vec::new();
-        for (place, config) in self.config.carriers.iter().enumerate() {
-            for (account, line) in self.lines_of(place) {
-                rows.push(json!({
-                    "carrier": config.name.as_str(),
-                    "account": names.name(account),
-                    "waiting": line.count,
-                    "oldest_s": age_s(now, line.oldest_ms),
-                }));
-            }
-        }
-        fields(json!({ "queues": rows, "unrouted": self.unrouted.len() }))
+        let lines = self.lines_of(place).into_iter();
+        let lines = lines.map(|(account, line)| (names.name(account), line));
+        let mut lines: Vec<_> = lines
+            .filter(|(account, _)| after.is_none_or(|after| *account > after))
+            .collect();
+        lines.sort_unstable_by_key(|(account, _)| *account);
+        let row = |(account, line): (&str, Line)| {
+            json!({
+                "carrier": self.config.carriers[place].name.as_str(),
+                "account": account,
+                "waiting": line.count,
+                "oldest_s": age_s(now, line.oldest_ms),
+            })
+        };
+        lines.into_iter().take(count).map(row).collect()
     }
 
-    /// Some accounts by name, behind one; the name of the last where there are more. Orders about those that there are not
-    /// come among them.
-    pub(super) fn accounts_shown(&self, after: Option<&str>, count: usize) -> (Vec<Value>, Option<String>) {
-        let configured = self.account_by_id.values();
-        let configured =
-            configured.map(|place| (self.config.accounts[*place].system_id.as_str(), Some(*place)));
+    /// Names of accounts behind one, in their order, so many at most. Those that only orders name are among them.
+    pub(super) fn accounts_behind(&self, after: Option<&str>, count: usize) -> Vec<String> {
+        let configured = self.account_by_id.keys().map(SystemId::as_str);
         let is_there = |name: &str| self.account_by_text(name).is_some();
-        let ordered = self.orders().accounts().filter(|(name, _)| !is_there(name));
-        let all = configured.chain(ordered.map(|(name, _)| (name, None)));
-        let mut all: Vec<_> = all
-            .filter(|(name, _)| after.is_none_or(|after| *name > after))
+        let ordered = self.orders().accounts().map(|(name, _)| name);
+        let all = configured.chain(ordered.filter(|name| !is_there(name)));
+        let mut all: Vec<&str> = all
+            .filter(|name| after.is_none_or(|after| *name > after))
             .collect();
+        if all.len() > count {
+            all.select_nth_unstable(count);
+            all.truncate(count);
+        }
         all.sort_unstable();
-        let rows = all.iter().take(count);
-        let rows = rows
-            .map(|(name, place)| self.account_shown(name, *place))
-            .collect();
-        let last = all
-            .get(..count)
-            .and_then(<[_]>::last)
-            .filter(|_| all.len() > count);
-        (rows, last.map(|(name, _)| (*name).to_owned()))
+        all.into_iter().map(str::to_owned).collect()
     }
 
-    fn account_shown(&self, name: &str, place: Option<usize>) -> Value {
+    /// One account, or an order about one that there is not.
+    pub(super) fn account_shown(&self, name: &str) -> Value {
         let suspended = self.orders().suspended_ms(name).map(instant);
-        let Some(place) = place else {
+        let Some(place) = self.account_by_text(name) else {
             return json!({ "account": name, "is_configured": false, "suspended": suspended });
         };
         let (config, state) = (&self.config.accounts[place], &self.accounts[place]);
@@ -239,36 +278,18 @@ impl<D: Disk> Gate<D> {
         })
     }
 
-    /// A page of the links that are bound, by their numbers.
-    pub(super) fn binds_shown(
-        &self,
-        now: Now,
-        account: Option<&str>,
-        carrier: Option<&str>,
-        page: &Page<u64>,
-    ) -> Answer {
-        let account = account.map(|name| self.known_account(name)).transpose()?;
-        let carrier = carrier.map(|name| self.known_carrier(name)).transpose()?;
-        let is_meant = |link: &Link| match link.peer {
-            Peer::Esme { account: None, .. } => false,
-            Peer::Esme { account: its, .. } => carrier.is_none() && (account.is_none() || its == account),
-            Peer::Carrier { carrier: its, .. } => {
-                account.is_none() && carrier.is_none_or(|meant| meant == its)
-            }
-        };
-        let after = page.after.unwrap_or(0);
-        let bound = self.links.iter().map(|(_, link)| link);
-        let bound = bound.filter(|link| link.session.state().kind().is_some() && is_meant(link));
-        let mut bound: Vec<&Link> = bound.filter(|link| link.number > after).collect();
-        bound.sort_unstable_by_key(|link| link.number);
-        let more = bound.len() > page.limit();
-        bound.truncate(page.limit());
-        let next = bound.last().filter(|_| more).map(|link| link.number);
-        let rows: Vec<Value> = bound.into_iter().map(|link| self.bind_shown(now, link)).collect();
-        Ok(fields(json!({ "binds": rows, "next": next })))
+    /// Which links are meant by these names.
+    pub(super) fn whose_links(&self, account: Option<&str>, carrier: Option<&str>) -> Result<Whose, String> {
+        Ok(Whose {
+            account: account.map(|name| self.known_account(name)).transpose()?,
+            carrier: carrier.map(|name| self.known_carrier(name)).transpose()?,
+        })
     }
 
-    fn bind_shown(&self, now: Now, link: &Link) -> Value {
+    /// One link; `None` of one that is gone, or not bound any more.
+    pub(super) fn bind_shown(&self, now: Now, id: LinkId) -> Option<Value> {
+        let link = self.links.get(id)?;
+        let kind = link.session.state().kind()?;
         let (account, carrier, deliveries) = match link.peer {
             Peer::Esme { account, .. } => {
                 let waiting = account.map(|place| self.spool.outbox().waiting_for(self.accounts[place].name));
@@ -280,12 +301,12 @@ impl<D: Disk> Gate<D> {
             }
         };
         let is_leaving = link.leaving || !matches!(link.session.state(), State::Bound(_));
-        json!({
+        Some(json!({
             "number": link.number,
             "account": account,
             "carrier": carrier,
             "address": link.address.map(|address| address.to_string()),
-            "bind": link.session.state().kind().map(BindKind::label),
+            "bind": kind.label(),
             "transport": link.transport.label(),
             "since": instant(link.bound_ms),
             "is_leaving": is_leaving,
@@ -293,7 +314,7 @@ impl<D: Disk> Gate<D> {
             "unanswered": link.session.unanswered(),
             "deliveries_waiting": deliveries,
             "silent_s": at(now).since(link.session.heard_at()).as_secs(),
-        })
+        }))
     }
 
     /// Where an unfinished message stands.

@@ -9,16 +9,17 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tidegate_store::audit::WORD_MAX;
 
 use super::VERSION;
 use crate::orders::Halt;
 
 /// The fastest rate that may be set, in parts a second: as in the configuration.
 pub const RATE_MAX: u32 = 1_000_000;
-/// Binds of one page at most, and accounts.
+/// Binds of one page at most, and accounts, and queues.
 pub const PAGE_MAX: usize = 1_000;
-/// Octets of a filter for the log at most.
-pub const FILTER_MAX: usize = 256;
+/// Octets of a filter for the log at most: the audit log has it whole, in one word.
+pub const FILTER_MAX: usize = WORD_MAX;
 /// The longest time for which the log may be filtered otherwise: a day.
 pub const FILTER_FOR_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Octets of a name at most.
@@ -110,7 +111,10 @@ pub enum Steer {
         account: Option<String>,
     },
     /// What waits, by carrier and account.
-    QueueList,
+    QueueList {
+        /// Which of it, behind `CARRIER/ACCOUNT`.
+        page: Page<String>,
+    },
     /// What is logged.
     LogFilter {
         /// Other than by now; `None` only asks.
@@ -136,7 +140,7 @@ impl Steer {
             Self::BindList { .. } => "bind list",
             Self::BindClose { .. } => "bind close",
             Self::MessageShow { .. } => "message show",
-            Self::QueueList => "queue list",
+            Self::QueueList { .. } => "queue list",
             Self::LogFilter { .. } => "log filter",
         }
     }
@@ -149,7 +153,7 @@ impl Steer {
                 | Self::AccountList { .. }
                 | Self::BindList { .. }
                 | Self::MessageShow { .. }
-                | Self::QueueList
+                | Self::QueueList { .. }
                 | Self::LogFilter { filter: None, .. }
         )
     }
@@ -157,7 +161,7 @@ impl Steer {
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
         let mut request = match self {
-            Self::CarrierList | Self::QueueList => json!({}),
+            Self::CarrierList => json!({}),
             Self::CarrierHalt { carrier, .. } | Self::CarrierResume { carrier } => {
                 json!({ "carrier": carrier })
             }
@@ -166,7 +170,9 @@ impl Steer {
                 "per_second": per_second,
                 "reset": per_second.is_none(),
             }),
-            Self::AccountList { page } => json!({ "after": page.after, "limit": page.limit }),
+            Self::AccountList { page } | Self::QueueList { page } => {
+                json!({ "after": page.after, "limit": page.limit })
+            }
             Self::AccountSuspend { account, unbind } => json!({ "account": account, "unbind": unbind }),
             Self::AccountRestore { account } => json!({ "account": account }),
             Self::AccountLimit { account, per_second } => json!({
@@ -201,14 +207,14 @@ impl Steer {
         let keys = Keys(request);
         Some(match verb {
             "carrier list" => Ok(Self::CarrierList),
-            "queue list" => Ok(Self::QueueList),
+            "queue list" => keys.named_page().map(|page| Self::QueueList { page }),
             "carrier pause" => keys.halt(Halt::Pause),
             "carrier drain" => keys.halt(Halt::Drain),
             "carrier resume" => keys
                 .needed("carrier")
                 .map(|carrier| Self::CarrierResume { carrier }),
             "carrier rate" => keys.carrier_rate(),
-            "account list" => keys.account_list(),
+            "account list" => keys.named_page().map(|page| Self::AccountList { page }),
             "account suspend" => keys.account_suspend(),
             "account restore" => keys
                 .needed("account")
@@ -298,12 +304,11 @@ impl Keys<'_> {
         })
     }
 
-    fn account_list(&self) -> Result<Steer, String> {
-        let page = Page {
+    fn named_page(&self) -> Result<Page<String>, String> {
+        Ok(Page {
             after: self.text("after")?,
             limit: self.limit()?,
-        };
-        Ok(Steer::AccountList { page })
+        })
     }
 
     fn account_suspend(&self) -> Result<Steer, String> {
@@ -419,7 +424,12 @@ mod tests {
                 id: "1234".to_owned(),
                 account: None,
             },
-            Steer::QueueList,
+            Steer::QueueList {
+                page: Page {
+                    after: Some(format!("{carrier}/{account}")),
+                    limit: None,
+                },
+            },
         ];
         all.extend(halts.into_iter().chain(rates).chain(limits).chain(filters));
         all
@@ -476,7 +486,7 @@ mod tests {
             (
                 "log filter",
                 json!({ "filter": "x".repeat(FILTER_MAX + 1) }),
-                "256",
+                "120",
             ),
             (
                 "log filter",

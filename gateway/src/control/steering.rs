@@ -1,5 +1,6 @@
 //! What is done when an operator steers the gateway.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,52 +8,38 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tidegate_codec::values::BindKind;
 use tidegate_store::disk::Disk;
-use tokio::task::spawn_local;
 
+use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
-use super::{Answer, not_done};
+use super::{Answer, not_done, pages};
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::last_timer::LastTimer;
 use crate::links::{LinkId, Peer};
-use crate::orders::{Orders, TooMany};
+use crate::orders::{Orders, Suspending, TooMany};
 use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
 
-/// Accounts that are told between two turns.
-const ACCOUNTS_AT_ONCE: usize = 128;
-
 /// Does it.
-pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer) -> Answer {
+pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     match steer {
-        Steer::CarrierList => Ok(hub.look(|gate, now| gate.carriers_shown(now))),
-        Steer::QueueList => Ok(hub.look(|gate, now| gate.queues_shown(now))),
-        Steer::AccountList { page } => {
-            let (mut rows, mut after, limit) = (Vec::new(), page.after.clone(), page.limit());
-            loop {
-                let count = ACCOUNTS_AT_ONCE.min(limit - rows.len());
-                let (some, next) = hub.look(|gate, _| gate.accounts_shown(after.as_deref(), count));
-                rows.extend(some);
-                after = next;
-                if after.is_none() || rows.len() >= limit {
-                    return Ok(fields(json!({ "accounts": rows, "next": after })));
-                }
-                tokio::task::yield_now().await;
-            }
-        }
+        Steer::CarrierList => Ok(pages::carriers(hub).await),
+        Steer::QueueList { page } => pages::queues(hub, page).await,
+        Steer::AccountList { page } => Ok(pages::accounts(hub, page).await),
         Steer::BindList {
             account,
             carrier,
             page,
-        } => hub.look(|gate, now| gate.binds_shown(now, account.as_deref(), carrier.as_deref(), page)),
+        } => pages::binds(hub, account.as_deref(), carrier.as_deref(), page).await,
         Steer::MessageShow { id, account } => {
             hub.look(|gate, now| gate.message_shown(now, id, account.as_deref()))
         }
         Steer::CarrierHalt { .. }
         | Steer::CarrierResume { .. }
         | Steer::AccountSuspend { .. }
-        | Steer::AccountRestore { .. } => order(hub, steer).await,
+        | Steer::AccountRestore { .. } => order(hub, steer, giving_up).await,
         Steer::CarrierRate { carrier, per_second } => {
             hub.with_gate(|gate, now| gate.set_carrier_rate(now, carrier, *per_second))
         }
@@ -60,27 +47,41 @@ pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer) -> Ans
             hub.with_gate(|gate, now| gate.set_account_rate(now, account, *per_second))
         }
         Steer::BindClose { number } => hub.with_gate(|gate, now| gate.close_bind(now, *number)),
-        Steer::LogFilter { filter, length } => log_filter(filter.as_deref(), *length),
+        Steer::LogFilter { filter, length } => log_filter(&hub.log_timer, filter.as_deref(), *length),
     }
 }
 
-/// Changes the standing orders: on disk first, so that what holds now holds after a restart, too.
-async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Answer {
+/// Changes the standing orders: on disk first, so that what holds now holds after a restart, too. May be given up until it is
+/// written.
+async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
-    let (before, orders) = hub.look(|gate, now| {
+    let (before, orders, suspending) = hub.look(|gate, now| {
         let before = gate.orders().clone();
-        gate.ordered(now, steer).map(|orders| (before, orders))
+        let orders = gate.ordered(now, steer)?;
+        let suspending = gate.suspending(&orders);
+        Ok::<_, String>((before, orders, suspending))
     })?;
-    if orders != before {
+    giving_up.end();
+    let mut made = None;
+    // What was given back by a write that failed may stand in the file.
+    if orders != before || file.is_uncertain() {
         let (written, file) = (orders.clone(), Arc::clone(&file));
-        tokio::task::spawn_blocking(move || file.write(&written))
+        let writing = move || {
+            file.write(&written)?;
+            Ok::<_, io::Error>(suspending.map(Suspending::config))
+        };
+        made = tokio::task::spawn_blocking(writing)
             .await
             .map_err(|error| not_done(&error).to_owned())?
-            .map_err(|error| format!("not done: the orders cannot be written: {error}"))?;
+            .map_err(|error| {
+                format!(
+                    "not done: the orders cannot be written: {error}; until an order can be, a restart may find this one"
+                )
+            })?;
     }
     let told = hub.with_gate(|gate, now| {
-        gate.obey(now, orders);
+        gate.obey_made(now, orders, made);
         gate.order_told(now, steer, &before)
     });
     hub.relink.notify_one();
@@ -88,7 +89,7 @@ async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Answer {
 }
 
 /// Says which filter holds, or has another one hold, for so long.
-fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
+fn log_filter(timer: &LastTimer, filter: Option<&str>, length: Option<Duration>) -> Answer {
     let told = |filter: String, length: Option<Duration>| {
         fields(json!({ "filter": filter, "for_s": length.as_ref().map(Duration::as_secs) }))
     };
@@ -102,13 +103,13 @@ fn log_filter(filter: Option<&str>, length: Option<Duration>) -> Answer {
         filter = text,
         "the log is filtered otherwise from now on, on an operator's word"
     );
-    if let Some(length) = length {
-        spawn_local(async move {
-            tokio::time::sleep(length).await;
+    match length {
+        Some(length) => timer.set(length, move || {
             if let Some(filter) = log.give_back(number) {
                 tracing::error!(filter, "the log is filtered again as at the start");
             }
-        });
+        }),
+        None => timer.clear(),
     }
     Ok(told(text, length))
 }
@@ -257,7 +258,7 @@ impl<D: Disk> Gate<D> {
                     ..
                 },
                 Some(_),
-            )) => self.unbind_esme(now, id, account),
+            )) => self.shut_esme(now, id, account),
             Some((id, Peer::Carrier { .. }, Some(_))) => self.leave_link(now, id),
             _ => return Err(format!("there is no bind {number}: see `bind list`")),
         }

@@ -9,16 +9,17 @@ use serde_json::{Map, Value, json};
 use tidegate_codec::values::MessageState;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_local;
 
 use super::census::Census;
+use super::given_up::GivingUp;
 use super::noted::Noted;
 use super::people::act;
 use super::steering;
 use super::test_message::follow;
-use super::{Answer, Request, Selection, Verb, trace};
-use crate::admin::Tokens;
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
+use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::board;
 use crate::clock::Now;
@@ -33,6 +34,8 @@ use crate::reload::Reloader;
 use crate::router::CarrierIndex;
 use crate::serve::Hub;
 
+/// Requests under way at most: one for each connection of both doors, and some that nobody waits for any more.
+const UNDER_WAY_MAX: usize = 2 * (CONNECTIONS_MAX + admin::LIMITS.connections);
 /// Places of the tables that are looked at between two turns: a fraction of a millisecond.
 const LOOK_MAX: usize = 4_096;
 /// Accounts whose use is told between two turns.
@@ -44,8 +47,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// And how long at most.
 const FULL_MAX: Duration = Duration::from_secs(10);
 
-/// Answers requests until nobody can ask any more. As many are under way as there are connections; changes go one
-/// after the other.
+/// Answers requests until nobody can ask any more. As many are under way as there are connections, and those that were given
+/// up and have not come to where they can stop; [`UNDER_WAY_MAX`] in all. Changes go one after the other.
 pub async fn answer<D: Disk + 'static>(
     hub: Rc<Hub<D>>,
     reloader: Reloader<D>,
@@ -54,10 +57,18 @@ pub async fn answer<D: Disk + 'static>(
 ) {
     let changing = Rc::new(Mutex::new(reloader));
     let explaining = Arc::new(Mutex::new(()));
+    let places = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     while let Some(request) = requests.recv().await {
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let (changing, explaining) = (Rc::clone(&changing), Arc::clone(&explaining));
-        let audit = audit.clone();
-        spawn_local(answer_one(Rc::clone(&hub), changing, explaining, audit, request));
+        let (hub, audit) = (Rc::clone(&hub), audit.clone());
+        spawn_local(async move {
+            answer_one(hub, changing, explaining, audit, request).await;
+            drop(place);
+        });
     }
 }
 
@@ -74,6 +85,7 @@ async fn answer_one<D: Disk + 'static>(
         mut answer,
     } = request;
     let noted = Noted::of(&hub, &verb, &who);
+    let giving_up = GivingUp::default();
     let work = async {
         // Before its effect can be seen (AUD-1), and without it there is none (AUD-6).
         if let Some(noted) = &noted {
@@ -108,8 +120,12 @@ async fn answer_one<D: Disk + 'static>(
                 let _alone = changing.lock().await;
                 act(&hub, deed).await
             }
-            Verb::Steer(steer) => steering::steer(&hub, steer).await,
-            Verb::Trace(trace) => trace::trace(&hub, &audit, trace).await,
+            Verb::Steer(steer) => steering::steer(&hub, steer, &giving_up).await,
+            Verb::Trace(trace) => {
+                // What is in the audit log begins, or ends.
+                giving_up.end();
+                trace::trace(&hub, &audit, trace).await
+            }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
                 .with_gate(|gate, now| gate.ban(now, *origin, *length))
@@ -139,11 +155,8 @@ async fn answer_one<D: Disk + 'static>(
             }
         }
     };
-    // Who has gone stops what was asked for, between two steps. An order that is on disk is to hold, too.
-    let done = tokio::select! {
-        done = work => Some(done),
-        () = answer.closed(), if !matches!(verb, Verb::Steer(_) | Verb::Trace(_)) => None,
-    };
+    // Who has gone stops what was asked for, between two steps.
+    let done = giving_up.or_done(&mut answer, work).await;
     if let Some(noted) = noted.and_then(|noted| noted.ended(done.as_ref()))
         && let Err(error) = audit.enter(vec![noted]).await
     {

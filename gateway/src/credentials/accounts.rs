@@ -42,8 +42,13 @@ pub(super) struct Work {
 
 impl Credential {
     /// That of a hash.
-    pub(crate) fn of(hash: &PasswordHash) -> Self {
+    pub fn of(hash: &PasswordHash) -> Self {
         Self::of_text(hash.expose())
+    }
+
+    /// Whether it is one of these, as an account has them now.
+    pub(crate) fn is_among(self, hashes: &[PasswordHash]) -> bool {
+        hashes.iter().any(|hash| Self::of(hash) == self)
     }
 
     fn of_text(hash: &str) -> Self {

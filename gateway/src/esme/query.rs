@@ -266,7 +266,7 @@ impl<D: Disk> Gate<D> {
         Ok(())
     }
 
-    pub(super) fn not_done(&mut self, owed: Owed, status: CommandStatus) {
+    pub(crate) fn not_done(&mut self, owed: Owed, status: CommandStatus) {
         self.tally.refused.add((owed.response.request(), status));
         self.respond(owed.link, owed.response, owed.sequence, status, |_| {});
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -36,6 +37,8 @@ pub struct OrdersFile {
     path: PathBuf,
     /// Held from before the orders are looked at until those that were made of them hold.
     turn: Mutex<()>,
+    /// A write has begun and not come to a good end: the file holds the orders before or behind it, nobody knows which.
+    is_uncertain: AtomicBool,
 }
 
 impl OrdersFile {
@@ -58,6 +61,7 @@ impl OrdersFile {
         let file = Self {
             path,
             turn: Mutex::new(()),
+            is_uncertain: AtomicBool::new(false),
         };
         Ok((file, orders))
     }
@@ -67,13 +71,22 @@ impl OrdersFile {
         self.turn.lock().await
     }
 
-    /// Puts these orders in the place of what it holds. Blocks until they are on disk.
+    /// Puts these orders in the place of what it holds. Blocks until they are on disk. In its [turn](Self::turn).
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// What the system said. The file may hold these orders all the same; see [`Self::is_uncertain`].
     pub fn write(&self, orders: &Orders) -> io::Result<()> {
-        small_file::replace(&self.path, &written(orders))
+        self.is_uncertain.store(true, Ordering::Relaxed);
+        small_file::replace(&self.path, &written(orders))?;
+        self.is_uncertain.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the file may hold other orders than those that hold, as the last write failed. Until one succeeds, orders are
+    /// to be written even if they are the same as before.
+    pub fn is_uncertain(&self) -> bool {
+        self.is_uncertain.load(Ordering::Relaxed)
     }
 }
 
@@ -149,6 +162,20 @@ mod tests {
             file.write(&orders).unwrap();
             assert_eq!(OrdersFile::open(dir.path()).unwrap().1, orders);
         }
+    }
+
+    #[test]
+    fn what_it_holds_is_uncertain_from_a_write_that_failed_to_one_that_did_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, _) = OrdersFile::open(dir.path()).unwrap();
+        assert!(!file.is_uncertain());
+        let in_the_way = dir.path().join(FILE).with_extension("new");
+        fs::create_dir(&in_the_way).unwrap();
+        file.write(&some()).unwrap_err();
+        assert!(file.is_uncertain());
+        fs::remove_dir(&in_the_way).unwrap();
+        file.write(&some()).unwrap();
+        assert!(!file.is_uncertain());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use tidegate_store::disk::Disk;
 use crate::addressing::Addressing;
 use crate::carrier::CarrierState;
 use crate::clock::Now;
-use crate::credentials::Credential;
 use crate::esme::may_be_bound;
 use crate::gate::{
     AccountState, CARRIER_UNANSWERED_MAX, Gate, TooManyNames, carrier_timing, esme_timing, pdu_limits,
@@ -230,8 +229,9 @@ impl<D: Disk> Gate<D> {
             let Some(link) = self.links.get_mut(id) else {
                 continue;
             };
+            // One that is being unbound already may still ask for something.
             let bound = match link.session.state() {
-                State::Bound(kind) => Some(kind),
+                State::Bound(kind) | State::Unbinding { kind, .. } => Some(kind),
                 _ => None,
             };
             match link.peer {
@@ -249,16 +249,13 @@ impl<D: Disk> Gate<D> {
                     let state = self.accounts[account].by_file;
                     let refusal = may_be_bound(configured, state, ip, kind, link.transport, now);
                     // A password that was taken back opens nothing, and what it opened is shut (SEC-5).
-                    let revoked = link.credential.is_some_and(|by| {
-                        !configured
-                            .password_hashes
-                            .iter()
-                            .any(|hash| Credential::of(hash) == by)
-                    });
+                    let revoked = link
+                        .credential
+                        .is_some_and(|by| !by.is_among(&configured.password_hashes));
                     if removed || revoked || refusal.is_some() {
                         let link = link.number;
                         tracing::info!(account = %configured.system_id, link, removed, revoked, ?refusal, "unbound by a reload");
-                        self.unbind_esme(now, id, account);
+                        self.shut_esme(now, id, account);
                     }
                 }
                 Peer::Carrier { carrier, .. } => {

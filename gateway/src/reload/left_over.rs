@@ -22,14 +22,16 @@ pub(super) struct Looked {
     taken: u64,
 }
 
+/// Whether another carrier says that it takes over from this one.
+pub(super) fn is_taken_over(name: &CarrierName, new: &Config) -> bool {
+    let mut carriers = new.carriers.iter();
+    carriers.any(|carrier| carrier.takes_over.contains(name))
+}
+
 /// Those of which nobody says where their work goes.
 pub(super) fn without_a_taker(removed: &[CarrierName], new: &Config) -> Vec<CarrierName> {
-    let is_taken = |name: &&CarrierName| {
-        new.carriers
-            .iter()
-            .any(|carrier| carrier.takes_over.contains(name))
-    };
-    removed.iter().filter(|name| !is_taken(name)).cloned().collect()
+    let left = removed.iter().filter(|name| !is_taken_over(name, new));
+    left.cloned().collect()
 }
 
 /// Looks for what carriers have, a little between two turns.
