@@ -41,18 +41,27 @@ fn so_many_watch_and_a_place_is_given_back() {
     let board = Arc::new(Board::default());
     let now = Clock::virtual_from(0).now();
     assert!(!board.is_watched(now));
-    let mut watching: Vec<Watch> = (0..WATCHERS_MAX).map(|_| board.watch().unwrap()).collect();
-    assert!(board.watch().is_none() && board.is_watched(now));
+    let name = |place: usize| format!("board{}", place / WATCHERS_EACH);
+    let mut watching: Vec<Watch> = (0..WATCHERS_MAX)
+        .map(|place| board.watch(&name(place)).unwrap())
+        .collect();
+    assert_eq!(board.watch("other").unwrap_err(), "8 watch already");
+    assert!(board.is_watched(now));
     watching.pop();
     assert_eq!(board.watchers(), WATCHERS_MAX - 1);
-    assert!(board.watch().is_some());
+    assert_eq!(
+        board.watch(&name(0)).unwrap_err(),
+        "3 watch with this token already"
+    );
+    watching.remove(0);
+    assert!(board.watch(&name(0)).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_slow_gets_the_newest_and_who_comes_late_no_old_one() {
     let board = Arc::new(Board::default());
     board.show(shot(Duration::from_secs(1)));
-    let mut watch = board.watch().unwrap();
+    let mut watch = board.watch("board").unwrap();
     (2..10).for_each(|second| board.show(shot(Duration::from_secs(second))));
     assert_eq!(watch.next().await.unwrap().taken, Duration::from_secs(9));
     board.end();
@@ -83,7 +92,7 @@ async fn a_question_has_the_next_second_made_and_a_fresh_one_answers_at_once() {
         clock.now(),
     ));
     assert!(
-        board.watch().unwrap().next().await.is_none(),
+        board.watch("board").unwrap().next().await.is_none(),
         "the loop has ended"
     );
 }
@@ -97,9 +106,15 @@ fn rates_span_five_seconds_and_counts_ten_minutes() {
         marks.note(now, second % 60 == 0);
     }
     now.0[2] += 4;
-    assert_eq!(marks.lately(&now).0[2], 6 * 4);
-    assert_eq!(marks.recently(&now).0[2], 600 * 4 + 4);
+    assert_eq!(marks.lately(&now).0[2], 5 * 4);
+    assert_eq!(marks.recently(&now).0[2], 540 * 4 + 4);
     assert_eq!(marks.in_minute(&now).0[2], 4);
+    // The next second is told with all of the minute, before that is noted to be over.
+    for _ in 1..60 {
+        marks.note(now, false);
+        now.0[2] += 4;
+    }
+    assert_eq!(marks.recently(&now).0[2], 600 * 4);
     // A restart of the counting is no negative rate.
     assert_eq!(States::default().since(&now), States::default());
 }

@@ -126,7 +126,7 @@ async fn a_stop_closes_the_listener_and_ends_the_task() {
 
 async fn streamed(Extension(leave): Extension<Leave>, State(board): State<Arc<Board>>) -> impl IntoResponse {
     crate::board::stream(Streamed {
-        watch: board.watch().unwrap(),
+        watch: board.watch("board").unwrap(),
         counted: AdminMetrics::new(&Telemetry::new()).watching(),
         leave,
         may_see: Box::new(|| true),
