@@ -52,6 +52,8 @@ pub struct Board {
     /// Until when somebody who asked is taken to watch, in milliseconds of the monotonic clock.
     asked_until_ms: AtomicU64,
     latest: watch::Sender<Latest>,
+    /// Held by who makes one object of a shot and the last hour: it is megabytes of memory while it is made.
+    showing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The newest shot.
@@ -71,6 +73,7 @@ impl Default for Board {
             watchers: Mutex::default(),
             asked_until_ms: AtomicU64::new(0),
             latest: watch::Sender::new(Latest::None),
+            showing: Arc::default(),
         }
     }
 }
@@ -139,6 +142,23 @@ impl Board {
         }
     }
 
+    /// This second and the last hour as one object, made where nobody waits for it, and one at a time whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// In words for the operator.
+    pub async fn shown(&self, now: Now) -> Result<Map<String, Value>, String> {
+        let shot = self.look(now).await?;
+        let alone = Arc::clone(&self.showing).lock_owned().await;
+        let made = tokio::task::spawn_blocking(move || {
+            let made = shown(&shot);
+            drop(alone);
+            made
+        });
+        made.await
+            .unwrap_or_else(|error| Err(format!("the board cannot be told: {error}")))
+    }
+
     fn show(&self, shot: Shot) {
         self.latest.send_replace(Latest::Shot(Arc::new(shot)));
     }
@@ -153,7 +173,7 @@ impl Board {
 /// # Errors
 ///
 /// In words for the operator.
-pub fn shown(shot: &Shot) -> Result<Map<String, Value>, String> {
+fn shown(shot: &Shot) -> Result<Map<String, Value>, String> {
     let unwritable = |error: serde_json::Error| format!("the board cannot be written: {error}");
     let mut shown = match serde_json::to_value(shot).map_err(unwritable)? {
         Value::Object(shown) => shown,

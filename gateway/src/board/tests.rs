@@ -1,15 +1,19 @@
 //! The board between loop and watchers.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use axum::response::Response;
 
 use super::alarms::{Seen, alarms};
 use super::counts::{Grows as _, States};
 use super::rows::Marks;
-use super::shot::{Account, Carrier, Latency, Severity, Totals};
+use super::shot::{Account, Carrier, Latency, More, Severity, Totals};
 use super::*;
 use crate::clock::Clock;
-use crate::http::Health;
+use crate::http::{Health, Leave};
 use crate::telemetry::words::Side;
+use crate::telemetry::{AdminMetrics, Telemetry};
 use crate::tls::Certificate;
 
 fn shot(taken: Duration) -> Shot {
@@ -18,7 +22,7 @@ fn shot(taken: Duration) -> Shot {
         version: "1",
         up_for_s: 0,
         alarms: Vec::new(),
-        more_alarms: 0,
+        more_alarms: More::default(),
         totals: Totals::default(),
         accounts: Vec::new(),
         carriers: Vec::new(),
@@ -66,6 +70,46 @@ async fn who_is_slow_gets_the_newest_and_who_comes_late_no_old_one() {
     assert_eq!(watch.next().await.unwrap().taken, Duration::from_secs(9));
     board.end();
     assert!(watch.next().await.is_none());
+}
+
+/// A stream of a board with one shot, and what ends its connection.
+fn streaming(board: &Arc<Board>, may_see: MaySee) -> (Leave, Response) {
+    let leave = Leave::new(None);
+    let streamed = Streamed {
+        watch: board.watch("board").unwrap(),
+        counted: AdminMetrics::new(&Telemetry::new()).watching(),
+        leave: leave.clone(),
+        may_see,
+    };
+    (leave, stream(streamed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_reads_is_cut_within_seconds_of_its_tokens_end() {
+    let board = Arc::new(Board::default());
+    let is_good = Arc::new(AtomicBool::new(true));
+    let seen = Arc::clone(&is_good);
+    let (leave, _unread) = streaming(&board, Box::new(move || seen.load(Ordering::Relaxed)));
+    // What is told when nothing is new fills what may wait; then the token ends.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    is_good.store(false, Ordering::Relaxed);
+    let cut = tokio::time::timeout(Duration::from_secs(3), leave.ended());
+    assert!(cut.await.is_ok());
+    assert_eq!(board.watchers(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_a_board_that_has_ended_ends_and_has_some_time_for_what_was_told() {
+    let board = Arc::new(Board::default());
+    let (leave, response) = streaming(&board, Box::new(|| true));
+    board.end();
+    let body = axum::body::to_bytes(response.into_body(), 1_000).await;
+    assert!(body.unwrap().is_empty(), "ended at once for who reads");
+    assert_eq!(board.watchers(), 0);
+    let early = tokio::time::timeout(STALLED - Duration::from_secs(1), leave.ended());
+    assert!(early.await.is_err());
+    let cut = tokio::time::timeout(Duration::from_secs(2), leave.ended());
+    assert!(cut.await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,10 +229,19 @@ const CALM: Seen<'static> = Seen {
 #[test]
 fn every_alarm_has_its_alert_and_the_urgent_stand_first() {
     let told = alarms(&Totals::default(), &[account(0)], &[carrier()], &CALM);
-    assert_eq!(told, (Vec::new(), 0), "a tenth of refusals is in order");
+    assert_eq!(
+        told,
+        (Vec::new(), More::default()),
+        "a tenth of refusals is in order"
+    );
+    let full = Totals {
+        spool: "full",
+        ..Totals::default()
+    };
+    let (told, _) = alarms(&full, &[], &[], &CALM);
+    assert_eq!(told, [], "a spool that is full and refuses nobody");
 
     let totals = Totals {
-        spool: "full",
         sync: Latency {
             p50_ms: None,
             p99_ms: Some(251.0),
@@ -209,6 +262,7 @@ fn every_alarm_has_its_alert_and_the_urgent_stand_first() {
         is_audit_failing: true,
         is_damaged: true,
         broken_10m: 1,
+        full_10m: 1,
         certificates: &certificates,
         ..CALM
     };
@@ -249,7 +303,7 @@ fn every_alarm_has_its_alert_and_the_urgent_stand_first() {
                 "TidegateSpoolDamage",
                 "TidegateSpoolFull",
             ],
-            0
+            More::default()
         )
     );
     let rules = include_str!("../../../docs/alerts.yml");
@@ -265,6 +319,12 @@ fn every_alarm_has_its_alert_and_the_urgent_stand_first() {
 #[test]
 fn of_very_many_alarms_some_are_counted_only() {
     let accounts: Vec<Account> = (0..200).map(|_| account(1)).collect();
-    let (told, more) = alarms(&Totals::default(), &accounts, &[], &CALM);
-    assert_eq!((told.len(), more), (32, 168));
+    let down = || Carrier {
+        links: [0, 2],
+        ..carrier()
+    };
+    let carriers: Vec<Carrier> = (0..40).map(|_| down()).collect();
+    let (told, more) = alarms(&Totals::default(), &accounts, &carriers, &CALM);
+    assert_eq!(told.len(), 32);
+    assert_eq!((more.page, more.ticket), (8, 200));
 }
