@@ -182,7 +182,10 @@ function showBoard(board) {
   lastBoard = board;
   now = board.at_ms / 1000;
   heard = performance.now();
+  // First that there is news again: an alarm is what is told last, and heard.
+  look();
   showAlarms(board.alarms, board.more_alarms);
+  showCertainty(true);
   showTotals(board.totals);
   carriers.show(board.carriers);
   accounts.show(board.accounts);
@@ -193,7 +196,6 @@ function showBoard(board) {
     accounts.trends(trends.accounts);
     trends = null;
   }
-  look();
 }
 
 let trends = null;
@@ -209,6 +211,8 @@ function showHistory(history) {
 let heard = -Infinity;
 let wanted = false;
 let problem = "";
+/** Whether it was told that they are not live any more. */
+let isMissed = false;
 
 /** The attempt that is under way: what ends it, since when it waits, when its connection last said anything, and whether it was given up. */
 let stopping = null;
@@ -228,12 +232,16 @@ function look() {
   const age = Number.isFinite(quiet) ? `no news for ${Math.round(quiet / 1000)} s` : "no news yet";
   const at = lastBoard ? new Date(lastBoard.at_ms).toLocaleTimeString("en-GB") : "";
   say(byId("status-text"), problem ? `${problem}; ${age}` : isStale ? age : `live, ${at}`);
-  const wasStale = "stale" in byId("board").dataset;
   if (problem || isStale) byId("board").dataset.stale = "";
   else delete byId("board").dataset.stale;
   showCertainty(!(problem || isStale));
-  if ((problem || isStale) && !wasStale && lastBoard) say(byId("announce"), "The figures are not live any more");
-  if (!(problem || isStale) && wasStale) say(byId("announce"), "The figures are live again");
+  if ((problem || isStale) && !isMissed && lastBoard) {
+    isMissed = true;
+    say(byId("announce"), "The figures are not live any more");
+  } else if (!(problem || isStale) && isMissed) {
+    isMissed = false;
+    say(byId("announce"), "The figures are live again");
+  }
   giveUp();
 }
 setInterval(look, 1000);
@@ -296,7 +304,7 @@ function begin() {
   if (stopping) stopping.abort();
   stopping = null;
   [heard, lastBoard, trends, points, now] = [-Infinity, null, null, [], 0];
-  [alarmed, shownAlarms, alarmCount] = ["", [], 0];
+  [alarmed, shownAlarms, alarmCount, isMissed] = ["", [], 0, false];
   byId("alarms").replaceChildren();
   say(byId("announce"), "");
   drawPoints();
