@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::board::{self, Board, Page, Streamed};
 use crate::clock::Clock;
 use crate::control;
-use crate::http::{Leave, Limits};
+use crate::http::{Leave, Limits, Unread};
 use crate::telemetry::AdminMetrics;
 
 pub use tokens::{Bearer, DAYS_MAX, NAME_MAX, Role, Tokens, name};
@@ -41,6 +41,10 @@ pub const LIMITS: Limits = {
         head,
         answer,
         whole: whole.saturating_add(answer),
+        unread: Some(Unread {
+            octets: 64 * 1024,
+            within: board::STALLED,
+        }),
     }
 };
 /// Handshakes at a time where it has TLS: the other half is for who has shaken hands.
@@ -143,10 +147,10 @@ async fn watch(State(desk): State<Desk>, Extension(leave): Extension<Leave>, hea
 
 fn watched(desk: &Desk, leave: Leave, headers: &HeaderMap) -> Result<Response, Box<Response>> {
     let bearer = bearer(desk, headers)?;
-    let watch = desk.board.watch().ok_or_else(|| {
-        let why = format!("{} watch already", board::WATCHERS_MAX);
-        refused(StatusCode::SERVICE_UNAVAILABLE, &why)
-    })?;
+    let watch = desk
+        .board
+        .watch(&bearer.name)
+        .map_err(|why| refused(StatusCode::SERVICE_UNAVAILABLE, &why))?;
     let (tokens, clock) = (Arc::clone(&desk.tokens), desk.clock.clone());
     let may_see = Box::new(move || tokens.is_good(&bearer, clock.now().unix_ms));
     Ok(board::stream(Streamed {

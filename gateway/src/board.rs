@@ -18,8 +18,8 @@ mod shot;
 mod stream;
 mod telling;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -31,10 +31,12 @@ pub use history::{History, POINT_EVERY, POINTS};
 pub use page::Page;
 pub use recorder::Recorder;
 pub use shot::{Alarm, Shot};
-pub use stream::{Streamed, stream};
+pub use stream::{MaySee, STALLED, Streamed, stream};
 
 /// Who may watch at a time over HTTP.
 pub const WATCHERS_MAX: usize = 8;
+/// And by one token, so that one page that is forgotten in many tabs leaves room for others.
+pub const WATCHERS_EACH: usize = 3;
 /// Who has asked once is taken to watch for so long: `tidegate top` asks again and again.
 const ASKED_FOR: Duration = Duration::from_secs(5);
 /// A shot that is younger answers a question; the loop makes one a second.
@@ -45,10 +47,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the loop puts shots, and who watches finds them.
 #[derive(Debug)]
 pub struct Board {
-    watchers: AtomicUsize,
+    /// By whose token each watches.
+    watchers: Mutex<Vec<String>>,
     /// Until when somebody who asked is taken to watch, in milliseconds of the monotonic clock.
     asked_until_ms: AtomicU64,
     latest: watch::Sender<Latest>,
+    /// Held by who makes one object of a shot and the last hour: it is megabytes of memory while it is made.
+    showing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The newest shot.
@@ -65,9 +70,10 @@ enum Latest {
 impl Default for Board {
     fn default() -> Self {
         Self {
-            watchers: AtomicUsize::new(0),
+            watchers: Mutex::default(),
             asked_until_ms: AtomicU64::new(0),
             latest: watch::Sender::new(Latest::None),
+            showing: Arc::default(),
         }
     }
 }
@@ -80,20 +86,35 @@ impl Board {
 
     /// How many watch over HTTP.
     pub fn watchers(&self) -> usize {
-        self.watchers.load(Ordering::Relaxed)
+        self.watching(|watchers| watchers.len())
     }
 
-    /// Takes a place among those who watch; `None` where [`WATCHERS_MAX`] do.
-    pub fn watch(self: &Arc<Self>) -> Option<Watch> {
-        let taken = self
-            .watchers
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |watchers| {
-                (watchers < WATCHERS_MAX).then_some(watchers + 1)
-            });
-        taken.ok().map(|_| Watch {
+    /// Takes a place among those who watch, for the bearer of the token of this name.
+    ///
+    /// # Errors
+    ///
+    /// In words for him: [`WATCHERS_MAX`] watch, or [`WATCHERS_EACH`] by this token.
+    pub fn watch(self: &Arc<Self>, token: &str) -> Result<Watch, String> {
+        self.watching(|watchers| {
+            if watchers.len() >= WATCHERS_MAX {
+                return Err(format!("{WATCHERS_MAX} watch already"));
+            }
+            if watchers.iter().filter(|watcher| *watcher == token).count() >= WATCHERS_EACH {
+                return Err(format!("{WATCHERS_EACH} watch with this token already"));
+            }
+            watchers.push(token.to_owned());
+            Ok(())
+        })?;
+        Ok(Watch {
             board: Arc::clone(self),
+            token: token.to_owned(),
             shots: self.latest.subscribe(),
         })
+    }
+
+    /// Does something, of a few steps, with who watches.
+    fn watching<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
+        work(&mut self.watchers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The shot of this second, for who asks once.
@@ -121,6 +142,23 @@ impl Board {
         }
     }
 
+    /// This second and the last hour as one object, made where nobody waits for it, and one at a time whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// In words for the operator.
+    pub async fn shown(&self, now: Now) -> Result<Map<String, Value>, String> {
+        let shot = self.look(now).await?;
+        let alone = Arc::clone(&self.showing).lock_owned().await;
+        let made = tokio::task::spawn_blocking(move || {
+            let made = shown(&shot);
+            drop(alone);
+            made
+        });
+        made.await
+            .unwrap_or_else(|error| Err(format!("the board cannot be told: {error}")))
+    }
+
     fn show(&self, shot: Shot) {
         self.latest.send_replace(Latest::Shot(Arc::new(shot)));
     }
@@ -135,7 +173,7 @@ impl Board {
 /// # Errors
 ///
 /// In words for the operator.
-pub fn shown(shot: &Shot) -> Result<Map<String, Value>, String> {
+fn shown(shot: &Shot) -> Result<Map<String, Value>, String> {
     let unwritable = |error: serde_json::Error| format!("the board cannot be written: {error}");
     let mut shown = match serde_json::to_value(shot).map_err(unwritable)? {
         Value::Object(shown) => shown,
@@ -150,6 +188,7 @@ pub fn shown(shot: &Shot) -> Result<Map<String, Value>, String> {
 #[derive(Debug)]
 pub struct Watch {
     board: Arc<Board>,
+    token: String,
     shots: watch::Receiver<Latest>,
 }
 
@@ -176,7 +215,11 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.board.watchers.fetch_sub(1, Ordering::Relaxed);
+        self.board.watching(|watchers| {
+            if let Some(place) = watchers.iter().position(|watcher| *watcher == self.token) {
+                watchers.swap_remove(place);
+            }
+        });
     }
 }
 

@@ -21,6 +21,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -45,6 +46,7 @@ const LIMITS: Limits = Limits {
     head: HEAD_TIME,
     answer: REQUEST_TIME,
     whole: REQUEST_TIME,
+    unread: None,
 };
 /// Octets of a request's line and headers; also what is buffered of a connection.
 pub const HEAD_MAX: usize = 8 * 1024;
@@ -64,6 +66,26 @@ pub struct Limits {
     pub answer: Duration,
     /// From the same beginning to the last octet of the answer.
     pub whole: Duration,
+    /// What the system may hold for who does not read; `None` leaves it to the system.
+    pub unread: Option<Unread>,
+}
+
+/// What the system may hold for a peer that does not read: by itself it is megabytes, and for as long as the peer likes.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread {
+    /// Octets that are held to be sent, roughly: the system takes its own share of them, too.
+    pub octets: usize,
+    /// A peer whose system acknowledges or has room for nothing for so long is gone.
+    pub within: Duration,
+}
+
+impl Unread {
+    fn bound(self, stream: &TcpStream) -> io::Result<()> {
+        let millis = u32::try_from(self.within.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_socket_send_buffer_size(stream, self.octets)?;
+        sockopt::set_tcp_user_timeout(stream, millis)?;
+        Ok(())
+    }
 }
 
 /// A listening socket that nobody is served at yet.

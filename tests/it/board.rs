@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_gateway::admin::Role;
-use tidegate_gateway::board::WATCHERS_MAX;
+use tidegate_gateway::board::{WATCHERS_EACH, WATCHERS_MAX};
 use tidegate_gateway::control::Verb;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Process, ScriptedEsme, ScriptedSmsc};
@@ -159,11 +159,21 @@ async fn so_many_watch_and_verbs_have_their_places_all_the_same() {
     let smsc = ScriptedSmsc::listen().await;
     let local = Local::start(smsc.addr(), "");
     let (at, read) = (local.admin(), token(&local, "board", Role::Read).await);
-    let mut watching = Vec::new();
-    for _ in 0..WATCHERS_MAX {
-        let mut stream = Stream::open(at, &read).await;
+    let (mut watching, mut last) = (Vec::new(), String::new());
+    for place in 0..WATCHERS_MAX {
+        let others = format!("board{}", place / WATCHERS_EACH);
+        let others = match place % WATCHERS_EACH {
+            0 => token(&local, &others, Role::Read).await,
+            _ => last.clone(),
+        };
+        let mut stream = Stream::open(at, &others).await;
         assert!(stream.event("board").await.is_some());
         watching.push(stream);
+        last = others;
+        if place + 1 == WATCHERS_EACH {
+            let mut refused = Stream::open(at, &last).await;
+            assert!(refused.until("3 watch with this token already").await.is_some());
+        }
     }
     let mut refused = Stream::open(at, &read).await;
     assert!(refused.until("HTTP/1.1 503 ").await.is_some());

@@ -1,7 +1,7 @@
 //! What somebody should look at: the conditions of docs/alerts.yml as far as one second can tell, and at once, where the
 //! alerts wait for a while.
 
-use super::shot::{Account, Alarm, Carrier, Severity, Totals};
+use super::shot::{Account, Alarm, Carrier, More, Severity, Totals};
 use crate::tls::Certificate;
 
 /// Alarms that are told; of more only how many.
@@ -25,19 +25,19 @@ pub(super) struct Seen<'a> {
     pub(super) is_damaged: bool,
     /// Submissions and batches of the last ten minutes that could not be written.
     pub(super) broken_10m: u64,
-    /// Submissions of the last ten minutes that there was no room for.
+    /// Submissions of the last ten minutes that were refused because there was no room for them.
     pub(super) full_10m: u64,
     pub(super) certificates: &'a [Certificate],
     pub(super) now_s: u64,
 }
 
-/// The alarms, the most urgent first, and how many more there are.
+/// The alarms, the most urgent first, and how many more there are of each severity.
 pub(super) fn alarms(
     totals: &Totals,
     accounts: &[Account],
     carriers: &[Carrier],
     seen: &Seen<'_>,
-) -> (Vec<Alarm>, usize) {
+) -> (Vec<Alarm>, More) {
     let mut all = of_gateway(totals, seen);
     all.extend(carriers.iter().flat_map(of_carrier));
     all.extend(
@@ -57,7 +57,7 @@ pub(super) fn alarms(
             .filter_map(|certificate| of_certificate(certificate, seen.now_s)),
     );
     all.sort_by_key(|alarm| alarm.severity);
-    let more = all.len().saturating_sub(ALARMS_MAX);
+    let more = More::of(all.get(ALARMS_MAX..).unwrap_or_default());
     all.truncate(ALARMS_MAX);
     (all, more)
 }
@@ -79,11 +79,12 @@ fn of_gateway(totals: &Totals, seen: &Seen<'_>) -> Vec<Alarm> {
             "the spool cannot be written: nothing is taken in until a restart",
         );
     }
-    if totals.spool == "full" || seen.full_10m > 0 {
+    // A spool that is full and refuses nobody is among the figures, as the rule has it.
+    if seen.full_10m > 0 {
         add(
             "TidegateSpoolFull",
             Severity::Page,
-            "messages are refused because the spool is full",
+            "messages were refused in the last 10 minutes because the spool was full",
         );
     }
     if seen.is_damaged {

@@ -89,7 +89,7 @@ counters! {
     }
     /// Of the gateway.
     GateCounts {
-        /// Submissions that the spool had no room for.
+        /// Submissions that were refused because the spool had no room: a batch without room is tried again.
         full
         /// Submissions and batches that it could not write.
         broken
@@ -184,11 +184,12 @@ impl CarrierCounts {
 
 impl GateCounts {
     pub(super) fn of(tally: &GateTally) -> Self {
-        let cause = |cause| tally.intake_refused.get(cause) + tally.commit_failures.get(cause);
+        let broken =
+            tally.intake_refused.get(SpoolCause::Broken) + tally.commit_failures.get(SpoolCause::Broken);
         let words = [HandsetWord::OptOut, HandsetWord::Carrier];
         Self {
-            full: cause(SpoolCause::Full),
-            broken: cause(SpoolCause::Broken),
+            full: tally.intake_refused.get(SpoolCause::Full),
+            broken,
             unreadable: tally.unreadable,
             batches: tally.batches,
             records: tally.batch_records,

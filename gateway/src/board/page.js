@@ -1,9 +1,9 @@
-// What is shown, and where it comes from: one stream of events, read with a token that only this tab keeps.
+// What is shown, and where it comes from: one stream of events, read with a token that the tab's session keeps.
 
 const KEY = "tidegate-token";
 /** Without a word for so long what is shown is old. */
 const STALE_MS = 3500;
-/** And for so long nothing comes any more on this connection. */
+/** What has said nothing for so long, be it at the beginning, is given up. */
 const DEAD_MS = 15000;
 const WAIT_MIN_MS = 1000;
 const WAIT_MAX_MS = 30000;
@@ -43,7 +43,7 @@ const accounts = new Rows("accounts", "account", [
   { id: "receipt", label: "Receipt", unit: "p50, p99", help: "From acceptance to the last receipt", of: (row) => row.receipt.p99_ms, draw: drawLatency((row) => row.receipt) },
   { id: "delivered", label: "Delivered", help: "Messages that ended delivered, of those that ended", of: share, draw: drawText((row) => percent(row.delivered_10m, row.delivered_10m + row.failed_10m)) },
   { id: "oldest", label: "Oldest", help: "How long the oldest that is next in line has waited", of: (row) => row.oldest_ms, draw: drawText((row) => (row.oldest_ms ? millis(row.oldest_ms) : NONE), (row) => warn(row.oldest_ms > 300000)) },
-  { id: "unfinished", label: "Unfinished", help: "Messages without a final state", of: (row) => row.unfinished, draw: drawText((row) => number(row.unfinished)) },
+  { id: "unfinished", label: "Unfinished", help: "Messages in memory without a final state; those in files are among the store's", of: (row) => row.unfinished, draw: drawText((row) => number(row.unfinished)) },
   { id: "outbox", label: "To fetch", help: "Receipts and MOs that wait for it", of: (row) => row.outbox, draw: drawText((row) => number(row.outbox), (row) => bad(row.overflow_10m > 0)) },
   { id: "mo", label: "MO/s", of: (row) => row.mo_s, draw: drawText((row) => rate(row.mo_s)) },
 ], (row) => row.accepted_s);
@@ -142,6 +142,7 @@ function showTotals(t) {
 const SEVERITY = { page: ["Urgent", "triangle"], ticket: ["Today", "diamond"] };
 let alarmed = "";
 let shownAlarms = [];
+let alarmCount = 0;
 
 function alarmOf({ alert, severity, about, text }) {
   const [how, shape] = SEVERITY[severity] || SEVERITY.ticket;
@@ -151,20 +152,28 @@ function alarmOf({ alert, severity, about, text }) {
   return item;
 }
 
-/** Drawn where one is another than before, told where one came or went. */
+/** Drawn where one is another than before, told where one came or went. `more`: how many are counted only, by severity. */
 function showAlarms(alarms, more) {
   const told = JSON.stringify([alarms, more]);
   if (told === alarmed) return;
   const key = (alarm) => `${alarm.alert} ${alarm.about}`;
   const before = new Set(shownAlarms.map(key));
   const fresh = alarms.filter((alarm) => !before.has(key(alarm)));
+  const counted = Object.keys(SEVERITY).filter((severity) => more[severity]);
   byId("alarms").replaceChildren(...alarms.map(alarmOf));
-  if (more) byId("alarms").append(alarmOf({ severity: "ticket", text: `and ${number(more)} more` }));
-  byId("calm").hidden = alarms.length > 0;
-  document.title = alarms.length ? `(${alarms.length + more}) Tidegate` : "Tidegate";
+  byId("alarms").append(...counted.map((severity) => alarmOf({ severity, text: `and ${number(more[severity])} more` })));
   if (fresh.length) say(byId("announce"), fresh.slice(0, 3).map((alarm) => `Alarm: ${alarm.about || ""} ${alarm.text}`).join(". "));
   else if (!alarms.length && shownAlarms.length) say(byId("announce"), "No alarms any more");
   [alarmed, shownAlarms] = [told, alarms];
+  alarmCount = counted.reduce((sum, severity) => sum + more[severity], alarms.length);
+}
+
+/** Whether there are alarms is known only while there is news: nobody is to take silence for calm. */
+function showCertainty(isKnown) {
+  byId("unknown").hidden = isKnown;
+  byId("calm").hidden = !isKnown || alarmCount > 0;
+  const count = isKnown ? alarmCount && `(${alarmCount}) ` : "(?) ";
+  document.title = `${count || ""}Tidegate`;
 }
 
 let lastBoard = null;
@@ -173,7 +182,10 @@ function showBoard(board) {
   lastBoard = board;
   now = board.at_ms / 1000;
   heard = performance.now();
+  // First that there is news again: an alarm is what is told last, and heard.
+  look();
   showAlarms(board.alarms, board.more_alarms);
+  showCertainty(true);
   showTotals(board.totals);
   carriers.show(board.carriers);
   accounts.show(board.accounts);
@@ -184,7 +196,6 @@ function showBoard(board) {
     accounts.trends(trends.accounts);
     trends = null;
   }
-  look();
 }
 
 let trends = null;
@@ -200,6 +211,16 @@ function showHistory(history) {
 let heard = -Infinity;
 let wanted = false;
 let problem = "";
+/** Whether it was told that they are not live any more. */
+let isMissed = false;
+
+/** The attempt that is under way: what ends it, since when it waits, when its connection last said anything, and whether it was given up. */
+let stopping = null;
+let begun = -Infinity;
+let lastChunk = -Infinity;
+let isGivenUp = false;
+/** Counts sign-ins and sign-outs: what began under another number has nothing to say any more. */
+let generation = 0;
 
 function look() {
   const quiet = performance.now() - heard;
@@ -211,22 +232,36 @@ function look() {
   const age = Number.isFinite(quiet) ? `no news for ${Math.round(quiet / 1000)} s` : "no news yet";
   const at = lastBoard ? new Date(lastBoard.at_ms).toLocaleTimeString("en-GB") : "";
   say(byId("status-text"), problem ? `${problem}; ${age}` : isStale ? age : `live, ${at}`);
-  const wasStale = "stale" in byId("board").dataset;
   if (problem || isStale) byId("board").dataset.stale = "";
   else delete byId("board").dataset.stale;
-  if ((problem || isStale) && !wasStale && lastBoard) say(byId("announce"), "The figures are not live any more");
-  if (!(problem || isStale) && wasStale) say(byId("announce"), "The figures are live again");
-  if (isStale && quiet > DEAD_MS && !problem && stopping) stopping.abort();
+  showCertainty(!(problem || isStale));
+  if ((problem || isStale) && !isMissed && lastBoard) {
+    isMissed = true;
+    say(byId("announce"), "The figures are not live any more");
+  } else if (!(problem || isStale) && isMissed) {
+    isMissed = false;
+    say(byId("announce"), "The figures are live again");
+  }
+  giveUp();
 }
 setInterval(look, 1000);
 
+/** Ends an attempt that has said nothing for too long, be it one of the loop's that hangs or a network's that lost it. */
+function giveUp() {
+  const silent = performance.now() - Math.max(heard, begun, lastChunk);
+  if (!stopping || silent <= DEAD_MS) return;
+  isGivenUp = true;
+  stopping.abort();
+}
+
 /** Events of a stream of octets: an empty line ends each. */
-async function read(body) {
+async function read(body, own) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done || own !== generation) return;
+    lastChunk = performance.now();
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     blocks.forEach(heed);
@@ -240,43 +275,68 @@ function heed(block) {
   if (kind === "history") showHistory(JSON.parse(data));
 }
 
-let stopping = null;
-
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
+/** Watches until somebody signs out or in: whoever begins anew ends what ran before. */
 async function watch(token) {
-  [wanted, problem, heard, lastBoard] = [true, "", -Infinity, null];
+  const own = begin();
+  [wanted, problem] = [true, ""];
   byId("status").dataset.state = "off";
   say(byId("status-text"), "connecting");
   let wait = WAIT_MIN_MS;
-  while (wanted) {
-    stopping = new AbortController();
-    try {
-      const answer = await fetch("/v1/board", { headers: { Authorization: `Bearer ${token}`, Accept: "text/event-stream" }, cache: "no-store", signal: stopping.signal });
-      if (answer.status === 401) return signOut("This token is not good, or not any more.");
-      if (answer.ok) {
-        remember(token);
-        problem = "";
-        show(true);
-        const began = performance.now();
-        await read(answer.body);
-        if (performance.now() - began > 10000) wait = WAIT_MIN_MS;
-        problem = "The stream has ended";
-      } else {
-        const why = await answer.json().catch(() => ({}));
-        problem = why.refused || `The gateway answers ${answer.status}`;
-      }
-    } catch (error) {
-      problem = "The gateway cannot be reached";
-    }
-    if (!wanted) return undefined;
+  while (own === generation) {
+    const since = performance.now();
+    await attempt(token, own);
+    if (own !== generation) return;
+    stopping = null;
     look();
     if (!lastBoard) say(byId("token-wrong"), problem);
+    if (lastChunk - since > 10000) wait = WAIT_MIN_MS;
     // Not all pages at once.
     await pause(wait * (0.75 + Math.random() / 2));
     wait = Math.min(2 * wait, WAIT_MAX_MS);
   }
-  return undefined;
+}
+
+/** Ends what ran, and forgets what it showed. */
+function begin() {
+  generation += 1;
+  if (stopping) stopping.abort();
+  stopping = null;
+  [heard, lastBoard, trends, points, now] = [-Infinity, null, null, [], 0];
+  [alarmed, shownAlarms, alarmCount, isMissed] = ["", [], 0, false];
+  byId("alarms").replaceChildren();
+  say(byId("announce"), "");
+  drawPoints();
+  carriers.forget();
+  accounts.forget();
+  return generation;
+}
+
+/** One connection, to its end; why it ended is the problem then. */
+async function attempt(token, own) {
+  stopping = new AbortController();
+  [begun, lastChunk, isGivenUp] = [performance.now(), -Infinity, false];
+  try {
+    const answer = await fetch("/v1/board", { headers: { Authorization: `Bearer ${token}`, Accept: "text/event-stream" }, cache: "no-store", signal: stopping.signal });
+    if (own !== generation) return;
+    if (answer.status === 401) {
+      signOut("This token is not good, or not any more.");
+    } else if (answer.ok) {
+      begun = performance.now();
+      remember(token);
+      problem = "";
+      show(true);
+      look();
+      await read(answer.body, own);
+      if (own === generation) problem = "The stream has ended";
+    } else {
+      const why = await answer.json().catch(() => ({}));
+      if (own === generation) problem = why.refused || `The gateway answers ${answer.status}`;
+    }
+  } catch (error) {
+    if (own === generation) problem = isGivenUp ? `Nothing came for ${DEAD_MS / 1000} s, given up` : "The gateway cannot be reached";
+  }
 }
 
 function remember(token) {
@@ -305,7 +365,7 @@ function show(isWatching) {
 
 function signOut(why) {
   wanted = false;
-  if (stopping) stopping.abort();
+  begin();
   try {
     sessionStorage.removeItem(KEY);
   } catch (error) {
@@ -324,9 +384,11 @@ function signOut(why) {
 
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (wanted) return;
-  say(byId("token-wrong"), "");
-  watch(byId("token").value.trim());
+  const token = byId("token").value.trim();
+  // Anything else is no header's, so that it could not even be asked about.
+  const isOne = /^[\x21-\x7e]+$/.test(token);
+  say(byId("token-wrong"), isOne ? "" : "This is no token: it has letters, digits, _ and - only.");
+  if (isOne) watch(token);
 });
 byId("leave").addEventListener("click", () => signOut(""));
 

@@ -46,8 +46,9 @@ class Rows {
     this.root.append(scroll, this.more);
     this.more.addEventListener("click", () => { this.all = !this.all; this.order(); });
     this.filter.addEventListener("input", () => this.order());
-    this.body.addEventListener("pointerenter", () => { this.held = true; });
-    this.body.addEventListener("pointerleave", () => { this.held = false; });
+    this.scroll = scroll;
+    this.body.addEventListener("pointerenter", () => { this.isPointed = true; });
+    this.body.addEventListener("pointerleave", () => { this.isPointed = false; });
   }
 
   header(column) {
@@ -74,11 +75,24 @@ class Rows {
     this.order();
   }
 
+  /** Nothing moves under a pointer, nor where somebody reads by keyboard; a head that was clicked has no such focus. */
+  isHeld() {
+    return this.isPointed || this.scroll.matches(":focus-visible") || this.scroll.querySelector(":focus-visible") !== null;
+  }
+
+  /** As before the first rows. */
+  forget() {
+    this.minutes = null;
+    this.kept.clear();
+    this.names = null;
+    this.show([]);
+  }
+
   show(rows) {
     const names = rows.map((row) => row.name).join("\n");
     const isNew = names !== this.names;
     [this.rows, this.names] = [rows, names];
-    if (isNew || (!this.held && performance.now() - this.orderedAt > ORDER_EVERY_MS)) this.order();
+    if (isNew || (!this.isHeld() && performance.now() - this.orderedAt > ORDER_EVERY_MS)) this.order();
     else this.fill();
   }
 
@@ -145,7 +159,8 @@ function drawName(cell, row) {
   const health = cell.lastChild;
   health.dataset.tone = tone;
   health.firstChild.dataset.shape = shape;
-  say(health.lastChild, row.down_for_s === null || row.down_for_s === undefined ? word : `${word} for ${seconds(row.down_for_s)}`);
+  const isTimed = row.health === "down" && typeof row.down_for_s === "number";
+  say(health.lastChild, isTimed ? `${word} for ${seconds(row.down_for_s)}` : word);
 }
 
 const drawText = (text, tone) => (cell, row) => {
@@ -181,7 +196,7 @@ const drawTrend = (table) => (cell, row) => {
   cell.drawn = minutes;
 };
 
-/** So many of so many, in words alone; what is missing is told by colour and by the row's health. */
+/** So many of so many, in words alone; that some are missing is told by the row's health. */
 function drawShareText(of) {
   return (cell, row) => {
     const [part, whole] = of(row);

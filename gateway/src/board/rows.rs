@@ -9,10 +9,10 @@ use super::shot::Latency;
 use crate::tally::{AccountTally, CarrierTally};
 use crate::telemetry::histogram::{Long, Short, Spread};
 
-/// Seconds over which a rate is taken, and one mark more.
-pub(super) const SECONDS: usize = 6;
-/// Minutes over which is counted what happens now and then, and one mark more.
-pub(super) const RECENT: usize = 11;
+/// Seconds over which a rate is taken: as many marks, since a shot is told before its own second is noted.
+pub(super) const SECONDS: usize = 5;
+/// Minutes over which is counted what happens now and then, the one that is under way among them.
+pub(super) const RECENT: usize = 10;
 
 /// Counters as they were.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl<C: Grows> Marks<C> {
             .map_or_else(C::default, |old| now.since(old))
     }
 
-    /// What was added in the last ten minutes, up to one less where the last is under way.
+    /// What was added in the last nine to ten minutes: the last is under way.
     pub(super) fn recently(&self, now: &C) -> C {
         self.minutes
             .oldest()

@@ -22,7 +22,7 @@ pub struct Shot {
     /// What somebody should look at, the most urgent first.
     pub(super) alarms: Vec<Alarm>,
     /// Alarms that are not told one by one.
-    pub(super) more_alarms: usize,
+    pub(super) more_alarms: More,
     pub(super) totals: Totals,
     pub(super) accounts: Vec<Account>,
     pub(super) carriers: Vec<Carrier>,
@@ -45,6 +45,23 @@ pub enum Severity {
     Page,
     /// Today.
     Ticket,
+}
+
+/// How many alarms of each severity are counted only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct More {
+    pub(super) page: usize,
+    pub(super) ticket: usize,
+}
+
+impl More {
+    pub(super) fn of(alarms: &[Alarm]) -> Self {
+        let count = |severity| alarms.iter().filter(|alarm| alarm.severity == severity).count();
+        Self {
+            page: count(Severity::Page),
+            ticket: count(Severity::Ticket),
+        }
+    }
 }
 
 /// Something that somebody should look at.
@@ -124,7 +141,7 @@ pub(super) struct Times {
 #[derive(Debug, Serialize)]
 pub(super) struct Account {
     pub(super) name: String,
-    /// bound, unbound, suspended, closing, overflow.
+    /// bound, unbound, suspended, closing, overflow, removed.
     pub(super) health: &'static str,
     /// As transmitter, receiver, both.
     pub(super) binds: [usize; 3],
@@ -136,6 +153,7 @@ pub(super) struct Account {
     pub(super) refused_s: f64,
     pub(super) receipts_s: f64,
     pub(super) mo_s: f64,
+    /// Messages without a final state in memory: those in files are counted of the gateway as a whole only.
     pub(super) unfinished: usize,
     pub(super) oldest_ms: u64,
     pub(super) outbox: usize,
@@ -158,7 +176,7 @@ pub(super) struct Account {
 #[derive(Debug, Serialize)]
 pub(super) struct Carrier {
     pub(super) name: String,
-    /// up, degraded, down, slow, refuses, removed.
+    /// up, degraded, down, slowed, refuses, paused, drained, removed.
     pub(super) health: &'static str,
     /// Bound, and wanted.
     pub(super) links: [usize; 2],

@@ -40,7 +40,7 @@ impl Recorder {
         let gate_counts = self.gate.recently(&GateCounts::of(gate.tally()));
         let seen = Seen {
             is_audit_failing: self.health.is_audit_failing(),
-            is_damaged: self.is_damaged || gate.tally().unreadable > 0,
+            is_damaged: self.is_damaged || is_damaged(gate),
             broken_10m: gate_counts.broken,
             full_10m: gate_counts.full,
             certificates: gate.certificates(),
@@ -120,14 +120,11 @@ impl Recorder {
         let measure = measured.carriers.get(place).copied().unwrap_or_default();
         let (lately, recently) = (row.marks.lately(counts), row.marks.recently(counts));
         let (response, receipt) = row.spreads.old();
-        let down_for = row
-            .down_since
-            .map(|since| now.monotonic.saturating_sub(since).as_secs());
         let mut carrier = Carrier {
             name: config.name.as_str().to_owned(),
             health: "up",
             links: [measure.bound.iter().sum(), measure.wanted],
-            down_for_s: down_for,
+            down_for_s: None,
             window: measure.window,
             handed_over_s: rate(lately.accepted, span),
             delivered_s: rate(lately.delivered, span),
@@ -144,6 +141,10 @@ impl Recorder {
             delivered_10m: recently.delivered,
             failed_10m: recently.failed,
         };
+        if alarms::is_down(&carrier) {
+            let down_for = row.down_since.map(|since| now.monotonic.saturating_sub(since));
+            carrier.down_for_s = down_for.map(|down_for| down_for.as_secs());
+        }
         let [bound, wanted] = carrier.links;
         carrier.health = match () {
             () if state.removed => "removed",
@@ -234,6 +235,12 @@ impl Recorder {
             most(&by_carriers, old.map_or(&[], |old| &old[1])),
         ]
     }
+}
+
+/// Whether something on disk could not be read since the start, as the metric of that name counts it.
+fn is_damaged<D: Disk>(gate: &Gate<D>) -> bool {
+    let spool = gate.spool();
+    gate.tally().unreadable > 0 || spool.waiting().damaged > 0 || spool.parked().damaged > 0
 }
 
 /// The states that were told, the most frequent first.

@@ -157,19 +157,49 @@ fn alarms(board: &Row, look: Look) -> Vec<String> {
         ALARMS
     };
     let told = alarms.iter().take(most).map(|alarm| {
-        let (word, code) = match text(&alarm["severity"]) {
-            "page" => ("URGENT", RED),
-            _ => ("today ", YELLOW),
-        };
+        let (word, code) = urgency(text(&alarm["severity"]));
         let line = format!("! {word} {} {}", text(&alarm["about"]), text(&alarm["text"]));
         painted(look, code, &fitted(&line, look.width))
     });
     let mut told: Vec<String> = told.collect();
-    let more = alarms.len().saturating_sub(most) + usize::try_from(whole(&board["more_alarms"])).unwrap_or(0);
-    if more > 0 {
-        told.push(painted(look, YELLOW, &format!("! and {more} more alarms")));
-    }
+    told.extend(more_alarms(board, look, alarms.get(most..).unwrap_or_default()));
     told
+}
+
+/// How many are left out, here and by the gateway, in the words and the colour of the most urgent of them.
+fn more_alarms(board: &Row, look: Look, left_out: &[Value]) -> Option<String> {
+    let of = |severity: &str| {
+        let here = left_out
+            .iter()
+            .filter(|alarm| text(&alarm["severity"]) == severity);
+        whole(&board["more_alarms"][severity]).saturating_add(here.count() as u64)
+    };
+    let (line, severity) = match (of("page"), of("ticket")) {
+        (0, 0) => return None,
+        (0, today) => (format!("and {today} more alarms"), "ticket"),
+        (urgent, 0) => (format!("and {urgent} more alarms"), "page"),
+        (urgent, today) => (
+            format!(
+                "and {} more alarms, {urgent} of them urgent",
+                urgent.saturating_add(today)
+            ),
+            "page",
+        ),
+    };
+    let (word, code) = urgency(severity);
+    Some(painted(
+        look,
+        code,
+        &fitted(&format!("! {word} {line}"), look.width),
+    ))
+}
+
+/// How soon somebody should look, in a word, and its colour.
+fn urgency(severity: &str) -> (&'static str, &'static str) {
+    match severity {
+        "page" => ("URGENT", RED),
+        _ => ("today ", YELLOW),
+    }
 }
 
 /// Accepted messages of the last hour, as many points as there is room for.
@@ -353,7 +383,7 @@ mod tests {
         };
         let alarm = |place: usize| json!({ "alert": "x", "severity": "page", "about": format!("c{place}"), "text": "no link" });
         let points: Vec<Value> = (0..360).map(|at| json!({ "accepted": at })).collect();
-        let board = json!({ "at_ms": 0, "version": "1", "up_for_s": 90, "more_alarms": 4, "totals": {},
+        let board = json!({ "at_ms": 0, "version": "1", "up_for_s": 90, "more_alarms": { "page": 1, "ticket": 3 }, "totals": {},
             "alarms": (0..5).map(alarm).collect::<Vec<_>>(), "history": { "points": points },
             "carriers": (0..20).map(carrier).collect::<Vec<_>>(), "accounts": (0..200).map(account).collect::<Vec<_>>() });
         board.as_object().unwrap().clone()
@@ -381,7 +411,7 @@ mod tests {
         let text = lines(&board(), look(80, 24), None).join("\n");
         for part in [
             "! URGENT c0 no link",
-            "! and 6 more alarms",
+            "! URGENT and 6 more alarms, 3 of them urgent",
             "of 20 carriers)",
             "of 200 accounts)",
             "4.3ms    1.2s",

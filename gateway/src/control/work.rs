@@ -21,7 +21,6 @@ use super::test_message::follow;
 use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
-use crate::board;
 use crate::clock::Now;
 use crate::control::not_done;
 use crate::dlr::ReceiptNote;
@@ -197,13 +196,10 @@ async fn inspect<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {
     hub.look(|gate, _| census.shown(gate))
 }
 
-/// The board of this second, written down where nobody waits for it.
+/// The board of this second.
 async fn board<D: Disk>(hub: &Hub<D>) -> Answer {
     let board = hub.board().ok_or("this gateway has no board")?;
-    let shot = board.look(hub.now()).await?;
-    tokio::task::spawn_blocking(move || board::shown(&shot))
-        .await
-        .unwrap_or_else(|error| Err(not_done(&error).to_owned()))
+    board.shown(hub.now()).await
 }
 
 /// Answers for the messages that might come now, with what the gateway has at this moment. Ten thousand routes take

@@ -94,6 +94,12 @@ impl Door {
         place: Option<OwnedSemaphorePermit>,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         self.metrics.accepted.increment(1);
+        if let Some(unread) = self.limits.unread
+            && let Err(error) = unread.bound(&stream)
+        {
+            // It is served all the same: every stage has a time of its own.
+            tracing::debug!(%error, "http: what the system holds for a connection is not bounded");
+        }
         let handshaking = match self.handshaking() {
             Ok(handshaking) => handshaking,
             Err(cut) => {

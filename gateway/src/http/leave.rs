@@ -18,7 +18,7 @@ struct Inner {
 }
 
 impl Leave {
-    pub(super) fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(place: Option<OwnedSemaphorePermit>) -> Self {
         Self(Arc::new(Inner {
             place: Mutex::new(place),
             is_taken: AtomicBool::new(false),
@@ -43,7 +43,7 @@ impl Leave {
     }
 
     /// Done when the connection is to end.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.0.cut.notified().await;
     }
 }

@@ -126,7 +126,7 @@ async fn a_stop_closes_the_listener_and_ends_the_task() {
 
 async fn streamed(Extension(leave): Extension<Leave>, State(board): State<Arc<Board>>) -> impl IntoResponse {
     crate::board::stream(Streamed {
-        watch: board.watch().unwrap(),
+        watch: board.watch("board").unwrap(),
         counted: AdminMetrics::new(&Telemetry::new()).watching(),
         leave,
         may_see: Box::new(|| true),
@@ -159,4 +159,20 @@ async fn a_stream_has_time_and_takes_nobodys_place_until_its_reader_takes_nothin
     assert_eq!(cut.await.unwrap().unwrap(), Some(HttpCut::Answer));
     tokio::task::yield_now().await;
     assert_eq!(board.watchers(), 0);
+}
+
+#[tokio::test]
+async fn the_system_holds_little_for_who_does_not_read_and_not_for_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_reader, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (stream, _) = accepted.unwrap();
+    let unread = crate::admin::LIMITS.unread.unwrap();
+    unread.bound(&stream).unwrap();
+    // The system doubles what it is told, for its own share.
+    assert_eq!(
+        sockopt::socket_send_buffer_size(&stream).unwrap(),
+        2 * unread.octets
+    );
+    assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 15_000);
 }

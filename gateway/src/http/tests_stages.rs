@@ -32,6 +32,7 @@ async fn run() -> (SocketAddr, Telemetry) {
         head: HEAD,
         answer: ANSWER,
         whole: WHOLE,
+        unread: None,
     };
     let seal = Seal {
         tls: None,
