@@ -239,6 +239,14 @@ async fn a_trace_of_nobody_is_refused_and_so_are_too_many() {
     assert!(log.contains("refused") && log.contains("shutdown"));
 }
 
+/// Whether a trace's file has its last line.
+fn has_ended(path: &PathBuf) -> bool {
+    // While it is written the last one may be half a line.
+    let text = fs::read_to_string(path).unwrap();
+    let last = text.ends_with('\n').then(|| text.lines().last()).flatten();
+    last.is_some_and(|line| line.contains("\"why\":"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trace_ends_by_its_time_and_by_its_octets() {
     let mut smsc = ScriptedSmsc::listen().await;
@@ -249,7 +257,9 @@ async fn a_trace_ends_by_its_time_and_by_its_octets() {
     esme.submit_ok(message(FROM, TO, "one")).await;
     until("its time is over", async || none_runs(&local).await).await;
     esme.submit_ok(message(FROM, TO, "two")).await;
-    let told = lines(&file(&local, &begun));
+    let path = file(&local, &begun);
+    until("its last line is written", async || has_ended(&path)).await;
+    let told = lines(&path);
     let submits = told.iter().filter(|line| line["command"] == "submit_sm").count();
     assert_eq!(
         (submits, &told.last().unwrap()["why"]),
@@ -263,6 +273,7 @@ async fn a_trace_ends_by_its_time_and_by_its_octets() {
     }
     until("its file is full", async || none_runs(&local).await).await;
     let path = file(&local, &begun);
+    until("its last line is written", async || has_ended(&path)).await;
     let octets = fs::metadata(&path).unwrap().len();
     assert!((3_000..=4_096).contains(&octets), "{octets}");
     let told = lines(&path);

@@ -151,7 +151,9 @@ pub(super) fn noted<D: Disk>(hub: &Hub<D>, trace: &Trace) -> Option<(Option<Stri
     use audit::{Field, Value as Detail, Word};
     let mut details = vec![(Field::Verb, Detail::Word(Word::of_name(trace.word())))];
     let whose = match trace {
-        Trace::Message { .. } | Trace::List => return None,
+        // Records are opened for it.
+        Trace::Message { account, .. } => account.clone(),
+        Trace::List => return None,
         Trace::Pdus { of, length, limit } => {
             let limit = limit.unwrap_or(LIMIT_DEFAULT);
             details.push((Field::Seconds, Detail::Count(length.as_secs())));
@@ -208,6 +210,9 @@ pub(super) async fn trace<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, trace: &Tr
 async fn begin<D: Disk>(hub: &Hub<D>, of: &Party, length: Duration, limit: u64) -> Answer {
     let files = hub.traces().ok_or("this gateway keeps no traces: see its log")?;
     let _alone = files.turn().await;
+    let there = Arc::clone(&files);
+    let looked = tokio::task::spawn_blocking(move || there.forget_gone());
+    looked.await.map_err(|error| not_done(&error).to_owned())?;
     let (of, whose, number, now) = hub.look(|gate, now| {
         let (of, whose) = gate.party(of)?;
         if gate.traces.is_full() {

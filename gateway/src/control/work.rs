@@ -122,7 +122,9 @@ async fn answer_one<D: Disk + 'static>(
             Verb::Steer(steer) => steering::steer(&hub, steer, &giving_up).await,
             Verb::Trace(trace) => {
                 // What is in the audit log begins, or ends.
-                giving_up.end();
+                if !trace.is_reading() {
+                    giving_up.end();
+                }
                 trace::trace(&hub, &audit, trace).await
             }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),

@@ -338,6 +338,11 @@ impl Files {
         Ok((name, file))
     }
 
+    /// Forgets files that somebody has removed. Blocks.
+    pub(crate) fn forget_gone(&self) {
+        self.list().retain(|kept| self.dir.join(&kept.name).exists());
+    }
+
     /// Removes a file that no trace came of. Blocks.
     pub(crate) fn discard(&self, name: &str) {
         let _ = fs::remove_file(self.dir.join(name));
@@ -376,7 +381,9 @@ impl Files {
 fn kept(entry: &fs::DirEntry) -> Option<Kept> {
     let name = entry.file_name().into_string().ok()?;
     let known = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-    if !name.ends_with(SUFFIX) {
+    let (time, number) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    if !is_number(time) || !is_number(number) {
         return None;
     }
     let ended = known

@@ -47,7 +47,8 @@ impl Records {
     ///
     /// In words for an operator.
     pub(crate) async fn story(&self, wanted: Wanted) -> Result<Story, String> {
-        let alone = Arc::clone(&self.turn).lock_owned().await;
+        let alone = Arc::clone(&self.turn).try_lock_owned();
+        let alone = alone.map_err(|_| "another story is being read: ask again".to_owned())?;
         let read = Arc::clone(&self.read);
         let told = tokio::task::spawn_blocking(move || {
             let told = read(&wanted);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use smallvec::SmallVec;
 use tidegate_codec::address::Address;
 use tidegate_codec::frame::{Cut, cut};
-use tidegate_codec::header::{CommandId, Header};
+use tidegate_codec::header::Header;
 use tidegate_codec::octets::Body;
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::pdu::multi::SubmitMulti;
@@ -193,10 +193,15 @@ impl Seen {
         put("link", Some(json!(self.link)));
         put("direction", Some(json!(direction)));
         if let Some(header) = self.header {
-            put("command", Some(json!(command_word(header.command_id))));
-            put("status", Some(json!(header.status.0)));
-            put("sequence", Some(json!(header.sequence)));
             put("length", Some(json!(header.length)));
+            // A header that names no command may be anything, such as the text of a PDU that said it was shorter.
+            if let Some(command) = header.command_id.name() {
+                put("command", Some(json!(command)));
+                put("status", Some(json!(header.status.0)));
+                put("sequence", Some(json!(header.sequence)));
+            } else {
+                put("fault", Some(json!("no command")));
+            }
         }
         put("source", self.source.map(Masked::shown));
         put("destination", self.destination.map(Masked::shown));
@@ -212,13 +217,6 @@ impl Seen {
         put("fault", self.fault.map(Value::from));
         out
     }
-}
-
-/// Its name, or for one of no PDU its number.
-fn command_word(command: CommandId) -> String {
-    command
-        .name()
-        .map_or_else(|| format!("0x{:08x}", command.0), str::to_owned)
 }
 
 /// The TLVs of what has little else that is told.

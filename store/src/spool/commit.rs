@@ -20,6 +20,8 @@ use super::staging::{Part, Staged, StagedRecord, Staging, StepItem};
 
 /// Ids may be given out this far ahead of what a batch says is safe: ten seconds of clock.
 pub(super) const FLOOR_AHEAD_MS: u64 = 10_000;
+/// A batch without a new id raises their floor by so much at most: an hour.
+const FLOOR_RAISE_MAX_MS: u64 = 3_600_000;
 
 /// What to do about what is staged.
 #[must_use]
@@ -97,8 +99,11 @@ impl<D: Disk> Spool<D> {
         }
         self.waits_for_segment = false;
         self.staging.write_counted(&self.names);
-        // So that a batch says when it was made, too, also where it has no new id.
-        self.ids.raise_floor(now_ms);
+        // So that a batch says when it was made, too, also where it has no new id. A clock that is far ahead for a moment must not
+        // carry all ids along.
+        if now_ms < self.ids.current_ms() + FLOOR_RAISE_MAX_MS {
+            self.ids.raise_floor(now_ms);
+        }
         let header = BatchHeader {
             node: self.options.node,
             segment: self.active.number,

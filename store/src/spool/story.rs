@@ -48,8 +48,8 @@ pub enum Step {
         stage: Stage,
         /// How often it had been tried.
         attempts: u16,
-        /// Whether it is the copy of a record that lay in a segment which was emptied, or another form of a leg that
-        /// was there: what came before it may lie in segments that are gone.
+        /// Whether no record of the leg came before it. A later one is the copy of a record that lay in a segment which was
+        /// emptied, or another form of the leg: what came before that may lie in segments that are gone.
         is_first: bool,
     },
     /// A carrier took the leg.
@@ -241,7 +241,7 @@ impl<K: Fn(KeyId) -> Option<Arc<SealKey>>> Teller<'_, K> {
     }
 
     fn step(&mut self, raw: Raw<'_>) -> Option<Step> {
-        let (kind, id) = (raw.head.kind, raw.head.id);
+        let (kind, id, leg) = (raw.head.kind, raw.head.id, raw.head.leg);
         match kind {
             Kind::Entry if raw.head.account == self.wanted.account => {
                 let Ok(Payload::Entry(entry)) = raw.open(Purpose::Support, &self.key) else {
@@ -259,19 +259,16 @@ impl<K: Fn(KeyId) -> Option<Arc<SealKey>>> Teller<'_, K> {
             Kind::Settled | Kind::SettledMoved if self.receipts.contains(&id) => Some(Step::ReceiptDone(id)),
             _ if id != self.wanted.message => None,
             _ => match raw.open(Purpose::Support, &self.key) {
-                Ok(payload) => self.told(payload),
+                Ok(payload) => self.told(leg, payload),
                 Err(_) => Some(Step::Unreadable),
             },
         }
     }
 
-    fn told(&self, payload: Payload<'_>) -> Option<Step> {
+    fn told(&self, leg: u16, payload: Payload<'_>) -> Option<Step> {
         let is_first = || {
-            !self
-                .story
-                .steps
-                .iter()
-                .any(|told| matches!(told.step, Step::Written { .. }))
+            let mut told = self.story.steps.iter().filter(|told| told.leg == leg);
+            !told.any(|told| matches!(told.step, Step::Written { .. }))
         };
         let ended = |end: record::Final| Step::Ended {
             state: end.state,
