@@ -301,6 +301,22 @@ mod tests {
         assert_eq!(line, expected);
     }
 
+    /// A PDU that said it was shorter than it is leaves text where the next header is looked for.
+    #[test]
+    fn a_header_that_names_no_command_is_told_by_its_length_alone() {
+        let octets = [&32u32.to_be_bytes()[..], b"447700900001", &[0; 16]].concat();
+        let expected = json!({
+            "time": "2026-11-24T00:00:00Z",
+            "link": 7,
+            "direction": "in",
+            "length": 32,
+        });
+        let mut line = line(&octets);
+        let fault = line.as_object_mut().unwrap().remove("fault").unwrap();
+        assert_eq!(line, expected);
+        assert!(fault.is_string() && !fault.to_string().contains("44"), "{fault}");
+    }
+
     #[test]
     fn a_bind_is_told_without_its_password_and_nonsense_without_its_octets() {
         let bind = Bind {

@@ -112,6 +112,22 @@ fn a_receipt_about_it_and_its_end_are_told() {
     }
 }
 
+/// A batch without a new id says when it was made by the floor of ids, and must not carry them away with the clock.
+#[test]
+fn a_clock_that_is_far_ahead_for_a_moment_carries_no_ids_along() {
+    let mut rig = Rig::new(6);
+    let leg = rig.accept().unwrap();
+    rig.turn();
+    let now_ms = rig.now_ms;
+    rig.now_ms += 365 * 24 * 3_600 * 1_000;
+    rig.retry(leg).unwrap();
+    rig.turn();
+    rig.now_ms = now_ms;
+    let leg = rig.accept().unwrap();
+    let id = rig.spool.index().get(leg).unwrap().message;
+    assert!((now_ms..now_ms + 3_600_000).contains(&id.ms()), "{id:?}");
+}
+
 #[test]
 fn what_cannot_be_read_is_counted_and_the_rest_is_told() {
     let mut rig = Rig::new(5);
