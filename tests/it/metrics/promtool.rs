@@ -1,9 +1,9 @@
 //! What Prometheus' own tool says of the rules and of a page. `tests/interop/promtool` fetches it, where it can be had.
 
-use std::env;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use super::{scrape, top};
 
@@ -55,7 +55,11 @@ async fn promtool_finds_no_fault_with_rules_and_metrics() {
         Err(why) => return eprintln!("SKIPPED: 3 checks of promtool: {why}"),
     };
     let said = run(&tool, &["check", "rules", "docs/alerts.yml"], "");
-    assert!(said.contains("10 rules found"), "{said}");
+    let rules = fs::read_to_string(top().join("docs/alerts.yml")).unwrap();
+    let rules = rules
+        .lines()
+        .filter(|line| line.trim_start().starts_with("- alert:"));
+    assert!(said.contains(&format!("{} rules found", rules.count())), "{said}");
     println!("check rules: {}", said.trim());
     let said = run(&tool, &["test", "rules", "docs/alerts.test.yml"], "");
     assert!(said.contains("SUCCESS"), "{said}");
