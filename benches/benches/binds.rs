@@ -135,9 +135,20 @@ async fn bind_many(
 async fn storm(binary: &std::path::Path, accounts: usize) -> Fallible<String> {
     let site = Site::start(binary, accounts).await?;
     let door = site.door(false)?;
-    let (bound, _) = until_bound(&door, "steady", PATIENCE).await?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let steady = tokio::spawn(paced(bound, PACE, stopped));
+    // On a thread of its own, as another process would be: a thousand clients of one process hold each other up.
+    let (here, (is_bound, bound)) = (door.clone(), tokio::sync::oneshot::channel());
+    let steady = std::thread::spawn(move || -> Fallible<_> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (link, _) = until_bound(&here, "steady", PATIENCE).await?;
+            let _ = is_bound.send(());
+            paced(link, PACE, stopped).await
+        })
+    });
+    bound.await?;
     sleep(BEFORE).await;
     let clock = Clock::machine();
     let start = clock.now().monotonic;
@@ -154,7 +165,7 @@ async fn storm(binary: &std::path::Path, accounts: usize) -> Fallible<String> {
     }
     let took = clock.now().monotonic - start;
     let _ = stop.send(true);
-    let answers = steady.await??;
+    let answers = steady.join().map_err(|_| "the steady client has failed")??;
     let quiet: Vec<_> = answers
         .iter()
         .filter(|(at, _)| *at < BEFORE)

@@ -48,7 +48,7 @@ use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::hold::Patience;
 use crate::keywords::Keywords;
-use crate::links::{End, Link, LinkId, Links, Peer, Ticket};
+use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::orders::Orders;
 use crate::quota::Calendar;
@@ -404,9 +404,8 @@ impl<D: Disk> Gate<D> {
     }
 
     /// How many connections of ESMEs there are, bound or not.
-    pub fn esme_links(&self) -> usize {
-        let is_esme = |link: &Link| matches!(link.peer, Peer::Esme { .. });
-        self.links.iter().filter(|(_, link)| is_esme(link)).count()
+    pub const fn esme_links(&self) -> usize {
+        self.links.esmes()
     }
 
     /// How many links there are, bound or not.
@@ -521,6 +520,12 @@ impl<D: Disk> Gate<D> {
     /// Takes what a link has received: every whole PDU in `octets`, as far as bounds allow. With `force` the
     /// bound on unanswered requests does not stop the reading; what is beyond it is then throttled.
     pub fn input(&mut self, now: Now, id: LinkId, octets: &[u8], force: bool) -> Input {
+        let input = self.read_pdus(now, id, octets, force);
+        self.links.arm(id);
+        input
+    }
+
+    fn read_pdus(&mut self, now: Now, id: LinkId, octets: &[u8], force: bool) -> Input {
         let mut used = 0;
         loop {
             if self.is_held(now, id) {

@@ -1,10 +1,13 @@
 //! Every link, either side: its session, what waits to be written to it, and who is at the other end.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_codec::session::{CloseReason, Session};
+use tidegate_codec::session::{CloseReason, Monotonic, Session};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
 use tidegate_config::Transport;
@@ -17,6 +20,7 @@ use crate::bucket::Bucket;
 use crate::credentials::Credential;
 use crate::hold::Hold;
 use crate::late::Late;
+use crate::origin::{Crowd, Crowds, Origin, may_bind};
 use crate::telemetry::words::LinkClosed;
 
 /// A link while it lasts; its number is not given to another one in this process's life.
@@ -127,7 +131,7 @@ pub struct Link {
     /// The bind that was refused last, for the pause before the next try.
     pub refused: Option<CommandStatus>,
     /// Deliveries to this link rest until this monotonic time, after it answered "later".
-    pub deliver_after: std::time::Duration,
+    pub deliver_after: Duration,
     /// How many parts a second it may submit, once it is bound.
     pub bucket: Bucket,
     /// What is done where it goes on past that.
@@ -135,6 +139,8 @@ pub struct Link {
     /// Requests to it that were given up.
     pub late: Late<Target>,
     dirty: bool,
+    /// When its timers are looked at, at the latest: the earliest of its alarms.
+    alarm: Option<Duration>,
 }
 
 /// All links.
@@ -144,6 +150,13 @@ pub struct Links {
     /// How many there have been.
     made: u64,
     dirty: Vec<LinkId>,
+    /// When which link's timers are to be looked at. A timer that moves on leaves its alarm where it is, and a link that
+    /// is gone leaves all of them: what rings for nothing costs less than taking it out would.
+    alarms: BinaryHeap<Reverse<(Duration, LinkId)>>,
+    /// Where ESMEs' connections come from.
+    crowds: Crowds,
+    /// Links to carriers that are unbound as soon as nothing is under way on them.
+    leaving: Vec<LinkId>,
 }
 
 impl Links {
@@ -167,14 +180,20 @@ impl Links {
             leaving: false,
             is_barred: false,
             refused: None,
-            deliver_after: std::time::Duration::ZERO,
+            deliver_after: Duration::ZERO,
             bucket: Bucket::new(None),
             hold: Hold::default(),
             late: Late::default(),
             dirty: false,
+            alarm: None,
         };
         // `max_connections` bounds their count.
-        LinkId(self.links.insert(link))
+        let id = LinkId(self.links.insert(link));
+        if let Peer::Esme { ip, .. } = peer {
+            self.crowds.came(id, ip);
+        }
+        self.arm(id);
+        id
     }
 
     /// A link, unless it is gone.
@@ -189,7 +208,26 @@ impl Links {
 
     /// Takes a link out.
     pub fn remove(&mut self, id: LinkId) -> Option<Link> {
-        self.links.remove(id.0)
+        let link = self.links.remove(id.0)?;
+        if let Peer::Esme { ip, .. } = link.peer {
+            self.crowds.left(id, ip);
+        }
+        Some(link)
+    }
+
+    /// How many of ESMEs there are.
+    pub const fn esmes(&self) -> usize {
+        self.crowds.all()
+    }
+
+    /// How many of ESMEs there are of one place.
+    pub fn crowd(&mut self, origin: Origin) -> Crowd {
+        let links = &self.links;
+        self.crowds.seen_from(origin, |id| {
+            links.get(id.0).is_some_and(|link| {
+                matches!(link.peer, Peer::Esme { account: None, .. }) && may_bind(link.session.state())
+            })
+        })
     }
 
     /// How many there are.
@@ -235,6 +273,68 @@ impl Links {
         }
     }
 
+    /// Sees to it that a link's timers are looked at in time. To be called where they may run earlier than before: when
+    /// something was read, and when they are set anew; what writes to a link comes by here with [`Links::take_dirty`].
+    pub fn arm(&mut self, id: LinkId) {
+        // One that ends has no timers any more.
+        let Some(link) = self.links.get_mut(id.0).filter(|link| link.end.is_none()) else {
+            return;
+        };
+        let Some(Monotonic(at)) = link.session.poll_timeout() else {
+            return;
+        };
+        if link.alarm.is_none_or(|alarm| at < alarm) {
+            link.alarm = Some(at);
+            self.alarms.push(Reverse((at, id)));
+        }
+    }
+
+    /// Links whose timers are to be looked at by now. [`Links::arm`] is to follow for each.
+    pub fn take_due(&mut self, now: Duration) -> Vec<LinkId> {
+        let mut due = Vec::new();
+        while let Some(Reverse((at, id))) = self.alarms.peek().copied()
+            && at <= now
+        {
+            self.alarms.pop();
+            if let Some(link) = self.links.get_mut(id.0)
+                && link.alarm == Some(at)
+            {
+                link.alarm = None;
+                due.push(id);
+            }
+        }
+        due
+    }
+
+    /// Whether some timer has run out that nobody looks at: a session was changed behind our back.
+    #[cfg(debug_assertions)]
+    pub(crate) fn oversleeps(&mut self, now: Duration) -> bool {
+        self.ids().into_iter().any(|id| {
+            let Some(link) = self.links.get_mut(id.0) else {
+                return false;
+            };
+            let is_due = link.session.poll_timeout().is_some_and(|Monotonic(at)| at <= now);
+            is_due && link.end.is_none() && !link.dirty
+        })
+    }
+
+    /// Notes that a link is to be unbound as soon as nothing is under way on it.
+    pub fn leave(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id)
+            && !link.leaving
+        {
+            link.leaving = true;
+            self.leaving.push(id);
+        }
+    }
+
+    /// Those that are to be unbound, and are still there.
+    pub fn leaving(&mut self) -> Vec<LinkId> {
+        let links = &self.links;
+        self.leaving.retain(|id| links.get(id.0).is_some());
+        self.leaving.clone()
+    }
+
     /// Says that a link is to be closed once what it owes is written.
     pub fn end(&mut self, id: LinkId, end: End) {
         if let Some(link) = self.get_mut(id) {
@@ -251,6 +351,7 @@ impl Links {
             if let Some(link) = self.get_mut(*id) {
                 link.dirty = false;
             }
+            self.arm(*id);
         }
     }
 
@@ -317,5 +418,56 @@ mod tests {
         links.end(id, End::Lost);
         links.take_dirty(&mut dirty);
         assert_eq!(dirty, [id], "the end of a link is something to act on too");
+    }
+
+    #[test]
+    fn an_alarm_rings_once_and_never_for_a_link_that_is_gone_or_ends() {
+        let mut links = Links::default();
+        let first = Timing::default().session_init;
+        let (gone, ends, stays) = (insert(&mut links), insert(&mut links), insert(&mut links));
+        // Said again, nothing is set again.
+        links.arm(stays);
+        assert_eq!(links.alarms.len(), 3);
+        assert!(links.remove(gone).is_some());
+        let new = insert(&mut links);
+        links.end(ends, End::Lost);
+        assert!(links.take_due(first - Duration::from_nanos(1)).is_empty());
+        let due = links.take_due(first);
+        assert_eq!(due.len(), 3, "{due:?}");
+        assert!(due.contains(&stays) && due.contains(&new) && due.contains(&ends));
+        for id in due {
+            links.arm(id);
+        }
+        // Nobody has acted on them: they ring again, but not the one that ends.
+        let mut again = links.take_due(first);
+        again.sort();
+        let mut two = [stays, new];
+        two.sort();
+        assert_eq!(again, two);
+        assert!(links.oversleeps(first), "two of them have no alarm now");
+    }
+
+    #[test]
+    fn connections_of_a_place_are_counted_and_those_that_may_still_bind_among_them() {
+        let mut links = Links::default();
+        let here = Origin::from(IpAddr::from([127, 0, 0, 1]));
+        let elsewhere = Origin::from(IpAddr::from([127, 0, 0, 2]));
+        let (first, second) = (insert(&mut links), insert(&mut links));
+        let crowd = |all, from_here, unbound_from_here| Crowd {
+            all,
+            from_here,
+            unbound_from_here,
+        };
+        assert_eq!(links.crowd(here), crowd(2, 2, 2));
+        assert_eq!(links.crowd(elsewhere), crowd(2, 0, 0));
+        if let Some(link) = links.get_mut(first) {
+            let ip = IpAddr::from([127, 0, 0, 1]);
+            link.peer = Peer::Esme { ip, account: Some(0) };
+        }
+        assert_eq!(links.crowd(here), crowd(2, 2, 1));
+        for id in [first, second] {
+            assert!(links.remove(id).is_some());
+        }
+        assert_eq!((links.crowd(here), links.esmes()), (crowd(0, 0, 0), 0));
     }
 }

@@ -20,6 +20,8 @@ use crate::serve::Hub;
 use crate::telemetry::words::{ConnectionRefused, Side, Word as _};
 use crate::tls::{self, ServerTls};
 
+/// Connections taken in one go; then whoever is here already has a turn. A thousand at once would else hold all up.
+const ACCEPTED_AT_ONCE: u32 = 8;
 /// Pause after a failed accept: out of file descriptors, mostly, and a tight loop would not mend that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -120,7 +122,13 @@ pub(crate) fn open<D: Disk + 'static>(
 /// Accepts until `stop`. What is over a limit is closed at once and counted: before a bind nobody is owed
 /// an answer.
 async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, tls: Secured, mut stop: watch::Receiver<bool>) {
+    let mut in_a_row = 0;
     loop {
+        if in_a_row == ACCEPTED_AT_ONCE {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
+        in_a_row += 1;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
@@ -207,10 +215,10 @@ fn admit<D: Disk>(hub: &Hub<D>, peer: SocketAddr, is_sealed: bool) -> Option<Lin
         } else if gate.is_banned(now, origin) {
             Some(ConnectionRefused::Banned)
         } else {
+            let crowd = gate.crowd(origin);
             let limits = &gate.config().limits;
             let too_many = is_sealed && handshakes >= limits.max_handshakes;
-            over_a_limit(limits, gate.crowd(origin))
-                .or_else(|| too_many.then_some(ConnectionRefused::Handshakes))
+            over_a_limit(limits, crowd).or_else(|| too_many.then_some(ConnectionRefused::Handshakes))
         };
         if let Some(reason) = refusal {
             gate.connection_refused(reason);

@@ -1,5 +1,7 @@
 //! Where ESMEs connect from, and how many connections there are of one place.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -8,7 +10,7 @@ use tidegate_codec::session::State;
 use tidegate_store::disk::Disk;
 
 use crate::gate::Gate;
-use crate::links::Peer;
+use crate::links::LinkId;
 
 /// What counts as one place: an IPv4 address, or the /64 of an IPv6 one, inside which its owner has any address. IPv4
 /// addresses in IPv6 form count as IPv4.
@@ -80,22 +82,69 @@ pub struct Crowd {
     pub unbound_from_here: usize,
 }
 
-impl<D: Disk> Gate<D> {
-    /// Counts connections.
-    pub fn crowd(&self, origin: Origin) -> Crowd {
-        let mut crowd = Crowd::default();
-        for (_, link) in self.links.iter() {
-            let Peer::Esme { ip, account } = link.peer else {
-                continue;
-            };
-            crowd.all += 1;
-            if Origin::from(ip) == origin {
-                crowd.from_here += 1;
-                let may_bind = may_bind(link.session.state());
-                crowd.unbound_from_here += usize::from(account.is_none() && may_bind);
+/// How many connections of ESMEs there are of each place, so that the next one is judged without looking at all.
+#[derive(Debug, Default)]
+pub(crate) struct Crowds {
+    all: usize,
+    /// Of the places that have any.
+    of: HashMap<Origin, Here>,
+}
+
+/// Connections of one place.
+#[derive(Debug, Default)]
+struct Here {
+    links: usize,
+    /// Those that were not bound when they were last looked at: `max_unbound_per_ip` bounds them.
+    unbound: Vec<LinkId>,
+}
+
+impl Crowds {
+    /// One more, that is not bound.
+    pub(crate) fn came(&mut self, id: LinkId, ip: IpAddr) {
+        self.all += 1;
+        let here = self.of.entry(Origin::from(ip)).or_default();
+        here.links += 1;
+        here.unbound.push(id);
+    }
+
+    /// One less.
+    pub(crate) fn left(&mut self, id: LinkId, ip: IpAddr) {
+        self.all -= 1;
+        if let Entry::Occupied(mut entry) = self.of.entry(Origin::from(ip)) {
+            let here = entry.get_mut();
+            here.links -= 1;
+            here.unbound.retain(|there| *there != id);
+            if here.links == 0 {
+                entry.remove();
             }
         }
+    }
+
+    /// How many there are.
+    pub(crate) const fn all(&self) -> usize {
+        self.all
+    }
+
+    /// Counts them; `is_unbound` says whether one is still there that may become bound.
+    pub(crate) fn seen_from(&mut self, origin: Origin, is_unbound: impl Fn(LinkId) -> bool) -> Crowd {
+        let mut crowd = Crowd {
+            all: self.all,
+            ..Crowd::default()
+        };
+        if let Some(here) = self.of.get_mut(&origin) {
+            // Once bound, never unbound again.
+            here.unbound.retain(|id| is_unbound(*id));
+            crowd.from_here = here.links;
+            crowd.unbound_from_here = here.unbound.len();
+        }
         crowd
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// Counts connections.
+    pub fn crowd(&mut self, origin: Origin) -> Crowd {
+        self.links.crowd(origin)
     }
 }
 

@@ -462,7 +462,8 @@ impl<D: Disk> Gate<D> {
         if self.mt.set_time(now.unix_ms) {
             self.unrouted_left = self.unrouted.len();
         }
-        for id in self.links.ids() {
+        // Of ten thousand links a few are due at a time.
+        for id in self.links.take_due(now.monotonic) {
             while let Some(link) = self.links.get_mut(id).filter(|link| link.end.is_none()) {
                 let Some(event) = link.session.handle_timeout(at(now), &mut link.out) else {
                     break;
@@ -471,6 +472,19 @@ impl<D: Disk> Gate<D> {
                 self.event(now, id, peer, event, &[]);
             }
             self.links.touch(id);
+            self.links.arm(id);
+        }
+        #[cfg(debug_assertions)]
+        assert!(
+            !self.links.oversleeps(now.monotonic),
+            "a link's timers are looked at too late"
+        );
+        let leaving = if self.stopping {
+            self.links.ids()
+        } else {
+            self.links.leaving()
+        };
+        for id in leaving {
             self.stop_idle(now, id);
         }
         self.count_shares();

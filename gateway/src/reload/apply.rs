@@ -268,6 +268,7 @@ impl<D: Disk> Gate<D> {
                 }
             }
             self.links.touch(id);
+            self.links.arm(id);
         }
         // The first to come stay.
         for (account, configured) in config.accounts.iter().enumerate() {
@@ -291,8 +292,9 @@ impl<D: Disk> Gate<D> {
         let Peer::Carrier { carrier, .. } = link.peer else {
             return;
         };
-        link.leaving = true;
-        if link.session.state().kind().is_none() {
+        let is_bound = link.session.state().kind().is_some();
+        self.links.leave(id);
+        if !is_bound {
             return self.links.end(id, End::Reload);
         }
         self.carrier_unbound(id, carrier);
