@@ -14,6 +14,7 @@ mod by_hash;
 pub mod chain;
 pub mod disk;
 mod footer;
+pub mod history;
 pub mod index;
 pub mod keyring;
 pub mod lock;
