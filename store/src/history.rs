@@ -5,6 +5,9 @@
 //! to which batch of the spool everything is here. What was filed behind the last checkpoint is cut off when it is opened
 //! again and is to be filed anew: so each finished leg stands here once, whatever was killed when.
 
+mod block;
+mod columns;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +32,23 @@ pub enum Kept {
     Body = 2,
 }
 
+impl Kept {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Meta, Self::Body];
+
+    /// Its name, in reports and paths.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Body => "body",
+        }
+    }
+
+    fn from_octet(octet: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| *class as u8 == octet)
+    }
+}
+
 /// How long the keys of a period serve: at most a thirtieth of the rule (ERA-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -40,6 +60,41 @@ pub enum Bucket {
     /// Beyond: from Monday on.
     Week = 2,
 }
+
+impl Bucket {
+    fn from_octet(octet: u8) -> Option<Self> {
+        [Self::Hour, Self::Day, Self::Week]
+            .into_iter()
+            .find(|bucket| *bucket as u8 == octet)
+    }
+
+    /// The first hour, counted from 1970, of the period that an instant lies in.
+    pub fn first_hour(self, at_ms: u64) -> u32 {
+        let hour = u32::try_from(at_ms / HOUR_MS).unwrap_or(u32::MAX);
+        match self {
+            Self::Hour => hour,
+            Self::Day => hour - hour % 24,
+            // 1970 began on a Thursday.
+            Self::Week => hour - (hour + 3 * 24) % (7 * 24),
+        }
+    }
+
+    /// How many hours a period has.
+    pub const fn hours(self) -> u32 {
+        match self {
+            Self::Hour => 1,
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+        }
+    }
+
+    /// The first day, counted from 1970, of the file that holds a period: a file holds a day at least.
+    fn first_day(self, period: u32) -> u32 {
+        period / 24
+    }
+}
+
+const HOUR_MS: u64 = 3_600_000;
 
 /// Where a record of one class goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
