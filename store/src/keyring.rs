@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
 use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
@@ -24,6 +25,7 @@ use crate::seal::{KEY_LEN, KeyId, SealKey};
 mod error;
 mod files;
 mod kek;
+mod period;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ mod tests;
 pub use error::KeyRingError;
 pub(crate) use kek::create_whole;
 pub use kek::{Kek, KekError};
+pub use period::PeriodOwner;
 
 use files::{Agreed, Copies};
 use slot::{Content, Header, OwnerTag, Slot, Wrapped, place};
@@ -42,6 +45,10 @@ pub const SLOTS_MAX: usize = 4096;
 const SLOTS_STEP: u32 = 64;
 /// The kind of the owner of opted-out numbers' keys.
 const OPT_OUTS: u8 = 7;
+/// The kind of the owner of periods' keys.
+const HISTORY: u8 = 8;
+/// What a fingerprint is made of before the slot's octets.
+const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 /// The first KEK has this number; rotation will count on.
 const KEK_NUMBER: u32 = 1;
 
@@ -64,6 +71,8 @@ pub enum Owner {
     OptOuts(SystemId),
     /// The seed that signs the audit log's checkpoints: one key, kept.
     Audit,
+    /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
+    Period(PeriodOwner),
 }
 
 impl Owner {
@@ -76,12 +85,13 @@ impl Owner {
             Self::Pseudonyms => 6,
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
             Self::Audit => 5,
+            Self::Period(owner) => return owner.tag(HISTORY),
         })
     }
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 7] = [
+pub const OWNERS: [(u8, &str); 8] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -89,6 +99,7 @@ pub const OWNERS: [(u8, &str); 7] = [
     (5, "audit"),
     (6, "pseudonyms"),
     (OPT_OUTS, "opt_outs"),
+    (HISTORY, "history"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.
@@ -102,6 +113,19 @@ pub struct Age {
     pub newest_ms: Option<u64>,
 }
 
+/// What is left of a destroyed key, for a certificate of erasure (ERA-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destroyed {
+    /// Its name.
+    pub id: KeyId,
+    /// What [`KeyRing::fingerprint`] said of it before.
+    pub fingerprint: Fingerprint,
+}
+
+/// The first 8 octets of SHA-256 over a label and a key as it lay wrapped in its slot: it tells which slot was
+/// overwritten and nothing about the key.
+pub type Fingerprint = [u8; 8];
+
 /// The open ring. One process has it (the data directory's lock sees to that).
 pub struct KeyRing<D: Disk> {
     dir: PathBuf,
@@ -109,6 +133,7 @@ pub struct KeyRing<D: Disk> {
     copies: Copies<D::File>,
     agreed: Agreed,
     keys: BTreeMap<KeyId, Held>,
+    by_period: BTreeMap<PeriodOwner, KeyId>,
     permutation: Permutation,
     permanent: KeyId,
     secret: Option<Secret>,
@@ -119,6 +144,14 @@ struct Held {
     slot: usize,
     owner: OwnerTag,
     key: Arc<SealKey>,
+}
+
+impl Held {
+    fn period(&self) -> Option<PeriodOwner> {
+        (self.owner.kind == HISTORY)
+            .then(|| PeriodOwner::of(&self.owner))
+            .flatten()
+    }
 }
 
 impl<D: Disk> KeyRing<D> {
@@ -193,12 +226,17 @@ impl<D: Disk> KeyRing<D> {
             agreed.header.next_key = next_key;
             agreed.header.generation += 1;
         }
+        let by_period = keys
+            .iter()
+            .filter_map(|(id, held)| Some((held.period()?, *id)))
+            .collect();
         Ok(Self {
             copies: Copies::heal(disk, dir, &found, &agreed)?,
             dir: dir.to_path_buf(),
             kek,
             agreed,
             keys,
+            by_period,
             permutation,
             permanent,
             secret,
@@ -235,32 +273,149 @@ impl<D: Disk> KeyRing<D> {
         if owner == Owner::MessageId || (owner == Owner::Pseudonyms && self.secret.is_some()) {
             return Err(KeyRingError::Permanent);
         }
+        let mut made = self.make_all(&[owner], now_ms, rng)?;
+        made.pop().ok_or(KeyRingError::Cipher)
+    }
+
+    /// Makes a key for each owner, in one pass of syncs.
+    fn make_all(
+        &mut self,
+        owners: &[Owner],
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Arc<SealKey>>, KeyRingError> {
         self.usable()?;
-        let number = self.room()?;
+        let numbers = self.room(owners.len())?;
         let mut header = self.agreed.header.clone();
-        let id = header.next_key;
-        header.next_key = id.checked_add(1).ok_or_else(|| self.full())?;
         header.generation += 1;
-        let (wrapped, octets) =
-            new_key(&self.kek, &header, id, owner, now_ms, rng).ok_or(KeyRingError::Cipher)?;
-        let slot = Slot {
-            generation: self.agreed.slots[number].generation + 1,
-            content: Content::Live(wrapped),
-        };
-        self.change(&[(0, &header.encode()), (place(number), &slot.encode())])?;
-        self.agreed.header = header;
-        self.agreed.slots[number] = slot;
-        if owner == Owner::Pseudonyms {
-            self.secret = Some(Secret::new(KeyId(id), &octets[..]));
+        let mut made = Vec::with_capacity(owners.len());
+        for (owner, number) in owners.iter().zip(numbers) {
+            let id = header.next_key;
+            header.next_key = id.checked_add(1).ok_or_else(|| self.full())?;
+            let (wrapped, octets) =
+                new_key(&self.kek, &header, id, *owner, now_ms, rng).ok_or(KeyRingError::Cipher)?;
+            let slot = Slot {
+                generation: self.agreed.slots[number].generation + 1,
+                content: Content::Live(wrapped),
+            };
+            let secret = (*owner == Owner::Pseudonyms).then(|| Secret::new(KeyId(id), &octets[..]));
+            made.push((
+                *owner,
+                number,
+                slot,
+                Arc::new(SealKey::new(KeyId(id), &octets)),
+                secret,
+            ));
         }
-        let key = Arc::new(SealKey::new(KeyId(id), &octets));
-        let held = Held {
-            slot: number,
-            owner: owner.tag(),
-            key: Arc::clone(&key),
-        };
-        self.keys.insert(KeyId(id), held);
-        Ok(key)
+        let slots: Vec<_> = made
+            .iter()
+            .map(|(_, number, slot, _, _)| (place(*number), slot.encode()))
+            .collect();
+        let head = header.encode();
+        let mut changes: Vec<(usize, &[u8])> = vec![(0, &head)];
+        changes.extend(slots.iter().map(|(at, octets)| (*at, &octets[..])));
+        self.change(&changes)?;
+        self.agreed.header = header;
+        let kept = made.into_iter().map(|(owner, slot, content, key, secret)| {
+            self.agreed.slots[slot] = content;
+            self.secret = secret.or(self.secret.take());
+            let held = Held {
+                slot,
+                owner: owner.tag(),
+                key: Arc::clone(&key),
+            };
+            self.keys.insert(key.id(), held);
+            if let Owner::Period(period) = owner {
+                self.by_period.insert(period, key.id());
+            }
+            key
+        });
+        Ok(kept.collect())
+    }
+
+    /// The keys of periods, in the order they were asked for: those that are there, the others made. All that are
+    /// made are written and synced in one pass over both copies. `now_ms` in unix milliseconds.
+    ///
+    /// Errors as with [`KeyRing::make`]; then none of them was made.
+    pub fn period_keys(
+        &mut self,
+        owners: &[PeriodOwner],
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Arc<SealKey>>, KeyRingError> {
+        let mut missing: Vec<Owner> = Vec::new();
+        let mut asked = std::collections::BTreeSet::new();
+        for owner in owners {
+            if !self.by_period.contains_key(owner) && asked.insert(owner) {
+                missing.push(Owner::Period(*owner));
+            }
+        }
+        if !missing.is_empty() {
+            self.make_all(&missing, now_ms, rng)?;
+        }
+        let key = |owner| self.get(self.period_key_of(owner)?);
+        let keys: Option<Vec<_>> = owners.iter().map(|owner| key(*owner)).collect();
+        keys.ok_or(KeyRingError::Cipher)
+    }
+
+    /// The key of a period, if there is one.
+    pub fn period_key_of(&self, owner: PeriodOwner) -> Option<KeyId> {
+        self.by_period.get(&owner).copied()
+    }
+
+    /// All keys of periods.
+    pub fn periods(&self) -> impl Iterator<Item = (PeriodOwner, KeyId)> + '_ {
+        self.by_period.iter().map(|(owner, id)| (*owner, *id))
+    }
+
+    /// What tells a living key's slot from every other; `None` without such a key.
+    pub fn fingerprint(&self, id: KeyId) -> Option<Fingerprint> {
+        let slot = self.agreed.slots.get(self.keys.get(&id)?.slot)?;
+        match &slot.content {
+            Content::Live(wrapped) => Some(fingerprint(&wrapped.octets)),
+            Content::Free | Content::Destroyed => None,
+        }
+    }
+
+    /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
+    /// there.
+    pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
+        let is_secret = |id| self.secret.as_ref().is_some_and(|secret| secret.id() == id);
+        if ids.iter().any(|id| *id == self.permanent || is_secret(*id)) {
+            return Err(KeyRingError::Permanent);
+        }
+        // First, or a destruction that failed would look done when asked for again.
+        self.usable()?;
+        let (mut gone, mut slots) = (Vec::new(), Vec::new());
+        for id in ids {
+            let Some(fingerprint) = self.fingerprint(*id) else {
+                continue;
+            };
+            let Some(held) = self.keys.remove(id) else {
+                continue;
+            };
+            if let Some(period) = held.period() {
+                self.by_period.remove(&period);
+            }
+            gone.push(Destroyed { id: *id, fingerprint });
+            let slot = Slot {
+                generation: self.agreed.slots[held.slot].generation + 1,
+                content: Content::Destroyed,
+            };
+            slots.push((held.slot, slot, slot.encode()));
+        }
+        if slots.is_empty() {
+            return Ok(gone);
+        }
+        let changes: Vec<(usize, &[u8])> = slots
+            .iter()
+            .map(|(number, _, octets)| (place(*number), &octets[..]))
+            .collect();
+        self.change(&changes)?;
+        for (number, slot, _) in slots {
+            self.agreed.slots[number] = slot;
+        }
+        Ok(gone)
     }
 
     /// Destroys a key: overwritten and synced in both copies before it returns. A key that is not there
@@ -269,22 +424,7 @@ impl<D: Disk> KeyRing<D> {
     /// The ring forgets the key at once, even if the files then fail. Who still holds it must let go:
     /// its octets are wiped with the last holder.
     pub fn destroy(&mut self, id: KeyId) -> Result<(), KeyRingError> {
-        let is_secret = self.secret.as_ref().is_some_and(|secret| secret.id() == id);
-        if id == self.permanent || is_secret {
-            return Err(KeyRingError::Permanent);
-        }
-        // First, or a destruction that failed would look done when asked for again.
-        self.usable()?;
-        let Some(held) = self.keys.remove(&id) else {
-            return Ok(());
-        };
-        let slot = Slot {
-            generation: self.agreed.slots[held.slot].generation + 1,
-            content: Content::Destroyed,
-        };
-        self.change(&[(place(held.slot), &slot.encode())])?;
-        self.agreed.slots[held.slot] = slot;
-        Ok(())
+        self.destroy_many(&[id]).map(drop)
     }
 
     /// A key by its name; `None` if it was destroyed or never was.
@@ -365,14 +505,18 @@ impl<D: Disk> KeyRing<D> {
         }
     }
 
-    /// A slot without a key; grows the ring if there is none.
-    fn room(&mut self) -> Result<usize, KeyRingError> {
+    /// Slots without a key; grows the ring if there are too few.
+    fn room(&mut self, count: usize) -> Result<Vec<usize>, KeyRingError> {
         let slots = &self.agreed.slots;
-        let live = |slot: &Slot| matches!(slot.content, Content::Live(_));
-        if let Some(number) = slots.iter().position(|slot| !live(slot)) {
-            return Ok(number);
+        let free = slots.iter().enumerate();
+        let free = free.filter(|(_, slot)| !matches!(slot.content, Content::Live(_)));
+        let mut room: Vec<usize> = free.map(|(number, _)| number).take(count).collect();
+        let missing = count - room.len();
+        if missing == 0 {
+            return Ok(room);
         }
-        let (from, to) = (slots.len(), slots.len() + SLOTS_STEP as usize);
+        let step = missing.next_multiple_of(SLOTS_STEP as usize);
+        let (from, to) = (slots.len(), slots.len().saturating_add(step));
         if to > SLOTS_MAX {
             return Err(self.full());
         }
@@ -380,8 +524,9 @@ impl<D: Disk> KeyRing<D> {
         self.given_up = grown.as_ref().is_err_and(|error| !error.is_full());
         grown?;
         self.agreed.slots.resize(to, Slot::FREE);
-        self.agreed.header.slots += SLOTS_STEP;
-        Ok(from)
+        self.agreed.header.slots = u32::try_from(to).map_err(|_| self.full())?;
+        room.extend((from..to).take(missing));
+        Ok(room)
     }
 
     fn change(&mut self, changes: &[(usize, &[u8])]) -> Result<(), KeyRingError> {
@@ -389,6 +534,18 @@ impl<D: Disk> KeyRing<D> {
         self.given_up = written.is_err();
         written
     }
+}
+
+fn fingerprint(wrapped: &[u8]) -> Fingerprint {
+    let digest = Sha256::new()
+        .chain_update(FINGERPRINT_LABEL)
+        .chain_update(wrapped)
+        .finalize();
+    let mut first = Fingerprint::default();
+    for (to, from) in first.iter_mut().zip(digest) {
+        *to = from;
+    }
+    first
 }
 
 /// A fresh key, wrapped and plain; `None` only if the cipher refuses, which 32 octets do not make it do.

@@ -74,6 +74,11 @@ impl OwnerTag {
         }
         tag
     }
+
+    /// The text; of a length that no version writes, all there is.
+    pub(super) fn text(&self) -> &[u8] {
+        self.text.get(..self.len.into()).unwrap_or(&self.text)
+    }
 }
 
 /// One slot.

@@ -512,3 +512,40 @@ fn a_ring_on_the_real_disk_opens_again() {
     let ring = KeyRing::open(&disk, &dir, Kek::read(&disk, &path).unwrap()).unwrap();
     assert_eq!(ring.live(Owner::Spool), [kept]);
 }
+
+fn period(account: &str, start: u32) -> PeriodOwner {
+    PeriodOwner {
+        account: SystemId::new(account.as_bytes()).unwrap(),
+        class: 1,
+        bucket: 2,
+        start,
+        part: 0,
+    }
+}
+
+#[test]
+fn keys_of_periods_are_made_once_and_destroyed_together() {
+    let (disk, mut ring) = create();
+    let owners = [period("a", 1), period("b", 1), period("a", 1), period("a", 2)];
+    let before = disk.counts().syncs;
+    let keys = ring.period_keys(&owners, NOW, &mut rng()).unwrap();
+    assert_eq!(disk.counts().syncs, before + 2, "one pass for all that are made");
+    let ids: Vec<KeyId> = keys.iter().map(|key| key.id()).collect();
+    assert_eq!(ids, [KeyId(2), KeyId(3), KeyId(2), KeyId(4)]);
+    assert_eq!(ring.period_key_of(owners[1]), Some(KeyId(3)));
+
+    let mut ring = open(&disk.crash()).unwrap();
+    let again = ring.period_keys(&owners[1..2], NOW, &mut rng()).unwrap();
+    assert_eq!(again[0].id(), KeyId(3), "found, not made");
+    assert_eq!(ring.periods().count(), 3);
+    let prints = [KeyId(2), KeyId(4)].map(|id| ring.fingerprint(id).unwrap());
+    let gone = ring
+        .destroy_many(&[KeyId(2), KeyId(4), KeyId(2), KeyId(99)])
+        .unwrap();
+    assert_eq!(
+        gone.iter().map(|gone| gone.fingerprint).collect::<Vec<_>>(),
+        prints
+    );
+    assert_eq!(ring.period_key_of(owners[0]), None);
+    assert_eq!(ring.periods().collect::<Vec<_>>(), [(owners[1], KeyId(3))]);
+}
