@@ -7,20 +7,39 @@
 
 mod block;
 mod columns;
+mod files;
+mod index;
+mod look;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rand_core::CryptoRng;
+use siphasher::sip::SipHasher24;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
-use crate::keyring::KeyRing;
+use crate::keyring::{KeyRing, PeriodOwner};
 use crate::message_id::MessageId;
 use crate::record::{Envelope, Final};
 use crate::waiting::Failed;
+
+use block::Header;
+use columns::{Columns, TextRef};
+use files::{At, Files, PeriodKey};
+use look::Indexes;
+
+pub use columns::{Meta, Place, Text};
+pub use look::{Cursor, Looked, Query};
+
+/// Octets that all gathers may take before they are closed, however few records each has.
+const GATHERED_MAX: usize = 32 << 20;
 
 /// What of a finished message is kept apart, because rules of its own hold for it (compliance.md §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,11 +106,6 @@ impl Bucket {
             Self::Week => 7 * 24,
         }
     }
-
-    /// The first day, counted from 1970, of the file that holds a period: a file holds a day at least.
-    fn first_day(self, period: u32) -> u32 {
-        period / 24
-    }
 }
 
 const HOUR_MS: u64 = 3_600_000;
@@ -105,6 +119,8 @@ pub struct Keep {
     pub bucket: Bucket,
     /// The rule's length in words, such as `P90D`: periods of rules of one length lie together. Letters and digits.
     pub length: Arc<str>,
+    /// Where the message went, for statistics.
+    pub place: Place,
 }
 
 /// A leg that has ended, with what is known of it in memory.
@@ -126,28 +142,123 @@ pub struct Finished {
     pub carrier_id: MessageIdText,
 }
 
-/// Says where a class of a finished leg goes; `None`: no rule, so it is not stored (RET-1).
-pub type Plan = dyn Fn(&Finished, Kept) -> Option<Keep> + Send + Sync;
+/// Says where a class of a finished leg goes, at a time in unix milliseconds; `None`: no rule, so it is not stored (RET-1), or
+/// one by which it would be due at once (RET-8).
+pub type Plan = dyn Fn(&Finished, Kept, u64) -> Option<Keep> + Send + Sync;
+
+/// Records of one account, class and period that are being gathered.
+struct Gather {
+    columns: Columns,
+    ids: Vec<MessageId>,
+    recipients: Vec<u16>,
+    first_id: MessageId,
+    last_id: MessageId,
+    first_ms: u64,
+    last_ms: u64,
+}
+
+/// Whose gather it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct GatherKey {
+    account: SystemId,
+    class: Kept,
+    length: Arc<str>,
+    bucket: Bucket,
+    /// The first hour of the period, counted from 1970.
+    period: u32,
+}
+
+impl GatherKey {
+    fn file(&self) -> PeriodKey {
+        PeriodKey {
+            class: self.class,
+            length: Arc::clone(&self.length),
+            day: self.period / 24,
+        }
+    }
+
+    const fn owner(&self) -> PeriodOwner {
+        PeriodOwner {
+            account: self.account,
+            class: self.class as u8,
+            bucket: self.bucket as u8,
+            start: self.period,
+            part: 0,
+        }
+    }
+}
+
+/// What was found, and what could not be read, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records that were filed.
+    pub records: u64,
+    /// Blocks that were written.
+    pub blocks: u64,
+    /// Blocks that do not open or make no sense (ENC-4), and stretches of files that hold none.
+    pub unreadable: u64,
+    /// Indexes that were made anew from the files.
+    pub rebuilt: u64,
+}
 
 /// See the [module](self).
 pub struct History<D: Disk> {
-    disk: D,
-    dir: PathBuf,
+    files: Files<D>,
+    indexes: Indexes,
+    /// A map that is walked in order: one seed is one run.
+    gathers: BTreeMap<GatherKey, Gather>,
+    /// Octets of all gathers.
+    gathered: usize,
+    /// Blocks that no index has yet, in the order of the files.
+    fresh: HashMap<PeriodKey, Vec<(At, Header)>>,
+    /// Prints of recipients, by account.
+    printers: HashMap<SystemId, SipHasher24>,
     position: u64,
+    counts: Counts,
+    /// A buffer for the next block.
+    buffer: Vec<u8>,
 }
 
 impl<D: Disk> History<D> {
     /// Opens what was kept, and cuts off what was filed behind the last checkpoint. `index` is the directory of the
     /// indexes, which are made anew where they are in doubt; without one they are kept in memory.
+    ///
+    /// Fails when a file cannot be read, and when the note of the last checkpoint is damaged: what counts is not known then.
     pub fn open(disk: D, dir: PathBuf, index: Option<PathBuf>) -> io::Result<Self> {
-        let _ = index;
-        disk.create_dir_all(&dir)?;
-        Ok(Self { disk, dir, position: 0 })
+        let (files, position, found) = Files::open(disk, dir)?;
+        let counts = Counts {
+            unreadable: found.damaged,
+            ..Counts::default()
+        };
+        Ok(Self {
+            files,
+            indexes: Indexes::new(index),
+            gathers: BTreeMap::new(),
+            gathered: 0,
+            fresh: HashMap::new(),
+            printers: HashMap::new(),
+            position,
+            counts,
+            buffer: Vec::new(),
+        })
     }
 
     /// Everything that ended in batches of the spool up to this one is here; 0 before the first checkpoint.
     pub const fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Octets of the files, for the disk's budget.
+    pub const fn octets(&self) -> u64 {
+        self.files.octets()
+    }
+
+    /// What there was to count since it was opened.
+    pub const fn counts(&self) -> Counts {
+        let mut counts = self.counts;
+        counts.unreadable += self.indexes.damaged;
+        counts.rebuilt += self.indexes.rebuilt;
+        counts
     }
 
     /// Gathers a finished leg, each of its classes for which `plan` has a rule; `body` where its account keeps bodies and
@@ -162,8 +273,149 @@ impl<D: Disk> History<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
-        let _ = (finished, body, plan, ring, now_ms, rng, &self.disk, &self.dir);
+        let mut result = Ok(());
+        for class in Kept::ALL {
+            let body = match (class, body) {
+                (Kept::Meta, _) => &[][..],
+                (Kept::Body, Some(body)) => body,
+                (Kept::Body, None) => continue,
+            };
+            let Some(keep) = plan(finished, class, now_ms) else {
+                continue;
+            };
+            let key = GatherKey {
+                account: finished.account,
+                class,
+                period: keep.bucket.first_hour(keep.anchor_ms),
+                bucket: keep.bucket,
+                length: Arc::clone(&keep.length),
+            };
+            let is_full = self.gather(&key, finished, &keep, body, ring);
+            self.counts.records += 1;
+            if is_full {
+                result = result.and(self.close(&[key], ring, now_ms, rng));
+            }
+        }
+        if result.is_ok() && self.gathered > GATHERED_MAX {
+            result = self.close_all(ring, now_ms, rng);
+        }
+        result
+    }
+
+    /// Adds a record to its gather; whether that is full then.
+    fn gather(
+        &mut self,
+        key: &GatherKey,
+        finished: &Finished,
+        keep: &Keep,
+        body: &[u8],
+        ring: &KeyRing<D>,
+    ) -> bool {
+        let recipient = match key.class {
+            Kept::Meta => {
+                let destination = finished.envelope.addresses.destination();
+                self.recipient_print(ring, finished.account, destination.as_bytes())
+            }
+            Kept::Body => None,
+        };
+        let end_ms = finished.end.at_ms;
+        let gather = self.gathers.entry(key.clone()).or_insert_with(|| Gather {
+            columns: Columns::default(),
+            ids: Vec::new(),
+            recipients: Vec::new(),
+            first_id: finished.id,
+            last_id: finished.id,
+            first_ms: end_ms,
+            last_ms: end_ms,
+        });
+        let before = gather.columns.len();
+        match key.class {
+            Kept::Meta => gather.columns.push_meta(&meta_of(finished, keep)),
+            Kept::Body => gather.columns.push_text(&TextRef {
+                id: finished.id,
+                leg: finished.leg,
+                accepted_ms: finished.envelope.accepted_ms,
+                final_ms: end_ms,
+                form: finished.envelope.form,
+                body,
+            }),
+        }
+        gather.ids.push(finished.id);
+        // Without the secret nobody finds anything by a number.
+        if key.class == Kept::Meta {
+            gather.recipients.push(recipient.unwrap_or_default());
+        }
+        gather.first_id = gather.first_id.min(finished.id);
+        gather.last_id = gather.last_id.max(finished.id);
+        gather.first_ms = gather.first_ms.min(end_ms);
+        gather.last_ms = gather.last_ms.max(end_ms);
+        self.gathered += gather.columns.len() - before;
+        gather.columns.count() >= block::RECORDS_MAX || gather.columns.len() >= block::OCTETS_MAX
+    }
+
+    /// 16 bits of a keyed hash of a recipient: enough to pass over nearly all blocks that have none of its messages, and
+    /// nothing by which to find a number. The account's key is of its own (PSN-2); without the secret there is none.
+    fn recipient_print(&mut self, ring: &KeyRing<D>, account: SystemId, digits: &[u8]) -> Option<u16> {
+        let printer = match self.printers.get(&account) {
+            Some(printer) => printer,
+            None => {
+                let pseudonyms = ring.pseudonyms()?.index(account.as_bytes());
+                let key = pseudonyms.of(b"recipients of history");
+                self.printers
+                    .entry(account)
+                    .or_insert(SipHasher24::new_with_key(key.octets()))
+            }
+        };
+        Some(print(printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))))
+    }
+
+    /// Writes gathers as blocks, their keys made first, all in one pass.
+    fn close(
+        &mut self,
+        keys: &[GatherKey],
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Failed> {
+        let owners: Vec<PeriodOwner> = keys.iter().map(GatherKey::owner).collect();
+        let seals = ring.period_keys(&owners, now_ms, rng)?;
+        for (key, seal) in keys.iter().zip(seals) {
+            let Some(gather) = self.gathers.get(key) else { continue };
+            let mut header = Header {
+                class: key.class,
+                bucket: key.bucket,
+                account: key.account,
+                key: seal.id(),
+                period: key.period,
+                first_id: gather.first_id,
+                last_id: gather.last_id,
+                first_ms: gather.first_ms,
+                last_ms: gather.last_ms,
+                ids: gather.ids.iter().map(|id| id_print(*id)).collect(),
+                recipients: gather.recipients.clone(),
+                sealed_len: 0,
+            };
+            self.buffer.clear();
+            block::write(&mut header, &gather.columns, &seal, rng, &mut self.buffer)
+                .map_err(|error| Failed::Io("seal", io::Error::other(error)))?;
+            let file = key.file();
+            let at = self.files.append(&file, &self.buffer)?;
+            self.gathered -= gather.columns.len();
+            self.gathers.remove(key);
+            self.counts.blocks += 1;
+            self.fresh.entry(file).or_default().push((at, header));
+        }
         Ok(())
+    }
+
+    fn close_all(
+        &mut self,
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Failed> {
+        let keys: Vec<GatherKey> = self.gathers.keys().cloned().collect();
+        self.close(&keys, ring, now_ms, rng)
     }
 
     /// Closes all blocks, syncs them, and notes that everything that ended in batches up to `batch` is here. After an error
@@ -175,13 +427,51 @@ impl<D: Disk> History<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
-        let _ = (ring, now_ms, rng);
+        self.close_all(ring, now_ms, rng)?;
+        self.files.checkpoint(batch)?;
         self.position = batch;
+        self.index_fresh();
         Ok(())
     }
+}
 
-    /// Octets of the files, for the disk's budget.
-    pub const fn octets(&self) -> u64 {
-        0
+/// A finished leg as its record keeps it.
+fn meta_of(finished: &Finished, keep: &Keep) -> Meta {
+    let (envelope, end) = (&finished.envelope, finished.end);
+    Meta {
+        id: finished.id,
+        leg: finished.leg,
+        source: envelope.addresses.source(),
+        destination: envelope.addresses.destination(),
+        accepted_ms: envelope.accepted_ms,
+        final_ms: end.at_ms,
+        expires_ms: envelope.expires_ms,
+        state: end.state,
+        attempts: end.attempts,
+        form: envelope.form,
+        interface_version: envelope.interface_version,
+        id_form: envelope.id_form,
+        registered_delivery: envelope.registered_delivery,
+        priority: envelope.priority,
+        category: envelope.category,
+        parts: envelope.parts,
+        data_coding: envelope.data_coding,
+        service_type: envelope.service_type.padded(),
+        carrier: finished.carrier.to_string(),
+        carrier_id: finished.carrier_id.clone(),
+        settled: end.settled,
+        released: end.released,
+        place: keep.place,
     }
+}
+
+/// 16 bits of a hash.
+fn print(hash: u64) -> u16 {
+    let [high, low, ..] = hash.to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
+
+/// The print of a message's id. Ids are no secret, and near each other.
+fn id_print(id: MessageId) -> u16 {
+    print(id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }

@@ -26,6 +26,9 @@ pub enum TreeError {
     /// sled has panicked.
     #[error("the index: sled has panicked")]
     Panicked,
+    /// An entry makes no sense.
+    #[error("the index: an entry makes no sense")]
+    Garbled,
     /// Its directory.
     #[error("the index: {0}")]
     Io(#[from] io::Error),
@@ -165,6 +168,23 @@ impl Tree {
                 if after.is_some_and(|after| *key <= *after) {
                     continue;
                 }
+                if !each(&key, &value) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// All from one key on, in order, until `each` has enough and says false.
+    pub(crate) fn scan_from(
+        &self,
+        from: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), TreeError> {
+        self.with(|db| {
+            for entry in db.range(from.to_vec()..) {
+                let (key, value) = entry?;
                 if !each(&key, &value) {
                     break;
                 }

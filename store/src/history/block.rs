@@ -28,10 +28,11 @@ const SUMMED_AT: usize = 8;
 pub(super) const RECORDS_MAX: u16 = 256;
 /// Octets of records, before they are packed, behind which a block is closed.
 pub(super) const OCTETS_MAX: usize = 64 << 10;
-/// What a block may unpack to: [`OCTETS_MAX`], and one record more, with all that it may hold.
-const UNPACKED_MAX: usize = OCTETS_MAX + (128 << 10);
-/// Octets that a block may have, header and all.
-pub(super) const LEN_MAX: usize = FIXED_LEN + RECORDS_MAX as usize * 4 + UNPACKED_MAX + UNPACKED_MAX / 8 + 64;
+/// What a block may hold and unpack to when it is read: one that could not be written at once has grown a little.
+const READ_MAX: u16 = 4096;
+const UNPACKED_MAX: usize = 4 << 20;
+/// Octets that the sealed part may have.
+const SEALED_MAX: usize = UNPACKED_MAX + UNPACKED_MAX / 8;
 
 /// What a block says of itself, in the clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl Header {
         }
     }
 
-    fn put(&self, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
         let start = out.len();
         let account = self.account.as_bytes();
         out.extend_from_slice(MAGIC);
@@ -112,7 +113,7 @@ impl Header {
             return None;
         }
         let count = u16::from_be_bytes([fixed[16], fixed[17]]);
-        (1..=RECORDS_MAX)
+        (1..=READ_MAX)
             .contains(&count)
             .then(|| Some(header_len(class_of(fixed[9])?, count)))?
     }
@@ -132,7 +133,7 @@ impl Header {
         let prints = octets.get(FIXED_LEN..)?.as_chunks::<2>().0;
         let mut prints = prints.iter().map(|print| u16::from_be_bytes(*print));
         let sealed_len = u32_at(12)?;
-        if sealed_len as usize > LEN_MAX {
+        if sealed_len as usize > SEALED_MAX {
             return None;
         }
         Some(Self {

@@ -1,0 +1,506 @@
+//! The files of periods, and the note that says how far they count.
+//!
+//! A period's blocks lie in parts of 64 MiB, `<class>-<length>/<day>-<part>.blocks`, which are only appended to. The note
+//! (`position`) names each part with its length and the batch of the spool up to which everything stands in them; it
+//! is replaced whole, behind the syncs of all that it names. What stands behind the lengths it names does not count, and a
+//! start cuts it off.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::Kept;
+use super::block::{FIXED_LEN, Header};
+use crate::disk::{Access, Disk, DiskFile};
+use crate::keyring::create_whole;
+
+/// Octets of a part: what goes is unlinked, and a large file takes the disk long.
+const PART_MAX: u64 = 64 << 20;
+const NOTE: &str = "position";
+const MAGIC: &[u8; 8] = b"TGHIST01";
+/// Octets that a damaged stretch is searched through at a time for the next block.
+const SEARCH: usize = 64 << 10;
+
+/// The records of one class that are kept equally long and lie in one file: a day's, or a week's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeriodKey {
+    /// Of what.
+    pub class: Kept,
+    /// How long they are kept, in words.
+    pub length: Arc<str>,
+    /// The first day, counted from 1970.
+    pub day: u32,
+}
+
+impl PeriodKey {
+    /// The directory of its kind.
+    pub(super) fn group(&self) -> String {
+        format!("{}-{}", self.class.word(), self.length)
+    }
+
+    /// Its first day, as a date.
+    pub fn name(&self) -> String {
+        let since = jiff::Span::new().try_days(i64::from(self.day));
+        let date = since.and_then(|since| Date::constant(1970, 1, 1).checked_add(since));
+        date.map_or_else(|_| format!("day-{}", self.day), |date| date.to_string())
+    }
+
+    fn file(&self, part: u32) -> String {
+        format!("{}-{part:06}.blocks", self.name())
+    }
+}
+
+/// Where a block lies in its period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct At {
+    pub(super) part: u32,
+    pub(super) offset: u64,
+}
+
+/// The parts of a period.
+struct Period<F> {
+    /// Octets of each that count or will count; the first has number 1.
+    parts: Vec<u64>,
+    /// The last one, once something was written to it.
+    writing: Option<Arc<F>>,
+    /// Something was written that was not synced.
+    dirty: bool,
+    /// How many of those octets the note says.
+    noted: Vec<u64>,
+    /// It is being removed: nothing in it counts any more, and a start removes what is left of it.
+    is_leaving: bool,
+}
+
+/// What was found when the files were opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Parts that are missing, shorter than they were, or stretches that cannot be read.
+    pub(super) damaged: u64,
+}
+
+/// See the [module](self).
+pub(super) struct Files<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    periods: BTreeMap<PeriodKey, Period<D::File>>,
+    /// Names that were made since the last sync lie in these.
+    new_names: Vec<String>,
+    octets: u64,
+    /// A sync failed: of what was written since nobody knows what is there.
+    pub(super) broken: bool,
+}
+
+impl<D: Disk> Files<D> {
+    /// Opens what there is, and cuts off what does not count; says up to which batch it goes.
+    pub(super) fn open(disk: D, dir: PathBuf) -> io::Result<(Self, u64, Found)> {
+        disk.create_dir_all(&dir)?;
+        let mut files = Self {
+            disk,
+            dir,
+            periods: BTreeMap::new(),
+            new_names: Vec::new(),
+            octets: 0,
+            broken: false,
+        };
+        let mut found = Found::default();
+        let Some(octets) = files.read_note()? else {
+            return Ok((files, 0, found));
+        };
+        let Some((position, noted)) = read_note(&octets) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}: damaged, or of another version", files.dir.join(NOTE).display()),
+            ));
+        };
+        let mut leaving = Vec::new();
+        for Noted { key, parts, is_leaving } in noted {
+            for (part, len) in (1..).zip(&parts).filter(|_| !is_leaving) {
+                found.damaged += u64::from(!files.cut(&key, part, *len)?);
+                files.octets += *len;
+            }
+            if is_leaving {
+                leaving.push(key.clone());
+            }
+            let period = Period {
+                noted: parts.clone(),
+                parts,
+                writing: None,
+                dirty: false,
+                is_leaving,
+            };
+            files.periods.insert(key, period);
+        }
+        for key in leaving {
+            files.unlink(&key)?;
+            files.write_note(position)?;
+        }
+        files.remove_unknown()?;
+        Ok((files, position, found))
+    }
+
+    fn read_note(&self) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.disk.open(&self.dir.join(NOTE), Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut octets = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX).min(64 << 20)];
+        let read = file.read_at(&mut octets, 0)?;
+        octets.truncate(read);
+        Ok(Some(octets))
+    }
+
+    /// Cuts a part to the length that counts; `false` when it is shorter, or gone.
+    fn cut(&self, key: &PeriodKey, part: u32, len: u64) -> io::Result<bool> {
+        let file = match self.disk.open(&self.path(key, part), Access::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        let there = file.len()?;
+        if there > len {
+            file.truncate(len)?;
+            file.sync_data()?;
+        }
+        Ok(there >= len)
+    }
+
+    /// Parts that no note names were begun behind it.
+    fn remove_unknown(&self) -> io::Result<()> {
+        let mut groups: Vec<String> = self.periods.keys().map(PeriodKey::group).collect();
+        groups.dedup();
+        for group in groups {
+            let dir = self.dir.join(&group);
+            let of_group = |key: &&PeriodKey| key.group() == group;
+            let known: Vec<String> = self
+                .periods
+                .iter()
+                .filter(|(key, _)| of_group(key))
+                .flat_map(|(key, period)| (1..).zip(&period.parts).map(|(part, _)| key.file(part)))
+                .collect();
+            let mut gone = false;
+            for entry in self.disk.list(&dir)? {
+                if entry.name.ends_with(".blocks") && !known.contains(&entry.name) {
+                    self.disk.unlink(&dir.join(&entry.name))?;
+                    gone = true;
+                }
+            }
+            if gone {
+                self.disk.sync_dir(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, key: &PeriodKey, part: u32) -> PathBuf {
+        self.dir.join(key.group()).join(key.file(part))
+    }
+
+    /// Octets of all of them.
+    pub(super) const fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    pub(super) fn periods(&self) -> impl Iterator<Item = &PeriodKey> {
+        self.periods.keys()
+    }
+
+    pub(super) fn has(&self, key: &PeriodKey) -> bool {
+        self.periods.contains_key(key)
+    }
+
+    /// Where the next block of a period would go.
+    pub(super) fn end(&self, key: &PeriodKey) -> At {
+        let parts = self.periods.get(key).map_or(&[][..], |period| &period.parts);
+        At {
+            part: u32::try_from(parts.len()).unwrap_or(u32::MAX).max(1),
+            offset: parts.last().copied().unwrap_or_default(),
+        }
+    }
+
+    /// Writes a block behind the others of its period. Not synced; after an error nothing of it counts.
+    pub(super) fn append(&mut self, key: &PeriodKey, octets: &[u8]) -> io::Result<At> {
+        if self.broken {
+            return Err(io::Error::other("a sync has failed: nothing is written before a restart"));
+        }
+        let mut at = self.end(key);
+        if at.offset > 0 && at.offset + octets.len() as u64 > PART_MAX {
+            at = At {
+                part: at.part + 1,
+                offset: 0,
+            };
+            // What is left behind is synced first: later only the newest part is.
+            self.sync_period(key)?;
+        }
+        let path = self.path(key, at.part);
+        let group = key.group();
+        let period = self.periods.get(key);
+        let file = match period.and_then(|period| period.writing.clone()).filter(|_| at.offset > 0) {
+            Some(file) => file,
+            None if at.offset > 0 => Arc::new(self.disk.open(&path, Access::ReadWrite)?),
+            None => {
+                self.disk.create_dir_all(&self.dir.join(&group))?;
+                let made = match self.disk.create(&path, 0o600, 0) {
+                    // Left from a try that failed behind the creation.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        let there = self.disk.open(&path, Access::ReadWrite)?;
+                        there.truncate(0)?;
+                        there
+                    }
+                    made => made?,
+                };
+                if !self.new_names.contains(&group) {
+                    self.new_names.push(group);
+                }
+                Arc::new(made)
+            }
+        };
+        if let Err(error) = file.write_at(&[IoSlice::new(octets)], at.offset) {
+            // A full disk needs the space, and what is cut off must not be taken for a block.
+            let _ = file.truncate(at.offset);
+            return Err(error);
+        }
+        let period = self.periods.entry(key.clone()).or_insert_with(|| Period {
+            parts: Vec::new(),
+            writing: None,
+            dirty: false,
+            noted: Vec::new(),
+            is_leaving: false,
+        });
+        let end = at.offset + octets.len() as u64;
+        match period.parts.get_mut(at.part as usize - 1) {
+            Some(len) => *len = end,
+            None => period.parts.push(end),
+        }
+        period.writing = Some(file);
+        period.dirty = true;
+        self.octets += octets.len() as u64;
+        Ok(at)
+    }
+
+    fn sync_period(&mut self, key: &PeriodKey) -> io::Result<()> {
+        let Some(period) = self.periods.get_mut(key).filter(|period| period.dirty) else {
+            return Ok(());
+        };
+        if let Some(file) = &period.writing
+            && let Err(error) = file.sync_data()
+        {
+            self.broken = true;
+            return Err(error);
+        }
+        period.dirty = false;
+        Ok(())
+    }
+
+    /// Syncs all that was written, and notes that everything up to a batch is there.
+    pub(super) fn checkpoint(&mut self, position: u64) -> io::Result<()> {
+        let dirty = self.periods.iter().filter(|(_, period)| period.dirty);
+        let dirty: Vec<PeriodKey> = dirty.map(|(key, _)| key.clone()).collect();
+        for key in dirty {
+            self.sync_period(&key)?;
+        }
+        while let Some(group) = self.new_names.last() {
+            self.disk.sync_dir(&self.dir.join(group))?;
+            self.new_names.pop();
+        }
+        for period in self.periods.values_mut() {
+            period.noted.clone_from(&period.parts);
+            // Nothing more is written to most of them: a descriptor for each would be too many.
+            period.writing = None;
+        }
+        self.write_note(position)
+    }
+
+    /// Notes what counts. After an error the old note may hold or the new one: both are true.
+    fn write_note(&self, position: u64) -> io::Result<()> {
+        create_whole(&self.disk, &self.dir.join(NOTE), &self.note(position))
+    }
+
+    /// Removes a period with all that it holds; `position` is that of the last checkpoint. What a crash leaves of it goes with
+    /// the next start. Says how many octets that gave back.
+    pub(super) fn remove(&mut self, key: &PeriodKey, position: u64) -> io::Result<u64> {
+        let Some(period) = self.periods.get_mut(key) else {
+            return Ok(0);
+        };
+        let octets = period.parts.iter().sum();
+        period.is_leaving = true;
+        self.write_note(position)?;
+        self.unlink(key)?;
+        self.octets -= octets;
+        self.write_note(position)?;
+        Ok(octets)
+    }
+
+    /// Unlinks the parts of a period, and forgets it.
+    fn unlink(&mut self, key: &PeriodKey) -> io::Result<()> {
+        let parts = self.periods.get(key).map_or(0, |period| period.parts.len());
+        for part in (1..).take(parts) {
+            match self.disk.unlink(&self.path(key, part)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        match self.disk.sync_dir(&self.dir.join(key.group())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        self.periods.remove(key);
+        Ok(())
+    }
+
+    fn note(&self, position: u64) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&position.to_be_bytes());
+        // One that was begun behind the last checkpoint is in none.
+        let noted = || {
+            let periods = self.periods.iter();
+            periods.filter(|(_, period)| !period.noted.is_empty())
+        };
+        out.extend_from_slice(&count(noted().count()).to_be_bytes());
+        for (key, period) in noted() {
+            let length = key.length.as_bytes();
+            let length_len = u8::try_from(length.len()).unwrap_or(0);
+            out.extend_from_slice(&[key.class as u8, u8::from(period.is_leaving), length_len]);
+            out.extend_from_slice(length);
+            out.extend_from_slice(&key.day.to_be_bytes());
+            out.extend_from_slice(&count(period.noted.len()).to_be_bytes());
+            for len in &period.noted {
+                out.extend_from_slice(&len.to_be_bytes());
+            }
+        }
+        let crc = crc32fast::hash(&out);
+        out.extend_from_slice(&crc.to_be_bytes());
+        out
+    }
+
+    /// Octets of a period's file; fewer at its end.
+    pub(super) fn read(&self, key: &PeriodKey, at: At, len: usize) -> io::Result<Vec<u8>> {
+        let file = self.disk.open(&self.path(key, at.part), Access::Read)?;
+        let mut octets = vec![0; len];
+        let read = file.read_at(&mut octets, at.offset)?;
+        octets.truncate(read);
+        Ok(octets)
+    }
+
+    /// Goes through a period's blocks from a place on, by their headers; says how many stretches are damaged. A file that is
+    /// missing is one.
+    pub(super) fn scan(
+        &self,
+        key: &PeriodKey,
+        from: At,
+        mut each: impl FnMut(At, Header) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let Some(period) = self.periods.get(key) else {
+            return Ok(0);
+        };
+        let mut damaged = 0;
+        for (part, len) in (1..).zip(&period.parts).filter(|(part, _)| *part >= from.part) {
+            let file = match self.disk.open(&self.path(key, part), Access::Read) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    damaged += 1;
+                    continue;
+                }
+                file => file?,
+            };
+            let mut at = At {
+                part,
+                offset: if part == from.part { from.offset } else { 0 },
+            };
+            while at.offset < *len {
+                match header_at(&file, at.offset, *len)? {
+                    Some(header) => {
+                        let next = at.offset + header.block_len() as u64;
+                        each(at, header)?;
+                        at.offset = next;
+                    }
+                    None => {
+                        damaged += 1;
+                        at.offset = next_magic(&file, at.offset + 1, *len)?;
+                    }
+                }
+            }
+        }
+        Ok(damaged)
+    }
+}
+
+/// The header of a block that lies whole before `end`; `None` when none does.
+fn header_at(file: &impl DiskFile, at: u64, end: u64) -> io::Result<Option<Header>> {
+    let mut octets = vec![0; FIXED_LEN];
+    if file.read_at(&mut octets, at)? < FIXED_LEN {
+        return Ok(None);
+    }
+    let Some(len) = Header::len_of(&octets) else {
+        return Ok(None);
+    };
+    octets.resize(len, 0);
+    if file.read_at(&mut octets, at)? < len {
+        return Ok(None);
+    }
+    Ok(Header::read(&octets).filter(|header| at + header.block_len() as u64 <= end))
+}
+
+/// Where the next block may begin behind damage; the end if none does.
+fn next_magic(file: &impl DiskFile, mut at: u64, end: u64) -> io::Result<u64> {
+    let mut octets = vec![0; SEARCH];
+    while at < end {
+        let read = file.read_at(&mut octets, at)?;
+        let found = memchr::memmem::find(&octets[..read], b"TGHB");
+        if let Some(place) = found {
+            return Ok((at + place as u64).min(end));
+        }
+        if read < SEARCH {
+            break;
+        }
+        // It may begin in one and end in the other.
+        at += SEARCH as u64 - 3;
+    }
+    Ok(end)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// What the note says of a period.
+struct Noted {
+    key: PeriodKey,
+    parts: Vec<u64>,
+    is_leaving: bool,
+}
+
+fn read_note(octets: &[u8]) -> Option<(u64, Vec<Noted>)> {
+    let (body, crc) = octets.split_last_chunk::<4>()?;
+    if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
+        return None;
+    }
+    let mut fields = body.strip_prefix(MAGIC)?;
+    let position = u64::from_be_bytes(take(&mut fields)?);
+    let periods = u32::from_be_bytes(take(&mut fields)?);
+    let mut noted = Vec::new();
+    for _ in 0..periods {
+        let [class, leaving, length] = take(&mut fields)?;
+        let (length, rest) = fields.split_at_checked(usize::from(length))?;
+        fields = rest;
+        let key = PeriodKey {
+            class: Kept::from_octet(class)?,
+            length: std::str::from_utf8(length).ok()?.into(),
+            day: u32::from_be_bytes(take(&mut fields)?),
+        };
+        let parts = u32::from_be_bytes(take(&mut fields)?);
+        let lens = (0..parts).map(|_| take(&mut fields).map(u64::from_be_bytes));
+        noted.push(Noted {
+            key,
+            parts: lens.collect::<Option<_>>()?,
+            is_leaving: leaving != 0,
+        });
+    }
+    fields.is_empty().then_some((position, noted))
+}
+
+fn take<const N: usize>(fields: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = fields.split_first_chunk()?;
+    *fields = rest;
+    Some(*first)
+}

@@ -1,0 +1,377 @@
+//! Filing, finding, and what a crash leaves.
+
+use std::path::Path;
+
+use rand_chacha::ChaCha20Rng;
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::values::MessageState;
+
+use super::*;
+use crate::addresses::Addresses;
+use crate::disk::{Access, DiskFile as _, FaultyDisk, RealDisk};
+use crate::keyring::{Kek, Owner};
+use crate::seal::Purpose;
+use crate::testing::{envelope, rng};
+
+/// 2026-03-02, a Monday, at noon.
+const NOON_MS: u64 = 1_772_452_800_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+fn account(name: &str) -> SystemId {
+    SystemId::new(name.as_bytes()).unwrap()
+}
+
+/// Meta by its acceptance for ninety days, texts by their end for thirty; of account `none` nothing.
+fn plan(finished: &Finished, class: Kept, _: u64) -> Option<Keep> {
+    if finished.account == account("none") {
+        return None;
+    }
+    let (anchor_ms, length) = match class {
+        Kept::Meta => (finished.envelope.accepted_ms, "P90D"),
+        Kept::Body => (finished.end.at_ms, "P30D"),
+    };
+    Some(Keep {
+        anchor_ms,
+        bucket: Bucket::Day,
+        length: length.into(),
+        place: Place {
+            country: *b"GB",
+            network: 234_015,
+        },
+    })
+}
+
+/// The n-th message of an account, one a second.
+fn finished(name: &str, n: u64) -> Finished {
+    let accepted_ms = NOON_MS + n * 1_000;
+    let mut ids = crate::message_id::MessageIds::new(1, 0);
+    let digits = format!("4477009{:05}", n % 100_000);
+    let mut envelope = envelope();
+    envelope.accepted_ms = accepted_ms;
+    envelope.expires_ms = accepted_ms + DAY_MS;
+    envelope.addresses = Addresses::new(
+        &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tide").unwrap(),
+        &AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, digits.as_bytes()).unwrap(),
+    );
+    Finished {
+        id: ids.next(accepted_ms),
+        leg: 0,
+        account: account(name),
+        envelope,
+        end: Final {
+            state: MessageState::Delivered,
+            at_ms: accepted_ms + 5_000,
+            attempts: 1,
+            settled: 2,
+            released: 0,
+        },
+        carrier: "p".into(),
+        carrier_id: MessageIdText::new(format!("c-{n}").as_bytes()).unwrap(),
+    }
+}
+
+fn body(n: u64) -> Vec<u8> {
+    format!("text number {n} that nobody else may read").into_bytes()
+}
+
+struct Site<D: Disk> {
+    disk: D,
+    root: PathBuf,
+    index: Option<PathBuf>,
+    ring: KeyRing<D>,
+    history: History<D>,
+    rng: ChaCha20Rng,
+}
+
+fn kek() -> Kek {
+    let disk = FaultyDisk::new();
+    Kek::create(&disk, Path::new("kek"), &mut rng()).unwrap()
+}
+
+impl<D: Disk> Site<D> {
+    fn new(disk: D, root: &Path, index: Option<PathBuf>) -> Self {
+        let mut ring = KeyRing::create(&disk, &root.join("keys"), kek(), NOON_MS, &mut rng()).unwrap();
+        ring.make(Owner::Pseudonyms, NOON_MS, &mut rng()).unwrap();
+        Self::with(disk, root, index, ring)
+    }
+
+    fn with(disk: D, root: &Path, index: Option<PathBuf>, ring: KeyRing<D>) -> Self {
+        let history = History::open(disk.clone(), root.join("history"), index.clone()).unwrap();
+        Self {
+            disk,
+            root: root.to_owned(),
+            index,
+            ring,
+            history,
+            rng: rng(),
+        }
+    }
+
+    /// Closed without a checkpoint, and opened again.
+    fn again(self) -> Self {
+        let Self { disk, root, index, .. } = self;
+        drop(self.history);
+        let ring = KeyRing::open(&disk, &root.join("keys"), kek()).unwrap();
+        Self::with(disk, &root, index, ring)
+    }
+
+    fn file(&mut self, name: &str, n: u64) -> Result<(), Failed> {
+        let (finished, body) = (finished(name, n), body(n));
+        self.history
+            .file(&finished, Some(&body), &plan, &mut self.ring, NOON_MS, &mut self.rng)
+    }
+
+    fn checkpoint(&mut self, batch: u64) -> Result<(), Failed> {
+        self.history
+            .checkpoint(batch, &mut self.ring, NOON_MS, &mut self.rng)
+    }
+
+    fn look(&mut self, query: &Query, class: Kept) -> Looked {
+        let mut all = Looked::default();
+        let mut cursor = Cursor::default();
+        loop {
+            let looked = self.history.look(query, class, cursor, &self.ring, Purpose::Support);
+            let looked = looked.unwrap();
+            all.metas.extend(looked.metas);
+            all.texts.extend(looked.texts);
+            match looked.next {
+                Some(next) => cursor = next,
+                None => return all,
+            }
+        }
+    }
+
+    fn metas(&mut self, query: &Query) -> Vec<MessageId> {
+        let looked = self.look(query, Kept::Meta);
+        let mut ids: Vec<_> = looked.metas.iter().map(|(_, meta)| meta.id).collect();
+        ids.sort();
+        ids
+    }
+
+    fn all_of(&mut self, name: &str) -> Vec<MessageId> {
+        self.metas(&Query::Account {
+            account: account(name),
+            from_ms: 0,
+            to_ms: u64::MAX / 2,
+        })
+    }
+}
+
+fn ids(name: &str, range: std::ops::Range<u64>) -> Vec<MessageId> {
+    range.map(|n| finished(name, n).id).collect()
+}
+
+/// Whatever stage a record is in, it is found in each way, and with all that it holds.
+fn is_found_everywhere<D: Disk>(mut site: Site<D>) {
+    // Over midnight: two files of each kind.
+    let count = 700;
+    let late = 43_200 - 300;
+    for n in late..late + count {
+        site.file("acme", n).unwrap();
+        site.file("none", n).unwrap();
+        if n % 3 == 0 {
+            site.file("other", n).unwrap();
+        }
+    }
+    for stage in 0..4 {
+        match stage {
+            1 => site.checkpoint(7).unwrap(),
+            2 => site = site.again(),
+            // Indexes begin anew.
+            3 => {
+                if let Some(index) = &site.index {
+                    std::fs::remove_dir_all(index).unwrap();
+                }
+                site = site.again();
+            }
+            _ => {}
+        }
+        assert!(site.all_of("acme") == ids("acme", late..late + count), "stage {stage}");
+        assert_eq!(site.all_of("other").len(), 234, "stage {stage}");
+        assert_eq!(site.all_of("none"), []);
+        for n in [late, late + 255, late + 256, late + 299, late + 300, late + 699] {
+            let wanted = finished("acme", n);
+            let by_id = site.look(&Query::Id(wanted.id), Kept::Meta);
+            let found: Vec<_> = by_id
+                .metas
+                .iter()
+                .filter(|(whose, _)| *whose == account("acme"))
+                .collect();
+            let keep = plan(&wanted, Kept::Meta, 0).unwrap();
+            assert_eq!(found, [&(account("acme"), meta_of(&wanted, &keep))], "stage {stage}");
+            let texts = site.look(&Query::Id(wanted.id), Kept::Body).texts;
+            assert!(texts.iter().all(|(_, text)| text.body == body(n)), "stage {stage}");
+            assert_eq!(texts.len(), if n % 3 == 0 { 2 } else { 1 }, "stage {stage}");
+            let by_number = site.metas(&Query::Recipient {
+                account: account("acme"),
+                digits: wanted.envelope.addresses.destination().as_bytes().to_vec(),
+            });
+            assert_eq!(by_number, [wanted.id], "stage {stage}");
+        }
+        let end_ms = finished("acme", late + 400).end.at_ms;
+        let some = site.metas(&Query::Account {
+            account: account("acme"),
+            from_ms: end_ms,
+            to_ms: end_ms + 9_000,
+        });
+        assert_eq!(some, ids("acme", late + 400..late + 410), "stage {stage}");
+        let unknown = finished("acme", late + count).id;
+        assert_eq!(site.metas(&Query::Id(unknown)), []);
+    }
+    assert_eq!(site.history.counts().unreadable, 0);
+    assert_eq!(site.history.position(), 7);
+}
+
+#[test]
+fn what_is_filed_is_found_by_message_by_time_and_by_number_at_every_stage() {
+    let disk = FaultyDisk::new();
+    is_found_everywhere(Site::new(disk, Path::new("/site"), None));
+}
+
+#[test]
+fn it_is_found_over_indexes_in_sled_too() {
+    let root = tempfile::tempdir().unwrap();
+    let index = Some(root.path().join("index"));
+    is_found_everywhere(Site::new(RealDisk, root.path(), index));
+}
+
+/// The power fails at every change of the disk; behind the restart what is not covered by the checkpoint is filed anew.
+#[test]
+fn each_record_stands_once_whenever_the_power_fails() {
+    let script = |site: &mut Site<FaultyDisk>, from: u64| {
+        let mut n = 0;
+        for (batch, count) in [(10, 300), (20, 40), (30, 300)] {
+            for _ in 0..count {
+                if n >= from {
+                    site.file("acme", n)?;
+                }
+                n += 1;
+            }
+            if batch > site.history.position() {
+                site.checkpoint(batch)?;
+            }
+        }
+        Ok::<_, Failed>(())
+    };
+    let covered = |position| match position {
+        0 => 0,
+        10 => 300,
+        20 => 340,
+        30 => 640,
+        other => panic!("{other}"),
+    };
+    let mut chance = rng();
+    let mut positions = std::collections::BTreeSet::new();
+    for changes in 0.. {
+        let disk = FaultyDisk::new();
+        let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+        disk.cut_power_after(changes);
+        let done = script(&mut site, 0).is_ok();
+        for after in [disk.crash(), disk.crash_with(&mut chance)] {
+            let ring = KeyRing::open(&after, Path::new("/site/keys"), kek()).unwrap();
+            let mut site = Site::with(after, Path::new("/site"), None, ring);
+            positions.insert(site.history.position());
+            let from = covered(site.history.position());
+            assert!(site.all_of("acme") == ids("acme", 0..from), "{changes}");
+            script(&mut site, from).unwrap();
+            assert!(site.all_of("acme") == ids("acme", 0..640), "{changes}");
+            let mut site = site.again();
+            assert!(site.all_of("acme") == ids("acme", 0..640), "{changes}");
+            assert_eq!(site.history.counts().unreadable, 0, "{changes}");
+        }
+        if done {
+            break;
+        }
+    }
+    assert!(positions.into_iter().eq([0, 10, 20, 30]));
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    for n in 0..100 {
+        site.file("acme", n).unwrap();
+    }
+    site.checkpoint(1).unwrap();
+    disk.set_capacity(Some(disk.used()));
+    // The one at which it fails is gathered, too.
+    let filed = (100..900).take_while(|n| site.file("acme", *n).is_ok()).count() as u64 + 101;
+    assert!(filed < 900);
+    assert!(site.checkpoint(2).is_err());
+    assert_eq!(site.history.position(), 1);
+    assert!(site.all_of("acme") == ids("acme", 0..filed), "all of it is in memory");
+    disk.set_capacity(None);
+    site.checkpoint(2).unwrap();
+    let mut site = site.again();
+    assert!(site.all_of("acme") == ids("acme", 0..filed));
+    assert_eq!(site.history.counts().unreadable, 0);
+}
+
+#[test]
+fn a_damaged_block_takes_no_other_with_it_and_is_counted() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    for n in 0..768 {
+        site.file("acme", n).unwrap();
+    }
+    site.checkpoint(1).unwrap();
+    let path = Path::new("/site/history/meta-P90D/2026-03-02-000001.blocks");
+    let octets = disk.octets(path).unwrap();
+    let blocks: Vec<usize> = memchr::memmem::find_iter(&octets, b"TGHB").collect();
+    assert_eq!(blocks.len(), 3);
+    // In the sealed part of the second block, then in its header: by then no index knows it.
+    for place in [blocks[2] - 40, blocks[1] + 30] {
+        let file = disk.open(path, Access::ReadWrite).unwrap();
+        file.write_at(&[io::IoSlice::new(&[!octets[place]])], place as u64).unwrap();
+        file.sync_all().unwrap();
+        let mut again = site.again();
+        let mut left = ids("acme", 0..256);
+        left.extend(ids("acme", 512..768));
+        assert!(again.all_of("acme") == left);
+        assert_eq!(again.history.counts().unreadable, 1);
+        site = again;
+    }
+}
+
+/// Which is how a period ends (ERA-4): its octets may still lie anywhere.
+#[test]
+fn with_its_key_a_period_is_gone_and_no_other() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk, Path::new("/site"), None);
+    let midnight = 43_200;
+    for n in midnight - 50..midnight + 50 {
+        site.file("acme", n).unwrap();
+        site.file("other", n).unwrap();
+    }
+    site.checkpoint(1).unwrap();
+    let of_day = |(owner, _): &(PeriodOwner, crate::seal::KeyId)| {
+        owner.account == account("acme") && owner.class == 1 && owner.start == Bucket::Day.first_hour(NOON_MS)
+    };
+    let keys: Vec<_> = site.ring.periods().filter(of_day).collect();
+    assert_eq!(keys.len(), 1);
+    site.ring.destroy_many(&[keys[0].1]).unwrap();
+    assert_eq!(site.all_of("acme"), ids("acme", midnight..midnight + 50));
+    assert_eq!(site.all_of("other"), ids("other", midnight - 50..midnight + 50));
+    assert_eq!(site.history.counts().unreadable, 0, "what was erased is no damage");
+}
+
+#[test]
+fn periods_begin_where_the_calendar_says() {
+    let hour = |ms: u64| u32::try_from(ms / HOUR_MS).unwrap();
+    for (at_ms, bucket, first) in [
+        (NOON_MS + 59 * 60_000, Bucket::Hour, NOON_MS),
+        (NOON_MS, Bucket::Day, NOON_MS - DAY_MS / 2),
+        // A Monday; and the Sunday before it is of the week before.
+        (NOON_MS, Bucket::Week, NOON_MS - DAY_MS / 2),
+        (NOON_MS - DAY_MS, Bucket::Week, NOON_MS - DAY_MS / 2 - 7 * DAY_MS),
+    ] {
+        assert_eq!(bucket.first_hour(at_ms), hour(first), "{bucket:?}");
+    }
+    let key = PeriodKey {
+        class: Kept::Meta,
+        length: "P90D".into(),
+        day: hour(NOON_MS) / 24,
+    };
+    assert_eq!((key.group().as_str(), key.name().as_str()), ("meta-P90D", "2026-03-02"));
+}
