@@ -10,6 +10,8 @@ mod columns;
 mod files;
 mod index;
 mod look;
+mod stats;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +34,14 @@ use crate::waiting::Failed;
 
 use block::Header;
 use columns::{Columns, TextRef};
-use files::{At, Files, PeriodKey};
+use files::{At, Files};
 use look::Indexes;
 
 pub use columns::{Meta, Place, Text};
+pub use files::PeriodKey;
 pub use look::{Cursor, Looked, Query};
+pub use stats::{Stats, StatsError};
+pub use sweep::{Cell, Cells, Lot};
 
 /// Octets that all gathers may take before they are closed, however few records each has.
 const GATHERED_MAX: usize = 32 << 20;
@@ -380,7 +385,9 @@ impl<D: Disk> History<D> {
         let owners: Vec<PeriodOwner> = keys.iter().map(GatherKey::owner).collect();
         let seals = ring.period_keys(&owners, now_ms, rng)?;
         for (key, seal) in keys.iter().zip(seals) {
-            let Some(gather) = self.gathers.get(key) else { continue };
+            let Some(gather) = self.gathers.get(key) else {
+                continue;
+            };
             let mut header = Header {
                 class: key.class,
                 bucket: key.bucket,

@@ -451,9 +451,7 @@ fn take_signs(from: &mut &[u8]) -> Option<Vec<u8>> {
     let (pairs, rest) = from.split_at_checked(len.div_ceil(2))?;
     *from = rest;
     let digits = pairs.iter().flat_map(|pair| [pair >> 4, pair & 0xf]).take(len);
-    digits
-        .map(|digit| (digit < 10).then_some(b'0' + digit))
-        .collect()
+    digits.map(|digit| (digit < 10).then_some(b'0' + digit)).collect()
 }
 
 #[cfg(test)]
@@ -470,35 +468,44 @@ mod tests {
         let times = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
         let octets = prop::array::uniform9(any::<u8>());
         let texts = ("[a-z-]{0,9}", "[0-9]{0,30}|[0-9a-zA-Z-]{0,30}");
-        (times, address(), address(), octets, texts, any::<(u16, u16, u32, u32)>())
-            .prop_map(|((id, accepted_ms, final_ms, expires_ms), source, destination, o, texts, n)| Meta {
-                id: MessageId(id >> 1),
-                leg: n.0,
-                source,
-                destination,
-                accepted_ms,
-                final_ms,
-                expires_ms,
-                state: MessageState::from_octet(o[0] % 9 + 1).unwrap_or(MessageState::Delivered),
-                attempts: n.1,
-                form: if o[1] < 128 { Form::Sm } else { Form::DataSm },
-                interface_version: o[2],
-                id_form: o[3],
-                registered_delivery: o[4],
-                priority: o[5],
-                category: o[6],
-                parts: o[7],
-                data_coding: o[8],
-                service_type: [o[0], 0, 0, 0, 0],
-                carrier: texts.0,
-                carrier_id: MessageIdText::new(texts.1.as_bytes()).unwrap_or_default(),
-                settled: n.2,
-                released: n.3,
-                place: Place {
-                    country: [o[1], o[2]],
-                    network: n.3,
+        (
+            times,
+            address(),
+            address(),
+            octets,
+            texts,
+            any::<(u16, u16, u32, u32)>(),
+        )
+            .prop_map(
+                |((id, accepted_ms, final_ms, expires_ms), source, destination, o, texts, n)| Meta {
+                    id: MessageId(id >> 1),
+                    leg: n.0,
+                    source,
+                    destination,
+                    accepted_ms,
+                    final_ms,
+                    expires_ms,
+                    state: MessageState::from_octet(o[0] % 9 + 1).unwrap_or(MessageState::Delivered),
+                    attempts: n.1,
+                    form: if o[1] < 128 { Form::Sm } else { Form::DataSm },
+                    interface_version: o[2],
+                    id_form: o[3],
+                    registered_delivery: o[4],
+                    priority: o[5],
+                    category: o[6],
+                    parts: o[7],
+                    data_coding: o[8],
+                    service_type: [o[0], 0, 0, 0, 0],
+                    carrier: texts.0,
+                    carrier_id: MessageIdText::new(texts.1.as_bytes()).unwrap_or_default(),
+                    settled: n.2,
+                    released: n.3,
+                    place: Place {
+                        country: [o[1], o[2]],
+                        network: n.3,
+                    },
                 },
-            })
+            )
     }
 
     proptest! {

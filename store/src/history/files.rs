@@ -112,11 +112,19 @@ impl<D: Disk> Files<D> {
         let Some((position, noted)) = read_note(&octets) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{}: damaged, or of another version", files.dir.join(NOTE).display()),
+                format!(
+                    "{}: damaged, or of another version",
+                    files.dir.join(NOTE).display()
+                ),
             ));
         };
         let mut leaving = Vec::new();
-        for Noted { key, parts, is_leaving } in noted {
+        for Noted {
+            key,
+            parts,
+            is_leaving,
+        } in noted
+        {
             for (part, len) in (1..).zip(&parts).filter(|_| !is_leaving) {
                 found.damaged += u64::from(!files.cut(&key, part, *len)?);
                 files.octets += *len;
@@ -222,7 +230,9 @@ impl<D: Disk> Files<D> {
     /// Writes a block behind the others of its period. Not synced; after an error nothing of it counts.
     pub(super) fn append(&mut self, key: &PeriodKey, octets: &[u8]) -> io::Result<At> {
         if self.broken {
-            return Err(io::Error::other("a sync has failed: nothing is written before a restart"));
+            return Err(io::Error::other(
+                "a sync has failed: nothing is written before a restart",
+            ));
         }
         let mut at = self.end(key);
         if at.offset > 0 && at.offset + octets.len() as u64 > PART_MAX {
@@ -236,7 +246,10 @@ impl<D: Disk> Files<D> {
         let path = self.path(key, at.part);
         let group = key.group();
         let period = self.periods.get(key);
-        let file = match period.and_then(|period| period.writing.clone()).filter(|_| at.offset > 0) {
+        let file = match period
+            .and_then(|period| period.writing.clone())
+            .filter(|_| at.offset > 0)
+        {
             Some(file) => file,
             None if at.offset > 0 => Arc::new(self.disk.open(&path, Access::ReadWrite)?),
             None => {

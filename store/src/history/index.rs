@@ -81,7 +81,9 @@ impl Index {
             Ok(Some(index)) => return Ok(index),
             Ok(None) => {}
             Err(error) if error.is_of_disk() => return Err(error),
-            Err(error) => tracing::error!(%error, dir = %dir.display(), "an index of finished messages is made anew"),
+            Err(error) => {
+                tracing::error!(%error, dir = %dir.display(), "an index of finished messages is made anew")
+            }
         }
         tree::remove(dir)?;
         let mut index = Self::empty(Kept::Sled(Tree::open(dir)?));
@@ -191,13 +193,25 @@ impl Index {
             Asked::Id(id, _) => {
                 for width in (0..=64u8).filter(|width| self.widths & 1 << width != 0) {
                     let reach = 1u64.checked_shl(width.into()).map_or(u64::MAX, |reach| reach - 1);
-                    let from = by_id(width, MessageId(id.0.saturating_sub(reach)), At { part: 0, offset: 0 });
-                    if self.find_by_id(&from, |at, header| {
-                        if header.first_id > *id || width_of(&header) != width {
-                            return None;
-                        }
-                        Some((at, header))
-                    }, asked, &mut each)?.is_break() {
+                    let from = by_id(
+                        width,
+                        MessageId(id.0.saturating_sub(reach)),
+                        At { part: 0, offset: 0 },
+                    );
+                    if self
+                        .find_by_id(
+                            &from,
+                            |at, header| {
+                                if header.first_id > *id || width_of(&header) != width {
+                                    return None;
+                                }
+                                Some((at, header))
+                            },
+                            asked,
+                            &mut each,
+                        )?
+                        .is_break()
+                    {
                         return Ok(());
                     }
                 }

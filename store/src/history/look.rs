@@ -121,6 +121,12 @@ impl Indexes {
         Ok(index)
     }
 
+    /// Lets go of the index of a period that is removed.
+    pub(super) fn forget(&mut self, key: &PeriodKey) -> std::io::Result<()> {
+        self.open.retain(|(there, _)| there != key);
+        self.path(key).map_or(Ok(()), |path| crate::tree::remove(&path))
+    }
+
     /// Drops an index with its directory: it is made anew when it is asked next.
     fn drop_index(&mut self, key: &PeriodKey) {
         self.open.retain(|(there, _)| there != key);
@@ -144,7 +150,9 @@ impl<D: Disk> History<D> {
             .map(|(key, _)| key.clone())
             .collect();
         for key in ready {
-            let Some(blocks) = self.fresh.remove(&key) else { continue };
+            let Some(blocks) = self.fresh.remove(&key) else {
+                continue;
+            };
             let first = blocks.first().map_or_else(|| self.files.end(&key), |(at, _)| *at);
             let end = self.files.end(&key);
             let applied = self
@@ -176,7 +184,11 @@ impl<D: Disk> History<D> {
             return Ok(looked);
         };
         // One that goes on stands in the period that it names.
-        let skip = if cursor.period.as_ref() == Some(&period) { cursor.blocks } else { 0 };
+        let skip = if cursor.period.as_ref() == Some(&period) {
+            cursor.blocks
+        } else {
+            0
+        };
         let Some(asked) = self.asked(query, ring) else {
             return Ok(looked);
         };
@@ -207,7 +219,11 @@ impl<D: Disk> History<D> {
             day(from_ms).saturating_sub(LATEST_DAYS + 7)..=day(to_ms)
         };
         let days = match query {
-            Query::Id(id) => days(id.ms(), id.ms().saturating_add(u64::from(LATEST_DAYS) * 24 * super::HOUR_MS)),
+            Query::Id(id) => days(
+                id.ms(),
+                id.ms()
+                    .saturating_add(u64::from(LATEST_DAYS) * 24 * super::HOUR_MS),
+            ),
             Query::Account { from_ms, to_ms, .. } => days(*from_ms, *to_ms),
             Query::Recipient { .. } => 0..=u32::MAX,
         };

@@ -109,7 +109,9 @@ impl<D: Disk> Site<D> {
 
     /// Closed without a checkpoint, and opened again.
     fn again(self) -> Self {
-        let Self { disk, root, index, .. } = self;
+        let Self {
+            disk, root, index, ..
+        } = self;
         drop(self.history);
         let ring = KeyRing::open(&disk, &root.join("keys"), kek()).unwrap();
         Self::with(disk, &root, index, ring)
@@ -117,8 +119,14 @@ impl<D: Disk> Site<D> {
 
     fn file(&mut self, name: &str, n: u64) -> Result<(), Failed> {
         let (finished, body) = (finished(name, n), body(n));
-        self.history
-            .file(&finished, Some(&body), &plan, &mut self.ring, NOON_MS, &mut self.rng)
+        self.history.file(
+            &finished,
+            Some(&body),
+            &plan,
+            &mut self.ring,
+            NOON_MS,
+            &mut self.rng,
+        )
     }
 
     fn checkpoint(&mut self, batch: u64) -> Result<(), Failed> {
@@ -130,7 +138,9 @@ impl<D: Disk> Site<D> {
         let mut all = Looked::default();
         let mut cursor = Cursor::default();
         loop {
-            let looked = self.history.look(query, class, cursor, &self.ring, Purpose::Support);
+            let looked = self
+                .history
+                .look(query, class, cursor, &self.ring, Purpose::Support);
             let looked = looked.unwrap();
             all.metas.extend(looked.metas);
             all.texts.extend(looked.texts);
@@ -186,7 +196,10 @@ fn is_found_everywhere<D: Disk>(mut site: Site<D>) {
             }
             _ => {}
         }
-        assert!(site.all_of("acme") == ids("acme", late..late + count), "stage {stage}");
+        assert!(
+            site.all_of("acme") == ids("acme", late..late + count),
+            "stage {stage}"
+        );
         assert_eq!(site.all_of("other").len(), 234, "stage {stage}");
         assert_eq!(site.all_of("none"), []);
         for n in [late, late + 255, late + 256, late + 299, late + 300, late + 699] {
@@ -198,9 +211,16 @@ fn is_found_everywhere<D: Disk>(mut site: Site<D>) {
                 .filter(|(whose, _)| *whose == account("acme"))
                 .collect();
             let keep = plan(&wanted, Kept::Meta, 0).unwrap();
-            assert_eq!(found, [&(account("acme"), meta_of(&wanted, &keep))], "stage {stage}");
+            assert_eq!(
+                found,
+                [&(account("acme"), meta_of(&wanted, &keep))],
+                "stage {stage}"
+            );
             let texts = site.look(&Query::Id(wanted.id), Kept::Body).texts;
-            assert!(texts.iter().all(|(_, text)| text.body == body(n)), "stage {stage}");
+            assert!(
+                texts.iter().all(|(_, text)| text.body == body(n)),
+                "stage {stage}"
+            );
             assert_eq!(texts.len(), if n % 3 == 0 { 2 } else { 1 }, "stage {stage}");
             let by_number = site.metas(&Query::Recipient {
                 account: account("acme"),
@@ -300,7 +320,10 @@ fn a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
     assert!(filed < 900);
     assert!(site.checkpoint(2).is_err());
     assert_eq!(site.history.position(), 1);
-    assert!(site.all_of("acme") == ids("acme", 0..filed), "all of it is in memory");
+    assert!(
+        site.all_of("acme") == ids("acme", 0..filed),
+        "all of it is in memory"
+    );
     disk.set_capacity(None);
     site.checkpoint(2).unwrap();
     let mut site = site.again();
@@ -323,7 +346,8 @@ fn a_damaged_block_takes_no_other_with_it_and_is_counted() {
     // In the sealed part of the second block, then in its header: by then no index knows it.
     for place in [blocks[2] - 40, blocks[1] + 30] {
         let file = disk.open(path, Access::ReadWrite).unwrap();
-        file.write_at(&[io::IoSlice::new(&[!octets[place]])], place as u64).unwrap();
+        file.write_at(&[io::IoSlice::new(&[!octets[place]])], place as u64)
+            .unwrap();
         file.sync_all().unwrap();
         let mut again = site.again();
         let mut left = ids("acme", 0..256);
@@ -353,7 +377,11 @@ fn with_its_key_a_period_is_gone_and_no_other() {
     site.ring.destroy_many(&[keys[0].1]).unwrap();
     assert_eq!(site.all_of("acme"), ids("acme", midnight..midnight + 50));
     assert_eq!(site.all_of("other"), ids("other", midnight - 50..midnight + 50));
-    assert_eq!(site.history.counts().unreadable, 0, "what was erased is no damage");
+    assert_eq!(
+        site.history.counts().unreadable,
+        0,
+        "what was erased is no damage"
+    );
 }
 
 #[test]
@@ -373,5 +401,125 @@ fn periods_begin_where_the_calendar_says() {
         length: "P90D".into(),
         day: hour(NOON_MS) / 24,
     };
-    assert_eq!((key.group().as_str(), key.name().as_str()), ("meta-P90D", "2026-03-02"));
+    assert_eq!(
+        (key.group().as_str(), key.name().as_str()),
+        ("meta-P90D", "2026-03-02")
+    );
+}
+
+#[test]
+fn a_file_goes_with_its_lots_and_no_other_and_what_they_were_is_counted_once() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    let midnight = 43_200;
+    for n in midnight - 300..midnight + 100 {
+        site.file("acme", n).unwrap();
+    }
+    for n in midnight - 20..midnight {
+        site.file("other", n).unwrap();
+    }
+    site.checkpoint(1).unwrap();
+    let periods: Vec<_> = site.history.periods().cloned().collect();
+    let names: Vec<_> = periods.iter().map(|key| (key.group(), key.name())).collect();
+    let day = |group: &str, name: &str| (group.to_owned(), name.to_owned());
+    // What was accepted seconds before midnight has ended behind it.
+    assert_eq!(
+        names,
+        [
+            day("meta-P90D", "2026-03-02"),
+            day("meta-P90D", "2026-03-03"),
+            day("body-P30D", "2026-03-02"),
+            day("body-P30D", "2026-03-03"),
+        ]
+    );
+    let first = &periods[0];
+    let lots = site.history.lots(first, &site.ring).unwrap();
+    let of_lots: Vec<_> = lots
+        .iter()
+        .map(|lot| (lot.account.to_string(), lot.records))
+        .collect();
+    assert_eq!(of_lots, [("acme".to_owned(), 300), ("other".to_owned(), 20)]);
+    assert!(
+        lots.iter()
+            .all(|lot| lot.end_ms() == NOON_MS + DAY_MS / 2 && lot.is_there)
+    );
+    let mut stats = Stats::open(&disk, Path::new("/site/history")).unwrap();
+    // Twice, as after a kill between this and the destruction of the key.
+    for _ in 0..2 {
+        for lot in &lots {
+            let cells = site.history.add_up(first, lot.key, &site.ring).unwrap();
+            assert_eq!(cells.values().sum::<u64>(), lot.records);
+            stats.enter(lot, cells).unwrap();
+        }
+    }
+    let keys: Vec<_> = lots.iter().map(|lot| lot.key).collect();
+    site.ring.destroy_many(&keys).unwrap();
+    assert!(
+        site.history
+            .lots(first, &site.ring)
+            .unwrap()
+            .iter()
+            .all(|lot| !lot.is_there)
+    );
+    let before = site.history.octets();
+    let given_back = site.history.remove(first).unwrap();
+    assert_eq!(
+        (site.history.octets(), given_back > 0),
+        (before - given_back, true)
+    );
+    let path = Path::new("/site/history/meta-P90D/2026-03-02-000001.blocks");
+    assert!(disk.octets(path).is_none());
+    let mut site = site.again();
+    assert!(site.all_of("acme") == ids("acme", midnight..midnight + 100));
+    assert_eq!(site.history.counts().unreadable, 0);
+    let stats = Stats::open(&disk, Path::new("/site/history")).unwrap();
+    let by_account = stats.by_account();
+    let totals: Vec<_> = by_account
+        .iter()
+        .map(|(account, cells)| (account.to_string(), cells.values().sum::<u64>()))
+        .collect();
+    assert_eq!(totals, [("acme".to_owned(), 300), ("other".to_owned(), 20)]);
+    let cell = by_account[&account("acme")].keys().next().unwrap();
+    assert_eq!(
+        (cell.place.country, cell.state()),
+        (*b"GB", Some(MessageState::Delivered))
+    );
+}
+
+/// The power fails at every change of the disk while a period is removed: it is there or gone, and others are untouched.
+#[test]
+fn a_removal_that_is_cut_off_is_done_by_the_next_start_or_again() {
+    for changes in 0.. {
+        let disk = FaultyDisk::new();
+        let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+        let midnight = 43_200;
+        for n in midnight - 10..midnight + 10 {
+            site.file("acme", n).unwrap();
+        }
+        site.checkpoint(4).unwrap();
+        // Behind the checkpoint: nothing of it may count by the note that a removal writes.
+        site.file("acme", midnight + 10).unwrap();
+        let first = site.history.periods().next().unwrap().clone();
+        disk.cut_power_after(changes);
+        let done = site.history.remove(&first).is_ok();
+        for after in [disk.crash(), disk.crash_with(&mut rng())] {
+            let ring = KeyRing::open(&after, Path::new("/site/keys"), kek()).unwrap();
+            let mut site = Site::with(after, Path::new("/site"), None, ring);
+            let left = site.all_of("acme");
+            let gone = left == ids("acme", midnight..midnight + 10);
+            assert!(
+                gone || left == ids("acme", midnight - 10..midnight + 10) && !done,
+                "{changes}"
+            );
+            assert_eq!(
+                (site.history.position(), site.history.counts().unreadable),
+                (4, 0),
+                "{changes}"
+            );
+        }
+        if done {
+            assert!(changes > 3);
+            break;
+        }
+    }
 }
