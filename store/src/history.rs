@@ -5,6 +5,9 @@
 //! to which batch of the spool everything is here. What was filed behind the last checkpoint is cut off when it is opened
 //! again and is to be filed anew: so each finished leg stands here once, whatever was killed when.
 
+#[cfg(test)]
+pub(crate) mod recorder;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +82,8 @@ pub struct History<D: Disk> {
     disk: D,
     dir: PathBuf,
     position: u64,
+    #[cfg(test)]
+    pub(crate) recorder: recorder::Recorder<D>,
 }
 
 impl<D: Disk> History<D> {
@@ -87,7 +92,18 @@ impl<D: Disk> History<D> {
     pub fn open(disk: D, dir: PathBuf, index: Option<PathBuf>) -> io::Result<Self> {
         let _ = index;
         disk.create_dir_all(&dir)?;
-        Ok(Self { disk, dir, position: 0 })
+        #[cfg(test)]
+        let recorder = recorder::Recorder::open(disk.clone(), &dir)?;
+        Ok(Self {
+            #[cfg(test)]
+            position: recorder.position,
+            #[cfg(not(test))]
+            position: 0,
+            #[cfg(test)]
+            recorder,
+            disk,
+            dir,
+        })
     }
 
     /// Everything that ended in batches of the spool up to this one is here; 0 before the first checkpoint.
@@ -107,6 +123,8 @@ impl<D: Disk> History<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
+        #[cfg(test)]
+        self.recorder.file(finished, body)?;
         let _ = (finished, body, plan, ring, now_ms, rng, &self.disk, &self.dir);
         Ok(())
     }
@@ -121,6 +139,8 @@ impl<D: Disk> History<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
         let _ = (ring, now_ms, rng);
+        #[cfg(test)]
+        self.recorder.checkpoint(batch)?;
         self.position = batch;
         Ok(())
     }
