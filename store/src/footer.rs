@@ -13,6 +13,7 @@ use tidegate_codec::identity::SystemId;
 
 use crate::index::Location;
 use crate::message_id::MessageId;
+use crate::progress::Progress;
 use crate::record::{self, EntryKind, Form, HandedOver, LegRecord, RecordError, Retry, SettledMoved, Sink};
 use crate::seal::{Aad, KeyId};
 use crate::standing::Change;
@@ -39,6 +40,7 @@ pub(crate) enum Event<'a> {
         hash: u64,
     },
     SettledMoved(SettledMoved),
+    Progressed(Progress),
 }
 
 /// A leg in a footer.
@@ -143,6 +145,7 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
                 Event::Moved(_) => 7,
                 Event::FinalMoved { .. } => 8,
                 Event::SettledMoved(_) => 9,
+                Event::Progressed(_) => 12,
             });
             out.extend_from_slice(&id.0.to_be_bytes());
             out.extend_from_slice(&leg.to_be_bytes());
@@ -158,6 +161,7 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item<'_>) {
                     out.extend_from_slice(&hash.to_be_bytes());
                 }
                 Event::SettledMoved(place) => record::put_settled_moved(out, place),
+                Event::Progressed(progress) => progress.put(out),
                 Event::Final | Event::Settled => {}
             }
         }
@@ -254,6 +258,7 @@ fn read_item<'a>(fields: &mut &'a [u8], segment: u64) -> Result<Item<'a>, Record
         4 => Event::Settled,
         7 => Event::Moved(record::get_u64(item)?),
         9 => Event::SettledMoved(record::get_settled_moved(item)?),
+        12 => Event::Progressed(Progress::get(item)?),
         8 => Event::FinalMoved {
             hour: record::get_u32(item)?,
             hash: record::get_u64(item)?,
@@ -352,6 +357,7 @@ mod tests {
                 run: 6,
                 rank: 7,
             })),
+            event(Event::Progressed(Progress::of(4))),
             Item::Leg(LivingLeg {
                 id: MessageId(8),
                 leg: 1,

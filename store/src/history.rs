@@ -8,6 +8,8 @@
 mod block;
 mod columns;
 mod files;
+#[cfg(test)]
+pub(crate) mod held;
 mod index;
 mod look;
 mod stats;
@@ -99,7 +101,7 @@ impl Bucket {
             Self::Hour => hour,
             Self::Day => hour - hour % 24,
             // 1970 began on a Thursday.
-            Self::Week => hour - (hour + 3 * 24) % (7 * 24),
+            Self::Week => hour.saturating_sub((hour % (7 * 24) + 3 * 24) % (7 * 24)),
         }
     }
 
@@ -200,6 +202,8 @@ pub struct Counts {
     pub records: u64,
     /// Blocks that were written.
     pub blocks: u64,
+    /// Checkpoints that went well.
+    pub checkpoints: u64,
     /// Blocks that do not open or make no sense (ENC-4), and stretches of files that hold none.
     pub unreadable: u64,
     /// Indexes that were made anew from the files.
@@ -222,6 +226,9 @@ pub struct History<D: Disk> {
     counts: Counts,
     /// A buffer for the next block.
     buffer: Vec<u8>,
+    /// The next legs that are filed fail behind it.
+    #[cfg(test)]
+    pub(crate) fail_files: usize,
 }
 
 impl<D: Disk> History<D> {
@@ -245,6 +252,8 @@ impl<D: Disk> History<D> {
             position,
             counts,
             buffer: Vec::new(),
+            #[cfg(test)]
+            fail_files: 0,
         })
     }
 
@@ -303,6 +312,11 @@ impl<D: Disk> History<D> {
         }
         if result.is_ok() && self.gathered > GATHERED_MAX {
             result = self.close_all(ring, now_ms, rng);
+        }
+        #[cfg(test)]
+        if self.fail_files > 0 {
+            self.fail_files -= 1;
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
         result
     }
@@ -437,6 +451,7 @@ impl<D: Disk> History<D> {
         self.close_all(ring, now_ms, rng)?;
         self.files.checkpoint(batch)?;
         self.position = batch;
+        self.counts.checkpoints += 1;
         self.index_fresh();
         Ok(())
     }

@@ -64,6 +64,10 @@ pub enum Kind {
     Counted = 10,
     /// A change of [standing data](crate::standing). Sealed.
     Standing = 11,
+    /// All of a leg that has ended where it lay in a waiting file, for the [history](crate::history). Sealed.
+    Finished = 12,
+    /// How far the parts of a leg have come, where its record stays as it is for its body's sake. Sealed.
+    Progressed = 13,
 }
 
 impl Kind {
@@ -80,6 +84,8 @@ impl Kind {
             9 => Self::SettledMoved,
             10 => Self::Counted,
             11 => Self::Standing,
+            12 => Self::Finished,
+            13 => Self::Progressed,
             _ => return None,
         })
     }
@@ -237,6 +243,15 @@ pub struct Final {
     pub released: u32,
 }
 
+/// A leg that has ended, with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedLeg<'a> {
+    /// How it ended.
+    pub end: Final,
+    /// The leg as it stood; with its body, if its account keeps bodies and it was still there.
+    pub leg: LegRecord<'a>,
+}
+
 /// The leg is done, and its record in a waiting file is to be marked so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinalMoved {
@@ -350,6 +365,10 @@ pub enum Payload<'a> {
     Counted(Counted),
     /// See [`Kind::Standing`].
     Standing(Change),
+    /// See [`Kind::Finished`].
+    Finished(FinishedLeg<'a>),
+    /// See [`Kind::Progressed`].
+    Progressed(Progress),
 }
 
 /// A record that cannot be read. Reported, counted and skipped, never fatal (ENC-4).
@@ -456,6 +475,17 @@ pub fn write(
         Payload::Standing(change) => {
             out.extend_from_slice(&key.id().0.to_be_bytes());
             key.seal(&head.aad(), rng, out, |out| change.put(out))
+        }
+        Payload::Finished(finished) => {
+            out.extend_from_slice(&key.id().0.to_be_bytes());
+            key.seal(&head.aad(), rng, out, |out| {
+                put_final(out, &finished.end);
+                put_leg(out, &finished.leg);
+            })
+        }
+        Payload::Progressed(progress) => {
+            out.extend_from_slice(&key.id().0.to_be_bytes());
+            key.seal(&head.aad(), rng, out, |out| progress.put(out))
         }
         Payload::Retry(step) => {
             out.extend_from_slice(&step.due_ms.to_be_bytes());
@@ -663,9 +693,12 @@ impl<'a> Raw<'a> {
     /// The key that a sealed payload needs; `None` for plain ones.
     pub fn key(&self) -> Option<KeyId> {
         match self.head.kind {
-            Kind::Leg | Kind::HandedOver | Kind::Entry | Kind::Standing => {
-                Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?)))
-            }
+            Kind::Leg
+            | Kind::HandedOver
+            | Kind::Entry
+            | Kind::Standing
+            | Kind::Finished
+            | Kind::Progressed => Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?))),
             Kind::Retry
             | Kind::Final
             | Kind::Settled
@@ -718,6 +751,11 @@ impl<'a> Raw<'a> {
             Kind::Settled => Payload::Settled,
             Kind::Counted => Payload::Counted(get_counted(fields)?),
             Kind::Standing => Payload::Standing(Change::get(fields)?),
+            Kind::Finished => Payload::Finished(FinishedLeg {
+                end: get_final(fields)?,
+                leg: get_leg(fields)?,
+            }),
+            Kind::Progressed => Payload::Progressed(Progress::get(fields)?),
         })
     }
 }
@@ -929,6 +967,14 @@ mod tests {
             body: b"MO-CANARY",
         };
         vec![
+            (
+                Kind::Finished,
+                Payload::Finished(FinishedLeg {
+                    end,
+                    leg: leg.clone(),
+                }),
+            ),
+            (Kind::Progressed, Payload::Progressed(Progress::of(3))),
             (Kind::Leg, Payload::Leg(leg)),
             (Kind::Leg, Payload::Leg(in_parts)),
             (Kind::HandedOver, Payload::HandedOver(handed)),

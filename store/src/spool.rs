@@ -22,6 +22,8 @@
 
 mod chores;
 mod commit;
+mod filed;
+mod filing;
 mod in_parts;
 mod keeper;
 mod lasting;
@@ -33,12 +35,15 @@ mod rebuild;
 mod recover;
 #[cfg(test)]
 mod rig;
+mod search;
 mod segments;
 mod staging;
 mod steps;
 mod story;
 #[cfg(test)]
 mod tests_disk;
+#[cfg(test)]
+mod tests_history;
 #[cfg(test)]
 mod tests_in_parts;
 #[cfg(test)]
@@ -92,6 +97,7 @@ use crate::standing::Standing;
 use crate::usage::{Period, Usage, Used};
 use crate::waiting::table::Waits;
 
+use filing::Filing;
 use parked::Parked;
 use segments::Segments;
 pub(crate) use staging::Part;
@@ -99,6 +105,7 @@ use staging::Staging;
 
 pub use chores::{Chore, ChoreDone, ChoreError, Finished, ReadBack, Target};
 pub use commit::{Begin, Commit, CommitDone, CommitOutcome};
+pub use filing::{HistoryCounts, Keeps};
 pub use in_parts::{NewPart, Parts};
 pub use keeper::Keeper;
 pub use late::Back;
@@ -130,6 +137,10 @@ pub struct Options {
     pub usage_dir: PathBuf,
     /// Directory of the [journal of standing data](crate::standing); made when it is missing.
     pub standing_dir: PathBuf,
+    /// Directory of the [history](crate::history); made when it is missing.
+    pub history_dir: PathBuf,
+    /// Directory of the history's indexes; without one they are kept in memory.
+    pub history_index: Option<PathBuf>,
     /// Whether to open although stretches of that journal cannot be read: who stood there alone is known no more.
     pub accept_damage: bool,
     /// How long a leg that a carrier has, and an entry that nobody fetches, stays in memory, in milliseconds.
@@ -296,6 +307,8 @@ pub struct Spool<D: Disk> {
     usage: Usage,
     /// What is remembered of people.
     standing: Standing,
+    /// What has ended and is on its way to the history.
+    filing: Filing,
 }
 
 impl<D: Disk> Spool<D> {
@@ -386,7 +399,8 @@ impl<D: Disk> Spool<D> {
         if self.broken {
             return Err(Refused::Broken);
         }
-        if self.index.is_full() || !self.has_intake_budget() || self.out.is_starved() {
+        let is_full = self.index.is_full() || self.filing.is_full();
+        if is_full || !self.has_intake_budget() || self.out.is_starved() {
             return Err(Refused::Full);
         }
         Ok(())

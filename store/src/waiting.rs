@@ -58,6 +58,7 @@ use rand_core::CryptoRng;
 use siphasher::sip::SipHasher24;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
+use tidegate_codec::octets::Body;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::disk::Disk;
@@ -95,6 +96,12 @@ pub const QUESTIONS_MAX: usize = 1024;
 pub(crate) const TRIES_MAX: u32 = 60;
 /// Legs that a pass over a finished hour brings back at once.
 pub const PASS_MAX: usize = 1024;
+/// Octets of kept bodies that come back with them, and one body more.
+pub(crate) const PASS_OCTETS_MAX: usize = 1 << 20;
+/// Octets of kept bodies that one move takes, and one body more.
+pub(crate) const MOVE_OCTETS_MAX: u64 = 2 << 20;
+/// A leg whose record is longer, for its body is kept, does not move: the table of a run has 16 bits for a length.
+pub(crate) const MOVE_LEN_MAX: u32 = 60_000;
 /// Ends whose marks are not synced yet; past it a late receipt is answered 0x64.
 pub const PENDING_MAX: usize = 65_536;
 
@@ -153,6 +160,16 @@ pub(crate) struct Mark {
     pub(crate) place: Place,
 }
 
+/// A body that came along because its account keeps bodies; else empty. Shows its length only (P4).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct KeptBody(pub(crate) Box<[u8]>);
+
+impl fmt::Debug for KeptBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Body(&self.0).fmt(f)
+    }
+}
+
 /// A leg as a waiting file holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundLeg {
@@ -166,6 +183,7 @@ pub struct FoundLeg {
     pub(crate) carrier_id: MessageIdText,
     pub(crate) quote: Quote,
     pub(crate) place: Place,
+    pub(crate) body: KeptBody,
 }
 
 /// What somebody wants to know of the files.

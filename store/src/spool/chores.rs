@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::{Disk, is_full};
+use crate::history::Plan;
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::names::NameId;
@@ -24,6 +25,8 @@ use crate::usage::Snapshot;
 use crate::waiting::entries::{ParkItem, ParkedItem};
 use crate::waiting::{Answer, At, Failed, Order, Place, Report, RunInfo};
 
+use super::filing::{Filed, Unfiled};
+use super::search::Search;
 use super::waits::MovedLeg;
 use super::{Active, Spool};
 
@@ -79,6 +82,21 @@ pub(super) enum Task<D: Disk> {
         items: Vec<Due>,
         now_ms: u64,
     },
+    /// Ended legs for the history, in the order of their batches.
+    File {
+        items: Vec<Unfiled>,
+        plan: Arc<Plan>,
+        /// What the disk does not give is not waited for any more.
+        give_up: bool,
+        now_ms: u64,
+    },
+    /// All that ended in batches up to this one was given to the history.
+    Checkpoint {
+        batch: u64,
+        now_ms: u64,
+    },
+    /// What ended before the start and is not in the history is looked for: one segment.
+    Search(Box<Search>),
 }
 
 /// A record that is wanted back: a leg or an outbox entry.
@@ -115,6 +133,8 @@ pub(super) struct OwnedLeg {
     pub(super) carrier_id: MessageIdText,
     pub(super) quote: Quote,
     pub(super) progress: Option<Progress>,
+    /// Whether its body is copied though a carrier has it.
+    pub(super) keeps_body: bool,
 }
 
 /// Why a chore could not be done.
@@ -161,6 +181,15 @@ pub enum ChoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// What accounts keep of finished messages could not be written, or what is to be kept not be read, so segments that
+    /// hold it stay.
+    #[error("cannot {operation} the history: {source}")]
+    History {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl From<Failed> for ChoreError {
@@ -181,6 +210,7 @@ impl ChoreError {
             | Self::Waiting { source, .. }
             | Self::Outbox { source, .. }
             | Self::Usage { source }
+            | Self::History { source, .. }
             | Self::Journal { source } => is_full(source),
         }
     }
@@ -188,6 +218,13 @@ impl ChoreError {
     pub(super) fn outbox(failed: Failed) -> Self {
         match failed {
             Failed::Io(operation, source) => Self::Outbox { operation, source },
+            Failed::Ring(error) => Self::Ring(error),
+        }
+    }
+
+    pub(super) fn history(failed: Failed) -> Self {
+        match failed {
+            Failed::Io(operation, source) => Self::History { operation, source },
             Failed::Ring(error) => Self::Ring(error),
         }
     }
@@ -218,6 +255,8 @@ pub(super) enum Outcome<D: Disk> {
         unreadable: Vec<CopyItem>,
         /// A file that could not be read stopped it.
         stopped: Option<RecordError>,
+        /// Bodies that are kept and could not be read.
+        lost: u64,
         key: KeyId,
     },
     Unlinked {
@@ -239,6 +278,12 @@ pub(super) enum Outcome<D: Disk> {
         left: Vec<Due>,
         result: io::Result<()>,
     },
+    Filed(Filed),
+    Checkpointed {
+        batch: u64,
+        result: Result<(), ChoreError>,
+    },
+    Searched(Box<Search>, Result<(), ChoreError>),
 }
 
 #[derive(Debug)]
@@ -339,7 +384,7 @@ impl<D: Disk> Spool<D> {
     }
 }
 
-/// A leg's state as a record states it. What a carrier has needs no body any more.
+/// A leg's state as a record states it. What a carrier has needs no body any more, unless its account keeps bodies.
 pub(super) fn state_of<'a>(
     leg: &'a Leg,
     carrier: &'a str,

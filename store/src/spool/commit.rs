@@ -187,6 +187,7 @@ impl<D: Disk> Spool<D> {
             .for_each(|count| self.usage.synced(&count));
         staging.clear();
         self.spare = staging;
+        self.filing.batch_is_over(header.number);
     }
 
     fn apply_record(&mut self, what: Staged, at: Location, batch: u64) {
@@ -209,11 +210,17 @@ impl<D: Disk> Spool<D> {
                 before.map(|before| (before.segment(), before.len, at.len))
             }
             Staged::Standing(staged) => return self.standing_synced(*staged, at.segment()),
-            Staged::Step { born, item } => {
-                match item {
-                    StepItem::Moved { run, .. } => self.move_synced(run, at.segment()),
-                    StepItem::FinalMoved(mark) => self.end_synced(mark, at.segment()),
-                    StepItem::SettledMoved(mark, _) => self.settled_synced(mark, at.segment()),
+            Staged::Finished(unfiled) => return self.is_finished(*unfiled, at, batch, true),
+            Staged::Step { born, mut item } => {
+                match &mut item {
+                    StepItem::Moved { run, .. } => self.move_synced(*run, at.segment()),
+                    StepItem::FinalMoved(mark) => self.end_synced(*mark, at.segment()),
+                    StepItem::SettledMoved(mark, _) => self.settled_synced(*mark, at.segment()),
+                    StepItem::Final { unfiled, .. } => {
+                        if let Some(unfiled) = unfiled.take() {
+                            self.is_finished(*unfiled, at, batch, false);
+                        }
+                    }
                     _ => {}
                 }
                 if born != key(at.segment()) {
@@ -227,6 +234,9 @@ impl<D: Disk> Spool<D> {
             self.segments.fill(at.segment(), new);
         } else {
             // It has ended meanwhile: dead on arrival. What ended it is staged, or in this batch.
+            if let Staged::Leg(id) = what {
+                self.filing.arrived_dead(id, at, batch);
+            }
             let ended_by = if self.staging.records.is_empty() {
                 batch
             } else {
@@ -256,7 +266,10 @@ impl<D: Disk> Spool<D> {
                 (*id, *leg, Event::HandedOver(step))
             }
             StepItem::Retry { id, leg, step } => (*id, *leg, Event::Retry(*step)),
-            StepItem::Final { id, leg } => (*id, *leg, Event::Final),
+            StepItem::Final { id, leg, .. } => (*id, *leg, Event::Final),
+            StepItem::Progressed { id, leg, progress } => {
+                (*id, *leg, Event::Progressed(progress.as_ref().clone()))
+            }
             StepItem::Settled { id } => (*id, 0, Event::Settled),
             StepItem::Moved { id, leg, run } => (*id, *leg, Event::Moved(*run)),
             StepItem::SettledMoved(mark, place) => (mark.id, mark.leg, Event::SettledMoved(*place)),

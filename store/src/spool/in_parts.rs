@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::quote::Quote;
 use crate::record::{Envelope, Kind, LegRecord, Payload, Stage};
 
-use super::staging::{Part, Staged};
+use super::staging::{Part, Staged, StepItem};
 use super::{Refused, Spool};
 
 /// The legs of a message that was cut, in their order.
@@ -36,7 +36,8 @@ impl std::fmt::Debug for NewPart<'_> {
 impl<D: Disk> Spool<D> {
     /// Stages that a waiting leg goes on as parts, 1 to 255 of them, and has the date `due_ms` itself from now on. The
     /// parts are due at once, and leased until the commit makes them durable. They cost no quota: the leg did. Of what
-    /// is cut, either the whole or all of its parts are on the disk.
+    /// is cut, either the whole or all of its parts are on the disk. `body` is the whole's, which stays with it where its
+    /// account keeps bodies.
     ///
     /// Returns the parts in their order; none when the leg had ended, or is in parts already.
     pub fn cut(
@@ -45,6 +46,7 @@ impl<D: Disk> Spool<D> {
         leg: LegId,
         due_ms: u64,
         parts: &[NewPart<'_>],
+        body: &[u8],
         rng: &mut impl CryptoRng,
     ) -> Result<Parts, Refused> {
         self.may_progress()?;
@@ -55,7 +57,12 @@ impl<D: Disk> Spool<D> {
         };
         let (message, number, account, attempts) = (found.message, found.leg, found.account, found.attempts);
         let envelope = found.envelope.clone();
-        self.go_in_parts(now_ms, leg, due_ms, Progress::of(total), false, rng)?;
+        let body = if self.filing.keeps_body_of(found) {
+            body
+        } else {
+            b""
+        };
+        self.go_in_parts(now_ms, leg, due_ms, (Progress::of(total), body), false, rng)?;
         let mut legs = Parts::new();
         for (part, new) in (1..=total).zip(parts) {
             let envelope = Envelope {
@@ -76,7 +83,8 @@ impl<D: Disk> Spool<D> {
 
     /// Stages how far the parts of a leg have come. `urgent` says that a peer waits for the commit.
     ///
-    /// The leg has another [`LegId`] from now on; `None` when it had ended.
+    /// The leg has another [`LegId`] from now on, unless its account keeps bodies: then its record stays where it is.
+    /// `None` when it had ended.
     pub fn set_progress(
         &mut self,
         now_ms: u64,
@@ -86,12 +94,44 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<Option<LegId>, Refused> {
         self.may_progress()?;
-        match self.index.get(leg).map(|leg| leg.due_ms) {
-            Some(due_ms) => self
-                .go_in_parts(now_ms, leg, due_ms, progress, urgent, rng)
-                .map(Some),
+        match self.index.get(leg) {
+            Some(found) if found.stage == Stage::InParts && self.filing.keeps_body_of(found) => self
+                .step_on(now_ms, leg, progress, urgent, rng)
+                .map(|()| Some(leg)),
+            Some(found) => {
+                let due_ms = found.due_ms;
+                self.go_in_parts(now_ms, leg, due_ms, (progress, b""), urgent, rng)
+                    .map(Some)
+            }
             None => Ok(None),
         }
+    }
+
+    /// Stages the progress alone.
+    fn step_on(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        progress: Progress,
+        urgent: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refused> {
+        let Some(found) = self.index.get_mut(leg) else {
+            return Ok(());
+        };
+        found.revision = found.revision.wrapping_add(1);
+        let (id, number, born, account) = (found.message, found.leg, found.born, found.account);
+        let payload = Payload::Progressed(progress.clone());
+        let range = self.write_step(Kind::Progressed, id, number, account, &payload, rng)?;
+        self.index.set_progress(leg, progress.clone());
+        let item = StepItem::Progressed {
+            id,
+            leg: number,
+            progress: Box::new(progress),
+        };
+        self.staging
+            .push(now_ms, Staged::Step { born, item }, Part::Ending, range, urgent);
+        Ok(())
     }
 
     fn stage_part(
@@ -134,7 +174,7 @@ impl<D: Disk> Spool<D> {
         now_ms: u64,
         leg: LegId,
         due_ms: u64,
-        progress: Progress,
+        (progress, body): (Progress, &[u8]),
         urgent: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<LegId, Refused> {
@@ -152,7 +192,7 @@ impl<D: Disk> Spool<D> {
             carrier_id: b"",
             quote,
             progress: Some(progress.clone()),
-            body: b"",
+            body,
         };
         let payload = Payload::Leg(record);
         let range = self.write_step(Kind::Leg, message, number, account, &payload, rng)?;

@@ -9,17 +9,18 @@ use rand_core::CryptoRng;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer;
+use crate::history::History;
 use crate::index::Location;
 use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageId;
-use crate::record::{self, Payload, RecordError, Stage};
+use crate::record::{self, Head, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
 use crate::standing::{Journal, Register};
 use crate::usage::{Snapshot, UsageFiles};
 use crate::waiting::entries::{ParkItem, ParkedItem, SealedEntries};
 use crate::waiting::files::Files;
-use crate::waiting::{Failed, RunInfo};
+use crate::waiting::{Failed, Order, Report, RunInfo, TRIES_MAX};
 
 use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Spot, Task, state_of};
 use super::{Active, Options};
@@ -30,11 +31,14 @@ pub struct Keeper<D: Disk> {
     dir: PathBuf,
     node: u8,
     segment_size: u64,
-    ring: KeyRing<D>,
+    pub(super) ring: KeyRing<D>,
     pub(super) waiting: Files<D>,
     pub(super) parked: Files<D>,
     usage: UsageFiles<D>,
     journals: [Journal<D>; 2],
+    pub(super) history: History<D>,
+    /// How often in a row the disk did not give a body that is kept, to a copy and to a move.
+    body_tries: [u32; 2],
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
     stuck: bool,
 }
@@ -44,10 +48,13 @@ impl<D: Disk> Keeper<D> {
         disk: D,
         options: &Options,
         ring: KeyRing<D>,
-        waiting: Files<D>,
-        parked: Files<D>,
-        usage: UsageFiles<D>,
-        journals: [Journal<D>; 2],
+        (waiting, parked, usage, journals, history): (
+            Files<D>,
+            Files<D>,
+            UsageFiles<D>,
+            [Journal<D>; 2],
+            History<D>,
+        ),
     ) -> Self {
         Self {
             disk,
@@ -59,6 +66,8 @@ impl<D: Disk> Keeper<D> {
             parked,
             usage,
             journals,
+            history,
+            body_tries: [0; 2],
             stuck: false,
         }
     }
@@ -96,7 +105,12 @@ impl<D: Disk> Keeper<D> {
                     .map_err(ChoreError::segment("close", number));
                 Outcome::Footer { number, result }
             }
-            Task::Copy { items, key } => self.copy(items, &key, rng),
+            Task::Copy { items, key } => {
+                let copied = self.copy(items, &key, rng);
+                let has_stopped = matches!(copied, Outcome::Copied { stopped: Some(_), .. });
+                self.note_try(0, has_stopped);
+                copied
+            }
             Task::Unlink { numbers, keys, usage } => {
                 let mut gone = Vec::new();
                 // What the segments count must be counted elsewhere before they go.
@@ -134,9 +148,21 @@ impl<D: Disk> Keeper<D> {
                 });
                 Outcome::Read(read.collect())
             }
-            Task::Waiting(order) => {
-                let (report, damaged) = self.waiting.obey(order, &mut self.ring, rng);
-                Outcome::Waiting(report, damaged)
+            Task::Waiting(mut order) => {
+                let fetched = self.fetch_bodies(&mut order, self.gives_up(1));
+                if matches!(order, Order::Move { .. }) {
+                    self.note_try(1, fetched.is_err());
+                }
+                match fetched {
+                    Ok(lost) => {
+                        let (report, damaged) = self.waiting.obey(order, &mut self.ring, rng);
+                        Outcome::Waiting(report, damaged + lost)
+                    }
+                    Err(error) => {
+                        let failed = Failed::Io("read", io::Error::other(error));
+                        Outcome::Waiting(Report::Moved(Err(failed)), 0)
+                    }
+                }
             }
             Task::Parked(order) => {
                 let (report, damaged) = self.parked.obey(order, &mut self.ring, rng);
@@ -161,7 +187,30 @@ impl<D: Disk> Keeper<D> {
                 }
                 Outcome::Journal { done, left, result }
             }
+            Task::File {
+                items,
+                plan,
+                give_up,
+                now_ms,
+            } => Outcome::Filed(self.file(items, &*plan, give_up, now_ms, rng)),
+            Task::Checkpoint { batch, now_ms } => {
+                let result = self.history.checkpoint(batch, &mut self.ring, now_ms, rng);
+                let result = result.map_err(ChoreError::history);
+                Outcome::Checkpointed { batch, result }
+            }
+            Task::Search(search) => self.search(search),
         })
+    }
+
+    /// One bad place must not hold all up for ever: after some tries what the disk does not give is done without.
+    fn gives_up(&self, what: usize) -> bool {
+        self.body_tries.get(what).is_some_and(|tries| *tries >= TRIES_MAX)
+    }
+
+    fn note_try(&mut self, what: usize, has_stopped: bool) {
+        if let Some(tries) = self.body_tries.get_mut(what) {
+            *tries = if has_stopped { tries.saturating_add(1) } else { 0 };
+        }
     }
 
     /// Saves the counts of used parts; says up to which segment they count.
@@ -208,7 +257,7 @@ impl<D: Disk> Keeper<D> {
         Ok(entries)
     }
 
-    fn reader(&self) -> Reader<'_, D> {
+    pub(super) fn reader(&self) -> Reader<'_, D> {
         Reader {
             keeper: self,
             file: None,
@@ -305,10 +354,11 @@ impl<D: Disk> Keeper<D> {
 
     fn copy(&self, items: Vec<CopyItem>, key: &SealKey, rng: &mut impl CryptoRng) -> Outcome<D> {
         let (mut octets, mut copies, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-        let mut stopped = None;
+        let (mut stopped, mut lost) = (None, 0);
+        let give_up = self.gives_up(0);
         let mut reader = self.reader();
         for item in items {
-            match reader.copy(&item, key, rng, &mut octets) {
+            match reader.copy(&item, key, rng, &mut octets, (&mut lost, give_up)) {
                 Ok(range) => copies.push(Copy {
                     target: item.target,
                     revision: item.revision,
@@ -332,11 +382,12 @@ impl<D: Disk> Keeper<D> {
             copies,
             unreadable,
             stopped,
+            lost,
             key: key.id(),
         }
     }
 
-    fn path(&self, number: u64) -> PathBuf {
+    pub(super) fn path(&self, number: u64) -> PathBuf {
         self.dir.join(segment::file_name(number))
     }
 
@@ -347,7 +398,7 @@ impl<D: Disk> Keeper<D> {
 }
 
 /// Reads records back; keeps the file of the last one open.
-struct Reader<'a, D: Disk> {
+pub(super) struct Reader<'a, D: Disk> {
     keeper: &'a Keeper<D>,
     file: Option<(u64, D::File)>,
 }
@@ -359,18 +410,24 @@ impl<D: Disk> Reader<'_, D> {
         key: &SealKey,
         rng: &mut impl CryptoRng,
         out: &mut Vec<u8>,
+        (lost, give_up): (&mut u64, bool),
     ) -> Result<Range<usize>, RecordError> {
         let ring = &self.keeper.ring;
         let range = match &item.leg {
-            // What a carrier has, or parts of it have, is copied without its body: nobody needs it any more.
+            // What a carrier has, or parts of it have, is copied without its body, unless its account keeps bodies: nobody
+            // else needs it any more. That it cannot be read must not end a leg that a carrier has.
             Some((head, owned)) if owned.leg.stage != Stage::Waiting => {
+                let body = match owned.keeps_body {
+                    true => self.kept_body(item.at, (head.id, head.leg), give_up, lost)?,
+                    false => Vec::new(),
+                };
                 let record = state_of(
                     &owned.leg,
                     &owned.carrier,
                     owned.carrier_id.as_bytes(),
                     owned.quote,
                     owned.progress.clone(),
-                    &[],
+                    &body,
                 );
                 record::write(out, head, &Payload::Leg(record), key, rng)?
             }
@@ -423,6 +480,52 @@ impl<D: Disk> Reader<'_, D> {
             Payload::Entry(entry) => Ok(entry.body.to_vec()),
             _ => Err(RecordError::Malformed),
         }
+    }
+
+    /// The body of a leg, for its account's sake; nothing, and counted, where it cannot be had. An error says that the disk
+    /// does not give it now.
+    pub(super) fn kept_body(
+        &mut self,
+        at: Location,
+        whose: (MessageId, u16),
+        give_up: bool,
+        lost: &mut u64,
+    ) -> Result<Vec<u8>, RecordError> {
+        match self.body_of(at, whose) {
+            Err(error @ RecordError::Io(_)) if !give_up => Err(error),
+            Err(error) => {
+                *lost += 1;
+                tracing::error!(segment = at.segment(), %error, "a body that was to be kept cannot be read");
+                Ok(Vec::new())
+            }
+            body => body,
+        }
+    }
+
+    /// The body of a leg that a record holds.
+    pub(super) fn body_of(
+        &mut self,
+        at: Location,
+        (id, leg): (MessageId, u16),
+    ) -> Result<Vec<u8>, RecordError> {
+        self.open_at(at, |head, payload| match payload {
+            Payload::Leg(found) if (head.id, head.leg) == (id, leg) => Ok(found.body.to_vec()),
+            Payload::Finished(found) if (head.id, head.leg) == (id, leg) => Ok(found.leg.body.to_vec()),
+            _ => Err(RecordError::Malformed),
+        })
+    }
+
+    /// Opens a record for the history.
+    pub(super) fn open_at<T>(
+        &mut self,
+        at: Location,
+        read: impl FnOnce(&Head, Payload<'_>) -> Result<T, RecordError>,
+    ) -> Result<T, RecordError> {
+        let ring = &self.keeper.ring;
+        let mut octets = self.octets_at(at)?;
+        let raw = raw(&mut octets)?;
+        let head = raw.head;
+        read(&head, raw.open(Purpose::Sweep, |id| ring.get(id))?)
     }
 
     fn octets_at(&mut self, at: Location) -> Result<Vec<u8>, RecordError> {

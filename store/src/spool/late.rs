@@ -82,6 +82,7 @@ impl<D: Disk> Spool<D> {
         );
         self.index.set_quote(leg, found.quote);
         self.waits.back.insert(leg, found.place);
+        self.filing.keep_body(leg, account, found.body.0);
         Back::Fresh(leg)
     }
 
@@ -89,6 +90,7 @@ impl<D: Disk> Spool<D> {
     pub fn let_go(&mut self, leg: LegId) {
         if self.waits.back.remove(&leg).is_some() {
             self.index.remove(leg);
+            self.filing.take_body(leg);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::index::{Index, KnownAs, Leg, LegId, Location};
 use crate::message_id::MessageId;
 use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
+use crate::progress::Progress;
 use crate::record::{self, HandedOver, LegRecord, Payload, Retry, SettledMoved, Stage};
 use crate::standing::{Change, Due, Standing};
 use crate::usage::{Counted, Usage};
@@ -66,6 +67,9 @@ impl Rebuild {
             Payload::Final(_) => self.ended(id, leg),
             Payload::Moved(run) => self.moved(id, leg, run),
             Payload::FinalMoved(end) => self.ended_elsewhere(id, leg, end.hour, end.hash, at.segment()),
+            Payload::Progressed(progress) => self.progressed(id, leg, progress),
+            // For the history only, which reads the segments itself.
+            Payload::Finished(_) => {}
             Payload::Settled => self.settled(id),
             Payload::SettledMoved(place) => self.settled_elsewhere(id, place, at.segment()),
             Payload::Counted(counted) => self.counted(account, counted, at.segment()),
@@ -209,6 +213,12 @@ impl Rebuild {
             leg.attempts = step.attempts;
         }
         self.index.set_due(found, step.due_ms);
+    }
+
+    pub(super) fn progressed(&mut self, id: MessageId, leg: u16, progress: Progress) {
+        if let Some(found) = self.find(id, leg) {
+            self.index.set_progress(found, progress);
+        }
     }
 
     pub(super) fn ended(&mut self, id: MessageId, leg: u16) {

@@ -13,6 +13,7 @@ use rand_core::CryptoRng;
 use crate::chain;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer::{self, Event, Item, LivingEntry, LivingLeg};
+use crate::history::History;
 use crate::index::{Index, LegId, Location};
 use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::{MessageId, MessageIds};
@@ -32,8 +33,10 @@ use crate::waiting::open::OpenFailed;
 use crate::waiting::table::Waits;
 
 use super::chores::ChoreError;
+use super::filing::Filing;
 use super::parked::Parked;
 use super::rebuild::Rebuild;
+use super::search::Search;
 use super::segments::{Segment, Segments};
 use super::staging::Staging;
 use super::upkeep::Outstanding;
@@ -133,6 +136,11 @@ impl<D: Disk> Spool<D> {
     ) -> Result<(Self, Keeper<D>, Recovered), OpenError> {
         options.segment_size = options.segment_size.min(SEGMENT_MAX);
         disk.create_dir_all(&options.dir)?;
+        let history = History::open(
+            disk.clone(),
+            options.history_dir.clone(),
+            options.history_index.clone(),
+        )?;
         let (mut waiting, files) = Files::open(
             disk.clone(),
             options.waiting_dir.clone(),
@@ -202,7 +210,12 @@ impl<D: Disk> Spool<D> {
         }
         let size = options.segment_size;
         rebuild.heal_usage(&mut usage_files, number - 1, now_ms);
-        let mut keeper = Keeper::new(disk, &options, ring, waiting, parked, usage_files, journals);
+        let search = Search::new(&rebuild.segments, history.position(), rebuild.last_batch);
+        // Segments may all be gone, and with them the number of the last batch: what ends from now on ends behind all that
+        // the history holds.
+        let last_batch = rebuild.last_batch.max(history.position());
+        let files = (waiting, parked, usage_files, journals, history);
+        let mut keeper = Keeper::new(disk, &options, ring, files);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {
             // What ends work must go on: a segment for which nothing is reserved takes what there is.
@@ -222,7 +235,6 @@ impl<D: Disk> Spool<D> {
             outbox,
             segments,
             mut found,
-            last_batch,
             usage,
             standing,
             ..
@@ -253,6 +265,7 @@ impl<D: Disk> Spool<D> {
             parked: filed,
             usage,
             standing,
+            filing: Filing::new(search),
         };
         Ok((spool, keeper, found))
     }
@@ -500,6 +513,7 @@ impl Rebuild {
                 Item::Event { id, leg, event } => match event {
                     Event::HandedOver(step) => self.handed_over(id, leg, &step),
                     Event::Retry(step) => self.retry(id, leg, step),
+                    Event::Progressed(progress) => self.progressed(id, leg, progress),
                     Event::Final => self.ended(id, leg),
                     Event::Settled => self.settled(id),
                     Event::Moved(run) => self.moved(id, leg, run),

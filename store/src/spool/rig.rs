@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -12,7 +13,8 @@ use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
 
 use crate::disk::FaultyDisk;
-use crate::index::LegId;
+use crate::history::held::{Record, held, plan};
+use crate::index::{Leg, LegId};
 use crate::keyring::{Kek, KeyRing, Owner};
 use crate::message_id::MessageId;
 use crate::names::NameId;
@@ -28,8 +30,8 @@ use crate::testing::envelope;
 use crate::usage::Period;
 
 use super::{
-    Begin, ChangedLeg, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, NewEntry, NewLeg,
-    NewPart, Options, Recovered, Refused, Spool, Target,
+    Begin, ChangedLeg, ChoreDone, CommitDone, CommitOutcome, Ending, Finished, Keeper, Keeps, NewEntry,
+    NewLeg, NewPart, Options, Recovered, Refused, Spool, Target,
 };
 
 pub(super) const NOW: u64 = 1_800_000_000_000;
@@ -62,6 +64,8 @@ pub(super) struct State {
     pub(super) opt_outs: BTreeMap<(Pseudonym, Scope), Origins>,
     /// All changes of standing data there ever were, in order.
     pub(super) changes: Vec<Change>,
+    /// All legs that have ended, as they stood.
+    pub(super) ended: Vec<((MessageId, u16), LegState)>,
 }
 
 /// One staged step, as the model repeats it.
@@ -94,11 +98,12 @@ impl State {
         }
     }
 
-    /// Memory does not hold all changes there were.
+    /// Memory does not hold all changes there were, and no leg that has ended.
     pub(super) fn is_like(&self, promised: &Self) -> bool {
-        let changes = promised.changes.clone();
+        let (changes, ended) = (promised.changes.clone(), promised.ended.clone());
         Self {
             changes,
+            ended,
             ..self.clone()
         } == *promised
     }
@@ -142,7 +147,8 @@ impl State {
                 self.legs.insert(*key, leg.clone());
             }
             Step::Final(key) => {
-                self.legs.remove(key);
+                let leg = self.legs.remove(key);
+                self.ended.extend(leg.map(|leg| (*key, leg)));
             }
             Step::Entry(id, entry, _) => {
                 self.entries.insert(*id, entry.clone());
@@ -186,6 +192,8 @@ pub(super) struct Rig {
     /// What every leg and entry ever had as its body; those that replaced one another by their priority.
     pub(super) bodies: BTreeMap<(MessageId, u16, u8), Vec<u8>>,
     pub(super) highest: MessageId,
+    /// What is kept of accounts' finished messages.
+    pub(super) keeps: Vec<(&'static str, Keeps)>,
 }
 
 pub(super) fn options() -> Options {
@@ -200,6 +208,8 @@ pub(super) fn options() -> Options {
         outbox_dir: "/data/outbox".into(),
         usage_dir: "/data/usage".into(),
         standing_dir: "/data/standing".into(),
+        history_dir: "/data/history".into(),
+        history_index: None,
         accept_damage: false,
         receipt_hot_ms: 600_000,
     }
@@ -240,7 +250,27 @@ impl Rig {
             staged: Vec::new(),
             bodies: BTreeMap::new(),
             highest: MessageId(0),
+            keeps: Vec::new(),
         }
+    }
+
+    /// What the history holds.
+    pub(super) fn filed(&mut self) -> Vec<Record> {
+        held(
+            &mut self.keeper.history,
+            &self.keeper.ring,
+            &["load", "bank", "shop"],
+        )
+    }
+
+    /// Says what is kept, and again after every start.
+    pub(super) fn keep(&mut self, keeps: &[(&'static str, Keeps)]) {
+        self.keeps = keeps.to_vec();
+        for (account, keeps) in keeps {
+            let account = self.spool.intern(account).unwrap();
+            self.spool.set_keeps(account, *keeps);
+        }
+        self.spool.set_plan(Arc::new(plan));
     }
 
     pub(super) fn below(&mut self, n: u32) -> u32 {
@@ -382,7 +412,8 @@ impl Rig {
                 let new =
                     self.spool
                         .set_progress(self.now_ms, leg, progress.clone(), urgent, &mut self.rng)?;
-                assert!(new.is_some() && self.spool.index().get(leg).is_none());
+                let stays = self.keeps_of(&found).body;
+                assert!(new.is_some() && self.spool.index().get(leg).is_some() == stays);
                 self.staged.push(Step::InParts(key, found.due_ms, progress));
             }
             (Stage::Waiting, None) if found.part().is_none() => {
@@ -395,7 +426,10 @@ impl Rig {
                         body,
                     })
                     .collect();
-                let legs = self.spool.cut(self.now_ms, leg, due_ms, &parts, &mut self.rng)?;
+                let body = self.bodies[&(key.0, key.1, found.envelope.priority)].clone();
+                let legs = self
+                    .spool
+                    .cut(self.now_ms, leg, due_ms, &parts, &body, &mut self.rng)?;
                 assert_eq!(legs.len(), bodies.len());
                 self.staged.push(Step::InParts(key, due_ms, Progress::of(total)));
                 for (part, body) in legs.into_iter().zip(bodies) {
@@ -419,6 +453,13 @@ impl Rig {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What is kept of a leg's account.
+    pub(super) fn keeps_of(&self, leg: &Leg) -> Keeps {
+        let name = self.spool.names().name(leg.account);
+        let found = self.keeps.iter().find(|(account, _)| *account == name);
+        found.map_or(Keeps::default(), |(_, keeps)| *keeps)
     }
 
     fn is_in_parts(&self, leg: LegId) -> bool {
@@ -727,6 +768,7 @@ impl Rig {
             synced,
             bodies,
             highest,
+            keeps,
             spool,
             keeper,
             ..
@@ -736,7 +778,7 @@ impl Rig {
         let ring = KeyRing::open(&disk, Path::new("/keys"), kek()).unwrap();
         let (spool, keeper, found) =
             Spool::open(disk.clone(), options.clone(), ring, now_ms, &mut rng).unwrap();
-        Self {
+        let mut rig = Self {
             disk,
             options,
             spool,
@@ -749,7 +791,10 @@ impl Rig {
             staged: Vec::new(),
             bodies,
             highest,
-        }
+            keeps: Vec::new(),
+        };
+        rig.keep(&keeps);
+        rig
     }
 
     /// Whether the spool opens with the options as they are now.
@@ -811,6 +856,44 @@ impl Rig {
         for id in found.entries.keys() {
             assert!(expected.entries.contains_key(id), "entry {id:?} came back");
         }
+    }
+
+    /// Lets everything be filed and synced, and looks what the history got: each finished leg of an account that keeps
+    /// something once, with its body where that is kept, and nothing else.
+    pub(super) fn check_history(&mut self, context: &str) {
+        self.disk.heal();
+        for _ in 0..100 {
+            self.settle_down();
+            self.now_ms += 2_000;
+            if self.spool.history().unfiled == 0 && self.commit().is_none() {
+                break;
+            }
+        }
+        self.now_ms += 61_000;
+        self.settle_down();
+        let records = self.filed();
+        let mut filed = BTreeMap::new();
+        for record in &records {
+            let twice = filed.insert((record.id, record.leg), record);
+            assert_eq!(twice, None, "filed twice, {context}");
+        }
+        for (key, leg) in &self.synced.ended {
+            let keeps = self.keeps.iter().find(|(account, _)| *account == leg.account);
+            let Some((_, keeps)) = keeps.filter(|(_, keeps)| (keeps.meta || keeps.body) && key.1 < 256)
+            else {
+                continue;
+            };
+            let Some(record) = filed.remove(key) else {
+                panic!("{key:?} of {} was not filed, {context}", leg.account)
+            };
+            let carrier = (&record.carrier, &record.carrier_id);
+            assert_eq!(carrier, (&leg.carrier, &leg.carrier_id), "{key:?}, {context}");
+            assert_eq!(record.state, MessageState::Delivered);
+            let body = &self.bodies[&(key.0, key.1, leg.envelope.priority)];
+            let expected = keeps.body.then_some(body);
+            assert_eq!(record.body.as_ref(), expected, "the body of {key:?}, {context}");
+        }
+        assert!(filed.is_empty(), "filed for nothing, {context}: {filed:?}");
     }
 
     // ===== what is there =====

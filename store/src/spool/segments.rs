@@ -23,6 +23,8 @@ pub(super) struct Segment {
     drained_by: u64,
     /// Steps in it that are still to be marked in files of another kind, and synced there.
     owed: u32,
+    /// Ended legs with their newest record in it that the history does not hold yet, or not synced.
+    unfiled: u32,
 }
 
 impl Segment {
@@ -47,6 +49,7 @@ impl Segment {
             closed_ms: Some(closed_ms),
             drained_by: 0,
             owed: 0,
+            unfiled: 0,
         }
     }
 
@@ -78,7 +81,17 @@ impl Segment {
 
     /// Nothing in it is needed any more once batch `synced` is on disk.
     pub(super) const fn is_drained(&self, synced: u64) -> bool {
+        self.is_drained_but_for_history(synced) && self.unfiled == 0
+    }
+
+    /// Nothing in it is needed any more, but for what the history is still to hold.
+    pub(super) const fn is_drained_but_for_history(&self, synced: u64) -> bool {
         self.closed_ms.is_some() && self.live == 0 && self.owed == 0 && self.drained_by <= synced
+    }
+
+    /// Ended legs in it that the history is still to hold.
+    pub(super) const fn unfiled(&self) -> u32 {
+        self.unfiled
     }
 }
 
@@ -171,6 +184,20 @@ impl Segments {
     pub(super) fn paid(&mut self, number: u64) {
         if let Some(segment) = self.by_number.get_mut(&number) {
             segment.owed = segment.owed.saturating_sub(1);
+        }
+    }
+
+    /// The history is to hold an ended leg before the segment may go.
+    pub(super) fn owe_history(&mut self, number: u64) {
+        if let Some(segment) = self.by_number.get_mut(&number) {
+            segment.unfiled += 1;
+        }
+    }
+
+    /// It holds so many of them, and that is synced.
+    pub(super) fn paid_history(&mut self, number: u64, count: u32) {
+        if let Some(segment) = self.by_number.get_mut(&number) {
+            segment.unfiled = segment.unfiled.saturating_sub(count);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::index::LegId;
 use crate::message_id::MessageId;
 use crate::names::{NameId, Names};
 use crate::outbox::EntryId;
+use crate::progress::Progress;
 use crate::record::{self, COUNTED_MAX, Head, Payload, Retry, SettledMoved};
 use crate::seal::{KeyId, SealKey};
 use crate::standing::{Change, Undo};
@@ -16,6 +17,7 @@ use crate::usage::StagedCount;
 use crate::waiting::Mark;
 
 use super::Refused;
+use super::filing::Unfiled;
 
 /// What a staged record will become once it is on disk.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) enum Staged {
     LegCopy(LegId),
     /// An entry copied forward.
     EntryCopy(EntryId),
+    /// All of a leg that ended in a waiting file, for the history.
+    Finished(Box<Unfiled>),
     /// A change of standing data, and what is to be undone should it not reach the disk.
     Standing(Box<StagedChange>),
     /// A step of a leg or entry born in this segment, for the footer if that is another.
@@ -62,6 +66,13 @@ pub(super) enum StepItem {
     Final {
         id: MessageId,
         leg: u16,
+        /// The leg, if the history is to hold it.
+        unfiled: Option<Box<Unfiled>>,
+    },
+    Progressed {
+        id: MessageId,
+        leg: u16,
+        progress: Box<Progress>,
     },
     Settled {
         id: MessageId,

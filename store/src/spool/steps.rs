@@ -267,6 +267,7 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<Option<(Leg, Option<EntryId>)>, Refused> {
         self.may_progress()?;
+        let kept = self.is_kept(leg);
         let Some(found) = self.index.remove(leg) else {
             return Ok(None);
         };
@@ -281,16 +282,21 @@ impl<D: Disk> Spool<D> {
             released: if charged { 0 } else { charge },
         };
         let (id, number) = (found.message, found.leg);
+        let unfiled = kept.and_then(|kept| self.unfiled(leg, &found, end, kept));
+        let mut back = None;
         let (range, item) = match self.waits.back.remove(&leg) {
             None => {
                 let payload = Payload::Final(end);
                 let range = self.write_step(Kind::Final, id, number, found.account, &payload, rng)?;
-                (range, StepItem::Final { id, leg: number })
+                let leg = number;
+                (range, StepItem::Final { id, leg, unfiled })
             }
             Some(place) => {
                 let (hour, hash) = (place.hour, place.hash);
                 let payload = Payload::FinalMoved(FinalMoved { end, hour, hash });
                 let range = self.write_step(Kind::FinalMoved, id, number, found.account, &payload, rng)?;
+                let body = self.filing.take_body(leg);
+                back = unfiled.map(|unfiled| (unfiled, body));
                 let leg = number;
                 let mark = Mark { id, leg, place };
                 self.waits.end(&mark);
@@ -307,6 +313,10 @@ impl<D: Disk> Spool<D> {
             range,
             urgent,
         );
+        // No record of it lies in a segment: this one holds all of it.
+        if let Some((unfiled, body)) = back {
+            self.stage_finished(now_ms, &found, unfiled, &body, rng)?;
+        }
         let entry = match (dlr, SystemId::new(self.names.name(found.account).as_bytes())) {
             (Some(dlr), Ok(account)) => {
                 Some(self.stage_entry(now_ms, account, dlr, Part::Ending, urgent, rng)?)
@@ -433,8 +443,8 @@ impl<D: Disk> Spool<D> {
         if self.broken { Err(Refused::Broken) } else { Ok(()) }
     }
 
-    /// What a carrier has is copied without its body.
-    fn reweigh(&mut self, leg: LegId) {
+    /// What a carrier has is copied without its body, unless its account keeps bodies.
+    pub(super) fn reweigh(&mut self, leg: LegId) {
         let quote = self.index.quote(leg);
         let carrier_id = self
             .index
@@ -443,6 +453,11 @@ impl<D: Disk> Spool<D> {
         let Some(found) = self.index.get_mut(leg) else {
             return;
         };
+        let with_body = if self.filing.keeps_body_of(found) {
+            found.at.len
+        } else {
+            0
+        };
         let carrier = found.carrier.map_or(0, |carrier| self.names.name(carrier).len());
         let weight = record::bodyless_len(
             self.names.name(found.account).len(),
@@ -450,7 +465,8 @@ impl<D: Disk> Spool<D> {
             carrier_id,
             quote,
             &found.envelope,
-        );
+        )
+        .max(with_body);
         let before = std::mem::replace(&mut found.weight, weight);
         self.segments.reweigh(found.at.segment(), before, weight);
     }

@@ -293,6 +293,8 @@ impl<K: Fn(KeyId) -> Option<Arc<SealKey>>> Teller<'_, K> {
             Payload::Final(end) => ended(end),
             Payload::FinalMoved(moved) => ended(moved.end),
             Payload::Moved(_) => Step::Filed,
+            // Where it ended in a file, its end is told by the record beside it; and the parts tell their ends themselves.
+            Payload::Finished(_) | Payload::Progressed(_) => return None,
             Payload::Entry(_)
             | Payload::Settled
             | Payload::SettledMoved(_)

@@ -33,7 +33,7 @@ fn a_power_cut_leaves_the_whole_or_all_of_its_parts() {
         let (id, number) = rig.key(whole);
         let legs = rig
             .spool
-            .cut(rig.now_ms, whole, rig.now_ms + 9, &PARTS, &mut rig.rng)
+            .cut(rig.now_ms, whole, rig.now_ms + 9, &PARTS, b"whole", &mut rig.rng)
             .unwrap();
         let leased = |rig: &Rig| legs.iter().all(|leg| rig.spool.index().get(*leg).unwrap().leased);
         assert!(leased(&rig), "nobody has them before they are on disk");
@@ -94,7 +94,9 @@ fn a_leg_is_cut_once_and_not_when_a_carrier_has_it() {
     rig.settle(gone, None).unwrap();
     let mut cut = |leg| {
         let due_ms = rig.now_ms + 9;
-        let legs = rig.spool.cut(rig.now_ms, leg, due_ms, &PARTS, &mut rig.rng);
+        let legs = rig
+            .spool
+            .cut(rig.now_ms, leg, due_ms, &PARTS, b"whole", &mut rig.rng);
         legs.unwrap().len()
     };
     assert_eq!([cut(handed), cut(gone), cut(whole), cut(whole)], [0, 0, 3, 0]);

@@ -104,7 +104,12 @@ fn fault(rig: &mut Rig) {
         ErrorKind::Other
     };
     let skip = u64::from(rig.below(6));
-    let place = if rig.one_in(4) { "standing" } else { "spool" };
+    let places = if rig.keeps.is_empty() {
+        &["standing", "spool", "spool", "spool"][..]
+    } else {
+        &["standing", "spool", "recorded"]
+    };
+    let place = rig.pick(places).unwrap();
     rig.disk.fail_on(op, place, skip, 1, kind);
 }
 
@@ -128,7 +133,11 @@ fn restart(mut rig: Rig) -> Rig {
 }
 
 fn life(seed: u64, options: Options, steps: u32, with_faults: bool) {
-    let mut rig = Rig::with(seed, options);
+    live(Rig::with(seed, options), steps, with_faults);
+}
+
+/// Lives, ends everything, and gives what is there then.
+pub(super) fn live(mut rig: Rig, steps: u32, with_faults: bool) -> Rig {
     for _ in 0..6 {
         let mut late = Late::default();
         let cut = rig.one_in(2);
@@ -166,11 +175,11 @@ fn life(seed: u64, options: Options, steps: u32, with_faults: bool) {
             rig = restart(rig);
         }
     }
-    empty(rig);
+    empty(rig)
 }
 
 /// Ends everything: then nothing may be left but the active segment and the one made ahead.
-fn empty(mut rig: Rig) {
+fn empty(mut rig: Rig) -> Rig {
     rig.disk.heal();
     for _ in 0..200 {
         for leg in rig.legs() {
@@ -192,6 +201,7 @@ fn empty(mut rig: Rig) {
     assert!(journaled.iter().eq(promised), "in order, with what is private");
     assert!(rig.files().len() <= 2, "{} files", rig.files().len());
     assert!(rig.keeper.ring().live(crate::keyring::Owner::Spool).len() <= 2 + rig.spool.segments());
+    rig
 }
 
 fn small(segment_size: u64) -> Options {

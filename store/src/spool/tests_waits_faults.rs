@@ -17,7 +17,7 @@ use super::{Back, Begin, CommitOutcome, Ending, Finished};
 // ===== power cuts =====
 
 /// Everything that changes a file: several moves, merges, late receipts, the end of hours.
-fn script(world: &mut World) {
+pub(super) fn script(world: &mut World) {
     world.rig.now_ms += 700_000;
     for step in 0..60 {
         world.rig.now_ms += 1_000;

@@ -77,6 +77,7 @@ impl<D: Disk> Spool<D> {
             .or_else(|| self.journal_chore(now_ms))
             .or_else(|| self.mark_chore(now_ms))
             .or_else(|| self.mark_parked_chore(now_ms))
+            .or_else(|| self.history_chore(now_ms))
             .or_else(|| self.unlink_chore(now_ms))
             .or_else(|| self.copy_chore(now_ms))
             .or_else(|| self.waiting_chore(now_ms))
@@ -108,7 +109,11 @@ impl<D: Disk> Spool<D> {
         // The active segment must state the floor of message ids before what states it now may go, or a
         // restart with a clock set back could give an id twice.
         let floor = self.active.offset > HEADER_LEN as u64 || self.active.floor_ms >= self.floor_ms;
-        if self.out.unlink || !floor || is_too_soon(self.out.unlink_failed_ms, now_ms) {
+        if self.out.unlink
+            || !floor
+            || self.filing.holds_all()
+            || is_too_soon(self.out.unlink_failed_ms, now_ms)
+        {
             return None;
         }
         let numbers: Vec<u64> = self
@@ -254,6 +259,7 @@ impl<D: Disk> Spool<D> {
                 carrier_id: self.index.owned_carrier_id(leg),
                 quote: self.index.quote(id),
                 progress: self.index.progress(id).cloned(),
+                keeps_body: self.filing.keeps_body_of(leg),
             },
         ))
     }
@@ -392,9 +398,11 @@ impl<D: Disk> Spool<D> {
                 copies,
                 unreadable,
                 stopped,
+                lost,
                 key,
             } => {
                 self.out.copy = None;
+                self.filing.lost(lost);
                 self.stage_copies(now_ms, &octets, copies, key);
                 // What has moved or ended meanwhile may have been unlinked under the reader.
                 let unreadable: Vec<Target> = unreadable
@@ -442,6 +450,9 @@ impl<D: Disk> Spool<D> {
             Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
             Outcome::Park(line, parked) => self.park_done(now_ms, line, parked),
             Outcome::Journal { done, left, result } => self.journal_done(now_ms, &done, left, result),
+            Outcome::Filed(filed) => self.filed(now_ms, filed),
+            Outcome::Checkpointed { batch, result } => self.checkpointed(now_ms, batch, result),
+            Outcome::Searched(search, result) => self.searched(now_ms, search, result),
         }
     }
 

@@ -13,7 +13,8 @@ use crate::waiting::pass::Bunch;
 use crate::waiting::table::{Confirmation, Waits};
 use crate::waiting::take::{MoveItem, Moved, MovedItem};
 use crate::waiting::{
-    AHEAD_MS, MOVE_MAX, MOVE_MIN, MOVE_WAIT_MS, Mark, Order, PASS_MAX, PENDING_MAX, Report, hour_of,
+    AHEAD_MS, KeptBody, MOVE_LEN_MAX, MOVE_MAX, MOVE_MIN, MOVE_OCTETS_MAX, MOVE_WAIT_MS, Mark, Order,
+    PASS_MAX, PENDING_MAX, Report, hour_of,
 };
 
 use super::chores::{ChoreError, Finished, Task};
@@ -101,7 +102,9 @@ impl<D: Disk> Spool<D> {
             return None;
         }
         // What came back ends first: so much memory and no more.
-        let has_room = self.waits.back.len() < PASS_MAX / 2 && self.waits.ending() < PENDING_MAX / 2;
+        let has_room = self.waits.back.len() < PASS_MAX / 2
+            && self.waits.ending() < PENDING_MAX / 2
+            && self.filing.has_room_for_bodies();
         for (failed_ms, hour) in self.waits.over(now_ms) {
             if is_too_soon(failed_ms, now_ms) {
                 continue;
@@ -146,20 +149,30 @@ impl<D: Disk> Spool<D> {
             return None;
         }
         // It needs room before it gives any, and intake comes first.
-        let reserved = max as u64 * FILE_LEN + FILE_FIXED_LEN;
+        let mut reserved = max as u64 * FILE_LEN + FILE_FIXED_LEN;
+        if self.filing.keeps_bodies() {
+            reserved += MOVE_OCTETS_MAX + u64::from(MOVE_LEN_MAX);
+        }
         if self.octets() + reserved + self.reserve() > self.options.limit {
             return None;
         }
-        let (mut items, mut stay) = (Vec::new(), Vec::new());
+        let (mut items, mut stay, mut octets) = (Vec::new(), Vec::new(), 0);
         for (id, leg) in self.index.handed_over_until(until).take(max) {
-            if leg.due_ms < now_ms.saturating_add(AHEAD_MS) || leg.stage != Stage::HandedOver {
+            let keeps_body = self.filing.keeps_body_of(leg);
+            let is_too_long = keeps_body && leg.at.len > MOVE_LEN_MAX;
+            if leg.due_ms < now_ms.saturating_add(AHEAD_MS) || leg.stage != Stage::HandedOver || is_too_long {
                 stay.push(id);
+            } else if octets >= MOVE_OCTETS_MAX {
+                break;
             } else {
+                octets += u64::from(if keeps_body { leg.at.len } else { 0 });
                 items.push(MoveItem {
                     id,
                     leg: leg.clone(),
                     carrier_id: self.index.owned_carrier_id(leg),
                     quote: self.index.quote(id),
+                    keeps_body,
+                    body: KeptBody::default(),
                 });
             }
         }

@@ -11,7 +11,7 @@ use crate::seal::Purpose;
 
 use super::files::{Files, Run};
 use super::format::{LINE_LEN, Line};
-use super::{Answer, At, FoundLeg, Place, Question};
+use super::{Answer, At, FoundLeg, KeptBody, Place, Question};
 
 /// Records of one run that may be read for one question: what so many legs bear is no leg's id.
 const MATCHES_MAX: usize = 16;
@@ -92,6 +92,7 @@ impl<D: Disk> Files<D> {
             carrier: leg.carrier.to_owned(),
             carrier_id: MessageIdText::new(leg.carrier_id).map_err(|_| RecordError::Malformed)?,
             quote: leg.quote,
+            body: KeptBody(leg.body.into()),
             envelope: leg.envelope,
             place: Place {
                 hour,

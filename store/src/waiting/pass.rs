@@ -9,7 +9,7 @@ use crate::seal::Purpose;
 
 use super::files::{Files, Hour};
 use super::format::file_name;
-use super::{At, FoundLeg, PASS_MAX, TRIES_MAX};
+use super::{At, FoundLeg, PASS_MAX, PASS_OCTETS_MAX, TRIES_MAX};
 
 /// A bunch of legs of an hour that is over.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl<D: Disk> Files<D> {
             let merge = self.merge.take();
             self.abandon(merge);
         }
-        let (mut legs, mut bad) = (Vec::new(), 0);
+        let (mut legs, mut bad, mut octets) = (Vec::new(), 0, 0);
         loop {
             let Some(found) = self.hours.get_mut(&hour) else {
                 return Ok(Bunch { legs, is_last: true });
@@ -56,7 +56,7 @@ impl<D: Disk> Files<D> {
                 continue;
             };
             let at = At { run: *number, rank };
-            if legs.len() + bad == PASS_MAX {
+            if legs.len() + bad == PASS_MAX || octets >= PASS_OCTETS_MAX {
                 found.next = at;
                 return Ok(Bunch { legs, is_last: false });
             }
@@ -84,6 +84,7 @@ impl<D: Disk> Files<D> {
             match read {
                 Ok(leg) => {
                     found.failed = 0;
+                    octets += leg.body.0.len();
                     legs.push(leg);
                 }
                 Err(RecordError::Io(_)) if !legs.is_empty() => return Ok(Bunch { legs, is_last: false }),

@@ -19,7 +19,7 @@ use super::done::Done;
 use super::files::{Files, Run};
 use super::format::{Form, file_name};
 use super::writer::{RunWriter, Title};
-use super::{At, Mark, Place, RunInfo, hour_of};
+use super::{At, KeptBody, Mark, Place, RunInfo, hour_of};
 
 /// A leg that is to move, as it stands.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ pub(crate) struct MoveItem {
     pub(crate) leg: Leg,
     pub(crate) carrier_id: MessageIdText,
     pub(crate) quote: Quote,
+    /// Whether its body comes along.
+    pub(crate) keeps_body: bool,
+    pub(crate) body: KeptBody,
 }
 
 /// Where a leg was moved to.
@@ -125,6 +128,8 @@ impl<D: Disk> Files<D> {
             leg,
             carrier_id,
             quote,
+            body,
+            ..
         } in items
         {
             // Names of accounts come from system_ids, so this leaves none out.
@@ -148,7 +153,7 @@ impl<D: Disk> Files<D> {
                 carrier_id: carrier_id.as_bytes(),
                 progress: None,
                 quote,
-                body: &[],
+                body: &body.0,
             };
             let range = record::write(&mut octets, &head, &Payload::Leg(record), &key, rng)
                 .map_err(io::Error::other)?;

@@ -1,0 +1,599 @@
+//! Legs that have ended on their way to the [history](crate::history): each of them once, over any crash.
+//!
+//! A leg joins a line when the batch with its end is on disk. The keeper files the line in its order and lets the history
+//! note up to which batch all is there. Until that is synced, the segment with the leg's newest record stays, and with it
+//! all behind it, the one with the end among them. So a start finds anew what was filed behind the last note, and which the
+//! history has cut off ([`search`](super::search)); it is filed before what ends from then on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::message_id::MessageIdText;
+
+use crate::disk::Disk;
+use crate::history::{self, Plan};
+use crate::index::{Leg, LegId, Location};
+use crate::names::NameId;
+use crate::quote::Quote;
+use crate::record::{Final, FinishedLeg, Kind, LegRecord, Payload, RecordError, Stage};
+use crate::waiting::{PASS_OCTETS_MAX, TRIES_MAX};
+
+use super::chores::{ChoreError, Finished, Task};
+use super::search::{EndFound, Search};
+use super::staging::{Part, Staged};
+use super::upkeep::is_too_soon;
+use super::{Refused, Spool, account_of};
+
+/// Ended legs in memory that are not filed; past it intake is answered 0x14 (P6).
+const UNFILED_MAX: usize = if cfg!(test) { 3_000 } else { 262_144 };
+/// Legs that one chore files at most.
+const FILE_MAX: usize = 1_000;
+/// Fewer wait so long for more.
+const FILE_WAIT_MS: u64 = 1_000;
+/// What was filed is synced after this long.
+const CHECKPOINT_MS: u64 = 60_000;
+/// Places of the index whose legs are weighed anew at a time.
+const REWEIGH_STEP: usize = 1_024;
+
+/// What is kept of an account's finished messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeps {
+    /// Its record, with the numbers.
+    pub meta: bool,
+    /// Its text.
+    pub body: bool,
+}
+
+impl Keeps {
+    const fn any(self) -> bool {
+        self.meta || self.body
+    }
+}
+
+/// What is counted of legs on their way to the history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryCounts {
+    /// Ended legs in memory that are not filed.
+    pub unfiled: usize,
+    /// Legs that were filed since the start.
+    pub filed: u64,
+    /// Bodies and records that could not be read for it, since the start: an alarm.
+    pub unreadable: u64,
+    /// Tries that failed, since the start.
+    pub failed: u64,
+}
+
+/// A leg that has ended and is to be filed.
+#[derive(Clone, Debug)]
+pub(super) struct Unfiled {
+    pub(super) source: Source,
+    /// Whether its account keeps bodies.
+    pub(super) with_body: bool,
+    /// The batch with its end.
+    pub(super) batch: u64,
+    /// The segment that stays for it.
+    pub(super) owed_in: u64,
+}
+
+/// What is known of it.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// All but its body, from memory.
+    Known {
+        finished: history::Finished,
+        /// Its newest record.
+        at: Location,
+        leg: LegId,
+    },
+    /// Where its records lie.
+    Found(EndFound),
+}
+
+/// What became of legs that were to be filed.
+pub(super) struct Filed {
+    /// Batches and segments of those that were, or of which nothing is known any more.
+    pub(super) done: Vec<(u64, u64)>,
+    /// The others, in their order.
+    pub(super) left: Vec<Unfiled>,
+    /// Records and bodies that could not be read.
+    pub(super) unreadable: u64,
+    /// The disk did not give the first of those that are left.
+    pub(super) stopped: Option<RecordError>,
+    pub(super) result: Result<(), ChoreError>,
+}
+
+/// See the [module](self).
+pub(super) struct Filing {
+    /// By the number of the account's name.
+    keeps: Vec<Keeps>,
+    keeps_any: bool,
+    keeps_bodies: bool,
+    plan: Arc<Plan>,
+    carriers: HashMap<NameId, Arc<str>>,
+    /// In the order of their batches.
+    line: VecDeque<Unfiled>,
+    /// Behind what a start is still looking for.
+    later: VecDeque<Unfiled>,
+    /// Those that are staged, in line, or with the keeper.
+    unfiled: usize,
+    /// Since when somebody is in line, as far as anybody has asked.
+    since_ms: Option<u64>,
+    /// How many legs of each segment are filed and that is not synced.
+    owed: BTreeMap<u64, u32>,
+    /// The batch of the last leg that was filed.
+    last_batch: u64,
+    /// Since when something is filed and not synced.
+    filed_ms: Option<u64>,
+    /// The history takes no more before that is synced, but for the rest of a batch.
+    must_sync: bool,
+    /// Whether the keeper has a chore of these; there is one at a time, so that the order stays.
+    is_out: bool,
+    failed_ms: Option<u64>,
+    is_failing: bool,
+    /// How often in a row the disk did not give a record.
+    read_tries: u32,
+    /// Whether a start has more to look for.
+    is_searching: bool,
+    search: Option<Box<Search>>,
+    /// Up to which batch it has been found.
+    found_upto: u64,
+    /// Bodies of legs that have come back from waiting files.
+    bodies: HashMap<LegId, Box<[u8]>>,
+    body_octets: usize,
+    /// New legs that had ended when their record was written, with the batch that holds it.
+    arrived_dead: Vec<(LegId, Location, u64)>,
+    /// Where in the index legs are to be weighed anew.
+    reweigh_from: Option<usize>,
+    counts: HistoryCounts,
+}
+
+impl Filing {
+    pub(super) fn new(search: Option<Search>) -> Self {
+        Self {
+            keeps: Vec::new(),
+            keeps_any: false,
+            keeps_bodies: false,
+            plan: Arc::new(|_, _, _| None),
+            carriers: HashMap::new(),
+            line: VecDeque::new(),
+            later: VecDeque::new(),
+            unfiled: 0,
+            since_ms: None,
+            owed: BTreeMap::new(),
+            last_batch: 0,
+            filed_ms: None,
+            must_sync: false,
+            is_out: false,
+            failed_ms: None,
+            is_failing: false,
+            read_tries: 0,
+            is_searching: search.is_some(),
+            found_upto: 0,
+            search: search.map(Box::new),
+            bodies: HashMap::new(),
+            body_octets: 0,
+            arrived_dead: Vec::new(),
+            reweigh_from: None,
+            counts: HistoryCounts::default(),
+        }
+    }
+
+    /// Whether anything is kept or still to be done for what was.
+    fn is_on(&self) -> bool {
+        self.keeps_any || self.unfiled > 0 || self.filed_ms.is_some() || self.reweigh_from.is_some()
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.unfiled >= UNFILED_MAX
+    }
+
+    /// What a start is to look for lies in any segment.
+    pub(super) const fn holds_all(&self) -> bool {
+        self.is_searching && self.keeps_any
+    }
+
+    fn keeps(&self, account: NameId) -> Keeps {
+        self.keeps
+            .get(usize::from(account.0))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether any account keeps bodies.
+    pub(super) const fn keeps_bodies(&self) -> bool {
+        self.keeps_bodies
+    }
+
+    /// Whether a leg's body is to live until it is filed. Parts that were cut here are internals of their whole.
+    pub(super) fn keeps_body_of(&self, leg: &Leg) -> bool {
+        self.keeps_bodies && leg.part().is_none() && self.keeps(leg.account).body
+    }
+
+    pub(super) const fn has_room_for_bodies(&self) -> bool {
+        self.body_octets < PASS_OCTETS_MAX
+    }
+
+    pub(super) fn keep_body(&mut self, leg: LegId, account: NameId, body: Box<[u8]>) {
+        if !body.is_empty() && self.keeps(account).body {
+            self.body_octets += body.len();
+            self.bodies.insert(leg, body);
+        }
+    }
+
+    pub(super) fn take_body(&mut self, leg: LegId) -> Box<[u8]> {
+        let body = self.bodies.remove(&leg).unwrap_or_default();
+        self.body_octets -= body.len();
+        body
+    }
+
+    /// A new leg's record is on disk, and its end is staged or beside it.
+    pub(super) fn arrived_dead(&mut self, leg: LegId, at: Location, batch: u64) {
+        if self.keeps_any {
+            self.arrived_dead.push((leg, at, batch));
+        }
+    }
+
+    /// What arrived dead with an earlier batch has ended by now.
+    pub(super) fn batch_is_over(&mut self, batch: u64) {
+        self.arrived_dead.retain(|(_, _, of)| *of == batch);
+    }
+
+    /// Bodies could not be read.
+    pub(super) const fn lost(&mut self, count: u64) {
+        self.counts.unreadable += count;
+    }
+
+    fn join(&mut self, unfiled: Unfiled) {
+        if self.is_searching {
+            self.later.push_back(unfiled);
+        } else {
+            self.line.push_back(unfiled);
+        }
+    }
+
+    /// Up to which batch all that has ended is filed; `None` between two legs of one batch.
+    fn filed_upto(&self, synced: u64) -> Option<u64> {
+        match self.line.front() {
+            Some(next) if next.batch == self.last_batch => None,
+            Some(next) => next.batch.checked_sub(1),
+            None if self.is_searching => Some(self.found_upto),
+            None => Some(synced),
+        }
+    }
+
+    fn has_failed(&mut self, now_ms: u64, error: ChoreError) -> Finished {
+        self.failed_ms = Some(now_ms);
+        self.counts.failed += 1;
+        if std::mem::replace(&mut self.is_failing, true) {
+            return Finished::Nothing;
+        }
+        Finished::Failed(error)
+    }
+
+    fn went_well(&mut self) {
+        self.failed_ms = None;
+        if std::mem::replace(&mut self.is_failing, false) {
+            tracing::info!("what accounts keep of finished messages is written again");
+        }
+    }
+}
+
+impl<D: Disk> Spool<D> {
+    /// Says what is kept of an account's messages that end from now on; nothing, until it is said. With the first account
+    /// that keeps something, what had ended before the start and is not in the history is looked for.
+    pub fn set_keeps(&mut self, account: NameId, keeps: Keeps) {
+        let filing = &mut self.filing;
+        let place = usize::from(account.0);
+        if filing.keeps.len() <= place {
+            filing.keeps.resize(place + 1, Keeps::default());
+        }
+        let Some(before) = filing.keeps.get_mut(place) else {
+            return;
+        };
+        if before.body != keeps.body {
+            filing.reweigh_from = Some(0);
+        }
+        *before = keeps;
+        filing.keeps_any = filing.keeps.iter().any(|keeps| keeps.any());
+        filing.keeps_bodies = filing.keeps.iter().any(|keeps| keeps.body);
+    }
+
+    /// Says where in the history each leg goes; nowhere, until it is said.
+    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.filing.plan = plan;
+    }
+
+    /// What is counted of legs on their way to the history.
+    pub const fn history(&self) -> HistoryCounts {
+        HistoryCounts {
+            unfiled: self.filing.unfiled,
+            ..self.filing.counts
+        }
+    }
+
+    // ===== ends =====
+
+    /// Whether the history is to hold a leg, and what its carrier calls it.
+    pub(super) fn is_kept(&self, leg: LegId) -> Option<(Keeps, MessageIdText)> {
+        if !self.filing.keeps_any {
+            return None;
+        }
+        let found = self.index.get(leg).filter(|leg| leg.part().is_none())?;
+        let keeps = self.filing.keeps(found.account);
+        keeps.any().then(|| (keeps, self.index.owned_carrier_id(found)))
+    }
+
+    /// A leg that ends, for the history.
+    pub(super) fn unfiled(
+        &mut self,
+        leg: LegId,
+        found: &Leg,
+        end: Final,
+        (keeps, carrier_id): (Keeps, MessageIdText),
+    ) -> Option<Box<Unfiled>> {
+        let account = account_of(&self.names, found.account).ok()?;
+        let carrier = match found.carrier {
+            Some(carrier) => {
+                let name = || Arc::from(self.names.name(carrier));
+                Arc::clone(self.filing.carriers.entry(carrier).or_insert_with(name))
+            }
+            None => Arc::from(""),
+        };
+        let finished = history::Finished {
+            id: found.message,
+            leg: found.leg,
+            account,
+            envelope: found.envelope.clone(),
+            end,
+            carrier,
+            carrier_id,
+        };
+        self.filing.unfiled += 1;
+        let at = found.at;
+        Some(Box::new(Unfiled {
+            source: Source::Known { finished, at, leg },
+            with_body: keeps.body,
+            batch: 0,
+            owed_in: 0,
+        }))
+    }
+
+    /// Stages all of a leg that ends in a waiting file.
+    pub(super) fn stage_finished(
+        &mut self,
+        now_ms: u64,
+        found: &Leg,
+        unfiled: Box<Unfiled>,
+        body: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refused> {
+        let Source::Known { finished, .. } = &unfiled.source else {
+            return Ok(());
+        };
+        let leg = LegRecord {
+            envelope: found.envelope.clone(),
+            stage: Stage::HandedOver,
+            attempts: found.attempts,
+            due_ms: found.due_ms,
+            carrier: &finished.carrier,
+            carrier_id: finished.carrier_id.as_bytes(),
+            quote: Quote::NONE,
+            progress: None,
+            body,
+        };
+        let end = finished.end;
+        let payload = Payload::Finished(FinishedLeg { end, leg });
+        let (id, number, account) = (found.message, found.leg, found.account);
+        let range = self.write_step(Kind::Finished, id, number, account, &payload, rng)?;
+        self.staging
+            .push(now_ms, Staged::Finished(unfiled), Part::Ending, range, false);
+        Ok(())
+    }
+
+    /// A leg's end is on disk, and lies at `at`; with all of it, if `is_whole`.
+    pub(super) fn is_finished(&mut self, mut unfiled: Unfiled, at: Location, batch: u64, is_whole: bool) {
+        unfiled.batch = batch;
+        unfiled.owed_in = at.segment();
+        if let Source::Known { at: newest, leg, .. } = &mut unfiled.source {
+            if is_whole {
+                *newest = at;
+            } else if newest.segment() == 0 {
+                let mut dead = self.filing.arrived_dead.iter();
+                *newest = dead.find(|dead| dead.0 == *leg).map_or(*newest, |dead| dead.1);
+            }
+            if newest.segment() != 0 {
+                unfiled.owed_in = newest.segment();
+            }
+        }
+        self.segments.owe_history(unfiled.owed_in);
+        self.filing.join(unfiled);
+    }
+
+    // ===== chores =====
+
+    pub(super) fn history_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
+        if !self.filing.is_on() {
+            return None;
+        }
+        self.reweigh_some();
+        let filing = &mut self.filing;
+        if filing.is_out || is_too_soon(filing.failed_ms, now_ms) {
+            return None;
+        }
+        let oldest = self.segments.oldest();
+        let held = oldest
+            .filter(|(_, segment)| segment.unfiled() > 0 && segment.is_drained_but_for_history(self.synced));
+        let is_filed =
+            |number: u64, count: u32| filing.owed.get(&number).is_some_and(|filed| *filed >= count);
+        let frees = held.is_some_and(|(number, segment)| is_filed(number, segment.unfiled()));
+        let is_old = |since: u64, after: u64| !(since..since.saturating_add(after)).contains(&now_ms);
+        let upto = filing.filed_upto(self.synced);
+        if let (Some(since), Some(batch)) = (filing.filed_ms, upto)
+            && (filing.must_sync || frees || is_old(since, CHECKPOINT_MS))
+        {
+            filing.is_out = true;
+            return Some(Task::Checkpoint { batch, now_ms });
+        }
+        if filing.line.is_empty() {
+            return self.search_chore();
+        }
+        let since = *filing.since_ms.get_or_insert(now_ms);
+        let waits = filing.line.len() < FILE_MAX && !is_old(since, FILE_WAIT_MS);
+        if waits && held.is_none() && upto.is_some() && !filing.is_searching {
+            return None;
+        }
+        let (last, must_sync) = (filing.last_batch, filing.must_sync);
+        let may_go = filing.line.iter().take(FILE_MAX);
+        let count = may_go.take_while(|next| !must_sync || next.batch == last).count();
+        filing.since_ms = None;
+        filing.is_out = true;
+        Some(Task::File {
+            items: filing.line.drain(..count).collect(),
+            plan: Arc::clone(&filing.plan),
+            give_up: filing.read_tries >= TRIES_MAX,
+            now_ms,
+        })
+    }
+
+    fn search_chore(&mut self) -> Option<Task<D>> {
+        let filing = &mut self.filing;
+        if !filing.keeps_any {
+            return None;
+        }
+        let mut search = filing.search.take()?;
+        if !search.has_begun() {
+            let kept = (0..).zip(&filing.keeps).filter(|(_, keeps)| keeps.any());
+            let accounts = kept.filter_map(|(number, keeps)| {
+                let name = self.names.name(NameId(number));
+                Some((SystemId::new(name.as_bytes()).ok()?, keeps.body))
+            });
+            search.begin(accounts.collect());
+        }
+        filing.is_out = true;
+        Some(Task::Search(search))
+    }
+
+    /// Weighs legs that carriers have anew, some of them, since whose bodies are kept has changed.
+    fn reweigh_some(&mut self) {
+        let Some(from) = self.filing.reweigh_from else {
+            return;
+        };
+        let legs = self.index.slice(from, REWEIGH_STEP);
+        let handed_over = legs.filter(|(_, leg)| leg.stage == Stage::HandedOver && leg.at.segment() != 0);
+        let legs: Vec<LegId> = handed_over.map(|(id, _)| id).collect();
+        legs.into_iter().for_each(|leg| self.reweigh(leg));
+        let next = from + REWEIGH_STEP;
+        self.filing.reweigh_from = (next < self.index.places()).then_some(next);
+    }
+
+    // ===== outcomes =====
+
+    pub(super) fn filed(&mut self, now_ms: u64, filed: Filed) -> Finished {
+        let Filed {
+            done,
+            left,
+            unreadable,
+            stopped,
+            result,
+        } = filed;
+        let filing = &mut self.filing;
+        filing.is_out = false;
+        filing.unfiled -= done.len();
+        filing.counts.filed += done.len() as u64;
+        filing.counts.unreadable += unreadable;
+        filing.read_tries = match (&stopped, done.is_empty()) {
+            (None, _) => 0,
+            (Some(_), false) => 1,
+            (Some(_), true) => filing.read_tries.saturating_add(1),
+        };
+        for (batch, segment) in done {
+            filing.last_batch = batch;
+            filing.filed_ms.get_or_insert(now_ms);
+            *filing.owed.entry(segment).or_default() += 1;
+        }
+        if !left.is_empty() {
+            // They have waited.
+            filing.since_ms = Some(0);
+        }
+        for unfiled in left.into_iter().rev() {
+            filing.line.push_front(unfiled);
+        }
+        match (result, stopped) {
+            (Err(error), _) => {
+                filing.must_sync = true;
+                filing.has_failed(now_ms, error)
+            }
+            (Ok(()), Some(error)) => filing.has_failed(
+                now_ms,
+                ChoreError::History {
+                    operation: "read what goes into",
+                    source: io::Error::other(error),
+                },
+            ),
+            (Ok(()), None) if filing.must_sync => Finished::Nothing,
+            (Ok(()), None) => {
+                filing.went_well();
+                Finished::Nothing
+            }
+        }
+    }
+
+    pub(super) fn checkpointed(
+        &mut self,
+        now_ms: u64,
+        batch: u64,
+        result: Result<(), ChoreError>,
+    ) -> Finished {
+        let filing = &mut self.filing;
+        filing.is_out = false;
+        if let Err(error) = result {
+            filing.must_sync = true;
+            return filing.has_failed(now_ms, error);
+        }
+        filing.must_sync = false;
+        filing.filed_ms = None;
+        filing.went_well();
+        // Nothing was filed meanwhile, so that all of it ended in batches up to this one.
+        tracing::debug!(batch, "the history holds what has ended");
+        for (segment, count) in std::mem::take(&mut filing.owed) {
+            self.segments.paid_history(segment, count);
+        }
+        Finished::Nothing
+    }
+
+    /// A step of what a start looks for is done.
+    pub(super) fn searched(
+        &mut self,
+        now_ms: u64,
+        mut search: Box<Search>,
+        result: Result<(), ChoreError>,
+    ) -> Finished {
+        let filing = &mut self.filing;
+        filing.is_out = false;
+        filing.counts.unreadable += search.take_unreadable();
+        if let Some((found, upto)) = search.take_found() {
+            filing.found_upto = upto;
+            filing.unfiled += found.len();
+            for end in found {
+                let unfiled = end.unfiled();
+                self.segments.owe_history(unfiled.owed_in);
+                filing.line.push_back(unfiled);
+            }
+        }
+        if search.is_over() {
+            // What has ended since the start stands behind it.
+            filing.is_searching = false;
+            filing.line.append(&mut filing.later);
+        } else {
+            filing.search = Some(search);
+        }
+        match result {
+            Ok(()) => Finished::Nothing,
+            Err(error) => filing.has_failed(now_ms, error),
+        }
+    }
+}
