@@ -125,7 +125,7 @@ async fn answer_one<D: Disk + 'static>(
                 if !trace.is_reading() {
                     giving_up.end();
                 }
-                trace::trace(&hub, &audit, trace).await
+                trace::trace(&hub, trace).await
             }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
