@@ -18,8 +18,8 @@ mod tend;
 
 use std::time::Duration;
 
-pub(crate) use file::{Why, Writer};
 pub use file::{Files, Kept};
+pub(crate) use file::{Why, Writer};
 pub use records::Records;
 pub(crate) use running::{Running, Whose};
 pub use running::{TraceOf, Traces};

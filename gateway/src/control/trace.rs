@@ -20,7 +20,8 @@ use super::{Answer, VERSION, not_done};
 use crate::gate::Gate;
 use crate::serve::Hub;
 use crate::trace::{
-    FILES_MAX, FOR_MAX, LIMIT_DEFAULT, LIMIT_MAX, LIMIT_MIN, RUNNING_MAX, Running, TraceOf, Whose, Why, Writer,
+    FILES_MAX, FOR_MAX, LIMIT_DEFAULT, LIMIT_MAX, LIMIT_MIN, RUNNING_MAX, Running, TraceOf, Whose, Why,
+    Writer,
 };
 
 const ENDS: &str = "the gateway ends";

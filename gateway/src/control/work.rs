@@ -119,7 +119,7 @@ async fn answer_one<D: Disk + 'static>(
                 let _alone = changing.lock().await;
                 act(&hub, deed).await
             }
-            Verb::Steer(steer) => steering::steer(&hub, steer, &giving_up).await,
+            Verb::Steer(steer) => steering::steer(&hub, (&audit, &who), steer, &giving_up).await,
             Verb::Trace(trace) => {
                 // What is in the audit log begins, or ends.
                 if !trace.is_reading() {

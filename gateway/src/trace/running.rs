@@ -276,7 +276,12 @@ mod tests {
         let mut over = traces.take_over(now, true);
         let Finished(mut running, _) = over.pop().unwrap();
         assert!(over.is_empty());
-        running.stopped.take().unwrap().send(Ok(serde_json::Map::new())).unwrap();
+        running
+            .stopped
+            .take()
+            .unwrap()
+            .send(Ok(serde_json::Map::new()))
+            .unwrap();
         assert!(hears.try_recv().unwrap().is_ok());
         // The reason is the operator's, though the gateway ended it.
         let counts = running.writer.end(Why::Shutdown, now.unix_ms);
