@@ -412,10 +412,12 @@ impl<D: Disk> Gate<D> {
             self.hot_octets = self.hot_octets.saturating_sub(octets);
             // What has ended, or gone another way, stood there still.
             let found = self.spool.index().get(leg);
-            if found.is_some_and(|leg| is_in_line(leg, now)) {
-                self.pinned.set(leg, true, self.spool.index());
-                self.place(now, leg, body, Some(CarrierIndex(to)), false);
-                moved += 1;
+            if let Some(found) = found.filter(|leg| is_in_line(leg, now)) {
+                // It may not go there: its route says where, as ever.
+                let is_kept_out = self.is_kept_out(found, CarrierIndex(to));
+                self.pinned.set(leg, !is_kept_out, self.spool.index());
+                self.place(now, leg, body, (!is_kept_out).then_some(CarrierIndex(to)), false);
+                moved += u64::from(!is_kept_out);
             }
         }
         moved

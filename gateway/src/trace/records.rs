@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test]
     async fn a_second_reading_beside_one_is_refused_whoever_still_waits_for_the_first() {
         let (begun, go_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
         let (there, last) = (Arc::clone(&begun), Arc::clone(&go_on));
