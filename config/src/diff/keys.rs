@@ -150,7 +150,7 @@ fn word(value: &dyn Debug) -> String {
 
 keys! {
     Node { #shown id }
-    Http { #shown address, admin_address, admin_tls }
+    Http { #shown address, admin_address, admin_tls, #shown admin_max_per_ip }
     Storage {
         data,
         key_ring,
