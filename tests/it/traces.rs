@@ -557,7 +557,7 @@ async fn every_trace_that_began_before_a_shutdown_has_its_end_in_the_audit_log()
     let mut local = Local::start(smsc.addr(), "");
     smsc.expect_binds(1).await;
     let data = local.dir.path().join("data");
-    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let (begun, mut begins) = tokio::sync::mpsc::channel(4_096);
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..3 {
         let (data, begun) = (data.clone(), begun.clone());
@@ -567,7 +567,7 @@ async fn every_trace_that_began_before_a_shutdown_has_its_end_in_the_audit_log()
             while let Ok(told) = ask(pdus(carrier(), 60, None)) {
                 let file = told["file"].as_str().unwrap().to_owned();
                 let number = told["number"].as_u64().unwrap();
-                let _ = begun.send(file.clone());
+                let _ = begun.blocking_send(file.clone());
                 if ask(Trace::Stop { number }).is_ok() {
                     let _ = fs::remove_file(data.join("traces").join(file));
                 }

@@ -117,3 +117,34 @@ fn refuse(args: &ConfigFile, problems: &TableProblems) -> Refusal {
         json!({ "tables": list }),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_ask_for_tls_1_3_and_carriers_in_clear_text_are_named_and_not_endlessly() {
+        let bench = include_str!("../../../config/bench.toml");
+        let with = |account: &str, carrier: &str| {
+            let text = bench
+                .replace("[[account]]\n", &format!("[[account]]\n{account}\n"))
+                .replace("name = \"sink\"\n", &format!("name = \"sink\"\n{carrier}\n"));
+            kept_out(&tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}")))
+        };
+        let (strict, clear) = (
+            "min_transport = \"tls1.3\"",
+            "clear_text = { name = \"a line\", until = 2999-12-31 }",
+        );
+        assert_eq!(
+            [with("", ""), with(strict, ""), with("", clear)],
+            [None, None, None]
+        );
+        let told = with(strict, clear).unwrap();
+        assert!(
+            told.contains("load, load1, ") && told.contains("never to sink"),
+            "{told}"
+        );
+        // There are seventeen.
+        assert!(told.contains(", …") && !told.contains("load16"), "{told}");
+    }
+}

@@ -108,7 +108,7 @@ impl Door {
             tracing::debug!(%error, "http: what the system holds for a connection is not bounded");
         }
         // Before its handshake is made: that costs most.
-        let from_here = match self.from_here(from) {
+        let from_here = match self.enter(from) {
             Ok(from_here) => from_here,
             Err(cut) => {
                 self.metrics.cut.of(cut).increment(1);
@@ -139,7 +139,7 @@ impl Door {
     }
 
     /// A connection's place among those of its address, where there is a bound of them.
-    fn from_here(&self, from: IpAddr) -> Result<Option<FromHere>, HttpCut> {
+    fn enter(&self, from: IpAddr) -> Result<Option<FromHere>, HttpCut> {
         let Some(most) = self.seal.as_ref().map(|seal| seal.borrow().per_address) else {
             return Ok(None);
         };

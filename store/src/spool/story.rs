@@ -172,12 +172,7 @@ fn first_of<D: Disk>(disk: &D, dir: &Path, numbers: &[u64], message: MessageId) 
         // One that cannot be read is not known to be younger.
         header.is_none_or(|header| header.created_ms <= message.ms())
     };
-    let last = numbers
-        .iter()
-        .copied()
-        .filter(is_before)
-        .next_back()
-        .unwrap_or_default();
+    let last = numbers.iter().copied().rfind(is_before).unwrap_or_default();
     last.saturating_sub(1)..=last
 }
 

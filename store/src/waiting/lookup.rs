@@ -53,8 +53,8 @@ pub struct Filed {
 
 /// Looks for a message in the files of this directory. `key` gives the keys of the ring.
 ///
-/// Once a leg is found, only the files of its hour and the hours next to it are still read: recipients of one message are
-/// handed over at about one time.
+/// Once a leg is found, only the files of its hour, of those that are read first, and of the hours beside them are still read:
+/// recipients of one message are handed over at about one time, as a rule.
 ///
 /// # Errors
 ///
@@ -151,10 +151,12 @@ impl<K: Fn(KeyId) -> Option<Arc<SealKey>>> Looking<'_, K> {
         Ok(runs)
     }
 
-    /// Whether an hour may still hold a leg of the message.
+    /// Whether an hour may still hold a leg of the message, as far as those that were found tell.
     fn is_near(&self, hour: u32) -> bool {
-        let mut found = self.filed.legs.iter();
-        self.filed.legs.is_empty() || found.any(|leg| leg.place.hour.abs_diff(hour) <= 1)
+        let is_beside = |other: u32| other.abs_diff(hour) <= 1;
+        self.filed.legs.is_empty()
+            || self.filed.legs.iter().any(|leg| is_beside(leg.place.hour))
+            || self.sought.near_ms.iter().any(|ms| is_beside(hour_of(*ms)))
     }
 
     fn read_run<F: DiskFile>(&mut self, file: &F, (hour, number, form): (u32, u64, Form)) -> io::Result<()> {
