@@ -73,6 +73,24 @@ pub struct Diff {
 
 const NODE: &str = "ids of messages bear it";
 
+/// The keys of each table that is told apart by key.
+#[cfg(test)]
+pub(crate) fn keys_of(config: &Config) -> Vec<(&'static str, Vec<&'static str>)> {
+    use keys::Keyed as _;
+    vec![
+        ("node", config.node.keys()),
+        ("http", config.http.keys()),
+        ("storage", config.storage.keys()),
+        ("limits", config.limits.keys()),
+        ("compliance", config.compliance.keys()),
+        ("audit", config.audit.keys()),
+        ("tables", config.tables.keys()),
+        ("sending_hours", config.sending_hours.keys()),
+        ("account", config.accounts[0].keys()),
+        ("carrier", config.carriers[0].keys()),
+    ]
+}
+
 /// Says what differs.
 pub fn diff(old: &Config, new: &Config) -> Diff {
     let Config {

@@ -38,6 +38,10 @@ pub struct Http {
     pub admin_address: Option<SocketAddr>,
     /// Key `admin_tls`, default absent: what a `[[listen]]` has as its `tls`, of the admin listener.
     pub admin_tls: Option<ListenerTls>,
+    /// Key `admin_max_per_ip`, default 8, 1 to 32: connections of one address to the admin listener that are served at a time;
+    /// one more is closed at once. It serves 32 in all. Of IPv6 a /64 counts as one address. Streams of the board do not
+    /// count: tokens bound them.
+    pub admin_max_per_ip: usize,
 }
 
 const HTTP_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9100));
@@ -88,11 +92,13 @@ pub(crate) fn read_sockets(root: &mut Section<'_>) -> (Vec<Listener>, Http) {
     if let Some(address) = admin_address {
         take(&section, address);
     }
+    let admin_max_per_ip = section.or("admin_max_per_ip", 8, integer(1..=32));
     section.finish(&[]);
     let http = Http {
         address,
         admin_address,
         admin_tls,
+        admin_max_per_ip,
     };
     (listeners, http)
 }
@@ -130,5 +136,6 @@ fn loopback_address(value: &DeValue<'_>) -> Result<SocketAddr, Fault> {
 
 /// Why a process that runs cannot take another value of a key of `[http]` over, if it cannot.
 pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
-    (key != "admin_tls").then_some("who watches the process asks there")
+    let is_taken_over = matches!(key, "admin_tls" | "admin_max_per_ip");
+    (!is_taken_over).then_some("who watches the process asks there")
 }

@@ -3,6 +3,7 @@
 mod destinations;
 mod diffs;
 mod examples;
+mod guide;
 mod handsets;
 mod mutations;
 mod numbering;

@@ -94,6 +94,12 @@ impl AccountTransport {
         exception: None,
     };
 
+    /// Whether carriers in clear text by an exception are not for its messages: it asks for TLS 1.3 itself (SEC-1). That it may
+    /// do with less for a while changes nothing.
+    pub fn keeps_out_clear_text(&self) -> bool {
+        self.min == Transport::Tls13
+    }
+
     /// Whether a bind over this is good enough at this time, and by which exception if it is only by one.
     ///
     /// # Errors

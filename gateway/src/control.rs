@@ -14,6 +14,7 @@ mod ask;
 mod census;
 mod client;
 mod deed;
+mod filed;
 mod given_up;
 mod listing;
 mod noted;

@@ -26,7 +26,7 @@ use crate::bucket::Bucket;
 use crate::clock::Now;
 use crate::quota;
 use crate::refusal::Refusal;
-use crate::router::{CarrierIndex, Facts, MtRouter, Place, Tried, Why, World};
+use crate::router::{CarrierIndex, Facts, KeptOut, MtRouter, Place, Tried, Why, World};
 use crate::standing::{Recipient, Standing};
 use crate::tables::Tables;
 pub use mo::{MoQuestion, explain_mo, shown_mo};
@@ -85,6 +85,7 @@ pub fn explain(
         config.carriers.iter().position(named).map(CarrierIndex)
     };
     let mut router = MtRouter::new(&config.mt_routes, index);
+    router.keep_out(KeptOut::of(config));
     router.set_time(now.unix_ms);
     let world = World {
         is_up: |CarrierIndex(place): CarrierIndex| live.is_up.get(place).copied().unwrap_or(false),
@@ -159,10 +160,15 @@ pub fn explain(
         price.filter(|_| there.is_international)
     };
     let route = found.route().and_then(|route| config.mt_routes.get(route));
-    let too_dear: Vec<Value> = route
-        .into_iter()
-        .flat_map(|route| &route.carriers)
-        .filter_map(|name| Some((name.as_str(), index(name.as_str())?)))
+    let of_route = || {
+        let names = route.into_iter().flat_map(|route| &route.carriers);
+        names.filter_map(|name| Some((name.as_str(), index(name.as_str())?)))
+    };
+    let is_kept_out =
+        |(_, place): &(&str, CarrierIndex)| router.kept_out().keeps(Some(account.system_id), *place);
+    let in_clear: Vec<&str> = of_route().filter(is_kept_out).map(|(name, _)| name).collect();
+    let too_dear: Vec<Value> = of_route()
+        .filter(|there| !is_kept_out(there))
         .filter(|(_, place)| !found.in_order(0).any(|taken| taken == *place))
         .map(|(name, place)| json!({ "carrier": name, "price": price(place).map(|price| price.to_string()) }))
         .collect();
@@ -209,6 +215,7 @@ pub fn explain(
         "routes_of_other_prefixes": tried.len() - routes.len(),
         "carriers": carriers,
         "too_dear": too_dear,
+        "in_clear_text": in_clear,
         "admission": match admitted {
             Ok(admitted) => json!({
                 "admitted": true,

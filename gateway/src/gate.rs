@@ -52,7 +52,7 @@ use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
 use crate::orders::Orders;
 use crate::quota::Calendar;
-use crate::router::{CarrierIndex, MoRouter, MtRouter};
+use crate::router::{CarrierIndex, KeptOut, MoRouter, MtRouter};
 use crate::standing::Standing;
 use crate::tables::Tables;
 use crate::tally::{AccountTally, GateTally, counted_command};
@@ -731,7 +731,9 @@ pub(crate) fn routers(config: &Config) -> (MtRouter, MoRouter) {
         let found = carriers.iter().position(|carrier| carrier.name.as_str() == name);
         found.map(CarrierIndex)
     };
-    (MtRouter::new(&config.mt_routes, place), MoRouter::new(config))
+    let mut mt = MtRouter::new(&config.mt_routes, place);
+    mt.keep_out(KeptOut::of(config));
+    (mt, MoRouter::new(config))
 }
 
 /// What a PDU may be.

@@ -6,13 +6,14 @@
 //! it shows is counted or noted elsewhere.
 
 mod connection;
+mod crowd;
 mod health;
 mod leave;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,13 +178,16 @@ impl HttpServer {
     }
 
     /// The next connection, once there is a place for it.
-    async fn accept(&self, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+    async fn accept(&self, places: &Arc<Semaphore>) -> io::Result<(Accepted, Option<OwnedSemaphorePermit>)> {
         // It is never closed.
         let place = Arc::clone(places).acquire_owned().await.ok();
-        let (stream, _) = self.listener.accept().await?;
-        Ok((stream, place))
+        let (stream, peer) = self.listener.accept().await?;
+        Ok(((stream, peer.ip()), place))
     }
 }
+
+/// A connection and where it comes from.
+type Accepted = (TcpStream, IpAddr);
 
 type Answer = Result<(StatusCode, [(header::HeaderName, &'static str); 1], String), Infallible>;
 

@@ -18,6 +18,8 @@ use crate::gate::Gate;
 const DECIMAL: u8 = 0;
 const HEX: u8 = 1;
 const HEX8: u8 = 2;
+/// An id that is further ahead than this is none of ours, however far the clock was set back.
+const AHEAD_MAX_MS: u64 = 24 * 3_600 * 1_000;
 
 /// A message id, and how it is written for its ESME.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,11 +147,25 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn message_called(&self, text: &[u8], account: Option<usize>) -> Option<MessageId> {
         let name = account.map(|account| self.accounts[account].name);
         let is_meant = |message: &MessageId| {
-            self.spool.index().legs_of(*message).any(|(_, leg)| {
-                self.is_called(*message, leg, text) && name.is_none_or(|name| leg.account == name)
-            })
+            let mut legs = self.spool.index().legs_of(*message);
+            legs.any(|(_, leg)| self.is_of(leg, text, account))
         };
         self.candidates(text, name)?.into_iter().find(is_meant)
+    }
+
+    /// Messages of up to now that may be called so, in memory or not; an id of 8 digits calls none, as what was behind it is not
+    /// kept.
+    pub(crate) fn messages_spelled(&self, now_ms: u64, text: &[u8]) -> SmallVec<[MessageId; 3]> {
+        let latest_ms = now_ms.saturating_add(AHEAD_MAX_MS);
+        let mut messages = self.candidates(text, None).unwrap_or_default();
+        messages.retain(|message| message.ms() <= latest_ms);
+        messages
+    }
+
+    /// Whether a leg, of an account if one is given, belongs to the message that its ESME calls so.
+    pub(crate) fn is_of(&self, leg: &Leg, text: &[u8], account: Option<usize>) -> bool {
+        let name = account.map(|account| self.accounts[account].name);
+        self.is_called(leg.message, leg, text) && name.is_none_or(|name| leg.account == name)
     }
 
     /// Messages that may be called so; `None` for what is no id. The account's form may have changed since, so each that

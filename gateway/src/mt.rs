@@ -406,6 +406,8 @@ impl<D: Disk> Gate<D> {
             } => *goes_to,
             _ => Some(to),
         });
+        // Neither an operator nor who takes over for another puts it where it must not go.
+        let to = to.filter(|to| !self.is_kept_out(found, *to));
         let chosen = match to {
             Some(to) => Some((to, false)),
             None => self.choose_place(now, found, in_front),
@@ -500,6 +502,13 @@ impl<D: Disk> Gate<D> {
     /// Whether this carrier is on a leg's route.
     pub(crate) fn is_routed_to(&self, now: Now, leg: &Leg, carrier: CarrierIndex) -> bool {
         self.in_order(now, leg).any(|there| there == carrier)
+    }
+
+    /// Whether a carrier is not for a leg: it is in clear text, and its account asks for TLS 1.3 (SEC-1).
+    pub(crate) fn is_kept_out(&self, leg: &Leg, carrier: CarrierIndex) -> bool {
+        let account = self.account_named(leg.account);
+        let account = account.map(|account| self.config.accounts[account].system_id);
+        self.mt.kept_out().keeps(account, carrier)
     }
 
     /// The carriers of a leg's route, from the one whose turn it is.

@@ -12,7 +12,7 @@ mod tests;
 mod tests_mo;
 
 pub use mo::{MoFacts, MoRouter, MoWay, MoWhy, bind_tag};
-pub use mt::{MtRouter, Tried};
+pub use mt::{KeptOut, MtRouter, Tried};
 pub use place::{Place, World};
 pub use route::{Facts, LOTS, Way, Why, lot_of_part};
 

@@ -69,6 +69,8 @@ pub struct Hub<D: Disk> {
     /// Where PDU traces are kept, and where records are read; a gateway of tests may have neither.
     traces: OnceCell<Arc<Files>>,
     records: OnceCell<Arc<Records>>,
+    /// Wakes who ends PDU traces: one was stopped.
+    pub(crate) trace_stopped: Notify,
     /// Gives the log its first filter back.
     pub(crate) log_timer: LastTimer,
     /// What its connections are protected by.
@@ -179,6 +181,7 @@ impl<D: Disk> Hub<D> {
             relink: Notify::new(),
             traces: OnceCell::new(),
             records: OnceCell::new(),
+            trace_stopped: Notify::new(),
             log_timer: LastTimer::default(),
             admin_seal: OnceCell::new(),
             board: OnceCell::new(),

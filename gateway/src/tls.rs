@@ -177,6 +177,7 @@ impl Tls {
             tls: self.admin.clone(),
             within: config.limits.tls_handshake,
             handshakes: config.limits.max_handshakes.min(admin::HANDSHAKES_MAX),
+            per_address: config.http.admin_max_per_ip,
             clock: clock.clone(),
         }
     }

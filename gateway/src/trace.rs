@@ -18,13 +18,12 @@ mod tend;
 
 use std::time::Duration;
 
-pub(crate) use file::Writer;
 pub use file::{Files, Kept};
+pub(crate) use file::{Why, Writer};
 pub use records::Records;
 pub(crate) use running::{Running, Whose};
 pub use running::{TraceOf, Traces};
 pub use seen::{Direction, Seen};
-pub(crate) use tend::finish;
 pub use tend::tend;
 
 /// PDU traces at a time.

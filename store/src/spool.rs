@@ -49,6 +49,8 @@ mod tests_in_parts;
 #[cfg(test)]
 mod tests_instead;
 #[cfg(test)]
+mod tests_lookup;
+#[cfg(test)]
 mod tests_model;
 #[cfg(test)]
 mod tests_parked;

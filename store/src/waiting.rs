@@ -39,6 +39,7 @@ pub(crate) mod done;
 pub(crate) mod entries;
 pub(crate) mod files;
 pub(crate) mod format;
+pub(crate) mod lookup;
 pub(crate) mod merge;
 pub(crate) mod open;
 pub(crate) mod pass;
@@ -68,6 +69,7 @@ use crate::names::NameId;
 use crate::quote::Quote;
 use crate::record::{Envelope, RecordError};
 
+pub use lookup::{Filed, Sought, look_up};
 pub(crate) use prints::Prints;
 pub use verify::{RunFault, RunReport, verify_runs};
 

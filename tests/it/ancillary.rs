@@ -115,6 +115,15 @@ pub(crate) async fn replace(esme: &mut ScriptedEsme, replace: ReplaceSm<'_>) -> 
 
 /// Submits to several recipients: the answer.
 async fn multi(esme: &mut ScriptedEsme, text: &str, recipients: &[Destination<'_>]) -> Frame {
+    multi_of(esme, message(FROM, "", text), recipients).await
+}
+
+/// The same of a message that says more than its text.
+pub(crate) async fn multi_of(
+    esme: &mut ScriptedEsme,
+    message: Sm<'_>,
+    recipients: &[Destination<'_>],
+) -> Frame {
     let mut octets = Vec::new();
     recipients
         .iter()
@@ -122,7 +131,7 @@ async fn multi(esme: &mut ScriptedEsme, text: &str, recipients: &[Destination<'_
     let destinations = Destinations::new(u8::try_from(recipients.len()).unwrap(), &octets).unwrap();
     let message = Sm {
         destination: Address::default(),
-        ..message(FROM, "", text)
+        ..message
     };
     let multi = SubmitMulti {
         message,
@@ -132,7 +141,7 @@ async fn multi(esme: &mut ScriptedEsme, text: &str, recipients: &[Destination<'_
 }
 
 /// Id, and who was refused with what.
-fn outcome(answer: &Frame) -> (String, Vec<(String, CommandStatus)>) {
+pub(crate) fn outcome(answer: &Frame) -> (String, Vec<(String, CommandStatus)>) {
     assert_eq!(answer.status(), CommandStatus::ROK);
     match answer.pdu().operation {
         Operation::SubmitMultiResp(Some(body)) => {

@@ -158,6 +158,8 @@ async fn a_bound_client_does_not_feel_what_strangers_do_and_each_kind_is_counted
     let mut smsc = ScriptedSmsc::listen().await;
     let changes = Changes {
         limits: LIMITS,
+        // All strangers come from one address here; which each is refused for is to be seen.
+        http: "admin_max_per_ip = 32",
         extra: &extra,
         ..Changes::default()
     };

@@ -1,5 +1,6 @@
 //! The dashboard: its page for anybody, its data for who has a token, as octets over real sockets.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::admin::{post, raw_text, token};
 use crate::control::{ask, tidegate};
-use crate::local::Local;
+use crate::local::{Changes, Local};
 
 /// Much longer than the loop takes for a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,7 +158,11 @@ async fn a_stream_tells_what_happens_and_ends_with_its_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_watch_and_verbs_have_their_places_all_the_same() {
     let smsc = ScriptedSmsc::listen().await;
-    let local = Local::start(smsc.addr(), "");
+    let changes = Changes {
+        http: "admin_max_per_ip = 16",
+        ..Changes::default()
+    };
+    let local = Local::start_with(smsc.addr(), changes);
     let (at, read) = (local.admin(), token(&local, "board", Role::Read).await);
     let (mut watching, mut last) = (Vec::new(), String::new());
     for place in 0..WATCHERS_MAX {
@@ -177,7 +182,7 @@ async fn so_many_watch_and_verbs_have_their_places_all_the_same() {
     }
     let mut refused = Stream::open(at, &read).await;
     assert!(refused.until("HTTP/1.1 503 ").await.is_some());
-    // All places of verbs but one, by clients that say nothing.
+    // All places of this address but one, by clients that say nothing: those who watch take none of them.
     let mut silent = Vec::new();
     for _ in 0..15 {
         silent.push(TcpStream::connect(at).await.unwrap());
@@ -223,4 +228,48 @@ async fn the_terminal_has_one_look_as_text_or_as_one_object_and_says_when_there_
     let refused = tidegate(&process, &["top"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("no gateway runs"));
+}
+
+/// What a body that cannot be read means is told at once, and not by the next start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_that_is_met_while_it_runs_is_an_alarm() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    smsc.stop_listening();
+    let mut local = Local::start(smsc.addr(), "");
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    esme.submit_ok(message("12345", "15550100123", "to be read back"))
+        .await;
+    // From here on its body lies on disk only.
+    local.restart();
+    let alerts = async |local: &Local| -> Vec<String> {
+        let board = ask(local, Verb::Board).await.unwrap();
+        let alarms = board["alarms"].as_array().unwrap();
+        alarms
+            .iter()
+            .map(|alarm| alarm["alert"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let damage = "TidegateSpoolDamage".to_owned();
+    assert!(!alerts(&local).await.contains(&damage), "the start found none");
+    for path in local.files() {
+        if path.to_string_lossy().contains("/data/spool/") {
+            let mut octets = fs::read(&path).unwrap();
+            // Behind the header, and not where nothing is written yet.
+            let written = octets.iter_mut().skip(64).filter(|octet| **octet != 0);
+            written.for_each(|octet| *octet ^= 0x55);
+            fs::write(&path, octets).unwrap();
+        }
+    }
+    smsc.reopen().await;
+    smsc.expect_binds(1).await;
+    let seen = async {
+        while !alerts(&local).await.contains(&damage) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, seen).await.is_ok());
+    // All else goes on.
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
+    esme.submit_ok(message("12345", "15550100123", "as before")).await;
+    assert_eq!(smsc.expect_submit().await.text(), "as before");
 }

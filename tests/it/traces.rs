@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use tidegate_codec::pdu::multi::Destination;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{MessageState, RegisteredDelivery};
 use tidegate_gateway::clock::Clock;
-use tidegate_gateway::control::{Party, Trace, Verb};
+use tidegate_gateway::control::{self, Party, Steer, Trace, Verb};
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
+use crate::ancillary::{multi_of, number, outcome};
 use crate::control::{ask, tidegate};
 use crate::local::{Changes, Local};
 use crate::steered::audit;
@@ -377,6 +379,225 @@ async fn the_story_of_a_message_is_told_in_order_until_it_is_finished() {
     assert!(why.contains("history") && why.contains("not built"), "{why}");
     let why = refused(&local, ask_for("no id")).await;
     assert!(why.contains("no unfinished message"), "{why}");
+}
+
+fn message_of(id: &str) -> Trace {
+    Trace::Message {
+        id: id.to_owned(),
+        account: None,
+    }
+}
+
+async fn show(local: &Local, id: &str, account: Option<&str>) -> Result<Map<String, Value>, String> {
+    let (id, account) = (id.to_owned(), account.map(str::to_owned));
+    let shown = ask(local, Verb::Steer(Steer::MessageShow { id, account })).await;
+    shown.map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_in_a_waiting_file_is_shown_and_traced_as_one_in_memory() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let changes = Changes {
+        storage: "receipt_hot = \"1s\"",
+        ..Changes::default()
+    };
+    let mut local = Local::start_with(smsc.addr(), changes);
+    smsc.expect_binds(1).await;
+    local.stop();
+    let clock = Clock::virtual_from(START_MS);
+    local.start_at(clock.clone());
+    smsc.expect_binds(2).await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", PASSWORD).await;
+    let id = esme.submit_ok(receipted(FROM, TO, TEXT)).await;
+    let submit = smsc.expect_submit().await;
+    smsc.answer(&submit, CARRIER_ID).await;
+    let mut hot = Map::new();
+    until("it is handed over", async || {
+        hot = show(&local, &id, None).await.unwrap();
+        hot["legs"][0]["state"] == "handed over, waiting for a receipt"
+    })
+    .await;
+    let traced = done(&local, message_of(&id)).await;
+    // Few that wait move after a minute more than `receipt_hot`.
+    clock.set_wall_by(120_000);
+    let file = |local: &Local| {
+        let files = local.files();
+        files
+            .iter()
+            .any(|path| path.extension().is_some_and(|suffix| suffix == "waiting"))
+    };
+    until("it lies in a file", async || file(&local)).await;
+    assert_eq!(show(&local, &id, None).await.unwrap(), hot);
+    assert_eq!(show(&local, &id, Some("load")).await.unwrap(), hot);
+    let told = done(&local, message_of(&id)).await;
+    assert_eq!(told["now"], traced["now"], "{told:?}");
+    let whats = |told: &Map<String, Value>| -> Vec<String> {
+        let steps = told["steps"].as_array().unwrap();
+        steps
+            .iter()
+            .map(|step| step["what"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(whats(&told), ["stored", "handed over", "moved to a waiting file"]);
+    // The same after a restart.
+    local.stop();
+    local.start_at(clock.clone());
+    smsc.expect_binds(3).await;
+    assert_eq!(show(&local, &id, None).await.unwrap(), hot);
+    // Of another account, and of nobody, there is none.
+    let why = show(&local, &id, Some("other")).await.unwrap_err();
+    assert!(why.contains("other"), "{why}");
+    let why = show(&local, "1234567890123456789", None).await.unwrap_err();
+    assert!(why.contains("waiting file"), "{why}");
+    let link = *smsc.bound().last().unwrap();
+    smsc.receipt_on(link, &submit, CARRIER_ID, MessageState::Delivered, Dialect::Both)
+        .await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", PASSWORD).await;
+    esme.expect_receipt(&id).await;
+    // Whether the file says so already or not.
+    assert!(show(&local, &id, None).await.is_err());
+    local.stop();
+    // Records were opened for it.
+    assert!(audit(&local).contains("message show"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_story_of_a_message_to_several_names_each_recipient() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut local = Local::start(smsc.addr(), "");
+    smsc.expect_binds(1).await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", PASSWORD).await;
+    let recipients = ["447700900456", "447700900457", "447700900458"];
+    let destinations = recipients.map(|digits| Destination::Sme(number(digits)));
+    let answer = multi_of(&mut esme, receipted(FROM, "", TEXT), &destinations).await;
+    let (id, refused) = outcome(&answer);
+    assert_eq!(refused, []);
+    // The second is refused, the others are taken.
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let submit = smsc.expect_submit().await;
+        let to = String::from_utf8(submit.sm().destination.addr.as_bytes().to_vec()).unwrap();
+        if to == recipients[1] {
+            smsc.refuse(&submit, CommandStatus::RINVDSTADR).await;
+        } else {
+            smsc.answer(&submit, &format!("{CARRIER_ID}-{to}")).await;
+            taken.push(to);
+        }
+    }
+    assert_eq!(taken.len(), 2);
+    let mut told = Map::new();
+    until("all three are answered", async || {
+        told = done(&local, message_of(&id)).await;
+        let steps = told["steps"].as_array().unwrap();
+        let count = |what: &str| steps.iter().filter(|step| step["what"] == what).count();
+        count("handed over") == 2 && count("ended") == 1
+    })
+    .await;
+    let steps = told["steps"].as_array().unwrap();
+    let of = |recipient: u64| -> Vec<&str> {
+        let its = steps.iter().filter(|step| step["recipient"] == recipient);
+        its.map(|step| step["what"].as_str().unwrap()).collect()
+    };
+    assert_eq!(of(0), ["stored", "handed over"], "{told:?}");
+    assert_eq!(of(1), ["stored", "ended"], "{told:?}");
+    assert_eq!(of(2), ["stored", "handed over"], "{told:?}");
+    let ended = steps.iter().find(|step| step["what"] == "ended").unwrap();
+    assert_eq!(ended["state"], "rejected");
+    let now: Vec<u64> = told["now"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|leg| leg["recipient"].as_u64().unwrap())
+        .collect();
+    assert_eq!(now, [0, 2]);
+    let text = Value::Object(told.clone()).to_string();
+    for number in recipients {
+        assert!(!text.contains(number), "{text}");
+    }
+    local.stop();
+    // That it was asked for is entered, with who and what, and no id of the message.
+    let log = audit(&local);
+    let (asked, done) = (log.matches("asked").count(), log.matches("done").count());
+    assert!(asked >= 1 && asked == done, "{asked} asked, {done} done");
+    assert_eq!(log.matches("trace").count(), asked + done);
+    assert!(!log.contains(&id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_somebody_removes_while_they_are_written_take_nothing_along() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut local = Local::start(smsc.addr(), "");
+    smsc.expect_binds(1).await;
+    let mut esme = ScriptedEsme::bound(local.esme(), "load", PASSWORD).await;
+    let begun = done(&local, pdus(account(), 60, None)).await;
+    let path = file(&local, &begun);
+    fs::remove_file(&path).unwrap();
+    // The directory as well.
+    fs::remove_dir(path.parent().unwrap()).unwrap();
+    esme.submit_ok(message(FROM, TO, "one")).await;
+    let ended = done(&local, Trace::Stop { number: 1 }).await;
+    assert!(ended["pdus"].as_u64().unwrap() >= 1, "{ended:?}");
+    assert!(!path.exists());
+    // Another one makes both anew, and what is gone takes no place.
+    for number in 2..=18 {
+        let begun = done(&local, pdus(account(), 60, None)).await;
+        let path = file(&local, &begun);
+        assert!(path.exists());
+        done(&local, Trace::Stop { number }).await;
+        fs::remove_file(&path).unwrap();
+    }
+    local.stop();
+    let log = audit(&local);
+    assert_eq!(log.matches("ended").count(), 18);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_trace_that_began_before_a_shutdown_has_its_end_in_the_audit_log() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut local = Local::start(smsc.addr(), "");
+    smsc.expect_binds(1).await;
+    let data = local.dir.path().join("data");
+    let (begun, mut begins) = tokio::sync::mpsc::channel(4_096);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (data, begun) = (data.clone(), begun.clone());
+        // Begins traces and stops them, until nobody answers.
+        asking.spawn_blocking(move || {
+            let ask = |trace| control::ask(&data, &Verb::Trace(trace));
+            while let Ok(told) = ask(pdus(carrier(), 60, None)) {
+                let file = told["file"].as_str().unwrap().to_owned();
+                let number = told["number"].as_u64().unwrap();
+                let _ = begun.blocking_send(file.clone());
+                if ask(Trace::Stop { number }).is_ok() {
+                    let _ = fs::remove_file(data.join("traces").join(file));
+                }
+            }
+        });
+    }
+    drop(begun);
+    let mut files: Vec<String> = Vec::new();
+    while files.len() < 20 {
+        files.push(begins.recv().await.unwrap());
+    }
+    tokio::task::block_in_place(|| local.stop());
+    while asking.join_next().await.is_some() {}
+    while let Some(file) = begins.recv().await {
+        files.push(file);
+    }
+    let log = audit(&local);
+    for file in &files {
+        assert!(
+            log.contains(file.as_str()),
+            "{file} of {} has no end",
+            files.len()
+        );
+    }
+    // What began too late left nothing, and all others have their last line.
+    for path in local.files() {
+        if path.to_string_lossy().contains("/traces/") {
+            assert!(has_ended(&path), "{path:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,10 @@ pub(super) struct KeyChange {
 pub(super) trait Keyed: Clone + Eq {
     /// The keys in which `new` differs.
     fn changed_keys(&self, new: &Self) -> Vec<KeyChange>;
+
+    /// All its keys, by which the example and the guide are held.
+    #[cfg(test)]
+    fn keys(&self) -> Vec<&'static str>;
 }
 
 /// Names the keys of tables. `shown` stands before those whose values may be read by everybody: numbers, times and
@@ -40,8 +44,22 @@ macro_rules! keys {
                 })*
                 changed
             }
+
+            #[cfg(test)]
+            fn keys(&self) -> Vec<&'static str> {
+                let Self { $($key),* } = self;
+                let mut keys = Vec::new();
+                $(keys!(@name keys, $($how)? $key);)*
+                keys
+            }
         })*
     };
+    (@name $keys:ident, nested $key:ident) => { $keys.extend($key.keys()) };
+    (@name $keys:ident, shown $key:ident) => { keys!(@name $keys, $key) };
+    (@name $keys:ident, $key:ident) => {{
+        let _ = $key;
+        $keys.push(stringify!($key));
+    }};
     (@tell $changed:ident, nested $key:ident, $new:expr) => { $changed.extend($key.changed_keys(&$new)) };
     (@tell $changed:ident, shown $key:ident, $new:expr) => {
         $changed.push(KeyChange {
@@ -73,6 +91,11 @@ impl Keyed for AccountTransport {
         }
         changed
     }
+
+    #[cfg(test)]
+    fn keys(&self) -> Vec<&'static str> {
+        vec!["min_transport", "transport_exception"]
+    }
 }
 
 /// Its keys have a word in front in the file.
@@ -94,6 +117,11 @@ impl Keyed for Quota {
             });
         }
         changed
+    }
+
+    #[cfg(test)]
+    fn keys(&self) -> Vec<&'static str> {
+        vec!["quota_day", "quota_month", "quota_zone"]
     }
 }
 
@@ -136,6 +164,23 @@ impl Keyed for OptOutRules {
             .map(change)
             .collect()
     }
+
+    #[cfg(test)]
+    fn keys(&self) -> Vec<&'static str> {
+        vec![
+            "brand",
+            "opt_out_scope",
+            "opted_out",
+            "automatic_replies",
+            "program",
+            "contact",
+            "opt_out_text",
+            "opt_in_text",
+            "help_text",
+            "opt_in",
+            "ask_text",
+        ]
+    }
 }
 
 /// A value as people write it, near enough.
@@ -150,7 +195,7 @@ fn word(value: &dyn Debug) -> String {
 
 keys! {
     Node { #shown id }
-    Http { #shown address, admin_address, admin_tls }
+    Http { #shown address, admin_address, admin_tls, #shown admin_max_per_ip }
     Storage {
         data,
         key_ring,

@@ -64,6 +64,7 @@ async fn serve() -> (std::net::SocketAddr, String, mpsc::Receiver<control::Reque
         tls: None,
         within: BODY_TIME,
         handshakes: 1,
+        per_address: LIMITS.connections,
         clock,
     };
     let counted = (HttpMetrics::new(&telemetry, "admin"), watch::channel(seal).1);

@@ -1,5 +1,6 @@
 //! What somebody should look at: the conditions of docs/alerts.yml as far as one second can tell, and at once, where the
-//! alerts wait for a while.
+//! alerts wait for a while. That a carrier stays halted (TidegateCarrierHalted) is an alarm after hours only: the board shows the
+//! halt itself.
 
 use super::shot::{Account, Alarm, Carrier, More, Severity, Totals};
 use crate::tls::Certificate;

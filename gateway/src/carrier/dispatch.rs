@@ -250,6 +250,14 @@ impl<D: Disk> Gate<D> {
             self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Deleted));
             return Offered::Over;
         }
+        // It stood in line before its account asked for more, or the carrier for less.
+        if self.is_kept_out(found, CarrierIndex(carrier)) {
+            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+            self.spool.set_leased(leg, false);
+            let body = (self.hot_octets < HOT_MAX).then_some(body);
+            self.place(now, leg, body, None, false);
+            return Offered::Over;
+        }
         let (form, expires_ms) = (found.envelope.form, found.envelope.expires_ms);
         let parts = found.parts();
         let (sender, is_retry) = (found.account, found.attempts > 0);

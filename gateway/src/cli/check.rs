@@ -1,6 +1,7 @@
 //! `tidegate check`: everything that is wrong with a configuration, and nothing changed.
 
 use serde_json::{Value, json};
+use tidegate_config::Config;
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
@@ -69,7 +70,26 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
             some.join(", ")
         ));
     }
+    outcome.warnings.extend(kept_out(&config));
     Ok(outcome)
+}
+
+/// Which accounts' messages do not go to which carriers (SEC-1), some of each: a route may have no other.
+fn kept_out(config: &Config) -> Option<String> {
+    let some = |names: Vec<&str>| {
+        let more = if names.len() > NAMES_MAX { ", …" } else { "" };
+        let shown: Vec<&str> = names.iter().copied().take(NAMES_MAX).collect();
+        (!names.is_empty()).then(|| format!("{}{more}", shown.join(", ")))
+    };
+    let accounts = config.accounts.iter();
+    let accounts = accounts.filter(|account| account.transport.keeps_out_clear_text());
+    let accounts = some(accounts.map(|account| account.system_id.as_str()).collect())?;
+    let carriers = config.carriers.iter();
+    let carriers = carriers.filter(|carrier| carrier.clear_text.is_some());
+    let carriers = some(carriers.map(|carrier| carrier.name.as_str()).collect())?;
+    Some(format!(
+        "accounts with `min_transport = \"tls1.3\"` send nothing to carriers in clear text: {accounts} never to {carriers}"
+    ))
 }
 
 /// The files that the configuration names are part of it.
@@ -96,4 +116,35 @@ fn refuse(args: &ConfigFile, problems: &TableProblems) -> Refusal {
         ),
         json!({ "tables": list }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_ask_for_tls_1_3_and_carriers_in_clear_text_are_named_and_not_endlessly() {
+        let bench = include_str!("../../../config/bench.toml");
+        let with = |account: &str, carrier: &str| {
+            let text = bench
+                .replace("[[account]]\n", &format!("[[account]]\n{account}\n"))
+                .replace("name = \"sink\"\n", &format!("name = \"sink\"\n{carrier}\n"));
+            kept_out(&tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}")))
+        };
+        let (strict, clear) = (
+            "min_transport = \"tls1.3\"",
+            "clear_text = { name = \"a line\", until = 2999-12-31 }",
+        );
+        assert_eq!(
+            [with("", ""), with(strict, ""), with("", clear)],
+            [None, None, None]
+        );
+        let told = with(strict, clear).unwrap();
+        assert!(
+            told.contains("load, load1, ") && told.contains("never to sink"),
+            "{told}"
+        );
+        // There are seventeen.
+        assert!(told.contains(", …") && !told.contains("load16"), "{told}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
@@ -13,7 +13,6 @@ use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::names::NameId;
 
-use super::Answer;
 use super::listing::instant;
 use super::steering::fields;
 use crate::clock::Now;
@@ -317,35 +316,42 @@ impl<D: Disk> Gate<D> {
         }))
     }
 
-    /// Where an unfinished message stands.
-    pub(super) fn message_shown(&self, now: Now, id: &str, account: Option<&str>) -> Answer {
+    /// Where an unfinished message in memory stands; `None` where none has this id.
+    pub(super) fn message_shown(
+        &self,
+        now: Now,
+        id: &str,
+        account: Option<&str>,
+    ) -> Result<Option<Map<String, Value>>, String> {
         let account = account.map(|name| self.known_account(name)).transpose()?;
-        let message = self.message_called(id.as_bytes(), account).ok_or(
-            "no unfinished message in memory has this id; ids of 8 digits are known with their account only, and what \
-             has waited for its receipt for longer than `receipt_hot` lies in a file",
-        )?;
+        let Some(message) = self.message_called(id.as_bytes(), account) else {
+            return Ok(None);
+        };
         let index = self.spool.index();
         let wholes: Vec<(LegId, &Leg)> = index.legs_of(message).collect();
         let parts = wholes
             .iter()
             .flat_map(|(_, leg)| index.parts_of(message, leg.whole()));
-        let mut legs: Vec<(LegId, &Leg)> = wholes.iter().copied().chain(parts).take(LEGS_MAX + 1).collect();
+        let legs = wholes.iter().copied().chain(parts).map(|(_, leg)| leg);
+        Ok(self.legs_told(now, id, legs.take(LEGS_MAX + 1).collect()))
+    }
+
+    /// A message by its legs, wherever they lie; `None` where there are none.
+    pub(super) fn legs_told(&self, now: Now, id: &str, mut legs: Vec<&Leg>) -> Option<Map<String, Value>> {
         let more = legs.len() > LEGS_MAX;
         legs.truncate(LEGS_MAX);
-        legs.sort_unstable_by_key(|(_, leg)| (leg.whole(), leg.part()));
-        let Some((_, first)) = legs.first() else {
-            return Err("it has just ended".to_owned());
-        };
+        legs.sort_unstable_by_key(|leg| (leg.whole(), leg.part()));
+        let first = legs.first()?;
         let envelope = &first.envelope;
         let category = Category::from_octet(envelope.category).map(Category::word);
-        Ok(fields(json!({
+        Some(fields(json!({
             "id": id,
             "account": self.spool.names().name(first.account),
             "accepted": instant(envelope.accepted_ms),
             "expires": instant(envelope.expires_ms),
             "category": category,
             "parts": envelope.parts,
-            "legs": legs.iter().map(|(_, leg)| self.leg_shown(now, leg)).collect::<Vec<_>>(),
+            "legs": legs.iter().map(|leg| self.leg_shown(now, leg)).collect::<Vec<_>>(),
             "has_more": more,
         })))
     }

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::values::BindKind;
+use tidegate_store::audit::Actor;
 use tidegate_store::disk::Disk;
 
+use super::filed::message_show;
 use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
 use super::{Answer, not_done, pages};
+use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::last_timer::LastTimer;
@@ -23,7 +26,12 @@ use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
 
 /// Does it.
-pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
+pub(super) async fn steer<D: Disk + 'static>(
+    hub: &Hub<D>,
+    (audit, who): (&AuditHandle, &Actor),
+    steer: &Steer,
+    giving_up: &GivingUp,
+) -> Answer {
     match steer {
         Steer::CarrierList => Ok(pages::carriers(hub).await),
         Steer::QueueList { page } => pages::queues(hub, page).await,
@@ -33,9 +41,7 @@ pub(super) async fn steer<D: Disk + 'static>(hub: &Hub<D>, steer: &Steer, giving
             carrier,
             page,
         } => pages::binds(hub, account.as_deref(), carrier.as_deref(), page).await,
-        Steer::MessageShow { id, account } => {
-            hub.look(|gate, now| gate.message_shown(now, id, account.as_deref()))
-        }
+        Steer::MessageShow { id, account } => message_show(hub, audit, who, id, account.as_deref()).await,
         Steer::CarrierHalt { .. }
         | Steer::CarrierResume { .. }
         | Steer::AccountSuspend { .. }

@@ -7,9 +7,9 @@ use tidegate_store::index::{Leg, LegId};
 use tidegate_store::record::Stage;
 use tidegate_store::spool::{Step, Story, Told, Wanted};
 
-use super::Answer;
 use super::listing::instant;
 use super::steering::fields;
+use super::{Answer, filed};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::router::CarrierIndex;
@@ -19,16 +19,19 @@ use crate::telemetry::state_label;
 /// Legs whose way is told: of a message to more the first ones.
 const WAYS_MAX: usize = 100;
 
-const NOT_THERE: &str = "no unfinished message in memory has this id. The history of finished ones is not built yet; ids of 8 digits are known with \
-                         their account only, and what has waited for its receipt for longer than `receipt_hot` lies in a file";
-
 /// Tells it.
 pub(super) async fn story_of<D: Disk>(hub: &Hub<D>, id: &str, account: Option<&str>) -> Answer {
-    let wanted = hub.look(|gate, _| gate.story_wanted(id, account))?;
-    let records = hub.records().ok_or("this gateway's records cannot be read")?;
+    let (wanted, filed) = match hub.look(|gate, _| gate.story_wanted(id, account))? {
+        Some(wanted) => (wanted, Vec::new()),
+        None => {
+            let legs = filed::look_up(hub, id, account).await?;
+            (hub.look(|gate, _| gate.filed_wanted(&legs))?, legs)
+        }
+    };
+    let records = hub.records().ok_or(filed::NO_RECORDS)?;
     let story = records.story(wanted.clone()).await?;
     // It may have ended meanwhile: what the records tell is told all the same.
-    let ways = hub.look(|gate, now| gate.ways_shown(now, &wanted));
+    let ways = hub.look(|gate, now| gate.ways_shown(now, &wanted, &filed));
     Ok(shown(id, &wanted, &story, &ways))
 }
 
@@ -111,33 +114,50 @@ fn step_shown(told: &Told) -> Value {
 }
 
 impl<D: Disk> Gate<D> {
-    /// What is to be looked for.
-    fn story_wanted(&self, id: &str, account: Option<&str>) -> Result<Wanted, String> {
+    /// What is to be looked for; `None` where no message in memory has this id.
+    fn story_wanted(&self, id: &str, account: Option<&str>) -> Result<Option<Wanted>, String> {
         let account = account.map(|name| self.known_account(name)).transpose()?;
-        let message = self.message_called(id.as_bytes(), account).ok_or(NOT_THERE)?;
-        let index = self.spool.index();
-        let leg = index
-            .legs_of(message)
-            .map(|(_, leg)| leg)
-            .next()
-            .ok_or(NOT_THERE)?;
+        let Some(message) = self.message_called(id.as_bytes(), account) else {
+            return Ok(None);
+        };
+        let leg = self.spool.index().legs_of(message).map(|(_, leg)| leg).next();
+        leg.map(|leg| self.wanted(leg, Some(self.spool.first_segment(message).unwrap_or_default())))
+            .transpose()
+    }
+
+    /// The same of one whose legs lie in waiting files.
+    fn filed_wanted(&self, legs: &[Leg]) -> Result<Wanted, String> {
+        self.wanted(legs.first().ok_or(filed::ENDED)?, None)
+    }
+
+    fn wanted(&self, leg: &Leg, first: Option<u64>) -> Result<Wanted, String> {
         let name = self.spool.names().name(leg.account);
         Ok(Wanted {
-            message,
-            account: name.parse().map_err(|_| NOT_THERE)?,
-            called: self.id_text(message, leg.envelope.id_form).as_bytes().to_vec(),
-            first: self.spool.first_segment(message).unwrap_or_default(),
+            message: leg.message,
+            account: name
+                .parse()
+                .map_err(|_| format!("{name:?} is no account's name"))?,
+            called: self
+                .id_text(leg.message, leg.envelope.id_form)
+                .as_bytes()
+                .to_vec(),
+            first,
         })
     }
 
     /// How its legs stand, and which way each may go: its route, and how each carrier of that stands.
-    fn ways_shown(&self, now: Now, wanted: &Wanted) -> Vec<Value> {
+    fn ways_shown(&self, now: Now, wanted: &Wanted, filed: &[Leg]) -> Vec<Value> {
         let index = self.spool.index();
         let wholes: Vec<(LegId, &Leg)> = index.legs_of(wanted.message).collect();
         let parts = wholes
             .iter()
             .flat_map(|(_, leg)| index.parts_of(wanted.message, leg.whole()));
         let mut legs: Vec<&Leg> = wholes.iter().copied().chain(parts).map(|(_, leg)| leg).collect();
+        legs.extend(
+            filed
+                .iter()
+                .filter(|leg| index.find(leg.message, leg.leg).is_none()),
+        );
         legs.sort_unstable_by_key(|leg| (leg.whole(), leg.part()));
         legs.into_iter()
             .take(WAYS_MAX)

@@ -17,13 +17,14 @@ use super::steer::Keys;
 use super::steering::fields;
 use super::story::story_of;
 use super::{Answer, VERSION, not_done};
-use crate::audit::AuditHandle;
 use crate::gate::Gate;
 use crate::serve::Hub;
 use crate::trace::{
-    FILES_MAX, FOR_MAX, LIMIT_DEFAULT, LIMIT_MAX, LIMIT_MIN, RUNNING_MAX, Running, TraceOf, Whose, Writer,
-    finish,
+    FILES_MAX, FOR_MAX, LIMIT_DEFAULT, LIMIT_MAX, LIMIT_MIN, RUNNING_MAX, Running, TraceOf, Whose, Why,
+    Writer,
 };
+
+const ENDS: &str = "the gateway ends";
 
 /// Whose PDUs are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,15 +195,16 @@ pub(super) fn noted<D: Disk>(hub: &Hub<D>, trace: &Trace) -> Option<(Option<Stri
 }
 
 /// Does it.
-pub(super) async fn trace<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, trace: &Trace) -> Answer {
+pub(super) async fn trace<D: Disk>(hub: &Hub<D>, trace: &Trace) -> Answer {
     match trace {
         Trace::Message { id, account } => story_of(hub, id, account.as_deref()).await,
         Trace::Pdus { of, length, limit } => begin(hub, of, *length, limit.unwrap_or(LIMIT_DEFAULT)).await,
         Trace::List => Ok(list(hub)),
         Trace::Stop { number } => {
-            let taken = hub.look(|gate, _| gate.traces.take(*number));
-            let taken = taken.ok_or_else(|| format!("no trace {number} runs: see `trace list`"))?;
-            finish(hub, audit, taken).await
+            let hears = hub.look(|gate, now| gate.traces.stop(now, *number));
+            let hears = hears.ok_or_else(|| format!("no trace {number} runs: see `trace list`"))?;
+            hub.trace_stopped.notify_one();
+            hears.await.unwrap_or_else(|_| Err(ENDS.to_owned()))
         }
     }
 }
@@ -259,10 +261,20 @@ async fn begin<D: Disk>(hub: &Hub<D>, of: &Party, length: Duration, limit: u64) 
         until: now.monotonic.saturating_add(length),
         limit,
         writer,
+        stopped: None,
     };
     let told = shown(&running);
-    hub.look(|gate, _| gate.traces.add(running));
-    Ok(fields(told))
+    let Err(late) = hub.look(|gate, _| gate.traces.add(running)) else {
+        return Ok(fields(told));
+    };
+    let (dir, now_ms) = (Arc::clone(&files), hub.now().unix_ms);
+    let discarded = tokio::task::spawn_blocking(move || {
+        let Running { writer, file, .. } = *late;
+        writer.end(Why::Shutdown, now_ms);
+        dir.discard(&file);
+    });
+    discarded.await.map_err(|error| not_done(&error).to_owned())?;
+    Err(ENDS.to_owned())
 }
 
 fn list<D: Disk>(hub: &Hub<D>) -> Map<String, Value> {

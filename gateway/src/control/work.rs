@@ -1,5 +1,6 @@
 //! What the loop does for the control socket, a little in every turn.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,20 +53,34 @@ pub async fn answer<D: Disk + 'static>(
     hub: Rc<Hub<D>>,
     reloader: Reloader<D>,
     audit: AuditHandle,
-    mut requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<Request>,
 ) {
     let changing = Rc::new(Mutex::new(reloader));
     let explaining = Arc::new(Mutex::new(()));
-    let places = Arc::new(Semaphore::new(UNDER_WAY_MAX));
-    while let Some(request) = requests.recv().await {
-        // It is never closed.
+    let begin = |request| {
+        let (changing, explaining) = (Rc::clone(&changing), Arc::clone(&explaining));
+        answer_one(Rc::clone(&hub), changing, explaining, audit.clone(), request)
+    };
+    each(requests, UNDER_WAY_MAX, begin).await;
+}
+
+/// Begins the work of each request, so many at a time: what comes beyond them waits in the channel, whose bound refuses more.
+async fn each<R, F>(mut requests: mpsc::Receiver<R>, most: usize, begin: impl Fn(R) -> F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let places = Arc::new(Semaphore::new(most));
+    loop {
+        // Before a request is taken out: what waits is what was not begun. It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let (changing, explaining) = (Rc::clone(&changing), Arc::clone(&explaining));
-        let (hub, audit) = (Rc::clone(&hub), audit.clone());
+        let Some(request) = requests.recv().await else {
+            return;
+        };
+        let work = begin(request);
         spawn_local(async move {
-            answer_one(hub, changing, explaining, audit, request).await;
+            work.await;
             drop(place);
         });
     }
@@ -119,13 +134,13 @@ async fn answer_one<D: Disk + 'static>(
                 let _alone = changing.lock().await;
                 act(&hub, deed).await
             }
-            Verb::Steer(steer) => steering::steer(&hub, steer, &giving_up).await,
+            Verb::Steer(steer) => steering::steer(&hub, (&audit, &who), steer, &giving_up).await,
             Verb::Trace(trace) => {
                 // What is in the audit log begins, or ends.
                 if !trace.is_reading() {
                     giving_up.end();
                 }
-                trace::trace(&hub, &audit, trace).await
+                trace::trace(&hub, trace).await
             }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
@@ -412,12 +427,69 @@ impl<D: Disk> Gate<D> {
             self.hot_octets = self.hot_octets.saturating_sub(octets);
             // What has ended, or gone another way, stood there still.
             let found = self.spool.index().get(leg);
-            if found.is_some_and(|leg| is_in_line(leg, now)) {
-                self.pinned.set(leg, true, self.spool.index());
-                self.place(now, leg, body, Some(CarrierIndex(to)), false);
-                moved += 1;
+            if let Some(found) = found.filter(|leg| is_in_line(leg, now)) {
+                // It may not go there: its route says where, as ever.
+                let is_kept_out = self.is_kept_out(found, CarrierIndex(to));
+                self.pinned.set(leg, !is_kept_out, self.spool.index());
+                self.place(now, leg, body, (!is_kept_out).then_some(CarrierIndex(to)), false);
+                moved += u64::from(!is_kept_out);
             }
         }
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use tokio::sync::oneshot;
+    use tokio::task::{LocalSet, yield_now};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_requests_are_under_way_and_the_next_waits_for_one_of_them() {
+        let (ask, requests) = mpsc::channel(2);
+        let begun: Rc<RefCell<Vec<u32>>> = Rc::default();
+        let begins = Rc::clone(&begun);
+        let begin = move |(number, over): (u32, oneshot::Receiver<()>)| {
+            begins.borrow_mut().push(number);
+            async move {
+                let _ = over.await;
+            }
+        };
+        let asking = async {
+            let mut ends = Vec::new();
+            let mut ask_next = |number| {
+                let (end, over) = oneshot::channel();
+                ends.push(end);
+                ask.try_send((number, over)).is_ok()
+            };
+            for number in 0..3 {
+                assert!(ask_next(number));
+                yield_now().await;
+                yield_now().await;
+            }
+            assert_eq!(*begun.borrow(), [0, 1, 2]);
+            // Two may wait, and no more.
+            assert!(ask_next(3) && ask_next(4));
+            yield_now().await;
+            assert!(!ask_next(5));
+            assert_eq!(*begun.borrow(), [0, 1, 2]);
+            // One that nobody waits for any more is under way until it ends.
+            drop(ends.remove(1));
+            while begun.borrow().len() < 4 {
+                yield_now().await;
+            }
+            yield_now().await;
+            assert_eq!(*begun.borrow(), [0, 1, 2, 3]);
+            drop(ends);
+            drop(ask);
+        };
+        let both = async { tokio::join!(each(requests, 3, begin), asking) };
+        let local = LocalSet::new();
+        let both = tokio::time::timeout(Duration::from_mins(1), local.run_until(both));
+        assert!(both.await.is_ok());
     }
 }

@@ -137,6 +137,13 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
             writeln!(out, "     from {from} to {to}")?;
         }
     }
+    for carrier in list("in_clear_text") {
+        writeln!(
+            out,
+            "  not {}: it is in clear text, and the account's min_transport is tls1.3",
+            word(&carrier)
+        )?;
+    }
     for carrier in list("too_dear") {
         let most = chosen
             .as_ref()

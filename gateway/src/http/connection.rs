@@ -4,6 +4,7 @@
 //! keeps a place for the time of a head, not for that of the longest verb.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use super::crowd::{Crowd, FromHere, Place};
 use super::leave::Leave;
 use super::{HEAD_MAX, HEADERS_MAX, Limits};
 use crate::clock::Clock;
@@ -36,6 +38,8 @@ pub struct Seal {
     pub(crate) within: Duration,
     /// Handshakes at a time; one more connection is closed at once.
     pub(crate) handshakes: usize,
+    /// Connections of one address at a time; one more is closed at once.
+    pub(crate) per_address: usize,
     /// Says whether an exception of its TLS still holds.
     pub(crate) clock: Clock,
 }
@@ -49,6 +53,7 @@ pub(super) struct Door {
     seal: Option<watch::Receiver<Seal>>,
     /// Places of handshakes: as many as connections, of which a [`Seal`] may allow fewer.
     shaking: Arc<Semaphore>,
+    crowd: Crowd,
 }
 
 /// A handshake that is to be made.
@@ -82,15 +87,17 @@ impl Door {
             metrics,
             seal,
             shaking: Arc::new(Semaphore::new(limits.connections)),
+            crowd: Crowd::default(),
         }
     }
 
-    /// Takes a connection in; what is to be done of it. `None` is a connection that is closed: its handshake would be one too many.
+    /// Takes a connection in; what is to be done of it. `None` is a connection that is closed: it, or its handshake, would be one too
+    /// many.
     ///
     /// `place` is its own among those that are served at a time, until it is over or takes [leave](Leave).
     pub(super) fn admit(
         &self,
-        stream: TcpStream,
+        (stream, from): (TcpStream, IpAddr),
         place: Option<OwnedSemaphorePermit>,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         self.metrics.accepted.increment(1);
@@ -100,6 +107,14 @@ impl Door {
             // It is served all the same: every stage has a time of its own.
             tracing::debug!(%error, "http: what the system holds for a connection is not bounded");
         }
+        // Before its handshake is made: that costs most.
+        let from_here = match self.enter(from) {
+            Ok(from_here) => from_here,
+            Err(cut) => {
+                self.metrics.cut.of(cut).increment(1);
+                return None;
+            }
+        };
         let handshaking = match self.handshaking() {
             Ok(handshaking) => handshaking,
             Err(cut) => {
@@ -108,7 +123,7 @@ impl Door {
             }
         };
         let (router, limits, metrics) = (self.router.clone(), self.limits, self.metrics.clone());
-        let leave = Leave::new(place);
+        let leave = Leave::new(Some(Place::new(place, from_here)));
         Some(async move {
             let cut = match handshaking {
                 None => serve(stream, router, limits, leave).await,
@@ -121,6 +136,15 @@ impl Door {
                 metrics.cut.of(cut).increment(1);
             }
         })
+    }
+
+    /// A connection's place among those of its address, where there is a bound of them.
+    fn enter(&self, from: IpAddr) -> Result<Option<FromHere>, HttpCut> {
+        let Some(most) = self.seal.as_ref().map(|seal| seal.borrow().per_address) else {
+            return Ok(None);
+        };
+        let here = self.crowd.enter(from, most);
+        here.map(Some).ok_or(HttpCut::Address)
     }
 
     /// The handshake that a connection needs, if it needs one.

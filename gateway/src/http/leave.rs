@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
+
+use super::crowd::Place;
 
 /// A connection's leave: every request finds it among its extensions. Who takes it has a bound of its own.
 #[derive(Clone, Debug)]
@@ -12,13 +14,13 @@ pub struct Leave(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// The connection's place among those that are served at a time.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<Option<Place>>,
     is_taken: AtomicBool,
     cut: Notify,
 }
 
 impl Leave {
-    pub(crate) fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(place: Option<Place>) -> Self {
         Self(Arc::new(Inner {
             place: Mutex::new(place),
             is_taken: AtomicBool::new(false),

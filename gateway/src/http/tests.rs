@@ -142,7 +142,12 @@ async fn a_stream_has_time_and_takes_nobodys_place_until_its_reader_takes_nothin
     let places = Arc::new(Semaphore::new(1));
     let (mut reader, served) = tokio::io::duplex(1_024);
     let place = Arc::clone(&places).acquire_owned().await.ok();
-    let serving = tokio::spawn(serve(served, router, LIMITS, Leave::new(place)));
+    let serving = tokio::spawn(serve(
+        served,
+        router,
+        LIMITS,
+        Leave::new(Some(crowd::Place::new(place, None))),
+    ));
     reader
         .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         .await

@@ -21,6 +21,12 @@ async fn waits(request: Request<Body>) -> String {
 }
 
 async fn run() -> (SocketAddr, Telemetry) {
+    let (address, telemetry, _) = run_with(2).await;
+    (address, telemetry)
+}
+
+/// The same with so many connections of one address, and what changes that.
+async fn run_with(per_address: usize) -> (SocketAddr, Telemetry, watch::Sender<Seal>) {
     let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = server.local_addr().unwrap();
     let telemetry = Telemetry::new();
@@ -38,12 +44,13 @@ async fn run() -> (SocketAddr, Telemetry) {
         tls: None,
         within: HEAD,
         handshakes: 1,
+        per_address,
         clock: Clock::machine(),
     };
-    let (_, seal) = watch::channel(seal);
+    let (change, seal) = watch::channel(seal);
     let metrics = HttpMetrics::new(&telemetry, "admin");
     tokio::spawn(server.serve_router(router, limits, (metrics, seal), std::future::pending()));
-    (address, telemetry)
+    (address, telemetry, change)
 }
 
 /// Sends octets, and waits for the end of the connection: what was answered, and how long it took.
@@ -127,4 +134,42 @@ async fn what_is_no_http_and_who_goes_are_counted() {
         count.contains("tidegate_http_connections_total{listener=\"admin\"} 2"),
         "{count}"
     );
+}
+
+/// From an address of this machine.
+async fn from(here: &str, address: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(here.parse().unwrap(), 0)).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Asks over a connection: what was answered.
+async fn answered(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    // It may be closed already.
+    let _ = stream.write_all(posted(0, "").as_bytes()).await;
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_does_not_take_all_places() {
+    let (address, telemetry, change) = run_with(1).await;
+    // It says nothing, and has its place for the time of a head.
+    let silent = from("127.0.0.2", address).await;
+    assert_eq!(answered(from("127.0.0.2", address).await).await, "");
+    assert!(is_counted(&telemetry, "address"));
+    let other = answered(from("127.0.0.3", address).await).await;
+    assert!(other.ends_with("done"), "{other}");
+    // A reload may allow more, of what comes from then on.
+    change.send_modify(|seal| seal.per_address = 2);
+    let second = answered(from("127.0.0.2", address).await).await;
+    assert!(second.ends_with("done"), "{second}");
+    change.send_modify(|seal| seal.per_address = 1);
+    assert_eq!(answered(from("127.0.0.2", address).await).await, "");
+    // Who goes makes room.
+    drop(silent);
+    tokio::time::sleep(HEAD).await;
+    let again = answered(from("127.0.0.2", address).await).await;
+    assert!(again.ends_with("done"), "{again}");
 }

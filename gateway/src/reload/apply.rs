@@ -125,7 +125,10 @@ impl<D: Disk> Gate<D> {
         if old.storage != self.config.storage {
             self.spool.set_bounds(&spool_options(&self.config));
         }
-        (self.mt, self.mo) = routers(&self.config);
+        let (mt, mo) = routers(&self.config);
+        // A carrier, or what an account asks for, may be another.
+        let has_other_ways = has_other_ways || mt.kept_out() != self.mt.kept_out();
+        (self.mt, self.mo) = (mt, mo);
         self.mt.set_time(now.unix_ms);
         self.addressing = Addressing::new(&self.config);
         self.standing = Standing::new(&self.config);

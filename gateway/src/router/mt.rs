@@ -5,7 +5,9 @@
 //! a step per digit, and a comparison for each route that stands on the way. Routes are asked again whenever a message
 //! is put in line, so all that they may ask for is kept with it.
 
-use tidegate_config::MtRoute;
+use hashbrown::HashSet;
+use tidegate_codec::identity::SystemId;
+use tidegate_config::{Config, MtRoute};
 
 use super::CarrierIndex;
 use super::place::{Place, World};
@@ -33,6 +35,45 @@ pub struct MtRouter {
     asks_for_places: bool,
     /// Of each route, whose turn the next message gets.
     turns: Vec<u8>,
+    kept_out: KeptOut,
+}
+
+/// Whose messages may not go to which carriers (SEC-1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptOut {
+    /// Accounts that ask for TLS 1.3; empty where no carrier is in clear text.
+    accounts: HashSet<SystemId>,
+    /// Of each carrier, whether it is in clear text by an exception.
+    in_clear: Vec<bool>,
+}
+
+impl KeptOut {
+    /// What a configuration says.
+    pub fn of(config: &Config) -> Self {
+        let carriers = config.carriers.iter();
+        let in_clear: Vec<bool> = carriers.map(|carrier| carrier.clear_text.is_some()).collect();
+        let accounts = config.accounts.iter();
+        let accounts = accounts.filter(|account| account.transport.keeps_out_clear_text());
+        let accounts = accounts.map(|account| account.system_id);
+        Self {
+            accounts: if in_clear.contains(&true) {
+                accounts.collect()
+            } else {
+                HashSet::new()
+            },
+            in_clear,
+        }
+    }
+
+    /// Whether any carrier is kept from an account's messages.
+    pub fn is_strict(&self, account: Option<SystemId>) -> bool {
+        !self.accounts.is_empty() && account.is_some_and(|account| self.accounts.contains(&account))
+    }
+
+    /// Whether this one is.
+    pub fn keeps(&self, account: Option<SystemId>, CarrierIndex(carrier): CarrierIndex) -> bool {
+        self.is_strict(account) && self.in_clear.get(carrier).copied().unwrap_or(false)
+    }
 }
 
 #[derive(Debug)]
@@ -72,7 +113,21 @@ impl MtRouter {
             routes,
             tables,
             minute: u64::MAX,
+            kept_out: KeptOut::default(),
         }
+    }
+
+    /// Keeps messages from carriers that are not for them.
+    pub fn keep_out(&mut self, kept_out: KeptOut) {
+        for route in &mut self.routes {
+            route.set_in_clear(|CarrierIndex(place)| kept_out.in_clear.get(place).copied().unwrap_or(false));
+        }
+        self.kept_out = kept_out;
+    }
+
+    /// Whose messages may not go to which carriers.
+    pub const fn kept_out(&self) -> &KeptOut {
+        &self.kept_out
     }
 
     /// Opens and closes routes by their hours; to be called before the first look-up and then at least once a minute.
@@ -107,17 +162,18 @@ impl MtRouter {
     /// The carriers that a message may take; none when no route takes it.
     pub fn find(&self, facts: &Facts<'_>, world: &World<'_, impl Fn(CarrierIndex) -> bool>) -> Way<'_> {
         let place = self.place(facts, world.tables);
+        let is_strict = self.kept_out.is_strict(facts.account);
         let taken = |table: &Table| {
             table.on_the_way(facts.destination, |node| {
                 let mut routes = node.routes.iter().map(|number| (*number, &self.routes[*number]));
-                routes.find(|(_, route)| route.judge(facts, &place, world) == Why::Takes)
+                routes.find(|(_, route)| route.judge(facts, is_strict, &place, world) == Why::Takes)
             })
         };
         self.tables
             .iter()
             .find_map(taken)
             .map_or(Way::NONE, |(number, route)| {
-                route.way(number, facts, &place, world.tables)
+                route.way(number, facts, is_strict, &place, world.tables)
             })
     }
 
@@ -148,6 +204,7 @@ impl MtRouter {
     /// Every route in the order in which they are asked, with what came of it.
     pub fn explain(&self, facts: &Facts<'_>, world: &World<'_, impl Fn(CarrierIndex) -> bool>) -> Vec<Tried> {
         let there = self.place(facts, world.tables);
+        let is_strict = self.kept_out.is_strict(facts.account);
         let mut order: Vec<(u16, usize)> = Vec::with_capacity(self.routes.len());
         for table in &self.tables {
             let of_table = table.nodes.iter().flat_map(|node| &node.routes);
@@ -165,7 +222,7 @@ impl MtRouter {
             let route = &self.routes[place];
             let has_prefix = digits(facts.destination).starts_with(route.prefix.as_bytes());
             let mut why = if has_prefix {
-                route.judge(facts, &there, world)
+                route.judge(facts, is_strict, &there, world)
             } else {
                 Why::Prefix
             };

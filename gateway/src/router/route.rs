@@ -74,6 +74,35 @@ struct Order {
     len: usize,
 }
 
+impl Order {
+    /// So many places, as they stand.
+    fn as_it_stands(len: usize) -> Self {
+        let mut places = [u8::MAX; CARRIERS_MAX];
+        for (place, number) in places.iter_mut().take(len).zip(0..) {
+            *place = number;
+        }
+        Self {
+            places,
+            len: len.min(CARRIERS_MAX),
+        }
+    }
+
+    /// Those of them that are to stay.
+    fn retain(self, stays: impl Fn(usize) -> bool) -> Self {
+        let mut kept = Self {
+            places: [u8::MAX; CARRIERS_MAX],
+            len: 0,
+        };
+        let places = self.places.iter().take(self.len);
+        let places = places.filter(|place| stays(usize::from(**place)));
+        for (slot, place) in kept.places.iter_mut().zip(places) {
+            *slot = *place;
+            kept.len += 1;
+        }
+        kept
+    }
+}
+
 impl<'a> Way<'a> {
     /// None.
     pub const NONE: Self = Self {
@@ -160,6 +189,8 @@ pub enum Why {
     CarrierState,
     /// Its carriers are dearer, or nobody knows what they take.
     Price,
+    /// Its carriers are in clear text, and the account asks for TLS 1.3.
+    ClearText,
 }
 
 impl Why {
@@ -182,6 +213,9 @@ impl Why {
             Self::Network => "no: not in networks",
             Self::CarrierState => "no: not the state of carriers that up and down ask for",
             Self::Price => "no: no carrier is known to take at most max_price",
+            Self::ClearText => {
+                "no: its carriers are in clear text, and the account's min_transport is tls1.3"
+            }
         }
     }
 }
@@ -203,7 +237,12 @@ pub(super) struct Route {
     is_open: bool,
     /// Whether it takes all that has its prefix, at its hours.
     takes_all: bool,
+    /// Places of carriers that are in clear text, a bit each.
+    in_clear: u16,
 }
+
+// A place of a carrier has a bit.
+const _: () = assert!(CARRIERS_MAX <= u16::BITS as usize);
 
 /// Which of a route's carriers comes first.
 #[derive(Debug)]
@@ -249,8 +288,21 @@ impl Route {
             down: places(&route.conditions.down),
             is_open: route.conditions.window.is_none(),
             takes_all: route.conditions.ask_for_nothing(),
+            in_clear: 0,
             conditions: route.conditions.clone(),
         }
+    }
+
+    /// Says which carriers are in clear text.
+    pub(super) fn set_in_clear(&mut self, is_in_clear: impl Fn(CarrierIndex) -> bool) {
+        let bits = self.carriers.iter().enumerate();
+        let bits = bits.filter(|(_, carrier)| is_in_clear(**carrier));
+        self.in_clear = bits.fold(0, |bits, (place, _)| bits | (1 << place));
+    }
+
+    /// Whether a carrier, by its place among those of the route, may take a message of an account that asks for TLS 1.3, or not.
+    const fn may_carry(&self, place: usize, is_strict: bool) -> bool {
+        !is_strict || self.in_clear & (1 << place) == 0
     }
 
     /// Opens or closes it; says whether that changed anything.
@@ -283,10 +335,11 @@ impl Route {
     }
 
     /// What speaks against it besides its prefix, the cheapest question first. `place` is where the recipient is, if any
-    /// route asks for that.
+    /// route asks for that; `is_strict` says that carriers in clear text are none for it.
     pub(super) fn judge(
         &self,
         facts: &Facts<'_>,
+        is_strict: bool,
         place: &Place,
         world: &World<'_, impl Fn(CarrierIndex) -> bool>,
     ) -> Why {
@@ -310,6 +363,9 @@ impl Route {
         } = &self.conditions;
         if !self.is_open {
             return Why::Closed;
+        }
+        if is_strict && !(0..self.carriers.len()).any(|place| self.may_carry(place, is_strict)) {
+            return Why::ClearText;
         }
         if self.takes_all {
             return Why::Takes;
@@ -359,7 +415,11 @@ impl Route {
             return Why::CarrierState;
         }
         let price = |carrier: &CarrierIndex| price_of(*carrier, facts, place, world.tables);
-        if max_price.is_some() && !self.carriers.iter().any(|carrier| self.may_cost(price(carrier))) {
+        let mut carriers = self.carriers.iter().enumerate();
+        let is_one = |(place, carrier): (usize, &CarrierIndex)| {
+            self.may_carry(place, is_strict) && self.may_cost(price(carrier))
+        };
+        if max_price.is_some() && !carriers.any(is_one) {
             return Why::Price;
         }
         Why::Takes
@@ -372,10 +432,23 @@ impl Route {
     }
 
     /// Shared out by the recipient where the carriers have weights, by the lot where they take turns; among those that
-    /// are not too dear.
-    pub(super) fn way(&self, route: usize, facts: &Facts<'_>, at: &Place, tables: &Tables) -> Way<'_> {
+    /// are not too dear, and not in clear text where that is not for the message.
+    pub(super) fn way(
+        &self,
+        route: usize,
+        facts: &Facts<'_>,
+        is_strict: bool,
+        at: &Place,
+        tables: &Tables,
+    ) -> Way<'_> {
         let is_priced = self.conditions.max_price.is_some() || matches!(self.share, Share::Cheapest);
         let order = is_priced.then(|| self.by_price(facts, at, tables));
+        let order = if is_strict && self.in_clear != 0 {
+            let order = order.unwrap_or_else(|| Order::as_it_stands(self.carriers.len()));
+            Some(order.retain(|place| self.may_carry(place, is_strict)))
+        } else {
+            order
+        };
         let count = count(&self.carriers, order);
         let first = match &self.share {
             Share::First | Share::Cheapest => 0,

@@ -8,20 +8,44 @@ use tidegate_store::service_type::ServiceType;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
-use super::{CarrierIndex, Facts, LOTS, MtRouter, Place, Tried, Why, World, lot_of_part};
+use super::{CarrierIndex, Facts, KeptOut, LOTS, MtRouter, Place, Tried, Why, World, lot_of_part};
 use crate::tables::Tables;
 
 /// Routes over carriers `a` to `d`.
 fn router(routes: &str) -> MtRouter {
+    router_with("", routes)
+}
+
+/// The same with `b` and `d` in clear text, and an account `strict` that asks for TLS 1.3.
+fn guarded(routes: &str) -> MtRouter {
+    let bench = include_str!("../../../config/bench.toml");
+    let hash = bench.lines().find(|line| line.contains("$argon2id$")).unwrap();
+    let account = format!(
+        "[[account]]\nsystem_id = \"strict\"\n{hash}\ncategory = \"transactional\"\nmin_transport = \"tls1.3\"\n\
+         transport_exception = {{ min_transport = \"clear\", name = \"a while\", until = 2999-12-31 }}\n"
+    );
+    router_with(&account, routes)
+}
+
+fn router_with(account: &str, routes: &str) -> MtRouter {
+    let excepted = |name: &str| match name {
+        "b" | "d" if !account.is_empty() => "clear_text = { name = \"a line\", until = 2999-12-31 }\n",
+        _ => "",
+    };
     let carriers: String = ["a", "b", "c", "d"]
-        .map(|name| format!("{}prices = \"p.csv\"\n", carrier(name)))
+        .map(|name| format!("{}prices = \"p.csv\"\n{}", carrier(name), excepted(name)))
         .concat();
     let base = include_str!("../../../config/bench.toml")
         .replace("[[route.mt]]\nprefix = \"\"\ncarriers = [\"sink\"]\n", "");
-    let text = format!("{base}\n[tables]\nnetworks = \"n.csv\"\n{carriers}{routes}");
-    let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let text = format!("{base}\n[tables]\nnetworks = \"n.csv\"\n{account}{carriers}{routes}");
+    let mut config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
     let index = |name: &str| ["a", "b", "c", "d"].iter().position(|known| *known == name);
     let mut router = MtRouter::new(&config.mt_routes, |name| index(name).map(CarrierIndex));
+    // Those of the test stand behind that of the bench.
+    config
+        .carriers
+        .retain(|carrier| index(carrier.name.as_str()).is_some());
+    router.keep_out(KeptOut::of(&config));
     router.set_time(0);
     router
 }
@@ -444,4 +468,85 @@ fn a_route_may_ask_where_the_recipient_is() {
         (why(b"33700000000"), why(b"447700900123")),
         (Why::Network, Why::Takes)
     );
+}
+
+fn strict(destination: &[u8]) -> Facts<'_> {
+    Facts {
+        account: Some("strict".parse().unwrap()),
+        ..to(destination)
+    }
+}
+
+fn order(way: super::Way<'_>, attempts: u16) -> Vec<usize> {
+    way.in_order(attempts).map(|carrier| carrier.0).collect()
+}
+
+#[test]
+fn an_account_that_asks_for_tls_1_3_finds_no_carrier_in_clear_text_whatever_the_route() {
+    let router = guarded(
+        &[
+            route("prefix = \"\"; carriers = [\"d\", \"a\", \"b\", \"c\"]"),
+            route("prefix = \"33\"; carriers = [\"b\", \"d\"]"),
+            route("prefix = \"49\"; carriers = [\"b\", \"c\", \"a\"]; choose = \"round-robin\""),
+            route("prefix = \"39\"; carriers = [\"b\", \"d\"]; min_parts = 1"),
+        ]
+        .concat(),
+    );
+    let find = |facts: &Facts<'_>, attempts| order(router.find(facts, &all()), attempts);
+    assert_eq!(find(&to(b"447700900123"), 0), [3, 0, 1, 2]);
+    assert_eq!(find(&strict(b"447700900123"), 0), [0, 2]);
+    // However often it has failed.
+    assert_eq!(find(&strict(b"447700900123"), 1), [2, 0]);
+    // A route without another carrier is passed over.
+    assert_eq!(find(&to(b"33600000000"), 0), [1, 3]);
+    for destination in [&b"33600000000"[..], b"39300000000"] {
+        assert_eq!(find(&strict(destination), 0), [0, 2]);
+        let tried = router.explain(&strict(destination), &all());
+        let near: Vec<Why> = tried
+            .iter()
+            .map(|tried| tried.why)
+            .filter(|why| *why != Why::Prefix)
+            .collect();
+        assert_eq!(near, [Why::ClearText, Why::Takes]);
+    }
+    for (lot, expected) in [(0, [2, 0]), (1, [0, 2]), (2, [2, 0])] {
+        let facts = Facts {
+            lot,
+            ..strict(b"491700000001")
+        };
+        assert_eq!(find(&facts, 0), expected, "{lot}");
+    }
+    let kept_out = router.kept_out();
+    let of = |account: &str, carrier| kept_out.keeps(account.parse().ok(), CarrierIndex(carrier));
+    assert!(of("strict", 1) && of("strict", 3) && !of("strict", 0) && !of("load", 1));
+}
+
+#[test]
+fn an_account_that_asks_for_tls_1_3_shares_and_pays_among_the_other_carriers_only() {
+    let (_dir, tables) = tables();
+    let world = World {
+        is_up: |_| true,
+        tables: &tables,
+    };
+    let router = guarded(
+        &[
+            route("prefix = \"4477\"; carriers = [\"d\", \"a\", \"b\", \"c\"]; choose = \"least-cost\""),
+            route("prefix = \"491\"; carriers = [\"b\", \"a\", \"c\"]; weights = [90, 5, 5]"),
+        ]
+        .concat(),
+    );
+    let all_of = order(router.find(&to(b"447700900123"), &world), 0);
+    let kept: Vec<usize> = all_of
+        .iter()
+        .copied()
+        .filter(|place| [0, 2].contains(place))
+        .collect();
+    assert_eq!(order(router.find(&strict(b"447700900123"), &world), 0), kept);
+    let mut counts = [0; 4];
+    for number in 0..1_000 {
+        let destination = format!("4917{number:07}");
+        let way = router.find(&strict(destination.as_bytes()), &world);
+        counts[way.first().unwrap().0] += 1;
+    }
+    assert!(counts[1] == 0 && counts[0] > 400 && counts[2] > 400, "{counts:?}");
 }

@@ -199,6 +199,8 @@ words! {
 
     /// Why a connection to an HTTP listener came to no answer that was read.
     HttpCut {
+        /// One connection of its address more than there may be.
+        Address "address"
         /// One handshake more than there may be.
         Handshakes "handshakes"
         /// The TLS handshake came to nothing.

@@ -97,7 +97,7 @@ impl Counts {
     }
 
     /// Notes the end; the first that is noted counts.
-    fn end(&self, why: Why, now_ms: u64) {
+    pub(super) fn end(&self, why: Why, now_ms: u64) {
         if self.why().is_none() {
             self.ended_ms.store(now_ms, Ordering::Relaxed);
         }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::pdu::Limits;
 use tidegate_store::disk::Disk;
+use tokio::sync::oneshot;
 
 use super::RUNNING_MAX;
 use super::file::{Why, Writer};
 use super::seen::{Direction, Seen};
 use crate::clock::Now;
+use crate::control::Answer;
 use crate::gate::Gate;
 use crate::links::{LinkId, Peer};
 
@@ -66,6 +68,8 @@ pub(crate) struct Running {
     /// Octets that its file may have.
     pub(crate) limit: u64,
     pub(crate) writer: Writer,
+    /// Who stopped it waits here for what it came to.
+    pub(crate) stopped: Option<oneshot::Sender<Answer>>,
 }
 
 impl Running {
@@ -86,6 +90,8 @@ pub struct Traces {
     running: Vec<Running>,
     /// How many there have been.
     made: u64,
+    /// Whether the gateway ends: what began now would have nobody to end it.
+    is_closed: bool,
 }
 
 impl Traces {
@@ -119,21 +125,39 @@ impl Traces {
         self.made
     }
 
-    pub(crate) fn add(&mut self, running: Running) {
+    /// Takes one in.
+    ///
+    /// # Errors
+    ///
+    /// The trace itself, where the gateway ends.
+    pub(crate) fn add(&mut self, running: Running) -> Result<(), Box<Running>> {
+        if self.is_closed {
+            return Err(Box::new(running));
+        }
         self.running.push(running);
         self.is_on = true;
+        Ok(())
     }
 
-    /// Takes the one of this number out.
-    pub(crate) fn take(&mut self, number: u64) -> Option<Finished> {
-        let place = self.running.iter().position(|running| running.number == number)?;
-        let running = self.running.swap_remove(place);
-        self.is_on = !self.running.is_empty();
-        Some(Finished(running, Why::Stopped))
+    /// Marks the one of this number as stopped; what it came to is told when it is taken over. `None` where none of this
+    /// number runs, or its end is decided.
+    pub(crate) fn stop(&mut self, now: Now, number: u64) -> Option<oneshot::Receiver<Answer>> {
+        let mut running = self.running.iter_mut();
+        let running = running.find(|running| running.number == number && !running.is_over(now))?;
+        let (told, hears) = oneshot::channel();
+        running.stopped = Some(told);
+        running.writer.counts().end(Why::Stopped, now.unix_ms);
+        Some(hears)
     }
 
-    /// Takes out what is over; all of it where the gateway ends.
+    /// From now on none is taken in.
+    pub(crate) const fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Takes out what is over; all of it where the gateway ends, and then nothing comes after it.
     pub(crate) fn take_over(&mut self, now: Now, is_last: bool) -> Vec<Finished> {
+        self.is_closed |= is_last;
         let over = self
             .running
             .extract_if(.., |running| is_last || running.is_over(now));
@@ -194,5 +218,73 @@ impl<D: Disk> Gate<D> {
                 self.traces
                     .note(now, link, Direction::Out, octets, limits, usize::MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn running(traces: &mut Traces, now: Now) -> Running {
+        Running {
+            number: traces.next_number(),
+            of: TraceOf::Carrier(0),
+            whose: Whose::Carrier("c0".to_owned()),
+            file: "1-1.jsonl".to_owned(),
+            begun_ms: now.unix_ms,
+            until_ms: now.unix_ms + 60_000,
+            until: now.monotonic + Duration::from_mins(1),
+            limit: 1 << 20,
+            writer: Writer::start(tempfile::tempfile().unwrap(), &json!({}), 1 << 20).unwrap(),
+            stopped: None,
+        }
+    }
+
+    fn now() -> Now {
+        crate::clock::Clock::virtual_from(1_000).now()
+    }
+
+    #[test]
+    fn none_comes_in_once_all_were_taken_over_for_the_last_time() {
+        let (mut traces, now) = (Traces::default(), now());
+        let [early, late, later] = [(); 3].map(|()| running(&mut traces, now));
+        assert!(traces.add(early).is_ok());
+        assert!(traces.take_over(now, false).is_empty() && traces.is_on());
+        let over = traces.take_over(now, true);
+        assert_eq!((over.len(), over[0].1), (1, Why::Shutdown));
+        let given_back = traces.add(late).unwrap_err();
+        assert_eq!(given_back.number, 2);
+        assert!(traces.is_empty() && !traces.is_on());
+        // Who closes it before that gets those that came until then.
+        let mut traces = Traces::default();
+        traces.close();
+        assert!(traces.add(later).is_err());
+    }
+
+    #[test]
+    fn a_stop_only_marks_and_whoever_takes_over_tells_who_stopped_it() {
+        let (mut traces, now) = (Traces::default(), now());
+        let one = running(&mut traces, now);
+        traces.add(one).unwrap();
+        assert!(traces.stop(now, 2).is_none());
+        let mut hears = traces.stop(now, 1).unwrap();
+        // It is there until it is taken over, and cannot be stopped twice.
+        assert!(traces.stop(now, 1).is_none());
+        assert_eq!(traces.len(), 1);
+        let mut over = traces.take_over(now, true);
+        let Finished(mut running, _) = over.pop().unwrap();
+        assert!(over.is_empty());
+        running
+            .stopped
+            .take()
+            .unwrap()
+            .send(Ok(serde_json::Map::new()))
+            .unwrap();
+        assert!(hears.try_recv().unwrap().is_ok());
+        // The reason is the operator's, though the gateway ended it.
+        let counts = running.writer.end(Why::Shutdown, now.unix_ms);
+        assert_eq!(counts.why(), Some(Why::Stopped));
     }
 }

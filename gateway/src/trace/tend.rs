@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::Disk;
 use tokio::sync::oneshot;
@@ -11,13 +11,14 @@ use tokio::sync::oneshot;
 use super::file::Kept;
 use super::running::{Finished, Running, Whose};
 use crate::audit::AuditHandle;
-use crate::control::not_done;
+use crate::control::{Answer, not_done};
 use crate::serve::Hub;
 
 /// How often it is looked. A trace takes nothing in any more from its end on, whenever that is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Does so until `ended` says that the loop runs no more turns; what runs then ends.
+/// Does so until `ended` says that the loop runs no more turns; what runs then ends. Nobody else ends a trace: whoever asked for
+/// one, or for its end, may be given up by the gateway's own end before anything is entered in the audit log.
 pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, mut ended: oneshot::Receiver<()>) {
     let mut every = tokio::time::interval(LOOK_EVERY);
     let mut is_last = false;
@@ -25,11 +26,24 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, mut ended: onesh
         tokio::select! {
             biased;
             _ = &mut ended => is_last = true,
+            () = hub.trace_stopped.notified() => {}
             _ = every.tick() => {}
         }
-        for finished in hub.look(|gate, now| gate.traces.take_over(now, is_last)) {
+        if is_last {
+            hub.look(|gate, _| gate.traces.close());
+            // One that is just being begun finds that it is too late, and takes its file away.
+            if let Some(files) = hub.traces() {
+                let _alone = files.turn().await;
+            }
+        }
+        for mut finished in hub.look(|gate, now| gate.traces.take_over(now, is_last)) {
+            let told = finished.0.stopped.take();
             // Its end is logged in any case.
-            let _ = finish(&hub, &audit, finished).await;
+            let done = finish(&hub, &audit, finished).await;
+            if let Some(told) = told {
+                // Who has gone needs no answer.
+                let _ = told.send(done);
+            }
         }
         if is_last {
             return;
@@ -49,11 +63,7 @@ async fn remove_due<D: Disk>(hub: &Hub<D>) {
 }
 
 /// Waits until a trace is written, keeps its file, and enters its end in the audit log; says what it has come to.
-pub(crate) async fn finish<D: Disk>(
-    hub: &Hub<D>,
-    audit: &AuditHandle,
-    Finished(running, why): Finished,
-) -> Result<Map<String, Json>, String> {
+async fn finish<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, Finished(running, why): Finished) -> Answer {
     let now_ms = hub.now().unix_ms;
     let Running {
         number,

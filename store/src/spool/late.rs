@@ -61,29 +61,26 @@ impl<D: Disk> Spool<D> {
         let (Some(account), carrier) = names else {
             return Back::Ended;
         };
-        let leg = self.index.insert(
-            Leg {
-                message: found.id,
-                leg: found.leg,
-                account,
-                carrier,
-                envelope: found.envelope,
-                stage: Stage::HandedOver,
-                leased: false,
-                attempts: found.attempts,
-                due_ms: found.due_ms,
-                at: Location::default(),
-                weight: 0,
-                born: 0,
-                revision: 0,
-                known_as: KnownAs::default(),
-            },
-            found.carrier_id,
-        );
+        let leg = self
+            .index
+            .insert(as_leg(&found, account, carrier), found.carrier_id);
         self.index.set_quote(leg, found.quote);
         self.waits.back.insert(leg, found.place);
         self.filing.keep_body(leg, account, found.body.0);
         Back::Fresh(leg)
+    }
+
+    /// How a leg that was [looked up](crate::waiting::look_up) stands, as the index would have it; `None` of one that has ended
+    /// meanwhile. One that has come back is told as the index has it.
+    pub fn filed(&self, found: &FoundLeg) -> Option<Leg> {
+        if self.waits.is_ended(found.id, found.leg) {
+            return None;
+        }
+        if let Some(there) = self.index.find(found.id, found.leg) {
+            return self.index.get(there).cloned();
+        }
+        let account = self.names.find(found.account.as_str())?;
+        Some(as_leg(found, account, self.names.find(&found.carrier)))
     }
 
     /// A leg that has come back and did not end lies in its file only, as before.
@@ -97,5 +94,25 @@ impl<D: Disk> Spool<D> {
     /// What is counted of the waiting files.
     pub fn waiting(&self) -> WaitingCounts {
         self.waits.counts()
+    }
+}
+
+/// A leg that lies in a waiting file only.
+fn as_leg(found: &FoundLeg, account: NameId, carrier: Option<NameId>) -> Leg {
+    Leg {
+        message: found.id,
+        leg: found.leg,
+        account,
+        carrier,
+        envelope: found.envelope.clone(),
+        stage: Stage::HandedOver,
+        leased: false,
+        attempts: found.attempts,
+        due_ms: found.due_ms,
+        at: Location::default(),
+        weight: 0,
+        born: 0,
+        revision: 0,
+        known_as: KnownAs::default(),
     }
 }

@@ -5,6 +5,7 @@
 //! while a gateway works on the files; segments that it removes meanwhile are passed over.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::footer::{self, Item};
 use crate::message_id::MessageId;
 use crate::record::{self, EntryKind, Kind, Payload, Raw, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
-use crate::segment::{self, Found, Scan, TRAILER_LEN, Trailer};
+use crate::segment::{self, Found, HEADER_LEN, Scan, SegmentHeader, TRAILER_LEN, Trailer};
 
 use super::Spool;
 use super::commit::FLOOR_AHEAD_MS;
@@ -35,8 +36,9 @@ pub struct Wanted {
     pub account: SystemId,
     /// The id that its client was given: DLRs about it quote it.
     pub called: Vec<u8>,
-    /// The segment to begin with: [`Spool::first_segment`].
-    pub first: u64,
+    /// The segment to begin with: [`Spool::first_segment`]. Where memory does not know it the headers of segments say which were
+    /// written when the message was accepted.
+    pub first: Option<u64>,
 }
 
 /// What one record says. No body, no number, no carrier's id.
@@ -130,11 +132,17 @@ pub fn story<D: Disk>(
 ) -> io::Result<Story> {
     let entries = disk.list(dir)?;
     let numbers = entries.iter().filter_map(|entry| segment::number_of(&entry.name));
-    let mut numbers: Vec<u64> = numbers.filter(|number| *number >= wanted.first).collect();
+    let mut numbers: Vec<u64> = numbers.collect();
     numbers.sort_unstable();
+    let first = wanted.first.map_or_else(
+        || first_of(disk, dir, &numbers, wanted.message),
+        |first| first..=first,
+    );
+    numbers.retain(|number| number >= first.start());
     let mut teller = Teller {
         key,
         wanted,
+        first,
         receipts: Vec::new(),
         story: Story::default(),
         octets: 0,
@@ -153,9 +161,26 @@ pub fn story<D: Disk>(
     Ok(teller.story)
 }
 
+/// The segments of which one holds the first record of a message, as far as it is still there: the last that was made before
+/// it was accepted, and the one before that, since the next one is made ahead.
+fn first_of<D: Disk>(disk: &D, dir: &Path, numbers: &[u64], message: MessageId) -> RangeInclusive<u64> {
+    let is_before = |number: &u64| {
+        let mut head = [0; HEADER_LEN];
+        let file = disk.open(&dir.join(segment::file_name(*number)), Access::Read);
+        let read = file.and_then(|file| file.read_at(&mut head, 0));
+        let header = read.ok().and_then(|read| SegmentHeader::read(head.get(..read)?));
+        // One that cannot be read is not known to be younger.
+        header.is_none_or(|header| header.created_ms <= message.ms())
+    };
+    let last = numbers.iter().copied().rfind(is_before).unwrap_or_default();
+    last.saturating_sub(1)..=last
+}
+
 struct Teller<'w, K> {
     key: K,
     wanted: &'w Wanted,
+    /// Segments that are read whatever their footers say.
+    first: RangeInclusive<u64>,
     /// DLRs about the message that were made.
     receipts: Vec<MessageId>,
     story: Story,
@@ -169,7 +194,7 @@ impl<K: Fn(KeyId) -> Option<Arc<SealKey>>> Teller<'_, K> {
 
     fn read_segment<F: DiskFile>(&mut self, file: &F, number: u64) {
         // What was born and has ended in a segment stands in no footer: the first is read in any case.
-        if number != self.wanted.first && self.footer_is_silent(file, number) {
+        if !self.first.contains(&number) && self.footer_is_silent(file, number) {
             return;
         }
         let Ok(mut octets) = segment::read_all(file) else {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tempfile::TempDir;
+use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
+use tidegate_gateway::control::{self, Verb};
 use tidegate_tests::esme::message;
 use tidegate_tests::{Dialect, ScriptedEsme, ScriptedSmsc};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::authority::{self, Authority, Version};
 use super::{FROM, LONG_AGO, LONG_FROM_NOW, Site, TO};
+use crate::control::ask;
 use crate::local::{Changes, Local};
 use crate::reload::scene::Scene;
 
@@ -247,4 +250,118 @@ async fn a_reload_reads_a_carriers_ca_again_and_leaves_open_links_alone() {
     scene.hand.expect_no_submit(A_WHILE).await;
     fs::write(&ca, "broken").unwrap();
     scene.refuse(&text, &["carrier.hand.tls.ca: "]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c01_what_an_account_that_asks_for_tls_1_3_sends_goes_to_no_carrier_in_clear_text() {
+    let mut scene = Scene::start().await;
+    // The carrier's route is the only one to its numbers.
+    let before = scene.text.replace("prefix = \"\"\n", "prefix = \"44\"\n");
+    let outcome = scene.reload(&before).await;
+    assert_eq!(outcome["applied"], true, "{outcome:?}");
+    // One waits for the carrier in clear text, on loopback and so without an exception, and it is away.
+    scene.hand.stop_listening();
+    scene.hand.drop_all();
+    let mut shop = scene.shop().await;
+    let to = "491700000001";
+    shop.submit_ok(message(FROM, to, "before")).await;
+    let (port, strict) = (
+        scene.hand.addr().port(),
+        format!(
+            "min_transport = \"tls1.3\"\n\
+             transport_exception = {{ min_transport = \"clear\", name = \"a while\", until = {LONG_FROM_NOW} }}"
+        ),
+    );
+    let keys = format!("name = \"hand\"\n{}", clear_text(LONG_FROM_NOW));
+    let excepted = before
+        .replace(&format!("127.0.0.1:{port}"), &format!("0.0.0.0:{port}"))
+        .replace("name = \"hand\"", &keys);
+    let guarded = excepted.replacen(
+        "system_id = \"shop\"",
+        &format!("system_id = \"shop\"\n{strict}"),
+        1,
+    );
+    let outcome = scene.reload(&guarded).await;
+    assert_eq!(outcome["applied"], true, "{outcome:?}");
+    scene.hand.reopen().await;
+    scene.hand.expect_binds(2).await;
+    // Nothing of it goes there, neither what has waited nor what comes.
+    let mut shop = scene.shop().await;
+    assert_eq!(
+        shop.submit_refused(message(FROM, to, "after")).await,
+        CommandStatus::RINVDSTADR
+    );
+    let mut load = ScriptedEsme::bound(scene.esme(), "load", "secret").await;
+    load.submit_ok(message(FROM, to, "of another account")).await;
+    let submit = scene.hand.expect_submit().await;
+    assert_eq!(submit.text(), "of another account");
+    scene.hand.answer(&submit, "h-1").await;
+    scene.hand.expect_no_submit(A_WHILE).await;
+    // Nor by an operator's hand: it is in no line that could be moved.
+    let data = scene.path("data");
+    let told = tokio::task::spawn_blocking(move || {
+        let (from, to) = ("main".to_owned(), "hand".to_owned());
+        control::ask(
+            &data,
+            &Verb::Move {
+                from,
+                to,
+                account: None,
+            },
+        )
+    });
+    assert_eq!(told.await.unwrap().unwrap()["moved"], 0);
+    scene.hand.expect_no_submit(A_WHILE).await;
+    // Once it asks for no more than before, the carrier gets what has waited.
+    let outcome = scene.reload(&excepted).await;
+    assert_eq!(outcome["applied"], true, "{outcome:?}");
+    let submit = scene.hand.expect_submit().await;
+    assert_eq!(submit.text(), "before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c01_an_operator_moves_nothing_to_a_carrier_in_clear_text_that_must_not_go_there() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut sink = ScriptedSmsc::listen().await;
+    sink.stop_listening();
+    let strict = format!(
+        "min_transport = \"tls1.3\"\n\
+         transport_exception = {{ min_transport = \"clear\", name = \"a while\", until = {LONG_FROM_NOW} }}"
+    );
+    let extra = format!(
+        "[[account]]\nsystem_id = \"other\"\npassword_hashes = [\"@hash@\"]\ncategory = \"transactional\"\n\
+         [[carrier]]\nname = \"line\"\naddresses = [\"{}\"]\nsystem_id = \"tidegate\"\npassword_file = \"@password@\"\n{}\n",
+        smsc.addr(),
+        clear_text(LONG_FROM_NOW),
+    );
+    let changes = Changes {
+        account: &strict,
+        extra: &extra,
+        ..Changes::default()
+    };
+    let local = Local::start_with(sink.addr(), changes);
+    smsc.expect_binds(1).await;
+    for (system_id, text) in [("load", "must not"), ("other", "may")] {
+        let mut esme = ScriptedEsme::bound(local.esme(), system_id, "secret").await;
+        esme.submit_ok(message(FROM, TO, text)).await;
+    }
+    let (from, to) = ("sink".to_owned(), "line".to_owned());
+    let moved = ask(
+        &local,
+        Verb::Move {
+            from,
+            to,
+            account: None,
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(moved["moved"], 1);
+    let submit = smsc.expect_submit().await;
+    assert_eq!(submit.text(), "may");
+    smsc.answer(&submit, "l-1").await;
+    smsc.expect_no_submit(A_WHILE).await;
+    // It waits where it waited.
+    sink.reopen().await;
+    assert_eq!(sink.expect_submit().await.text(), "must not");
 }
