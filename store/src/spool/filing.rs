@@ -492,7 +492,7 @@ impl<D: Disk> Spool<D> {
 
     // ===== outcomes =====
 
-    pub(super) fn filed(&mut self, now_ms: u64, filed: Filed) -> Finished {
+    pub(super) fn filing_done(&mut self, now_ms: u64, filed: Filed) -> Finished {
         let Filed {
             done,
             left,

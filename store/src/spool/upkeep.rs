@@ -450,7 +450,7 @@ impl<D: Disk> Spool<D> {
             Outcome::Parked(report, damaged) => self.parked_done(now_ms, report, damaged),
             Outcome::Park(line, parked) => self.park_done(now_ms, line, parked),
             Outcome::Journal { done, left, result } => self.journal_done(now_ms, &done, left, result),
-            Outcome::Filed(filed) => self.filed(now_ms, filed),
+            Outcome::Filed(filed) => self.filing_done(now_ms, filed),
             Outcome::Checkpointed { batch, result } => self.checkpointed(now_ms, batch, result),
             Outcome::Searched(search, result) => self.searched(now_ms, search, result),
         }

@@ -17,7 +17,7 @@ use crate::seal::{KeyId, Purpose, SealKey};
 
 use super::done::Done;
 use super::format::{Form, HEADER_LEN, Header, LINE_LEN, Line, file_name, parse_name};
-use super::{At, FoundLeg, Place, hour_of};
+use super::{At, FoundLeg, KeptBody, Place, hour_of};
 
 /// Octets that one look reads at most.
 const OCTETS_MAX: u64 = 1 << 30;
@@ -247,6 +247,8 @@ impl<K: Fn(KeyId) -> Option<Arc<SealKey>>> Looking<'_, K> {
             carrier: leg.carrier.to_owned(),
             carrier_id: MessageIdText::new(leg.carrier_id).map_err(|_| RecordError::Malformed)?,
             quote: leg.quote,
+            // Nobody who looks is shown it.
+            body: KeptBody::default(),
             envelope: leg.envelope,
             place: Place {
                 hour,
