@@ -90,7 +90,7 @@ impl<D: Disk> History<D> {
     /// Opens what was kept, and cuts off what was filed behind the last checkpoint. `index` is the directory of the
     /// indexes, which are made anew where they are in doubt; without one they are kept in memory.
     pub fn open(disk: D, dir: PathBuf, index: Option<PathBuf>) -> io::Result<Self> {
-        let _ = index;
+        drop(index);
         disk.create_dir_all(&dir)?;
         #[cfg(test)]
         let recorder = recorder::Recorder::open(disk.clone(), &dir)?;
