@@ -63,6 +63,8 @@ impl Rig {
             outbox_dir: dir.join("outbox"),
             usage_dir: dir.join("usage"),
             standing_dir: dir.join("standing"),
+            history_dir: dir.join("history"),
+            history_index: None,
             accept_damage: false,
             receipt_hot_ms: 1_000,
         };

@@ -33,6 +33,7 @@ const WAITING_DIR: &str = "waiting";
 const USAGE_DIR: &str = "usage";
 const OUTBOX_DIR: &str = "outbox";
 const STANDING_DIR: &str = "standing";
+const HISTORY_DIR: &str = "history";
 const REGISTER_DIR: &str = "register";
 const AUDIT_DIR: &str = "audit";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
@@ -167,6 +168,11 @@ pub fn standing_dir(storage: &Storage) -> PathBuf {
 /// The directory of the index of the same, which can be made anew from it.
 pub fn register_dir(storage: &Storage) -> PathBuf {
     storage.data.join(REGISTER_DIR)
+}
+
+/// The directory of what accounts keep of finished messages.
+pub fn history_dir(storage: &Storage) -> PathBuf {
+    storage.data.join(HISTORY_DIR)
 }
 
 /// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.
@@ -317,6 +323,7 @@ impl Found {
             || any_file(disk, &waiting_dir(storage), &[])?
             || any_file(disk, &outbox_dir(storage), &[])?
             || any_file(disk, &standing_dir(storage), &[])?
+            || any_file(disk, &history_dir(storage), &[])?
             || any_file(disk, &audit_dir(storage), &[])?;
         Ok(Self {
             kek,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_config::{Config, Excepted};
 use tidegate_store::disk::Disk;
-use tidegate_store::spool::{Recovered, Refused};
+use tidegate_store::spool::{HistoryCounts, Recovered, Refused};
 use tidegate_store::usage::Used;
 use tidegate_store::waiting::WaitingCounts;
 
@@ -32,6 +32,7 @@ pub struct Publisher {
     exceptions: Arc<[Excepted]>,
     waiting: WaitingCounts,
     parked: WaitingCounts,
+    history: HistoryCounts,
     accounts: Vec<(AccountMetrics, AccountTally)>,
     carriers: Vec<(CarrierMetrics, CarrierTally)>,
     measured: Measured,
@@ -67,6 +68,7 @@ impl Publisher {
             exceptions: Arc::default(),
             waiting: WaitingCounts::default(),
             parked: WaitingCounts::default(),
+            history: HistoryCounts::default(),
             accounts: Vec::new(),
             carriers: Vec::new(),
             measured: Measured::default(),
@@ -94,6 +96,7 @@ impl Publisher {
         self.publish_exceptions(gate.exceptions());
         self.publish_waiting(gate.spool().waiting());
         self.publish_parked(gate.spool().parked());
+        self.publish_history(gate.spool().history());
         let config = Arc::clone(gate.config());
         self.add_new(&config);
         self.gate.0.outbox_filed.set(float(gate.spool().outbox().filed()));
@@ -308,6 +311,18 @@ impl Publisher {
         metrics.waiting_octets.set(float(new.octets));
         metrics.waiting_memory.set(float(new.memory));
         self.waiting = new;
+    }
+
+    fn publish_history(&mut self, new: HistoryCounts) {
+        let (metrics, old) = (&self.gate.0, self.history);
+        metrics.history_filed.increment(new.filed - old.filed);
+        metrics.history_failures.increment(new.failed - old.failed);
+        metrics
+            .damage
+            .of(Damage::History)
+            .increment(new.unreadable - old.unreadable);
+        metrics.history_unfiled.set(float(new.unfiled));
+        self.history = new;
     }
 
     fn publish_parked(&mut self, new: WaitingCounts) {

@@ -690,23 +690,28 @@ fn read_head(record: &mut [u8]) -> Result<Raw<'_>, RecordError> {
 }
 
 impl<'a> Raw<'a> {
-    /// The key that a sealed payload needs; `None` for plain ones.
-    pub fn key(&self) -> Option<KeyId> {
+    const fn is_sealed(&self) -> bool {
         match self.head.kind {
             Kind::Leg
             | Kind::HandedOver
             | Kind::Entry
             | Kind::Standing
             | Kind::Finished
-            | Kind::Progressed => Some(KeyId(u32::from_be_bytes(*self.payload.first_chunk::<4>()?))),
+            | Kind::Progressed => true,
             Kind::Retry
             | Kind::Final
             | Kind::Settled
             | Kind::Moved
             | Kind::FinalMoved
             | Kind::SettledMoved
-            | Kind::Counted => None,
+            | Kind::Counted => false,
         }
+    }
+
+    /// The key that a sealed payload needs; `None` for plain ones, and for one that is too short to name it.
+    pub fn key(&self) -> Option<KeyId> {
+        let key = self.payload.first_chunk::<4>().filter(|_| self.is_sealed())?;
+        Some(KeyId(u32::from_be_bytes(*key)))
     }
 
     /// Reads the payload, opening it in place where it is sealed. `key` finds a key by its id.
@@ -717,6 +722,7 @@ impl<'a> Raw<'a> {
     ) -> Result<Payload<'a>, RecordError> {
         let aad = self.head.aad();
         let mut plain: &'a [u8] = match self.key() {
+            None if self.is_sealed() => return Err(RecordError::Malformed),
             None => self.payload,
             Some(id) => {
                 let key = key(id).ok_or(RecordError::NoKey(id))?;

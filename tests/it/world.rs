@@ -85,6 +85,8 @@ impl Setup {
                 outbox_dir: "outbox".into(),
                 usage_dir: "usage".into(),
                 standing_dir: "standing".into(),
+                history_dir: "history".into(),
+                history_index: None,
                 accept_damage: false,
                 receipt_hot_ms: 60_000,
             },

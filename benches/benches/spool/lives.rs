@@ -61,6 +61,8 @@ impl Lives {
             outbox_dir: dir.join("outbox"),
             usage_dir: dir.join("usage"),
             standing_dir: dir.join("standing"),
+            history_dir: dir.join("history"),
+            history_index: None,
             accept_damage: false,
             receipt_hot_ms: 600_000,
         };

@@ -393,7 +393,7 @@ impl<D: Disk> Gate<D> {
             return Offered::Held(body);
         }
         self.next_reference = self.next_reference.wrapping_add(1);
-        match self.go_in_parts(now, carrier, leg, bodies) {
+        match self.go_in_parts(now, carrier, leg, (&body, bodies)) {
             Ok(()) => {
                 self.hot_octets = self.hot_octets.saturating_sub(body.len());
                 self.carriers[carrier].tally.cut += 1;

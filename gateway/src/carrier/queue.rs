@@ -354,6 +354,8 @@ pub(super) mod tests {
             outbox_dir: "outbox".into(),
             usage_dir: "usage".into(),
             standing_dir: "standing".into(),
+            history_dir: "history".into(),
+            history_index: None,
             accept_damage: false,
             receipt_hot_ms: 600_000,
         };

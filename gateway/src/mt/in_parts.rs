@@ -60,13 +60,13 @@ impl<D: Disk> Gate<D> {
         index.len() + parts <= index.max().saturating_add(index.max() / 4).max(1_024)
     }
 
-    /// A waiting leg goes on as parts with these bodies, in their order.
+    /// A waiting leg with this body goes on as parts with these, in their order.
     pub(crate) fn go_in_parts(
         &mut self,
         now: Now,
         carrier: usize,
         leg: LegId,
-        bodies: &[Vec<u8>],
+        (body, bodies): (&[u8], &[Vec<u8>]),
     ) -> Result<(), Refused> {
         let Some(found) = self.spool.index().get(leg) else {
             return Ok(());
@@ -98,7 +98,9 @@ impl<D: Disk> Gate<D> {
             .saturating_add(AFTER_MS);
         let is_pinned = self.pinned.has(leg);
         let of = (found.account, found.envelope.addresses.destination());
-        let legs = self.spool.cut(now.unix_ms, leg, due_ms, &parts, &mut self.rng)?;
+        let legs = self
+            .spool
+            .cut(now.unix_ms, leg, due_ms, &parts, body, &mut self.rng)?;
         let parts: Vec<_> = legs
             .into_iter()
             .zip(bodies)

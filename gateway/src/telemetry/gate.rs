@@ -53,6 +53,12 @@ pub struct GateMetrics {
     pub opt_outs: Gauge,
     /// [`names::STANDING_WAITING`].
     pub standing_waiting: Gauge,
+    /// [`names::HISTORY_UNFILED`].
+    pub history_unfiled: Gauge,
+    /// [`names::HISTORY_FILED`].
+    pub history_filed: Counter,
+    /// [`names::HISTORY_FAILURES`].
+    pub history_failures: Counter,
     /// [`names::INTAKE_REFUSED`].
     pub intake_refused: Family<SpoolCause>,
     /// [`names::CONNECTIONS`].
@@ -139,6 +145,9 @@ impl GateMetrics {
             replies: Family::new(telemetry, &names::REPLIES, &[]),
             opt_outs: telemetry.gauge(&names::OPT_OUTS, &[]),
             standing_waiting: telemetry.gauge(&names::STANDING_WAITING, &[]),
+            history_unfiled: gauge(&names::HISTORY_UNFILED),
+            history_filed: counter(&names::HISTORY_FILED),
+            history_failures: counter(&names::HISTORY_FAILURES),
             intake_refused: Family::new(telemetry, &names::INTAKE_REFUSED, &[]),
             connections: gauge(&names::CONNECTIONS),
             connections_accepted: counter(&names::CONNECTIONS_ACCEPTED),

@@ -66,6 +66,9 @@ metrics! {
     OPT_OUTS Gauge Count "opt_outs" [] "People who have opted out, once for each scope"
     OPT_OUTS_WIDENED Counter Count "opt_outs_widened_total" [] "Opt-outs to numbers that the configuration does not list, over the bound of such numbers: they hold for the whole account, or where none has the number everywhere"
     STANDING_WAITING Gauge Count "standing_unjournaled" [] "Opt-outs and consents on disk that the journal does not hold yet"
+    HISTORY_UNFILED Gauge Count "history_unfiled" [] "Finished messages of accounts that keep something of them, in memory and not in the history yet"
+    HISTORY_FILED Counter Count "history_filed_total" [] "Finished messages that were given to the history; after a crash some are given again"
+    HISTORY_FAILURES Counter Count "history_failures_total" [] "Tries to write the history, or to read what goes into it, that failed"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
 
     OUTBOX_FILED Gauge Count "outbox_filed_entries" [] "Of these, what lies in files and not in memory"

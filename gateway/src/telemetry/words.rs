@@ -317,6 +317,8 @@ words! {
         Usage "usage"
         /// A stretch of the journal of opt-outs.
         OptOuts "opt_outs"
+        /// What the history was to hold, a text at the least.
+        History "history"
     }
 }
 

@@ -25,6 +25,9 @@ use crate::waiting::{Failed, Order, Report, RunInfo, TRIES_MAX};
 use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadBack, Spot, Task, state_of};
 use super::{Active, Options};
 
+/// Files of legs that wait, of entries, of counts, of standing data, and the history.
+pub(super) type Everything<D> = (Files<D>, Files<D>, UsageFiles<D>, [Journal<D>; 2], History<D>);
+
 /// Does the spool's chores: it owns the key ring and every file but the newest.
 pub struct Keeper<D: Disk> {
     pub(super) disk: D,
@@ -48,13 +51,7 @@ impl<D: Disk> Keeper<D> {
         disk: D,
         options: &Options,
         ring: KeyRing<D>,
-        (waiting, parked, usage, journals, history): (
-            Files<D>,
-            Files<D>,
-            UsageFiles<D>,
-            [Journal<D>; 2],
-            History<D>,
-        ),
+        (waiting, parked, usage, journals, history): Everything<D>,
     ) -> Self {
         Self {
             disk,

@@ -244,7 +244,7 @@ fn a_write_cut_short_gives_intake_back_and_keeps_what_ends_work() {
     assert_eq!(rig.turn(), Some(CommitOutcome::Synced));
     assert_eq!(rig.spool.active.number, 2, "the one made ahead has its blocks");
     rig.check_counts();
-    assert_eq!(rig.snapshot(), rig.synced);
+    assert!(rig.snapshot().is_like(&rig.synced));
     assert_eq!(rig.spool.index().len(), 2);
     assert_eq!(rig.spool.outbox().len(), 1);
     let mut rig = rig.crash();
@@ -585,7 +585,7 @@ fn a_leg_that_ends_in_the_batch_that_accepts_it_does_not_come_back() {
     rig.hand_over(other).unwrap();
     rig.fetched(mo).unwrap();
     rig.settle_down();
-    assert_eq!(rig.snapshot(), rig.synced);
+    assert!(rig.snapshot().is_like(&rig.synced));
     let rig = rig.crash();
     assert_eq!(rig.spool.index().len(), 1);
 }
