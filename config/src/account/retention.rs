@@ -43,10 +43,27 @@ pub struct RetentionInstruction {
     /// Key `category`, default any: of messages that are for this.
     pub category: Option<Category>,
     /// Key `given`, a day in UTC such as `2026-01-31`, default absent (before all others): when the account said so. In unix
-    /// milliseconds. Of several for the same records the later holds from then on.
+    /// milliseconds. Of several for the same records the later holds from then on; what keeps longer than what held before
+    /// waits for the profile's `notice_before_change`.
     pub given_ms: Option<u64>,
-    /// Whether it may keep longer than what held before it: then it waits for the profile's `notice_before_change`.
-    pub lengthens: bool,
+}
+
+impl RetentionInstruction {
+    /// Whether it is about all records that another is about.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.class == other.class
+            && self
+                .category
+                .is_none_or(|category| other.category == Some(category))
+            && match (&self.sender, &other.sender) {
+                (None, _) => true,
+                (
+                    Some(SenderPattern::Prefix(text)),
+                    Some(SenderPattern::Exact(of) | SenderPattern::Prefix(of)),
+                ) => of.starts_with(text),
+                (own, of) => own == of,
+            }
+    }
 }
 
 pub(super) fn read(section: &mut Section<'_>, known: &Retention, country: Option<Country>) -> RetentionTerms {
@@ -83,7 +100,7 @@ pub(super) fn read(section: &mut Section<'_>, known: &Retention, country: Option
         .collect();
     // In the file's order where none says when.
     read.sort_by_key(|(instruction, _)| instruction.given_ms);
-    for (mut instruction, entry) in read {
+    for (instruction, entry) in read {
         let subject = (
             instruction.class,
             instruction.sender.clone(),
@@ -97,7 +114,7 @@ pub(super) fn read(section: &mut Section<'_>, known: &Retention, country: Option
             "keep one of the two, or say when each was given: `given = 2026-01-31`",
         );
         if let Some(profile) = profile {
-            judge(&entry, &mut instruction, &instructions, profile, known);
+            judge(&entry, &instruction, profile, known);
         }
         entry.finish(&[]);
         instructions.push(instruction);
@@ -135,15 +152,13 @@ fn instruction(entry: &mut Section<'_>) -> Option<RetentionInstruction> {
         sender,
         category,
         given_ms,
-        lengthens: false,
     })
 }
 
-/// Whether the profile lets the account say so, and whether it keeps longer than what held before.
+/// Whether the profile lets the account say so.
 fn judge(
     entry: &Section<'_>,
-    instruction: &mut RetentionInstruction,
-    before: &[RetentionInstruction],
+    instruction: &RetentionInstruction,
     profile: &RetentionProfile,
     known: &Retention,
 ) {
@@ -193,16 +208,7 @@ fn judge(
         );
         return;
     }
-    let of_same = |other: &&RetentionInstruction| {
-        (other.class, &other.sender, other.category) == (class, &instruction.sender, instruction.category)
-    };
-    let before = before
-        .iter()
-        .rev()
-        .find(of_same)
-        .map_or(limit.after, |other| other.wish);
-    instruction.lengthens = wish.may_exceed(before);
-    if instruction.lengthens
+    if wish.may_exceed(limit.after)
         && instruction.given_ms.is_none()
         && let Some(period) = profile.notice.period()
     {

@@ -207,41 +207,42 @@ fn what_cannot_be_instructed_is_told() {
 }
 
 #[test]
-fn what_keeps_longer_than_before_says_so_and_when_it_was_given() {
-    let read = |profile: &str, rows: &str| {
-        let account = format!("retention_profile = \"{profile}\"\nretention = [{rows}]");
-        let config = with(&account, "").unwrap_or_else(|problems| panic!("{problems}"));
-        let terms = config.accounts[0].retention.clone();
-        terms
-            .instructions
-            .iter()
-            .map(|one| one.lengthens)
-            .collect::<Vec<_>>()
-    };
-    let week = "{ class = \"body\", after = \"P7D\" }";
-    let months = "{ class = \"body\", after = \"P60D\", given = 2026-11-01 }";
-    // In the order in which they were given, whatever stands first.
-    assert_eq!(read("fixed-term", &format!("{months}, {week}")), [false, true]);
-    assert_eq!(read("fixed-term", months), [false], "shorter than the profile's");
-    let of_shop = "{ class = \"body\", after = \"P60D\", sender = \"Shop\", given = 2026-11-01 }";
-    assert_eq!(read("fixed-term", &format!("{week}, {of_shop}")), [false, false]);
-    assert_eq!(
-        read("as-instructed", week),
-        [true],
-        "bodies are not stored otherwise"
-    );
+fn what_keeps_longer_than_a_profile_with_a_notice_says_when_it_was_given() {
     let profile = format!(
         "{OWN}{}",
         rule(
             "class = \"body\"\nkind = \"limit\"\nanchor = \"final\"\nafter = \"P1D\"\naction = \"purge\"\nextend = true"
         )
     );
-    let account = format!("retention_profile = \"own\"\nretention = [{week}]");
-    let said = with(&account, &profile).unwrap_err().to_string();
+    let week = |more: &str| {
+        let row = format!("{{ class = \"body\", after = \"P7D\"{more} }}");
+        with(
+            &format!("retention_profile = \"own\"\nretention = [{row}]"),
+            &profile,
+        )
+    };
+    let said = week("").unwrap_err().to_string();
     assert!(
         said.contains("retention[0].given: missing") && said.contains("P30D"),
         "{said}"
     );
+    assert!(week(", given = 2026-11-01").is_ok());
+}
+
+#[test]
+fn instructions_stand_in_the_order_in_which_they_were_given() {
+    let rows = "{ class = \"body\", after = \"P60D\", given = 2026-11-01 }, { class = \"body\", after = \"P7D\" }, \
+                { class = \"body\", no_store = true, sender = \"Shop*\" }";
+    let config = with(
+        &format!("retention_profile = \"fixed-term\"\nretention = [{rows}]"),
+        "",
+    )
+    .unwrap();
+    let rows = &config.accounts[0].retention.instructions;
+    let given: Vec<bool> = rows.iter().map(|row| row.given_ms.is_some()).collect();
+    assert_eq!(given, [false, false, true]);
+    let [all, shop, later] = &rows[..] else { panic!() };
+    assert!(all.covers(shop) && !shop.covers(all) && all.covers(later) && later.covers(all));
 }
 
 #[test]

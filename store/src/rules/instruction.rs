@@ -43,9 +43,9 @@ pub struct Instruction {
     pub message: Option<MessageId>,
     /// What is wanted.
     pub wish: Wish,
-    /// Grows with every instruction of the account; of two for the same records that take effect together the greater holds.
+    /// Grows with every instruction of the account; of two that were given together the greater holds.
     pub version: u32,
-    /// When it was given, in milliseconds since 1970 UTC.
+    /// When it was given, in milliseconds since 1970 UTC. Of two for the same records the later holds, once it does.
     pub given_ms: u64,
     /// From when on it holds, for records that are there already, too. One that lengthens waits for the profile's
     /// `notice_before_change`; whoever makes an instruction reckons that.
@@ -77,13 +77,13 @@ impl Instruction {
 
     /// Of several about one record the greatest holds: one about the message before one about its sender, that before one
     /// about its category, that before one about the account; of equals the last.
-    pub(super) fn rank(&self) -> impl Ord + use<> {
+    pub fn rank(&self) -> impl Ord + use<> {
         let senders = self.senders.as_ref();
         (
             self.message.is_some(),
             senders.map(|senders| (!senders.is_prefix, senders.text.len())),
             self.category.is_some(),
-            self.effective_ms,
+            self.given_ms,
             self.version,
         )
     }

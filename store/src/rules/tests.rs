@@ -327,6 +327,13 @@ fn an_instruction_holds_from_its_date_on_for_what_is_there_and_brings_nothing_ba
     };
     assert_eq!(due(&[back.clone(), longer.clone()]), Some(40 * DAY_MS));
     assert_eq!(due(&[longer, back]), Some(40 * DAY_MS));
+    // What was said last holds, although what was said before had to wait longer.
+    let waiting = Instruction {
+        given_ms: 5 * DAY_MS,
+        ..instruction(Wish::After(span("P60D")), 25 * DAY_MS)
+    };
+    let last = instruction(Wish::After(span("P28D")), 10 * DAY_MS);
+    assert_eq!(due(&[waiting, last]), Some(28 * DAY_MS));
 }
 
 #[test]
