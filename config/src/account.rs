@@ -6,6 +6,7 @@ mod consent;
 mod destinations;
 mod numbering;
 mod opt_outs;
+mod retention;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -22,6 +23,7 @@ use crate::limits::Limits;
 use crate::password_hash::PasswordHash;
 use crate::problem::Fault;
 use crate::quota::{self, Quota};
+use crate::retention::Retention;
 use crate::rewrite::Names;
 use crate::section::Section;
 use crate::sender::SenderPattern;
@@ -37,6 +39,7 @@ pub use consent::ConsentMode;
 pub use destinations::{Approval, CountryMode, CountryModes, Destinations};
 pub use numbering::{AccountNumbers, CountrySender, Numbering};
 pub use opt_outs::{OptIn, OptOutRules, OptOutScope, OptedOut};
+pub use retention::{RetentionInstruction, RetentionTerms};
 
 /// One `[[account]]`. Its `system_id` is unique in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +122,8 @@ pub struct Account {
     pub opt_outs: OptOutRules,
     /// What words mean in texts to it.
     pub words: AccountWords,
+    /// How long what is stored of it is kept.
+    pub retention: RetentionTerms,
 }
 
 /// What an account may do at present.
@@ -240,12 +245,14 @@ const MAX_VALIDITY: Duration = hours(72);
 const OUTBOX_MAX: usize = 1_000_000;
 const OUTBOX_TTL: Duration = hours(72);
 
-/// Reads one `[[account]]` whose name has been read already; `limits` fills the windows it does not set.
+/// Reads one `[[account]]` whose name has been read already; `limits` fills the windows it does not set,
+/// `profiles` are those that it may name.
 pub(crate) fn read(
     section: &mut Section<'_>,
     system_id: Option<SystemId>,
     limits: &Limits,
     rewrites: &Names,
+    profiles: &Retention,
 ) -> Option<Account> {
     if !section.has("password_hashes") {
         section.missing(
@@ -333,6 +340,7 @@ pub(crate) fn read(
     let numbering = numbering::read(section, &senders, rewrites);
     let category = category::read(section);
     let destinations = destinations::read(section, &numbering);
+    let retention = retention::read(section, profiles, numbering.country);
     let opt_outs = opt_outs::read(section, system_id.as_ref().map_or("", SystemId::as_str));
 
     Some(Account {
@@ -368,6 +376,7 @@ pub(crate) fn read(
         destinations,
         opt_outs,
         words: words::read(section),
+        retention,
     })
 }
 

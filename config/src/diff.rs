@@ -18,6 +18,7 @@ use crate::compliance::Compliance;
 use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
+use crate::retention::Retention;
 use crate::rewrite::Rewrite;
 use crate::route::{Instructions, MoRoute, MtRoute};
 use crate::storage::Storage;
@@ -59,6 +60,7 @@ pub struct Diff {
     audit: Option<Audit>,
     tables: Option<Tables>,
     sending_hours: Option<SendingHours>,
+    retention: Option<Retention>,
     /// Accounts by system_id.
     pub accounts: Named<SystemId, Account>,
     /// Carriers by name.
@@ -104,6 +106,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         audit: log,
         tables,
         sending_hours,
+        retention,
         accounts,
         carriers,
         mt_routes,
@@ -122,6 +125,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         audit: told.table("audit", log, &new.audit, audit::why_restart),
         tables: told.table("tables", tables, &new.tables, |_| None),
         sending_hours: told.table("sending_hours", sending_hours, &new.sending_hours, |_| None),
+        retention: told.table("retention", retention, &new.retention, |_| None),
         accounts: told.named("account", accounts, &new.accounts, |account| account.system_id),
         carriers: told.named("carrier", carriers, &new.carriers, |carrier| carrier.name.clone()),
         mt_routes: told.rows("route.mt", mt_routes, &new.mt_routes),
@@ -166,6 +170,7 @@ impl Diff {
             audit: _,
             tables,
             sending_hours: _,
+            retention: _,
             accounts: _,
             carriers,
             mt_routes,
@@ -192,6 +197,7 @@ impl Diff {
             audit,
             tables,
             sending_hours,
+            retention,
             accounts,
             carriers,
             mt_routes,
@@ -210,6 +216,7 @@ impl Diff {
             audit: audit.clone().unwrap_or_else(|| old.audit.clone()),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
             sending_hours: sending_hours.clone().unwrap_or_else(|| old.sending_hours.clone()),
+            retention: retention.clone().unwrap_or_else(|| old.retention.clone()),
             accounts: accounts.apply(&old.accounts, |account| account.system_id),
             carriers: carriers.apply(&old.carriers, |carrier| carrier.name.clone()),
             mt_routes: mt_routes.apply(&old.mt_routes),

@@ -242,7 +242,7 @@ fn within_a_day(text: &str) -> Result<(u16, u16), Fault> {
     ))
 }
 
-fn source(text: &str) -> Result<String, Fault> {
+pub(crate) fn source(text: &str) -> Result<String, Fault> {
     let length = text.chars().count();
     if (1..=SOURCE_MAX).contains(&length) && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());
@@ -253,7 +253,7 @@ fn source(text: &str) -> Result<String, Fault> {
     ))
 }
 
-fn date(text: &str) -> Result<Date, Fault> {
+pub(crate) fn date(text: &str) -> Result<Date, Fault> {
     let is_written = text.len() == 10;
     let date = text.parse::<Date>().ok().filter(|_| is_written);
     date.ok_or_else(|| {

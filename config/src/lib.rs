@@ -7,7 +7,8 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
-//! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`] and [`hours`] say what the keys mean,
+//! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`],
+//! [`hours`] and [`retention`] say what the keys mean,
 //! `problem` gathers what is wrong; [`exceptions`] says what is less than TLS 1.3 by leave;
 //! [`diff`](mod@diff) compares two files for a reload.
 
@@ -28,6 +29,7 @@ pub mod password_hash;
 pub mod price;
 pub mod problem;
 pub mod quota;
+pub mod retention;
 pub mod rewrite;
 pub mod route;
 mod section;
@@ -49,7 +51,8 @@ use toml::de::DeTable;
 pub use account::{
     Account, AccountNumbers, AccountState, Approval, BindKinds, Cap, CapRules, CategoryRules, ConsentMode,
     CountryMode, CountryModes, CountrySender, Destinations, MessageIdForm, Numbering, OptIn, OptOutRules,
-    OptOutScope, OptedOut, OutsideHours, OverCap, PartsOutcome, SenderSettings, may_be_marketing,
+    OptOutScope, OptedOut, OutsideHours, OverCap, PartsOutcome, RetentionInstruction, RetentionTerms,
+    SenderSettings, may_be_marketing,
 };
 pub use audit::Audit;
 pub use carrier::{
@@ -69,6 +72,10 @@ pub use password_hash::PasswordHash;
 pub use price::Price;
 pub use problem::{Problem, Problems};
 pub use quota::{Quota, QuotaZone};
+pub use retention::{
+    AgeRule, DataClass, MinTls, Notice, Period, Retention, RetentionOverlay, RetentionProfile, RetentionRule,
+    RuleAction, RuleAfter, RuleAnchor, RuleKind, Standing,
+};
 pub use rewrite::{Rewrite, RewriteName, RewriteRule};
 pub use route::{
     Choose, Conditions, Instruction, Instructions, KEYWORD_MAX, MoConditions, MoRoute, MtRoute,
@@ -111,6 +118,8 @@ pub struct Config {
     pub tables: Tables,
     /// Table `[sending_hours]`.
     pub sending_hours: SendingHours,
+    /// Table `[retention]`.
+    pub retention: Retention,
     /// Tables `[[account]]`, in the file's order.
     pub accounts: Vec<Account>,
     /// Tables `[[carrier]]`, in the file's order.
@@ -158,6 +167,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let audit = audit::read(root.section("audit"));
     let tables = tables::read(root.section("tables"));
     let sending_hours = hours::read(root.section("sending_hours"), files);
+    let retention = retention::read(root.section("retention"));
 
     let mut declared = Declared {
         carriers: Vec::new(),
@@ -168,7 +178,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         words: HashMap::new(),
     };
     let (rewrites, names) = rewrite::read(&mut root);
-    let accounts = read_accounts(&mut root, &limits, &names, &mut declared);
+    let accounts = read_accounts(&mut root, &limits, &names, &retention, &mut declared);
     let words = accounts
         .iter()
         .map(|account| (account.system_id, account.words.clone()));
@@ -207,6 +217,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         audit,
         tables,
         sending_hours,
+        retention,
         accounts,
         carriers,
         mt_routes,
@@ -219,6 +230,7 @@ fn read_accounts(
     root: &mut Section<'_>,
     limits: &Limits,
     rewrites: &Names,
+    retention: &Retention,
     declared: &mut Declared,
 ) -> Vec<Account> {
     let mut seen = HashMap::new();
@@ -235,7 +247,13 @@ fn read_accounts(
             }
             None => declared.incomplete = true,
         }
-        accounts.extend(account::read(&mut section, system_id, limits, rewrites));
+        accounts.extend(account::read(
+            &mut section,
+            system_id,
+            limits,
+            rewrites,
+            retention,
+        ));
         section.finish(account::INSTEAD);
     }
     accounts

@@ -99,7 +99,7 @@ fn own_name(
 }
 
 /// The name of a route, or of a rule.
-fn route_name(text: &str) -> Result<String, Fault> {
+pub(crate) fn route_name(text: &str) -> Result<String, Fault> {
     let fits = (1..=32).contains(&text.len())
         && text
             .bytes()

@@ -27,6 +27,7 @@ mod people;
 mod people_rows;
 mod queue;
 mod reload;
+mod retention;
 mod route;
 mod send;
 mod serve;
@@ -99,6 +100,9 @@ enum Verb {
     Route(route::Verb),
     /// Say whether marketing may be sent to a number, by the hours of its country and state, and when next.
     Hours(Box<hours::Args>),
+    /// Show how long what is stored is kept, and explain it of a record.
+    #[command(subcommand)]
+    Retention(Box<retention::Verb>),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
     #[command(subcommand)]
     Optout(Box<optout::Verb>),
@@ -223,6 +227,7 @@ pub fn main() -> ExitCode {
         Verb::Send(args) => send::run(&args),
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
+        Verb::Retention(verb) => retention::run(&verb),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),
         Verb::Consent(verb) => consent::run(&verb),

@@ -53,6 +53,7 @@ pub mod random;
 pub mod refusal;
 pub mod register;
 pub mod reload;
+pub mod retention;
 pub mod router;
 pub mod run;
 pub mod secret;

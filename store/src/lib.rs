@@ -26,6 +26,7 @@ pub mod progress;
 pub mod pseudonym;
 pub mod quote;
 pub mod record;
+pub mod rules;
 pub mod seal;
 pub mod segment;
 pub mod service_type;

@@ -40,6 +40,7 @@ mod power;
 mod quotas;
 mod quoted;
 mod reload;
+mod retention;
 mod routes;
 mod secrets;
 mod simulation;

@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 
-use crate::account::{Account, CapRules, CategoryRules, Destinations, Numbering, OptOutRules};
+use crate::account::{
+    Account, CapRules, CategoryRules, Destinations, Numbering, OptOutRules, RetentionTerms,
+};
 use crate::audit::Audit;
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
@@ -10,6 +12,7 @@ use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Node};
 use crate::quota::Quota;
+use crate::retention::Retention;
 use crate::storage::Storage;
 use crate::tables::Tables;
 use crate::tls::AccountTransport;
@@ -183,6 +186,39 @@ impl Keyed for OptOutRules {
     }
 }
 
+/// Two of its keys are called otherwise in the file.
+impl Keyed for RetentionTerms {
+    fn changed_keys(&self, new: &Self) -> Vec<KeyChange> {
+        let Self {
+            profile,
+            jurisdiction,
+            instructions,
+        } = self;
+        let mut changed = Vec::new();
+        if *profile != new.profile {
+            changed.push(KeyChange {
+                key: "retention_profile",
+                what: format!("{} -> {}", word(profile), word(&new.profile)),
+            });
+        }
+        let differs = [
+            ("jurisdiction", *jurisdiction != new.jurisdiction),
+            ("retention", *instructions != new.instructions),
+        ];
+        let differing = differs.into_iter().filter(|(_, differs)| *differs);
+        changed.extend(differing.map(|(key, _)| KeyChange {
+            key,
+            what: "changed".to_owned(),
+        }));
+        changed
+    }
+
+    #[cfg(test)]
+    fn keys(&self) -> Vec<&'static str> {
+        vec!["retention_profile", "jurisdiction", "retention"]
+    }
+}
+
 /// A value as people write it, near enough.
 fn word(value: &dyn Debug) -> String {
     let text = format!("{value:?}");
@@ -274,6 +310,7 @@ keys! {
         #nested destinations,
         #nested opt_outs,
         #nested words,
+        #nested retention,
     }
     AccountWords {
         opt_out_keywords,
@@ -296,6 +333,7 @@ keys! {
     Compliance { approval_required }
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
+    Retention { profiles, overlays }
     SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {
         name,

@@ -73,7 +73,7 @@ pub struct Jurisdiction {
 }
 
 impl Jurisdiction {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         match text.split_once('-') {
             None => Country::parse(text).map(|country| Self { country, region: None }),
             Some((country, region)) => Region::known(region)

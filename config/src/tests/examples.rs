@@ -131,6 +131,9 @@ fn every_commented_key_works_when_its_mark_is_taken_away() {
         if line.starts_with("#transport_exception") {
             text = text.replace("min_transport = \"clear\"", "min_transport = \"tls1.3\"");
         }
+        if line.starts_with("#retention = ") {
+            text = text.replace("#retention_profile =", "retention_profile =");
+        }
         if line.contains("-instructions.toml") {
             let from = text.find("version = \"1\"").unwrap();
             text.truncate(from);
@@ -139,7 +142,7 @@ fn every_commented_key_works_when_its_mark_is_taken_away() {
         let config = config.unwrap_or_else(|problems| panic!("{line}: {problems}"));
         assert_ne!(config, good(EXAMPLE), "{line}");
     }
-    assert_eq!(commented_out().len(), 47);
+    assert_eq!(commented_out().len(), 52);
 }
 
 #[test]
@@ -303,6 +306,29 @@ fn tests_of_the_rules_find_what_they_rely_on() {
         assert_eq!(
             (carrier.system_id.as_str(), carrier.binds),
             ("tidegate", CarrierBinds::Transceiver)
+        );
+    }
+    let profiles = [
+        ("bound", "instruction-bound", "55561"),
+        ("instructed", "as-instructed", "55562"),
+        ("anonymise", "anonymise-30", "55563"),
+        ("fixed", "fixed-term", "55564"),
+        ("until-deleted", "until-deleted", "55565"),
+    ];
+    assert_eq!(config.accounts.len(), 2 + profiles.len());
+    for (account, (name, profile, sender)) in config.accounts[2..].iter().zip(profiles) {
+        assert_eq!((account.system_id.as_str(), account.max_binds), (name, 4));
+        assert_eq!(account.retention.profile.as_deref(), Some(profile));
+        assert!(account.allows_sender(sender.as_bytes(), || home));
+        assert!(!account.allows_sender(b"55557", || home));
+        assert_eq!(account.retention.jurisdiction[0].to_string(), "US");
+        let route = config
+            .mo_routes
+            .iter()
+            .find(|route| route.account == account.system_id);
+        assert_eq!(
+            route.map(|route| &route.number),
+            Some(&NumberPattern::Exact(sender.to_owned()))
         );
     }
     let [route] = &config.mt_routes[..] else { panic!() };

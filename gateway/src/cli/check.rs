@@ -1,7 +1,7 @@
 //! `tidegate check`: everything that is wrong with a configuration, and nothing changed.
 
 use serde_json::{Value, json};
-use tidegate_config::Config;
+use tidegate_config::{Config, DataClass};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
@@ -71,6 +71,18 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
         ));
     }
     outcome.warnings.extend(kept_out(&config));
+    for profile in &config.retention.profiles {
+        let mut accounts = config.accounts.iter();
+        let is_used = accounts.any(|account| account.retention.profile.as_ref() == Some(&profile.name));
+        let missing: Vec<&str> = profile.missing().map(DataClass::word).collect();
+        if is_used && !missing.is_empty() {
+            outcome.warnings.push(format!(
+                "retention profile {} has no rule for {}: nothing of these is stored (RET-1)",
+                profile.name,
+                missing.join(", ")
+            ));
+        }
+    }
     Ok(outcome)
 }
 

@@ -65,6 +65,7 @@ impl AccountState {
             destinations: _,
             opt_outs: _,
             words: _,
+            retention: _,
         } = old;
         if *zone != new.quota.zone {
             self.calendar = Calendar::default();
