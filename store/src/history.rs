@@ -12,6 +12,7 @@ mod files;
 pub(crate) mod held;
 mod index;
 mod look;
+mod orders;
 mod stats;
 mod sweep;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use look::Indexes;
 pub use columns::{Meta, Place, Text};
 pub use files::PeriodKey;
 pub use look::{Cursor, Looked, Query};
+pub use orders::{Order, OrderError, Report};
 pub use stats::{Stats, StatsError};
 pub use sweep::{Cell, Cells, Lot};
 

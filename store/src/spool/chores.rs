@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::{Disk, is_full};
-use crate::history::Plan;
+use crate::history::{self, Plan};
 use crate::index::{Leg, LegId, Location};
 use crate::keyring::KeyRingError;
 use crate::names::NameId;
@@ -97,6 +97,8 @@ pub(super) enum Task<D: Disk> {
     },
     /// What ended before the start and is not in the history is looked for: one segment.
     Search(Box<Search>),
+    /// What somebody asks of the history, and the number under which the answer is waited for.
+    History(u64, Box<history::Order>),
 }
 
 /// A record that is wanted back: a leg or an outbox entry.
@@ -284,6 +286,7 @@ pub(super) enum Outcome<D: Disk> {
         result: Result<(), ChoreError>,
     },
     Searched(Box<Search>, Result<(), ChoreError>),
+    History(u64, Result<history::Report, history::OrderError>),
 }
 
 #[derive(Debug)]
@@ -343,8 +346,17 @@ pub enum Finished {
     Returned(NameId, Vec<(EntryId, Vec<u8>)>),
     /// Entries that nobody fetched in time went with their files: whose, and how many.
     Expired(Vec<(NameId, u64)>),
+    /// What became of an order for the history, under its number.
+    History(u64, Result<history::Report, history::OrderError>),
     /// Records that do not open: quarantined, their legs are to be ended by the owner (ENC-4).
     Unreadable(Vec<Target>),
+}
+
+impl<D: Disk> Chore<D> {
+    /// Something that is asked of the history: its outcome comes back under this number.
+    pub fn history(number: u64, order: history::Order) -> Self {
+        Self(Task::History(number, Box::new(order)))
+    }
 }
 
 impl<D: Disk> Spool<D> {

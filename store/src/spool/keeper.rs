@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer;
-use crate::history::History;
+use crate::history::{History, Stats};
 use crate::index::Location;
 use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageId;
@@ -40,6 +40,7 @@ pub struct Keeper<D: Disk> {
     usage: UsageFiles<D>,
     journals: [Journal<D>; 2],
     pub(super) history: History<D>,
+    stats: Stats<D>,
     /// How often in a row the disk did not give a body that is kept, to a copy and to a move.
     body_tries: [u32; 2],
     /// A sync of the directory failed: nobody knows which names are there, so none goes any more.
@@ -64,6 +65,7 @@ impl<D: Disk> Keeper<D> {
             usage,
             journals,
             history,
+            stats,
             body_tries: [0; 2],
             stuck: false,
         }
@@ -196,6 +198,10 @@ impl<D: Disk> Keeper<D> {
                 Outcome::Checkpointed { batch, result }
             }
             Task::Search(search) => self.search(search),
+            Task::History(number, order) => {
+                let told = self.history.obey(*order, &mut self.ring, &mut self.stats);
+                Outcome::History(number, told)
+            }
         })
     }
 

@@ -13,7 +13,7 @@ use rand_core::CryptoRng;
 use crate::chain;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer::{self, Event, Item, LivingEntry, LivingLeg};
-use crate::history::History;
+use crate::history::{History, Stats};
 use crate::index::{Index, LegId, Location};
 use crate::keyring::{KeyRing, KeyRingError, Owner};
 use crate::message_id::{MessageId, MessageIds};
@@ -141,6 +141,7 @@ impl<D: Disk> Spool<D> {
             options.history_dir.clone(),
             options.history_index.clone(),
         )?;
+        let stats = Stats::open(&disk, &options.history_dir)?;
         let (mut waiting, files) = Files::open(
             disk.clone(),
             options.waiting_dir.clone(),
@@ -214,7 +215,7 @@ impl<D: Disk> Spool<D> {
         // Segments may all be gone, and with them the number of the last batch: what ends from now on ends behind all that
         // the history holds.
         let last_batch = rebuild.last_batch.max(history.position());
-        let files = (waiting, parked, usage_files, journals, history);
+        let files = (waiting, parked, usage_files, journals, (history, stats));
         let mut keeper = Keeper::new(disk, &options, ring, files);
         let floor_ms = rebuild.floor_ms;
         let active = match keeper.prepare(number, now_ms, floor_ms, size, rng) {

@@ -453,6 +453,7 @@ impl<D: Disk> Spool<D> {
             Outcome::Filed(filed) => self.filing_done(now_ms, filed),
             Outcome::Checkpointed { batch, result } => self.checkpointed(now_ms, batch, result),
             Outcome::Searched(search, result) => self.searched(now_ms, search, result),
+            Outcome::History(number, told) => Finished::History(number, told),
         }
     }
 
