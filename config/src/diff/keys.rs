@@ -154,7 +154,7 @@ keys! {
     Storage {
         data,
         key_ring,
-        kek_file,
+        kek,
         #shown limit,
         #shown segment_size,
         #shown reserve_segments,

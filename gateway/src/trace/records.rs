@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tidegate_config::Storage;
 use tidegate_store::disk::Disk;
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Keks, KeyRing};
 use tidegate_store::spool::{Story, Wanted, story};
 use tokio::sync::Mutex;
 
@@ -26,12 +26,11 @@ pub struct Records {
 
 impl Records {
     /// Of this spool, on this disk.
-    pub fn new<D: Disk>(disk: D, storage: &Storage) -> Self {
+    pub fn new<D: Disk>(disk: D, storage: &Storage, keks: Keks) -> Self {
         let dir: PathBuf = installation::spool_dir(storage);
-        let (kek_file, key_ring) = (storage.kek_file.clone(), storage.key_ring.clone());
+        let key_ring = storage.key_ring.clone();
         let read = move |wanted: &Wanted| {
-            let kek = Kek::read(&disk, &kek_file).map_err(|error| error.to_string())?;
-            let keys = KeyRing::look(&disk, &key_ring, &kek).map_err(|error| error.to_string())?;
+            let keys = KeyRing::look(&disk, &key_ring, &keks).map_err(|error| error.to_string())?;
             let key = |id| keys.get(&id).cloned();
             story(&disk, &dir, key, wanted).map_err(|error| format!("the spool cannot be read: {error}"))
         };

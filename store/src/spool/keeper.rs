@@ -68,6 +68,11 @@ impl<D: Disk> Keeper<D> {
         &self.ring
     }
 
+    /// The same, for who has its key-encryption key rotated.
+    pub const fn ring_mut(&mut self) -> &mut KeyRing<D> {
+        &mut self.ring
+    }
+
     /// An index of what is remembered of people for ever, in a directory of its own; whoever has it follows the journal.
     pub fn register(&self, index: PathBuf) -> Register<D> {
         let [lasting, _] = &self.journals;
