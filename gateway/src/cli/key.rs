@@ -1,7 +1,6 @@
 //! `tidegate key`: the key that wraps the keys.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -35,9 +34,6 @@ pub(super) struct Args {
     new: NewKek,
 }
 
-/// How often the gateway is asked how far it is.
-const ASK_EVERY: Duration = Duration::from_millis(200);
-
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     match verb {
         Verb::Show(file) => {
@@ -67,7 +63,7 @@ fn rotate(args: &Args) -> Result<Outcome, Refusal> {
     let verb = control::Verb::RotateKek(new.clone());
     let data = &config.storage.data;
     let fields = match control::ask(data, &verb) {
-        Ok(begun) => follow(begun, || control::ask(data, &control::Verb::KekState))?,
+        Ok(ended) => ended,
         Err(AskError::NotRunning { .. }) => on_files(&config, &new)?,
         Err(error) => return Err(error.into()),
     };
@@ -82,27 +78,6 @@ fn rotate(args: &Args) -> Result<Outcome, Refusal> {
             .to_owned(),
     );
     Ok(outcome)
-}
-
-/// Asks until it has ended.
-fn follow(
-    mut state: Map<String, Value>,
-    ask: impl Fn() -> Result<Map<String, Value>, AskError>,
-) -> Result<Map<String, Value>, Refusal> {
-    loop {
-        if let Some(why) = state.get("failed").and_then(Value::as_str) {
-            let reason = format!("the rotation stopped, and goes on after a restart with both keys: {why}");
-            return Err(Refusal {
-                reason,
-                fields: state,
-            });
-        }
-        if state.get("next").is_none_or(Value::is_null) {
-            return Ok(state);
-        }
-        std::thread::sleep(ASK_EVERY);
-        state = ask()?;
-    }
 }
 
 /// The same without a gateway, under the lock of its data directory.

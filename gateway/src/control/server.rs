@@ -91,7 +91,7 @@ async fn talk(mut stream: UnixStream, uid: Option<u32>, requests: mpsc::Sender<R
         let mut line = Zeroizing::new(Vec::new());
         let limit = LINE_MAX as u64;
         let mut limited = (&mut reader).take(limit);
-        let read = tokio::time::timeout(IDLE, limited.read_until(b'\n', &mut *line)).await;
+        let read = tokio::time::timeout(IDLE, limited.read_until(b'\n', &mut line)).await;
         if !matches!(read, Ok(Ok(1..))) {
             return;
         }

@@ -130,8 +130,8 @@ async fn answer_one<D: Disk + 'static>(
                 trace::trace(&hub, &audit, trace).await
             }
             Verb::KekState => ordered(&hub, RingOrder::State).await,
+            // The keeper does one at a time, and nothing else waits for it.
             Verb::RotateKek(kek) => {
-                let _alone = changing.lock().await;
                 let (kek, now_ms) = (kek.clone(), hub.now().unix_ms);
                 ordered(&hub, |answer| RingOrder::Rotate { kek, now_ms, answer }).await
             }

@@ -26,7 +26,7 @@ pub enum RingOrder {
         kek: NewKek,
         /// When it is, unix milliseconds.
         now_ms: u64,
-        /// Where the answer goes: how it stands at its beginning.
+        /// Where the answer goes, when it has ended: how it stands then.
         answer: oneshot::Sender<Answer>,
     },
 }
@@ -38,6 +38,8 @@ pub(super) struct Rotation<D: Disk> {
     failed: Option<String>,
     /// What the audit log could not take yet.
     unsaid: Vec<Entry>,
+    /// Who waits for its end.
+    waiting: Vec<oneshot::Sender<Answer>>,
 }
 
 impl<D: Disk> Rotation<D> {
@@ -47,6 +49,7 @@ impl<D: Disk> Rotation<D> {
             log,
             failed: None,
             unsaid: Vec::new(),
+            waiting: Vec::new(),
         };
         let state = keeper.ring().kek_state();
         if state.next.is_some() {
@@ -89,11 +92,10 @@ impl<D: Disk> Rotation<D> {
             RingOrder::State(answer) => {
                 let _ = answer.send(Ok(shown(&keeper.ring().kek_state(), self.failed.as_deref())));
             }
-            RingOrder::Rotate { kek, now_ms, answer } => {
-                let begun = self.begin(&kek, now_ms, keeper, rng);
-                let state = || shown(&keeper.ring().kek_state(), self.failed.as_deref());
-                let _ = answer.send(begun.map(|()| state()));
-            }
+            RingOrder::Rotate { kek, now_ms, answer } => match self.begin(&kek, now_ms, keeper, rng) {
+                Ok(()) => self.waiting.push(answer),
+                Err(why) => drop(answer.send(Err(why))),
+            },
         }
     }
 
@@ -115,21 +117,35 @@ impl<D: Disk> Rotation<D> {
     /// Does one piece.
     pub(super) fn step(&mut self, keeper: &mut Keeper<D>, rng: &mut ChaCha20Rng) {
         let before = keeper.ring().kek_state();
-        match keeper.ring_mut().rotate_piece(PIECE, rng) {
+        let answer = match keeper.ring_mut().rotate_piece(PIECE, rng) {
             Ok(Some(Progress::Ended(rotated))) => {
                 tracing::info!(
                     keys = rotated.keys,
                     "the key-encryption key is rotated: the old one opens nothing"
                 );
                 self.unsaid.push(ended(&before, rotated));
+                Some(Ok(shown(&keeper.ring().kek_state(), None)))
             }
-            Ok(_) => {}
+            Ok(_) => None,
             Err(error) => {
                 tracing::error!(%error, "the rotation of the key-encryption key stops until a restart");
                 self.failed = Some(error.to_string());
+                Some(Err(format!(
+                    "the rotation stops, and goes on after a restart with both keys: {error}"
+                )))
             }
-        }
+        };
         self.say();
+        if let Some(answer) = answer {
+            self.answer(&answer);
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        for waiting in self.waiting.drain(..) {
+            // Who has gone finds it in the audit log.
+            let _ = waiting.send(answer.clone());
+        }
     }
 }
 
