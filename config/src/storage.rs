@@ -51,8 +51,9 @@ pub struct Storage {
     pub receipt_hot: Duration,
 }
 
-/// Where a key-encryption key is found: 32 octets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a key-encryption key is found: 32 octets. It cannot be printed, since people sometimes write the key itself where
+/// its place belongs.
+#[derive(Clone, PartialEq, Eq)]
 pub enum KekSource {
     /// `kek_file`: a file of exactly 32 octets, made once by `tidegate init` with mode 0600. Inside neither `data` nor
     /// `key_ring`, or a backup of those would open itself.
@@ -84,6 +85,16 @@ impl KekSource {
         } else {
             Err("not the name of an environment variable")
         }
+    }
+}
+
+impl std::fmt::Debug for KekSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File(***)",
+            Self::Env(_) => "Env(***)",
+            Self::Command(_) => "Command(***)",
+        })
     }
 }
 
