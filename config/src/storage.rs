@@ -16,7 +16,8 @@ pub struct Storage {
     /// Key `key_ring`, required: the directory of the key ring's two copies. Neither inside `data` nor
     /// around it, or a backup of the data would carry the keys that are meant to end it (ERA-1).
     pub key_ring: PathBuf,
-    /// Key `kek_file`, `kek_env` or `kek_command`, exactly one: where the key is found that wraps the ring's keys (ENC-2).
+    /// Key `kek_file`, `kek_env` or `kek_command`, exactly one: where the key is found that wraps the ring's keys
+    /// (ENC-2).
     pub kek: KekSource,
     /// Key `limit`, octets, default 8 GiB, at most 1024 TiB: all files together. At least
     /// (`reserve_segments` + 2) × `segment_size`; intake stops at `limit` less the reserve (0x14).
@@ -222,8 +223,8 @@ fn read_kek(section: &mut Section<'_>) -> Option<KekSource> {
     match given[..] {
         [] => section.missing(
             "kek_file",
-            "name the file for the key-encryption key: `[storage] kek_file = \"…\"`; `tidegate init` makes it. Or have it \
-             come from elsewhere with `kek_env` or `kek_command`",
+            "name the file for the key-encryption key: `[storage] kek_file = \"…\"`; `tidegate init` makes it. \
+             Or have it come from elsewhere with `kek_env` or `kek_command`",
         ),
         [_] => {}
         [.., last] => section.problem(

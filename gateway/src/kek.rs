@@ -2,9 +2,9 @@
 //!
 //! No error repeats what was found, or a variable's name: people sometimes write the key itself where its place belongs.
 //!
-//! The variable is not taken out of the environment: that cannot be done safely while other threads may read it, and the
-//! system shows the environment that the process was started with all the same. [`harden`](crate::hardening::harden) lets
-//! nobody but root look there.
+//! The variable is not taken out of the environment: that cannot be done safely while other threads may read it, and
+//! the system shows the environment that the process was started with all the same.
+//! [`harden`](crate::hardening::harden) lets nobody but root look there.
 
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt as _;

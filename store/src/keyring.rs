@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand_core::CryptoRng;
-use sha2::{Digest, Sha256};
-use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
@@ -34,6 +32,7 @@ mod index;
 mod kek;
 mod keks;
 mod opening;
+mod owner;
 mod period;
 mod rotation;
 mod slot;
@@ -49,6 +48,7 @@ pub use error::KeyRingError;
 pub(crate) use kek::create_whole;
 pub use kek::{Kek, KekError};
 pub use keks::Keks;
+pub use owner::{Age, Destroyed, Fingerprint, OWNERS, Owner};
 pub use period::PeriodOwner;
 pub use rotation::{KekState, PIECE, Progress, Rotated};
 
@@ -57,6 +57,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
+use owner::{HISTORY, OPT_OUTS, fingerprint};
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
 /// Keys that a ring can hold at once: 256 MiB a copy, and about 120 MB of memory.
@@ -70,88 +71,8 @@ pub const PERIODS_MAX: usize = SLOTS_MAX - KEPT_OPEN_MAX;
 const SLOTS_STEP: usize = 64;
 /// A ring grows by this part of itself, so that a large one does not grow often.
 const GROWTH: usize = 16;
-/// The kind of the owner of opted-out numbers' keys.
-const OPT_OUTS: u8 = 7;
-/// The kind of the owner of periods' keys.
-const HISTORY: u8 = 8;
-/// What a fingerprint is made of before the slot's octets.
-const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 /// The first KEK has this number.
 const KEK_NUMBER: u32 = 1;
-
-/// Whose key it is. Later kinds (an account's class and period, for one) get further numbers and the
-/// slot's 48 octets of text; no new form of the files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// The spool's segments: a new key with each segment, destroyed with the last record under it.
-    Spool,
-    /// The permutation of message ids: made with the ring, never made again, never destroyed.
-    MessageId,
-    /// Waiting files: a key for each hour of deadlines, destroyed when the hour's files are gone.
-    Waiting,
-    /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
-    /// gone.
-    Outbox,
-    /// The secret behind pseudonyms: made once, never destroyed (PSN-4).
-    Pseudonyms,
-    /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
-    OptOuts(SystemId),
-    /// The seed that signs the audit log's checkpoints: one key, kept.
-    Audit,
-    /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
-    Period(PeriodOwner),
-}
-
-impl Owner {
-    fn tag(self) -> OwnerTag {
-        OwnerTag::plain(match self {
-            Self::Spool => 1,
-            Self::MessageId => 2,
-            Self::Waiting => 3,
-            Self::Outbox => 4,
-            Self::Pseudonyms => 6,
-            Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
-            Self::Audit => 5,
-            Self::Period(owner) => return owner.tag(HISTORY),
-        })
-    }
-}
-
-/// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 8] = [
-    (1, "spool"),
-    (2, "message_id"),
-    (3, "waiting"),
-    (4, "outbox"),
-    (5, "audit"),
-    (6, "pseudonyms"),
-    (OPT_OUTS, "opt_outs"),
-    (HISTORY, "history"),
-];
-
-/// How many keys the owners of one kind have, and how old they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Age {
-    /// Keys.
-    pub keys: u32,
-    /// When the oldest of them was made, in unix milliseconds; none without a key.
-    pub oldest_ms: Option<u64>,
-    /// When the newest of them was made, the one that seals: the same way.
-    pub newest_ms: Option<u64>,
-}
-
-/// What is left of a destroyed key, for a certificate of erasure (ERA-6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Destroyed {
-    /// Its name.
-    pub id: KeyId,
-    /// What [`KeyRing::fingerprint`] said of it before.
-    pub fingerprint: Fingerprint,
-}
-
-/// The first 8 octets of SHA-256 over a label and a key as it lay wrapped in its slot: it tells which slot was
-/// overwritten and nothing about the key.
-pub type Fingerprint = [u8; 8];
 
 /// The open ring. One process has it (the data directory's lock sees to that).
 pub struct KeyRing<D: Disk> {
@@ -645,18 +566,6 @@ impl<D: Disk> KeyRing<D> {
         }
         Ok(())
     }
-}
-
-fn fingerprint(wrapped: &[u8]) -> Fingerprint {
-    let digest = Sha256::new()
-        .chain_update(FINGERPRINT_LABEL)
-        .chain_update(wrapped)
-        .finalize();
-    let mut first = Fingerprint::default();
-    for (to, from) in first.iter_mut().zip(digest) {
-        *to = from;
-    }
-    first
 }
 
 /// A fresh key, wrapped and plain; `None` only if the cipher refuses, which 32 octets do not make it do.

@@ -73,8 +73,8 @@ fn rotate(args: &Args) -> Result<Outcome, Refusal> {
         ..Outcome::default()
     };
     outcome.warnings.push(
-        "before the next start put the new key-encryption key where the configuration looks for it; then destroy every copy \
-         of the old one: until that is done, who kept an earlier copy of the ring opens what it opened"
+        "before the next start put the new key-encryption key where the configuration looks for it; then destroy \
+         every copy of the old one: until that is done, who kept an earlier copy of the ring opens what it opened"
             .to_owned(),
     );
     Ok(outcome)

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::Held;
 use super::ages::Ages;
 use super::error::KeyRingError;
 use super::files::Found;
 use super::index::{Entry, PeriodIndex};
 use super::kek::Kek;
 use super::keks::Keks;
+use super::owner::{HISTORY, Owner, fingerprint};
+use super::period::PeriodOwner;
 use super::slot::{Content, Header, KekMark, Wrapped};
-use super::{HISTORY, Held, Owner, PeriodOwner, fingerprint};
 use crate::disk::{Disk, DiskFile};
 use crate::message_id::Permutation;
 use crate::pseudonym::Secret;

@@ -9,10 +9,11 @@
 use rand_core::CryptoRng;
 use std::sync::Arc;
 
+use super::KeyRing;
 use super::error::KeyRingError;
 use super::kek::Kek;
+use super::owner::{Fingerprint, fingerprint};
 use super::slot::{Content, KekMark, Wrapped};
-use super::{Fingerprint, KeyRing, fingerprint};
 use crate::disk::Disk;
 use crate::seal::KeyId;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use tidegate_codec::identity::SystemId;
 
 use super::slot::{HEADER_LEN, OwnerTag, Slot};
 use super::*;

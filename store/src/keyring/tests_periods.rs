@@ -1,5 +1,7 @@
 //! Keys of periods: many, few of them open.
 
+use tidegate_codec::identity::SystemId;
+
 use super::tests::*;
 use super::*;
 use crate::disk::FaultyDisk;
