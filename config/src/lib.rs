@@ -82,7 +82,7 @@ pub use route::{
     NumberPattern, SenderType, Window, first_word,
 };
 pub use sender::SenderPattern;
-pub use storage::Storage;
+pub use storage::{KekSource, Storage};
 pub use tables::Tables;
 pub use tls::{AccountTransport, CarrierTls, Exception, ListenerTls, TooWeak, Transport};
 pub use value::duration::parse as parse_duration;

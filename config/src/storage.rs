@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::problem::Fault;
 use crate::section::Section;
 use crate::value::size::{GIB, MIB, TIB, write};
-use crate::value::{boolean, duration, integer, path, size};
+use crate::value::{boolean, duration, integer, path, size, text_of};
 
 /// Table `[storage]`; required for its three paths. Relative paths count from the working directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub struct Storage {
     /// Key `key_ring`, required: the directory of the key ring's two copies. Neither inside `data` nor
     /// around it, or a backup of the data would carry the keys that are meant to end it (ERA-1).
     pub key_ring: PathBuf,
-    /// Key `kek_file`, required: the file of 32 octets that wraps the ring's keys (ENC-2), made once by
-    /// `tidegate init` with mode 0600. Inside neither `data` nor `key_ring`, for the same reason.
-    pub kek_file: PathBuf,
+    /// Key `kek_file`, `kek_env` or `kek_command`, exactly one: where the key is found that wraps the ring's keys
+    /// (ENC-2).
+    pub kek: KekSource,
     /// Key `limit`, octets, default 8 GiB, at most 1024 TiB: all files together. At least
     /// (`reserve_segments` + 2) × `segment_size`; intake stops at `limit` less the reserve (0x14).
     pub limit: u64,
@@ -52,10 +52,67 @@ pub struct Storage {
     pub receipt_hot: Duration,
 }
 
+/// Where a key-encryption key is found: 32 octets. It cannot be printed, since people sometimes write the key itself where
+/// its place belongs.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KekSource {
+    /// `kek_file`: a file of exactly 32 octets, made once by `tidegate init` with mode 0600. Inside neither `data` nor
+    /// `key_ring`, or a backup of those would open itself.
+    File(PathBuf),
+    /// `kek_env`: an environment variable of 64 hex digits; a name of letters, digits and `_`.
+    Env(String),
+    /// `kek_command`: a program and its arguments, 32 at most of 1024 octets each; it writes 32 octets, or 64 hex digits,
+    /// to its standard output and ends in good order within 30 seconds. No shell is between.
+    Command(Vec<String>),
+}
+
+impl KekSource {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Env(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// Checks the name of an environment variable.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; it is not repeated, since it may be the key itself.
+    pub fn env(name: &str) -> Result<Self, &'static str> {
+        if is_variable(name) {
+            Ok(Self::Env(name.to_owned()))
+        } else {
+            Err("not the name of an environment variable")
+        }
+    }
+}
+
+impl std::fmt::Debug for KekSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File(***)",
+            Self::Env(_) => "Env(***)",
+            Self::Command(_) => "Command(***)",
+        })
+    }
+}
+
+/// Whether it can be the name of an environment variable: letters, digits and `_`, at most 128.
+pub(crate) fn is_variable(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Why a process that runs cannot take a key of this table over; `None` where it can.
 pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
     match key {
-        "data" | "key_ring" | "kek_file" => Some("files that are open stay where they are"),
+        "data" | "key_ring" => Some("files that are open stay where they are"),
+        "kek" => Some(
+            "the key-encryption key is read at the start; `tidegate key rotate-kek` has another take over",
+        ),
         "segment_size" => Some("a batch fits the segments that were there when the spool was opened"),
         _ => None,
     }
@@ -76,20 +133,11 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
         "name a directory outside the data directory: `[storage] key_ring = \"…\"`",
         path,
     );
-    let kek_file = section.required(
-        "kek_file",
-        "name the file for the key-encryption key: `[storage] kek_file = \"…\"`; `tidegate init` makes it",
-        path,
-    );
+    let kek = read_kek(&mut section);
+    let kek_file = kek.as_ref().and_then(KekSource::file);
     keep_apart(&section, "data", data.as_deref(), "key_ring", key_ring.as_deref());
-    keep_apart(&section, "data", data.as_deref(), "kek_file", kek_file.as_deref());
-    keep_apart(
-        &section,
-        "key_ring",
-        key_ring.as_deref(),
-        "kek_file",
-        kek_file.as_deref(),
-    );
+    keep_apart(&section, "data", data.as_deref(), "kek_file", kek_file);
+    keep_apart(&section, "key_ring", key_ring.as_deref(), "kek_file", kek_file);
 
     let segment_size = section.or("segment_size", SEGMENT_SIZE, size(MIB..=GIB));
     let reserve_segments = section.or("reserve_segments", RESERVE_SEGMENTS, integer(1..=1024));
@@ -128,7 +176,7 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
     Some(Storage {
         data: data?,
         key_ring: key_ring?,
-        kek_file: kek_file?,
+        kek: kek?,
         limit,
         segment_size,
         reserve_segments,
@@ -139,6 +187,56 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
         max_unfinished,
         receipt_hot,
     })
+}
+
+/// Exactly one of three keys. No value is repeated in a fault: it may be the key itself.
+fn read_kek(section: &mut Section<'_>) -> Option<KekSource> {
+    let file = section.optional("kek_file", |value| path(value).map(KekSource::File));
+    let env = section.optional("kek_env", |value| {
+        KekSource::env(text_of(value)?).map_err(|what| {
+            Fault::new(
+                what,
+                "write the variable's name, letters, digits and _; the key stands in the environment",
+            )
+        })
+    });
+    let words = section.list("kek_command", 1..=32, |value| {
+        let word = text_of(value)?;
+        let fits = word.len() <= 1024 && !word.contains('\0');
+        fits.then(|| word.to_owned()).ok_or_else(|| {
+            Fault::new(
+                "a word of more than 1024 octets, or with a NUL",
+                "give shorter words",
+            )
+        })
+    });
+    if words
+        .as_ref()
+        .and_then(|words| words.first())
+        .is_some_and(String::is_empty)
+    {
+        let remedy = "write `kek_command = [\"program\", \"argument\"]`";
+        section.problem("kek_command", Fault::new("no program", remedy));
+    }
+    let keys = ["kek_file", "kek_env", "kek_command"];
+    let given: Vec<&str> = keys.into_iter().filter(|key| section.has(key)).collect();
+    match given[..] {
+        [] => section.missing(
+            "kek_file",
+            "name the file for the key-encryption key: `[storage] kek_file = \"…\"`; `tidegate init` makes it. \
+             Or have it come from elsewhere with `kek_env` or `kek_command`",
+        ),
+        [_] => {}
+        [.., last] => section.problem(
+            last,
+            Fault::new(
+                "two places for one key-encryption key",
+                "keep one of kek_file, kek_env and kek_command",
+            ),
+        ),
+    }
+    file.or(env)
+        .or_else(|| words.filter(|words| !words.is_empty()).map(KekSource::Command))
 }
 
 /// Neither path may be the other or lie inside it. By their text only, since reading a configuration

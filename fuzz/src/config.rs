@@ -1,6 +1,7 @@
 //! A configuration file of any octets.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use tidegate_config::{Account, Carrier, Config, Limits, Problems, RewriteName, Storage, parse, parse_with};
@@ -146,7 +147,10 @@ fn storage(storage: &Storage) {
         storage.turn_pacing <= Duration::from_millis(100) && storage.lazy_flush <= Duration::from_secs(1)
     );
     assert!((1_000..=200_000_000).contains(&storage.max_unfinished));
-    let paths = [&storage.data, &storage.key_ring, &storage.kek_file];
+    let paths: Vec<&Path> = [storage.data.as_path(), &storage.key_ring]
+        .into_iter()
+        .chain(storage.kek.file())
+        .collect();
     for (index, path) in paths.iter().enumerate() {
         assert!(!path.as_os_str().is_empty() && !paths[..index].contains(path));
     }

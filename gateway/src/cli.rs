@@ -18,6 +18,7 @@ mod demo;
 mod hash_password;
 mod hours;
 mod init;
+mod key;
 mod load;
 mod log;
 mod message;
@@ -132,6 +133,9 @@ enum Verb {
     /// Read and verify the log of who did what, and sign it.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Show the key-encryption key, and have another one take over.
+    #[command(subcommand)]
+    Key(key::Verb),
     /// Show, set and end bans of addresses, in the running gateway.
     #[command(subcommand)]
     Ban(ban::Verb),
@@ -238,6 +242,7 @@ pub fn main() -> ExitCode {
         Verb::Trace(args) => trace::run(args),
         Verb::Log(verb) => log::run(&verb),
         Verb::Audit(verb) => audit::run(&verb),
+        Verb::Key(verb) => key::run(&verb),
         Verb::Ban(verb) => ban::run(&verb),
         Verb::Token(verb) => token::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),

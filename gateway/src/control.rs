@@ -16,6 +16,7 @@ mod client;
 mod deed;
 mod filed;
 mod given_up;
+mod keys;
 mod listing;
 mod noted;
 mod pages;
@@ -43,6 +44,7 @@ use crate::origin::Origin;
 
 pub use client::{AskError, ask};
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub use keys::NewKek;
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;
@@ -124,6 +126,10 @@ pub enum Verb {
     Steer(Steer),
     /// What is followed through the gateway.
     Trace(Trace),
+    /// How the key-encryption key stands, and a rotation of it.
+    KekState,
+    /// Has all keys wrapped anew, under this one.
+    RotateKek(NewKek),
     /// The bans that run.
     BanList,
     /// Bans an origin.
@@ -232,6 +238,8 @@ impl Verb {
             Self::Deed(deed) => deed.request(),
             Self::Steer(steer) => steer.request(),
             Self::Trace(trace) => trace.request(),
+            Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
+            Self::RotateKek(kek) => kek.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
             Self::BanAdd { origin, length } => json!({
                 "version": VERSION,
@@ -263,9 +271,11 @@ impl Verb {
 
     /// Reads a request's line; what is wrong with it is said in words for the operator.
     fn read(line: &[u8]) -> Result<Self, String> {
-        let request: Map<String, Value> =
+        let mut request: Map<String, Value> =
             serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
-        Self::of_object(&request)
+        let verb = Self::of_object(&request);
+        keys::wipe(&mut request);
+        verb
     }
 
     /// The same of a request that is read already.
@@ -338,6 +348,8 @@ impl Verb {
             }),
             Some("audit checkpoint") => Ok(Self::AuditCheckpoint),
             Some("audit read") => Ok(Self::AuditRead),
+            Some("key show") => Ok(Self::KekState),
+            Some("key rotate-kek") => NewKek::read(request).map(Self::RotateKek),
             Some("ban list") => Ok(Self::BanList),
             Some("ban add") => {
                 let seconds = request.get("for_s").and_then(Value::as_u64);

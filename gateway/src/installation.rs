@@ -23,8 +23,10 @@ use std::path::{Path, PathBuf};
 use rand_core::CryptoRng;
 use tidegate_config::Storage;
 use tidegate_store::disk::{Disk, DiskFile as _, RealDisk};
-use tidegate_store::keyring::{Kek, KekError, KeyRing, KeyRingError, Owner};
+use tidegate_store::keyring::{Kek, KekError, Keks, KeyRing, KeyRingError, Owner};
 use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
+
+use crate::kek;
 
 /// Directory of the spool's segments, inside the data directory.
 const SPOOL_DIR: &str = "spool";
@@ -119,9 +121,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The key-encryption key.
+    /// The key-encryption key could not be made.
     #[error(transparent)]
     Kek(#[from] KekError),
+    /// It could not be had.
+    #[error(transparent)]
+    Source(#[from] kek::SourceError),
     /// The ring.
     #[error(transparent)]
     Ring(#[from] KeyRingError),
@@ -194,9 +199,15 @@ pub fn init(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<
 }
 
 /// Locks the data directory and opens the ring; with `auto_init` makes both, if neither is there.
-pub fn open(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Installation, OpenError> {
+/// `other_kek` is the second one of a rotation that was interrupted.
+pub fn open(
+    storage: &Storage,
+    other_kek: Option<Kek>,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Installation, OpenError> {
     let lock = lock(&RealDisk, storage)?;
-    let (ring, made) = open_ring(&RealDisk, storage, now_ms, rng)?;
+    let (ring, made) = open_ring(&RealDisk, storage, other_kek, now_ms, rng)?;
     Ok(Installation { lock, ring, made })
 }
 
@@ -211,6 +222,7 @@ fn lock(disk: &RealDisk, storage: &Storage) -> Result<DirLock, OpenError> {
 fn open_ring<D: Disk>(
     disk: &D,
     storage: &Storage,
+    other_kek: Option<Kek>,
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<(KeyRing<D>, bool), OpenError> {
@@ -227,14 +239,17 @@ fn open_ring<D: Disk>(
         }
         return Ok((make(disk, storage, &found, now_ms, rng)?, true));
     }
-    if !found.kek {
+    if let (false, Some(kek)) = (found.kek, storage.kek.file()) {
         return Err(OpenError::KekMissing {
             ring: storage.key_ring.clone(),
-            kek: storage.kek_file.clone(),
+            kek: kek.to_path_buf(),
         });
     }
-    let kek = Kek::read(disk, &storage.kek_file)?;
-    let ring = KeyRing::open(disk, &storage.key_ring, kek)?;
+    let mut keks = Keks::from(kek::read(disk, &storage.kek)?);
+    if let Some(other) = other_kek {
+        keks = keks.with(other);
+    }
+    let ring = KeyRing::open(disk, &storage.key_ring, keks)?;
     if !found.layout {
         let keys = ring.live(Owner::Spool).len();
         if !found.data && keys > 0 {
@@ -257,10 +272,9 @@ fn make<D: Disk>(
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<KeyRing<D>, OpenError> {
-    let kek = if found.kek {
-        Kek::read(disk, &storage.kek_file)?
-    } else {
-        Kek::create(disk, &storage.kek_file, rng)?
+    let kek = match storage.kek.file() {
+        Some(file) if !found.kek => Kek::create(disk, file, rng)?,
+        _ => kek::read(disk, &storage.kek)?,
     };
     let ring = KeyRing::create(disk, &storage.key_ring, kek, now_ms, rng)?;
     write_layout(disk, storage)?;
@@ -288,6 +302,7 @@ fn write_layout<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
 /// What is there. Nothing is changed by looking.
 #[derive(Debug)]
 struct Found {
+    /// The key-encryption key's file is there; one that comes from elsewhere passes for that until it is asked for.
     kek: bool,
     ring: bool,
     /// The data directory is one of ours.
@@ -300,10 +315,14 @@ impl Found {
     fn look<D: Disk>(disk: &D, storage: &Storage) -> Result<Self, OpenError> {
         use tidegate_store::disk::Access;
 
-        let kek = match disk.open(&storage.kek_file, Access::Read) {
-            Ok(_) => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(source) => return Err(failed(&storage.kek_file)(source)),
+        let kek = match storage
+            .kek
+            .file()
+            .map(|file| (file, disk.open(file, Access::Read)))
+        {
+            None | Some((_, Ok(_))) => true,
+            Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => false,
+            Some((file, Err(source))) => return Err(failed(file)(source)),
         };
         let path = storage.data.join(LAYOUT_FILE);
         let layout = match disk.open(&path, Access::Read) {

@@ -15,9 +15,17 @@ use tokio::sync::mpsc;
 use crate::audit::Log;
 use crate::telemetry::KeyMetrics;
 
+pub(crate) mod rotation;
+
+pub use rotation::RingOrder;
+
+use rotation::Rotation;
+
 /// Chores that may wait for the keeper. The spool has a handful of kinds and one of each out at a time;
 /// reading back adds a few.
 pub const CHORES_MAX: usize = 16;
+/// Orders about the key ring that may wait.
+const ORDERS_MAX: usize = 4;
 
 /// The loop's end of the keeper.
 pub struct KeeperHandle<D: Disk> {
@@ -43,6 +51,8 @@ pub struct Ends<D: Disk> {
     pub handle: KeeperHandle<D>,
     /// Outcomes, for the loop.
     pub done: mpsc::Receiver<ChoreDone<D>>,
+    /// For orders about the key ring.
+    pub ring: mpsc::Sender<RingOrder>,
     /// For [`run`].
     pub inbox: Inbox<D>,
 }
@@ -51,18 +61,22 @@ pub struct Ends<D: Disk> {
 pub struct Inbox<D: Disk> {
     chores: mpsc::Receiver<Chore<D>>,
     done: mpsc::Sender<ChoreDone<D>>,
+    orders: mpsc::Receiver<RingOrder>,
 }
 
 /// Makes both channels.
 pub fn ends<D: Disk>() -> Ends<D> {
     let (chores, inbox) = mpsc::channel(CHORES_MAX);
     let (outbox, done) = mpsc::channel(CHORES_MAX);
+    let (ring, orders) = mpsc::channel(ORDERS_MAX);
     Ends {
         handle: KeeperHandle { chores },
         done,
+        ring,
         inbox: Inbox {
             chores: inbox,
             done: outbox,
+            orders,
         },
     }
 }
@@ -77,7 +91,31 @@ pub async fn run<D: Disk>(
     keys: KeyMetrics,
 ) {
     keys.publish(keeper.ring());
-    while let Some(chore) = inbox.chores.recv().await {
+    let mut rotation = Rotation::of(&keeper, log.clone());
+    let mut is_ordered = true;
+    loop {
+        let is_due = rotation.is_due(&keeper);
+        let chore = tokio::select! {
+            biased;
+            chore = inbox.chores.recv() => match chore {
+                Some(chore) => chore,
+                None => return,
+            },
+            order = inbox.orders.recv(), if is_ordered => {
+                match order {
+                    Some(order) => rotation.obey(order, &mut keeper, &mut rng),
+                    None => is_ordered = false,
+                }
+                keys.publish(keeper.ring());
+                continue;
+            }
+            // Behind all that waits; and this thread has other work, too.
+            () = tokio::task::yield_now(), if is_due => {
+                rotation.step(&mut keeper, &mut rng);
+                keys.publish(keeper.ring());
+                continue;
+            }
+        };
         let entered = match (&log, chore.to_be_audited()) {
             (Some(log), Some(entries)) if !entries.is_empty() => log.borrow_mut().enter(&entries),
             _ => Ok(()),
@@ -89,9 +127,13 @@ pub async fn run<D: Disk>(
                 Err(chore) => keeper.run(chore, &mut rng),
             },
         };
-        keys.publish(keeper.ring());
         if inbox.done.send(done).await.is_err() {
             return;
         }
+        // Or chores that never end would hold it up.
+        if rotation.is_due(&keeper) {
+            rotation.step(&mut keeper, &mut rng);
+        }
+        keys.publish(keeper.ring());
     }
 }

@@ -30,6 +30,7 @@ pub mod http;
 pub mod ids;
 pub mod installation;
 pub mod keeper;
+pub mod kek;
 mod keywords;
 mod last_timer;
 pub mod late;

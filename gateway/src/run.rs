@@ -15,7 +15,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Kek, Keks, KeyRing};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -32,7 +32,7 @@ use crate::credentials::{Bounds, Verdict, Verifier};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
-use crate::keeper::{Inbox, KeeperHandle};
+use crate::keeper::{Inbox, KeeperHandle, RingOrder};
 use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
@@ -165,14 +165,29 @@ pub fn start_from(
     telemetry: &Telemetry,
     clock: Clock,
 ) -> Result<Running, StartError> {
+    start_with(file, None, config, telemetry, clock)
+}
+
+/// The same with the other key-encryption key of an interrupted rotation, which then goes on.
+pub fn start_with(
+    file: Option<PathBuf>,
+    other_kek: Option<Kek>,
+    config: Config,
+    telemetry: &Telemetry,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let mut rng = random::generator()?;
     let config = Arc::new(config);
     let tables = Arc::new(Tables::load(&config)?);
     let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
     let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
-    let Installation { lock, mut ring, made } = installation::open(&config.storage, now.unix_ms, &mut rng)?;
-    KeyMetrics::new(telemetry).publish_kek(&config.storage.kek_file);
+    let Installation { lock, mut ring, made } =
+        installation::open(&config.storage, other_kek, now.unix_ms, &mut rng)?;
+    if let Some(file) = config.storage.kek.file() {
+        KeyMetrics::new(telemetry).publish_kek(file);
+    }
+    let keks = ring.keks();
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
@@ -235,11 +250,11 @@ pub fn start_from(
     let (register, to_look_up) = register::ends();
     let register_thread = {
         let index = own.register(installation::register_dir(&config.storage));
-        let (config, lock) = (Arc::clone(&config), Arc::clone(&lock));
+        let (config, lock, keks) = (Arc::clone(&config), Arc::clone(&lock), keks.clone());
         thread("register", move || {
             // Held as long as anything may touch the data.
             let _lock = lock;
-            register::run(index, &to_look_up, || opening_keys(&config));
+            register::run(index, &to_look_up, || opening_keys(&config, &keks));
         })?
     };
     let keeper_thread = {
@@ -293,6 +308,8 @@ pub fn start_from(
             file,
             verifier,
             keeper: ends.handle,
+            key_ring: ends.ring,
+            keks,
             register,
             tokens,
             orders,
@@ -338,10 +355,8 @@ fn open_admin(
 }
 
 /// The keys as they are in the ring, to open numbers for lists.
-fn opening_keys(config: &Config) -> Result<register::Keys, String> {
-    let storage = &config.storage;
-    let kek = Kek::read(&RealDisk, &storage.kek_file).map_err(|error| error.to_string())?;
-    KeyRing::look(&RealDisk, &storage.key_ring, &kek).map_err(|error| error.to_string())
+fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> {
+    KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
 
 /// Opens the audit log and enters the start, and the keys that were made for it.
@@ -528,6 +543,8 @@ struct LoopWork {
     board: Arc<Board>,
     verifier: Verifier,
     keeper: KeeperHandle<RealDisk>,
+    key_ring: mpsc::Sender<RingOrder>,
+    keks: Keks,
     register: register::Handle,
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
@@ -576,8 +593,9 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
         hub.set_register(work.register);
+        hub.set_key_ring(work.key_ring);
         hub.set_orders(Arc::new(orders_file));
-        hub.set_records(Arc::new(Records::new(RealDisk, &config.storage)));
+        hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {
             Ok(files) => hub.set_traces(Arc::new(files)),
             Err(error) => tracing::error!(%error, "PDU traces cannot be kept"),

@@ -22,7 +22,7 @@ use crate::clock::{Clock, Now};
 use crate::connect::Slots;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
-use crate::keeper::KeeperHandle;
+use crate::keeper::{KeeperHandle, RingOrder};
 use crate::last_timer::LastTimer;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
@@ -60,6 +60,8 @@ pub struct Hub<D: Disk> {
     last_turn: Cell<Duration>,
     /// Where opt-outs and consents are looked up; a gateway of tests may have none.
     register: OnceCell<register::Handle>,
+    /// Orders about the key ring go there; a gateway of tests may have none.
+    key_ring: OnceCell<mpsc::Sender<RingOrder>>,
     /// Tokens of the admin listener, where there is one.
     tokens: OnceCell<Arc<Tokens>>,
     /// Where the operator's orders are kept; a gateway of tests may have none.
@@ -88,6 +90,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn listed(&self) -> Option<&register::Handle> {
         self.register.get()
+    }
+
+    /// Where orders about the key ring go, from now on.
+    pub fn set_key_ring(&self, orders: mpsc::Sender<RingOrder>) {
+        // Once, at the start.
+        let _ = self.key_ring.set(orders);
+    }
+
+    pub(crate) fn key_ring(&self) -> Option<&mpsc::Sender<RingOrder>> {
+        self.key_ring.get()
     }
 
     /// The admin listener's tokens, from now on.
@@ -176,6 +188,7 @@ impl<D: Disk> Hub<D> {
             dirty: RefCell::default(),
             last_turn: Cell::new(Duration::ZERO),
             register: OnceCell::new(),
+            key_ring: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),
             relink: Notify::new(),

@@ -186,11 +186,12 @@ impl GatherKey {
         }
     }
 
-    const fn owner(&self) -> PeriodOwner {
+    fn owner(&self) -> PeriodOwner {
         PeriodOwner {
             account: self.account,
             class: self.class as u8,
             bucket: self.bucket as u8,
+            length: length_number(&self.length),
             start: self.period,
             part: 0,
         }
@@ -299,6 +300,11 @@ impl<D: Disk> History<D> {
             let Some(keep) = plan(finished, class, now_ms) else {
                 continue;
             };
+            if let Some(other) = self.files.length_like(&keep.length) {
+                // Their keys would be one: what is kept longer would go with the other.
+                let why = format!("the lengths {other} and {} cannot be told apart", keep.length);
+                return Err(Failed::Io("file", io::Error::other(why)));
+            }
             let key = GatherKey {
                 account: finished.account,
                 class,
@@ -457,6 +463,11 @@ impl<D: Disk> History<D> {
         self.index_fresh();
         Ok(())
     }
+}
+
+/// What stands for a length in the key ring. Lengths are few, and two of one number are refused where they meet.
+fn length_number(length: &str) -> u32 {
+    crc32fast::hash(length.as_bytes())
 }
 
 /// A finished leg as its record keeps it.

@@ -5,16 +5,18 @@
 //! synced in `ring.a`, then in `ring.b`, so a power cut leaves the old or the new state in at least one;
 //! a generation in each slot says which is newer.
 //!
+//! Most keys are of periods: one for each account, class of data and stretch of time (ERA-4), a million of them in a
+//! large installation. Of those only names, owners and places are in memory; a key is read from its slot and opened
+//! when it is asked for, and few are kept open. The others are few and always open.
+//!
 //! Destroying a key is how records are erased (ERA-2). Overwriting is no proof on SSDs and
 //! copy-on-write file systems; that takes the rotation of the key-encryption key (ERA-3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand_core::CryptoRng;
-use sha2::{Digest, Sha256};
-use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
@@ -22,136 +24,95 @@ use crate::message_id::Permutation;
 use crate::pseudonym::Secret;
 use crate::seal::{KEY_LEN, KeyId, SealKey};
 
+mod ages;
+mod cache;
 mod error;
 mod files;
+mod index;
 mod kek;
+mod keks;
+mod opening;
+mod owner;
 mod period;
+mod rotation;
 mod slot;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_periods;
+#[cfg(test)]
+mod tests_rotation;
 
+pub use cache::OPEN_MAX;
 pub use error::KeyRingError;
 pub(crate) use kek::create_whole;
 pub use kek::{Kek, KekError};
+pub use keks::Keks;
+pub use owner::{Age, Destroyed, Fingerprint, OWNERS, Owner};
 pub use period::PeriodOwner;
+pub use rotation::{KekState, PIECE, Progress, Rotated};
 
-use files::{Agreed, Copies};
-use slot::{Content, Header, OwnerTag, Slot, Wrapped, place};
+use ages::Ages;
+use cache::OpenKeys;
+use files::{Copies, Found};
+use index::{Entry, PeriodIndex};
+use opening::{Opened, Unwrapping};
+use owner::{HISTORY, OPT_OUTS, fingerprint};
+use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
-/// Keys that a ring can hold at once. All are kept open in memory, about 1 KiB each.
-pub const SLOTS_MAX: usize = 4096;
+/// Keys that a ring can hold at once: 256 MiB a copy, and about 120 MB of memory.
+pub const SLOTS_MAX: usize = 1 << 21;
+/// Keys of other owners than periods. All are kept open in memory, about 1 KiB each.
+pub const KEPT_OPEN_MAX: usize = 1 << 15;
+/// Keys of periods: the others always find room.
+pub const PERIODS_MAX: usize = SLOTS_MAX - KEPT_OPEN_MAX;
 
-/// Slots that a ring is made with and grows by.
-const SLOTS_STEP: u32 = 64;
-/// The kind of the owner of opted-out numbers' keys.
-const OPT_OUTS: u8 = 7;
-/// The kind of the owner of periods' keys.
-const HISTORY: u8 = 8;
-/// What a fingerprint is made of before the slot's octets.
-const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
-/// The first KEK has this number; rotation will count on.
+/// Slots that a ring is made with; it grows by a multiple.
+const SLOTS_STEP: usize = 64;
+/// A ring grows by this part of itself, so that a large one does not grow often.
+const GROWTH: usize = 16;
+/// The first KEK has this number.
 const KEK_NUMBER: u32 = 1;
-
-/// Whose key it is. Later kinds (an account's class and period, for one) get further numbers and the
-/// slot's 48 octets of text; no new form of the files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// The spool's segments: a new key with each segment, destroyed with the last record under it.
-    Spool,
-    /// The permutation of message ids: made with the ring, never made again, never destroyed.
-    MessageId,
-    /// Waiting files: a key for each hour of deadlines, destroyed when the hour's files are gone.
-    Waiting,
-    /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
-    /// gone.
-    Outbox,
-    /// The secret behind pseudonyms: made once, never destroyed (PSN-4).
-    Pseudonyms,
-    /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
-    OptOuts(SystemId),
-    /// The seed that signs the audit log's checkpoints: one key, kept.
-    Audit,
-    /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
-    Period(PeriodOwner),
-}
-
-impl Owner {
-    fn tag(self) -> OwnerTag {
-        OwnerTag::plain(match self {
-            Self::Spool => 1,
-            Self::MessageId => 2,
-            Self::Waiting => 3,
-            Self::Outbox => 4,
-            Self::Pseudonyms => 6,
-            Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
-            Self::Audit => 5,
-            Self::Period(owner) => return owner.tag(HISTORY),
-        })
-    }
-}
-
-/// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 8] = [
-    (1, "spool"),
-    (2, "message_id"),
-    (3, "waiting"),
-    (4, "outbox"),
-    (5, "audit"),
-    (6, "pseudonyms"),
-    (OPT_OUTS, "opt_outs"),
-    (HISTORY, "history"),
-];
-
-/// How many keys the owners of one kind have, and how old they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Age {
-    /// Keys.
-    pub keys: u32,
-    /// When the oldest of them was made, in unix milliseconds; none without a key.
-    pub oldest_ms: Option<u64>,
-    /// When the newest of them was made, the one that seals: the same way.
-    pub newest_ms: Option<u64>,
-}
-
-/// What is left of a destroyed key, for a certificate of erasure (ERA-6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Destroyed {
-    /// Its name.
-    pub id: KeyId,
-    /// What [`KeyRing::fingerprint`] said of it before.
-    pub fingerprint: Fingerprint,
-}
-
-/// The first 8 octets of SHA-256 over a label and a key as it lay wrapped in its slot: it tells which slot was
-/// overwritten and nothing about the key.
-pub type Fingerprint = [u8; 8];
 
 /// The open ring. One process has it (the data directory's lock sees to that).
 pub struct KeyRing<D: Disk> {
     dir: PathBuf,
-    kek: Kek,
+    keks: Keks,
+    /// The KEK of [`Header::kek`].
+    kek: Arc<Kek>,
+    /// The KEK of [`Header::next_kek`].
+    next_kek: Option<Arc<Kek>>,
     copies: Copies<D::File>,
-    agreed: Agreed,
+    header: Header,
+    /// The greatest generation of any slot: the next change has a greater one.
+    generation: u64,
+    /// Slots without a key; the last is taken first.
+    free: Vec<u32>,
     keys: BTreeMap<KeyId, Held>,
-    by_period: BTreeMap<PeriodOwner, KeyId>,
+    periods: PeriodIndex,
+    open: Mutex<OpenKeys>,
+    ages: Ages,
     permutation: Permutation,
     permanent: KeyId,
     secret: Option<Secret>,
+    /// How far a rotation has come.
+    rotated: Rotated,
     given_up: bool,
 }
 
 struct Held {
     slot: usize,
     owner: OwnerTag,
+    made_ms: u64,
     key: Arc<SealKey>,
 }
 
-impl Held {
-    fn period(&self) -> Option<PeriodOwner> {
-        (self.owner.kind == HISTORY)
-            .then(|| PeriodOwner::of(&self.owner))
-            .flatten()
-    }
+/// A key that is being made.
+struct Fresh {
+    owner: Owner,
+    slot: usize,
+    wrapped: Wrapped,
+    octets: Zeroizing<[u8; KEY_LEN]>,
 }
 
 impl<D: Disk> KeyRing<D> {
@@ -166,34 +127,33 @@ impl<D: Disk> KeyRing<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, KeyRingError> {
-        match files::read(disk, dir) {
-            Err(KeyRingError::Missing { .. }) => {}
-            Err(error) => return Err(error),
-            Ok(_) => {
-                return Err(KeyRingError::Exists {
-                    dir: dir.to_path_buf(),
-                });
-            }
+        if files::any(disk, dir)? {
+            return Err(KeyRingError::Exists {
+                dir: dir.to_path_buf(),
+            });
         }
         let mut ring = [0; 16];
         rng.fill_bytes(&mut ring);
-        let kek_check = kek.wrap(&[0; KEY_LEN], &ring, rng).ok_or(KeyRingError::Cipher)?;
         let header = Header {
+            form: Form::Narrow,
             generation: 1,
             ring,
-            slots: SLOTS_STEP,
+            slots: u32::try_from(SLOTS_STEP).unwrap_or_default(),
             next_key: 2,
-            kek_number: KEK_NUMBER,
-            kek_check,
+            kek: KekMark::make(&kek, KEK_NUMBER, &ring, now_ms, rng).ok_or(KeyRingError::Cipher)?,
+            next_kek: None,
         };
-        let mut slots = vec![Slot::FREE; SLOTS_STEP as usize];
-        let (wrapped, _) =
-            new_key(&kek, &header, 1, Owner::MessageId, now_ms, rng).ok_or(KeyRingError::Cipher)?;
-        slots[0] = Slot {
+        let (wrapped, _) = new_key((KEK_NUMBER, &kek), &header.ring, 1, Owner::MessageId, now_ms, rng)
+            .ok_or(KeyRingError::Cipher)?;
+        let first = Slot {
             generation: 1,
             content: Content::Live(wrapped),
         };
-        let image = Agreed { header, slots }.image();
+        let mut image = header.encode().to_vec();
+        first.encode(header.form, &mut image);
+        for _ in 1..SLOTS_STEP {
+            Slot::FREE.encode(header.form, &mut image);
+        }
         for name in files::NAMES {
             let path = dir.join(name);
             create_whole(disk, &path, &image).map_err(KeyRingError::io("create", &path))?;
@@ -203,61 +163,61 @@ impl<D: Disk> KeyRing<D> {
 
     /// Opens a ring: takes of each slot the copy that is whole and newer, and makes both files hold that
     /// before any key is used. One missing file is made again from the other.
-    pub fn open(disk: &D, dir: &Path, kek: Kek) -> Result<Self, KeyRingError> {
-        let found = files::read(disk, dir)?;
-        let mut agreed = files::agree(dir, &found)?;
-        if kek
-            .unwrap(&agreed.header.kek_check, &agreed.header.ring)
-            .is_none()
-        {
-            return Err(KeyRingError::WrongKek {
-                dir: dir.to_path_buf(),
-            });
-        }
+    ///
+    /// A ring whose rotation of the KEK was interrupted needs both ([`Keks::with`]), as far as keys lie under both; the
+    /// rotation is to be gone on with ([`KeyRing::rotate_piece`]).
+    pub fn open(disk: &D, dir: &Path, keks: impl Into<Keks>) -> Result<Self, KeyRingError> {
+        let keks = keks.into();
+        let found = Found::open(disk, dir)?;
+        let unwrapping = Unwrapping::choose(dir, &found.header, &keks)?;
         let Opened {
-            keys,
-            permanent,
-            permutation,
-            secret,
-            next_key,
-        } = Opened::read(dir, &agreed, &kek)?;
-        // A cut between slot and header: a name that was given out once stays given out.
-        if next_key != agreed.header.next_key {
-            agreed.header.next_key = next_key;
-            agreed.header.generation += 1;
-        }
-        let by_period = keys
-            .iter()
-            .filter_map(|(id, held)| Some((held.period()?, *id)))
-            .collect();
-        Ok(Self {
-            copies: Copies::heal(disk, dir, &found, &agreed)?,
-            dir: dir.to_path_buf(),
+            header,
             kek,
-            agreed,
+            next_kek,
+            generation,
+            free,
             keys,
-            by_period,
+            periods,
+            ages,
+            permanent,
+            permutation,
+            secret,
+        } = Opened::read(dir, &found, unwrapping)?;
+        let copies = found.heal(disk, dir, &header)?;
+        keks.set(std::iter::once(&kek).chain(&next_kek).map(Arc::clone).collect());
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            keks,
+            kek,
+            next_kek,
+            copies,
+            header,
+            generation,
+            free,
+            keys,
+            periods,
+            open: Mutex::new(OpenKeys::new()),
+            ages,
             permutation,
             permanent,
             secret,
+            rotated: Rotated::default(),
             given_up: false,
         })
     }
 
-    /// Reads the keys of a ring and changes nothing, so that it can be done beside whoever has the ring open.
-    pub fn look(disk: &D, dir: &Path, kek: &Kek) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
-        let found = files::read(disk, dir)?;
-        let agreed = files::agree(dir, &found)?;
-        if kek
-            .unwrap(&agreed.header.kek_check, &agreed.header.ring)
-            .is_none()
-        {
-            return Err(KeyRingError::WrongKek {
-                dir: dir.to_path_buf(),
-            });
+    /// Reads the keys of a ring, those of periods left out, and changes nothing, so that it can be done beside whoever
+    /// has the ring open.
+    pub fn look(disk: &D, dir: &Path, keks: &Keks) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match opening::look(disk, dir, keks) {
+                // Header and slots are not read in one instant: the KEK may have changed in between.
+                Err(KeyRingError::Lost { .. } | KeyRingError::WrongKek { .. }) if tries < 3 => {}
+                done => return done,
+            }
         }
-        let opened = Opened::read(dir, &agreed, kek)?;
-        Ok(opened.keys.into_iter().map(|(id, held)| (id, held.key)).collect())
     }
 
     /// Makes a key and syncs it in both copies before it returns. `now_ms` in unix milliseconds.
@@ -285,137 +245,111 @@ impl<D: Disk> KeyRing<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Arc<SealKey>>, KeyRingError> {
         self.usable()?;
-        let numbers = self.room(owners.len())?;
-        let mut header = self.agreed.header.clone();
+        let of_periods = owners
+            .iter()
+            .filter(|owner| matches!(owner, Owner::Period(_)))
+            .count();
+        if self.periods.len() + of_periods > PERIODS_MAX
+            || self.kept_open() + (owners.len() - of_periods) > KEPT_OPEN_MAX
+        {
+            return Err(self.full());
+        }
+        self.make_room(owners.len())?;
+        let mut header = self.header.clone();
         header.generation += 1;
-        let mut made = Vec::with_capacity(owners.len());
-        for (owner, number) in owners.iter().zip(numbers) {
+        let mut fresh = Vec::with_capacity(owners.len());
+        for (owner, slot) in owners.iter().zip(self.free.iter().rev()) {
             let id = header.next_key;
             header.next_key = id.checked_add(1).ok_or_else(|| self.full())?;
-            let (wrapped, octets) =
-                new_key(&self.kek, &header, id, *owner, now_ms, rng).ok_or(KeyRingError::Cipher)?;
-            let slot = Slot {
-                generation: self.agreed.slots[number].generation + 1,
-                content: Content::Live(wrapped),
-            };
-            let secret = (*owner == Owner::Pseudonyms).then(|| Secret::new(KeyId(id), &octets[..]));
-            made.push((
-                *owner,
-                number,
-                slot,
-                Arc::new(SealKey::new(KeyId(id), &octets)),
-                secret,
-            ));
+            let (wrapped, octets) = new_key(self.sealing_kek(), &header.ring, id, *owner, now_ms, rng)
+                .ok_or(KeyRingError::Cipher)?;
+            fresh.push(Fresh {
+                owner: *owner,
+                slot: *slot as usize,
+                wrapped,
+                octets,
+            });
         }
-        let slots: Vec<_> = made
-            .iter()
-            .map(|(_, number, slot, _, _)| (place(*number), slot.encode()))
-            .collect();
-        let head = header.encode();
-        let mut changes: Vec<(usize, &[u8])> = vec![(0, &head)];
-        changes.extend(slots.iter().map(|(at, octets)| (*at, &octets[..])));
-        self.change(&changes)?;
-        self.agreed.header = header;
-        let kept = made.into_iter().map(|(owner, slot, content, key, secret)| {
-            self.agreed.slots[slot] = content;
-            self.secret = secret.or(self.secret.take());
-            let held = Held {
-                slot,
-                owner: owner.tag(),
-                key: Arc::clone(&key),
-            };
-            self.keys.insert(key.id(), held);
-            if let Owner::Period(period) = owner {
-                self.by_period.insert(period, key.id());
-            }
-            key
-        });
-        Ok(kept.collect())
+        let changes = fresh.iter().map(|key| (key.slot, Content::Live(key.wrapped)));
+        self.change(Some(header), changes.collect())?;
+        self.free.truncate(self.free.len() - fresh.len());
+        Ok(fresh.into_iter().map(|key| self.take_in(key)).collect())
+    }
+
+    /// A key that is on the disk now.
+    fn take_in(&mut self, fresh: Fresh) -> Arc<SealKey> {
+        let Fresh {
+            owner,
+            slot,
+            wrapped,
+            octets,
+        } = fresh;
+        let (id, made_ms) = (KeyId(wrapped.key), wrapped.made_ms);
+        self.ages.add(wrapped.owner.kind, made_ms);
+        if let Owner::Period(owner) = owner {
+            self.periods.insert(slot, Entry { id, owner, made_ms });
+            return self.cache().open(id, &octets);
+        }
+        if owner == Owner::Pseudonyms {
+            self.secret = Some(Secret::new(id, &octets[..]));
+        }
+        let key = Arc::new(SealKey::new(id, &octets));
+        let held = Held {
+            slot,
+            owner: wrapped.owner,
+            made_ms,
+            key: Arc::clone(&key),
+        };
+        self.keys.insert(id, held);
+        key
     }
 
     /// The keys of periods, in the order they were asked for: those that are there, the others made. All that are
     /// made are written and synced in one pass over both copies. `now_ms` in unix milliseconds.
     ///
-    /// Errors as with [`KeyRing::make`]; then none of them was made.
+    /// Errors as with [`KeyRing::make`]; then none of them was made. [`KeyRingError::Lost`] names one whose slot can no
+    /// longer be read.
     pub fn period_keys(
         &mut self,
         owners: &[PeriodOwner],
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Arc<SealKey>>, KeyRingError> {
-        let mut missing: Vec<Owner> = Vec::new();
-        let mut asked = std::collections::BTreeSet::new();
-        for owner in owners {
-            if !self.by_period.contains_key(owner) && asked.insert(owner) {
-                missing.push(Owner::Period(*owner));
-            }
-        }
-        if !missing.is_empty() {
-            self.make_all(&missing, now_ms, rng)?;
-        }
-        let key = |owner| self.get(self.period_key_of(owner)?);
-        let keys: Option<Vec<_>> = owners.iter().map(|owner| key(*owner)).collect();
-        keys.ok_or(KeyRingError::Cipher)
+        let mut asked = BTreeSet::new();
+        let is_missing = |owner: &&PeriodOwner| self.periods.of(**owner).is_none() && asked.insert(**owner);
+        let missing: Vec<Owner> = owners
+            .iter()
+            .filter(is_missing)
+            .map(|owner| Owner::Period(*owner))
+            .collect();
+        let made = match missing[..] {
+            [] => Vec::new(),
+            _ => self.make_all(&missing, now_ms, rng)?,
+        };
+        // More than are kept open may have been made.
+        let made: BTreeMap<KeyId, Arc<SealKey>> = made.into_iter().map(|key| (key.id(), key)).collect();
+        let key = |owner: &PeriodOwner| {
+            let id = self.periods.of(*owner).unwrap_or(KeyId(0));
+            let key = made.get(&id).map(Arc::clone).or_else(|| self.get(id));
+            key.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))
+        };
+        owners.iter().map(key).collect()
     }
 
     /// The key of a period, if there is one.
     pub fn period_key_of(&self, owner: PeriodOwner) -> Option<KeyId> {
-        self.by_period.get(&owner).copied()
+        self.periods.of(owner)
     }
 
-    /// All keys of periods.
+    /// All keys of periods, in no order.
     pub fn periods(&self) -> impl Iterator<Item = (PeriodOwner, KeyId)> + '_ {
-        self.by_period.iter().map(|(owner, id)| (*owner, *id))
+        self.periods.iter().map(|entry| (entry.owner, entry.id))
     }
 
-    /// What tells a living key's slot from every other; `None` without such a key.
+    /// What tells a living key's slot from every other; `None` without such a key, or if its slot cannot be read. A
+    /// rotation of the KEK changes it.
     pub fn fingerprint(&self, id: KeyId) -> Option<Fingerprint> {
-        let slot = self.agreed.slots.get(self.keys.get(&id)?.slot)?;
-        match &slot.content {
-            Content::Live(wrapped) => Some(fingerprint(&wrapped.octets)),
-            Content::Free | Content::Destroyed => None,
-        }
-    }
-
-    /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
-    /// there.
-    pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
-        let is_secret = |id| self.secret.as_ref().is_some_and(|secret| secret.id() == id);
-        if ids.iter().any(|id| *id == self.permanent || is_secret(*id)) {
-            return Err(KeyRingError::Permanent);
-        }
-        // First, or a destruction that failed would look done when asked for again.
-        self.usable()?;
-        let (mut gone, mut slots) = (Vec::new(), Vec::new());
-        for id in ids {
-            let Some(fingerprint) = self.fingerprint(*id) else {
-                continue;
-            };
-            let Some(held) = self.keys.remove(id) else {
-                continue;
-            };
-            if let Some(period) = held.period() {
-                self.by_period.remove(&period);
-            }
-            gone.push(Destroyed { id: *id, fingerprint });
-            let slot = Slot {
-                generation: self.agreed.slots[held.slot].generation + 1,
-                content: Content::Destroyed,
-            };
-            slots.push((held.slot, slot, slot.encode()));
-        }
-        if slots.is_empty() {
-            return Ok(gone);
-        }
-        let changes: Vec<(usize, &[u8])> = slots
-            .iter()
-            .map(|(number, _, octets)| (place(*number), &octets[..]))
-            .collect();
-        self.change(&changes)?;
-        for (number, slot, _) in slots {
-            self.agreed.slots[number] = slot;
-        }
-        Ok(gone)
+        self.wrapped(id).map(|wrapped| fingerprint(&wrapped.octets))
     }
 
     /// Destroys a key: overwritten and synced in both copies before it returns. A key that is not there
@@ -427,17 +361,76 @@ impl<D: Disk> KeyRing<D> {
         self.destroy_many(&[id]).map(drop)
     }
 
-    /// A key by its name; `None` if it was destroyed or never was.
-    pub fn get(&self, id: KeyId) -> Option<Arc<SealKey>> {
-        self.keys.get(&id).map(|held| Arc::clone(&held.key))
+    /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
+    /// there.
+    pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
+        let is_secret = |id| self.secret.as_ref().is_some_and(|secret| secret.id() == id);
+        if ids.iter().any(|id| *id == self.permanent || is_secret(*id)) {
+            return Err(KeyRingError::Permanent);
+        }
+        // First, or a destruction that failed would look done when asked for again.
+        self.usable()?;
+        let ids: BTreeSet<KeyId> = ids
+            .iter()
+            .copied()
+            .filter(|id| self.place(*id).is_some())
+            .collect();
+        let mut gone = Vec::with_capacity(ids.len());
+        for id in ids {
+            let fingerprint = self.fingerprint(id);
+            let fingerprint = fingerprint.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))?;
+            gone.push(Destroyed { id, fingerprint });
+        }
+        let mut changes = Vec::with_capacity(gone.len());
+        for Destroyed { id, .. } in &gone {
+            let (slot, kind, made_ms) = match self.periods.remove(*id) {
+                Some((slot, entry)) => (slot, HISTORY, entry.made_ms),
+                None => match self.keys.remove(id) {
+                    Some(held) => (held.slot, held.owner.kind, held.made_ms),
+                    None => continue,
+                },
+            };
+            self.cache().forget(*id);
+            self.ages.remove(kind, made_ms);
+            changes.push((slot, Content::Destroyed));
+        }
+        if changes.is_empty() {
+            return Ok(gone);
+        }
+        let slots: Vec<u32> = changes
+            .iter()
+            .filter_map(|(slot, _)| u32::try_from(*slot).ok())
+            .collect();
+        self.change(None, changes)?;
+        self.free.extend(slots);
+        Ok(gone)
     }
 
-    /// The key of an owner that was made last.
+    /// A key by its name; `None` if it was destroyed or never was. A period's key is opened if it is not; one that
+    /// cannot be read is logged and `None`, too.
+    pub fn get(&self, id: KeyId) -> Option<Arc<SealKey>> {
+        if let Some(held) = self.keys.get(&id) {
+            return Some(Arc::clone(&held.key));
+        }
+        self.periods.find(id)?;
+        if let Some(key) = self.cache().get(id) {
+            return Some(key);
+        }
+        let key = self
+            .wrapped(id)
+            .and_then(|wrapped| wrapped.open(self.kek_of(wrapped.kek_number)?, &self.header.ring));
+        if key.is_none() {
+            tracing::error!(key = %id, "key ring: a key of a period cannot be read");
+        }
+        Some(self.cache().open(id, &*key?))
+    }
+
+    /// The key of an owner that was made last. Not for periods: see [`KeyRing::period_key_of`].
     pub fn newest(&self, owner: Owner) -> Option<Arc<SealKey>> {
         self.of(owner).next_back().map(|(_, held)| Arc::clone(&held.key))
     }
 
-    /// All keys of an owner, oldest first.
+    /// All keys of an owner, oldest first. Not for periods: see [`KeyRing::periods`].
     pub fn live(&self, owner: Owner) -> Vec<KeyId> {
         self.of(owner).map(|(id, _)| *id).collect()
     }
@@ -449,25 +442,17 @@ impl<D: Disk> KeyRing<D> {
 
     /// How many keys it holds.
     pub fn len(&self) -> usize {
+        self.kept_open() + self.periods.len()
+    }
+
+    /// How many of them are no periods'.
+    pub fn kept_open(&self) -> usize {
         self.keys.len() + 1
     }
 
     /// What there is of each kind of owners, in the order of [`OWNERS`]. Keys that were destroyed do not count.
     pub fn ages(&self) -> [Age; OWNERS.len()] {
-        let mut ages = [Age::default(); OWNERS.len()];
-        for slot in &self.agreed.slots {
-            let Content::Live(wrapped) = &slot.content else {
-                continue;
-            };
-            let place = OWNERS.iter().position(|(kind, _)| *kind == wrapped.owner.kind);
-            let Some(age) = place.map(|place| &mut ages[place]) else {
-                continue;
-            };
-            age.keys += 1;
-            age.oldest_ms = Some(age.oldest_ms.unwrap_or(u64::MAX).min(wrapped.made_ms));
-            age.newest_ms = age.newest_ms.max(Some(wrapped.made_ms));
-        }
-        ages
+        OWNERS.map(|(kind, _)| self.ages.of(kind))
     }
 
     /// Never: the key of the message ids is always there.
@@ -485,9 +470,49 @@ impl<D: Disk> KeyRing<D> {
         self.secret.clone()
     }
 
+    /// What opens the ring, for who looks into its files beside it ([`KeyRing::look`]): what it holds follows a rotation.
+    pub fn keks(&self) -> Keks {
+        self.keks.clone()
+    }
+
     fn of(&self, owner: Owner) -> impl DoubleEndedIterator<Item = (&KeyId, &Held)> {
         let tag = owner.tag();
         self.keys.iter().filter(move |(_, held)| held.owner == tag)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, OpenKeys> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slot of a key that may be destroyed.
+    fn place(&self, id: KeyId) -> Option<usize> {
+        let held = self.keys.get(&id).map(|held| held.slot);
+        held.or_else(|| self.periods.find(id).map(|(slot, _)| slot))
+    }
+
+    /// A key as its slot has it.
+    fn wrapped(&self, id: KeyId) -> Option<Wrapped> {
+        let slots = self.copies.read(self.place(id)?, 1).ok()?;
+        match slots.first()?.as_ref()?.content {
+            Content::Live(wrapped) if wrapped.key == id.0 => Some(wrapped),
+            Content::Live(_) | Content::Free | Content::Destroyed => None,
+        }
+    }
+
+    /// What wraps keys that are made now, with its number.
+    fn sealing_kek(&self) -> (u32, &Kek) {
+        match (&self.header.next_kek, &self.next_kek) {
+            (Some(mark), Some(kek)) => (mark.number, kek),
+            _ => (self.header.kek.number, &self.kek),
+        }
+    }
+
+    fn kek_of(&self, number: u32) -> Option<&Kek> {
+        if number == self.header.kek.number {
+            return Some(&self.kek);
+        }
+        let next = self.header.next_kek.as_ref()?;
+        self.next_kek.as_deref().filter(|_| next.number == number)
     }
 
     fn usable(&self) -> Result<(), KeyRingError> {
@@ -505,53 +530,48 @@ impl<D: Disk> KeyRing<D> {
         }
     }
 
-    /// Slots without a key; grows the ring if there are too few.
-    fn room(&mut self, count: usize) -> Result<Vec<usize>, KeyRingError> {
-        let slots = &self.agreed.slots;
-        let free = slots.iter().enumerate();
-        let free = free.filter(|(_, slot)| !matches!(slot.content, Content::Live(_)));
-        let mut room: Vec<usize> = free.map(|(number, _)| number).take(count).collect();
-        let missing = count - room.len();
+    /// Sees to it that there are so many slots without a key; grows the ring if not.
+    fn make_room(&mut self, count: usize) -> Result<(), KeyRingError> {
+        let missing = count.saturating_sub(self.free.len());
         if missing == 0 {
-            return Ok(room);
+            return Ok(());
         }
-        let step = missing.next_multiple_of(SLOTS_STEP as usize);
-        let (from, to) = (slots.len(), slots.len().saturating_add(step));
-        if to > SLOTS_MAX {
+        let from = self.header.slots as usize;
+        let step = missing.max(from / GROWTH).next_multiple_of(SLOTS_STEP);
+        let to = from.saturating_add(step).min(SLOTS_MAX);
+        if to < from + missing {
             return Err(self.full());
         }
         let grown = self.copies.grow(from, to);
         self.given_up = grown.as_ref().is_err_and(|error| !error.is_full());
         grown?;
-        self.agreed.slots.resize(to, Slot::FREE);
-        self.agreed.header.slots = u32::try_from(to).map_err(|_| self.full())?;
-        room.extend((from..to).take(missing));
-        Ok(room)
+        let (first, end) = (self.header.slots, u32::try_from(to).map_err(|_| self.full())?);
+        // The lowest is taken first, and those that were free before.
+        self.free.splice(0..0, (first..end).rev());
+        self.header.slots = end;
+        Ok(())
     }
 
-    fn change(&mut self, changes: &[(usize, &[u8])]) -> Result<(), KeyRingError> {
-        let written = self.copies.write(changes);
+    /// Changes slots, and the header if there is another one, in one pass of syncs.
+    fn change(&mut self, header: Option<Header>, slots: Vec<(usize, Content)>) -> Result<(), KeyRingError> {
+        let generation = self.generation + 1;
+        let slot = |(number, content)| (number, Slot { generation, content });
+        let mut slots: Vec<(usize, Slot)> = slots.into_iter().map(slot).collect();
+        let written = self.copies.write(header.as_ref(), &mut slots);
         self.given_up = written.is_err();
-        written
+        written?;
+        self.generation = generation;
+        if let Some(header) = header {
+            self.header = header;
+        }
+        Ok(())
     }
-}
-
-fn fingerprint(wrapped: &[u8]) -> Fingerprint {
-    let digest = Sha256::new()
-        .chain_update(FINGERPRINT_LABEL)
-        .chain_update(wrapped)
-        .finalize();
-    let mut first = Fingerprint::default();
-    for (to, from) in first.iter_mut().zip(digest) {
-        *to = from;
-    }
-    first
 }
 
 /// A fresh key, wrapped and plain; `None` only if the cipher refuses, which 32 octets do not make it do.
 fn new_key(
-    kek: &Kek,
-    header: &Header,
+    (number, kek): (u32, &Kek),
+    ring: &[u8; 16],
     id: u32,
     owner: Owner,
     now_ms: u64,
@@ -560,10 +580,10 @@ fn new_key(
     let mut key = Zeroizing::new([0; KEY_LEN]);
     rng.fill_bytes(&mut key[..]);
     let owner = owner.tag();
-    let aad = Wrapped::aad(id, header.kek_number, &owner, &header.ring);
+    let aad = Wrapped::aad(id, number, &owner, ring);
     let wrapped = Wrapped {
         key: id,
-        kek_number: header.kek_number,
+        kek_number: number,
         owner,
         made_ms: now_ms,
         octets: kek.wrap(&key, &aad, rng)?,
@@ -573,67 +593,6 @@ fn new_key(
 
 impl<D: Disk> std::fmt::Debug for KeyRing<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "KeyRing({} keys)", self.keys.len() + 1)
-    }
-}
-
-/// The keys of a ring's slots.
-struct Opened {
-    keys: BTreeMap<KeyId, Held>,
-    permanent: KeyId,
-    permutation: Permutation,
-    secret: Option<Secret>,
-    next_key: u32,
-}
-
-impl Opened {
-    fn read(dir: &Path, agreed: &Agreed, kek: &Kek) -> Result<Self, KeyRingError> {
-        let mut keys = BTreeMap::new();
-        let (mut permutation, mut secret) = (None, None);
-        let mut lost = Vec::new();
-        let mut next_key = agreed.header.next_key;
-        for (slot, wrapped) in files::live(&agreed.slots) {
-            let id = KeyId(wrapped.key);
-            next_key = next_key.max(wrapped.key.saturating_add(1));
-            let aad = Wrapped::aad(
-                wrapped.key,
-                wrapped.kek_number,
-                &wrapped.owner,
-                &agreed.header.ring,
-            );
-            let Some(octets) = kek.unwrap(&wrapped.octets, &aad) else {
-                lost.push(id);
-                continue;
-            };
-            if wrapped.owner == Owner::MessageId.tag() {
-                permutation = Some((id, Permutation::new(&octets)));
-            } else {
-                if wrapped.owner == Owner::Pseudonyms.tag() {
-                    secret = Some(Secret::new(id, &octets[..]));
-                }
-                let key = Arc::new(SealKey::new(id, &octets));
-                keys.insert(
-                    id,
-                    Held {
-                        slot,
-                        owner: wrapped.owner,
-                        key,
-                    },
-                );
-            }
-        }
-        if !lost.is_empty() {
-            return Err(KeyRingError::lost(dir, lost));
-        }
-        let Some((permanent, permutation)) = permutation else {
-            return Err(KeyRingError::lost(dir, vec![KeyId(1)]));
-        };
-        Ok(Self {
-            keys,
-            permanent,
-            permutation,
-            secret,
-            next_key,
-        })
+        write!(f, "KeyRing({} keys)", self.len())
     }
 }

@@ -138,6 +138,14 @@ impl SealKey {
         }
     }
 
+    /// The same, of a key that this process had open before and that sealed so many records then.
+    pub(crate) fn that_sealed(id: KeyId, key: &[u8; KEY_LEN], sealed: u32) -> Self {
+        Self {
+            sealed: AtomicU32::new(sealed),
+            ..Self::new(id, key)
+        }
+    }
+
     /// Its name in the key ring.
     pub fn id(&self) -> KeyId {
         self.id

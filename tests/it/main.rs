@@ -26,6 +26,7 @@ mod handsets;
 mod hours;
 mod house;
 mod independent;
+mod kek;
 mod kill;
 mod load;
 mod local;

@@ -48,7 +48,8 @@ fn nothing_that_is_printed_holds_a_secret() {
     let dir = TempDir::new().unwrap();
     // Somebody wrote the password where its file belongs.
     let text = include_str!("../../config/tidegate.toml")
-        .replace("password_env = ", "password_env = \"hunter2hunter2\" # ");
+        .replace("password_env = ", "password_env = \"hunter2hunter2\" # ")
+        .replace("\nkek_file = ", "\nkek_env = \"hunter2kek\" # ");
     let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(
         config.carriers[0].password,

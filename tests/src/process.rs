@@ -186,10 +186,20 @@ impl Process {
 
     /// Starts it with variables in its environment, and does not wait.
     pub fn spawn_with(&mut self, environment: &[(&str, &str)]) {
+        self.launch(&[], environment);
+    }
+
+    /// Starts it with more options, and does not wait.
+    pub fn spawn_told(&mut self, options: &[&str]) {
+        self.launch(options, &[]);
+    }
+
+    fn launch(&mut self, options: &[&str], environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs already");
         let child = Command::new(&self.binary)
             .args(["serve", "--config"])
             .arg(self.config())
+            .args(options)
             .envs(environment.iter().copied())
             .current_dir(&self.places.dir)
             .stdin(Stdio::null())

@@ -18,6 +18,7 @@ use crate::limits::read_enquire_link;
 use crate::problem::Fault;
 use crate::rewrite::Names;
 use crate::section::Section;
+use crate::storage::is_variable;
 use crate::value::duration::{hours, minutes};
 use crate::value::{boolean, choice, duration, integer, path, printable, shown, text_of};
 
@@ -276,10 +277,7 @@ fn read_password(section: &mut Section<'_>) -> Option<SecretSource> {
     let file = section.optional("password_file", |value| path(value).map(SecretSource::File));
     let env = section.optional("password_env", |value| {
         let text = text_of(value)?;
-        let fits = (1..=128).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-            && !text.starts_with(|c: char| c.is_ascii_digit());
-        fits.then(|| SecretSource::Env(text.to_owned())).ok_or_else(|| {
+        is_variable(text).then(|| SecretSource::Env(text.to_owned())).ok_or_else(|| {
             Fault::new(
                 "not the name of an environment variable",
                 "write the variable's name, letters, digits and _; the password stands in the environment",

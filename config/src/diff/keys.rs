@@ -235,7 +235,7 @@ keys! {
     Storage {
         data,
         key_ring,
-        kek_file,
+        kek,
         #shown limit,
         #shown segment_size,
         #shown reserve_segments,

@@ -1,7 +1,11 @@
 //! What is wrong with the file as a whole: missing, unknown, twice, not TOML; and all of it at once.
 
 use super::MINIMAL;
-use crate::{Problem, parse};
+use crate::{Config, KekSource, Problem, parse};
+
+fn good(text: &str) -> Config {
+    parse(text).unwrap_or_else(|problems| panic!("{problems}"))
+}
 
 pub(super) fn problems(text: &str) -> Vec<Problem> {
     match parse(text) {
@@ -83,6 +87,42 @@ fn an_empty_file_is_told_what_it_needs() {
         ["listen", "storage.data", "storage.key_ring", "storage.kek_file"]
     );
     assert!(found.iter().all(|problem| problem.line.is_none()));
+}
+
+#[test]
+fn one_place_for_the_key_encryption_key() {
+    let file = "kek_file = \"./tidegate-kek/kek\"\n";
+    for (given, source) in [
+        ("kek_env = \"KEK\"\n", KekSource::Env("KEK".to_owned())),
+        (
+            "kek_command = [\"kek\", \"\", \"get\"]\n",
+            KekSource::Command(vec!["kek".to_owned(), String::new(), "get".to_owned()]),
+        ),
+    ] {
+        assert_eq!(good(&with(file, given)).storage.kek, source);
+        let both = problems(&with(file, &format!("{file}{given}")));
+        assert!(
+            both.len() == 1 && both[0].to_string().contains("two places"),
+            "{both:?}"
+        );
+    }
+    // The value is not repeated: it may be the key itself.
+    for given in [
+        "kek_env = \"0badc0de\"\n",
+        "kek_env = \"0badc0de=\"\n",
+        "kek_command = [\"\", \"0badc0de\"]\n",
+    ] {
+        let found = problems(&with(file, given));
+        assert_eq!(found.len(), 1, "{given}: {found:?}");
+        assert!(!found[0].to_string().contains("0badc0de"), "{}", found[0]);
+    }
+    one(&with(file, ""), "storage.kek_file", 1, "kek_env");
+    one(
+        &with(file, "kek_command = []\n"),
+        "storage.kek_command",
+        4,
+        "1 to 32",
+    );
 }
 
 #[test]

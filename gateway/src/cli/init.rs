@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::{installation, random};
+use crate::{installation, kek, random};
 
 pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
     let config = read_config(&args.config)?;
@@ -16,12 +16,12 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
             "made data directory {}, key ring {} and key-encryption key {}",
             storage.data.display(),
             storage.key_ring.display(),
-            storage.kek_file.display()
+            kek::place(&storage.kek)
         ),
         json!({
             "data": storage.data.display().to_string(),
             "key_ring": storage.key_ring.display().to_string(),
-            "kek_file": storage.kek_file.display().to_string(),
+            "kek_file": storage.kek.file().map(|file| file.display().to_string()),
         }),
     );
     outcome.warnings.push(

@@ -1,6 +1,7 @@
 //! `tidegate serve`: the gateway, until it is told to end.
 
 use serde_json::json;
+use tidegate_store::disk::RealDisk;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -8,6 +9,7 @@ use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::control::Answer;
 use crate::hardening::harden;
+use crate::kek::{self, NewKek};
 use crate::run;
 use crate::telemetry::{Telemetry, log};
 
@@ -18,6 +20,8 @@ const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 pub(super) struct Args {
     #[command(flatten)]
     file: ConfigFile,
+    #[command(flatten)]
+    new: NewKek,
     /// Tests only: go by this file's time, one RFC 3339 instant, or two lines: what the wall clock says, and where the
     /// monotonic clock stands. Read again at least every 50 ms.
     #[cfg(feature = "test-clock")]
@@ -29,7 +33,7 @@ impl Args {
     /// The clock that the gateway goes by.
     #[cfg(not(feature = "test-clock"))]
     fn clock(&self) -> Clock {
-        let Self { file: _ } = self;
+        let Self { file: _, new: _ } = self;
         Clock::machine()
     }
 
@@ -51,6 +55,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     // Before there is anything to hide.
     let hardened = harden();
     let config = read_config(&args.file.config)?;
+    let other_kek = args.new.source().map_err(|why| Refusal::new(why, json!({})))?;
+    let other_kek = other_kek
+        .map(|source| kek::read(&RealDisk, &source))
+        .transpose()?;
     log::init(json)?;
     hardened.log();
     let clock = args.clock();
@@ -68,7 +76,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
             signal(SignalKind::hangup())?,
         )
     };
-    let running = run::start_from(Some(args.file.config.clone()), config, &Telemetry::new(), clock)?;
+    let file = Some(args.file.config.clone());
+    let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     let failed = runtime.block_on(async {
         let mut look = tokio::time::interval(LOOK_EVERY);

@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tidegate_store::disk::RealDisk;
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Keks, KeyRing};
 use tidegate_store::seal::KeyId;
 use tidegate_store::spool::{Fault, FooterState, SegmentReport, verify};
 use tidegate_store::waiting::{RunFault, RunReport, verify_runs};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
-use crate::{control, installation};
+use crate::{control, installation, kek};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -32,8 +32,8 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
 
 fn verify_files(file: &ConfigFile) -> Result<Outcome, Refusal> {
     let storage = read_config(&file.config)?.storage;
-    let kek = Kek::read(&RealDisk, &storage.kek_file)?;
-    let look = || KeyRing::look(&RealDisk, &storage.key_ring, &kek);
+    let keks = Keks::from(kek::read(&RealDisk, &storage.kek)?);
+    let look = || KeyRing::look(&RealDisk, &storage.key_ring, &keks);
     let (keys, missed) = (RefCell::new(look()?), RefCell::new(BTreeSet::new()));
     // A gateway makes new keys meanwhile: each that is not known is looked for once more.
     let key = |id: KeyId| {

@@ -48,7 +48,7 @@ pub fn ask(data: &Path, verb: &Verb) -> Result<Map<String, Value>, AskError> {
     };
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = verb.request().to_string();
+    let mut line = zeroize::Zeroizing::new(verb.request().to_string());
     line.push('\n');
     stream.write_all(line.as_bytes())?;
     let mut answer = String::new();

@@ -106,7 +106,9 @@ impl Noted {
                 None,
                 vec![(Field::Verb, word("token revoke")), (Field::To, word(name))],
             ),
+            Verb::RotateKek(_) => (Kind::KeyEvent, None, vec![(Field::Verb, word("key rotate-kek"))]),
             Verb::TokenList
+            | Verb::KekState
             | Verb::Inspect
             | Verb::Board
             | Verb::Usage { .. }

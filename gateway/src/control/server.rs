@@ -13,6 +13,7 @@ use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use super::{Answer, CONNECTIONS_MAX, IDLE, LINE_MAX, Request, VERSION, Verb, path};
 
@@ -86,7 +87,8 @@ async fn talk(mut stream: UnixStream, uid: Option<u32>, requests: mpsc::Sender<R
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     loop {
-        let mut line = Vec::new();
+        // A request may bear a key.
+        let mut line = Zeroizing::new(Vec::new());
         let limit = LINE_MAX as u64;
         let mut limited = (&mut reader).take(limit);
         let read = tokio::time::timeout(IDLE, limited.read_until(b'\n', &mut line)).await;

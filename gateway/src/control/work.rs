@@ -15,6 +15,7 @@ use tokio::task::spawn_local;
 
 use super::census::Census;
 use super::given_up::GivingUp;
+use super::keys::ordered;
 use super::noted::Noted;
 use super::people::act;
 use super::steering;
@@ -27,6 +28,7 @@ use crate::control::not_done;
 use crate::dlr::ReceiptNote;
 use crate::explain::{Live, Question, explain};
 use crate::gate::Gate;
+use crate::keeper::RingOrder;
 use crate::life::is_in_line;
 use crate::quota;
 use crate::random::fork;
@@ -142,6 +144,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 trace::trace(&hub, trace).await
             }
+            Verb::KekState => ordered(&hub, RingOrder::State).await,
+            // The keeper does one at a time, and nothing else waits for it.
+            Verb::RotateKek(kek) => {
+                let (kek, now_ms) = (kek.clone(), hub.now().unix_ms);
+                ordered(&hub, |answer| RingOrder::Rotate { kek, now_ms, answer }).await
+            }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
                 .with_gate(|gate, now| gate.ban(now, *origin, *length))
@@ -191,11 +199,15 @@ async fn answer_one<D: Disk + 'static>(
                 | Verb::Follow { .. }
                 | Verb::Usage { .. }
                 | Verb::BanList
+                | Verb::KekState
                 | Verb::TokenList
         )
     {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
-        let what = verb.request()["verb"].clone();
+        let what = match &verb {
+            Verb::RotateKek(_) => json!("key rotate-kek"),
+            verb => verb.request()["verb"].clone(),
+        };
         let who = actor(&who);
         tracing::info!(verb = %what, who, is_done, "an operator's request");
     }

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use tidegate_config::KekSource;
 use tidegate_store::disk::FaultyDisk;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -18,7 +19,7 @@ fn storage(root: &Path, auto_init: bool) -> Storage {
     let mut storage = tidegate_config::parse(text).unwrap().storage;
     storage.data = root.join("data");
     storage.key_ring = root.join("keys");
-    storage.kek_file = root.join("kek/kek");
+    storage.kek = KekSource::File(root.join("kek/kek"));
     storage.auto_init = auto_init;
     storage
 }
@@ -38,13 +39,13 @@ fn put(disk: &FaultyDisk, path: &Path) {
 /// A disk with what a first start with `auto_init` makes.
 fn made() -> FaultyDisk {
     let disk = FaultyDisk::new();
-    let (_, made) = open_ring(&disk, &virtual_storage(true), NOW, &mut rng()).unwrap();
+    let (_, made) = open_ring(&disk, &virtual_storage(true), None, NOW, &mut rng()).unwrap();
     assert!(made);
     disk
 }
 
 fn reopen(disk: &FaultyDisk, auto_init: bool) -> Result<(KeyRing<FaultyDisk>, bool), OpenError> {
-    open_ring(disk, &virtual_storage(auto_init), NOW, &mut rng())
+    open_ring(disk, &virtual_storage(auto_init), None, NOW, &mut rng())
 }
 
 fn refusal(disk: &FaultyDisk, auto_init: bool) -> OpenError {
@@ -181,10 +182,10 @@ fn a_power_cut_at_any_moment_leaves_something_that_the_next_start_ends() {
     for changes in 0.. {
         let disk = FaultyDisk::new();
         disk.cut_power_after(changes);
-        let done = open_ring(&disk, &storage, NOW, &mut rng()).is_ok();
+        let done = open_ring(&disk, &storage, None, NOW, &mut rng()).is_ok();
         for _ in 0..20 {
             for after in [disk.crash(), disk.crash_with(&mut chance)] {
-                let (_, made) = open_ring(&after, &storage, NOW, &mut rng()).unwrap();
+                let (_, made) = open_ring(&after, &storage, None, NOW, &mut rng()).unwrap();
                 assert!(!done || !made, "what was reported done is there");
             }
         }
@@ -200,7 +201,7 @@ fn init_makes_all_three_for_the_owner_only_and_never_twice() {
     let storage = storage(root.path(), false);
     init(&storage, NOW, &mut rng()).unwrap();
     for (path, mode) in [
-        (&storage.kek_file, 0o600),
+        (storage.kek.file().unwrap(), 0o600),
         (&storage.key_ring.join("ring.a"), 0o600),
         (&storage.key_ring.join("ring.b"), 0o600),
         (&storage.key_ring, 0o700),
@@ -210,12 +211,12 @@ fn init_makes_all_three_for_the_owner_only_and_never_twice() {
         let found = fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{}", path.display());
     }
-    let before = fs::read(&storage.kek_file).unwrap();
+    let before = fs::read(storage.kek.file().unwrap()).unwrap();
     let error = init(&storage, NOW, &mut rng()).unwrap_err();
     assert!(matches!(error, OpenError::Exists { .. }), "{error}");
-    assert_eq!(fs::read(&storage.kek_file).unwrap(), before);
+    assert_eq!(fs::read(storage.kek.file().unwrap()).unwrap(), before);
 
-    let open = open(&storage, NOW, &mut rng()).unwrap();
+    let open = open(&storage, None, NOW, &mut rng()).unwrap();
     assert!(!open.made);
     assert!(spool_dir(&storage).starts_with(&storage.data));
 }
@@ -237,7 +238,7 @@ fn init_refuses_what_is_there_piece_by_piece() {
             OpenError::Exists { path } => assert_eq!(path, root.path().join(refused)),
             error => panic!("{error}"),
         }
-        assert!(!storage.kek_file.exists());
+        assert!(!storage.kek.file().unwrap().exists());
     }
 }
 
@@ -245,10 +246,10 @@ fn init_refuses_what_is_there_piece_by_piece() {
 fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
     let root = tempfile::tempdir().unwrap();
     let storage = storage(root.path(), true);
-    let first = open(&storage, NOW, &mut rng()).unwrap();
+    let first = open(&storage, None, NOW, &mut rng()).unwrap();
     assert!(first.made);
     for error in [
-        open(&storage, NOW, &mut rng()).map(drop).unwrap_err(),
+        open(&storage, None, NOW, &mut rng()).map(drop).unwrap_err(),
         init(&storage, NOW, &mut rng()).unwrap_err(),
     ] {
         assert!(
@@ -257,5 +258,5 @@ fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
         );
     }
     drop(first);
-    assert!(!open(&storage, NOW, &mut rng()).unwrap().made);
+    assert!(!open(&storage, None, NOW, &mut rng()).unwrap().made);
 }

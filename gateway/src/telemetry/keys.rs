@@ -15,6 +15,8 @@ pub struct KeyMetrics {
     by_owner: Vec<OfOwner>,
     /// [`names::KEK_WRITTEN`].
     kek_written: Gauge,
+    /// [`names::KEK_ROTATION_SLOTS`] and [`names::KEK_ROTATION_DONE`].
+    rotation: [Gauge; 2],
 }
 
 struct OfOwner {
@@ -40,6 +42,10 @@ impl KeyMetrics {
         Self {
             by_owner: by_owner.collect(),
             kek_written: telemetry.gauge(&names::KEK_WRITTEN, &[]),
+            rotation: [
+                telemetry.gauge(&names::KEK_ROTATION_SLOTS, &[]),
+                telemetry.gauge(&names::KEK_ROTATION_DONE, &[]),
+            ],
         }
     }
 
@@ -50,9 +56,21 @@ impl KeyMetrics {
             metrics.oldest.set(seconds(age.oldest_ms));
             metrics.newest.set(seconds(age.newest_ms));
         }
+        let kek = ring.kek_state();
+        if kek.since_ms.is_some() {
+            self.kek_written.set(seconds(kek.since_ms));
+        }
+        let rotating = match kek.next {
+            Some(_) => [kek.slots, kek.rotated.slots],
+            None => [0, 0],
+        };
+        for (gauge, slots) in self.rotation.iter().zip(rotating) {
+            gauge.set(u32::try_from(slots).map_or(f64::INFINITY, f64::from));
+        }
     }
 
-    /// Publishes when the file of the key-encryption key was written. It is read at the start only.
+    /// Publishes when the file of the key-encryption key was written, until the ring says since when it wraps. Read at
+    /// the start only.
     pub fn publish_kek(&self, file: &Path) {
         let written = std::fs::metadata(file).and_then(|file| file.modified());
         let since = written

@@ -96,7 +96,9 @@ metrics! {
     // The key ring.
     KEYS Gauge Count "keys" ["owner"] "Keys in the key ring, by what they seal"
     KEY_NEWEST Gauge Seconds "key_newest_made_timestamp_seconds" ["owner"] "Unix time at which the newest of these keys was made, the one that seals; 0 where there is none"
-    KEK_WRITTEN Gauge Seconds "kek_written_timestamp_seconds" [] "Unix time at which the file of the key-encryption key was written, as its file system has it; 0 where it does not say"
+    KEK_WRITTEN Gauge Seconds "kek_written_timestamp_seconds" [] "Unix time since which the key-encryption key wraps the ring; of a ring that does not say when its file was written, or 0"
+    KEK_ROTATION_SLOTS Gauge Count "kek_rotation_slots" [] "Slots of the key ring that a rotation of the key-encryption key has to go through; 0 where none is under way"
+    KEK_ROTATION_DONE Gauge Count "kek_rotation_slots_done" [] "Of these, those that it has gone through since it began or the gateway started"
     KEY_OLDEST Gauge Seconds "key_oldest_made_timestamp_seconds" ["owner"] "Unix time at which the oldest of these keys was made; 0 where there is none"
 
     // The audit log.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tidegate_config::Storage;
 use tidegate_store::disk::Disk;
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Keks, KeyRing};
 use tidegate_store::spool::{Story, Wanted, story};
 use tidegate_store::waiting::{Filed, Sought, look_up};
 use tokio::sync::Mutex;
@@ -28,15 +28,12 @@ pub struct Records {
 
 impl Records {
     /// Of this spool, on this disk.
-    pub fn new<D: Disk>(disk: D, storage: &Storage) -> Self {
+    pub fn new<D: Disk>(disk: D, storage: &Storage, keks: Keks) -> Self {
         let dir: PathBuf = installation::spool_dir(storage);
-        let (kek_file, key_ring) = (storage.kek_file.clone(), storage.key_ring.clone());
+        let key_ring = storage.key_ring.clone();
         let waiting = installation::waiting_dir(storage);
         let ring = disk.clone();
-        let keys = Arc::new(move || {
-            let kek = Kek::read(&ring, &kek_file).map_err(|error| error.to_string())?;
-            KeyRing::look(&ring, &key_ring, &kek).map_err(|error| error.to_string())
-        });
+        let keys = Arc::new(move || KeyRing::look(&ring, &key_ring, &keks).map_err(|error| error.to_string()));
         let (spool, of_spool) = (disk.clone(), Arc::clone(&keys));
         let read = move |wanted: &Wanted| {
             let keys = of_spool()?;

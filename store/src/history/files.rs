@@ -89,6 +89,8 @@ pub(super) struct Files<D: Disk> {
     /// Names that were made since the last sync lie in these.
     new_names: Vec<String>,
     octets: u64,
+    /// The lengths of all periods, with their numbers.
+    lengths: BTreeMap<Arc<str>, u32>,
     /// A sync failed: of what was written since nobody knows what is there.
     pub(super) broken: bool,
 }
@@ -103,6 +105,7 @@ impl<D: Disk> Files<D> {
             periods: BTreeMap::new(),
             new_names: Vec::new(),
             octets: 0,
+            lengths: BTreeMap::new(),
             broken: false,
         };
         let mut found = Found::default();
@@ -139,6 +142,7 @@ impl<D: Disk> Files<D> {
                 dirty: false,
                 is_leaving,
             };
+            files.know(&key.length);
             files.periods.insert(key, period);
         }
         for key in leaving {
@@ -212,6 +216,14 @@ impl<D: Disk> Files<D> {
 
     pub(super) fn periods(&self) -> impl Iterator<Item = &PeriodKey> {
         self.periods.keys()
+    }
+
+    /// Another length with the number of this one.
+    pub(super) fn length_like(&self, length: &str) -> Option<&str> {
+        let number = super::length_number(length);
+        let mut lengths = self.lengths.iter();
+        let other = lengths.find(|(there, other)| **other == number && &***there != length);
+        other.map(|(there, _)| &**there)
     }
 
     pub(super) fn has(&self, key: &PeriodKey) -> bool {
@@ -288,8 +300,16 @@ impl<D: Disk> Files<D> {
         }
         period.writing = Some(file);
         period.dirty = true;
+        if !self.lengths.contains_key(&key.length) {
+            self.know(&key.length);
+        }
         self.octets += octets.len() as u64;
         Ok(at)
+    }
+
+    fn know(&mut self, length: &Arc<str>) {
+        self.lengths
+            .insert(Arc::clone(length), super::length_number(length));
     }
 
     fn sync_period(&mut self, key: &PeriodKey) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Fingerprint;
 use crate::disk::is_full;
 use crate::seal::KeyId;
 
@@ -23,8 +24,48 @@ pub enum KeyRingError {
         dir: PathBuf,
     },
     /// The key-encryption key is not the one that wrapped this ring.
-    #[error("key ring {}: wrapped under another key-encryption key", dir.display())]
+    #[error(
+        "key ring {}: wrapped under another key-encryption key, number {number} with fingerprint {}",
+        dir.display(),
+        hex(fingerprint)
+    )]
     WrongKek {
+        /// Directory of the ring.
+        dir: PathBuf,
+        /// The number of the one that is needed.
+        number: u32,
+        /// The same key's, as the ring's audit entries and `tidegate key show` tell it.
+        fingerprint: Fingerprint,
+    },
+    /// A rotation of the key-encryption key was interrupted, and keys lie under one that was not given.
+    #[error(
+        "key ring {}: a rotation of the key-encryption key was interrupted, and the {} one is missing (number {number}, \
+         fingerprint {}), under which {keys} keys lie: give both, as OPERATIONS.md says",
+        dir.display(),
+        if *is_new { "new" } else { "old" },
+        hex(fingerprint)
+    )]
+    KekMissing {
+        /// Directory of the ring.
+        dir: PathBuf,
+        /// Whether it is the one that takes over, or the one before.
+        is_new: bool,
+        /// Its number.
+        number: u32,
+        /// What tells it from others.
+        fingerprint: Fingerprint,
+        /// Keys under it.
+        keys: u64,
+    },
+    /// The key-encryption key that is to take over is the one that there is.
+    #[error("key ring {}: this key-encryption key wraps it already", dir.display())]
+    SameKek {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// A rotation to another key-encryption key is under way.
+    #[error("key ring {}: a rotation to another key-encryption key is under way and goes first", dir.display())]
+    OtherRotation {
         /// Directory of the ring.
         dir: PathBuf,
     },
@@ -56,7 +97,8 @@ pub enum KeyRingError {
         /// The form's number.
         version: u32,
     },
-    /// No room for another key ([`SLOTS_MAX`](super::SLOTS_MAX)), or no name left for one.
+    /// No room for another key ([`PERIODS_MAX`](super::PERIODS_MAX), [`KEPT_OPEN_MAX`](super::KEPT_OPEN_MAX)), or no
+    /// name left for one.
     #[error("key ring {}: full", dir.display())]
     Full {
         /// Directory of the ring.
@@ -107,6 +149,10 @@ impl KeyRingError {
             keys,
         }
     }
+}
+
+fn hex(octets: &Fingerprint) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn names(keys: &[KeyId]) -> String {

@@ -1,112 +1,234 @@
 //! The ring's two files: which of them is right, slot by slot, and how both are changed.
+//!
+//! A ring may hold millions of keys, so its files are gone through a stretch at a time and never read whole.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use super::error::KeyRingError;
-use super::kek::create_whole;
-use super::slot::{Content, HEADER_LEN, Header, HeaderFault, SLOT_LEN, Slot, place};
+use super::kek::unfinished;
+use super::slot::{Form, HEADER_LEN, Header, HeaderFault, Slot};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::seal::KeyId;
 
 /// The names of the two copies.
 pub(super) const NAMES: [&str; 2] = ["ring.a", "ring.b"];
+/// Slots that are read, or written in one call, at a time: half a megabyte.
+pub(super) const STRETCH: usize = 4096;
+/// Names that an error tells at most.
+const NAMED_MAX: usize = 16;
 
-/// What the two copies say together.
-pub(super) struct Agreed {
+/// The copies that are there, open for reading, and what they say together.
+pub(super) struct Found<F> {
+    files: [Option<F>; 2],
     pub(super) header: Header,
-    pub(super) slots: Vec<Slot>,
 }
 
-impl Agreed {
-    /// The octets of a whole file.
-    pub(super) fn image(&self) -> Vec<u8> {
-        let mut image = Vec::with_capacity(place(self.slots.len()));
-        image.extend_from_slice(&self.header.encode());
-        for slot in &self.slots {
-            image.extend_from_slice(&slot.encode());
+fn open_one<D: Disk>(disk: &D, path: &Path) -> Result<Option<D::File>, KeyRingError> {
+    match disk.open(path, Access::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(KeyRingError::io("read", path)(error)),
+    }
+}
+
+/// Whether a file of a ring is there.
+pub(super) fn any<D: Disk>(disk: &D, dir: &Path) -> Result<bool, KeyRingError> {
+    let mut any = false;
+    for name in NAMES {
+        any |= open_one(disk, &dir.join(name))?.is_some();
+    }
+    Ok(any)
+}
+
+impl<F: DiskFile> Found<F> {
+    /// Opens both copies, and takes the header that is whole and newer.
+    pub(super) fn open<D: Disk<File = F>>(disk: &D, dir: &Path) -> Result<Self, KeyRingError> {
+        let mut files = [None, None];
+        for (file, name) in files.iter_mut().zip(NAMES) {
+            *file = open_one(disk, &dir.join(name))?;
         }
-        image
-    }
-}
-
-/// Reads both copies; `None` for one that is missing.
-pub(super) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<[Option<Vec<u8>>; 2], KeyRingError> {
-    let mut copies = [None, None];
-    for (copy, name) in copies.iter_mut().zip(NAMES) {
-        let path = dir.join(name);
-        *copy = read_one(disk, &path).map_err(KeyRingError::io("read", &path))?;
-    }
-    if copies.iter().all(Option::is_none) {
-        return Err(KeyRingError::Missing {
-            dir: dir.to_path_buf(),
-        });
-    }
-    Ok(copies)
-}
-
-fn read_one<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match disk.open(path, Access::Read) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // A file that something else made huge is not read whole.
-    let len = usize::try_from(file.len()?).map_or(FILE_MAX, |len| len.min(FILE_MAX));
-    let mut octets = vec![0; len];
-    let read = file.read_at(&mut octets, 0)?;
-    octets.truncate(read);
-    Ok(Some(octets))
-}
-
-/// Longest file that a ring can have.
-const FILE_MAX: usize = HEADER_LEN + super::SLOTS_MAX * SLOT_LEN;
-
-/// Of each header and slot, takes the copy that is whole and newer.
-pub(super) fn agree(dir: &Path, copies: &[Option<Vec<u8>>; 2]) -> Result<Agreed, KeyRingError> {
-    let mut header: Option<Header> = None;
-    for copy in copies.iter().flatten() {
-        match (Header::decode(copy), &header) {
-            (Err(HeaderFault::Damaged), _) => {}
-            (Err(HeaderFault::Version(version)), _) => {
-                let dir = dir.to_path_buf();
-                return Err(KeyRingError::Version { dir, version });
+        if files.iter().all(Option::is_none) {
+            return Err(KeyRingError::Missing {
+                dir: dir.to_path_buf(),
+            });
+        }
+        let mut header: Option<Header> = None;
+        for (file, name) in files.iter().zip(NAMES) {
+            let Some(file) = file else { continue };
+            let mut octets = [0; HEADER_LEN];
+            let len = file
+                .read_at(&mut octets, 0)
+                .map_err(KeyRingError::io("read", &dir.join(name)))?;
+            let octets = octets.get(..len).unwrap_or_default();
+            match (Header::decode(octets), &header) {
+                (Err(HeaderFault::Damaged), _) => {}
+                (Err(HeaderFault::Version(version)), _) => {
+                    let dir = dir.to_path_buf();
+                    return Err(KeyRingError::Version { dir, version });
+                }
+                (Ok(found), Some(other)) if found.ring != other.ring || found.form != other.form => {
+                    return Err(KeyRingError::Mixed {
+                        dir: dir.to_path_buf(),
+                    });
+                }
+                (Ok(found), Some(other)) if found.generation <= other.generation => {}
+                (Ok(found), _) => header = Some(found),
             }
-            (Ok(found), Some(other)) if found.ring != other.ring => {
-                return Err(KeyRingError::Mixed {
-                    dir: dir.to_path_buf(),
-                });
+        }
+        let header = header
+            .filter(|header| header.slots as usize <= super::SLOTS_MAX)
+            .ok_or_else(|| KeyRingError::Damaged {
+                dir: dir.to_path_buf(),
+            })?;
+        Ok(Self { files, header })
+    }
+
+    /// Reads a stretch as it lies in each file; nothing of one that is missing.
+    fn read(&self, dir: &Path, first: usize, octets: &mut [Vec<u8>; 2]) -> Result<usize, KeyRingError> {
+        let form = self.header.form;
+        let len = STRETCH.min((self.header.slots as usize).saturating_sub(first));
+        for ((octets, file), name) in octets.iter_mut().zip(&self.files).zip(NAMES) {
+            octets.clear();
+            let Some(file) = file else { continue };
+            octets.resize(len * form.slot_len(), 0);
+            let read = file
+                .read_at(octets, form.place(first) as u64)
+                .map_err(KeyRingError::io("read", &dir.join(name)))?;
+            octets.truncate(read);
+        }
+        Ok(len)
+    }
+
+    /// Goes through all slots as they are agreed, with their numbers. Slots that neither copy has come out as the error
+    /// [`KeyRingError::Lost`].
+    pub(super) fn slots(
+        &self,
+        dir: &Path,
+        mut each: impl FnMut(usize, &Slot) -> Result<(), KeyRingError>,
+    ) -> Result<(), KeyRingError> {
+        let (mut octets, mut lost) = ([Vec::new(), Vec::new()], Vec::new());
+        for first in (0..self.header.slots as usize).step_by(STRETCH) {
+            let len = self.read(dir, first, &mut octets)?;
+            for number in 0..len {
+                match agree(self.header.form, &octets, number) {
+                    Ok(slot) => each(first + number, &slot)?,
+                    Err(id) => lost.push(id),
+                }
             }
-            (Ok(found), Some(other)) if found.generation <= other.generation => {}
-            (Ok(found), _) => header = Some(found),
+            if lost.len() > NAMED_MAX {
+                break;
+            }
+        }
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(KeyRingError::lost(dir, lost))
         }
     }
-    let header = header
-        .filter(|header| header.slots as usize <= super::SLOTS_MAX)
-        .ok_or_else(|| KeyRingError::Damaged {
+
+    /// What a stretch's octets are to be in both files.
+    fn agreed(&self, dir: &Path, len: usize, octets: &[Vec<u8>; 2]) -> Result<Vec<u8>, KeyRingError> {
+        let form = self.header.form;
+        let [a, b] = octets;
+        // As they were read before, and found whole.
+        if a == b && a.len() == len * form.slot_len() {
+            return Ok(a.clone());
+        }
+        let mut image = Vec::with_capacity(len * form.slot_len());
+        for number in 0..len {
+            let slot = agree(form, octets, number).map_err(|id| KeyRingError::lost(dir, vec![id]))?;
+            slot.encode(form, &mut image);
+        }
+        Ok(image)
+    }
+
+    /// Makes both files hold exactly what was agreed, under this header, and opens them. Only after [`Found::slots`] has
+    /// found all of them whole.
+    ///
+    /// Both are written even if they look right: after a sync that failed, an earlier process may have
+    /// left octets that are in the system's cache and not on the disk. As in [`Copies::write`], A comes
+    /// first: a change reaches B only after A is synced, so if A is in doubt then B is good, and if B is
+    /// in doubt then writing A again changes nothing in it.
+    pub(super) fn heal<D: Disk<File = F>>(
+        mut self,
+        disk: &D,
+        dir: &Path,
+        header: &Header,
+    ) -> Result<Copies<F>, KeyRingError> {
+        let mut healed = Vec::new();
+        for (copy, name) in NAMES.into_iter().enumerate() {
+            let path = dir.join(name);
+            let failed = |error| KeyRingError::io("repair", &path)(error);
+            let missing = self.files.get(copy).is_none_or(Option::is_none);
+            let temporary = unfinished(&path);
+            let file = if missing {
+                match disk.unlink(&temporary) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                    _ => {}
+                }
+                disk.create(&temporary, 0o600, 0).map_err(failed)?
+            } else {
+                disk.open(&path, Access::ReadWrite).map_err(failed)?
+            };
+            let mut differs = false;
+            let mut head = [0; HEADER_LEN];
+            let read = file.read_at(&mut head, 0).map_err(failed)?;
+            let encoded = header.encode();
+            differs |= read < HEADER_LEN || head != encoded;
+            file.write_at(&[IoSlice::new(&encoded)], 0).map_err(failed)?;
+            let mut octets = [Vec::new(), Vec::new()];
+            for first in (0..header.slots as usize).step_by(STRETCH) {
+                let len = self.read(dir, first, &mut octets)?;
+                let image = self.agreed(dir, len, &octets)?;
+                differs |= octets.get(copy).is_none_or(|octets| *octets != image);
+                file.write_at(&[IoSlice::new(&image)], header.form.place(first) as u64)
+                    .map_err(failed)?;
+            }
+            file.sync_all().map_err(failed)?;
+            if missing {
+                disk.rename(&temporary, &path)
+                    .and_then(|()| disk.sync_dir(dir))
+                    .map_err(failed)?;
+                if let Some(own) = self.files.get_mut(copy) {
+                    *own = open_one(disk, &path)?;
+                }
+            }
+            if differs {
+                tracing::warn!(file = %path.display(), missing, "key ring: one copy is repaired from the other");
+            }
+            healed.push(file);
+        }
+        let files = healed.try_into().map_err(|_| KeyRingError::Missing {
             dir: dir.to_path_buf(),
         })?;
-
-    let mut slots = Vec::with_capacity(header.slots as usize);
-    let mut lost = Vec::new();
-    for number in 0..header.slots as usize {
-        let octets = copies
-            .iter()
-            .flatten()
-            .filter_map(|copy| copy.get(place(number)..));
-        let mut whole = octets.clone().filter_map(Slot::decode);
-        match (whole.next(), whole.next()) {
-            (Some(one), None) => slots.push(one),
-            (Some(one), Some(two)) if one.generation > two.generation || one == two => slots.push(one),
-            (Some(one), Some(two)) if one.generation < two.generation => slots.push(two),
-            // Nothing whole, or two that no interrupted change leaves.
-            _ => lost.push(KeyId(octets.clone().find_map(Slot::likely_key).unwrap_or(0))),
-        }
+        Ok(Copies {
+            files,
+            dir: dir.to_path_buf(),
+            form: header.form,
+        })
     }
-    if lost.is_empty() {
-        Ok(Agreed { header, slots })
-    } else {
-        Err(KeyRingError::lost(dir, lost))
+}
+
+/// Of one slot, takes the copy that is whole and newer; else the name of the key that seems to be lost, 0 where it has
+/// none.
+fn agree(form: Form, copies: &[Vec<u8>; 2], number: usize) -> Result<Slot, KeyId> {
+    let at = number * form.slot_len();
+    let octets = copies.iter().filter_map(|copy| copy.get(at..));
+    let mut both = octets.clone().map(|octets| octets.get(..form.slot_len()));
+    if let (Some(Some(one)), Some(Some(two))) = (both.next(), both.next())
+        && one == two
+        && let Some(slot) = Slot::decode(one, form)
+    {
+        return Ok(slot);
+    }
+    let mut whole = octets.clone().filter_map(|octets| Slot::decode(octets, form));
+    match (whole.next(), whole.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(two)) if one.generation > two.generation || one == two => Ok(one),
+        (Some(one), Some(two)) if one.generation < two.generation => Ok(two),
+        // Nothing whole, or two that no interrupted change leaves.
+        _ => Err(KeyId(octets.clone().find_map(Slot::likely_key).unwrap_or(0))),
     }
 }
 
@@ -114,55 +236,38 @@ pub(super) fn agree(dir: &Path, copies: &[Option<Vec<u8>>; 2]) -> Result<Agreed,
 pub(super) struct Copies<F> {
     files: [F; 2],
     dir: PathBuf,
+    form: Form,
 }
 
 impl<F: DiskFile> Copies<F> {
-    /// Makes both files hold exactly what was agreed, and opens them.
-    ///
-    /// Both are written even if they look right: after a sync that failed, an earlier process may have
-    /// left octets that are in the system's cache and not on the disk. As in [`Copies::write`], A comes
-    /// first: a change reaches B only after A is synced, so if A is in doubt then B is good, and if B is
-    /// in doubt then writing A again changes nothing in it.
-    pub(super) fn heal<D: Disk<File = F>>(
-        disk: &D,
-        dir: &Path,
-        found: &[Option<Vec<u8>>; 2],
-        agreed: &Agreed,
-    ) -> Result<Self, KeyRingError> {
-        let image = agreed.image();
-        let differs = |copy: &Option<Vec<u8>>| copy.as_ref().is_none_or(|octets| !octets.starts_with(&image));
-        for (number, name) in NAMES.into_iter().enumerate() {
-            let path = dir.join(name);
-            if differs(&found[number]) {
-                tracing::warn!(file = %path.display(), missing = found[number].is_none(),
-                    "key ring: one copy is repaired from the other");
-            }
-            let written = if found[number].is_none() {
-                create_whole(disk, &path, &image)
-            } else {
-                disk.open(&path, Access::ReadWrite).and_then(|file| {
-                    file.write_at(&[IoSlice::new(&image)], 0)?;
-                    file.sync_all()
-                })
-            };
-            written.map_err(KeyRingError::io("repair", &path))?;
+    /// Writes a header and slots to A and syncs it, then to B and syncs it. Neighbours go in one call.
+    pub(super) fn write(
+        &self,
+        header: Option<&Header>,
+        slots: &mut [(usize, Slot)],
+    ) -> Result<(), KeyRingError> {
+        slots.sort_unstable_by_key(|(number, _)| *number);
+        let mut changes: Vec<(usize, Vec<u8>)> = Vec::new();
+        if let Some(header) = header {
+            changes.push((0, header.encode().to_vec()));
         }
-        let open = |name: &str| {
-            let path = dir.join(name);
-            disk.open(&path, Access::ReadWrite)
-                .map_err(KeyRingError::io("open", &path))
-        };
-        Ok(Self {
-            files: [open(NAMES[0])?, open(NAMES[1])?],
-            dir: dir.to_path_buf(),
-        })
-    }
-
-    /// Writes the same changes (offset, octets) to A and syncs it, then to B and syncs it.
-    pub(super) fn write(&self, changes: &[(usize, &[u8])]) -> Result<(), KeyRingError> {
+        let run_max = self.form.slot_len() * STRETCH;
+        for (number, slot) in slots {
+            let at = self.form.place(*number);
+            match changes.last_mut() {
+                Some((from, octets)) if *from > 0 && *from + octets.len() == at && octets.len() < run_max => {
+                    slot.encode(self.form, octets);
+                }
+                _ => {
+                    let mut octets = Vec::new();
+                    slot.encode(self.form, &mut octets);
+                    changes.push((at, octets));
+                }
+            }
+        }
         for (file, name) in self.files.iter().zip(NAMES) {
             let write = || {
-                for (offset, octets) in changes {
+                for (offset, octets) in &changes {
                     file.write_at(&[IoSlice::new(octets)], *offset as u64)?;
                 }
                 file.sync_data()
@@ -175,25 +280,39 @@ impl<F: DiskFile> Copies<F> {
     /// Adds free slots behind those that the header counts. Until it counts them, whatever of this
     /// survives a power cut means nothing.
     pub(super) fn grow(&self, from: usize, to: usize) -> Result<(), KeyRingError> {
-        let free = Slot::FREE.encode().repeat(to - from);
-        let grown = self.write(&[(place(from), &free)]);
+        let mut free: Vec<(usize, Slot)> = (from..to).map(|number| (number, Slot::FREE)).collect();
+        let grown = self.write(None, &mut free);
         if grown.is_err() {
             // Space that a full disk needs. If this fails too, the slots stay behind uncounted.
             for file in &self.files {
-                let _ = file.truncate(place(from) as u64);
+                let _ = file.truncate(self.form.place(from) as u64);
             }
         }
         grown
     }
-}
 
-/// Names the keys that a slot list holds live, with the number of their slot.
-pub(super) fn live(slots: &[Slot]) -> impl Iterator<Item = (usize, &super::slot::Wrapped)> {
-    slots
-        .iter()
-        .enumerate()
-        .filter_map(|(number, slot)| match &slot.content {
-            Content::Live(wrapped) => Some((number, wrapped)),
-            Content::Free | Content::Destroyed => None,
-        })
+    /// Reads slots back, `count` of them from `first` on, each from the copy that is whole and newer. For one that
+    /// neither copy has the place stays empty.
+    pub(super) fn read(&self, first: usize, count: usize) -> Result<Vec<Option<Slot>>, KeyRingError> {
+        let mut octets = [Vec::new(), Vec::new()];
+        for ((octets, file), name) in octets.iter_mut().zip(&self.files).zip(NAMES) {
+            octets.resize(count * self.form.slot_len(), 0);
+            match file.read_at(octets, self.form.place(first) as u64) {
+                Ok(read) => octets.truncate(read),
+                // The other copy serves.
+                Err(error) => {
+                    tracing::error!(file = name, %error, "key ring: a copy cannot be read");
+                    octets.clear();
+                }
+            }
+        }
+        if octets.iter().all(Vec::is_empty) && count > 0 {
+            let path = self.dir.join(NAMES[0]);
+            let source = io::Error::other("neither copy can be read");
+            return Err(KeyRingError::io("read", &path)(source));
+        }
+        Ok((0..count)
+            .map(|number| agree(self.form, &octets, number).ok())
+            .collect())
+    }
 }

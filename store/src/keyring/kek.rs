@@ -47,6 +47,11 @@ pub enum KekError {
 impl Kek {
     /// Reads the 32 octets of a file.
     pub fn read<D: Disk>(disk: &D, path: &Path) -> Result<Self, KekError> {
+        Self::read_octets(disk, path).map(|octets| Self::new(&octets))
+    }
+
+    /// The same without making a cipher of them.
+    pub fn read_octets<D: Disk>(disk: &D, path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, KekError> {
         let failed = |source| KekError::Io {
             path: path.to_path_buf(),
             source,
@@ -56,7 +61,7 @@ impl Kek {
         let mut octets = Zeroizing::new([0; KEY_LEN + 1]);
         let len = file.read_at(&mut octets[..], 0).map_err(failed)?;
         match octets.first_chunk() {
-            Some(key) if len == KEY_LEN => Ok(Self::new(key)),
+            Some(key) if len == KEY_LEN => Ok(Zeroizing::new(*key)),
             _ => Err(KekError::Length {
                 path: path.to_path_buf(),
             }),
@@ -85,7 +90,8 @@ impl Kek {
         Ok(Self::new(&octets))
     }
 
-    fn new(octets: &[u8; KEY_LEN]) -> Self {
+    /// Of octets that came from elsewhere than a file; the caller wipes its copy.
+    pub fn new(octets: &[u8; KEY_LEN]) -> Self {
         Self(Aes256Gcm::new(octets.into()))
     }
 
@@ -127,14 +133,19 @@ impl fmt::Debug for Kek {
     }
 }
 
+/// The name that a file has until it is whole.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    PathBuf::from(temporary)
+}
+
 /// Makes a file of mode 0600 that appears under its name only when it is whole and synced; makes the
 /// directory if it is missing.
 pub(crate) fn create_whole<D: Disk>(disk: &D, path: &Path, octets: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new(""));
     disk.create_dir_all(dir)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+    let temporary = unfinished(path);
     match disk.unlink(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use tidegate_codec::identity::SystemId;
 
 use super::slot::{HEADER_LEN, OwnerTag, Slot};
 use super::*;
@@ -12,57 +13,69 @@ use crate::disk::{FaultyDisk, Op};
 use crate::message_id::MessageId;
 use crate::seal::{Aad, Purpose};
 
-const NOW: u64 = 1_800_000_000_000;
+pub(super) const NOW: u64 = 1_800_000_000_000;
 
-fn dir() -> &'static Path {
+pub(super) fn dir() -> &'static Path {
     Path::new("/keys")
 }
 
-fn rng() -> ChaCha20Rng {
+pub(super) fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(7)
 }
 
 /// Every test has the same KEK, made from the same seed.
-fn kek() -> Kek {
+pub(super) fn kek() -> Kek {
     Kek::create(&FaultyDisk::new(), Path::new("kek"), &mut rng()).unwrap()
 }
 
-type Ring = KeyRing<FaultyDisk>;
+/// The one that takes over in rotations.
+pub(super) fn new_kek() -> Kek {
+    Kek::new(&[2; KEY_LEN])
+}
 
-fn create() -> (FaultyDisk, Ring) {
+pub(super) type Ring = KeyRing<FaultyDisk>;
+
+pub(super) fn create() -> (FaultyDisk, Ring) {
     let disk = FaultyDisk::new();
     let ring = KeyRing::create(&disk, dir(), kek(), NOW, &mut rng()).unwrap();
     (disk, ring)
 }
 
-fn open(disk: &FaultyDisk) -> Result<Ring, KeyRingError> {
+pub(super) fn open(disk: &FaultyDisk) -> Result<Ring, KeyRingError> {
     KeyRing::open(disk, dir(), kek())
 }
 
-fn make(ring: &mut Ring) -> KeyId {
-    let mut rng = ChaCha20Rng::seed_from_u64(ring.agreed.header.next_key.into());
+pub(super) fn make(ring: &mut Ring) -> KeyId {
+    let mut rng = ChaCha20Rng::seed_from_u64(ring.header.next_key.into());
     ring.make(Owner::Spool, NOW, &mut rng).unwrap().id()
 }
 
-fn files(disk: &FaultyDisk) -> [Vec<u8>; 2] {
+pub(super) fn files(disk: &FaultyDisk) -> [Vec<u8>; 2] {
     files::NAMES.map(|name| disk.octets(&dir().join(name)).unwrap())
 }
 
 /// The wrapped octets of a live key, to look for later.
-fn wrapped(ring: &Ring, id: KeyId) -> Vec<u8> {
-    match ring.agreed.slots[ring.keys[&id].slot].content {
-        Content::Live(wrapped) => wrapped.octets.to_vec(),
-        Content::Free | Content::Destroyed => panic!("not live"),
-    }
+pub(super) fn wrapped(ring: &Ring, id: KeyId) -> Vec<u8> {
+    ring.wrapped(id).unwrap().octets.to_vec()
 }
 
-fn holds(disk: &FaultyDisk, octets: &[u8]) -> bool {
+fn place(slot: usize) -> usize {
+    Form::Narrow.place(slot)
+}
+
+fn encoded(slot: &Slot) -> Vec<u8> {
+    let mut octets = Vec::new();
+    slot.encode(Form::Narrow, &mut octets);
+    octets
+}
+
+pub(super) fn holds(disk: &FaultyDisk, octets: &[u8]) -> bool {
     files(disk)
         .iter()
         .any(|file| file.windows(octets.len()).any(|window| window == octets))
 }
 
-fn aad() -> Aad {
+pub(super) fn aad() -> Aad {
     Aad {
         account: None,
         kind: 1,
@@ -72,7 +85,7 @@ fn aad() -> Aad {
     }
 }
 
-fn seal(ring: &Ring, id: KeyId) -> Vec<u8> {
+pub(super) fn seal(ring: &Ring, id: KeyId) -> Vec<u8> {
     let mut out = Vec::new();
     let key = ring.get(id).unwrap();
     key.seal(&aad(), &mut rng(), &mut out, |out| out.extend_from_slice(b"body"))
@@ -80,14 +93,25 @@ fn seal(ring: &Ring, id: KeyId) -> Vec<u8> {
     out
 }
 
-fn opens(ring: &Ring, id: KeyId, sealed: &[u8]) -> bool {
+pub(super) fn opens(ring: &Ring, id: KeyId, sealed: &[u8]) -> bool {
     let key = ring.get(id).unwrap();
     key.open(&aad(), &mut sealed.to_vec(), Purpose::Sweep) == Ok(b"body")
 }
 
+pub(super) fn period(account: &str, start: u32) -> PeriodOwner {
+    PeriodOwner {
+        account: SystemId::new(account.as_bytes()).unwrap(),
+        class: 1,
+        bucket: 2,
+        start,
+        length: 0,
+        part: 0,
+    }
+}
+
 /// Cuts the power at every point of `act` and hands every disk that may be found afterwards to `check`,
 /// with whether `act` had returned success.
-fn at_every_cut(
+pub(super) fn at_every_cut(
     prepare: impl Fn() -> FaultyDisk,
     act: impl Fn(&FaultyDisk) -> Result<(), KeyRingError>,
     mut check: impl FnMut(&FaultyDisk, bool),
@@ -242,8 +266,8 @@ fn a_cut_while_a_ring_is_repaired_leaves_it_to_be_repaired() {
     let broken = [
         // Torn slots, one in each copy; a torn header; a missing copy.
         |disk: &FaultyDisk| {
-            disk.damage(&dir().join("ring.a"), place(1) as u64 + 80, &[0; 60])
-                && disk.damage(&dir().join("ring.b"), place(2) as u64 + 80, &[0; 60])
+            disk.damage(&dir().join("ring.a"), place(1) as u64 + 80, &[0; 40])
+                && disk.damage(&dir().join("ring.b"), place(2) as u64 + 80, &[0; 40])
         },
         |disk: &FaultyDisk| disk.damage(&dir().join("ring.a"), 0, &[0; HEADER_LEN]),
         |disk: &FaultyDisk| {
@@ -336,18 +360,25 @@ fn after_any_failed_write_or_sync_the_ring_is_given_up_and_a_restart_puts_it_rig
 #[test]
 fn a_ring_that_grows_keeps_all_keys_and_knows_its_bound() {
     let (disk, mut ring) = create();
-    let ids: Vec<KeyId> = (1..SLOTS_MAX).map(|_| make(&mut ring)).collect();
+    let all = vec![Owner::Spool; KEPT_OPEN_MAX - 1];
+    let ids: Vec<KeyId> = ring
+        .make_all(&all, NOW, &mut rng())
+        .unwrap()
+        .iter()
+        .map(|key| key.id())
+        .collect();
     let error = ring.make(Owner::Spool, NOW, &mut rng()).unwrap_err();
     assert!(matches!(error, KeyRingError::Full { .. }), "{error}");
+    ring.period_keys(&[period("a", 1)], NOW, &mut rng()).unwrap();
     ring.destroy(ids[100]).unwrap();
     let next = make(&mut ring);
     assert_eq!(
         next.0,
-        ids.last().unwrap().0 + 1,
+        ids.last().unwrap().0 + 2,
         "the slot is used again, the name is not"
     );
     let live = open(&disk.crash()).unwrap().live(Owner::Spool);
-    assert_eq!(live.len(), SLOTS_MAX - 1);
+    assert_eq!(live.len(), KEPT_OPEN_MAX - 1);
     assert_eq!(live.last(), Some(&next));
 }
 
@@ -446,12 +477,15 @@ fn what_cannot_be_opened_says_what_is_wrong() {
 fn a_wrapped_key_moved_to_another_slot_or_owner_is_not_taken() {
     let (disk, mut ring) = create();
     let id = make(&mut ring);
-    let mut slot = ring.agreed.slots[1];
-    if let Content::Live(wrapped) = &mut slot.content {
-        wrapped.owner = OwnerTag::plain(77);
-    }
+    let slot = Slot {
+        generation: 9,
+        content: Content::Live(Wrapped {
+            owner: OwnerTag::plain(77),
+            ..ring.wrapped(id).unwrap()
+        }),
+    };
     for name in files::NAMES {
-        assert!(disk.damage(&dir().join(name), place(1) as u64, &slot.encode()));
+        assert!(disk.damage(&dir().join(name), place(1) as u64, &encoded(&slot)));
     }
     match open(&disk).map(drop).unwrap_err() {
         KeyRingError::Lost { keys, .. } => assert_eq!(keys, [id]),
@@ -462,7 +496,7 @@ fn a_wrapped_key_moved_to_another_slot_or_owner_is_not_taken() {
 #[test]
 fn a_key_of_an_owner_that_a_later_version_added_is_kept() {
     let (disk, ring) = create();
-    let header = &ring.agreed.header;
+    let header = &ring.header;
     let owner = OwnerTag::plain(77);
     let aad = Wrapped::aad(50, KEK_NUMBER, &owner, &header.ring);
     let octets = kek().wrap(&[3; KEY_LEN], &aad, &mut rng()).unwrap();
@@ -477,7 +511,7 @@ fn a_key_of_an_owner_that_a_later_version_added_is_kept() {
         generation: 1,
         content: Content::Live(wrapped),
     };
-    assert!(disk.damage(&dir().join("ring.b"), place(5) as u64, &slot.encode()));
+    assert!(disk.damage(&dir().join("ring.b"), place(5) as u64, &encoded(&slot)));
     let mut ring = open(&disk).unwrap();
     assert_eq!(ring.live(Owner::Spool), []);
     assert_eq!(ring.get(KeyId(50)).unwrap().id(), KeyId(50));
@@ -511,41 +545,4 @@ fn a_ring_on_the_real_disk_opens_again() {
     ring.destroy(gone).unwrap();
     let ring = KeyRing::open(&disk, &dir, Kek::read(&disk, &path).unwrap()).unwrap();
     assert_eq!(ring.live(Owner::Spool), [kept]);
-}
-
-fn period(account: &str, start: u32) -> PeriodOwner {
-    PeriodOwner {
-        account: SystemId::new(account.as_bytes()).unwrap(),
-        class: 1,
-        bucket: 2,
-        start,
-        part: 0,
-    }
-}
-
-#[test]
-fn keys_of_periods_are_made_once_and_destroyed_together() {
-    let (disk, mut ring) = create();
-    let owners = [period("a", 1), period("b", 1), period("a", 1), period("a", 2)];
-    let before = disk.counts().syncs;
-    let keys = ring.period_keys(&owners, NOW, &mut rng()).unwrap();
-    assert_eq!(disk.counts().syncs, before + 2, "one pass for all that are made");
-    let ids: Vec<KeyId> = keys.iter().map(|key| key.id()).collect();
-    assert_eq!(ids, [KeyId(2), KeyId(3), KeyId(2), KeyId(4)]);
-    assert_eq!(ring.period_key_of(owners[1]), Some(KeyId(3)));
-
-    let mut ring = open(&disk.crash()).unwrap();
-    let again = ring.period_keys(&owners[1..2], NOW, &mut rng()).unwrap();
-    assert_eq!(again[0].id(), KeyId(3), "found, not made");
-    assert_eq!(ring.periods().count(), 3);
-    let prints = [KeyId(2), KeyId(4)].map(|id| ring.fingerprint(id).unwrap());
-    let gone = ring
-        .destroy_many(&[KeyId(2), KeyId(4), KeyId(2), KeyId(99)])
-        .unwrap();
-    assert_eq!(
-        gone.iter().map(|gone| gone.fingerprint).collect::<Vec<_>>(),
-        prints
-    );
-    assert_eq!(ring.period_key_of(owners[0]), None);
-    assert_eq!(ring.periods().collect::<Vec<_>>(), [(owners[1], KeyId(3))]);
 }

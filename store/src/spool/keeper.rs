@@ -26,7 +26,13 @@ use super::chores::{Chore, ChoreDone, ChoreError, Copy, CopyItem, Outcome, ReadB
 use super::{Active, Options};
 
 /// Files of legs that wait, of entries, of counts, of standing data, and the history.
-pub(super) type Everything<D> = (Files<D>, Files<D>, UsageFiles<D>, [Journal<D>; 2], History<D>);
+pub(super) type Everything<D> = (
+    Files<D>,
+    Files<D>,
+    UsageFiles<D>,
+    [Journal<D>; 2],
+    (History<D>, Stats<D>),
+);
 
 /// Does the spool's chores: it owns the key ring and every file but the newest.
 pub struct Keeper<D: Disk> {
@@ -52,7 +58,7 @@ impl<D: Disk> Keeper<D> {
         disk: D,
         options: &Options,
         ring: KeyRing<D>,
-        (waiting, parked, usage, journals, history): Everything<D>,
+        (waiting, parked, usage, journals, (history, stats)): Everything<D>,
     ) -> Self {
         Self {
             disk,
@@ -74,6 +80,11 @@ impl<D: Disk> Keeper<D> {
     /// The key ring.
     pub const fn ring(&self) -> &KeyRing<D> {
         &self.ring
+    }
+
+    /// The same, for who has its key-encryption key rotated.
+    pub const fn ring_mut(&mut self) -> &mut KeyRing<D> {
+        &mut self.ring
     }
 
     /// An index of what is remembered of people for ever, in a directory of its own; whoever has it follows the journal.

@@ -580,7 +580,7 @@ impl Rig {
 
     /// What the journal holds, read as a command does.
     pub(super) fn journaled(&self) -> Vec<Change> {
-        let keys = KeyRing::look(&self.disk, Path::new("/keys"), &kek()).unwrap();
+        let keys = KeyRing::look(&self.disk, Path::new("/keys"), &kek().into()).unwrap();
         let mut changes = Vec::new();
         let dir = &self.options.standing_dir;
         let damaged = standing::look(&self.disk, dir, &keys, Purpose::Support, |_, _, change| {

@@ -91,7 +91,7 @@ fn consents(
 type Keys = BTreeMap<KeyId, Arc<SealKey>>;
 
 fn keys(rig: &Rig) -> Keys {
-    KeyRing::look(&rig.disk, Path::new("/keys"), &kek()).unwrap()
+    KeyRing::look(&rig.disk, Path::new("/keys"), &kek().into()).unwrap()
 }
 
 fn account(name: &str) -> SystemId {

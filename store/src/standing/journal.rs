@@ -18,7 +18,7 @@ use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
 
 use crate::disk::{Access, Disk, DiskFile, is_full};
-use crate::keyring::{KeyRing, Owner, SLOTS_MAX};
+use crate::keyring::{KEPT_OPEN_MAX, KeyRing, Owner};
 use crate::message_id::MessageId;
 use crate::pseudonym::Secret;
 use crate::record::{self, RecordError};
@@ -431,7 +431,7 @@ fn key_of<D: Disk>(
     let owner = Owner::OptOuts(item.account);
     match ring.newest(owner) {
         Some(key) if !key.is_spent() => Ok(Some(key)),
-        _ if ring.len() + RING_RESERVE >= SLOTS_MAX => Ok(None),
+        _ if ring.kept_open() + RING_RESERVE >= KEPT_OPEN_MAX => Ok(None),
         _ => match ring.make(owner, now_ms, rng) {
             Ok(key) => Ok(Some(key)),
             Err(error) if error.is_full() => Ok(None),

@@ -1,0 +1,76 @@
+//! The key-encryption key at the control socket: how it stands, and a rotation to another one. The keeper does it, which
+//! has the ring.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+use tidegate_store::disk::Disk;
+use tokio::sync::oneshot;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{Answer, VERSION};
+use crate::keeper::RingOrder;
+use crate::kek;
+use crate::serve::Hub;
+
+/// The key of a request's line that holds the octets.
+const KEK: &str = "kek";
+/// Octets of a key.
+const KEY_LEN: usize = 32;
+
+/// A key-encryption key on its way to the ring. Wiped when it is dropped; it cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewKek(Zeroizing<[u8; KEY_LEN]>);
+
+impl NewKek {
+    /// Of its octets.
+    pub const fn new(octets: Zeroizing<[u8; KEY_LEN]>) -> Self {
+        Self(octets)
+    }
+
+    /// Its octets.
+    pub fn octets(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+
+    pub(super) fn request(&self) -> Value {
+        let digits: String = self.0.iter().map(|octet| format!("{octet:02x}")).collect();
+        json!({ "version": VERSION, "verb": "key rotate-kek", KEK: digits })
+    }
+
+    /// Whether they are the right digits is not told apart from whether there are any: nothing of them is repeated.
+    pub(super) fn read(request: &Map<String, Value>) -> Result<Self, String> {
+        let digits = request.get(KEK).and_then(Value::as_str);
+        let octets = digits.and_then(|digits| kek::hex(digits.as_bytes()));
+        octets
+            .map(Self)
+            .ok_or_else(|| format!("\"{KEK}\" is not 64 hex digits"))
+    }
+}
+
+impl fmt::Debug for NewKek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewKek(***)")
+    }
+}
+
+/// Wipes what a request that is read still holds of a key.
+pub(super) fn wipe(request: &mut Map<String, Value>) {
+    if let Some(Value::String(digits)) = request.get_mut(KEK) {
+        digits.zeroize();
+    }
+}
+
+/// Has the keeper do it.
+pub(super) async fn ordered<D: Disk>(
+    hub: &Hub<D>,
+    order: impl FnOnce(oneshot::Sender<Answer>) -> RingOrder,
+) -> Answer {
+    let orders = hub.key_ring().ok_or("this gateway has no keeper")?;
+    let (answer, answered) = oneshot::channel();
+    let given = orders.try_send(order(answer));
+    given.map_err(|_| "the keeper is busy with other requests, or ends")?;
+    answered
+        .await
+        .unwrap_or_else(|_| Err("the gateway ends".to_owned()))
+}

@@ -1,0 +1,202 @@
+//! The rotation of the key-encryption key beside the keeper's chores: a piece after each chore, and one after the other
+//! while there is none.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rand_chacha::ChaCha20Rng;
+use serde_json::{Map, Value as Json, json};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::disk::Disk;
+use tidegate_store::keyring::{Kek, KekState, PIECE, Progress, Rotated};
+use tidegate_store::spool::Keeper;
+use tokio::sync::oneshot;
+
+use crate::audit::Log;
+use crate::control::{Answer, NewKek};
+
+/// What is wanted of the key ring by who does not have it.
+#[derive(Debug)]
+pub enum RingOrder {
+    /// How the key-encryption key stands.
+    State(oneshot::Sender<Answer>),
+    /// To begin a rotation.
+    Rotate {
+        /// To which.
+        kek: NewKek,
+        /// When it is, unix milliseconds.
+        now_ms: u64,
+        /// Where the answer goes, when it has ended: how it stands then.
+        answer: oneshot::Sender<Answer>,
+    },
+}
+
+/// A rotation's part of the keeper's work.
+pub(super) struct Rotation<D: Disk> {
+    log: Option<Rc<RefCell<Log<D>>>>,
+    /// Why it goes no further before a restart.
+    failed: Option<String>,
+    /// What the audit log could not take yet.
+    unsaid: Vec<Entry>,
+    /// Who waits for its end.
+    waiting: Vec<oneshot::Sender<Answer>>,
+}
+
+impl<D: Disk> Rotation<D> {
+    /// Of a ring that was just opened: one that was interrupted goes on.
+    pub(super) fn of(keeper: &Keeper<D>, log: Option<Rc<RefCell<Log<D>>>>) -> Self {
+        let mut rotation = Self {
+            log,
+            failed: None,
+            unsaid: Vec::new(),
+            waiting: Vec::new(),
+        };
+        let state = keeper.ring().kek_state();
+        if state.next.is_some() {
+            tracing::warn!("an interrupted rotation of the key-encryption key goes on");
+            rotation.unsaid.push(entry(&state, GOES_ON));
+        }
+        rotation
+    }
+
+    /// Whether there is a piece to be done.
+    pub(super) fn is_due(&self, keeper: &Keeper<D>) -> bool {
+        self.failed.is_none() && keeper.ring().is_rotating()
+    }
+
+    fn enter(&self, entries: &[Entry]) -> Result<(), String> {
+        match &self.log {
+            Some(log) if !entries.is_empty() => log.borrow_mut().enter(entries),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the audit log what it could not take before.
+    pub(super) fn say(&mut self) {
+        if self.unsaid.is_empty() {
+            return;
+        }
+        match self.enter(&self.unsaid) {
+            Ok(()) => self.unsaid.clear(),
+            // The log itself has said more.
+            Err(error) => tracing::warn!(
+                error,
+                "a rotation of the key-encryption key is not in the audit log yet"
+            ),
+        }
+    }
+
+    /// Does what was ordered.
+    pub(super) fn obey(&mut self, order: RingOrder, keeper: &mut Keeper<D>, rng: &mut ChaCha20Rng) {
+        match order {
+            RingOrder::State(answer) => {
+                let _ = answer.send(Ok(shown(&keeper.ring().kek_state(), self.failed.as_deref())));
+            }
+            RingOrder::Rotate { kek, now_ms, answer } => match self.begin(&kek, now_ms, keeper, rng) {
+                Ok(()) => self.waiting.push(answer),
+                Err(why) => drop(answer.send(Err(why))),
+            },
+        }
+    }
+
+    /// In the audit log before anything lies under the new key; where that cannot be, nothing is begun (AUD-6).
+    fn begin(
+        &self,
+        kek: &NewKek,
+        now_ms: u64,
+        keeper: &mut Keeper<D>,
+        rng: &mut ChaCha20Rng,
+    ) -> Result<(), String> {
+        self.enter(&[entry(&keeper.ring().kek_state(), BEGINS)])?;
+        keeper
+            .ring_mut()
+            .begin_rotation(Kek::new(kek.octets()), now_ms, rng)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Does one piece.
+    pub(super) fn step(&mut self, keeper: &mut Keeper<D>, rng: &mut ChaCha20Rng) {
+        let before = keeper.ring().kek_state();
+        let answer = match keeper.ring_mut().rotate_piece(PIECE, rng) {
+            Ok(Some(Progress::Ended(rotated))) => {
+                tracing::info!(
+                    keys = rotated.keys,
+                    "the key-encryption key is rotated: the old one opens nothing"
+                );
+                self.unsaid.push(ended(&before, rotated));
+                Some(Ok(shown(&keeper.ring().kek_state(), None)))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(%error, "the rotation of the key-encryption key stops until a restart");
+                self.failed = Some(error.to_string());
+                Some(Err(format!(
+                    "the rotation stops, and goes on after a restart with both keys: {error}"
+                )))
+            }
+        };
+        self.say();
+        if let Some(answer) = answer {
+            self.answer(&answer);
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        for waiting in self.waiting.drain(..) {
+            // Who has gone finds it in the audit log.
+            let _ = waiting.send(answer.clone());
+        }
+    }
+}
+
+/// What the audit log has of a rotation.
+pub(crate) const BEGINS: &str = "rotation of the key-encryption key is to begin";
+/// The same.
+pub(crate) const GOES_ON: &str = "rotation of the key-encryption key goes on after a start";
+const ENDED: &str = "rotation of the key-encryption key ended";
+
+/// How a key-encryption key is named in the audit log.
+fn name(number: u32, fingerprint: &[u8]) -> Value {
+    Value::Word(Word::of_name(&format!("{number} {}", hex(fingerprint))))
+}
+
+/// An entry about a ring's keys, before a rotation or in it.
+pub(crate) fn entry(state: &KekState, what: &str) -> Entry {
+    let entry = Entry::new(Kind::KeyEvent, Actor::System)
+        .with(Field::Reason, Value::Word(Word::of_name(what)))
+        .with(Field::From, name(state.number, &state.fingerprint));
+    match &state.next {
+        Some((number, fingerprint)) => entry.with(Field::To, name(*number, fingerprint)),
+        None => entry,
+    }
+}
+
+/// The entry about a rotation's end; `before` is how it stood before its last piece.
+pub(crate) fn ended(before: &KekState, rotated: Rotated) -> Entry {
+    entry(before, ENDED).with(Field::Count, Value::Count(rotated.keys))
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// How it stands, for operators.
+pub(crate) fn shown(state: &KekState, failed: Option<&str>) -> Map<String, Json> {
+    let next = state
+        .next
+        .map(|(number, fingerprint)| json!({ "number": number, "fingerprint": hex(&fingerprint) }));
+    let fields = [
+        ("number", json!(state.number)),
+        ("fingerprint", json!(hex(&state.fingerprint))),
+        ("since_ms", json!(state.since_ms)),
+        ("next", json!(next)),
+        ("slots", json!(state.slots)),
+        ("slots_done", json!(state.rotated.slots)),
+        ("keys_rewrapped", json!(state.rotated.keys)),
+        ("failed", json!(failed)),
+    ];
+    fields
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! Whose keys there are, how old they are, and what is left of those that are destroyed.
+
+use sha2::{Digest, Sha256};
+use tidegate_codec::identity::SystemId;
+
+use super::period::PeriodOwner;
+use super::slot::OwnerTag;
+use crate::seal::KeyId;
+
+/// The kind of the owner of opted-out numbers' keys.
+pub(super) const OPT_OUTS: u8 = 7;
+/// The kind of the owner of periods' keys.
+pub(super) const HISTORY: u8 = 8;
+/// What a fingerprint is made of before the slot's octets.
+const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
+
+/// Whose key it is. Later kinds (an account's class and period, for one) get further numbers and the
+/// slot's 48 octets of text; no new form of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The spool's segments: a new key with each segment, destroyed with the last record under it.
+    Spool,
+    /// The permutation of message ids: made with the ring, never made again, never destroyed.
+    MessageId,
+    /// Waiting files: a key for each hour of deadlines, destroyed when the hour's files are gone.
+    Waiting,
+    /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
+    /// gone.
+    Outbox,
+    /// The secret behind pseudonyms: made once, never destroyed (PSN-4).
+    Pseudonyms,
+    /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
+    OptOuts(SystemId),
+    /// The seed that signs the audit log's checkpoints: one key, kept.
+    Audit,
+    /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
+    Period(PeriodOwner),
+}
+
+impl Owner {
+    pub(super) fn tag(self) -> OwnerTag {
+        OwnerTag::plain(match self {
+            Self::Spool => 1,
+            Self::MessageId => 2,
+            Self::Waiting => 3,
+            Self::Outbox => 4,
+            Self::Pseudonyms => 6,
+            Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
+            Self::Audit => 5,
+            Self::Period(owner) => return owner.tag(HISTORY),
+        })
+    }
+}
+
+/// Kinds of owners, by their number in the files, and the words for them in reports.
+pub const OWNERS: [(u8, &str); 8] = [
+    (1, "spool"),
+    (2, "message_id"),
+    (3, "waiting"),
+    (4, "outbox"),
+    (5, "audit"),
+    (6, "pseudonyms"),
+    (OPT_OUTS, "opt_outs"),
+    (HISTORY, "history"),
+];
+
+/// How many keys the owners of one kind have, and how old they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Age {
+    /// Keys.
+    pub keys: u32,
+    /// When the oldest of them was made, in unix milliseconds; none without a key.
+    pub oldest_ms: Option<u64>,
+    /// When the newest of them was made, the one that seals: the same way.
+    pub newest_ms: Option<u64>,
+}
+
+/// What is left of a destroyed key, for a certificate of erasure (ERA-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destroyed {
+    /// Its name.
+    pub id: KeyId,
+    /// What [`KeyRing::fingerprint`] said of it before.
+    pub fingerprint: Fingerprint,
+}
+
+/// The first 8 octets of SHA-256 over a label and a key as it lay wrapped in its slot: it tells which slot was
+/// overwritten and nothing about the key.
+pub type Fingerprint = [u8; 8];
+
+/// A fingerprint of what is wrapped.
+pub(super) fn fingerprint(wrapped: &[u8]) -> Fingerprint {
+    let digest = Sha256::new()
+        .chain_update(FINGERPRINT_LABEL)
+        .chain_update(wrapped)
+        .finalize();
+    let mut first = Fingerprint::default();
+    for (to, from) in first.iter_mut().zip(digest) {
+        *to = from;
+    }
+    first
+}
