@@ -15,6 +15,7 @@ mod census;
 mod client;
 mod deed;
 mod filed;
+mod finished;
 mod given_up;
 mod keys;
 mod listing;
@@ -44,6 +45,7 @@ use crate::origin::Origin;
 
 pub use client::{AskError, ask};
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub use finished::{FOUND_MAX, Find, Reading};
 pub use keys::NewKek;
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};

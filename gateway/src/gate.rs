@@ -47,6 +47,7 @@ use crate::dlr::Late;
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::hold::Patience;
+use crate::keeping::Keeping;
 use crate::keywords::Keywords;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
@@ -189,6 +190,8 @@ pub struct Gate<D: Disk> {
     pub(crate) orders: Orders,
     /// How accounts share a carrier that all of them wait for.
     pub(crate) weights: Weights,
+    /// What is kept of what has ended.
+    pub(crate) keeping: Option<Arc<Keeping>>,
     pub(crate) links: Links,
     pub(crate) promises: Promises,
     /// Bodies of the batch that is being staged, for their way on without the disk.
@@ -302,6 +305,7 @@ impl<D: Disk> Gate<D> {
             carriers,
             orders: Orders::default(),
             weights,
+            keeping: None,
             links: Links::default(),
             promises: Promises::default(),
             hot: BytesMut::new(),

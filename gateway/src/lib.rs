@@ -7,8 +7,9 @@
 pub mod addressing;
 pub mod admin;
 pub mod admission;
+mod asked;
 pub mod audit;
-pub mod bans;
+mod bans;
 pub mod board;
 pub mod bucket;
 pub mod carrier;
@@ -30,6 +31,7 @@ pub mod http;
 pub mod ids;
 pub mod installation;
 pub mod keeper;
+pub mod keeping;
 pub mod kek;
 mod keywords;
 mod last_timer;

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::audit::{AuditHandle, exceptions};
 use crate::control::not_done;
 use crate::credentials::{Bounds, Verifier};
+use crate::keeping::Keeping;
 use crate::run::bind;
 use crate::serve::Hub;
 use crate::telemetry::words::ReloadResult;
@@ -275,7 +276,11 @@ impl<D: Disk + 'static> Reloader<D> {
                 is_applied: false,
             };
         }
-        let others = self.hub.look(|gate, _| gate.replace_tables(tables));
+        let keeping = Arc::new(Keeping::new(&config, Arc::clone(&tables)));
+        let others = self.hub.look(|gate, _| {
+            gate.set_keeping(&keeping);
+            gate.replace_tables(tables)
+        });
         // The system takes milliseconds to get a hundred megabytes back.
         drop(tokio::task::spawn_blocking(move || drop(others)));
         self.verifier

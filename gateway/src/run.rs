@@ -33,6 +33,7 @@ use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
+use crate::keeping::Keeping;
 use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
@@ -583,7 +584,9 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         }
     };
     // Those that were there have no rows.
+    let keeping = Arc::new(Keeping::new(&config, Arc::clone(&work.tables)));
     drop(gate.replace_tables(work.tables));
+    gate.set_keeping(&keeping);
     gate.set_certificates(work.tls.certificates(&config));
     gate.set_exceptions(config.exceptions());
     let (orders_file, orders) = work.orders;

@@ -13,10 +13,12 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
+use tidegate_store::history::Order;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::admin::Tokens;
+use crate::asked::Asked;
 use crate::board::Board;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
@@ -44,6 +46,8 @@ pub struct Hub<D: Disk> {
     clock: Clock,
     keeper: KeeperHandle<D>,
     waiting_chores: RefCell<VecDeque<Chore<D>>>,
+    /// What is asked of history, and who waits for an answer.
+    pub(crate) history: Asked,
     writers: RefCell<HashMap<LinkId, Rc<Writer>>>,
     paused: RefCell<Vec<Rc<Writer>>>,
     wake: Notify,
@@ -177,6 +181,7 @@ impl<D: Disk> Hub<D> {
             clock,
             keeper,
             waiting_chores: RefCell::default(),
+            history: Asked::default(),
             writers: RefCell::default(),
             paused: RefCell::default(),
             wake: Notify::new(),
@@ -298,6 +303,14 @@ impl<D: Disk> Hub<D> {
         }
     }
 
+    /// Has the keeper do something that is asked of history, between its other chores.
+    pub(crate) fn give_history(&self, number: u64, order: Order) {
+        self.waiting_chores
+            .borrow_mut()
+            .push_back(Chore::history(number, order));
+        self.wake.notify_one();
+    }
+
     fn give_chores(&self, gate: &mut Gate<D>, now: Now) {
         let mut waiting = self.waiting_chores.borrow_mut();
         let wanted = gate.take_wanted();
@@ -347,6 +360,7 @@ impl<D: Disk> Hub<D> {
     fn chore_done(&self, done: ChoreDone<D>) {
         self.with_gate(|gate, now| match gate.spool_mut().chore_done(done, now.unix_ms) {
             Finished::Nothing | Finished::Ready | Finished::Unlinked(_) | Finished::Journaled(_) => {}
+            Finished::History(number, told) => self.history.answered(number, told),
             Finished::Moved(legs) => gate.legs_moved(legs),
             Finished::Found(answers) => gate.late_found(now, answers),
             Finished::Parked(entries) => gate.entries_parked(&entries),

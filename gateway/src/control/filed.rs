@@ -9,15 +9,15 @@ use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 use tidegate_store::waiting::{Filed, Sought};
 
-use super::Answer;
+use super::{Answer, finished};
 use crate::audit::AuditHandle;
 use crate::gate::Gate;
 use crate::serve::Hub;
 
 pub(super) const NO_RECORDS: &str = "this gateway's records cannot be read";
 pub(super) const ENDED: &str = "it has just ended";
-const NOT_THERE: &str = "no unfinished message has this id, in memory or in a waiting file. The history of finished ones is not \
-                         built yet; ids of 8 digits are known with their account only, and not once `receipt_hot` is over";
+const NOT_THERE: &str = "no message has this id, unfinished or among what is kept of finished ones; ids of 8 digits are known with \
+                         their account only, and not once `receipt_hot` is over";
 
 /// Where an unfinished message stands, in memory or in a waiting file. That records are opened for it is entered before.
 pub(super) async fn message_show<D: Disk>(
@@ -39,10 +39,15 @@ pub(super) async fn message_show<D: Disk>(
         .with(Field::Verb, Detail::Word(Word::of_name("message show")))
         .with(Field::Outcome, Detail::Word(Word::of_name("asked")));
     audit.enter(vec![entry]).await?;
-    let legs = look_up(hub, id, account).await?;
-    let told: Option<Map<String, Value>> =
-        hub.look(|gate, now| gate.legs_told(now, id, legs.iter().collect()));
-    told.ok_or_else(|| ENDED.to_owned())
+    match look_up(hub, id, account).await {
+        Ok(legs) => {
+            let told: Option<Map<String, Value>> =
+                hub.look(|gate, now| gate.legs_told(now, id, legs.iter().collect()));
+            told.ok_or_else(|| ENDED.to_owned())
+        }
+        // It may have ended long ago.
+        Err(why) => finished::by_id(hub, id, account, None).await?.ok_or(why),
+    }
 }
 
 /// The legs of a message, as its waiting file has them.

@@ -207,6 +207,7 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
         | Steer::AccountList { .. }
         | Steer::BindList { .. }
         | Steer::MessageShow { .. }
+        | Steer::MessageFind(_)
         | Steer::QueueList { .. } => return None,
     }
     Some((whose, details))

@@ -100,7 +100,7 @@ fn age_s(now: Now, since_ms: Option<u64>) -> Option<u64> {
 }
 
 /// An address as logs have it.
-fn masked(address: &AddressBuf) -> Value {
+pub(super) fn masked(address: &AddressBuf) -> Value {
     json!({
         "ton": address.ton().0,
         "npi": address.npi().0,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tidegate_store::audit::WORD_MAX;
 
 use super::VERSION;
+use super::finished::{FOUND_MAX, Find, Reading};
 use crate::orders::Halt;
 
 /// The fastest rate that may be set, in parts a second: as in the configuration.
@@ -109,7 +110,11 @@ pub enum Steer {
         id: String,
         /// Whose; needed for ids of 8 digits only.
         account: Option<String>,
+        /// Why its numbers and its text are to be shown, of one that is finished.
+        reading: Option<Reading>,
     },
+    /// Finished messages, as far as rules keep them.
+    MessageFind(Find),
     /// What waits, by carrier and account.
     QueueList {
         /// Which of it, behind `CARRIER/ACCOUNT`.
@@ -140,6 +145,7 @@ impl Steer {
             Self::BindList { .. } => "bind list",
             Self::BindClose { .. } => "bind close",
             Self::MessageShow { .. } => "message show",
+            Self::MessageFind(_) => "message find",
             Self::QueueList { .. } => "queue list",
             Self::LogFilter { .. } => "log filter",
         }
@@ -153,6 +159,7 @@ impl Steer {
                 | Self::AccountList { .. }
                 | Self::BindList { .. }
                 | Self::MessageShow { .. }
+                | Self::MessageFind(_)
                 | Self::QueueList { .. }
                 | Self::LogFilter { filter: None, .. }
         )
@@ -191,7 +198,19 @@ impl Steer {
                 "limit": page.limit,
             }),
             Self::BindClose { number } => json!({ "number": number }),
-            Self::MessageShow { id, account } => json!({ "id": id, "account": account }),
+            Self::MessageShow { id, account, reading } => json!({
+                "id": id,
+                "account": account,
+                "purpose": reading.as_ref().map(Reading::word),
+                "reason": reading.as_ref().map(|reading| &reading.reason),
+            }),
+            Self::MessageFind(find) => json!({
+                "account": find.account,
+                "to": find.to,
+                "since_ms": find.since_ms,
+                "until_ms": find.until_ms,
+                "limit": find.limit,
+            }),
             Self::LogFilter { filter, length } => json!({
                 "filter": filter,
                 "for_s": length.as_ref().map(Duration::as_secs),
@@ -223,6 +242,7 @@ impl Steer {
             "bind list" => keys.bind_list(),
             "bind close" => keys.bind_close(),
             "message show" => keys.message_show(),
+            "message find" => keys.message_find(),
             "log filter" => keys.log_filter(),
             _ => return None,
         })
@@ -345,7 +365,22 @@ impl Keys<'_> {
         Ok(Steer::MessageShow {
             id: self.needed("id")?,
             account: self.text("account")?,
+            reading: Reading::read(self.text("purpose")?, self.text("reason")?)?,
         })
+    }
+
+    fn message_find(&self) -> Result<Steer, String> {
+        let limit = self.number("limit")?;
+        if limit.is_some_and(|limit| !(1..=FOUND_MAX as u64).contains(&limit)) {
+            return Err(format!("\"limit\" is a number up to {FOUND_MAX}"));
+        }
+        Ok(Steer::MessageFind(Find {
+            account: self.needed("account")?,
+            to: self.text("to")?,
+            since_ms: self.number("since_ms")?,
+            until_ms: self.number("until_ms")?,
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()),
+        }))
     }
 
     fn log_filter(&self) -> Result<Steer, String> {
@@ -423,7 +458,20 @@ mod tests {
             Steer::MessageShow {
                 id: "1234".to_owned(),
                 account: None,
+                reading: None,
             },
+            Steer::MessageShow {
+                id: "1234".to_owned(),
+                account: Some("a".to_owned()),
+                reading: Reading::read(Some("legal".to_owned()), Some("matter 7".to_owned())).unwrap(),
+            },
+            Steer::MessageFind(Find {
+                account: "a".to_owned(),
+                to: Some("+447700900123".to_owned()),
+                since_ms: Some(1),
+                until_ms: None,
+                limit: Some(7),
+            }),
             Steer::QueueList {
                 page: Page {
                     after: Some(format!("{carrier}/{account}")),

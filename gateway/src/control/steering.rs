@@ -15,7 +15,7 @@ use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
-use super::{Answer, not_done, pages};
+use super::{Answer, finished, not_done, pages};
 use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::gate::Gate;
@@ -41,7 +41,17 @@ pub(super) async fn steer<D: Disk + 'static>(
             carrier,
             page,
         } => pages::binds(hub, account.as_deref(), carrier.as_deref(), page).await,
-        Steer::MessageShow { id, account } => message_show(hub, audit, who, id, account.as_deref()).await,
+        Steer::MessageShow {
+            id,
+            account,
+            reading: None,
+        } => message_show(hub, audit, who, id, account.as_deref()).await,
+        Steer::MessageShow {
+            id,
+            account,
+            reading: Some(reading),
+        } => finished::read_one(hub, (audit, who), id, account.as_deref(), reading).await,
+        Steer::MessageFind(find) => finished::find(hub, (audit, who), find).await,
         Steer::CarrierHalt { .. }
         | Steer::CarrierResume { .. }
         | Steer::AccountSuspend { .. }

@@ -49,6 +49,19 @@ impl MccMnc {
         Some(Self(number))
     }
 
+    /// As one number that stands for no other code: a 1, then its digits.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// From what [`MccMnc::number`] gave; `None` for what is no code.
+    pub fn from_number(number: u32) -> Option<Self> {
+        (100_000..200_000)
+            .contains(&number)
+            .then_some(Self(number))
+            .or_else(|| (1_000_000..2_000_000).contains(&number).then_some(Self(number)))
+    }
+
     /// The mobile country code alone.
     pub fn mcc(self) -> u16 {
         // Behind the 1 in front, 3 digits of 5 or 6.

@@ -33,7 +33,8 @@ impl Records {
         let key_ring = storage.key_ring.clone();
         let waiting = installation::waiting_dir(storage);
         let ring = disk.clone();
-        let keys = Arc::new(move || KeyRing::look(&ring, &key_ring, &keks).map_err(|error| error.to_string()));
+        let keys =
+            Arc::new(move || KeyRing::look(&ring, &key_ring, &keks).map_err(|error| error.to_string()));
         let (spool, of_spool) = (disk.clone(), Arc::clone(&keys));
         let read = move |wanted: &Wanted| {
             let keys = of_spool()?;

@@ -206,6 +206,8 @@ words! {
         Status = 31 "status",
         /// When it was done, unix milliseconds: it may be entered later.
         At = 32 "at",
+        /// What records were opened for (GEN-3).
+        Purpose = 33 "purpose",
         /// Who allowed it.
         Approvers = 48 "approvers",
         /// Where the evidence for it lies.

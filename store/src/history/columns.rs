@@ -67,7 +67,7 @@ pub struct Meta {
 pub struct Place {
     /// ISO 3166-1 letters, zeros where it is not known.
     pub country: [u8; 2],
-    /// MCC and MNC as one number (MCC · 1 000 + MNC), 0 where it is not known.
+    /// MCC and MNC as one number, the gateway's own way; 0 where it is not known.
     pub network: u32,
 }
 

@@ -36,20 +36,7 @@ impl PeriodOwner {
         let [s0, s1, s2, s3] = self.start.to_be_bytes();
         let [p0, p1] = self.part.to_be_bytes();
         let [l0, l1, l2, l3] = self.length.to_be_bytes();
-        let numbers = [
-            self.class,
-            self.bucket,
-            s0,
-            s1,
-            s2,
-            s3,
-            p0,
-            p1,
-            l0,
-            l1,
-            l2,
-            l3,
-        ];
+        let numbers = [self.class, self.bucket, s0, s1, s2, s3, p0, p1, l0, l1, l2, l3];
         let octets = self
             .account
             .as_bytes()

@@ -1,0 +1,246 @@
+//! What is kept of finished messages, for whom and how long: the rules of retention as the store asks them, for each message
+//! that ends, and as whoever reads one asks them again (RET-3, RET-4).
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tidegate_codec::category::Category;
+use tidegate_codec::identity::SystemId;
+use tidegate_config::{Config, Country};
+use tidegate_store::disk::Disk;
+use tidegate_store::history::{Bucket, Finished, Keep, Kept, Meta, Place};
+use tidegate_store::message_id::MessageId;
+use tidegate_store::rules::{
+    self, After, Anchor, By, Class, Decision, Facts, Instruction, Kind, RuleSet, State, Wish, bucket, decide,
+};
+use tidegate_store::spool::Keeps;
+
+use crate::gate::Gate;
+use crate::number::plan;
+use crate::retention::{instructions_of, rules_of};
+use crate::tables::Tables;
+
+/// How long a record is kept that no rule ever ends.
+const FOR_EVER: &str = "for-ever";
+
+/// See the [module](self). Made of a configuration, and never changed.
+pub struct Keeping {
+    accounts: HashMap<SystemId, Terms>,
+    tables: Arc<Tables>,
+}
+
+/// What holds for an account.
+struct Terms {
+    rules: RuleSet,
+    instructions: Vec<Instruction>,
+    /// Where its national numbers are at home.
+    home: Option<Country>,
+}
+
+/// What rules have to know of a finished message.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'e> {
+    /// Whose.
+    pub account: SystemId,
+    /// Which.
+    pub id: MessageId,
+    /// Its sender.
+    pub source: &'e [u8],
+    /// What it was for; the gateway's own code.
+    pub category: u8,
+    /// When it was accepted, in unix milliseconds.
+    pub accepted_ms: u64,
+    /// When its validity ends, in unix milliseconds.
+    pub expires_ms: u64,
+    /// When it ended, in unix milliseconds.
+    pub final_ms: u64,
+}
+
+impl<'e> Ended<'e> {
+    /// Of a record of history.
+    pub fn of(account: SystemId, meta: &'e Meta) -> Self {
+        Self {
+            account,
+            id: meta.id,
+            source: meta.source.as_bytes(),
+            category: meta.category,
+            accepted_ms: meta.accepted_ms,
+            expires_ms: meta.expires_ms,
+            final_ms: meta.final_ms,
+        }
+    }
+
+    fn facts(&self, class: Class) -> Facts<'e> {
+        let mut facts = Facts::new(self.account, class).of_sender(self.source);
+        facts.category = Category::from_octet(self.category);
+        facts.message = Some(self.id);
+        facts.at.accepted_ms = Some(self.accepted_ms);
+        facts.at.validity_ms = Some(self.expires_ms.saturating_sub(self.accepted_ms));
+        facts.at.final_ms = Some(self.final_ms);
+        facts
+    }
+}
+
+/// The class of the rules for what history keeps.
+pub const fn class_of(kept: Kept) -> Class {
+    match kept {
+        Kept::Meta => Class::Meta,
+        Kept::Body => Class::Body,
+    }
+}
+
+impl Keeping {
+    /// By a configuration; `tables` say where numbers are at home.
+    pub fn new(config: &Config, tables: Arc<Tables>) -> Self {
+        let terms = config.accounts.iter().filter_map(|account| {
+            account.retention.profile.as_ref()?;
+            let terms = Terms {
+                rules: rules_of(&config.retention, account),
+                instructions: instructions_of(&config.retention, account),
+                home: account.numbering.country,
+            };
+            Some((account.system_id, terms))
+        });
+        Self {
+            accounts: terms.collect(),
+            tables,
+        }
+    }
+
+    /// What an account may want kept: what no rule and no instruction of it stores is not even looked at.
+    pub fn keeps(&self, account: SystemId) -> Keeps {
+        let stores = |class: Class| {
+            let Some(terms) = self.accounts.get(&account) else {
+                return false;
+            };
+            let limits = terms
+                .rules
+                .of(class)
+                .iter()
+                .filter(|rule| rule.kind == Kind::Limit);
+            let mut stores = limits.map(|rule| rule.after != After::NoStore);
+            let of_class = |instruction: &&Instruction| instruction.class == class;
+            let mut instructed = terms.instructions.iter().filter(of_class);
+            // An account instructs nothing about what has no rule.
+            match stores.next() {
+                None => false,
+                Some(stored) => {
+                    stored || instructed.any(|instruction| matches!(instruction.wish, Wish::After(_)))
+                }
+            }
+        };
+        Keeps {
+            meta: stores(Class::Meta),
+            body: stores(Class::Body),
+        }
+    }
+
+    fn decide(&self, ended: &Ended<'_>, class: Class, now_ms: u64) -> Option<Decision<'_>> {
+        let terms = self.accounts.get(&ended.account)?;
+        let facts = ended.facts(class);
+        Some(decide(
+            &facts,
+            &terms.rules,
+            &terms.instructions,
+            &[],
+            &[],
+            None,
+            now_ms,
+        ))
+    }
+
+    /// Whether a record of a class may be read now, by whom its class is for.
+    pub fn may_be_read(&self, ended: &Ended<'_>, kept: Kept, now_ms: u64) -> bool {
+        let decision = self.decide(ended, class_of(kept), now_ms);
+        decision.is_some_and(|decision| decision.state == State::Live)
+    }
+
+    /// Where a class of a message that has ended is kept; nowhere without a rule, and not once it is due (RET-1, RET-8).
+    fn plan(&self, finished: &Finished, kept: Kept, now_ms: u64) -> Option<Keep> {
+        let source = finished.envelope.addresses.source();
+        let ended = Ended {
+            account: finished.account,
+            id: finished.id,
+            source: source.as_bytes(),
+            category: finished.envelope.category,
+            accepted_ms: finished.envelope.accepted_ms,
+            expires_ms: finished.envelope.expires_ms,
+            final_ms: finished.end.at_ms,
+        };
+        let class = class_of(kept);
+        let decision = self.decide(&ended, class, now_ms)?;
+        if matches!(decision.state, State::NotStored | State::Due) {
+            return None;
+        }
+        // What it is filed by is what ends it: nothing that holds it longer lies with what goes before it.
+        let limit = decision.by.iter().find_map(|by| match by {
+            By::Instruction(instruction, rule) => match instruction.wish {
+                Wish::After(span) => Some((rule.anchor, Some(span))),
+                Wish::NoStore => None,
+            },
+            By::Rule(rule) => match rule.after {
+                After::Span(span) => Some((rule.anchor, Some(span))),
+                After::Never => Some((rule.anchor, None)),
+                After::NoStore => None,
+            },
+            By::Refused(..) | By::Erasure(_) | By::Hold(_) | By::NoRule(..) => None,
+        });
+        let (anchor, span) = limit?;
+        let anchor_ms = ended
+            .facts(class)
+            .instant(anchor, None)
+            .or_else(|| ended.facts(class).instant(Anchor::Final, None))?;
+        Some(Keep {
+            anchor_ms,
+            bucket: span.map_or(Bucket::Week, |span| match bucket(span) {
+                rules::Bucket::Hour => Bucket::Hour,
+                rules::Bucket::Day => Bucket::Day,
+                rules::Bucket::IsoWeek => Bucket::Week,
+            }),
+            length: span.map_or_else(|| FOR_EVER.into(), |span| span.to_string().into()),
+            place: self.place(finished),
+        })
+    }
+
+    /// Where a message went, by today's tables.
+    fn place(&self, finished: &Finished) -> Place {
+        let home = self.accounts.get(&finished.account).and_then(|terms| terms.home);
+        let to = finished.envelope.addresses.destination();
+        let Ok(number) = plan().canonical(to.ton(), to.npi(), to.as_bytes(), home) else {
+            return Place::default();
+        };
+        let network = self
+            .tables
+            .network_of(number.as_bytes())
+            .and_then(|network| self.tables.network(network));
+        let country = network
+            .map(|network| network.country)
+            .or_else(|| plan().country_of(&number));
+        let letters = country.and_then(|country| country.as_str().as_bytes().first_chunk().copied());
+        Place {
+            country: letters.unwrap_or_default(),
+            network: network.map_or(0, |network| network.mcc_mnc.number()),
+        }
+    }
+}
+
+impl<D: Disk> Gate<D> {
+    /// Has other rules hold for what ends from now on, and for whoever reads what has ended.
+    pub fn set_keeping(&mut self, keeping: &Arc<Keeping>) {
+        let of_plan = Arc::clone(keeping);
+        self.spool
+            .set_plan(Arc::new(move |finished: &Finished, kept, now_ms| {
+                of_plan.plan(finished, kept, now_ms)
+            }));
+        for (place, account) in self.config.accounts.iter().enumerate() {
+            let keeps = keeping.keeps(account.system_id);
+            self.spool.set_keeps(self.accounts[place].name, keeps);
+        }
+        self.keeping = Some(Arc::clone(keeping));
+    }
+
+    /// What rules hold for what has ended; a gateway of tests may have none.
+    pub(crate) const fn keeping(&self) -> Option<&Arc<Keeping>> {
+        self.keeping.as_ref()
+    }
+}
