@@ -144,7 +144,7 @@ pub fn decide<'a>(
     by.extend(
         wants
             .iter()
-            .filter(|want| want.at_ms == wanted_ms)
+            .filter(|want| want.at_ms == wanted_ms && want.at_ms <= due_ms)
             .map(|want| want.by),
     );
     by.extend(question.floors_at(due_ms));
@@ -347,7 +347,7 @@ impl<'a> Question<'_, 'a> {
         let wanted_ms = wants.iter().map(|want| want.at_ms).min();
         // What only a floor keeps nobody else wants.
         let only_floors = self.rules.iter().all(|rule| rule.kind == Kind::Floor);
-        let wanted_ms = wanted_ms.or(only_floors.then_some(0))?;
+        let wanted_ms = if only_floors { Some(0) } else { wanted_ms }?;
         Some(wanted_ms.max(floor_ms)).filter(|due_ms| *due_ms != u64::MAX)
     }
 
