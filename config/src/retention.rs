@@ -1,5 +1,6 @@
-//! How long what is stored is kept: five profiles that come with the program, with dates and sources, what jurisdictions add to
-//! them, and what an operator adds to both (compliance.md §7). What a rule means for a record is the store's business.
+//! How long what is stored is kept: five profiles that come with the program, with dates and sources, what
+//! jurisdictions add to them, and what an operator adds to both (compliance.md §7). What a rule means for a record is
+//! the store's business.
 
 mod period;
 mod read;
@@ -50,8 +51,8 @@ pub struct RetentionProfile {
     pub request_due_max: Option<Period>,
     /// Key `notice_before_change`, required.
     pub notice: Notice,
-    /// Key `age`, default `[]` (none asked for), at most 64 of `{ years = 16, countries = ["FR"], or_local = true }`: how old a
-    /// person is at least (DSR-6).
+    /// Key `age`, default `[]` (none asked for), at most 64 of `{ years = 16, countries = ["FR"], or_local = true }`:
+    /// how old a person is at least (DSR-6).
     pub ages: Vec<AgeRule>,
     /// Key `min_tls`, required: `"1.2"`, `"1.3"`, or `"secure"` for any TLS: what connections need at least.
     pub min_tls: MinTls,
@@ -88,7 +89,8 @@ pub struct RetentionRule {
     pub checked: Date,
 }
 
-/// A rule of a jurisdiction, for every profile: a floor or a ceiling, with the keys of a profile's rules and `jurisdiction`.
+/// A rule of a jurisdiction, for every profile: a floor or a ceiling, with the keys of a profile's rules and
+/// `jurisdiction`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionOverlay {
     /// Key `jurisdiction`, required: a country as `"US"`, or a state of the USA or a province of Canada as `"US-FL"`.

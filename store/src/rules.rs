@@ -1,8 +1,8 @@
 //! How long what is stored is kept (compliance.md §7), as pure code: neither a clock nor a disk.
 //!
-//! A [`RuleSet`] is a profile with what jurisdictions add to it; [`decide`] says of one record whether it may be read, from
-//! when on it is gone, and which rules say so (RET-3). Whoever stores a record asks whether it may be written, whoever reads
-//! one asks whether it is still there, and what removes records goes by the same answer.
+//! A [`RuleSet`] is a profile with what jurisdictions add to it; [`decide`] says of one record whether it may be
+//! read, from when on it is gone, and which rules say so (RET-3). Whoever stores a record asks whether it may be
+//! written, whoever reads one asks whether it is still there, and what removes records goes by the same answer.
 //!
 //! ```
 //! use tidegate_codec::identity::SystemId;

@@ -1,4 +1,5 @@
-//! `tidegate retention`: what the five profiles say of a record of each class, word by word as compliance.md §7.3 has it.
+//! `tidegate retention`: what the five profiles say of a record of each class, word by word as compliance.md §7.3 has
+//! it.
 
 use std::fs;
 use std::path::Path;

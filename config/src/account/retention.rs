@@ -22,7 +22,8 @@ const JURISDICTIONS_MAX: usize = 64;
 /// How long what is stored of an account is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionTerms {
-    /// Key `retention_profile`, default absent: nothing of the account is stored beyond delivery. The name of a profile.
+    /// Key `retention_profile`, default absent: nothing of the account is stored beyond delivery. The name of a
+    /// profile.
     pub profile: Option<String>,
     /// Key `jurisdiction`, at most 64, default that of `country`: whose floors and ceilings hold beside the profile.
     pub jurisdiction: Vec<Jurisdiction>,
@@ -30,21 +31,22 @@ pub struct RetentionTerms {
     pub instructions: Vec<RetentionInstruction>,
 }
 
-/// One table `[[account.retention]]`: how long the account wants some of its records kept, in place of its profile's limit.
+/// One table `[[account.retention]]`: how long the account wants some of its records kept, in place of its profile's
+/// limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionInstruction {
     /// Key `class`, required: of what.
     pub class: DataClass,
-    /// Key `after`, a duration from the limit's own anchor, or `no_store = true`, not stored beyond delivery (of `body` and
-    /// `attach` only): one of the two is required. Never [`RuleAfter::Never`].
+    /// Key `after`, a duration from the limit's own anchor, or `no_store = true`, not stored beyond delivery (of
+    /// `body` and `attach` only): one of the two is required. Never [`RuleAfter::Never`].
     pub wish: RuleAfter,
     /// Key `sender`, default any: of messages of these source addresses, as in `senders`.
     pub sender: Option<SenderPattern>,
     /// Key `category`, default any: of messages that are for this.
     pub category: Option<Category>,
-    /// Key `given`, a day in UTC such as `2026-01-31`, default absent (before all others): when the account said so. In unix
-    /// milliseconds. Of several for the same records the later holds from then on; what keeps longer than what held before
-    /// waits for the profile's `notice_before_change`.
+    /// Key `given`, a day in UTC such as `2026-01-31`, default absent (before all others): when the account said so.
+    /// In unix milliseconds. Of several for the same records the later holds from then on; what keeps longer than
+    /// what held before waits for the profile's `notice_before_change`.
     pub given_ms: Option<u64>,
 }
 

@@ -15,8 +15,8 @@ const MONTHS_MAX: u32 = 12_000;
 const DAYS_MAX: u32 = 366_000;
 const DAY_S: u64 = 86_400;
 
-/// A duration of ISO 8601 up to a thousand years, such as `"P24M"`, `"P30D"`, `"PT10M"` or `"P0D"`. Its months are of the
-/// calendar.
+/// A duration of ISO 8601 up to a thousand years, such as `"P24M"`, `"P30D"`, `"PT10M"` or `"P0D"`. Its months are of
+/// the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Period {
     months: u32,
@@ -25,7 +25,8 @@ pub struct Period {
 }
 
 impl Period {
-    /// The one that is written so; `None` for what is no duration, has a sign, a fraction or small letters, or is too long.
+    /// The one that is written so; `None` for what is no duration, has a sign, a fraction or small letters, or is too
+    /// long.
     pub fn parse(text: &str) -> Option<Self> {
         let is_plain = text
             .bytes()
@@ -53,8 +54,8 @@ impl Period {
         (self.months, self.days, self.seconds)
     }
 
-    /// Whether it may end later than another that begins on the same day, on any day of the calendar: `P3M` and `P90D` may
-    /// each exceed the other.
+    /// Whether it may end later than another that begins on the same day, on any day of the calendar: `P3M` and
+    /// `P90D` may each exceed the other.
     pub fn may_exceed(self, other: Self) -> bool {
         if self.months == other.months {
             return self.rest() > other.rest();
@@ -91,7 +92,7 @@ pub(crate) fn period(value: &DeValue<'_>) -> Result<Period, Fault> {
     Period::parse(text).ok_or_else(|| {
         Fault::new(
             format!("{} is no duration of rules", shown::value(text)),
-            "write it as ISO 8601 does, up to a thousand years, such as \"P24M\" (months), \"P90D\" (days) or \"PT10M\" (minutes)",
+            "write it as ISO 8601 does, up to a thousand years, such as \"P24M\", \"P90D\" or \"PT10M\"",
         )
     })
 }

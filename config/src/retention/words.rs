@@ -31,8 +31,8 @@ macro_rules! words {
 
 words! {
     /// A class of data (compliance.md §7.1): `"body"`, `"attach"`, `"meta"`, `"usage"`, `"stats"`, `"billing"`,
-    /// `"account.core"`, `"account.other"`, `"cred"`, `"subrec"`, `"support"`, `"access"`, `"audit"`, `"optout"`, `"consent"`,
-    /// `"contact"`, `"convo"`, `"route"`, `"fraud"`, `"otp"`, `"legal"`, `"export"` or `"trace"`.
+    /// `"account.core"`, `"account.other"`, `"cred"`, `"subrec"`, `"support"`, `"access"`, `"audit"`, `"optout"`,
+    /// `"consent"`, `"contact"`, `"convo"`, `"route"`, `"fraud"`, `"otp"`, `"legal"`, `"export"` or `"trace"`.
     DataClass, CLASSES {
         Body = "body",
         Attach = "attach",
@@ -77,7 +77,8 @@ words! {
 }
 
 words! {
-    /// How a rule binds: `"limit"`, act then; `"floor"`, not before; `"ceiling"`, never later, whatever instructions say.
+    /// How a rule binds: `"limit"`, act then; `"floor"`, not before; `"ceiling"`, never later, whatever instructions
+    /// say.
     RuleKind, KINDS {
         Limit = "limit",
         Floor = "floor",
@@ -95,8 +96,8 @@ words! {
 }
 
 words! {
-    /// How sure a row is: `"published"` in service terms, `"default"` of ours and for each operator to confirm, `"retold"` in
-    /// secondary sources only, `"decided"` from other rules.
+    /// How sure a row is: `"published"` in service terms, `"default"` of ours and for each operator to confirm,
+    /// `"retold"` in secondary sources only, `"decided"` from other rules.
     Standing, STANDINGS {
         Published = "published",
         Default = "default",

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
-use tidegate_config::{Retention, RetentionProfile, RetentionRule, RuleAfter, RuleKind};
+use tidegate_config::{DataClass, Retention, RetentionProfile, RetentionRule, RuleAfter, RuleKind};
 use tidegate_store::rules::{Action, Class, Decision, Erasure, Facts, Scope, decide};
 
 use super::values::time;
@@ -202,7 +202,7 @@ fn profile_fields(profile: &RetentionProfile) -> Value {
         "source": profile.source,
         "checked": profile.checked.to_string(),
         "rules": profile.rules.iter().map(|rule| Value::Object(rule_fields(rule))).collect::<Vec<_>>(),
-        "missing": profile.missing().map(|class| class.word()).collect::<Vec<_>>(),
+        "missing": profile.missing().map(DataClass::word).collect::<Vec<_>>(),
     })
 }
 
@@ -240,7 +240,7 @@ fn put(out: &mut String, retention: &Retention) -> std::fmt::Result {
         for rule in &profile.rules {
             put_rule(out, rule)?;
         }
-        let missing: Vec<&str> = profile.missing().map(|class| class.word()).collect();
+        let missing: Vec<&str> = profile.missing().map(DataClass::word).collect();
         if !missing.is_empty() {
             writeln!(out, "  not stored: {}", missing.join(", "))?;
         }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::span::{DAY_MS, HOUR_MS, Span};
 
-/// The stretches of UTC that records of one account and class are put together by: they have one key, which goes with the
-/// last of them (ERA-4).
+/// The stretches of UTC that records of one account and class are put together by: they have one key, which goes with
+/// the last of them (ERA-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bucket {
     /// An hour.
@@ -16,8 +16,8 @@ pub enum Bucket {
     IsoWeek,
 }
 
-/// For what is kept so long: an hour below `P30D`, a day up to `P210D`, a week above. From `P30D` on that is a thirtieth of
-/// the rule at most (ERA-4).
+/// For what is kept so long: an hour below `P30D`, a day up to `P210D`, a week above. From `P30D` on that is a
+/// thirtieth of the rule at most (ERA-4).
 pub fn bucket(span: Span) -> Bucket {
     match span.shortest_ms() {
         ms if ms < 30 * DAY_MS => Bucket::Hour,
@@ -27,8 +27,8 @@ pub fn bucket(span: Span) -> Bucket {
 }
 
 impl Bucket {
-    /// The first instant of the bucket of an instant, and the first behind it; both in milliseconds since 1970 UTC, before
-    /// which there is nothing.
+    /// The first instant of the bucket of an instant, and the first behind it; both in milliseconds since 1970 UTC,
+    /// before which there is nothing.
     pub const fn around(self, at_ms: u64) -> Range<u64> {
         let (length, before) = match self {
             Self::Hour => (HOUR_MS, 0),

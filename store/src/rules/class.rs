@@ -113,8 +113,8 @@ words! {
 }
 
 words! {
-    /// What becomes of a record when it is due (compliance.md §7.2). The later in this order beats the earlier when both are
-    /// wanted at one instant.
+    /// What becomes of a record when it is due (compliance.md §7.2). The later in this order beats the earlier when
+    /// both are wanted at one instant.
     Action {
         /// Nothing: it stays.
         Keep = "keep",

@@ -43,8 +43,8 @@ impl State {
 pub struct Decision<'a> {
     /// How it stands.
     pub state: State,
-    /// From when on it is due, in milliseconds since 1970 UTC; `None` where nothing says so yet. What a hold has kept past
-    /// that date is due from the release on.
+    /// From when on it is due, in milliseconds since 1970 UTC; `None` where nothing says so yet. What a hold has kept
+    /// past that date is due from the release on.
     pub due_ms: Option<u64>,
     /// What becomes of it then.
     pub action: Action,
@@ -95,13 +95,13 @@ struct Question<'q, 'a> {
     closure: Option<u64>,
 }
 
-/// Decides on one record (RET-3): what its limits want, or an instruction in their place, or a ceiling or an erasure before
-/// that; but not before any floor; and what a hold covers stays sealed until the last is released. `closure` is when the
-/// account was closed, `now_ms` when it is asked, both in milliseconds since 1970 UTC.
+/// Decides on one record (RET-3): what its limits want, or an instruction in their place, or a ceiling or an erasure
+/// before that; but not before any floor; and what a hold covers stays sealed until the last is released. `closure`
+/// is when the account was closed, `now_ms` when it is asked, both in milliseconds since 1970 UTC.
 ///
 /// The date depends on everything but `now_ms`, so that what is due stays due whatever the clock does (RET-9). An
-/// instruction that takes effect when a record is gone brings nothing back; one that shortens makes due from then on what is
-/// older.
+/// instruction that takes effect when a record is gone brings nothing back; one that shortens makes due from then on
+/// what is older.
 pub fn decide<'a>(
     facts: &Facts<'_>,
     rules: &'a RuleSet,
@@ -144,7 +144,7 @@ pub fn decide<'a>(
     by.extend(
         wants
             .iter()
-            .filter(|want| want.at_ms == wanted_ms)
+            .filter(|want| want.at_ms == wanted_ms && want.at_ms <= due_ms)
             .map(|want| want.by),
     );
     by.extend(question.floors_at(due_ms));
@@ -220,8 +220,8 @@ fn strongest(wants: &[Want<'_>], until_ms: u64) -> Action {
 }
 
 impl<'a> Question<'_, 'a> {
-    /// Time falls into stretches, in each of which one instruction or none is in force. A record is due when it first is by
-    /// what is in force then.
+    /// Time falls into stretches, in each of which one instruction or none is in force. A record is due when it first
+    /// is by what is in force then.
     fn reckon(&self, instructions: &'a [Instruction]) -> Reckoned<'a> {
         let about: SmallVec<[&Instruction; 4]> = instructions
             .iter()
@@ -347,7 +347,7 @@ impl<'a> Question<'_, 'a> {
         let wanted_ms = wants.iter().map(|want| want.at_ms).min();
         // What only a floor keeps nobody else wants.
         let only_floors = self.rules.iter().all(|rule| rule.kind == Kind::Floor);
-        let wanted_ms = wanted_ms.or(only_floors.then_some(0))?;
+        let wanted_ms = if only_floors { Some(0) } else { wanted_ms }?;
         Some(wanted_ms.max(floor_ms)).filter(|due_ms| *due_ms != u64::MAX)
     }
 
@@ -365,8 +365,8 @@ impl<'a> Question<'_, 'a> {
         by
     }
 
-    /// How it stands before it is due, and the requests to erase that have to wait: any that was made by now is refused by a
-    /// floor, or it would be due.
+    /// How it stands before it is due, and the requests to erase that have to wait: any that was made by now is
+    /// refused by a floor, or it would be due.
     fn restricted(&self, due_ms: u64, now_ms: u64) -> (State, impl Iterator<Item = By<'a>>) {
         let facts = self.facts;
         let refused = self

@@ -69,8 +69,8 @@ impl<'f> Facts<'f> {
         Self { sender, ..self }
     }
 
-    /// When what an anchor names happened; `closure` is when the account was closed. `final` is `accepted` and the validity
-    /// at the latest (compliance.md §7.2).
+    /// When what an anchor names happened; `closure` is when the account was closed. `final` is `accepted` and the
+    /// validity at the latest (compliance.md §7.2).
     pub fn instant(&self, anchor: Anchor, closure: Option<u64>) -> Option<u64> {
         let at = &self.at;
         match anchor {

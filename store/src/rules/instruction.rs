@@ -75,8 +75,8 @@ impl Instruction {
             && self.message.is_none_or(|of| facts.message == Some(of))
     }
 
-    /// Of several about one record the greatest holds: one about the message before one about its sender, that before one
-    /// about its category, that before one about the account; of equals the last.
+    /// Of several about one record the greatest holds: one about the message before one about its sender, that before
+    /// one about its category, that before one about the account; of equals the last.
     pub fn rank(&self) -> impl Ord + use<> {
         let senders = self.senders.as_ref();
         (

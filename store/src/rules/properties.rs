@@ -192,7 +192,7 @@ fn is_gone(state: State) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
     fn nothing_is_gone_before_a_floor_nor_stays_past_a_ceiling(world in worlds(), now_ms in instants()) {

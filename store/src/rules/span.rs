@@ -16,8 +16,8 @@ const MS_MAX: u64 = DAYS_MAX as u64 * DAY_MS;
 
 /// A duration of a rule, such as `P24M`, `P30D`, `PT10M` or `P0D`: up to a thousand years.
 ///
-/// Months and years are of the calendar, in UTC, and end on the last day of a month that is too short: 31 January and `P1M`
-/// is 28 or 29 February (GEN-5). Days are 24 hours.
+/// Months and years are of the calendar, in UTC, and end on the last day of a month that is too short: 31 January and
+/// `P1M` is 28 or 29 February (GEN-5). Days are 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     months: u32,
@@ -80,7 +80,8 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        // Signs, fractions and small letters are allowed by the standard or by the parser, and would only be a second way.
+        // Signs, fractions and small letters are allowed by the standard or by the parser, and would only be a second
+        // way.
         let is_plain = text
             .bytes()
             .all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());

@@ -563,6 +563,9 @@ fn a_floor_alone_keeps_until_its_end_and_no_longer() {
     let at = |now_ms| decide(&body(), &rules, &[], &[], &[], None, now_ms);
     assert_eq!((at(0).state, at(0).due_ms), (State::Live, Some(due)));
     assert_eq!((at(due).state, at(due).action), (State::Due, Action::Purge));
+    let late = [erasure(due + 1)];
+    let decision = decide(&body(), &rules, &[], &[], &late, None, due);
+    assert_eq!(decision.state, State::Due, "asked for when it was gone");
     // One whose anchor has not happened has not passed.
     let open = rule(Kind::Floor, Anchor::Closed, After::Span(Span::ZERO), Action::Keep);
     let rules = RuleSet::new("test", [limit("P1D", Action::Purge), open]);
