@@ -99,7 +99,7 @@ pub async fn run<D: Disk>(
             biased;
             chore = inbox.chores.recv() => match chore {
                 Some(chore) => chore,
-                None => return,
+                None => break,
             },
             order = inbox.orders.recv(), if is_ordered => {
                 match order {
@@ -128,12 +128,16 @@ pub async fn run<D: Disk>(
             },
         };
         if inbox.done.send(done).await.is_err() {
-            return;
+            break;
         }
         // Or chores that never end would hold it up.
         if rotation.is_due(&keeper) {
             rotation.step(&mut keeper, &mut rng);
         }
         keys.publish(keeper.ring());
+    }
+    // An end in good order leaves no ring that needs two keys: some seconds where there are a million keys.
+    while rotation.is_due(&keeper) {
+        rotation.step(&mut keeper, &mut rng);
     }
 }

@@ -220,7 +220,8 @@ impl<D: Disk> KeyRing<D> {
         }
     }
 
-    /// Makes a key and syncs it in both copies before it returns. `now_ms` in unix milliseconds.
+    /// Makes a key and syncs it in both copies before it returns. `now_ms` in unix milliseconds. For periods see
+    /// [`KeyRing::period_keys`], which makes none where there is one.
     ///
     /// After a failure the ring is given up for changes, except when the disk was too full to grow it
     /// ([`KeyRingError::is_full`]): then nothing has happened.

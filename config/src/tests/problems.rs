@@ -1,11 +1,7 @@
 //! What is wrong with the file as a whole: missing, unknown, twice, not TOML; and all of it at once.
 
 use super::MINIMAL;
-use crate::{Config, KekSource, Problem, parse};
-
-fn good(text: &str) -> Config {
-    parse(text).unwrap_or_else(|problems| panic!("{problems}"))
-}
+use crate::{KekSource, Problem, parse};
 
 pub(super) fn problems(text: &str) -> Vec<Problem> {
     match parse(text) {
@@ -99,7 +95,8 @@ fn one_place_for_the_key_encryption_key() {
             KekSource::Command(vec!["kek".to_owned(), String::new(), "get".to_owned()]),
         ),
     ] {
-        assert_eq!(good(&with(file, given)).storage.kek, source);
+        let config = parse(&with(file, given)).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(config.storage.kek, source);
         let both = problems(&with(file, &format!("{file}{given}")));
         assert!(
             both.len() == 1 && both[0].to_string().contains("two places"),
