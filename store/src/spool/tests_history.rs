@@ -322,6 +322,34 @@ fn what_nothing_waits_for_is_filed_after_a_second_and_synced_after_a_minute() {
     assert_eq!(rig.keeper.history.recorder.checkpoints, 1);
 }
 
+#[test]
+fn an_orderly_end_waits_for_nothing_and_leaves_the_next_start_nothing_to_look_for() {
+    let mut rig = keeping(16, &ALL_KEEP);
+    assert!(rig.spool.end_history(), "nothing has ended");
+    let mut rig = {
+        let legs = accept(&mut rig, 5);
+        settle(&mut rig, &legs);
+        assert!(!rig.spool.end_history());
+        rig.chores();
+        assert!(rig.spool.end_history());
+        assert_eq!(rig.keeper.history.recorder.synced, 5);
+        rig.crash()
+    };
+    assert!(!rig.spool.filing.holds_all());
+    rig.check_history("after an orderly end");
+    assert_eq!(rig.spool.history().filed, 0);
+    // What cannot be written holds up no end.
+    let legs = accept(&mut rig, 5);
+    settle(&mut rig, &legs);
+    rig.disk
+        .fail_on(Op::Create, "recorded", 0, 1_000, ErrorKind::StorageFull);
+    assert!(!rig.spool.end_history());
+    rig.chores();
+    assert!(rig.spool.end_history());
+    let mut rig = rig.crash();
+    rig.check_history("after an end that could not be orderly");
+}
+
 // ===== a full disk, and bounds =====
 
 #[test]
