@@ -15,7 +15,7 @@ use super::rig::{NOW, Rig, SEGMENT, options};
 use super::tests_model::live;
 use super::tests_waits::{World, waits};
 use super::tests_waits_faults::script;
-use super::{CommitOutcome, Finished, Keeps, Options, Refused};
+use super::{Begin, CommitOutcome, Finished, Keeps, Options, Refused};
 
 const META: Keeps = Keeps {
     meta: true,
@@ -532,6 +532,29 @@ fn a_body_that_is_kept_outlives_copies_of_what_a_carrier_or_parts_have() {
         rig.settle(leg, None).unwrap();
     }
     rig.check_history("after copies");
+}
+
+#[test]
+fn a_leg_that_ends_before_its_record_is_on_disk_is_filed_with_its_body() {
+    let mut rig = keeping(17, &ALL_KEEP);
+    // In the batch that accepts it.
+    let leg = rig.accept().unwrap();
+    rig.settle(leg, None).unwrap();
+    assert_eq!(rig.commit(), Some(CommitOutcome::Synced));
+    // And while that one is on its way.
+    let leg = rig.accept().unwrap();
+    let Begin::Commit(commit) = rig.begin() else {
+        panic!("nothing to commit")
+    };
+    rig.settle(leg, None).unwrap();
+    assert_eq!(rig.finish(commit.run()), CommitOutcome::Synced);
+    assert_eq!(rig.commit(), Some(CommitOutcome::Synced));
+    let disk = rig.disk.crash();
+    rig.check_history("as it was known");
+    assert_eq!(rig.spool.history().filed, 2);
+    let mut rig = rig.start_on(disk);
+    rig.check_history("as it was found");
+    assert_eq!(rig.spool.history().filed, 2);
 }
 
 #[test]
