@@ -33,6 +33,8 @@ use crate::orders::OrdersFile;
 use crate::register;
 use crate::trace::{Files, Records};
 
+/// How long an orderly end waits for the history at most.
+const LAST_HISTORY: Duration = Duration::from_secs(5);
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
 
@@ -428,6 +430,28 @@ impl<D: Disk> Hub<D> {
             }
         }
         self.last_sync();
+        self.last_history().await;
+    }
+
+    /// What has ended goes into the history, so that the next start need not look for it; what does not get there in time,
+    /// or cannot be written, that start finds.
+    async fn last_history(&self) {
+        let until = self.now().monotonic + LAST_HISTORY;
+        loop {
+            let now = self.now();
+            {
+                let mut gate = self.gate.borrow_mut();
+                if now.monotonic >= until || gate.spool_mut().end_history() {
+                    return;
+                }
+                self.give_chores(&mut gate, now);
+            }
+            tokio::select! {
+                biased;
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(self.clock.instant(until)) => {}
+            }
+        }
     }
 
     /// What was staged and nobody waits for is written before the end.

@@ -141,6 +141,10 @@ pub(super) struct Filing {
     search: Option<Box<Search>>,
     /// Up to which batch it has been found.
     found_upto: u64,
+    /// Up to which batch the history holds everything, as far as it is known.
+    position: u64,
+    /// The process is about to end: nothing waits any more.
+    is_ending: bool,
     /// Bodies of legs that have come back from waiting files.
     bodies: HashMap<LegId, Box<[u8]>>,
     body_octets: usize,
@@ -152,7 +156,7 @@ pub(super) struct Filing {
 }
 
 impl Filing {
-    pub(super) fn new(search: Option<Search>) -> Self {
+    pub(super) fn new(position: u64, search: Option<Search>) -> Self {
         Self {
             keeps: Vec::new(),
             keeps_any: false,
@@ -173,6 +177,8 @@ impl Filing {
             read_tries: 0,
             is_searching: search.is_some(),
             found_upto: 0,
+            position,
+            is_ending: false,
             search: search.map(Box::new),
             bodies: HashMap::new(),
             body_octets: 0,
@@ -283,8 +289,9 @@ impl Filing {
 }
 
 impl<D: Disk> Spool<D> {
-    /// Says what is kept of an account's messages that end from now on; nothing, until it is said. With the first account
-    /// that keeps something, what had ended before the start and is not in the history is looked for.
+    /// Says what is kept of an account's messages that end from now on; nothing, until it is said. What had ended before the
+    /// start and is not in the history is looked for with the first chore for which any account keeps something, of those that
+    /// do by then: so at a start this is to be said of all accounts before it.
     pub fn set_keeps(&mut self, account: NameId, keeps: Keeps) {
         let filing = &mut self.filing;
         let place = usize::from(account.0);
@@ -313,6 +320,16 @@ impl<D: Disk> Spool<D> {
             unfiled: self.filing.unfiled,
             ..self.filing.counts
         }
+    }
+
+    /// Says that the process is about to end in order, so that nothing waits for more to be filed or synced with it. To be asked
+    /// until it says that there is nothing left to wait for: all is in the history, or a start will see to it.
+    pub fn end_history(&mut self) -> bool {
+        self.filing.is_ending = true;
+        let filing = &self.filing;
+        let is_whole = filing.line.is_empty() && filing.filed_ms.is_none() && filing.position >= self.synced;
+        let gives_up = self.broken || filing.is_failing || filing.is_searching;
+        !filing.is_on() || !filing.is_out && (is_whole || gives_up)
     }
 
     // ===== ends =====
@@ -432,9 +449,13 @@ impl<D: Disk> Spool<D> {
         let frees = held.is_some_and(|(number, segment)| is_filed(number, segment.unfiled()));
         let is_old = |since: u64, after: u64| !(since..since.saturating_add(after)).contains(&now_ms);
         let upto = filing.filed_upto(self.synced);
-        if let (Some(since), Some(batch)) = (filing.filed_ms, upto)
-            && (filing.must_sync || frees || is_old(since, CHECKPOINT_MS))
-        {
+        let is_due = match filing.filed_ms {
+            Some(since) => filing.must_sync || frees || is_old(since, CHECKPOINT_MS),
+            None => false,
+        };
+        // At the end also where nothing was filed: the next start has less to read.
+        let is_last = filing.is_ending && filing.line.is_empty() && upto > Some(filing.position);
+        if let Some(batch) = upto.filter(|_| is_due || is_last) {
             filing.is_out = true;
             return Some(Task::Checkpoint { batch, now_ms });
         }
@@ -443,7 +464,8 @@ impl<D: Disk> Spool<D> {
         }
         let since = *filing.since_ms.get_or_insert(now_ms);
         let waits = filing.line.len() < FILE_MAX && !is_old(since, FILE_WAIT_MS);
-        if waits && held.is_none() && upto.is_some() && !filing.is_searching {
+        let is_pressed = held.is_some() || filing.is_searching || filing.is_ending;
+        if waits && !is_pressed && upto.is_some() {
             return None;
         }
         let (last, must_sync) = (filing.last_batch, filing.must_sync);
@@ -556,6 +578,7 @@ impl<D: Disk> Spool<D> {
         }
         filing.must_sync = false;
         filing.filed_ms = None;
+        filing.position = filing.position.max(batch);
         filing.went_well();
         // Nothing was filed meanwhile, so that all of it ended in batches up to this one.
         tracing::debug!(batch, "the history holds what has ended");

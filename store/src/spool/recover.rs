@@ -266,7 +266,7 @@ impl<D: Disk> Spool<D> {
             parked: filed,
             usage,
             standing,
-            filing: Filing::new(search),
+            filing: Filing::new(keeper.history.position(), search),
         };
         Ok((spool, keeper, found))
     }

@@ -15,7 +15,7 @@ use super::rig::{NOW, Rig, SEGMENT, options};
 use super::tests_model::live;
 use super::tests_waits::{World, waits};
 use super::tests_waits_faults::script;
-use super::{CommitOutcome, Finished, Keeps, Options, Refused};
+use super::{Begin, CommitOutcome, Finished, Keeps, Options, Refused};
 
 const META: Keeps = Keeps {
     meta: true,
@@ -320,6 +320,34 @@ fn what_nothing_waits_for_is_filed_after_a_second_and_synced_after_a_minute() {
     assert_eq!(rig.keeper.history.counts().checkpoints, 1);
 }
 
+#[test]
+fn an_orderly_end_waits_for_nothing_and_leaves_the_next_start_nothing_to_look_for() {
+    let mut rig = keeping(16, &ALL_KEEP);
+    assert!(rig.spool.end_history(), "nothing has ended");
+    let mut rig = {
+        let legs = accept(&mut rig, 5);
+        settle(&mut rig, &legs);
+        assert!(!rig.spool.end_history());
+        rig.chores();
+        assert!(rig.spool.end_history());
+        assert_eq!(rig.keeper.history.recorder.synced, 5);
+        rig.crash()
+    };
+    assert!(!rig.spool.filing.holds_all());
+    rig.check_history("after an orderly end");
+    assert_eq!(rig.spool.history().filed, 0);
+    // What cannot be written holds up no end.
+    let legs = accept(&mut rig, 5);
+    settle(&mut rig, &legs);
+    rig.disk
+        .fail_on(Op::Create, "recorded", 0, 1_000, ErrorKind::StorageFull);
+    assert!(!rig.spool.end_history());
+    rig.chores();
+    assert!(rig.spool.end_history());
+    let mut rig = rig.crash();
+    rig.check_history("after an end that could not be orderly");
+}
+
 // ===== a full disk, and bounds =====
 
 #[test]
@@ -505,6 +533,29 @@ fn a_body_that_is_kept_outlives_copies_of_what_a_carrier_or_parts_have() {
         rig.settle(leg, None).unwrap();
     }
     rig.check_history("after copies");
+}
+
+#[test]
+fn a_leg_that_ends_before_its_record_is_on_disk_is_filed_with_its_body() {
+    let mut rig = keeping(17, &ALL_KEEP);
+    // In the batch that accepts it.
+    let leg = rig.accept().unwrap();
+    rig.settle(leg, None).unwrap();
+    assert_eq!(rig.commit(), Some(CommitOutcome::Synced));
+    // And while that one is on its way.
+    let leg = rig.accept().unwrap();
+    let Begin::Commit(commit) = rig.begin() else {
+        panic!("nothing to commit")
+    };
+    rig.settle(leg, None).unwrap();
+    assert_eq!(rig.finish(commit.run()), CommitOutcome::Synced);
+    assert_eq!(rig.commit(), Some(CommitOutcome::Synced));
+    let disk = rig.disk.crash();
+    rig.check_history("as it was known");
+    assert_eq!(rig.spool.history().filed, 2);
+    let mut rig = rig.start_on(disk);
+    rig.check_history("as it was found");
+    assert_eq!(rig.spool.history().filed, 2);
 }
 
 #[test]
