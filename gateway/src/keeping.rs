@@ -186,10 +186,12 @@ impl Keeping {
             By::Refused(..) | By::Erasure(_) | By::Hold(_) | By::NoRule(..) => None,
         });
         let (anchor, span) = limit?;
-        let anchor_ms = ended
-            .facts(class)
-            .instant(anchor, None)
-            .or_else(|| ended.facts(class).instant(Anchor::Final, None))?;
+        let facts = ended.facts(class);
+        // What counts from an account's closure has no date while it is open: it is filed by its end.
+        let (anchor_ms, span) = match facts.instant(anchor, None) {
+            Some(anchor_ms) => (anchor_ms, span),
+            None => (facts.instant(Anchor::Final, None)?, None),
+        };
         Some(Keep {
             anchor_ms,
             bucket: span.map_or(Bucket::Week, |span| match bucket(span) {

@@ -9,7 +9,7 @@ pub mod admin;
 pub mod admission;
 mod asked;
 pub mod audit;
-mod bans;
+pub mod bans;
 pub mod board;
 pub mod bucket;
 pub mod carrier;

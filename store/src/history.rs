@@ -290,6 +290,17 @@ impl<D: Disk> History<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
+        // A carrier's clock says when it ended, and rules count from that: never before it was accepted, nor in the future.
+        let accepted_ms = finished.envelope.accepted_ms;
+        let end_ms = finished.end.at_ms.clamp(accepted_ms, now_ms.max(accepted_ms));
+        let mut corrected = None;
+        let finished = if end_ms == finished.end.at_ms {
+            finished
+        } else {
+            let mut other = finished.clone();
+            other.end.at_ms = end_ms;
+            &*corrected.insert(other)
+        };
         let mut result = Ok(());
         for class in Kept::ALL {
             let body = match (class, body) {

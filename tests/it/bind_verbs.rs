@@ -128,6 +128,7 @@ async fn a_message_is_shown_while_it_is_unfinished_without_text_and_number() {
     let show = |account: Option<&str>| Steer::MessageShow {
         id: id.clone(),
         account: account.map(str::to_owned),
+        reading: None,
     };
     let shown = steer(&local, show(None)).await;
     assert_eq!(shown["account"], "load");
@@ -154,6 +155,7 @@ async fn a_message_is_shown_while_it_is_unfinished_without_text_and_number() {
         let show = Steer::MessageShow {
             id: foreign.to_owned(),
             account: None,
+            reading: None,
         };
         assert!(refused(&local, show).await.contains("unfinished"), "{foreign}");
     }
@@ -197,7 +199,7 @@ async fn the_log_says_more_for_a_while_and_the_command_line_steers() {
         (&["account", "limit", "load", "--reset"], "as configured"),
         (&["bind", "list"], "number"),
         (&["queue", "list"], "no route: 0"),
-        (&["message", "show", "12345"], "no unfinished message"),
+        (&["message", "show", "12345"], "no message has this id"),
         // The first link of the process.
         (&["bind", "close", "1"], "1 is being unbound"),
     ] {

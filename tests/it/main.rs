@@ -23,6 +23,7 @@ mod faults;
 mod flows;
 mod full_disk;
 mod handsets;
+mod history;
 mod hours;
 mod house;
 mod independent;

@@ -390,7 +390,15 @@ fn message_of(id: &str) -> Trace {
 
 async fn show(local: &Local, id: &str, account: Option<&str>) -> Result<Map<String, Value>, String> {
     let (id, account) = (id.to_owned(), account.map(str::to_owned));
-    let shown = ask(local, Verb::Steer(Steer::MessageShow { id, account })).await;
+    let shown = ask(
+        local,
+        Verb::Steer(Steer::MessageShow {
+            id,
+            account,
+            reading: None,
+        }),
+    )
+    .await;
     shown.map_err(|error| error.to_string())
 }
 

@@ -306,6 +306,32 @@ fn each_record_stands_once_whenever_the_power_fails() {
     assert!(positions.into_iter().eq([0, 10, 20, 30]));
 }
 
+/// Rules count from it, so that a carrier's clock must not carry a record out of its time.
+#[test]
+fn what_a_carrier_says_of_the_end_is_held_between_the_acceptance_and_now() {
+    let mut site = Site::new(FaultyDisk::new(), Path::new("/site"), None);
+    let now_ms = NOON_MS + 60_000;
+    let said = [0, NOON_MS + 10_000, NOON_MS + 400 * DAY_MS];
+    for (n, at_ms) in (0..).zip(said) {
+        let mut finished = finished("acme", n);
+        finished.end.at_ms = at_ms;
+        let (ring, rng) = (&mut site.ring, &mut site.rng);
+        site.history
+            .file(&finished, None, &plan, ring, now_ms, rng)
+            .unwrap();
+    }
+    let looked = site.look(
+        &Query::Account {
+            account: account("acme"),
+            from_ms: 0,
+            to_ms: u64::MAX / 2,
+        },
+        Kept::Meta,
+    );
+    let ends: Vec<u64> = looked.metas.iter().map(|(_, meta)| meta.final_ms).collect();
+    assert_eq!(ends, [NOON_MS, NOON_MS + 10_000, now_ms]);
+}
+
 #[test]
 fn a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
     let disk = FaultyDisk::new();

@@ -330,7 +330,7 @@ fn an_orderly_end_waits_for_nothing_and_leaves_the_next_start_nothing_to_look_fo
         assert!(!rig.spool.end_history());
         rig.chores();
         assert!(rig.spool.end_history());
-        assert_eq!(rig.keeper.history.recorder.synced, 5);
+        assert_eq!(rig.filed().len(), 5);
         rig.crash()
     };
     assert!(!rig.spool.filing.holds_all());

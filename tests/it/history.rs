@@ -1,0 +1,250 @@
+//! Finished messages as their account's rules keep them: who may find them, and what a kill leaves of them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tidegate_codec::values::MessageState;
+use tidegate_tests::esme::message;
+use tidegate_tests::process::Places;
+use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+
+use crate::control::tidegate;
+
+const FROM: &str = "447700900001";
+const TO: &str = "447700900123";
+const TEXT: &str = "canary text that is kept";
+
+fn config(places: &Places, carrier: SocketAddr, terms: &str) -> String {
+    let load = "category = \"transactional\"\n";
+    places
+        .config(&[carrier], "")
+        .replacen(load, &format!("{load}{terms}\n"), 1)
+}
+
+async fn started(smsc: &mut ScriptedSmsc, terms: &str) -> Process {
+    let carrier = smsc.addr();
+    let process = Process::start(Process::built(), |places| config(places, carrier, terms)).await;
+    smsc.expect_binds(1).await;
+    process
+}
+
+/// Sends a message on its way to its receipt; its id.
+async fn deliver(esme: &mut ScriptedEsme, smsc: &mut ScriptedSmsc, carrier_id: &str, text: &str) -> String {
+    let id = esme.submit_ok(message(FROM, TO, text)).await;
+    let submit = smsc.expect_submit().await;
+    smsc.answer(&submit, carrier_id).await;
+    smsc.receipt(&submit, carrier_id, MessageState::Delivered, Dialect::Both)
+        .await;
+    esme.expect_receipt(&id).await;
+    id
+}
+
+fn said(process: &Process, words: &[&str]) -> (bool, String) {
+    let output = tidegate(process, words);
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text.into_owned())
+}
+
+fn json(process: &Process, words: &[&str]) -> Value {
+    let mut words = words.to_vec();
+    words.push("--json");
+    let output = tidegate(process, &words);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Asks until it is found: what has ended is filed within a second or two.
+async fn shown(process: &Process, words: &[&str]) -> Value {
+    let looking = async {
+        loop {
+            if tidegate(process, words).status.success() {
+                let told = json(process, words);
+                if told["is_finished"] == true {
+                    return told;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let found = tokio::time::timeout(DEADLINE, looking).await;
+    found.unwrap_or_else(|_| panic!("{words:?}: {}", said(process, words).1))
+}
+
+/// Whether some file under a directory holds a text.
+fn is_on_disk(dir: &Path, text: &str) -> bool {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.into_iter().any(|path| match path.is_dir() {
+        true => is_on_disk(&path, text),
+        false => {
+            let octets = fs::read(&path).unwrap_or_default();
+            octets.windows(text.len()).any(|window| window == text.as_bytes())
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finished_message_is_shown_without_number_and_text_unless_a_purpose_is_entered() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut process = started(&mut smsc, "retention_profile = \"fixed-term\"").await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let id = deliver(&mut esme, &mut smsc, "c-1", TEXT).await;
+    let told = shown(&process, &["message", "show", &id]).await;
+    let leg = &told["legs"][0];
+    assert_eq!(
+        (&told["account"], &leg["state"]),
+        (&"load".into(), &"DELIVRD".into())
+    );
+    assert_eq!(
+        (&leg["carrier"], &leg["to"]["length"]),
+        (&"c0".into(), &12.into())
+    );
+    let text = told.to_string();
+    for secret in [FROM, TO, TEXT, "c-1"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let with_purpose = [
+        "message",
+        "show",
+        &id,
+        "--purpose",
+        "support",
+        "--reason",
+        "ticket 12",
+    ];
+    let read = shown(&process, &with_purpose).await;
+    let leg = &read["legs"][0];
+    assert_eq!(
+        (&leg["to"], &leg["from"], &leg["text"]["shown"]),
+        (&TO.into(), &FROM.into(), &TEXT.into())
+    );
+    // By its account, its time and its number.
+    for words in [
+        &["message", "find", "--account", "load"][..],
+        &["message", "find", "--account", "load", "--to", "+447700900123"],
+        &["message", "find", "--account", "load", "--to", TO, "--limit", "1"],
+    ] {
+        let found = json(&process, words);
+        assert_eq!(found["messages"][0]["id"], id.as_str(), "{words:?}: {found}");
+        assert_eq!(found["messages"].as_array().unwrap().len(), 1, "{words:?}");
+        assert!(!found.to_string().contains(TO), "{found}");
+    }
+    for words in [
+        &["message", "find", "--account", "load", "--to", "447700900124"][..],
+        &[
+            "message",
+            "find",
+            "--account",
+            "load",
+            "--until",
+            "2026-01-01T00:00:00Z",
+        ],
+    ] {
+        let found = json(&process, words);
+        assert_eq!(
+            found["messages"].as_array().map(Vec::len),
+            Some(0),
+            "{words:?}: {found}"
+        );
+    }
+    for (words, why) in [
+        (&["message", "find", "--account", "nobody"][..], "nobody"),
+        (
+            &[
+                "message",
+                "show",
+                "1234567",
+                "--purpose",
+                "support",
+                "--reason",
+                "x",
+            ],
+            "no finished message",
+        ),
+        (
+            &["message", "show", &id, "--purpose", "curiosity", "--reason", "x"],
+            "purpose",
+        ),
+    ] {
+        let (done, text) = said(&process, words);
+        assert!(!done && text.contains(why), "{words:?}: {text}");
+    }
+    let (_, log) = said(&process, &["audit", "show", "--json"]);
+    assert!(log.contains("ticket 12") && log.contains("support"), "{log}");
+    // P4: nothing of it lies in the clear.
+    assert!(process.stop().await.success());
+    for secret in [TO, FROM, TEXT] {
+        assert!(!is_on_disk(&process.dir().join("data"), secret), "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_ended_is_kept_once_over_a_kill_and_a_restart() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut process = started(&mut smsc, "retention_profile = \"fixed-term\"").await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(deliver(&mut esme, &mut smsc, &format!("c-{number}"), TEXT).await);
+    }
+    shown(&process, &["message", "show", &ids[0]]).await;
+    for how in ["kill", "stop"] {
+        match how {
+            "kill" => process.kill(),
+            _ => assert!(process.stop().await.success()),
+        }
+        process.restart().await;
+        for id in &ids {
+            shown(&process, &["message", "show", id]).await;
+        }
+        let found = json(&process, &["message", "find", "--account", "load"]);
+        let found: Vec<&str> = found["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|message| message["id"].as_str())
+            .collect();
+        let mut sorted = found.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!((sorted.len(), found.len()), (5, 5), "{how}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_without_rules_keeps_nothing_and_one_that_keeps_no_bodies_no_text() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut process = started(&mut smsc, "").await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let before = deliver(&mut esme, &mut smsc, "c-1", TEXT).await;
+    // The rules come with a reload, for what ends from then on.
+    let text = fs::read_to_string(process.config()).unwrap();
+    let load = "category = \"transactional\"\n";
+    let terms = "retention_profile = \"as-instructed\"\n";
+    fs::write(
+        process.config(),
+        text.replacen(load, &format!("{load}{terms}"), 1),
+    )
+    .unwrap();
+    let (done, why) = said(&process, &["reload"]);
+    assert!(done, "{why}");
+    let id = deliver(&mut esme, &mut smsc, "c-2", TEXT).await;
+    let read = [
+        "message",
+        "show",
+        &id,
+        "--purpose",
+        "legal",
+        "--reason",
+        "matter 1",
+    ];
+    let told = shown(&process, &read).await;
+    assert_eq!(
+        (&told["legs"][0]["to"], &told["legs"][0]["text"]),
+        (&TO.into(), &Value::Null)
+    );
+    let (done, why) = said(&process, &["message", "show", &before]);
+    assert!(!done && why.contains("no message has this id"), "{why}");
+    assert!(process.stop().await.success());
+}
