@@ -24,6 +24,7 @@ mod chores;
 mod commit;
 mod filed;
 mod filing;
+mod filing_chores;
 mod in_parts;
 mod keeper;
 mod lasting;

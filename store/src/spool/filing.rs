@@ -6,12 +6,10 @@
 //! history has cut off ([`search`](super::search)); it is filed before what ends from then on.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use rand_core::CryptoRng;
-use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
 use crate::disk::Disk;
@@ -20,24 +18,15 @@ use crate::index::{Leg, LegId, Location};
 use crate::names::NameId;
 use crate::quote::Quote;
 use crate::record::{Final, FinishedLeg, Kind, LegRecord, Payload, RecordError, Stage};
-use crate::waiting::{PASS_OCTETS_MAX, TRIES_MAX};
+use crate::waiting::PASS_OCTETS_MAX;
 
-use super::chores::{ChoreError, Finished, Task};
+use super::chores::{ChoreError, Finished};
 use super::search::{EndFound, Search};
 use super::staging::{Part, Staged};
-use super::upkeep::is_too_soon;
 use super::{Refused, Spool, account_of};
 
 /// Ended legs in memory that are not filed; past it intake is answered 0x14 (P6).
 const UNFILED_MAX: usize = if cfg!(test) { 3_000 } else { 262_144 };
-/// Legs that one chore files at most.
-const FILE_MAX: usize = 1_000;
-/// Fewer wait so long for more.
-const FILE_WAIT_MS: u64 = 1_000;
-/// What was filed is synced after this long.
-const CHECKPOINT_MS: u64 = 60_000;
-/// Places of the index whose legs are weighed anew at a time.
-const REWEIGH_STEP: usize = 1_024;
 
 /// What is kept of an account's finished messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +38,7 @@ pub struct Keeps {
 }
 
 impl Keeps {
-    const fn any(self) -> bool {
+    pub(super) const fn any(self) -> bool {
         self.meta || self.body
     }
 }
@@ -109,50 +98,50 @@ pub(super) struct Filed {
 /// See the [module](self).
 pub(super) struct Filing {
     /// By the number of the account's name.
-    keeps: Vec<Keeps>,
-    keeps_any: bool,
-    keeps_bodies: bool,
-    plan: Arc<Plan>,
-    carriers: HashMap<NameId, Arc<str>>,
+    pub(super) keeps: Vec<Keeps>,
+    pub(super) keeps_any: bool,
+    pub(super) keeps_bodies: bool,
+    pub(super) plan: Arc<Plan>,
+    pub(super) carriers: HashMap<NameId, Arc<str>>,
     /// In the order of their batches.
-    line: VecDeque<Unfiled>,
+    pub(super) line: VecDeque<Unfiled>,
     /// Behind what a start is still looking for.
-    later: VecDeque<Unfiled>,
+    pub(super) later: VecDeque<Unfiled>,
     /// Those that are staged, in line, or with the keeper.
-    unfiled: usize,
+    pub(super) unfiled: usize,
     /// Since when somebody is in line, as far as anybody has asked.
-    since_ms: Option<u64>,
+    pub(super) since_ms: Option<u64>,
     /// How many legs of each segment are filed and that is not synced.
-    owed: BTreeMap<u64, u32>,
+    pub(super) owed: BTreeMap<u64, u32>,
     /// The batch of the last leg that was filed.
-    last_batch: u64,
+    pub(super) last_batch: u64,
     /// Since when something is filed and not synced.
-    filed_ms: Option<u64>,
+    pub(super) filed_ms: Option<u64>,
     /// The history takes no more before that is synced, but for the rest of a batch.
-    must_sync: bool,
+    pub(super) must_sync: bool,
     /// Whether the keeper has a chore of these; there is one at a time, so that the order stays.
-    is_out: bool,
-    failed_ms: Option<u64>,
-    is_failing: bool,
+    pub(super) is_out: bool,
+    pub(super) failed_ms: Option<u64>,
+    pub(super) is_failing: bool,
     /// How often in a row the disk did not give a record.
-    read_tries: u32,
+    pub(super) read_tries: u32,
     /// Whether a start has more to look for.
-    is_searching: bool,
-    search: Option<Box<Search>>,
+    pub(super) is_searching: bool,
+    pub(super) search: Option<Box<Search>>,
     /// Up to which batch it has been found.
-    found_upto: u64,
+    pub(super) found_upto: u64,
     /// Up to which batch the history holds everything, as far as it is known.
-    position: u64,
+    pub(super) position: u64,
     /// The process is about to end: nothing waits any more.
-    is_ending: bool,
+    pub(super) is_ending: bool,
     /// Bodies of legs that have come back from waiting files.
-    bodies: HashMap<LegId, Box<[u8]>>,
-    body_octets: usize,
+    pub(super) bodies: HashMap<LegId, Box<[u8]>>,
+    pub(super) body_octets: usize,
     /// New legs that had ended when their record was written, with the batch that holds it.
-    arrived_dead: Vec<(LegId, Location, u64)>,
+    pub(super) arrived_dead: Vec<(LegId, Location, u64)>,
     /// Where in the index legs are to be weighed anew.
-    reweigh_from: Option<usize>,
-    counts: HistoryCounts,
+    pub(super) reweigh_from: Option<usize>,
+    pub(super) counts: HistoryCounts,
 }
 
 impl Filing {
@@ -189,7 +178,7 @@ impl Filing {
     }
 
     /// Whether anything is kept or still to be done for what was.
-    fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         self.keeps_any || self.unfiled > 0 || self.filed_ms.is_some() || self.reweigh_from.is_some()
     }
 
@@ -262,7 +251,7 @@ impl Filing {
     }
 
     /// Up to which batch all that has ended is filed; `None` between two legs of one batch.
-    fn filed_upto(&self, synced: u64) -> Option<u64> {
+    pub(super) fn filed_upto(&self, synced: u64) -> Option<u64> {
         match self.line.front() {
             Some(next) if next.batch == self.last_batch => None,
             Some(next) => next.batch.checked_sub(1),
@@ -271,7 +260,7 @@ impl Filing {
         }
     }
 
-    fn has_failed(&mut self, now_ms: u64, error: ChoreError) -> Finished {
+    pub(super) fn has_failed(&mut self, now_ms: u64, error: ChoreError) -> Finished {
         self.failed_ms = Some(now_ms);
         self.counts.failed += 1;
         if std::mem::replace(&mut self.is_failing, true) {
@@ -280,7 +269,7 @@ impl Filing {
         Finished::Failed(error)
     }
 
-    fn went_well(&mut self) {
+    pub(super) fn went_well(&mut self) {
         self.failed_ms = None;
         if std::mem::replace(&mut self.is_failing, false) {
             tracing::info!("what accounts keep of finished messages is written again");
@@ -428,195 +417,5 @@ impl<D: Disk> Spool<D> {
         }
         self.segments.owe_history(unfiled.owed_in);
         self.filing.join(unfiled);
-    }
-
-    // ===== chores =====
-
-    pub(super) fn history_chore(&mut self, now_ms: u64) -> Option<Task<D>> {
-        if !self.filing.is_on() {
-            return None;
-        }
-        self.reweigh_some();
-        let filing = &mut self.filing;
-        if filing.is_out || is_too_soon(filing.failed_ms, now_ms) {
-            return None;
-        }
-        let oldest = self.segments.oldest();
-        let held = oldest
-            .filter(|(_, segment)| segment.unfiled() > 0 && segment.is_drained_but_for_history(self.synced));
-        let is_filed =
-            |number: u64, count: u32| filing.owed.get(&number).is_some_and(|filed| *filed >= count);
-        let frees = held.is_some_and(|(number, segment)| is_filed(number, segment.unfiled()));
-        let is_old = |since: u64, after: u64| !(since..since.saturating_add(after)).contains(&now_ms);
-        let upto = filing.filed_upto(self.synced);
-        let is_due = match filing.filed_ms {
-            Some(since) => filing.must_sync || frees || is_old(since, CHECKPOINT_MS),
-            None => false,
-        };
-        // At the end also where nothing was filed: the next start has less to read.
-        let is_last = filing.is_ending && filing.line.is_empty() && upto > Some(filing.position);
-        if let Some(batch) = upto.filter(|_| is_due || is_last) {
-            filing.is_out = true;
-            return Some(Task::Checkpoint { batch, now_ms });
-        }
-        if filing.line.is_empty() {
-            return self.search_chore();
-        }
-        let since = *filing.since_ms.get_or_insert(now_ms);
-        let waits = filing.line.len() < FILE_MAX && !is_old(since, FILE_WAIT_MS);
-        let is_pressed = held.is_some() || filing.is_searching || filing.is_ending;
-        if waits && !is_pressed && upto.is_some() {
-            return None;
-        }
-        let (last, must_sync) = (filing.last_batch, filing.must_sync);
-        let may_go = filing.line.iter().take(FILE_MAX);
-        let count = may_go.take_while(|next| !must_sync || next.batch == last).count();
-        filing.since_ms = None;
-        filing.is_out = true;
-        Some(Task::File {
-            items: filing.line.drain(..count).collect(),
-            plan: Arc::clone(&filing.plan),
-            give_up: filing.read_tries >= TRIES_MAX,
-            now_ms,
-        })
-    }
-
-    fn search_chore(&mut self) -> Option<Task<D>> {
-        let filing = &mut self.filing;
-        if !filing.keeps_any {
-            return None;
-        }
-        let mut search = filing.search.take()?;
-        if !search.has_begun() {
-            let kept = (0..).zip(&filing.keeps).filter(|(_, keeps)| keeps.any());
-            let accounts = kept.filter_map(|(number, keeps)| {
-                let name = self.names.name(NameId(number));
-                Some((SystemId::new(name.as_bytes()).ok()?, keeps.body))
-            });
-            search.begin(accounts.collect());
-        }
-        filing.is_out = true;
-        Some(Task::Search(search))
-    }
-
-    /// Weighs legs that carriers have anew, some of them, since whose bodies are kept has changed.
-    fn reweigh_some(&mut self) {
-        let Some(from) = self.filing.reweigh_from else {
-            return;
-        };
-        let legs = self.index.slice(from, REWEIGH_STEP);
-        let handed_over = legs.filter(|(_, leg)| leg.stage == Stage::HandedOver && leg.at.segment() != 0);
-        let legs: Vec<LegId> = handed_over.map(|(id, _)| id).collect();
-        legs.into_iter().for_each(|leg| self.reweigh(leg));
-        let next = from + REWEIGH_STEP;
-        self.filing.reweigh_from = (next < self.index.places()).then_some(next);
-    }
-
-    // ===== outcomes =====
-
-    pub(super) fn filing_done(&mut self, now_ms: u64, filed: Filed) -> Finished {
-        let Filed {
-            done,
-            left,
-            unreadable,
-            stopped,
-            result,
-        } = filed;
-        let filing = &mut self.filing;
-        filing.is_out = false;
-        filing.unfiled -= done.len();
-        filing.counts.filed += done.len() as u64;
-        filing.counts.unreadable += unreadable;
-        filing.read_tries = match (&stopped, done.is_empty()) {
-            (None, _) => 0,
-            (Some(_), false) => 1,
-            (Some(_), true) => filing.read_tries.saturating_add(1),
-        };
-        for (batch, segment) in done {
-            filing.last_batch = batch;
-            filing.filed_ms.get_or_insert(now_ms);
-            *filing.owed.entry(segment).or_default() += 1;
-        }
-        if !left.is_empty() {
-            // They have waited.
-            filing.since_ms = Some(0);
-        }
-        for unfiled in left.into_iter().rev() {
-            filing.line.push_front(unfiled);
-        }
-        match (result, stopped) {
-            (Err(error), _) => {
-                filing.must_sync = true;
-                filing.has_failed(now_ms, error)
-            }
-            (Ok(()), Some(error)) => filing.has_failed(
-                now_ms,
-                ChoreError::History {
-                    operation: "read what goes into",
-                    source: io::Error::other(error),
-                },
-            ),
-            (Ok(()), None) if filing.must_sync => Finished::Nothing,
-            (Ok(()), None) => {
-                filing.went_well();
-                Finished::Nothing
-            }
-        }
-    }
-
-    pub(super) fn checkpointed(
-        &mut self,
-        now_ms: u64,
-        batch: u64,
-        result: Result<(), ChoreError>,
-    ) -> Finished {
-        let filing = &mut self.filing;
-        filing.is_out = false;
-        if let Err(error) = result {
-            filing.must_sync = true;
-            return filing.has_failed(now_ms, error);
-        }
-        filing.must_sync = false;
-        filing.filed_ms = None;
-        filing.position = filing.position.max(batch);
-        filing.went_well();
-        // Nothing was filed meanwhile, so that all of it ended in batches up to this one.
-        tracing::debug!(batch, "the history holds what has ended");
-        for (segment, count) in std::mem::take(&mut filing.owed) {
-            self.segments.paid_history(segment, count);
-        }
-        Finished::Nothing
-    }
-
-    /// A step of what a start looks for is done.
-    pub(super) fn searched(
-        &mut self,
-        now_ms: u64,
-        mut search: Box<Search>,
-        result: Result<(), ChoreError>,
-    ) -> Finished {
-        let filing = &mut self.filing;
-        filing.is_out = false;
-        filing.counts.unreadable += search.take_unreadable();
-        if let Some((found, upto)) = search.take_found() {
-            filing.found_upto = upto;
-            filing.unfiled += found.len();
-            for end in found {
-                let unfiled = end.unfiled();
-                self.segments.owe_history(unfiled.owed_in);
-                filing.line.push_back(unfiled);
-            }
-        }
-        if search.is_over() {
-            // What has ended since the start stands behind it.
-            filing.is_searching = false;
-            filing.line.append(&mut filing.later);
-        } else {
-            filing.search = Some(search);
-        }
-        match result {
-            Ok(()) => Finished::Nothing,
-            Err(error) => filing.has_failed(now_ms, error),
-        }
     }
 }

@@ -428,6 +428,24 @@ fn behind_a_failure_only_the_rest_of_its_batch_is_filed_before_all_is_synced() {
 }
 
 #[test]
+fn nothing_is_noted_in_the_middle_of_a_batch() {
+    let mut rig = keeping(18, &ALL_KEEP);
+    let legs = accept(&mut rig, 6);
+    settle(&mut rig, &legs);
+    // The third body is not given for some time.
+    rig.disk.fail_on(Op::Read, "spool", 2, 1_000, ErrorKind::Other);
+    rig.chores();
+    for ms in [1_000, 1_000, 61_000, 1_000] {
+        rig.now_ms += ms;
+        rig.chores();
+    }
+    assert_eq!(rig.spool.history().filed, 2);
+    assert_eq!(rig.keeper.history.recorder.checkpoints, 0);
+    let mut rig = rig.crash();
+    rig.check_history("after a crash");
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_counted_and_its_leg_filed_without_its_body() {
     let mut rig = keeping(10, &ALL_KEEP);
     let legs = accept(&mut rig, 4);
@@ -556,6 +574,28 @@ fn a_leg_that_ends_before_its_record_is_on_disk_is_filed_with_its_body() {
     let mut rig = rig.start_on(disk);
     rig.check_history("as it was found");
     assert_eq!(rig.spool.history().filed, 2);
+}
+
+#[test]
+fn footers_tell_how_far_parts_have_come_where_the_whole_keeps_its_body() {
+    let mut rig = keeping(19, &ALL_KEEP);
+    let whole = accept(&mut rig, 1)[0];
+    let (id, leg) = rig.key(whole);
+    rig.go_in_parts(whole).unwrap();
+    rig.turn();
+    for _ in 0..2 {
+        accept(&mut rig, 36);
+        let whole = rig.spool.index().find(id, leg).unwrap();
+        rig.go_in_parts(whole).unwrap();
+        rig.turn();
+    }
+    accept(&mut rig, 36);
+    rig.settle_down();
+    // Held against what was promised.
+    let rig = rig.crash();
+    assert!(rig.found.by_footer > 2, "{:?}", rig.found);
+    let whole = rig.spool.index().find(id, leg).unwrap();
+    assert_eq!(rig.spool.index().progress(whole).unwrap().ended, 2);
 }
 
 #[test]
