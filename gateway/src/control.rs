@@ -426,6 +426,8 @@ mod tests {
     fn what_is_asked_is_what_is_understood() {
         let verbs = [
             Verb::Inspect,
+            Verb::KekState,
+            Verb::RotateKek(NewKek::new(zeroize::Zeroizing::new([0xA5; 32]))),
             Verb::Board,
             Verb::Usage { account: None },
             Verb::Usage {

@@ -74,3 +74,29 @@ pub(super) async fn ordered<D: Disk>(
         .await
         .unwrap_or_else(|_| Err("the gateway ends".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_told_without_it_and_it_is_wiped() {
+        let digits = "0badc0de".repeat(8);
+        for wrong in [
+            json!(digits[1..]),
+            json!(format!("{digits} ")),
+            json!(7),
+            Value::Null,
+        ] {
+            let request = Map::from_iter([(KEK.to_owned(), wrong)]);
+            let told = NewKek::read(&request).unwrap_err();
+            assert_eq!(told, "\"kek\" is not 64 hex digits");
+        }
+        let mut request = Map::from_iter([(KEK.to_owned(), json!(digits))]);
+        let read = NewKek::read(&request).unwrap();
+        assert_eq!(read.octets()[..4], [0x0B, 0xAD, 0xC0, 0xDE]);
+        assert_eq!(format!("{read:?}"), "NewKek(***)");
+        wipe(&mut request);
+        assert_eq!(request[KEK], "");
+    }
+}
