@@ -170,7 +170,7 @@ async fn a_finished_message_is_shown_without_number_and_text_unless_a_purpose_is
         let (done, text) = said(&process, words);
         assert!(!done && text.contains(why), "{words:?}: {text}");
     }
-    let (_, log) = said(&process, &["audit", "show", "--json"]);
+    let (_, log) = said(&process, &["audit", "list", "--json"]);
     assert!(log.contains("ticket 12") && log.contains("support"), "{log}");
     // P4: nothing of it lies in the clear.
     assert!(process.stop().await.success());

@@ -440,7 +440,7 @@ fn nothing_is_noted_in_the_middle_of_a_batch() {
         rig.chores();
     }
     assert_eq!(rig.spool.history().filed, 2);
-    assert_eq!(rig.keeper.history.recorder.checkpoints, 0);
+    assert_eq!(rig.keeper.history.counts().checkpoints, 0);
     let mut rig = rig.crash();
     rig.check_history("after a crash");
 }
