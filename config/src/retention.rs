@@ -9,6 +9,7 @@ mod tests;
 mod words;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use toml::de::DeTable;
@@ -17,6 +18,7 @@ use crate::country::Country;
 use crate::hours::Jurisdiction;
 use crate::problem::Report;
 use crate::section::Section;
+use crate::value::{duration, integer};
 
 pub use period::Period;
 pub(crate) use period::period;
@@ -26,6 +28,8 @@ pub use words::{DataClass, RuleAction, RuleAnchor, RuleKind, Standing};
 
 /// The profiles and overlays that come with the program.
 const RULES: &str = include_str!("../data/retention.toml");
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+const SWEEP_BUDGET: usize = 10_000;
 
 /// Table `[retention]`; may be absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,10 @@ pub struct Retention {
     pub profiles: Vec<RetentionProfile>,
     /// The program's own, and tables `[[retention.overlay]]`, at most 512, which add to them.
     pub overlays: Vec<RetentionOverlay>,
+    /// Key `sweep_every`, default 1 h, 1 min to 12 h: how often what is due is removed (RET-4).
+    pub sweep_every: Duration,
+    /// Key `sweep_budget`, default 10 000, 1 to 1 000 000: lots that one sweep removes at most; the next goes on (RET-6).
+    pub sweep_budget: usize,
 }
 
 /// What holds for the accounts that name it (compliance.md §7.3).
@@ -243,6 +251,9 @@ pub(crate) fn read(mut section: Section<'_>) -> Retention {
     let own = read::profiles(&mut section, &retention.profiles);
     retention.profiles.extend(own);
     retention.overlays.extend(read::overlays(&mut section));
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3_600));
+    retention.sweep_every = section.or("sweep_every", SWEEP_EVERY, duration(minute..=12 * hour));
+    retention.sweep_budget = section.or("sweep_budget", SWEEP_BUDGET, integer(1..=1_000_000));
     section.finish(&[
         ("profiles", "write `[[retention.profile]]`, once for each"),
         ("overlays", "write `[[retention.overlay]]`, once for each"),
@@ -263,6 +274,8 @@ fn read_text(text: &str) -> (Retention, Report) {
     let retention = Retention {
         profiles: read::profiles(&mut root, &[]),
         overlays: read::overlays(&mut root),
+        sweep_every: SWEEP_EVERY,
+        sweep_budget: SWEEP_BUDGET,
     };
     root.finish(&[]);
     (retention, report)

@@ -41,9 +41,9 @@ use files::{At, Files};
 use look::Indexes;
 
 pub use columns::{Meta, Place, Text};
-pub use files::PeriodKey;
+pub use files::{PeriodKey, sweep_note};
 pub use look::{Cursor, Looked, Query};
-pub use orders::{Order, OrderError, Report};
+pub use orders::{AddUp, Erased, Order, OrderError, Report};
 pub use stats::{Stats, StatsError};
 pub use sweep::{Cell, Cells, Lot};
 

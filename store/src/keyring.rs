@@ -407,6 +407,11 @@ impl<D: Disk> KeyRing<D> {
         Ok(gone)
     }
 
+    /// Whether a key is there. Nothing is opened for it, so that whoever goes through many asks this.
+    pub fn has(&self, id: KeyId) -> bool {
+        self.keys.contains_key(&id) || self.periods.find(id).is_some()
+    }
+
     /// A key by its name; `None` if it was destroyed or never was. A period's key is opened if it is not; one that
     /// cannot be read is logged and `None`, too.
     pub fn get(&self, id: KeyId) -> Option<Arc<SealKey>> {

@@ -333,7 +333,7 @@ keys! {
     Compliance { approval_required }
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
-    Retention { profiles, overlays }
+    Retention { profiles, overlays, #shown sweep_every, #shown sweep_budget }
     SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {
         name,

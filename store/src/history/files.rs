@@ -20,6 +20,10 @@ use crate::keyring::create_whole;
 /// Octets of a part: what goes is unlinked, and a large file takes the disk long.
 const PART_MAX: u64 = 64 << 20;
 const NOTE: &str = "position";
+/// What the sweep keeps for itself.
+const SWEEP_NOTE: &str = "sweep";
+/// Octets of that at most.
+const SWEEP_NOTE_MAX: usize = 1 << 20;
 const MAGIC: &[u8; 8] = b"TGHIST01";
 /// Octets that a damaged stretch is searched through at a time for the next block.
 const SEARCH: usize = 64 << 10;
@@ -50,6 +54,12 @@ impl PeriodKey {
 
     fn file(&self, part: u32) -> String {
         format!("{}-{part:06}.blocks", self.name())
+    }
+}
+
+impl std::fmt::Display for PeriodKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.group(), self.name())
     }
 }
 
@@ -350,6 +360,14 @@ impl<D: Disk> Files<D> {
         create_whole(&self.disk, &self.dir.join(NOTE), &self.note(position))
     }
 
+    /// Replaces what the sweep keeps for itself, as a whole.
+    pub(super) fn write_sweep_note(&self, octets: &[u8]) -> io::Result<()> {
+        if octets.len() > SWEEP_NOTE_MAX {
+            return Err(io::Error::other("the note of the sweep is over 1 MiB"));
+        }
+        create_whole(&self.disk, &self.dir.join(SWEEP_NOTE), octets)
+    }
+
     /// Removes a period with all that it holds; `position` is that of the last checkpoint. What a crash leaves of it goes with
     /// the next start. Says how many octets that gave back.
     pub(super) fn remove(&mut self, key: &PeriodKey, position: u64) -> io::Result<u64> {
@@ -456,6 +474,30 @@ impl<D: Disk> Files<D> {
         }
         Ok(damaged)
     }
+}
+
+/// What the sweep has kept for itself in a directory of history ([`Order::Note`](super::Order::Note)); `None` where it never
+/// has. Blocks.
+///
+/// # Errors
+///
+/// It cannot be read, or is none of ours.
+pub fn sweep_note<D: Disk>(disk: &D, dir: &std::path::Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(&dir.join(SWEEP_NOTE), Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+    if len > SWEEP_NOTE_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the note of the sweep is over 1 MiB",
+        ));
+    }
+    let mut octets = vec![0; len];
+    let read = file.read_at(&mut octets, 0)?;
+    octets.truncate(read);
+    Ok(Some(octets))
 }
 
 /// The header of a block that lies whole before `end`; `None` when none does.

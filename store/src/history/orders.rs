@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Cells, Cursor, History, Kept, Looked, Lot, PeriodKey, Query, Stats};
 use crate::disk::Disk;
-use crate::keyring::{Destroyed, KeyRing, KeyRingError};
+use crate::keyring::{Fingerprint, KeyRing, KeyRingError};
 use crate::seal::{KeyId, Purpose};
 use crate::tree::TreeError;
 
@@ -26,14 +26,35 @@ pub enum Order {
     Periods,
     /// Names the lots of a file.
     Lots(PeriodKey),
-    /// Enters in the statistics what a lot adds up to, if its key is there.
-    AddUp(PeriodKey, Box<Lot>),
-    /// Destroys keys.
-    Destroy(Vec<KeyId>),
-    /// Removes a file whose keys are destroyed.
+    /// Tells what tells the slots of keys from all others.
+    Fingerprints(Vec<KeyId>),
+    /// Destroys the keys of lots of a file, behind entering in the statistics what those add up to that say so. In one step:
+    /// what is filed between the two would be gone and not counted.
+    Erase(PeriodKey, Vec<(Lot, AddUp)>),
+    /// Removes a file whose keys are all destroyed.
     Remove(PeriodKey),
+    /// Keeps what the sweep has to know after a restart.
+    Note(Vec<u8>),
     /// Tells the statistics.
     Stats,
+}
+
+/// Whether a lot goes into the statistics before it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddUp {
+    /// It does: its records are de-identified.
+    Yes,
+    /// They are purged.
+    No,
+}
+
+/// A lot whose key is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// Its key.
+    pub key: KeyId,
+    /// How many messages the statistics have of it.
+    pub counted: u64,
 }
 
 /// What became of an [`Order`].
@@ -45,12 +66,14 @@ pub enum Report {
     Periods(Vec<PeriodKey>),
     /// The lots of a file.
     Lots(Vec<Lot>),
-    /// It is entered: how many messages.
-    AddedUp(u64),
-    /// What is left of keys that were there.
-    Destroyed(Vec<Destroyed>),
+    /// Of those keys that are there.
+    Fingerprints(Vec<(KeyId, Fingerprint)>),
+    /// Those whose keys were there.
+    Erased(Vec<Erased>),
     /// It is gone: octets that it took.
     Removed(u64),
+    /// It is kept.
+    Noted,
     /// By account.
     Stats(Vec<(tidegate_codec::identity::SystemId, Cells)>),
 }
@@ -70,6 +93,9 @@ pub enum OrderError {
     /// The statistics.
     #[error(transparent)]
     Stats(#[from] super::StatsError),
+    /// A file was to be removed of which something may still be read.
+    #[error("history: a key of {0} is there: the file is not removed")]
+    Alive(String),
 }
 
 impl<D: Disk> History<D> {
@@ -89,19 +115,50 @@ impl<D: Disk> History<D> {
             } => Report::Looked(self.look(&query, class, cursor, ring, purpose)?),
             Order::Periods => Report::Periods(self.periods().cloned().collect()),
             Order::Lots(period) => Report::Lots(self.lots(&period, ring)?),
-            Order::AddUp(period, lot) => {
-                let mut count = 0;
-                // Without its key it was added up before that went.
-                if ring.get(lot.key).is_some() {
-                    let cells = self.add_up(&period, lot.key, ring)?;
-                    count = cells.values().sum();
-                    stats.enter(&lot, cells)?;
+            Order::Fingerprints(keys) => Report::Fingerprints(
+                keys.into_iter()
+                    .filter_map(|key| Some((key, ring.fingerprint(key)?)))
+                    .collect(),
+            ),
+            Order::Erase(period, lots) => Report::Erased(self.erase(&period, &lots, ring, stats)?),
+            Order::Remove(period) => {
+                // Since it was looked at, an account whose records are kept longer may have come to lie in it.
+                if self.lots(&period, ring)?.iter().any(|lot| lot.is_there) {
+                    return Err(OrderError::Alive(period.to_string()));
                 }
-                Report::AddedUp(count)
+                Report::Removed(self.remove(&period)?)
             }
-            Order::Destroy(keys) => Report::Destroyed(ring.destroy_many(&keys)?),
-            Order::Remove(period) => Report::Removed(self.remove(&period)?),
+            Order::Note(octets) => {
+                self.files.write_sweep_note(&octets)?;
+                Report::Noted
+            }
             Order::Stats => Report::Stats(stats.by_account().into_iter().collect()),
         })
+    }
+
+    fn erase(
+        &mut self,
+        period: &PeriodKey,
+        lots: &[(Lot, AddUp)],
+        ring: &mut KeyRing<D>,
+        stats: &mut Stats<D>,
+    ) -> Result<Vec<Erased>, OrderError> {
+        let mut erased = Vec::with_capacity(lots.len());
+        // Without its key a lot was added up before that went.
+        for (lot, add_up) in lots.iter().filter(|(lot, _)| ring.has(lot.key)) {
+            let mut counted = 0;
+            if *add_up == AddUp::Yes && lot.class == Kept::Meta {
+                let cells = self.add_up(period, lot.key, ring)?;
+                counted = cells.values().sum();
+                stats.enter(lot, cells)?;
+            }
+            erased.push(Erased {
+                key: lot.key,
+                counted,
+            });
+        }
+        let keys: Vec<KeyId> = erased.iter().map(|erased| erased.key).collect();
+        ring.destroy_many(&keys)?;
+        Ok(erased)
     }
 }

@@ -37,6 +37,10 @@ pub struct Lot {
     pub blocks: u64,
     /// Records in them.
     pub records: u64,
+    /// Octets that its blocks take.
+    pub octets: u64,
+    /// When the last of its messages ended, in unix milliseconds: none was accepted later, either.
+    pub last_ms: u64,
     /// Whether its key is there: without it, it is gone already.
     pub is_there: bool,
 }
@@ -102,7 +106,8 @@ impl<D: Disk> History<D> {
                 key,
                 class,
                 ..
-            } = header;
+            } = &header;
+            let (account, bucket, key, class) = (*account, *bucket, *key, *class);
             let lot = lots.entry((account, header.period, key)).or_insert_with(|| Lot {
                 account,
                 class,
@@ -112,16 +117,20 @@ impl<D: Disk> History<D> {
                 key,
                 blocks: 0,
                 records: 0,
+                octets: 0,
+                last_ms: 0,
                 is_there: false,
             });
             lot.blocks += 1;
             lot.records += u64::from(header.count());
+            lot.octets += header.block_len() as u64;
+            lot.last_ms = lot.last_ms.max(header.last_ms);
             Ok(())
         })?;
         self.counts.unreadable += damaged;
         let mut lots: Vec<Lot> = lots.into_values().collect();
         for lot in &mut lots {
-            lot.is_there = ring.get(lot.key).is_some();
+            lot.is_there = ring.has(lot.key);
         }
         Ok(lots)
     }

@@ -124,7 +124,8 @@ impl<D: Disk> Site<D> {
             Some(&body),
             &plan,
             &mut self.ring,
-            NOON_MS,
+            // Filed as it ends.
+            finished.end.at_ms,
             &mut self.rng,
         )
     }
@@ -548,4 +549,57 @@ fn a_removal_that_is_cut_off_is_done_by_the_next_start_or_again() {
             break;
         }
     }
+}
+
+/// What a sweep orders: each lot counts once in the statistics, and no file goes of which something may still be read.
+#[test]
+fn lots_are_erased_with_what_they_add_up_to_and_no_file_goes_with_a_key_that_is_there() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    for n in 0..3 {
+        site.file("acme", n).unwrap();
+        site.file("other", n).unwrap();
+    }
+    site.checkpoint(1).unwrap();
+    let dir = Path::new("/site/history");
+    let mut stats = Stats::open(&disk, dir).unwrap();
+    let period = site.history.periods().next().unwrap().clone();
+    assert_eq!(period.to_string(), "meta-P90D/2026-03-02");
+    let lots = site.history.lots(&period, &site.ring).unwrap();
+    assert_eq!(lots[0].last_ms, NOON_MS + 2_000 + 5_000);
+    let part = Path::new("/site/history/meta-P90D/2026-03-02-000001.blocks");
+    let octets = disk.octets(part).unwrap().len() as u64;
+    assert_eq!(lots[0].octets + lots[1].octets, octets);
+    let mut ordered =
+        |site: &mut Site<FaultyDisk>, order: Order| site.history.obey(order, &mut site.ring, &mut stats);
+    let keys = lots.iter().map(|lot| lot.key).collect();
+    let told = ordered(&mut site, Order::Fingerprints(keys)).unwrap();
+    assert!(matches!(told, Report::Fingerprints(all) if all.len() == 2 && all[0].1 != all[1].1));
+    for expected in [vec![3], vec![]] {
+        let order = Order::Erase(period.clone(), vec![(lots[0].clone(), AddUp::Yes)]);
+        let Report::Erased(erased) = ordered(&mut site, order).unwrap() else {
+            panic!("something else");
+        };
+        let counted: Vec<u64> = erased.iter().map(|erased| erased.counted).collect();
+        assert_eq!(counted, expected);
+    }
+    let refused = ordered(&mut site, Order::Remove(period.clone())).unwrap_err();
+    assert!(refused.to_string().contains("meta-P90D/2026-03-02"), "{refused}");
+    assert_eq!(site.all_of("other").len(), 3);
+    let purged = Order::Erase(period.clone(), vec![(lots[1].clone(), AddUp::No)]);
+    let told = ordered(&mut site, purged).unwrap();
+    assert!(matches!(told, Report::Erased(all) if all.len() == 1 && all[0].counted == 0));
+    let told = ordered(&mut site, Order::Remove(period)).unwrap();
+    assert!(matches!(told, Report::Removed(gone) if gone == octets));
+    let Report::Stats(by_account) = ordered(&mut site, Order::Stats).unwrap() else {
+        panic!("something else");
+    };
+    let totals: Vec<u64> = by_account.iter().map(|(_, cells)| cells.values().sum()).collect();
+    assert_eq!(totals, [3], "of one account, once");
+    assert_eq!(sweep_note(&disk, dir).unwrap(), None);
+    for note in ["one", "the other"] {
+        ordered(&mut site, Order::Note(note.into())).unwrap();
+        assert_eq!(sweep_note(&disk, dir).unwrap().as_deref(), Some(note.as_bytes()));
+    }
+    assert!(ordered(&mut site, Order::Note(vec![0; (1 << 20) + 1])).is_err());
 }
