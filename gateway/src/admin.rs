@@ -69,6 +69,8 @@ pub const VERBS: &[(&str, Role)] = &[
     ("trace stop", Role::Operate),
     // To look; who changes it needs more.
     ("log filter", Role::Read),
+    ("retention plan", Role::Read),
+    ("stats", Role::Read),
     ("route explain", Role::Read),
     ("ban list", Role::Read),
     ("ban add", Role::Operate),
@@ -81,6 +83,8 @@ pub const VERBS: &[(&str, Role)] = &[
     ("account restore", Role::Operate),
     ("account limit", Role::Operate),
     ("bind close", Role::Operate),
+    ("retention sweep", Role::Operate),
+    ("retention confirm-clock", Role::Operate),
     ("queue expire", Role::Operate),
     ("queue move", Role::Operate),
     ("reload", Role::Operate),

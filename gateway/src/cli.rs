@@ -34,7 +34,9 @@ mod send;
 mod serve;
 mod simulate_smsc;
 mod spool;
+mod stats;
 mod steered;
+mod sweep;
 mod token;
 mod top;
 mod top_screen;
@@ -101,9 +103,11 @@ enum Verb {
     Route(route::Verb),
     /// Say whether marketing may be sent to a number, by the hours of its country and state, and when next.
     Hours(Box<hours::Args>),
-    /// Show how long what is stored is kept, and explain it of a record.
+    /// Show how long what is stored is kept, explain it of a record, and remove what is due.
     #[command(subcommand)]
     Retention(Box<retention::Verb>),
+    /// Show how many messages there were of those that were de-identified.
+    Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
     #[command(subcommand)]
     Optout(Box<optout::Verb>),
@@ -232,6 +236,7 @@ pub fn main() -> ExitCode {
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
         Verb::Retention(verb) => retention::run(&verb),
+        Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),
         Verb::Consent(verb) => consent::run(&verb),

@@ -22,6 +22,7 @@ mod listing;
 mod noted;
 mod pages;
 mod people;
+mod retention;
 mod rows;
 mod server;
 mod shown;
@@ -50,6 +51,7 @@ pub use keys::NewKek;
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;
+pub use retention::Retain;
 pub use server::{Listener, serve};
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
 pub(crate) use steering::fields;
@@ -128,6 +130,8 @@ pub enum Verb {
     Steer(Steer),
     /// What is followed through the gateway.
     Trace(Trace),
+    /// What the retention sweep does, or is to do.
+    Retain(Retain),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -240,6 +244,7 @@ impl Verb {
             Self::Deed(deed) => deed.request(),
             Self::Steer(steer) => steer.request(),
             Self::Trace(trace) => trace.request(),
+            Self::Retain(retain) => retain.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
@@ -385,7 +390,8 @@ impl Verb {
                     || Deed::read(other, request).map(|deed| deed.map(|deed| Self::Deed(Box::new(deed))));
                 let steer = Steer::read(other, request).map(|steer| steer.map(Self::Steer));
                 let trace = || Trace::read(other, request).map(|trace| trace.map(Self::Trace));
-                let read = steer.or_else(deed).or_else(trace);
+                let retain = || Retain::read(other, request).map(|retain| retain.map(Self::Retain));
+                let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),
@@ -457,6 +463,12 @@ mod tests {
             },
             Verb::AuditCheckpoint,
             Verb::AuditRead,
+            Verb::Retain(Retain::Plan),
+            Verb::Retain(Retain::Sweep),
+            Verb::Retain(Retain::ConfirmClock),
+            Verb::Retain(Retain::Stats {
+                account: Some("load".to_owned()),
+            }),
             Verb::BanList,
             Verb::BanAdd {
                 origin: "2001:db8::1".parse().unwrap(),
@@ -510,6 +522,7 @@ mod tests {
             ),
             (r#"{"version":1,"verb":"reload","dry_run":"yes"}"#, "dry_run"),
             (r#"{"version":1,"verb":"reload","file":7}"#, "file"),
+            (r#"{"version":1,"verb":"stats","account":7}"#, "account"),
         ] {
             let refusal = Verb::read(line.as_bytes()).unwrap_err();
             assert!(refusal.contains(word), "{line}: {refusal}");

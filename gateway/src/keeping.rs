@@ -1,6 +1,11 @@
 //! What is kept of finished messages, for whom and how long: the rules of retention as the store asks them, for each message
 //! that ends, and as whoever reads one asks them again (RET-3, RET-4).
 
+mod believed;
+mod lots;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -20,6 +25,9 @@ use crate::number::plan;
 use crate::retention::{instructions_of, rules_of};
 use crate::tables::Tables;
 
+pub use believed::{Believed, JUMP_MAX_MS};
+pub use lots::Stands;
+
 /// How long a record is kept that no rule ever ends.
 const FOR_EVER: &str = "for-ever";
 
@@ -27,6 +35,7 @@ const FOR_EVER: &str = "for-ever";
 pub struct Keeping {
     accounts: HashMap<SystemId, Terms>,
     tables: Arc<Tables>,
+    believed: Believed,
 }
 
 /// What holds for an account.
@@ -90,8 +99,8 @@ pub const fn class_of(kept: Kept) -> Class {
 }
 
 impl Keeping {
-    /// By a configuration; `tables` say where numbers are at home.
-    pub fn new(config: &Config, tables: Arc<Tables>) -> Self {
+    /// By a configuration; `tables` say where numbers are at home, `believed` how late it is.
+    pub fn new(config: &Config, tables: Arc<Tables>, believed: Believed) -> Self {
         let terms = config.accounts.iter().filter_map(|account| {
             account.retention.profile.as_ref()?;
             let terms = Terms {
@@ -104,7 +113,13 @@ impl Keeping {
         Self {
             accounts: terms.collect(),
             tables,
+            believed,
         }
+    }
+
+    /// How late it is for whoever goes by these rules.
+    pub const fn believed(&self) -> &Believed {
+        &self.believed
     }
 
     /// What an account may want kept: what no rule and no instruction of it stores is not even looked at.
@@ -138,6 +153,7 @@ impl Keeping {
     fn decide(&self, ended: &Ended<'_>, class: Class, now_ms: u64) -> Option<Decision<'_>> {
         let terms = self.accounts.get(&ended.account)?;
         let facts = ended.facts(class);
+        let now_ms = self.believed.at(now_ms);
         Some(decide(
             &facts,
             &terms.rules,

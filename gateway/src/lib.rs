@@ -64,6 +64,7 @@ pub mod serve;
 pub mod simulator;
 mod small_file;
 pub mod standing;
+pub mod sweep;
 pub mod tables;
 pub mod tally;
 pub mod telemetry;

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::audit::{AuditHandle, exceptions};
 use crate::control::not_done;
 use crate::credentials::{Bounds, Verifier};
-use crate::keeping::Keeping;
+use crate::keeping::{Believed, Keeping};
 use crate::run::bind;
 use crate::serve::Hub;
 use crate::telemetry::words::ReloadResult;
@@ -276,7 +276,10 @@ impl<D: Disk + 'static> Reloader<D> {
                 is_applied: false,
             };
         }
-        let keeping = Arc::new(Keeping::new(&config, Arc::clone(&tables)));
+        let keeping = self.hub.look(|gate, _| gate.keeping().cloned());
+        // How late it is does not depend on what the file says.
+        let believed = keeping.map_or_else(Believed::default, |keeping| keeping.believed().clone());
+        let keeping = Arc::new(Keeping::new(&config, Arc::clone(&tables), believed));
         let others = self.hub.look(|gate, _| {
             gate.set_keeping(&keeping);
             gate.replace_tables(tables)

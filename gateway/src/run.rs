@@ -40,8 +40,9 @@ use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
+use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, Telemetry};
+use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
 use crate::{control, keeper, listen, orders, register};
@@ -316,6 +317,7 @@ pub fn start_with(
             orders,
             admin_seal,
             audit,
+            sweep_metrics: SweepMetrics::new(telemetry),
             done: ends.done,
             to_answer,
             listeners,
@@ -551,6 +553,7 @@ struct LoopWork {
     orders: (OrdersFile, Orders),
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
+    sweep_metrics: SweepMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
     listeners: Vec<std::net::TcpListener>,
@@ -584,7 +587,13 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         }
     };
     // Those that were there have no rows.
-    let keeping = Arc::new(Keeping::new(&config, Arc::clone(&work.tables)));
+    let place = sweep::Place::new(RealDisk, &config.storage);
+    let found = sweep::Found::read(&place, work.clock.now().unix_ms);
+    let keeping = Arc::new(Keeping::new(
+        &config,
+        Arc::clone(&work.tables),
+        found.believed.clone(),
+    ));
     drop(gate.replace_tables(work.tables));
     gate.set_keeping(&keeping);
     gate.set_certificates(work.tls.certificates(&config));
@@ -622,6 +631,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (ended, has_ended) = oneshot::channel();
         let (over, is_over) = oneshot::channel();
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
+        let (sweeps, to_sweep) = sweep::ends();
+        hub.set_sweep(sweeps);
+        let audit = work.audit.clone();
+        let sweep = Sweep::new(Rc::clone(&hub), audit, place, found, work.sweep_metrics);
+        spawn_local(sweep::tend(sweep, to_sweep));
         let noting = spawn_local(note_binds(Rc::clone(&hub), work.audit.clone(), has_ended));
         let listen = config.listen.clone();
         let reloader = Reloader::new(

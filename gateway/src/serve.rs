@@ -31,6 +31,7 @@ use crate::links::{End, LinkId};
 use crate::listen::Listeners;
 use crate::orders::OrdersFile;
 use crate::register;
+use crate::sweep::SweepOrder;
 use crate::trace::{Files, Records};
 
 /// How long an orderly end waits for the history at most.
@@ -68,6 +69,8 @@ pub struct Hub<D: Disk> {
     register: OnceCell<register::Handle>,
     /// Orders about the key ring go there; a gateway of tests may have none.
     key_ring: OnceCell<mpsc::Sender<RingOrder>>,
+    /// Orders for the retention sweep go there; a gateway of tests may have none.
+    sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
     tokens: OnceCell<Arc<Tokens>>,
     /// Where the operator's orders are kept; a gateway of tests may have none.
@@ -106,6 +109,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn key_ring(&self) -> Option<&mpsc::Sender<RingOrder>> {
         self.key_ring.get()
+    }
+
+    /// Where orders for the retention sweep go, from now on.
+    pub fn set_sweep(&self, orders: mpsc::Sender<SweepOrder>) {
+        // Once, at the start.
+        let _ = self.sweep.set(orders);
+    }
+
+    pub(crate) fn sweep(&self) -> Option<&mpsc::Sender<SweepOrder>> {
+        self.sweep.get()
     }
 
     /// The admin listener's tokens, from now on.
@@ -196,6 +209,7 @@ impl<D: Disk> Hub<D> {
             last_turn: Cell::new(Duration::ZERO),
             register: OnceCell::new(),
             key_ring: OnceCell::new(),
+            sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),
             relink: Notify::new(),

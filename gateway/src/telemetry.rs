@@ -22,6 +22,7 @@ mod keys;
 pub mod log;
 pub mod names;
 mod process;
+mod sweep;
 pub mod words;
 
 use std::fmt;
@@ -38,6 +39,7 @@ pub use carrier::CarrierMetrics;
 pub use gate::GateMetrics;
 pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
+pub use sweep::SweepMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
 use names::{Kind, Metric};
@@ -242,6 +244,7 @@ mod tests {
         let gate = GateMetrics::new(&telemetry);
         let _audit = AuditMetrics::new(&telemetry);
         let _keys = KeyMetrics::new(&telemetry);
+        let _sweep = SweepMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);
         let _http = HttpMetrics::new(&telemetry, "admin");
         let account = AccountMetrics::new(&telemetry, &"load".parse().unwrap());

@@ -17,6 +17,7 @@ const UNITS: [&str; 24] = [
     "connections",
     "duration",
     "entries",
+    "lots",
     "handshakes",
     "holds",
     "links",

@@ -10,8 +10,9 @@ use tidegate_config::{DataClass, Retention, RetentionProfile, RetentionRule, Rul
 use tidegate_store::rules::{Action, Class, Decision, Erasure, Facts, Scope, decide};
 
 use super::values::time;
-use super::{ConfigFile, Outcome, Refusal, object, read_config};
+use super::{ConfigFile, Outcome, Refusal, object, read_config, sweep};
 use crate::clock::Clock;
+use crate::control::Retain;
 use crate::retention::{instructions_of, rules_of};
 
 /// Octets of a source address (3.4 §4.4.1), without its NUL.
@@ -23,6 +24,12 @@ pub(super) enum Verb {
     Profiles(ConfigFile),
     /// Say of a record of an account whether it is kept, until when, and by which rules.
     Explain(Box<Explain>),
+    /// Show what is due now and what is next, in the running gateway, by account, class and file.
+    Plan(ConfigFile),
+    /// Have the running gateway remove what is due now, and say what it did.
+    Sweep(ConfigFile),
+    /// Tell the running gateway that its clock is right, although it has jumped: sweeps go on.
+    ConfirmClock(ConfigFile),
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,6 +116,9 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             })
         }
         Verb::Explain(args) => explain(args),
+        Verb::Plan(file) => sweep::run(file, Retain::Plan),
+        Verb::Sweep(file) => sweep::run(file, Retain::Sweep),
+        Verb::ConfirmClock(file) => sweep::run(file, Retain::ConfirmClock),
     }
 }
 

@@ -107,7 +107,11 @@ impl Noted {
                 vec![(Field::Verb, word("token revoke")), (Field::To, word(name))],
             ),
             Verb::RotateKek(_) => (Kind::KeyEvent, None, vec![(Field::Verb, word("key rotate-kek"))]),
+            Verb::Retain(retain) if !retain.is_reading() => {
+                (Kind::OperatorVerb, None, vec![(Field::Verb, word(retain.word()))])
+            }
             Verb::TokenList
+            | Verb::Retain(_)
             | Verb::KekState
             | Verb::Inspect
             | Verb::Board
@@ -140,9 +144,11 @@ impl Noted {
         });
         let told = done.and_then(|done| done.as_ref().ok());
         let count = told.and_then(|told| {
-            ["expired", "moved", "banned", "entered", "asked", "removed"]
-                .iter()
-                .find_map(|key| told.get(*key))
+            [
+                "expired", "moved", "banned", "entered", "asked", "removed", "lots",
+            ]
+            .iter()
+            .find_map(|key| told.get(*key))
         });
         Some(match count.and_then(Json::as_u64) {
             Some(count) => entry.with(Field::Count, Value::Count(count)),

@@ -18,6 +18,7 @@ use super::given_up::GivingUp;
 use super::keys::ordered;
 use super::noted::Noted;
 use super::people::act;
+use super::retention::retain;
 use super::steering;
 use super::test_message::follow;
 use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
@@ -144,6 +145,7 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 trace::trace(&hub, trace).await
             }
+            Verb::Retain(wanted) => retain(&hub, wanted).await,
             Verb::KekState => ordered(&hub, RingOrder::State).await,
             // The keeper does one at a time, and nothing else waits for it.
             Verb::RotateKek(kek) => {
@@ -191,6 +193,7 @@ async fn answer_one<D: Disk + 'static>(
     }
     if !matches!(&verb, Verb::Steer(steer) if steer.is_reading())
         && !matches!(&verb, Verb::Trace(trace) if trace.is_reading())
+        && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

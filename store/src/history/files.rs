@@ -47,9 +47,14 @@ impl PeriodKey {
 
     /// Its first day, as a date.
     pub fn name(&self) -> String {
-        let since = jiff::Span::new().try_days(i64::from(self.day));
+        Self::name_of_day(self.day)
+    }
+
+    /// A day counted from 1970, as a date.
+    pub fn name_of_day(day: u32) -> String {
+        let since = jiff::Span::new().try_days(i64::from(day));
         let date = since.and_then(|since| Date::constant(1970, 1, 1).checked_add(since));
-        date.map_or_else(|_| format!("day-{}", self.day), |date| date.to_string())
+        date.map_or_else(|_| format!("day-{day}"), |date| date.to_string())
     }
 
     fn file(&self, part: u32) -> String {

@@ -1,0 +1,190 @@
+//! The retention sweep at the control socket: what is due, a sweep now, a clock that is right, and what is left of messages
+//! that were de-identified.
+//!
+//! ```text
+//! {"version":1,"verb":"retention plan"}
+//! {"version":1,"verb":"stats","account":"shop"}
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use tidegate_codec::identity::SystemId;
+use tidegate_store::disk::Disk;
+use tidegate_store::history::{Cells, Order, PeriodKey, Report};
+use tokio::sync::oneshot;
+
+use super::steer::Keys;
+use super::steering::fields;
+use super::{Answer, VERSION};
+use crate::serve::Hub;
+use crate::sweep::{SweepOrder, plan};
+
+/// Messages that a cell must have that tells networks apart (EXP-4).
+const CELL_MIN: u64 = 10;
+/// Rows of an answer.
+const ROWS_MAX: usize = 10_000;
+
+/// What is wanted of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retain {
+    /// What is due now, and next.
+    Plan,
+    /// A sweep, now.
+    Sweep,
+    /// The clock is right, although it has jumped.
+    ConfirmClock,
+    /// What is left of messages that were de-identified.
+    Stats {
+        /// Of this account only.
+        account: Option<String>,
+    },
+}
+
+impl Retain {
+    /// As on the command line.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Plan => "retention plan",
+            Self::Sweep => "retention sweep",
+            Self::ConfirmClock => "retention confirm-clock",
+            Self::Stats { .. } => "stats",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(super) const fn is_reading(&self) -> bool {
+        matches!(self, Self::Plan | Self::Stats { .. })
+    }
+
+    /// As a request's line.
+    pub(super) fn request(&self) -> Value {
+        let mut request = match self {
+            Self::Stats { account } => json!({ "account": account }),
+            Self::Plan | Self::Sweep | Self::ConfirmClock => json!({}),
+        };
+        request["version"] = json!(VERSION);
+        request["verb"] = json!(self.word());
+        request
+    }
+
+    /// Reads a request's line, if it is one of these.
+    pub(super) fn read(verb: &str, request: &Map<String, Value>) -> Option<Result<Self, String>> {
+        Some(match verb {
+            "retention plan" => Ok(Self::Plan),
+            "retention sweep" => Ok(Self::Sweep),
+            "retention confirm-clock" => Ok(Self::ConfirmClock),
+            "stats" => Keys(request)
+                .text("account")
+                .map(|account| Self::Stats { account }),
+            _ => return None,
+        })
+    }
+}
+
+/// Does it.
+pub(super) async fn retain<D: Disk>(hub: &Hub<D>, retain: &Retain) -> Answer {
+    match retain {
+        Retain::Plan => plan(hub).await,
+        Retain::Sweep => ordered(hub, SweepOrder::Run).await,
+        Retain::ConfirmClock => ordered(hub, SweepOrder::ConfirmClock).await,
+        Retain::Stats { account } => stats(hub, account.as_deref()).await,
+    }
+}
+
+async fn ordered<D: Disk>(hub: &Hub<D>, order: impl FnOnce(oneshot::Sender<Answer>) -> SweepOrder) -> Answer {
+    let orders = hub.sweep().ok_or("this gateway has no retention sweep")?;
+    let (answer, answered) = oneshot::channel();
+    let given = orders.try_send(order(answer));
+    given.map_err(|_| "the sweep is busy with other requests, or the gateway ends")?;
+    answered
+        .await
+        .unwrap_or_else(|_| Err("the gateway ends".to_owned()))
+}
+
+/// What the statistics tell apart here; a network of `None` stands for all those that have too few messages.
+type Shown = (u32, [u8; 2], u8, Option<u32>);
+
+/// Counts by day, country, state and network; a network with fewer than [`CELL_MIN`] messages is not told apart from others.
+fn shown(cells: &Cells) -> BTreeMap<Shown, u64> {
+    let mut all: BTreeMap<Shown, u64> = BTreeMap::new();
+    for (cell, count) in cells {
+        let key = (cell.day, cell.place.country, cell.state, Some(cell.place.network));
+        *all.entry(key).or_default() += count;
+    }
+    let mut shown: BTreeMap<Shown, u64> = BTreeMap::new();
+    for ((day, country, state, network), count) in all {
+        let network = network.filter(|_| count >= CELL_MIN);
+        *shown.entry((day, country, state, network)).or_default() += count;
+    }
+    shown
+}
+
+async fn stats<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
+    // One that is gone from the configuration has statistics all the same.
+    let whose: Option<SystemId> = match account {
+        None => None,
+        Some(name) => Some(
+            name.parse()
+                .map_err(|_| format!("there is no account {name:?}"))?,
+        ),
+    };
+    let Report::Stats(all) = hub.ask_history(Order::Stats).await? else {
+        return Err("history answers something else".to_owned());
+    };
+    let (mut rows, mut messages, mut more) = (Vec::new(), 0u64, 0u64);
+    for (account, cells) in all
+        .iter()
+        .filter(|(of, _)| whose.is_none_or(|whose| whose == *of))
+    {
+        for ((day, country, state, network), count) in shown(cells) {
+            messages += count;
+            if rows.len() == ROWS_MAX {
+                more += 1;
+                continue;
+            }
+            let state = tidegate_codec::values::MessageState::from_octet(state);
+            let network = match network {
+                Some(0) => json!(null),
+                Some(network) => json!(network),
+                None => json!("other"),
+            };
+            rows.push(json!({
+                "account": account.as_str(),
+                "day": PeriodKey::name_of_day(day),
+                "country": (country != [0; 2]).then(|| String::from_utf8_lossy(&country).into_owned()),
+                "network": network,
+                "status": state.map(tidegate_codec::values::MessageState::stat),
+                "messages": count,
+            }));
+        }
+    }
+    Ok(fields(
+        json!({ "rows": rows, "messages": messages, "more": more }),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_store::history::{Cell, Place};
+
+    use super::*;
+
+    #[test]
+    fn networks_with_few_messages_are_not_told_apart() {
+        let cell = |network: u32, parts: u8| Cell {
+            day: 1,
+            place: Place {
+                country: *b"GB",
+                network,
+            },
+            is_mo: false,
+            sender_ton: 1,
+            state: 2,
+            parts,
+        };
+        let cells = Cells::from([(cell(1, 1), 6), (cell(1, 2), 4), (cell(2, 1), 9), (cell(3, 1), 2)]);
+        let told: Vec<_> = shown(&cells).into_iter().collect();
+        assert_eq!(told, [((1, *b"GB", 2, None), 11), ((1, *b"GB", 2, Some(1)), 10)]);
+    }
+}

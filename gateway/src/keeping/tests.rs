@@ -1,0 +1,154 @@
+//! What rules say of lots, and of a clock that is set back.
+
+use tidegate_store::history::{AddUp, Lot};
+use tidegate_store::seal::KeyId;
+
+use super::*;
+
+const DAY_MS: u64 = 24 * 3_600_000;
+/// 1 November 2026.
+const NOVEMBER_MS: u64 = 20_758 * DAY_MS;
+
+fn keeping(profile: &str, more: &str) -> (Keeping, SystemId) {
+    let text = include_str!("../../../config/tidegate.toml").replacen(
+        "state = \"active\"",
+        &format!("{profile}\n{more}\nstate = \"active\""),
+        1,
+    );
+    let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let account = config.accounts[0].system_id;
+    let tables = Arc::new(Tables::default());
+    (
+        Keeping::new(&config, tables, Believed::since(NOVEMBER_MS)),
+        account,
+    )
+}
+
+/// Of the first of November, its last message ended so long behind the day's beginning.
+fn lot(account: SystemId, class: Kept, last: u64) -> Lot {
+    Lot {
+        account,
+        class,
+        bucket: Bucket::Day,
+        length: "P90D".into(),
+        period: 20_758 * 24,
+        key: KeyId(7),
+        blocks: 1,
+        records: 1,
+        octets: 1,
+        last_ms: NOVEMBER_MS + last,
+        is_there: true,
+    }
+}
+
+/// Long after everything.
+const LATER_MS: u64 = NOVEMBER_MS + 5_000 * DAY_MS;
+
+fn due(keeping: &Keeping, lot: &Lot) -> (u64, AddUp) {
+    let Stands::Due { since_ms, add_up } = keeping.lot(lot, LATER_MS) else {
+        panic!("{:?}", keeping.lot(lot, LATER_MS));
+    };
+    assert_eq!(keeping.lot(lot, since_ms - 1), Stands::Until(since_ms));
+    assert!(matches!(keeping.lot(lot, since_ms), Stands::Due { .. }));
+    (since_ms - NOVEMBER_MS, add_up)
+}
+
+#[test]
+fn a_lot_is_due_with_the_record_of_it_that_is_kept_longest() {
+    let (fixed, account) = keeping("retention_profile = \"fixed-term\"", "");
+    let hour = DAY_MS / 24;
+    // By its acceptance: at the end of its period at the latest, however late it ended.
+    let ended_late = lot(account, Kept::Body, 3 * DAY_MS);
+    assert_eq!(due(&fixed, &ended_late), (91 * DAY_MS - 1, AddUp::No));
+    // And never later than it ended.
+    assert_eq!(
+        due(&fixed, &lot(account, Kept::Body, hour)),
+        (90 * DAY_MS + hour, AddUp::No)
+    );
+    // By its end.
+    let (anonymise, account) = keeping("retention_profile = \"anonymise-30\"", "");
+    let of_final = lot(account, Kept::Meta, 23 * hour);
+    assert_eq!(due(&anonymise, &of_final), (30 * DAY_MS + 23 * hour, AddUp::Yes));
+    let (until_deleted, account) = keeping("retention_profile = \"until-deleted\"", "");
+    assert_eq!(
+        until_deleted.lot(&lot(account, Kept::Meta, 0), LATER_MS),
+        Stands::Undated
+    );
+    let (none, account) = keeping("", "");
+    assert_eq!(
+        none.lot(&lot(account, Kept::Meta, 0), LATER_MS),
+        Stands::WithoutRule
+    );
+    let nobody = lot("nobody".parse().unwrap(), Kept::Meta, 0);
+    assert_eq!(fixed.lot(&nobody, LATER_MS), Stands::WithoutRule);
+}
+
+#[test]
+fn what_is_instructed_for_a_sender_or_a_category_holds_the_lot_back() {
+    let days = |rows: &str| {
+        let rows = format!("retention = [{rows}]");
+        let (keeping, account) = keeping("retention_profile = \"fixed-term\"", &rows);
+        let (after_ms, _) = due(&keeping, &lot(account, Kept::Body, 0));
+        after_ms / DAY_MS
+    };
+    let week = "{ class = \"body\", after = \"P7D\" }";
+    assert_eq!(days(week), 7);
+    assert_eq!(
+        days(&format!(
+            "{week}, {{ class = \"body\", after = \"P60D\", sender = \"Shop\" }}"
+        )),
+        60
+    );
+    assert_eq!(
+        days(&format!(
+            "{week}, {{ class = \"body\", after = \"P30D\", category = \"otp\" }}"
+        )),
+        30
+    );
+    // What only begins like an address that has one of its own.
+    let both = "{ class = \"body\", after = \"P60D\", sender = \"Sh*\" }, { class = \"body\", after = \"P1D\", sender = \"Sh\" }";
+    assert_eq!(days(&format!("{week}, {both}")), 60);
+    // Shorter for some leaves the others as they were.
+    assert_eq!(
+        days("{ class = \"body\", after = \"P7D\", sender = \"Shop*\" }"),
+        90
+    );
+    assert_eq!(
+        days("{ class = \"body\", no_store = true, category = \"otp\" }"),
+        90
+    );
+    assert_eq!(
+        days(&format!(
+            "{week}, {{ class = \"meta\", after = \"P60D\", sender = \"Shop\" }}"
+        )),
+        7
+    );
+}
+
+#[test]
+fn what_is_due_stays_due_when_the_clock_is_set_back() {
+    let (keeping, account) = keeping("retention_profile = \"fixed-term\"", "");
+    let accepted_ms = NOVEMBER_MS - 90 * DAY_MS + 1_000;
+    let ended = Ended {
+        account,
+        id: MessageId(1),
+        source: b"Shop",
+        category: 0,
+        accepted_ms,
+        expires_ms: accepted_ms + DAY_MS,
+        final_ms: accepted_ms,
+    };
+    let due_ms = accepted_ms + 90 * DAY_MS;
+    // To the millisecond, with no sweep.
+    assert!(keeping.may_be_read(&ended, Kept::Body, due_ms - 1));
+    assert!(!keeping.may_be_read(&ended, Kept::Body, due_ms));
+    assert!(keeping.may_be_read(&ended, Kept::Meta, due_ms));
+    assert!(
+        !keeping.may_be_read(&ended, Kept::Body, due_ms - 3_600_000),
+        "set back"
+    );
+    // A jump hides what is due by it for as long as it lasts.
+    let jumped_ms = due_ms + 1_000 * DAY_MS;
+    assert!(!keeping.may_be_read(&ended, Kept::Meta, jumped_ms));
+    assert!(keeping.may_be_read(&ended, Kept::Meta, due_ms));
+}

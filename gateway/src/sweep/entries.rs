@@ -1,0 +1,120 @@
+//! What the audit log holds of sweeps: no number, no text, no id of a message.
+
+use std::collections::BTreeSet;
+
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Logged, Value, Word, read};
+use tidegate_store::disk::Disk;
+use tidegate_store::history::PeriodKey;
+
+use super::Place;
+use super::note::{Going, Sum};
+
+const BEGUN: &str = "begun";
+const ERASED: &str = "erased";
+const REMOVED: &str = "removed";
+
+fn word(text: &str) -> Value {
+    Value::Word(Word::of_name(text))
+}
+
+fn entry(outcome: &str) -> Entry {
+    Entry::new(Kind::Sweep, Actor::System).with(Field::Outcome, word(outcome))
+}
+
+/// A key as the log names it: with what told its slot from all others.
+fn key(going: &Going) -> String {
+    let print: String = going.print.iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{} {print}", going.key)
+}
+
+fn of_lot(outcome: &str, file: &PeriodKey, going: &Going) -> Entry {
+    entry(outcome)
+        .of(Some(going.account))
+        .with(Field::Scope, word(file.class.word()))
+        .with(Field::Policy, word(&file.length))
+        .with(
+            Field::Reason,
+            word(if going.is_added_up { "deidentify" } else { "purge" }),
+        )
+        .with(Field::First, Value::Time(going.from_ms))
+        .with(Field::Last, Value::Time(going.to_ms))
+        .with(Field::RingKey, word(&key(going)))
+        .with(Field::Count, Value::Count(going.records))
+        .with(Field::Octets, Value::Count(going.octets))
+}
+
+/// A run has something to do.
+pub(super) fn started() -> Entry {
+    entry("sweep begins")
+}
+
+/// It has come to its end.
+pub(super) fn ended(outcome: &str, sum: Sum) -> Entry {
+    entry(outcome)
+        .with(Field::Size, Value::Count(sum.lots))
+        .with(Field::Count, Value::Count(sum.records))
+        .with(Field::Octets, Value::Count(sum.octets))
+}
+
+/// A lot is about to go.
+pub(super) fn begun(file: &PeriodKey, going: &Going) -> Entry {
+    of_lot(BEGUN, file, going)
+}
+
+/// Its key is destroyed: the certificate of its erasure (ERA-6).
+pub(super) fn erased(file: &PeriodKey, going: &Going) -> Entry {
+    of_lot(ERASED, file, going)
+}
+
+/// A file is gone.
+pub(super) fn removed(file: &PeriodKey, sum: Sum) -> Entry {
+    ended(REMOVED, sum).with(Field::File, word(&file.to_string()))
+}
+
+/// What a run has entered already of something that may be half done.
+#[derive(Debug, Default)]
+pub(super) struct Entered {
+    erased: BTreeSet<String>,
+    removed: u64,
+}
+
+impl Entered {
+    /// Reads the whole log. Blocks; it is read only behind a run that was cut off.
+    ///
+    /// # Errors
+    ///
+    /// The log's directory cannot be read.
+    pub(super) fn read<D: Disk>(place: &Place<D>, file: &PeriodKey) -> std::io::Result<Self> {
+        let mut entered = Self::default();
+        let name = file.to_string();
+        let text = |logged: &Logged, field: Field| {
+            logged.entry.details.iter().find_map(|(of, value)| match value {
+                Value::Word(word) if *of == field => Some(word.as_str().to_owned()),
+                _ => None,
+            })
+        };
+        // What is damaged in it is said where it is opened.
+        read(&place.disk, &place.audit, |logged| {
+            if logged.entry.kind != Kind::Sweep {
+                return;
+            }
+            match text(logged, Field::Outcome).as_deref() {
+                Some(ERASED) => entered.erased.extend(text(logged, Field::RingKey)),
+                Some(REMOVED) if text(logged, Field::File).as_ref() == Some(&name) => {
+                    entered.removed = logged.time_ms;
+                }
+                _ => {}
+            }
+        })?;
+        Ok(entered)
+    }
+
+    pub(super) fn has(&self, going: &Going) -> bool {
+        self.erased.contains(&key(going))
+    }
+
+    /// Whether the file's removal stands there, entered at this time or later.
+    pub(super) fn has_removal_since(&self, since_ms: u64) -> bool {
+        self.removed != 0 && self.removed >= since_ms
+    }
+}

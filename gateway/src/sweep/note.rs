@@ -1,0 +1,216 @@
+//! What the sweep keeps on disk for itself: how late it was, and what it was about to do.
+
+use serde_json::{Value, json};
+use tidegate_codec::identity::SystemId;
+use tidegate_store::history::{AddUp, Kept, Lot, PeriodKey};
+use tidegate_store::keyring::Fingerprint;
+use tidegate_store::seal::KeyId;
+
+const VERSION: u64 = 1;
+/// Milliseconds of an hour.
+const HOUR_MS: u64 = 3_600_000;
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    /// The latest time that was believed, in unix milliseconds.
+    pub(super) seen_ms: u64,
+    /// What may be half done.
+    pub(super) pending: Option<Pending>,
+}
+
+/// What is about to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// Keys of lots of a file are destroyed.
+    Erase(PeriodKey, Vec<Going>),
+    /// A file goes; noted at this time of the wall clock.
+    Remove(PeriodKey, Sum, u64),
+}
+
+/// A lot that goes, as the audit log tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Going {
+    pub(super) account: SystemId,
+    pub(super) key: KeyId,
+    pub(super) print: Fingerprint,
+    /// Its period, in unix milliseconds.
+    pub(super) from_ms: u64,
+    pub(super) to_ms: u64,
+    pub(super) records: u64,
+    pub(super) octets: u64,
+    pub(super) is_added_up: bool,
+}
+
+impl Going {
+    pub(super) fn new(lot: &Lot, print: Fingerprint, add_up: AddUp) -> Self {
+        Self {
+            account: lot.account,
+            key: lot.key,
+            print,
+            from_ms: u64::from(lot.period) * HOUR_MS,
+            to_ms: lot.end_ms(),
+            records: lot.records,
+            octets: lot.octets,
+            is_added_up: add_up == AddUp::Yes,
+        }
+    }
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) lots: u64,
+    pub(super) records: u64,
+    pub(super) octets: u64,
+}
+
+impl Note {
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let pending = self.pending.as_ref().map(|pending| match pending {
+            Pending::Erase(file, lots) => json!({
+                "erase": file_shown(file),
+                "lots": lots.iter().map(going_shown).collect::<Vec<_>>(),
+            }),
+            Pending::Remove(file, sum, noted_ms) => json!({
+                "remove": file_shown(file),
+                "noted_ms": noted_ms,
+                "lots": sum.lots,
+                "records": sum.records,
+                "octets": sum.octets,
+            }),
+        });
+        let note = json!({ "version": VERSION, "seen_ms": self.seen_ms, "pending": pending });
+        note.to_string().into_bytes()
+    }
+
+    /// # Errors
+    ///
+    /// It is none of ours, in words for an operator.
+    pub(super) fn read(octets: &[u8]) -> Result<Self, String> {
+        let note: Value = serde_json::from_slice(octets).map_err(|error| error.to_string())?;
+        if note["version"] != VERSION {
+            return Err("it is of another version".to_owned());
+        }
+        let read = || {
+            Some(Self {
+                seen_ms: note["seen_ms"].as_u64()?,
+                pending: match &note["pending"] {
+                    Value::Null => None,
+                    pending => Some(pending_of(pending)?),
+                },
+            })
+        };
+        read().ok_or_else(|| "it does not say what it should".to_owned())
+    }
+}
+
+fn file_shown(file: &PeriodKey) -> Value {
+    json!({ "class": file.class.word(), "length": &*file.length, "day": file.day })
+}
+
+fn going_shown(going: &Going) -> Value {
+    json!({
+        "account": going.account.as_str(),
+        "key": going.key.0,
+        "print": going.print,
+        "from_ms": going.from_ms,
+        "to_ms": going.to_ms,
+        "records": going.records,
+        "octets": going.octets,
+        "is_added_up": going.is_added_up,
+    })
+}
+
+fn pending_of(value: &Value) -> Option<Pending> {
+    if let Some(file) = value.get("erase") {
+        let lots = value["lots"].as_array()?.iter().map(going_of);
+        return Some(Pending::Erase(file_of(file)?, lots.collect::<Option<_>>()?));
+    }
+    let sum = Sum {
+        lots: value["lots"].as_u64()?,
+        records: value["records"].as_u64()?,
+        octets: value["octets"].as_u64()?,
+    };
+    let noted_ms = value["noted_ms"].as_u64()?;
+    Some(Pending::Remove(file_of(value.get("remove")?)?, sum, noted_ms))
+}
+
+fn file_of(value: &Value) -> Option<PeriodKey> {
+    let word = value["class"].as_str()?;
+    Some(PeriodKey {
+        class: Kept::ALL.into_iter().find(|class| class.word() == word)?,
+        length: value["length"].as_str()?.into(),
+        day: u32::try_from(value["day"].as_u64()?).ok()?,
+    })
+}
+
+fn going_of(value: &Value) -> Option<Going> {
+    let print = value["print"].as_array()?;
+    let print: Vec<u8> = print
+        .iter()
+        .map(|octet| u8::try_from(octet.as_u64()?).ok())
+        .collect::<Option<_>>()?;
+    Some(Going {
+        account: value["account"].as_str()?.parse().ok()?,
+        key: KeyId(u32::try_from(value["key"].as_u64()?).ok()?),
+        print: print.try_into().ok()?,
+        from_ms: value["from_ms"].as_u64()?,
+        to_ms: value["to_ms"].as_u64()?,
+        records: value["records"].as_u64()?,
+        octets: value["octets"].as_u64()?,
+        is_added_up: value["is_added_up"].as_bool()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_is_what_is_read_and_all_else_is_an_error() {
+        let file = PeriodKey {
+            class: Kept::Meta,
+            length: "P30D".into(),
+            day: 20_758,
+        };
+        let going = Going {
+            account: "shop".parse().unwrap(),
+            key: KeyId(7),
+            print: [0, 1, 2, 3, 4, 5, 6, 255],
+            from_ms: 1,
+            to_ms: 2,
+            records: 3,
+            octets: 4,
+            is_added_up: true,
+        };
+        let sum = Sum {
+            lots: 1,
+            records: 2,
+            octets: 3,
+        };
+        for pending in [
+            None,
+            Some(Pending::Erase(file.clone(), vec![going.clone(), going])),
+            Some(Pending::Remove(file, sum, 9)),
+        ] {
+            let note = Note {
+                seen_ms: u64::MAX,
+                pending,
+            };
+            let octets = note.octets();
+            assert_eq!(Note::read(&octets), Ok(note.clone()));
+            assert!(Note::read(&octets[..octets.len() - 1]).is_err());
+            if note.pending.is_some() {
+                let text = String::from_utf8(octets).unwrap();
+                for (from, to) in [
+                    ("meta", "mete"),
+                    ("\"records\":", "\"record\":"),
+                    ("\"version\":1", "\"version\":2"),
+                ] {
+                    assert!(Note::read(text.replace(from, to).as_bytes()).is_err(), "{from}");
+                }
+            }
+        }
+    }
+}

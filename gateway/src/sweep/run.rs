@@ -1,0 +1,317 @@
+//! One run of the sweep.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate_store::audit::Entry;
+use tidegate_store::disk::Disk;
+use tidegate_store::history::{AddUp, Lot, Order, PeriodKey, Report};
+use tidegate_store::keyring::Fingerprint;
+use tidegate_store::seal::KeyId;
+
+use super::Sweep;
+use super::entries::{self, Entered};
+use super::note::{Going, Note, Pending, Sum};
+use crate::control::not_done;
+use crate::keeping::{Keeping, Stands};
+
+/// Lots whose keys are destroyed in one turn of the keeper.
+const CHUNK: usize = 32;
+/// What lies between two of these, for all others who want something of the keeper (RET-6).
+const PAUSE: Duration = Duration::from_millis(10);
+/// History answers with something that was not asked for.
+const FOREIGN: &str = "history answers something else";
+
+/// What a run has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Lots whose keys it has destroyed.
+    pub lots: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Of these, messages that went into the statistics.
+    pub counted: u64,
+    /// Files that it has removed.
+    pub files: u64,
+    /// Octets that these took.
+    pub octets: u64,
+    /// Lots that are due and left to the next run, for this one's budget was used up.
+    pub left: u64,
+    /// Lots that no rule says anything about.
+    pub without_rule: u64,
+    /// Its beginning stands in the audit log.
+    is_begun: bool,
+}
+
+impl Swept {
+    pub(super) fn shown(&self) -> Value {
+        json!({
+            "lots": self.lots,
+            "records": self.records,
+            "counted": self.counted,
+            "files": self.files,
+            "octets": self.octets,
+            "left": self.left,
+            "without_rule": self.without_rule,
+        })
+    }
+
+    const fn sum(&self) -> Sum {
+        Sum {
+            lots: self.lots,
+            records: self.records,
+            octets: self.octets,
+        }
+    }
+}
+
+fn sum_of(lots: &[Lot]) -> Sum {
+    Sum {
+        lots: lots.len() as u64,
+        records: lots.iter().map(|lot| lot.records).sum(),
+        octets: lots.iter().map(|lot| lot.octets).sum(),
+    }
+}
+
+impl<D: Disk> Sweep<D> {
+    /// Removes what is due now.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: the clock is not believed, or a file, the key ring or the audit log failed. What was done until
+    /// then stays done, and the next run goes on.
+    pub async fn run(&mut self) -> Result<Swept, String> {
+        if !self.look() {
+            self.metrics.stopped.increment(1);
+            return Err(
+                "the clock has jumped: nothing is removed until it is set right, or `tidegate retention confirm-clock` \
+                 says that it is"
+                    .to_owned(),
+            );
+        }
+        let began = self.hub.now().monotonic;
+        let mut swept = Swept::default();
+        let mut done = self.sweep(&mut swept).await;
+        // Something was entered before: how it went is, too.
+        if swept.is_begun {
+            let outcome = if done.is_ok() {
+                "sweep ends"
+            } else {
+                "sweep broken off"
+            };
+            let entered = self.audit.enter(vec![entries::ended(outcome, swept.sum())]).await;
+            done = done.and(entered);
+            tracing::info!(
+                lots = swept.lots,
+                records = swept.records,
+                files = swept.files,
+                octets = swept.octets,
+                left = swept.left,
+                "a retention sweep has ended"
+            );
+        }
+        match &done {
+            Ok(()) => {
+                let now = self.hub.now();
+                self.metrics.done.increment(1);
+                self.metrics
+                    .done_at
+                    .set(Duration::from_millis(now.unix_ms).as_secs_f64());
+                let seconds = now.monotonic.saturating_sub(began).as_secs_f64();
+                self.metrics.seconds.set(seconds);
+            }
+            Err(_) => self.metrics.failed.increment(1),
+        }
+        done.map(|()| swept)
+    }
+
+    async fn sweep(&mut self, swept: &mut Swept) -> Result<(), String> {
+        self.settle().await?;
+        let Some(keeping) = self.hub.look(|gate, _| gate.keeping().cloned()) else {
+            return self.write_note().await;
+        };
+        let Report::Periods(files) = self.hub.ask_history(Order::Periods).await? else {
+            return Err(FOREIGN.to_owned());
+        };
+        self.metrics
+            .files
+            .set(f64::from(u32::try_from(files.len()).unwrap_or(u32::MAX)));
+        let budget = self.hub.look(|gate, _| gate.config().retention.sweep_budget) as u64;
+        let files_before = files.len();
+        for file in files {
+            self.sweep_file(&file, &keeping, budget, swept).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        let gauge = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        self.metrics.left.set(gauge(swept.left));
+        self.metrics.without_rule.set(gauge(swept.without_rule));
+        self.metrics.files.set(gauge(files_before as u64 - swept.files));
+        self.write_note().await
+    }
+
+    async fn lots(&self, file: &PeriodKey) -> Result<Vec<Lot>, String> {
+        match self.hub.ask_history(Order::Lots(file.clone())).await? {
+            Report::Lots(lots) => Ok(lots),
+            _ => Err(FOREIGN.to_owned()),
+        }
+    }
+
+    async fn sweep_file(
+        &mut self,
+        file: &PeriodKey,
+        keeping: &Arc<Keeping>,
+        budget: u64,
+        swept: &mut Swept,
+    ) -> Result<(), String> {
+        let lots = self.lots(file).await?;
+        let now_ms = self.guard.seen_ms();
+        let mut due: Vec<(Lot, AddUp)> = Vec::new();
+        for lot in lots.iter().filter(|lot| lot.is_there) {
+            match keeping.lot(lot, now_ms) {
+                Stands::Due { add_up, .. } => due.push((lot.clone(), add_up)),
+                Stands::WithoutRule => swept.without_rule += 1,
+                Stands::Until(_) | Stands::Undated => {}
+            }
+        }
+        let room = usize::try_from(budget.saturating_sub(swept.lots)).unwrap_or(usize::MAX);
+        swept.left += due.len().saturating_sub(room) as u64;
+        due.truncate(room);
+        for chunk in due.chunks(CHUNK) {
+            self.erase(file, chunk, swept).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        // A file in which nothing can be read says nothing about what it held.
+        let (was_there, gone) = (lots.iter().filter(|lot| lot.is_there).count(), due.len());
+        if lots.is_empty() || was_there > gone {
+            return Ok(());
+        }
+        // Something may have been filed meanwhile.
+        let lots = self.lots(file).await?;
+        if lots.iter().any(|lot| lot.is_there) {
+            return Ok(());
+        }
+        self.remove(file, sum_of(&lots), swept).await
+    }
+
+    /// Lots go, some at a time: their records are gone for good with their keys.
+    async fn erase(
+        &mut self,
+        file: &PeriodKey,
+        lots: &[(Lot, AddUp)],
+        swept: &mut Swept,
+    ) -> Result<(), String> {
+        let keys = lots.iter().map(|(lot, _)| lot.key).collect();
+        let prints = self.prints(keys).await?;
+        let going: Vec<Going> = lots
+            .iter()
+            .filter_map(|(lot, add_up)| Some(Going::new(lot, *prints.get(&lot.key)?, *add_up)))
+            .collect();
+        if going.len() < lots.len() {
+            return Err(format!("{file}: a key of the ring cannot be read"));
+        }
+        let mut begun: Vec<Entry> = (!swept.is_begun).then(entries::started).into_iter().collect();
+        begun.extend(going.iter().map(|going| entries::begun(file, going)));
+        self.audit.enter(begun).await?;
+        swept.is_begun = true;
+        self.pending = Some(Pending::Erase(file.clone(), going.clone()));
+        self.write_note().await?;
+        let order = Order::Erase(file.clone(), lots.to_vec());
+        let Report::Erased(erased) = self.hub.ask_history(order).await? else {
+            return Err(FOREIGN.to_owned());
+        };
+        let done = going.iter().map(|going| entries::erased(file, going)).collect();
+        self.audit.enter(done).await?;
+        self.pending = None;
+        for going in &going {
+            self.metrics.swept(file.class, going.records);
+            swept.lots += 1;
+            swept.records += going.records;
+        }
+        swept.counted += erased.iter().map(|erased| erased.counted).sum::<u64>();
+        Ok(())
+    }
+
+    /// A file goes of which nothing can be read any more.
+    async fn remove(&mut self, file: &PeriodKey, sum: Sum, swept: &mut Swept) -> Result<(), String> {
+        if !swept.is_begun {
+            self.audit.enter(vec![entries::started()]).await?;
+            swept.is_begun = true;
+        }
+        self.pending = Some(Pending::Remove(file.clone(), sum, self.hub.now().unix_ms));
+        self.write_note().await?;
+        let Report::Removed(octets) = self.hub.ask_history(Order::Remove(file.clone())).await? else {
+            return Err(FOREIGN.to_owned());
+        };
+        self.audit.enter(vec![entries::removed(file, sum)]).await?;
+        self.pending = None;
+        self.metrics.octets.increment(octets);
+        swept.files += 1;
+        swept.octets += octets;
+        Ok(())
+    }
+
+    async fn prints(&self, keys: Vec<KeyId>) -> Result<BTreeMap<KeyId, Fingerprint>, String> {
+        match self.hub.ask_history(Order::Fingerprints(keys)).await? {
+            Report::Fingerprints(prints) => Ok(prints.into_iter().collect()),
+            _ => Err(FOREIGN.to_owned()),
+        }
+    }
+
+    /// Writes how late it is, and what is pending.
+    pub(super) async fn write_note(&self) -> Result<(), String> {
+        let note = Note {
+            seen_ms: self.guard.seen_ms(),
+            pending: self.pending.clone(),
+        };
+        self.hub.ask_history(Order::Note(note.octets())).await.map(drop)
+    }
+
+    /// Enters what the run before has done and could not enter any more. What it has not done, this one does as if nothing
+    /// had been.
+    async fn settle(&mut self) -> Result<(), String> {
+        let Some(pending) = self.pending.clone() else {
+            return Ok(());
+        };
+        let file = match &pending {
+            Pending::Erase(file, _) | Pending::Remove(file, ..) => file.clone(),
+        };
+        let mut missing = Vec::new();
+        match pending {
+            Pending::Erase(file, mut going) => {
+                let there = self.prints(going.iter().map(|going| going.key).collect()).await?;
+                let there: BTreeSet<KeyId> = there.into_keys().collect();
+                going.retain(|going| !there.contains(&going.key));
+                if !going.is_empty() {
+                    let entered = self.entered(&file).await?;
+                    going.retain(|going| !entered.has(going));
+                    missing.extend(going.iter().map(|going| entries::erased(&file, going)));
+                }
+            }
+            Pending::Remove(file, sum, noted_ms) => {
+                let Report::Periods(files) = self.hub.ask_history(Order::Periods).await? else {
+                    return Err(FOREIGN.to_owned());
+                };
+                if !files.contains(&file) && !self.entered(&file).await?.has_removal_since(noted_ms) {
+                    missing.push(entries::removed(&file, sum));
+                }
+            }
+        }
+        if !missing.is_empty() {
+            tracing::info!(%file, entries = missing.len(), "what a sweep that was cut off has done is entered now");
+            self.audit.enter(missing).await?;
+        }
+        self.pending = None;
+        Ok(())
+    }
+
+    async fn entered(&self, file: &PeriodKey) -> Result<Entered, String> {
+        let (place, file) = (self.place.clone(), file.clone());
+        let read = tokio::task::spawn_blocking(move || Entered::read(&place, &file));
+        match read.await {
+            Ok(read) => read.map_err(|error| format!("the audit log cannot be read: {error}")),
+            Err(error) => Err(not_done(&error).to_owned()),
+        }
+    }
+}
