@@ -168,7 +168,11 @@ impl<D: Disk> Sweep<D> {
     }
 
     /// The clock is right: what is due by it is due.
-    async fn confirm_clock(&mut self) -> Answer {
+    ///
+    /// # Errors
+    ///
+    /// The note cannot be written; it is believed until the next start.
+    pub async fn confirm_clock(&mut self) -> Answer {
         let was_doubted = !self.look();
         self.guard.confirm(self.hub.clock());
         self.look();
@@ -205,6 +209,8 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
             Some(SweepOrder::ConfirmClock(answer)) => {
                 // Who has gone needs no answer.
                 let _ = answer.send(sweep.confirm_clock().await);
+                // What was due meanwhile goes at the next look.
+                tried = None;
             }
             Some(SweepOrder::Run(answer)) => {
                 let done = sweep.run().await;
@@ -213,6 +219,8 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
             None if tried.is_none_or(|tried| now >= tried + wait) => {
                 let is_done = match sweep.run().await {
                     Ok(_) => true,
+                    // That has been said.
+                    Err(_) if sweep.guard.is_doubted() => false,
                     Err(why) => {
                         tracing::error!(why, "the retention sweep has not come to its end");
                         false

@@ -49,6 +49,7 @@ mod simulation;
 mod simulator;
 mod steered;
 mod sweep;
+mod sweeps;
 mod texts;
 mod tls;
 mod traces;

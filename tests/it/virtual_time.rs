@@ -19,6 +19,7 @@ mod revoked;
 mod rig;
 mod routes;
 mod stuck;
+mod sweeps;
 mod unfetched;
 mod windows;
 

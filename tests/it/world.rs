@@ -106,7 +106,7 @@ pub(crate) struct World {
     pub(crate) pipes: Pipes,
     pub(crate) health: Arc<Health>,
     /// As long as somebody may ask it, the audit log is tended.
-    _audit: AuditHandle,
+    pub(crate) audit: AuditHandle,
     tasks: RefCell<Vec<JoinHandle<()>>>,
 }
 
@@ -188,7 +188,7 @@ impl World {
             turns,
             pipes: Pipes::default(),
             health,
-            _audit: audit,
+            audit,
             tasks: RefCell::new(tasks),
         })
     }

@@ -46,6 +46,11 @@ impl Believed {
         self.0.seen_ms.fetch_max(now_ms, Ordering::Relaxed);
     }
 
+    /// Whether a wall clock that says this is doubted, also where that was not looked at yet.
+    pub fn doubts(&self, now_ms: u64) -> bool {
+        self.is_doubted() || now_ms.saturating_sub(self.seen_ms()) > JUMP_MAX_MS
+    }
+
     /// Whether the wall clock has jumped and nobody has said yet that it is right.
     pub fn is_doubted(&self) -> bool {
         self.0.is_doubted.load(Ordering::Relaxed)

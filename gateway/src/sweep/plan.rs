@@ -79,6 +79,7 @@ pub(crate) async fn plan<D: Disk>(hub: &Hub<D>) -> Answer {
     let Report::Periods(files) = hub.ask_history(Order::Periods).await? else {
         return Err("history answers something else".to_owned());
     };
+    let is_doubted = keeping.believed().doubts(hub.now().unix_ms);
     let now_ms = keeping.believed().at(hub.now().unix_ms);
     let mut sums: BTreeMap<(SystemId, Kept), Counted> = BTreeMap::new();
     let (mut rows, mut more) = (Vec::new(), 0u64);
@@ -109,7 +110,7 @@ pub(crate) async fn plan<D: Disk>(hub: &Hub<D>) -> Answer {
         .collect();
     Ok(told(json!({
         "at": instant(now_ms),
-        "clock_believed": !keeping.believed().is_doubted(),
+        "clock_believed": !is_doubted,
         "files": count,
         "accounts": accounts,
         "rows": rows,

@@ -1,0 +1,158 @@
+//! A sweep that is cut off at every change of the disk, and goes on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidegate_gateway::keeping::Keeping;
+use tidegate_gateway::sweep::{Found, Place, Sweep};
+use tidegate_gateway::tables::Tables;
+use tidegate_gateway::telemetry::{SweepMetrics, Telemetry};
+use tidegate_store::audit::{Field, Kind, Value, read};
+use tidegate_store::history::{History, Stats};
+use tidegate_store::keyring::{Kek, KeyRing};
+
+use super::*;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+const MESSAGES: u32 = 3;
+
+fn setup() -> Setup {
+    let config = bench_config_lines(&[("system_id = \"load\"", "retention_profile = \"anonymise-30\"")]);
+    Setup {
+        is_audited: true,
+        ..Setup::new(config, 1 << 20, 1 << 28)
+    }
+}
+
+/// A gateway with its sweep.
+fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDisk>) {
+    let setup = setup();
+    let place = Place {
+        disk: disk.clone(),
+        history: "history".into(),
+        audit: "audit".into(),
+    };
+    let found = Found::read(&place, clock.now().unix_ms);
+    let world = World::start_with(&setup, disk, clock.clone(), seed).unwrap();
+    let keeping = Keeping::new(&setup.config, Arc::new(Tables::default()), found.believed.clone());
+    world.hub.look(|gate, _| gate.set_keeping(&Arc::new(keeping)));
+    let metrics = SweepMetrics::new(&Telemetry::new());
+    let sweep = Sweep::new(Rc::clone(&world.hub), world.audit.clone(), place, found, metrics);
+    (world, sweep)
+}
+
+/// A disk with messages that are filed, and a clock of a month later.
+async fn a_month_later() -> (FaultyDisk, Clock) {
+    let clock = Clock::virtual_from(START_MS);
+    let (world, mut sweep) = started(FaultyDisk::new(), &clock, 1);
+    let (mut smsc, mut esme) = (world.smsc(), world.esme());
+    smsc.accept_bind().await;
+    esme.bind(b"secret").await;
+    for number in 0..MESSAGES {
+        esme.submit(number + 2).await;
+        let id = format!("c-{number}");
+        smsc.take_submit(id.as_bytes()).await;
+        smsc.send_receipt(number + 1, id.as_bytes(), MessageState::Delivered)
+            .await;
+        smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        esme.take_dlr().await;
+    }
+    drop((smsc, esme));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(sweep.run().await.unwrap().lots, 0, "nothing is due");
+    drop(sweep);
+    let disk = world.stop().await;
+    // Longer than a gateway may be away without a word.
+    tokio::time::advance(32 * DAY).await;
+    let clock = Clock::virtual_from(START_MS + 32 * 24 * 3_600_000);
+    (disk, clock)
+}
+
+/// What the audit log has of each key and file, by outcome.
+fn entries(disk: &FaultyDisk) -> BTreeMap<(String, String), usize> {
+    let mut counts = BTreeMap::new();
+    let bad = read(disk, Path::new("audit"), |logged| {
+        let text = |field: Field| {
+            logged.entry.details.iter().find_map(|(of, held)| match held {
+                Value::Word(word) if *of == field => Some(word.as_str().to_owned()),
+                _ => None,
+            })
+        };
+        if logged.entry.kind == Kind::Sweep
+            && let Some(what) = text(Field::RingKey).or_else(|| text(Field::File))
+        {
+            *counts.entry((text(Field::Outcome).unwrap(), what)).or_default() += 1;
+        }
+    });
+    assert_eq!(bad.unwrap(), None);
+    counts
+}
+
+/// Keys of history in the ring, files of history, and messages in the statistics.
+fn left(disk: &FaultyDisk) -> (usize, usize, u64) {
+    let kek = Kek::read(disk, Path::new("kek")).unwrap();
+    let ring = KeyRing::open(disk, Path::new("keys"), kek).unwrap();
+    let history = History::open(disk.clone(), "history".into(), None).unwrap();
+    let stats = Stats::open(disk, Path::new("history")).unwrap();
+    let counted = stats.by_account().values().flat_map(BTreeMap::values).sum();
+    (ring.periods().count(), history.periods().count(), counted)
+}
+
+#[test]
+fn ret_c14_a_sweep_that_is_cut_off_anywhere_goes_on_and_counts_and_certifies_each_lot_once() {
+    scenario(|| async {
+        let (disk, clock) = a_month_later().await;
+        assert_eq!(left(&disk), (2, 2, 0), "one lot of meta, one of bodies");
+        let mut between = 0;
+        for changes in 0.. {
+            let disk = disk.crash();
+            let (world, mut sweep) = started(disk, &clock, 2);
+            // Nobody was there for a month: an operator says that it was one.
+            assert!(sweep.run().await.is_err(), "the clock is doubted");
+            sweep.confirm_clock().await.unwrap();
+            world.disk.cut_power_after(changes);
+            let is_done = sweep.run().await.is_ok();
+            drop(sweep);
+            let disk = world.kill().crash();
+            let (keys, files, counted) = left(&disk);
+            assert!(
+                counted == 0 || counted == u64::from(MESSAGES),
+                "{changes}: {counted}"
+            );
+            between += usize::from(keys < files);
+            let (world, mut sweep) = started(disk, &clock, 3);
+            let swept = sweep.run().await.unwrap_or_else(|why| panic!("{changes}: {why}"));
+            assert_eq!((swept.left, swept.without_rule), (0, 0), "{changes}");
+            let again = sweep.run().await.unwrap();
+            assert_eq!((again.lots, again.files), (0, 0), "{changes}");
+            drop(sweep);
+            let disk = world.kill().crash();
+            assert_eq!(left(&disk), (0, 0, u64::from(MESSAGES)), "{changes}");
+            let entries = entries(&disk);
+            let once = |outcome: &str| {
+                let of = entries.iter().filter(|((is, _), _)| is == outcome);
+                of.map(|(_, count)| *count).collect::<Vec<_>>()
+            };
+            assert_eq!(
+                (once("erased"), once("removed")),
+                (vec![1; 2], vec![1; 2]),
+                "{changes}: {entries:?}"
+            );
+            let begun = once("begun");
+            assert!(
+                begun.len() == 2 && begun.iter().all(|count| *count <= 2),
+                "{changes}: {entries:?}"
+            );
+            if is_done {
+                assert!(changes > 30, "{changes}");
+                break;
+            }
+        }
+        assert!(
+            between > 3,
+            "between a key's destruction and its file's removal: {between}"
+        );
+    });
+}
