@@ -292,7 +292,7 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ret_c02_after_its_last_date_nothing_is_left_and_a_late_receipt_makes_nothing_ret_c09() {
+async fn ret_c02_after_its_last_date_nothing_is_left_and_a_late_receipt_makes_nothing() {
     let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
     let (id, accepted_ms) = scene.deliver("c-1").await;
     scene.set(accepted_ms + 91 * DAY_MS);
