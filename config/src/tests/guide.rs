@@ -10,7 +10,7 @@ const GUIDE: &str = include_str!("../../../OPERATIONS.md");
 /// What a key that needs a restart has behind its name.
 const RESTART: char = '†';
 /// Units that values do not say themselves.
-const UNITS: [&str; 24] = [
+const UNITS: [&str; 25] = [
     "answers",
     "binds",
     "bool",
