@@ -119,14 +119,10 @@ impl<D: Disk> Site<D> {
 
     fn file(&mut self, name: &str, n: u64) -> Result<(), Failed> {
         let (finished, body) = (finished(name, n), body(n));
-        self.history.file(
-            &finished,
-            Some(&body),
-            &plan,
-            &mut self.ring,
-            NOON_MS,
-            &mut self.rng,
-        )
+        let now_ms = finished.end.at_ms;
+        let (ring, rng) = (&mut self.ring, &mut self.rng);
+        self.history
+            .file(&finished, Some(&body), &plan, ring, now_ms, rng)
     }
 
     fn checkpoint(&mut self, batch: u64) -> Result<(), Failed> {
