@@ -112,7 +112,7 @@ async fn enter(
             .with(Field::Purpose, Detail::Word(Word::of_name(reading.word())))
             .with(Field::Reason, Detail::Word(Word::new(&reading.reason)));
     }
-    audit.enter(vec![entry]).await.map_err(Into::into)
+    audit.enter(vec![entry]).await
 }
 
 /// `message show` with a purpose: a finished message with its numbers and its text.

@@ -6,7 +6,7 @@
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
-use zeroize::Zeroize as _;
+use zeroize::Zeroize;
 
 use crate::message_id::MessageId;
 use crate::record::Form;
@@ -138,8 +138,8 @@ pub(super) struct Columns {
 
 impl Drop for Columns {
     fn drop(&mut self) {
-        self.columns.iter_mut().for_each(|column| column.zeroize());
-        self.texts.iter_mut().for_each(|text| text.zeroize());
+        self.columns.iter_mut().for_each(Zeroize::zeroize);
+        self.texts.iter_mut().for_each(Zeroize::zeroize);
     }
 }
 

@@ -82,7 +82,7 @@ impl Index {
             Ok(None) => {}
             Err(error) if error.is_of_disk() => return Err(error),
             Err(error) => {
-                tracing::error!(%error, dir = %dir.display(), "an index of finished messages is made anew")
+                tracing::error!(%error, dir = %dir.display(), "an index of finished messages is made anew");
             }
         }
         tree::remove(dir)?;

@@ -175,12 +175,12 @@ impl<D: Disk> History<D> {
         &mut self,
         query: &Query,
         class: Kept,
-        cursor: Cursor,
+        cursor: &Cursor,
         ring: &KeyRing<D>,
         purpose: Purpose,
     ) -> Result<Looked, TreeError> {
         let mut looked = Looked::default();
-        let Some(period) = self.next_period(query, class, &cursor) else {
+        let Some(period) = self.next_period(query, class, cursor) else {
             return Ok(looked);
         };
         // One that goes on stands in the period that it names.

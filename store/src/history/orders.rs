@@ -86,7 +86,7 @@ impl<D: Disk> History<D> {
                 class,
                 cursor,
                 purpose,
-            } => Report::Looked(self.look(&query, class, cursor, ring, purpose)?),
+            } => Report::Looked(self.look(&query, class, &cursor, ring, purpose)?),
             Order::Periods => Report::Periods(self.periods().cloned().collect()),
             Order::Lots(period) => Report::Lots(self.lots(&period, ring)?),
             Order::AddUp(period, lot) => {

@@ -164,7 +164,7 @@ impl<D: Disk> History<D> {
     pub fn add_up(&mut self, period: &PeriodKey, key: KeyId, ring: &KeyRing<D>) -> io::Result<Cells> {
         let mut cells = Cells::new();
         self.each_meta(period, key, ring, |meta| {
-            *cells.entry(cell_of(&meta)).or_default() += 1
+            *cells.entry(cell_of(&meta)).or_default() += 1;
         })?;
         Ok(cells)
     }

@@ -136,7 +136,7 @@ impl<D: Disk> Site<D> {
         loop {
             let looked = self
                 .history
-                .look(query, class, cursor, &self.ring, Purpose::Support);
+                .look(query, class, &cursor, &self.ring, Purpose::Support);
             let looked = looked.unwrap();
             all.metas.extend(looked.metas);
             all.texts.extend(looked.texts);
