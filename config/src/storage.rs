@@ -110,7 +110,7 @@ pub(crate) fn is_variable(text: &str) -> bool {
 pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
     match key {
         "data" | "key_ring" => Some("files that are open stay where they are"),
-        "kek" => Some(
+        "kek" | "kek_file" | "kek_env" | "kek_command" => Some(
             "the key-encryption key is read at the start; `tidegate key rotate-kek` has another take over",
         ),
         "segment_size" => Some("a batch fits the segments that were there when the spool was opened"),

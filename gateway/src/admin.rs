@@ -62,7 +62,9 @@ pub const VERBS: &[(&str, Role)] = &[
     ("carrier list", Role::Read),
     ("queue list", Role::Read),
     ("bind list", Role::Read),
+    // Without a purpose; who has one is shown a number and a text, and needs more.
     ("message show", Role::Read),
+    ("message find", Role::Read),
     ("trace", Role::Read),
     ("trace list", Role::Read),
     ("trace pdus", Role::Operate),
@@ -258,6 +260,10 @@ async fn answered(desk: &Desk, verb: &str, request: Request<Body>) -> Result<Res
     let verb = control::Verb::of_object(&object).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
     if verb.changes_the_log() && !bearer.role.suffices(Role::Operate) {
         let why = "a token of role operate is needed to change the filter";
+        return Err(refused(StatusCode::FORBIDDEN, why));
+    }
+    if verb.opens_records() && !bearer.role.suffices(Role::Privacy) {
+        let why = "a token of role privacy is needed to see numbers and texts";
         return Err(refused(StatusCode::FORBIDDEN, why));
     }
     let (answer, done) = oneshot::channel();

@@ -276,6 +276,11 @@ impl Verb {
         matches!(self, Self::Steer(Steer::LogFilter { filter: Some(_), .. }))
     }
 
+    /// Whether it shows numbers and texts of people's messages.
+    pub(crate) const fn opens_records(&self) -> bool {
+        matches!(self, Self::Steer(Steer::MessageShow { reading: Some(_), .. }))
+    }
+
     /// Reads a request's line; what is wrong with it is said in words for the operator.
     fn read(line: &[u8]) -> Result<Self, String> {
         let mut request: Map<String, Value> =

@@ -175,6 +175,8 @@ struct GatherKey {
     bucket: Bucket,
     /// The first hour of the period, counted from 1970.
     period: u32,
+    /// Tells gathers of the same from each other: beside one that is full and cannot be written another begins.
+    serial: u32,
 }
 
 impl GatherKey {
@@ -221,6 +223,8 @@ pub struct History<D: Disk> {
     gathers: BTreeMap<GatherKey, Gather>,
     /// Octets of all gathers.
     gathered: usize,
+    /// Which gathers of the same take more.
+    serial: u32,
     /// Blocks that no index has yet, in the order of the files.
     fresh: HashMap<PeriodKey, Vec<(At, Header)>>,
     /// Prints of recipients, by account.
@@ -250,6 +254,7 @@ impl<D: Disk> History<D> {
             indexes: Indexes::new(index),
             gathers: BTreeMap::new(),
             gathered: 0,
+            serial: 0,
             fresh: HashMap::new(),
             printers: HashMap::new(),
             position,
@@ -322,11 +327,15 @@ impl<D: Disk> History<D> {
                 period: keep.bucket.first_hour(keep.anchor_ms),
                 bucket: keep.bucket,
                 length: Arc::clone(&keep.length),
+                serial: self.serial,
             };
             let is_full = self.gather(&key, finished, &keep, body, ring);
             self.counts.records += 1;
             if is_full {
-                result = result.and(self.close(&[key], ring, now_ms, rng));
+                let closed = self.close(&[key], ring, now_ms, rng);
+                // No block grows past what can be read again.
+                self.serial = self.serial.wrapping_add(u32::from(closed.is_err()));
+                result = result.and(closed);
             }
         }
         if result.is_ok() && self.gathered > GATHERED_MAX {

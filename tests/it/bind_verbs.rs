@@ -199,7 +199,7 @@ async fn the_log_says_more_for_a_while_and_the_command_line_steers() {
         (&["account", "limit", "load", "--reset"], "as configured"),
         (&["bind", "list"], "number"),
         (&["queue", "list"], "no route: 0"),
-        (&["message", "show", "12345"], "no message has this id"),
+        (&["message", "show", "12345"], "finished ones kept"),
         // The first link of the process.
         (&["bind", "close", "1"], "1 is being unbound"),
     ] {

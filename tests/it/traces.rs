@@ -376,7 +376,10 @@ async fn the_story_of_a_message_is_told_in_order_until_it_is_finished() {
     let mut esme = ScriptedEsme::bound(local.esme(), "load", PASSWORD).await;
     esme.expect_receipt(&id).await;
     let why = refused(&local, ask_for(&id)).await;
-    assert!(why.contains("history") && why.contains("not built"), "{why}");
+    assert!(
+        why.contains("no unfinished message") && why.contains("message show"),
+        "{why}"
+    );
     let why = refused(&local, ask_for("no id")).await;
     assert!(why.contains("no unfinished message"), "{why}");
 }

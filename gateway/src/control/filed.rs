@@ -16,8 +16,10 @@ use crate::serve::Hub;
 
 pub(super) const NO_RECORDS: &str = "this gateway's records cannot be read";
 pub(super) const ENDED: &str = "it has just ended";
-const NOT_THERE: &str = "no message has this id, unfinished or among what is kept of finished ones; ids of 8 digits are known with \
-                         their account only, and not once `receipt_hot` is over";
+const NOT_THERE: &str = "no unfinished message has this id, in memory or in a waiting file; ids of 8 digits are known with their \
+                         account only, and not once `receipt_hot` is over";
+/// What is told beside that who asks for a message's story.
+pub(super) const ASK_SHOW: &str = "of finished ones `message show` tells what is kept";
 
 /// Where an unfinished message stands, in memory or in a waiting file. That records are opened for it is entered before.
 pub(super) async fn message_show<D: Disk>(
@@ -46,7 +48,9 @@ pub(super) async fn message_show<D: Disk>(
             told.ok_or_else(|| ENDED.to_owned())
         }
         // It may have ended long ago.
-        Err(why) => finished::by_id(hub, id, account, None).await?.ok_or(why),
+        Err(why) => finished::by_id(hub, id, account, None)
+            .await?
+            .ok_or_else(|| format!("{why}. Nor is one of the finished ones kept that has it")),
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) async fn story_of<D: Disk>(hub: &Hub<D>, id: &str, account: Option<&s
     let (wanted, filed) = match hub.look(|gate, _| gate.story_wanted(id, account))? {
         Some(wanted) => (wanted, Vec::new()),
         None => {
-            let legs = filed::look_up(hub, id, account).await?;
+            let legs = filed::look_up(hub, id, account).await;
+            let legs = legs.map_err(|why| format!("{why}; {}", filed::ASK_SHOW))?;
             (hub.look(|gate, _| gate.filed_wanted(&legs))?, legs)
         }
     };
