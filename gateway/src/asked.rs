@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Cursor, Kept, Looked, Order, OrderError, Query, Report};
 use tidegate_store::seal::Purpose;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::serve::Hub;
 
@@ -18,15 +19,16 @@ type Told = Result<Report, OrderError>;
 /// Who waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    places: Semaphore,
-    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Told>>>,
+    places: Arc<Semaphore>,
+    /// With the place of each: it is free again when the order is done, not when who asked has gone.
+    waiting: RefCell<BTreeMap<u64, (oneshot::Sender<Told>, OwnedSemaphorePermit)>>,
     next: Cell<u64>,
 }
 
 impl Default for Asked {
     fn default() -> Self {
         Self {
-            places: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
             waiting: RefCell::default(),
             next: Cell::new(0),
         }
@@ -36,7 +38,7 @@ impl Default for Asked {
 impl Asked {
     /// An answer has come; who has gone does not want to know.
     pub(crate) fn answered(&self, number: u64, told: Told) {
-        if let Some(who) = self.waiting.borrow_mut().remove(&number) {
+        if let Some((who, _place)) = self.waiting.borrow_mut().remove(&number) {
             let _ = who.send(told);
         }
     }
@@ -50,11 +52,12 @@ impl<D: Disk> Hub<D> {
     /// In words for an operator.
     pub(crate) async fn ask_history(&self, order: Order) -> Result<Report, String> {
         let ends = || "the gateway ends".to_owned();
-        let _place = self.history.places.acquire().await.map_err(|_| ends())?;
+        let places = Arc::clone(&self.history.places);
+        let place = places.acquire_owned().await.map_err(|_| ends())?;
         let number = self.history.next.get();
         self.history.next.set(number.wrapping_add(1));
         let (answer, told) = oneshot::channel();
-        self.history.waiting.borrow_mut().insert(number, answer);
+        self.history.waiting.borrow_mut().insert(number, (answer, place));
         self.give_history(number, order);
         told.await.map_err(|_| ends())?.map_err(|error| error.to_string())
     }

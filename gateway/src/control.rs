@@ -278,7 +278,13 @@ impl Verb {
 
     /// Whether it shows numbers and texts of people's messages.
     pub(crate) const fn opens_records(&self) -> bool {
-        matches!(self, Self::Steer(Steer::MessageShow { reading: Some(_), .. }))
+        matches!(
+            self,
+            Self::Steer(
+                Steer::MessageShow { reading: Some(_), .. }
+                    | Steer::MessageFind(Find { reading: Some(_), .. })
+            )
+        )
     }
 
     /// Reads a request's line; what is wrong with it is said in words for the operator.

@@ -279,7 +279,9 @@ impl<D: Disk + 'static> Reloader<D> {
         let keeping = self.hub.look(|gate, _| gate.keeping().cloned());
         // How late it is does not depend on what the file says.
         let believed = keeping.map_or_else(Believed::default, |keeping| keeping.believed().clone());
-        let keeping = Arc::new(Keeping::new(&config, Arc::clone(&tables), believed));
+        // What this process has had in its places: an account that the file no longer has keeps its last rules until a restart.
+        let placed = self.hub.look(|gate, _| Arc::clone(gate.config()));
+        let keeping = Arc::new(Keeping::new(&placed, Arc::clone(&tables), believed));
         let others = self.hub.look(|gate, _| {
             gate.set_keeping(&keeping);
             gate.replace_tables(tables)

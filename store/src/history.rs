@@ -270,6 +270,18 @@ impl<D: Disk> History<D> {
         self.position
     }
 
+    /// Whether there has never been a checkpoint here.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.files.is_new
+    }
+
+    /// Begins behind a batch of the spool: nothing that ended before is to be here.
+    pub(crate) fn begin(&mut self, batch: u64) -> io::Result<()> {
+        self.files.checkpoint(batch)?;
+        self.position = batch;
+        Ok(())
+    }
+
     /// Octets of the files, for the disk's budget.
     pub const fn octets(&self) -> u64 {
         self.files.octets()
@@ -318,8 +330,9 @@ impl<D: Disk> History<D> {
             };
             if let Some(other) = self.files.length_like(&keep.length) {
                 // Their keys would be one: what is kept longer would go with the other.
-                let why = format!("the lengths {other} and {} cannot be told apart", keep.length);
-                return Err(Failed::Io("file", io::Error::other(why)));
+                tracing::error!(%other, length = %keep.length, "lengths that cannot be told apart: not kept");
+                self.counts.unreadable += 1;
+                continue;
             }
             let key = GatherKey {
                 account: finished.account,

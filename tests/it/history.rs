@@ -122,8 +122,32 @@ async fn a_finished_message_is_shown_without_number_and_text_unless_a_purpose_is
     // By its account, its time and its number.
     for words in [
         &["message", "find", "--account", "load"][..],
-        &["message", "find", "--account", "load", "--to", "+447700900123"],
-        &["message", "find", "--account", "load", "--to", TO, "--limit", "1"],
+        &[
+            "message",
+            "find",
+            "--account",
+            "load",
+            "--to",
+            "+447700900123",
+            "--purpose",
+            "fraud",
+            "--reason",
+            "case 3",
+        ],
+        &[
+            "message",
+            "find",
+            "--account",
+            "load",
+            "--to",
+            TO,
+            "--limit",
+            "1",
+            "--purpose",
+            "fraud",
+            "--reason",
+            "case 3",
+        ],
     ] {
         let found = json(&process, words);
         assert_eq!(found["messages"][0]["id"], id.as_str(), "{words:?}: {found}");
@@ -131,7 +155,18 @@ async fn a_finished_message_is_shown_without_number_and_text_unless_a_purpose_is
         assert!(!found.to_string().contains(TO), "{found}");
     }
     for words in [
-        &["message", "find", "--account", "load", "--to", "447700900124"][..],
+        &[
+            "message",
+            "find",
+            "--account",
+            "load",
+            "--to",
+            "447700900124",
+            "--purpose",
+            "fraud",
+            "--reason",
+            "case 3",
+        ][..],
         &[
             "message",
             "find",

@@ -36,9 +36,15 @@ pub(super) enum Verb {
         /// Whose.
         #[arg(long)]
         account: String,
-        /// To this number only.
-        #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+        /// To this number only, with --purpose and --reason.
+        #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, requires = "purpose")]
         to: Option<String>,
+        /// Why what went to a number is asked: support, billing, fraud or legal. It is entered in the audit log.
+        #[arg(long, requires = "reason")]
+        purpose: Option<String>,
+        /// Such as the number of a ticket.
+        #[arg(long, requires = "purpose")]
+        reason: Option<String>,
         /// That ended then or later; by default within a day, or with --to ever.
         #[arg(long, value_name = "TIME", value_parser = super::values::time)]
         since: Option<u64>,
@@ -81,8 +87,12 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             since,
             until,
             limit,
+            purpose,
+            reason,
         } => {
+            let reading = Reading::read(purpose.clone(), reason.clone());
             let find = Find {
+                reading: reading.map_err(|why| Refusal::new(why, Value::Null))?,
                 account: account.clone(),
                 to: to.clone(),
                 since_ms: *since,

@@ -48,9 +48,16 @@ pub(super) async fn message_show<D: Disk>(
             told.ok_or_else(|| ENDED.to_owned())
         }
         // It may have ended long ago.
-        Err(why) => finished::by_id(hub, id, account, None)
-            .await?
-            .ok_or_else(|| format!("{why}. Nor is one of the finished ones kept that has it")),
+        Err(why) => finished::by_id(hub, id, account, None).await?.ok_or_else(|| {
+            let unfiled = hub.look(|gate, _| gate.spool().history().unfiled);
+            let mut why = format!("{why}. Nor is one of the finished ones kept that has it");
+            if unfiled > 0 {
+                why.push_str(&format!(
+                    "; {unfiled} that have ended are not there yet, so ask again in a moment"
+                ));
+            }
+            why
+        }),
     }
 }
 

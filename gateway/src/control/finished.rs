@@ -95,18 +95,23 @@ pub struct Find {
     pub until_ms: Option<u64>,
     /// How many at most.
     pub limit: Option<usize>,
+    /// Why it is asked what went to a number: without it that is not told.
+    pub reading: Option<Reading>,
 }
 
 /// Enters that somebody reads.
 async fn enter(
     audit: &AuditHandle,
     who: &Actor,
-    (verb, account): (&str, Option<SystemId>),
+    (verb, account, message): (&str, Option<SystemId>, Option<&str>),
     reading: Option<&Reading>,
 ) -> Result<(), String> {
     let mut entry = Entry::new(Kind::Read, who.clone())
         .of(account)
         .with(Field::Verb, Detail::Word(Word::of_name(verb)));
+    if let Some(message) = message {
+        entry = entry.with(Field::Message, Detail::Word(Word::of_name(message)));
+    }
     if let Some(reading) = reading {
         entry = entry
             .with(Field::Purpose, Detail::Word(Word::of_name(reading.word())))
@@ -124,7 +129,7 @@ pub(super) async fn read_one<D: Disk>(
     reading: &Reading,
 ) -> Answer {
     let whose = account.map(|name| known(hub, name)).transpose()?;
-    enter(audit, who, ("message show", whose), Some(reading)).await?;
+    enter(audit, who, ("message show", whose, Some(id)), Some(reading)).await?;
     by_id(hub, id, account, Some(reading))
         .await?
         .ok_or_else(|| "no finished message of this id is kept".to_owned())
@@ -215,7 +220,20 @@ pub(super) async fn by_id<D: Disk>(
 /// `message find`: finished messages of an account, without a number.
 pub(super) async fn find<D: Disk>(hub: &Hub<D>, (audit, who): (&AuditHandle, &Actor), find: &Find) -> Answer {
     let account = known(hub, &find.account)?;
-    enter(audit, who, ("message find", Some(account)), None).await?;
+    if find.to.is_some() && find.reading.is_none() {
+        return Err("what went to a number is told for a \"purpose\" and a \"reason\" only".to_owned());
+    }
+    enter(
+        audit,
+        who,
+        ("message find", Some(account), None),
+        find.reading.as_ref(),
+    )
+    .await?;
+    let purpose = find
+        .reading
+        .as_ref()
+        .map_or(Purpose::Support, |reading| reading.purpose);
     let now_ms = hub.now().unix_ms;
     let limit = find.limit.unwrap_or(FOUND_DEFAULT).clamp(1, FOUND_MAX);
     let until_ms = find.until_ms.unwrap_or(u64::MAX >> 1);
@@ -223,30 +241,34 @@ pub(super) async fn find<D: Disk>(hub: &Hub<D>, (audit, who): (&AuditHandle, &Ac
     let since_ms = find
         .since_ms
         .unwrap_or(if find.to.is_some() { 0 } else { day_ago_ms });
-    let query = match &find.to {
-        None => Query::Account {
+    let queries = match &find.to {
+        None => vec![Query::Account {
             account,
             from_ms: since_ms,
             to_ms: until_ms,
-        },
-        Some(to) => Query::Recipient {
-            account,
-            digits: digits(hub, account, to)?,
-        },
+        }],
+        Some(to) => digits(hub, account, to)?
+            .into_iter()
+            .map(|digits| Query::Recipient { account, digits })
+            .collect(),
     };
     let keeping = hub
         .look(|gate, _| gate.keeping().cloned())
         .ok_or("this gateway keeps no finished messages")?;
     let mut found: Vec<Meta> = Vec::new();
-    hub.look_in_history(&query, Kept::Meta, Purpose::Support, |looked| {
-        let meant = looked.metas.into_iter().map(|(_, meta)| meta).filter(|meta| {
-            (since_ms..=until_ms).contains(&meta.final_ms)
-                && keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms)
-        });
-        found.extend(meant);
-        found.len() > limit
-    })
-    .await?;
+    let mut unreadable = 0;
+    for query in queries {
+        hub.look_in_history(&query, Kept::Meta, purpose, |looked| {
+            unreadable += looked.unreadable;
+            let metas = looked.metas.into_iter().map(|(_, meta)| meta);
+            found.extend(metas.filter(|meta| (since_ms..=until_ms).contains(&meta.final_ms)));
+            found.len() > limit
+        })
+        .await?;
+    }
+    // By now: it may have taken a while.
+    let now_ms = hub.now().unix_ms;
+    found.retain(|meta| keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms));
     let more = found.len() > limit;
     found.truncate(limit);
     let messages: Vec<Value> = found
@@ -264,11 +286,13 @@ pub(super) async fn find<D: Disk>(hub: &Hub<D>, (audit, who): (&AuditHandle, &Ac
         "account": account.as_str(),
         "messages": messages,
         "has_more": more,
+        "unreadable": unreadable,
     })))
 }
 
-/// A number as messages to it have it: as it is written, or in its canonical form where it can have one.
-fn digits<D: Disk>(hub: &Hub<D>, account: SystemId, to: &str) -> Result<Vec<u8>, String> {
+/// A number as messages to it may have it: as it is written, and in its canonical form where it has one. An account's settings
+/// may have been others when it wrote.
+fn digits<D: Disk>(hub: &Hub<D>, account: SystemId, to: &str) -> Result<Vec<Vec<u8>>, String> {
     let text = to.strip_prefix('+').unwrap_or(to);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err("\"to\" is a number".to_owned());
@@ -290,8 +314,12 @@ fn digits<D: Disk>(hub: &Hub<D>, account: SystemId, to: &str) -> Result<Vec<u8>,
             tidegate_codec::address::Npi::UNKNOWN,
         ),
     };
-    let canonical = plan().canonical(ton, npi, text.as_bytes(), home);
-    Ok(canonical.map_or_else(|_| text.as_bytes().to_vec(), |number| number.as_bytes().to_vec()))
+    let mut forms = vec![text.as_bytes().to_vec()];
+    if let Ok(number) = plan().canonical(ton, npi, text.as_bytes(), home) {
+        forms.push(number.as_bytes().to_vec());
+    }
+    forms.dedup();
+    Ok(forms)
 }
 
 fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {

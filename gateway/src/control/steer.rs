@@ -210,6 +210,8 @@ impl Steer {
                 "since_ms": find.since_ms,
                 "until_ms": find.until_ms,
                 "limit": find.limit,
+                "purpose": find.reading.as_ref().map(Reading::word),
+                "reason": find.reading.as_ref().map(|reading| &reading.reason),
             }),
             Self::LogFilter { filter, length } => json!({
                 "filter": filter,
@@ -380,6 +382,7 @@ impl Keys<'_> {
             since_ms: self.number("since_ms")?,
             until_ms: self.number("until_ms")?,
             limit: limit.and_then(|limit| usize::try_from(limit).ok()),
+            reading: Reading::read(self.text("purpose")?, self.text("reason")?)?,
         }))
     }
 
@@ -471,6 +474,7 @@ mod tests {
                 since_ms: Some(1),
                 until_ms: None,
                 limit: Some(7),
+                reading: Reading::read(Some("fraud".to_owned()), Some("case 7".to_owned())).unwrap(),
             }),
             Steer::QueueList {
                 page: Page {

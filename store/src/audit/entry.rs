@@ -208,6 +208,8 @@ words! {
         At = 32 "at",
         /// What records were opened for (GEN-3).
         Purpose = 33 "purpose",
+        /// Which message, by the id that its client was given.
+        Message = 34 "message",
         /// Who allowed it.
         Approvers = 48 "approvers",
         /// Where the evidence for it lies.

@@ -5,8 +5,9 @@
 //! is replaced whole, behind the syncs of all that it names. What stands behind the lengths it names does not count, and a
 //! start cuts it off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -104,8 +105,16 @@ pub(super) struct Files<D: Disk> {
     /// Names that were made since the last sync lie in these.
     new_names: Vec<String>,
     octets: u64,
+    /// No note has ever been written here.
+    pub(super) is_new: bool,
+    /// The batch of the last note.
+    position: u64,
     /// The lengths of all periods, with their numbers.
     lengths: BTreeMap<Arc<str>, u32>,
+    /// Directories that the note names: what a start finds there and the note does not name goes.
+    groups: BTreeSet<String>,
+    /// Parts that were lost while it ran.
+    pub(super) damaged: u64,
     /// A sync failed: of what was written since nobody knows what is there.
     pub(super) broken: bool,
 }
@@ -120,14 +129,18 @@ impl<D: Disk> Files<D> {
             periods: BTreeMap::new(),
             new_names: Vec::new(),
             octets: 0,
+            position: 0,
+            is_new: true,
             lengths: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            damaged: 0,
             broken: false,
         };
         let mut found = Found::default();
         let Some(octets) = files.read_note()? else {
             return Ok((files, 0, found));
         };
-        let Some((position, noted)) = read_note(&octets) else {
+        let Some((position, groups, noted)) = read_note(&octets) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
@@ -136,6 +149,7 @@ impl<D: Disk> Files<D> {
                 ),
             ));
         };
+        (files.groups, files.position, files.is_new) = (groups, position, false);
         let mut leaving = Vec::new();
         for Noted {
             key,
@@ -195,11 +209,9 @@ impl<D: Disk> Files<D> {
 
     /// Parts that no note names were begun behind it.
     fn remove_unknown(&self) -> io::Result<()> {
-        let mut groups: Vec<String> = self.periods.keys().map(PeriodKey::group).collect();
-        groups.dedup();
-        for group in groups {
-            let dir = self.dir.join(&group);
-            let of_group = |key: &&PeriodKey| key.group() == group;
+        for group in &self.groups {
+            let dir = self.dir.join(group);
+            let of_group = |key: &&PeriodKey| key.group() == *group;
             let known: Vec<String> = self
                 .periods
                 .iter()
@@ -272,13 +284,32 @@ impl<D: Disk> Files<D> {
         }
         let path = self.path(key, at.part);
         let group = key.group();
+        if !self.groups.contains(&group) {
+            // First, so that no file is ever where nobody looks for it.
+            self.groups.insert(group.clone());
+            if let Err(error) = self.write_note(self.position) {
+                self.groups.remove(&group);
+                return Err(error);
+            }
+        }
         let period = self.periods.get(key);
         let file = match period
             .and_then(|period| period.writing.clone())
             .filter(|_| at.offset > 0)
         {
             Some(file) => file,
-            None if at.offset > 0 => Arc::new(self.disk.open(&path, Access::ReadWrite)?),
+            None if at.offset > 0 => match self.disk.open(&path, Access::ReadWrite) {
+                Ok(file) if file.len()? >= at.offset => Arc::new(file),
+                // It has been lost, or cut: what comes now must not be. The next part is whole.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(_) | Err(_) => {
+                    self.damaged += 1;
+                    if let Some(period) = self.periods.get_mut(key) {
+                        period.parts.push(0);
+                    }
+                    return self.append(key, octets);
+                }
+            },
             None => {
                 self.disk.create_dir_all(&self.dir.join(&group))?;
                 let made = match self.disk.create(&path, 0o600, 0) {
@@ -357,7 +388,9 @@ impl<D: Disk> Files<D> {
             // Nothing more is written to most of them: a descriptor for each would be too many.
             period.writing = None;
         }
-        self.write_note(position)
+        self.write_note(position)?;
+        (self.position, self.is_new) = (position, false);
+        Ok(())
     }
 
     /// Notes what counts. After an error the old note may hold or the new one: both are true.
@@ -413,6 +446,11 @@ impl<D: Disk> Files<D> {
             let periods = self.periods.iter();
             periods.filter(|(_, period)| !period.noted.is_empty())
         };
+        out.extend_from_slice(&count(self.groups.len()).to_be_bytes());
+        for group in &self.groups {
+            out.push(u8::try_from(group.len()).unwrap_or(0));
+            out.extend_from_slice(group.as_bytes());
+        }
         out.extend_from_slice(&count(noted().count()).to_be_bytes());
         for (key, period) in noted() {
             let length = key.length.as_bytes();
@@ -439,13 +477,23 @@ impl<D: Disk> Files<D> {
         Ok(octets)
     }
 
+    /// The header of the block at a place; `None` where none is that counts.
+    pub(super) fn header(&self, key: &PeriodKey, at: At) -> io::Result<Option<Header>> {
+        let parts = self.periods.get(key).map_or(&[][..], |period| &period.parts);
+        let Some(end) = (at.part as usize).checked_sub(1).and_then(|part| parts.get(part)) else {
+            return Ok(None);
+        };
+        let file = self.disk.open(&self.path(key, at.part), Access::Read)?;
+        header_at(&file, at.offset, *end)
+    }
+
     /// Goes through a period's blocks from a place on, by their headers; says how many stretches are damaged. A file that is
     /// missing is one.
     pub(super) fn scan(
         &self,
         key: &PeriodKey,
         from: At,
-        mut each: impl FnMut(At, Header) -> io::Result<()>,
+        mut each: impl FnMut(At, Header) -> ControlFlow<()>,
     ) -> io::Result<u64> {
         let Some(period) = self.periods.get(key) else {
             return Ok(0);
@@ -467,7 +515,9 @@ impl<D: Disk> Files<D> {
                 match header_at(&file, at.offset, *len)? {
                     Some(header) => {
                         let next = at.offset + header.block_len() as u64;
-                        each(at, header)?;
+                        if each(at, header).is_break() {
+                            return Ok(damaged);
+                        }
                         at.offset = next;
                     }
                     None => {
@@ -550,13 +600,20 @@ struct Noted {
     is_leaving: bool,
 }
 
-fn read_note(octets: &[u8]) -> Option<(u64, Vec<Noted>)> {
+fn read_note(octets: &[u8]) -> Option<(u64, BTreeSet<String>, Vec<Noted>)> {
     let (body, crc) = octets.split_last_chunk::<4>()?;
     if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
         return None;
     }
     let mut fields = body.strip_prefix(MAGIC)?;
     let position = u64::from_be_bytes(take(&mut fields)?);
+    let mut groups = BTreeSet::new();
+    for _ in 0..u32::from_be_bytes(take(&mut fields)?) {
+        let [len] = take(&mut fields)?;
+        let (group, rest) = fields.split_at_checked(usize::from(len))?;
+        fields = rest;
+        groups.insert(std::str::from_utf8(group).ok()?.to_owned());
+    }
     let periods = u32::from_be_bytes(take(&mut fields)?);
     let mut noted = Vec::new();
     for _ in 0..periods {
@@ -576,7 +633,7 @@ fn read_note(octets: &[u8]) -> Option<(u64, Vec<Noted>)> {
             is_leaving: leaving != 0,
         });
     }
-    fields.is_empty().then_some((position, noted))
+    fields.is_empty().then_some((position, groups, noted))
 }
 
 fn take<const N: usize>(fields: &mut &[u8]) -> Option<[u8; N]> {

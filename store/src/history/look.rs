@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use tidegate_codec::identity::SystemId;
 
-use super::block::Header;
 use super::columns::{Reading, Text};
 use super::files::{At, Files, PeriodKey};
 use super::index::{Asked, Index};
@@ -22,10 +21,14 @@ use crate::tree::TreeError;
 const OPEN_MAX: usize = 16;
 /// Blocks without an index before they are given to it: each time costs two syncs.
 const FRESH_MIN: usize = 64;
+/// And how many may wait for one that cannot be written.
+const FRESH_MAX: usize = 4_096;
+/// Blocks that an index takes in at once where it lies behind its files.
+const CATCH_UP: usize = 4_096;
 /// Blocks that are opened in one slice.
 const BLOCKS_MAX: usize = 64;
 /// Days behind its acceptance in which a message may end; what ends later is looked for by its account.
-const LATEST_DAYS: u32 = 31;
+const LATEST_DAYS: u32 = 70;
 
 /// What is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +58,9 @@ pub enum Query {
 pub struct Cursor {
     /// The period that is looked through; `None` before the first.
     period: Option<PeriodKey>,
-    /// Blocks of it that were opened.
-    blocks: usize,
+    /// Its blocks that are still to be opened: what was there when it was begun with, so that none is passed over or opened
+    /// twice whatever is written meanwhile.
+    rest: Vec<At>,
 }
 
 /// What a slice of a look has found.
@@ -66,6 +70,8 @@ pub struct Looked {
     pub metas: Vec<(SystemId, Meta)>,
     /// Texts, where [`Kept::Body`] was asked for.
     pub texts: Vec<(SystemId, Text)>,
+    /// Blocks that do not open, and may hold more.
+    pub unreadable: u64,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
 }
@@ -94,8 +100,14 @@ impl Indexes {
         Some(dir.join(key.group()).join(key.name()))
     }
 
-    /// The index of a period, brought up to `end` from the files.
-    fn of<D: Disk>(&mut self, key: &PeriodKey, files: &Files<D>, end: At) -> Result<&mut Index, TreeError> {
+    /// The index of a period, brought up to `end` from the files; `None` when that took as much as is done at once, and there is
+    /// more to do.
+    fn of<D: Disk>(
+        &mut self,
+        key: &PeriodKey,
+        files: &Files<D>,
+        end: At,
+    ) -> Result<Option<&mut Index>, TreeError> {
         if let Some(place) = self.open.iter().position(|(there, _)| there == key) {
             if let Some(found) = self.open.remove(place) {
                 self.open.push_front(found);
@@ -109,16 +121,25 @@ impl Indexes {
         let (_, index) = self.open.front_mut().ok_or(TreeError::Garbled)?;
         if index.upto() < end {
             let mut blocks = Vec::new();
+            let mut stopped = None;
             let damaged = files.scan(key, index.upto(), |at, header| {
-                if at < end {
-                    blocks.push((at, header));
+                if at >= end {
+                    return ControlFlow::Break(());
                 }
-                Ok(())
+                if blocks.len() == CATCH_UP {
+                    stopped = Some(at);
+                    return ControlFlow::Break(());
+                }
+                blocks.push((at, header));
+                ControlFlow::Continue(())
             })?;
             self.damaged += damaged;
-            index.apply(&blocks, end)?;
+            index.apply(&blocks, stopped.unwrap_or(end))?;
+            if stopped.is_some() {
+                return Ok(None);
+            }
         }
-        Ok(index)
+        Ok(Some(index))
     }
 
     /// Lets go of the index of a period that is removed.
@@ -155,15 +176,19 @@ impl<D: Disk> History<D> {
             };
             let first = blocks.first().map_or_else(|| self.files.end(&key), |(at, _)| *at);
             let end = self.files.end(&key);
-            let applied = self
-                .indexes
-                .of(&key, &self.files, first)
-                .and_then(|index| index.apply(&blocks, end));
-            if let Err(error) = applied {
+            let applied = match self.indexes.of(&key, &self.files, first) {
+                Ok(Some(index)) => index.apply(&blocks, end).map(|()| true),
+                Ok(None) => Ok(false),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &applied {
                 tracing::warn!(%error, "finished messages cannot be indexed now");
                 if !error.is_of_disk() {
                     self.indexes.drop_index(&key);
                 }
+            }
+            // What is let go of is read from the files when the index is made.
+            if !matches!(applied, Ok(true)) && blocks.len() < FRESH_MAX {
                 self.fresh.insert(key, blocks);
             }
         }
@@ -183,29 +208,28 @@ impl<D: Disk> History<D> {
         let Some(period) = self.next_period(query, class, cursor) else {
             return Ok(looked);
         };
-        // One that goes on stands in the period that it names.
-        let skip = if cursor.period.as_ref() == Some(&period) {
-            cursor.blocks
-        } else {
-            0
-        };
         let Some(asked) = self.asked(query, ring) else {
             return Ok(looked);
         };
-        let candidates = self.candidates(&period, &asked)?;
-        let here: Vec<_> = candidates.iter().skip(skip).take(BLOCKS_MAX).cloned().collect();
-        for (at, header) in &here {
-            self.open_block(&period, *at, header, query, ring, purpose, &mut looked);
-        }
-        let blocks = skip + here.len();
-        let is_through = blocks >= candidates.len();
-        if is_through {
+        let mut rest = if cursor.period.as_ref() == Some(&period) {
+            cursor.rest.clone()
+        } else {
+            let Some(found) = self.candidates(&period, &asked)? else {
+                // Its index is being made: the same again, until it is there.
+                looked.next = Some(cursor.clone());
+                return Ok(looked);
+            };
+            // With the blocks: what is gathered now may lie in a block by the next slice.
             self.look_at_gathers(&period, query, &mut looked);
+            found
+        };
+        let behind = rest.split_off(rest.len().min(BLOCKS_MAX));
+        for at in rest {
+            self.open_block(&period, at, query, ring, purpose, &mut looked);
         }
         let next = Cursor {
             period: Some(period),
-            // More than there are: it goes on behind it.
-            blocks: if is_through { usize::MAX } else { blocks },
+            rest: behind,
         };
         looked.next = self.next_period(query, class, &next).is_some().then_some(next);
         Ok(looked)
@@ -230,7 +254,7 @@ impl<D: Disk> History<D> {
         let gathered = self.gathers.keys().map(GatherKey::file);
         let known = self.files.periods().cloned().chain(gathered);
         let behind = |key: &PeriodKey| match &cursor.period {
-            Some(period) if cursor.blocks == usize::MAX => key > period,
+            Some(period) if cursor.rest.is_empty() => key > period,
             Some(period) => key >= period,
             None => true,
         };
@@ -253,44 +277,65 @@ impl<D: Disk> History<D> {
         })
     }
 
-    /// Blocks of a period that may hold what is asked for, in a fixed order.
-    fn candidates(&mut self, period: &PeriodKey, asked: &Asked) -> Result<Vec<(At, Header)>, TreeError> {
+    /// Where blocks of a period lie that may hold what is asked for; `None` while its index is being made.
+    fn candidates(&mut self, period: &PeriodKey, asked: &Asked) -> Result<Option<Vec<At>>, TreeError> {
         let mut found = Vec::new();
+        let fresh = self.fresh.get(period);
+        let first = fresh.and_then(|blocks| blocks.first()).map(|(at, _)| *at);
         if self.files.has(period) {
-            let fresh = self.fresh.get(period).and_then(|blocks| blocks.first());
-            let end = fresh.map_or_else(|| self.files.end(period), |(at, _)| *at);
-            let find = |indexes: &mut Indexes, found: &mut Vec<(At, Header)>| {
+            let end = first.unwrap_or_else(|| self.files.end(period));
+            let find = |indexes: &mut Indexes, found: &mut Vec<At>| {
                 found.clear();
-                indexes.of(period, &self.files, end)?.find(asked, |at, header| {
-                    found.push((at, header));
+                let Some(index) = indexes.of(period, &self.files, end)? else {
+                    return Ok(false);
+                };
+                index.find(asked, |at, _| {
+                    // An index that was half made knows some of what is in memory.
+                    if at < end {
+                        found.push(at);
+                    }
                     ControlFlow::Continue(())
-                })
+                })?;
+                Ok(true)
             };
-            match find(&mut self.indexes, &mut found) {
-                Err(error) if !error.is_of_disk() => {
+            let is_there = match find(&mut self.indexes, &mut found) {
+                Err(error) if !TreeError::is_of_disk(&error) => {
                     tracing::error!(%error, "an index of finished messages is made anew");
                     self.indexes.drop_index(period);
-                    find(&mut self.indexes, &mut found)?;
+                    find(&mut self.indexes, &mut found)?
                 }
                 done => done?,
+            };
+            if !is_there {
+                return Ok(None);
             }
         }
-        let fresh = self.fresh.get(period).into_iter().flatten();
-        found.extend(fresh.filter(|(_, header)| asked.may_be_in(header)).cloned());
-        Ok(found)
+        let fresh = fresh.into_iter().flatten();
+        let fresh = fresh.filter(|(_, header)| asked.may_be_in(header));
+        found.extend(fresh.map(|(at, _)| *at));
+        found.sort_unstable();
+        Ok(Some(found))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a step of `look` with all that it has")]
     fn open_block(
         &mut self,
         period: &PeriodKey,
         at: At,
-        header: &Header,
         query: &Query,
         ring: &KeyRing<D>,
         purpose: Purpose,
         looked: &mut Looked,
     ) {
+        let header = match self.files.header(period, at) {
+            Ok(Some(header)) => header,
+            Ok(None) | Err(_) => {
+                // The whole file may have gone since, with its keys; else it is damaged.
+                let is_there = self.files.has(period);
+                self.counts.unreadable += u64::from(is_there);
+                looked.unreadable += u64::from(is_there);
+                return;
+            }
+        };
         let Some(key) = ring.get(header.key) else {
             return;
         };
@@ -305,12 +350,14 @@ impl<D: Disk> History<D> {
             Err(error) => {
                 tracing::error!(%error, "finished messages cannot be read");
                 self.counts.unreadable += 1;
+                looked.unreadable += 1;
                 return;
             }
         };
         if !matches!(opened, Ok(true)) {
             tracing::error!(account = %header.account, "a block of finished messages does not open");
             self.counts.unreadable += 1;
+            looked.unreadable += 1;
         }
     }
 

@@ -74,15 +74,25 @@ impl<D: Disk> Stats<D> {
             broken: false,
         };
         let mut rest = &octets[..];
-        while let Some((length, entry)) = cut(rest) {
-            match entry.and_then(read_entry) {
-                Some((key, account, cells)) => {
-                    stats.lots.insert(key, (account, cells));
+        loop {
+            if let Some((length, entry)) = cut(rest) {
+                match read_entry(entry) {
+                    Some((key, account, cells)) => {
+                        stats.lots.insert(key, (account, cells));
+                    }
+                    None => stats.damaged += 1,
                 }
-                None => stats.damaged += 1,
+                rest = &rest[length..];
+                stats.end += length as u64;
+                continue;
             }
-            rest = &rest[length..];
-            stats.end += length as u64;
+            // Damage, if a whole one stands somewhere behind it: it stays, and so does what follows. Else a write was cut off.
+            let Some(skipped) = (1..rest.len()).find(|place| cut(&rest[*place..]).is_some()) else {
+                break;
+            };
+            stats.damaged += 1;
+            rest = &rest[skipped..];
+            stats.end += skipped as u64;
         }
         if !rest.is_empty() {
             stats.file.truncate(stats.end)?;
@@ -145,24 +155,29 @@ fn entry(lot: &Lot, cells: &Cells) -> Result<Vec<u8>, StatsError> {
         out.extend_from_slice(&count.to_be_bytes());
     }
     let length = u32::try_from(out.len() - HEAD_LEN).unwrap_or(u32::MAX);
-    let crc = crc32fast::hash(&out[HEAD_LEN..]);
     out[..4].copy_from_slice(&length.to_be_bytes());
+    let crc = sum(&out[..4], &out[HEAD_LEN..]);
     out[4..HEAD_LEN].copy_from_slice(&crc.to_be_bytes());
     Ok(out)
 }
 
-/// The entry in front: how long it is, and its octets where they are what was written; `None` when none is whole.
-fn cut(octets: &[u8]) -> Option<(usize, Option<&[u8]>)> {
+/// Over the length as well, so that a length that is damaged is none.
+fn sum(length: &[u8], entry: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(length);
+    crc.update(entry);
+    crc.finalize()
+}
+
+/// The entry in front: how long it is, and its octets; `None` when none is whole.
+fn cut(octets: &[u8]) -> Option<(usize, &[u8])> {
     let length = u32::from_be_bytes(*octets.first_chunk()?) as usize;
     let crc = u32::from_be_bytes(*octets.get(4..)?.first_chunk()?);
     if length > ENTRY_MAX {
         return None;
     }
     let entry = octets.get(HEAD_LEN..HEAD_LEN + length)?;
-    Some((
-        HEAD_LEN + length,
-        (crc32fast::hash(entry) == crc).then_some(entry),
-    ))
+    (sum(&octets[..4], entry) == crc).then_some((HEAD_LEN + length, entry))
 }
 
 fn read_entry(entry: &[u8]) -> Option<(KeyId, SystemId, Cells)> {

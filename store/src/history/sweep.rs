@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tidegate_codec::identity::SystemId;
@@ -125,7 +126,7 @@ impl<D: Disk> History<D> {
             lot.records += u64::from(header.count());
             lot.octets += header.block_len() as u64;
             lot.last_ms = lot.last_ms.max(header.last_ms);
-            Ok(())
+            ControlFlow::Continue(())
         })?;
         self.counts.unreadable += damaged;
         let mut lots: Vec<Lot> = lots.into_values().collect();
@@ -149,7 +150,7 @@ impl<D: Disk> History<D> {
             if header.key == key && header.class == Kept::Meta {
                 blocks.push((at, header));
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
         for (at, header) in blocks {
             let sealed_at = At {
@@ -180,7 +181,14 @@ impl<D: Disk> History<D> {
 
     /// Removes a file with all that it holds, and its index; says how many octets that gave back. Its keys are to be
     /// destroyed before.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be removed, or some of its records have not been written yet: it is tried again.
     pub fn remove(&mut self, period: &PeriodKey) -> io::Result<u64> {
+        if self.gathers.keys().any(|key| key.file() == *period) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         self.fresh.remove(period);
         self.indexes.forget(period)?;
         self.files.remove(period, self.position)

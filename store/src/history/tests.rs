@@ -599,3 +599,73 @@ fn lots_are_erased_with_what_they_add_up_to_and_no_file_goes_with_a_key_that_is_
     }
     assert!(ordered(&mut site, Order::Note(vec![0; (1 << 20) + 1])).is_err());
 }
+
+/// What is written between two slices of a look moves blocks from memory into the index.
+#[test]
+fn a_look_in_slices_finds_each_record_once_whatever_is_written_meanwhile() {
+    let mut site = Site::new(FaultyDisk::new(), Path::new("/site"), None);
+    let each = |site: &mut Site<FaultyDisk>, n| {
+        site.file("acme", n).unwrap();
+        site.checkpoint(n + 1).unwrap();
+    };
+    // A block each; the first sixty-four are indexed, the others are not.
+    (0..100).for_each(|n| each(&mut site, n));
+    site.file("acme", 100).unwrap();
+    let query = Query::Account {
+        account: account("acme"),
+        from_ms: 0,
+        to_ms: u64::MAX / 2,
+    };
+    let mut slice = |site: &mut Site<FaultyDisk>, cursor: &Cursor| {
+        let looked = site
+            .history
+            .look(&query, Kept::Meta, cursor, &site.ring, Purpose::Support);
+        looked.unwrap()
+    };
+    let first = slice(&mut site, &Cursor::default());
+    (101..160).for_each(|n| each(&mut site, n));
+    let second = slice(&mut site, &first.next.unwrap());
+    assert_eq!(second.next, None);
+    let metas = first.metas.iter().chain(&second.metas);
+    let mut found: Vec<MessageId> = metas.map(|(_, meta)| meta.id).collect();
+    found.sort();
+    assert!(found == ids("acme", 0..101), "{}", found.len());
+}
+
+#[test]
+fn statistics_behind_a_damaged_entry_are_not_lost() {
+    let disk = FaultyDisk::new();
+    let dir = Path::new("/site/history");
+    let lot = |key: u32| Lot {
+        key: crate::seal::KeyId(key),
+        ..lot_of("acme")
+    };
+    let cell = Cell {
+        day: 20_514,
+        place: Place::default(),
+        is_mo: false,
+        sender_ton: 1,
+        state: 2,
+        parts: 1,
+    };
+    let mut stats = Stats::open(&disk, dir).unwrap();
+    for key in 1..=3 {
+        stats.enter(&lot(key), Cells::from([(cell.clone(), 10)])).unwrap();
+    }
+    let whole = disk.octets(&dir.join("stats")).unwrap();
+    let entry = whole.len() as u64 / 3;
+    // The length of the second: it points far behind the end.
+    assert!(disk.damage(&dir.join("stats"), entry, &[0xff]));
+    let stats = Stats::open(&disk, dir).unwrap();
+    assert_eq!(stats.by_account()[&account("acme")].values().sum::<u64>(), 20);
+    assert_eq!(stats.damaged(), 1);
+    assert_eq!(disk.octets(&dir.join("stats")).unwrap().len(), whole.len());
+}
+
+fn lot_of(name: &str) -> Lot {
+    let mut site = Site::new(FaultyDisk::new(), Path::new("/site"), None);
+    site.file(name, 1).unwrap();
+    site.checkpoint(1).unwrap();
+    let period = site.history.periods().next().unwrap().clone();
+    site.history.lots(&period, &site.ring).unwrap().swap_remove(0)
+}

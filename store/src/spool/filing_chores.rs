@@ -81,6 +81,11 @@ impl<D: Disk> Spool<D> {
     fn search_chore(&mut self) -> Option<Task<D>> {
         let filing = &mut self.filing;
         if !filing.keeps_any {
+            // Nobody keeps anything any more, so nothing is looked for; what stands behind it must wait for nothing.
+            filing.is_searching = false;
+            filing.search = None;
+            let later = std::mem::take(&mut filing.later);
+            filing.line.extend(later);
             return None;
         }
         let mut search = filing.search.take()?;

@@ -136,7 +136,7 @@ impl<D: Disk> Spool<D> {
     ) -> Result<(Self, Keeper<D>, Recovered), OpenError> {
         options.segment_size = options.segment_size.min(SEGMENT_MAX);
         disk.create_dir_all(&options.dir)?;
-        let history = History::open(
+        let mut history = History::open(
             disk.clone(),
             options.history_dir.clone(),
             options.history_index.clone(),
@@ -211,6 +211,10 @@ impl<D: Disk> Spool<D> {
         }
         let size = options.segment_size;
         rebuild.heal_usage(&mut usage_files, number - 1, now_ms);
+        // A history that begins now has nothing to look for: what has ended until now ended under no rule.
+        if history.is_new() {
+            history.begin(rebuild.last_batch)?;
+        }
         let search = Search::new(&rebuild.segments, history.position(), rebuild.last_batch);
         // Segments may all be gone, and with them the number of the last batch: what ends from now on ends behind all that
         // the history holds.
