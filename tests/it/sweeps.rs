@@ -16,9 +16,10 @@ use tidegate_store::history::{Cursor, History, Kept, Query};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::seal::Purpose;
 use tidegate_tests::esme::message;
-use tidegate_tests::{DEADLINE, Dialect, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::ancillary::{ask as ask_esme, query};
+use crate::control::tidegate;
 use crate::local::{Changes, Local};
 
 const FROM: &str = "447700900001";
@@ -458,4 +459,32 @@ async fn tidegate_metrics(scene: &Scene) -> (bool, String) {
     });
     let text = answer.await.unwrap();
     (text.starts_with("HTTP/1.1 200"), text)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_plans_sweeps_confirms_and_counts() {
+    let smsc = ScriptedSmsc::listen().await;
+    let process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
+    for (words, told) in [
+        (&["retention", "plan"][..], "files: 0"),
+        (&["retention", "sweep"], "lots: 0"),
+        (&["retention", "confirm-clock"], "was believed already"),
+        (&["stats", "--account", "load"], "messages: 0"),
+    ] {
+        let output = tidegate(&process, words);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && text.contains(told),
+            "{words:?}: {text}"
+        );
+    }
+    let log = tidegate(&process, &["audit", "list", "--kind", "operator-verb"]);
+    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    for (verb, entries) in [
+        ("retention sweep", 2),
+        ("retention confirm-clock", 2),
+        ("retention plan", 0),
+    ] {
+        assert_eq!(log.matches(verb).count(), entries, "{verb}: {log}");
+    }
 }

@@ -74,7 +74,7 @@ metrics! {
     SWEPT_LOTS Counter Count "swept_lots_total" ["class"] "Keys that sweeps destroyed, each with all that an account's period held of a class"
     SWEPT_RECORDS Counter Count "swept_records_total" ["class"] "Records that are gone with these keys"
     SWEPT_OCTETS Counter Bytes "swept_bytes_total" [] "Octets of files that sweeps removed"
-    SWEEP_SECONDS Gauge Seconds "sweep_seconds" [] "How long the last sweep took that came to its end"
+    SWEEP_SECONDS Gauge Seconds "sweep_seconds" [] "Time that the last sweep took that came to its end"
     SWEPT_AT Gauge Seconds "sweep_done_timestamp_seconds" [] "Unix time at which the last sweep came to its end; 0 before the first of this process"
     SWEEP_LEFT Gauge Count "sweep_left_lots" [] "Keys of what is due that the last sweep left to the next, for its budget was used up"
     LOTS_WITHOUT_RULE Gauge Count "lots_without_rule" [] "Keys of what no rule says anything about any more, as the last sweep found it: nobody reads it and nothing removes it"

@@ -59,7 +59,7 @@ async fn rules_and_dashboard_ask_for_metrics_that_exist() {
     let all = declared(&page);
     let is_histogram = |name: &str| all.get(name).is_some_and(|found| found.kind == "histogram");
     let rules = values_of(&document("docs/alerts.yml"), "expr");
-    assert_eq!(rules.len(), 12);
+    assert_eq!(rules.len(), 14);
     let mut panels = Vec::new();
     expressions(&dashboard(), &mut panels);
     assert!(panels.len() >= 30, "{}", panels.len());
