@@ -616,7 +616,7 @@ fn a_look_in_slices_finds_each_record_once_whatever_is_written_meanwhile() {
         from_ms: 0,
         to_ms: u64::MAX / 2,
     };
-    let mut slice = |site: &mut Site<FaultyDisk>, cursor: &Cursor| {
+    let slice = |site: &mut Site<FaultyDisk>, cursor: &Cursor| {
         let looked = site
             .history
             .look(&query, Kept::Meta, cursor, &site.ring, Purpose::Support);
