@@ -1,8 +1,9 @@
-//! The retention sweep (compliance.md §7 RET-6 to RET-9, §8): what rules say is due is made unreadable for good, and removed.
+//! The retention sweep (compliance.md §7 RET-6 to RET-9, §8): what rules say is due is made unreadable for good, and
+//! removed.
 //!
-//! What is due has been gone for every reader from that instant on (RET-4). The sweep follows: it goes through the files of
-//! history and asks of each *lot*, which is what lies under one key, whether all of it is due. Then, some lots at a time, so
-//! that each step may be the last before a kill (RET-7):
+//! What is due has been gone for every reader from that instant on (RET-4). The sweep follows: it goes through the
+//! files of history and asks of each *lot*, which is what lies under one key, whether all of it is due. Then, some lots
+//! at a time, so that each step may be the last before a kill (RET-7):
 //!
 //! 1. *begun*: an entry of the audit log for each lot, with its key;
 //! 2. the note of the sweep names the lots;
@@ -10,9 +11,10 @@
 //! 4. *erased*: an entry for each lot, the certificate of its erasure (ERA-6): what, how much, which key;
 //! 5. when no lot of a file has its key any more, the note names the file, the file goes, and an entry says *removed*.
 //!
-//! Whatever was in the note when a run ended before its last step is settled first in the next one: keys that are still there
-//! are redone from the first step, for keys that are gone the entry is made that is missing. Whether it is missing says
-//! the audit log itself, so that each is there once. Files whose lots have no keys are removed by whichever run meets them.
+//! Whatever was in the note when a run ended before its last step is settled first in the next one: keys that are still
+//! there are redone from the first step, for keys that are gone the entry is made that is missing. Whether it is
+//! missing says the audit log itself, so that each is there once. Files whose lots have no keys are removed by
+//! whichever run meets them.
 
 mod clock;
 mod entries;
@@ -93,8 +95,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// Reads the note of the sweep. One that cannot be read is told in the log, and the clock is not believed then, for nobody
-    /// knows how late it has been: `tidegate retention confirm-clock`. Blocks.
+    /// Reads the note of the sweep. One that cannot be read is told in the log, and the clock is not believed then, for
+    /// nobody knows how late it has been: `tidegate retention confirm-clock`. Blocks.
     pub fn read<D: Disk>(place: &Place<D>, now_ms: u64) -> Self {
         let note = sweep_note(&place.disk, &place.history)
             .map_err(|error| error.to_string())

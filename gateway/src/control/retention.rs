@@ -1,5 +1,5 @@
-//! The retention sweep at the control socket: what is due, a sweep now, a clock that is right, and what is left of messages
-//! that were de-identified.
+//! The retention sweep at the control socket: what is due, a sweep now, a clock that is right, and what is left of
+//! messages that were de-identified.
 //!
 //! ```text
 //! {"version":1,"verb":"retention plan"}
@@ -105,7 +105,8 @@ async fn ordered<D: Disk>(hub: &Hub<D>, order: impl FnOnce(oneshot::Sender<Answe
 /// What the statistics tell apart here; a network of `None` stands for all those that have too few messages.
 type Shown = (u32, [u8; 2], u8, Option<u32>);
 
-/// Counts by day, country, state and network; a network with fewer than [`CELL_MIN`] messages is not told apart from others.
+/// Counts by day, country, state and network; a network with fewer than [`CELL_MIN`] messages is not told apart from
+/// others.
 fn shown(cells: &Cells) -> BTreeMap<Shown, u64> {
     let mut all: BTreeMap<Shown, u64> = BTreeMap::new();
     for (cell, count) in cells {

@@ -8,8 +8,9 @@ pub const JUMP_MAX_MS: u64 = 24 * 3_600_000;
 
 /// The latest time that is believed, shared by all who ask. Cheap to clone; all clones are the same.
 ///
-/// Readers go by the wall clock or by this, whichever is later: a clock that is set back brings nothing back. A clock that has
-/// jumped hides what is due by it, but is not kept in mind, so that what it has hidden is there again once it is set right.
+/// Readers go by the wall clock or by this, whichever is later: a clock that is set back brings nothing back. A clock
+/// that has jumped hides what is due by it, but is not kept in mind, so that what it has hidden is there again once it
+/// is set right.
 #[derive(Clone, Debug, Default)]
 pub struct Believed(Arc<Inner>);
 

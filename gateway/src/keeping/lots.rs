@@ -20,18 +20,18 @@ pub enum Stands {
     Until(u64),
     /// Some of it has no date: it is kept until somebody deletes it.
     Undated,
-    /// Its account is gone from the configuration, or has no rule for its class any more. Nobody reads it; and nothing says
-    /// that it may be removed, either.
+    /// Its account is gone from the configuration, or has no rule for its class any more. Nobody reads it; and nothing
+    /// says that it may be removed, either.
     WithoutRule,
 }
 
 impl Keeping {
     /// How a lot stands at a time, in unix milliseconds.
     ///
-    /// Rules are asked about the record that could be kept longest: one that was accepted at the last instant of the lot's
-    /// period and ended as late as any of the lot; and, where the account has instructed something for senders or categories,
-    /// about one for each of those that may be meant. The latest of the answers holds, for later records are never due
-    /// earlier.
+    /// Rules are asked about the record that could be kept longest: one that was accepted at the last instant of the
+    /// lot's period and ended as late as any of the lot; and, where the account has instructed something for senders or
+    /// categories, about one for each of those that may be meant. The latest of the answers holds, for later records
+    /// are never due earlier.
     pub fn lot(&self, lot: &Lot, now_ms: u64) -> Stands {
         let now_ms = self.believed.at(now_ms);
         let Some(terms) = self.accounts.get(&lot.account) else {
@@ -72,8 +72,8 @@ impl Terms {
         decide(facts, &self.rules, &self.instructions, &[], &[], None, now_ms)
     }
 
-    /// All that are to be asked about, those that nothing is instructed for included. Configurations instruct nothing about
-    /// single messages.
+    /// All that are to be asked about, those that nothing is instructed for included. Configurations instruct nothing
+    /// about single messages.
     fn kinds(&self, class: Class) -> Kinds {
         let mut kinds = Kinds {
             senders: vec![Vec::new()],
@@ -84,7 +84,8 @@ impl Terms {
             if let Some(senders) = &instruction.senders {
                 kinds.senders.push(senders.text.to_vec());
                 if senders.is_prefix {
-                    // One that only begins so: the address itself may have an instruction of its own. No address has a NUL.
+                    // One that only begins so: the address itself may have an instruction of its own. No address has a
+                    // NUL.
                     kinds.senders.push([&senders.text[..], b"\0"].concat());
                 }
             }

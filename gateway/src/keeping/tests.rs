@@ -106,7 +106,8 @@ fn what_is_instructed_for_a_sender_or_a_category_holds_the_lot_back() {
         30
     );
     // What only begins like an address that has one of its own.
-    let both = "{ class = \"body\", after = \"P60D\", sender = \"Sh*\" }, { class = \"body\", after = \"P1D\", sender = \"Sh\" }";
+    let both = "{ class = \"body\", after = \"P60D\", sender = \"Sh*\" }, \
+                { class = \"body\", after = \"P1D\", sender = \"Sh\" }";
     assert_eq!(days(&format!("{week}, {both}")), 60);
     // Shorter for some leaves the others as they were.
     assert_eq!(

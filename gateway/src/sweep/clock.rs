@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::keeping::{Believed, JUMP_MAX_MS};
 
-/// Holds the wall clock against the time that has passed, and against the latest time that is believed, also from before
-/// the start.
+/// Holds the wall clock against the time that has passed, and against the latest time that is believed, also from
+/// before the start.
 pub(super) struct Guard {
     believed: Believed,
     /// What the wall clock should say, in unix milliseconds.

@@ -80,8 +80,8 @@ impl<D: Disk> Sweep<D> {
     ///
     /// # Errors
     ///
-    /// In words for an operator: the clock is not believed, or a file, the key ring or the audit log failed. What was done until
-    /// then stays done, and the next run goes on.
+    /// In words for an operator: the clock is not believed, or a file, the key ring or the audit log failed. What was
+    /// done until then stays done, and the next run goes on.
     pub async fn run(&mut self) -> Result<Swept, String> {
         if !self.look() {
             self.metrics.stopped.increment(1);
@@ -268,8 +268,8 @@ impl<D: Disk> Sweep<D> {
         self.hub.ask_history(Order::Note(note.octets())).await.map(drop)
     }
 
-    /// Enters what the run before has done and could not enter any more. What it has not done, this one does as if nothing
-    /// had been.
+    /// Enters what the run before has done and could not enter any more. What it has not done, this one does as if
+    /// nothing had been.
     async fn settle(&mut self) -> Result<(), String> {
         let Some(pending) = self.pending.clone() else {
             return Ok(());

@@ -28,8 +28,8 @@ pub enum Order {
     Lots(PeriodKey),
     /// Tells what tells the slots of keys from all others.
     Fingerprints(Vec<KeyId>),
-    /// Destroys the keys of lots of a file, behind entering in the statistics what those add up to that say so. In one step:
-    /// what is filed between the two would be gone and not counted.
+    /// Destroys the keys of lots of a file, behind entering in the statistics what those add up to that say so. In one
+    /// step: what is filed between the two would be gone and not counted.
     Erase(PeriodKey, Vec<(Lot, AddUp)>),
     /// Removes a file whose keys are all destroyed.
     Remove(PeriodKey),
