@@ -207,6 +207,20 @@ async fn a_finished_message_is_shown_without_number_and_text_unless_a_purpose_is
     }
     let (_, log) = said(&process, &["audit", "list", "--json"]);
     assert!(log.contains("ticket 12") && log.contains("support"), "{log}");
+    assert!(log.contains(&id), "which message was read: {log}");
+    // What was typed in an id's place is no message's, and is not written down.
+    let typed = [
+        "message",
+        "show",
+        "4477009001234567",
+        "--purpose",
+        "support",
+        "--reason",
+        "x",
+    ];
+    assert!(!said(&process, &typed).0);
+    let (_, log) = said(&process, &["audit", "list", "--json"]);
+    assert!(!log.contains("4477009001234567"), "{log}");
     // P4: nothing of it lies in the clear.
     assert!(process.stop().await.success());
     for secret in [TO, FROM, TEXT] {

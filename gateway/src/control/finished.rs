@@ -129,10 +129,15 @@ pub(super) async fn read_one<D: Disk>(
     reading: &Reading,
 ) -> Answer {
     let whose = account.map(|name| known(hub, name)).transpose()?;
-    enter(audit, who, ("message show", whose, Some(id)), Some(reading)).await?;
-    by_id(hub, id, account, Some(reading))
+    enter(audit, who, ("message show", whose, None), Some(reading)).await?;
+    let told = by_id(hub, id, account, Some(reading))
         .await?
-        .ok_or_else(|| "no finished message of this id is kept".to_owned())
+        .ok_or("no finished message of this id is kept")?;
+    // Whose and which, before it is shown. Not before it is known to be one: what else was typed might be a number.
+    let account = told.get("account").and_then(Value::as_str);
+    let whose = account.and_then(|name| SystemId::new(name.as_bytes()).ok());
+    enter(audit, who, ("message show", whose, Some(id)), Some(reading)).await?;
+    Ok(told)
 }
 
 fn known<D: Disk>(hub: &Hub<D>, name: &str) -> Result<SystemId, String> {
@@ -261,7 +266,11 @@ pub(super) async fn find<D: Disk>(hub: &Hub<D>, (audit, who): (&AuditHandle, &Ac
         hub.look_in_history(&query, Kept::Meta, purpose, |looked| {
             unreadable += looked.unreadable;
             let metas = looked.metas.into_iter().map(|(_, meta)| meta);
-            found.extend(metas.filter(|meta| (since_ms..=until_ms).contains(&meta.final_ms)));
+            // What is due must not take the places of what may be read.
+            found.extend(metas.filter(|meta| {
+                (since_ms..=until_ms).contains(&meta.final_ms)
+                    && keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms)
+            }));
             found.len() > limit
         })
         .await?;

@@ -213,7 +213,11 @@ impl<D: Disk> Spool<D> {
         rebuild.heal_usage(&mut usage_files, number - 1, now_ms);
         // A history that begins now has nothing to look for: what has ended until now ended under no rule.
         if history.is_new() {
-            history.begin(rebuild.last_batch)?;
+            match history.begin(rebuild.last_batch) {
+                // What ends work must go on: then it is looked for, and finds no rule.
+                Err(error) if crate::disk::is_full(&error) => {}
+                begun => begun?,
+            }
         }
         let search = Search::new(&rebuild.segments, history.position(), rebuild.last_batch);
         // Segments may all be gone, and with them the number of the last batch: what ends from now on ends behind all that
