@@ -293,6 +293,29 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
     }
 }
 
+/// RET-4: nothing is swept while the clock is doubted, and what is due is gone for `message find` as for all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_and_not_swept_takes_no_place_of_what_may_be_read() {
+    let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    // More of them than are asked for.
+    scene.deliver("c-1").await;
+    let (_, accepted_ms) = scene.deliver("c-2").await;
+    scene.set(accepted_ms + 740 * DAY_MS);
+    let (id, _) = scene.deliver("c-3").await;
+    let find = Find {
+        account: "load".to_owned(),
+        to: None,
+        since_ms: Some(0),
+        until_ms: None,
+        limit: Some(1),
+        reading: None,
+    };
+    let told = scene.ask(Verb::Steer(Steer::MessageFind(find))).await.unwrap();
+    let messages = told["messages"].as_array().unwrap();
+    assert_eq!((messages.len(), &messages[0]["id"]), (1, &json!(id)), "{told:?}");
+    assert_eq!(told["has_more"], json!(false));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ret_c02_after_its_last_date_nothing_is_left_and_a_late_receipt_makes_nothing() {
     let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
