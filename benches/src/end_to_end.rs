@@ -24,6 +24,7 @@ mod run;
 mod summary;
 mod system;
 mod table;
+mod watchers;
 
 use std::error::Error;
 use std::fs;
@@ -110,6 +111,10 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
             "{}",
             backlog::run(options.backlog, places).await?
         )?;
+        return Ok(());
+    }
+    if options.watchers {
+        write!(std::io::stdout(), "{}", watchers::run(options, places).await?)?;
         return Ok(());
     }
     if options.kills > 0 {

@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use super::metrics::{self, Metrics};
 use super::process::{DEADLINE, Process, free_addr};
+use super::watchers::Watchers;
 use super::{Fallible, LOOK, Places};
 
 /// The account and its password in `config/bench.toml`.
@@ -28,6 +29,7 @@ pub(super) struct Gateway {
     pub(super) process: Process,
     pub(super) smpp: SocketAddr,
     http: SocketAddr,
+    admin: SocketAddr,
     config: PathBuf,
     has_carrier: bool,
 }
@@ -70,11 +72,20 @@ impl Gateway {
         has_carrier: bool,
     ) -> Fallible<Self> {
         let config = places.scratch.join("bench.toml");
-        fs::write(&config, text)?;
+        let admin = free_addr()?;
+        let mut text: Table = text.parse()?;
+        set(
+            &mut text,
+            "http",
+            "admin_address",
+            Value::String(admin.to_string()),
+        )?;
+        fs::write(&config, text.to_string())?;
         let mut gateway = Self {
             process: serve(places, &config)?,
             smpp,
             http,
+            admin,
             config,
             has_carrier,
         };
@@ -90,6 +101,7 @@ impl Gateway {
             process,
             smpp,
             http,
+            admin,
             config,
             has_carrier,
         } = self;
@@ -98,11 +110,17 @@ impl Gateway {
             process: serve(places, &config)?,
             smpp,
             http,
+            admin,
             config,
             has_carrier,
         };
         gateway.ready().await?;
         Ok(gateway)
+    }
+
+    /// Has it scraped, and its dashboard looked at.
+    pub(super) async fn watched(&self, places: &Places, number: u32) -> Fallible<Watchers> {
+        Watchers::start(places, &self.config, self.http, self.admin, number).await
     }
 
     pub(super) async fn metrics(&self) -> Fallible<Metrics> {

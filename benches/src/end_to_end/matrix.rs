@@ -8,8 +8,9 @@ use tidegate_gateway::traffic::token::TOKEN_LEN;
 /// The plain case, then what differs from it in one thing: which binds and windows clients come with, how
 /// fast, what they want back, how long the texts are, and the one key of the gateway that trades CPU for time.
 /// The full product would take hours and say no more.
-pub(super) const FULL: [&str; 14] = [
+pub(super) const FULL: [&str; 15] = [
     "8x100",
+    "8x100,watched",
     "1x1",
     "1x10",
     "1x100",
@@ -70,6 +71,8 @@ pub(super) struct Cell {
     pub(super) pacing_us: u32,
     /// Octets of a text.
     pub(super) length: u32,
+    /// Scraped every second, and with a dashboard open.
+    pub(super) watched: bool,
 }
 
 impl Cell {
@@ -100,6 +103,9 @@ impl fmt::Display for Cell {
         if self.length != LENGTH {
             write!(f, ",length={}", self.length)?;
         }
+        if self.watched {
+            f.write_str(",watched")?;
+        }
         Ok(())
     }
 }
@@ -110,7 +116,7 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Self, String> {
         let fault = || {
             format!(
-                "{text:?} is no cell: BINDSxWINDOW[,receipts=final|none][,rate=N][,pacing=500us][,length=N]"
+                "{text:?} is no cell: BINDSxWINDOW[,receipts=final|none][,rate=N][,pacing=500us][,length=N][,watched]"
             )
         };
         let number = |text: &str| text.parse::<u32>().map_err(|_| fault());
@@ -126,8 +132,13 @@ impl FromStr for Cell {
             rate: 0,
             pacing_us: PACING_US,
             length: LENGTH,
+            watched: false,
         };
         for part in parts {
+            if part == "watched" {
+                cell.watched = true;
+                continue;
+            }
             match part.split_once('=').ok_or_else(fault)? {
                 ("receipts", "final") => cell.receipts = Receipts::Final,
                 ("receipts", "none") => cell.receipts = Receipts::None,

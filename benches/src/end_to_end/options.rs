@@ -9,12 +9,14 @@ const USAGE: &str = "\
 options:
   --quick         few cells, few messages, once: under a minute, to see that everything works
   --cells A B …   only these, in place of the matrix: BINDSxWINDOW and, behind commas, receipts=final|none,
-                  rate=N (messages a second, open loop; 0: as fast as answers come), pacing=500us, length=N
+                  rate=N (messages a second, open loop; 0: as fast as answers come), pacing=500us, length=N, watched (scraped
+                  every second, a dashboard open)
   --messages N    messages of every run; by default some seconds' worth of each cell
   --repeat N      runs of each cell, gateway and relay each (3)
   --kills N       instead: one run of the first cell with N times SIGKILL in its middle; nothing may be lost
   --backlog N     instead: N messages that wait for a carrier that is down; memory, CPU beside a spool that is next to
                   empty, and the time of a start
+  --watchers      instead: what a scraper and an open dashboard cost a gateway without traffic
   --json FILE     write conditions and all runs there
   --write         put table and plot into benches/README.md and benches/end_to_end.svg
   --program FILE  the program to measure (target/release/tidegate)
@@ -28,6 +30,7 @@ pub(super) struct Options {
     pub(super) repeat: u32,
     pub(super) kills: u32,
     pub(super) backlog: u32,
+    pub(super) watchers: bool,
     pub(super) json: Option<PathBuf>,
     pub(super) write: bool,
     pub(super) program: Option<PathBuf>,
@@ -42,6 +45,7 @@ impl Options {
             repeat: 3,
             kills: 0,
             backlog: 0,
+            watchers: false,
             json: None,
             write: false,
             program: None,
@@ -73,6 +77,7 @@ impl Options {
                 "--kills" => options.kills = number(value()?)?,
                 "--json" => options.json = Some(value()?.into()),
                 "--program" => options.program = Some(value()?.into()),
+                "--watchers" => options.watchers = true,
                 "--write" => options.write = true,
                 "--list" => options.list = true,
                 // What cargo adds, and what has been seen to.

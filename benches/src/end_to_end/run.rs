@@ -135,11 +135,18 @@ impl Run {
 
     async fn through_gateway(&mut self, places: &Places, carrier: SocketAddr) -> Fallible<Ended> {
         let mut gateway = Gateway::start(places, carrier, self.cell.pacing_us).await?;
+        let watchers = match self.cell.watched {
+            true => Some(gateway.watched(places, 1).await?),
+            false => None,
+        };
         let earlier = gateway.metrics().await?;
         let written = system::written(gateway.process.id())?;
         let clients = self
             .load_and_watch(places, gateway.smpp, &mut gateway.process)
             .await?;
+        if let Some(watchers) = watchers {
+            watchers.stop()?;
+        }
         let written = system::written(gateway.process.id())?.saturating_sub(written);
         sleep(PUBLISHED).await;
         let later = gateway.metrics().await?;
@@ -213,6 +220,7 @@ impl Run {
             ("rate", json!(cell.rate)),
             ("turn_pacing_us", json!(cell.pacing_us)),
             ("length", json!(cell.length)),
+            ("watched", json!(cell.watched)),
             ("faults", json!(self.faults)),
         ] {
             fields.insert(name.to_owned(), value);
