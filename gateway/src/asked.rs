@@ -62,6 +62,26 @@ impl<D: Disk> Hub<D> {
         told.await.map_err(|_| ends())?.map_err(|error| error.to_string())
     }
 
+    /// One slice of a look for finished messages.
+    pub(crate) async fn history_slice(
+        &self,
+        query: &Query,
+        class: Kept,
+        purpose: Purpose,
+        cursor: Cursor,
+    ) -> Result<Looked, String> {
+        let order = Order::Look {
+            query: query.clone(),
+            class,
+            cursor,
+            purpose,
+        };
+        match self.ask_history(order).await? {
+            Report::Looked(looked) => Ok(looked),
+            _ => Err("history answers something else".to_owned()),
+        }
+    }
+
     /// Looks for finished messages until `each` has enough and says so, slice by slice.
     pub(crate) async fn look_in_history(
         &self,
@@ -72,15 +92,7 @@ impl<D: Disk> Hub<D> {
     ) -> Result<(), String> {
         let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
-            let order = Order::Look {
-                query: query.clone(),
-                class,
-                cursor: at,
-                purpose,
-            };
-            let Report::Looked(mut looked) = self.ask_history(order).await? else {
-                return Err("history answers something else".to_owned());
-            };
+            let mut looked = self.history_slice(query, class, purpose, at).await?;
             cursor = looked.next.take();
             if each(looked) {
                 break;

@@ -15,6 +15,7 @@ mod check;
 mod consent;
 mod contact;
 mod demo;
+mod export;
 mod hash_password;
 mod hours;
 mod init;
@@ -106,6 +107,9 @@ enum Verb {
     /// Show how long what is stored is kept, explain it of a record, and remove what is due.
     #[command(subcommand)]
     Retention(Box<retention::Verb>),
+    /// Make files of what an account may still read, sealed and with an end date, and read them.
+    #[command(subcommand)]
+    Export(Box<export::Verb>),
     /// Show how many messages there were of those that were de-identified.
     Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
@@ -236,6 +240,7 @@ pub fn main() -> ExitCode {
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
         Verb::Retention(verb) => retention::run(&verb),
+        Verb::Export(verb) => export::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),

@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use crate::audit::Log;
 use crate::telemetry::KeyMetrics;
 
+pub(crate) mod exports;
 pub(crate) mod rotation;
 
+pub use exports::ExportKeys;
 pub use rotation::RingOrder;
 
 use rotation::Rotation;

@@ -29,6 +29,7 @@ use crate::board::{Board, Page, Recorder};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
+use crate::exports::{self, Exports};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
@@ -42,7 +43,7 @@ use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
+use crate::telemetry::{AdminMetrics, ExportMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
 use crate::{control, keeper, listen, orders, register};
@@ -318,6 +319,7 @@ pub fn start_with(
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
+            export_metrics: ExportMetrics::new(telemetry),
             done: ends.done,
             to_answer,
             listeners,
@@ -554,6 +556,7 @@ struct LoopWork {
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
+    export_metrics: ExportMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
     listeners: Vec<std::net::TcpListener>,
@@ -612,6 +615,10 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             Ok(files) => hub.set_traces(Arc::new(files)),
             Err(error) => tracing::error!(%error, "PDU traces cannot be kept"),
         }
+        match Exports::open(&config.storage.data, work.export_metrics) {
+            Ok(exports) => hub.set_exports(Arc::new(exports)),
+            Err(error) => tracing::error!(%error, "exports cannot be kept"),
+        }
         if let Some(tokens) = work.tokens {
             hub.set_tokens(tokens);
         }
@@ -631,6 +638,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (ended, has_ended) = oneshot::channel();
         let (over, is_over) = oneshot::channel();
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
+        spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

@@ -22,6 +22,7 @@ use crate::asked::Asked;
 use crate::board::Board;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
+use crate::exports::Exports;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
 use crate::keeper::{KeeperHandle, RingOrder};
@@ -80,6 +81,8 @@ pub struct Hub<D: Disk> {
     /// Where PDU traces are kept, and where records are read; a gateway of tests may have neither.
     traces: OnceCell<Arc<Files>>,
     records: OnceCell<Arc<Records>>,
+    /// The exports that there are; a gateway of tests may have none.
+    exports: OnceCell<Arc<Exports>>,
     /// Wakes who ends PDU traces: one was stopped.
     pub(crate) trace_stopped: Notify,
     /// Gives the log its first filter back.
@@ -163,6 +166,16 @@ impl<D: Disk> Hub<D> {
         self.board.get().cloned()
     }
 
+    /// The exports that there are, from now on.
+    pub fn set_exports(&self, exports: Arc<Exports>) {
+        // Once, at the start.
+        let _ = self.exports.set(exports);
+    }
+
+    pub(crate) fn exports(&self) -> Option<Arc<Exports>> {
+        self.exports.get().cloned()
+    }
+
     /// Where PDU traces are kept, from now on.
     pub fn set_traces(&self, files: Arc<Files>) {
         // Once, at the start.
@@ -213,6 +226,7 @@ impl<D: Disk> Hub<D> {
             tokens: OnceCell::new(),
             orders: OnceCell::new(),
             relink: Notify::new(),
+            exports: OnceCell::new(),
             traces: OnceCell::new(),
             records: OnceCell::new(),
             trace_stopped: Notify::new(),

@@ -57,7 +57,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{HISTORY, OPT_OUTS, fingerprint};
+use owner::{EXPORTS, HISTORY, OPT_OUTS, fingerprint};
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
 /// Keys that a ring can hold at once: 256 MiB a copy, and about 120 MB of memory.
@@ -469,6 +469,13 @@ impl<D: Disk> KeyRing<D> {
     /// Whether there is a key of any account's opt-outs: then something was written under it.
     pub fn has_opt_outs(&self) -> bool {
         self.keys.values().any(|held| held.owner.kind == OPT_OUTS)
+    }
+
+    /// The exports that have a key, by their numbers.
+    pub fn exports(&self) -> BTreeSet<u64> {
+        let of_exports = self.keys.values().filter(|held| held.owner.kind == EXPORTS);
+        let number = |held: &Held| Some(u64::from_be_bytes(held.owner.text().try_into().ok()?));
+        of_exports.filter_map(number).collect()
     }
 
     /// The secret behind pseudonyms, once it was made.

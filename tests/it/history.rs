@@ -73,7 +73,7 @@ async fn shown(process: &Process, words: &[&str]) -> Value {
 }
 
 /// Whether some file under a directory holds a text.
-fn is_on_disk(dir: &Path, text: &str) -> bool {
+pub(crate) fn is_on_disk(dir: &Path, text: &str) -> bool {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.into_iter().any(|path| match path.is_dir() {
         true => is_on_disk(&path, text),

@@ -19,6 +19,7 @@ mod crash;
 mod credentials;
 mod duplicates;
 mod explain;
+mod exports;
 mod faults;
 mod flows;
 mod full_disk;

@@ -13,6 +13,7 @@ use super::people::{ask, import, row};
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::control::{Batch, Deed, DeedKind, Override, PAGE_MAX, VALUE_MAX, instant};
+use crate::exports::field;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Whom {
@@ -323,21 +324,6 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
         fields,
         ..Outcome::default()
     })
-}
-
-/// A value for a spreadsheet (EXP-1): one that it would take for a formula gets an apostrophe before it.
-fn field(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if is_formula {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
 }
 
 fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {

@@ -32,7 +32,7 @@ pub(super) const FOUND_DEFAULT: usize = 100;
 /// How long before now is looked through where nothing is said.
 pub(super) const SINCE_DEFAULT: Duration = Duration::from_secs(24 * 3_600);
 /// Octets of a reason.
-const REASON_MAX: usize = 200;
+pub(super) const REASON_MAX: usize = 200;
 /// Legs of one message that are told.
 const LEGS_MAX: usize = 1_000;
 
@@ -140,7 +140,7 @@ pub(super) async fn read_one<D: Disk>(
     Ok(told)
 }
 
-fn known<D: Disk>(hub: &Hub<D>, name: &str) -> Result<SystemId, String> {
+pub(super) fn known<D: Disk>(hub: &Hub<D>, name: &str) -> Result<SystemId, String> {
     hub.look(|gate, _| {
         let place = gate.known_account(name)?;
         Ok(gate.config().accounts[place].system_id)
@@ -351,23 +351,19 @@ fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
     leg
 }
 
-/// A text as far as it can be read, and its octets.
-fn text_shown(text: &Text, data_coding: u8) -> Value {
+/// A text as far as it can be read, and its octets; `None` of a body that is no message's.
+pub(crate) fn text_of(text: &Text, data_coding: u8) -> Option<(String, Vec<u8>)> {
     let (esm_class, octets) = match text.form {
-        Form::Sm => match Sm::decode(&text.body) {
-            Ok(sm) => (sm.esm_class, sm.text().0.to_vec()),
-            Err(_) => return Value::Null,
-        },
-        Form::DataSm => match DataSm::decode(&text.body) {
-            Ok(sm) => {
-                let payload = sm.tlvs.message_payload();
-                (
-                    sm.esm_class,
-                    payload.map_or(Vec::new(), |payload| payload.0.to_vec()),
-                )
-            }
-            Err(_) => return Value::Null,
-        },
+        Form::Sm => {
+            let sm = Sm::decode(&text.body).ok()?;
+            (sm.esm_class, sm.text().0.to_vec())
+        }
+        Form::DataSm => {
+            let sm = DataSm::decode(&text.body).ok()?;
+            let payload = sm.tlvs.message_payload();
+            let octets = payload.map_or(Vec::new(), |payload| payload.0.to_vec());
+            (sm.esm_class, octets)
+        }
     };
     let reading = read(
         DataCoding(data_coding),
@@ -377,6 +373,13 @@ fn text_shown(text: &Text, data_coding: u8) -> Value {
     );
     let mut shown = String::new();
     let _ = reading.charset.decode(reading.text.0, &mut shown);
+    Some((shown, octets))
+}
+
+fn text_shown(text: &Text, data_coding: u8) -> Value {
+    let Some((shown, octets)) = text_of(text, data_coding) else {
+        return Value::Null;
+    };
     let hex = octets.iter().fold(String::new(), |mut hex, octet| {
         use std::fmt::Write as _;
         let _ = write!(hex, "{octet:02x}");

@@ -76,6 +76,10 @@ impl Noted {
                 let (name, details) = trace::noted(hub, trace)?;
                 (Kind::OperatorVerb, name.as_deref().and_then(account), details)
             }
+            Verb::Export(exporting) => {
+                let (name, details) = exporting.noted()?;
+                (Kind::Export, name.and_then(account), details)
+            }
             Verb::AuditCheckpoint => (Kind::Checkpoint, None, Vec::new()),
             Verb::AuditRead => (Kind::Read, None, vec![(Field::Verb, word("audit list"))]),
             Verb::BanAdd { origin, length } => (

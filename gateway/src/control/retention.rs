@@ -102,23 +102,57 @@ async fn ordered<D: Disk>(hub: &Hub<D>, order: impl FnOnce(oneshot::Sender<Answe
         .unwrap_or_else(|_| Err("the gateway ends".to_owned()))
 }
 
-/// What the statistics tell apart here; a network of `None` stands for all those that have too few messages.
-type Shown = (u32, [u8; 2], u8, Option<u32>);
+/// What the statistics tell apart here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shown {
+    /// The day, counted from 1970.
+    pub(crate) day: u32,
+    country: [u8; 2],
+    state: u8,
+    /// `None` stands for all those that have too few messages.
+    network: Option<u32>,
+}
 
 /// Counts by day, country, state and network; a network with fewer than [`CELL_MIN`] messages is not told apart from
 /// others.
 fn shown(cells: &Cells) -> BTreeMap<Shown, u64> {
     let mut all: BTreeMap<Shown, u64> = BTreeMap::new();
     for (cell, count) in cells {
-        let key = (cell.day, cell.place.country, cell.state, Some(cell.place.network));
+        let key = Shown {
+            day: cell.day,
+            country: cell.place.country,
+            state: cell.state,
+            network: Some(cell.place.network),
+        };
         *all.entry(key).or_default() += count;
     }
     let mut shown: BTreeMap<Shown, u64> = BTreeMap::new();
-    for ((day, country, state, network), count) in all {
-        let network = network.filter(|_| count >= CELL_MIN);
-        *shown.entry((day, country, state, network)).or_default() += count;
+    for (key, count) in all {
+        let network = key.network.filter(|_| count >= CELL_MIN);
+        *shown.entry(Shown { network, ..key }).or_default() += count;
     }
     shown
+}
+
+/// The same as rows, with the names of their columns.
+pub(crate) fn shown_cells(cells: &Cells) -> impl Iterator<Item = (Shown, Map<String, Value>)> {
+    shown(cells).into_iter().map(|(key, count)| {
+        let state = tidegate_codec::values::MessageState::from_octet(key.state);
+        let network = match key.network {
+            Some(0) => json!(null),
+            Some(network) => json!(network),
+            None => json!("other"),
+        };
+        let country = key.country;
+        let row = json!({
+            "day": PeriodKey::name_of_day(key.day),
+            "country": (country != [0; 2]).then(|| String::from_utf8_lossy(&country).into_owned()),
+            "network": network,
+            "status": state.map(tidegate_codec::values::MessageState::stat),
+            "messages": count,
+        });
+        (key, fields(row))
+    })
 }
 
 async fn stats<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
@@ -138,26 +172,14 @@ async fn stats<D: Disk>(hub: &Hub<D>, account: Option<&str>) -> Answer {
         .iter()
         .filter(|(of, _)| whose.is_none_or(|whose| whose == *of))
     {
-        for ((day, country, state, network), count) in shown(cells) {
-            messages += count;
+        for (_, mut row) in shown_cells(cells) {
+            messages += row.get("messages").and_then(Value::as_u64).unwrap_or(0);
             if rows.len() == ROWS_MAX {
                 more += 1;
                 continue;
             }
-            let state = tidegate_codec::values::MessageState::from_octet(state);
-            let network = match network {
-                Some(0) => json!(null),
-                Some(network) => json!(network),
-                None => json!("other"),
-            };
-            rows.push(json!({
-                "account": account.as_str(),
-                "day": PeriodKey::name_of_day(day),
-                "country": (country != [0; 2]).then(|| String::from_utf8_lossy(&country).into_owned()),
-                "network": network,
-                "status": state.map(tidegate_codec::values::MessageState::stat),
-                "messages": count,
-            }));
+            row.insert("account".to_owned(), json!(account.as_str()));
+            rows.push(Value::Object(row));
         }
     }
     Ok(fields(
@@ -185,7 +207,10 @@ mod tests {
             parts,
         };
         let cells = Cells::from([(cell(1, 1), 6), (cell(1, 2), 4), (cell(2, 1), 9), (cell(3, 1), 2)]);
-        let told: Vec<_> = shown(&cells).into_iter().collect();
-        assert_eq!(told, [((1, *b"GB", 2, None), 11), ((1, *b"GB", 2, Some(1)), 10)]);
+        let told: Vec<_> = shown(&cells)
+            .into_iter()
+            .map(|(key, count)| (key.network, count))
+            .collect();
+        assert_eq!(told, [(None, 11), (Some(1), 10)]);
     }
 }

@@ -12,6 +12,7 @@ use tidegate_store::keyring::{Kek, KekState, PIECE, Progress, Rotated};
 use tidegate_store::spool::Keeper;
 use tokio::sync::oneshot;
 
+use super::exports::{self, ExportKeys};
 use crate::audit::Log;
 use crate::control::{Answer, NewKek};
 
@@ -29,6 +30,8 @@ pub enum RingOrder {
         /// Where the answer goes, when it has ended: how it stands then.
         answer: oneshot::Sender<Answer>,
     },
+    /// What is wanted of the keys of exports.
+    Exports(ExportKeys),
 }
 
 /// A rotation's part of the keeper's work.
@@ -96,6 +99,7 @@ impl<D: Disk> Rotation<D> {
                 Ok(()) => self.waiting.push(answer),
                 Err(why) => drop(answer.send(Err(why))),
             },
+            RingOrder::Exports(order) => exports::obey(order, keeper.ring_mut(), rng),
         }
     }
 

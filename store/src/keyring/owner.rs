@@ -11,6 +11,8 @@ use crate::seal::KeyId;
 pub(super) const OPT_OUTS: u8 = 7;
 /// The kind of the owner of periods' keys.
 pub(super) const HISTORY: u8 = 8;
+/// The kind of the owner of exports' keys.
+pub(super) const EXPORTS: u8 = 12;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -35,6 +37,8 @@ pub enum Owner {
     Audit,
     /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
     Period(PeriodOwner),
+    /// An export, by its number: destroyed at its end date, or before (EXP-2).
+    Export(u64),
 }
 
 impl Owner {
@@ -48,12 +52,13 @@ impl Owner {
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
             Self::Audit => 5,
             Self::Period(owner) => return owner.tag(HISTORY),
+            Self::Export(number) => return OwnerTag::named(EXPORTS, &number.to_be_bytes()),
         })
     }
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 8] = [
+pub const OWNERS: [(u8, &str); 9] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -62,6 +67,7 @@ pub const OWNERS: [(u8, &str); 8] = [
     (6, "pseudonyms"),
     (OPT_OUTS, "opt_outs"),
     (HISTORY, "history"),
+    (EXPORTS, "exports"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.

@@ -1,0 +1,181 @@
+//! Exports (compliance.md §16): what an account may still read, as rows of a sealed file that has an end date.
+//!
+//! ```text
+//!  create ─► a key in the ring ─► history, a slice at a time, judged by the rules ─► rows ─► sealed frames ─► exports/N.export
+//!  read   ─► a frame at a time, until the end date
+//!  end date, delete, erasure ─► the key is destroyed ─► the file goes
+//! ```
+//!
+//! The end date is the key's: from then on nobody reads the file, and once the key is destroyed nobody can, wherever a copy of it
+//! lies (EXP-2, ERA-2). One is made at a time, with a pause after each slice, so that traffic and receipts come first; none
+//! costs an account anything (EXP-2).
+
+mod file;
+mod making;
+mod rows;
+mod tend;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::telemetry::ExportMetrics;
+
+pub use file::Head;
+pub(crate) use file::read_frame;
+pub(crate) use making::{Wanted, create};
+pub(crate) use rows::field;
+pub use tend::tend;
+pub(crate) use tend::{end, order};
+
+/// Files at a time, one that is being made included.
+pub const FILES_MAX: usize = 16;
+/// Octets of one at most.
+pub const OCTETS_MAX: u64 = 1 << 30;
+/// How long one is kept at most, and where nothing is said: class `export` of every profile (compliance.md §7.3).
+pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// What is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Finished messages, one row for each recipient.
+    Messages,
+    /// The same with their texts, as far as these may be read.
+    Texts,
+    /// What de-identification left: counts.
+    Statistics,
+}
+
+impl What {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Messages, Self::Texts, Self::Statistics];
+
+    /// As on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Texts => "texts",
+            Self::Statistics => "statistics",
+        }
+    }
+}
+
+/// How rows are written (EXP-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 4180, with a header.
+    Csv,
+    /// An object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Csv, Self::Jsonl];
+
+    /// As on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// How far one has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is being made, or is told to stop.
+    Making {
+        /// It is not wanted any more.
+        is_stopped: bool,
+    },
+    /// It may be read, from this octet of its file on.
+    Ready {
+        /// Where its first row lies.
+        first_at: u64,
+    },
+}
+
+/// An export that there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Export {
+    pub(crate) head: Head,
+    pub(crate) state: State,
+    pub(crate) rows: u64,
+    pub(crate) octets: u64,
+    /// Blocks that did not open: what they held is not in it.
+    pub(crate) unreadable: u64,
+    /// The frame that goes on with what was read last: who asks for another begins anew, and that is entered.
+    pub(crate) goes_on: Option<u32>,
+}
+
+impl Export {
+    pub(crate) const fn is_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.head.ends_ms
+    }
+}
+
+/// All of them.
+pub struct Exports {
+    metrics: ExportMetrics,
+    dir: PathBuf,
+    all: Mutex<BTreeMap<u64, Export>>,
+    /// They are begun and ended one after the other.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Exports {
+    /// Looks at what lies in a data directory. What was not made to its end goes, and what says no more what it is.
+    ///
+    /// # Errors
+    ///
+    /// The directory is there and cannot be read.
+    pub fn open(data: &Path, metrics: ExportMetrics) -> io::Result<Self> {
+        let dir = data.join(file::DIR);
+        Ok(Self {
+            metrics,
+            all: Mutex::new(file::found(&dir)?),
+            dir,
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, Export>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn list(&self) -> Vec<Export> {
+        self.all().values().cloned().collect()
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<Export> {
+        self.all().get(&number).cloned()
+    }
+
+    fn numbers(&self) -> BTreeSet<u64> {
+        self.all().keys().copied().collect()
+    }
+
+    fn change(&self, number: u64, change: impl FnOnce(&mut Export)) {
+        if let Some(export) = self.all().get_mut(&number) {
+            change(export);
+        }
+    }
+
+    /// Notes that a frame is read; says whether that begins a reading.
+    pub(crate) fn is_begun_with(&self, number: u64, frame: u32) -> bool {
+        let mut is_begun = true;
+        self.change(number, |export| {
+            is_begun = export.goes_on != Some(frame);
+            export.goes_on = Some(frame.wrapping_add(1));
+        });
+        is_begun
+    }
+
+    pub(crate) fn path(&self, number: u64) -> PathBuf {
+        file::path(&self.dir, number)
+    }
+}

@@ -1,0 +1,330 @@
+//! Making an export: history is looked through a slice at a time, and what may be read goes into the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tidegate_codec::category::Category;
+use tidegate_codec::identity::SystemId;
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::disk::Disk;
+use tidegate_store::history::{Cursor, Kept, Meta, Order, Query, Report, Text};
+use tidegate_store::message_id::MessageId;
+use tidegate_store::seal::Purpose;
+
+use super::file::{Done, Sheet};
+use super::rows::{above, number, row};
+use super::tend::{destroy, end, order};
+use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
+use crate::audit::AuditHandle;
+use crate::control::{Answer, Shown, fields, instant, not_done, shown_cells, text_of};
+use crate::keeper::ExportKeys;
+use crate::keeping::{Ended, Keeping};
+use crate::random::fork;
+use crate::serve::Hub;
+
+/// What lies between two slices, for all others who want something of the keeper.
+const PAUSE: Duration = Duration::from_millis(10);
+/// History answers with something that was not asked for.
+const FOREIGN: &str = "history answers something else";
+const DAY_MS: u64 = 24 * 3_600_000;
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) account: SystemId,
+    pub(crate) what: What,
+    pub(crate) format: Format,
+    pub(crate) since_ms: u64,
+    pub(crate) until_ms: u64,
+    pub(crate) kept_for: Duration,
+}
+
+/// Begins one. Its key is in the ring, and its file on disk, when this returns; its rows come later.
+pub(crate) async fn create<D: Disk + 'static>(
+    hub: &Rc<Hub<D>>,
+    audit: &AuditHandle,
+    wanted: Wanted,
+) -> Answer {
+    let exports = hub.exports().ok_or("this gateway makes no exports")?;
+    let keeping = hub
+        .look(|gate, _| gate.keeping().cloned())
+        .ok_or("this gateway keeps no finished messages")?;
+    let _alone = exports.turn.lock().await;
+    let there = exports.list();
+    if there
+        .iter()
+        .any(|export| matches!(export.state, State::Making { .. }))
+    {
+        return Err("another export is being made: one at a time".to_owned());
+    }
+    if there.len() >= FILES_MAX {
+        return Err(format!(
+            "there are {FILES_MAX} exports, as many as are kept: `export delete` one first"
+        ));
+    }
+    let now_ms = hub.now().unix_ms;
+    let mut number = now_ms;
+    while exports.get(number).is_some() {
+        number += 1;
+    }
+    let kept_ms = u64::try_from(wanted.kept_for.as_millis()).unwrap_or(0);
+    let head = Head {
+        number,
+        account: wanted.account,
+        what: wanted.what,
+        format: wanted.format,
+        since_ms: wanted.since_ms,
+        until_ms: wanted.until_ms,
+        ends_ms: now_ms.saturating_add(kept_ms),
+    };
+    let key = order(hub, |answer| ExportKeys::Make {
+        number,
+        now_ms,
+        answer,
+    })
+    .await??;
+    let rng = hub.with_gate(|gate, _| fork(&mut gate.rng));
+    let (dir, of_sheet) = (exports.dir.clone(), head.clone());
+    let begun = tokio::task::spawn_blocking(move || Sheet::begin(&dir, of_sheet, key, rng)).await;
+    let sheet = match begun {
+        Ok(Ok(sheet)) => sheet,
+        Ok(Err(error)) => {
+            destroy(hub, number).await?;
+            return Err(format!("the file cannot be made: {error}"));
+        }
+        Err(error) => return Err(not_done(&error).to_owned()),
+    };
+    let export = Export {
+        head: head.clone(),
+        state: State::Making { is_stopped: false },
+        rows: 0,
+        octets: 0,
+        unreadable: 0,
+        goes_on: None,
+    };
+    exports.all().insert(number, export);
+    let making = make(
+        Rc::clone(hub),
+        audit.clone(),
+        Arc::clone(&exports),
+        keeping,
+        sheet,
+        head.clone(),
+    );
+    tokio::task::spawn_local(making);
+    Ok(fields(json!({
+        "export": number.to_string(),
+        "account": head.account.as_str(),
+        "ends": instant(head.ends_ms),
+    })))
+}
+
+async fn make<D: Disk + 'static>(
+    hub: Rc<Hub<D>>,
+    audit: AuditHandle,
+    exports: Arc<Exports>,
+    keeping: Arc<Keeping>,
+    sheet: Sheet,
+    head: Head,
+) {
+    let made = fill(&hub, &exports, &keeping, sheet, &head).await;
+    let number = head.number;
+    let made = match made {
+        Ok((done, unreadable)) => {
+            exports.change(number, |export| {
+                let first_at = done.first_at;
+                export.state = State::Ready { first_at };
+                (export.rows, export.octets, export.unreadable) = (done.rows, done.octets, unreadable);
+            });
+            Ok(done)
+        }
+        Err(why) => Err(why),
+    };
+    match &made {
+        Ok(_) => exports.metrics.made.increment(1),
+        Err(_) => exports.metrics.failed.increment(1),
+    }
+    let word = |text: &str| Detail::Word(Word::of_name(text));
+    let mut entry = Entry::new(Kind::Export, Actor::System)
+        .of(Some(head.account))
+        .with(Field::Verb, word("export create"))
+        .with(Field::File, word(&number.to_string()));
+    entry = match &made {
+        Ok(done) => entry
+            .with(Field::Outcome, word("made"))
+            .with(Field::Count, Detail::Count(done.rows))
+            .with(Field::Octets, Detail::Count(done.octets)),
+        Err(_) => entry.with(Field::Outcome, word("broken off")),
+    };
+    let entered = audit.enter(vec![entry]).await;
+    if let Err(why) = &made {
+        tracing::warn!(export = number, why, "an export could not be made");
+    }
+    // Nobody reads what the audit log does not know of (AUD-6).
+    if let Err(why) = &entered {
+        tracing::error!(
+            export = number,
+            why,
+            "an export cannot be entered in the audit log"
+        );
+    }
+    if made.is_err() || entered.is_err() {
+        let why = if made.is_err() { "not made" } else { "not entered" };
+        if let Err(error) = end(&hub, &audit, number, why).await {
+            tracing::error!(
+                export = number,
+                error,
+                "what there is of an export cannot be removed"
+            );
+        }
+    }
+}
+
+/// Puts rows in, until there are no more.
+async fn fill<D: Disk + 'static>(
+    hub: &Rc<Hub<D>>,
+    exports: &Exports,
+    keeping: &Arc<Keeping>,
+    sheet: Sheet,
+    head: &Head,
+) -> Result<(Done, u64), String> {
+    let mut unreadable = 0;
+    let first = above(head.what, head.format);
+    let mut sheet = put(sheet, vec![first], false).await?;
+    if head.what == What::Statistics {
+        let rows = statistics(hub, head).await?;
+        sheet = put(sheet, rows, true).await?;
+    } else {
+        let query = Query::Account {
+            account: head.account,
+            from_ms: head.since_ms,
+            to_ms: head.until_ms,
+        };
+        let mut cursor = Some(Cursor::default());
+        while let Some(at) = cursor {
+            let looked = hub.history_slice(&query, Kept::Meta, Purpose::Export, at).await?;
+            cursor = looked.next;
+            unreadable += looked.unreadable;
+            let now_ms = hub.now().unix_ms;
+            let metas = looked.metas.into_iter().map(|(_, meta)| meta);
+            let metas: Vec<Meta> = metas
+                .filter(|meta| {
+                    let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms);
+                    is_meant && keeping.may_be_read(&Ended::of(head.account, meta), Kept::Meta, now_ms)
+                })
+                .collect();
+            let mut texts = BTreeMap::new();
+            if head.what == What::Texts && !metas.is_empty() {
+                unreadable += texts_of(hub, keeping, head, &metas, &mut texts).await?;
+            }
+            let rows = metas
+                .iter()
+                .map(|meta| {
+                    let text = texts.get(&(meta.id, meta.leg));
+                    row(head.what, head.format, &message(hub, meta, text))
+                })
+                .collect();
+            sheet = put(sheet, rows, true).await?;
+            let is_stopped = exports
+                .get(head.number)
+                .is_none_or(|export| export.state == State::Making { is_stopped: true });
+            if is_stopped {
+                return Err("it is not wanted any more".to_owned());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    let done = tokio::task::spawn_blocking(move || sheet.finish(unreadable)).await;
+    let done = done.map_err(|error| not_done(&error).to_owned())?;
+    Ok((done.map_err(|error| error.to_string())?, unreadable))
+}
+
+async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Sheet, String> {
+    let put = move || {
+        for row in rows {
+            sheet.put(&row, are_rows)?;
+        }
+        std::io::Result::Ok(sheet)
+    };
+    let sheet = tokio::task::spawn_blocking(put).await;
+    let sheet = sheet.map_err(|error| not_done(&error).to_owned())?;
+    sheet.map_err(|error| error.to_string())
+}
+
+/// Texts of the messages of a slice, as far as they may be read: what ended in the same time is looked through for them. Returns
+/// how many blocks did not open.
+async fn texts_of<D: Disk>(
+    hub: &Hub<D>,
+    keeping: &Keeping,
+    head: &Head,
+    metas: &[Meta],
+    texts: &mut BTreeMap<(MessageId, u16), String>,
+) -> Result<u64, String> {
+    let wanted: BTreeMap<(MessageId, u16), &Meta> =
+        metas.iter().map(|meta| ((meta.id, meta.leg), meta)).collect();
+    let ends: BTreeSet<u64> = metas.iter().map(|meta| meta.final_ms).collect();
+    let (Some(from_ms), Some(to_ms)) = (ends.first(), ends.last()) else {
+        return Ok(0);
+    };
+    let query = Query::Account {
+        account: head.account,
+        from_ms: *from_ms,
+        to_ms: *to_ms,
+    };
+    let (mut unreadable, now_ms) = (0, hub.now().unix_ms);
+    hub.look_in_history(&query, Kept::Body, Purpose::Export, |looked| {
+        unreadable += looked.unreadable;
+        for (_, text) in &looked.texts {
+            let Text { id, leg, .. } = text;
+            if let Some(meta) = wanted.get(&(*id, *leg))
+                && keeping.may_be_read(&Ended::of(head.account, meta), Kept::Body, now_ms)
+                && let Some((shown, _)) = text_of(text, meta.data_coding)
+            {
+                texts.insert((*id, *leg), shown);
+            }
+        }
+        false
+    })
+    .await?;
+    Ok(unreadable)
+}
+
+fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<String, Value> {
+    let id = hub
+        .look(|gate, _| String::from_utf8_lossy(gate.id_text(meta.id, meta.id_form).as_bytes()).into_owned());
+    let country = meta.place.country;
+    fields(json!({
+        "id": id,
+        "recipient": meta.leg,
+        "accepted": instant(meta.accepted_ms),
+        "ended": instant(meta.final_ms),
+        "from": number(meta.source.as_bytes()),
+        "to": number(meta.destination.as_bytes()),
+        "country": (country != [0; 2]).then(|| String::from_utf8_lossy(&country).into_owned()),
+        "category": Category::from_octet(meta.category).map(Category::word),
+        "parts": meta.parts,
+        "state": meta.state.stat(),
+        "text": text,
+    }))
+}
+
+/// What de-identification left of days that are over (EXP-4); networks with few messages are not told apart.
+async fn statistics<D: Disk>(hub: &Hub<D>, head: &Head) -> Result<Vec<String>, String> {
+    let Report::Stats(all) = hub.ask_history(Order::Stats).await? else {
+        return Err(FOREIGN.to_owned());
+    };
+    let today = hub.now().unix_ms / DAY_MS;
+    let days = head.since_ms.div_ceil(DAY_MS)..today.min(head.until_ms.saturating_add(1) / DAY_MS);
+    let mut rows = Vec::new();
+    for (_, cells) in all.iter().filter(|(of, _)| *of == head.account) {
+        for (Shown { day, .. }, fields) in shown_cells(cells) {
+            if days.contains(&u64::from(day)) {
+                rows.push(row(head.what, head.format, &fields));
+            }
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,127 @@
+//! Ending exports: at their dates, on an operator's word, and where what they were made of is erased.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::disk::Disk;
+use tokio::sync::oneshot;
+
+use super::{State, file};
+use crate::audit::AuditHandle;
+use crate::control::not_done;
+use crate::keeper::{ExportKeys, RingOrder};
+use crate::serve::Hub;
+
+/// How often it is looked. Nobody reads one from its end date on, whenever that is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Before a removal that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Does so while the gateway runs. What a kill has left goes first: files without a key, and keys without a file.
+pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
+    let Some(exports) = hub.exports() else { return };
+    while let Err(error) = reconcile(&hub, &audit).await {
+        tracing::error!(error, "exports cannot be held against the key ring");
+        tokio::time::sleep(AGAIN).await;
+    }
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        let now_ms = hub.now().unix_ms;
+        let there = exports.list();
+        let octets: u64 = there.iter().map(|export| export.octets).sum();
+        exports.metrics.publish(there.len(), octets);
+        for export in there.iter().filter(|export| export.is_due(now_ms)) {
+            // Who makes it ends it.
+            if matches!(export.state, State::Making { .. }) {
+                exports.change(export.head.number, |export| {
+                    export.state = State::Making { is_stopped: true };
+                });
+                continue;
+            }
+            let why = if export.head.ends_ms == 0 {
+                "erased"
+            } else {
+                "date"
+            };
+            if let Err(error) = end(&hub, &audit, export.head.number, why).await {
+                tracing::error!(
+                    error,
+                    export = export.head.number,
+                    "an export that is over cannot be removed"
+                );
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
+    let exports = hub.exports().ok_or("there are none")?;
+    let _alone = exports.turn.lock().await;
+    let keys = order(hub, ExportKeys::List).await?;
+    let files = exports.numbers();
+    for number in keys.symmetric_difference(&files).copied().collect::<Vec<_>>() {
+        end_one(hub, audit, number, "left over").await?;
+    }
+    Ok(())
+}
+
+/// Ends one: its key first, then its file. Nobody reads it any more from the first of these on.
+///
+/// # Errors
+///
+/// In words for an operator. What was done until then stays done, and the rest is tried again.
+pub(crate) async fn end<D: Disk>(
+    hub: &Hub<D>,
+    audit: &AuditHandle,
+    number: u64,
+    why: &str,
+) -> Result<(), String> {
+    let exports = hub.exports().ok_or("there are none")?;
+    let _alone = exports.turn.lock().await;
+    if exports.get(number).is_none() {
+        return Ok(());
+    }
+    end_one(hub, audit, number, why).await
+}
+
+async fn end_one<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, number: u64, why: &str) -> Result<(), String> {
+    let exports = hub.exports().ok_or("there are none")?;
+    let account = exports.get(number).map(|export| export.head.account);
+    let word = |text: &str| Value::Word(Word::of_name(text));
+    let entry = Entry::new(Kind::Export, Actor::System)
+        .of(account)
+        .with(Field::Verb, word("export delete"))
+        .with(Field::Outcome, word("ended"))
+        .with(Field::Reason, word(why))
+        .with(Field::File, word(&number.to_string()));
+    audit.enter(vec![entry]).await?;
+    destroy(hub, number).await?;
+    let dir = exports.dir.clone();
+    tokio::task::spawn_blocking(move || file::remove(&dir, number))
+        .await
+        .map_err(|error| not_done(&error).to_owned())?
+        .map_err(|error| error.to_string())?;
+    exports.all().remove(&number);
+    exports.metrics.ended.increment(1);
+    Ok(())
+}
+
+/// Destroys an export's key; with none there is nothing to do.
+pub(super) async fn destroy<D: Disk>(hub: &Hub<D>, number: u64) -> Result<(), String> {
+    order(hub, |answer| ExportKeys::Destroy { number, answer }).await?
+}
+
+/// Has the keeper do something about exports' keys.
+pub(crate) async fn order<D: Disk, T>(
+    hub: &Hub<D>,
+    order: impl FnOnce(oneshot::Sender<T>) -> ExportKeys,
+) -> Result<T, String> {
+    let orders = hub.key_ring().ok_or("this gateway has no keeper")?;
+    let (answer, answered) = oneshot::channel();
+    let given = orders.send(RingOrder::Exports(order(answer))).await;
+    given.map_err(|_| "the gateway ends")?;
+    answered.await.map_err(|_| "the gateway ends".to_owned())
+}
