@@ -84,6 +84,8 @@ pub const VERBS: &[(&str, Role)] = &[
     ("account suspend", Role::Operate),
     ("account restore", Role::Operate),
     ("account limit", Role::Operate),
+    ("account show", Role::Read),
+    ("account close", Role::Privacy),
     ("bind close", Role::Operate),
     ("retention sweep", Role::Operate),
     ("retention confirm-clock", Role::Operate),

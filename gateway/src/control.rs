@@ -13,6 +13,7 @@
 mod ask;
 mod census;
 mod client;
+mod closing;
 mod deed;
 mod exporting;
 mod filed;
@@ -46,6 +47,7 @@ use crate::explain::Question;
 use crate::origin::Origin;
 
 pub use client::{AskError, ask};
+pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
 pub use exporting::{DAYS_MAX as EXPORT_DAYS_MAX, Exporting};
 pub(crate) use finished::text_of;

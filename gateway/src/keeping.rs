@@ -2,6 +2,7 @@
 //! that ends, and as whoever reads one asks them again (RET-3, RET-4).
 
 mod believed;
+mod closures;
 mod lots;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::retention::{instructions_of, rules_of};
 use crate::tables::Tables;
 
 pub use believed::{Believed, JUMP_MAX_MS};
+pub use closures::Closures;
 pub use lots::Stands;
 
 /// How long a record is kept that no rule ever ends.
@@ -36,6 +38,7 @@ pub struct Keeping {
     accounts: HashMap<SystemId, Terms>,
     tables: Arc<Tables>,
     believed: Believed,
+    closures: Closures,
 }
 
 /// What holds for an account.
@@ -99,8 +102,8 @@ pub const fn class_of(kept: Kept) -> Class {
 }
 
 impl Keeping {
-    /// By a configuration; `tables` say where numbers are at home, `believed` how late it is.
-    pub fn new(config: &Config, tables: Arc<Tables>, believed: Believed) -> Self {
+    /// By a configuration; `tables` say where numbers are at home, `believed` how late it is, `closures` which accounts are closed.
+    pub fn new(config: &Config, tables: Arc<Tables>, believed: Believed, closures: Closures) -> Self {
         let terms = config.accounts.iter().filter_map(|account| {
             account.retention.profile.as_ref()?;
             let terms = Terms {
@@ -114,7 +117,13 @@ impl Keeping {
             accounts: terms.collect(),
             tables,
             believed,
+            closures,
         }
+    }
+
+    /// Which accounts are closed, for whoever goes by these rules.
+    pub const fn closures(&self) -> &Closures {
+        &self.closures
     }
 
     /// How late it is for whoever goes by these rules.
@@ -160,7 +169,7 @@ impl Keeping {
             &terms.instructions,
             &[],
             &[],
-            None,
+            self.closures.of(ended.account),
             now_ms,
         ))
     }

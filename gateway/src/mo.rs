@@ -7,6 +7,7 @@ mod own;
 mod reply;
 
 use smallvec::SmallVec;
+use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::record::{EntryKind, Form};
@@ -61,10 +62,14 @@ impl<D: Disk> Gate<D> {
             facts.called = called;
             way = self.mo.find(&facts);
         }
-        let Some(way) = way else {
+        // What a closed account would get is nobody's to keep, either; opt-outs are heard all the same (OPT-30).
+        let is_closed = |account: &SystemId| self.orders.closed_ms(account.as_str()).is_some();
+        let closed = way.as_ref().filter(|way| is_closed(&way.account));
+        let heard_by = closed.and_then(|way| self.account_of(way.account));
+        let Some(way) = way.filter(|way| !is_closed(&way.account)) else {
             // A refusal would only bring it back for days; it is counted, and nobody's to keep. What it says still counts.
             self.carriers[carrier].tally.mos_unowned += 1;
-            return match self.heed(now, owed, text, None, true) {
+            return match self.heed(now, owed, text, heard_by, true) {
                 Ok((Heeded::Nothing, None)) => self.respond_delivery(owed, CommandStatus::ROK),
                 Ok((Heeded::Known, _)) => self.respond_after_commit(owed, carrier),
                 Ok((_, reply)) => {

@@ -59,6 +59,8 @@ pub struct Orders {
     carriers: BTreeMap<String, Halted>,
     /// Since when, in unix milliseconds.
     accounts: BTreeMap<String, u64>,
+    /// The same of those that are closed, for ever.
+    closed: BTreeMap<String, u64>,
 }
 
 /// There are [`ORDERS_MAX`] already.
@@ -99,6 +101,29 @@ impl Orders {
         self.accounts.remove(account).is_some()
     }
 
+    /// Closes an account, once: nothing takes it back.
+    ///
+    /// # Errors
+    ///
+    /// There are too many.
+    pub fn close(&mut self, account: &str, now_ms: u64) -> Result<(), TooMany> {
+        self.has_room(self.closed.contains_key(account))?;
+        self.closed.entry(account.to_owned()).or_insert(now_ms);
+        Ok(())
+    }
+
+    /// Since when an account is closed.
+    pub fn closed_ms(&self, account: &str) -> Option<u64> {
+        self.closed.get(account).copied()
+    }
+
+    /// All closed accounts by name, and since when.
+    pub fn closed(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.closed
+            .iter()
+            .map(|(name, since_ms)| (name.as_str(), *since_ms))
+    }
+
     /// Whether a carrier is halted, and how.
     pub fn halted(&self, carrier: &str) -> Option<Halted> {
         self.carriers.get(carrier).copied()
@@ -124,7 +149,7 @@ impl Orders {
     }
 
     fn has_room(&self, is_there: bool) -> Result<(), TooMany> {
-        let is_full = self.carriers.len() + self.accounts.len() >= ORDERS_MAX;
+        let is_full = self.carriers.len() + self.accounts.len() + self.closed.len() >= ORDERS_MAX;
         if is_full && !is_there {
             Err(TooMany)
         } else {
@@ -206,6 +231,11 @@ impl<D: Disk> Gate<D> {
             state.set_halted(now, self.orders.halted(carrier.name.as_str()));
         }
         self.suspend_accounts();
+        if let Some(keeping) = self.keeping() {
+            let closed = self.orders.closed();
+            let named = closed.filter_map(|(name, since_ms)| Some((name.parse().ok()?, since_ms)));
+            keeping.closures().replace(named);
+        }
         self.end_drains(now);
     }
 
@@ -219,11 +249,13 @@ impl<D: Disk> Gate<D> {
 
     /// Accounts whose state is another one by these orders, and which.
     fn other_states(&self, orders: &Orders) -> Vec<(usize, ConfiguredState)> {
-        let held =
-            |system_id: &SystemId, by_file: ConfiguredState| match orders.suspended_ms(system_id.as_str()) {
+        let held = |system_id: &SystemId, by_file: ConfiguredState| {
+            let name = system_id.as_str();
+            match orders.suspended_ms(name).or_else(|| orders.closed_ms(name)) {
                 Some(_) => ConfiguredState::Suspended,
                 None => by_file,
-            };
+            }
+        };
         let places = self.config.accounts.iter().zip(&self.accounts);
         places
             .map(|(account, state)| (account.state, held(&account.system_id, state.by_file)))
@@ -283,10 +315,16 @@ mod tests {
             since_ms: 7,
         };
         assert_eq!(orders.halted("a"), Some(halted));
+        orders.close("x", 7).unwrap();
+        orders.close("x", 9).unwrap();
         assert_eq!(orders.suspended_ms("x"), Some(7));
         assert!(orders.resume("a") && !orders.resume("a"));
         assert!(orders.restore("x") && !orders.restore("x"));
-        assert_eq!(orders, Orders::default());
+        // But for the one that nothing takes back.
+        assert_eq!(orders.closed().collect::<Vec<_>>(), [("x", 7)]);
+        let mut closed = Orders::default();
+        closed.close("x", 7).unwrap();
+        assert_eq!(orders, closed);
     }
 
     #[test]

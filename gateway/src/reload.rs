@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::audit::{AuditHandle, exceptions};
 use crate::control::not_done;
 use crate::credentials::{Bounds, Verifier};
-use crate::keeping::{Believed, Keeping};
+use crate::keeping::Keeping;
 use crate::run::bind;
 use crate::serve::Hub;
 use crate::telemetry::words::ReloadResult;
@@ -278,10 +278,12 @@ impl<D: Disk + 'static> Reloader<D> {
         }
         let keeping = self.hub.look(|gate, _| gate.keeping().cloned());
         // How late it is does not depend on what the file says.
-        let believed = keeping.map_or_else(Believed::default, |keeping| keeping.believed().clone());
+        let (believed, closures) = keeping.map_or_else(Default::default, |keeping| {
+            (keeping.believed().clone(), keeping.closures().clone())
+        });
         // What this process has had in its places: an account that the file no longer has keeps its last rules until a restart.
         let placed = self.hub.look(|gate, _| Arc::clone(gate.config()));
-        let keeping = Arc::new(Keeping::new(&placed, Arc::clone(&tables), believed));
+        let keeping = Arc::new(Keeping::new(&placed, Arc::clone(&tables), believed, closures));
         let others = self.hub.look(|gate, _| {
             gate.set_keeping(&keeping);
             gate.replace_tables(tables)

@@ -34,7 +34,7 @@ use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
-use crate::keeping::Keeping;
+use crate::keeping::{Closures, Keeping};
 use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
@@ -596,6 +596,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         &config,
         Arc::clone(&work.tables),
         found.believed.clone(),
+        Closures::default(),
     ));
     drop(gate.replace_tables(work.tables));
     gate.set_keeping(&keeping);
@@ -632,6 +633,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         spawn_local(Rc::clone(&hub).follow_clock());
         let turns = spawn_local(Rc::clone(&hub).run_turns(stopped.clone()));
         hub.slots.set_tls(&config.carriers, &work.tls.carriers);
+        // A close that was cut off.
+        spawn_local(control::end_closed(Rc::clone(&hub)));
         // Carriers are started, not waited for; ESMEs come last.
         connect::fill(&hub, &mut rng, &stopped);
         spawn_local(connect::refill(Rc::clone(&hub), fork(&mut rng), stopped.clone()));

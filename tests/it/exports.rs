@@ -14,7 +14,7 @@ use crate::history::is_on_disk;
 use crate::sweeps::{DAY_MS, Scene, TEXT, TO, ring_of};
 
 /// Begins one and waits until it is ready; its number.
-async fn made(scene: &Scene, what: What, format: Format) -> u64 {
+pub(crate) async fn made(scene: &Scene, what: What, format: Format) -> u64 {
     let create = Exporting::Create {
         account: "load".to_owned(),
         what,

@@ -14,6 +14,7 @@ mod board;
 mod canary;
 mod carrier_verbs;
 mod carriers;
+mod closing;
 mod control;
 mod crash;
 mod credentials;

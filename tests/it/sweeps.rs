@@ -22,7 +22,7 @@ use crate::ancillary::{ask as ask_esme, query};
 use crate::control::tidegate;
 use crate::local::{Changes, Local};
 
-const FROM: &str = "447700900001";
+pub(crate) const FROM: &str = "447700900001";
 pub(crate) const TO: &str = "447700900123";
 pub(crate) const TEXT: &str = "canary text that goes";
 pub(crate) const DAY_MS: u64 = 24 * 3_600_000;
@@ -33,8 +33,8 @@ pub(crate) type Answer = Result<Map<String, Value>, String>;
 pub(crate) struct Scene {
     pub(crate) local: Local,
     pub(crate) clock: Clock,
-    smsc: ScriptedSmsc,
-    esme: ScriptedEsme,
+    pub(crate) smsc: ScriptedSmsc,
+    pub(crate) esme: ScriptedEsme,
 }
 
 impl Scene {
@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// The message with its text, for a purpose.
-    async fn show(&self, id: &str) -> Answer {
+    pub(crate) async fn show(&self, id: &str) -> Answer {
         let reading = Reading::read(Some("legal".to_owned()), Some("matter 1".to_owned())).unwrap();
         self.ask(Verb::Steer(Steer::MessageShow {
             id: id.to_owned(),
@@ -175,7 +175,7 @@ fn due_lots(told: &Map<String, Value>, class: &str) -> u64 {
     of_class.filter_map(|row| row["due_lots"].as_u64()).sum()
 }
 
-fn text_of(told: &Answer) -> Value {
+pub(crate) fn text_of(told: &Answer) -> Value {
     told.as_ref().unwrap()["legs"][0]["text"].clone()
 }
 

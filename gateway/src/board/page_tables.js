@@ -19,6 +19,7 @@ const HEALTH = {
   closing: [6, "square", "soft", "closing"],
   unbound: [7, "ring", "soft", "not bound"],
   suspended: [8, "square", "soft", "suspended"],
+  closed: [9, "square", "soft", "closed"],
   removed: [9, "square", "soft", "removed"],
 };
 

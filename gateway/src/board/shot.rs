@@ -141,7 +141,7 @@ pub(super) struct Times {
 #[derive(Debug, Serialize)]
 pub(super) struct Account {
     pub(super) name: String,
-    /// bound, unbound, suspended, closing, overflow, removed.
+    /// bound, unbound, suspended, closed, closing, overflow, removed.
     pub(super) health: &'static str,
     /// As transmitter, receiver, both.
     pub(super) binds: [usize; 3],

@@ -72,6 +72,7 @@ impl Recorder {
         let is_bound = now.bound.iter().sum::<usize>() > 0;
         let health = match config.state {
             _ if state.removed => "removed",
+            _ if gate.orders().closed_ms(config.system_id.as_str()).is_some() => "closed",
             Configured::Suspended => "suspended",
             _ if recently.overflow > 0 => "overflow",
             Configured::Closing => "closing",

@@ -49,6 +49,19 @@ pub(super) enum Verb {
     },
     /// Let a suspended account submit and bind again.
     Restore(Named),
+    /// Close an account for good: its binds end, what waits is ended as DELETED, nobody binds again, and what is kept of it goes as
+    /// its profile says. Opt-outs go on being heard and kept.
+    Close {
+        #[command(flatten)]
+        named: Named,
+        /// Why. It is entered in the audit log.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        offered: Offered,
+    },
+    /// Show how an account stands, and when what is kept of it goes.
+    Show(Named),
     /// Have another rate hold for an account, until it is reset or the gateway ends.
     Limit {
         #[command(flatten)]
@@ -56,6 +69,18 @@ pub(super) enum Verb {
         #[command(flatten)]
         rate: Rate,
     },
+}
+
+/// What an account got of what is kept of it, before it is closed.
+#[derive(Debug, clap::Args)]
+#[group(id = "what_it_got", required = true, multiple = false)]
+pub(super) struct Offered {
+    /// The export that it was given.
+    #[arg(long, value_name = "EXPORT")]
+    returned: Option<u64>,
+    /// Nothing: it was offered, and declined.
+    #[arg(long)]
+    declined: bool,
 }
 
 /// An account.
@@ -86,6 +111,22 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             let account = named.account.clone();
             (&named.file, Steer::AccountRestore { account })
         }
+        Verb::Close {
+            named,
+            reason,
+            offered,
+        } => {
+            let steer = Steer::AccountClose {
+                account: named.account.clone(),
+                reason: reason.clone(),
+                returned: offered.returned,
+            };
+            (&named.file, steer)
+        }
+        Verb::Show(named) => {
+            let account = named.account.clone();
+            (&named.file, Steer::AccountShow { account })
+        }
         Verb::Limit { named, rate } => {
             let (account, per_second) = (named.account.clone(), rate.per_second);
             (&named.file, Steer::AccountLimit { account, per_second })
@@ -108,6 +149,14 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             )
         }
         Verb::Restore(named) => format!("{} was not suspended by an operator", named.account),
+        Verb::Close { named, .. } => format!(
+            "{} is closed since {}; binds closed: {}, messages deleted: {}",
+            named.account,
+            word(&fields, "closed"),
+            number(&fields, "unbound"),
+            number(&fields, "deleted")
+        ),
+        Verb::Show(_) => shown(&fields),
         Verb::Limit { named, .. } => rate_told(&named.account, &fields),
         Verb::List { .. } | Verb::Usage { .. } => listed(&fields),
     };
@@ -116,6 +165,34 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         fields,
         ..Outcome::default()
     })
+}
+
+fn shown(fields: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    for key in [
+        "account",
+        "state",
+        "profile",
+        "suspended",
+        "closed",
+        "binds",
+        "unfinished",
+        "outbox",
+    ] {
+        let value = match fields.get(key) {
+            None | Some(Value::Null) => "-".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        // A String takes everything.
+        let _ = writeln!(text, "{key:<11} {value}");
+    }
+    let goes = fields.get("goes").and_then(Value::as_array);
+    for goes in goes.into_iter().flatten().filter_map(Value::as_object) {
+        let _ = writeln!(text, "{:<15} goes {}", word(goes, "class"), word(goes, "due"));
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn listed(fields: &Map<String, Value>) -> String {
@@ -128,10 +205,16 @@ fn listed(fields: &Map<String, Value>) -> String {
         let (name, since) = (word(account, "account"), word(account, "suspended"));
         // A String takes everything.
         let _ = if account.get("is_configured") == Some(&Value::Bool(false)) {
-            write!(
-                text,
-                "\n{name:<16} not in the configuration; suspended since {since}"
-            )
+            match word(account, "closed") {
+                "" => write!(
+                    text,
+                    "\n{name:<16} not in the configuration; suspended since {since}"
+                ),
+                closed => write!(
+                    text,
+                    "\n{name:<16} not in the configuration; closed since {closed}"
+                ),
+            }
         } else {
             write!(
                 text,

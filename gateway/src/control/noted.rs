@@ -199,6 +199,16 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
             details.extend(unbind.then(|| (Field::Reason, word("unbind"))));
         }
         Steer::AccountRestore { account } => whose = Some(account.clone()),
+        Steer::AccountClose {
+            account,
+            reason,
+            returned,
+        } => {
+            whose = Some(account.clone());
+            details.push((Field::Reason, word(reason)));
+            let file = returned.map_or_else(|| "declined".to_owned(), |export| export.to_string());
+            details.push((Field::File, Value::Word(Word::of_name(&file))));
+        }
         Steer::AccountLimit { account, per_second } => {
             whose = Some(account.clone());
             details.extend(per_second.map(|rate| (Field::Size, Value::Count(u64::from(rate.get())))));
@@ -214,6 +224,7 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
             details.extend(length.map(|length| (Field::Seconds, Value::Count(length.as_secs()))));
         }
         Steer::CarrierList
+        | Steer::AccountShow { .. }
         | Steer::AccountList { .. }
         | Steer::BindList { .. }
         | Steer::MessageShow { .. }

@@ -244,7 +244,11 @@ impl<D: Disk> Gate<D> {
     pub(super) fn accounts_behind(&self, after: Option<&str>, count: usize) -> Vec<String> {
         let configured = self.account_by_id.keys().map(SystemId::as_str);
         let is_there = |name: &str| self.account_by_text(name).is_some();
-        let ordered = self.orders().accounts().map(|(name, _)| name);
+        let orders = self.orders();
+        let ordered = orders.accounts().map(|(name, _)| name);
+        // One that is suspended and closed is named once.
+        let closed = orders.closed().map(|(name, _)| name);
+        let ordered = ordered.chain(closed.filter(|name| orders.suspended_ms(name).is_none()));
         let all = configured.chain(ordered.filter(|name| !is_there(name)));
         let mut all: Vec<&str> = all
             .filter(|name| after.is_none_or(|after| *name > after))
@@ -260,15 +264,17 @@ impl<D: Disk> Gate<D> {
     /// One account, or an order about one that there is not.
     pub(super) fn account_shown(&self, name: &str) -> Value {
         let suspended = self.orders().suspended_ms(name).map(instant);
+        let closed = self.orders().closed_ms(name).map(instant);
         let Some(place) = self.account_by_text(name) else {
-            return json!({ "account": name, "is_configured": false, "suspended": suspended });
+            return json!({ "account": name, "is_configured": false, "suspended": suspended, "closed": closed });
         };
         let (config, state) = (&self.config.accounts[place], &self.accounts[place]);
         json!({
             "account": name,
             "is_configured": true,
-            "state": state_word(config.state),
+            "state": if closed.is_some() { "closed" } else { state_word(config.state) },
             "suspended": suspended,
+            "closed": closed,
             "binds": state.links.len(),
             "unfinished": self.spool.index().len_of(state.name),
             "outbox": self.spool.outbox().waiting_for(state.name),

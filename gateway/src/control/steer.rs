@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tidegate_store::audit::WORD_MAX;
 
 use super::VERSION;
+use super::finished::REASON_MAX;
 use super::finished::{FOUND_MAX, Find, Reading};
 use crate::orders::Halt;
 
@@ -83,6 +84,20 @@ pub enum Steer {
         /// Which.
         account: String,
     },
+    /// An account ends, for good.
+    AccountClose {
+        /// Which.
+        account: String,
+        /// Why: 1 to 200 octets.
+        reason: String,
+        /// What was handed over to it before (DSR-7): an export, or nothing, as it declined.
+        returned: Option<u64>,
+    },
+    /// How one account stands, and when what is kept of it goes.
+    AccountShow {
+        /// Which.
+        account: String,
+    },
     /// Another rate holds for an account.
     AccountLimit {
         /// Which.
@@ -141,6 +156,8 @@ impl Steer {
             Self::AccountList { .. } => "account list",
             Self::AccountSuspend { .. } => "account suspend",
             Self::AccountRestore { .. } => "account restore",
+            Self::AccountClose { .. } => "account close",
+            Self::AccountShow { .. } => "account show",
             Self::AccountLimit { .. } => "account limit",
             Self::BindList { .. } => "bind list",
             Self::BindClose { .. } => "bind close",
@@ -157,6 +174,7 @@ impl Steer {
             self,
             Self::CarrierList
                 | Self::AccountList { .. }
+                | Self::AccountShow { .. }
                 | Self::BindList { .. }
                 | Self::MessageShow { .. }
                 | Self::MessageFind(_)
@@ -181,7 +199,17 @@ impl Steer {
                 json!({ "after": page.after, "limit": page.limit })
             }
             Self::AccountSuspend { account, unbind } => json!({ "account": account, "unbind": unbind }),
-            Self::AccountRestore { account } => json!({ "account": account }),
+            Self::AccountRestore { account } | Self::AccountShow { account } => json!({ "account": account }),
+            Self::AccountClose {
+                account,
+                reason,
+                returned,
+            } => json!({
+                "account": account,
+                "reason": reason,
+                "returned": returned.map(|export| export.to_string()),
+                "declined": returned.is_none(),
+            }),
             Self::AccountLimit { account, per_second } => json!({
                 "account": account,
                 "per_second": per_second,
@@ -240,6 +268,10 @@ impl Steer {
             "account restore" => keys
                 .needed("account")
                 .map(|account| Self::AccountRestore { account }),
+            "account close" => keys.account_close(),
+            "account show" => keys
+                .needed("account")
+                .map(|account| Self::AccountShow { account }),
             "account limit" => keys.account_limit(),
             "bind list" => keys.bind_list(),
             "bind close" => keys.bind_close(),
@@ -337,6 +369,30 @@ impl Keys<'_> {
         Ok(Steer::AccountSuspend {
             account: self.needed("account")?,
             unbind: self.flag("unbind")?,
+        })
+    }
+
+    fn account_close(&self) -> Result<Steer, String> {
+        let returned = match (self.text("returned")?, self.flag("declined")?) {
+            (None, true) => None,
+            (Some(export), false) => Some(export.parse().map_err(|_| {
+                "\"returned\" is the number of an export, as `export list` tells it".to_owned()
+            })?),
+            _ => {
+                return Err(
+                    "either \"returned\", the export that the account was given, or \"declined\", as it wanted none"
+                        .to_owned(),
+                );
+            }
+        };
+        let reason = self.needed("reason")?;
+        if !(1..=REASON_MAX).contains(&reason.len()) {
+            return Err(format!("\"reason\" is 1 to {REASON_MAX} octets"));
+        }
+        Ok(Steer::AccountClose {
+            account: self.needed("account")?,
+            reason,
+            returned,
         })
     }
 

@@ -15,7 +15,7 @@ use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
-use super::{Answer, finished, not_done, pages};
+use super::{Answer, closing, finished, not_done, pages};
 use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::gate::Gate;
@@ -52,6 +52,10 @@ pub(super) async fn steer<D: Disk + 'static>(
             reading: Some(reading),
         } => finished::read_one(hub, (audit, who), id, account.as_deref(), reading).await,
         Steer::MessageFind(find) => finished::find(hub, (audit, who), find).await,
+        Steer::AccountShow { account } => hub.look(|gate, now| gate.account_told(now, account)),
+        Steer::AccountClose {
+            account, returned, ..
+        } => closing::close(hub, steer, (account, *returned), giving_up).await,
         Steer::CarrierHalt { .. }
         | Steer::CarrierResume { .. }
         | Steer::AccountSuspend { .. }
@@ -69,7 +73,7 @@ pub(super) async fn steer<D: Disk + 'static>(
 
 /// Changes the standing orders: on disk first, so that what holds now holds after a restart, too. May be given up until it is
 /// written.
-async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
+pub(super) async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
     let (before, orders, suspending) = hub.look(|gate, now| {
@@ -165,7 +169,14 @@ impl<D: Disk> Gate<D> {
                 if orders.suspended_ms(account).is_none() {
                     self.known_account(account)?;
                 }
+                if orders.closed_ms(account).is_some() {
+                    return Err("it is closed: nothing takes that back".to_owned());
+                }
                 orders.restore(account);
+            }
+            Steer::AccountClose { account, .. } => {
+                self.known_account(account)?;
+                orders.close(account, now.unix_ms).map_err(too_many)?;
             }
             _ => {}
         }
@@ -195,6 +206,15 @@ impl<D: Disk> Gate<D> {
                 json!({
                     "account": account,
                     "since": since(self.orders().suspended_ms(account)),
+                    "unbound": unbound,
+                })
+            }
+            Steer::AccountClose { account, .. } => {
+                let place = self.account_by_text(account);
+                let unbound = place.map_or(0, |place| self.unbind_all(now, place));
+                json!({
+                    "account": account,
+                    "closed": since(self.orders().closed_ms(account)),
                     "unbound": unbound,
                 })
             }

@@ -303,14 +303,26 @@ async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {
         .look(|gate, _| gate.account_by_text(&selection.account))
         .ok_or_else(|| format!("there is no account {:?}", selection.account))?;
     let older_ms = u64::try_from(selection.older_than.as_millis()).unwrap_or(u64::MAX);
+    let ended = end_waiting(hub, account, older_ms, MessageState::Expired).await?;
+    Ok(counted("expired", ended))
+}
+
+/// Ends an account's waiting messages that are so old, with their DLRs; says how many.
+///
+/// # Errors
+///
+/// In words for an operator: the spool is full or broken. Those before have ended.
+pub(super) async fn end_waiting<D: Disk>(
+    hub: &Hub<D>,
+    account: usize,
+    older_ms: u64,
+    state: MessageState,
+) -> Result<u64, String> {
     let (mut first, mut ended, mut waited) = (0, 0u64, Duration::ZERO);
     loop {
-        let step = hub.with_gate(|gate, now| gate.expire_some(now, account, older_ms, first));
+        let step = hub.with_gate(|gate, now| gate.end_some(now, account, (older_ms, state), first));
         match step {
-            Step::Done(count) => {
-                ended += count;
-                return Ok(counted("expired", ended));
-            }
+            Step::Done(count) => return Ok(ended + count),
             Step::Next(next, count) => {
                 ended += count;
                 (first, waited) = (next, Duration::ZERO);
@@ -321,8 +333,8 @@ async fn expire<D: Disk>(hub: &Hub<D>, selection: &Selection) -> Answer {
                 tokio::time::sleep(PAUSE).await;
                 waited += PAUSE;
             }
-            Step::Full => return Err(format!("the spool is full; expired before: {ended}")),
-            Step::Broken => return Err(format!("the spool is broken; expired before: {ended}")),
+            Step::Full => return Err(format!("the spool is full; ended before: {ended}")),
+            Step::Broken => return Err(format!("the spool is broken; ended before: {ended}")),
         }
     }
 }
@@ -398,7 +410,13 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Ends an account's waiting legs that are so old, from a place of the table on.
-    fn expire_some(&mut self, now: Now, account: usize, older_ms: u64, first: usize) -> Step {
+    fn end_some(
+        &mut self,
+        now: Now,
+        account: usize,
+        (older_ms, state): (u64, MessageState),
+        first: usize,
+    ) -> Step {
         if self.spool.is_broken() {
             return Step::Broken;
         }
@@ -421,7 +439,7 @@ impl<D: Disk> Gate<D> {
             .collect();
         let is_last = first + CHANGE_MAX >= index.places();
         for leg in &legs {
-            let _ = self.end_ours(now, *leg, &ReceiptNote::new(MessageState::Expired), false);
+            let _ = self.end_ours(now, *leg, &ReceiptNote::new(state), false);
         }
         let count = legs.len() as u64;
         if is_last {

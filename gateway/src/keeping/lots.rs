@@ -37,10 +37,11 @@ impl Keeping {
         let Some(terms) = self.accounts.get(&lot.account) else {
             return Stands::WithoutRule;
         };
+        let closed_ms = self.closures.of(lot.account);
         let (mut last_ms, mut add_up) = (0, AddUp::No);
         let class = class_of(lot.class);
         for facts in terms.kinds(class).facts(lot, class) {
-            let decision = terms.decision(&facts, now_ms);
+            let decision = terms.decision(&facts, closed_ms, now_ms);
             match (decision.due_ms, decision.state) {
                 (Some(due_ms), _) => last_ms = last_ms.max(due_ms),
                 (None, State::NotStored) => return Stands::WithoutRule,
@@ -68,8 +69,16 @@ struct Kinds {
 }
 
 impl Terms {
-    fn decision(&self, facts: &Facts<'_>, now_ms: u64) -> Decision<'_> {
-        decide(facts, &self.rules, &self.instructions, &[], &[], None, now_ms)
+    fn decision(&self, facts: &Facts<'_>, closed_ms: Option<u64>, now_ms: u64) -> Decision<'_> {
+        decide(
+            facts,
+            &self.rules,
+            &self.instructions,
+            &[],
+            &[],
+            closed_ms,
+            now_ms,
+        )
     }
 
     /// All that are to be asked about, those that nothing is instructed for included. Configurations instruct nothing

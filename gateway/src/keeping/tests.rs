@@ -19,7 +19,7 @@ fn keeping(profile: &str, more: &str) -> (Keeping, SystemId) {
     let account = config.accounts[0].system_id;
     let tables = Arc::new(Tables::default());
     (
-        Keeping::new(&config, tables, Believed::since(NOVEMBER_MS)),
+        Keeping::new(&config, tables, Believed::since(NOVEMBER_MS), Closures::default()),
         account,
     )
 }

@@ -18,7 +18,8 @@ use crate::small_file;
 const FILE: &str = "operator-orders";
 /// Octets of the file at most: as many orders as there may be, each with a long name.
 const FILE_MAX: u64 = 16 << 20;
-const VERSION: u64 = 1;
+/// A file without closed accounts is one of the first version: a program that knows no closed ones may read it, and only then.
+const VERSIONS: [u64; 2] = [1, 2];
 
 /// The file is there, and what stands in it cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,17 @@ fn written(orders: &Orders) -> String {
         .accounts()
         .map(|(name, since_ms)| (name.to_owned(), json!(since_ms)))
         .collect();
-    let line = json!({ "version": VERSION, "carriers": carriers, "accounts": accounts }).to_string();
+    let closed: Map<String, Value> = orders
+        .closed()
+        .map(|(name, since_ms)| (name.to_owned(), json!(since_ms)))
+        .collect();
+    let [first, second] = VERSIONS;
+    let mut line = json!({ "version": first, "carriers": carriers, "accounts": accounts });
+    if !closed.is_empty() {
+        line["version"] = json!(second);
+        line["closed"] = Value::Object(closed);
+    }
+    let line = line.to_string();
     format!("{line}\n{}\n", sum(&line))
 }
 
@@ -121,7 +132,8 @@ fn read(text: &str) -> Option<Orders> {
         return None;
     }
     let object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    if object.get("version")?.as_u64() != Some(VERSION) {
+    let version = object.get("version")?.as_u64()?;
+    if !VERSIONS.contains(&version) {
         return None;
     }
     let carriers = object.get("carriers")?.as_object()?.iter().map(|(name, halted)| {
@@ -130,13 +142,21 @@ fn read(text: &str) -> Option<Orders> {
         let since_ms = halted.get("since_ms")?.as_u64()?;
         Some((name.clone(), Halted { how, since_ms }))
     });
-    let accounts = object.get("accounts")?.as_object()?.iter();
-    let accounts = accounts.map(|(name, since_ms)| Some((name.clone(), since_ms.as_u64()?)));
+    let dated = |key: &str| {
+        let names = object.get(key)?.as_object()?.iter();
+        let dated = names.map(|(name, since_ms)| Some((name.clone(), since_ms.as_u64()?)));
+        dated.collect::<Option<BTreeMap<_, _>>>()
+    };
     let orders = Orders {
         carriers: carriers.collect::<Option<BTreeMap<_, _>>>()?,
-        accounts: accounts.collect::<Option<BTreeMap<_, _>>>()?,
+        accounts: dated("accounts")?,
+        closed: match version {
+            1 => BTreeMap::new(),
+            _ => dated("closed")?,
+        },
     };
-    (orders.carriers.len() + orders.accounts.len() <= ORDERS_MAX).then_some(orders)
+    let count = orders.carriers.len() + orders.accounts.len() + orders.closed.len();
+    (count <= ORDERS_MAX).then_some(orders)
 }
 
 #[cfg(test)]
@@ -158,10 +178,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, orders) = OrdersFile::open(dir.path()).unwrap();
         assert_eq!(orders, Orders::default());
-        for orders in [some(), Orders::default()] {
+        let mut with_closed = some();
+        with_closed.close("gone", 9).unwrap();
+        for orders in [some(), with_closed, Orders::default()] {
             file.write(&orders).unwrap();
             assert_eq!(OrdersFile::open(dir.path()).unwrap().1, orders);
         }
+    }
+
+    /// A program that knows nothing of closed accounts must not read it as if there were none.
+    #[test]
+    fn with_a_closed_account_it_is_of_another_version() {
+        let mut orders = some();
+        assert!(written(&orders).contains("\"version\":1"));
+        orders.close("gone", 9).unwrap();
+        assert!(written(&orders).contains("\"version\":2"));
     }
 
     #[test]

@@ -39,8 +39,13 @@ impl<D: Disk> Gate<D> {
             .iter()
             .filter(|name| orders.suspended_ms(name.as_str()).is_some())
             .map(|name| format!("orders.account.{name}: suspended by an operator"));
+        let closed = accounts
+            .iter()
+            .filter(|name| orders.closed_ms(name.as_str()).is_some())
+            .map(|name| format!("orders.account.{name}: closed by an operator"));
         halted
             .chain(suspended)
+            .chain(closed)
             .map(|line| {
                 format!("{line}; this is kept until the name comes back, and holds for no other name")
             })

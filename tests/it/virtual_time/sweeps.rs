@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidegate_gateway::keeping::Keeping;
+use tidegate_gateway::keeping::{Closures, Keeping};
 use tidegate_gateway::sweep::{Found, Place, Sweep};
 use tidegate_gateway::tables::Tables;
 use tidegate_gateway::telemetry::{SweepMetrics, Telemetry};
@@ -36,7 +36,12 @@ fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDi
     };
     let found = Found::read(&place, clock.now().unix_ms);
     let world = World::start_with(&setup, disk, clock.clone(), seed).unwrap();
-    let keeping = Keeping::new(&setup.config, Arc::new(Tables::default()), found.believed.clone());
+    let keeping = Keeping::new(
+        &setup.config,
+        Arc::new(Tables::default()),
+        found.believed.clone(),
+        Closures::default(),
+    );
     world.hub.look(|gate, _| gate.set_keeping(&Arc::new(keeping)));
     let metrics = SweepMetrics::new(&Telemetry::new());
     let sweep = Sweep::new(Rc::clone(&world.hub), world.audit.clone(), place, found, metrics);

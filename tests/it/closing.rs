@@ -1,0 +1,155 @@
+//! Accounts that are closed (compliance.md §7.3), on a gateway with real files and sockets.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::values::BindKind;
+use tidegate_gateway::control::{Deed, DeedKind, Exporting, Row, Steer, Verb};
+use tidegate_gateway::exports::{Format, What};
+use tidegate_gateway::orders::Halt;
+use tidegate_tests::esme::message;
+use tidegate_tests::{DEADLINE, ScriptedEsme};
+
+use crate::exports::made;
+use crate::history::is_on_disk;
+use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
+
+async fn steer(scene: &Scene, steer: Steer) -> Answer {
+    scene.ask(Verb::Steer(steer)).await
+}
+
+async fn close(scene: &Scene, returned: Option<u64>) -> Answer {
+    let close = Steer::AccountClose {
+        account: "load".to_owned(),
+        reason: "contract ended".to_owned(),
+        returned,
+    };
+    steer(scene, close).await
+}
+
+async fn show(scene: &Scene) -> Value {
+    let account = "load".to_owned();
+    Value::Object(steer(scene, Steer::AccountShow { account }).await.unwrap())
+}
+
+async fn bind_status(scene: &Scene) -> CommandStatus {
+    let mut esme = ScriptedEsme::connect(scene.local.esme()).await;
+    let answer = esme.try_bind(BindKind::Transceiver, "load", "secret").await;
+    answer.status()
+}
+
+async fn until_unfinished(scene: &Scene, count: u64) {
+    let looking = async {
+        while show(scene).await["unfinished"] != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking)
+        .await
+        .expect("so many are unfinished");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clo_c01_a_closed_account_binds_no_more_and_nothing_of_it_goes_out() {
+    let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    let pause = Steer::CarrierHalt {
+        carrier: "sink".to_owned(),
+        how: Halt::Pause,
+    };
+    steer(&scene, pause).await.unwrap();
+    for _ in 0..3 {
+        scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    }
+    until_unfinished(&scene, 3).await;
+    let told = close(&scene, None).await.unwrap();
+    assert_eq!((&told["unbound"], &told["deleted"]), (&json!(1), &json!(3)));
+    let closed = told["closed"].as_str().unwrap().to_owned();
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+    // Nothing takes it back: no word of an operator, and no restart.
+    let restore = Steer::AccountRestore {
+        account: "load".to_owned(),
+    };
+    let refused = steer(&scene, restore).await.unwrap_err();
+    assert!(refused.contains("closed"), "{refused}");
+    scene.local.stop();
+    scene.local.start_at(scene.clock.clone());
+    scene.smsc.expect_binds(3).await;
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+    let shown = show(&scene).await;
+    assert_eq!(
+        [&shown["state"], &shown["closed"], &shown["unfinished"]],
+        [&json!("closed"), &json!(closed), &json!(0)]
+    );
+    // Given again it keeps its date.
+    scene.set(scene.clock.now().unix_ms + DAY_MS);
+    assert_eq!(close(&scene, None).await.unwrap()["closed"], closed);
+    let resume = Steer::CarrierResume {
+        carrier: "sink".to_owned(),
+    };
+    steer(&scene, resume).await.unwrap();
+    scene.smsc.expect_no_submit(Duration::from_millis(300)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clo_c05_an_account_is_closed_once_what_is_kept_was_handed_over_and_that_ends_after_seven_days() {
+    let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    scene.deliver("c-1").await;
+    // What is no export of its messages is none.
+    let statistics = made(&scene, What::Statistics, Format::Csv).await;
+    for number in [7, statistics] {
+        let refused = close(&scene, Some(number)).await.unwrap_err();
+        assert!(refused.contains("export list"), "{refused}");
+    }
+    assert_eq!(show(&scene).await["closed"], Value::Null);
+    let export = made(&scene, What::Texts, Format::Jsonl).await;
+    let made_ms = scene.clock.now().unix_ms;
+    close(&scene, Some(export)).await.unwrap();
+    let read = || scene.ask(Verb::Export(Exporting::Read { export, frame: None }));
+    assert!(read().await.unwrap()["text"].as_str().unwrap().contains(TEXT));
+    scene.set(made_ms + 7 * DAY_MS);
+    assert!(read().await.unwrap_err().contains("no such export"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_counts_from_a_closure_is_due_then_and_what_does_not_is_not() {
+    let instructed = "retention_profile = \"as-instructed\"\n\
+                      retention = [{ class = \"body\", after = \"P10Y\" }, { class = \"meta\", after = \"P10Y\" }]";
+    for (terms, is_gone) in [(instructed, true), ("retention_profile = \"fixed-term\"", false)] {
+        let mut scene = Scene::new(terms).await;
+        let (id, _) = scene.deliver("c-1").await;
+        assert_eq!(text_of(&scene.show(&id).await)["shown"], TEXT, "{terms}");
+        close(&scene, None).await.unwrap();
+        let told = scene.show(&id).await;
+        let is_shown = told.is_ok_and(|told| told["legs"][0]["text"]["shown"] == TEXT);
+        assert_eq!(is_shown, !is_gone, "{terms}");
+        let goes = show(&scene).await["goes"].as_array().unwrap().clone();
+        let has_account = goes.iter().any(|goes| goes["class"] == "account.other");
+        assert!(has_account, "{terms}: {goes:?}");
+    }
+}
+
+/// The part of CLO-C06 that needs no hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_write_to_a_closed_account_is_kept_nowhere_but_their_opt_outs_are() {
+    let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    close(&scene, None).await.unwrap();
+    scene.smsc.expect_binds(2).await;
+    let link = *scene.smsc.bound().last().unwrap();
+    for text in ["an answer that nobody is to keep", "STOP"] {
+        let sequence = scene.smsc.deliver(link, message(TO, "12345", text)).await;
+        let status = scene.smsc.expect_deliver_resp(sequence).await;
+        assert_eq!(status, CommandStatus::ROK, "{text}");
+    }
+    assert_eq!(show(&scene).await["outbox"], 0);
+    let data = scene.local.dir.path().join("data");
+    assert!(!is_on_disk(&data, "an answer that"));
+    let mut deed = Deed::new(DeedKind::OptOutCheck, "load");
+    let cells = [("number".to_owned(), json!(format!("+{TO}")))];
+    deed.rows = vec![Row {
+        line: 1,
+        cells: cells.into_iter().collect(),
+    }];
+    let told = scene.ask(Verb::Deed(Box::new(deed))).await.unwrap();
+    assert_eq!(told["blocked"], true, "{told:?}");
+}
