@@ -34,6 +34,7 @@ mod route;
 mod send;
 mod serve;
 mod simulate_smsc;
+mod sinks;
 mod spool;
 mod stats;
 mod steered;
@@ -110,6 +111,8 @@ enum Verb {
     /// Make files of what an account may still read, sealed and with an end date, and read them.
     #[command(subcommand)]
     Export(Box<export::Verb>),
+    /// Show where data of people may leave the gateway, and which: from the configuration.
+    Sinks(ConfigFile),
     /// Show how many messages there were of those that were de-identified.
     Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
@@ -241,6 +244,7 @@ pub fn main() -> ExitCode {
         Verb::Hours(args) => hours::run(&args),
         Verb::Retention(verb) => retention::run(&verb),
         Verb::Export(verb) => export::run(&verb),
+        Verb::Sinks(args) => sinks::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),

@@ -26,7 +26,7 @@ use crate::telemetry::ExportMetrics;
 pub use file::Head;
 pub(crate) use file::read_frame;
 pub(crate) use making::{Wanted, create};
-pub(crate) use rows::field;
+pub(crate) use rows::{columns, field};
 pub use tend::tend;
 pub(crate) use tend::{end, order};
 

@@ -319,14 +319,24 @@ fn tests_named_in(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn every_test_and_place_that_the_threat_model_names_is_there() {
-    let text = fs::read_to_string(top().join("SECURITY.md")).expect("SECURITY.md");
+    all_there("SECURITY.md", 30);
+}
+
+#[test]
+fn every_test_that_a_promise_about_people_names_is_there() {
+    all_there("PRIVACY.md", 15);
+}
+
+/// The tests that a document names are in the sources.
+fn all_there(document: &str, more_than: usize) {
+    let text = fs::read_to_string(top().join(document)).expect(document);
     let tests = tests_named_in(&text);
-    assert!(tests.len() > 30, "{}", tests.len());
+    assert!(tests.len() > more_than, "{}", tests.len());
     for (name, file) in tests {
         let source = fs::read_to_string(top().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert!(
             source.contains(&format!("fn {name}(")),
-            "SECURITY.md: no {name} in {file}"
+            "{document}: no {name} in {file}"
         );
     }
 }

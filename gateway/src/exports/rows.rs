@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Format, What};
 
 /// Columns of an export, the declared fields of this sink (GEN-6): what the account sent and was told, and nothing of carriers.
-pub(super) const fn columns(what: What) -> &'static [&'static str] {
+pub(crate) const fn columns(what: What) -> &'static [&'static str] {
     const MESSAGES: [&str; 11] = [
         "id",
         "recipient",
