@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidegate_store::audit::Actor;
+
 use crate::telemetry::ExportMetrics;
 
 pub use file::Head;
@@ -28,7 +30,7 @@ pub(crate) use file::read_frame;
 pub(crate) use making::{Wanted, create};
 pub(crate) use rows::{columns, field};
 pub use tend::tend;
-pub(crate) use tend::{end, order};
+pub(crate) use tend::{end, order, time};
 
 /// Files at a time, one that is being made included.
 pub const FILES_MAX: usize = 16;
@@ -92,6 +94,8 @@ pub(crate) enum State {
         /// It is not wanted any more.
         is_stopped: bool,
     },
+    /// It was not made, and goes.
+    Over,
     /// It may be read, from this octet of its file on.
     Ready {
         /// Where its first row lies.
@@ -108,8 +112,10 @@ pub(crate) struct Export {
     pub(crate) octets: u64,
     /// Blocks that did not open: what they held is not in it.
     pub(crate) unreadable: u64,
-    /// The frame that goes on with what was read last: who asks for another begins anew, and that is entered.
-    pub(crate) goes_on: Option<u32>,
+    /// Who has read it last, and the frame that goes on with that: who asks for another begins anew, and that is entered.
+    pub(crate) goes_on: Option<(Actor, u32)>,
+    /// Its last frame was read.
+    pub(crate) is_fetched: bool,
 }
 
 impl Export {
@@ -165,14 +171,21 @@ impl Exports {
         }
     }
 
-    /// Notes that a frame is read; says whether that begins a reading.
-    pub(crate) fn is_begun_with(&self, number: u64, frame: u32) -> bool {
-        let mut is_begun = true;
+    /// Notes that a frame was read, and whether it was the last.
+    pub(crate) fn was_read(&self, number: u64, who: &Actor, frame: u32, is_last: bool) {
         self.change(number, |export| {
-            is_begun = export.goes_on != Some(frame);
-            export.goes_on = Some(frame.wrapping_add(1));
+            export.goes_on = Some((who.clone(), frame.wrapping_add(1)));
+            export.is_fetched |= is_last;
         });
-        is_begun
+    }
+
+    /// Has one that is being made stop.
+    pub(crate) fn stop(&self, number: u64) {
+        self.change(number, |export| {
+            if let State::Making { is_stopped } = &mut export.state {
+                *is_stopped = true;
+            }
+        });
     }
 
     pub(crate) fn path(&self, number: u64) -> PathBuf {

@@ -86,6 +86,8 @@ pub struct AccountState {
     pub removed: bool,
     /// What the file says that it may do; what holds stands in [`Gate::config`].
     pub(crate) by_file: ConfiguredState,
+    /// It is closed, for good ([`crate::orders`]).
+    pub(crate) is_closed: bool,
     /// In place of its configured rate, until it is reset or the process ends.
     pub(crate) rate_override: Option<NonZeroU32>,
     /// What is counted.
@@ -103,6 +105,7 @@ impl AccountState {
             reading: Vec::new(),
             removed: false,
             by_file: config.state,
+            is_closed: false,
             rate_override: None,
             tally: AccountTally::default(),
         }

@@ -7,7 +7,6 @@ mod own;
 mod reply;
 
 use smallvec::SmallVec;
-use tidegate_codec::identity::SystemId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_store::disk::Disk;
 use tidegate_store::record::{EntryKind, Form};
@@ -63,10 +62,9 @@ impl<D: Disk> Gate<D> {
             way = self.mo.find(&facts);
         }
         // What a closed account would get is nobody's to keep, either; opt-outs are heard all the same (OPT-30).
-        let is_closed = |account: &SystemId| self.orders.closed_ms(account.as_str()).is_some();
-        let closed = way.as_ref().filter(|way| is_closed(&way.account));
-        let heard_by = closed.and_then(|way| self.account_of(way.account));
-        let Some(way) = way.filter(|way| !is_closed(&way.account)) else {
+        let place = way.as_ref().and_then(|way| self.account_of(way.account));
+        let heard_by = place.filter(|place| self.accounts[*place].is_closed);
+        let Some(way) = way.filter(|_| heard_by.is_none()) else {
             // A refusal would only bring it back for days; it is counted, and nobody's to keep. What it says still counts.
             self.carriers[carrier].tally.mos_unowned += 1;
             return match self.heed(now, owed, text, heard_by, true) {

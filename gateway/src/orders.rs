@@ -231,6 +231,9 @@ impl<D: Disk> Gate<D> {
             state.set_halted(now, self.orders.halted(carrier.name.as_str()));
         }
         self.suspend_accounts();
+        for (account, state) in self.config.accounts.iter().zip(&mut self.accounts) {
+            state.is_closed = self.orders.closed_ms(account.system_id.as_str()).is_some();
+        }
         if let Some(keeping) = self.keeping() {
             let closed = self.orders.closed();
             let named = closed.filter_map(|(name, since_ms)| Some((name.parse().ok()?, since_ms)));

@@ -11,8 +11,7 @@ use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, ScriptedEsme};
 
-use crate::exports::made;
-use crate::history::is_on_disk;
+use crate::exports::{made, rows};
 use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
 
 async fn steer(scene: &Scene, steer: Steer) -> Answer {
@@ -53,17 +52,37 @@ async fn until_unfinished(scene: &Scene, count: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clo_c01_a_closed_account_binds_no_more_and_nothing_of_it_goes_out() {
     let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    scene.esme.submit_ok(message(FROM, TO, "under way")).await;
+    let under_way = scene.smsc.expect_submit().await;
     let pause = Steer::CarrierHalt {
         carrier: "sink".to_owned(),
         how: Halt::Pause,
     };
     steer(&scene, pause).await.unwrap();
+    let unbound = ScriptedEsme::connect(scene.local.esme()).await;
+    let mut esme = std::mem::replace(&mut scene.esme, unbound);
+    let mut ids = Vec::new();
     for _ in 0..3 {
-        scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+        ids.push(esme.submit_ok(message(FROM, TO, TEXT)).await);
     }
-    until_unfinished(&scene, 3).await;
-    let told = close(&scene, None).await.unwrap();
+    until_unfinished(&scene, 4).await;
+    // Its DLRs reach it before its binds are closed.
+    let fetching = async {
+        for id in &ids {
+            let dlr = esme.expect_receipt(id).await;
+            assert!(dlr.text().contains("stat:DELETED"), "{}", dlr.text());
+        }
+    };
+    let (told, ()) = tokio::join!(close(&scene, None), fetching);
+    let told = told.unwrap();
     assert_eq!((&told["unbound"], &told["deleted"]), (&json!(1), &json!(3)));
+    // One that was with the carrier is offered no more when that turns it away.
+    scene.smsc.refuse(&under_way, CommandStatus::RTHROTTLED).await;
+    let resume = Steer::CarrierResume {
+        carrier: "sink".to_owned(),
+    };
+    steer(&scene, resume).await.unwrap();
+    until_unfinished(&scene, 0).await;
     let closed = told["closed"].as_str().unwrap().to_owned();
     assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
     // Nothing takes it back: no word of an operator, and no restart.
@@ -84,10 +103,6 @@ async fn clo_c01_a_closed_account_binds_no_more_and_nothing_of_it_goes_out() {
     // Given again it keeps its date.
     scene.set(scene.clock.now().unix_ms + DAY_MS);
     assert_eq!(close(&scene, None).await.unwrap()["closed"], closed);
-    let resume = Steer::CarrierResume {
-        carrier: "sink".to_owned(),
-    };
-    steer(&scene, resume).await.unwrap();
     scene.smsc.expect_no_submit(Duration::from_millis(300)).await;
 }
 
@@ -97,13 +112,15 @@ async fn clo_c05_an_account_is_closed_once_what_is_kept_was_handed_over_and_that
     scene.deliver("c-1").await;
     // What is no export of its messages is none.
     let statistics = made(&scene, What::Statistics, Format::Csv).await;
-    for number in [7, statistics] {
-        let refused = close(&scene, Some(number)).await.unwrap_err();
-        assert!(refused.contains("export list"), "{refused}");
-    }
-    assert_eq!(show(&scene).await["closed"], Value::Null);
     let export = made(&scene, What::Texts, Format::Jsonl).await;
     let made_ms = scene.clock.now().unix_ms;
+    // The last of them is, but nobody has fetched it.
+    for number in [7, statistics, export] {
+        let refused = close(&scene, Some(number)).await.unwrap_err();
+        assert!(refused.contains("handed over"), "{refused}");
+    }
+    assert_eq!(show(&scene).await["closed"], Value::Null);
+    assert!(rows(&scene, export).await.unwrap().contains(TEXT));
     close(&scene, Some(export)).await.unwrap();
     let read = || scene.ask(Verb::Export(Exporting::Read { export, frame: None }));
     assert!(read().await.unwrap()["text"].as_str().unwrap().contains(TEXT));
@@ -141,9 +158,10 @@ async fn what_people_write_to_a_closed_account_is_kept_nowhere_but_their_opt_out
         let status = scene.smsc.expect_deliver_resp(sequence).await;
         assert_eq!(status, CommandStatus::ROK, "{text}");
     }
-    assert_eq!(show(&scene).await["outbox"], 0);
-    let data = scene.local.dir.path().join("data");
-    assert!(!is_on_disk(&data, "an answer that"));
+    // Nothing of ours is answered, either.
+    scene.smsc.expect_no_submit(Duration::from_millis(300)).await;
+    let shown = show(&scene).await;
+    assert_eq!((&shown["outbox"], &shown["unfinished"]), (&json!(0), &json!(0)));
     let mut deed = Deed::new(DeedKind::OptOutCheck, "load");
     let cells = [("number".to_owned(), json!(format!("+{TO}")))];
     deed.rows = vec![Row {

@@ -44,7 +44,7 @@ async fn listed(scene: &Scene, number: u64) -> Option<Value> {
 }
 
 /// All rows of one.
-async fn rows(scene: &Scene, export: u64) -> Result<String, String> {
+pub(crate) async fn rows(scene: &Scene, export: u64) -> Result<String, String> {
     let (mut text, mut frame) = (String::new(), None);
     loop {
         let told = scene.ask(Verb::Export(Exporting::Read { export, frame })).await?;
@@ -107,6 +107,9 @@ async fn exp_c02_an_export_holds_what_may_be_read_when_it_is_made_and_ends_at_it
         let refused = rows(&scene, export).await.unwrap_err();
         assert!(refused.contains("no such export"), "{refused}");
     }
+    // By a clock that has jumped nothing is destroyed.
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 2);
+    scene.retain(Retain::ConfirmClock).await.unwrap();
     let going = async {
         while fs::read_dir(&path).unwrap().count() > 0 || listed(&scene, after).await.is_some() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -250,6 +250,13 @@ impl<D: Disk> Gate<D> {
             self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Deleted));
             return Offered::Over;
         }
+        // It was not in line when its account was closed: read back, in doubt, put off.
+        let account = self.account_named(found.account);
+        if account.is_some_and(|account| self.accounts[account].is_closed) {
+            self.hot_octets = self.hot_octets.saturating_sub(body.len());
+            self.end_for_all_parts(now, leg, &ReceiptNote::new(MessageState::Deleted));
+            return Offered::Over;
+        }
         // It stood in line before its account asked for more, or the carrier for less.
         if self.is_kept_out(found, CarrierIndex(carrier)) {
             self.hot_octets = self.hot_octets.saturating_sub(body.len());

@@ -161,12 +161,11 @@ fn listed(fields: &Map<String, Value>) -> String {
 }
 
 fn fetch(data: &Path, export: u64, output: &Path) -> Result<Outcome, Refusal> {
-    // Before anything is entered as read.
-    let first = ask(data, Exporting::Read { export, frame: None })?;
     if output == Path::new("-") {
-        rest(data, export, first, &mut io::stdout().lock())?;
+        rest(data, export, &mut io::stdout().lock())?;
         return Ok(Outcome::default());
     }
+    // Before anything is entered as read.
     let file = File::options()
         .write(true)
         .create_new(true)
@@ -174,7 +173,7 @@ fn fetch(data: &Path, export: u64, output: &Path) -> Result<Outcome, Refusal> {
         .open(output)
         .map_err(|error| Refusal::new(format!("cannot make {}: {error}", output.display()), Value::Null))?;
     let mut file = io::BufWriter::new(file);
-    let written = rest(data, export, first, &mut file).and_then(|octets| {
+    let written = rest(data, export, &mut file).and_then(|octets| {
         file.flush()?;
         file.get_ref().sync_all()?;
         Ok(octets)
@@ -198,22 +197,17 @@ fn fetch(data: &Path, export: u64, output: &Path) -> Result<Outcome, Refusal> {
 }
 
 /// Writes the rows of all frames; how many octets they have.
-fn rest(
-    data: &Path,
-    export: u64,
-    mut fields: Map<String, Value>,
-    to: &mut impl Write,
-) -> Result<u64, Refusal> {
-    let mut octets = 0;
+fn rest(data: &Path, export: u64, to: &mut impl Write) -> Result<u64, Refusal> {
+    let (mut octets, mut frame) = (0, None);
     loop {
+        let fields = ask(data, Exporting::Read { export, frame })?;
         let text = word(&fields, "text");
         to.write_all(text.as_bytes())?;
         octets += text.len() as u64;
         let next = |key: &str| fields.get("next")?.get(key)?.as_u64();
-        let frame = match (next("frame").map(u32::try_from), next("at")) {
+        frame = match (next("frame").map(u32::try_from), next("at")) {
             (Some(Ok(frame)), Some(at)) => Some((frame, at)),
             _ => return Ok(octets),
         };
-        fields = ask(data, Exporting::Read { export, frame })?;
     }
 }

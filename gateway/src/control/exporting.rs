@@ -127,8 +127,14 @@ impl Exporting {
         let word = |text: &str| Told::Word(Word::of_name(text));
         let verb = (Field::Verb, word(self.word()));
         match self {
-            Self::Create { account, reason, .. } => {
-                let details = vec![verb, (Field::Reason, Told::Word(Word::new(reason)))];
+            Self::Create {
+                account,
+                what,
+                reason,
+                ..
+            } => {
+                let scope = (Field::Scope, word(what.word()));
+                let details = vec![verb, scope, (Field::Reason, Told::Word(Word::new(reason)))];
                 Some((Some(account), details))
             }
             Self::Delete { export } => Some((None, vec![verb, (Field::File, word(&export.to_string()))])),
@@ -215,7 +221,7 @@ pub(super) async fn export<D: Disk + 'static>(
         }
         Exporting::List => {
             let exports = hub.exports().ok_or("this gateway makes no exports")?;
-            let now_ms = hub.now().unix_ms;
+            let now_ms = exports::time(hub);
             let there = exports.list();
             let shown: Vec<Value> = there.iter().map(|export| shown(export, now_ms)).collect();
             Ok(fields(json!({ "exports": shown })))
@@ -225,8 +231,11 @@ pub(super) async fn export<D: Disk + 'static>(
             let exports = hub.exports().ok_or("this gateway makes no exports")?;
             match exports.get(*export).map(|export| export.state) {
                 None => Err(THERE_IS_NONE.to_owned()),
-                Some(State::Making { .. }) => Err("it is being made: wait until it is".to_owned()),
-                Some(State::Ready { .. }) => {
+                Some(State::Making { .. }) => {
+                    exports.stop(*export);
+                    Ok(fields(json!({ "deleted": export.to_string() })))
+                }
+                Some(State::Ready { .. } | State::Over) => {
                     exports::end(hub, audit, *export, "deleted").await?;
                     Ok(fields(json!({ "deleted": export.to_string() })))
                 }
@@ -239,6 +248,7 @@ fn shown(export: &Export, now_ms: u64) -> Value {
     let head = &export.head;
     let state = match export.state {
         _ if export.is_due(now_ms) => "over",
+        State::Over => "over",
         State::Making { .. } => "making",
         State::Ready { .. } => "ready",
     };
@@ -265,14 +275,15 @@ async fn read<D: Disk + 'static>(
 ) -> Answer {
     let exports = hub.exports().ok_or("this gateway makes no exports")?;
     let export = exports.get(number).ok_or(THERE_IS_NONE)?;
-    if export.is_due(hub.now().unix_ms) {
+    if export.is_due(exports::time(hub)) {
         return Err(THERE_IS_NONE.to_owned());
     }
     let State::Ready { first_at } = export.state else {
         return Err("it is still being made".to_owned());
     };
     let (frame, at) = frame.unwrap_or((1, first_at));
-    if exports.is_begun_with(number, frame) {
+    let is_begun = export.goes_on.as_ref() != Some(&(who.clone(), frame));
+    if is_begun {
         let word = |text: &str| Told::Word(Word::of_name(text));
         let entry = Entry::new(Kind::Export, who.clone())
             .of(Some(export.head.account))
@@ -289,12 +300,11 @@ async fn read<D: Disk + 'static>(
     let read = read.map_err(|error| not_done(&error).to_owned())?;
     let read = read.map_err(|error| format!("frame {frame} does not open there: {error}"))?;
     // It may have ended meanwhile.
-    if exports
-        .get(number)
-        .is_none_or(|export| export.is_due(hub.now().unix_ms))
-    {
+    let now_ms = exports::time(hub);
+    if exports.get(number).is_none_or(|export| export.is_due(now_ms)) {
         return Err(THERE_IS_NONE.to_owned());
     }
+    exports.was_read(number, who, frame, read.next_at.is_none());
     Ok(fields(json!({
         "export": number.to_string(),
         "format": export.head.format.word(),

@@ -209,15 +209,10 @@ impl<D: Disk> Gate<D> {
                     "unbound": unbound,
                 })
             }
-            Steer::AccountClose { account, .. } => {
-                let place = self.account_by_text(account);
-                let unbound = place.map_or(0, |place| self.unbind_all(now, place));
-                json!({
-                    "account": account,
-                    "closed": since(self.orders().closed_ms(account)),
-                    "unbound": unbound,
-                })
-            }
+            Steer::AccountClose { account, .. } => json!({
+                "account": account,
+                "closed": since(self.orders().closed_ms(account)),
+            }),
             Steer::AccountRestore { account } => {
                 let place = self.account_by_text(account);
                 let state = place.map(|place| state_word(self.config.accounts[place].state));

@@ -147,7 +147,13 @@ async fn answer_one<D: Disk + 'static>(
                 trace::trace(&hub, trace).await
             }
             Verb::Retain(wanted) => retain(&hub, wanted).await,
-            Verb::Export(exporting) => export(&hub, (&audit, &who), exporting).await,
+            Verb::Export(exporting) => {
+                // Half of it is never left lying.
+                if !exporting.is_reading() {
+                    giving_up.end();
+                }
+                export(&hub, (&audit, &who), exporting).await
+            }
             Verb::KekState => ordered(&hub, RingOrder::State).await,
             // The keeper does one at a time, and nothing else waits for it.
             Verb::RotateKek(kek) => {

@@ -128,7 +128,9 @@ pub(super) fn found(dir: &Path) -> io::Result<BTreeMap<u64, Export>> {
             Ok(export) => drop(found.insert(export.head.number, export)),
             Err(error) => {
                 tracing::warn!(%error, "an export is removed: it can be made anew");
-                fs::remove_file(&path)?;
+                if let Err(error) = fs::remove_file(&path) {
+                    tracing::error!(%error, "an export that cannot be read cannot be removed, either");
+                }
             }
         }
     }
@@ -173,6 +175,7 @@ fn kept(path: &Path) -> io::Result<Export> {
         octets,
         unreadable: word(12),
         goes_on: None,
+        is_fetched: false,
     })
 }
 

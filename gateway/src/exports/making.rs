@@ -16,7 +16,7 @@ use tidegate_store::seal::Purpose;
 
 use super::file::{Done, Sheet};
 use super::rows::{above, number, row};
-use super::tend::{destroy, end, order};
+use super::tend::{destroy, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
 use crate::audit::AuditHandle;
 use crate::control::{Answer, Shown, fields, instant, not_done, shown_cells, text_of};
@@ -29,6 +29,8 @@ use crate::serve::Hub;
 const PAUSE: Duration = Duration::from_millis(10);
 /// History answers with something that was not asked for.
 const FOREIGN: &str = "history answers something else";
+/// Records that the loop looks at before others have it again.
+const AT_ONCE: usize = 128;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What is wanted.
@@ -49,9 +51,7 @@ pub(crate) async fn create<D: Disk + 'static>(
     wanted: Wanted,
 ) -> Answer {
     let exports = hub.exports().ok_or("this gateway makes no exports")?;
-    let keeping = hub
-        .look(|gate, _| gate.keeping().cloned())
-        .ok_or("this gateway keeps no finished messages")?;
+    let _ = rules(hub)?;
     let _alone = exports.turn.lock().await;
     let there = exports.list();
     if there
@@ -95,7 +95,10 @@ pub(crate) async fn create<D: Disk + 'static>(
             destroy(hub, number).await?;
             return Err(format!("the file cannot be made: {error}"));
         }
-        Err(error) => return Err(not_done(&error).to_owned()),
+        Err(error) => {
+            destroy(hub, number).await?;
+            return Err(not_done(&error).to_owned());
+        }
     };
     let export = Export {
         head: head.clone(),
@@ -104,13 +107,13 @@ pub(crate) async fn create<D: Disk + 'static>(
         octets: 0,
         unreadable: 0,
         goes_on: None,
+        is_fetched: false,
     };
     exports.all().insert(number, export);
     let making = make(
         Rc::clone(hub),
         audit.clone(),
         Arc::clone(&exports),
-        keeping,
         sheet,
         head.clone(),
     );
@@ -126,34 +129,18 @@ async fn make<D: Disk + 'static>(
     hub: Rc<Hub<D>>,
     audit: AuditHandle,
     exports: Arc<Exports>,
-    keeping: Arc<Keeping>,
     sheet: Sheet,
     head: Head,
 ) {
-    let made = fill(&hub, &exports, &keeping, sheet, &head).await;
+    let made = fill(&hub, &exports, sheet, &head).await;
     let number = head.number;
-    let made = match made {
-        Ok((done, unreadable)) => {
-            exports.change(number, |export| {
-                let first_at = done.first_at;
-                export.state = State::Ready { first_at };
-                (export.rows, export.octets, export.unreadable) = (done.rows, done.octets, unreadable);
-            });
-            Ok(done)
-        }
-        Err(why) => Err(why),
-    };
-    match &made {
-        Ok(_) => exports.metrics.made.increment(1),
-        Err(_) => exports.metrics.failed.increment(1),
-    }
     let word = |text: &str| Detail::Word(Word::of_name(text));
     let mut entry = Entry::new(Kind::Export, Actor::System)
         .of(Some(head.account))
         .with(Field::Verb, word("export create"))
         .with(Field::File, word(&number.to_string()));
     entry = match &made {
-        Ok(done) => entry
+        Ok((done, _)) => entry
             .with(Field::Outcome, word("made"))
             .with(Field::Count, Detail::Count(done.rows))
             .with(Field::Octets, Detail::Count(done.octets)),
@@ -171,23 +158,32 @@ async fn make<D: Disk + 'static>(
             "an export cannot be entered in the audit log"
         );
     }
-    if made.is_err() || entered.is_err() {
-        let why = if made.is_err() { "not made" } else { "not entered" };
-        if let Err(error) = end(&hub, &audit, number, why).await {
-            tracing::error!(
-                export = number,
-                error,
-                "what there is of an export cannot be removed"
-            );
+    match (made, entered) {
+        (Ok((done, unreadable)), Ok(())) => {
+            exports.metrics.made.increment(1);
+            exports.change(number, |export| {
+                let first_at = done.first_at;
+                export.state = State::Ready { first_at };
+                (export.rows, export.octets, export.unreadable) = (done.rows, done.octets, unreadable);
+            });
+        }
+        // Who looks after all of them takes it away.
+        _ => {
+            exports.metrics.failed.increment(1);
+            exports.change(number, |export| export.state = State::Over);
         }
     }
+}
+
+fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {
+    hub.look(|gate, _| gate.keeping().cloned())
+        .ok_or_else(|| "this gateway keeps no finished messages".to_owned())
 }
 
 /// Puts rows in, until there are no more.
 async fn fill<D: Disk + 'static>(
     hub: &Rc<Hub<D>>,
     exports: &Exports,
-    keeping: &Arc<Keeping>,
     sheet: Sheet,
     head: &Head,
 ) -> Result<(Done, u64), String> {
@@ -208,26 +204,31 @@ async fn fill<D: Disk + 'static>(
             let looked = hub.history_slice(&query, Kept::Meta, Purpose::Export, at).await?;
             cursor = looked.next;
             unreadable += looked.unreadable;
-            let now_ms = hub.now().unix_ms;
-            let metas = looked.metas.into_iter().map(|(_, meta)| meta);
-            let metas: Vec<Meta> = metas
-                .filter(|meta| {
-                    let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms);
-                    is_meant && keeping.may_be_read(&Ended::of(head.account, meta), Kept::Meta, now_ms)
-                })
-                .collect();
+            // Others may hold since the slice before.
+            let keeping = rules(hub)?;
+            let mut metas: Vec<Meta> = Vec::new();
+            for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
+                let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms);
+                let ended = Ended::of(head.account, &meta);
+                if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
+                    metas.push(meta);
+                }
+                if at % AT_ONCE == AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
             let mut texts = BTreeMap::new();
             if head.what == What::Texts && !metas.is_empty() {
-                unreadable += texts_of(hub, keeping, head, &metas, &mut texts).await?;
+                unreadable += texts_of(hub, &keeping, head, &metas, &mut texts).await?;
             }
-            let rows = metas
-                .iter()
-                .map(|meta| {
+            for metas in metas.chunks(AT_ONCE) {
+                let rows = metas.iter().map(|meta| {
                     let text = texts.get(&(meta.id, meta.leg));
                     row(head.what, head.format, &message(hub, meta, text))
-                })
-                .collect();
-            sheet = put(sheet, rows, true).await?;
+                });
+                // Which waits for another thread, so that the loop goes on between.
+                sheet = put(sheet, rows.collect(), true).await?;
+            }
             let is_stopped = exports
                 .get(head.number)
                 .is_none_or(|export| export.state == State::Making { is_stopped: true });
@@ -274,21 +275,27 @@ async fn texts_of<D: Disk>(
         from_ms: *from_ms,
         to_ms: *to_ms,
     };
-    let (mut unreadable, now_ms) = (0, hub.now().unix_ms);
-    hub.look_in_history(&query, Kept::Body, Purpose::Export, |looked| {
+    let (mut unreadable, mut cursor) = (0, Some(Cursor::default()));
+    while let Some(at) = cursor {
+        let looked = hub.history_slice(&query, Kept::Body, Purpose::Export, at).await?;
+        cursor = looked.next;
         unreadable += looked.unreadable;
-        for (_, text) in &looked.texts {
+        for (at, (_, text)) in looked.texts.iter().enumerate() {
             let Text { id, leg, .. } = text;
             if let Some(meta) = wanted.get(&(*id, *leg))
-                && keeping.may_be_read(&Ended::of(head.account, meta), Kept::Body, now_ms)
+                && keeping.may_be_read(&Ended::of(head.account, meta), Kept::Body, hub.now().unix_ms)
                 && let Some((shown, _)) = text_of(text, meta.data_coding)
             {
                 texts.insert((*id, *leg), shown);
             }
+            if at % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
         }
-        false
-    })
-    .await?;
+        if !looked.texts.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
     Ok(unreadable)
 }
 
@@ -316,13 +323,17 @@ async fn statistics<D: Disk>(hub: &Hub<D>, head: &Head) -> Result<Vec<String>, S
     let Report::Stats(all) = hub.ask_history(Order::Stats).await? else {
         return Err(FOREIGN.to_owned());
     };
-    let today = hub.now().unix_ms / DAY_MS;
+    // A day that a clock only jumped over is not over.
+    let today = rules(hub)?.believed().seen_ms() / DAY_MS;
     let days = head.since_ms.div_ceil(DAY_MS)..today.min(head.until_ms.saturating_add(1) / DAY_MS);
     let mut rows = Vec::new();
     for (_, cells) in all.iter().filter(|(of, _)| *of == head.account) {
         for (Shown { day, .. }, fields) in shown_cells(cells) {
             if days.contains(&u64::from(day)) {
                 rows.push(row(head.what, head.format, &fields));
+                if rows.len() % AT_ONCE == 0 {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }

@@ -21,40 +21,53 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Does so while the gateway runs. What a kill has left goes first: files without a key, and keys without a file.
 pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
     let Some(exports) = hub.exports() else { return };
-    while let Err(error) = reconcile(&hub, &audit).await {
-        tracing::error!(error, "exports cannot be held against the key ring");
-        tokio::time::sleep(AGAIN).await;
-    }
     let mut every = tokio::time::interval(LOOK_EVERY);
+    let mut is_reconciled = false;
     loop {
         every.tick().await;
-        let now_ms = hub.now().unix_ms;
+        let mut failed = None;
+        if !is_reconciled {
+            match reconcile(&hub, &audit).await {
+                Ok(()) => is_reconciled = true,
+                Err(error) => failed = Some(error),
+            }
+        }
         let there = exports.list();
         let octets: u64 = there.iter().map(|export| export.octets).sum();
         exports.metrics.publish(there.len(), octets);
-        for export in there.iter().filter(|export| export.is_due(now_ms)) {
-            // Who makes it ends it.
-            if matches!(export.state, State::Making { .. }) {
-                exports.change(export.head.number, |export| {
-                    export.state = State::Making { is_stopped: true };
-                });
-                continue;
-            }
-            let why = if export.head.ends_ms == 0 {
-                "erased"
-            } else {
-                "date"
+        // By a clock that has jumped nothing is destroyed (RET-9); nobody reads it all the same.
+        let now_ms = time(&hub);
+        let is_doubted = hub.look(|gate, now| {
+            let keeping = gate.keeping();
+            keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
+        });
+        for export in &there {
+            let why = match export.state {
+                State::Over => "not made",
+                _ if export.head.ends_ms == 0 => "erased",
+                _ if export.is_due(now_ms) && !is_doubted => "date",
+                _ => continue,
             };
-            if let Err(error) = end(&hub, &audit, export.head.number, why).await {
-                tracing::error!(
-                    error,
-                    export = export.head.number,
-                    "an export that is over cannot be removed"
-                );
-                tokio::time::sleep(AGAIN).await;
+            if matches!(export.state, State::Making { .. }) {
+                // Who makes it finds that.
+                exports.stop(export.head.number);
+            } else if let Err(error) = end(&hub, &audit, export.head.number, why).await {
+                failed = Some(error);
             }
         }
+        if let Some(error) = failed {
+            tracing::error!(error, "exports that are over cannot all be removed");
+            tokio::time::sleep(AGAIN).await;
+        }
     }
+}
+
+/// How late it is for exports: as for all that goes by rules, never earlier than it was.
+pub(crate) fn time<D: Disk>(hub: &Hub<D>) -> u64 {
+    hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.map_or(now.unix_ms, |keeping| keeping.believed().at(now.unix_ms))
+    })
 }
 
 async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
@@ -62,10 +75,12 @@ async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), Str
     let _alone = exports.turn.lock().await;
     let keys = order(hub, ExportKeys::List).await?;
     let files = exports.numbers();
-    for number in keys.symmetric_difference(&files).copied().collect::<Vec<_>>() {
-        end_one(hub, audit, number, "left over").await?;
+    let mut done = Ok(());
+    for number in keys.symmetric_difference(&files) {
+        let ended = end_one(hub, audit, *number, "left over").await;
+        done = done.and(ended);
     }
-    Ok(())
+    done
 }
 
 /// Ends one: its key first, then its file. Nobody reads it any more from the first of these on.

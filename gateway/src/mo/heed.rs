@@ -129,6 +129,10 @@ impl<D: Disk> Gate<D> {
             Meaning::OptIn { .. } => HandsetWord::OptIn,
             Meaning::Help { .. } => HandsetWord::Help,
         };
+        // Nobody subscribes with an account that is closed.
+        if word != HandsetWord::OptOut && way.is_some_and(|account| self.accounts[account].is_closed) {
+            return Ok((Heeded::Nothing, None));
+        }
         let pair = self.pair_of(text, called);
         let (everything, kind) = match meaning {
             Meaning::OptOut(found) => (found.everything, Kind::OptedOut(found.languages.first())),

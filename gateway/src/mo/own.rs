@@ -49,6 +49,10 @@ impl<D: Disk> Gate<D> {
     /// Stages a message of ourselves, and what is to be remembered of it before: without the one there is not the other.
     pub(super) fn send_own(&mut self, now: Now, own: &Own<'_>, note: Note) -> Result<(), ReplyEnd> {
         let account = own.account;
+        // Nothing of a closed account goes out any more, whatever is heard for it.
+        if self.accounts[account].is_closed {
+            return Err(ReplyEnd::Suspended);
+        }
         // What is remembered of it may use the reserve, and the message itself may not.
         self.spool.intake().map_err(|_| ReplyEnd::NoRoom)?;
         let config = &self.config.accounts[account];

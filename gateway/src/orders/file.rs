@@ -25,7 +25,8 @@ const VERSIONS: [u64; 2] = [1, 2];
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the operator's orders cannot be read from {path}: {why}. Nothing is started, so that no paused carrier and no suspended \
-     account is let go by mistake: put the file back, or remove it and give the orders anew"
+     or closed account is let go by mistake: put the file back, or remove it and give the orders anew; who was closed is \
+     in the audit log"
 )]
 pub struct Unreadable {
     path: String,
