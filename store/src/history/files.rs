@@ -4,6 +4,11 @@
 //! (`position`) names each part with its length and the batch of the spool up to which everything stands in them; it
 //! is replaced whole, behind the syncs of all that it names. What stands behind the lengths it names does not count, and a
 //! start cuts it off.
+//!
+//! The note also names keys that are *superseded*: what they sealed stands sealed anew in the parts that the same note
+//! names (`drafts`), and does not count any more.
+
+mod drafts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -17,6 +22,9 @@ use super::Kept;
 use super::block::{FIXED_LEN, Header};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::keyring::create_whole;
+use crate::seal::KeyId;
+
+pub(super) use drafts::Draft;
 
 /// Octets of a part: what goes is unlinked, and a large file takes the disk long.
 const PART_MAX: u64 = 64 << 20;
@@ -26,6 +34,8 @@ const SWEEP_NOTE: &str = "sweep";
 /// Octets of that at most.
 const SWEEP_NOTE_MAX: usize = 1 << 20;
 const MAGIC: &[u8; 8] = b"TGHIST01";
+/// Of a note that names superseded keys.
+const MAGIC_SUPERSEDED: &[u8; 8] = b"TGHIST02";
 /// Octets that a damaged stretch is searched through at a time for the next block.
 const SEARCH: usize = 64 << 10;
 
@@ -113,6 +123,8 @@ pub(super) struct Files<D: Disk> {
     lengths: BTreeMap<Arc<str>, u32>,
     /// Directories that the note names: what a start finds there and the note does not name goes.
     groups: BTreeSet<String>,
+    /// Keys whose blocks do not count any more.
+    superseded: BTreeSet<KeyId>,
     /// Parts that were lost while it ran.
     pub(super) damaged: u64,
     /// A sync failed: of what was written since nobody knows what is there.
@@ -133,6 +145,7 @@ impl<D: Disk> Files<D> {
             is_new: true,
             lengths: BTreeMap::new(),
             groups: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             damaged: 0,
             broken: false,
         };
@@ -140,7 +153,13 @@ impl<D: Disk> Files<D> {
         let Some(octets) = files.read_note()? else {
             return Ok((files, 0, found));
         };
-        let Some((position, groups, noted)) = read_note(&octets) else {
+        let Some(Note {
+            position,
+            groups,
+            noted,
+            superseded,
+        }) = read_note(&octets)
+        else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
@@ -150,6 +169,7 @@ impl<D: Disk> Files<D> {
             ));
         };
         (files.groups, files.position, files.is_new) = (groups, position, false);
+        files.superseded = superseded;
         let mut leaving = Vec::new();
         for Noted {
             key,
@@ -158,7 +178,8 @@ impl<D: Disk> Files<D> {
         } in noted
         {
             for (part, len) in (1..).zip(&parts).filter(|_| !is_leaving) {
-                found.damaged += u64::from(!files.cut(&key, part, *len)?);
+                // One of which nothing counts may never have come to be.
+                found.damaged += u64::from(!files.cut(&key, part, *len)? && *len > 0);
                 files.octets += *len;
             }
             if is_leaving {
@@ -220,7 +241,8 @@ impl<D: Disk> Files<D> {
                 .collect();
             let mut gone = false;
             for entry in self.disk.list(&dir)? {
-                if entry.name.ends_with(".blocks") && !known.contains(&entry.name) {
+                let is_part = entry.name.ends_with(".blocks") && !known.contains(&entry.name);
+                if is_part || entry.name.ends_with(drafts::SUFFIX) {
                     self.disk.unlink(&dir.join(&entry.name))?;
                     gone = true;
                 }
@@ -234,6 +256,14 @@ impl<D: Disk> Files<D> {
 
     fn path(&self, key: &PeriodKey, part: u32) -> PathBuf {
         self.dir.join(key.group()).join(key.file(part))
+    }
+
+    pub(super) const fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
     }
 
     /// Octets of all of them.
@@ -439,7 +469,8 @@ impl<D: Disk> Files<D> {
     }
 
     fn note(&self, position: u64) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+        let is_plain = self.superseded.is_empty();
+        let mut out = if is_plain { MAGIC } else { MAGIC_SUPERSEDED }.to_vec();
         out.extend_from_slice(&position.to_be_bytes());
         // One that was begun behind the last checkpoint is in none.
         let noted = || {
@@ -462,6 +493,11 @@ impl<D: Disk> Files<D> {
             for len in &period.noted {
                 out.extend_from_slice(&len.to_be_bytes());
             }
+        }
+        if !is_plain {
+            out.extend_from_slice(&count(self.superseded.len()).to_be_bytes());
+            let keys = self.superseded.iter();
+            keys.for_each(|key| out.extend_from_slice(&key.0.to_be_bytes()));
         }
         let crc = crc32fast::hash(&out);
         out.extend_from_slice(&crc.to_be_bytes());
@@ -499,7 +535,8 @@ impl<D: Disk> Files<D> {
             return Ok(0);
         };
         let mut damaged = 0;
-        for (part, len) in (1..).zip(&period.parts).filter(|(part, _)| *part >= from.part) {
+        let parts = (1..).zip(&period.parts);
+        for (part, len) in parts.filter(|(part, len)| *part >= from.part && **len > 0) {
             let file = match self.disk.open(&self.path(key, part), Access::Read) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     damaged += 1;
@@ -600,12 +637,23 @@ struct Noted {
     is_leaving: bool,
 }
 
-fn read_note(octets: &[u8]) -> Option<(u64, BTreeSet<String>, Vec<Noted>)> {
+/// What the note says.
+struct Note {
+    position: u64,
+    groups: BTreeSet<String>,
+    noted: Vec<Noted>,
+    superseded: BTreeSet<KeyId>,
+}
+
+fn read_note(octets: &[u8]) -> Option<Note> {
     let (body, crc) = octets.split_last_chunk::<4>()?;
     if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
         return None;
     }
-    let mut fields = body.strip_prefix(MAGIC)?;
+    let (is_plain, mut fields) = match body.strip_prefix(MAGIC) {
+        Some(fields) => (true, fields),
+        None => (false, body.strip_prefix(MAGIC_SUPERSEDED)?),
+    };
     let position = u64::from_be_bytes(take(&mut fields)?);
     let mut groups = BTreeSet::new();
     for _ in 0..u32::from_be_bytes(take(&mut fields)?) {
@@ -633,7 +681,18 @@ fn read_note(octets: &[u8]) -> Option<(u64, BTreeSet<String>, Vec<Noted>)> {
             is_leaving: leaving != 0,
         });
     }
-    fields.is_empty().then_some((position, groups, noted))
+    let mut superseded = BTreeSet::new();
+    if !is_plain {
+        for _ in 0..u32::from_be_bytes(take(&mut fields)?) {
+            superseded.insert(KeyId(u32::from_be_bytes(take(&mut fields)?)));
+        }
+    }
+    fields.is_empty().then_some(Note {
+        position,
+        groups,
+        noted,
+        superseded,
+    })
 }
 
 fn take<const N: usize>(fields: &mut &[u8]) -> Option<[u8; N]> {

@@ -40,6 +40,8 @@ pub struct Lot {
     pub records: u64,
     /// Octets that its blocks take.
     pub octets: u64,
+    /// When the first of its messages ended, in unix milliseconds.
+    pub first_ms: u64,
     /// When the last of its messages ended, in unix milliseconds: none was accepted later, either.
     pub last_ms: u64,
     /// Whether its key is there: without it, it is gone already.
@@ -100,7 +102,11 @@ impl<D: Disk> History<D> {
     /// The lots of a file, as its blocks' headers say, those that are not synced yet left out.
     pub fn lots(&mut self, period: &PeriodKey, ring: &KeyRing<D>) -> io::Result<Vec<Lot>> {
         let mut lots: BTreeMap<(SystemId, u32, KeyId), Lot> = BTreeMap::new();
-        let damaged = self.files.scan(period, At { part: 1, offset: 0 }, |_, header| {
+        let files = &self.files;
+        let damaged = files.scan(period, At { part: 1, offset: 0 }, |_, header| {
+            if files.is_superseded(header.key) {
+                return ControlFlow::Continue(());
+            }
             let Header {
                 account,
                 bucket,
@@ -119,12 +125,14 @@ impl<D: Disk> History<D> {
                 blocks: 0,
                 records: 0,
                 octets: 0,
+                first_ms: u64::MAX,
                 last_ms: 0,
                 is_there: false,
             });
             lot.blocks += 1;
             lot.records += u64::from(header.count());
             lot.octets += header.block_len() as u64;
+            lot.first_ms = lot.first_ms.min(header.first_ms);
             lot.last_ms = lot.last_ms.max(header.last_ms);
             ControlFlow::Continue(())
         })?;
@@ -144,7 +152,9 @@ impl<D: Disk> History<D> {
         ring: &KeyRing<D>,
         mut each: impl FnMut(Meta),
     ) -> io::Result<()> {
-        let Some(seal) = ring.get(key) else { return Ok(()) };
+        let Some(seal) = ring.get(key).filter(|_| !self.files.is_superseded(key)) else {
+            return Ok(());
+        };
         let mut blocks = Vec::new();
         self.files.scan(period, At { part: 1, offset: 0 }, |at, header| {
             if header.key == key && header.class == Kept::Meta {

@@ -11,6 +11,10 @@ use crate::seal::KeyId;
 pub(super) const OPT_OUTS: u8 = 7;
 /// The kind of the owner of periods' keys.
 pub(super) const HISTORY: u8 = 8;
+/// The kind of the owner of holds' keys.
+pub(super) const HOLDS: u8 = 12;
+/// The kind of the owner of keys of orders to erase.
+const ERASURES: u8 = 13;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -35,6 +39,10 @@ pub enum Owner {
     Audit,
     /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
     Period(PeriodOwner),
+    /// A legal hold, by its number: what is held, and whom it is about. Destroyed with its release.
+    Hold(u32),
+    /// An order to erase a person, by its number: whom it is about. Destroyed when it is done.
+    Erasure(u32),
 }
 
 impl Owner {
@@ -47,13 +55,15 @@ impl Owner {
             Self::Pseudonyms => 6,
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
             Self::Audit => 5,
+            Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
+            Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
             Self::Period(owner) => return owner.tag(HISTORY),
         })
     }
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 8] = [
+pub const OWNERS: [(u8, &str); 10] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -62,6 +72,8 @@ pub const OWNERS: [(u8, &str); 8] = [
     (6, "pseudonyms"),
     (OPT_OUTS, "opt_outs"),
     (HISTORY, "history"),
+    (HOLDS, "holds"),
+    (ERASURES, "erasures"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.
