@@ -15,7 +15,9 @@ mod check;
 mod consent;
 mod contact;
 mod demo;
+mod erase;
 mod hash_password;
+mod hold;
 mod hours;
 mod init;
 mod key;
@@ -106,6 +108,12 @@ enum Verb {
     /// Show how long what is stored is kept, explain it of a record, and remove what is due.
     #[command(subcommand)]
     Retention(Box<retention::Verb>),
+    /// Take, show and release legal holds, and read what they have sealed.
+    #[command(subcommand)]
+    Hold(Box<hold::Verb>),
+    /// Have a person's records erased, and show how that stands.
+    #[command(subcommand)]
+    Erase(erase::Verb),
     /// Show how many messages there were of those that were de-identified.
     Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
@@ -236,6 +244,8 @@ pub fn main() -> ExitCode {
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
         Verb::Retention(verb) => retention::run(&verb),
+        Verb::Hold(verb) => hold::run(&verb),
+        Verb::Erase(verb) => erase::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),

@@ -18,6 +18,7 @@ mod filed;
 mod finished;
 mod given_up;
 mod keys;
+mod legal;
 mod listing;
 mod noted;
 mod pages;
@@ -48,9 +49,12 @@ pub use client::{AskError, ask};
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
 pub use finished::{FOUND_MAX, Find, Reading};
 pub use keys::NewKek;
+pub use legal::{HoldAsk, Matter};
+pub(crate) use legal::{deferring, drop_released, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;
+pub(crate) use people::{hex, unhex};
 pub use retention::Retain;
 pub use server::{Listener, serve};
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
@@ -132,6 +136,8 @@ pub enum Verb {
     Trace(Trace),
     /// What the retention sweep does, or is to do.
     Retain(Retain),
+    /// Legal holds and orders to erase.
+    Matter(Matter),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -245,6 +251,7 @@ impl Verb {
             Self::Steer(steer) => steer.request(),
             Self::Trace(trace) => trace.request(),
             Self::Retain(retain) => retain.request(),
+            Self::Matter(matter) => matter.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
@@ -402,7 +409,8 @@ impl Verb {
                 let steer = Steer::read(other, request).map(|steer| steer.map(Self::Steer));
                 let trace = || Trace::read(other, request).map(|trace| trace.map(Self::Trace));
                 let retain = || Retain::read(other, request).map(|retain| retain.map(Self::Retain));
-                let read = steer.or_else(deed).or_else(trace).or_else(retain);
+                let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
+                let read = steer.or_else(deed).or_else(trace).or_else(retain).or_else(matter);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -18,7 +18,9 @@
 
 mod clock;
 mod entries;
+mod held;
 mod note;
+mod people;
 mod plan;
 mod run;
 
@@ -206,6 +208,7 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
             },
             _ = every.tick() => None,
         };
+        sweep.count_matters().await;
         let now = sweep.hub.now().monotonic;
         match order {
             Some(SweepOrder::ConfirmClock(answer)) => {

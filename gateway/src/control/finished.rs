@@ -331,7 +331,7 @@ fn digits<D: Disk>(hub: &Hub<D>, account: SystemId, to: &str) -> Result<Vec<Vec<
     Ok(forms)
 }
 
-fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
+pub(super) fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
     let number = |address: &tidegate_codec::address::AddressBuf| match with_numbers {
         true => json!(String::from_utf8_lossy(address.as_bytes())),
         false => masked(address),
@@ -352,7 +352,7 @@ fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
 }
 
 /// A text as far as it can be read, and its octets.
-fn text_shown(text: &Text, data_coding: u8) -> Value {
+pub(super) fn text_shown(text: &Text, data_coding: u8) -> Value {
     let (esm_class, octets) = match text.form {
         Form::Sm => match Sm::decode(&text.body) {
             Ok(sm) => (sm.esm_class, sm.text().0.to_vec()),

@@ -16,6 +16,7 @@ use tokio::task::spawn_local;
 use super::census::Census;
 use super::given_up::GivingUp;
 use super::keys::ordered;
+use super::legal::matter;
 use super::noted::Noted;
 use super::people::act;
 use super::retention::retain;
@@ -146,6 +147,7 @@ async fn answer_one<D: Disk + 'static>(
                 trace::trace(&hub, trace).await
             }
             Verb::Retain(wanted) => retain(&hub, wanted).await,
+            Verb::Matter(wanted) => matter(&hub, &audit, &who, wanted).await,
             Verb::KekState => ordered(&hub, RingOrder::State).await,
             // The keeper does one at a time, and nothing else waits for it.
             Verb::RotateKek(kek) => {
@@ -194,6 +196,7 @@ async fn answer_one<D: Disk + 'static>(
     if !matches!(&verb, Verb::Steer(steer) if steer.is_reading())
         && !matches!(&verb, Verb::Trace(trace) if trace.is_reading())
         && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
+        && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

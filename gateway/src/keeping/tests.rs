@@ -135,6 +135,7 @@ fn what_is_due_stays_due_when_the_clock_is_set_back() {
         account,
         id: MessageId(1),
         source: b"Shop",
+        to: None,
         category: 0,
         accepted_ms,
         expires_ms: accepted_ms + DAY_MS,

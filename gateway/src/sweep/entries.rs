@@ -11,6 +11,8 @@ use super::note::{Going, Sum};
 
 const BEGUN: &str = "begun";
 const ERASED: &str = "erased";
+const SEALING_ANEW: &str = "sealing anew";
+const SEALED_ANEW: &str = "sealed anew";
 const REMOVED: &str = "removed";
 
 fn word(text: &str) -> Value {
@@ -66,6 +68,16 @@ pub(super) fn erased(file: &PeriodKey, going: &Going) -> Entry {
     of_lot(ERASED, file, going)
 }
 
+/// A lot is about to be sealed anew without what goes of it.
+pub(super) fn sealing_anew(file: &PeriodKey, going: &Going) -> Entry {
+    of_lot(SEALING_ANEW, file, going)
+}
+
+/// That is done, and the key that it had is destroyed.
+pub(super) fn sealed_anew(file: &PeriodKey, going: &Going) -> Entry {
+    of_lot(SEALED_ANEW, file, going)
+}
+
 /// A file is gone.
 pub(super) fn removed(file: &PeriodKey, sum: Sum) -> Entry {
     ended(REMOVED, sum).with(Field::File, word(&file.to_string()))
@@ -99,7 +111,7 @@ impl Entered {
                 return;
             }
             match text(logged, Field::Outcome).as_deref() {
-                Some(ERASED) => entered.erased.extend(text(logged, Field::RingKey)),
+                Some(ERASED | SEALED_ANEW) => entered.erased.extend(text(logged, Field::RingKey)),
                 Some(REMOVED) if text(logged, Field::File).as_ref() == Some(&name) => {
                     entered.removed = logged.time_ms;
                 }

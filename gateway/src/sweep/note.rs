@@ -24,6 +24,8 @@ pub(super) struct Note {
 pub(super) enum Pending {
     /// Keys of lots of a file are destroyed.
     Erase(PeriodKey, Vec<Going>),
+    /// A lot of a file is sealed anew under another key.
+    Rekey(PeriodKey, Going),
     /// A file goes; noted at this time of the wall clock.
     Remove(PeriodKey, Sum, u64),
 }
@@ -71,6 +73,10 @@ impl Note {
             Pending::Erase(file, lots) => json!({
                 "erase": file_shown(file),
                 "lots": lots.iter().map(going_shown).collect::<Vec<_>>(),
+            }),
+            Pending::Rekey(file, lot) => json!({
+                "rekey": file_shown(file),
+                "lot": going_shown(lot),
             }),
             Pending::Remove(file, sum, noted_ms) => json!({
                 "remove": file_shown(file),
@@ -126,6 +132,9 @@ fn pending_of(value: &Value) -> Option<Pending> {
     if let Some(file) = value.get("erase") {
         let lots = value["lots"].as_array()?.iter().map(going_of);
         return Some(Pending::Erase(file_of(file)?, lots.collect::<Option<_>>()?));
+    }
+    if let Some(file) = value.get("rekey") {
+        return Some(Pending::Rekey(file_of(file)?, going_of(&value["lot"])?));
     }
     let sum = Sum {
         lots: value["lots"].as_u64()?,
@@ -191,6 +200,7 @@ mod tests {
         };
         for pending in [
             None,
+            Some(Pending::Rekey(file.clone(), going.clone())),
             Some(Pending::Erase(file.clone(), vec![going.clone(), going])),
             Some(Pending::Remove(file, sum, 9)),
         ] {

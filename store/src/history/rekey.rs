@@ -96,6 +96,8 @@ pub enum Rekey {
         keys: Vec<KeyId>,
         /// A key that is there and was made at this time or later is used again, in unix milliseconds.
         fresh_since_ms: u64,
+        /// Whether the keys are to be others also where every record stays.
+        even_if_all_stay: bool,
         /// When it is.
         now_ms: u64,
     },
@@ -133,6 +135,7 @@ pub(super) struct Pass<D: Disk> {
     keys: BTreeSet<KeyId>,
     /// The new key of each old one; none where the lots stay.
     seals: Option<BTreeMap<KeyId, Arc<SealKey>>>,
+    even_if_all_stay: bool,
     /// Where to go on.
     at: At,
     drafts: Vec<Draft<D::File>>,
@@ -209,6 +212,7 @@ impl<D: Disk> History<D> {
                 period,
                 keys,
                 fresh_since_ms,
+                even_if_all_stay,
                 now_ms,
             } => {
                 let keys: BTreeSet<KeyId> = keys.into_iter().filter(|key| ring.has(*key)).collect();
@@ -225,12 +229,12 @@ impl<D: Disk> History<D> {
                     made.insert(owner, Arc::clone(&seal));
                     seals.insert(*key, seal);
                 }
-                self.begin_pass(period, keys, Some(seals));
+                self.begin_pass(period, keys, Some(seals), even_if_all_stay);
                 Ok(Passed::default())
             }
             Rekey::Copy { period, keys } => {
                 let keys = keys.into_iter().filter(|key| ring.has(*key)).collect();
-                self.begin_pass(period, keys, None);
+                self.begin_pass(period, keys, None, false);
                 Ok(Passed::default())
             }
             Rekey::Step(judge) => {
@@ -262,6 +266,7 @@ impl<D: Disk> History<D> {
         period: PeriodKey,
         keys: BTreeSet<KeyId>,
         seals: Option<BTreeMap<KeyId, Arc<SealKey>>>,
+        even_if_all_stay: bool,
     ) {
         if let Some(before) = self.pass.take() {
             self.discard(before);
@@ -270,6 +275,7 @@ impl<D: Disk> History<D> {
             period,
             keys,
             seals,
+            even_if_all_stay,
             at: At { part: 1, offset: 0 },
             drafts: Vec::new(),
             moved: Vec::new(),
@@ -398,6 +404,7 @@ impl<D: Disk> History<D> {
             period,
             keys,
             seals,
+            even_if_all_stay,
             drafts,
             moved,
             volumes,
@@ -409,6 +416,11 @@ impl<D: Disk> History<D> {
         let Some(seals) = seals else {
             return Ok(passed);
         };
+        if passed.gone + passed.vaulted == 0 && !even_if_all_stay {
+            self.files.discard(drafts);
+            self.drop_unused(&period, seals.into_values(), ring)?;
+            return Ok(passed);
+        }
         if drafts.is_empty() {
             // Nothing stays: the keys are all that there is to it.
             passed.destroyed = ring.destroy_many(&keys.iter().copied().collect::<Vec<_>>())?;

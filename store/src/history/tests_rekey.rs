@@ -98,6 +98,7 @@ fn rekey(site: &mut Faulty, class: Kept, judge: &Judge) -> Result<Vec<Passed>, O
                 period,
                 keys: vec![key],
                 fresh_since_ms: 0,
+                even_if_all_stay: true,
                 now_ms: NOON_MS,
             },
         )?;
