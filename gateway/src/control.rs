@@ -445,6 +445,8 @@ pub(crate) fn not_done(error: &tokio::task::JoinError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_store::history::Kept;
+
     use super::*;
 
     #[test]
@@ -485,6 +487,10 @@ mod tests {
             Verb::Retain(Retain::Plan),
             Verb::Retain(Retain::Sweep),
             Verb::Retain(Retain::ConfirmClock),
+            Verb::Retain(Retain::RotateData {
+                account: Some("load".to_owned()),
+                class: Some(Kept::Body),
+            }),
             Verb::Retain(Retain::Stats {
                 account: Some("load".to_owned()),
             }),

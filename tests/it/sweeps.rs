@@ -23,22 +23,22 @@ use crate::control::tidegate;
 use crate::local::{Changes, Local};
 
 const FROM: &str = "447700900001";
-const TO: &str = "447700900123";
-const TEXT: &str = "canary text that goes";
-const DAY_MS: u64 = 24 * 3_600_000;
+pub(crate) const TO: &str = "447700900123";
+pub(crate) const TEXT: &str = "canary text that goes";
+pub(crate) const DAY_MS: u64 = 24 * 3_600_000;
 
-type Answer = Result<Map<String, Value>, String>;
+pub(crate) type Answer = Result<Map<String, Value>, String>;
 
 /// A gateway by a clock of the test's, with a carrier and a client.
-struct Scene {
-    local: Local,
-    clock: Clock,
-    smsc: ScriptedSmsc,
-    esme: ScriptedEsme,
+pub(crate) struct Scene {
+    pub(crate) local: Local,
+    pub(crate) clock: Clock,
+    pub(crate) smsc: ScriptedSmsc,
+    pub(crate) esme: ScriptedEsme,
 }
 
 impl Scene {
-    async fn new(account: &str) -> Self {
+    pub(crate) async fn new(account: &str) -> Self {
         let mut smsc = ScriptedSmsc::listen().await;
         let changes = Changes {
             account,
@@ -59,18 +59,18 @@ impl Scene {
         }
     }
 
-    async fn ask(&self, verb: Verb) -> Answer {
+    pub(crate) async fn ask(&self, verb: Verb) -> Answer {
         let data = self.local.dir.path().join("data");
         let asked = tokio::task::spawn_blocking(move || control::ask(&data, &verb));
         asked.await.unwrap().map_err(|error| error.to_string())
     }
 
-    async fn retain(&self, retain: Retain) -> Answer {
+    pub(crate) async fn retain(&self, retain: Retain) -> Answer {
         self.ask(Verb::Retain(retain)).await
     }
 
     /// The message with its text, for a purpose.
-    async fn show(&self, id: &str) -> Answer {
+    pub(crate) async fn show(&self, id: &str) -> Answer {
         let reading = Reading::read(Some("legal".to_owned()), Some("matter 1".to_owned())).unwrap();
         self.ask(Verb::Steer(Steer::MessageShow {
             id: id.to_owned(),
@@ -97,8 +97,13 @@ impl Scene {
     }
 
     /// A message on its way to its receipt; its id, and when it had just been accepted. It is filed then.
-    async fn deliver(&mut self, carrier_id: &str) -> (String, u64) {
-        let id = self.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    pub(crate) async fn deliver(&mut self, carrier_id: &str) -> (String, u64) {
+        self.deliver_to(carrier_id, TO, TEXT).await
+    }
+
+    /// The same to another number.
+    pub(crate) async fn deliver_to(&mut self, carrier_id: &str, to: &str, text: &str) -> (String, u64) {
+        let id = self.esme.submit_ok(message(FROM, to, text)).await;
         let accepted_ms = self.clock.now().unix_ms;
         let submit = self.smsc.expect_submit().await;
         self.smsc.answer(&submit, carrier_id).await;
@@ -121,13 +126,13 @@ impl Scene {
     }
 
     /// Has the wall clock say this now.
-    fn set(&self, unix_ms: u64) {
+    pub(crate) fn set(&self, unix_ms: u64) {
         let now_ms = self.clock.now().unix_ms;
         self.clock
             .set_wall_by(i64::try_from(unix_ms).unwrap() - i64::try_from(now_ms).unwrap());
     }
 
-    fn history(&self) -> std::path::PathBuf {
+    pub(crate) fn history(&self) -> std::path::PathBuf {
         self.local.dir.path().join("data/history")
     }
 
@@ -179,12 +184,12 @@ fn text_of(told: &Answer) -> Value {
     told.as_ref().unwrap()["legs"][0]["text"].clone()
 }
 
-fn ring_of(dir: &Path) -> KeyRing<RealDisk> {
+pub(crate) fn ring_of(dir: &Path) -> KeyRing<RealDisk> {
     let kek = Kek::read(&RealDisk, &dir.join("kek/kek")).unwrap();
     KeyRing::open(&RealDisk, &dir.join("keys"), kek).unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -197,7 +202,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Files of blocks of a class.
-fn blocks(history: &Path, class: &str) -> usize {
+pub(crate) fn blocks(history: &Path, class: &str) -> usize {
     let groups = fs::read_dir(history).unwrap().map(|entry| entry.unwrap().path());
     groups
         .filter(|group| group.is_dir() && group.file_name().unwrap().to_string_lossy().starts_with(class))

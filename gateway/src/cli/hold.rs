@@ -76,7 +76,7 @@ pub(super) struct Add {
     review_days: u64,
 }
 
-fn class(text: &str) -> Result<Kept, &'static str> {
+pub(super) fn class(text: &str) -> Result<Kept, &'static str> {
     let mut all = Kept::ALL.into_iter();
     all.find(|kept| kept.word() == text).ok_or("meta or body")
 }

@@ -36,6 +36,7 @@ fn lot(account: SystemId, class: Kept, last: u64) -> Lot {
         blocks: 1,
         records: 1,
         octets: 1,
+        made_ms: 0,
         first_ms: NOVEMBER_MS,
         last_ms: NOVEMBER_MS + last,
         is_there: true,

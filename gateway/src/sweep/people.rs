@@ -89,7 +89,7 @@ impl<D: Disk> Sweep<D> {
         self.forget_people().await
     }
 
-    async fn lots_by_account(&self) -> Result<BTreeMap<SystemId, Vec<(PeriodKey, Lot)>>, String> {
+    pub(super) async fn lots_by_account(&self) -> Result<BTreeMap<SystemId, Vec<(PeriodKey, Lot)>>, String> {
         let Report::Periods(mut files) = self.hub.ask_history(Order::Periods).await? else {
             return Err(FOREIGN.to_owned());
         };

@@ -275,13 +275,14 @@ impl<D: Disk> Sweep<D> {
         let note = Note {
             seen_ms: self.guard.seen_ms(),
             pending: self.pending.clone(),
+            rotating: self.rotating,
         };
         self.hub.ask_history(Order::Note(note.octets())).await.map(drop)
     }
 
     /// Enters what the run before has done and could not enter any more. What it has not done, this one does as if
     /// nothing had been.
-    async fn settle(&mut self) -> Result<(), String> {
+    pub(super) async fn settle(&mut self) -> Result<(), String> {
         let Some(pending) = self.pending.clone() else {
             return Ok(());
         };

@@ -74,6 +74,7 @@ metrics! {
     SWEPT_LOTS Counter Count "swept_lots_total" ["class"] "Keys that sweeps destroyed, each with all that an account's period held of a class"
     SWEPT_RECORDS Counter Count "swept_records_total" ["class"] "Records that are gone with these keys"
     SWEPT_OCTETS Counter Bytes "swept_bytes_total" [] "Octets of files that sweeps removed"
+    DATA_ROTATION_LEFT Gauge Count "data_rotation_left_lots" [] "Keys of the history that a rotation of data keys still has to go through; 0 while there is none"
     HOLDS Gauge Count "holds" [] "Legal holds that hold"
     HOLDS_PAST_REVIEW Gauge Count "holds_past_review" [] "Legal holds whose day of review has passed"
     ERASURES_OPEN Gauge Count "erasures_open" [] "Orders to erase a person that are not executed yet, those that a hold defers included"

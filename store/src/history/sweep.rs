@@ -34,6 +34,8 @@ pub struct Lot {
     pub period: u32,
     /// Its key.
     pub key: KeyId,
+    /// When that was made, in unix milliseconds; 0 of one that is gone.
+    pub made_ms: u64,
     /// How many blocks and records it has.
     pub blocks: u64,
     /// Records in them.
@@ -122,6 +124,7 @@ impl<D: Disk> History<D> {
                 length: Arc::clone(&period.length),
                 period: header.period,
                 key,
+                made_ms: 0,
                 blocks: 0,
                 records: 0,
                 octets: 0,
@@ -140,6 +143,7 @@ impl<D: Disk> History<D> {
         let mut lots: Vec<Lot> = lots.into_values().collect();
         for lot in &mut lots {
             lot.is_there = ring.has(lot.key);
+            lot.made_ms = ring.period_of(lot.key).map_or(0, |(_, made_ms)| made_ms);
         }
         Ok(lots)
     }
