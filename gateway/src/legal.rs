@@ -150,6 +150,11 @@ impl Legal {
         let path = data.join(file::FILE);
         let unreadable = |why: String| Unreadable::new(&path, why);
         let register = file::open(&path)?;
+        if ring.holds().any(|(id, _)| id > register.last) {
+            return Err(unreadable(
+                "the key ring has keys of holds that it knows nothing of: it is missing, or older than the ring".to_owned(),
+            ));
+        }
         let mut people = BTreeMap::new();
         let holds = register
             .active()

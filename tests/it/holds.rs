@@ -180,10 +180,13 @@ async fn hold_c01_c02_what_is_held_and_due_is_in_the_vault_only_and_others_of_it
     let told = scene.matter(Matter::HoldList).await.unwrap();
     assert_eq!(told["holds"][0]["is_past_review"], true);
     assert!(!Value::Object(told).to_string().contains(TO));
-    // What may not be forgotten stops the start where it cannot be read.
+    // What may not be forgotten stops the start where it cannot be read, or is not there.
     scene.local.stop();
     let register = scene.local.dir.path().join("data/legal-register");
     let text = fs::read_to_string(&register).unwrap();
+    fs::remove_file(&register).unwrap();
+    let refused = scene.local.try_start().map(drop).unwrap_err().to_string();
+    assert!(refused.contains("key ring has keys of holds"), "{refused}");
     fs::write(&register, text.replace("\"future\":true", "\"future\":null")).unwrap();
     let refused = scene.local.try_start().map(drop).unwrap_err().to_string();
     assert!(

@@ -295,6 +295,16 @@ fn named<D: Disk>(
     Ok((whose, person))
 }
 
+/// A number for a matter. On disk before there is a key of it: a ring that has keys of later numbers shows a start that the
+/// register is not the one that belongs to it.
+async fn next_number(legal: &Legal, state: &mut State) -> Result<u32, String> {
+    let mut register = state.register.clone();
+    register.last += 1;
+    legal.write(&register).await?;
+    state.register = register;
+    Ok(state.register.last)
+}
+
 /// Makes a matter's key, and seals under it whom it is about.
 async fn sealed<D: Disk>(
     hub: &Hub<D>,
@@ -349,7 +359,7 @@ async fn hold_add<D: Disk>(
             "there are {OPEN_MAX} open holds and erasures already, or the register is full"
         ));
     }
-    let id = state.register.last + 1;
+    let id = next_number(legal, &mut state).await?;
     let sealed = sealed(hub, Owner::Hold(id), person.as_ref()).await?;
     let scope: Vec<Word> = [
         ("account", account.is_some()),
@@ -371,7 +381,6 @@ async fn hold_add<D: Disk>(
     audit.enter(vec![taken]).await?;
     let taken_ms = rules_now(hub);
     let mut register = state.register.clone();
-    register.last = id;
     register.holds.insert(
         id,
         HoldRow {
@@ -646,7 +655,7 @@ async fn erase_add<D: Disk>(
             "there are {OPEN_MAX} open holds and erasures already, or the register is full"
         ));
     }
-    let id = state.register.last + 1;
+    let id = next_number(legal, &mut state).await?;
     let sealed = sealed(hub, Owner::Erasure(id), person.as_ref()).await?;
     let asked = entry(Kind::Erasure, who, "ordered", id)
         .of(account)
@@ -654,7 +663,6 @@ async fn erase_add<D: Disk>(
     audit.enter(vec![asked]).await?;
     let asked_ms = rules_now(hub);
     let mut register = state.register.clone();
-    register.last = id;
     register.orders.insert(
         id,
         OrderRow {

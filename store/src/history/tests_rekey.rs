@@ -428,3 +428,151 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
     let begun = ordered(&mut site, Rekey::Step(some()));
     assert!(matches!(begun, Err(OrderError::NoPass)));
 }
+
+mod explained {
+    //! What rules explain of records is what becomes of them (RET-C19).
+
+    use std::sync::Arc;
+
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
+    use super::super::tests::DAY_MS;
+    use super::*;
+    use crate::pseudonym::Pseudonym;
+    use crate::rules::properties::{erasures, holds, instants, instructions, rules};
+    use crate::rules::{By, Class, Decision, Erasure, Facts, Hold, Instruction, RuleSet, State, decide};
+
+    const RECORDS: u64 = 24;
+
+    /// What records are decided by.
+    #[derive(Debug)]
+    struct World {
+        rules: RuleSet,
+        instructions: Vec<Instruction>,
+        holds: Vec<Hold>,
+        erasures: Vec<Erasure>,
+        closure: Option<u64>,
+        recipients: Vec<Option<u8>>,
+        accepted: Vec<u64>,
+        now_ms: u64,
+    }
+
+    impl World {
+        fn decided(&self, n: u64) -> Decision<'_> {
+            let mut facts = Facts::new(crate::rules::properties::account(), Class::Body);
+            let place = usize::try_from(n).unwrap();
+            facts.at.accepted_ms = Some(self.accepted[place]);
+            facts.at.final_ms = Some(self.accepted[place] + DAY_MS / 2);
+            facts.recipient = self.recipients[place].map(|octet| Pseudonym::from_octets([octet; 16]));
+            let (rules, instructions) = (&self.rules, &self.instructions);
+            let (holds, erasures) = (&self.holds, &self.erasures);
+            decide(
+                &facts,
+                rules,
+                instructions,
+                holds,
+                erasures,
+                self.closure,
+                self.now_ms,
+            )
+        }
+
+        fn fate(&self, n: u64) -> Fate {
+            let decision = self.decided(n);
+            match decision.state {
+                State::Live | State::Restricted => Fate::Stay,
+                State::Due | State::NotStored => Fate::Go,
+                State::Sealed => Fate::Vault(
+                    decision
+                        .by
+                        .iter()
+                        .filter_map(|by| match by {
+                            By::Hold(hold) => {
+                                let place = self.holds.iter().position(|there| std::ptr::eq(there, *hold));
+                                u32::try_from(place.unwrap()).ok()
+                            }
+                            _ => None,
+                        })
+                        .collect(),
+                ),
+            }
+        }
+
+        /// Those of a state, by what is explained at this time.
+        fn of(&self, is: impl Fn(&Decision<'_>) -> bool) -> Vec<MessageId> {
+            let numbers = (0..RECORDS).filter(|n| is(&self.decided(*n)));
+            numbers.map(|n| finished("acme", n).id).collect()
+        }
+    }
+
+    fn worlds() -> impl Strategy<Value = World> {
+        let records = (
+            vec(option::of(0..3_u8), RECORDS as usize),
+            vec(instants(), RECORDS as usize),
+        );
+        let parts = (
+            rules(),
+            instructions(),
+            holds(),
+            erasures(),
+            option::of(instants()),
+            records,
+            instants(),
+        );
+        parts.prop_map(
+            |(rules, instructions, holds, erasures, closure, (recipients, accepted), now_ms)| World {
+                rules: RuleSet::new("test", rules),
+                instructions,
+                holds,
+                erasures,
+                closure,
+                recipients,
+                accepted,
+                now_ms,
+            },
+        )
+    }
+
+    #[test]
+    fn ret_c19_what_is_explained_is_what_becomes_of_records_wherever_the_power_goes() {
+        let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+        let run = runner.run(&(worlds(), 0..60_u64), |(world, cut)| {
+            let world = Arc::new(world);
+            let mut site = site(RECORDS);
+            let holds = u32::try_from(world.holds.len()).unwrap();
+            for hold in 0..holds {
+                site.ring.make(Owner::Hold(hold), NOON_MS, &mut rng()).unwrap();
+            }
+            let judge = || {
+                let world = Arc::clone(&world);
+                judge(move |n| world.fate(n))
+            };
+            // Cut off somewhere, gone on with after a start, and once more, which changes nothing.
+            site.disk.cut_power_after(cut);
+            let _ = rekey(&mut site, Kept::Body, &judge());
+            let after = site.disk.crash();
+            let ring = KeyRing::open(&after, Path::new("/site/keys"), kek()).unwrap();
+            let mut site = Site::with(after, Path::new("/site"), None, ring);
+            for _ in 0..2 {
+                ordered(&mut site, Rekey::Settle).unwrap();
+                rekey(&mut site, Kept::Body, &judge()).unwrap();
+                let stays = world.of(|decision| matches!(decision.state, State::Live | State::Restricted));
+                prop_assert_eq!(texts(&mut site, "acme"), stays);
+                for (hold, held) in (0..holds).zip(&world.holds) {
+                    let by_it = |by: &By<'_>| matches!(by, By::Hold(of) if std::ptr::eq(*of, held));
+                    let sealed =
+                        world.of(|decision| decision.state == State::Sealed && decision.by.iter().any(by_it));
+                    prop_assert_eq!(in_vault(&mut site, hold).1, sealed);
+                }
+            }
+            prop_assert_eq!(site.history.counts().unreadable, 0);
+            // Of the messages' records nothing was asked.
+            prop_assert_eq!(site.all_of("acme").len() as u64, RECORDS);
+            Ok(())
+        });
+        run.unwrap();
+    }
+}
