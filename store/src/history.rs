@@ -7,6 +7,7 @@
 
 mod block;
 mod columns;
+mod drafts;
 mod files;
 #[cfg(test)]
 pub(crate) mod held;

@@ -265,12 +265,11 @@ pub(super) async fn matter<D: Disk>(
     }
 }
 
+/// Whose, and whom.
+type Named = (Option<SystemId>, Option<Zeroizing<Vec<u8>>>);
+
 /// Whose, and whom: an account that there is, and a number in the form in which people are known.
-fn named<D: Disk>(
-    hub: &Hub<D>,
-    account: Option<&str>,
-    to: Option<&str>,
-) -> Result<(Option<SystemId>, Option<Zeroizing<Vec<u8>>>), String> {
+fn named<D: Disk>(hub: &Hub<D>, account: Option<&str>, to: Option<&str>) -> Result<Named, String> {
     let (whose, home) = match account {
         None => (None, None),
         Some(name) => hub.look(|gate, _| {
@@ -527,7 +526,7 @@ fn hold_list(state: &State, now_ms: u64) -> Map<String, Value> {
             json!({
                 "id": id,
                 "matter": row.matter,
-                "account": row.account.as_ref().map(|account| account.as_str()),
+                "account": row.account.as_ref().map(SystemId::as_str),
                 "is_about_a_person": state.people.contains_key(id),
                 "is_about_a_message": row.message.is_some(),
                 "class": row.class.map(Kept::word),
@@ -710,7 +709,7 @@ fn erase_list(state: &State) -> Map<String, Value> {
             };
             json!({
                 "id": id,
-                "account": row.account.as_ref().map(|account| account.as_str()),
+                "account": row.account.as_ref().map(SystemId::as_str),
                 "state": word,
                 "deferred_by": deferred_by,
                 "who": row.who,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use tidegate_codec::identity::SystemId;
 use tidegate_store::history::Kept;
 use tidegate_store::message_id::MessageId;
 
@@ -76,7 +77,7 @@ pub(super) fn written(register: &Register) -> String {
 fn hold_shown(row: &HoldRow) -> Value {
     json!({
         "matter": row.matter,
-        "account": row.account.as_ref().map(|account| account.as_str()),
+        "account": row.account.as_ref().map(SystemId::as_str),
         "message": row.message.map(|id| id.0),
         "class": row.class.map(Kept::word),
         "from_ms": row.from_ms,
@@ -93,7 +94,7 @@ fn hold_shown(row: &HoldRow) -> Value {
 
 fn order_shown(row: &OrderRow) -> Value {
     json!({
-        "account": row.account.as_ref().map(|account| account.as_str()),
+        "account": row.account.as_ref().map(SystemId::as_str),
         "sealed": hex(&row.sealed),
         "who": row.who,
         "why": row.why,

@@ -93,7 +93,7 @@ impl Note {
         let rotating = self.rotating.as_ref().map(|rotating| {
             json!({
                 "since_ms": rotating.since_ms,
-                "account": rotating.account.as_ref().map(|account| account.as_str()),
+                "account": rotating.account.as_ref().map(SystemId::as_str),
                 "class": rotating.class.map(Kept::word),
             })
         });

@@ -8,8 +8,6 @@
 //! The note also names keys that are *superseded*: what they sealed stands sealed anew in the parts that the same note
 //! names (`drafts`), and does not count any more.
 
-mod drafts;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
@@ -20,14 +18,13 @@ use jiff::civil::Date;
 
 use super::Kept;
 use super::block::{FIXED_LEN, Header};
+use super::drafts::SUFFIX;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::keyring::create_whole;
 use crate::seal::KeyId;
 
-pub(super) use drafts::Draft;
-
 /// Octets of a part: what goes is unlinked, and a large file takes the disk long.
-const PART_MAX: u64 = 64 << 20;
+pub(super) const PART_MAX: u64 = 64 << 20;
 const NOTE: &str = "position";
 /// What the sweep keeps for itself.
 const SWEEP_NOTE: &str = "sweep";
@@ -87,15 +84,15 @@ pub(super) struct At {
 }
 
 /// The parts of a period.
-struct Period<F> {
+pub(super) struct Period<F> {
     /// Octets of each that count or will count; the first has number 1.
-    parts: Vec<u64>,
+    pub(super) parts: Vec<u64>,
     /// The last one, once something was written to it.
-    writing: Option<Arc<F>>,
+    pub(super) writing: Option<Arc<F>>,
     /// Something was written that was not synced.
     dirty: bool,
     /// How many of those octets the note says.
-    noted: Vec<u64>,
+    pub(super) noted: Vec<u64>,
     /// It is being removed: nothing in it counts any more, and a start removes what is left of it.
     is_leaving: bool,
 }
@@ -109,22 +106,22 @@ pub(super) struct Found {
 
 /// See the [module](self).
 pub(super) struct Files<D: Disk> {
-    disk: D,
-    dir: PathBuf,
-    periods: BTreeMap<PeriodKey, Period<D::File>>,
+    pub(super) disk: D,
+    pub(super) dir: PathBuf,
+    pub(super) periods: BTreeMap<PeriodKey, Period<D::File>>,
     /// Names that were made since the last sync lie in these.
     new_names: Vec<String>,
-    octets: u64,
+    pub(super) octets: u64,
     /// No note has ever been written here.
     pub(super) is_new: bool,
     /// The batch of the last note.
-    position: u64,
+    pub(super) position: u64,
     /// The lengths of all periods, with their numbers.
     lengths: BTreeMap<Arc<str>, u32>,
     /// Directories that the note names: what a start finds there and the note does not name goes.
     groups: BTreeSet<String>,
     /// Keys whose blocks do not count any more.
-    superseded: BTreeSet<KeyId>,
+    pub(super) superseded: BTreeSet<KeyId>,
     /// Parts that were lost while it ran.
     pub(super) damaged: u64,
     /// A sync failed: of what was written since nobody knows what is there.
@@ -242,7 +239,7 @@ impl<D: Disk> Files<D> {
             let mut gone = false;
             for entry in self.disk.list(&dir)? {
                 let is_part = entry.name.ends_with(".blocks") && !known.contains(&entry.name);
-                if is_part || entry.name.ends_with(drafts::SUFFIX) {
+                if is_part || entry.name.ends_with(SUFFIX) {
                     self.disk.unlink(&dir.join(&entry.name))?;
                     gone = true;
                 }
@@ -254,7 +251,7 @@ impl<D: Disk> Files<D> {
         Ok(())
     }
 
-    fn path(&self, key: &PeriodKey, part: u32) -> PathBuf {
+    pub(super) fn path(&self, key: &PeriodKey, part: u32) -> PathBuf {
         self.dir.join(key.group()).join(key.file(part))
     }
 
@@ -388,7 +385,7 @@ impl<D: Disk> Files<D> {
             .insert(Arc::clone(length), super::length_number(length));
     }
 
-    fn sync_period(&mut self, key: &PeriodKey) -> io::Result<()> {
+    pub(super) fn sync_period(&mut self, key: &PeriodKey) -> io::Result<()> {
         let Some(period) = self.periods.get_mut(key).filter(|period| period.dirty) else {
             return Ok(());
         };
@@ -424,7 +421,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Notes what counts. After an error the old note may hold or the new one: both are true.
-    fn write_note(&self, position: u64) -> io::Result<()> {
+    pub(super) fn write_note(&self, position: u64) -> io::Result<()> {
         create_whole(&self.disk, &self.dir.join(NOTE), &self.note(position))
     }
 

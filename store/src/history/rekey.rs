@@ -20,7 +20,8 @@ use tidegate_codec::identity::SystemId;
 
 use super::block::{self, Header};
 use super::columns::{Columns, Meta, Reading, Text, TextRef};
-use super::files::{At, Draft, Files, PeriodKey};
+use super::drafts::Draft;
+use super::files::{At, Files, PeriodKey};
 use super::vault::Volume;
 use super::{History, Kept, OrderError};
 use crate::disk::Disk;

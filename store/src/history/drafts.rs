@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 
-use super::{At, Files, PART_MAX, PeriodKey};
+use super::files::{At, Files, PART_MAX, PeriodKey};
 use crate::disk::{Disk, DiskFile};
 use crate::seal::KeyId;
 
@@ -11,7 +11,7 @@ use crate::seal::KeyId;
 pub(super) const SUFFIX: &str = ".draft";
 
 /// A part that does not count yet.
-pub(in crate::history) struct Draft<F> {
+pub(super) struct Draft<F> {
     path: PathBuf,
     file: F,
     len: u64,
@@ -19,14 +19,14 @@ pub(in crate::history) struct Draft<F> {
 
 impl<F> Draft<F> {
     /// Whether so many octets more are for the next one.
-    pub(in crate::history) const fn is_full_with(&self, octets: usize) -> bool {
+    pub(super) const fn is_full_with(&self, octets: usize) -> bool {
         self.len > 0 && self.len + octets as u64 > PART_MAX
     }
 }
 
 impl<D: Disk> Files<D> {
     /// Begins the n-th draft of a period. What a crash leaves of it goes with the next start.
-    pub(in crate::history) fn draft(&self, key: &PeriodKey, number: usize) -> io::Result<Draft<D::File>> {
+    pub(super) fn draft(&self, key: &PeriodKey, number: usize) -> io::Result<Draft<D::File>> {
         let name = format!("{}-{number:06}{SUFFIX}", key.name());
         let path = self.dir.join(key.group()).join(name);
         match self.disk.unlink(&path) {
@@ -38,7 +38,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Writes a block; says where in the draft. Not synced.
-    pub(in crate::history) fn write_draft(draft: &mut Draft<D::File>, octets: &[u8]) -> io::Result<u64> {
+    pub(super) fn write_draft(draft: &mut Draft<D::File>, octets: &[u8]) -> io::Result<u64> {
         let offset = draft.len;
         draft.file.write_at(&[IoSlice::new(octets)], offset)?;
         draft.len += octets.len() as u64;
@@ -46,7 +46,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Removes drafts that come to nothing, as far as that goes now.
-    pub(in crate::history) fn discard(&self, drafts: Vec<Draft<D::File>>) {
+    pub(super) fn discard(&self, drafts: Vec<Draft<D::File>>) {
         for Draft { path, file, .. } in drafts {
             drop(file);
             if let Err(error) = self.disk.unlink(&path) {
@@ -59,7 +59,7 @@ impl<D: Disk> Files<D> {
     /// start with the next note, so that each record stands once before and behind it. What was filed meanwhile and is not
     /// noted stays so. Says which part the first of them is. No key is to be destroyed before
     /// [`Files::write_superseded`] has gone well.
-    pub(in crate::history) fn adopt(
+    pub(super) fn adopt(
         &mut self,
         key: &PeriodKey,
         drafts: &[Draft<D::File>],
@@ -94,12 +94,12 @@ impl<D: Disk> Files<D> {
     }
 
     /// Whether what lies under a key does not count any more.
-    pub(in crate::history) fn is_superseded(&self, key: KeyId) -> bool {
+    pub(super) fn is_superseded(&self, key: KeyId) -> bool {
         self.superseded.contains(&key)
     }
 
     /// Those keys, once the note with them is written: behind it a start knows of them.
-    pub(in crate::history) fn write_superseded(&self) -> io::Result<Vec<KeyId>> {
+    pub(super) fn write_superseded(&self) -> io::Result<Vec<KeyId>> {
         if !self.superseded.is_empty() {
             self.write_note(self.position)?;
         }
@@ -107,7 +107,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Forgets them: they are destroyed.
-    pub(in crate::history) fn forget_superseded(&mut self) -> io::Result<()> {
+    pub(super) fn forget_superseded(&mut self) -> io::Result<()> {
         if self.superseded.is_empty() {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Whether a block counts also behind a crash.
-    pub(in crate::history) fn is_noted(&self, key: &PeriodKey, at: At) -> bool {
+    pub(super) fn is_noted(&self, key: &PeriodKey, at: At) -> bool {
         let period = self.periods.get(key);
         let noted = period.and_then(|period| period.noted.get((at.part as usize).checked_sub(1)?));
         noted.is_some_and(|len| at.offset < *len)
