@@ -15,8 +15,10 @@ mod check;
 mod consent;
 mod contact;
 mod demo;
+mod erase;
 mod export;
 mod hash_password;
+mod hold;
 mod hours;
 mod init;
 mod key;
@@ -113,6 +115,12 @@ enum Verb {
     Export(Box<export::Verb>),
     /// Show where data of people may leave the gateway, and which: from the configuration.
     Sinks(ConfigFile),
+    /// Take, show and release legal holds, and read what they have sealed.
+    #[command(subcommand)]
+    Hold(Box<hold::Verb>),
+    /// Have a person's records erased, and show how that stands.
+    #[command(subcommand)]
+    Erase(erase::Verb),
     /// Show how many messages there were of those that were de-identified.
     Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
@@ -245,6 +253,8 @@ pub fn main() -> ExitCode {
         Verb::Retention(verb) => retention::run(&verb),
         Verb::Export(verb) => export::run(&verb),
         Verb::Sinks(args) => sinks::run(&args),
+        Verb::Hold(verb) => hold::run(&verb),
+        Verb::Erase(verb) => erase::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),

@@ -20,6 +20,7 @@ mod filed;
 mod finished;
 mod given_up;
 mod keys;
+mod legal;
 mod listing;
 mod noted;
 mod pages;
@@ -53,9 +54,12 @@ pub use exporting::{DAYS_MAX as EXPORT_DAYS_MAX, Exporting};
 pub(crate) use finished::text_of;
 pub use finished::{FOUND_MAX, Find, Reading};
 pub use keys::NewKek;
+pub use legal::{HoldAsk, Matter};
+pub(crate) use legal::{deferring, drop_released, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;
+pub(crate) use people::{hex, unhex};
 pub use retention::Retain;
 pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
@@ -140,6 +144,8 @@ pub enum Verb {
     Retain(Retain),
     /// What is done with exports.
     Export(Exporting),
+    /// Legal holds and orders to erase.
+    Matter(Matter),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -254,6 +260,7 @@ impl Verb {
             Self::Trace(trace) => trace.request(),
             Self::Retain(retain) => retain.request(),
             Self::Export(exporting) => exporting.request(),
+            Self::Matter(matter) => matter.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
@@ -412,7 +419,9 @@ impl Verb {
                 let trace = || Trace::read(other, request).map(|trace| trace.map(Self::Trace));
                 let retain = || Retain::read(other, request).map(|retain| retain.map(Self::Retain));
                 let export = || Exporting::read(other, request).map(|export| export.map(Self::Export));
-                let read = steer.or_else(deed).or_else(trace).or_else(retain).or_else(export);
+                let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
+                let read = steer.or_else(deed).or_else(trace).or_else(retain);
+                let read = read.or_else(export).or_else(matter);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),
@@ -447,6 +456,8 @@ pub(crate) fn not_done(error: &tokio::task::JoinError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_store::history::Kept;
+
     use super::*;
 
     #[test]
@@ -487,6 +498,10 @@ mod tests {
             Verb::Retain(Retain::Plan),
             Verb::Retain(Retain::Sweep),
             Verb::Retain(Retain::ConfirmClock),
+            Verb::Retain(Retain::RotateData {
+                account: Some("load".to_owned()),
+                class: Some(Kept::Body),
+            }),
             Verb::Retain(Retain::Stats {
                 account: Some("load".to_owned()),
             }),

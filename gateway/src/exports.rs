@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::Actor;
 
 use crate::telemetry::ExportMetrics;
@@ -116,11 +117,13 @@ pub(crate) struct Export {
     pub(crate) goes_on: Option<(Actor, u32)>,
     /// Its last frame was read.
     pub(crate) is_fetched: bool,
+    /// Of what is in it something is erased.
+    pub(crate) is_given_up: bool,
 }
 
 impl Export {
     pub(crate) const fn is_due(&self, now_ms: u64) -> bool {
-        now_ms >= self.head.ends_ms
+        self.is_given_up || now_ms >= self.head.ends_ms
     }
 }
 
@@ -190,5 +193,21 @@ impl Exports {
 
     pub(crate) fn path(&self, number: u64) -> PathBuf {
         file::path(&self.dir, number)
+    }
+
+    /// Marks those of an account, or of all, that were begun before as not wanted any more: somebody's data is erased, and may be
+    /// in them (EXP-2). Nobody reads them from then on; they end with the next look.
+    pub(crate) fn give_up(&self, account: Option<SystemId>, asked_ms: u64) {
+        for export in self.all().values_mut() {
+            if export.head.what != What::Statistics
+                && export.head.number <= asked_ms
+                && account.is_none_or(|account| account == export.head.account)
+            {
+                export.is_given_up = true;
+                if let State::Making { is_stopped } = &mut export.state {
+                    *is_stopped = true;
+                }
+            }
+        }
     }
 }

@@ -10,11 +10,12 @@ mod tests;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_config::{Config, Country};
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{Bucket, Finished, Keep, Kept, Meta, Place};
+use tidegate_store::history::{Bucket, Fate, Fates, Finished, Keep, Kept, Meta, Place, Text};
 use tidegate_store::message_id::MessageId;
 use tidegate_store::rules::{
     self, After, Anchor, By, Class, Decision, Facts, Instruction, Kind, RuleSet, State, Wish, bucket, decide,
@@ -22,6 +23,7 @@ use tidegate_store::rules::{
 use tidegate_store::spool::Keeps;
 
 use crate::gate::Gate;
+use crate::legal::Claims;
 use crate::number::plan;
 use crate::retention::{instructions_of, rules_of};
 use crate::tables::Tables;
@@ -33,9 +35,10 @@ pub use lots::Stands;
 /// How long a record is kept that no rule ever ends.
 const FOR_EVER: &str = "for-ever";
 
-/// See the [module](self). Made of a configuration, and never changed.
+/// See the [module](self). Made of a configuration and a register of holds, and never changed.
 pub struct Keeping {
-    accounts: HashMap<SystemId, Terms>,
+    accounts: Arc<HashMap<SystemId, Terms>>,
+    claims: Arc<Claims>,
     tables: Arc<Tables>,
     believed: Believed,
     closures: Closures,
@@ -58,6 +61,8 @@ pub struct Ended<'e> {
     pub id: MessageId,
     /// Its sender.
     pub source: &'e [u8],
+    /// Whom it was to, where that is known.
+    pub to: Option<&'e AddressBuf>,
     /// What it was for; the gateway's own code.
     pub category: u8,
     /// When it was accepted, in unix milliseconds.
@@ -75,10 +80,26 @@ impl<'e> Ended<'e> {
             account,
             id: meta.id,
             source: meta.source.as_bytes(),
+            to: Some(&meta.destination),
             category: meta.category,
             accepted_ms: meta.accepted_ms,
             expires_ms: meta.expires_ms,
             final_ms: meta.final_ms,
+        }
+    }
+
+    /// Of a text of which nothing more is known: no sender, and not whom it was to.
+    fn of_text(account: SystemId, text: &Text) -> Self {
+        Self {
+            account,
+            id: text.id,
+            source: &[],
+            to: None,
+            // None of the codes.
+            category: u8::MAX,
+            accepted_ms: text.accepted_ms,
+            expires_ms: text.final_ms,
+            final_ms: text.final_ms,
         }
     }
 
@@ -114,7 +135,8 @@ impl Keeping {
             Some((account.system_id, terms))
         });
         Self {
-            accounts: terms.collect(),
+            accounts: Arc::new(terms.collect()),
+            claims: Arc::default(),
             tables,
             believed,
             closures,
@@ -124,6 +146,23 @@ impl Keeping {
     /// Which accounts are closed, for whoever goes by these rules.
     pub const fn closures(&self) -> &Closures {
         &self.closures
+    }
+
+    /// The same, by what another register of holds and erasures says.
+    #[must_use]
+    pub fn with_claims(&self, claims: Arc<Claims>) -> Self {
+        Self {
+            accounts: Arc::clone(&self.accounts),
+            tables: Arc::clone(&self.tables),
+            believed: self.believed.clone(),
+            closures: self.closures.clone(),
+            claims,
+        }
+    }
+
+    /// What holds and erasures say.
+    pub const fn claims(&self) -> &Arc<Claims> {
+        &self.claims
     }
 
     /// How late it is for whoever goes by these rules.
@@ -161,17 +200,57 @@ impl Keeping {
 
     fn decide(&self, ended: &Ended<'_>, class: Class, now_ms: u64) -> Option<Decision<'_>> {
         let terms = self.accounts.get(&ended.account)?;
-        let facts = ended.facts(class);
+        let facts = self.facts(terms, ended, class);
+        let (holds, erasures) = (self.claims.holds(), self.claims.erasures());
+        let (rules, instructions) = (&terms.rules, &terms.instructions);
         let now_ms = self.believed.at(now_ms);
+        let closed_ms = self.closures.of(ended.account);
         Some(decide(
             &facts,
-            &terms.rules,
-            &terms.instructions,
-            &[],
-            &[],
-            self.closures.of(ended.account),
+            rules,
+            instructions,
+            holds,
+            erasures,
+            closed_ms,
             now_ms,
         ))
+    }
+
+    fn facts<'e>(&self, terms: &Terms, ended: &Ended<'e>, class: Class) -> Facts<'e> {
+        let mut facts = ended.facts(class);
+        facts.recipient = ended.to.and_then(|to| self.claims.recipient(to, terms.home));
+        facts
+    }
+
+    /// The orders to erase that cover a message.
+    pub(crate) fn orders_about(&self, ended: &Ended<'_>) -> Fates {
+        match self.accounts.get(&ended.account) {
+            Some(terms) => self.claims.orders(&self.facts(terms, ended, Class::Meta)),
+            None => Fates::new(),
+        }
+    }
+
+    /// What becomes of a record where the sweep comes by: what is held goes to the vault once it is due (LEG-2).
+    pub(crate) fn fate(&self, ended: &Ended<'_>, kept: Kept, now_ms: u64) -> Fate {
+        let Some(decision) = self.decide(ended, class_of(kept), now_ms) else {
+            return Fate::Stay;
+        };
+        match decision.state {
+            State::Live | State::Restricted => Fate::Stay,
+            State::Due | State::NotStored => Fate::Go,
+            State::Sealed => {
+                let holds = decision.by.iter().filter_map(|by| match by {
+                    By::Hold(hold) => Some(*hold),
+                    _ => None,
+                });
+                Fate::Vault(self.claims.numbers(holds))
+            }
+        }
+    }
+
+    /// The same of a text without its message's record.
+    pub(crate) fn fate_of_text(&self, account: SystemId, text: &Text, now_ms: u64) -> Fate {
+        self.fate(&Ended::of_text(account, text), Kept::Body, now_ms)
     }
 
     /// Whether a record of a class may be read now, by whom its class is for.
@@ -183,10 +262,12 @@ impl Keeping {
     /// Where a class of a message that has ended is kept; nowhere without a rule, and not once it is due (RET-1, RET-8).
     fn plan(&self, finished: &Finished, kept: Kept, now_ms: u64) -> Option<Keep> {
         let source = finished.envelope.addresses.source();
+        let to = finished.envelope.addresses.destination();
         let ended = Ended {
             account: finished.account,
             id: finished.id,
             source: source.as_bytes(),
+            to: Some(&to),
             category: finished.envelope.category,
             accepted_ms: finished.envelope.accepted_ms,
             expires_ms: finished.envelope.expires_ms,
@@ -197,6 +278,19 @@ impl Keeping {
         if matches!(decision.state, State::NotStored | State::Due) {
             return None;
         }
+        // Holds and erasures say whether it is kept; where it lies is for the rules.
+        let terms = self.accounts.get(&finished.account)?;
+        let facts = ended.facts(class);
+        let (rules, instructions) = (&terms.rules, &terms.instructions);
+        let decision = decide(
+            &facts,
+            rules,
+            instructions,
+            &[],
+            &[],
+            None,
+            self.believed.at(now_ms),
+        );
         // What it is filed by is what ends it: nothing that holds it longer lies with what goes before it.
         let limit = decision.by.iter().find_map(|by| match by {
             By::Instruction(instruction, rule) => match instruction.wish {
@@ -211,7 +305,6 @@ impl Keeping {
             By::Refused(..) | By::Erasure(_) | By::Hold(_) | By::NoRule(..) => None,
         });
         let (anchor, span) = limit?;
-        let facts = ended.facts(class);
         // What counts from an account's closure has no date while it is open: it is filed by its end.
         let (anchor_ms, span) = match facts.instant(anchor, None) {
             Some(anchor_ms) => (anchor_ms, span),

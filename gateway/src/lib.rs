@@ -37,6 +37,7 @@ pub mod kek;
 mod keywords;
 mod last_timer;
 pub mod late;
+pub mod legal;
 pub mod life;
 pub mod link;
 pub mod links;

@@ -278,12 +278,14 @@ impl<D: Disk + 'static> Reloader<D> {
         }
         let keeping = self.hub.look(|gate, _| gate.keeping().cloned());
         // How late it is does not depend on what the file says.
-        let (believed, closures) = keeping.map_or_else(Default::default, |keeping| {
+        let (believed, closures) = keeping.as_ref().map_or_else(Default::default, |keeping| {
             (keeping.believed().clone(), keeping.closures().clone())
         });
         // What this process has had in its places: an account that the file no longer has keeps its last rules until a restart.
         let placed = self.hub.look(|gate, _| Arc::clone(gate.config()));
-        let keeping = Arc::new(Keeping::new(&placed, Arc::clone(&tables), believed, closures));
+        let claims = keeping.map_or_else(Default::default, |keeping| Arc::clone(keeping.claims()));
+        let keeping = Keeping::new(&placed, Arc::clone(&tables), believed, closures);
+        let keeping = Arc::new(keeping.with_claims(claims));
         let others = self.hub.look(|gate, _| {
             gate.set_keeping(&keeping);
             gate.replace_tables(tables)

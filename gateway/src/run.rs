@@ -35,6 +35,7 @@ use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
 use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
 use crate::keeping::{Closures, Keeping};
+use crate::legal::Legal;
 use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
@@ -46,7 +47,7 @@ use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{AdminMetrics, ExportMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, keeper, listen, orders, register};
+use crate::{control, keeper, legal, listen, orders, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -79,6 +80,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
+    /// The register of legal holds is not as it was written.
+    #[error(transparent)]
+    Legal(#[from] legal::Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -198,6 +202,7 @@ pub fn start_with(
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
+    let legal = Legal::open(&config.storage.data, own.ring())?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -316,6 +321,7 @@ pub fn start_with(
             register,
             tokens,
             orders,
+            legal,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
@@ -553,6 +559,7 @@ struct LoopWork {
     register: register::Handle,
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
+    legal: Legal,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
@@ -598,6 +605,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         found.believed.clone(),
         Closures::default(),
     ));
+    let mut legal = work.legal;
+    let keeping = Arc::new(keeping.with_claims(legal.claims_at_start()));
     drop(gate.replace_tables(work.tables));
     gate.set_keeping(&keeping);
     gate.set_certificates(work.tls.certificates(&config));
@@ -610,6 +619,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
+        hub.set_legal(Arc::new(legal));
         hub.set_orders(Arc::new(orders_file));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {

@@ -27,6 +27,7 @@ use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
 use crate::keeper::{KeeperHandle, RingOrder};
 use crate::last_timer::LastTimer;
+use crate::legal::Legal;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
@@ -37,6 +38,10 @@ use crate::trace::{Files, Records};
 
 /// How long an orderly end waits for the history at most.
 const LAST_HISTORY: Duration = Duration::from_secs(5);
+/// How often it is looked whether finished messages are synced that somebody waits for.
+const SYNC_LOOK: Duration = Duration::from_millis(20);
+/// And how long at most.
+const SYNC_MAX: Duration = Duration::from_mins(1);
 /// Chores that wait for room in the keeper's inbox: reading back may ask for more than the spool's own.
 const CHORES_WAITING_MAX: usize = 64;
 
@@ -70,6 +75,8 @@ pub struct Hub<D: Disk> {
     register: OnceCell<register::Handle>,
     /// Orders about the key ring go there; a gateway of tests may have none.
     key_ring: OnceCell<mpsc::Sender<RingOrder>>,
+    /// The register of holds and erasures; a gateway of tests may have none.
+    legal: OnceCell<Arc<Legal>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
     sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
@@ -112,6 +119,44 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn key_ring(&self) -> Option<&mpsc::Sender<RingOrder>> {
         self.key_ring.get()
+    }
+
+    /// The register of holds and erasures, from now on.
+    pub fn set_legal(&self, legal: Arc<Legal>) {
+        // Once, at the start.
+        let _ = self.legal.set(legal);
+    }
+
+    pub(crate) fn legal(&self) -> Option<&Arc<Legal>> {
+        self.legal.get()
+    }
+
+    /// Has all that ended before stand in the history behind a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: it does not come to be within a minute.
+    pub(crate) async fn checkpoint_history(&self) -> Result<(), String> {
+        let before = self.look(|gate, _| gate.spool().history_syncs());
+        let mut waited = Duration::ZERO;
+        loop {
+            // One may have been under way.
+            let is_synced = self.with_gate(|gate, _| {
+                gate.spool_mut().sync_history();
+                match (before, gate.spool().history_syncs()) {
+                    (Some(before), Some(now)) => now >= before + 2,
+                    (_, now) => now.is_none(),
+                }
+            });
+            if is_synced {
+                return Ok(());
+            }
+            if waited > SYNC_MAX {
+                return Err("finished messages cannot be synced: see the log".to_owned());
+            }
+            tokio::time::sleep(SYNC_LOOK).await;
+            waited += SYNC_LOOK;
+        }
     }
 
     /// Where orders for the retention sweep go, from now on.
@@ -222,6 +267,7 @@ impl<D: Disk> Hub<D> {
             last_turn: Cell::new(Duration::ZERO),
             register: OnceCell::new(),
             key_ring: OnceCell::new(),
+            legal: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),

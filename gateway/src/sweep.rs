@@ -18,8 +18,11 @@
 
 mod clock;
 mod entries;
+mod held;
 mod note;
+mod people;
 mod plan;
+mod rotate;
 mod run;
 
 use std::path::PathBuf;
@@ -27,9 +30,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tidegate_codec::identity::SystemId;
 use tidegate_config::Storage;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::sweep_note;
+use tidegate_store::history::{Kept, sweep_note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::audit::AuditHandle;
@@ -42,11 +46,15 @@ use crate::telemetry::SweepMetrics;
 use clock::Guard;
 use note::{Note, Pending};
 pub(crate) use plan::plan;
+pub use rotate::Rotating;
+use rotate::Rotation;
 
 /// How often it is looked whether the clock has jumped and a sweep is due.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long after one that failed the next is tried.
 const RETRY: Duration = Duration::from_secs(60);
+/// What lies between two lots whose keys are rotated, for all others who want something of the keeper.
+const ROTATE_PAUSE: Duration = Duration::from_millis(10);
 /// Requests that wait for the sweep that runs.
 const ORDERS_MAX: usize = 4;
 
@@ -55,6 +63,8 @@ const ORDERS_MAX: usize = 4;
 pub enum SweepOrder {
     /// A run now; the answer says what it did.
     Run(oneshot::Sender<Answer>),
+    /// Another key for each living lot, of one account or class only where that is said; the answer comes with the end.
+    RotateData(Option<SystemId>, Option<Kept>, oneshot::Sender<Answer>),
     /// The clock is right.
     ConfirmClock(oneshot::Sender<Answer>),
 }
@@ -90,6 +100,7 @@ impl<D> Place<D> {
 #[derive(Debug)]
 pub struct Found {
     pending: Option<Pending>,
+    rotating: Option<Rotating>,
     /// How late it was then, or the clock where no sweep has ever been.
     pub believed: Believed,
 }
@@ -102,12 +113,18 @@ impl Found {
             .map_err(|error| error.to_string())
             .and_then(|octets| octets.map(|octets| Note::read(&octets)).transpose());
         match note {
-            Ok(Some(Note { seen_ms, pending })) => Self {
+            Ok(Some(Note {
+                seen_ms,
                 pending,
+                rotating,
+            })) => Self {
+                pending,
+                rotating,
                 believed: Believed::since(seen_ms),
             },
             Ok(None) => Self {
                 pending: None,
+                rotating: None,
                 believed: Believed::since(now_ms),
             },
             Err(why) => {
@@ -117,6 +134,7 @@ impl Found {
                 );
                 Self {
                     pending: None,
+                    rotating: None,
                     believed: Believed::since(0),
                 }
             }
@@ -133,6 +151,9 @@ pub struct Sweep<D: Disk> {
     guard: Guard,
     /// What is in the note and not known to be done.
     pending: Option<Pending>,
+    /// What the note has of a rotation of data keys.
+    rotating: Option<Rotating>,
+    rotation: Option<Rotation>,
 }
 
 impl<D: Disk> Sweep<D> {
@@ -152,6 +173,8 @@ impl<D: Disk> Sweep<D> {
             metrics,
             guard,
             pending: found.pending,
+            rotating: found.rotating,
+            rotation: found.rotating.map(Rotation::new),
         }
     }
 
@@ -205,7 +228,13 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
                 None => return,
             },
             _ = every.tick() => None,
+            () = std::future::ready(()), if sweep.is_rotating() => {
+                sweep.rotate_some().await;
+                tokio::time::sleep(ROTATE_PAUSE).await;
+                continue;
+            }
         };
+        sweep.count_matters().await;
         let now = sweep.hub.now().monotonic;
         match order {
             Some(SweepOrder::ConfirmClock(answer)) => {
@@ -213,6 +242,9 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
                 let _ = answer.send(sweep.confirm_clock().await);
                 // What was due meanwhile goes at the next look.
                 tried = None;
+            }
+            Some(SweepOrder::RotateData(account, class, answer)) => {
+                sweep.begin_rotation(account, class, answer).await;
             }
             Some(SweepOrder::Run(answer)) => {
                 let done = sweep.run().await;

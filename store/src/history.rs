@@ -7,16 +7,21 @@
 
 mod block;
 mod columns;
+mod drafts;
 mod files;
 #[cfg(test)]
 pub(crate) mod held;
 mod index;
 mod look;
 mod orders;
+mod rekey;
 mod stats;
 mod sweep;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_rekey;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -44,8 +49,10 @@ pub use columns::{Meta, Place, Text};
 pub use files::{PeriodKey, sweep_note};
 pub use look::{Cursor, Looked, Query};
 pub use orders::{AddUp, Erased, Order, OrderError, Report};
+pub use rekey::{Fate, Fates, Judge, Passed, Record, Rekey};
 pub use stats::{Stats, StatsError};
 pub use sweep::{Cell, Cells, Lot};
+pub use vault::{VaultCursor, VaultOrder, VaultReport, whom};
 
 /// Octets that all gathers may take before they are closed, however few records each has.
 const GATHERED_MAX: usize = 32 << 20;
@@ -231,6 +238,12 @@ pub struct History<D: Disk> {
     printers: HashMap<SystemId, SipHasher24>,
     position: u64,
     counts: Counts,
+    /// The pass through lots that is under way.
+    pass: Option<rekey::Pass<D>>,
+    /// Where blocks have come to stand that were sealed anew, for looks that began before.
+    moved: HashMap<(PeriodKey, At), (At, u64)>,
+    /// How many passes have sealed blocks anew.
+    passes: u64,
     /// A buffer for the next block.
     buffer: Vec<u8>,
     /// The next legs that are filed fail behind it.
@@ -259,6 +272,9 @@ impl<D: Disk> History<D> {
             printers: HashMap::new(),
             position,
             counts,
+            pass: None,
+            moved: HashMap::new(),
+            passes: 0,
             buffer: Vec::new(),
             #[cfg(test)]
             fail_files: 0,

@@ -57,7 +57,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{EXPORTS, HISTORY, OPT_OUTS, fingerprint};
+use owner::{EXPORTS, HISTORY, HOLDS, OPT_OUTS, fingerprint};
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
 /// Keys that a ring can hold at once: 256 MiB a copy, and about 120 MB of memory.
@@ -340,6 +340,26 @@ impl<D: Disk> KeyRing<D> {
     /// The key of a period, if there is one.
     pub fn period_key_of(&self, owner: PeriodOwner) -> Option<KeyId> {
         self.periods.of(owner)
+    }
+
+    /// Whose key of a period it is, and when it was made (unix milliseconds).
+    pub fn period_of(&self, id: KeyId) -> Option<(PeriodOwner, u64)> {
+        let (_, entry) = self.periods.find(id)?;
+        Some((entry.owner, entry.made_ms))
+    }
+
+    /// That a key cannot be read which should be there.
+    pub(crate) fn key_is_lost(&self, id: KeyId) -> KeyRingError {
+        KeyRingError::lost(&self.dir, vec![id])
+    }
+
+    /// The keys of holds, by the numbers of these.
+    pub fn holds(&self) -> impl Iterator<Item = (u32, KeyId)> + '_ {
+        let of_holds = self.keys.iter().filter(|(_, held)| held.owner.kind == HOLDS);
+        of_holds.filter_map(|(id, held)| {
+            let number = held.owner.text().first_chunk()?;
+            Some((u32::from_be_bytes(*number), *id))
+        })
     }
 
     /// All keys of periods, in no order.

@@ -40,7 +40,7 @@ mod rule;
 mod span;
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
 mod tests;
 

@@ -26,6 +26,7 @@ mod flows;
 mod full_disk;
 mod handsets;
 mod history;
+mod holds;
 mod hours;
 mod house;
 mod independent;

@@ -98,7 +98,12 @@ impl Scene {
 
     /// A message on its way to its receipt; its id, and when it had just been accepted. It is filed then.
     pub(crate) async fn deliver(&mut self, carrier_id: &str) -> (String, u64) {
-        let id = self.esme.submit_ok(message(FROM, TO, TEXT)).await;
+        self.deliver_to(carrier_id, TO, TEXT).await
+    }
+
+    /// The same to another number.
+    pub(crate) async fn deliver_to(&mut self, carrier_id: &str, to: &str, text: &str) -> (String, u64) {
+        let id = self.esme.submit_ok(message(FROM, to, text)).await;
         let accepted_ms = self.clock.now().unix_ms;
         let submit = self.smsc.expect_submit().await;
         self.smsc.answer(&submit, carrier_id).await;
@@ -127,7 +132,7 @@ impl Scene {
             .set_wall_by(i64::try_from(unix_ms).unwrap() - i64::try_from(now_ms).unwrap());
     }
 
-    fn history(&self) -> std::path::PathBuf {
+    pub(crate) fn history(&self) -> std::path::PathBuf {
         self.local.dir.path().join("data/history")
     }
 
@@ -184,7 +189,7 @@ pub(crate) fn ring_of(dir: &Path) -> KeyRing<RealDisk> {
     KeyRing::open(&RealDisk, &dir.join("keys"), kek).unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -197,7 +202,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Files of blocks of a class.
-fn blocks(history: &Path, class: &str) -> usize {
+pub(crate) fn blocks(history: &Path, class: &str) -> usize {
     let groups = fs::read_dir(history).unwrap().map(|entry| entry.unwrap().path());
     groups
         .filter(|group| group.is_dir() && group.file_name().unwrap().to_string_lossy().starts_with(class))

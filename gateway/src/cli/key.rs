@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use tidegate_config::{Config, Storage};
 use tidegate_store::audit::{Audit, Entry, Made, signer};
 use tidegate_store::disk::{Disk as _, RealDisk};
+use tidegate_store::history::Kept;
 use tidegate_store::keyring::{Kek, KeyRingError, PIECE, Progress};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::control::{self, AskError};
+use crate::control::{self, AskError, Retain};
 use crate::installation::{self, Installation};
 use crate::keeper::rotation::{self, shown};
 use crate::kek::{self, NewKek};
@@ -24,6 +25,18 @@ pub(super) enum Verb {
     /// Have all keys wrapped anew under another key-encryption key, in the running gateway, or on the files where none
     /// runs; one that was interrupted goes on.
     RotateKek(Args),
+    /// Have what is kept of finished messages sealed anew under other keys, in the running gateway, and the old keys
+    /// destroyed; one that was interrupted goes on.
+    RotateData {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Only what is this account's.
+        #[arg(long, value_name = "SYSTEM_ID")]
+        account: Option<String>,
+        /// Only this class: meta or body.
+        #[arg(long, value_parser = super::hold::class)]
+        class: Option<Kept>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +60,10 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             })
         }
         Verb::RotateKek(args) => rotate(args),
+        Verb::RotateData { file, account, class } => {
+            let (account, class) = (account.clone(), *class);
+            super::sweep::run(file, Retain::RotateData { account, class })
+        }
     }
 }
 

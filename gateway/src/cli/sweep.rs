@@ -12,7 +12,7 @@ pub(super) fn run(file: &ConfigFile, retain: Retain) -> Result<Outcome, Refusal>
     let told = match retain {
         Retain::Plan => planned,
         Retain::ConfirmClock => confirmed,
-        Retain::Sweep | Retain::Stats { .. } => swept,
+        Retain::Sweep | Retain::RotateData { .. } | Retain::Stats { .. } => swept,
     };
     let fields = control::ask(&storage.data, &control::Verb::Retain(retain))?;
     let mut outcome = Outcome {

@@ -331,7 +331,7 @@ fn digits<D: Disk>(hub: &Hub<D>, account: SystemId, to: &str) -> Result<Vec<Vec<
     Ok(forms)
 }
 
-fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
+pub(super) fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
     let number = |address: &tidegate_codec::address::AddressBuf| match with_numbers {
         true => json!(String::from_utf8_lossy(address.as_bytes())),
         false => masked(address),
@@ -376,7 +376,7 @@ pub(crate) fn text_of(text: &Text, data_coding: u8) -> Option<(String, Vec<u8>)>
     Some((shown, octets))
 }
 
-fn text_shown(text: &Text, data_coding: u8) -> Value {
+pub(super) fn text_shown(text: &Text, data_coding: u8) -> Value {
     let Some((shown, octets)) = text_of(text, data_coding) else {
         return Value::Null;
     };

@@ -114,7 +114,11 @@ impl Noted {
             Verb::Retain(retain) if !retain.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(retain.word()))])
             }
+            Verb::Matter(matter) if !matter.is_reading() => {
+                (Kind::OperatorVerb, None, vec![(Field::Verb, word(matter.word()))])
+            }
             Verb::TokenList
+            | Verb::Matter(_)
             | Verb::Retain(_)
             | Verb::KekState
             | Verb::Inspect

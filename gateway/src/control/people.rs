@@ -70,6 +70,16 @@ pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
+/// The octets of hex digits, two for each.
+pub(crate) fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let octet = |[high, low]: &[u8; 2]| {
+        let digit = |of: u8| char::from(of).to_digit(16);
+        u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
+    };
+    rest.is_empty().then(|| pairs.iter().map(octet).collect())?
+}
+
 /// Waits until the journal holds all that is known now. Of what comes meanwhile nobody asked, and it may never end.
 pub(super) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let mut waited = Duration::ZERO;

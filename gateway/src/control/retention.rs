@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{Cells, Order, PeriodKey, Report};
+use tidegate_store::history::{Cells, Kept, Order, PeriodKey, Report};
 use tokio::sync::oneshot;
 
 use super::steer::Keys;
@@ -32,6 +32,13 @@ pub enum Retain {
     Plan,
     /// A sweep, now.
     Sweep,
+    /// Another key for each living lot of history.
+    RotateData {
+        /// Of this account only.
+        account: Option<String>,
+        /// Of this class only.
+        class: Option<Kept>,
+    },
     /// The clock is right, although it has jumped.
     ConfirmClock,
     /// What is left of messages that were de-identified.
@@ -47,6 +54,7 @@ impl Retain {
         match self {
             Self::Plan => "retention plan",
             Self::Sweep => "retention sweep",
+            Self::RotateData { .. } => "key rotate-data",
             Self::ConfirmClock => "retention confirm-clock",
             Self::Stats { .. } => "stats",
         }
@@ -61,6 +69,9 @@ impl Retain {
     pub(super) fn request(&self) -> Value {
         let mut request = match self {
             Self::Stats { account } => json!({ "account": account }),
+            Self::RotateData { account, class } => {
+                json!({ "account": account, "class": class.map(Kept::word) })
+            }
             Self::Plan | Self::Sweep | Self::ConfirmClock => json!({}),
         };
         request["version"] = json!(VERSION);
@@ -74,6 +85,25 @@ impl Retain {
             "retention plan" => Ok(Self::Plan),
             "retention sweep" => Ok(Self::Sweep),
             "retention confirm-clock" => Ok(Self::ConfirmClock),
+            "key rotate-data" => {
+                let class = match Keys(request).text("class") {
+                    Ok(None) => Ok(None),
+                    Ok(Some(word)) => {
+                        let class = Kept::ALL.into_iter().find(|class| class.word() == word);
+                        class
+                            .map(Some)
+                            .ok_or_else(|| "\"class\" is meta or body".to_owned())
+                    }
+                    Err(why) => Err(why),
+                };
+                let account = Keys(request).text("account");
+                class.and_then(|class| {
+                    Ok(Self::RotateData {
+                        account: account?,
+                        class,
+                    })
+                })
+            }
             "stats" => Keys(request)
                 .text("account")
                 .map(|account| Self::Stats { account }),
@@ -86,6 +116,11 @@ impl Retain {
 pub(super) async fn retain<D: Disk>(hub: &Hub<D>, retain: &Retain) -> Answer {
     match retain {
         Retain::Plan => plan(hub).await,
+        Retain::RotateData { account, class } => {
+            let account = account.as_deref().map(str::parse).transpose();
+            let account: Option<SystemId> = account.map_err(|_| "there is no such account".to_owned())?;
+            ordered(hub, |answer| SweepOrder::RotateData(account, *class, answer)).await
+        }
         Retain::Sweep => ordered(hub, SweepOrder::Run).await,
         Retain::ConfirmClock => ordered(hub, SweepOrder::ConfirmClock).await,
         Retain::Stats { account } => stats(hub, account.as_deref()).await,

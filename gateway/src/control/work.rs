@@ -17,6 +17,7 @@ use super::census::Census;
 use super::exporting::export;
 use super::given_up::GivingUp;
 use super::keys::ordered;
+use super::legal::matter;
 use super::noted::Noted;
 use super::people::act;
 use super::retention::retain;
@@ -154,6 +155,7 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 export(&hub, (&audit, &who), exporting).await
             }
+            Verb::Matter(wanted) => matter(&hub, &audit, &who, wanted).await,
             Verb::KekState => ordered(&hub, RingOrder::State).await,
             // The keeper does one at a time, and nothing else waits for it.
             Verb::RotateKek(kek) => {
@@ -203,6 +205,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Trace(trace) if trace.is_reading())
         && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
+        && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

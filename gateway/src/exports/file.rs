@@ -176,6 +176,7 @@ fn kept(path: &Path) -> io::Result<Export> {
         unreadable: word(12),
         goes_on: None,
         is_fetched: false,
+        is_given_up: false,
     })
 }
 

@@ -108,6 +108,7 @@ pub(crate) async fn create<D: Disk + 'static>(
         unreadable: 0,
         goes_on: None,
         is_fetched: false,
+        is_given_up: false,
     };
     exports.all().insert(number, export);
     let making = make(

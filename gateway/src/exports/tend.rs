@@ -44,7 +44,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
         for export in &there {
             let why = match export.state {
                 State::Over => "not made",
-                _ if export.head.ends_ms == 0 => "erased",
+                _ if export.is_given_up => "erased",
                 _ if export.is_due(now_ms) && !is_doubted => "date",
                 _ => continue,
             };
@@ -72,6 +72,11 @@ pub(crate) fn time<D: Disk>(hub: &Hub<D>) -> u64 {
 
 async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
     let exports = hub.exports().ok_or("there are none")?;
+    if let Some(legal) = hub.legal() {
+        for order in legal.state().await.register.orders.values() {
+            exports.give_up(order.account, order.asked_ms);
+        }
+    }
     let _alone = exports.turn.lock().await;
     let keys = order(hub, ExportKeys::List).await?;
     let files = exports.numbers();

@@ -36,6 +36,8 @@ fn lot(account: SystemId, class: Kept, last: u64) -> Lot {
         blocks: 1,
         records: 1,
         octets: 1,
+        made_ms: 0,
+        first_ms: NOVEMBER_MS,
         last_ms: NOVEMBER_MS + last,
         is_there: true,
     }
@@ -134,6 +136,7 @@ fn what_is_due_stays_due_when_the_clock_is_set_back() {
         account,
         id: MessageId(1),
         source: b"Shop",
+        to: None,
         category: 0,
         accepted_ms,
         expires_ms: accepted_ms + DAY_MS,

@@ -11,6 +11,8 @@ use super::note::{Going, Sum};
 
 const BEGUN: &str = "begun";
 const ERASED: &str = "erased";
+const SEALING_ANEW: &str = "sealing anew";
+const SEALED_ANEW: &str = "sealed anew";
 const REMOVED: &str = "removed";
 
 fn word(text: &str) -> Value {
@@ -27,15 +29,17 @@ fn key(going: &Going) -> String {
     format!("{} {print}", going.key)
 }
 
-fn of_lot(outcome: &str, file: &PeriodKey, going: &Going) -> Entry {
+fn of_swept(outcome: &str, file: &PeriodKey, going: &Going) -> Entry {
+    let why = if going.is_added_up { "deidentify" } else { "purge" };
+    of_lot(outcome, why, file, going)
+}
+
+fn of_lot(outcome: &str, why: &str, file: &PeriodKey, going: &Going) -> Entry {
     entry(outcome)
         .of(Some(going.account))
         .with(Field::Scope, word(file.class.word()))
         .with(Field::Policy, word(&file.length))
-        .with(
-            Field::Reason,
-            word(if going.is_added_up { "deidentify" } else { "purge" }),
-        )
+        .with(Field::Reason, word(why))
         .with(Field::First, Value::Time(going.from_ms))
         .with(Field::Last, Value::Time(going.to_ms))
         .with(Field::RingKey, word(&key(going)))
@@ -58,12 +62,22 @@ pub(super) fn ended(outcome: &str, sum: Sum) -> Entry {
 
 /// A lot is about to go.
 pub(super) fn begun(file: &PeriodKey, going: &Going) -> Entry {
-    of_lot(BEGUN, file, going)
+    of_swept(BEGUN, file, going)
 }
 
 /// Its key is destroyed: the certificate of its erasure (ERA-6).
 pub(super) fn erased(file: &PeriodKey, going: &Going) -> Entry {
-    of_lot(ERASED, file, going)
+    of_swept(ERASED, file, going)
+}
+
+/// A lot is about to be sealed anew without what goes of it.
+pub(super) fn sealing_anew(file: &PeriodKey, going: &Going) -> Entry {
+    of_lot(SEALING_ANEW, "another key", file, going)
+}
+
+/// That is done, and the key that it had is destroyed.
+pub(super) fn sealed_anew(file: &PeriodKey, going: &Going) -> Entry {
+    of_lot(SEALED_ANEW, "another key", file, going)
 }
 
 /// A file is gone.
@@ -99,7 +113,7 @@ impl Entered {
                 return;
             }
             match text(logged, Field::Outcome).as_deref() {
-                Some(ERASED) => entered.erased.extend(text(logged, Field::RingKey)),
+                Some(ERASED | SEALED_ANEW) => entered.erased.extend(text(logged, Field::RingKey)),
                 Some(REMOVED) if text(logged, Field::File).as_ref() == Some(&name) => {
                     entered.removed = logged.time_ms;
                 }

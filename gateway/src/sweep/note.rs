@@ -6,6 +6,8 @@ use tidegate_store::history::{AddUp, Kept, Lot, PeriodKey};
 use tidegate_store::keyring::Fingerprint;
 use tidegate_store::seal::KeyId;
 
+use super::rotate::Rotating;
+
 const VERSION: u64 = 1;
 /// Milliseconds of an hour.
 const HOUR_MS: u64 = 3_600_000;
@@ -17,6 +19,8 @@ pub(super) struct Note {
     pub(super) seen_ms: u64,
     /// What may be half done.
     pub(super) pending: Option<Pending>,
+    /// The rotation of data keys that is under way.
+    pub(super) rotating: Option<Rotating>,
 }
 
 /// What is about to be done.
@@ -24,6 +28,8 @@ pub(super) struct Note {
 pub(super) enum Pending {
     /// Keys of lots of a file are destroyed.
     Erase(PeriodKey, Vec<Going>),
+    /// A lot of a file is sealed anew under another key.
+    Rekey(PeriodKey, Going),
     /// A file goes; noted at this time of the wall clock.
     Remove(PeriodKey, Sum, u64),
 }
@@ -72,6 +78,10 @@ impl Note {
                 "erase": file_shown(file),
                 "lots": lots.iter().map(going_shown).collect::<Vec<_>>(),
             }),
+            Pending::Rekey(file, lot) => json!({
+                "rekey": file_shown(file),
+                "lot": going_shown(lot),
+            }),
             Pending::Remove(file, sum, noted_ms) => json!({
                 "remove": file_shown(file),
                 "noted_ms": noted_ms,
@@ -80,7 +90,19 @@ impl Note {
                 "octets": sum.octets,
             }),
         });
-        let note = json!({ "version": VERSION, "seen_ms": self.seen_ms, "pending": pending });
+        let rotating = self.rotating.as_ref().map(|rotating| {
+            json!({
+                "since_ms": rotating.since_ms,
+                "account": rotating.account.as_ref().map(SystemId::as_str),
+                "class": rotating.class.map(Kept::word),
+            })
+        });
+        let note = json!({
+            "version": VERSION,
+            "seen_ms": self.seen_ms,
+            "pending": pending,
+            "rotating": rotating,
+        });
         note.to_string().into_bytes()
     }
 
@@ -98,6 +120,11 @@ impl Note {
                 pending: match &note["pending"] {
                     Value::Null => None,
                     pending => Some(pending_of(pending)?),
+                },
+                // Notes of before have none.
+                rotating: match &note["rotating"] {
+                    Value::Null => None,
+                    rotating => Some(rotating_of(rotating)?),
                 },
             })
         };
@@ -127,6 +154,9 @@ fn pending_of(value: &Value) -> Option<Pending> {
         let lots = value["lots"].as_array()?.iter().map(going_of);
         return Some(Pending::Erase(file_of(file)?, lots.collect::<Option<_>>()?));
     }
+    if let Some(file) = value.get("rekey") {
+        return Some(Pending::Rekey(file_of(file)?, going_of(&value["lot"])?));
+    }
     let sum = Sum {
         lots: value["lots"].as_u64()?,
         records: value["records"].as_u64()?,
@@ -136,10 +166,28 @@ fn pending_of(value: &Value) -> Option<Pending> {
     Some(Pending::Remove(file_of(value.get("remove")?)?, sum, noted_ms))
 }
 
+fn rotating_of(value: &Value) -> Option<Rotating> {
+    Some(Rotating {
+        since_ms: value["since_ms"].as_u64()?,
+        account: match &value["account"] {
+            Value::Null => None,
+            name => Some(name.as_str()?.parse().ok()?),
+        },
+        class: match &value["class"] {
+            Value::Null => None,
+            word => Some(class_of(word)?),
+        },
+    })
+}
+
+fn class_of(word: &Value) -> Option<Kept> {
+    let word = word.as_str()?;
+    Kept::ALL.into_iter().find(|class| class.word() == word)
+}
+
 fn file_of(value: &Value) -> Option<PeriodKey> {
-    let word = value["class"].as_str()?;
     Some(PeriodKey {
-        class: Kept::ALL.into_iter().find(|class| class.word() == word)?,
+        class: class_of(&value["class"])?,
         length: value["length"].as_str()?.into(),
         day: u32::try_from(value["day"].as_u64()?).ok()?,
     })
@@ -191,11 +239,17 @@ mod tests {
         };
         for pending in [
             None,
+            Some(Pending::Rekey(file.clone(), going.clone())),
             Some(Pending::Erase(file.clone(), vec![going.clone(), going])),
             Some(Pending::Remove(file, sum, 9)),
         ] {
             let note = Note {
                 seen_ms: u64::MAX,
+                rotating: pending.is_some().then(|| Rotating {
+                    since_ms: 5,
+                    account: Some("shop".parse().unwrap()),
+                    class: Some(Kept::Meta),
+                }),
                 pending,
             };
             let octets = note.octets();

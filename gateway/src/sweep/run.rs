@@ -1,5 +1,6 @@
 //! One run of the sweep.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_store::audit::Entry;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{AddUp, Lot, Order, PeriodKey, Report};
+use tidegate_store::history::{AddUp, Lot, Order, PeriodKey, Rekey, Report};
 use tidegate_store::keyring::Fingerprint;
 use tidegate_store::seal::KeyId;
 
@@ -20,9 +21,9 @@ use crate::keeping::{Keeping, Stands};
 /// Lots whose keys are destroyed in one turn of the keeper.
 const CHUNK: usize = 32;
 /// What lies between two of these, for all others who want something of the keeper (RET-6).
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// History answers with something that was not asked for.
-const FOREIGN: &str = "history answers something else";
+pub(super) const FOREIGN: &str = "history answers something else";
 
 /// What a run has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,13 +129,18 @@ impl<D: Disk> Sweep<D> {
     }
 
     async fn sweep(&mut self, swept: &mut Swept) -> Result<(), String> {
+        // Before it is looked which keys are gone.
+        self.hub.ask_history(Order::Rekey(Rekey::Settle)).await?;
         self.settle().await?;
+        self.settle_holds().await?;
         let Some(keeping) = self.hub.look(|gate, _| gate.keeping().cloned()) else {
             return self.write_note().await;
         };
-        let Report::Periods(files) = self.hub.ask_history(Order::Periods).await? else {
+        let Report::Periods(mut files) = self.hub.ask_history(Order::Periods).await? else {
             return Err(FOREIGN.to_owned());
         };
+        // Texts first: whom one was to says its message's record only.
+        files.sort_by_key(|file| Reverse(file.class));
         self.metrics
             .files
             .set(f64::from(u32::try_from(files.len()).unwrap_or(u32::MAX)));
@@ -144,6 +150,7 @@ impl<D: Disk> Sweep<D> {
             self.sweep_file(&file, &keeping, budget, swept).await?;
             tokio::time::sleep(PAUSE).await;
         }
+        self.erase_people(&keeping).await?;
         let gauge = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         self.metrics.left.set(gauge(swept.left));
         self.metrics.without_rule.set(gauge(swept.without_rule));
@@ -151,7 +158,7 @@ impl<D: Disk> Sweep<D> {
         self.write_note().await
     }
 
-    async fn lots(&self, file: &PeriodKey) -> Result<Vec<Lot>, String> {
+    pub(super) async fn lots(&self, file: &PeriodKey) -> Result<Vec<Lot>, String> {
         match self.hub.ask_history(Order::Lots(file.clone())).await? {
             Report::Lots(lots) => Ok(lots),
             _ => Err(FOREIGN.to_owned()),
@@ -179,7 +186,7 @@ impl<D: Disk> Sweep<D> {
         swept.left += due.len().saturating_sub(room) as u64;
         due.truncate(room);
         for chunk in due.chunks(CHUNK) {
-            self.erase(file, chunk, swept).await?;
+            self.erase(file, chunk, keeping, swept).await?;
             tokio::time::sleep(PAUSE).await;
         }
         // A file in which nothing can be read says nothing about what it held.
@@ -200,6 +207,7 @@ impl<D: Disk> Sweep<D> {
         &mut self,
         file: &PeriodKey,
         lots: &[(Lot, AddUp)],
+        keeping: &Arc<Keeping>,
         swept: &mut Swept,
     ) -> Result<(), String> {
         let keys = lots.iter().map(|(lot, _)| lot.key).collect();
@@ -217,6 +225,9 @@ impl<D: Disk> Sweep<D> {
         swept.is_begun = true;
         self.pending = Some(Pending::Erase(file.clone(), going.clone()));
         self.write_note().await?;
+        for (lot, _) in lots {
+            self.copy_held(file, lot, keeping).await?;
+        }
         let order = Order::Erase(file.clone(), lots.to_vec());
         let Report::Erased(erased) = self.hub.ask_history(order).await? else {
             return Err(FOREIGN.to_owned());
@@ -252,7 +263,7 @@ impl<D: Disk> Sweep<D> {
         Ok(())
     }
 
-    async fn prints(&self, keys: Vec<KeyId>) -> Result<BTreeMap<KeyId, Fingerprint>, String> {
+    pub(super) async fn prints(&self, keys: Vec<KeyId>) -> Result<BTreeMap<KeyId, Fingerprint>, String> {
         match self.hub.ask_history(Order::Fingerprints(keys)).await? {
             Report::Fingerprints(prints) => Ok(prints.into_iter().collect()),
             _ => Err(FOREIGN.to_owned()),
@@ -264,18 +275,19 @@ impl<D: Disk> Sweep<D> {
         let note = Note {
             seen_ms: self.guard.seen_ms(),
             pending: self.pending.clone(),
+            rotating: self.rotating,
         };
         self.hub.ask_history(Order::Note(note.octets())).await.map(drop)
     }
 
     /// Enters what the run before has done and could not enter any more. What it has not done, this one does as if
     /// nothing had been.
-    async fn settle(&mut self) -> Result<(), String> {
+    pub(super) async fn settle(&mut self) -> Result<(), String> {
         let Some(pending) = self.pending.clone() else {
             return Ok(());
         };
         let file = match &pending {
-            Pending::Erase(file, _) | Pending::Remove(file, ..) => file.clone(),
+            Pending::Erase(file, _) | Pending::Rekey(file, _) | Pending::Remove(file, ..) => file.clone(),
         };
         let mut missing = Vec::new();
         match pending {
@@ -287,6 +299,12 @@ impl<D: Disk> Sweep<D> {
                     let entered = self.entered(&file).await?;
                     going.retain(|going| !entered.has(going));
                     missing.extend(going.iter().map(|going| entries::erased(&file, going)));
+                }
+            }
+            Pending::Rekey(file, going) => {
+                let there = self.prints(vec![going.key]).await?;
+                if there.is_empty() && !self.entered(&file).await?.has(&going) {
+                    missing.push(entries::sealed_anew(&file, &going));
                 }
             }
             Pending::Remove(file, sum, noted_ms) => {

@@ -17,6 +17,14 @@ pub struct SweepMetrics {
     swept: Vec<(Kept, Counter, Counter)>,
     /// [`names::SWEPT_OCTETS`].
     pub octets: Counter,
+    /// [`names::DATA_ROTATION_LEFT`].
+    pub rotation_left: Gauge,
+    /// [`names::HOLDS`].
+    pub holds: Gauge,
+    /// [`names::HOLDS_PAST_REVIEW`].
+    pub holds_past_review: Gauge,
+    /// [`names::ERASURES_OPEN`].
+    pub erasures_open: Gauge,
     /// [`names::SWEEP_SECONDS`].
     pub seconds: Gauge,
     /// [`names::SWEPT_AT`].
@@ -50,6 +58,10 @@ impl SweepMetrics {
             stopped: sweeps("stopped"),
             swept: swept.collect(),
             octets: telemetry.counter(&names::SWEPT_OCTETS, &[]),
+            rotation_left: telemetry.gauge(&names::DATA_ROTATION_LEFT, &[]),
+            holds: telemetry.gauge(&names::HOLDS, &[]),
+            holds_past_review: telemetry.gauge(&names::HOLDS_PAST_REVIEW, &[]),
+            erasures_open: telemetry.gauge(&names::ERASURES_OPEN, &[]),
             seconds: telemetry.gauge(&names::SWEEP_SECONDS, &[]),
             done_at: telemetry.gauge(&names::SWEPT_AT, &[]),
             files: telemetry.gauge(&names::HISTORY_FILES, &[]),

@@ -136,6 +136,10 @@ words! {
         LogFailed = 28 "log-failed",
         /// Less than TLS 1.3 is enough by an exception.
         OlderTls = 29 "older-tls-exception",
+        /// A legal hold was taken or released.
+        Hold = 33 "hold",
+        /// A person is to be erased, or is.
+        Erasure = 34 "erasure",
     }
 }
 

@@ -4,6 +4,9 @@
 //! (`position`) names each part with its length and the batch of the spool up to which everything stands in them; it
 //! is replaced whole, behind the syncs of all that it names. What stands behind the lengths it names does not count, and a
 //! start cuts it off.
+//!
+//! The note also names keys that are *superseded*: what they sealed stands sealed anew in the parts that the same note
+//! names (`drafts`), and does not count any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -15,17 +18,21 @@ use jiff::civil::Date;
 
 use super::Kept;
 use super::block::{FIXED_LEN, Header};
+use super::drafts::SUFFIX;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::keyring::create_whole;
+use crate::seal::KeyId;
 
 /// Octets of a part: what goes is unlinked, and a large file takes the disk long.
-const PART_MAX: u64 = 64 << 20;
+pub(super) const PART_MAX: u64 = 64 << 20;
 const NOTE: &str = "position";
 /// What the sweep keeps for itself.
 const SWEEP_NOTE: &str = "sweep";
 /// Octets of that at most.
 const SWEEP_NOTE_MAX: usize = 1 << 20;
 const MAGIC: &[u8; 8] = b"TGHIST01";
+/// Of a note that names superseded keys.
+const MAGIC_SUPERSEDED: &[u8; 8] = b"TGHIST02";
 /// Octets that a damaged stretch is searched through at a time for the next block.
 const SEARCH: usize = 64 << 10;
 
@@ -77,15 +84,15 @@ pub(super) struct At {
 }
 
 /// The parts of a period.
-struct Period<F> {
+pub(super) struct Period<F> {
     /// Octets of each that count or will count; the first has number 1.
-    parts: Vec<u64>,
+    pub(super) parts: Vec<u64>,
     /// The last one, once something was written to it.
-    writing: Option<Arc<F>>,
+    pub(super) writing: Option<Arc<F>>,
     /// Something was written that was not synced.
     dirty: bool,
     /// How many of those octets the note says.
-    noted: Vec<u64>,
+    pub(super) noted: Vec<u64>,
     /// It is being removed: nothing in it counts any more, and a start removes what is left of it.
     is_leaving: bool,
 }
@@ -99,20 +106,22 @@ pub(super) struct Found {
 
 /// See the [module](self).
 pub(super) struct Files<D: Disk> {
-    disk: D,
-    dir: PathBuf,
-    periods: BTreeMap<PeriodKey, Period<D::File>>,
+    pub(super) disk: D,
+    pub(super) dir: PathBuf,
+    pub(super) periods: BTreeMap<PeriodKey, Period<D::File>>,
     /// Names that were made since the last sync lie in these.
     new_names: Vec<String>,
-    octets: u64,
+    pub(super) octets: u64,
     /// No note has ever been written here.
     pub(super) is_new: bool,
     /// The batch of the last note.
-    position: u64,
+    pub(super) position: u64,
     /// The lengths of all periods, with their numbers.
     lengths: BTreeMap<Arc<str>, u32>,
     /// Directories that the note names: what a start finds there and the note does not name goes.
     groups: BTreeSet<String>,
+    /// Keys whose blocks do not count any more.
+    pub(super) superseded: BTreeSet<KeyId>,
     /// Parts that were lost while it ran.
     pub(super) damaged: u64,
     /// A sync failed: of what was written since nobody knows what is there.
@@ -133,6 +142,7 @@ impl<D: Disk> Files<D> {
             is_new: true,
             lengths: BTreeMap::new(),
             groups: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             damaged: 0,
             broken: false,
         };
@@ -140,7 +150,13 @@ impl<D: Disk> Files<D> {
         let Some(octets) = files.read_note()? else {
             return Ok((files, 0, found));
         };
-        let Some((position, groups, noted)) = read_note(&octets) else {
+        let Some(Note {
+            position,
+            groups,
+            noted,
+            superseded,
+        }) = read_note(&octets)
+        else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
@@ -150,6 +166,7 @@ impl<D: Disk> Files<D> {
             ));
         };
         (files.groups, files.position, files.is_new) = (groups, position, false);
+        files.superseded = superseded;
         let mut leaving = Vec::new();
         for Noted {
             key,
@@ -158,7 +175,8 @@ impl<D: Disk> Files<D> {
         } in noted
         {
             for (part, len) in (1..).zip(&parts).filter(|_| !is_leaving) {
-                found.damaged += u64::from(!files.cut(&key, part, *len)?);
+                // One of which nothing counts may never have come to be.
+                found.damaged += u64::from(!files.cut(&key, part, *len)? && *len > 0);
                 files.octets += *len;
             }
             if is_leaving {
@@ -220,7 +238,8 @@ impl<D: Disk> Files<D> {
                 .collect();
             let mut gone = false;
             for entry in self.disk.list(&dir)? {
-                if entry.name.ends_with(".blocks") && !known.contains(&entry.name) {
+                let is_part = entry.name.ends_with(".blocks") && !known.contains(&entry.name);
+                if is_part || entry.name.ends_with(SUFFIX) {
                     self.disk.unlink(&dir.join(&entry.name))?;
                     gone = true;
                 }
@@ -232,8 +251,16 @@ impl<D: Disk> Files<D> {
         Ok(())
     }
 
-    fn path(&self, key: &PeriodKey, part: u32) -> PathBuf {
+    pub(super) fn path(&self, key: &PeriodKey, part: u32) -> PathBuf {
         self.dir.join(key.group()).join(key.file(part))
+    }
+
+    pub(super) const fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
     }
 
     /// Octets of all of them.
@@ -358,7 +385,7 @@ impl<D: Disk> Files<D> {
             .insert(Arc::clone(length), super::length_number(length));
     }
 
-    fn sync_period(&mut self, key: &PeriodKey) -> io::Result<()> {
+    pub(super) fn sync_period(&mut self, key: &PeriodKey) -> io::Result<()> {
         let Some(period) = self.periods.get_mut(key).filter(|period| period.dirty) else {
             return Ok(());
         };
@@ -394,7 +421,7 @@ impl<D: Disk> Files<D> {
     }
 
     /// Notes what counts. After an error the old note may hold or the new one: both are true.
-    fn write_note(&self, position: u64) -> io::Result<()> {
+    pub(super) fn write_note(&self, position: u64) -> io::Result<()> {
         create_whole(&self.disk, &self.dir.join(NOTE), &self.note(position))
     }
 
@@ -439,7 +466,8 @@ impl<D: Disk> Files<D> {
     }
 
     fn note(&self, position: u64) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+        let is_plain = self.superseded.is_empty();
+        let mut out = if is_plain { MAGIC } else { MAGIC_SUPERSEDED }.to_vec();
         out.extend_from_slice(&position.to_be_bytes());
         // One that was begun behind the last checkpoint is in none.
         let noted = || {
@@ -462,6 +490,11 @@ impl<D: Disk> Files<D> {
             for len in &period.noted {
                 out.extend_from_slice(&len.to_be_bytes());
             }
+        }
+        if !is_plain {
+            out.extend_from_slice(&count(self.superseded.len()).to_be_bytes());
+            let keys = self.superseded.iter();
+            keys.for_each(|key| out.extend_from_slice(&key.0.to_be_bytes()));
         }
         let crc = crc32fast::hash(&out);
         out.extend_from_slice(&crc.to_be_bytes());
@@ -499,7 +532,8 @@ impl<D: Disk> Files<D> {
             return Ok(0);
         };
         let mut damaged = 0;
-        for (part, len) in (1..).zip(&period.parts).filter(|(part, _)| *part >= from.part) {
+        let parts = (1..).zip(&period.parts);
+        for (part, len) in parts.filter(|(part, len)| *part >= from.part && **len > 0) {
             let file = match self.disk.open(&self.path(key, part), Access::Read) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     damaged += 1;
@@ -600,12 +634,23 @@ struct Noted {
     is_leaving: bool,
 }
 
-fn read_note(octets: &[u8]) -> Option<(u64, BTreeSet<String>, Vec<Noted>)> {
+/// What the note says.
+struct Note {
+    position: u64,
+    groups: BTreeSet<String>,
+    noted: Vec<Noted>,
+    superseded: BTreeSet<KeyId>,
+}
+
+fn read_note(octets: &[u8]) -> Option<Note> {
     let (body, crc) = octets.split_last_chunk::<4>()?;
     if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
         return None;
     }
-    let mut fields = body.strip_prefix(MAGIC)?;
+    let (is_plain, mut fields) = match body.strip_prefix(MAGIC) {
+        Some(fields) => (true, fields),
+        None => (false, body.strip_prefix(MAGIC_SUPERSEDED)?),
+    };
     let position = u64::from_be_bytes(take(&mut fields)?);
     let mut groups = BTreeSet::new();
     for _ in 0..u32::from_be_bytes(take(&mut fields)?) {
@@ -633,7 +678,18 @@ fn read_note(octets: &[u8]) -> Option<(u64, BTreeSet<String>, Vec<Noted>)> {
             is_leaving: leaving != 0,
         });
     }
-    fields.is_empty().then_some((position, groups, noted))
+    let mut superseded = BTreeSet::new();
+    if !is_plain {
+        for _ in 0..u32::from_be_bytes(take(&mut fields)?) {
+            superseded.insert(KeyId(u32::from_be_bytes(take(&mut fields)?)));
+        }
+    }
+    fields.is_empty().then_some(Note {
+        position,
+        groups,
+        noted,
+        superseded,
+    })
 }
 
 fn take<const N: usize>(fields: &mut &[u8]) -> Option<[u8; N]> {

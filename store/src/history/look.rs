@@ -61,6 +61,8 @@ pub struct Cursor {
     /// Its blocks that are still to be opened: what was there when it was begun with, so that none is passed over or opened
     /// twice whatever is written meanwhile.
     rest: Vec<At>,
+    /// How many passes had sealed blocks anew then.
+    since: u64,
 }
 
 /// What a slice of a look has found.
@@ -223,13 +225,19 @@ impl<D: Disk> History<D> {
             self.look_at_gathers(&period, query, &mut looked);
             found
         };
+        let since = match cursor.period == Some(period.clone()) {
+            true => cursor.since,
+            false => self.passes,
+        };
         let behind = rest.split_off(rest.len().min(BLOCKS_MAX));
         for at in rest {
+            let at = self.now_at(&period, at, since);
             self.open_block(&period, at, query, ring, purpose, &mut looked);
         }
         let next = Cursor {
             period: Some(period),
             rest: behind,
+            since,
         };
         looked.next = self.next_period(query, class, &next).is_some().then_some(next);
         Ok(looked)
@@ -336,7 +344,8 @@ impl<D: Disk> History<D> {
                 return;
             }
         };
-        let Some(key) = ring.get(header.key) else {
+        let is_superseded = self.files.is_superseded(header.key);
+        let Some(key) = ring.get(header.key).filter(|_| !is_superseded) else {
             return;
         };
         let sealed_at = At {
@@ -359,6 +368,17 @@ impl<D: Disk> History<D> {
             self.counts.unreadable += 1;
             looked.unreadable += 1;
         }
+    }
+
+    /// Where a block stands that was found at a place before so many passes: what of it stays may have been sealed anew
+    /// since, and then stands elsewhere.
+    fn now_at(&self, period: &PeriodKey, mut at: At, since: u64) -> At {
+        while let Some((there, pass)) = self.moved.get(&(period.clone(), at))
+            && *pass > since
+        {
+            at = *there;
+        }
+        at
     }
 
     /// What is not in a block yet.

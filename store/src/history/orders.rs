@@ -2,7 +2,12 @@
 
 use std::io;
 
-use super::{Cells, Cursor, History, Kept, Looked, Lot, PeriodKey, Query, Stats};
+use rand_core::CryptoRng;
+
+use super::{
+    Cells, Cursor, History, Kept, Looked, Lot, Passed, PeriodKey, Query, Rekey, Stats, VaultOrder,
+    VaultReport,
+};
 use crate::disk::Disk;
 use crate::keyring::{Fingerprint, KeyRing, KeyRingError};
 use crate::seal::{KeyId, Purpose};
@@ -33,6 +38,10 @@ pub enum Order {
     Erase(PeriodKey, Vec<(Lot, AddUp)>),
     /// Removes a file whose keys are all destroyed.
     Remove(PeriodKey),
+    /// Has lots sealed anew, or what is held of them copied.
+    Rekey(Rekey),
+    /// Something of the hold vault.
+    Vault(VaultOrder),
     /// Keeps what the sweep has to know after a restart.
     Note(Vec<u8>),
     /// Tells the statistics.
@@ -72,6 +81,10 @@ pub enum Report {
     Erased(Vec<Erased>),
     /// It is gone: octets that it took.
     Removed(u64),
+    /// How far that has come.
+    Passed(Passed),
+    /// What became of what was wanted of the vault.
+    Vault(VaultReport),
     /// It is kept.
     Noted,
     /// By account.
@@ -96,6 +109,15 @@ pub enum OrderError {
     /// A file was to be removed of which something may still be read.
     #[error("history: a key of {0} is there: the file is not removed")]
     Alive(String),
+    /// No pass has begun, or another has taken its place.
+    #[error("history: no pass through lots is under way")]
+    NoPass,
+    /// Something of a lot is not on disk yet as far as a start would know.
+    #[error("history: {0} has blocks that no checkpoint covers yet")]
+    NotSynced(String),
+    /// A hold has no key.
+    #[error("the vault: hold {0} has no key in the ring")]
+    NoHold(u32),
 }
 
 impl<D: Disk> History<D> {
@@ -105,6 +127,7 @@ impl<D: Disk> History<D> {
         order: Order,
         ring: &mut KeyRing<D>,
         stats: &mut Stats<D>,
+        rng: &mut impl CryptoRng,
     ) -> Result<Report, OrderError> {
         Ok(match order {
             Order::Look {
@@ -128,6 +151,8 @@ impl<D: Disk> History<D> {
                 }
                 Report::Removed(self.remove(&period)?)
             }
+            Order::Rekey(rekey) => Report::Passed(self.rekey(rekey, ring, rng)?),
+            Order::Vault(order) => Report::Vault(self.vault_order(order, ring, rng)?),
             Order::Note(octets) => {
                 self.files.write_sweep_note(&octets)?;
                 Report::Noted

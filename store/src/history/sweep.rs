@@ -34,12 +34,16 @@ pub struct Lot {
     pub period: u32,
     /// Its key.
     pub key: KeyId,
+    /// When that was made, in unix milliseconds; 0 of one that is gone.
+    pub made_ms: u64,
     /// How many blocks and records it has.
     pub blocks: u64,
     /// Records in them.
     pub records: u64,
     /// Octets that its blocks take.
     pub octets: u64,
+    /// When the first of its messages ended, in unix milliseconds.
+    pub first_ms: u64,
     /// When the last of its messages ended, in unix milliseconds: none was accepted later, either.
     pub last_ms: u64,
     /// Whether its key is there: without it, it is gone already.
@@ -100,7 +104,11 @@ impl<D: Disk> History<D> {
     /// The lots of a file, as its blocks' headers say, those that are not synced yet left out.
     pub fn lots(&mut self, period: &PeriodKey, ring: &KeyRing<D>) -> io::Result<Vec<Lot>> {
         let mut lots: BTreeMap<(SystemId, u32, KeyId), Lot> = BTreeMap::new();
-        let damaged = self.files.scan(period, At { part: 1, offset: 0 }, |_, header| {
+        let files = &self.files;
+        let damaged = files.scan(period, At { part: 1, offset: 0 }, |_, header| {
+            if files.is_superseded(header.key) {
+                return ControlFlow::Continue(());
+            }
             let Header {
                 account,
                 bucket,
@@ -116,15 +124,18 @@ impl<D: Disk> History<D> {
                 length: Arc::clone(&period.length),
                 period: header.period,
                 key,
+                made_ms: 0,
                 blocks: 0,
                 records: 0,
                 octets: 0,
+                first_ms: u64::MAX,
                 last_ms: 0,
                 is_there: false,
             });
             lot.blocks += 1;
             lot.records += u64::from(header.count());
             lot.octets += header.block_len() as u64;
+            lot.first_ms = lot.first_ms.min(header.first_ms);
             lot.last_ms = lot.last_ms.max(header.last_ms);
             ControlFlow::Continue(())
         })?;
@@ -132,6 +143,7 @@ impl<D: Disk> History<D> {
         let mut lots: Vec<Lot> = lots.into_values().collect();
         for lot in &mut lots {
             lot.is_there = ring.has(lot.key);
+            lot.made_ms = ring.period_of(lot.key).map_or(0, |(_, made_ms)| made_ms);
         }
         Ok(lots)
     }
@@ -144,7 +156,9 @@ impl<D: Disk> History<D> {
         ring: &KeyRing<D>,
         mut each: impl FnMut(Meta),
     ) -> io::Result<()> {
-        let Some(seal) = ring.get(key) else { return Ok(()) };
+        let Some(seal) = ring.get(key).filter(|_| !self.files.is_superseded(key)) else {
+            return Ok(());
+        };
         let mut blocks = Vec::new();
         self.files.scan(period, At { part: 1, offset: 0 }, |at, header| {
             if header.key == key && header.class == Kept::Meta {

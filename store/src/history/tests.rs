@@ -14,15 +14,15 @@ use crate::seal::Purpose;
 use crate::testing::{envelope, rng};
 
 /// 2026-03-02, a Monday, at noon.
-const NOON_MS: u64 = 1_772_452_800_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
+pub(super) const NOON_MS: u64 = 1_772_452_800_000;
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 
-fn account(name: &str) -> SystemId {
+pub(super) fn account(name: &str) -> SystemId {
     SystemId::new(name.as_bytes()).unwrap()
 }
 
 /// Meta by its acceptance for ninety days, texts by their end for thirty; of account `none` nothing.
-fn plan(finished: &Finished, class: Kept, _: u64) -> Option<Keep> {
+pub(super) fn plan(finished: &Finished, class: Kept, _: u64) -> Option<Keep> {
     if finished.account == account("none") {
         return None;
     }
@@ -42,7 +42,7 @@ fn plan(finished: &Finished, class: Kept, _: u64) -> Option<Keep> {
 }
 
 /// The n-th message of an account, one a second.
-fn finished(name: &str, n: u64) -> Finished {
+pub(super) fn finished(name: &str, n: u64) -> Finished {
     let accepted_ms = NOON_MS + n * 1_000;
     let mut ids = crate::message_id::MessageIds::new(1, 0);
     let digits = format!("4477009{:05}", n % 100_000);
@@ -70,32 +70,32 @@ fn finished(name: &str, n: u64) -> Finished {
     }
 }
 
-fn body(n: u64) -> Vec<u8> {
+pub(super) fn body(n: u64) -> Vec<u8> {
     format!("text number {n} that nobody else may read").into_bytes()
 }
 
-struct Site<D: Disk> {
-    disk: D,
-    root: PathBuf,
-    index: Option<PathBuf>,
-    ring: KeyRing<D>,
-    history: History<D>,
-    rng: ChaCha20Rng,
+pub(super) struct Site<D: Disk> {
+    pub(super) disk: D,
+    pub(super) root: PathBuf,
+    pub(super) index: Option<PathBuf>,
+    pub(super) ring: KeyRing<D>,
+    pub(super) history: History<D>,
+    pub(super) rng: ChaCha20Rng,
 }
 
-fn kek() -> Kek {
+pub(super) fn kek() -> Kek {
     let disk = FaultyDisk::new();
     Kek::create(&disk, Path::new("kek"), &mut rng()).unwrap()
 }
 
 impl<D: Disk> Site<D> {
-    fn new(disk: D, root: &Path, index: Option<PathBuf>) -> Self {
+    pub(super) fn new(disk: D, root: &Path, index: Option<PathBuf>) -> Self {
         let mut ring = KeyRing::create(&disk, &root.join("keys"), kek(), NOON_MS, &mut rng()).unwrap();
         ring.make(Owner::Pseudonyms, NOON_MS, &mut rng()).unwrap();
         Self::with(disk, root, index, ring)
     }
 
-    fn with(disk: D, root: &Path, index: Option<PathBuf>, ring: KeyRing<D>) -> Self {
+    pub(super) fn with(disk: D, root: &Path, index: Option<PathBuf>, ring: KeyRing<D>) -> Self {
         let history = History::open(disk.clone(), root.join("history"), index.clone()).unwrap();
         Self {
             disk,
@@ -108,7 +108,7 @@ impl<D: Disk> Site<D> {
     }
 
     /// Closed without a checkpoint, and opened again.
-    fn again(self) -> Self {
+    pub(super) fn again(self) -> Self {
         let Self {
             disk, root, index, ..
         } = self;
@@ -117,7 +117,7 @@ impl<D: Disk> Site<D> {
         Self::with(disk, &root, index, ring)
     }
 
-    fn file(&mut self, name: &str, n: u64) -> Result<(), Failed> {
+    pub(super) fn file(&mut self, name: &str, n: u64) -> Result<(), Failed> {
         let (finished, body) = (finished(name, n), body(n));
         let now_ms = finished.end.at_ms;
         let (ring, rng) = (&mut self.ring, &mut self.rng);
@@ -125,12 +125,12 @@ impl<D: Disk> Site<D> {
             .file(&finished, Some(&body), &plan, ring, now_ms, rng)
     }
 
-    fn checkpoint(&mut self, batch: u64) -> Result<(), Failed> {
+    pub(super) fn checkpoint(&mut self, batch: u64) -> Result<(), Failed> {
         self.history
             .checkpoint(batch, &mut self.ring, NOON_MS, &mut self.rng)
     }
 
-    fn look(&mut self, query: &Query, class: Kept) -> Looked {
+    pub(super) fn look(&mut self, query: &Query, class: Kept) -> Looked {
         let mut all = Looked::default();
         let mut cursor = Cursor::default();
         loop {
@@ -147,14 +147,14 @@ impl<D: Disk> Site<D> {
         }
     }
 
-    fn metas(&mut self, query: &Query) -> Vec<MessageId> {
+    pub(super) fn metas(&mut self, query: &Query) -> Vec<MessageId> {
         let looked = self.look(query, Kept::Meta);
         let mut ids: Vec<_> = looked.metas.iter().map(|(_, meta)| meta.id).collect();
         ids.sort();
         ids
     }
 
-    fn all_of(&mut self, name: &str) -> Vec<MessageId> {
+    pub(super) fn all_of(&mut self, name: &str) -> Vec<MessageId> {
         self.metas(&Query::Account {
             account: account(name),
             from_ms: 0,
@@ -163,7 +163,7 @@ impl<D: Disk> Site<D> {
     }
 }
 
-fn ids(name: &str, range: std::ops::Range<u64>) -> Vec<MessageId> {
+pub(super) fn ids(name: &str, range: std::ops::Range<u64>) -> Vec<MessageId> {
     range.map(|n| finished(name, n).id).collect()
 }
 
@@ -566,8 +566,10 @@ fn lots_are_erased_with_what_they_add_up_to_and_no_file_goes_with_a_key_that_is_
     let part = Path::new("/site/history/meta-P90D/2026-03-02-000001.blocks");
     let octets = disk.octets(part).unwrap().len() as u64;
     assert_eq!(lots[0].octets + lots[1].octets, octets);
-    let mut ordered =
-        |site: &mut Site<FaultyDisk>, order: Order| site.history.obey(order, &mut site.ring, &mut stats);
+    let mut ordered = |site: &mut Site<FaultyDisk>, order: Order| {
+        let (ring, rng) = (&mut site.ring, &mut site.rng);
+        site.history.obey(order, ring, &mut stats, rng)
+    };
     let keys = lots.iter().map(|lot| lot.key).collect();
     let told = ordered(&mut site, Order::Fingerprints(keys)).unwrap();
     assert!(matches!(told, Report::Fingerprints(all) if all.len() == 2 && all[0].1 != all[1].1));

@@ -12,7 +12,11 @@ pub(super) const OPT_OUTS: u8 = 7;
 /// The kind of the owner of periods' keys.
 pub(super) const HISTORY: u8 = 8;
 /// The kind of the owner of exports' keys.
-pub(super) const EXPORTS: u8 = 12;
+pub(super) const EXPORTS: u8 = 15;
+/// The kind of the owner of holds' keys.
+pub(super) const HOLDS: u8 = 13;
+/// The kind of the owner of keys of orders to erase.
+const ERASURES: u8 = 14;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -39,6 +43,10 @@ pub enum Owner {
     Period(PeriodOwner),
     /// An export, by its number: destroyed at its end date, or before (EXP-2).
     Export(u64),
+    /// A legal hold, by its number: what is held, and whom it is about. Destroyed with its release.
+    Hold(u32),
+    /// An order to erase a person, by its number: whom it is about. Destroyed when it is done.
+    Erasure(u32),
 }
 
 impl Owner {
@@ -51,6 +59,8 @@ impl Owner {
             Self::Pseudonyms => 6,
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
             Self::Audit => 5,
+            Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
+            Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
             Self::Period(owner) => return owner.tag(HISTORY),
             Self::Export(number) => return OwnerTag::named(EXPORTS, &number.to_be_bytes()),
         })
@@ -58,7 +68,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 9] = [
+pub const OWNERS: [(u8, &str); 11] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -68,6 +78,8 @@ pub const OWNERS: [(u8, &str); 9] = [
     (OPT_OUTS, "opt_outs"),
     (HISTORY, "history"),
     (EXPORTS, "exports"),
+    (HOLDS, "holds"),
+    (ERASURES, "erasures"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.

@@ -10,7 +10,7 @@ use super::tests::rule;
 use super::*;
 use crate::pseudonym::Pseudonym;
 
-fn account() -> SystemId {
+pub(crate) fn account() -> SystemId {
     "shop".parse().unwrap()
 }
 
@@ -26,7 +26,7 @@ fn afters() -> impl Strategy<Value = After> {
     ]
 }
 
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
+pub(crate) fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let anchors = prop::sample::select(vec![
         Anchor::Accepted,
         Anchor::Final,
@@ -50,7 +50,7 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
 }
 
 /// Days, so that dates often fall together.
-fn instants() -> impl Strategy<Value = u64> {
+pub(crate) fn instants() -> impl Strategy<Value = u64> {
     (0..150_u64).prop_map(|day| day * DAY_MS)
 }
 
@@ -63,7 +63,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
     })
 }
 
-fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
+pub(crate) fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
     let wishes = prop_oneof![3 => spans().prop_map(Wish::After), 1 => Just(Wish::NoStore)];
     let any = (wishes, instants(), 0..9_u32).prop_map(|(wish, effective_ms, version)| Instruction {
         account: account(),
@@ -79,7 +79,7 @@ fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
     vec(any, 0..4)
 }
 
-fn holds() -> impl Strategy<Value = Vec<Hold>> {
+pub(crate) fn holds() -> impl Strategy<Value = Vec<Hold>> {
     let any = (scopes(), any::<bool>(), instants(), option::of(0..60_u64));
     let any = any.prop_map(|(scope, future, taken_ms, days)| Hold {
         matter: "m".into(),
@@ -91,7 +91,7 @@ fn holds() -> impl Strategy<Value = Vec<Hold>> {
     vec(any, 0..4)
 }
 
-fn erasures() -> impl Strategy<Value = Vec<Erasure>> {
+pub(crate) fn erasures() -> impl Strategy<Value = Vec<Erasure>> {
     let any = (scopes(), instants()).prop_map(|(scope, requested_ms)| Erasure {
         request: "e".into(),
         scope,

@@ -132,6 +132,8 @@ pub(super) struct Filing {
     pub(super) found_upto: u64,
     /// Up to which batch the history holds everything, as far as it is known.
     pub(super) position: u64,
+    /// How often all that was filed was synced.
+    pub(super) checkpoints: u64,
     /// The process is about to end: nothing waits any more.
     pub(super) is_ending: bool,
     /// Bodies of legs that have come back from waiting files.
@@ -167,6 +169,7 @@ impl Filing {
             is_searching: search.is_some(),
             found_upto: 0,
             position,
+            checkpoints: 0,
             is_ending: false,
             search: search.map(Box::new),
             bodies: HashMap::new(),
@@ -309,6 +312,17 @@ impl<D: Disk> Spool<D> {
             unfiled: self.filing.unfiled,
             ..self.filing.counts
         }
+    }
+
+    /// Has all that is filed synced soon, without waiting for more.
+    pub fn sync_history(&mut self) {
+        self.filing.must_sync |= self.filing.filed_ms.is_some();
+    }
+
+    /// How often that was done, while something may be filed that is not synced; `None` where all is.
+    pub fn history_syncs(&self) -> Option<u64> {
+        let filing = &self.filing;
+        (filing.filed_ms.is_some() || filing.is_out).then_some(filing.checkpoints)
     }
 
     /// Says that the process is about to end in order, so that nothing waits for more to be filed or synced with it. To be asked

@@ -179,6 +179,7 @@ impl<D: Disk> Spool<D> {
             return filing.has_failed(now_ms, error);
         }
         filing.must_sync = false;
+        filing.checkpoints += 1;
         filing.filed_ms = None;
         filing.position = filing.position.max(batch);
         filing.went_well();

@@ -210,7 +210,7 @@ impl<D: Disk> Keeper<D> {
             }
             Task::Search(search) => self.search(search),
             Task::History(number, order) => {
-                let told = self.history.obey(*order, &mut self.ring, &mut self.stats);
+                let told = self.history.obey(*order, &mut self.ring, &mut self.stats, rng);
                 Outcome::History(number, told)
             }
         })

@@ -1,0 +1,200 @@
+//! Legal holds and orders to erase a person (LEG-1 to LEG-4, ERA-4): a register of both, and what they say of records.
+//!
+//! The register ([`file`]) is one small file. Whom a matter is about stands in it sealed under a key of the matter's own,
+//! which goes with it: what is over names nobody, and a rotation of the pseudonyms' secret changes nothing. From the
+//! moment that a matter is in it, [`Claims`] has the rules decide by it, for readers, for what is filed and for the sweep.
+
+mod claims;
+mod file;
+
+#[cfg(test)]
+pub(crate) use file::tests::some as file_tests_some;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tidegate_codec::identity::SystemId;
+use tidegate_store::disk::Disk;
+use tidegate_store::history::{Kept, whom};
+use tidegate_store::keyring::{KeyRing, Owner};
+use tidegate_store::message_id::MessageId;
+use tokio::sync::{Mutex, MutexGuard};
+use zeroize::Zeroizing;
+
+pub use claims::Claims;
+pub(crate) use claims::is_like;
+pub use file::Unreadable;
+
+/// Matters that are open at most: each record that is looked at is asked about all of them.
+pub const OPEN_MAX: usize = 1_000;
+/// Octets of a matter's name, of a reason and of who asked.
+pub const TEXT_MAX: usize = 200;
+/// How long after it was asked for an order keeps what ends late from being filed, in milliseconds: 70 days, as long as a
+/// message may take to end.
+pub const LATE_MS: u64 = 70 * 24 * 3_600_000;
+
+/// A legal hold, as the register has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldRow {
+    /// The matter that it is for.
+    pub matter: String,
+    /// Of this account only.
+    pub account: Option<SystemId>,
+    /// Of this message only.
+    pub message: Option<MessageId>,
+    /// Of this class only.
+    pub class: Option<Kept>,
+    /// Accepted at this instant or later, in unix milliseconds.
+    pub from_ms: Option<u64>,
+    /// Accepted before this instant.
+    pub until_ms: Option<u64>,
+    /// Whether what comes later is held, too.
+    pub future: bool,
+    /// About this person only: sealed under the hold's key. Empty once it is released.
+    pub sealed: Vec<u8>,
+    /// Who took it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When it is to be looked at again.
+    pub review_ms: u64,
+    /// When it was taken.
+    pub taken_ms: u64,
+    /// When it was released.
+    pub released_ms: Option<u64>,
+}
+
+/// An order to erase a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    /// Of this account only.
+    pub account: Option<SystemId>,
+    /// Whom, sealed under the order's key. Empty once nothing of before can end any more.
+    pub sealed: Vec<u8>,
+    /// Who ordered it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When it was asked for, in unix milliseconds.
+    pub asked_ms: u64,
+    /// Lots that were sealed anew without the person.
+    pub lots: u64,
+    /// Records that went.
+    pub records: u64,
+    /// When all that was there was gone.
+    pub executed_ms: Option<u64>,
+}
+
+/// All of them, by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Register {
+    /// The last number that was given.
+    pub last: u32,
+    /// Holds.
+    pub holds: BTreeMap<u32, HoldRow>,
+    /// Orders to erase.
+    pub orders: BTreeMap<u32, OrderRow>,
+}
+
+impl Register {
+    /// Holds that hold.
+    pub fn active(&self) -> impl Iterator<Item = (u32, &HoldRow)> {
+        let active = self.holds.iter().filter(|(_, hold)| hold.released_ms.is_none());
+        active.map(|(id, hold)| (*id, hold))
+    }
+
+    /// Orders that still say something of records.
+    pub fn standing(&self) -> impl Iterator<Item = (u32, &OrderRow)> {
+        let standing = self.orders.iter().filter(|(_, order)| !order.sealed.is_empty());
+        standing.map(|(id, order)| (*id, order))
+    }
+
+    /// Whether there is room for one more.
+    pub fn has_room(&self) -> bool {
+        self.active().count() + self.standing().count() < OPEN_MAX
+            && self.holds.len() + self.orders.len() < 50_000
+    }
+}
+
+/// The register with whom its matters are about.
+#[derive(Default)]
+pub struct State {
+    /// What the file holds.
+    pub register: Register,
+    /// The people of open matters, in the form in which people are known.
+    pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
+}
+
+impl State {
+    /// What they say of records.
+    pub fn claims(&self) -> Arc<Claims> {
+        Arc::new(Claims::new(&self.register, &self.people))
+    }
+}
+
+/// The register on disk, and as it is. Changes go one after the other.
+pub struct Legal {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Legal {
+    /// Reads the register of a data directory; none where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is not as it was written, or a matter's key is not in the ring: nothing is started then, for a
+    /// hold that is forgotten would destroy evidence.
+    pub fn open<D: Disk>(data: &Path, ring: &KeyRing<D>) -> Result<Self, Unreadable> {
+        let path = data.join(file::FILE);
+        let unreadable = |why: String| Unreadable::new(&path, why);
+        let register = file::open(&path)?;
+        if ring.holds().any(|(id, _)| id > register.last) {
+            return Err(unreadable(
+                "the key ring has keys of holds that it knows nothing of: it is missing, or older than the ring".to_owned(),
+            ));
+        }
+        let mut people = BTreeMap::new();
+        let holds = register
+            .active()
+            .map(|(id, row)| (id, Owner::Hold(id), &row.sealed));
+        let orders = register
+            .standing()
+            .map(|(id, row)| (id, Owner::Erasure(id), &row.sealed));
+        for (id, owner, sealed) in holds.chain(orders) {
+            let person = whom(ring, owner, sealed)
+                .ok_or_else(|| unreadable(format!("the key ring does not open whom matter {id} is about")))?;
+            if !person.is_empty() {
+                people.insert(id, person);
+            }
+        }
+        Ok(Self {
+            path,
+            state: Mutex::new(State { register, people }),
+        })
+    }
+
+    /// As it is, for who changes it, too.
+    pub async fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().await
+    }
+
+    /// The same at a start, before anybody else has it.
+    pub fn claims_at_start(&mut self) -> Arc<Claims> {
+        self.state.get_mut().claims()
+    }
+
+    /// Puts another register in the place of what the file holds, and waits until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator; the file may hold it all the same.
+    pub async fn write(&self, register: &Register) -> Result<(), String> {
+        let (path, text) = (self.path.clone(), file::written(register));
+        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
+            .await
+            .map_err(|error| crate::control::not_done(&error).to_owned())?
+            .map_err(|error| format!("the register of holds cannot be written: {error}"))
+    }
+}
