@@ -419,7 +419,7 @@ impl<D: Disk> History<D> {
         let printer = match self.printers.get(&account) {
             Some(printer) => printer,
             None => {
-                let pseudonyms = ring.pseudonyms()?.index(account.as_bytes());
+                let pseudonyms = ring.index_of(account)?;
                 let key = pseudonyms.of(b"recipients of history");
                 self.printers
                     .entry(account)
@@ -427,6 +427,11 @@ impl<D: Disk> History<D> {
             }
         };
         Some(print(printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))))
+    }
+
+    /// Accounts whose recipients were hashed since the start.
+    pub(crate) fn printed(&self) -> Vec<SystemId> {
+        self.printers.keys().copied().collect()
     }
 
     /// Writes gathers as blocks, their keys made first, all in one pass.

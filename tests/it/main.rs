@@ -48,6 +48,7 @@ mod secrets;
 mod simulation;
 mod simulator;
 mod steered;
+mod suppression_key;
 mod sweep;
 mod sweeps;
 mod texts;
