@@ -17,6 +17,7 @@ mod stats;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -209,7 +210,8 @@ pub struct Counts {
     pub blocks: u64,
     /// Checkpoints that went well.
     pub checkpoints: u64,
-    /// Blocks that do not open or make no sense (ENC-4), and stretches of files that hold none.
+    /// Blocks that do not open or make no sense (ENC-4), stretches of files that hold none, and each time that a block was
+    /// written under another key because its period's cannot be read.
     pub unreadable: u64,
     /// Indexes that were made anew from the files.
     pub rebuilt: u64,
@@ -442,7 +444,10 @@ impl<D: Disk> History<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
-        let owners: Vec<PeriodOwner> = keys.iter().map(GatherKey::owner).collect();
+        let mut owners: Vec<PeriodOwner> = keys.iter().map(GatherKey::owner).collect();
+        for owner in &mut owners {
+            self.counts.unreadable += ring.pass_unreadable(owner);
+        }
         let seals = ring.period_keys(&owners, now_ms, rng)?;
         for (key, seal) in keys.iter().zip(seals) {
             let Some(gather) = self.gathers.get(key) else {

@@ -11,6 +11,7 @@ mod backup;
 mod bans;
 mod bind_verbs;
 mod board;
+mod canaries;
 mod canary;
 mod carrier_verbs;
 mod carriers;

@@ -1,7 +1,7 @@
 //! Generations of the suppression key of a gateway that runs (PSN-4): rotated, rewritten, retired, killed in between.
 
 use serde_json::{Value, json};
-use tidegate_codec::values::CommandStatus;
+use tidegate_codec::status::CommandStatus;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Process, ScriptedEsme, ScriptedSmsc};
 

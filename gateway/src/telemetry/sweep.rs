@@ -27,6 +27,8 @@ pub struct SweepMetrics {
     pub left: Gauge,
     /// [`names::LOTS_WITHOUT_RULE`].
     pub without_rule: Gauge,
+    /// [`names::UNUSED_KEYS`].
+    pub unused: Counter,
     /// [`names::CLOCK_DOUBTED`].
     pub doubted: Gauge,
 }
@@ -55,6 +57,7 @@ impl SweepMetrics {
             files: telemetry.gauge(&names::HISTORY_FILES, &[]),
             left: telemetry.gauge(&names::SWEEP_LEFT, &[]),
             without_rule: telemetry.gauge(&names::LOTS_WITHOUT_RULE, &[]),
+            unused: telemetry.counter(&names::UNUSED_KEYS, &[]),
             doubted: telemetry.gauge(&names::CLOCK_DOUBTED, &[]),
         }
     }
