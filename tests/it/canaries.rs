@@ -38,7 +38,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn needles(text: &str) -> Vec<Vec<u8>> {
     let mut all = spellings(text);
     if text.bytes().all(|octet| octet.is_ascii_digit()) {
-        all.extend(spellings(&text[1..]).split_off(5));
+        all.extend(spellings(&text[1..text.len() - 1]).split_off(5));
     }
     for shift in 1..7 {
         let (mut packed, mut bits, mut held) = (Vec::new(), shift, 0u32);
