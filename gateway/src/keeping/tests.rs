@@ -135,7 +135,7 @@ fn what_is_due_stays_due_when_the_clock_is_set_back() {
         id: MessageId(1),
         source: b"Shop",
         category: 0,
-        service_type: tidegate_store::service_type::ServiceType::DEFAULT,
+        service_type: ServiceType::DEFAULT,
         accepted_ms,
         expires_ms: accepted_ms + DAY_MS,
         final_ms: accepted_ms,
