@@ -17,6 +17,7 @@ use crate::section::Section;
 use crate::value::{integer, shown, text};
 use crate::words::AccountWords;
 
+pub(crate) use conditions::service_type;
 pub use conditions::{Conditions, SenderType};
 pub(crate) use instructions::read_instructions;
 pub use instructions::{Instruction, Instructions};

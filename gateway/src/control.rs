@@ -32,6 +32,7 @@ mod shown;
 mod steer;
 mod steering;
 mod story;
+mod suppression;
 mod test_message;
 mod trace;
 mod work;
@@ -150,6 +151,12 @@ pub enum Verb {
     KekState,
     /// Has all keys wrapped anew, under this one.
     RotateKek(NewKek),
+    /// Makes a new generation of the suppression key.
+    RotateSuppression,
+    /// Has all that can be go by the newest generation.
+    RewriteSuppression,
+    /// Destroys a generation that nothing needs.
+    RetireSuppression(u8),
     /// The bans that run.
     BanList,
     /// Bans an origin.
@@ -263,6 +270,13 @@ impl Verb {
             Self::Matter(matter) => matter.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
+            Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
+            Self::RewriteSuppression => json!({ "version": VERSION, "verb": "key rewrite-suppression" }),
+            Self::RetireSuppression(generation) => json!({
+                "version": VERSION,
+                "verb": "key retire-suppression",
+                "generation": generation,
+            }),
             Self::BanList => json!({ "version": VERSION, "verb": "ban list" }),
             Self::BanAdd { origin, length } => json!({
                 "version": VERSION,
@@ -384,6 +398,14 @@ impl Verb {
             Some("audit read") => Ok(Self::AuditRead),
             Some("key show") => Ok(Self::KekState),
             Some("key rotate-kek") => NewKek::read(request).map(Self::RotateKek),
+            Some("key rotate-suppression") => Ok(Self::RotateSuppression),
+            Some("key rewrite-suppression") => Ok(Self::RewriteSuppression),
+            Some("key retire-suppression") => request
+                .get("generation")
+                .and_then(Value::as_u64)
+                .and_then(|generation| u8::try_from(generation).ok())
+                .map(Self::RetireSuppression)
+                .ok_or_else(|| "\"generation\" is no generation".to_owned()),
             Some("ban list") => Ok(Self::BanList),
             Some("ban add") => {
                 let seconds = request.get("for_s").and_then(Value::as_u64);
@@ -466,6 +488,9 @@ mod tests {
             Verb::Inspect,
             Verb::KekState,
             Verb::RotateKek(NewKek::new(zeroize::Zeroizing::new([0xA5; 32]))),
+            Verb::RotateSuppression,
+            Verb::RewriteSuppression,
+            Verb::RetireSuppression(7),
             Verb::Board,
             Verb::Usage { account: None },
             Verb::Usage {

@@ -20,6 +20,7 @@ use tidegate_store::message_id::MessageId;
 use tidegate_store::rules::{
     self, After, Anchor, By, Class, Decision, Facts, Instruction, Kind, RuleSet, State, Wish, bucket, decide,
 };
+use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::Keeps;
 
 use crate::gate::Gate;
@@ -48,6 +49,8 @@ pub struct Keeping {
 struct Terms {
     rules: RuleSet,
     instructions: Vec<Instruction>,
+    /// Service types of messages that say of themselves that they are not stored.
+    unstored: Vec<ServiceType>,
     /// Where its national numbers are at home.
     home: Option<Country>,
 }
@@ -65,6 +68,8 @@ pub struct Ended<'e> {
     pub to: Option<&'e AddressBuf>,
     /// What it was for; the gateway's own code.
     pub category: u8,
+    /// Its service type.
+    pub service_type: ServiceType,
     /// When it was accepted, in unix milliseconds.
     pub accepted_ms: u64,
     /// When its validity ends, in unix milliseconds.
@@ -82,6 +87,7 @@ impl<'e> Ended<'e> {
             source: meta.source.as_bytes(),
             to: Some(&meta.destination),
             category: meta.category,
+            service_type: ServiceType::from_padded(meta.service_type),
             accepted_ms: meta.accepted_ms,
             expires_ms: meta.expires_ms,
             final_ms: meta.final_ms,
@@ -97,6 +103,7 @@ impl<'e> Ended<'e> {
             to: None,
             // None of the codes.
             category: u8::MAX,
+            service_type: ServiceType::default(),
             accepted_ms: text.accepted_ms,
             expires_ms: text.final_ms,
             final_ms: text.final_ms,
@@ -122,6 +129,11 @@ pub const fn class_of(kept: Kept) -> Class {
     }
 }
 
+fn service_types(texts: &[String]) -> Vec<ServiceType> {
+    let types = texts.iter().map(|text| ServiceType::new(text.as_bytes()));
+    types.flatten().collect()
+}
+
 impl Keeping {
     /// By a configuration; `tables` say where numbers are at home, `believed` how late it is, `closures` which accounts are closed.
     pub fn new(config: &Config, tables: Arc<Tables>, believed: Believed, closures: Closures) -> Self {
@@ -130,6 +142,7 @@ impl Keeping {
             let terms = Terms {
                 rules: rules_of(&config.retention, account),
                 instructions: instructions_of(&config.retention, account),
+                unstored: service_types(&account.retention.no_store_service_types),
                 home: account.numbering.country,
             };
             Some((account.system_id, terms))
@@ -253,8 +266,17 @@ impl Keeping {
         self.fate(&Ended::of_text(account, text), Kept::Body, now_ms)
     }
 
+    /// Whether a message says of itself that its body is not stored (RET-5).
+    fn is_unstored(&self, ended: &Ended<'_>) -> bool {
+        let terms = self.accounts.get(&ended.account);
+        terms.is_some_and(|terms| terms.unstored.contains(&ended.service_type))
+    }
+
     /// Whether a record of a class may be read now, by whom its class is for.
     pub fn may_be_read(&self, ended: &Ended<'_>, kept: Kept, now_ms: u64) -> bool {
+        if kept == Kept::Body && self.is_unstored(ended) {
+            return false;
+        }
         let decision = self.decide(ended, class_of(kept), now_ms);
         decision.is_some_and(|decision| decision.state == State::Live)
     }
@@ -269,10 +291,14 @@ impl Keeping {
             source: source.as_bytes(),
             to: Some(&to),
             category: finished.envelope.category,
+            service_type: finished.envelope.service_type,
             accepted_ms: finished.envelope.accepted_ms,
             expires_ms: finished.envelope.expires_ms,
             final_ms: finished.end.at_ms,
         };
+        if kept == Kept::Body && self.is_unstored(&ended) {
+            return None;
+        }
         let class = class_of(kept);
         let decision = self.decide(&ended, class, now_ms)?;
         if matches!(decision.state, State::NotStored | State::Due) {
@@ -355,6 +381,8 @@ impl<D: Disk> Gate<D> {
         for (place, account) in self.config.accounts.iter().enumerate() {
             let keeps = keeping.keeps(account.system_id);
             self.spool.set_keeps(self.accounts[place].name, keeps);
+            let unstored = service_types(&account.retention.no_store_service_types);
+            self.spool.set_no_bodies(self.accounts[place].name, unstored);
         }
         self.keeping = Some(Arc::clone(keeping));
     }

@@ -22,6 +22,7 @@ use crate::turn::{Owed, Promise};
 pub(crate) use ask::Question;
 use heed::Heeded;
 pub(crate) use heed::Owners;
+pub(crate) use reply::hash_of;
 
 impl<D: Disk> Gate<D> {
     /// A carrier delivers a message from a handset. It is answered when it is on disk (P2); the octets go

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::seal::{KeyId, Purpose, SealKey};
-use tidegate_store::standing::{Change, Followed, Page, Register};
+use tidegate_store::standing::{Change, Followed, Numbers, Page, Register};
 use tokio::sync::oneshot;
 
-use crate::control::{Answer, told};
+use crate::control::{Answer, told, unhex};
 
 /// Questions that may wait.
 const QUESTIONS_MAX: usize = 16;
@@ -33,7 +34,7 @@ const FAILED_PAUSE: Duration = Duration::from_secs(30);
 pub type Keys = BTreeMap<KeyId, Arc<SealKey>>;
 
 /// What is looked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Wanted {
     /// Opt-outs of an account.
     Page {
@@ -44,8 +45,15 @@ pub enum Wanted {
     },
     /// All that an account recorded of a person's consent.
     Consents {
-        /// Whose.
-        who: Pseudonym,
+        /// Whose, by each name that the person may go by.
+        whos: SmallVec<[Pseudonym; 2]>,
+    },
+    /// Numbers of all accounts.
+    Numbers {
+        /// Behind this place, in hex digits.
+        after: Option<String>,
+        /// Of so many entries.
+        limit: usize,
     },
 }
 
@@ -56,6 +64,8 @@ pub enum Found {
     Page(Page),
     /// Consents, oldest first.
     Consents(Vec<Change>),
+    /// Numbers.
+    Numbers(Numbers),
 }
 
 struct Question {
@@ -156,13 +166,29 @@ fn answered<D: Disk>(
         }
     }
     let (account, purpose, keys) = (question.account, question.purpose, keys()?);
-    match question.wanted {
+    match &question.wanted {
         Wanted::Page { after, limit } => register
-            .page(account, after.as_ref(), limit, &keys, purpose)
+            .page(account, after.as_ref(), *limit, &keys, purpose)
             .map(Found::Page),
-        Wanted::Consents { who } => register
-            .consents(account, &who, &keys, purpose)
-            .map(Found::Consents),
+        Wanted::Consents { whos } => {
+            // What was said by an older name is older.
+            let all = whos
+                .iter()
+                .rev()
+                .map(|who| register.consents(account, who, &keys, purpose));
+            let all: Result<Vec<Vec<Change>>, _> = all.collect();
+            all.map(|all| Found::Consents(all.concat()))
+        }
+        Wanted::Numbers { after, limit } => {
+            let after = match after.as_deref().map(unhex) {
+                None => None,
+                Some(Some(after)) => Some(after),
+                Some(None) => return Err("\"after\" is no place".to_owned()),
+            };
+            register
+                .numbers(after.as_deref(), *limit, &keys, purpose)
+                .map(Found::Numbers)
+        }
     }
     .map(|found| told(&found))
     .map_err(words)

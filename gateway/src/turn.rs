@@ -495,6 +495,7 @@ impl<D: Disk> Gate<D> {
         self.end_drains(now);
         self.fail_over(now);
         self.note_members(now);
+        self.rename_seen(now);
         self.spool.forget_replies(now.unix_ms);
     }
 

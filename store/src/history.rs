@@ -21,6 +21,7 @@ mod sweep;
 mod tests;
 #[cfg(test)]
 mod tests_rekey;
+mod unused;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -216,7 +217,8 @@ pub struct Counts {
     pub blocks: u64,
     /// Checkpoints that went well.
     pub checkpoints: u64,
-    /// Blocks that do not open or make no sense (ENC-4), and stretches of files that hold none.
+    /// Blocks that do not open or make no sense (ENC-4), stretches of files that hold none, and each time that a block was
+    /// written under another key because its period's cannot be read.
     pub unreadable: u64,
     /// Indexes that were made anew from the files.
     pub rebuilt: u64,
@@ -435,7 +437,7 @@ impl<D: Disk> History<D> {
         let printer = match self.printers.get(&account) {
             Some(printer) => printer,
             None => {
-                let pseudonyms = ring.pseudonyms()?.index(account.as_bytes());
+                let pseudonyms = ring.index_of(account)?;
                 let key = pseudonyms.of(b"recipients of history");
                 self.printers
                     .entry(account)
@@ -443,6 +445,11 @@ impl<D: Disk> History<D> {
             }
         };
         Some(print(printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))))
+    }
+
+    /// Accounts whose recipients were hashed since the start.
+    pub(crate) fn printed(&self) -> Vec<SystemId> {
+        self.printers.keys().copied().collect()
     }
 
     /// Writes gathers as blocks, their keys made first, all in one pass.
@@ -453,7 +460,10 @@ impl<D: Disk> History<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed> {
-        let owners: Vec<PeriodOwner> = keys.iter().map(GatherKey::owner).collect();
+        let mut owners: Vec<PeriodOwner> = keys.iter().map(GatherKey::owner).collect();
+        for owner in &mut owners {
+            self.counts.unreadable += ring.pass_unreadable(owner);
+        }
         let seals = ring.period_keys(&owners, now_ms, rng)?;
         for (key, seal) in keys.iter().zip(seals) {
             let Some(gather) = self.gathers.get(key) else {

@@ -21,7 +21,6 @@ use zeroize::Zeroizing;
 
 use crate::disk::Disk;
 use crate::message_id::Permutation;
-use crate::pseudonym::Secret;
 use crate::seal::{KEY_LEN, KeyId, SealKey};
 
 mod ages;
@@ -35,6 +34,7 @@ mod opening;
 mod owner;
 mod period;
 mod rotation;
+mod secrets;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -51,6 +51,7 @@ pub use keks::Keks;
 pub use owner::{Age, Destroyed, Fingerprint, OWNERS, Owner};
 pub use period::PeriodOwner;
 pub use rotation::{KekState, PIECE, Progress, Rotated};
+pub use secrets::GENERATIONS_MAX;
 
 use ages::Ages;
 use cache::OpenKeys;
@@ -58,6 +59,7 @@ use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
 use owner::{EXPORTS, HISTORY, HOLDS, OPT_OUTS, fingerprint};
+use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
 /// Keys that a ring can hold at once: 256 MiB a copy, and about 120 MB of memory.
@@ -94,7 +96,7 @@ pub struct KeyRing<D: Disk> {
     ages: Ages,
     permutation: Permutation,
     permanent: KeyId,
-    secret: Option<Secret>,
+    secrets: Secrets,
     /// How far a rotation has come.
     rotated: Rotated,
     given_up: bool,
@@ -143,7 +145,8 @@ impl<D: Disk> KeyRing<D> {
             kek: KekMark::make(&kek, KEK_NUMBER, &ring, now_ms, rng).ok_or(KeyRingError::Cipher)?,
             next_kek: None,
         };
-        let (wrapped, _) = new_key((KEK_NUMBER, &kek), &header.ring, 1, Owner::MessageId, now_ms, rng)
+        let first = (Owner::MessageId, chance(rng));
+        let (wrapped, _) = wrapped_key((KEK_NUMBER, &kek), &header.ring, 1, first, now_ms, rng)
             .ok_or(KeyRingError::Cipher)?;
         let first = Slot {
             generation: 1,
@@ -181,7 +184,7 @@ impl<D: Disk> KeyRing<D> {
             ages,
             permanent,
             permutation,
-            secret,
+            secrets,
         } = Opened::read(dir, &found, unwrapping)?;
         let copies = found.heal(disk, dir, &header)?;
         keks.set(std::iter::once(&kek).chain(&next_kek).map(Arc::clone).collect());
@@ -200,7 +203,7 @@ impl<D: Disk> KeyRing<D> {
             ages,
             permutation,
             permanent,
-            secret,
+            secrets,
             rotated: Rotated::default(),
             given_up: false,
         })
@@ -231,24 +234,29 @@ impl<D: Disk> KeyRing<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Arc<SealKey>, KeyRingError> {
-        if owner == Owner::MessageId || (owner == Owner::Pseudonyms && self.secret.is_some()) {
+        let is_made_otherwise = match owner {
+            Owner::MessageId | Owner::Generation(_) | Owner::Index(_) => true,
+            Owner::Pseudonyms => !self.secrets().is_empty(),
+            _ => false,
+        };
+        if is_made_otherwise {
             return Err(KeyRingError::Permanent);
         }
-        let mut made = self.make_all(&[owner], now_ms, rng)?;
+        let mut made = self.make_all(&[(owner, None)], now_ms, rng)?;
         made.pop().ok_or(KeyRingError::Cipher)
     }
 
-    /// Makes a key for each owner, in one pass of syncs.
+    /// Makes a key for each owner, in one pass of syncs: of these octets, or of chance.
     fn make_all(
         &mut self,
-        owners: &[Owner],
+        owners: &[(Owner, Option<Zeroizing<[u8; KEY_LEN]>>)],
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Arc<SealKey>>, KeyRingError> {
         self.usable()?;
         let of_periods = owners
             .iter()
-            .filter(|owner| matches!(owner, Owner::Period(_)))
+            .filter(|(owner, _)| matches!(owner, Owner::Period(_)))
             .count();
         if self.periods.len() + of_periods > PERIODS_MAX
             || self.kept_open() + (owners.len() - of_periods) > KEPT_OPEN_MAX
@@ -259,11 +267,13 @@ impl<D: Disk> KeyRing<D> {
         let mut header = self.header.clone();
         header.generation += 1;
         let mut fresh = Vec::with_capacity(owners.len());
-        for (owner, slot) in owners.iter().zip(self.free.iter().rev()) {
+        for ((owner, octets), slot) in owners.iter().zip(self.free.iter().rev()) {
             let id = header.next_key;
             header.next_key = id.checked_add(1).ok_or_else(|| self.full())?;
-            let (wrapped, octets) = new_key(self.sealing_kek(), &header.ring, id, *owner, now_ms, rng)
-                .ok_or(KeyRingError::Cipher)?;
+            let key = octets.clone().unwrap_or_else(|| chance(rng));
+            let (wrapped, octets) =
+                wrapped_key(self.sealing_kek(), &header.ring, id, (*owner, key), now_ms, rng)
+                    .ok_or(KeyRingError::Cipher)?;
             fresh.push(Fresh {
                 owner: *owner,
                 slot: *slot as usize,
@@ -291,9 +301,7 @@ impl<D: Disk> KeyRing<D> {
             self.periods.insert(slot, Entry { id, owner, made_ms });
             return self.cache().open(id, &octets);
         }
-        if owner == Owner::Pseudonyms {
-            self.secret = Some(Secret::new(id, &octets[..]));
-        }
+        self.secrets.take(id, &wrapped.owner, made_ms, &octets);
         let key = Arc::new(SealKey::new(id, &octets));
         let held = Held {
             slot,
@@ -318,10 +326,10 @@ impl<D: Disk> KeyRing<D> {
     ) -> Result<Vec<Arc<SealKey>>, KeyRingError> {
         let mut asked = BTreeSet::new();
         let is_missing = |owner: &&PeriodOwner| self.periods.of(**owner).is_none() && asked.insert(**owner);
-        let missing: Vec<Owner> = owners
+        let missing: Vec<_> = owners
             .iter()
             .filter(is_missing)
-            .map(|owner| Owner::Period(*owner))
+            .map(|owner| (Owner::Period(*owner), None))
             .collect();
         let made = match missing[..] {
             [] => Vec::new(),
@@ -335,6 +343,20 @@ impl<D: Disk> KeyRing<D> {
             key.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))
         };
         owners.iter().map(key).collect()
+    }
+
+    /// Goes on to the period's next key where one cannot be read today, so that what is to be sealed waits for nothing and holds
+    /// nothing else up (ENC-4); says how many are passed over.
+    pub fn pass_unreadable(&self, owner: &mut PeriodOwner) -> u64 {
+        let mut passed = 0;
+        while let Some(id) = self.period_key_of(*owner)
+            && self.get(id).is_none()
+            && let Some(part) = owner.part.checked_add(1)
+        {
+            owner.part = part;
+            passed += 1;
+        }
+        passed
     }
 
     /// The key of a period, if there is one.
@@ -385,10 +407,16 @@ impl<D: Disk> KeyRing<D> {
     /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
     /// there.
     pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
-        let is_secret = |id| self.secret.as_ref().is_some_and(|secret| secret.id() == id);
-        if ids.iter().any(|id| *id == self.permanent || is_secret(*id)) {
+        if ids
+            .iter()
+            .any(|id| *id == self.permanent || self.secrets.is_one(*id))
+        {
             return Err(KeyRingError::Permanent);
         }
+        self.destroy_these(ids)
+    }
+
+    fn destroy_these(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
         // First, or a destruction that failed would look done when asked for again.
         self.usable()?;
         let ids: BTreeSet<KeyId> = ids
@@ -498,11 +526,6 @@ impl<D: Disk> KeyRing<D> {
         of_exports.filter_map(number).collect()
     }
 
-    /// The secret behind pseudonyms, once it was made.
-    pub fn pseudonyms(&self) -> Option<Secret> {
-        self.secret.clone()
-    }
-
     /// What opens the ring, for who looks into its files beside it ([`KeyRing::look`]): what it holds follows a rotation.
     pub fn keks(&self) -> Keks {
         self.keks.clone()
@@ -601,17 +624,22 @@ impl<D: Disk> KeyRing<D> {
     }
 }
 
-/// A fresh key, wrapped and plain; `None` only if the cipher refuses, which 32 octets do not make it do.
-fn new_key(
+/// The octets of a fresh key.
+fn chance(rng: &mut impl CryptoRng) -> Zeroizing<[u8; KEY_LEN]> {
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    rng.fill_bytes(&mut key[..]);
+    key
+}
+
+/// A new key of these octets, wrapped and plain; `None` only if the cipher refuses, which 32 octets do not make it do.
+fn wrapped_key(
     (number, kek): (u32, &Kek),
     ring: &[u8; 16],
     id: u32,
-    owner: Owner,
+    (owner, key): (Owner, Zeroizing<[u8; KEY_LEN]>),
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Option<(Wrapped, Zeroizing<[u8; KEY_LEN]>)> {
-    let mut key = Zeroizing::new([0; KEY_LEN]);
-    rng.fill_bytes(&mut key[..]);
     let owner = owner.tag();
     let aad = Wrapped::aad(id, number, &owner, ring);
     let wrapped = Wrapped {

@@ -6,7 +6,9 @@
 
 mod memo;
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -20,25 +22,69 @@ pub(crate) use memo::Memo;
 /// Octets of a pseudonym: 128 bits of the code.
 pub const PSEUDONYM_LEN: usize = 16;
 
-/// What stands for a number. It prints as nothing: it is personal data like the number (PSN-5).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pseudonym(pub(crate) [u8; PSEUDONYM_LEN]);
+/// The generation of the first secret. Its pseudonyms stand on disks without a number.
+pub const FIRST: u8 = 1;
+
+/// What stands for a number. It prints as nothing: it is personal data like the number (PSN-5). Two are the same where their
+/// octets are.
+#[derive(Clone, Copy)]
+pub struct Pseudonym {
+    octets: [u8; PSEUDONYM_LEN],
+    /// Of the secret that it was made under.
+    generation: u8,
+}
 
 impl Pseudonym {
-    /// From its octets.
+    /// From its octets, of the first generation.
     pub const fn from_octets(octets: [u8; PSEUDONYM_LEN]) -> Self {
-        Self(octets)
+        Self::of_generation(octets, FIRST)
+    }
+
+    /// From its octets, of a generation.
+    pub(crate) const fn of_generation(octets: [u8; PSEUDONYM_LEN], generation: u8) -> Self {
+        Self { octets, generation }
     }
 
     /// Its octets, for records.
     pub const fn octets(&self) -> &[u8; PSEUDONYM_LEN] {
-        &self.0
+        &self.octets
+    }
+
+    /// Which generation's secret it was made under (PSN-4): the first is 1.
+    pub const fn generation(&self) -> u8 {
+        self.generation
     }
 
     /// 64 bits of it, as good as random.
     pub(crate) const fn hash(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let [a, b, c, d, e, f, g, h, ..] = self.octets;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl PartialEq for Pseudonym {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets == other.octets
+    }
+}
+
+impl Eq for Pseudonym {}
+
+impl Hash for Pseudonym {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.octets.hash(state);
+    }
+}
+
+impl PartialOrd for Pseudonym {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pseudonym {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.octets.cmp(&other.octets)
     }
 }
 
@@ -53,9 +99,22 @@ impl fmt::Debug for Pseudonym {
 pub struct Pseudonyms {
     code: Hmac<Sha256>,
     secret: KeyId,
+    generation: u8,
 }
 
 impl Pseudonyms {
+    /// Under a key of their own.
+    pub(crate) fn under(secret: KeyId, generation: u8, key: &[u8; 32]) -> Self {
+        // With the zeros behind it that HMAC would put there.
+        let mut padded = Zeroizing::new([0; 64]);
+        padded[..32].copy_from_slice(key);
+        Self {
+            code: Hmac::new(&(*padded).into()),
+            secret,
+            generation,
+        }
+    }
+
     /// Of a number in its canonical form: E.164 digits, without a plus. Two blocks of SHA-256.
     pub fn of(&self, digits: &[u8]) -> Pseudonym {
         let mut code = self.code.clone();
@@ -63,7 +122,7 @@ impl Pseudonyms {
         let octets = code.finalize().into_bytes();
         let mut short = [0; PSEUDONYM_LEN];
         short.copy_from_slice(&octets[..PSEUDONYM_LEN]);
-        Pseudonym(short)
+        Pseudonym::of_generation(short, self.generation)
     }
 
     /// The secret in the ring that they come from.
@@ -78,19 +137,40 @@ impl fmt::Debug for Pseudonyms {
     }
 }
 
-/// The one secret that all of them come from. It lives in the key ring only.
+/// The secret of one generation that they come from. It lives in the key ring only.
 #[derive(Clone)]
 pub struct Secret {
     id: KeyId,
+    generation: u8,
+    made_ms: u64,
     expand: Hkdf<Sha256>,
 }
 
 impl Secret {
+    /// Of the first generation.
+    #[cfg(test)]
     pub(crate) fn new(id: KeyId, key: &[u8]) -> Self {
+        Self::of_generation(id, FIRST, 0, key)
+    }
+
+    /// Of a generation, and when it was made, in unix milliseconds.
+    pub(crate) fn of_generation(id: KeyId, generation: u8, made_ms: u64, key: &[u8]) -> Self {
         Self {
             id,
+            generation,
+            made_ms,
             expand: Hkdf::new(None, key),
         }
+    }
+
+    /// Which it is: the first is 1, and each rotation makes the next (PSN-4).
+    pub const fn generation(&self) -> u8 {
+        self.generation
+    }
+
+    /// When it was made, in unix milliseconds.
+    pub const fn made_ms(&self) -> u64 {
+        self.made_ms
     }
 
     /// Its name in the ring.
@@ -108,6 +188,11 @@ impl Secret {
         self.under(&[b"tidegate index 1 ", account])
     }
 
+    /// The key of [`Secret::index`], for where it outlives this secret.
+    pub(crate) fn index_key(&self, account: &[u8]) -> Zeroizing<[u8; 32]> {
+        self.key(&[b"tidegate index 1 ", account])
+    }
+
     /// For logs and short-lived counters. `month` numbers spans of 30 days, so that what was noted in one cannot be
     /// joined with what is noted in another.
     pub fn log(&self, month: u32) -> Pseudonyms {
@@ -122,15 +207,15 @@ impl Secret {
         check
     }
 
-    fn under(&self, label: &[&[u8]]) -> Pseudonyms {
-        // A key of 32 octets, with the zeros behind it that HMAC would put there.
-        let mut key = Zeroizing::new([0; 64]);
-        let expanded = self.expand.expand_multi_info(label, &mut key[..32]);
+    fn key(&self, label: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let expanded = self.expand.expand_multi_info(label, &mut key[..]);
         debug_assert!(expanded.is_ok(), "32 octets are within what HKDF gives");
-        Pseudonyms {
-            code: Hmac::new(&(*key).into()),
-            secret: self.id,
-        }
+        key
+    }
+
+    fn under(&self, label: &[&[u8]]) -> Pseudonyms {
+        Pseudonyms::under(self.id, self.generation, &self.key(label))
     }
 }
 

@@ -31,7 +31,7 @@ impl ServiceType {
     }
 
     /// From what [`ServiceType::padded`] gave.
-    pub(crate) const fn from_padded(octets: [u8; MAX]) -> Self {
+    pub const fn from_padded(octets: [u8; MAX]) -> Self {
         Self(octets)
     }
 }

@@ -44,6 +44,8 @@ mod story;
 #[cfg(test)]
 mod tests_disk;
 #[cfg(test)]
+mod tests_generations;
+#[cfg(test)]
 mod tests_history;
 #[cfg(test)]
 mod tests_in_parts;

@@ -10,6 +10,7 @@
 
 mod asked;
 mod change;
+mod generations;
 mod journal;
 mod people;
 mod register;
@@ -23,19 +24,21 @@ use smallvec::SmallVec;
 use tidegate_codec::identity::SystemId;
 
 use crate::message_id::MessageId;
-use crate::pseudonym::{Memo, Pseudonym, Secret};
+use crate::pseudonym::{Pseudonym, Secret};
 
 pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
+use generations::Generations;
+pub use generations::Held;
 pub use journal::JournalError;
 #[cfg(test)]
 pub(crate) use journal::look;
 pub(crate) use journal::{Holds, Journal};
 use people::{Deed, Later, Step};
 pub use people::{People, Stand};
-pub use register::{Followed, Kept, Page, Register, RegisterError};
+pub use register::{Followed, Kept, Numbers, Page, Register, RegisterError};
 pub use replies::Replies;
 pub use sent::{Counts, DAY_MS, Lately, Sent};
 
@@ -178,7 +181,7 @@ pub(crate) struct Due {
 /// All of it in memory.
 #[derive(Debug)]
 pub struct Standing {
-    pseudonyms: Memo,
+    generations: Generations,
     scopes: ScopeTable,
     opt_outs: People,
     consents: People,
@@ -202,7 +205,7 @@ pub struct Standing {
     overrides: HashMap<Pseudonym, u64>,
     /// Who took a consent back, and has not given it anew since: what a list says of before then brings nothing back. For
     /// ever, 40 octets each.
-    withdrawn: HashMap<(Pseudonym, ScopeId), Withdrawn>,
+    withdrawn: HashMap<Pseudonym, SmallVec<[(ScopeId, Withdrawn); 1]>>,
 }
 
 /// When a consent was taken back last, and to which categories.
@@ -219,11 +222,11 @@ const fn bits(categories: u8) -> u8 {
 }
 
 impl Standing {
-    /// With nobody in it.
-    pub(crate) fn new(secret: &Secret) -> Self {
+    /// With nobody in it: the newest secret behind pseudonyms, and older ones that live, oldest first.
+    pub(crate) fn new(newest: &Secret, older: &[Secret]) -> Self {
         Self {
-            pseudonyms: Memo::new(secret.suppression()),
-            sent: Sent::new(secret.clone()),
+            generations: Generations::new(newest, older),
+            sent: Sent::new(newest, older),
             scopes: ScopeTable::default(),
             opt_outs: People::default(),
             consents: People::default(),
@@ -251,13 +254,10 @@ impl Standing {
     /// When a person took a consent to any of these categories back, 0 being all, and has not given it anew since but by
     /// some file, in unix milliseconds.
     pub fn withdrawn_at(&self, who: &Pseudonym, scope: &Scope, categories: u8) -> Option<u64> {
-        let found = self.withdrawn.get(&(*who, self.scopes.find(scope)?))?;
+        let id = self.scopes.find(scope)?;
+        let all = self.withdrawn.get(who)?;
+        let (_, found) = all.iter().find(|(there, _)| *there == id)?;
         (found.categories & bits(categories) != 0).then_some(found.at_ms)
-    }
-
-    /// What stands for a person here, by the number in its canonical form.
-    pub fn who(&self, digits: &[u8]) -> Pseudonym {
-        self.pseudonyms.of(digits)
     }
 
     /// Who has opted out, and of what.
@@ -347,6 +347,7 @@ impl Standing {
     /// A change is staged: what it blocks is blocked from here on. Says what is to be undone should the disk be full.
     pub(crate) fn staged(&mut self, id: MessageId, change: &Change) -> Undo {
         let mut undo = Undo::default();
+        self.generations.takes_off(change);
         if self.note_event(change) {
             undo.event = change.event();
         }
@@ -388,12 +389,16 @@ impl Standing {
                 }
             }
             What::Lift { .. } => {}
+            // Both are undone by nothing: what is written behind them is written on their word.
+            What::Renamed { .. } => self.rename(change),
+            What::Retired { generation, check } => self.retire(*generation, *check),
         }
         undo
     }
 
     /// A staged change is on disk.
     pub(crate) fn synced(&mut self, id: MessageId, account: SystemId, segment: u64, change: Change) {
+        self.generations.lands(&change);
         self.apply(&change);
         self.owe(Due {
             id,
@@ -405,6 +410,7 @@ impl Standing {
 
     /// Takes a change in that is on disk: all effects, in the order of the disk.
     pub(crate) fn apply(&mut self, change: &Change) {
+        self.rename(change);
         if let Some((among, step)) = self.apply_but_people(change) {
             self.take(among, &step);
         }
@@ -470,12 +476,16 @@ impl Standing {
             What::Member { child, parent } => {
                 self.scopes.join(child, parent);
             }
+            // Of who has to do with the sets of people, too.
+            What::Renamed { .. } => {}
+            What::Retired { generation, check } => self.retire(*generation, *check),
         }
         None
     }
 
     /// A change of an earlier process.
     pub(crate) fn found(&mut self, id: MessageId, change: &Change) {
+        self.rename(change);
         if let Some((among, step)) = self.found_but_people(id, change) {
             self.take(among, &step);
         }
@@ -552,25 +562,42 @@ impl Standing {
     }
 
     fn note_withdrawn(&mut self, change: &Change, scope: ScopeId, categories: u8) {
-        let withdrawn = self.withdrawn.entry((change.who, scope)).or_default();
+        let withdrawn = self.withdrawn_of(&change.who, scope);
         withdrawn.at_ms = withdrawn.at_ms.max(change.at_ms);
         withdrawn.categories |= bits(categories);
     }
 
+    /// The place of what a person took back in a scope.
+    fn withdrawn_of(&mut self, who: &Pseudonym, scope: ScopeId) -> &mut Withdrawn {
+        let all = self.withdrawn.entry(*who).or_default();
+        let at = all
+            .iter()
+            .position(|(there, _)| *there == scope)
+            .unwrap_or_else(|| {
+                all.push((scope, Withdrawn::default()));
+                all.len() - 1
+            });
+        &mut all[at].1
+    }
+
     fn given_anew(&mut self, change: &Change, scope: ScopeId, categories: u8) {
-        let key = (change.who, scope);
-        if let Some(withdrawn) = self.withdrawn.get_mut(&key)
-            && withdrawn.at_ms <= change.at_ms
-        {
-            withdrawn.categories &= !bits(categories);
-            if withdrawn.categories == 0 {
-                self.withdrawn.remove(&key);
+        let Some(all) = self.withdrawn.get_mut(&change.who) else {
+            return;
+        };
+        for (there, withdrawn) in all.iter_mut() {
+            if *there == scope && withdrawn.at_ms <= change.at_ms {
+                withdrawn.categories &= !bits(categories);
             }
+        }
+        all.retain(|(_, withdrawn)| withdrawn.categories != 0);
+        if all.is_empty() {
+            self.withdrawn.remove(&change.who);
         }
     }
 
     /// A staged change will not be there.
     pub(crate) fn undo(&mut self, change: &Change, undo: &Undo) {
+        self.generations.lands(change);
         if let Some(scope) = undo.opt_out
             && let What::Suppress { origin, .. } = &change.what
         {
@@ -638,6 +665,12 @@ impl<'s> Intake<'s> {
 
     /// See [`Standing::found`].
     pub(crate) fn found(&mut self, id: MessageId, change: &Change) {
+        if let What::Renamed { to } = &change.what {
+            let (from, standing) = (change.who, &mut *self.standing);
+            standing.rename_others(&from, to, change.at_ms);
+            self.opt_outs.rename(from, *to, &mut standing.opt_outs);
+            self.consents.rename(from, *to, &mut standing.consents);
+        }
         match self.standing.found_but_people(id, change) {
             Some((Among::OptOuts, step)) => self.opt_outs.push(step, &mut self.standing.opt_outs),
             Some((Among::Consents, step)) => self.consents.push(step, &mut self.standing.consents),
@@ -724,7 +757,14 @@ mod tests {
         let of = |people: &People| {
             let mut all: Vec<_> = people
                 .iter()
-                .map(|(who, stand)| (who.0, stand.scope, stand.origins.octet(), stand.categories))
+                .map(|(who, stand)| {
+                    (
+                        *who.octets(),
+                        stand.scope,
+                        stand.origins.octet(),
+                        stand.categories,
+                    )
+                })
                 .collect();
             all.sort_unstable();
             (people.len(), all)
@@ -733,7 +773,7 @@ mod tests {
             .map(|who| {
                 let who = change((who, 0, 0, false)).who;
                 (
-                    standing.asked.awaits(&who, 1, 1_000),
+                    standing.asked.awaits(&who, &[1], 1_000),
                     standing.overridden_until(&who),
                 )
             })
@@ -750,7 +790,7 @@ mod tests {
         fn changes_that_are_taken_in_together_leave_the_same(
             steps in prop::collection::vec((0..7u8, 0..3u8, 0..14u8, any::<bool>()), 0..600),
         ) {
-            let new = || Standing::new(&Secret::new(KeyId(1), &[1; 32]));
+            let new = || Standing::new(&Secret::new(KeyId(1), &[1; 32]), &[]);
             let (mut alone, mut together) = (new(), new());
             let mut intake = Intake::new(&mut together, 1 << 20);
             for (n, step) in (1..).zip(&steps) {
@@ -781,7 +821,7 @@ mod tests {
     /// CON-2: what is staged counts, the newest withdrawal counts, and only who gives it anew takes it away.
     #[test]
     fn a_withdrawal_is_known_until_the_consent_is_given_anew_and_not_by_a_file() {
-        let mut standing = Standing::new(&Secret::new(KeyId(1), &[7; 32]));
+        let mut standing = Standing::new(&Secret::new(KeyId(1), &[7; 32]), &[]);
         let at = |standing: &Standing, categories| {
             let who = Pseudonym::from_octets([7; 16]);
             standing.withdrawn_at(&who, &Scope::account("A"), categories)

@@ -37,7 +37,7 @@ impl Write for Log {
 }
 
 /// The spellings in which a text could lie about: plain, UCS-2, packed septets, and for digits semi-octets.
-fn spellings(text: &str) -> Vec<Vec<u8>> {
+pub(super) fn spellings(text: &str) -> Vec<Vec<u8>> {
     let mut all = vec![text.as_bytes().to_vec()];
     all.push(text.encode_utf16().flat_map(u16::to_be_bytes).collect());
     all.push(text.encode_utf16().flat_map(u16::to_le_bytes).collect());

@@ -6,7 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use tidegate_codec::octets::COctets;
 use tidegate_codec::values::MessageState;
+use tidegate_store::disk::RealDisk;
+use tidegate_store::history::{History, Kept};
+use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_tests::esme::message;
 use tidegate_tests::process::Places;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
@@ -299,4 +303,49 @@ async fn an_account_without_rules_keeps_nothing_and_one_that_keeps_no_bodies_no_
         "{why}"
     );
     assert!(process.stop().await.success());
+}
+
+/// RET-5: a message says of itself, by its service_type, that its body is not stored beyond its delivery.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_a_service_type_that_is_not_stored_leaves_no_text_in_the_history() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let terms = "retention_profile = \"fixed-term\"\nno_store_service_types = [\"NS\"]";
+    let mut process = started(&mut smsc, terms).await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let mut texts = Vec::new();
+    for (service_type, carrier_id) in [(&b"NS"[..], "c-1"), (b"NSX", "c-2")] {
+        let mut sm = message(FROM, TO, TEXT);
+        sm.service_type = COctets::new(service_type).unwrap();
+        let id = esme.submit_ok(sm).await;
+        let submit = smsc.expect_submit().await;
+        assert_eq!(submit.text(), TEXT);
+        smsc.answer(&submit, carrier_id).await;
+        smsc.receipt(&submit, carrier_id, MessageState::Delivered, Dialect::Both)
+            .await;
+        esme.expect_receipt(&id).await;
+        let read = [
+            "message",
+            "show",
+            &id,
+            "--purpose",
+            "legal",
+            "--reason",
+            "matter 1",
+        ];
+        let told = shown(&process, &read).await;
+        assert_eq!(told["legs"][0]["to"], TO, "its record is kept");
+        texts.push(told["legs"][0]["text"]["shown"].clone());
+    }
+    assert_eq!(texts, [Value::Null, TEXT.into()]);
+    assert!(process.stop().await.success());
+    // Of bodies one block with one record lies on the disk.
+    let kek = Kek::read(&RealDisk, &process.dir().join("kek/kek")).unwrap();
+    let ring = KeyRing::open(&RealDisk, &process.dir().join("keys"), kek).unwrap();
+    let mut history = History::open(RealDisk, process.dir().join("data/history"), None).unwrap();
+    let files: Vec<_> = history.periods().cloned().collect();
+    let bodies = files.iter().filter(|file| file.class == Kept::Body);
+    let lots: Vec<_> = bodies
+        .flat_map(|file| history.lots(file, &ring).unwrap())
+        .collect();
+    assert_eq!(lots.iter().map(|lot| lot.records).sum::<u64>(), 1);
 }

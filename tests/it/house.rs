@@ -286,7 +286,8 @@ const CASES: &[(&str, &[u32])] = &[
     ("FRD", &[1]),
     ("SEC", &[1, 2, 3, 4, 5]),
     ("TEN", &[1]),
-    ("KEY", &[3, 4, 5]),
+    ("KEY", &[1, 2, 3, 4, 5, 7]),
+    ("LOG", &[1]),
 ];
 
 /// A row of `tests/acceptance.md`: its case, its tests with their files, what it waits for.

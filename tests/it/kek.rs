@@ -147,7 +147,7 @@ fn state(process: &Process) -> (bool, bool) {
     (octets[112..116] != [0; 4], octets[528..532] == [0, 0, 0, 2])
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let looking = async {
         while !is_so() {
             tokio::task::yield_now().await;

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use serde_json::{Map, Value, json};
 use tidegate_codec::header::CommandId;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
@@ -13,7 +15,7 @@ use tidegate_gateway::clock::Clock;
 use tidegate_gateway::control::{self, Find, Reading, Retain, Steer, Verb};
 use tidegate_store::disk::RealDisk;
 use tidegate_store::history::{Cursor, History, Kept, Query};
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Kek, KeyRing, KeyRingError, PIECE};
 use tidegate_store::seal::Purpose;
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
@@ -233,6 +235,8 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
     assert_eq!(blocks(&scene.history(), "body-"), 1);
     let older = scene.local.dir.path().join("older");
     copy(&scene.history(), &older);
+    let earlier = scene.local.dir.path().join("earlier");
+    copy(&scene.local.dir.path().join("keys"), &earlier);
     scene.retain(Retain::ConfirmClock).await.unwrap();
     let swept = scene.retain(Retain::Sweep).await.unwrap();
     assert_eq!(
@@ -266,11 +270,12 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
     }
     scene.local.stop();
     // NOKEY: by today's ring neither today's files hold it nor an older copy of them.
-    let ring = ring_of(scene.local.dir.path());
+    let dir = scene.local.dir.path();
+    let mut ring = ring_of(dir);
     let classes: Vec<u8> = ring.periods().map(|(owner, _)| owner.class).collect();
     assert_eq!(classes, [Kept::Meta as u8]);
-    for (dir, lots_of_bodies) in [(scene.history(), 0), (older, 1)] {
-        let mut history = History::open(RealDisk, dir, None).unwrap();
+    for (files, lots_of_bodies) in [(&scene.history(), 0), (&older, 1)] {
+        let mut history = History::open(RealDisk, files.clone(), None).unwrap();
         let bodies: Vec<_> = history
             .periods()
             .filter(|file| file.class == Kept::Body)
@@ -282,20 +287,92 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
             .collect();
         assert_eq!(lots.len(), lots_of_bodies);
         assert!(lots.iter().all(|lot| !lot.is_there));
-        let query = Query::Account {
-            account: "load".parse().unwrap(),
-            from_ms: 0,
-            to_ms: u64::MAX >> 1,
-        };
-        let mut cursor = Some(Cursor::default());
-        while let Some(at) = cursor {
-            let looked = history
-                .look(&query, Kept::Body, &at, &ring, Purpose::Legal)
-                .unwrap();
-            assert!(looked.texts.is_empty());
-            cursor = looked.next;
+        assert_eq!(texts_of(files, &ring), 0);
+    }
+    // An earlier copy of the ring holds the key still, under the key-encryption key of that day,
+    let then = Kek::read(&RealDisk, &dir.join("kek/kek")).unwrap();
+    let before = KeyRing::open(&RealDisk, &earlier, then).unwrap();
+    assert_eq!(
+        texts_of(&older, &before),
+        1,
+        "what makes the rest of this mean something"
+    );
+    let slots: Vec<Vec<u8>> = [&earlier, &dir.join("keys")]
+        .into_iter()
+        .flat_map(|ring| wrapped_in(ring))
+        .collect();
+    // and when that is rotated and destroyed, today's opens nothing of it (KEY-C04).
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let now_ms = scene.clock.now().unix_ms;
+    let new = [0x5A; 32];
+    ring.begin_rotation(Kek::new(&new), now_ms, &mut rng).unwrap();
+    while ring.is_rotating() {
+        ring.rotate_piece(PIECE, &mut rng).unwrap();
+    }
+    drop(ring);
+    let told = KeyRing::open(&RealDisk, &earlier, Kek::new(&new))
+        .map(drop)
+        .unwrap_err();
+    assert!(matches!(told, KeyRingError::WrongKek { .. }), "{told}");
+    let ring = KeyRing::open(&RealDisk, &dir.join("keys"), Kek::new(&new)).unwrap();
+    assert_eq!(
+        (texts_of(&scene.history(), &ring), texts_of(&older, &ring)),
+        (0, 0)
+    );
+    let metas: Vec<_> = ring.periods().collect();
+    assert_eq!(metas.len(), 1, "what is not due opens");
+    // No key lies in the data, wrapped or not.
+    let slots: Vec<Vec<u8>> = slots.into_iter().chain(wrapped_in(&dir.join("keys"))).collect();
+    assert!(slots.len() > 10);
+    for path in files_of(&dir.join("data")) {
+        let octets = fs::read(&path).unwrap();
+        let end = octets
+            .iter()
+            .rposition(|octet| *octet != 0)
+            .map_or(0, |at| at + 1);
+        for slot in &slots {
+            let is_there = octets[..end].windows(16).any(|window| window == &slot[..16]);
+            assert!(!is_there, "a wrapped key is in {}", path.display());
         }
     }
+}
+
+/// How many texts of history files a ring opens.
+fn texts_of(files: &Path, ring: &KeyRing<RealDisk>) -> usize {
+    let mut history = History::open(RealDisk, files.to_owned(), None).unwrap();
+    let query = Query::Account {
+        account: "load".parse().unwrap(),
+        from_ms: 0,
+        to_ms: u64::MAX >> 1,
+    };
+    let (mut cursor, mut texts) = (Some(Cursor::default()), 0);
+    while let Some(at) = cursor {
+        let looked = history
+            .look(&query, Kept::Body, &at, ring, Purpose::Legal)
+            .unwrap();
+        texts += looked.texts.len();
+        cursor = looked.next;
+    }
+    texts
+}
+
+/// What is wrapped in the slots of a ring's first file.
+fn wrapped_in(ring: &Path) -> Vec<Vec<u8>> {
+    let octets = fs::read(ring.join("ring.a")).unwrap();
+    let slots = octets[512..].chunks(128).filter(|slot| slot[8] == 1);
+    slots.map(|slot| slot[64..124].to_vec()).collect()
+}
+
+fn files_of(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(files_of(&entry.path())),
+            false => found.push(entry.path()),
+        }
+    }
+    found
 }
 
 /// RET-4: nothing is swept while the clock is doubted, and what is due is gone for `message find` as for all others.

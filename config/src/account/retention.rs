@@ -11,10 +11,13 @@ use crate::problem::Fault;
 use crate::retention::{
     CLASSES, DataClass, Retention, RetentionProfile, RetentionRule, RuleAfter, is_delivered, period,
 };
+use crate::route::service_type;
 use crate::section::Section;
 use crate::sender::SenderPattern;
 use crate::value::{boolean, choice, day, shown, text};
 
+const UNSTORED: &str = "no_store_service_types";
+const UNSTORED_MAX: usize = 16;
 /// Instructions of one account, and jurisdictions, at most.
 const INSTRUCTIONS_MAX: usize = 256;
 const JURISDICTIONS_MAX: usize = 64;
@@ -27,6 +30,10 @@ pub struct RetentionTerms {
     pub profile: Option<String>,
     /// Key `jurisdiction`, at most 64, default that of `country`: whose floors and ceilings hold beside the profile.
     pub jurisdiction: Vec<Jurisdiction>,
+    /// Key `no_store_service_types`, at most 16, default `[]`, of up to 5 characters: a message with one of these as its
+    /// `service_type` says of itself that its body is not stored beyond delivery (RET-5). The profile must let the account
+    /// shorten what it keeps of bodies.
+    pub no_store_service_types: Vec<String>,
     /// Tables `retention`, at most 256, sorted by `given`; each is one that the profile lets the account give.
     pub instructions: Vec<RetentionInstruction>,
 }
@@ -85,6 +92,20 @@ pub(super) fn read(section: &mut Section<'_>, known: &Retention, country: Option
         country,
         region: None,
     });
+    let unstored = section.list(UNSTORED, 0..=UNSTORED_MAX, text(service_type));
+    let unstored = unstored.unwrap_or_default();
+    let shortens = |profile: &RetentionProfile| {
+        profile
+            .limit(DataClass::Body)
+            .is_none_or(|limit| limit.shorten || limit.after == RuleAfter::NoStore)
+    };
+    if let Some(profile) = profile.filter(|profile| !unstored.is_empty() && !shortens(profile)) {
+        let fault = Fault::new(
+            format!("{} lets nobody shorten what is kept of bodies", profile.name),
+            "remove it, or define a `[[retention.profile]]` whose limit for body may be shortened",
+        );
+        section.problem(UNSTORED, fault);
+    }
     let entries = section.each_up_to("retention", INSTRUCTIONS_MAX);
     if !entries.is_empty() && !section.has("retention_profile") {
         let fault = Fault::new(
@@ -124,6 +145,7 @@ pub(super) fn read(section: &mut Section<'_>, known: &Retention, country: Option
     RetentionTerms {
         profile: name,
         jurisdiction: jurisdiction.unwrap_or_else(|| home.into_iter().collect()),
+        no_store_service_types: unstored,
         instructions,
     }
 }

@@ -192,6 +192,7 @@ impl Keyed for RetentionTerms {
         let Self {
             profile,
             jurisdiction,
+            no_store_service_types,
             instructions,
         } = self;
         let mut changed = Vec::new();
@@ -203,6 +204,10 @@ impl Keyed for RetentionTerms {
         }
         let differs = [
             ("jurisdiction", *jurisdiction != new.jurisdiction),
+            (
+                "no_store_service_types",
+                *no_store_service_types != new.no_store_service_types,
+            ),
             ("retention", *instructions != new.instructions),
         ];
         let differing = differs.into_iter().filter(|(_, differs)| *differs);
@@ -215,7 +220,12 @@ impl Keyed for RetentionTerms {
 
     #[cfg(test)]
     fn keys(&self) -> Vec<&'static str> {
-        vec!["retention_profile", "jurisdiction", "retention"]
+        vec![
+            "retention_profile",
+            "jurisdiction",
+            "no_store_service_types",
+            "retention",
+        ]
     }
 }
 

@@ -344,3 +344,18 @@ fn periods_are_compared_on_every_day_of_the_calendar() {
         assert_eq!(exceeds(one, other), expected, "{one} against {other}");
     }
 }
+
+/// RET-5: by message.
+#[test]
+fn service_types_that_are_not_stored_are_a_list_of_at_most_sixteen() {
+    let types = |value: &str| {
+        let account = format!("retention_profile = \"fixed-term\"\n{value}");
+        with(&account, "").map(|config| config.accounts[0].retention.no_store_service_types.clone())
+    };
+    assert_eq!(types("").unwrap(), [""; 0]);
+    assert_eq!(
+        types("no_store_service_types = [\"NS\", \"\"]").unwrap(),
+        ["NS", ""]
+    );
+    assert!(types("no_store_service_types = [\"NSNSNS\"]").is_err());
+}

@@ -211,7 +211,8 @@ fn class(value: &DeValue<'_>) -> Result<Class, Fault> {
     })
 }
 
-fn service_type(text: &str) -> Result<String, Fault> {
+/// A `service_type`: up to five printable characters.
+pub(crate) fn service_type(text: &str) -> Result<String, Fault> {
     if text.len() <= 5 && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }

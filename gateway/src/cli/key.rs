@@ -1,4 +1,4 @@
-//! `tidegate key`: the key that wraps the keys.
+//! `tidegate key`: the key that wraps the keys, and the generations of the key under which people who have opted out are known.
 
 use std::fmt::Write as _;
 
@@ -37,6 +37,30 @@ pub(super) enum Verb {
         #[arg(long, value_parser = super::hold::class)]
         class: Option<Kept>,
     },
+    /// Make a new generation of the key under which people who have opted out, or consented, are known; older ones live on.
+    RotateSuppression(RotateSuppression),
+    /// Destroy the oldest generation of that key, where nothing needs it any more.
+    RetireSuppression(RetireSuppression),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RotateSuppression {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Have everybody go by the newest generation whose number an account may still see, and do not wait for messages to them.
+    #[arg(long)]
+    rewrite: bool,
+    /// Make no new generation: only --rewrite.
+    #[arg(long, requires = "rewrite")]
+    no_new: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RetireSuppression {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its number, as `tidegate key show` has it.
+    generation: u8,
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +77,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             let storage = read_config(&file.config)?.storage;
             let fields = control::ask(&storage.data, &control::Verb::KekState)?;
             Ok(Outcome {
-                text: told(&fields),
+                text: format!("{}{}", told(&fields), generations(&fields)),
                 failed: fields.get("failed").is_some_and(|why| !why.is_null()),
                 fields,
                 ..Outcome::default()
@@ -64,7 +88,59 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             let (account, class) = (account.clone(), *class);
             super::sweep::run(file, Retain::RotateData { account, class })
         }
+        Verb::RotateSuppression(args) => {
+            let data = read_config(&args.file.config)?.storage.data;
+            let mut fields = Map::new();
+            if !args.no_new {
+                fields = control::ask(&data, &control::Verb::RotateSuppression)?;
+            }
+            if args.rewrite {
+                fields = control::ask(&data, &control::Verb::RewriteSuppression)?;
+            }
+            Ok(of_generations(fields))
+        }
+        Verb::RetireSuppression(args) => {
+            let data = read_config(&args.file.config)?.storage.data;
+            let verb = control::Verb::RetireSuppression(args.generation);
+            let mut outcome = of_generations(control::ask(&data, &verb)?);
+            outcome.warnings.push(
+                "an earlier copy of the key ring holds the generation still: it opens to nobody once the key-encryption \
+                 key has been rotated, too (tidegate key rotate-kek)"
+                    .to_owned(),
+            );
+            Ok(outcome)
+        }
     }
+}
+
+fn of_generations(fields: Map<String, Value>) -> Outcome {
+    Outcome {
+        text: generations(&fields).trim_start().to_owned(),
+        fields,
+        ..Outcome::default()
+    }
+}
+
+/// A line for each generation of the suppression key.
+fn generations(fields: &Map<String, Value>) -> String {
+    let all = fields.get("suppression").and_then(Value::as_array);
+    let mut text = String::new();
+    for one in all.into_iter().flatten() {
+        let number = |key: &str| one.get(key).and_then(Value::as_u64).unwrap_or(0);
+        // A String takes everything.
+        let _ = write!(
+            text,
+            "\nsuppression key, generation {}: {} opted out, {} with a consent, {} otherwise remembered, {} senders, {} \
+             messages that count towards caps",
+            number("generation"),
+            number("opt_outs"),
+            number("consents"),
+            number("others"),
+            number("senders"),
+            number("counted"),
+        );
+    }
+    text
 }
 
 fn rotate(args: &Args) -> Result<Outcome, Refusal> {

@@ -9,7 +9,7 @@ use tidegate_store::standing::{Change, Kept, Origin, Scope, What};
 
 use super::Answer;
 use super::deed::{Deed, DeedKind};
-use super::people::{hex, journaled};
+use super::people::{hex, journaled, unhex};
 use crate::register::{Found, Wanted};
 use crate::serve::Hub;
 use crate::standing::opt_out::bit;
@@ -19,15 +19,15 @@ pub const PAGE_MAX: usize = 5_000;
 
 /// Answers `optout list`, `optout export` and `consent list`.
 pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
-    let (name, who) = hub.look(|gate, _| {
-        let who = deed.rows.first().map(|row| gate.person_of(account, row));
+    let (name, whos) = hub.look(|gate, _| {
+        let whos = deed.rows.first().map(|row| gate.all_names_of(account, row));
         let name = gate.config.accounts[account].system_id;
-        who.transpose().map(|who| (name, who))
+        whos.transpose().map(|whos| (name, whos))
     })?;
     journaled(hub).await?;
     let register = hub.listed().ok_or("this gateway has no register of opt-outs")?;
-    let (purpose, wanted) = match (deed.kind, who) {
-        (DeedKind::ConsentList, Some(who)) => (Purpose::Support, Wanted::Consents { who }),
+    let (purpose, wanted) = match (deed.kind, whos) {
+        (DeedKind::ConsentList, Some(whos)) => (Purpose::Support, Wanted::Consents { whos }),
         (DeedKind::ConsentList, None) => return Err("\"rows\" is missing".to_owned()),
         (kind, _) => {
             let after = deed
@@ -60,6 +60,16 @@ pub(crate) fn told(found: &Found) -> Map<String, Value> {
                 ("next".to_owned(), json!(page.next.map(|who| hex(who.octets())))),
             ])
         }
+        Found::Numbers(found) => {
+            let numbers = found.numbers.iter().map(|number| String::from_utf8_lossy(number));
+            Map::from_iter([
+                ("numbers".to_owned(), numbers.collect()),
+                (
+                    "next".to_owned(),
+                    json!(found.next.as_ref().map(|next| hex(next))),
+                ),
+            ])
+        }
         Found::Consents(changes) => {
             let records = changes.iter().map(|change| Value::Object(consent(change)));
             Map::from_iter([("records".to_owned(), records.collect())])
@@ -68,9 +78,7 @@ pub(crate) fn told(found: &Found) -> Map<String, Value> {
 }
 
 fn place_of(text: &str) -> Option<Pseudonym> {
-    let octet = |place: usize| u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok();
-    let octets: Option<Vec<u8>> = (0..text.len().div_ceil(2)).map(octet).collect();
-    Some(Pseudonym::from_octets(octets?.try_into().ok()?))
+    Some(Pseudonym::from_octets(unhex(text)?.try_into().ok()?))
 }
 
 /// An instant for people and programs.

@@ -111,6 +111,19 @@ impl Noted {
                 vec![(Field::Verb, word("token revoke")), (Field::To, word(name))],
             ),
             Verb::RotateKek(_) => (Kind::KeyEvent, None, vec![(Field::Verb, word("key rotate-kek"))]),
+            Verb::RotateSuppression => {
+                let verb = (Field::Verb, word("key rotate-suppression"));
+                (Kind::KeyEvent, None, vec![verb])
+            }
+            Verb::RewriteSuppression => {
+                let verb = (Field::Verb, word("key rewrite-suppression"));
+                (Kind::KeyEvent, None, vec![verb])
+            }
+            Verb::RetireSuppression(generation) => {
+                let verb = (Field::Verb, word("key retire-suppression"));
+                let which = (Field::From, Value::Count(u64::from(*generation)));
+                (Kind::KeyEvent, None, vec![verb, which])
+            }
             Verb::Retain(retain) if !retain.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(retain.word()))])
             }
@@ -153,7 +166,14 @@ impl Noted {
         let told = done.and_then(|done| done.as_ref().ok());
         let count = told.and_then(|told| {
             [
-                "expired", "moved", "banned", "entered", "asked", "removed", "lots",
+                "expired",
+                "moved",
+                "banned",
+                "entered",
+                "asked",
+                "removed",
+                "lots",
+                "looked_for",
             ]
             .iter()
             .find_map(|key| told.get(*key))

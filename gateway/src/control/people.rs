@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use smallvec::SmallVec;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::standing::{Origin, Origins, Scope, ScopeKind, Stand, What};
@@ -209,6 +210,14 @@ impl<D: Disk> Gate<D> {
         let number = row.get("number").ok_or("no number")?;
         let person = written_person(number, home).ok_or(super::rows::NO_NUMBER)?;
         Ok(self.spool.standing().who(&person))
+    }
+
+    /// The same by each name that the person goes by, or went.
+    pub(super) fn all_names_of(&self, account: usize, row: &Row) -> Result<SmallVec<[Pseudonym; 2]>, String> {
+        let home = self.config.accounts[account].numbering.country;
+        let number = row.get("number").ok_or("no number")?;
+        let person = written_person(number, home).ok_or(super::rows::NO_NUMBER)?;
+        Ok(self.spool.standing().all_names(&person))
     }
 
     /// What an entry says that concerns an account, of one sender or of any (OPT-29): nothing that is another account's.

@@ -22,6 +22,7 @@ use super::noted::Noted;
 use super::people::act;
 use super::retention::retain;
 use super::steering;
+use super::suppression;
 use super::test_message::follow;
 use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
 use crate::admin::{self, Tokens};
@@ -156,7 +157,23 @@ async fn answer_one<D: Disk + 'static>(
                 export(&hub, (&audit, &who), exporting).await
             }
             Verb::Matter(wanted) => matter(&hub, &audit, &who, wanted).await,
-            Verb::KekState => ordered(&hub, RingOrder::State).await,
+            Verb::KekState => {
+                let mut told = ordered(&hub, RingOrder::State).await?;
+                told.insert("suppression".to_owned(), suppression::shown(&hub));
+                Ok(told)
+            }
+            // What is in the ring is taken over, and what is retired goes, whoever waits for it.
+            Verb::RotateSuppression => {
+                let _alone = changing.lock().await;
+                giving_up.end();
+                suppression::rotate(&hub).await
+            }
+            Verb::RetireSuppression(generation) => {
+                let _alone = changing.lock().await;
+                giving_up.end();
+                suppression::retire(&hub, *generation).await
+            }
+            Verb::RewriteSuppression => suppression::rewrite(&hub).await,
             // The keeper does one at a time, and nothing else waits for it.
             Verb::RotateKek(kek) => {
                 let (kek, now_ms) = (kek.clone(), hub.now().unix_ms);

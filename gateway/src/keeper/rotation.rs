@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::Disk;
 use tidegate_store::keyring::{Kek, KekState, PIECE, Progress, Rotated};
+use tidegate_store::pseudonym::Secret;
 use tidegate_store::spool::Keeper;
 use tokio::sync::oneshot;
 
@@ -32,6 +33,22 @@ pub enum RingOrder {
     },
     /// What is wanted of the keys of exports.
     Exports(ExportKeys),
+    /// To make the next generation of the suppression key.
+    NewGeneration {
+        /// When it is, unix milliseconds.
+        now_ms: u64,
+        /// Where its secret goes, once it is synced.
+        answer: oneshot::Sender<Result<Secret, String>>,
+    },
+    /// To destroy a generation of the suppression key, which the journal says is retired.
+    DestroyGeneration {
+        /// Which.
+        generation: u8,
+        /// When it is, unix milliseconds.
+        now_ms: u64,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Answer>,
+    },
 }
 
 /// A rotation's part of the keeper's work.
@@ -100,6 +117,30 @@ impl<D: Disk> Rotation<D> {
                 Err(why) => drop(answer.send(Err(why))),
             },
             RingOrder::Exports(order) => exports::obey(order, keeper.ring_mut(), rng),
+            RingOrder::NewGeneration { now_ms, answer } => {
+                let made = keeper.make_generation(now_ms, rng);
+                if let Ok(secret) = &made {
+                    let generation = secret.generation();
+                    tracing::info!(
+                        generation,
+                        "a new generation of the suppression key is in the ring"
+                    );
+                }
+                // Who has gone finds it at the next start.
+                let _ = answer.send(made.map_err(|error| error.to_string()));
+            }
+            RingOrder::DestroyGeneration {
+                generation,
+                now_ms,
+                answer,
+            } => {
+                let gone = keeper.destroy_generation(generation, now_ms, rng);
+                let told = gone.map_err(|error| error.to_string()).map(|gone| {
+                    let destroyed = gone.iter().map(|key| json!(hex(&key.fingerprint)));
+                    Map::from_iter([("destroyed".to_owned(), destroyed.collect())])
+                });
+                let _ = answer.send(told);
+            }
         }
     }
 

@@ -138,6 +138,7 @@ fn what_is_due_stays_due_when_the_clock_is_set_back() {
         source: b"Shop",
         to: None,
         category: 0,
+        service_type: ServiceType::DEFAULT,
         accepted_ms,
         expires_ms: accepted_ms + DAY_MS,
         final_ms: accepted_ms,

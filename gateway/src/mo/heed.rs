@@ -28,7 +28,7 @@ use crate::standing::opt_out::{Person, is_plus_one, is_toll_free, number, person
 use crate::telemetry::words::HandsetWord;
 use crate::turn::Owed;
 
-use super::reply::{Kind, hash_of};
+use super::reply::Kind;
 
 /// Accounts that have one sender.
 pub(crate) type Owners = SmallVec<[usize; 1]>;
@@ -575,8 +575,8 @@ impl<D: Disk> Gate<D> {
         owners: &Owners,
     ) -> Result<Option<usize>, Refused> {
         let standing = self.spool.standing();
-        let under = hash_of(&self.unlisted(pair.plain()));
-        let Some(awaited) = standing.asked().awaits(&pair.who, under, now.unix_ms) else {
+        let under = self.hashes_of(pair.plain());
+        let Some(awaited) = standing.asked().awaits(&pair.who, &under, now.unix_ms) else {
             return Ok(None);
         };
         let table = standing.scopes();

@@ -98,10 +98,12 @@ impl<D: Disk> Gate<D> {
         }
         let standing = self.spool.standing();
         let sender = hash_of(&pair.sender);
+        let mut senders = self.hashes_of(pair.plain());
+        senders.push(sender);
         let scope = confirmed.as_ref().and_then(|scope| standing.scopes().find(scope));
         if !standing
             .replies()
-            .allow(&pair.who, sender, PER_DAY, scope, now.unix_ms)
+            .allow(&pair.who, &senders, PER_DAY, scope, now.unix_ms)
         {
             return Err(ReplyEnd::Enough);
         }
@@ -148,7 +150,7 @@ impl<D: Disk> Gate<D> {
 }
 
 /// A sender under which replies are counted.
-pub(super) fn hash_of(sender: &Scope) -> u64 {
+pub(crate) fn hash_of(sender: &Scope) -> u64 {
     let mut hash = SipHasher13::new();
     hash.write(sender.name());
     hash.finish()

@@ -16,6 +16,7 @@ use tidegate_store::standing::{Scope, ScopeKind, Scopes, Stand};
 use crate::addressing::is_number_like;
 use crate::clock::Now;
 use crate::gate::Gate;
+use crate::mo::hash_of;
 use crate::number::{E164, E164_MAX, SHORT_CODE_MAX, plan};
 use crate::refusal::Refusal;
 use crate::standing::recipient::Recipient;
@@ -287,7 +288,26 @@ impl<D: Disk> Gate<D> {
 
     /// A sender by its pseudonym.
     pub(crate) fn unlisted(&self, sender: &Scope) -> Scope {
-        Scope::unlisted_sender(&self.spool.standing().who(sender.name()))
+        self.spool.standing().unlisted_sender(sender.name())
+    }
+
+    /// By which numbers a sender that may be a person's stands in what is remembered of questions and answers: one for each
+    /// generation of the suppression key.
+    pub(crate) fn hashes_of(&self, sender: &Scope) -> SmallVec<[u64; 2]> {
+        let names = self.spool.standing().unlisted_names(sender.name());
+        names.iter().map(hash_of).collect()
+    }
+
+    /// Has those go by the newest generation's names who were found by an older one's. What the spool does not take now comes
+    /// when they are found again.
+    pub(crate) fn rename_seen(&mut self, now: Now) {
+        let _ = self.spool.rename_seen(now.unix_ms, &mut self.rng);
+    }
+
+    /// Stages that a generation of the suppression key is needed by nothing; `false` where that is known.
+    pub(crate) fn retire_generation(&mut self, now: Now, generation: u8) -> Result<bool, String> {
+        self.spool
+            .retire_generation(now.unix_ms, generation, &mut self.rng)
     }
 
     /// Whether the configuration says that a sender is ours: lists it, or has a pattern that it fits.

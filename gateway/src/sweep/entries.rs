@@ -85,6 +85,17 @@ pub(super) fn removed(file: &PeriodKey, sum: Sum) -> Entry {
     ended(REMOVED, sum).with(Field::File, word(&file.to_string()))
 }
 
+/// Keys under which nothing lies are to go, or are gone.
+pub(super) fn unused(outcome: &str, keys: usize) -> Entry {
+    Entry::new(Kind::KeyEvent, Actor::System)
+        .with(
+            Field::Reason,
+            word("keys of ended periods under which nothing lies"),
+        )
+        .with(Field::Outcome, word(outcome))
+        .with(Field::Count, Value::Count(keys as u64))
+}
+
 /// What a run has entered already of something that may be half done.
 #[derive(Debug, Default)]
 pub(super) struct Entered {

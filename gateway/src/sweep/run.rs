@@ -42,6 +42,8 @@ pub struct Swept {
     pub left: u64,
     /// Lots that no rule says anything about.
     pub without_rule: u64,
+    /// Keys under which nothing lay, and that it has destroyed.
+    pub unused: u64,
     /// Its beginning stands in the audit log.
     is_begun: bool,
 }
@@ -56,6 +58,7 @@ impl Swept {
             "octets": self.octets,
             "left": self.left,
             "without_rule": self.without_rule,
+            "unused_keys": self.unused,
         })
     }
 
@@ -146,16 +149,44 @@ impl<D: Disk> Sweep<D> {
             .set(f64::from(u32::try_from(files.len()).unwrap_or(u32::MAX)));
         let budget = self.hub.look(|gate, _| gate.config().retention.sweep_budget) as u64;
         let files_before = files.len();
+        let mut used = BTreeSet::new();
         for file in files {
-            self.sweep_file(&file, &keeping, budget, swept).await?;
+            self.sweep_file(&file, &keeping, budget, swept, &mut used).await?;
             tokio::time::sleep(PAUSE).await;
         }
         self.erase_people(&keeping).await?;
+        self.drop_unused(used, swept).await?;
         let gauge = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         self.metrics.left.set(gauge(swept.left));
         self.metrics.without_rule.set(gauge(swept.without_rule));
         self.metrics.files.set(gauge(files_before as u64 - swept.files));
         self.write_note().await
+    }
+
+    /// Keys go under which nothing lies: a process was cut off between a key and its first block, and the period is over.
+    async fn drop_unused(&mut self, used: BTreeSet<KeyId>, swept: &mut Swept) -> Result<(), String> {
+        let over_ms = self.guard.seen_ms();
+        let used = Arc::new(used);
+        let Report::Unused(keys) = self.hub.ask_history(Order::Unused { over_ms, used }).await? else {
+            return Err(FOREIGN.to_owned());
+        };
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.audit
+            .enter(vec![entries::unused("begun", keys.len())])
+            .await?;
+        let order = Order::DestroyUnused { over_ms, keys };
+        let Report::Unused(gone) = self.hub.ask_history(order).await? else {
+            return Err(FOREIGN.to_owned());
+        };
+        tracing::info!(
+            keys = gone.len(),
+            "keys under which nothing was written are destroyed"
+        );
+        swept.unused += gone.len() as u64;
+        self.metrics.unused.increment(gone.len() as u64);
+        self.audit.enter(vec![entries::unused("done", gone.len())]).await
     }
 
     pub(super) async fn lots(&self, file: &PeriodKey) -> Result<Vec<Lot>, String> {
@@ -171,8 +202,10 @@ impl<D: Disk> Sweep<D> {
         keeping: &Arc<Keeping>,
         budget: u64,
         swept: &mut Swept,
+        used: &mut BTreeSet<KeyId>,
     ) -> Result<(), String> {
         let lots = self.lots(file).await?;
+        used.extend(lots.iter().filter(|lot| lot.is_there).map(|lot| lot.key));
         let now_ms = self.guard.seen_ms();
         let mut due: Vec<(Lot, AddUp)> = Vec::new();
         for lot in lots.iter().filter(|lot| lot.is_there) {

@@ -85,6 +85,7 @@ metrics! {
     SWEPT_AT Gauge Seconds "sweep_done_timestamp_seconds" [] "Unix time at which the last sweep came to its end; 0 before the first of this process"
     SWEEP_LEFT Gauge Count "sweep_left_lots" [] "Keys of what is due that the last sweep left to the next, for its budget was used up"
     LOTS_WITHOUT_RULE Gauge Count "lots_without_rule" [] "Keys of what no rule says anything about any more, as the last sweep found it: nobody reads it and nothing removes it"
+    UNUSED_KEYS Counter Count "unused_keys_destroyed_total" [] "Keys of ended periods that sweeps destroyed because nothing lay under them: a process was cut off between a key and its first block"
     CLOCK_DOUBTED Gauge Count "retention_clock_doubted" [] "1 while the clock has jumped forward by more than 24 hours and nobody has confirmed it: no sweep removes anything: an alarm"
     INTAKE_REFUSED Counter Count "intake_refused_total" ["cause"] "Messages refused because of the spool"
 

@@ -35,6 +35,8 @@ pub struct SweepMetrics {
     pub left: Gauge,
     /// [`names::LOTS_WITHOUT_RULE`].
     pub without_rule: Gauge,
+    /// [`names::UNUSED_KEYS`].
+    pub unused: Counter,
     /// [`names::CLOCK_DOUBTED`].
     pub doubted: Gauge,
 }
@@ -67,6 +69,7 @@ impl SweepMetrics {
             files: telemetry.gauge(&names::HISTORY_FILES, &[]),
             left: telemetry.gauge(&names::SWEEP_LEFT, &[]),
             without_rule: telemetry.gauge(&names::LOTS_WITHOUT_RULE, &[]),
+            unused: telemetry.counter(&names::UNUSED_KEYS, &[]),
             doubted: telemetry.gauge(&names::CLOCK_DOUBTED, &[]),
         }
     }

@@ -1,6 +1,8 @@
 //! What others ask of history while the keeper has it: each an order, answered with a report.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
 
@@ -42,6 +44,20 @@ pub enum Order {
     Rekey(Rekey),
     /// Something of the hold vault.
     Vault(VaultOrder),
+    /// Names keys under which nothing lies, of periods that ended before an instant; those that are told are passed over.
+    Unused {
+        /// In unix milliseconds.
+        over_ms: u64,
+        /// Under which something was seen.
+        used: Arc<BTreeSet<KeyId>>,
+    },
+    /// Destroys those of these keys under which nothing lies still.
+    DestroyUnused {
+        /// In unix milliseconds, as before.
+        over_ms: u64,
+        /// The keys.
+        keys: Vec<KeyId>,
+    },
     /// Keeps what the sweep has to know after a restart.
     Note(Vec<u8>),
     /// Tells the statistics.
@@ -85,6 +101,8 @@ pub enum Report {
     Passed(Passed),
     /// What became of what was wanted of the vault.
     Vault(VaultReport),
+    /// Keys under which nothing lies, or lay.
+    Unused(Vec<KeyId>),
     /// It is kept.
     Noted,
     /// By account.
@@ -153,6 +171,15 @@ impl<D: Disk> History<D> {
             }
             Order::Rekey(rekey) => Report::Passed(self.rekey(rekey, ring, rng)?),
             Order::Vault(order) => Report::Vault(self.vault_order(order, ring, rng)?),
+            Order::Unused { over_ms, used } => {
+                Report::Unused(self.unused(ring, over_ms, |key| !used.contains(&key))?)
+            }
+            Order::DestroyUnused { over_ms, keys } => {
+                // Since they were named, something may have been written.
+                let unused = self.unused(ring, over_ms, |key| keys.contains(&key))?;
+                let gone = ring.destroy_many(&unused)?;
+                Report::Unused(gone.into_iter().map(|gone| gone.id).collect())
+            }
             Order::Note(octets) => {
                 self.files.write_sweep_note(&octets)?;
                 Report::Noted

@@ -1,5 +1,6 @@
 //! Filing, finding, and what a crash leaves.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rand_chacha::ChaCha20Rng;
@@ -8,9 +9,9 @@ use tidegate_codec::values::MessageState;
 
 use super::*;
 use crate::addresses::Addresses;
-use crate::disk::{Access, DiskFile as _, FaultyDisk, RealDisk};
+use crate::disk::{Access, DiskFile as _, FaultyDisk, Op, RealDisk};
 use crate::keyring::{Kek, Owner};
-use crate::seal::Purpose;
+use crate::seal::{KeyId, Purpose};
 use crate::testing::{envelope, rng};
 
 /// 2026-03-02, a Monday, at noon.
@@ -670,4 +671,188 @@ fn lot_of(name: &str) -> Lot {
     site.checkpoint(1).unwrap();
     let period = site.history.periods().next().unwrap().clone();
     site.history.lots(&period, &site.ring).unwrap().swap_remove(0)
+}
+
+/// A process was cut off between a key and its first block: no file names the key, and no sweep of files meets it.
+#[test]
+fn a_key_under_which_nothing_lies_is_found_once_its_period_is_over_and_no_other() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    site.file("acme", 1).unwrap();
+    site.checkpoint(1).unwrap();
+    let with_block: Vec<_> = site.ring.periods().map(|(_, key)| key).collect();
+    // The block of the next one cannot be written; its key is made.
+    disk.fail_on(Op::Write, "history", 0, 1, ErrorKind::Other);
+    site.file("other", 2).unwrap();
+    assert!(site.checkpoint(2).is_err());
+    let is_new = |site: &Site<FaultyDisk>| {
+        let all = site.ring.periods().map(|(_, key)| key);
+        all.filter(|key| !with_block.contains(key)).collect::<Vec<_>>()
+    };
+    let alone = is_new(&site);
+    assert!(!alone.is_empty());
+    let unused = |site: &mut Site<FaultyDisk>, over_ms| {
+        let (ring, history) = (&site.ring, &mut site.history);
+        history.unused(ring, over_ms, |_| true).unwrap()
+    };
+    let over_ms = NOON_MS + 2 * DAY_MS;
+    assert_eq!(unused(&mut site, over_ms), [], "it is gathered for");
+    let mut site = site.again();
+    assert_eq!(unused(&mut site, NOON_MS), [], "its period is not over");
+    assert_eq!(unused(&mut site, over_ms), alone);
+    assert_eq!(
+        site.history
+            .unused(&site.ring, over_ms, |key| !alone.contains(&key))
+            .unwrap(),
+        [],
+        "what is known to be used is passed over"
+    );
+    let mut stats = Stats::open(&disk, &Path::new("/site").join("history")).unwrap();
+    let mut order = |site: &mut Site<FaultyDisk>, keys: &[KeyId]| {
+        let order = Order::DestroyUnused {
+            over_ms,
+            keys: keys.to_vec(),
+        };
+        match site.history.obey(order, &mut site.ring, &mut stats).unwrap() {
+            Report::Unused(gone) => gone,
+            other => panic!("{other:?}"),
+        }
+    };
+    // What has got a block since it was named stays, and what has one does.
+    site.file("other", 2).unwrap();
+    site.checkpoint(2).unwrap();
+    assert_eq!(order(&mut site, &alone), []);
+    let left = is_new(&site).len();
+    assert!(left > 0 && site.all_of("other") == ids("other", 2..3));
+    let all: Vec<_> = site.ring.periods().map(|(_, key)| key).collect();
+    assert_eq!(order(&mut site, &all), []);
+    // A key that nothing was ever written under.
+    let owner = PeriodOwner {
+        account: account("third"),
+        class: Kept::Meta as u8,
+        bucket: Bucket::Day as u8,
+        length: length_number("P90D"),
+        start: Bucket::Day.first_hour(NOON_MS),
+        part: 0,
+    };
+    let made = site.ring.period_keys(&[owner], NOON_MS, &mut site.rng).unwrap()[0].id();
+    assert_eq!(unused(&mut site, over_ms), [made]);
+    assert_eq!(order(&mut site, &[made]), [made]);
+    assert!(!site.ring.has(made));
+    assert_eq!(site.all_of("acme"), ids("acme", 1..2));
+}
+
+/// What would lie in a file that cannot be read may lie there.
+#[test]
+fn of_a_damaged_file_no_key_counts_as_unused() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    site.file("acme", 1).unwrap();
+    site.checkpoint(1).unwrap();
+    for path in disk.paths() {
+        if path.extension().is_some_and(|end| end == "blocks") {
+            assert!(disk.damage(&path, 4, &[0xff; 8]));
+        }
+    }
+    let unused = site.history.unused(&site.ring, NOON_MS + 2 * DAY_MS, |_| true);
+    assert_eq!(unused.unwrap(), []);
+}
+
+/// ENC-4: a slot that neither copy gives stops nobody else's records, and its own period's go under another key.
+#[test]
+fn a_key_that_cannot_be_read_holds_up_no_gather() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    site.file("acme", 1).unwrap();
+    site.checkpoint(1).unwrap();
+    let mut site = site.again();
+    let torn: Vec<_> = site.ring.periods().map(|(_, key)| key).collect();
+    for name in ["ring.a", "ring.b"] {
+        // Behind the keys of ids and pseudonyms.
+        for slot in 2..2 + torn.len() as u64 {
+            let at = 512 + slot * 128 + 40;
+            assert!(disk.damage(&Path::new("/site/keys").join(name), at, &[7; 60]));
+        }
+    }
+    assert!(torn.iter().all(|key| site.ring.get(*key).is_none()));
+    for n in 2..4 {
+        site.file("acme", n).unwrap();
+        site.file("other", n).unwrap();
+    }
+    site.checkpoint(2).unwrap();
+    assert_eq!(
+        site.all_of("acme"),
+        ids("acme", 2..4),
+        "what came before is lost with its key"
+    );
+    assert_eq!(site.all_of("other"), ids("other", 2..4));
+    assert!(site.history.counts().unreadable >= torn.len() as u64);
+    // What is gathered later goes under the same.
+    let keys = site.ring.len();
+    site.file("acme", 4).unwrap();
+    site.checkpoint(3).unwrap();
+    assert_eq!((site.ring.len(), site.all_of("acme")), (keys, ids("acme", 2..5)));
+}
+
+/// KEY-C02: a block's sealed octets in another's place do not open, not even under the same key; that is counted, and what
+/// adds a period up goes on behind it.
+#[test]
+fn key_c02_a_block_s_octets_in_another_s_place_do_not_open_and_stop_no_sweep() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    // As many as it takes for two blocks that are equally long.
+    for n in 0..200 {
+        site.file("acme", n).unwrap();
+        site.checkpoint(n + 1).unwrap();
+    }
+    let path = Path::new("/site/history/meta-P90D/2026-03-02-000001.blocks");
+    let octets = disk.octets(path).unwrap();
+    let mut blocks: Vec<usize> = memchr::memmem::find_iter(&octets, b"TGHB").collect();
+    assert_eq!(blocks.len(), 200);
+    blocks.push(octets.len());
+    let of = |n: usize| blocks[n]..blocks[n + 1];
+    let (from, to) = (0..200)
+        .flat_map(|from| (from + 1..200).map(move |to| (from, to)))
+        .find(|(from, to)| of(*from).len() == of(*to).len())
+        .unwrap();
+    // All blocks here have one record, so their headers are equally long: what is behind is sealed.
+    let mut period = None;
+    site.history
+        .files
+        .scan(
+            &site
+                .history
+                .periods()
+                .find(|file| file.class == Kept::Meta)
+                .unwrap()
+                .clone(),
+            At { part: 1, offset: 0 },
+            |_, header| {
+                period = Some((header.header_len(), header.key));
+                std::ops::ControlFlow::Break(())
+            },
+        )
+        .unwrap();
+    let (header_len, key) = period.unwrap();
+    let sealed = &octets[of(from)][header_len..];
+    let file = disk.open(path, Access::ReadWrite).unwrap();
+    let at = (of(to).start + header_len) as u64;
+    file.write_at(&[io::IoSlice::new(sealed)], at).unwrap();
+    file.sync_all().unwrap();
+    let mut site = site.again();
+    let mut left = ids("acme", 0..200);
+    left.remove(to);
+    assert!(site.all_of("acme") == left);
+    assert_eq!(site.history.counts().unreadable, 1);
+    let period = site
+        .history
+        .periods()
+        .find(|file| file.class == Kept::Meta)
+        .unwrap()
+        .clone();
+    let cells = site.history.add_up(&period, key, &site.ring).unwrap();
+    assert_eq!(
+        (cells.values().sum::<u64>(), site.history.counts().unreadable),
+        (199, 2)
+    );
 }

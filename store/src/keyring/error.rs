@@ -63,6 +63,14 @@ pub enum KeyRingError {
         /// Directory of the ring.
         dir: PathBuf,
     },
+    /// No further generation of the secret behind pseudonyms may live.
+    #[error(
+        "as many generations of the suppression key live as may: retire the oldest, {oldest}, first          (tidegate key retire-suppression)"
+    )]
+    Generations {
+        /// The oldest.
+        oldest: u8,
+    },
     /// A rotation to another key-encryption key is under way.
     #[error("key ring {}: a rotation to another key-encryption key is under way and goes first", dir.display())]
     OtherRotation {

@@ -15,10 +15,10 @@ use super::kek::Kek;
 use super::keks::Keks;
 use super::owner::{HISTORY, Owner, fingerprint};
 use super::period::PeriodOwner;
+use super::secrets::Secrets;
 use super::slot::{Content, Header, KekMark, Wrapped};
 use crate::disk::{Disk, DiskFile};
 use crate::message_id::Permutation;
-use crate::pseudonym::Secret;
 use crate::seal::{KEY_LEN, KeyId, SealKey};
 
 /// Opens wrapped keys and counts those that it cannot open, so that the operator is told once and precisely.
@@ -123,7 +123,7 @@ pub(super) struct Opened {
     pub(super) ages: Ages,
     pub(super) permanent: KeyId,
     pub(super) permutation: Permutation,
-    pub(super) secret: Option<Secret>,
+    pub(super) secrets: Secrets,
 }
 
 impl Opened {
@@ -135,7 +135,7 @@ impl Opened {
     ) -> Result<Self, KeyRingError> {
         let mut header = found.header.clone();
         let (mut keys, mut periods, mut ages) = (BTreeMap::new(), PeriodIndex::default(), Ages::default());
-        let (mut permutation, mut secret) = (None, None);
+        let (mut permutation, mut secrets) = (None, Secrets::default());
         let (mut generation, mut free, mut next_key) = (0, Vec::new(), header.next_key);
         found.slots(dir, |slot, content| {
             generation = content.generation.max(generation);
@@ -161,9 +161,7 @@ impl Opened {
                 periods.insert(slot, Entry { id, owner, made_ms });
                 return Ok(());
             }
-            if wrapped.owner == Owner::Pseudonyms.tag() {
-                secret = Some(Secret::new(id, &octets[..]));
-            }
+            secrets.take(id, &wrapped.owner, wrapped.made_ms, &octets);
             let held = Held {
                 slot,
                 owner: wrapped.owner,
@@ -196,7 +194,7 @@ impl Opened {
             ages,
             permanent,
             permutation,
-            secret,
+            secrets,
         })
     }
 }

@@ -7,6 +7,10 @@ use super::period::PeriodOwner;
 use super::slot::OwnerTag;
 use crate::seal::KeyId;
 
+/// The kind of the owners of the secrets behind pseudonyms.
+pub(super) const PSEUDONYMS: u8 = 6;
+/// The kind of the owners of what finds recipients in histories.
+pub(super) const INDEX: u8 = 12;
 /// The kind of the owner of opted-out numbers' keys.
 pub(super) const OPT_OUTS: u8 = 7;
 /// The kind of the owner of periods' keys.
@@ -33,8 +37,12 @@ pub enum Owner {
     /// Outbox files: a key for each hour in which the last entry of a run ends, destroyed when the hour's files are
     /// gone.
     Outbox,
-    /// The secret behind pseudonyms: made once, never destroyed (PSN-4).
+    /// The first secret behind pseudonyms: made once (PSN-4). See [`KeyRing::destroy_generation`](super::KeyRing::destroy_generation).
     Pseudonyms,
+    /// That of a later generation.
+    Generation(u8),
+    /// What finds recipients in an account's history, where the secret that it was made of is gone: kept.
+    Index(SystemId),
     /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
     OptOuts(SystemId),
     /// The seed that signs the audit log's checkpoints: one key, kept.
@@ -56,7 +64,9 @@ impl Owner {
             Self::MessageId => 2,
             Self::Waiting => 3,
             Self::Outbox => 4,
-            Self::Pseudonyms => 6,
+            Self::Pseudonyms => PSEUDONYMS,
+            Self::Generation(generation) => return OwnerTag::named(PSEUDONYMS, &[generation]),
+            Self::Index(account) => return OwnerTag::named(INDEX, account.as_bytes()),
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
             Self::Audit => 5,
             Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
@@ -68,14 +78,15 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 11] = [
+pub const OWNERS: [(u8, &str); 12] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
     (4, "outbox"),
     (5, "audit"),
-    (6, "pseudonyms"),
+    (PSEUDONYMS, "pseudonyms"),
     (OPT_OUTS, "opt_outs"),
+    (INDEX, "index"),
     (HISTORY, "history"),
     (EXPORTS, "exports"),
     (HOLDS, "holds"),

@@ -360,7 +360,7 @@ fn after_any_failed_write_or_sync_the_ring_is_given_up_and_a_restart_puts_it_rig
 #[test]
 fn a_ring_that_grows_keeps_all_keys_and_knows_its_bound() {
     let (disk, mut ring) = create();
-    let all = vec![Owner::Spool; KEPT_OPEN_MAX - 1];
+    let all = vec![(Owner::Spool, None); KEPT_OPEN_MAX - 1];
     let ids: Vec<KeyId> = ring
         .make_all(&all, NOW, &mut rng())
         .unwrap()

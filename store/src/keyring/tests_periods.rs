@@ -192,7 +192,7 @@ fn a_large_ring_grows_by_a_part_of_itself() {
 fn keys_of_periods_leave_room_for_the_others() {
     let (_, mut ring) = create();
     // As if there were so many.
-    let owners = vec![Owner::Period(period("a", 1)); PERIODS_MAX + 1];
+    let owners = vec![(Owner::Period(period("a", 1)), None); PERIODS_MAX + 1];
     let error = ring.make_all(&owners, NOW, &mut rng()).unwrap_err();
     assert!(matches!(error, KeyRingError::Full { .. }));
     make(&mut ring);

@@ -31,13 +31,13 @@ struct Slot {
 
 const EMPTY: Slot = Slot {
     tag: Hash128 { h1: 0, h2: 0 },
-    who: Pseudonym([0; super::PSEUDONYM_LEN]),
+    who: Pseudonym::from_octets([0; super::PSEUDONYM_LEN]),
 };
 
 impl Memo {
     pub(crate) fn new(code: Pseudonyms) -> Self {
         // As good as random, and nobody else's.
-        let key = code.of(b"tidegate memo 1").0;
+        let key = *code.of(b"tidegate memo 1").octets();
         Self {
             code,
             tag: SipHasher13::new_with_key(&key),
@@ -108,7 +108,7 @@ mod tests {
     fn an_empty_place_answers_to_nobody() {
         let code = Secret::new(KeyId(9), &[7; 32]).suppression();
         let memo = Memo::new(code);
-        let nobody = Pseudonym([0; 16]);
+        let nobody = Pseudonym::from_octets([0; 16]);
         assert!((0..1_000u32).all(|number| memo.of(&number.to_be_bytes()) != nobody));
     }
 }

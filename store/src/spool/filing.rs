@@ -18,6 +18,7 @@ use crate::index::{Leg, LegId, Location};
 use crate::names::NameId;
 use crate::quote::Quote;
 use crate::record::{Final, FinishedLeg, Kind, LegRecord, Payload, RecordError, Stage};
+use crate::service_type::ServiceType;
 use crate::waiting::PASS_OCTETS_MAX;
 
 use super::chores::{ChoreError, Finished};
@@ -99,6 +100,8 @@ pub(super) struct Filed {
 pub(super) struct Filing {
     /// By the number of the account's name.
     pub(super) keeps: Vec<Keeps>,
+    /// Service types whose messages' bodies are not kept, by account.
+    no_bodies: HashMap<NameId, Vec<ServiceType>>,
     pub(super) keeps_any: bool,
     pub(super) keeps_bodies: bool,
     pub(super) plan: Arc<Plan>,
@@ -150,6 +153,7 @@ impl Filing {
     pub(super) fn new(position: u64, search: Option<Search>) -> Self {
         Self {
             keeps: Vec::new(),
+            no_bodies: HashMap::new(),
             keeps_any: false,
             keeps_bodies: false,
             plan: Arc::new(|_, _, _| None),
@@ -208,7 +212,12 @@ impl Filing {
 
     /// Whether a leg's body is to live until it is filed. Parts that were cut here are internals of their whole.
     pub(super) fn keeps_body_of(&self, leg: &Leg) -> bool {
-        self.keeps_bodies && leg.part().is_none() && self.keeps(leg.account).body
+        self.keeps_bodies && leg.part().is_none() && self.keeps_body(leg.account, leg.envelope.service_type)
+    }
+
+    fn keeps_body(&self, account: NameId, service_type: ServiceType) -> bool {
+        let unkept = || self.no_bodies.get(&account);
+        self.keeps(account).body && !unkept().is_some_and(|types| types.contains(&service_type))
     }
 
     pub(super) const fn has_room_for_bodies(&self) -> bool {
@@ -301,6 +310,17 @@ impl<D: Disk> Spool<D> {
         filing.keeps_bodies = filing.keeps.iter().any(|keeps| keeps.body);
     }
 
+    /// Says of which messages of an account no body is kept, though others' are: those of these service types.
+    pub fn set_no_bodies(&mut self, account: NameId, service_types: Vec<ServiceType>) {
+        let before = match service_types.is_empty() {
+            true => self.filing.no_bodies.remove(&account),
+            false => self.filing.no_bodies.insert(account, service_types),
+        };
+        if before.as_ref() != self.filing.no_bodies.get(&account) {
+            self.filing.reweigh_from = Some(0);
+        }
+    }
+
     /// Says where in the history each leg goes; nowhere, until it is said.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
         self.filing.plan = plan;
@@ -376,7 +396,7 @@ impl<D: Disk> Spool<D> {
         let at = found.at;
         Some(Box::new(Unfiled {
             source: Source::Known { finished, at, leg },
-            with_body: keeps.body,
+            with_body: keeps.body && self.filing.keeps_body(found.account, found.envelope.service_type),
             batch: 0,
             owed_in: 0,
         }))

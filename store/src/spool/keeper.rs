@@ -11,8 +11,9 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::footer;
 use crate::history::{History, Stats};
 use crate::index::Location;
-use crate::keyring::{KeyRing, KeyRingError, Owner};
+use crate::keyring::{Destroyed, KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageId;
+use crate::pseudonym::Secret;
 use crate::record::{self, Head, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
@@ -75,6 +76,31 @@ impl<D: Disk> Keeper<D> {
             body_tries: [0; 2],
             stuck: false,
         }
+    }
+
+    /// Makes the secret of the next generation of the suppression key, synced in the ring before it returns (PSN-4); it is to
+    /// be given to [`Spool::adopt_generation`](super::Spool::adopt_generation). `now_ms` in unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyRing::make_generation`].
+    pub fn make_generation(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Secret, KeyRingError> {
+        self.ring.make_generation(now_ms, rng)
+    }
+
+    /// Destroys the secret of a generation that the journal says is retired; says what is left of it, nothing if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyRing::destroy_generation`].
+    pub fn destroy_generation(
+        &mut self,
+        generation: u8,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Destroyed>, KeyRingError> {
+        let histories = self.history.printed();
+        self.ring.destroy_generation(generation, &histories, now_ms, rng)
     }
 
     /// The key ring.

@@ -10,13 +10,17 @@ use crate::audit::{self, Actor, Entry, Field, Source, Value, Word};
 use crate::disk::Disk;
 use crate::footer::{self, Item};
 use crate::message_id::MessageId;
+use crate::pseudonym::{PSEUDONYM_LEN, Pseudonym, Secret};
 use crate::record::{Head, Kind, Payload};
-use crate::standing::{CHORE_MAX, Change, Due, Grant, Origins, Scope, Via, What};
+use crate::standing::{CHORE_MAX, Change, Due, Grant, Origins, Private, Scope, Via, What, nobody};
 
 use super::chores::{Chore, ChoreDone, ChoreError, Finished, Outcome, Task};
 use super::staging::{Part, Staged, StagedChange};
 use super::upkeep::is_too_soon;
 use super::{Refused, Spool, newest_key};
+
+/// People who are renamed between two turns.
+const RENAMED_AT_ONCE: usize = 256;
 
 impl<D: Disk> Chore<D> {
     /// What the audit log must hold before this chore is done (AUD-1): each entry names its place in the spool, so that one
@@ -65,7 +69,12 @@ fn entry_of(due: &Due) -> Option<Entry> {
                 ..entry.of(Some(due.account))
             });
         }
-        What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => return None,
+        // Of a generation of the suppression key the verb's entry tells.
+        What::Replied { .. }
+        | What::Asked { .. }
+        | What::Sent { .. }
+        | What::Renamed { .. }
+        | What::Retired { .. } => return None,
     };
     // Who at the command line it was, is in the entry of the command.
     let actor = match change.via {
@@ -130,6 +139,101 @@ impl<D: Disk> Spool<D> {
             return Err(Refused::Full);
         }
         self.stage_change(now_ms, account, change, (Part::Intake, urgent), rng)
+    }
+
+    /// The secret of a later generation is in the ring: who is not known yet goes by it from here on (PSN-4).
+    pub fn adopt_generation(&mut self, secret: &Secret) {
+        self.standing.adopt(secret);
+    }
+
+    /// Stages that those go by the newest generation's names who were found by an older one's, some of them; says how many. A
+    /// full disk loses none of it: what comes behind is written by the new names. To be called now and then.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: the others are found once more.
+    pub fn rename_seen(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Result<usize, Refused> {
+        let mut renamed = 0;
+        if self.broken || !self.has_batch_room() || !self.has_progress_room() || !self.standing.has_room() {
+            return Ok(renamed);
+        }
+        let account = nobody().ok_or(Refused::Broken)?;
+        for (who, to) in self.standing.take_seen(RENAMED_AT_ONCE) {
+            if self.standing.goes_by(&who) {
+                self.stage_system((now_ms, false), account, who, What::Renamed { to }, rng)?;
+                renamed += 1;
+            }
+        }
+        Ok(renamed)
+    }
+
+    /// Stages that nothing needs a generation any more, if that is so: its secret may be destroyed once the journal holds
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// What needs it still, or that it is none that may go, in words. `false`: it is retired already.
+    pub fn retire_generation(
+        &mut self,
+        now_ms: u64,
+        generation: u8,
+        rng: &mut impl CryptoRng,
+    ) -> Result<bool, String> {
+        let living = self.standing.generations();
+        let (Some((oldest, _)), Some((newest, _))) = (living.first(), living.last()) else {
+            return Err("there is no generation".to_owned());
+        };
+        let Some(check) = self.standing.check_of(generation) else {
+            return match self.standing.knows_generation(generation) {
+                true => Ok(false),
+                false => Err(format!(
+                    "there is no generation {generation} of the suppression key"
+                )),
+            };
+        };
+        if generation == *newest {
+            return Err(format!(
+                "generation {generation} is the newest: what is written now stands under it"
+            ));
+        }
+        if generation != *oldest {
+            return Err(format!("generation {oldest} is older, and goes first"));
+        }
+        let held = self.standing.held_by(generation, now_ms);
+        if held.total() > 0 {
+            return Err(format!(
+                "generation {generation} is needed: {} people who have opted out, {} with a consent, {} otherwise                  remembered, {} senders, {} messages that count towards caps",
+                held.opt_outs, held.consents, held.others, held.senders, held.counted
+            ));
+        }
+        let account = nobody().ok_or("it cannot be stored")?;
+        let what = What::Retired { generation, check };
+        let who = Pseudonym::from_octets([0; PSEUDONYM_LEN]);
+        self.stage_system((now_ms, true), account, who, what, rng)
+            .map_err(|_| "it cannot be stored now".to_owned())?;
+        Ok(true)
+    }
+
+    /// Stages a change of ourselves that a full disk does not lose.
+    fn stage_system(
+        &mut self,
+        (now_ms, urgent): (u64, bool),
+        account: SystemId,
+        who: Pseudonym,
+        what: What,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refused> {
+        self.may_progress()?;
+        let change = Change {
+            who,
+            at_ms: now_ms,
+            event: 0,
+            via: Via::Command,
+            what,
+            private: Private::default(),
+        };
+        self.stage_change(now_ms, account, change, (Part::Ending, urgent), rng)?;
+        Ok(())
     }
 
     /// Stages that a message was handed over which counts for a while. It counts at once; a full disk does not lose it, and
@@ -239,8 +343,7 @@ impl<D: Disk> Spool<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pseudonym::Pseudonym;
-    use crate::standing::{Origin, Private};
+    use crate::standing::Origin;
 
     fn entry(via: Via, what: What) -> Entry {
         let change = Change {

@@ -11,7 +11,7 @@ use crate::names::Names;
 use crate::outbox::{Entry, EntryId, Outbox};
 use crate::progress::Progress;
 use crate::record::{self, HandedOver, LegRecord, Payload, Retry, SettledMoved, Stage};
-use crate::standing::{Change, Due, Standing};
+use crate::standing::{Change, Due, Standing, What};
 use crate::usage::{Counted, Usage};
 use crate::waiting::entries::holds_entries;
 use crate::waiting::{At, Mark, Place};
@@ -49,6 +49,8 @@ pub(super) struct Rebuild {
     pub(super) journaled: MessageId,
     /// The same of what counts for a while.
     pub(super) journaled_sent: MessageId,
+    /// A generation of names that the key ring does not hold, of a change that the journal does not.
+    pub(super) generation_gone: Option<u8>,
 }
 
 impl Rebuild {
@@ -106,6 +108,13 @@ impl Rebuild {
         };
         if id > *journaled {
             *journaled = id;
+            let generation = match &change.what {
+                What::Renamed { to } => Some(to.generation()),
+                _ => change.is_of_somebody().then(|| change.who.generation()),
+            };
+            self.generation_gone = self
+                .generation_gone
+                .or(generation.filter(|generation| !self.standing.knows_generation(*generation)));
             self.standing.found(id, &change);
             self.standing.owe(Due {
                 id,

@@ -158,7 +158,8 @@ impl<D: Disk> Spool<D> {
             &ring,
             now_ms,
         )?;
-        let secret = secret(&disk, &options, &mut ring, now_ms, rng)?;
+        let secrets = secrets(&disk, &options, &mut ring, now_ms, rng)?;
+        let (newest, older) = secrets.split_last().ok_or(KeyRingError::Cipher)?;
         let mut rebuild = Rebuild {
             names: Names::default(),
             index: Index::new(options.max_legs),
@@ -175,14 +176,15 @@ impl<D: Disk> Spool<D> {
             last_runs: [0; 2],
             usage: Usage::default(),
             first_batch: 0,
-            standing: Standing::new(&secret),
+            standing: Standing::new(newest, older),
             journaled: MessageId(0),
             journaled_sent: MessageId(0),
+            generation_gone: None,
         };
         let mut usage_files = UsageFiles::open(disk.clone(), options.usage_dir.clone())?;
         rebuild.snapshot(&usage_files);
         let saved = rebuild.usage.saved();
-        let journals = rebuild.journals(&disk, &options, &secret, ring.has_opt_outs())?;
+        let journals = rebuild.journals(&disk, &options, &secrets, ring.has_opt_outs())?;
         let numbers: Vec<u64> = disk
             .list(&options.dir)?
             .iter()
@@ -190,6 +192,17 @@ impl<D: Disk> Spool<D> {
             .collect();
         for number in &numbers {
             rebuild.segment(&disk, &options, &ring, *number, now_ms)?;
+        }
+        if let Some(generation) = rebuild.generation_gone {
+            let dir = options.standing_dir.clone();
+            return Err(OpenError::Journal(JournalError::GenerationGone {
+                dir,
+                generation,
+            }));
+        }
+        // Begun by a process that did not come to it: what the journal holds is for ever.
+        for (generation, _) in journals.iter().flat_map(Journal::retired) {
+            ring.destroy_generation(*generation, &[], now_ms, rng)?;
         }
         rebuild.outbox.enqueue_all();
         rebuild.standing.forget(now_ms);
@@ -280,15 +293,15 @@ impl<D: Disk> Spool<D> {
     }
 }
 
-/// The secret behind pseudonyms. It is made with the first start; never again (PSN-4).
-fn secret<D: Disk>(
+/// The secrets behind pseudonyms. The first is made with the first start; never again (PSN-4).
+fn secrets<D: Disk>(
     disk: &D,
     options: &Options,
     ring: &mut KeyRing<D>,
     now_ms: u64,
     rng: &mut impl CryptoRng,
-) -> Result<Secret, OpenError> {
-    if ring.pseudonyms().is_none() {
+) -> Result<Vec<Secret>, OpenError> {
+    if ring.secrets().is_empty() {
         if !disk.list(&options.standing_dir)?.is_empty() {
             return Err(OpenError::SecretGone {
                 dir: options.standing_dir.clone(),
@@ -296,7 +309,7 @@ fn secret<D: Disk>(
         }
         ring.make(Owner::Pseudonyms, now_ms, rng)?;
     }
-    Ok(ring.pseudonyms().ok_or(KeyRingError::Cipher)?)
+    Ok(ring.secrets().to_vec())
 }
 
 impl From<OpenFailed> for OpenError {
@@ -314,7 +327,7 @@ impl Rebuild {
         &mut self,
         disk: &D,
         options: &Options,
-        secret: &Secret,
+        secrets: &[Secret],
         had_entries: bool,
     ) -> Result<[Journal<D>; 2], OpenError> {
         let octets = disk
@@ -323,13 +336,13 @@ impl Rebuild {
             .map(|file| file.len)
             .sum();
         let mut intake = Intake::new(&mut self.standing, octets);
-        let mut open = |holds, had_entries| {
+        let mut open = |holds, retired: &[_], had_entries| {
             let found = |id, change: &Change| intake.found(id, change);
-            let dir = options.standing_dir.clone();
-            Journal::open(disk.clone(), dir, holds, options.node, secret, had_entries, found)
+            let (dir, kind) = (options.standing_dir.clone(), (holds, options.node));
+            Journal::open(disk.clone(), dir, kind, secrets, retired, had_entries, found)
         };
-        let (lasting, found) = open(Holds::Lasting, had_entries)?;
-        let (passing, counted) = open(Holds::Passing, false)?;
+        let (lasting, found) = open(Holds::Lasting, &[], had_entries)?;
+        let (passing, counted) = open(Holds::Passing, lasting.retired(), false)?;
         drop(intake);
         if found.damaged > 0 && !options.accept_damage {
             return Err(OpenError::Journal(JournalError::Damaged {

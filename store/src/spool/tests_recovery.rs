@@ -3,12 +3,12 @@
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 
 use crate::addresses::Addresses;
-use crate::disk::FaultyDisk;
+use crate::disk::{Access, Disk as _, FaultyDisk};
 use crate::index::LegId;
 use crate::keyring::Owner;
 use crate::quote::Quote;
 use crate::record::{Envelope, RecordError};
-use crate::segment::{Found, HEADER_LEN, Scan, TRAILER_LEN, Trailer};
+use crate::segment::{BATCH_HEADER_LEN, Found, HEADER_LEN, Scan, TRAILER_LEN, Trailer};
 use crate::testing::envelope;
 
 use super::rig::{Rig, SEGMENT, options};
@@ -608,4 +608,53 @@ fn what_stood_in_line_when_it_was_copied_or_footed_is_due_at_once_after_a_start(
         );
     }
     assert_eq!(found.legs[&keys[3]].due_ms, tomorrow - 1);
+}
+
+/// KEY-C02: what is sealed of one record does not open in another's place, with the batch's checksum made right; that is
+/// counted, and takes no other with it.
+#[test]
+fn key_c02_a_record_s_octets_in_another_s_place_do_not_open_and_stop_nothing() {
+    let mut rig = Rig::new(61);
+    for n in 0..20 {
+        rig.accept_body(format!("text number {n:02}").as_bytes()).unwrap();
+    }
+    rig.commit();
+    let number = rig.spool.active.number;
+    let path = rig.file(number);
+    let octets = rig.disk.octets(&path).unwrap();
+    let (header, at) = Scan::new(&octets, number)
+        .filter_map(|found| match found {
+            Found::Batch { header, at } => Some((header, at)),
+            Found::Damage { .. } => None,
+        })
+        .last()
+        .unwrap();
+    let mut batch = octets[at..at + header.len as usize].to_vec();
+    // Where each leg's payload lies in the batch.
+    let (mut places, mut end) = (Vec::new(), 0);
+    let mut records = &mut batch.clone()[..];
+    while let Some((raw, rest)) = crate::record::cut(records) {
+        let raw = raw.unwrap();
+        end += raw.len;
+        if raw.head.kind == crate::record::Kind::Leg {
+            places.push(end - raw.payload.len()..end);
+        }
+        records = rest;
+    }
+    assert_eq!(places.len(), 20);
+    let (from, to) = places
+        .iter()
+        .enumerate()
+        .find_map(|(n, from)| {
+            let to = places[n + 1..].iter().find(|to| to.len() == from.len())?;
+            Some((from.clone(), to.clone()))
+        })
+        .unwrap();
+    batch.copy_within(from, to.start);
+    let file = rig.disk.open(&path, Access::ReadWrite).unwrap();
+    crate::segment::append(&file, (at - BATCH_HEADER_LEN) as u64, &header, &batch).unwrap();
+    let disk = rig.disk.clone();
+    let rig = rig.reopen(disk);
+    assert_eq!((rig.found.unreadable, rig.found.damaged), (1, 0));
+    assert_eq!(rig.found.legs, 19);
 }

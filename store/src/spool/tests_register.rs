@@ -17,7 +17,7 @@ use crate::standing::{Change, Fact, Grant, Kept, Origins, Private, Register, Sco
 use super::rig::{Rig, kek};
 
 /// Entries in the order of who and where.
-type OptOuts = BTreeMap<(Pseudonym, Scope), Kept>;
+pub(super) type OptOuts = BTreeMap<(Pseudonym, Scope), Kept>;
 
 /// The entries that an account made, or that its recipients made with it (OPT-29), as they stand, and how many stretches of
 /// damage there were. Entries of others are not among them; about 200 octets of memory for each.
@@ -61,6 +61,14 @@ fn opt_outs(
                 }
             }
         }
+        What::Renamed { to } => {
+            let names = (Scope::unlisted_sender(&change.who), Scope::unlisted_sender(&to));
+            for ((who, scope), entry) in std::mem::take(&mut kept) {
+                let who = if who == change.who { to } else { who };
+                let scope = if scope == names.0 { names.1.clone() } else { scope };
+                kept.insert((who, scope), entry);
+            }
+        }
         _ => {}
     })?;
     Ok((kept, damaged))
@@ -88,9 +96,9 @@ fn consents(
     Ok(found)
 }
 
-type Keys = BTreeMap<KeyId, Arc<SealKey>>;
+pub(super) type Keys = BTreeMap<KeyId, Arc<SealKey>>;
 
-fn keys(rig: &Rig) -> Keys {
+pub(super) fn keys(rig: &Rig) -> Keys {
     KeyRing::look(&rig.disk, Path::new("/keys"), &kek().into()).unwrap()
 }
 
@@ -98,7 +106,7 @@ fn account(name: &str) -> SystemId {
     SystemId::new(name.as_bytes()).unwrap()
 }
 
-fn level(register: &mut Register<FaultyDisk>) -> u64 {
+pub(super) fn level(register: &mut Register<FaultyDisk>) -> u64 {
     let mut changes = 0;
     loop {
         let followed = register.follow().unwrap();
@@ -128,7 +136,7 @@ fn listed(register: &mut Register<FaultyDisk>, name: &str, keys: &Keys, limit: u
     }
 }
 
-fn assert_like_the_journal(register: &mut Register<FaultyDisk>, rig: &Rig) -> usize {
+pub(super) fn assert_like_the_journal(register: &mut Register<FaultyDisk>, rig: &Rig) -> usize {
     let (keys, mut all) = (keys(rig), 0);
     for name in ["load", "bank", "shop"] {
         let dir = &rig.options.standing_dir;

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::pseudonym::Pseudonym;
 
 use super::ScopeId;
+use super::replies::Renamed;
 
 /// For how long a yes counts, in milliseconds: 24 hours.
 pub const PENDING_MS: u64 = 24 * 60 * 60 * 1000;
@@ -44,6 +45,7 @@ pub struct Asked {
     of: HashMap<Pseudonym, SmallVec<[Question; 1]>>,
     /// Whose, in the order in which they were asked.
     order: VecDeque<(u64, Pseudonym)>,
+    renamed: Renamed,
 }
 
 impl Asked {
@@ -57,13 +59,13 @@ impl Asked {
             })
     }
 
-    /// What a yes to this sender consents to: the newest question from there that waits for one, at most 24 hours old.
+    /// What a yes to this sender, by whichever hash, consents to: the newest question from there that waits for one, at most 24 hours old.
     /// A clock that was set back behind the question makes its time no longer.
-    pub fn awaits(&self, who: &Pseudonym, sender: u64, now_ms: u64) -> Option<Awaited> {
+    pub fn awaits(&self, who: &Pseudonym, senders: &[u64], now_ms: u64) -> Option<Awaited> {
         let asked = self.of.get(who)?;
         let waits = |question: &&Question| {
             question.is_open
-                && question.sender == sender
+                && senders.contains(&question.sender)
                 && question.at_ms <= now_ms
                 && question.at_ms.saturating_add(PENDING_MS) >= now_ms
         };
@@ -101,12 +103,29 @@ impl Asked {
         }
     }
 
+    pub(super) fn knows(&self, who: &Pseudonym) -> bool {
+        self.of.contains_key(who)
+    }
+
+    pub(super) fn of_generation(&self, generation: u8) -> usize {
+        let people = self.of.keys();
+        people.filter(|who| who.generation() == generation).count()
+    }
+
+    pub(super) fn rename(&mut self, from: &Pseudonym, to: &Pseudonym, at_ms: u64) {
+        if let Some(asked) = self.of.remove(from) {
+            self.of.entry(*to).or_default().extend(asked);
+            self.renamed.note(from, to, at_ms);
+        }
+    }
+
     /// Lets go of what counts no more. A clock that is set back lets nothing go early.
     pub(super) fn forget(&mut self, now_ms: u64) {
         while let Some((at_ms, who)) = self.order.front().copied()
             && at_ms.saturating_add(ASKED_EVERY_MS) <= now_ms
         {
             self.order.pop_front();
+            let who = self.renamed.name(&who);
             let is_over = |question: &Question| question.at_ms.saturating_add(ASKED_EVERY_MS) <= now_ms;
             let gone = self.of.get_mut(&who).is_some_and(|asked| {
                 asked.retain(|question| !is_over(question));
@@ -116,6 +135,7 @@ impl Asked {
                 self.of.remove(&who);
             }
         }
+        self.renamed.forget(ASKED_EVERY_MS, now_ms);
     }
 }
 
@@ -134,19 +154,19 @@ mod tests {
     #[test]
     fn a_yes_counts_for_a_day_to_the_millisecond_and_to_its_sender_only() {
         let mut asked = Asked::default();
-        assert_eq!(asked.awaits(&WHO, 9, 1_000), None);
+        assert_eq!(asked.awaits(&WHO, &[9], 1_000), None);
         asked.add(&WHO, 9, AWAITED, 1_000);
-        assert_eq!(asked.awaits(&WHO, 9, 1_000 + PENDING_MS), Some(AWAITED));
-        assert_eq!(asked.awaits(&WHO, 9, 1_001 + PENDING_MS), None);
-        assert_eq!(asked.awaits(&WHO, 9, 999), None, "the clock was set back");
-        assert_eq!(asked.awaits(&WHO, 8, 2_000), None, "another sender");
+        assert_eq!(asked.awaits(&WHO, &[9], 1_000 + PENDING_MS), Some(AWAITED));
+        assert_eq!(asked.awaits(&WHO, &[9], 1_001 + PENDING_MS), None);
+        assert_eq!(asked.awaits(&WHO, &[9], 999), None, "the clock was set back");
+        assert_eq!(asked.awaits(&WHO, &[8], 2_000), None, "another sender");
         asked.close(&WHO, |awaited| awaited.scope == ScopeId(6));
         assert!(
-            asked.awaits(&WHO, 9, 2_000).is_some(),
+            asked.awaits(&WHO, &[9], 2_000).is_some(),
             "another scope was answered"
         );
         asked.close(&WHO, |awaited| awaited.scope == AWAITED.scope);
-        assert_eq!(asked.awaits(&WHO, 9, 2_000), None, "answered");
+        assert_eq!(asked.awaits(&WHO, &[9], 2_000), None, "answered");
     }
 
     #[test]

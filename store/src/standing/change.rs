@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! kind u8 │ who × 16 │ at u64 │ event u64 │ via u8 │ fields of the kind      ◄ public: pseudonyms and names only
+//! kind + 64 │ generation u8 │ who × 16 │ …                                  ◄ the same, of a later generation's pseudonym
 //! n u8 │ number │ n u8 │ source │ n u8 │ address                              ◄ private: sealed wherever it lies
 //! n u8 │ n × (fact u8, n u8 │ text)
 //! ```
@@ -13,7 +14,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::pseudonym::Pseudonym;
+use crate::pseudonym::{FIRST, Pseudonym};
 use crate::record::{self, RecordError};
 
 use super::Counts;
@@ -21,10 +22,15 @@ use super::Counts;
 /// Longest name of a scope in octets: a system_id, a slash and the name of a pool.
 pub const SCOPE_NAME_MAX: usize = 64;
 
+/// In the kind of a change: a generation stands behind it.
+const LATER: u8 = 0x40;
+
 /// Begins the name of a sender that goes by a pseudonym.
 const UNLISTED: u8 = b'~';
 /// Octets of such a name: the pseudonym's digits behind it.
 const UNLISTED_LEN: usize = 33;
+/// Octets of one of a later generation: its two digits, too.
+const UNLISTED_LATER_LEN: usize = UNLISTED_LEN + 2;
 
 /// How wide something reaches (OPT-10), wide to narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,7 +125,8 @@ impl Scope {
     /// A sender by a pseudonym of its address: nobody says that it is ours, so it may be a person's.
     pub fn unlisted_sender(address: &Pseudonym) -> Self {
         let mut name = vec![UNLISTED];
-        for octet in address.octets() {
+        let later = (address.generation() != FIRST).then(|| address.generation());
+        for octet in address.octets().iter().copied().chain(later) {
             let digit = |place: u8| b"0123456789abcdef"[usize::from(place)];
             name.extend_from_slice(&[digit(octet >> 4), digit(octet & 15)]);
         }
@@ -128,9 +135,22 @@ impl Scope {
 
     /// Whether it is a sender by a pseudonym. No address is as long.
     pub fn is_unlisted(&self) -> bool {
-        self.kind == ScopeKind::Sender
-            && self.name.len() == UNLISTED_LEN
-            && self.name.first() == Some(&UNLISTED)
+        self.generation().is_some()
+    }
+
+    /// The generation of the pseudonym that a sender goes by.
+    pub(super) fn generation(&self) -> Option<u8> {
+        if self.kind != ScopeKind::Sender || self.name.first() != Some(&UNLISTED) {
+            return None;
+        }
+        match self.name.len() {
+            UNLISTED_LEN => Some(FIRST),
+            UNLISTED_LATER_LEN => {
+                let digits = std::str::from_utf8(self.name.get(UNLISTED_LEN..)?).ok()?;
+                u8::from_str_radix(digits, 16).ok()
+            }
+            _ => None,
+        }
     }
 
     /// Whether it is a pool of this account.
@@ -360,6 +380,19 @@ pub enum What {
         /// The wider.
         parent: Scope,
     },
+    /// The same number goes by another pseudonym from now on, of a newer generation (PSN-4): whatever stands under the one
+    /// stands under the other, of the person and of a sender of that name.
+    Renamed {
+        /// By which.
+        to: Pseudonym,
+    },
+    /// A generation's secret is needed by nothing any more. Of no person.
+    Retired {
+        /// Which.
+        generation: u8,
+        /// What files that were written while it was the newest say of it ([`crate::pseudonym::Secret::check`]).
+        check: [u8; 32],
+    },
 }
 
 impl What {
@@ -372,6 +405,8 @@ impl What {
             Self::Member { .. } => 5,
             Self::Sent { .. } => 6,
             Self::Asked { .. } => 7,
+            Self::Renamed { .. } => 8,
+            Self::Retired { .. } => 9,
         }
     }
 }
@@ -566,18 +601,34 @@ impl Change {
         matches!(self.what, What::Sent { .. })
     }
 
+    /// Whether it says something of somebody who is known by a pseudonym of the lasting kind.
+    pub(crate) const fn is_of_somebody(&self) -> bool {
+        !matches!(
+            self.what,
+            What::Sent { .. } | What::Member { .. } | What::Renamed { .. } | What::Retired { .. }
+        )
+    }
+
     /// Whether somebody may get less by it than before.
     pub(crate) const fn can_block(&self) -> bool {
         match &self.what {
             What::Suppress { .. } | What::Member { .. } => true,
             What::Consent { grant, .. } => matches!(grant, Grant::Withdrawn),
-            What::Lift { .. } | What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => false,
+            What::Lift { .. }
+            | What::Replied { .. }
+            | What::Asked { .. }
+            | What::Sent { .. }
+            | What::Renamed { .. }
+            | What::Retired { .. } => false,
         }
     }
 
     /// The public part.
     pub(crate) fn put_public(&self, out: &mut Vec<u8>) {
-        out.push(self.what.octet());
+        match self.who.generation() {
+            FIRST => out.push(self.what.octet()),
+            generation => out.extend_from_slice(&[self.what.octet() | LATER, generation]),
+        }
         out.extend_from_slice(self.who.octets());
         out.extend_from_slice(&self.at_ms.to_be_bytes());
         out.extend_from_slice(&self.event.to_be_bytes());
@@ -632,13 +683,26 @@ impl Change {
                 child.put(out);
                 parent.put(out);
             }
+            What::Renamed { to } => {
+                out.push(to.generation());
+                out.extend_from_slice(to.octets());
+            }
+            What::Retired { generation, check } => {
+                out.push(*generation);
+                out.extend_from_slice(check);
+            }
         }
     }
 
     #[inline]
     pub(crate) fn get_public(fields: &mut &[u8]) -> Result<Self, RecordError> {
         let kind = record::get_u8(fields)?;
-        let who = Pseudonym::from_octets(record::get_array(fields)?);
+        let generation = match kind & LATER {
+            0 => FIRST,
+            _ => record::get_u8(fields)?,
+        };
+        let kind = kind & !LATER;
+        let who = Pseudonym::of_generation(record::get_array(fields)?, generation);
         let at_ms = record::get_u64(fields)?;
         let event = record::get_u64(fields)?;
         let via = Via::from_octet(record::get_u8(fields)?).ok_or(RecordError::Malformed)?;
@@ -682,6 +746,15 @@ impl Change {
                 asker: Scope::get(fields)?,
                 scope: Scope::get(fields)?,
                 categories: record::get_u8(fields)?,
+            },
+            8 => {
+                let generation = record::get_u8(fields)?;
+                let to = Pseudonym::of_generation(record::get_array(fields)?, generation);
+                What::Renamed { to }
+            }
+            9 => What::Retired {
+                generation: record::get_u8(fields)?,
+                check: record::get_array(fields)?,
             },
             _ => return Err(RecordError::Malformed),
         };
@@ -761,9 +834,17 @@ pub(crate) mod tests {
                 child: Scope::sender(b"55555"),
                 parent: pool,
             },
+            What::Renamed {
+                to: Pseudonym::of_generation([12; 16], 3),
+            },
+            What::Retired {
+                generation: 2,
+                check: [13; 32],
+            },
         ];
         let of = |(n, what): (u8, What)| Change {
-            who: Pseudonym::from_octets([n; 16]),
+            // Of every second one of a later generation.
+            who: Pseudonym::of_generation([n; 16], 1 + n % 2),
             at_ms: 1_800_000_000_000 + u64::from(n),
             event: u64::from(n),
             via: Via::Message,
@@ -778,12 +859,23 @@ pub(crate) mod tests {
         (0..).zip(whats).map(of).collect()
     }
 
+    /// The generation of a new name, which no comparison of names tells.
+    fn said_of(what: &What) -> Option<u8> {
+        match what {
+            What::Renamed { to } => Some(to.generation()),
+            _ => None,
+        }
+    }
+
     #[test]
     fn every_change_comes_back_and_cut_short_it_is_an_error() {
         for change in changes() {
             let mut octets = Vec::new();
             change.put(&mut octets);
-            assert_eq!(Change::get(&mut &octets[..]).as_ref(), Ok(&change));
+            let read = Change::get(&mut &octets[..]);
+            assert_eq!(read.as_ref(), Ok(&change));
+            let generations = read.map(|read| (read.who.generation(), said_of(&read.what)));
+            assert_eq!(generations, Ok((change.who.generation(), said_of(&change.what))));
             for n in 0..octets.len() {
                 assert!(Change::get(&mut &octets[..n]).is_err(), "{change:?} {n}");
             }

@@ -1,15 +1,17 @@
 //! The journal: every change there was, in order, in plain files of batches that are kept for ever (OPT-26).
 //!
 //! ```text
-//! "TGSTAND1" │ node u8 │ 0 × 7 │ number u64 │ check × 32 │ 0 × 4 │ crc32 u32      ◄ header of a file
+//! "TGSTAND2" │ node u8 │ generation u8 │ 0 × 6 │ number u64 │ check × 32 │ 0 × 4 │ crc32 u32   ◄ header of a file
 //! length u32 │ id u64 │ n u8 │ account │ p u16 │ public part │ key u32 │ sealed    ◄ a record; batches as the spool's
 //! ```
 //!
 //! `check` proves that the secret of the ring is the one under which the pseudonyms stand: with another one nobody would be
-//! found, and everybody could be sent to (PSN-4). A batch names the last change in it where the spool's names its floor of
+//! found, and everybody could be sent to (PSN-4). It is that of the newest generation when the file was made; with each new one
+//! a file begins. Files of the first version, "TGSTAND1", say no generation: theirs is the first. Every generation that a file or
+//! a change in it is of must live, or be retired by a change ([`What::Retired`]). A batch names the last change in it where the spool's names its floor of
 //! ids; what a start finds twice, because a sync failed behind its write, it takes once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +22,16 @@ use tidegate_codec::identity::SystemId;
 use crate::disk::{Access, Disk, DiskFile, is_full};
 use crate::keyring::{KEPT_OPEN_MAX, KeyRing, Owner};
 use crate::message_id::MessageId;
-use crate::pseudonym::Secret;
+use crate::pseudonym::{FIRST, Secret};
 use crate::record::{self, RecordError};
 use crate::seal::{Aad, KeyId, Purpose, SealKey};
 use crate::segment::{self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan};
 
-use super::{Change, DAY_MS, Due, Private, Register};
+use super::{Change, DAY_MS, Due, Private, Register, What};
 
-const MAGIC: &[u8; 8] = b"TGSTAND1";
+const MAGIC: &[u8; 8] = b"TGSTAND2";
+/// Of files that an earlier version wrote; they have no generation.
+const MAGIC_FIRST: &[u8; 8] = b"TGSTAND1";
 /// Octets behind which a file is followed by the next.
 const FILE_MAX: u64 = 64 << 20;
 /// The associated data's kind of a private part; no record has it.
@@ -80,6 +84,17 @@ pub enum JournalError {
     OtherSecret {
         /// The file.
         path: PathBuf,
+    },
+    /// It needs a secret that is gone.
+    #[error(
+        "{}: people stand in it by generation {generation} of the suppression key, which the key ring does not hold: nobody          of them would be known. Restore the key ring that belongs to this data",
+        dir.display()
+    )]
+    GenerationGone {
+        /// Where it lies.
+        dir: PathBuf,
+        /// Which generation.
+        generation: u8,
     },
     /// There was one: the ring holds keys of it.
     #[error(
@@ -141,9 +156,12 @@ pub(crate) struct Journal<D: Disk> {
     dir: PathBuf,
     holds: Holds,
     node: u8,
-    check: [u8; 32],
+    /// Generations that were retired in it, and what files of theirs say.
+    retired: Vec<(u8, [u8; 32])>,
     number: u64,
     file: Option<D::File>,
+    /// Of the file that is open.
+    generation: u8,
     offset: u64,
     batch: u64,
     last: MessageId,
@@ -161,32 +179,92 @@ fn number_of(holds: Holds, name: &str) -> Option<u64> {
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-fn header(node: u8, number: u64, check: &[u8; 32]) -> [u8; HEADER_LEN] {
+fn header(node: u8, number: u64, (generation, check): (u8, &[u8; 32])) -> [u8; HEADER_LEN] {
     let mut octets = [0; HEADER_LEN];
     octets[..8].copy_from_slice(MAGIC);
     octets[8] = node;
+    octets[9] = generation;
     octets[16..24].copy_from_slice(&number.to_be_bytes());
     octets[24..56].copy_from_slice(check);
-    let crc = crc32fast::hash(&octets[..60]);
-    octets[60..].copy_from_slice(&crc.to_be_bytes());
+    sum(&mut octets);
     octets
 }
 
-/// Node and check value of a file's header; `None` when it is damaged.
-fn read_header(octets: &[u8], number: u64) -> Option<(u8, [u8; 32])> {
+fn sum(octets: &mut [u8; HEADER_LEN]) {
+    let crc = crc32fast::hash(&octets[..60]);
+    octets[60..].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Node, generation and check value of a file's header; `None` when it is damaged.
+fn read_header(octets: &[u8], number: u64) -> Option<(u8, u8, [u8; 32])> {
     let octets = octets.first_chunk::<HEADER_LEN>()?;
     let check: [u8; 32] = octets[24..56].try_into().ok()?;
-    (*octets == header(octets[8], number, &check)).then_some((octets[8], check))
+    let (node, generation) = (octets[8], octets[9]);
+    if *octets == header(node, number, (generation, &check)) {
+        return Some((node, generation, check));
+    }
+    let mut of_first = header(node, number, (0, &check));
+    of_first[..8].copy_from_slice(MAGIC_FIRST);
+    sum(&mut of_first);
+    (*octets == of_first).then_some((node, FIRST, check))
+}
+
+/// Generations that a journal needs, as it is read.
+#[derive(Default)]
+struct Needed {
+    /// Files of generations that do not live, with what they say.
+    files: Vec<(PathBuf, u8, [u8; 32])>,
+    /// Of the names of people.
+    of_people: BTreeSet<u8>,
+}
+
+impl Needed {
+    fn note(&mut self, change: &Change) {
+        if !matches!(
+            change.what,
+            What::Member { .. } | What::Sent { .. } | What::Retired { .. }
+        ) {
+            self.of_people.insert(change.who.generation());
+        }
+        if let What::Renamed { to } = &change.what {
+            self.of_people.insert(to.generation());
+        }
+    }
+
+    /// Whether all of them live or are retired.
+    fn check(self, dir: &Path, living: &[Secret], retired: &[(u8, [u8; 32])]) -> Result<(), JournalError> {
+        for (path, generation, check) in self.files {
+            if !retired.contains(&(generation, check)) {
+                return Err(JournalError::OtherSecret { path });
+            }
+        }
+        let is_known = |generation: &u8| {
+            living.iter().any(|secret| secret.generation() == *generation)
+                || retired.iter().any(|(number, _)| number == generation)
+        };
+        match self
+            .of_people
+            .into_iter()
+            .find(|generation| !is_known(generation))
+        {
+            Some(generation) => Err(JournalError::GenerationGone {
+                dir: dir.to_path_buf(),
+                generation,
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<D: Disk> Journal<D> {
-    /// Reads all files, oldest first, and hands every change on once, in order, without its private part.
+    /// Reads all files, oldest first, and hands every change on once, in order, without its private part. `secrets` are those
+    /// that live, `retired` generations that another journal says are retired.
     pub(crate) fn open(
         disk: D,
         dir: PathBuf,
-        holds: Holds,
-        node: u8,
-        secret: &Secret,
+        (holds, node): (Holds, u8),
+        secrets: &[Secret],
+        retired: &[(u8, [u8; 32])],
         had_entries: bool,
         mut found: impl FnMut(MessageId, &Change),
     ) -> Result<(Self, Journaled), JournalError> {
@@ -196,9 +274,10 @@ impl<D: Disk> Journal<D> {
             dir,
             holds,
             node,
-            check: secret.check(),
+            retired: retired.to_vec(),
             number: 0,
             file: None,
+            generation: FIRST,
             offset: 0,
             batch: 0,
             last: MessageId(0),
@@ -216,10 +295,24 @@ impl<D: Disk> Journal<D> {
             Holds::Passing => 0,
         };
         report.damaged += expected.saturating_sub(numbers.len() as u64);
-        let mut octets = Vec::new();
+        let (mut octets, mut needed) = (Vec::new(), Needed::default());
         for number in &numbers {
-            journal.read_file(*number, &mut octets, &mut report, &mut found)?;
+            let mut noted = |id, change: &Change| {
+                needed.note(change);
+                found(id, change);
+            };
+            let said = journal.read_file(*number, &mut octets, &mut report, &mut noted)?;
+            let is_of = |secret: &Secret| (secret.generation(), secret.check());
+            if let Some((path, generation, check)) = said
+                && secrets
+                    .iter()
+                    .map(is_of)
+                    .all(|living| living != (generation, check))
+            {
+                needed.files.push((path, generation, check));
+            }
         }
+        needed.check(&journal.dir, secrets, &journal.retired)?;
         // A new file with each start: nothing is appended behind what a cut may have left.
         journal.number = numbers.last().copied().unwrap_or_default();
         journal.synced.set(journal.number, u64::MAX);
@@ -232,18 +325,20 @@ impl<D: Disk> Journal<D> {
         octets: &mut Vec<u8>,
         report: &mut Journaled,
         found: &mut impl FnMut(MessageId, &Change),
-    ) -> Result<(), JournalError> {
+    ) -> Result<Option<(PathBuf, u8, [u8; 32])>, JournalError> {
         let path = self.dir.join(file_name(self.holds, number));
         let file = self.disk.open(&path, Access::ReadWrite)?;
         segment::read_all_into(&file, octets)?;
-        match read_header(octets, number) {
-            Some((node, _)) if node != self.node => return Err(JournalError::Unknown { path }),
-            Some((_, check)) if check != self.check => return Err(JournalError::OtherSecret { path }),
-            Some(_) => {}
+        let said = match read_header(octets, number) {
+            Some((node, ..)) if node != self.node => return Err(JournalError::Unknown { path }),
+            Some((_, generation, check)) => Some((path, generation, check)),
             // Nothing was written behind a header that was not synced.
-            None if octets.iter().all(|octet| *octet == 0) => return Ok(()),
-            None => report.damaged += 1,
-        }
+            None if octets.iter().all(|octet| *octet == 0) => return Ok(None),
+            None => {
+                report.damaged += 1;
+                None
+            }
+        };
         let mut end = None;
         for part in Scan::new(octets, number) {
             match part {
@@ -267,7 +362,7 @@ impl<D: Disk> Journal<D> {
             file.write_at(&[IoSlice::new(batch)], (at - BATCH_HEADER_LEN) as u64)?;
             file.sync_data()?;
         }
-        Ok(())
+        Ok(said)
     }
 
     fn read_batch(
@@ -282,6 +377,9 @@ impl<D: Disk> Journal<D> {
                 Ok(record) if record.id > self.last => {
                     self.last = record.id;
                     report.changes += 1;
+                    if let What::Retired { generation, check } = &record.change.what {
+                        self.retired.push((*generation, *check));
+                    }
                     found(record.id, &record.change);
                 }
                 Ok(_) => {}
@@ -296,6 +394,11 @@ impl<D: Disk> Journal<D> {
     /// Whether a change is this one's.
     pub(crate) fn takes(&self, item: &Due) -> bool {
         self.holds.takes(&item.change)
+    }
+
+    /// Generations that were retired in it, and what files of theirs say.
+    pub(crate) fn retired(&self) -> &[(u8, [u8; 32])] {
+        &self.retired
     }
 
     /// The last change in it.
@@ -330,8 +433,12 @@ impl<D: Disk> Journal<D> {
             Holds::Lasting => 0,
             Holds::Passing => now_ms / DAY_MS,
         };
-        if self.file.is_none() || self.offset > FILE_MAX || day > self.number / DAY_NUMBERS {
-            self.file = Some(self.next_file(day)?);
+        let secret = ring
+            .pseudonyms()
+            .ok_or_else(|| io::Error::other("the key ring holds no secret behind pseudonyms"))?;
+        let is_over = self.offset > FILE_MAX || day > self.number / DAY_NUMBERS;
+        if self.file.is_none() || is_over || self.generation != secret.generation() {
+            self.file = Some(self.next_file(day, &secret)?);
         }
         let mut octets = Vec::new();
         let mut last = self.last;
@@ -372,7 +479,7 @@ impl<D: Disk> Journal<D> {
         }
     }
 
-    fn next_file(&mut self, day: u64) -> io::Result<D::File> {
+    fn next_file(&mut self, day: u64, secret: &Secret) -> io::Result<D::File> {
         let number = (self.number + 1).max(day * DAY_NUMBERS);
         let path = self.dir.join(file_name(self.holds, number));
         match self.disk.unlink(&path) {
@@ -380,10 +487,12 @@ impl<D: Disk> Journal<D> {
             _ => {}
         }
         let file = self.disk.create(&path, 0o600, 0)?;
-        file.write_at(&[IoSlice::new(&header(self.node, number, &self.check))], 0)?;
+        let said = (secret.generation(), &secret.check());
+        file.write_at(&[IoSlice::new(&header(self.node, number, said))], 0)?;
         file.sync_all()?;
         self.disk.sync_dir(&self.dir)?;
         self.number = number;
+        self.generation = secret.generation();
         self.offset = HEADER_LEN as u64;
         Ok(file)
     }

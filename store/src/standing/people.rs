@@ -21,8 +21,16 @@ const LATER_MAX: usize = if cfg!(test) { 64 } else { 1 << 18 };
 /// Of their lists one is filled and one is taken in; that others wait would be memory for nothing.
 const LISTS_WAITING: usize = 0;
 const LISTS_BACK: usize = 1;
-/// In the place of origins: the scope is the place of a list.
-const LISTED: u8 = 0xff;
+/// Of the octet of origins: the four there are. None of them: the scope is the place of a list.
+const ORIGINS: u8 = 0x0f;
+/// Behind them stands the generation of the person's pseudonym, as far as those that live at a time differ.
+const GENERATION_AT: u32 = 6;
+/// So many generations can be told apart, if none between them is missing.
+pub(super) const GENERATIONS: usize = 4;
+
+const fn slot(generation: u8) -> u8 {
+    generation % 4
+}
 
 /// What was said of one person in one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,15 +83,26 @@ pub(super) struct Step {
 #[derive(Default)]
 pub(super) struct Later {
     steps: Vec<Step>,
+    /// People who go by another name from here on. Either these are collected or steps, so that the order stays.
+    renames: Vec<Rename>,
     /// For how many people there should be room at once, where there are many.
     expected: usize,
     helper: Option<Helper>,
 }
 
+/// Under which pseudonym somebody went, and now goes.
+type Rename = (Pseudonym, Pseudonym);
+
+/// What a helper takes in.
+enum Work {
+    Steps(Vec<Step>),
+    Renames(Vec<Rename>),
+}
+
 /// Has the set until it is joined.
 struct Helper {
     thread: JoinHandle<People>,
-    to: SyncSender<Vec<Step>>,
+    to: SyncSender<Work>,
     /// Lists that are taken in, empty, to be filled once more.
     back: Receiver<Vec<Step>>,
 }
@@ -98,6 +117,7 @@ impl Later {
 
     /// One more of this set, which is nobody else's until all is settled.
     pub(super) fn push(&mut self, step: Step, people: &mut People) {
+        self.hand_renames(people);
         self.steps.push(step);
         if self.steps.len() < LATER_MAX {
             return;
@@ -105,19 +125,46 @@ impl Later {
         if self.helper.is_none() {
             self.helper = Helper::start(people, self.expected);
         }
+        self.hand_steps(people);
+    }
+
+    /// Somebody goes by another name.
+    pub(super) fn rename(&mut self, from: Pseudonym, to: Pseudonym, people: &mut People) {
+        if !self.steps.is_empty() {
+            self.hand_steps(people);
+        }
+        self.renames.push((from, to));
+        if self.renames.len() >= LATER_MAX {
+            self.hand_renames(people);
+        }
+    }
+
+    fn hand_steps(&mut self, people: &mut People) {
         match &self.helper {
             Some(helper) => {
                 let steps = std::mem::take(&mut self.steps);
                 // Nobody takes it where the thread has panicked: whoever joins it hears of that.
-                let _ = helper.to.send(steps);
+                let _ = helper.to.send(Work::Steps(steps));
                 self.steps = helper.back.try_recv().unwrap_or_default();
             }
             None => people.take_steps(&mut self.steps),
         }
     }
 
+    fn hand_renames(&mut self, people: &mut People) {
+        if self.renames.is_empty() {
+            return;
+        }
+        let renames = std::mem::take(&mut self.renames);
+        match &self.helper {
+            Some(helper) => drop(helper.to.send(Work::Renames(renames))),
+            None => people.rename_all(&renames),
+        }
+    }
+
     /// Takes all that is left, and has the set back in its place.
     pub(super) fn settle(&mut self, people: &mut People) {
+        self.hand_renames(people);
         if let Some(helper) = self.helper.take() {
             drop(helper.to);
             match helper.thread.join() {
@@ -132,16 +179,21 @@ impl Later {
 impl Helper {
     /// `None` where the system gives no thread: then there is none, and the set is where it was.
     fn start(people: &mut People, expected: usize) -> Option<Self> {
-        let (to, lists) = mpsc::sync_channel::<Vec<Step>>(LISTS_WAITING);
+        let (to, lists) = mpsc::sync_channel::<Work>(LISTS_WAITING);
         let (done, back) = mpsc::sync_channel(LISTS_BACK);
         // A thread that does not start must not take the set along.
         let (set, theirs) = mpsc::sync_channel::<People>(1);
         let work = move || {
             let mut people = theirs.recv().unwrap_or_default();
             people.reserve(expected);
-            for mut steps in lists {
-                people.take_steps(&mut steps);
-                let _ = done.try_send(steps);
+            for work in lists {
+                match work {
+                    Work::Steps(mut steps) => {
+                        people.take_steps(&mut steps);
+                        let _ = done.try_send(steps);
+                    }
+                    Work::Renames(renames) => people.rename_all(&renames),
+                }
             }
             people
         };
@@ -168,6 +220,14 @@ impl Person {
         u32::from_be_bytes(self.scope)
     }
 
+    const fn is_listed(&self) -> bool {
+        self.origins & ORIGINS == 0
+    }
+
+    const fn slot(&self) -> usize {
+        (self.origins >> GENERATION_AT) as usize
+    }
+
     const fn stand(&self) -> Stand {
         Stand::new(
             ScopeId(self.place()),
@@ -178,8 +238,17 @@ impl Person {
 
     const fn set(&mut self, stand: Stand) {
         self.scope = stand.scope.0.to_be_bytes();
-        self.origins = stand.origins.octet();
+        self.origins = self.origins & !ORIGINS | stand.origins.octet();
         self.categories = stand.categories;
+    }
+
+    const fn list(&mut self, place: u32) {
+        self.scope = place.to_be_bytes();
+        self.origins &= !ORIGINS;
+    }
+
+    const fn pseudonym(&self) -> Pseudonym {
+        Pseudonym::from_octets(self.who)
     }
 }
 
@@ -191,6 +260,8 @@ pub struct People {
     lists: Vec<List>,
     free: Vec<u32>,
     stands: usize,
+    /// People by the generation of their pseudonyms.
+    people: [usize; GENERATIONS],
 }
 
 impl Default for People {
@@ -200,6 +271,7 @@ impl Default for People {
             lists: Vec::new(),
             free: Vec::new(),
             stands: 0,
+            people: [0; GENERATIONS],
         }
     }
 }
@@ -211,7 +283,7 @@ impl std::fmt::Debug for People {
 }
 
 const fn part(who: &Pseudonym) -> usize {
-    who.0[PSEUDONYM_LEN - 1] as usize
+    who.octets()[PSEUDONYM_LEN - 1] as usize
 }
 
 impl People {
@@ -227,9 +299,9 @@ impl People {
 
     /// What was said of a person.
     pub fn of(&self, who: &Pseudonym) -> SmallVec<[Stand; 2]> {
-        match self.parts[part(who)].find(who.hash(), |person| person.who == who.0) {
+        match self.parts[part(who)].find(who.hash(), |person| person.who == *who.octets()) {
             None => SmallVec::new(),
-            Some(person) if person.origins == LISTED => self
+            Some(person) if person.is_listed() => self
                 .lists
                 .get(person.place() as usize)
                 .cloned()
@@ -241,13 +313,13 @@ impl People {
     /// Whether anything was said of a person: what nearly everybody is asked, and nothing was of nearly everybody.
     pub fn knows(&self, who: &Pseudonym) -> bool {
         self.parts[part(who)]
-            .find(who.hash(), |person| person.who == who.0)
+            .find(who.hash(), |person| person.who == *who.octets())
             .is_some()
     }
 
     fn reserve(&mut self, people: usize) {
         for table in &mut self.parts {
-            table.reserve(people / PARTS, |person| Pseudonym(person.who).hash());
+            table.reserve(people / PARTS, |person| person.pseudonym().hash());
         }
     }
 
@@ -271,21 +343,22 @@ impl People {
 
     /// Adds origins and categories to what was said in a scope; whether its origin is new there.
     pub(crate) fn add(&mut self, who: &Pseudonym, stand: Stand) -> bool {
-        let hash_of = |person: &Person| Pseudonym(person.who).hash();
+        let hash_of = |person: &Person| person.pseudonym().hash();
         let table = &mut self.parts[part(who)];
-        let Some(person) = table.find_mut(who.hash(), |person| person.who == who.0) else {
+        let Some(person) = table.find_mut(who.hash(), |person| person.who == *who.octets()) else {
             let mut person = Person {
-                who: who.0,
+                who: *who.octets(),
                 scope: [0; 4],
-                origins: 0,
+                origins: slot(who.generation()) << GENERATION_AT,
                 categories: 0,
             };
             person.set(stand);
+            self.people[person.slot()] += 1;
             table.insert_unique(who.hash(), person, hash_of);
             self.stands += 1;
             return true;
         };
-        if person.origins != LISTED {
+        if !person.is_listed() {
             let mut found = person.stand();
             if found.scope == stand.scope {
                 let is_new = merge(&mut found, stand);
@@ -300,8 +373,7 @@ impl People {
                 self.lists.push(list);
                 u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX)
             };
-            person.scope = place.to_be_bytes();
-            person.origins = LISTED;
+            person.list(place);
             self.stands += 1;
             return true;
         }
@@ -337,27 +409,60 @@ impl People {
         });
     }
 
+    /// How many people go by pseudonyms of a generation, of those that live.
+    pub fn of_generation(&self, generation: u8) -> usize {
+        self.people[usize::from(slot(generation))]
+    }
+
+    fn rename_all(&mut self, renames: &[Rename]) {
+        for (from, to) in renames {
+            self.rename(from, to);
+        }
+    }
+
+    /// Somebody goes by another pseudonym: all that was said under the one stands under the other, with what stands there.
+    pub(super) fn rename(&mut self, from: &Pseudonym, to: &Pseudonym) {
+        let table = &mut self.parts[part(from)];
+        let Ok(entry) = table.find_entry(from.hash(), |person| person.who == *from.octets()) else {
+            return;
+        };
+        let (person, _) = entry.remove();
+        self.people[person.slot()] -= 1;
+        let stands = if person.is_listed() {
+            let list = self.lists.get_mut(person.place() as usize);
+            self.free.push(person.place());
+            list.map(std::mem::take).unwrap_or_default()
+        } else {
+            List::from_slice(&[person.stand()])
+        };
+        self.stands -= stands.len();
+        for stand in stands {
+            self.add(to, stand);
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Pseudonym, Stand)> {
         let all = self.parts.iter().flat_map(|part| part.iter());
         all.flat_map(|person| {
-            let who = Pseudonym(person.who);
+            let who = person.pseudonym();
             self.of(&who).into_iter().map(move |stand| (who, stand))
         })
     }
 
     fn change(&mut self, who: &Pseudonym, scope: ScopeId, mut is_gone: impl FnMut(&mut Stand) -> bool) {
         let table = &mut self.parts[part(who)];
-        let Ok(mut entry) = table.find_entry(who.hash(), |person| person.who == who.0) else {
+        let Ok(mut entry) = table.find_entry(who.hash(), |person| person.who == *who.octets()) else {
             return;
         };
         let person = entry.get_mut();
-        if person.origins != LISTED {
+        if !person.is_listed() {
             let mut stand = person.stand();
             if stand.scope != scope {
                 return;
             }
             if is_gone(&mut stand) {
+                self.people[person.slot()] -= 1;
                 entry.remove();
                 self.stands -= 1;
             } else {

@@ -4,6 +4,10 @@
 //! o │ n u8 │ account │ who × 16 │ kind u8 │ scope → origins u8 │ categories u8 │ at u64 │ via u8 │ id u64 │ key u32 │ sealed
 //! c │ n u8 │ account │ who × 16 │ id u64          → p u16 │ public part │ key u32 │ sealed
 //! w │ who × 16 │ kind u8 │ n u8 │ scope │ account   → nothing: whose entry of a person there is in a scope
+//! v │ who × 16 │ account                          → nothing: who has recorded a consent of a person
+//! u │ scope                                       → nothing: a sender by a pseudonym that some entry is about
+//! s │ scope                                       → what such a sender is called here, where it has been renamed
+//! t │ scope                                       → as what a sender that is called so here goes now
 //! n │ n u8 │ account │ key u32                    → opt-outs under this key u64
 //! p                                               → format u8 │ file u64 │ batch at u64 │ its end u64 │ last id u64 │ header
 //! ```
@@ -42,7 +46,7 @@ const LIFTED_MAX: usize = 256;
 /// Entries that a page looks at for each that it may show, where numbers are not kept any more.
 const LOOKED_AT: usize = 16;
 /// The form of all this: another one is made anew.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// Why the register does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,21 @@ pub struct Page {
     pub total: u64,
     /// Those whose numbers are not kept any more.
     pub hashed: u64,
+}
+
+/// Numbers of people.
+#[derive(Default)]
+pub struct Numbers {
+    /// Their digits; one may stand there several times.
+    pub numbers: Vec<Vec<u8>>,
+    /// Behind which place the next ones stand, if there are any.
+    pub next: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Numbers({})", self.numbers.len())
+    }
 }
 
 /// Where in the journal it is.
@@ -330,6 +349,25 @@ impl<D: Disk> Register<D> {
         self.checked(page.map_err(RegisterError::Tree))
     }
 
+    /// Numbers of opt-outs and consents of all accounts, as far as keys open them, behind a place, and the next one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Register::page`].
+    pub fn numbers(
+        &mut self,
+        after: Option<&[u8]>,
+        limit: usize,
+        keys: &BTreeMap<KeyId, Arc<SealKey>>,
+        purpose: Purpose,
+    ) -> Result<Numbers, RegisterError> {
+        let found = match &self.open {
+            Some(open) => open.numbers(after, limit, keys, purpose),
+            None => Ok(Numbers::default()),
+        };
+        self.checked(found.map_err(RegisterError::Tree))
+    }
+
     /// All that an account recorded of a person's consent, oldest first (CON-2).
     ///
     /// # Errors
@@ -400,8 +438,43 @@ impl Open {
             }
             true
         })?;
+        for (_, scope, _) in &mut page.entries {
+            if scope.is_unlisted()
+                && let Some(name) = self.tree.get(&sender_key(b't', scope))?
+            {
+                *scope = Scope::sender(&name);
+            }
+        }
         page.next = last.filter(|_| !is_over);
         Ok(page)
+    }
+
+    fn numbers(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+        keys: &BTreeMap<KeyId, Arc<SealKey>>,
+        purpose: Purpose,
+    ) -> Result<Numbers, TreeError> {
+        let (mut found, mut looked_at, mut last) = (Vec::new(), 0, None);
+        for kind in [b"c", b"o"] {
+            let is_behind = after.is_some_and(|after| !after.starts_with(kind) && after > &kind[..]);
+            if is_behind || looked_at >= limit {
+                continue;
+            }
+            let after = after.filter(|after| after.starts_with(kind));
+            self.tree.scan(kind, after, |key, value| {
+                looked_at += 1;
+                let number = number_of(key, value, keys, purpose);
+                found.extend(number.filter(|number| !number.is_empty()));
+                last = Some(key.to_vec());
+                looked_at < limit
+            })?;
+        }
+        Ok(Numbers {
+            numbers: found,
+            next: last.filter(|_| looked_at >= limit),
+        })
     }
 
     fn consents(
@@ -438,7 +511,8 @@ struct Step<'a> {
     changes: u64,
     is_level: bool,
     opt_outs: HashMap<Vec<u8>, Option<Entry>>,
-    consents: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What stands behind other keys, or no more.
+    others: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     counts: HashMap<(SystemId, KeyId), u64>,
     /// Whose entries there are now, or no more, by [`whose_key`].
     whose: BTreeMap<Vec<u8>, bool>,
@@ -452,14 +526,14 @@ impl<'a> Step<'a> {
             changes: 0,
             is_level: false,
             opt_outs: HashMap::new(),
-            consents: Vec::new(),
+            others: BTreeMap::new(),
             counts: HashMap::new(),
             whose: BTreeMap::new(),
         }
     }
 
     fn len(&self) -> usize {
-        self.opt_outs.len() + self.consents.len() + self.counts.len() + self.whose.len()
+        self.opt_outs.len() + self.others.len() + self.counts.len() + self.whose.len()
     }
 
     fn is_full(&self) -> bool {
@@ -519,6 +593,10 @@ impl<'a> Step<'a> {
                 origin,
                 categories,
             } => {
+                let scope = &self.called_here(scope)?;
+                if scope.is_unlisted() {
+                    self.others.insert(sender_key(b'u', scope), Some(Vec::new()));
+                }
                 let key = opt_out_key(account, &record.change.who, scope);
                 let present = self.opt_out(&key)?;
                 let mut entry = present.clone().unwrap_or_else(|| Entry::new(record, *categories));
@@ -538,6 +616,7 @@ impl<'a> Step<'a> {
                 self.opt_outs.insert(key, Some(entry));
             }
             What::Lift { scope, origins } => {
+                let scope = &self.called_here(scope)?;
                 for account in self.whose_are(&record.change.who, scope)? {
                     let key = opt_out_key(account, &record.change.who, scope);
                     let Some(present) = self.opt_out(&key)? else {
@@ -558,11 +637,126 @@ impl<'a> Step<'a> {
                 let mut key = key_of(b'c', account);
                 key.extend_from_slice(record.change.who.octets());
                 key.extend_from_slice(&record.id.0.to_be_bytes());
-                self.consents.push((key, put_consent(record)));
+                self.others.insert(key, Some(put_consent(record)));
+                self.others
+                    .insert(consents_key(&record.change.who, account), Some(Vec::new()));
             }
-            What::Replied { .. } | What::Sent { .. } | What::Member { .. } => {}
+            What::Renamed { to } => {
+                self.rename_sender(&record.change.who, to)?;
+                self.rename_opt_outs(&record.change.who, to)?;
+                self.rename_consents(&record.change.who, to)?;
+            }
+            What::Replied { .. } | What::Sent { .. } | What::Member { .. } | What::Retired { .. } => {}
         }
         Ok(())
+    }
+
+    /// As what a scope stands here: a sender that was renamed as it was called first, since nothing finds all that is about it.
+    fn called_here(&self, scope: &Scope) -> Result<Scope, TreeError> {
+        if !scope.is_unlisted() {
+            return Ok(scope.clone());
+        }
+        let name = self.other(&sender_key(b's', scope))?;
+        Ok(name.map_or_else(|| scope.clone(), |name| Scope::sender(&name)))
+    }
+
+    fn rename_sender(&mut self, from: &Pseudonym, to: &Pseudonym) -> Result<(), TreeError> {
+        let here = self.called_here(&Scope::unlisted_sender(from))?;
+        if self.other(&sender_key(b'u', &here))?.is_some() {
+            let now = Scope::unlisted_sender(to);
+            let called = Some(here.name().to_vec());
+            self.others.insert(sender_key(b's', &now), called);
+            self.others
+                .insert(sender_key(b't', &here), Some(now.name().to_vec()));
+        }
+        Ok(())
+    }
+
+    /// All entries of a person go over to the other name, one by one to what stands there.
+    fn rename_opt_outs(&mut self, from: &Pseudonym, to: &Pseudonym) -> Result<(), TreeError> {
+        let mut prefix = vec![b'w'];
+        prefix.extend_from_slice(from.octets());
+        let mut places = BTreeSet::new();
+        self.open.tree.scan(&prefix, None, |key, _| {
+            places.extend(scope_and_account(&prefix, key));
+            true
+        })?;
+        for (key, is_there) in self.whose.range(prefix.clone()..) {
+            let Some(place) = scope_and_account(&prefix, key) else {
+                break;
+            };
+            if *is_there {
+                places.insert(place);
+            } else {
+                places.remove(&place);
+            }
+        }
+        for (scope, account) in places {
+            let (old, new) = (
+                opt_out_key(account, from, &scope),
+                opt_out_key(account, to, &scope),
+            );
+            self.whose.insert(whose_key(from, &scope, account), false);
+            let Some(entry) = self.opt_out(&old)? else {
+                continue;
+            };
+            let present = self.opt_out(&new)?;
+            let merged = present
+                .as_ref()
+                .map_or_else(|| entry.clone(), |there| there.with(&entry));
+            self.count(account, Some(&entry), None)?;
+            self.count(account, present.as_ref(), Some(&merged))?;
+            self.whose.insert(whose_key(to, &scope, account), true);
+            self.opt_outs.insert(old, None);
+            self.opt_outs.insert(new, Some(merged));
+        }
+        Ok(())
+    }
+
+    fn rename_consents(&mut self, from: &Pseudonym, to: &Pseudonym) -> Result<(), TreeError> {
+        let mut prefix = vec![b'v'];
+        prefix.extend_from_slice(from.octets());
+        for recorded in self.others_from(&prefix)?.into_keys() {
+            let account = recorded.strip_prefix(&*prefix);
+            let Some(account) = account.and_then(|name| SystemId::new(name).ok()) else {
+                continue;
+            };
+            let mut old = key_of(b'c', account);
+            old.extend_from_slice(from.octets());
+            for (key, value) in self.others_from(&old)? {
+                let mut new = key_of(b'c', account);
+                new.extend_from_slice(to.octets());
+                new.extend_from_slice(key.get(old.len()..).unwrap_or_default());
+                self.others.insert(key, None);
+                self.others.insert(new, Some(value));
+            }
+            self.others.insert(recorded, None);
+            self.others.insert(consents_key(to, account), Some(Vec::new()));
+        }
+        Ok(())
+    }
+
+    fn other(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        match self.others.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.open.tree.get(key),
+        }
+    }
+
+    fn others_from(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, TreeError> {
+        let mut found = BTreeMap::new();
+        self.open.tree.scan(prefix, None, |key, value| {
+            found.insert(key.to_vec(), value.to_vec());
+            true
+        })?;
+        let changed = self.others.range(prefix.to_vec()..);
+        for (key, value) in changed.take_while(|(key, _)| key.starts_with(prefix)) {
+            match value {
+                Some(value) => drop(found.insert(key.clone(), value.clone())),
+                None => drop(found.remove(key)),
+            }
+        }
+        Ok(found)
     }
 
     /// Accounts that have an entry of a person in a scope.
@@ -632,8 +826,11 @@ impl<'a> Step<'a> {
                 None => batch.remove(key),
             }
         }
-        for (key, value) in &self.consents {
-            batch.put(key, value);
+        for (key, value) in &self.others {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.remove(key),
+            }
         }
         for (key, is_there) in &self.whose {
             if *is_there {
@@ -716,6 +913,22 @@ impl Entry {
         self.sealed = record.sealed.to_vec();
     }
 
+    /// With another of the same person and scope.
+    fn with(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.origins = both.origins.with(other.origins);
+        both.categories = match (both.categories, other.categories) {
+            (0, _) | (_, 0) => 0,
+            (one, other) => one | other,
+        };
+        both.at_ms = both.at_ms.min(other.at_ms);
+        if both.sealed.is_empty() {
+            (both.id, both.key) = (other.id, other.key);
+            both.sealed.clone_from(&other.sealed);
+        }
+        both
+    }
+
     fn octets(&self) -> Vec<u8> {
         let mut octets = vec![self.origins.octet(), self.categories];
         octets.extend_from_slice(&self.at_ms.to_be_bytes());
@@ -781,6 +994,46 @@ fn whose_prefix(who: &Pseudonym, scope: &Scope) -> Vec<u8> {
 fn whose_key(who: &Pseudonym, scope: &Scope, account: SystemId) -> Vec<u8> {
     let mut key = whose_prefix(who, scope);
     key.extend_from_slice(account.as_bytes());
+    key
+}
+
+/// The number of an opt-out or a consent.
+fn number_of(
+    key: &[u8],
+    value: &[u8],
+    keys: &BTreeMap<KeyId, Arc<SealKey>>,
+    purpose: Purpose,
+) -> Option<Vec<u8>> {
+    let (kind, mut rest) = key.split_first()?;
+    let account = SystemId::new(record::get_short(&mut rest).ok()?).ok()?;
+    let private = match kind {
+        b'o' => Entry::read(value)?.kept(account, keys, purpose).private,
+        _ => {
+            let id = key.last_chunk().map(|octets| u64::from_be_bytes(*octets))?;
+            read_consent(value, account, MessageId(id), keys, purpose)
+                .ok()?
+                .private
+        }
+    };
+    Some(private.number)
+}
+
+fn scope_and_account(prefix: &[u8], key: &[u8]) -> Option<(Scope, SystemId)> {
+    let (kind, mut rest) = key.strip_prefix(prefix)?.split_first()?;
+    let name = record::get_short(&mut rest).ok()?;
+    Some((Scope::from_parts(*kind, name)?, SystemId::new(rest).ok()?))
+}
+
+fn consents_key(who: &Pseudonym, account: SystemId) -> Vec<u8> {
+    let mut key = vec![b'v'];
+    key.extend_from_slice(who.octets());
+    key.extend_from_slice(account.as_bytes());
+    key
+}
+
+fn sender_key(kind: u8, sender: &Scope) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(sender.name());
     key
 }
 

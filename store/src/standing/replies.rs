@@ -30,15 +30,50 @@ pub struct Replies {
     of: HashMap<Pseudonym, SmallVec<[Reply; 1]>>,
     /// Whose, in the order in which they came.
     order: VecDeque<(u64, Pseudonym)>,
+    renamed: Renamed,
+}
+
+/// Who goes by another name than in the order in which things came, as long as one may stand there by the old.
+#[derive(Debug, Default)]
+pub(super) struct Renamed {
+    of: HashMap<Pseudonym, Pseudonym>,
+    /// When one was renamed last, in unix milliseconds.
+    last_ms: u64,
+}
+
+impl Renamed {
+    pub(super) fn note(&mut self, from: &Pseudonym, to: &Pseudonym, at_ms: u64) {
+        self.of.insert(*from, *to);
+        self.last_ms = self.last_ms.max(at_ms);
+    }
+
+    pub(super) fn name(&self, who: &Pseudonym) -> Pseudonym {
+        let mut name = who;
+        // Renamed once by each generation at most.
+        for _ in 0..usize::from(u8::MAX) {
+            match self.of.get(name) {
+                Some(to) => name = to,
+                None => break,
+            }
+        }
+        *name
+    }
+
+    /// Nothing that was there then counts any more, a time after the last.
+    pub(super) fn forget(&mut self, counts_ms: u64, now_ms: u64) {
+        if self.last_ms.saturating_add(counts_ms) < now_ms {
+            self.of.clear();
+        }
+    }
 }
 
 impl Replies {
-    /// Whether a reply to a person may be given now: under `max` in a day from this sender, and with `confirms` none that
+    /// Whether a reply to a person may be given now: under `max` in a day from this sender, by whichever hash, and with `confirms` none that
     /// confirmed it there.
     pub fn allow(
         &self,
         who: &Pseudonym,
-        sender: u64,
+        senders: &[u64],
         max: usize,
         confirms: Option<ScopeId>,
         now_ms: u64,
@@ -53,7 +88,7 @@ impl Replies {
                 .filter(|reply| reply.at_ms.saturating_add(COUNTS_MS) > now_ms)
         };
         let confirmed = confirms.is_some() && counting().any(|reply| reply.confirmed == confirms);
-        !confirmed && counting().filter(|reply| reply.sender == sender).count() < max
+        !confirmed && counting().filter(|reply| senders.contains(&reply.sender)).count() < max
     }
 
     pub(crate) fn add(&mut self, who: &Pseudonym, sender: u64, confirmed: Option<ScopeId>, at_ms: u64) {
@@ -76,12 +111,29 @@ impl Replies {
         }
     }
 
+    pub(super) fn knows(&self, who: &Pseudonym) -> bool {
+        self.of.contains_key(who)
+    }
+
+    pub(super) fn of_generation(&self, generation: u8) -> usize {
+        let people = self.of.keys();
+        people.filter(|who| who.generation() == generation).count()
+    }
+
+    pub(super) fn rename(&mut self, from: &Pseudonym, to: &Pseudonym, at_ms: u64) {
+        if let Some(replies) = self.of.remove(from) {
+            self.of.entry(*to).or_default().extend(replies);
+            self.renamed.note(from, to, at_ms);
+        }
+    }
+
     /// Lets go of what counts no more. A clock that is set back lets nothing go early.
     pub(crate) fn forget(&mut self, now_ms: u64) {
         while let Some((at_ms, who)) = self.order.front().copied()
             && at_ms.saturating_add(COUNTS_MS) <= now_ms
         {
             self.order.pop_front();
+            let who = self.renamed.name(&who);
             let gone = self.of.get_mut(&who).is_some_and(|replies| {
                 replies.retain(|reply| reply.at_ms.saturating_add(COUNTS_MS) > now_ms);
                 replies.is_empty()
@@ -90,6 +142,7 @@ impl Replies {
                 self.of.remove(&who);
             }
         }
+        self.renamed.forget(COUNTS_MS, now_ms);
     }
 }
 
@@ -102,26 +155,26 @@ mod tests {
         let who = Pseudonym::from_octets([1; 16]);
         let mut replies = Replies::default();
         let scope = Some(ScopeId(4));
-        assert!(replies.allow(&who, 9, 5, scope, 1_000));
+        assert!(replies.allow(&who, &[9], 5, scope, 1_000));
         replies.add(&who, 9, scope, 1_000);
         let end = 1_000 + COUNTS_MS;
-        assert!(!replies.allow(&who, 9, 5, scope, end - 1), "confirmed");
-        assert!(replies.allow(&who, 9, 5, scope, end));
+        assert!(!replies.allow(&who, &[9], 5, scope, end - 1), "confirmed");
+        assert!(replies.allow(&who, &[9], 5, scope, end));
         assert!(
-            replies.allow(&who, 9, 5, Some(ScopeId(5)), 2_000),
+            replies.allow(&who, &[9], 5, Some(ScopeId(5)), 2_000),
             "another scope"
         );
         for n in 2..=5 {
-            assert!(replies.allow(&who, 9, 5, None, 2_000), "{n}");
+            assert!(replies.allow(&who, &[9], 5, None, 2_000), "{n}");
             replies.add(&who, 9, None, 2_000);
         }
-        assert!(!replies.allow(&who, 9, 5, None, 2_000), "five are given");
+        assert!(!replies.allow(&who, &[9], 5, None, 2_000), "five are given");
         assert!(
-            replies.allow(&who, 8, 5, None, 2_000),
+            replies.allow(&who, &[8], 5, None, 2_000),
             "of another sender none is"
         );
         replies.take_back(&who, 9, 2_000);
-        assert!(replies.allow(&who, 9, 5, None, 2_000));
+        assert!(replies.allow(&who, &[9], 5, None, 2_000));
         replies.add(&who, 9, None, end + 2_000);
         assert_eq!(
             (replies.order.len(), replies.of.len()),

@@ -65,7 +65,9 @@ type Key = (Pseudonym, u64);
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Sent {
-    secret: Secret,
+    newest: Secret,
+    /// The others that live, oldest first.
+    older: Vec<Secret>,
     span: u32,
     codes: [Memo; 2],
     of: HashMap<Key, SmallVec<[Hit; 1]>>,
@@ -74,10 +76,11 @@ pub struct Sent {
 }
 
 impl Sent {
-    pub(super) fn new(secret: Secret) -> Self {
+    pub(super) fn new(newest: &Secret, older: &[Secret]) -> Self {
         Self {
-            codes: codes(&secret, 0).map(Memo::new),
-            secret,
+            codes: codes(newest, older, 0).map(Memo::new),
+            newest: newest.clone(),
+            older: older.to_vec(),
             span: 0,
             of: HashMap::new(),
             order: [VecDeque::new(), VecDeque::new()],
@@ -95,10 +98,35 @@ impl Sent {
                 before: is_young.then(|| before.of(digits)),
             };
         }
-        let [now, before] = codes(&self.secret, span);
+        let [now, before] = codes(&self.newest, &self.older, span);
         Lately {
             now: now.of(digits),
             before: is_young.then(|| before.of(digits)),
+        }
+    }
+
+    /// A later secret is there: it counts from the next span on.
+    pub(super) fn adopt(&mut self, secret: &Secret) {
+        let before = std::mem::replace(&mut self.newest, secret.clone());
+        self.older.push(before);
+        self.codes = codes(&self.newest, &self.older, self.span).map(Memo::new);
+    }
+
+    /// A secret is needed by nothing here any more.
+    pub(super) fn retire(&mut self, generation: u8) {
+        self.older.retain(|secret| secret.generation() != generation);
+        self.codes = codes(&self.newest, &self.older, self.span).map(Memo::new);
+    }
+
+    /// How many messages are counted whose people may be known by this secret; all of them or none.
+    pub(super) fn under(&self, generation: u8, now_ms: u64) -> usize {
+        let span = span_of(now_ms);
+        let is_young = now_ms % SPAN_MS <= Counts::Week.window_ms();
+        let is_of = |span| of_span(&self.newest, &self.older, span).generation() == generation;
+        if is_of(span) || (is_young && is_of(span.saturating_sub(1))) {
+            self.order.iter().map(VecDeque::len).sum()
+        } else {
+            0
         }
     }
 
@@ -152,7 +180,7 @@ impl Sent {
         let span = span_of(now_ms);
         if span > self.span {
             self.span = span;
-            self.codes = codes(&self.secret, span).map(Memo::new);
+            self.codes = codes(&self.newest, &self.older, span).map(Memo::new);
         }
         for order in &mut self.order {
             while let Some((ends_ms, key)) = order.front().copied()
@@ -175,8 +203,18 @@ fn span_of(unix_ms: u64) -> u32 {
     u32::try_from(unix_ms / SPAN_MS).unwrap_or(u32::MAX)
 }
 
-fn codes(secret: &Secret, span: u32) -> [Pseudonyms; 2] {
-    [secret.log(span), secret.log(span.saturating_sub(1))]
+fn codes(newest: &Secret, older: &[Secret], span: u32) -> [Pseudonyms; 2] {
+    let code = |span| of_span(newest, older, span).log(span);
+    [code(span), code(span.saturating_sub(1))]
+}
+
+/// The secret of a span: the newest that was there when it began, so that none is changed within it. A rotation is told from
+/// the one before as a span is.
+fn of_span<'a>(newest: &'a Secret, older: &'a [Secret], span: u32) -> &'a Secret {
+    let begin_ms = u64::from(span) * SPAN_MS;
+    let all = || older.iter().chain([newest]);
+    let there = all().rfind(|secret| secret.made_ms() <= begin_ms);
+    there.or_else(|| all().next()).unwrap_or(newest)
 }
 
 #[cfg(test)]
@@ -186,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_window_ends_at_its_end_and_a_person_is_known_over_the_change_of_a_key() {
-        let mut sent = Sent::new(Secret::new(KeyId(1), &[7; 32]));
+        let mut sent = Sent::new(&Secret::new(KeyId(1), &[7; 32]), &[]);
         let change = 700 * SPAN_MS;
         let (before, after) = (change - 1_000, change + 1_000);
         let who = sent.who(b"13055550123", before);
