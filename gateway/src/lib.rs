@@ -23,6 +23,7 @@ pub mod dlr;
 pub mod documents;
 pub mod esme;
 pub mod explain;
+mod filters;
 pub mod gate;
 pub mod hardening;
 pub mod hold;

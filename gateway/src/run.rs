@@ -42,10 +42,10 @@ use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{AdminMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
+use crate::telemetry::{AdminMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, keeper, listen, orders, register};
+use crate::{control, filters, keeper, listen, orders, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -318,6 +318,7 @@ pub fn start_with(
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
+            history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
             listeners,
@@ -554,6 +555,7 @@ struct LoopWork {
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
+    history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
     listeners: Vec<std::net::TcpListener>,
@@ -636,6 +638,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let audit = work.audit.clone();
         let sweep = Sweep::new(Rc::clone(&hub), audit, place, found, work.sweep_metrics);
         spawn_local(sweep::tend(sweep, to_sweep));
+        spawn_local(filters::tend(Rc::clone(&hub), work.history_metrics));
         let noting = spawn_local(note_binds(Rc::clone(&hub), work.audit.clone(), has_ended));
         let listen = config.listen.clone();
         let reloader = Reloader::new(

@@ -8,6 +8,8 @@
 mod block;
 mod columns;
 mod files;
+mod filter;
+mod filters;
 #[cfg(test)]
 pub(crate) mod held;
 mod index;
@@ -38,10 +40,12 @@ use crate::waiting::Failed;
 use block::Header;
 use columns::{Columns, TextRef};
 use files::{At, Files};
+use filters::Filters;
 use look::Indexes;
 
 pub use columns::{Meta, Place, Text};
 pub use files::{PeriodKey, sweep_note};
+pub use filters::FilterCounts;
 pub use look::{Cursor, Looked, Query};
 pub use orders::{AddUp, Erased, Order, OrderError, Report};
 pub use stats::{Stats, StatsError};
@@ -219,6 +223,7 @@ pub struct Counts {
 pub struct History<D: Disk> {
     files: Files<D>,
     indexes: Indexes,
+    filters: Filters,
     /// A map that is walked in order: one seed is one run.
     gathers: BTreeMap<GatherKey, Gather>,
     /// Octets of all gathers.
@@ -252,6 +257,7 @@ impl<D: Disk> History<D> {
         Ok(Self {
             files,
             indexes: Indexes::new(index),
+            filters: Filters::default(),
             gathers: BTreeMap::new(),
             gathered: 0,
             serial: 0,
@@ -416,17 +422,19 @@ impl<D: Disk> History<D> {
     /// 16 bits of a keyed hash of a recipient: enough to pass over nearly all blocks that have none of its messages, and
     /// nothing by which to find a number. The account's key is of its own (PSN-2); without the secret there is none.
     fn recipient_print(&mut self, ring: &KeyRing<D>, account: SystemId, digits: &[u8]) -> Option<u16> {
-        let printer = match self.printers.get(&account) {
-            Some(printer) => printer,
-            None => {
-                let pseudonyms = ring.pseudonyms()?.index(account.as_bytes());
-                let key = pseudonyms.of(b"recipients of history");
-                self.printers
-                    .entry(account)
-                    .or_insert(SipHasher24::new_with_key(key.octets()))
-            }
-        };
-        Some(print(printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))))
+        Some(print(recipient_hash(&self.printer(ring, account)?, digits)))
+    }
+
+    /// What hashes the recipients of an account; none without the secret.
+    fn printer(&mut self, ring: &KeyRing<D>, account: SystemId) -> Option<SipHasher24> {
+        if let Some(printer) = self.printers.get(&account) {
+            return Some(*printer);
+        }
+        let pseudonyms = ring.pseudonyms()?.index(account.as_bytes());
+        let key = pseudonyms.of(b"recipients of history");
+        let printer = SipHasher24::new_with_key(key.octets());
+        self.printers.insert(account, printer);
+        Some(printer)
     }
 
     /// Writes gathers as blocks, their keys made first, all in one pass.
@@ -461,6 +469,7 @@ impl<D: Disk> History<D> {
             block::write(&mut header, &gather.columns, &seal, rng, &mut self.buffer)
                 .map_err(|error| Failed::Io("seal", io::Error::other(error)))?;
             let file = key.file();
+            self.filters.touch(file.clone(), now_ms);
             let at = self.files.append(&file, &self.buffer)?;
             self.gathered -= gather.columns.len();
             self.gathers.remove(key);
@@ -531,6 +540,11 @@ fn meta_of(finished: &Finished, keep: &Keep) -> Meta {
         released: end.released,
         place: keep.place,
     }
+}
+
+/// The hash of a recipient, as its account's key makes it.
+fn recipient_hash(printer: &SipHasher24, digits: &[u8]) -> u64 {
+    printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))
 }
 
 /// 16 bits of a hash.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Cells, Cursor, History, Kept, Looked, Lot, PeriodKey, Query, Stats};
+use super::{Cells, Cursor, FilterCounts, History, Kept, Looked, Lot, PeriodKey, Query, Stats};
 use crate::disk::Disk;
 use crate::keyring::{Fingerprint, KeyRing, KeyRingError};
 use crate::seal::{KeyId, Purpose};
@@ -37,6 +37,8 @@ pub enum Order {
     Note(Vec<u8>),
     /// Tells the statistics.
     Stats,
+    /// Does one more step for the filters of closed periods; at that time, in unix milliseconds.
+    Filters(u64),
 }
 
 /// Whether a lot goes into the statistics before it goes.
@@ -76,6 +78,8 @@ pub enum Report {
     Noted,
     /// By account.
     Stats(Vec<(tidegate_codec::identity::SystemId, Cells)>),
+    /// Whether there is more to do now, what there is of filters, and the octets of all files.
+    Filters(bool, FilterCounts, u64),
 }
 
 /// Why an order was not done. Nothing of it counts, and it may be given again.
@@ -112,7 +116,7 @@ impl<D: Disk> History<D> {
                 class,
                 cursor,
                 purpose,
-            } => Report::Looked(self.look(&query, class, &cursor, ring, purpose)?),
+            } => Report::Looked(self.look(&query, class, cursor, ring, purpose)?),
             Order::Periods => Report::Periods(self.periods().cloned().collect()),
             Order::Lots(period) => Report::Lots(self.lots(&period, ring)?),
             Order::Fingerprints(keys) => Report::Fingerprints(
@@ -133,6 +137,10 @@ impl<D: Disk> History<D> {
                 Report::Noted
             }
             Order::Stats => Report::Stats(stats.by_account().into_iter().collect()),
+            Order::Filters(now_ms) => {
+                let more = self.tend_filters(ring, now_ms);
+                Report::Filters(more, self.filter_counts(), self.octets())
+            }
         })
     }
 
@@ -158,6 +166,10 @@ impl<D: Disk> History<D> {
             });
         }
         let keys: Vec<KeyId> = erased.iter().map(|erased| erased.key).collect();
+        // Before: what is erased must not be told from by a filter, whoever has the ring's secret.
+        if !keys.is_empty() {
+            self.drop_filter(period)?;
+        }
         ring.destroy_many(&keys)?;
         Ok(erased)
     }
