@@ -36,6 +36,7 @@ mod simulate_smsc;
 mod spool;
 mod stats;
 mod steered;
+mod store;
 mod sweep;
 mod token;
 mod top;
@@ -106,6 +107,9 @@ enum Verb {
     /// Show how long what is stored is kept, explain it of a record, and remove what is due.
     #[command(subcommand)]
     Retention(Box<retention::Verb>),
+    /// Make what stands beside the files of finished messages anew from them.
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Show how many messages there were of those that were de-identified.
     Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
@@ -236,6 +240,7 @@ pub fn main() -> ExitCode {
         Verb::Route(verb) => route::run(&verb),
         Verb::Hours(args) => hours::run(&args),
         Verb::Retention(verb) => retention::run(&verb),
+        Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),

@@ -427,7 +427,7 @@ pub(crate) fn spool_options(config: &Config) -> Options {
         usage_dir: installation::usage_dir(storage),
         standing_dir: installation::standing_dir(storage),
         history_dir: installation::history_dir(storage),
-        history_index: Some(installation::history_dir(storage).join("index")),
+        history_index: Some(installation::history_index_dir(storage)),
         accept_damage: storage.accept_damaged_opt_outs,
         receipt_hot_ms: u64::try_from(storage.receipt_hot.as_millis()).unwrap_or(u64::MAX),
     }

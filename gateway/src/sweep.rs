@@ -27,6 +27,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tidegate_codec::identity::SystemId;
 use tidegate_config::Storage;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::sweep_note;
@@ -53,8 +54,9 @@ const ORDERS_MAX: usize = 4;
 /// What is wanted of the sweep.
 #[derive(Debug)]
 pub enum SweepOrder {
-    /// A run now; the answer says what it did.
-    Run(oneshot::Sender<Answer>),
+    /// A run now, which also erases what is kept of that account, if it is in no configuration; the answer says what it
+    /// did.
+    Run(Option<SystemId>, oneshot::Sender<Answer>),
     /// The clock is right.
     ConfirmClock(oneshot::Sender<Answer>),
 }
@@ -214,12 +216,12 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
                 // What was due meanwhile goes at the next look.
                 tried = None;
             }
-            Some(SweepOrder::Run(answer)) => {
-                let done = sweep.run().await;
+            Some(SweepOrder::Run(forgotten, answer)) => {
+                let done = sweep.run(forgotten).await;
                 let _ = answer.send(done.map(|swept| told(swept.shown())));
             }
             None if tried.is_none_or(|tried| now >= tried + wait) => {
-                let is_done = match sweep.run().await {
+                let is_done = match sweep.run(None).await {
                     Ok(_) => true,
                     // That has been said.
                     Err(_) if sweep.guard.is_doubted() => false,

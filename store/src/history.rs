@@ -15,6 +15,7 @@ pub(crate) mod held;
 mod index;
 mod look;
 mod orders;
+mod rebuild;
 mod stats;
 mod sweep;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use files::{PeriodKey, sweep_note};
 pub use filters::FilterCounts;
 pub use look::{Cursor, Looked, Query};
 pub use orders::{AddUp, Erased, Order, OrderError, Report};
+pub use rebuild::Rebuild;
 pub use stats::{Stats, StatsError};
 pub use sweep::{Cell, Cells, Lot};
 
@@ -504,6 +506,43 @@ impl<D: Disk> History<D> {
         self.counts.checkpoints += 1;
         self.index_fresh();
         Ok(())
+    }
+}
+
+/// The way in for who has no spool: benches.
+impl<D: Disk> History<D> {
+    /// Gathers a finished leg as the keeper does, each of its classes for which `plan` has a rule.
+    ///
+    /// # Errors
+    ///
+    /// A block or its key cannot be written.
+    pub fn take_in(
+        &mut self,
+        finished: &Finished,
+        body: Option<&[u8]>,
+        plan: &Plan,
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        let filed = self.file(finished, body, plan, ring, now_ms, rng);
+        filed.map_err(io::Error::from)
+    }
+
+    /// Closes all blocks and syncs them; all up to a batch is there then.
+    ///
+    /// # Errors
+    ///
+    /// A block or its key cannot be written or synced.
+    pub fn settle(
+        &mut self,
+        batch: u64,
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        let settled = self.checkpoint(batch, ring, now_ms, rng);
+        settled.map_err(io::Error::from)
     }
 }
 

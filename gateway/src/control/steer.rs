@@ -280,7 +280,7 @@ impl Keys<'_> {
         }
     }
 
-    fn flag(&self, key: &str) -> Result<bool, String> {
+    pub(super) fn flag(&self, key: &str) -> Result<bool, String> {
         match self.given(key) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),

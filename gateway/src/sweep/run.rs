@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::Entry;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{AddUp, Lot, Order, PeriodKey, Report};
@@ -76,13 +77,13 @@ fn sum_of(lots: &[Lot]) -> Sum {
 }
 
 impl<D: Disk> Sweep<D> {
-    /// Removes what is due now.
+    /// Removes what is due now, and all that is kept of an account that is to be forgotten and is in no configuration.
     ///
     /// # Errors
     ///
     /// In words for an operator: the clock is not believed, or a file, the key ring or the audit log failed. What was
     /// done until then stays done, and the next run goes on.
-    pub async fn run(&mut self) -> Result<Swept, String> {
+    pub async fn run(&mut self, forgotten: Option<SystemId>) -> Result<Swept, String> {
         if !self.look() {
             self.metrics.stopped.increment(1);
             return Err(
@@ -93,7 +94,7 @@ impl<D: Disk> Sweep<D> {
         }
         let began = self.hub.now().monotonic;
         let mut swept = Swept::default();
-        let mut done = self.sweep(&mut swept).await;
+        let mut done = self.sweep(forgotten, &mut swept).await;
         // Something was entered before: how it went is, too.
         if swept.is_begun {
             let outcome = if done.is_ok() {
@@ -127,7 +128,7 @@ impl<D: Disk> Sweep<D> {
         done.map(|()| swept)
     }
 
-    async fn sweep(&mut self, swept: &mut Swept) -> Result<(), String> {
+    async fn sweep(&mut self, forgotten: Option<SystemId>, swept: &mut Swept) -> Result<(), String> {
         self.settle().await?;
         let Some(keeping) = self.hub.look(|gate, _| gate.keeping().cloned()) else {
             return self.write_note().await;
@@ -141,7 +142,8 @@ impl<D: Disk> Sweep<D> {
         let budget = self.hub.look(|gate, _| gate.config().retention.sweep_budget) as u64;
         let files_before = files.len();
         for file in files {
-            self.sweep_file(&file, &keeping, budget, swept).await?;
+            self.sweep_file(&file, (&keeping, forgotten), budget, swept)
+                .await?;
             tokio::time::sleep(PAUSE).await;
         }
         let gauge = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
@@ -161,7 +163,7 @@ impl<D: Disk> Sweep<D> {
     async fn sweep_file(
         &mut self,
         file: &PeriodKey,
-        keeping: &Arc<Keeping>,
+        (keeping, forgotten): (&Arc<Keeping>, Option<SystemId>),
         budget: u64,
         swept: &mut Swept,
     ) -> Result<(), String> {
@@ -171,6 +173,8 @@ impl<D: Disk> Sweep<D> {
         for lot in lots.iter().filter(|lot| lot.is_there) {
             match keeping.lot(lot, now_ms) {
                 Stands::Due { add_up, .. } => due.push((lot.clone(), add_up)),
+                // No rule says that it is counted, either.
+                Stands::WithoutRule if forgotten == Some(lot.account) => due.push((lot.clone(), AddUp::No)),
                 Stands::WithoutRule => swept.without_rule += 1,
                 Stands::Until(_) | Stands::Undated => {}
             }

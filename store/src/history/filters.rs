@@ -231,7 +231,7 @@ impl<D: Disk> History<D> {
         let is_last = blocks.len() < BLOCKS_MAX;
         let mut is_whole = damaged == 0;
         for (at, header) in &blocks {
-            is_whole &= self.take_in(key, *at, header, &mut making, ring)?;
+            is_whole &= self.filter_block(key, *at, header, &mut making, ring)?;
         }
         if !is_whole {
             making.is_not_whole();
@@ -251,7 +251,7 @@ impl<D: Disk> History<D> {
     }
 
     /// Opens a block and takes its records in; `false` when that cannot be done. What was erased is not there.
-    fn take_in(
+    fn filter_block(
         &mut self,
         key: &PeriodKey,
         at: At,

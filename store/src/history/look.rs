@@ -137,7 +137,7 @@ impl Indexes {
 
     /// The index of a period, brought up to `end` from the files; `None` when that took as much as is done at once, and there is
     /// more to do.
-    fn of<D: Disk>(
+    pub(super) fn of<D: Disk>(
         &mut self,
         key: &PeriodKey,
         files: &Files<D>,
@@ -403,7 +403,7 @@ impl<D: Disk> History<D> {
     }
 
     /// Up to where an index is to know a period: what lies behind is in memory.
-    fn indexed_upto(&self, period: &PeriodKey) -> At {
+    pub(super) fn indexed_upto(&self, period: &PeriodKey) -> At {
         let fresh = self.fresh.get(period);
         let first = fresh.and_then(|blocks| blocks.first()).map(|(at, _)| *at);
         first.unwrap_or_else(|| self.files.end(period))

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Cells, Cursor, FilterCounts, History, Kept, Looked, Lot, PeriodKey, Query, Stats};
+use super::{Cells, Cursor, FilterCounts, History, Kept, Looked, Lot, PeriodKey, Query, Rebuild, Stats};
 use crate::disk::Disk;
 use crate::keyring::{Fingerprint, KeyRing, KeyRingError};
 use crate::seal::{KeyId, Purpose};
@@ -39,6 +39,8 @@ pub enum Order {
     Stats,
     /// Does one more step for the filters of closed periods; at that time, in unix milliseconds.
     Filters(u64),
+    /// Makes an index anew, a piece of it.
+    Rebuild(PeriodKey, Rebuild),
 }
 
 /// Whether a lot goes into the statistics before it goes.
@@ -80,6 +82,8 @@ pub enum Report {
     Stats(Vec<(tidegate_codec::identity::SystemId, Cells)>),
     /// Whether there is more to do now, what there is of filters, and the octets of all files.
     Filters(bool, FilterCounts, u64),
+    /// Whether there is more of it to make.
+    Rebuilt(bool),
 }
 
 /// Why an order was not done. Nothing of it counts, and it may be given again.
@@ -137,6 +141,7 @@ impl<D: Disk> History<D> {
                 Report::Noted
             }
             Order::Stats => Report::Stats(stats.by_account().into_iter().collect()),
+            Order::Rebuild(period, how) => Report::Rebuilt(self.rebuild(&period, how)?),
             Order::Filters(now_ms) => {
                 let more = self.tend_filters(ring, now_ms);
                 Report::Filters(more, self.filter_counts(), self.octets())

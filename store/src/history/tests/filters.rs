@@ -291,3 +291,47 @@ fn a_look_for_a_number_goes_through_an_index_in_slices() {
     assert!(found == ids("acme", 0..200), "{}", found.len());
     assert!(slices > 4, "{slices}");
 }
+
+#[test]
+fn what_is_made_anew_by_hand_is_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let index = root.path().join("index");
+    let mut site = Site::new(RealDisk, root.path(), Some(index.clone()));
+    three_days(&mut site);
+    site.tend(LATER_MS);
+    let periods: Vec<PeriodKey> = site.history.periods().cloned().collect();
+    // A database that is none, one that is missing, and a filter that is gone.
+    let mut site = site.again();
+    let _ = std::fs::remove_dir_all(index.join("meta-P90D"));
+    let spoilt = index.join("meta-P90D/2026-03-02");
+    std::fs::create_dir_all(&spoilt).unwrap();
+    std::fs::write(spoilt.join("conf"), b"no configuration").unwrap();
+    std::fs::write(spoilt.join("db"), b"no database").unwrap();
+    std::fs::remove_file(root.path().join("history/meta-P90D/2026-03-03.filter")).unwrap();
+    site.tend(LATER_MS);
+    for period in &periods {
+        let mut how = Rebuild::IndexAndFilter;
+        while site.history.rebuild(period, how).unwrap() {
+            how = Rebuild::GoOn;
+        }
+    }
+    assert_eq!(site.history.filter_counts().filters, 0);
+    assert_eq!(site.tend(LATER_MS).filters, 4);
+    for day in 0..3 {
+        for n in of_day(day).step_by(50) {
+            assert_eq!(
+                (site.by_id(finished("acme", n).id), site.to(n).len()),
+                (1, 1),
+                "{n}"
+            );
+        }
+    }
+    // None was made anew by a look.
+    assert_eq!(site.history.counts().rebuilt, periods.len() as u64);
+    // Of a file that is gone there is nothing to make.
+    let gone = PeriodKey {
+        day: 1,
+        ..periods[0].clone()
+    };
+    assert!(!site.history.rebuild(&gone, Rebuild::Index).unwrap());
+}
