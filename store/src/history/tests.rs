@@ -1,5 +1,6 @@
 //! Filing, finding, and what a crash leaves.
 
+#[path = "tests_filters.rs"]
 mod filters;
 
 use std::path::Path;
