@@ -285,7 +285,7 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
         let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
             let looked = history
-                .look(&query, Kept::Body, &at, &ring, Purpose::Legal)
+                .look(&query, Kept::Body, at, &ring, Purpose::Legal)
                 .unwrap();
             assert!(looked.texts.is_empty());
             cursor = looked.next;
