@@ -201,8 +201,9 @@ fn blocks(history: &Path, class: &str) -> usize {
     let groups = fs::read_dir(history).unwrap().map(|entry| entry.unwrap().path());
     groups
         .filter(|group| group.is_dir() && group.file_name().unwrap().to_string_lossy().starts_with(class))
-        .map(|group| fs::read_dir(group).unwrap().count())
-        .sum()
+        .flat_map(|group| fs::read_dir(group).unwrap())
+        .filter(|file| file.as_ref().unwrap().path().extension() == Some("blocks".as_ref()))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
