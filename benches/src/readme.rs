@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_marks() {
-        for bench in ["admission", "codec", "end_to_end", "messages"] {
+        for bench in ["admission", "codec", "end_to_end", "history", "messages"] {
             assert!(
                 replace(include_str!("../README.md"), bench, "new").is_some(),
                 "{bench}"

@@ -95,6 +95,7 @@ pub const VERBS: &[(&str, Role)] = &[
     ("send", Role::Operate),
     ("follow", Role::Operate),
     ("audit checkpoint", Role::Operate),
+    ("retention forget", Role::Privacy),
     ("optout add", Role::Privacy),
     ("optout remove", Role::Privacy),
     ("optout check", Role::Privacy),

@@ -40,6 +40,7 @@ mod sinks;
 mod spool;
 mod stats;
 mod steered;
+mod store;
 mod sweep;
 mod token;
 mod top;
@@ -121,6 +122,9 @@ enum Verb {
     /// Have a person's records erased, and show how that stands.
     #[command(subcommand)]
     Erase(erase::Verb),
+    /// Make what stands beside the files of finished messages anew from them.
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Show how many messages there were of those that were de-identified.
     Stats(stats::Args),
     /// Enter, lift, look up, import and export opt-outs, in the running gateway.
@@ -255,6 +259,7 @@ pub fn main() -> ExitCode {
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
+        Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),
         Verb::Contact(verb) => contact::run(&verb),

@@ -25,6 +25,7 @@ mod listing;
 mod noted;
 mod pages;
 mod people;
+pub(crate) mod rebuild;
 mod retention;
 mod rows;
 mod server;
@@ -526,6 +527,14 @@ mod tests {
             Verb::Retain(Retain::RotateData {
                 account: Some("load".to_owned()),
                 class: Some(Kept::Body),
+            }),
+            Verb::Retain(Retain::Forget {
+                account: "former".to_owned(),
+                reason: "contract ended".to_owned(),
+            }),
+            Verb::Retain(Retain::Rebuild {
+                period: Some("2026-03-02".to_owned()),
+                index_only: true,
             }),
             Verb::Retain(Retain::Stats {
                 account: Some("load".to_owned()),

@@ -180,6 +180,11 @@ pub fn history_dir(storage: &Storage) -> PathBuf {
     storage.data.join(HISTORY_DIR)
 }
 
+/// The directory of the indexes of the same, which can be made anew from it.
+pub fn history_index_dir(storage: &Storage) -> PathBuf {
+    history_dir(storage).join("index")
+}
+
 /// Makes key-encryption key, ring and data directory, each synced. Refuses if a ring or data exist.
 pub fn init(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<(), OpenError> {
     let disk = RealDisk;

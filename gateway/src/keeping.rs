@@ -18,7 +18,8 @@ use tidegate_store::disk::Disk;
 use tidegate_store::history::{Bucket, Fate, Fates, Finished, Keep, Kept, Meta, Place, Text};
 use tidegate_store::message_id::MessageId;
 use tidegate_store::rules::{
-    self, After, Anchor, By, Class, Decision, Facts, Instruction, Kind, RuleSet, State, Wish, bucket, decide,
+    self, After, Anchor, By, Class, Decision, Facts, Instruction, Kind, RuleSet, Span, State, Wish, bucket,
+    decide,
 };
 use tidegate_store::service_type::ServiceType;
 use tidegate_store::spool::Keeps;
@@ -197,11 +198,17 @@ impl Keeping {
             let mut stores = limits.map(|rule| rule.after != After::NoStore);
             let of_class = |instruction: &&Instruction| instruction.class == class;
             let mut instructed = terms.instructions.iter().filter(of_class);
+            // What is not stored by its limit may have to be, by a floor.
+            let has_floor = terms.rules.of(class).iter().any(|rule| {
+                rule.kind == Kind::Floor && !matches!(rule.after, After::NoStore | After::Span(Span::ZERO))
+            });
             // An account instructs nothing about what has no rule.
             match stores.next() {
                 None => false,
                 Some(stored) => {
-                    stored || instructed.any(|instruction| matches!(instruction.wish, Wish::After(_)))
+                    stored
+                        || has_floor
+                        || instructed.any(|instruction| matches!(instruction.wish, Wish::After(_)))
                 }
             }
         };
@@ -304,7 +311,8 @@ impl Keeping {
         if matches!(decision.state, State::NotStored | State::Due) {
             return None;
         }
-        // Holds and erasures say whether it is kept; where it lies is for the rules.
+        // Holds and erasures say whether it is kept; where it lies is for the rules: what it is filed by is what ends it, and
+        // nothing that holds it longer lies with what goes before it. Where a floor is behind the limit, that is the floor.
         let terms = self.accounts.get(&finished.account)?;
         let facts = ended.facts(class);
         let (rules, instructions) = (&terms.rules, &terms.instructions);
@@ -317,8 +325,11 @@ impl Keeping {
             None,
             self.believed.at(now_ms),
         );
-        // What it is filed by is what ends it: nothing that holds it longer lies with what goes before it.
-        let limit = decision.by.iter().find_map(|by| match by {
+        let date = |(anchor, span): &(Anchor, Option<Span>)| match (facts.instant(*anchor, None), span) {
+            (Some(from_ms), Some(span)) => span.after(from_ms),
+            _ => u64::MAX,
+        };
+        let ends = decision.by.iter().filter_map(|by| match by {
             By::Instruction(instruction, rule) => match instruction.wish {
                 Wish::After(span) => Some((rule.anchor, Some(span))),
                 Wish::NoStore => None,
@@ -330,7 +341,11 @@ impl Keeping {
             },
             By::Refused(..) | By::Erasure(_) | By::Hold(_) | By::NoRule(..) => None,
         });
-        let (anchor, span) = limit?;
+        // Of those that end it together the first.
+        let (anchor, span) = ends.reduce(|first, other| match date(&other) > date(&first) {
+            true => other,
+            false => first,
+        })?;
         // What counts from an account's closure has no date while it is open: it is filed by its end.
         let (anchor_ms, span) = match facts.instant(anchor, None) {
             Some(anchor_ms) => (anchor_ms, span),

@@ -24,6 +24,7 @@ pub mod documents;
 pub mod esme;
 pub mod explain;
 pub mod exports;
+mod filters;
 pub mod gate;
 pub mod hardening;
 pub mod hold;

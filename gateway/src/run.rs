@@ -44,10 +44,12 @@ use crate::secret::SecretError;
 use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
-use crate::telemetry::{AdminMetrics, ExportMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry};
+use crate::telemetry::{
+    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry,
+};
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, keeper, legal, listen, orders, register};
+use crate::{control, filters, keeper, legal, listen, orders, register};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -326,6 +328,7 @@ pub fn start_with(
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
+            history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
             listeners,
@@ -434,7 +437,7 @@ pub(crate) fn spool_options(config: &Config) -> Options {
         usage_dir: installation::usage_dir(storage),
         standing_dir: installation::standing_dir(storage),
         history_dir: installation::history_dir(storage),
-        history_index: Some(installation::history_dir(storage).join("index")),
+        history_index: Some(installation::history_index_dir(storage)),
         accept_damage: storage.accept_damaged_opt_outs,
         receipt_hot_ms: u64::try_from(storage.receipt_hot.as_millis()).unwrap_or(u64::MAX),
     }
@@ -564,6 +567,7 @@ struct LoopWork {
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
+    history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
     listeners: Vec<std::net::TcpListener>,
@@ -657,6 +661,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let audit = work.audit.clone();
         let sweep = Sweep::new(Rc::clone(&hub), audit, place, found, work.sweep_metrics);
         spawn_local(sweep::tend(sweep, to_sweep));
+        spawn_local(filters::tend(Rc::clone(&hub), work.history_metrics));
         let noting = spawn_local(note_binds(Rc::clone(&hub), work.audit.clone(), has_ended));
         let listen = config.listen.clone();
         let reloader = Reloader::new(

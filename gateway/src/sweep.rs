@@ -61,8 +61,9 @@ const ORDERS_MAX: usize = 4;
 /// What is wanted of the sweep.
 #[derive(Debug)]
 pub enum SweepOrder {
-    /// A run now; the answer says what it did.
-    Run(oneshot::Sender<Answer>),
+    /// A run now, which also erases what is kept of that account, if it is in no configuration; the answer says what it
+    /// did.
+    Run(Option<SystemId>, oneshot::Sender<Answer>),
     /// Another key for each living lot, of one account or class only where that is said; the answer comes with the end.
     RotateData(Option<SystemId>, Option<Kept>, oneshot::Sender<Answer>),
     /// The clock is right.
@@ -246,12 +247,12 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
             Some(SweepOrder::RotateData(account, class, answer)) => {
                 sweep.begin_rotation(account, class, answer).await;
             }
-            Some(SweepOrder::Run(answer)) => {
-                let done = sweep.run().await;
+            Some(SweepOrder::Run(forgotten, answer)) => {
+                let done = sweep.run(forgotten).await;
                 let _ = answer.send(done.map(|swept| told(swept.shown())));
             }
             None if tried.is_none_or(|tried| now >= tried + wait) => {
-                let is_done = match sweep.run().await {
+                let is_done = match sweep.run(None).await {
                     Ok(_) => true,
                     // That has been said.
                     Err(_) if sweep.guard.is_doubted() => false,

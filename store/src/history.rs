@@ -9,11 +9,14 @@ mod block;
 mod columns;
 mod drafts;
 mod files;
+mod filter;
+mod filters;
 #[cfg(test)]
 pub(crate) mod held;
 mod index;
 mod look;
 mod orders;
+mod rebuild;
 mod rekey;
 mod stats;
 mod sweep;
@@ -44,12 +47,15 @@ use crate::waiting::Failed;
 use block::Header;
 use columns::{Columns, TextRef};
 use files::{At, Files};
+use filters::Filters;
 use look::Indexes;
 
 pub use columns::{Meta, Place, Text};
 pub use files::{PeriodKey, sweep_note};
+pub use filters::FilterCounts;
 pub use look::{Cursor, Looked, Query};
 pub use orders::{AddUp, Erased, Order, OrderError, Report};
+pub use rebuild::Rebuild;
 pub use rekey::{Fate, Fates, Judge, Passed, Record, Rekey};
 pub use stats::{Stats, StatsError};
 pub use sweep::{Cell, Cells, Lot};
@@ -228,6 +234,7 @@ pub struct Counts {
 pub struct History<D: Disk> {
     files: Files<D>,
     indexes: Indexes,
+    filters: Filters,
     /// A map that is walked in order: one seed is one run.
     gathers: BTreeMap<GatherKey, Gather>,
     /// Octets of all gathers.
@@ -267,6 +274,7 @@ impl<D: Disk> History<D> {
         Ok(Self {
             files,
             indexes: Indexes::new(index),
+            filters: Filters::default(),
             gathers: BTreeMap::new(),
             gathered: 0,
             serial: 0,
@@ -434,17 +442,18 @@ impl<D: Disk> History<D> {
     /// 16 bits of a keyed hash of a recipient: enough to pass over nearly all blocks that have none of its messages, and
     /// nothing by which to find a number. The account's key is of its own (PSN-2); without the secret there is none.
     fn recipient_print(&mut self, ring: &KeyRing<D>, account: SystemId, digits: &[u8]) -> Option<u16> {
-        let printer = match self.printers.get(&account) {
-            Some(printer) => printer,
-            None => {
-                let pseudonyms = ring.index_of(account)?;
-                let key = pseudonyms.of(b"recipients of history");
-                self.printers
-                    .entry(account)
-                    .or_insert(SipHasher24::new_with_key(key.octets()))
-            }
-        };
-        Some(print(printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))))
+        Some(print(recipient_hash(&self.printer(ring, account)?, digits)))
+    }
+
+    /// What hashes the recipients of an account; none without the secret.
+    fn printer(&mut self, ring: &KeyRing<D>, account: SystemId) -> Option<SipHasher24> {
+        if let Some(printer) = self.printers.get(&account) {
+            return Some(*printer);
+        }
+        let key = ring.index_of(account)?.of(b"recipients of history");
+        let printer = SipHasher24::new_with_key(key.octets());
+        self.printers.insert(account, printer);
+        Some(printer)
     }
 
     /// Accounts whose recipients were hashed since the start.
@@ -487,6 +496,7 @@ impl<D: Disk> History<D> {
             block::write(&mut header, &gather.columns, &seal, rng, &mut self.buffer)
                 .map_err(|error| Failed::Io("seal", io::Error::other(error)))?;
             let file = key.file();
+            self.filters.touch(file.clone(), now_ms);
             let at = self.files.append(&file, &self.buffer)?;
             self.gathered -= gather.columns.len();
             self.gathers.remove(key);
@@ -524,6 +534,43 @@ impl<D: Disk> History<D> {
     }
 }
 
+/// The way in for who has no spool: benches.
+impl<D: Disk> History<D> {
+    /// Gathers a finished leg as the keeper does, each of its classes for which `plan` has a rule.
+    ///
+    /// # Errors
+    ///
+    /// A block or its key cannot be written.
+    pub fn take_in(
+        &mut self,
+        finished: &Finished,
+        body: Option<&[u8]>,
+        plan: &Plan,
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        let filed = self.file(finished, body, plan, ring, now_ms, rng);
+        filed.map_err(io::Error::from)
+    }
+
+    /// Closes all blocks and syncs them; all up to a batch is there then.
+    ///
+    /// # Errors
+    ///
+    /// A block or its key cannot be written or synced.
+    pub fn settle(
+        &mut self,
+        batch: u64,
+        ring: &mut KeyRing<D>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        let settled = self.checkpoint(batch, ring, now_ms, rng);
+        settled.map_err(io::Error::from)
+    }
+}
+
 /// What stands for a length in the key ring. Lengths are few, and two of one number are refused where they meet.
 fn length_number(length: &str) -> u32 {
     crc32fast::hash(length.as_bytes())
@@ -557,6 +604,11 @@ fn meta_of(finished: &Finished, keep: &Keep) -> Meta {
         released: end.released,
         place: keep.place,
     }
+}
+
+/// The hash of a recipient, as its account's key makes it.
+fn recipient_hash(printer: &SipHasher24, digits: &[u8]) -> u64 {
+    printer.hash(digits.strip_prefix(b"+").unwrap_or(digits))
 }
 
 /// 16 bits of a hash.

@@ -51,7 +51,7 @@ pub enum Purpose {
     Fraud,
     /// A lawful request.
     Legal,
-    /// Retention, copying forward included.
+    /// Retention, copying forward and the making of filters included.
     Sweep,
     /// An export that the account asked for.
     Export,

@@ -282,6 +282,15 @@ impl From<io::Error> for Failed {
     }
 }
 
+impl From<Failed> for io::Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Io(_, error) => error,
+            Failed::Ring(error) => Self::other(error),
+        }
+    }
+}
+
 impl From<KeyRingError> for Failed {
     fn from(error: KeyRingError) -> Self {
         Self::Ring(error)

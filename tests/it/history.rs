@@ -349,3 +349,123 @@ async fn a_message_of_a_service_type_that_is_not_stored_leaves_no_text_in_the_hi
         .collect();
     assert_eq!(lots.iter().map(|lot| lot.records).sum::<u64>(), 1);
 }
+
+/// What lies beside the files is made of them: with a gateway, without one, and whatever has become of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indexes_are_made_anew_from_the_files_by_hand_with_and_without_a_gateway() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut process = started(&mut smsc, "retention_profile = \"fixed-term\"").await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(deliver(&mut esme, &mut smsc, &format!("c-{number}"), TEXT).await);
+        shown(&process, &["message", "show", &ids[number]]).await;
+    }
+    assert!(process.stop().await.success());
+    let history = process.dir().join("data/history");
+    let index = history.join("index");
+    // Something that is no database in place of each.
+    for group in ["meta-P24M", "body-P90D"] {
+        let day = fs::read_dir(history.join(group))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        let name = day.file_name().into_string().unwrap();
+        let dir = index.join(group).join(&name[..10]);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("db"), b"no database").unwrap();
+        fs::write(dir.join("conf"), b"no configuration").unwrap();
+    }
+    let (done, why) = said(&process, &["store", "rebuild", "--period", "1999-12-31"]);
+    assert!(!done && why.contains("no file that begins on"), "{why}");
+    let told = json(&process, &["store", "rebuild"]);
+    // Of today: nothing of it is closed.
+    assert_eq!(
+        (&told["files"], &told["filters"]),
+        (&2.into(), &0.into()),
+        "{told}"
+    );
+    process.restart().await;
+    for id in &ids {
+        shown(&process, &["message", "show", id]).await;
+    }
+    assert!(
+        !process
+            .stderr()
+            .contains("index of finished messages is made anew")
+    );
+    // Under a gateway's feet, and with its leave.
+    fs::remove_dir_all(&index).unwrap();
+    let told = json(&process, &["store", "rebuild", "--index"]);
+    assert_eq!(told["files"], 2, "{told}");
+    assert!(index.join("meta-P24M").exists());
+    for id in &ids {
+        shown(&process, &["message", "show", id]).await;
+    }
+    let (done, why) = said(&process, &["store", "rebuild", "--period", "1999-12-31"]);
+    assert!(!done && why.contains("no file that begins on"), "{why}");
+    let entered = json(&process, &["audit", "list", "--kind", "operator-verb"]);
+    assert!(entered.to_string().contains("store rebuild"), "{entered}");
+}
+
+/// What is kept of an account that is gone from the configuration is read by nobody; it goes when somebody says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_of_an_account_that_is_in_no_configuration_is_named_and_erased_with_a_reason() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let mut process = started(&mut smsc, "retention_profile = \"fixed-term\"").await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let id = deliver(&mut esme, &mut smsc, "c-1", TEXT).await;
+    shown(&process, &["message", "show", &id]).await;
+    assert!(process.stop().await.success());
+    let text = fs::read_to_string(process.config()).unwrap();
+    fs::write(process.config(), text.replace("\"load\"", "\"another\"")).unwrap();
+    process.restart().await;
+    let (done, told) = said(&process, &["retention", "plan"]);
+    assert!(
+        done && told.contains("load             meta is in no configuration: 1 records"),
+        "{told}"
+    );
+    assert!(
+        told.contains("load             body is in no configuration"),
+        "{told}"
+    );
+    let forget = |account: &str| {
+        let words = [
+            "retention",
+            "sweep",
+            "--forget-account",
+            account,
+            "--reason",
+            "contract ended",
+        ];
+        said(&process, &words)
+    };
+    let (done, why) = forget("another");
+    assert!(!done && why.contains("is in the configuration"), "{why}");
+    // Somebody else's name is nobody's, and the reason is no choice.
+    let (done, told) = forget("loa");
+    assert!(done && told.contains("lots: 0"), "{told}");
+    assert!(!said(&process, &["retention", "sweep", "--forget-account", "load"]).0);
+    let (done, told) = forget("load");
+    assert!(
+        done && told.contains("lots: 2") && told.contains("files: 2"),
+        "{told}"
+    );
+    let (_, told) = said(&process, &["retention", "plan"]);
+    assert!(!told.contains("load"), "{told}");
+    assert!(
+        fs::read_dir(process.dir().join("data/history/meta-P24M"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
+    let entered = json(&process, &["audit", "list"]).to_string();
+    assert!(
+        entered.contains("retention forget") && entered.contains("contract ended"),
+        "{entered}"
+    );
+    assert!(entered.contains("erased"), "{entered}");
+    assert!(json(&process, &["stats"])["messages"] == 0);
+}

@@ -119,7 +119,7 @@ fn all_in(dir: &Path, ring: &KeyRing<RealDisk>) -> (Vec<String>, Vec<String>) {
         let mut all = Looked::default();
         let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
-            let looked = history.look(&query, class, &at, ring, Purpose::Legal).unwrap();
+            let looked = history.look(&query, class, at, ring, Purpose::Legal).unwrap();
             all.metas.extend(looked.metas);
             all.texts.extend(looked.texts);
             cursor = looked.next;

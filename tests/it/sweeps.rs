@@ -208,8 +208,9 @@ pub(crate) fn blocks(history: &Path, class: &str) -> usize {
     let groups = fs::read_dir(history).unwrap().map(|entry| entry.unwrap().path());
     groups
         .filter(|group| group.is_dir() && group.file_name().unwrap().to_string_lossy().starts_with(class))
-        .map(|group| fs::read_dir(group).unwrap().count())
-        .sum()
+        .flat_map(|group| fs::read_dir(group).unwrap())
+        .filter(|file| file.as_ref().unwrap().path().extension() == Some("blocks".as_ref()))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -348,7 +349,7 @@ fn texts_of(files: &Path, ring: &KeyRing<RealDisk>) -> usize {
     let (mut cursor, mut texts) = (Some(Cursor::default()), 0);
     while let Some(at) = cursor {
         let looked = history
-            .look(&query, Kept::Body, &at, ring, Purpose::Legal)
+            .look(&query, Kept::Body, at, ring, Purpose::Legal)
             .unwrap();
         texts += looked.texts.len();
         cursor = looked.next;

@@ -27,7 +27,7 @@ pub(super) enum Verb {
     /// Show what is due now and what is next, in the running gateway, by account, class and file.
     Plan(ConfigFile),
     /// Have the running gateway remove what is due now, and say what it did.
-    Sweep(ConfigFile),
+    Sweep(Sweep),
     /// Tell the running gateway that its clock is right, although it has jumped: sweeps go on.
     ConfirmClock(ConfigFile),
 }
@@ -80,6 +80,31 @@ pub(super) struct Explain {
     at: Option<u64>,
 }
 
+/// What a sweep removes besides what is due.
+#[derive(Debug, clap::Args)]
+pub(super) struct Sweep {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// All that is kept of this account, too, which must be in no configuration any more; it is not counted in the statistics.
+    #[arg(long, value_name = "ACCOUNT", requires = "reason")]
+    forget_account: Option<String>,
+    /// Why: a ticket, a matter; it is entered in the audit log.
+    #[arg(long, value_name = "TEXT", requires = "forget_account")]
+    reason: Option<String>,
+}
+
+impl Sweep {
+    fn wanted(&self) -> Retain {
+        match (&self.forget_account, &self.reason) {
+            (Some(account), Some(reason)) => Retain::Forget {
+                account: account.clone(),
+                reason: reason.clone(),
+            },
+            _ => Retain::Sweep,
+        }
+    }
+}
+
 fn class(word: &str) -> Result<Class, String> {
     Class::from_word(word).ok_or_else(|| {
         let words: Vec<&str> = Class::ALL.iter().map(|class| class.word()).collect();
@@ -117,7 +142,7 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         }
         Verb::Explain(args) => explain(args),
         Verb::Plan(file) => sweep::run(file, Retain::Plan),
-        Verb::Sweep(file) => sweep::run(file, Retain::Sweep),
+        Verb::Sweep(args) => sweep::run(&args.file, args.wanted()),
         Verb::ConfirmClock(file) => sweep::run(file, Retain::ConfirmClock),
     }
 }

@@ -12,7 +12,11 @@ pub(super) fn run(file: &ConfigFile, retain: Retain) -> Result<Outcome, Refusal>
     let told = match retain {
         Retain::Plan => planned,
         Retain::ConfirmClock => confirmed,
-        Retain::Sweep | Retain::RotateData { .. } | Retain::Stats { .. } => swept,
+        Retain::Sweep
+        | Retain::RotateData { .. }
+        | Retain::Forget { .. }
+        | Retain::Rebuild { .. }
+        | Retain::Stats { .. } => swept,
     };
     let fields = control::ask(&storage.data, &control::Verb::Retain(retain))?;
     let mut outcome = Outcome {
@@ -60,6 +64,16 @@ fn planned(fields: &Map<String, Value>) -> String {
                 },
             );
         }
+    }
+    for row in list("accounts").filter(|row| row["is_known"] == Value::Bool(false)) {
+        let _ = writeln!(
+            out,
+            "{:16} {:4} is in no configuration: {} records that nobody reads and nothing removes but `retention sweep \
+             --forget-account`",
+            text(row, "account"),
+            text(row, "class"),
+            count(row, "records"),
+        );
     }
     let files = fields.get("files").and_then(Value::as_u64).unwrap_or_default();
     let _ = write!(out, "files: {files}");

@@ -7,6 +7,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, WORDS_MAX, Word};
 use tidegate_store::disk::Disk;
 
+use super::retention::Retain;
 use super::{Answer, Deed, DeedKind, Selection, Steer, Verb, trace};
 use crate::serve::Hub;
 
@@ -124,6 +125,17 @@ impl Noted {
                 let which = (Field::From, Value::Count(u64::from(*generation)));
                 (Kind::KeyEvent, None, vec![verb, which])
             }
+            Verb::Retain(Retain::Forget {
+                account: name,
+                reason,
+            }) => (
+                Kind::OperatorVerb,
+                name.parse().ok(),
+                vec![
+                    (Field::Verb, word("retention forget")),
+                    (Field::Reason, Value::Word(Word::new(reason))),
+                ],
+            ),
             Verb::Retain(retain) if !retain.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(retain.word()))])
             }

@@ -14,6 +14,7 @@ use tidegate_store::disk::Disk;
 use tidegate_store::history::{Cells, Kept, Order, PeriodKey, Report};
 use tokio::sync::oneshot;
 
+use super::rebuild::rebuild;
 use super::steer::Keys;
 use super::steering::fields;
 use super::{Answer, VERSION};
@@ -22,6 +23,8 @@ use crate::sweep::{SweepOrder, plan};
 
 /// Messages that a cell must have that tells networks apart (EXP-4).
 const CELL_MIN: u64 = 10;
+/// Octets of a reason.
+const REASON_MAX: usize = 200;
 /// Rows of an answer.
 const ROWS_MAX: usize = 10_000;
 
@@ -39,8 +42,22 @@ pub enum Retain {
         /// Of this class only.
         class: Option<Kept>,
     },
+    /// The same, and what is kept of an account that is in no configuration goes, too.
+    Forget {
+        /// The account.
+        account: String,
+        /// A ticket, a matter: 1 to 200 octets.
+        reason: String,
+    },
     /// The clock is right, although it has jumped.
     ConfirmClock,
+    /// Indexes and filters of the history anew.
+    Rebuild {
+        /// Of files that begin on this day only.
+        period: Option<String>,
+        /// Not the filters.
+        index_only: bool,
+    },
     /// What is left of messages that were de-identified.
     Stats {
         /// Of this account only.
@@ -55,7 +72,9 @@ impl Retain {
             Self::Plan => "retention plan",
             Self::Sweep => "retention sweep",
             Self::RotateData { .. } => "key rotate-data",
+            Self::Forget { .. } => "retention forget",
             Self::ConfirmClock => "retention confirm-clock",
+            Self::Rebuild { .. } => "store rebuild",
             Self::Stats { .. } => "stats",
         }
     }
@@ -72,6 +91,8 @@ impl Retain {
             Self::RotateData { account, class } => {
                 json!({ "account": account, "class": class.map(Kept::word) })
             }
+            Self::Forget { account, reason } => json!({ "account": account, "reason": reason }),
+            Self::Rebuild { period, index_only } => json!({ "period": period, "index_only": index_only }),
             Self::Plan | Self::Sweep | Self::ConfirmClock => json!({}),
         };
         request["version"] = json!(VERSION);
@@ -84,6 +105,13 @@ impl Retain {
         Some(match verb {
             "retention plan" => Ok(Self::Plan),
             "retention sweep" => Ok(Self::Sweep),
+            "retention forget" => Keys(request).needed("account").and_then(|account| {
+                let reason = Keys(request).needed("reason")?;
+                match (1..=REASON_MAX).contains(&reason.len()) {
+                    true => Ok(Self::Forget { account, reason }),
+                    false => Err(format!("\"reason\" has 1 to {REASON_MAX} octets")),
+                }
+            }),
             "retention confirm-clock" => Ok(Self::ConfirmClock),
             "key rotate-data" => {
                 let class = match Keys(request).text("class") {
@@ -104,6 +132,10 @@ impl Retain {
                     })
                 })
             }
+            "store rebuild" => Keys(request).text("period").and_then(|period| {
+                let index_only = Keys(request).flag("index_only")?;
+                Ok(Self::Rebuild { period, index_only })
+            }),
             "stats" => Keys(request)
                 .text("account")
                 .map(|account| Self::Stats { account }),
@@ -121,9 +153,31 @@ pub(super) async fn retain<D: Disk>(hub: &Hub<D>, retain: &Retain) -> Answer {
             let account: Option<SystemId> = account.map_err(|_| "there is no such account".to_owned())?;
             ordered(hub, |answer| SweepOrder::RotateData(account, *class, answer)).await
         }
-        Retain::Sweep => ordered(hub, SweepOrder::Run).await,
+        Retain::Sweep => ordered(hub, |answer| SweepOrder::Run(None, answer)).await,
+        Retain::Forget { account, .. } => {
+            let account = unknown(hub, account)?;
+            ordered(hub, |answer| SweepOrder::Run(Some(account), answer)).await
+        }
         Retain::ConfirmClock => ordered(hub, SweepOrder::ConfirmClock).await,
+        Retain::Rebuild { period, index_only } => rebuild(hub, period.as_deref(), *index_only).await,
         Retain::Stats { account } => stats(hub, account.as_deref()).await,
+    }
+}
+
+/// The name of an account that is in no configuration: rules say nothing about what is kept of it.
+fn unknown<D: Disk>(hub: &Hub<D>, name: &str) -> Result<SystemId, String> {
+    let account: SystemId = name
+        .parse()
+        .map_err(|_| "\"account\" is no account's name".to_owned())?;
+    let is_known = hub.look(|gate, _| {
+        let mut accounts = gate.config().accounts.iter();
+        accounts.any(|there| there.system_id == account)
+    });
+    match is_known {
+        true => Err(format!(
+            "account {account} is in the configuration: its rules and instructions say what is kept of it"
+        )),
+        false => Ok(account),
     }
 }
 

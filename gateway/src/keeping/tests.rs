@@ -157,3 +157,90 @@ fn what_is_due_stays_due_when_the_clock_is_set_back() {
     assert!(!keeping.may_be_read(&ended, Kept::Meta, jumped_ms));
     assert!(keeping.may_be_read(&ended, Kept::Meta, due_ms));
 }
+
+/// A message that ended on the first of November, and whom it is of.
+fn finished(account: SystemId) -> Finished {
+    use tidegate_codec::address::{AddressBuf, Npi, Ton};
+    use tidegate_codec::values::MessageState;
+    use tidegate_store::addresses::Addresses;
+    use tidegate_store::record::{Envelope, Final, Form};
+    use tidegate_store::service_type::ServiceType;
+    Finished {
+        id: MessageId(1),
+        leg: 0,
+        account,
+        envelope: Envelope {
+            addresses: Addresses::new(
+                &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Shop").unwrap(),
+                &AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+            ),
+            form: Form::Sm,
+            interface_version: 0x34,
+            id_form: 0,
+            registered_delivery: 1,
+            priority: 0,
+            category: 0,
+            parts: 1,
+            data_coding: 0,
+            lot: 0,
+            service_type: ServiceType::DEFAULT,
+            charge: 0,
+            accepted_ms: NOVEMBER_MS,
+            expires_ms: NOVEMBER_MS + DAY_MS,
+        },
+        end: Final {
+            state: MessageState::Delivered,
+            at_ms: NOVEMBER_MS + 5_000,
+            attempts: 1,
+            settled: 0,
+            released: 0,
+        },
+        carrier: "c".into(),
+        carrier_id: tidegate_codec::message_id::MessageIdText::default(),
+    }
+}
+
+/// What a floor keeps lies with what is kept as long, not with what goes before it.
+#[test]
+fn a_floor_behind_the_limit_says_where_a_record_lies_and_one_before_it_does_not() {
+    let filed = |floor: &str, instructed: &str| {
+        let floor = format!(
+            "overlay = [{{ jurisdiction = \"GB\", class = \"body\", kind = \"floor\", anchor = \"accepted\", after = \"{floor}\", \
+             action = \"keep\", extend = false, shorten = false, why = \"w\", source = \"s\", standing = \"decided\", \
+             checked = \"2026-11-29\" }}]"
+        );
+        let text = include_str!("../../../config/tidegate.toml")
+            .replacen("[retention]", &format!("[retention]\n{floor}"), 1)
+            .replacen(
+                "state = \"active\"",
+                &format!(
+                    "retention_profile = \"fixed-term\"\njurisdiction = [\"GB\"]\n{instructed}\nstate = \"active\""
+                ),
+                1,
+            );
+        let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        let account = config.accounts[0].system_id;
+        let keeping = Keeping::new(
+            &config,
+            Arc::new(Tables::default()),
+            Believed::since(NOVEMBER_MS),
+            Closures::default(),
+        );
+        let keep = keeping.plan(&finished(account), Kept::Body, NOVEMBER_MS + 6_000);
+        let keep = keep.map(|keep| (keep.length.to_string(), keep.bucket));
+        (keep, keeping.keeps(account).body)
+    };
+    // The limit is ninety days from its acceptance.
+    assert_eq!(filed("P30D", ""), (Some(("P90D".to_owned(), Bucket::Day)), true));
+    assert_eq!(filed("P1Y", ""), (Some(("P12M".to_owned(), Bucket::Week)), true));
+    assert_eq!(
+        filed("never", ""),
+        (Some((FOR_EVER.to_owned(), Bucket::Week)), true)
+    );
+    // What is not to be stored is stored all the same where a floor says so.
+    let no_store = "retention = [{ class = \"body\", no_store = true }]";
+    assert_eq!(
+        filed("P1Y", no_store),
+        (Some(("P12M".to_owned(), Bucket::Week)), true)
+    );
+}

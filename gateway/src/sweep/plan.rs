@@ -1,6 +1,6 @@
 //! What is due now, and what will be: for an operator who looks before a sweep does anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tidegate_codec::identity::SystemId;
@@ -49,7 +49,7 @@ impl Counted {
         }
     }
 
-    fn shown(&self, account: SystemId, class: Kept) -> Value {
+    fn shown(&self, account: SystemId, class: Kept, is_known: bool) -> Value {
         let [due_lots, due_records] = self.due;
         json!({
             "account": account.as_str(),
@@ -62,6 +62,7 @@ impl Counted {
             "gone_lots": self.gone,
             "undated_lots": self.undated,
             "lots_without_rule": self.without_rule,
+            "is_known": is_known,
             "next": self.next_ms.map(instant),
         })
     }
@@ -81,6 +82,11 @@ pub(crate) async fn plan<D: Disk>(hub: &Hub<D>) -> Answer {
     };
     let is_doubted = keeping.believed().doubts(hub.now().unix_ms);
     let now_ms = keeping.believed().at(hub.now().unix_ms);
+    let known: BTreeSet<SystemId> = hub.look(|gate, _| {
+        let accounts = gate.config().accounts.iter();
+        accounts.map(|account| account.system_id).collect()
+    });
+    let is_known = |account: SystemId| known.contains(&account);
     let mut sums: BTreeMap<(SystemId, Kept), Counted> = BTreeMap::new();
     let (mut rows, mut more) = (Vec::new(), 0u64);
     let count = files.len();
@@ -99,14 +105,14 @@ pub(crate) async fn plan<D: Disk>(hub: &Hub<D>) -> Answer {
                 more += 1;
                 continue;
             }
-            let mut row = counted.shown(account, file.class);
+            let mut row = counted.shown(account, file.class, is_known(account));
             row["file"] = json!(file.to_string());
             rows.push(row);
         }
     }
     let accounts: Vec<Value> = sums
         .iter()
-        .map(|((account, class), counted)| counted.shown(*account, *class))
+        .map(|((account, class), counted)| counted.shown(*account, *class, is_known(*account)))
         .collect();
     Ok(told(json!({
         "at": instant(now_ms),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::Entry;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{AddUp, Lot, Order, PeriodKey, Rekey, Report};
@@ -80,13 +81,13 @@ fn sum_of(lots: &[Lot]) -> Sum {
 }
 
 impl<D: Disk> Sweep<D> {
-    /// Removes what is due now.
+    /// Removes what is due now, and all that is kept of an account that is to be forgotten and is in no configuration.
     ///
     /// # Errors
     ///
     /// In words for an operator: the clock is not believed, or a file, the key ring or the audit log failed. What was
     /// done until then stays done, and the next run goes on.
-    pub async fn run(&mut self) -> Result<Swept, String> {
+    pub async fn run(&mut self, forgotten: Option<SystemId>) -> Result<Swept, String> {
         if !self.look() {
             self.metrics.stopped.increment(1);
             return Err(
@@ -97,7 +98,7 @@ impl<D: Disk> Sweep<D> {
         }
         let began = self.hub.now().monotonic;
         let mut swept = Swept::default();
-        let mut done = self.sweep(&mut swept).await;
+        let mut done = self.sweep(forgotten, &mut swept).await;
         // Something was entered before: how it went is, too.
         if swept.is_begun {
             let outcome = if done.is_ok() {
@@ -131,7 +132,7 @@ impl<D: Disk> Sweep<D> {
         done.map(|()| swept)
     }
 
-    async fn sweep(&mut self, swept: &mut Swept) -> Result<(), String> {
+    async fn sweep(&mut self, forgotten: Option<SystemId>, swept: &mut Swept) -> Result<(), String> {
         // Before it is looked which keys are gone.
         self.hub.ask_history(Order::Rekey(Rekey::Settle)).await?;
         self.settle().await?;
@@ -151,7 +152,8 @@ impl<D: Disk> Sweep<D> {
         let files_before = files.len();
         let mut used = BTreeSet::new();
         for file in files {
-            self.sweep_file(&file, &keeping, budget, swept, &mut used).await?;
+            self.sweep_file(&file, (&keeping, forgotten), budget, swept, &mut used)
+                .await?;
             tokio::time::sleep(PAUSE).await;
         }
         self.erase_people(&keeping).await?;
@@ -199,7 +201,7 @@ impl<D: Disk> Sweep<D> {
     async fn sweep_file(
         &mut self,
         file: &PeriodKey,
-        keeping: &Arc<Keeping>,
+        (keeping, forgotten): (&Arc<Keeping>, Option<SystemId>),
         budget: u64,
         swept: &mut Swept,
         used: &mut BTreeSet<KeyId>,
@@ -211,6 +213,10 @@ impl<D: Disk> Sweep<D> {
         for lot in lots.iter().filter(|lot| lot.is_there) {
             match keeping.lot(lot, now_ms) {
                 Stands::Due { add_up, .. } => due.push((lot.clone(), add_up)),
+                // No rule says that it is counted, either; nor what of it a hold keeps, so that such a lot stays.
+                Stands::WithoutRule if forgotten == Some(lot.account) && !keeping.claims().may_hold(lot) => {
+                    due.push((lot.clone(), AddUp::No));
+                }
                 Stands::WithoutRule => swept.without_rule += 1,
                 Stands::Until(_) | Stands::Undated => {}
             }

@@ -3,14 +3,15 @@
 //! A period's blocks lie in parts of 64 MiB, `<class>-<length>/<day>-<part>.blocks`, which are only appended to. The note
 //! (`position`) names each part with its length and the batch of the spool up to which everything stands in them; it
 //! is replaced whole, behind the syncs of all that it names. What stands behind the lengths it names does not count, and a
-//! start cuts it off.
+//! start cuts it off. Beside the parts lies the filter of a period that is closed, `<day>.filter`
+//! ([`filters`](super::filters)).
 //!
 //! The note also names keys that are *superseded*: what they sealed stands sealed anew in the parts that the same note
 //! names (`drafts`), and does not count any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,6 +68,10 @@ impl PeriodKey {
 
     fn file(&self, part: u32) -> String {
         format!("{}-{part:06}.blocks", self.name())
+    }
+
+    fn filter(&self) -> String {
+        format!("{}.filter", self.name())
     }
 }
 
@@ -230,16 +235,22 @@ impl<D: Disk> Files<D> {
         for group in &self.groups {
             let dir = self.dir.join(group);
             let of_group = |key: &&PeriodKey| key.group() == *group;
-            let known: Vec<String> = self
+            let known: BTreeSet<String> = self
                 .periods
                 .iter()
                 .filter(|(key, _)| of_group(key))
-                .flat_map(|(key, period)| (1..).zip(&period.parts).map(|(part, _)| key.file(part)))
+                .flat_map(|(key, period)| {
+                    let parts = (1..).zip(&period.parts).map(|(part, _)| key.file(part));
+                    parts.chain([key.filter()])
+                })
                 .collect();
             let mut gone = false;
             for entry in self.disk.list(&dir)? {
-                let is_part = entry.name.ends_with(".blocks") && !known.contains(&entry.name);
-                if is_part || entry.name.ends_with(SUFFIX) {
+                let is_ours = [".blocks", ".filter", ".filter.new"]
+                    .iter()
+                    .any(|end| entry.name.ends_with(end));
+                let is_left = is_ours && !known.contains(&entry.name);
+                if is_left || entry.name.ends_with(SUFFIX) {
                     self.disk.unlink(&dir.join(&entry.name))?;
                     gone = true;
                 }
@@ -268,8 +279,50 @@ impl<D: Disk> Files<D> {
         self.octets
     }
 
-    pub(super) fn periods(&self) -> impl Iterator<Item = &PeriodKey> {
+    pub(super) fn periods(&self) -> impl DoubleEndedIterator<Item = &PeriodKey> {
         self.periods.keys()
+    }
+
+    /// The same, from a place on.
+    pub(super) fn periods_from(&self, from: Bound<PeriodKey>) -> impl Iterator<Item = &PeriodKey> {
+        self.periods.range((from, Bound::Unbounded)).map(|(key, _)| key)
+    }
+
+    /// Whether all that there is of a period is synced and stands in the note.
+    pub(super) fn is_settled(&self, key: &PeriodKey) -> bool {
+        self.periods
+            .get(key)
+            .is_some_and(|period| !period.dirty && !period.is_leaving && period.noted == period.parts)
+    }
+
+    /// The file that lies beside a period's parts; `None` where none does. One of more octets than that is none of ours.
+    pub(super) fn read_beside(&self, key: &PeriodKey, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.disk.open(&self.beside(key), Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut octets = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX).min(max)];
+        let read = file.read_at(&mut octets, 0)?;
+        octets.truncate(read);
+        Ok(Some(octets))
+    }
+
+    /// Writes that file anew, as a whole.
+    pub(super) fn write_beside(&self, key: &PeriodKey, octets: &[u8]) -> io::Result<()> {
+        create_whole(&self.disk, &self.beside(key), octets)
+    }
+
+    /// Removes that file for good.
+    pub(super) fn drop_filter(&self, key: &PeriodKey) -> io::Result<()> {
+        match self.disk.unlink(&self.beside(key)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.disk.sync_dir(&self.dir.join(key.group())),
+        }
+    }
+
+    fn beside(&self, key: &PeriodKey) -> PathBuf {
+        self.dir.join(key.group()).join(key.filter())
     }
 
     /// Another length with the number of this one.

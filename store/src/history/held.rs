@@ -42,7 +42,7 @@ pub(crate) fn held<D: Disk>(history: &mut History<D>, ring: &KeyRing<D>, account
         for class in Kept::ALL {
             let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
-                let looked = history.look(&query, class, &at, ring, Purpose::Support).unwrap();
+                let looked = history.look(&query, class, at, ring, Purpose::Support).unwrap();
                 all.metas.extend(looked.metas);
                 all.texts.extend(looked.texts);
                 cursor = looked.next;

@@ -11,7 +11,6 @@
 //! within that distance before it, so that a few short scans find them.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use tidegate_codec::identity::SystemId;
@@ -49,8 +48,8 @@ pub(super) enum Asked {
     Id(MessageId, u16),
     /// What ended for an account in a span of unix milliseconds, both ends included.
     Account(SystemId, u64, u64),
-    /// What went to a recipient for an account, by the print.
-    Recipient(SystemId, u16),
+    /// What went to a recipient for an account, by the hash that is keyed for that.
+    Recipient(SystemId, u64),
 }
 
 impl Asked {
@@ -63,8 +62,8 @@ impl Asked {
             Self::Account(account, from_ms, to_ms) => {
                 header.account == *account && header.first_ms <= *to_ms && header.last_ms >= *from_ms
             }
-            Self::Recipient(account, print) => {
-                header.account == *account && header.recipients.contains(print)
+            Self::Recipient(account, hash) => {
+                header.account == *account && header.recipients.contains(&super::print(*hash))
             }
         }
     }
@@ -182,74 +181,66 @@ impl Index {
         }
     }
 
-    /// The blocks that may hold what is asked for, until `each` has enough. An entry that makes no sense is an error: the
-    /// index is to be made anew.
+    /// The blocks that may hold what is asked for. Blocks of an account are gone through from `from` on, at most `max` of them:
+    /// what is given back is where to go on, `None` at the end. An entry that makes no sense is an error: the index is to
+    /// be made anew.
     pub(super) fn find(
         &self,
         asked: &Asked,
-        mut each: impl FnMut(At, Header) -> ControlFlow<()>,
-    ) -> Result<(), TreeError> {
+        from: Option<&[u8]>,
+        max: usize,
+        mut each: impl FnMut(At, Header),
+    ) -> Result<Option<Vec<u8>>, TreeError> {
         match asked {
             Asked::Id(id, _) => {
                 for width in (0..=64u8).filter(|width| self.widths & 1 << width != 0) {
-                    let reach = 1u64.checked_shl(width.into()).map_or(u64::MAX, |reach| reach - 1);
-                    let from = by_id(
-                        width,
-                        MessageId(id.0.saturating_sub(reach)),
-                        At { part: 0, offset: 0 },
-                    );
-                    if self
-                        .find_by_id(
-                            &from,
-                            |at, header| {
-                                if header.first_id > *id || width_of(&header) != width {
-                                    return None;
-                                }
-                                Some((at, header))
-                            },
-                            asked,
-                            &mut each,
-                        )?
-                        .is_break()
-                    {
-                        return Ok(());
-                    }
+                    self.find_by_id(width, *id, asked, &mut each)?;
                 }
-                Ok(())
+                Ok(None)
             }
-            Asked::Recipient(..) => {
-                let _ = self.find_by_id(b"i", |at, header| Some((at, header)), asked, &mut each)?;
-                Ok(())
+            Asked::Recipient(account, _) => self.find_of(*account, u64::MAX, from, max, asked, each),
+            Asked::Account(account, _, to_ms) => self.find_of(*account, *to_ms, from, max, asked, each),
+        }
+    }
+
+    /// Blocks of an account that begin until then.
+    fn find_of(
+        &self,
+        account: SystemId,
+        to_ms: u64,
+        from: Option<&[u8]>,
+        max: usize,
+        asked: &Asked,
+        mut each: impl FnMut(At, Header),
+    ) -> Result<Option<Vec<u8>>, TreeError> {
+        let mut prefix = vec![b'a'];
+        prefix.extend_from_slice(&padded(&account));
+        let (mut places, mut next, mut whole) = (Vec::new(), None, true);
+        self.scan_from(from.unwrap_or(&prefix), |key, value| {
+            if !key.starts_with(&prefix) {
+                return false;
             }
-            Asked::Account(account, _, to_ms) => {
-                let mut places = Vec::new();
-                let mut from = vec![b'a'];
-                from.extend_from_slice(&padded(account));
-                let prefix = from.clone();
-                let mut whole = true;
-                self.scan_from(&from, |key, value| {
-                    if !key.starts_with(&prefix) {
-                        return false;
-                    }
-                    match read_by_account(key, value) {
-                        Some((first_ms, _)) if first_ms > *to_ms => return false,
-                        Some((_, place)) => places.push(place),
-                        None => whole = false,
-                    }
-                    whole
-                })?;
-                for (width, first_id, at) in places {
-                    let key = by_id(width, first_id, at);
-                    let Some(header) = self.get(&key)?.and_then(|value| Header::read(&value)) else {
-                        return Err(TreeError::Garbled);
-                    };
-                    if asked.may_be_in(&header) && each(at, header).is_break() {
-                        return Ok(());
-                    }
-                }
-                if whole { Ok(()) } else { Err(TreeError::Garbled) }
+            if places.len() == max {
+                next = Some(key.to_vec());
+                return false;
+            }
+            match read_by_account(key, value) {
+                Some((first_ms, _)) if first_ms > to_ms => return false,
+                Some((_, place)) => places.push(place),
+                None => whole = false,
+            }
+            whole
+        })?;
+        for (width, first_id, at) in places {
+            let key = by_id(width, first_id, at);
+            let Some(header) = self.get(&key)?.and_then(|value| Header::read(&value)) else {
+                return Err(TreeError::Garbled);
+            };
+            if asked.may_be_in(&header) {
+                each(at, header);
             }
         }
+        if whole { Ok(next) } else { Err(TreeError::Garbled) }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
@@ -259,16 +250,19 @@ impl Index {
         }
     }
 
-    /// Goes through blocks by id as long as `is_near` says that they may matter.
+    /// Blocks of a width that may hold an id.
     fn find_by_id(
         &self,
-        from: &[u8],
-        is_near: impl Fn(At, Header) -> Option<(At, Header)>,
+        width: u8,
+        id: MessageId,
         asked: &Asked,
-        each: &mut impl FnMut(At, Header) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, TreeError> {
-        let (mut flow, mut whole) = (ControlFlow::Continue(()), true);
-        self.scan_from(from, |key, value| {
+        each: &mut impl FnMut(At, Header),
+    ) -> Result<(), TreeError> {
+        let reach = 1u64.checked_shl(width.into()).map_or(u64::MAX, |reach| reach - 1);
+        let first = MessageId(id.0.saturating_sub(reach));
+        let from = by_id(width, first, At { part: 0, offset: 0 });
+        let mut whole = true;
+        self.scan_from(&from, |key, value| {
             if key.first() != Some(&b'i') {
                 return false;
             }
@@ -276,15 +270,15 @@ impl Index {
                 whole = false;
                 return false;
             };
-            let Some((at, header)) = is_near(at, header) else {
+            if header.first_id > id || width_of(&header) != width {
                 return false;
-            };
-            if asked.may_be_in(&header) {
-                flow = each(at, header);
             }
-            flow.is_continue()
+            if asked.may_be_in(&header) {
+                each(at, header);
+            }
+            true
         })?;
-        if whole { Ok(flow) } else { Err(TreeError::Garbled) }
+        if whole { Ok(()) } else { Err(TreeError::Garbled) }
     }
 }
 

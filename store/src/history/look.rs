@@ -1,8 +1,8 @@
 //! Finding what is kept: by message, by account and time, by recipient; a slice at a time, because whoever looks shares a
 //! thread with who writes.
 
-use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::{Bound, ControlFlow};
 use std::path::PathBuf;
 
 use tidegate_codec::identity::SystemId;
@@ -27,6 +27,10 @@ const FRESH_MAX: usize = 4_096;
 const CATCH_UP: usize = 4_096;
 /// Blocks that are opened in one slice.
 const BLOCKS_MAX: usize = 64;
+/// Blocks of an account that are looked up in an index in one slice.
+const SCAN_MAX: usize = if cfg!(test) { 50 } else { 512 };
+/// Periods that are passed over for their filters in one slice.
+const PASS_MAX: usize = 1_024;
 /// Days behind its acceptance in which a message may end; what ends later is looked for by its account.
 const LATEST_DAYS: u32 = 70;
 
@@ -56,13 +60,38 @@ pub enum Query {
 /// How far a look has come; begins with the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// The period that is looked through; `None` before the first.
+    /// The period that is looked through, or the last that was; `None` before the first.
     period: Option<PeriodKey>,
-    /// Its blocks that are still to be opened: what was there when it was begun with, so that none is passed over or opened
-    /// twice whatever is written meanwhile.
-    rest: Vec<At>,
+    /// What is still to be done in it; `None` when it is through.
+    within: Option<Within>,
+}
+
+/// How far a look has come in a period. Both are about what was there when it was begun with, so that nothing is passed
+/// over or opened twice whatever is written meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Within {
+    /// Blocks that are still to be opened.
+    rest: VecDeque<At>,
+    /// Where its index is gone on with; `None` when all its blocks are known.
+    scan: Option<Vec<u8>>,
+    /// Where what its index was asked about ends.
+    end: At,
     /// How many passes had sealed blocks anew then.
     since: u64,
+    /// The filter has said that the period may hold it.
+    was_filtered: bool,
+    /// And it does.
+    has_found: bool,
+}
+
+impl Cursor {
+    /// Behind a period.
+    const fn behind(period: PeriodKey) -> Self {
+        Self {
+            period: Some(period),
+            within: None,
+        }
+    }
 }
 
 /// What a slice of a look has found.
@@ -97,6 +126,12 @@ impl Indexes {
         }
     }
 
+    /// Those that are open, the one used last in front.
+    #[cfg(test)]
+    pub(super) fn opened(&self) -> impl Iterator<Item = &PeriodKey> {
+        self.open.iter().map(|(key, _)| key)
+    }
+
     fn path(&self, key: &PeriodKey) -> Option<PathBuf> {
         let dir = self.dir.as_ref()?;
         Some(dir.join(key.group()).join(key.name()))
@@ -104,7 +139,7 @@ impl Indexes {
 
     /// The index of a period, brought up to `end` from the files; `None` when that took as much as is done at once, and there is
     /// more to do.
-    fn of<D: Disk>(
+    pub(super) fn of<D: Disk>(
         &mut self,
         key: &PeriodKey,
         files: &Files<D>,
@@ -196,55 +231,82 @@ impl<D: Disk> History<D> {
         }
     }
 
-    /// Looks for what is kept of one class, a slice at a time: one period, and a bounded number of its blocks. Keys that
-    /// were destroyed open nothing: what they sealed is not found.
+    /// Looks for what is kept of one class, a slice at a time: periods that their filters let pass over, then one more, and
+    /// a bounded number of its blocks. Keys that were destroyed open nothing: what they sealed is not found.
+    ///
+    /// # Errors
+    ///
+    /// An index cannot be read or made.
     pub fn look(
         &mut self,
         query: &Query,
         class: Kept,
-        cursor: &Cursor,
+        mut cursor: Cursor,
         ring: &KeyRing<D>,
         purpose: Purpose,
     ) -> Result<Looked, TreeError> {
         let mut looked = Looked::default();
-        let Some(period) = self.next_period(query, class, cursor) else {
-            return Ok(looked);
-        };
         let Some(asked) = self.asked(query, ring) else {
             return Ok(looked);
         };
-        let mut rest = if cursor.period.as_ref() == Some(&period) {
-            cursor.rest.clone()
-        } else {
-            let Some(found) = self.candidates(&period, &asked)? else {
-                // Its index is being made: the same again, until it is there.
-                looked.next = Some(cursor.clone());
-                return Ok(looked);
+        let gathered = self
+            .gathers
+            .keys()
+            .map(GatherKey::file)
+            .filter(|key| key.class == class);
+        let gathered: BTreeSet<PeriodKey> = gathered.collect();
+        for _ in 0..PASS_MAX {
+            let (period, within) = match cursor {
+                Cursor {
+                    period: Some(period),
+                    within: Some(within),
+                } => (period, within),
+                Cursor { period: before, .. } => {
+                    let Some(period) = self.next_period(query, class, before.as_ref(), &gathered) else {
+                        return Ok(looked);
+                    };
+                    let may_hold = self.filters.ask(&period, self.files.end(&period), &asked);
+                    if may_hold == Some(false) {
+                        self.look_at_gathers(&period, query, &mut looked);
+                        cursor = Cursor::behind(period);
+                        continue;
+                    }
+                    let Some(within) = self.enter(&period, &asked, may_hold.is_some())? else {
+                        // Its index is being made: the same again, until it is there.
+                        cursor = Cursor {
+                            period: before,
+                            within: None,
+                        };
+                        break;
+                    };
+                    // With the blocks: what is gathered now may lie in a block by the next slice.
+                    self.look_at_gathers(&period, query, &mut looked);
+                    (period, within)
+                }
             };
-            // With the blocks: what is gathered now may lie in a block by the next slice.
-            self.look_at_gathers(&period, query, &mut looked);
-            found
-        };
-        let since = match cursor.period == Some(period.clone()) {
-            true => cursor.since,
-            false => self.passes,
-        };
-        let behind = rest.split_off(rest.len().min(BLOCKS_MAX));
-        for at in rest {
-            let at = self.now_at(&period, at, since);
-            self.open_block(&period, at, query, ring, purpose, &mut looked);
+            cursor = self.go_on(period, within, (query, &asked), ring, purpose, &mut looked)?;
+            let is_through = cursor.within.is_none();
+            if is_through
+                && self
+                    .next_period(query, class, cursor.period.as_ref(), &gathered)
+                    .is_none()
+            {
+                return Ok(looked);
+            }
+            break;
         }
-        let next = Cursor {
-            period: Some(period),
-            rest: behind,
-            since,
-        };
-        looked.next = self.next_period(query, class, &next).is_some().then_some(next);
+        looked.next = Some(cursor);
         Ok(looked)
     }
 
-    /// The period to look through: that of the cursor while it is not through, or the next that may hold something.
-    fn next_period(&self, query: &Query, class: Kept, cursor: &Cursor) -> Option<PeriodKey> {
+    /// The next period behind another that may hold what is looked for.
+    fn next_period(
+        &self,
+        query: &Query,
+        class: Kept,
+        before: Option<&PeriodKey>,
+        gathered: &BTreeSet<PeriodKey>,
+    ) -> Option<PeriodKey> {
         let days = |from_ms: u64, to_ms: u64| {
             let day = |ms: u64| u32::try_from(ms / (24 * super::HOUR_MS)).unwrap_or(u32::MAX);
             // A file holds a week at most, and what counts from its acceptance may have ended long behind it.
@@ -259,16 +321,47 @@ impl<D: Disk> History<D> {
             Query::Account { from_ms, to_ms, .. } => days(*from_ms, *to_ms),
             Query::Recipient { .. } => 0..=u32::MAX,
         };
-        let gathered = self.gathers.keys().map(GatherKey::file);
-        let known = self.files.periods().cloned().chain(gathered);
-        let behind = |key: &PeriodKey| match &cursor.period {
-            Some(period) if cursor.rest.is_empty() => key > period,
-            Some(period) => key >= period,
-            None => true,
-        };
-        known
-            .filter(|key| key.class == class && days.contains(&key.day) && behind(key))
-            .min()
+        let from = before.map_or(Bound::Unbounded, |before| Bound::Excluded(before.clone()));
+        let is_meant = |key: &&PeriodKey| key.class == class && days.contains(&key.day);
+        let filed = self.files.periods_from(from.clone()).find(is_meant);
+        let gathered = gathered.range((from, Bound::Unbounded)).find(is_meant);
+        filed.into_iter().chain(gathered).min().cloned()
+    }
+
+    /// Goes on in a period: with the blocks that are known, or with what its index knows more.
+    fn go_on(
+        &mut self,
+        period: PeriodKey,
+        mut within: Within,
+        (query, asked): (&Query, &Asked),
+        ring: &KeyRing<D>,
+        purpose: Purpose,
+        looked: &mut Looked,
+    ) -> Result<Cursor, TreeError> {
+        if within.rest.is_empty() && within.scan.is_some() {
+            let mut found = Vec::new();
+            let from = within.scan.take();
+            // `None`: its index was dropped and is being made; then it goes on where it was.
+            within.scan = match self.scan(&period, asked, from.as_deref(), within.end, &mut found)? {
+                Some(scan) => scan,
+                None => from,
+            };
+            within.rest = found.into();
+        }
+        let count = within.rest.len().min(BLOCKS_MAX);
+        for at in within.rest.drain(..count) {
+            let at = self.now_at(&period, at, within.since);
+            self.open_block(&period, at, query, ring, purpose, looked);
+        }
+        within.has_found |= !(looked.metas.is_empty() && looked.texts.is_empty());
+        if !within.rest.is_empty() || within.scan.is_some() {
+            return Ok(Cursor {
+                period: Some(period),
+                within: Some(within),
+            });
+        }
+        self.filters.counts.in_vain += u64::from(within.was_filtered && !within.has_found);
+        Ok(Cursor::behind(period))
     }
 
     fn asked(&mut self, query: &Query, ring: &KeyRing<D>) -> Option<Asked> {
@@ -280,49 +373,82 @@ impl<D: Disk> History<D> {
                 to_ms,
             } => Asked::Account(*account, *from_ms, *to_ms),
             Query::Recipient { account, digits } => {
-                Asked::Recipient(*account, self.recipient_print(ring, *account, digits)?)
+                let printer = self.printer(ring, *account)?;
+                Asked::Recipient(*account, super::recipient_hash(&printer, digits))
             }
         })
     }
 
-    /// Where blocks of a period lie that may hold what is asked for; `None` while its index is being made.
-    fn candidates(&mut self, period: &PeriodKey, asked: &Asked) -> Result<Option<Vec<At>>, TreeError> {
+    /// Begins with a period: which of its blocks may hold what is asked for, as far as its index says at once; `None` while
+    /// that is being made.
+    fn enter(
+        &mut self,
+        period: &PeriodKey,
+        asked: &Asked,
+        was_filtered: bool,
+    ) -> Result<Option<Within>, TreeError> {
+        let end = self.indexed_upto(period);
         let mut found = Vec::new();
-        let fresh = self.fresh.get(period);
-        let first = fresh.and_then(|blocks| blocks.first()).map(|(at, _)| *at);
-        if self.files.has(period) {
-            let end = first.unwrap_or_else(|| self.files.end(period));
-            let find = |indexes: &mut Indexes, found: &mut Vec<At>| {
-                found.clear();
-                let Some(index) = indexes.of(period, &self.files, end)? else {
-                    return Ok(false);
-                };
-                index.find(asked, |at, _| {
-                    // An index that was half made knows some of what is in memory.
-                    if at < end {
-                        found.push(at);
-                    }
-                    ControlFlow::Continue(())
-                })?;
-                Ok(true)
-            };
-            let is_there = match find(&mut self.indexes, &mut found) {
-                Err(error) if !TreeError::is_of_disk(&error) => {
-                    tracing::error!(%error, "an index of finished messages is made anew");
-                    self.indexes.drop_index(period);
-                    find(&mut self.indexes, &mut found)?
-                }
-                done => done?,
-            };
-            if !is_there {
-                return Ok(None);
-            }
-        }
-        let fresh = fresh.into_iter().flatten();
+        let Some(scan) = self.scan(period, asked, None, end, &mut found)? else {
+            return Ok(None);
+        };
+        let fresh = self.fresh.get(period).into_iter().flatten();
         let fresh = fresh.filter(|(_, header)| asked.may_be_in(header));
         found.extend(fresh.map(|(at, _)| *at));
         found.sort_unstable();
-        Ok(Some(found))
+        Ok(Some(Within {
+            rest: found.into(),
+            scan,
+            end,
+            since: self.passes,
+            was_filtered,
+            has_found: false,
+        }))
+    }
+
+    /// Up to where an index is to know a period: what lies behind is in memory.
+    pub(super) fn indexed_upto(&self, period: &PeriodKey) -> At {
+        let fresh = self.fresh.get(period);
+        let first = fresh.and_then(|blocks| blocks.first()).map(|(at, _)| *at);
+        first.unwrap_or_else(|| self.files.end(period))
+    }
+
+    /// Asks the index of a period for blocks before `end` that may hold what is asked for, and where to go on. `None` while it
+    /// is being made.
+    fn scan(
+        &mut self,
+        period: &PeriodKey,
+        asked: &Asked,
+        from: Option<&[u8]>,
+        end: At,
+        found: &mut Vec<At>,
+    ) -> Result<Option<Option<Vec<u8>>>, TreeError> {
+        if !self.files.has(period) {
+            return Ok(Some(None));
+        }
+        let upto = self.indexed_upto(period);
+        let find = |indexes: &mut Indexes, found: &mut Vec<At>| {
+            found.clear();
+            let Some(index) = indexes.of(period, &self.files, upto)? else {
+                return Ok(None);
+            };
+            let next = index.find(asked, from, SCAN_MAX, |at, _| {
+                // An index that was half made knows some of what is in memory; and of what is new since it was begun
+                // with, that was looked at then.
+                if at < end {
+                    found.push(at);
+                }
+            })?;
+            Ok(Some(next))
+        };
+        match find(&mut self.indexes, found) {
+            Err(error) if !TreeError::is_of_disk(&error) => {
+                tracing::error!(%error, "an index of finished messages is made anew");
+                self.indexes.drop_index(period);
+                find(&mut self.indexes, found)
+            }
+            done => done,
+        }
     }
 
     fn open_block(

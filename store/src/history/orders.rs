@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rand_core::CryptoRng;
 
 use super::{
-    Cells, Cursor, History, Kept, Looked, Lot, Passed, PeriodKey, Query, Rekey, Stats, VaultOrder,
-    VaultReport,
+    Cells, Cursor, FilterCounts, History, Kept, Looked, Lot, Passed, PeriodKey, Query, Rebuild, Rekey, Stats,
+    VaultOrder, VaultReport,
 };
 use crate::disk::Disk;
 use crate::keyring::{Fingerprint, KeyRing, KeyRingError};
@@ -62,6 +62,10 @@ pub enum Order {
     Note(Vec<u8>),
     /// Tells the statistics.
     Stats,
+    /// Does one more step for the filters of closed periods; at that time, in unix milliseconds.
+    Filters(u64),
+    /// Makes an index anew, a piece of it.
+    Rebuild(PeriodKey, Rebuild),
 }
 
 /// Whether a lot goes into the statistics before it goes.
@@ -107,6 +111,10 @@ pub enum Report {
     Noted,
     /// By account.
     Stats(Vec<(tidegate_codec::identity::SystemId, Cells)>),
+    /// Whether there is more to do now, what there is of filters, and the octets of all files.
+    Filters(bool, FilterCounts, u64),
+    /// Whether there is more of it to make.
+    Rebuilt(bool),
 }
 
 /// Why an order was not done. Nothing of it counts, and it may be given again.
@@ -153,7 +161,7 @@ impl<D: Disk> History<D> {
                 class,
                 cursor,
                 purpose,
-            } => Report::Looked(self.look(&query, class, &cursor, ring, purpose)?),
+            } => Report::Looked(self.look(&query, class, cursor, ring, purpose)?),
             Order::Periods => Report::Periods(self.periods().cloned().collect()),
             Order::Lots(period) => Report::Lots(self.lots(&period, ring)?),
             Order::Fingerprints(keys) => Report::Fingerprints(
@@ -185,6 +193,11 @@ impl<D: Disk> History<D> {
                 Report::Noted
             }
             Order::Stats => Report::Stats(stats.by_account().into_iter().collect()),
+            Order::Rebuild(period, how) => Report::Rebuilt(self.rebuild(&period, how)?),
+            Order::Filters(now_ms) => {
+                let more = self.tend_filters(ring, now_ms);
+                Report::Filters(more, self.filter_counts(), self.octets())
+            }
         })
     }
 
@@ -210,6 +223,10 @@ impl<D: Disk> History<D> {
             });
         }
         let keys: Vec<KeyId> = erased.iter().map(|erased| erased.key).collect();
+        // Before: what is erased must not be told from by a filter, whoever has the ring's secret.
+        if !keys.is_empty() {
+            self.drop_filter(period)?;
+        }
         ring.destroy_many(&keys)?;
         Ok(erased)
     }

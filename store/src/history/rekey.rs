@@ -256,7 +256,7 @@ impl<D: Disk> History<D> {
             }
             Rekey::Settle => Ok(Passed {
                 is_done: true,
-                destroyed: self.settle(ring)?,
+                destroyed: self.settle_superseded(ring)?,
                 ..Passed::default()
             }),
         }
@@ -424,6 +424,7 @@ impl<D: Disk> History<D> {
         }
         if drafts.is_empty() {
             // Nothing stays: the keys are all that there is to it.
+            self.drop_filter(&period)?;
             passed.destroyed = ring.destroy_many(&keys.iter().copied().collect::<Vec<_>>())?;
             self.drop_unused(&period, seals.into_values(), ring)?;
             return Ok(passed);
@@ -436,7 +437,8 @@ impl<D: Disk> History<D> {
             }
         };
         self.has_moved(&period, first, &moved)?;
-        passed.destroyed = self.settle(ring)?;
+        self.drop_filter(&period)?;
+        passed.destroyed = self.settle_superseded(ring)?;
         Ok(passed)
     }
 
@@ -479,7 +481,7 @@ impl<D: Disk> History<D> {
     }
 
     /// Destroys what is superseded, and forgets it.
-    fn settle(&mut self, ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
+    fn settle_superseded(&mut self, ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
         let keys = self.files.write_superseded()?;
         if keys.is_empty() {
             return Ok(Vec::new());

@@ -204,6 +204,7 @@ impl<D: Disk> History<D> {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         self.fresh.remove(period);
+        self.drop_filter(period)?;
         self.indexes.forget(period)?;
         self.files.remove(period, self.position)
     }

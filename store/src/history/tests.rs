@@ -1,5 +1,8 @@
 //! Filing, finding, and what a crash leaves.
 
+#[path = "tests_filters.rs"]
+mod filters;
+
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -137,10 +140,11 @@ impl<D: Disk> Site<D> {
         loop {
             let looked = self
                 .history
-                .look(query, class, &cursor, &self.ring, Purpose::Support);
+                .look(query, class, cursor, &self.ring, Purpose::Support);
             let looked = looked.unwrap();
             all.metas.extend(looked.metas);
             all.texts.extend(looked.texts);
+            all.unreadable += looked.unreadable;
             match looked.next {
                 Some(next) => cursor = next,
                 None => return all,
@@ -393,7 +397,7 @@ fn with_its_key_a_period_is_gone_and_no_other() {
         site.file("other", n).unwrap();
     }
     site.checkpoint(1).unwrap();
-    let of_day = |(owner, _): &(PeriodOwner, crate::seal::KeyId)| {
+    let of_day = |(owner, _): &(PeriodOwner, KeyId)| {
         owner.account == account("acme") && owner.class == 1 && owner.start == Bucket::Day.first_hour(NOON_MS)
     };
     let keys: Vec<_> = site.ring.periods().filter(of_day).collect();
@@ -619,18 +623,21 @@ fn a_look_in_slices_finds_each_record_once_whatever_is_written_meanwhile() {
         from_ms: 0,
         to_ms: u64::MAX / 2,
     };
-    let slice = |site: &mut Site<FaultyDisk>, cursor: &Cursor| {
+    let slice = |site: &mut Site<FaultyDisk>, cursor: Cursor| {
         let looked = site
             .history
             .look(&query, Kept::Meta, cursor, &site.ring, Purpose::Support);
         looked.unwrap()
     };
-    let first = slice(&mut site, &Cursor::default());
+    let first = slice(&mut site, Cursor::default());
     (101..160).for_each(|n| each(&mut site, n));
-    let second = slice(&mut site, &first.next.unwrap());
-    assert_eq!(second.next, None);
-    let metas = first.metas.iter().chain(&second.metas);
-    let mut found: Vec<MessageId> = metas.map(|(_, meta)| meta.id).collect();
+    let (mut metas, mut next) = (first.metas, first.next);
+    while let Some(cursor) = next {
+        let slice = slice(&mut site, cursor);
+        metas.extend(slice.metas);
+        next = slice.next;
+    }
+    let mut found: Vec<MessageId> = metas.iter().map(|(_, meta)| meta.id).collect();
     found.sort();
     assert!(found == ids("acme", 0..101), "{}", found.len());
 }
@@ -640,7 +647,7 @@ fn statistics_behind_a_damaged_entry_are_not_lost() {
     let disk = FaultyDisk::new();
     let dir = Path::new("/site/history");
     let lot = |key: u32| Lot {
-        key: crate::seal::KeyId(key),
+        key: KeyId(key),
         ..lot_of("acme")
     };
     let cell = Cell {
@@ -713,7 +720,11 @@ fn a_key_under_which_nothing_lies_is_found_once_its_period_is_over_and_no_other(
             over_ms,
             keys: keys.to_vec(),
         };
-        match site.history.obey(order, &mut site.ring, &mut stats).unwrap() {
+        match site
+            .history
+            .obey(order, &mut site.ring, &mut stats, &mut site.rng)
+            .unwrap()
+        {
             Report::Unused(gone) => gone,
             other => panic!("{other:?}"),
         }

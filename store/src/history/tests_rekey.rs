@@ -258,7 +258,7 @@ fn a_look_that_has_begun_finds_what_was_sealed_anew_meanwhile() {
         .look(
             &query,
             Kept::Meta,
-            &Cursor::default(),
+            Cursor::default(),
             &site.ring,
             Purpose::Support,
         )
@@ -270,7 +270,7 @@ fn a_look_that_has_begun_finds_what_was_sealed_anew_meanwhile() {
     while let Some(at) = cursor {
         let looked = site
             .history
-            .look(&query, Kept::Meta, &at, &site.ring, Purpose::Support)
+            .look(&query, Kept::Meta, at, &site.ring, Purpose::Support)
             .unwrap();
         found.extend(looked.metas.iter().map(|(_, meta)| meta.id));
         cursor = looked.next;

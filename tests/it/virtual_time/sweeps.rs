@@ -66,7 +66,7 @@ async fn a_month_later() -> (FaultyDisk, Clock) {
     }
     drop((smsc, esme));
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(sweep.run().await.unwrap().lots, 0, "nothing is due");
+    assert_eq!(sweep.run(None).await.unwrap().lots, 0, "nothing is due");
     drop(sweep);
     let disk = world.stop().await;
     // Longer than a gateway may be away without a word.
@@ -115,10 +115,10 @@ fn ret_c14_a_sweep_that_is_cut_off_anywhere_goes_on_and_counts_and_certifies_eac
             let disk = disk.crash();
             let (world, mut sweep) = started(disk, &clock, 2);
             // Nobody was there for a month: an operator says that it was one.
-            assert!(sweep.run().await.is_err(), "the clock is doubted");
+            assert!(sweep.run(None).await.is_err(), "the clock is doubted");
             sweep.confirm_clock().await.unwrap();
             world.disk.cut_power_after(changes);
-            let is_done = sweep.run().await.is_ok();
+            let is_done = sweep.run(None).await.is_ok();
             drop(sweep);
             let disk = world.kill().crash();
             let (keys, files, counted) = left(&disk);
@@ -128,9 +128,12 @@ fn ret_c14_a_sweep_that_is_cut_off_anywhere_goes_on_and_counts_and_certifies_eac
             );
             between += usize::from(keys < files);
             let (world, mut sweep) = started(disk, &clock, 3);
-            let swept = sweep.run().await.unwrap_or_else(|why| panic!("{changes}: {why}"));
+            let swept = sweep
+                .run(None)
+                .await
+                .unwrap_or_else(|why| panic!("{changes}: {why}"));
             assert_eq!((swept.left, swept.without_rule), (0, 0), "{changes}");
-            let again = sweep.run().await.unwrap();
+            let again = sweep.run(None).await.unwrap();
             assert_eq!((again.lots, again.files), (0, 0), "{changes}");
             drop(sweep);
             let disk = world.kill().crash();
