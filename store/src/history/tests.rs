@@ -393,7 +393,7 @@ fn with_its_key_a_period_is_gone_and_no_other() {
         site.file("other", n).unwrap();
     }
     site.checkpoint(1).unwrap();
-    let of_day = |(owner, _): &(PeriodOwner, crate::seal::KeyId)| {
+    let of_day = |(owner, _): &(PeriodOwner, KeyId)| {
         owner.account == account("acme") && owner.class == 1 && owner.start == Bucket::Day.first_hour(NOON_MS)
     };
     let keys: Vec<_> = site.ring.periods().filter(of_day).collect();
@@ -638,7 +638,7 @@ fn statistics_behind_a_damaged_entry_are_not_lost() {
     let disk = FaultyDisk::new();
     let dir = Path::new("/site/history");
     let lot = |key: u32| Lot {
-        key: crate::seal::KeyId(key),
+        key: KeyId(key),
         ..lot_of("acme")
     };
     let cell = Cell {
