@@ -40,7 +40,7 @@ mod rule;
 mod span;
 
 #[cfg(test)]
-pub(crate) mod properties;
+mod properties;
 #[cfg(test)]
 mod tests;
 

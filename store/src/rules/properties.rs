@@ -10,7 +10,7 @@ use super::tests::rule;
 use super::*;
 use crate::pseudonym::Pseudonym;
 
-pub(crate) fn account() -> SystemId {
+fn account() -> SystemId {
     "shop".parse().unwrap()
 }
 
@@ -26,7 +26,7 @@ fn afters() -> impl Strategy<Value = After> {
     ]
 }
 
-pub(crate) fn rules() -> impl Strategy<Value = Vec<Rule>> {
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let anchors = prop::sample::select(vec![
         Anchor::Accepted,
         Anchor::Final,
@@ -50,7 +50,7 @@ pub(crate) fn rules() -> impl Strategy<Value = Vec<Rule>> {
 }
 
 /// Days, so that dates often fall together.
-pub(crate) fn instants() -> impl Strategy<Value = u64> {
+fn instants() -> impl Strategy<Value = u64> {
     (0..150_u64).prop_map(|day| day * DAY_MS)
 }
 
@@ -63,7 +63,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
     })
 }
 
-pub(crate) fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
+fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
     let wishes = prop_oneof![3 => spans().prop_map(Wish::After), 1 => Just(Wish::NoStore)];
     let any = (wishes, instants(), 0..9_u32).prop_map(|(wish, effective_ms, version)| Instruction {
         account: account(),
@@ -79,7 +79,7 @@ pub(crate) fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
     vec(any, 0..4)
 }
 
-pub(crate) fn holds() -> impl Strategy<Value = Vec<Hold>> {
+fn holds() -> impl Strategy<Value = Vec<Hold>> {
     let any = (scopes(), any::<bool>(), instants(), option::of(0..60_u64));
     let any = any.prop_map(|(scope, future, taken_ms, days)| Hold {
         matter: "m".into(),
@@ -91,7 +91,7 @@ pub(crate) fn holds() -> impl Strategy<Value = Vec<Hold>> {
     vec(any, 0..4)
 }
 
-pub(crate) fn erasures() -> impl Strategy<Value = Vec<Erasure>> {
+fn erasures() -> impl Strategy<Value = Vec<Erasure>> {
     let any = (scopes(), instants()).prop_map(|(scope, requested_ms)| Erasure {
         request: "e".into(),
         scope,
