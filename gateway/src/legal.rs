@@ -13,6 +13,7 @@ pub(crate) use file::tests::some as file_tests_some;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
@@ -137,6 +138,8 @@ impl State {
 pub struct Legal {
     path: PathBuf,
     state: Mutex<State>,
+    /// A write has begun and not come to a good end: the file holds the register before or behind it, nobody knows which.
+    is_uncertain: AtomicBool,
 }
 
 impl Legal {
@@ -150,9 +153,11 @@ impl Legal {
         let path = data.join(file::FILE);
         let unreadable = |why: String| Unreadable::new(&path, why);
         let register = file::open(&path)?;
-        if ring.holds().any(|(id, _)| id > register.last) {
+        let holds = ring.holds().map(|(id, _)| id);
+        if holds.chain(ring.erasures()).any(|id| id > register.last) {
             return Err(unreadable(
-                "the key ring has keys of holds that it knows nothing of: it is missing, or older than the ring".to_owned(),
+                "the key ring has keys of holds, or of orders to erase, that it knows nothing of: it is missing, or older than the ring"
+                    .to_owned(),
             ));
         }
         let mut people = BTreeMap::new();
@@ -172,6 +177,7 @@ impl Legal {
         Ok(Self {
             path,
             state: Mutex::new(State { register, people }),
+            is_uncertain: AtomicBool::new(false),
         })
     }
 
@@ -191,10 +197,25 @@ impl Legal {
     ///
     /// In words for an operator; the file may hold it all the same.
     pub async fn write(&self, register: &Register) -> Result<(), String> {
+        self.is_uncertain.store(true, Ordering::Relaxed);
         let (path, text) = (self.path.clone(), file::written(register));
         tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
             .await
             .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| format!("the register of holds cannot be written: {error}"))
+            .map_err(|error| format!("the register of holds cannot be written: {error}"))?;
+        self.is_uncertain.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has the file hold this register, where a write that failed may have left another: before a key goes that the other needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub async fn make_certain(&self, register: &Register) -> Result<(), String> {
+        match self.is_uncertain.load(Ordering::Relaxed) {
+            true => self.write(register).await,
+            false => Ok(()),
+        }
     }
 }

@@ -58,7 +58,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{EXPORTS, HISTORY, HOLDS, OPT_OUTS, fingerprint};
+use owner::{ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, fingerprint};
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
@@ -381,6 +381,17 @@ impl<D: Disk> KeyRing<D> {
         of_holds.filter_map(|(id, held)| {
             let number = held.owner.text().first_chunk()?;
             Some((u32::from_be_bytes(*number), *id))
+        })
+    }
+
+    /// The orders to erase that have a key, by their numbers.
+    pub fn erasures(&self) -> impl Iterator<Item = u32> + '_ {
+        let of_orders = self.keys.values().filter(|held| held.owner.kind == ERASURES);
+        of_orders.filter_map(|held| {
+            held.owner
+                .text()
+                .first_chunk()
+                .map(|number| u32::from_be_bytes(*number))
         })
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate_gateway::control::{Exporting, Retain, Verb};
+use tidegate_gateway::control::{Exporting, Matter, Retain, Verb};
 use tidegate_gateway::exports::{FILES_MAX, Format, What};
 use tidegate_store::audit::{Field, Kind, Value as Held, read};
 use tidegate_store::disk::RealDisk;
@@ -220,4 +220,46 @@ async fn exp_c03_statistics_name_nobody_and_networks_with_few_messages_are_not_t
     for (id, _) in &ids {
         assert!(!text.contains(id), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exports_of_before_an_erasure_end_with_it_over_a_restart_too() {
+    let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    scene.deliver("c-1").await;
+    let before = made(&scene, What::Texts, Format::Csv).await;
+    let statistics = made(&scene, What::Statistics, Format::Csv).await;
+    assert!(rows(&scene, before).await.unwrap().contains(TO));
+    let erase = Matter::EraseAdd {
+        to: format!("+{TO}"),
+        account: Some("load".to_owned()),
+        reason: "asked for".to_owned(),
+    };
+    scene.ask(Verb::Matter(erase)).await.unwrap();
+    assert!(rows(&scene, before).await.is_err());
+    let path = scene.local.dir.path().join("data/exports");
+    let of_before = path.join(format!("{before}.export"));
+    let octets = fs::read(&of_before);
+    let going = async {
+        while of_before.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, going).await.expect("it goes");
+    // Nobody is in those, and nobody of before in what comes after.
+    assert!(rows(&scene, statistics).await.is_ok());
+    let after = made(&scene, What::Texts, Format::Csv).await;
+    assert!(!rows(&scene, after).await.unwrap().contains(TO));
+    scene.local.stop();
+    if let Ok(octets) = octets {
+        // As a kill between the order and the end of the file leaves it.
+        fs::write(&of_before, octets).unwrap();
+    }
+    scene.local.start_at(scene.clock.clone());
+    let going = async {
+        while of_before.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, going).await.expect("it goes");
+    assert!(rows(&scene, after).await.is_ok());
 }

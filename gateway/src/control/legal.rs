@@ -496,8 +496,11 @@ pub(crate) async fn drop_released<D: Disk>(
     audit: &AuditHandle,
     state: &State,
 ) -> Result<u64, String> {
+    let legal = hub.legal().ok_or("this gateway has no register of holds")?;
+    legal.make_certain(&state.register).await?;
     let active = state.register.active().map(|(id, _)| id).collect();
-    let order = Order::Vault(VaultOrder::Keep(active));
+    let standing = state.register.standing().map(|(id, _)| id).collect();
+    let order = Order::Vault(VaultOrder::Keep(active, standing));
     let Report::Vault(VaultReport::Kept(destroyed)) = hub.ask_history(order).await? else {
         return Err(FOREIGN.to_owned());
     };
@@ -682,7 +685,7 @@ async fn erase_add<D: Disk>(
     }
     take_effect(hub, &state);
     if let Some(exports) = hub.exports() {
-        exports.give_up(account, asked_ms);
+        exports.give_up(account, u64::MAX);
     }
     let deferred_by = deferring(&state, id);
     Ok(fields(json!({

@@ -156,6 +156,9 @@ pub(super) async fn retain<D: Disk>(hub: &Hub<D>, retain: &Retain) -> Answer {
         Retain::Sweep => ordered(hub, |answer| SweepOrder::Run(None, answer)).await,
         Retain::Forget { account, .. } => {
             let account = unknown(hub, account)?;
+            if let Some(exports) = hub.exports() {
+                exports.give_up(Some(account), u64::MAX);
+            }
             ordered(hub, |answer| SweepOrder::Run(Some(account), answer)).await
         }
         Retain::ConfirmClock => ordered(hub, SweepOrder::ConfirmClock).await,

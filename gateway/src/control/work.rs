@@ -156,7 +156,13 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 export(&hub, (&audit, &who), exporting).await
             }
-            Verb::Matter(wanted) => matter(&hub, &audit, &who, wanted).await,
+            Verb::Matter(wanted) => {
+                // What is on disk and in the audit log is to hold, whoever waits for it.
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                matter(&hub, &audit, &who, wanted).await
+            }
             Verb::KekState => {
                 let mut told = ordered(&hub, RingOrder::State).await?;
                 told.insert("suppression".to_owned(), suppression::shown(&hub));

@@ -1,7 +1,8 @@
 //! Whether all that lies under one key is due: the sweep removes nothing smaller.
 
 use tidegate_codec::category::Category;
-use tidegate_store::history::{AddUp, Lot};
+use tidegate_codec::identity::SystemId;
+use tidegate_store::history::{AddUp, Kept, Lot};
 use tidegate_store::rules::{Action, Class, Decision, Facts, Instruction, State, decide};
 
 use super::{Keeping, Terms, class_of};
@@ -26,6 +27,20 @@ pub enum Stands {
 }
 
 impl Keeping {
+    /// Whether instructions of its account say different things of texts of a lot: then each is judged by its message.
+    pub(crate) fn tells_texts_apart(&self, lot: &Lot) -> bool {
+        lot.class == Kept::Body
+            && self.accounts.get(&lot.account).is_some_and(|terms| {
+                let kinds = terms.kinds(Class::Body);
+                kinds.senders.len() > 1 || kinds.categories.len() > 1
+            })
+    }
+
+    /// Whether rules say anything of an account.
+    pub(crate) fn knows(&self, account: SystemId) -> bool {
+        self.accounts.contains_key(&account)
+    }
+
     /// How a lot stands at a time, in unix milliseconds.
     ///
     /// Rules are asked about the record that could be kept longest: one that was accepted at the last instant of the

@@ -67,8 +67,10 @@ impl<D: Disk> Sweep<D> {
         if !keeping.claims().may_hold(lot) {
             return Ok(());
         }
-        let messages = if keeping.claims().needs_messages(lot) {
-            self.messages_of(lot, keeping).await?
+        // A text says neither whom it was to nor from which sender: its message does.
+        let by_message = keeping.tells_texts_apart(lot);
+        let messages = if by_message || keeping.claims().needs_messages(lot) {
+            self.messages_of(lot, keeping, by_message).await?
         } else {
             Messages::new()
         };
@@ -84,7 +86,7 @@ impl<D: Disk> Sweep<D> {
 
     /// Messages that the texts of a lot may be of, as far as somebody is asked about: those that are kept, and those that
     /// holds have sealed.
-    async fn messages_of(&self, lot: &Lot, keeping: &Keeping) -> Result<Messages, String> {
+    async fn messages_of(&self, lot: &Lot, keeping: &Keeping, are_all: bool) -> Result<Messages, String> {
         let claims = keeping.claims();
         let mut messages = Messages::new();
         let query = Query::Account {
@@ -96,18 +98,25 @@ impl<D: Disk> Sweep<D> {
             let meant = metas.into_iter().filter(|(account, meta)| {
                 *account == lot.account
                     && (lot.first_ms..=lot.last_ms).contains(&meta.final_ms)
-                    && claims.may_be_about(&meta.destination)
+                    && (are_all || claims.may_be_about(&meta.destination))
             });
             messages.extend(meant.map(|(_, meta)| ((meta.id, meta.leg), meta)));
             messages.len() > MESSAGES_MAX
         };
-        let mut is_too_much = false;
+        let (mut is_too_much, mut unreadable) = (false, 0);
         self.hub
             .look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
+                unreadable += looked.unreadable;
                 is_too_much = take(looked.metas);
                 is_too_much
             })
             .await?;
+        if unreadable > 0 {
+            return Err(format!(
+                "{unreadable} blocks of {} do not open by which it is known what holds cover: what they may tell of stays",
+                lot.account
+            ));
+        }
         for hold in claims.hold_ids() {
             let mut cursor = Some(VaultCursor::default());
             while let Some(at) = cursor.filter(|_| !is_too_much) {

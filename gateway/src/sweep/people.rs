@@ -63,8 +63,8 @@ impl<D: Disk> Sweep<D> {
     }
 
     /// Executes open orders.
-    pub(super) async fn erase_people(&mut self, keeping: &Arc<Keeping>) -> Result<(), String> {
-        let Some(legal) = self.hub.legal().cloned() else {
+    pub(super) async fn erase_people(&mut self) -> Result<(), String> {
+        let (Some(legal), Some(keeping)) = (self.hub.legal().cloned(), self.rules()) else {
             return Ok(());
         };
         let open: BTreeSet<u32> = {
@@ -81,10 +81,22 @@ impl<D: Disk> Sweep<D> {
         if !open.is_empty() {
             let mut tallies: BTreeMap<u32, Tally> = open.iter().map(|id| (*id, Tally::default())).collect();
             self.hub.checkpoint_history().await?;
+            let mut failed = Ok(());
             for (account, lots) in self.lots_by_account().await? {
-                self.erase_of(account, &lots, keeping, &mut tallies).await?;
+                if !keeping.knows(account) {
+                    // Without rules nothing is decided of what is kept of it: no order that may be about it is done.
+                    tallies.values_mut().for_each(|tally| tally.is_left = true);
+                    continue;
+                }
+                let done = self.erase_of(account, &lots, &keeping, &mut tallies).await;
+                if done.is_err() {
+                    tallies.values_mut().for_each(|tally| tally.is_left = true);
+                    self.settle().await?;
+                }
+                failed = failed.and(done);
             }
             self.conclude(tallies).await?;
+            failed?;
         }
         self.forget_people().await
     }
@@ -118,8 +130,10 @@ impl<D: Disk> Sweep<D> {
             to_ms: u64::MAX >> 1,
         };
         let claims = keeping.claims();
+        let mut unreadable = 0;
         self.hub
             .look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
+                unreadable += looked.unreadable;
                 let metas = looked.metas.into_iter().map(|(_, meta)| meta);
                 for meta in metas.filter(|meta| claims.may_be_about(&meta.destination)) {
                     let orders = keeping.orders_about(&Ended::of(account, &meta));
@@ -136,6 +150,10 @@ impl<D: Disk> Sweep<D> {
                 messages.len() > MESSAGES_MAX
             })
             .await?;
+        if unreadable > 0 {
+            // Somebody may be in them: nothing is certified before they open, or are gone.
+            tallies.values_mut().for_each(|tally| tally.is_left = true);
+        }
         if messages.is_empty() {
             return Ok(());
         }
@@ -158,8 +176,8 @@ impl<D: Disk> Sweep<D> {
             }
         }
         let messages = Arc::new(messages);
-        let judge = {
-            let (keeping, messages) = (Arc::clone(keeping), Arc::clone(&messages));
+        let judge_by = |keeping: Arc<Keeping>| {
+            let messages = Arc::clone(&messages);
             Judge::new(move |account, record| {
                 let is_meant = match record {
                     Record::Meta(meta) => messages.contains_key(&(meta.id, meta.leg)),
@@ -184,7 +202,19 @@ impl<D: Disk> Sweep<D> {
             if orders.is_empty() {
                 continue;
             }
+            // As with lots that go as a whole: no hold is taken between the judgement and the end of the key.
+            let legal = self.hub.legal().cloned();
+            let taken = match &legal {
+                Some(legal) => Some(legal.state().await),
+                None => None,
+            };
+            let judge = judge_by(self.rules().unwrap_or_else(|| Arc::clone(keeping)));
             let has_gone = self.seal_anew(file, lot, &judge, false, 0).await?;
+            drop(taken);
+            if !has_gone && lot.is_there {
+                // Its key cannot be read now, or all stays after all.
+                tallies.values_mut().for_each(|tally| tally.is_left = true);
+            }
             if has_gone {
                 for order in &orders {
                     if let Some(tally) = tallies.get_mut(order) {
@@ -206,6 +236,10 @@ impl<D: Disk> Sweep<D> {
         even_if_all_stay: bool,
         fresh_since_ms: u64,
     ) -> Result<bool, String> {
+        if self.pending.is_some() {
+            // What was done before and could not be entered is, before another takes its place.
+            self.settle().await?;
+        }
         let prints = self.prints(vec![lot.key]).await?;
         let Some(print) = prints.get(&lot.key) else {
             return Ok(false);
@@ -249,7 +283,8 @@ impl<D: Disk> Sweep<D> {
                 continue;
             };
             row.lots += tally.lots;
-            row.records += tally.records;
+            // What a floor keeps is found by each run.
+            row.records = row.records.max(tally.records);
             if tally.is_left || is_deferred {
                 continue;
             }

@@ -137,9 +137,13 @@ impl<D: Disk> Sweep<D> {
         self.hub.ask_history(Order::Rekey(Rekey::Settle)).await?;
         self.settle().await?;
         self.settle_holds().await?;
-        let Some(keeping) = self.hub.look(|gate, _| gate.keeping().cloned()) else {
+        if self.rules().is_none() {
             return self.write_note().await;
-        };
+        }
+        if forgotten.is_some() {
+            // What is gathered still has no lot.
+            self.hub.checkpoint_history().await?;
+        }
         let Report::Periods(mut files) = self.hub.ask_history(Order::Periods).await? else {
             return Err(FOREIGN.to_owned());
         };
@@ -151,18 +155,46 @@ impl<D: Disk> Sweep<D> {
         let budget = self.hub.look(|gate, _| gate.config().retention.sweep_budget) as u64;
         let files_before = files.len();
         let mut used = BTreeSet::new();
+        // One that fails holds up no other (ENC-4); what it has come to is entered before the next begins.
+        let mut failed = Ok(());
         for file in files {
-            self.sweep_file(&file, (&keeping, forgotten), budget, swept, &mut used)
-                .await?;
+            let done = self.sweep_file(&file, forgotten, budget, swept, &mut used).await;
+            if let Err(why) = &done {
+                tracing::error!(%file, why, "a file of the history is not swept now");
+                self.settle().await?;
+            }
+            failed = failed.and(done);
             tokio::time::sleep(PAUSE).await;
         }
-        self.erase_people(&keeping).await?;
-        self.drop_unused(used, swept).await?;
+        let erased = self.erase_people().await;
+        if erased.is_err() {
+            self.settle().await?;
+        }
+        failed = failed.and(erased);
+        // With a file that could not be read nobody knows what is used.
+        if failed.is_ok() {
+            self.drop_unused(used, swept).await?;
+        }
         let gauge = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         self.metrics.left.set(gauge(swept.left));
         self.metrics.without_rule.set(gauge(swept.without_rule));
         self.metrics.files.set(gauge(files_before as u64 - swept.files));
-        self.write_note().await
+        failed.and(self.write_note().await)
+    }
+
+    /// The rules as they are now: holds are taken and rules change while a run goes on.
+    pub(super) fn rules(&self) -> Option<Arc<Keeping>> {
+        self.hub.look(|gate, _| gate.keeping().cloned())
+    }
+
+    /// An account whose data is to go although no rule says so, if it is in no configuration still.
+    fn forgotten(&self, account: Option<SystemId>) -> Option<SystemId> {
+        account.filter(|account| {
+            self.hub.look(|gate, _| {
+                let mut accounts = gate.config().accounts.iter();
+                accounts.all(|there| there.system_id != *account)
+            })
+        })
     }
 
     /// Keys go under which nothing lies: a process was cut off between a key and its first block, and the period is over.
@@ -201,7 +233,7 @@ impl<D: Disk> Sweep<D> {
     async fn sweep_file(
         &mut self,
         file: &PeriodKey,
-        (keeping, forgotten): (&Arc<Keeping>, Option<SystemId>),
+        forgotten: Option<SystemId>,
         budget: u64,
         swept: &mut Swept,
         used: &mut BTreeSet<KeyId>,
@@ -209,6 +241,10 @@ impl<D: Disk> Sweep<D> {
         let lots = self.lots(file).await?;
         used.extend(lots.iter().filter(|lot| lot.is_there).map(|lot| lot.key));
         let now_ms = self.guard.seen_ms();
+        let Some(keeping) = self.rules() else {
+            return Ok(());
+        };
+        let forgotten = self.forgotten(forgotten);
         let mut due: Vec<(Lot, AddUp)> = Vec::new();
         for lot in lots.iter().filter(|lot| lot.is_there) {
             match keeping.lot(lot, now_ms) {
@@ -221,11 +257,15 @@ impl<D: Disk> Sweep<D> {
                 Stands::Until(_) | Stands::Undated => {}
             }
         }
-        let room = usize::try_from(budget.saturating_sub(swept.lots)).unwrap_or(usize::MAX);
+        // Nobody comes back for what is forgotten.
+        let room = match forgotten {
+            None => usize::try_from(budget.saturating_sub(swept.lots)).unwrap_or(usize::MAX),
+            Some(_) => usize::MAX,
+        };
         swept.left += due.len().saturating_sub(room) as u64;
         due.truncate(room);
         for chunk in due.chunks(CHUNK) {
-            self.erase(file, chunk, keeping, swept).await?;
+            self.erase(file, chunk, forgotten, swept).await?;
             tokio::time::sleep(PAUSE).await;
         }
         // A file in which nothing can be read says nothing about what it held.
@@ -246,17 +286,38 @@ impl<D: Disk> Sweep<D> {
         &mut self,
         file: &PeriodKey,
         lots: &[(Lot, AddUp)],
-        keeping: &Arc<Keeping>,
+        forgotten: Option<SystemId>,
         swept: &mut Swept,
     ) -> Result<(), String> {
+        // No hold is taken from here on until the keys are gone: one that was taken before is heeded, and one that comes later
+        // finds them gone (LEG-1).
+        let legal = self.hub.legal().cloned();
+        let _taken = match &legal {
+            Some(legal) => Some(legal.state().await),
+            None => None,
+        };
+        let Some(keeping) = self.rules() else {
+            return Ok(());
+        };
+        let now_ms = self.guard.seen_ms();
+        let is_due = |lot: &Lot| match keeping.lot(lot, now_ms) {
+            Stands::Due { .. } => true,
+            Stands::WithoutRule => forgotten == Some(lot.account) && !keeping.claims().may_hold(lot),
+            Stands::Until(_) | Stands::Undated => false,
+        };
+        let lots: Vec<(Lot, AddUp)> = lots.iter().filter(|(lot, _)| is_due(lot)).cloned().collect();
         let keys = lots.iter().map(|(lot, _)| lot.key).collect();
         let prints = self.prints(keys).await?;
         let going: Vec<Going> = lots
             .iter()
             .filter_map(|(lot, add_up)| Some(Going::new(lot, *prints.get(&lot.key)?, *add_up)))
             .collect();
-        if going.len() < lots.len() {
-            return Err(format!("{file}: a key of the ring cannot be read"));
+        let mut failed = match going.len() < lots.len() {
+            true => Err(format!("{file}: a key of the ring cannot be read")),
+            false => Ok(()),
+        };
+        if going.is_empty() {
+            return failed;
         }
         let mut begun: Vec<Entry> = (!swept.is_begun).then(entries::started).into_iter().collect();
         begun.extend(going.iter().map(|going| entries::begun(file, going)));
@@ -264,10 +325,20 @@ impl<D: Disk> Sweep<D> {
         swept.is_begun = true;
         self.pending = Some(Pending::Erase(file.clone(), going.clone()));
         self.write_note().await?;
-        for (lot, _) in lots {
-            self.copy_held(file, lot, keeping).await?;
+        let mut ready = Vec::new();
+        for (lot, add_up) in lots.into_iter().filter(|(lot, _)| prints.contains_key(&lot.key)) {
+            match self.copy_held(file, &lot, &keeping).await {
+                Ok(()) => ready.push((lot, add_up)),
+                // It stays as it is, and the others go.
+                Err(why) => failed = failed.and(Err(why)),
+            }
         }
-        let order = Order::Erase(file.clone(), lots.to_vec());
+        let ready_keys: BTreeSet<KeyId> = ready.iter().map(|(lot, _)| lot.key).collect();
+        let going: Vec<Going> = going
+            .into_iter()
+            .filter(|going| ready_keys.contains(&going.key))
+            .collect();
+        let order = Order::Erase(file.clone(), ready);
         let Report::Erased(erased) = self.hub.ask_history(order).await? else {
             return Err(FOREIGN.to_owned());
         };
@@ -280,7 +351,7 @@ impl<D: Disk> Sweep<D> {
             swept.records += going.records;
         }
         swept.counted += erased.iter().map(|erased| erased.counted).sum::<u64>();
-        Ok(())
+        failed
     }
 
     /// A file goes of which nothing can be read any more.

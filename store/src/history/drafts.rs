@@ -94,6 +94,11 @@ impl<D: Disk> Files<D> {
     }
 
     /// Whether what lies under a key does not count any more.
+    /// Whether any is.
+    pub(super) fn has_superseded(&self) -> bool {
+        !self.superseded.is_empty()
+    }
+
     pub(super) fn is_superseded(&self, key: KeyId) -> bool {
         self.superseded.contains(&key)
     }

@@ -353,6 +353,10 @@ impl<D: Disk> Files<D> {
                 "a sync has failed: nothing is written before a restart",
             ));
         }
+        if self.periods.get(key).is_some_and(|period| period.is_leaving) {
+            // It could not be removed, and goes with the next start: nothing new may go with it.
+            self.remove(key, self.position)?;
+        }
         let mut at = self.end(key);
         if at.offset > 0 && at.offset + octets.len() as u64 > PART_MAX {
             at = At {
@@ -463,12 +467,19 @@ impl<D: Disk> Files<D> {
             self.disk.sync_dir(&self.dir.join(group))?;
             self.new_names.pop();
         }
+        let mut before = Vec::with_capacity(self.periods.len());
         for period in self.periods.values_mut() {
-            period.noted.clone_from(&period.parts);
+            before.push(std::mem::replace(&mut period.noted, period.parts.clone()));
             // Nothing more is written to most of them: a descriptor for each would be too many.
             period.writing = None;
         }
-        self.write_note(position)?;
+        if let Err(error) = self.write_note(position) {
+            // Another note of the position before must not name what came after it: that is handed over anew.
+            for (period, noted) in self.periods.values_mut().zip(before) {
+                period.noted = noted;
+            }
+            return Err(error);
+        }
         (self.position, self.is_new) = (position, false);
         Ok(())
     }

@@ -186,7 +186,7 @@ impl Indexes {
     }
 
     /// Drops an index with its directory: it is made anew when it is asked next.
-    fn drop_index(&mut self, key: &PeriodKey) {
+    pub(super) fn drop_index(&mut self, key: &PeriodKey) {
         self.open.retain(|(there, _)| there != key);
         self.rebuilt += 1;
         if let Some(path) = self.path(key)
@@ -472,6 +472,10 @@ impl<D: Disk> History<D> {
         };
         let is_superseded = self.files.is_superseded(header.key);
         let Some(key) = ring.get(header.key).filter(|_| !is_superseded) else {
+            // Its slot cannot be read, which is not gone.
+            let is_lost = !is_superseded && ring.has(header.key);
+            self.counts.unreadable += u64::from(is_lost);
+            looked.unreadable += u64::from(is_lost);
             return;
         };
         let sealed_at = At {

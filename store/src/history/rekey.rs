@@ -254,11 +254,20 @@ impl<D: Disk> History<D> {
                     }
                 }
             }
-            Rekey::Settle => Ok(Passed {
-                is_done: true,
-                destroyed: self.settle_superseded(ring)?,
-                ..Passed::default()
-            }),
+            Rekey::Settle => {
+                if self.files.has_superseded() {
+                    // What they were in nobody remembers: no filter outlives what it is made of.
+                    let periods: Vec<PeriodKey> = self.files.periods().cloned().collect();
+                    for period in &periods {
+                        self.drop_filter(period)?;
+                    }
+                }
+                Ok(Passed {
+                    is_done: true,
+                    destroyed: self.settle_superseded(ring)?,
+                    ..Passed::default()
+                })
+            }
         }
     }
 
@@ -472,11 +481,19 @@ impl<D: Disk> History<D> {
             part: first,
             offset: 0,
         };
-        self.files.scan(period, from, |at, header| {
+        let scanned = self.files.scan(period, from, |at, header| {
             found.push((at, header));
             ControlFlow::Continue(())
-        })?;
-        self.fresh.entry(period.clone()).or_default().extend(found);
+        });
+        match scanned {
+            Ok(_) => self.fresh.entry(period.clone()).or_default().extend(found),
+            // What stays must be found: its index is made anew from all of the file.
+            Err(error) => {
+                tracing::error!(%error, "blocks that were sealed anew are indexed with all others of their file");
+                self.fresh.remove(period);
+                self.indexes.drop_index(period);
+            }
+        }
         Ok(())
     }
 

@@ -372,7 +372,7 @@ fn whatever_fails_when_what_is_held_is_in_the_lot_or_in_the_vault() {
         let (metas, texts) = in_vault(&mut site, HOLD);
         assert_eq!((metas.len(), texts.len()), (0, 100), "{changes}");
         assert!(texts == of(|n| n % 3 == 0), "{changes}");
-        let VaultReport::Kept(over) = vault(&mut site, VaultOrder::Keep(Vec::new())) else {
+        let VaultReport::Kept(over) = vault(&mut site, VaultOrder::Keep(Vec::new(), Vec::new())) else {
             panic!("something else");
         };
         assert_eq!(over.len(), 1, "{changes}");
@@ -422,7 +422,7 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
         assert_eq!(in_vault(&mut site, hold), (one.clone(), Vec::new()));
     }
     // With one of two that are over the other keeps what it has.
-    vault(&mut site, VaultOrder::Keep(vec![2]));
+    vault(&mut site, VaultOrder::Keep(vec![2], Vec::new()));
     assert_eq!(in_vault(&mut site, 1).0, []);
     assert_eq!(in_vault(&mut site, 2).0, one);
     let begun = ordered(&mut site, Rekey::Step(some()));

@@ -75,8 +75,9 @@ pub struct VaultCursor {
 pub enum VaultOrder {
     /// Reads some of what a hold keeps; begins with the default.
     Read(u32, VaultCursor, Purpose),
-    /// Destroys the keys of all holds but these, and removes what they kept: it is gone with the keys.
-    Keep(Vec<u32>),
+    /// Destroys the keys of all holds but these, and removes what they kept: it is gone with the keys. And the keys of all orders to
+    /// erase but those.
+    Keep(Vec<u32>, Vec<u32>),
     /// Makes a key for an owner, in unix milliseconds, and seals under it whom a matter is about.
     Seal(Owner, Zeroizing<Vec<u8>>, u64),
     /// Destroys the keys of an owner.
@@ -176,7 +177,12 @@ impl<D: Disk> History<D> {
                 let (looked, next) = self.read_vault(hold, &cursor, ring, purpose)?;
                 VaultReport::Read(looked, next)
             }
-            VaultOrder::Keep(holds) => VaultReport::Kept(self.keep_holds(&holds, ring)?),
+            VaultOrder::Keep(holds, erasures) => {
+                let over = ring.erasures().filter(|id| !erasures.contains(id));
+                let over: Vec<KeyId> = over.flat_map(|id| ring.live(Owner::Erasure(id))).collect();
+                ring.destroy_many(&over)?;
+                VaultReport::Kept(self.keep_holds(&holds, ring)?)
+            }
             VaultOrder::Seal(owner, text, now_ms) => {
                 let key = ring.make(owner, now_ms, rng)?;
                 let mut sealed = Vec::with_capacity(text.len() + SEALED_OVERHEAD);

@@ -115,6 +115,9 @@ pub enum KeyRingError {
     /// The key of the message ids is neither made again nor destroyed: ids given out would be void.
     #[error("key ring: the key of the message ids is permanent")]
     Permanent,
+    /// A generation of the suppression key goes when the journal says on disk that it is retired.
+    #[error("key ring: the journal does not say yet that this generation is retired")]
+    NotRetired,
     /// AES-GCM refused 32 octets, which it has no reason to do.
     #[error("key ring: the cipher refused a key")]
     Cipher,

@@ -20,7 +20,7 @@ pub(super) const EXPORTS: u8 = 15;
 /// The kind of the owner of holds' keys.
 pub(super) const HOLDS: u8 = 13;
 /// The kind of the owner of keys of orders to erase.
-const ERASURES: u8 = 14;
+pub(super) const ERASURES: u8 = 14;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 

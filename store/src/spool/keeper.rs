@@ -99,6 +99,15 @@ impl<D: Disk> Keeper<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Destroyed>, KeyRingError> {
+        // A generation goes for good once the journal says so on disk; what is only staged may be given back.
+        let [lasting, _] = &self.journals;
+        if lasting
+            .retired()
+            .iter()
+            .all(|(retired, _)| *retired != generation)
+        {
+            return Err(KeyRingError::NotRetired);
+        }
         let histories = self.history.printed();
         self.ring.destroy_generation(generation, &histories, now_ms, rng)
     }

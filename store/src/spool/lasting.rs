@@ -202,7 +202,7 @@ impl<D: Disk> Spool<D> {
         let held = self.standing.held_by(generation, now_ms);
         if held.total() > 0 {
             return Err(format!(
-                "generation {generation} is needed: {} people who have opted out, {} with a consent, {} otherwise                  remembered, {} senders, {} messages that count towards caps",
+                "generation {generation} is needed: {} people who have opted out, {} with a consent, {} otherwise remembered, {} senders, {} messages that count towards caps",
                 held.opt_outs, held.consents, held.others, held.senders, held.counted
             ));
         }

@@ -563,3 +563,23 @@ fn no_more_generations_live_than_can_be_told_apart() {
     let generations: Vec<u8> = ring.secrets().iter().map(Secret::generation).collect();
     assert_eq!(generations, [1, 2, 3, 4]);
 }
+
+/// What is only staged may be given back: a secret that goes before the journal says so leaves a start that is refused for good.
+#[test]
+fn a_generation_goes_only_once_the_journal_says_on_disk_that_it_is_retired() {
+    let mut rig = Rig::new(1);
+    rotate(&mut rig);
+    let now_ms = rig.now_ms;
+    assert_eq!(rig.spool.retire_generation(now_ms, FIRST, &mut rig.rng), Ok(true));
+    // Asked for again it is retired in memory; that is not enough.
+    assert_eq!(
+        rig.spool.retire_generation(now_ms, FIRST, &mut rig.rng),
+        Ok(false)
+    );
+    let gone = rig.keeper.destroy_generation(FIRST, now_ms, &mut rig.rng);
+    assert!(matches!(gone, Err(KeyRingError::NotRetired)), "{gone:?}");
+    rig.settle_down();
+    let gone = rig.keeper.destroy_generation(FIRST, now_ms, &mut rig.rng);
+    assert_eq!(gone.unwrap().len(), 1);
+    restart(rig);
+}

@@ -87,7 +87,7 @@ pub enum JournalError {
     },
     /// It needs a secret that is gone.
     #[error(
-        "{}: people stand in it by generation {generation} of the suppression key, which the key ring does not hold: nobody          of them would be known. Restore the key ring that belongs to this data",
+        "{}: people stand in it by generation {generation} of the suppression key, which the key ring does not hold: nobody of them would be known. Restore the key ring that belongs to this data",
         dir.display()
     )]
     GenerationGone {
@@ -459,8 +459,14 @@ impl<D: Disk> Journal<D> {
             floor_ms: last.0,
             len,
         };
+        let retired = new().filter_map(|item| match &item.change.what {
+            What::Retired { generation, check } => Some((*generation, *check)),
+            _ => None,
+        });
+        let retired: Vec<(u8, [u8; 32])> = retired.collect();
         match segment::append(&file, self.offset, &header, &octets) {
             Ok(()) => {
+                self.retired.extend(retired);
                 self.offset += BATCH_HEADER_LEN as u64 + u64::from(len);
                 self.file = Some(file);
                 self.batch = batch;
