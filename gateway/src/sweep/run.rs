@@ -333,6 +333,17 @@ impl<D: Disk> Sweep<D> {
                 Err(why) => failed = failed.and(Err(why)),
             }
         }
+        if ready.iter().any(|(lot, _)| keeping.claims().may_hold(lot)) {
+            // What was filed while the others were copied is in no vault: such a lot waits for the next run.
+            let now = self.lots(file).await?;
+            let blocks: BTreeMap<KeyId, u64> = now.iter().map(|lot| (lot.key, lot.blocks)).collect();
+            let before = ready.len();
+            ready.retain(|(lot, _)| blocks.get(&lot.key) == Some(&lot.blocks));
+            swept.left += (before - ready.len()) as u64;
+        }
+        if ready.is_empty() {
+            return failed;
+        }
         let ready_keys: BTreeSet<KeyId> = ready.iter().map(|(lot, _)| lot.key).collect();
         let going: Vec<Going> = going
             .into_iter()
