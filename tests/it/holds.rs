@@ -344,8 +344,8 @@ async fn hold_c04_an_erasure_of_what_is_held_is_deferred_and_executed_with_the_r
     );
 }
 
-/// Delivers a message, and waits until it is kept.
-async fn deliver(process: &Process, esme: &mut ScriptedEsme, smsc: &mut ScriptedSmsc, number: u32) -> String {
+/// Delivers a message.
+async fn deliver(esme: &mut ScriptedEsme, smsc: &mut ScriptedSmsc, number: u32) -> String {
     let (to, carrier_id) = (format!("4477009{number:05}"), format!("c-{number}"));
     let id = esme.submit_ok(message("447700900001", &to, TEXT)).await;
     let submit = smsc.expect_submit().await;
@@ -353,13 +353,19 @@ async fn deliver(process: &Process, esme: &mut ScriptedEsme, smsc: &mut Scripted
     smsc.receipt(&submit, &carrier_id, MessageState::Delivered, Dialect::Both)
         .await;
     esme.expect_receipt(&id).await;
+    id
+}
+
+/// Waits until as many are kept as were delivered; the last of them came about a second ago.
+async fn until_kept(process: &Process, count: usize) {
     let looking = async {
-        while !kept(process).contains(&id) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        while kept(process).len() < count {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, looking).await.expect("it is kept");
-    id
+    tokio::time::timeout(DEADLINE, looking)
+        .await
+        .expect("they are kept");
 }
 
 /// The ids of all finished messages, as they are found.
@@ -392,9 +398,10 @@ async fn key_c05_a_gateway_killed_in_a_rotation_of_data_keys_loses_nothing_and_h
     let (mut delivered, mut number) = (Vec::new(), 0);
     for round in 0..4 {
         for _ in 0..2 {
-            delivered.push(deliver(&process, &mut esme, &mut smsc, number).await);
+            delivered.push(deliver(&mut esme, &mut smsc, number).await);
             number += 1;
         }
+        until_kept(&process, delivered.len()).await;
         let mut asking = Command::new(Process::built())
             .args(["key", "rotate-data", "--config"])
             .arg(process.config())
@@ -404,7 +411,7 @@ async fn key_c05_a_gateway_killed_in_a_rotation_of_data_keys_loses_nothing_and_h
             .unwrap();
         // Somewhere in it; there is no other place to stand than the time.
         for _ in 0..round {
-            delivered.push(deliver(&process, &mut esme, &mut smsc, number).await);
+            delivered.push(deliver(&mut esme, &mut smsc, number).await);
             number += 1;
         }
         process.kill();
@@ -413,6 +420,7 @@ async fn key_c05_a_gateway_killed_in_a_rotation_of_data_keys_loses_nothing_and_h
         process.ready().await;
         smsc.expect_binds(2).await;
         esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+        until_kept(&process, delivered.len()).await;
         let mut found = kept(&process);
         found.sort_unstable();
         delivered.sort_unstable();
