@@ -202,6 +202,10 @@ impl<D: Disk> Sweep<D> {
             if orders.is_empty() {
                 continue;
             }
+            if self.prints(vec![lot.key]).await?.is_empty() {
+                // Texts come before the records by which they are found: those stay until these have gone.
+                return Err(format!("{file}: a key of the ring cannot be read"));
+            }
             // As with lots that go as a whole: no hold is taken between the judgement and the end of the key.
             let legal = self.hub.legal().cloned();
             let taken = match &legal {
@@ -211,10 +215,6 @@ impl<D: Disk> Sweep<D> {
             let judge = judge_by(self.rules().unwrap_or_else(|| Arc::clone(keeping)));
             let has_gone = self.seal_anew(file, lot, &judge, false, 0).await?;
             drop(taken);
-            if !has_gone && lot.is_there {
-                // Its key cannot be read now, or all stays after all.
-                tallies.values_mut().for_each(|tally| tally.is_left = true);
-            }
             if has_gone {
                 for order in &orders {
                     if let Some(tally) = tallies.get_mut(order) {
