@@ -29,10 +29,19 @@ use crate::legal::LATE_MS;
 /// What was found of one order.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
+    /// Of this account only.
+    account: Option<SystemId>,
     lots: u64,
     records: u64,
     /// Something is left that a floor keeps, or there is more than is looked up at once.
     is_left: bool,
+}
+
+/// Orders that may be about an account are not done: something of it could not be looked at.
+fn leave(tallies: &mut BTreeMap<u32, Tally>, account: SystemId) {
+    for tally in tallies.values_mut() {
+        tally.is_left |= tally.account.is_none_or(|of| of == account);
+    }
 }
 
 impl<D: Disk> Sweep<D> {
@@ -67,36 +76,37 @@ impl<D: Disk> Sweep<D> {
         let (Some(legal), Some(keeping)) = (self.hub.legal().cloned(), self.rules()) else {
             return Ok(());
         };
-        let open: BTreeSet<u32> = {
+        let mut tallies: BTreeMap<u32, Tally> = {
             let state = legal.state().await;
             let standing = state.register.standing();
             let open = standing.filter(|(_, row)| row.executed_ms.is_none());
-            open.map(|(id, _)| id).collect()
+            let tally = |row: &crate::legal::OrderRow| Tally {
+                account: row.account,
+                ..Tally::default()
+            };
+            open.map(|(id, row)| (id, tally(row))).collect()
         };
         // Only what the rules knew of when it was planned.
-        let open: BTreeSet<u32> = open
-            .into_iter()
-            .filter(|id| keeping.claims().erasure_ids().contains(id))
-            .collect();
-        if !open.is_empty() {
-            let mut tallies: BTreeMap<u32, Tally> = open.iter().map(|id| (*id, Tally::default())).collect();
+        tallies.retain(|id, _| keeping.claims().erasure_ids().contains(id));
+        if !tallies.is_empty() {
             self.hub.checkpoint_history().await?;
             let mut failed = Ok(());
             for (account, lots) in self.lots_by_account().await? {
                 if !keeping.knows(account) {
                     // Without rules nothing is decided of what is kept of it: no order that may be about it is done.
-                    tallies.values_mut().for_each(|tally| tally.is_left = true);
+                    leave(&mut tallies, account);
                     continue;
                 }
                 let done = self.erase_of(account, &lots, &keeping, &mut tallies).await;
                 if done.is_err() {
-                    tallies.values_mut().for_each(|tally| tally.is_left = true);
+                    leave(&mut tallies, account);
                     self.settle().await?;
                 }
                 failed = failed.and(done);
             }
             self.conclude(tallies).await?;
-            failed?;
+            self.forget_people().await?;
+            return failed;
         }
         self.forget_people().await
     }
@@ -152,7 +162,7 @@ impl<D: Disk> Sweep<D> {
             .await?;
         if unreadable > 0 {
             // Somebody may be in them: nothing is certified before they open, or are gone.
-            tallies.values_mut().for_each(|tally| tally.is_left = true);
+            leave(tallies, account);
         }
         if messages.is_empty() {
             return Ok(());

@@ -264,10 +264,16 @@ impl<D: Disk> Sweep<D> {
         };
         swept.left += due.len().saturating_sub(room) as u64;
         due.truncate(room);
+        let mut failed = Ok(());
         for chunk in due.chunks(CHUNK) {
-            self.erase(file, chunk, forgotten, swept).await?;
+            let done = self.erase(file, chunk, forgotten, swept).await;
+            if done.is_err() {
+                self.settle().await?;
+            }
+            failed = failed.and(done);
             tokio::time::sleep(PAUSE).await;
         }
+        failed?;
         // A file in which nothing can be read says nothing about what it held.
         let (was_there, gone) = (lots.iter().filter(|lot| lot.is_there).count(), due.len());
         if lots.is_empty() || was_there > gone {

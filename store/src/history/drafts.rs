@@ -93,12 +93,12 @@ impl<D: Disk> Files<D> {
         Ok(first)
     }
 
-    /// Whether what lies under a key does not count any more.
-    /// Whether any is.
+    /// Whether any key is superseded.
     pub(super) fn has_superseded(&self) -> bool {
         !self.superseded.is_empty()
     }
 
+    /// Whether what lies under a key does not count any more.
     pub(super) fn is_superseded(&self, key: KeyId) -> bool {
         self.superseded.contains(&key)
     }

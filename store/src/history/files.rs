@@ -353,10 +353,6 @@ impl<D: Disk> Files<D> {
                 "a sync has failed: nothing is written before a restart",
             ));
         }
-        if self.periods.get(key).is_some_and(|period| period.is_leaving) {
-            // It could not be removed, and goes with the next start: nothing new may go with it.
-            self.remove(key, self.position)?;
-        }
         let mut at = self.end(key);
         if at.offset > 0 && at.offset + octets.len() as u64 > PART_MAX {
             at = At {
