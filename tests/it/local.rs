@@ -187,6 +187,12 @@ impl Local {
         }
     }
 
+    /// Has the next start find something else in its configuration.
+    pub(crate) fn edit(&mut self, from: &str, to: &str) {
+        assert!(self.text.contains(from), "{from}");
+        self.text = self.text.replacen(from, to, 1);
+    }
+
     /// Ends it and starts it anew.
     pub(crate) fn restart(&mut self) {
         self.stop();
