@@ -13,7 +13,7 @@ use tidegate_store::history::{History, Kept};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_tests::esme::message;
 use tidegate_tests::process::Places;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, IN_CLEAR_TEXT, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
 
@@ -25,7 +25,7 @@ fn config(places: &Places, carrier: SocketAddr, terms: &str) -> String {
     let load = "category = \"transactional\"\n";
     places
         .config(&[carrier], "")
-        .replacen(load, &format!("{load}{terms}\n"), 1)
+        .replacen(load, &format!("{load}{IN_CLEAR_TEXT}\n{terms}\n"), 1)
 }
 
 async fn started(smsc: &mut ScriptedSmsc, terms: &str) -> Process {

@@ -13,6 +13,7 @@ use tidegate_gateway::telemetry::{SweepMetrics, Telemetry};
 use tidegate_store::audit::{Field, Kind, Value, read};
 use tidegate_store::history::{History, Stats};
 use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_tests::IN_CLEAR_TEXT;
 
 use super::*;
 
@@ -20,7 +21,8 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MESSAGES: u32 = 3;
 
 pub(super) fn setup() -> Setup {
-    let config = bench_config_lines(&[("system_id = \"load\"", "retention_profile = \"anonymise-30\"")]);
+    let terms = format!("retention_profile = \"anonymise-30\"\n{IN_CLEAR_TEXT}");
+    let config = bench_config_lines(&[("system_id = \"load\"", &terms)]);
     Setup {
         is_audited: true,
         // A start goes through whole segments, and there are hundreds of starts.
