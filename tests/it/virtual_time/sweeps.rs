@@ -22,7 +22,10 @@ const MESSAGES: u32 = 3;
 
 pub(super) fn setup() -> Setup {
     let terms = format!("retention_profile = \"anonymise-30\"\n{IN_CLEAR_TEXT}");
-    let config = bench_config_lines(&[("system_id = \"load\"", &terms)]);
+    let config = bench_config_lines(&[
+        ("system_id = \"load\"", &terms),
+        ("system_id = \"load1\"", &terms),
+    ]);
     Setup {
         is_audited: true,
         // A start goes through whole segments, and there are hundreds of starts.

@@ -31,14 +31,14 @@ const EVERY: usize = 41;
 /// Half of the next day is due, too: its records are gone for readers, and its lot stays for the others in it.
 const NOW_MS: u64 = START_MS + (30 + DUE_DAYS) * DAY_MS + DAY_MS / 2;
 
-fn finished(id: MessageId, accepted_ms: u64, n: u64) -> Finished {
+fn finished(id: MessageId, account: SystemId, accepted_ms: u64, n: u64) -> Finished {
     let source = AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Tidegate").unwrap();
     let to = format!("447700{:06}", n % 1_000);
     let to = AddressBuf::new(Ton::INTERNATIONAL, Npi::ISDN, to.as_bytes()).unwrap();
     Finished {
         id,
         leg: 0,
-        account: account(),
+        account,
         envelope: Envelope {
             addresses: Addresses::new(&source, &to),
             form: Form::Sm,
@@ -82,8 +82,11 @@ fn opened(disk: &FaultyDisk) -> (KeyRing<FaultyDisk>, History<FaultyDisk>) {
     (ring, history)
 }
 
-/// A gateway's disk with six days of messages, and with a clock that is confirmed, for nobody was there for a month.
-async fn filed() -> (FaultyDisk, Vec<MessageId>) {
+/// A gateway's disk with messages that were accepted then, and with a clock that is confirmed, for nobody was there for a month.
+async fn filed(
+    bucket: Bucket,
+    messages: impl Iterator<Item = (SystemId, u64)>,
+) -> (FaultyDisk, Vec<MessageId>) {
     let clock = Clock::virtual_from(START_MS);
     let (world, sweep) = started(FaultyDisk::new(), &clock, 1);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -92,19 +95,18 @@ async fn filed() -> (FaultyDisk, Vec<MessageId>) {
     let (mut ring, mut history) = opened(&disk);
     let mut rng = ChaCha20Rng::seed_from_u64(12);
     let mut ids = MessageIds::new(1, 0);
-    let plan = |finished: &Finished, _: Kept, _: u64| {
+    let plan = move |finished: &Finished, _: Kept, _: u64| {
         Some(Keep {
             anchor_ms: finished.end.at_ms,
-            bucket: Bucket::Day,
+            bucket,
             length: "P30D".into(),
             place: Went::default(),
         })
     };
     let mut all = Vec::new();
-    for n in 0..MESSAGES {
-        let accepted_ms = accepted_ms(n);
+    for (n, (account, accepted_ms)) in (0..).zip(messages) {
         let id = ids.next(accepted_ms);
-        let message = finished(id, accepted_ms, n);
+        let message = finished(id, account, accepted_ms, n);
         history
             .take_in(&message, Some(b"a text"), &plan, &mut ring, accepted_ms, &mut rng)
             .unwrap();
@@ -162,7 +164,8 @@ fn ids(all: &Looked) -> [Vec<MessageId>; 2] {
 #[test]
 fn ret_c12_a_sweep_of_ten_thousand_records_that_is_killed_a_hundred_times_loses_nothing_and_leaves_nothing() {
     scenario(|| async {
-        let (disk, all) = filed().await;
+        let messages = (0..MESSAGES).map(|n| (account(), accepted_ms(n)));
+        let (disk, all) = filed(Bucket::Day, messages).await;
         let gone = usize::try_from(MESSAGES * DUE_DAYS / DAYS).unwrap();
         let (goes, stays) = all.split_at(gone);
         let clock = || Clock::virtual_from(NOW_MS);
@@ -230,5 +233,52 @@ fn ret_c12_a_sweep_of_ten_thousand_records_that_is_killed_a_hundred_times_loses_
         }
         assert!(partly > 5 && whole > 5, "{partly}, {whole}");
         assert!(due > 1_000 && live > 1_000, "{due}, {live}");
+    });
+}
+
+/// RET-6: keys go some at a time, and between two steps the keeper and the loop are there for all others.
+#[test]
+fn a_sweep_destroys_few_keys_at_a_time_and_messages_are_answered_between() {
+    const STEP: usize = 32;
+    scenario(|| async {
+        // A day of two accounts whose keys serve for an hour each, so that a file has more lots than go at a time.
+        let other = SystemId::new(b"load1").unwrap();
+        let messages = (0..24 * 6).map(|n| ([account(), other][n % 2], START_MS + n as u64 * 600_000));
+        let (disk, all) = filed(Bucket::Hour, messages).await;
+        let (world, mut sweep) = started(disk, &Clock::virtual_from(NOW_MS), 3);
+        let (mut smsc, mut esme) = (world.smsc(), world.esme());
+        smsc.accept_bind().await;
+        assert_eq!(esme.bind(b"secret").await, CommandStatus::ROK);
+        let keys = || {
+            let kek = Kek::read(&world.disk, Path::new("kek")).unwrap();
+            KeyRing::look(&world.disk, Path::new("keys"), &kek.into())
+                .unwrap()
+                .len()
+        };
+        let lots = 2 * 2 * 24;
+        let (before, mut seen) = (keys(), Vec::new());
+        let sweeping = sweep.run(None);
+        tokio::pin!(sweeping);
+        let mut sequence = 1;
+        let swept = loop {
+            sequence += 1;
+            let answered = async {
+                esme.submit(sequence).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            };
+            tokio::select! {
+                biased;
+                swept = &mut sweeping => break swept.unwrap(),
+                () = answered => seen.push(keys()),
+            }
+        };
+        assert_eq!((swept.lots, swept.records), (lots as u64, 2 * all.len() as u64));
+        let steps: Vec<usize> = seen.windows(2).map(|pair| pair[0].abs_diff(pair[1])).collect();
+        assert!(steps.iter().all(|step| *step <= STEP), "{steps:?}");
+        let between = seen
+            .iter()
+            .filter(|seen| (before - lots + 1..before).contains(*seen));
+        let taken = steps.iter().filter(|step| **step > 0).count();
+        assert!(taken >= lots / STEP && between.count() >= 4, "{seen:?}");
     });
 }
