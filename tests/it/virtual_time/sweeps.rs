@@ -17,7 +17,7 @@ use tidegate_tests::IN_CLEAR_TEXT;
 
 use super::*;
 
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3_600);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MESSAGES: u32 = 3;
 
 pub(super) fn setup() -> Setup {
