@@ -31,6 +31,7 @@ mod holds;
 mod hours;
 mod house;
 mod independent;
+mod instructed;
 mod kek;
 mod kill;
 mod load;

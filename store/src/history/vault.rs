@@ -153,10 +153,13 @@ impl<D: Disk> History<D> {
     }
 
     /// Puts volumes in their places, before anything that they were copied from goes.
-    pub(super) fn keep_volumes(&self, volumes: impl Iterator<Item = Volume<D>>) -> io::Result<()> {
+    pub(super) fn keep_volumes(&mut self, volumes: impl Iterator<Item = Volume<D>>) -> io::Result<()> {
         let mut any = false;
         for volume in volumes {
+            let len = volume.len;
             volume.keep()?;
+            // One that a pass that was cut off has left counts twice until the next start.
+            self.vault_octets += len;
             any = true;
         }
         if any {
@@ -167,7 +170,7 @@ impl<D: Disk> History<D> {
 
     /// See [`VaultOrder`].
     pub(super) fn vault_order(
-        &self,
+        &mut self,
         order: VaultOrder,
         ring: &mut KeyRing<D>,
         rng: &mut impl CryptoRng,
@@ -270,7 +273,7 @@ impl<D: Disk> History<D> {
     }
 
     /// The keys first: behind them what is left of the files is noise, and goes now or with the next call.
-    fn keep_holds(&self, holds: &[u32], ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
+    fn keep_holds(&mut self, holds: &[u32], ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
         let over: Vec<KeyId> = ring
             .holds()
             .filter(|(hold, _)| !holds.contains(hold))
@@ -286,8 +289,17 @@ impl<D: Disk> History<D> {
         }
         if any {
             self.files.disk().sync_dir(&self.vault())?;
+            self.vault_octets = octets(self.files.disk(), self.files.dir())?;
         }
         Ok(destroyed)
+    }
+}
+
+/// Octets of all volumes of a history, those that are being written included.
+pub(super) fn octets<D: Disk>(disk: &D, dir: &Path) -> io::Result<u64> {
+    match disk.list(&dir.join(DIR)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        entries => Ok(entries?.iter().map(|entry| entry.len).sum()),
     }
 }
 
