@@ -45,7 +45,7 @@ use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry,
+    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, SubjectMetrics, SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -85,6 +85,9 @@ pub enum StartError {
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
+    /// The register of people's requests cannot be read.
+    #[error(transparent)]
+    Subjects(#[from] subjects::Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -205,6 +208,7 @@ pub fn start_with(
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
+    let subjects = Subjects::open(&config.storage.data, own.ring())?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -324,10 +328,12 @@ pub fn start_with(
             tokens,
             orders,
             legal,
+            subjects,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
+            subject_metrics: SubjectMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -563,10 +569,12 @@ struct LoopWork {
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
     legal: Legal,
+    subjects: Subjects,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
+    subject_metrics: SubjectMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -624,6 +632,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
+        hub.set_subjects(Arc::new(work.subjects));
         hub.set_orders(Arc::new(orders_file));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {
@@ -656,6 +665,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (over, is_over) = oneshot::channel();
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
+        let subject_metrics = work.subject_metrics;
+        spawn_local(subjects::tend(Rc::clone(&hub), work.audit.clone(), subject_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

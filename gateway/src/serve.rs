@@ -28,6 +28,7 @@ use crate::http::Seal;
 use crate::keeper::{KeeperHandle, RingOrder};
 use crate::last_timer::LastTimer;
 use crate::legal::Legal;
+use crate::subjects::Subjects;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
@@ -77,6 +78,8 @@ pub struct Hub<D: Disk> {
     key_ring: OnceCell<mpsc::Sender<RingOrder>>,
     /// The register of holds and erasures; a gateway of tests may have none.
     legal: OnceCell<Arc<Legal>>,
+    /// The register of people's requests; a gateway of tests may have none.
+    subjects: OnceCell<Arc<Subjects>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
     sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
@@ -129,6 +132,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn legal(&self) -> Option<&Arc<Legal>> {
         self.legal.get()
+    }
+
+    /// The register of people's requests, from now on.
+    pub fn set_subjects(&self, subjects: Arc<Subjects>) {
+        // Once, at the start.
+        let _ = self.subjects.set(subjects);
+    }
+
+    pub(crate) fn subjects(&self) -> Option<&Arc<Subjects>> {
+        self.subjects.get()
     }
 
     /// Has all that ended before stand in the history behind a checkpoint.
@@ -268,6 +281,7 @@ impl<D: Disk> Hub<D> {
             register: OnceCell::new(),
             key_ring: OnceCell::new(),
             legal: OnceCell::new(),
+            subjects: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),

@@ -24,6 +24,7 @@ mod keys;
 pub mod log;
 pub mod names;
 mod process;
+mod subjects;
 mod sweep;
 pub mod words;
 
@@ -39,6 +40,7 @@ pub use admin::{AdminMetrics, Watching};
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use exports::ExportMetrics;
+pub use subjects::SubjectMetrics;
 pub use gate::GateMetrics;
 pub use history::HistoryMetrics;
 pub use http::HttpMetrics;
@@ -250,6 +252,7 @@ mod tests {
         let _keys = KeyMetrics::new(&telemetry);
         let _sweep = SweepMetrics::new(&telemetry);
         let _exports = ExportMetrics::new(&telemetry);
+        let _subjects = SubjectMetrics::new(&telemetry);
         let _history = HistoryMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);
         let _http = HttpMetrics::new(&telemetry, "admin");

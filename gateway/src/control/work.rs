@@ -22,6 +22,7 @@ use super::noted::Noted;
 use super::people::act;
 use super::retention::retain;
 use super::steering;
+use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
 use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
@@ -163,6 +164,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 matter(&hub, &audit, &who, wanted).await
             }
+            Verb::Subject(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                subject(&hub, (&audit, &who), wanted).await
+            }
             Verb::KekState => {
                 let mut told = ordered(&hub, RingOrder::State).await?;
                 told.insert("suppression".to_owned(), suppression::shown(&hub));
@@ -229,6 +236,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
+        && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect
