@@ -26,6 +26,7 @@ mod load;
 mod log;
 mod message;
 mod message_show;
+mod notice;
 mod optout;
 mod people;
 mod people_rows;
@@ -41,6 +42,7 @@ mod spool;
 mod stats;
 mod steered;
 mod store;
+mod subject;
 mod sweep;
 mod token;
 mod top;
@@ -119,9 +121,15 @@ enum Verb {
     /// Take, show and release legal holds, and read what they have sealed.
     #[command(subcommand)]
     Hold(Box<hold::Verb>),
+    /// Show what accounts are to be told, and say that they were.
+    #[command(subcommand)]
+    Notice(notice::Verb),
     /// Have a person's records erased, and show how that stands.
     #[command(subcommand)]
     Erase(erase::Verb),
+    /// Take in, verify, extend, carry out and show requests of people about what is kept of them.
+    #[command(subcommand)]
+    Subject(Box<subject::Verb>),
     /// Make what stands beside the files of finished messages anew from them.
     #[command(subcommand)]
     Store(store::Verb),
@@ -259,6 +267,8 @@ pub fn main() -> ExitCode {
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
+        Verb::Subject(verb) => subject::run(&verb),
+        Verb::Notice(verb) => notice::run(&verb),
         Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),

@@ -23,6 +23,7 @@ mod keys;
 mod legal;
 mod listing;
 mod noted;
+mod noticing;
 mod pages;
 mod people;
 pub(crate) mod rebuild;
@@ -62,6 +63,7 @@ pub use legal::{HoldAsk, Matter};
 pub(crate) use legal::{deferring, drop_released, rules_now, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
+pub use noticing::Noticing;
 pub use people::act;
 pub(crate) use people::{hex, journaled, unhex};
 pub use retention::Retain;
@@ -155,6 +157,8 @@ pub enum Verb {
     Matter(Matter),
     /// Requests of people about what is kept of them.
     Subject(Subjecting),
+    /// Notices to accounts.
+    Notice(Noticing),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -277,6 +281,7 @@ impl Verb {
             Self::Export(exporting) => exporting.request(),
             Self::Matter(matter) => matter.request(),
             Self::Subject(subjecting) => subjecting.request(),
+            Self::Notice(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
@@ -453,7 +458,9 @@ impl Verb {
                 let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let subject = || Subjecting::read(other, request).map(|asked| asked.map(Self::Subject));
-                let read = read.or_else(export).or_else(matter).or_else(subject);
+                let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
+                let read = read.or_else(export).or_else(matter);
+                let read = read.or_else(subject).or_else(notice);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -36,20 +36,23 @@ use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
 use crate::keeping::{Closures, Keeping};
 use crate::legal::Legal;
+use crate::notices::{self, Notices};
 use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
+use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, SubjectMetrics, SweepMetrics, Telemetry,
+    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SubjectMetrics, SweepMetrics,
+    Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, filters, keeper, legal, listen, orders, register};
+use crate::{control, filters, keeper, legal, listen, orders, register, subjects};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -82,6 +85,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
+    /// What accounts are to be told cannot be read.
+    #[error(transparent)]
+    Notices(#[from] notices::Unreadable),
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
@@ -203,6 +209,7 @@ pub fn start_with(
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
+    let notices = Notices::open(&config.storage.data)?;
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
@@ -329,11 +336,13 @@ pub fn start_with(
             orders,
             legal,
             subjects,
+            notices,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
             subject_metrics: SubjectMetrics::new(telemetry),
+            notice_metrics: NoticeMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -570,11 +579,13 @@ struct LoopWork {
     orders: (OrdersFile, Orders),
     legal: Legal,
     subjects: Subjects,
+    notices: Notices,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
     subject_metrics: SubjectMetrics,
+    notice_metrics: NoticeMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -634,6 +645,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_legal(Arc::new(legal));
         hub.set_subjects(Arc::new(work.subjects));
         hub.set_orders(Arc::new(orders_file));
+        hub.set_notices(Arc::new(work.notices));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {
             Ok(files) => hub.set_traces(Arc::new(files)),
@@ -667,6 +679,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
         let subject_metrics = work.subject_metrics;
         spawn_local(subjects::tend(Rc::clone(&hub), work.audit.clone(), subject_metrics));
+        spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

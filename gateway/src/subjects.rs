@@ -31,8 +31,6 @@ pub use tend::tend;
 pub const OPEN_MAX: usize = 1_000;
 /// Requests that the register has at most, those that have ended included.
 pub const ROWS_MAX: usize = 20_000;
-/// Octets of a reason, a note, a proof.
-pub const TEXT_MAX: usize = 200;
 /// Months for which a request that has ended stays in the register: that it was answered must be provable as long as somebody may
 /// complain of it. California wants 24 months of them (11 CCR 7101), claims against a controller end after three years in most places.
 pub const KEPT_MONTHS: u32 = 36;

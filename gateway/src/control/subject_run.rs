@@ -8,8 +8,7 @@ use std::time::Duration;
 use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Field, Value as Detail, Word};
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{Kept, Order, VaultOrder};
-use tidegate_store::history::Query;
+use tidegate_store::history::{Kept, Meta, Order, Query, VaultOrder};
 use tidegate_store::keyring::Owner;
 use tidegate_store::rules::{Class, State as Standing};
 use tidegate_store::seal::Purpose;
@@ -24,8 +23,15 @@ use super::subjecting::{NONE, format_of, noted};
 use crate::audit::AuditHandle;
 use crate::exports::{self, Format, KEPT_FOR, Person, Wanted, What};
 use crate::keeping::Ended;
+use crate::notices::{About, New};
+use crate::random::fork;
 use crate::serve::Hub;
 use crate::subjects::{Asker, How, Kept as KeptOf, RequestRow, Right, State, Subjects};
+
+/// Rows of what an erasure could not take along.
+const KEPT_MAX: usize = 32;
+/// Places of the index that are looked at between two turns.
+const LOOK_MAX: usize = 1_000;
 
 /// Goes on with a request that is to be carried out, as far as that goes now.
 ///
@@ -212,8 +218,110 @@ async fn what_stays<D: Disk>(
     Ok(kept.into_values().take(KEPT_MAX).collect())
 }
 
-/// Rows of what an erasure could not take along.
-const KEPT_MAX: usize = 32;
+/// Points who asked to the accounts: they decide about their recipients, and are told (DSR-3). Nothing is said of whether any has
+/// something of the person; those that have are told, or the one that was named.
+async fn point<D: Disk + 'static>(
+    hub: &Rc<Hub<D>>,
+    subjects: &Subjects,
+    by: (&AuditHandle, &Actor),
+    state: &mut State,
+    (id, person): (u32, Zeroizing<Vec<u8>>),
+) -> Result<(), String> {
+    let row = state.register.requests.get(&id).ok_or(NONE)?.clone();
+    let notices = hub.notices().ok_or("this gateway keeps no notices")?;
+    let to_tell: BTreeSet<SystemId> = match &row.account {
+        Some(name) => BTreeSet::from([super::finished::known(hub, name)?]),
+        None => who_has(hub, &person).await?,
+    };
+    let now_ms = rules_now(hub);
+    for account in &to_tell {
+        // Before it is told, and again where a crash came between.
+        let told = noted(by.1, "account told", (id, &row)).of(Some(*account));
+        by.0.enter(vec![told]).await?;
+        let new = New {
+            account: account.to_string(),
+            about: About::Request,
+            reference: format!("request {id}"),
+            text: format!(
+                "a recipient has asked the platform ({}); it is yours to decide and to answer by {}: open it again for the account",
+                row.right.word(),
+                super::instant(row.due_ms)
+            ),
+            due_ms: now_ms,
+        };
+        notices.add(new, now_ms).await?;
+    }
+    let told = u32::try_from(to_tell.len()).unwrap_or(u32::MAX);
+    change(subjects, state, id, |row| row.told = told).await?;
+    end_subject(hub, subjects, by, state, (id, How::Pointed, now_ms), None).await
+}
+
+/// Accounts that have something of a person: finished messages, messages under way, opt-outs.
+async fn who_has<D: Disk>(hub: &Hub<D>, person: &Zeroizing<Vec<u8>>) -> Result<BTreeSet<SystemId>, String> {
+    let mut found = under_way(hub, person).await;
+    for account in accounts_of(hub, None) {
+        let has_said = hub.look(|gate, _| {
+            let place = gate.account_by_text(account.as_str());
+            let whole = Scope::account(account.as_str());
+            let of = |place| {
+                let names = gate.spool().standing().all_names(person);
+                let stands = names.iter().flat_map(|who| gate.concerning(place, who, None));
+                stands.map(|(scope, _)| scope).any(|scope| scope == whole || scope.is_pool_of(&whole))
+            };
+            place.is_some_and(of)
+        });
+        if has_said || found.contains(&account) {
+            found.insert(account);
+            continue;
+        }
+        let Some(keeping) = hub.look(|gate, _| gate.keeping().cloned()) else {
+            continue;
+        };
+        let query = Query::Recipient {
+            account,
+            digits: person.to_vec(),
+        };
+        let now_ms = hub.now().unix_ms;
+        let mut has = false;
+        hub.look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
+            let is_read = |meta: &Meta| keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms);
+            has |= looked.metas.iter().any(|(_, meta)| is_read(meta));
+            has
+        })
+        .await?;
+        if has {
+            found.insert(account);
+        }
+    }
+    Ok(found)
+}
+
+/// Accounts that have a message to the person under way.
+async fn under_way<D: Disk>(hub: &Hub<D>, person: &Zeroizing<Vec<u8>>) -> BTreeSet<SystemId> {
+    let whom = Person {
+        request: 0,
+        number: person.clone(),
+    };
+    let (mut found, mut first) = (BTreeSet::new(), 0);
+    loop {
+        let has_more = hub.look(|gate, _| {
+            let index = gate.spool().index();
+            for (_, leg) in index.slice(first, LOOK_MAX) {
+                let account: Option<SystemId> = gate.spool().names().name(leg.account).parse().ok();
+                let home = account.and_then(|account| gate.home_of(account));
+                if whom.is(&leg.envelope.addresses.destination(), home) {
+                    found.extend(account);
+                }
+            }
+            first + LOOK_MAX < index.places()
+        });
+        if !has_more {
+            return found;
+        }
+        first += LOOK_MAX;
+        tokio::task::yield_now().await;
+    }
+}
 
 /// Begins an export of what is kept of the person, or goes on with one that is ready.
 async fn hand_over<D: Disk + 'static>(
@@ -282,7 +390,10 @@ async fn object_to_all<D: Disk>(hub: &Hub<D>, person: &[u8]) -> Result<(), Strin
             },
             private: Private::default(),
         };
-        gate.remember_of_nobody(now, whole, change)?;
+        let mut rng = fork(&mut gate.rng);
+        gate.spool_mut()
+            .remember(now.unix_ms, whole, change, true, &mut rng)
+            .map_err(|_| "it cannot be stored now")?;
         Ok::<_, String>(gate.hear_of_batches(&done))
     })?;
     drop(done);

@@ -29,7 +29,7 @@ use super::{Answer, VERSION, instant};
 use crate::audit::{AuditHandle, actor};
 use crate::exports::Format;
 use crate::serve::Hub;
-use crate::subjects::{Asker, How, OPEN_MAX, RequestRow, Right, Subjects, TEXT_MAX, clock_of};
+use crate::subjects::{Asker, How, OPEN_MAX, RequestRow, Right, Subjects, clock_of};
 
 /// Rows of a list.
 const LIST_MAX: usize = 10_000;

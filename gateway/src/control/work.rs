@@ -25,7 +25,7 @@ use super::steering;
 use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, noticing, trace};
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
@@ -170,6 +170,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 subject(&hub, (&audit, &who), wanted).await
             }
+            Verb::Notice(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                noticing::notice(&hub, &who, wanted).await
+            }
             Verb::KekState => {
                 let mut told = ordered(&hub, RingOrder::State).await?;
                 told.insert("suppression".to_owned(), suppression::shown(&hub));
@@ -237,6 +243,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect
@@ -439,7 +446,7 @@ impl<D: Disk> Gate<D> {
         })
     }
 
-    pub(super) fn account_by_text(&self, name: &str) -> Option<usize> {
+    pub(crate) fn account_by_text(&self, name: &str) -> Option<usize> {
         self.account_of(name.parse().ok()?)
     }
 

@@ -4,10 +4,8 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::Register;
-use crate::control::hex;
 use crate::small_file;
 
 pub(super) const FILE: &str = "subject-register";
@@ -41,10 +39,6 @@ struct Filed<R> {
     register: R,
 }
 
-fn sum(line: &str) -> String {
-    hex(&Sha256::digest(line.as_bytes()))
-}
-
 pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
     let text = small_file::read(path, FILE_MAX).map_err(|error| Unreadable::new(path, error.to_string()))?;
     match text {
@@ -58,15 +52,11 @@ pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
 pub(super) fn written(register: &Register) -> io::Result<String> {
     let version = VERSION;
     let line = serde_json::to_string(&Filed { version, register })?;
-    Ok(format!("{line}\n{}\n", sum(&line)))
+    Ok(small_file::summed(&line))
 }
 
 fn read(text: &str) -> Option<Register> {
-    let (line, rest) = text.split_once('\n')?;
-    if rest.strip_suffix('\n') != Some(sum(line).as_str()) {
-        return None;
-    }
-    let filed: Filed<Register> = serde_json::from_str(line).ok()?;
+    let filed: Filed<Register> = serde_json::from_str(small_file::unsummed(text)?).ok()?;
     (filed.version == VERSION).then_some(filed.register)
 }
 
@@ -140,7 +130,7 @@ pub(super) mod tests {
         fs::write(&path, text.replace("\"due_ms\":2", "\"due_ms\":9")).unwrap();
         assert!(open(&path).is_err());
         let line = text.lines().next().unwrap().replace("\"version\":1", "\"version\":2");
-        fs::write(&path, format!("{line}\n{}\n", sum(&line))).unwrap();
+        fs::write(&path, small_file::summed(&line)).unwrap();
         assert!(open(&path).is_err(), "another version");
     }
 }
