@@ -69,7 +69,11 @@ fn row(mut section: Section<'_>, seen: &mut HashMap<Jurisdiction, Option<usize>>
     }
     let due = section.required("due", "write `due = \"P30D\"`", period);
     let most = section.optional("most", period);
-    let source = section.required("source", "say where the row comes from: `source = \"…\"`", text(source));
+    let source = section.required(
+        "source",
+        "say where the row comes from: `source = \"…\"`",
+        text(source),
+    );
     let checked = section.required(
         "checked",
         "say when that was: `checked = \"2026-11-30\"`",

@@ -430,7 +430,10 @@ impl<D: Disk> Gate<D> {
     /// Where an account's national numbers are at home.
     pub(crate) fn home_of(&self, account: SystemId) -> Option<Country> {
         let mut accounts = self.config.accounts.iter();
-        accounts.find(|there| there.system_id == account)?.numbering.country
+        accounts
+            .find(|there| there.system_id == account)?
+            .numbering
+            .country
     }
 
     /// Has other rules hold for what ends from now on, and for whoever reads what has ended.

@@ -47,8 +47,8 @@ use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SubjectMetrics, SweepMetrics,
-    Telemetry,
+    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SubjectMetrics,
+    SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -678,7 +678,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
         let subject_metrics = work.subject_metrics;
-        spawn_local(subjects::tend(Rc::clone(&hub), work.audit.clone(), subject_metrics));
+        spawn_local(subjects::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            subject_metrics,
+        ));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);

@@ -28,13 +28,13 @@ use crate::http::Seal;
 use crate::keeper::{KeeperHandle, RingOrder};
 use crate::last_timer::LastTimer;
 use crate::legal::Legal;
-use crate::subjects::Subjects;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
 use crate::notices::Notices;
 use crate::orders::OrdersFile;
 use crate::register;
+use crate::subjects::Subjects;
 use crate::sweep::SweepOrder;
 use crate::trace::{Files, Records};
 

@@ -15,6 +15,7 @@ pub(crate) mod tend;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tidegate_store::disk::Disk;
@@ -53,13 +54,7 @@ pub enum Right {
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Access,
-        Self::Correct,
-        Self::Erase,
-        Self::Port,
-        Self::Object,
-    ];
+    pub const ALL: [Self; 5] = [Self::Access, Self::Correct, Self::Erase, Self::Port, Self::Object];
 
     /// As on the command line.
     pub const fn word(self) -> &'static str {
@@ -194,8 +189,9 @@ impl RequestRow {
         match (self.ended, self.run_ms, self.verified_ms) {
             (Some((_, how)), ..) => how.word(),
             (None, Some(_), _) => match self.answered_ms {
-                // Answered, and something of it waits for a date.
-                Some(_) => "deferred",
+                // Answered; something of it waits for a date, or all of it for the next sweep.
+                Some(_) if !self.kept.is_empty() => "deferred",
+                Some(_) => "ordered",
                 None => "running",
             },
             (None, None, Some(_)) => "verified",
@@ -210,7 +206,7 @@ impl RequestRow {
 }
 
 /// States that are counted.
-pub const STATES: [&str; 4] = ["received", "verified", "running", "deferred"];
+pub const STATES: [&str; 5] = ["received", "verified", "running", "ordered", "deferred"];
 
 /// All requests by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,6 +247,8 @@ pub struct State {
 pub struct Subjects {
     path: PathBuf,
     state: Mutex<State>,
+    /// A write has begun and not come to a good end: the file holds the register before or behind it, nobody knows which.
+    is_uncertain: AtomicBool,
 }
 
 impl Subjects {
@@ -277,8 +275,9 @@ impl Subjects {
         };
         for (id, row) in register.open() {
             let opened = |sealed: &[u8]| {
-                whom(ring, Owner::Subject(id), sealed)
-                    .ok_or_else(|| unreadable(format!("the key ring does not open whom request {id} is about")))
+                whom(ring, Owner::Subject(id), sealed).ok_or_else(|| {
+                    unreadable(format!("the key ring does not open whom request {id} is about"))
+                })
             };
             state.people.insert(id, opened(&row.number)?);
             if !row.proof.is_empty() {
@@ -290,6 +289,7 @@ impl Subjects {
         Ok(Self {
             path,
             state: Mutex::new(state),
+            is_uncertain: AtomicBool::new(false),
         })
     }
 
@@ -304,6 +304,7 @@ impl Subjects {
     ///
     /// In words for an operator; the file may hold it all the same.
     pub async fn write(&self, state: &mut State, register: Register) -> Result<(), String> {
+        self.is_uncertain.store(true, Ordering::Relaxed);
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || {
             let text = file::written(&register)?;
@@ -314,7 +315,23 @@ impl Subjects {
             .await
             .map_err(|error| crate::control::not_done(&error).to_owned())?
             .map_err(|error| format!("the register of requests cannot be written: {error}"))?;
+        self.is_uncertain.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Has the file hold what holds, where a write that failed may have left another: before a key goes that the other needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub async fn make_certain(&self, state: &mut State) -> Result<(), String> {
+        match self.is_uncertain.load(Ordering::Relaxed) {
+            true => {
+                let register = state.register.clone();
+                self.write(state, register).await
+            }
+            false => Ok(()),
+        }
     }
 }
 

@@ -41,12 +41,12 @@ pub use admin::{AdminMetrics, Watching};
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
 pub use exports::ExportMetrics;
-pub use subjects::SubjectMetrics;
 pub use gate::GateMetrics;
 pub use history::HistoryMetrics;
 pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
 pub use notices::NoticeMetrics;
+pub use subjects::SubjectMetrics;
 pub use sweep::SweepMetrics;
 
 use histogram::{Histogram, Histograms, Scale};

@@ -653,7 +653,8 @@ async fn erase_add<D: Disk>(
     let (account, person) = named(hub, account, Some(to))?;
     let person = person.ok_or("\"to\" is no number")?;
     let mut state = legal.state().await;
-    let (id, asked_ms) = order_erasure(hub, legal, (audit, who), &mut state, (account, person), reason).await?;
+    let (id, asked_ms) =
+        order_erasure(hub, legal, (audit, who), &mut state, (account, person), reason).await?;
     let deferred_by = deferring(&state, id);
     Ok(fields(json!({
         "id": id,

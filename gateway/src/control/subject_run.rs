@@ -46,7 +46,11 @@ pub(crate) async fn carry_out<D: Disk + 'static>(
     id: u32,
 ) -> Result<(), String> {
     let row = state.register.requests.get(&id).ok_or(NONE)?.clone();
-    let person = state.people.get(&id).ok_or("whom it is about is not known")?.clone();
+    let person = state
+        .people
+        .get(&id)
+        .ok_or("whom it is about is not known")?
+        .clone();
     let now_ms = rules_now(hub);
     match (row.asker, row.right) {
         // What is the recipient's own word needs no account (§6); nor does a child's (DSR-6).
@@ -54,7 +58,9 @@ pub(crate) async fn carry_out<D: Disk + 'static>(
             object(hub, &row, &person).await?;
             end_subject(hub, subjects, by, state, (id, How::Done, now_ms), None).await
         }
-        (Asker::Recipient, Right::Erase) if row.is_minor => erase(hub, subjects, by, state, (id, person)).await,
+        (Asker::Recipient, Right::Erase) if row.is_minor => {
+            erase(hub, subjects, by, state, (id, person)).await
+        }
         (Asker::Recipient, _) => point(hub, subjects, by, state, (id, person)).await,
         (_, Right::Erase) => erase(hub, subjects, by, state, (id, person)).await,
         (_, Right::Access | Right::Port) => hand_over(hub, subjects, by.0, state, (id, person)).await,
@@ -105,13 +111,21 @@ pub(crate) async fn end_subject<D: Disk>(
     state.people.remove(&id);
     state.proofs.remove(&id);
     state.keys_to_end.insert(id);
-    forget_subject_keys(hub, state).await
+    forget_subject_keys(hub, subjects, state).await
 }
 
 /// Destroys the keys of requests that are over, or never came to be.
-pub(crate) async fn forget_subject_keys<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(), String> {
+pub(crate) async fn forget_subject_keys<D: Disk>(
+    hub: &Hub<D>,
+    subjects: &Subjects,
+    state: &mut State,
+) -> Result<(), String> {
+    if !state.keys_to_end.is_empty() {
+        subjects.make_certain(state).await?;
+    }
     while let Some(id) = state.keys_to_end.first().copied() {
-        hub.ask_history(Order::Vault(VaultOrder::End(Owner::Subject(id)))).await?;
+        hub.ask_history(Order::Vault(VaultOrder::End(Owner::Subject(id))))
+            .await?;
         state.keys_to_end.remove(&id);
     }
     Ok(())
@@ -126,10 +140,16 @@ async fn erase<D: Disk + 'static>(
     (id, person): (u32, Zeroizing<Vec<u8>>),
 ) -> Result<(), String> {
     let row = state.register.requests.get(&id).ok_or(NONE)?.clone();
-    let legal = hub.legal().ok_or("this gateway has no register of holds")?.clone();
+    let legal = hub
+        .legal()
+        .ok_or("this gateway has no register of holds")?
+        .clone();
     // That of a child is nobody's to decide: it spans accounts.
     let account: Option<SystemId> = match &row.account {
-        Some(name) if !row.is_minor => Some(name.parse().map_err(|_| format!("there is no account {name:?}"))?),
+        Some(name) if !row.is_minor => Some(
+            name.parse()
+                .map_err(|_| format!("there is no account {name:?}"))?,
+        ),
         _ => None,
     };
     let (order, executed_ms) = {
@@ -145,7 +165,8 @@ async fn erase<D: Disk + 'static>(
                 let minor = if row.is_minor { ", a minor's" } else { "" };
                 let reason = format!("request {id}{minor}");
                 let named = (account, person.clone());
-                let (order, _) = order_erasure(hub, &legal, (audit, who), &mut matters, named, &reason).await?;
+                let (order, _) =
+                    order_erasure(hub, &legal, (audit, who), &mut matters, named, &reason).await?;
                 (order, None)
             }
         }
@@ -168,8 +189,56 @@ async fn erase<D: Disk + 'static>(
 fn accounts_of<D: Disk>(hub: &Hub<D>, account: Option<SystemId>) -> Vec<SystemId> {
     hub.look(|gate, _| {
         let all = gate.config().accounts.iter().map(|account| account.system_id);
-        all.filter(|name| account.is_none_or(|account| account == *name)).collect()
+        all.filter(|name| account.is_none_or(|account| account == *name))
+            .collect()
     })
+}
+
+/// Looks, by the index of recipients, at an account's finished messages to a person, until `each` has enough and says so.
+async fn finished<D: Disk>(
+    hub: &Hub<D>,
+    account: SystemId,
+    person: &Zeroizing<Vec<u8>>,
+    mut each: impl FnMut(&Meta) -> bool,
+) -> Result<(), String> {
+    let home = hub.look(|gate, _| gate.home_of(account));
+    let whom = Person {
+        request: 0,
+        number: person.clone(),
+    };
+    for digits in forms(person, home.is_some()) {
+        let query = Query::Recipient { account, digits };
+        let mut is_enough = false;
+        hub.look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
+            let theirs = looked
+                .metas
+                .iter()
+                .filter(|(_, meta)| whom.is(&meta.destination, home));
+            for (_, meta) in theirs {
+                is_enough |= each(meta);
+            }
+            is_enough
+        })
+        .await?;
+        if is_enough {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How a number may stand in messages: as it is known, with what is dialled before it, and, of accounts that have a country, without
+/// its country's code, which has one to three digits. Whoever else is found so is told apart by what it is then.
+fn forms(person: &[u8], has_home: bool) -> Vec<Vec<u8>> {
+    let mut forms: Vec<Vec<u8>> = ["", "00", "011"]
+        .iter()
+        .map(|first| [first.as_bytes(), person].concat())
+        .collect();
+    if has_home {
+        let national = (1..=3).filter_map(|code| person.get(code..));
+        forms.extend(national.flat_map(|rest| [rest.to_vec(), [b"0", rest].concat()]));
+    }
+    forms
 }
 
 /// What of a person's records floors or holds keep, by class. It is said of which class, how many and until when; not which matter.
@@ -183,33 +252,27 @@ async fn what_stays<D: Disk>(
         let Some(keeping) = hub.look(|gate, _| gate.keeping().cloned()) else {
             return Ok(Vec::new());
         };
-        let query = Query::Recipient {
-            account,
-            digits: person.to_vec(),
-        };
         let now_ms = hub.now().unix_ms;
-        hub.look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
-            for (_, meta) in &looked.metas {
-                let ended = Ended::of(account, meta);
-                for (of, class) in [(Kept::Meta, Class::Meta), (Kept::Body, Class::Body)] {
-                    let Some(told) = keeping.told(&ended, of, now_ms) else {
-                        continue;
-                    };
-                    let (by, until_ms) = match told.state {
-                        Standing::Restricted => (told.by, told.due_ms),
-                        // It ends with the release, whenever that is.
-                        Standing::Sealed => ("a legal duty".to_owned(), None),
-                        _ => continue,
-                    };
-                    let place = kept.entry((class.word(), by.clone())).or_insert(KeptOf {
-                        class: class.word().to_owned(),
-                        records: 0,
-                        until_ms,
-                        by,
-                    });
-                    place.records += 1;
-                    place.until_ms = place.until_ms.max(until_ms);
-                }
+        finished(hub, account, person, |meta| {
+            let ended = Ended::of(account, meta);
+            for (of, class) in [(Kept::Meta, Class::Meta), (Kept::Body, Class::Body)] {
+                let Some(told) = keeping.told(&ended, of, now_ms) else {
+                    continue;
+                };
+                let (by, until_ms) = match told.state {
+                    Standing::Restricted => (told.by, told.due_ms),
+                    // It ends with the release, whenever that is.
+                    Standing::Sealed => ("a legal duty".to_owned(), None),
+                    _ => continue,
+                };
+                let place = kept.entry((class.word(), by.clone())).or_insert(KeptOf {
+                    class: class.word().to_owned(),
+                    records: 0,
+                    until_ms,
+                    by,
+                });
+                place.records += 1;
+                place.until_ms = place.until_ms.max(until_ms);
             }
             kept.len() > KEPT_MAX
         })
@@ -266,7 +329,9 @@ async fn who_has<D: Disk>(hub: &Hub<D>, person: &Zeroizing<Vec<u8>>) -> Result<B
             let of = |place| {
                 let names = gate.spool().standing().all_names(person);
                 let stands = names.iter().flat_map(|who| gate.concerning(place, who, None));
-                stands.map(|(scope, _)| scope).any(|scope| scope == whole || scope.is_pool_of(&whole))
+                stands
+                    .map(|(scope, _)| scope)
+                    .any(|scope| scope == whole || scope.is_pool_of(&whole))
             };
             place.is_some_and(of)
         });
@@ -277,15 +342,10 @@ async fn who_has<D: Disk>(hub: &Hub<D>, person: &Zeroizing<Vec<u8>>) -> Result<B
         let Some(keeping) = hub.look(|gate, _| gate.keeping().cloned()) else {
             continue;
         };
-        let query = Query::Recipient {
-            account,
-            digits: person.to_vec(),
-        };
         let now_ms = hub.now().unix_ms;
         let mut has = false;
-        hub.look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
-            let is_read = |meta: &Meta| keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms);
-            has |= looked.metas.iter().any(|(_, meta)| is_read(meta));
+        finished(hub, account, person, |meta| {
+            has |= keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms);
             has
         })
         .await?;
@@ -332,7 +392,10 @@ async fn hand_over<D: Disk + 'static>(
     (id, person): (u32, Zeroizing<Vec<u8>>),
 ) -> Result<(), String> {
     let row = state.register.requests.get(&id).ok_or(NONE)?;
-    let name = row.account.as_deref().ok_or("a request names the account that gets the answer")?;
+    let name = row
+        .account
+        .as_deref()
+        .ok_or("a request names the account that gets the answer")?;
     let account = super::finished::known(hub, name)?;
     let wanted = Wanted {
         account,
@@ -403,4 +466,26 @@ async fn object_to_all<D: Disk>(hub: &Hub<D>, person: &[u8]) -> Result<(), Strin
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_looked_for_in_each_form_in_which_it_may_have_been_sent() {
+        let forms = |home| -> Vec<String> {
+            let forms = forms(b"447700900123", home).into_iter();
+            forms.map(|form| String::from_utf8(form).unwrap()).collect()
+        };
+        assert_eq!(
+            forms(false),
+            ["447700900123", "00447700900123", "011447700900123"]
+        );
+        assert!(
+            forms(true).contains(&"07700900123".to_owned()),
+            "national, with the trunk's digit"
+        );
+        assert!(forms(true).contains(&"7700900123".to_owned()));
+    }
 }

@@ -143,7 +143,9 @@ impl Subjecting {
                 "received_ms": ask.received_ms,
             }),
             Self::Verify { id, proof } => json!({ "id": id, "proof": proof }),
-            Self::Extend { id, reason } | Self::Refuse { id, reason } => json!({ "id": id, "reason": reason }),
+            Self::Extend { id, reason } | Self::Refuse { id, reason } => {
+                json!({ "id": id, "reason": reason })
+            }
             Self::Run { id, format, note } => {
                 json!({ "id": id, "format": format.map(Format::word), "note": note })
             }
@@ -243,7 +245,9 @@ pub(super) async fn subject<D: Disk + 'static>(
         Subjecting::Open(ask) => open(hub, &subjects, by, ask).await,
         Subjecting::Verify { id, proof } => verify(hub, &subjects, by, *id, proof).await,
         Subjecting::Extend { id, reason } => extend(hub, &subjects, by, *id, reason).await,
-        Subjecting::Run { id, format, note } => run(hub, &subjects, by, *id, (*format, note.as_deref())).await,
+        Subjecting::Run { id, format, note } => {
+            run(hub, &subjects, by, *id, (*format, note.as_deref())).await
+        }
         Subjecting::Refuse { id, reason } => refuse(hub, &subjects, by, *id, reason).await,
         Subjecting::List => {
             let state = subjects.state().await;
@@ -289,7 +293,9 @@ async fn open<D: Disk + 'static>(
     let clocked = hub.look(|gate, _| clock_of(gate.config(), place, account, received_ms));
     let mut state = subjects.state().await;
     if !state.register.has_room() {
-        return Err(format!("there are {OPEN_MAX} open requests already, or the register is full"));
+        return Err(format!(
+            "there are {OPEN_MAX} open requests already, or the register is full"
+        ));
     }
     // A number on disk before there is a key of it, as with holds.
     let mut register = state.register.clone();
@@ -442,9 +448,18 @@ async fn run<D: Disk + 'static>(
     register.requests.insert(id, row);
     subjects.write(&mut state, register).await?;
     let done = carry_out(hub, subjects, (audit, who), &mut state, id).await;
-    let mut told = state.register.requests.get(&id).map(|row| shown(id, row)).ok_or(NONE)?;
+    let mut told = state
+        .register
+        .requests
+        .get(&id)
+        .map(|row| shown(id, row))
+        .ok_or(NONE)?;
     if let Err(why) = done {
-        tracing::warn!(request = id, why, "a person's request is not carried out yet, and is tried again");
+        tracing::warn!(
+            request = id,
+            why,
+            "a person's request is not carried out yet, and is tried again"
+        );
         told.insert("waits_for".to_owned(), json!(why));
     }
     Ok(told)
@@ -459,12 +474,26 @@ async fn refuse<D: Disk>(
 ) -> Answer {
     let mut state = subjects.state().await;
     let row = open_row(&state.register, id)?;
-    if row.run_ms.is_some() {
+    // One that only waits for something in the way may be given up.
+    if row.order.is_some() || row.export.is_some() {
         return Err(format!("request {id} is being carried out already"));
     }
     let now_ms = rules_now(hub);
-    end_subject(hub, subjects, (audit, who), &mut state, (id, How::Refused, now_ms), Some(reason)).await?;
-    state.register.requests.get(&id).map(|row| shown(id, row)).ok_or_else(|| NONE.to_owned())
+    end_subject(
+        hub,
+        subjects,
+        (audit, who),
+        &mut state,
+        (id, How::Refused, now_ms),
+        Some(reason),
+    )
+    .await?;
+    state
+        .register
+        .requests
+        .get(&id)
+        .map(|row| shown(id, row))
+        .ok_or_else(|| NONE.to_owned())
 }
 
 async fn show(
@@ -486,6 +515,8 @@ async fn show(
     audit.enter(vec![read]).await?;
     let mut told = all(id, row);
     let text = |octets: &Zeroizing<Vec<u8>>| String::from_utf8_lossy(octets).into_owned();
+    // Without a purpose it would tell whether any account has something of the person.
+    told.insert("accounts_told".to_owned(), json!(row.told));
     told.insert("number".to_owned(), json!(state.people.get(&id).map(text)));
     told.insert("proof".to_owned(), json!(state.proofs.get(&id).map(text)));
     Ok(told)
@@ -528,7 +559,6 @@ fn all(id: u32, row: &RequestRow) -> Map<String, Value> {
         "executed": row.ended.map(|(at_ms, _)| instant(at_ms)),
         "order": row.order,
         "export": row.export.map(|export| export.to_string()),
-        "accounts_told": row.told,
         "kept": kept.collect::<Vec<_>>(),
         "note": row.note,
         "why": row.why,
@@ -575,7 +605,10 @@ mod tests {
             Subjecting::Show { id, reading },
         ] {
             let request = fields(wanted.request());
-            assert_eq!(Subjecting::read(wanted.word(), &request), Some(Ok(wanted.clone())));
+            assert_eq!(
+                Subjecting::read(wanted.word(), &request),
+                Some(Ok(wanted.clone()))
+            );
             assert!(!format!("{wanted:?}").contains("555"));
         }
         for (key, value) in [
@@ -591,9 +624,16 @@ mod tests {
                 "{key}"
             );
         }
-        for (verb, key) in [("subject extend", "reason"), ("subject refuse", "reason"), ("subject verify", "proof")] {
+        for (verb, key) in [
+            ("subject extend", "reason"),
+            ("subject refuse", "reason"),
+            ("subject verify", "proof"),
+        ] {
             let request = fields(json!({ "id": 3, key: " " }));
-            assert!(Subjecting::read(verb, &request).is_some_and(|read| read.is_err()), "{verb}");
+            assert!(
+                Subjecting::read(verb, &request).is_some_and(|read| read.is_err()),
+                "{verb}"
+            );
         }
     }
 

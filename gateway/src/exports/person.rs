@@ -173,7 +173,12 @@ fn of_message<D: Disk>(
             }),
             (State::Live, Kept::Body, Some(text)) => json!({ "text": text }),
             (State::Restricted, ..) => {
-                rows.push(told_row(head, class, Some(&told), json!({ "purpose": "as the floor says" })));
+                rows.push(told_row(
+                    head,
+                    class,
+                    Some(&told),
+                    json!({ "purpose": "as the floor says" }),
+                ));
                 continue;
             }
             _ => continue,
@@ -216,7 +221,10 @@ fn of_leg<D: Disk>(gate: &Gate<D>, head: &Head, leg: &Leg, now_ms: u64) -> Optio
     if names.name(leg.account) != head.account.as_str() {
         return None;
     }
-    let (source, to) = (leg.envelope.addresses.source(), leg.envelope.addresses.destination());
+    let (source, to) = (
+        leg.envelope.addresses.source(),
+        leg.envelope.addresses.destination(),
+    );
     let carrier = leg.carrier.map_or("", |carrier| names.name(carrier));
     let more = json!({
         "standing": "under way",

@@ -129,7 +129,11 @@ pub(super) mod tests {
         }
         fs::write(&path, text.replace("\"due_ms\":2", "\"due_ms\":9")).unwrap();
         assert!(open(&path).is_err());
-        let line = text.lines().next().unwrap().replace("\"version\":1", "\"version\":2");
+        let line = text
+            .lines()
+            .next()
+            .unwrap()
+            .replace("\"version\":1", "\"version\":2");
         fs::write(&path, small_file::summed(&line)).unwrap();
         assert!(open(&path).is_err(), "another version");
     }

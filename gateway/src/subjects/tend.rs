@@ -15,7 +15,7 @@ use crate::serve::Hub;
 use crate::telemetry::SubjectMetrics;
 
 /// How often it is looked.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Before what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -33,7 +33,10 @@ pub async fn tend<D: Disk + 'static>(hub: Rc<Hub<D>>, audit: AuditHandle, metric
         if now.monotonic >= again_at
             && let Err(error) = look(&hub, &subjects, &audit, &mut state).await
         {
-            tracing::error!(error, "requests of people cannot all be carried out; tried again in a minute");
+            tracing::error!(
+                error,
+                "requests of people cannot all be carried out; tried again in a minute"
+            );
             again_at = now.monotonic + AGAIN;
         }
         metrics.publish(&state.register, rules_now(&hub));
@@ -68,7 +71,7 @@ async fn look<D: Disk + 'static>(
     state: &mut State,
 ) -> Result<(), String> {
     let by = (audit, &Actor::System);
-    let mut failed = forget_subject_keys(hub, state).await;
+    let mut failed = forget_subject_keys(hub, subjects, state).await;
     let begun = state.register.open().filter(|(_, row)| row.run_ms.is_some());
     let begun: Vec<u32> = begun.map(|(id, _)| id).collect();
     for id in begun {
@@ -78,7 +81,11 @@ async fn look<D: Disk + 'static>(
         let executed_ms = match (row.order, hub.legal()) {
             (Some(order), Some(legal)) => {
                 let matters = legal.state().await;
-                matters.register.orders.get(&order).and_then(|order| order.executed_ms)
+                matters
+                    .register
+                    .orders
+                    .get(&order)
+                    .and_then(|order| order.executed_ms)
             }
             _ => None,
         };
@@ -131,7 +138,12 @@ mod tests {
             (row(Some(1), None, None), None, None, Next::GoOn),
             (row(Some(1), order, None), None, None, Next::Nothing),
             (row(Some(1), order, None), Some(7), None, Next::End(7)),
-            (row(Some(1), None, export), None, Some(Made::Making), Next::Nothing),
+            (
+                row(Some(1), None, export),
+                None,
+                Some(Made::Making),
+                Next::Nothing,
+            ),
             (row(Some(1), None, export), None, Some(Made::Ready), Next::End(9)),
             (row(Some(1), None, export), None, Some(Made::Over), Next::GoOn),
             // It was being made when the process ended: its file went with the start.
