@@ -144,8 +144,10 @@ pub struct RequestRow {
     /// Somebody below the age (DSR-6).
     pub is_minor: bool,
     /// The number, sealed under the request's key. Empty once it has ended.
+    #[serde(with = "file::digits")]
     pub number: Vec<u8>,
     /// How identity or authority was proved: the same.
+    #[serde(with = "file::digits")]
     pub proof: Vec<u8>,
     /// Who opened it.
     pub who: String,

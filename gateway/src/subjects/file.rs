@@ -39,6 +39,23 @@ struct Filed<R> {
     register: R,
 }
 
+/// Octets as hexadecimal digits.
+pub(super) mod digits {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::control::{hex, unhex};
+
+    pub(crate) fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex(octets))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        unhex(&text).ok_or_else(|| D::Error::custom("no hexadecimal digits"))
+    }
+}
+
 pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
     let text = small_file::read(path, FILE_MAX).map_err(|error| Unreadable::new(path, error.to_string()))?;
     match text {
