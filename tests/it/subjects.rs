@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidegate_gateway::control::{
-    Deed, DeedKind, Exporting, Matter, Noticing, OpenAsk, Reading, Retain, Row, Subjecting, Verb, instant,
+    Deed, DeedKind, Exporting, HoldAsk, Matter, Noticing, OpenAsk, Reading, Retain, Row, Subjecting, Verb,
+    instant,
 };
 use tidegate_gateway::subjects::{Asker, Right};
 use tidegate_tests::DEADLINE;
@@ -71,9 +72,9 @@ impl Scene {
         }
     }
 
-    /// The report of what is kept of the person, as rows.
-    async fn report(&self) -> Vec<Value> {
-        let id = self.open(Right::Access, Asker::Account, Some("load"), TO).await;
+    /// What the account is handed over of the person, as rows.
+    async fn handed_over(&self, right: Right) -> Vec<Value> {
+        let id = self.open(right, Asker::Account, Some("load"), TO).await;
         self.verify(id).await;
         self.run(id).await.unwrap();
         let told = self.until_it_is(id, "done").await;
@@ -82,6 +83,11 @@ impl Scene {
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+
+    /// The report of what is kept of the person.
+    async fn report(&self) -> Vec<Value> {
+        self.handed_over(Right::Access).await
     }
 
     async fn has_opted_out(&self, number: &str) -> bool {
@@ -156,6 +162,11 @@ async fn dsr_c01_c03_a_report_has_all_of_a_person_and_after_an_erasure_suppressi
     assert!(text.contains(TEXT) && text.contains(TO) && text.contains(&message));
     assert!(!text.contains(OTHER) && !text.contains("somebody else"));
 
+    // To be taken elsewhere are the person's messages, and nobody else's.
+    let messages = scene.handed_over(Right::Port).await;
+    let taken: Vec<(&Value, &Value)> = messages.iter().map(|row| (&row["to"], &row["text"])).collect();
+    assert_eq!(taken, [(&json!(TO), &json!(TEXT))]);
+
     // What it cannot take along it says: the class, the floor and its end.
     let erasure = scene.open(Right::Erase, Asker::Account, Some("load"), TO).await;
     scene.verify(erasure).await;
@@ -165,7 +176,8 @@ async fn dsr_c01_c03_a_report_has_all_of_a_person_and_after_an_erasure_suppressi
         (&json!("deferred"), &json!("meta"))
     );
     let until = told["kept"][0]["until"].as_str().unwrap();
-    let floor_ms = accepted_ms + 30 * DAY_MS;
+    // From the receipt's date, which has no seconds everywhere.
+    let floor_ms = accepted_ms + 30 * DAY_MS - 120_000;
     assert!(
         instant(floor_ms).as_str() <= until && until < instant(floor_ms + DAY_MS).as_str(),
         "{until}"
@@ -230,6 +242,35 @@ async fn dsr_c05_a_recipient_gets_no_data_of_an_account_and_the_account_is_told(
         (&json!("load"), &json!("request"))
     );
     assert!(!json!(told).to_string().contains(TO));
+
+    // What a hold keeps is said to be kept, and nothing of the matter; a report does not have it.
+    let hold = HoldAsk {
+        matter: "2026/17".to_owned(),
+        account: Some("load".to_owned()),
+        to: Some(format!("+{TO}")),
+        message: None,
+        class: None,
+        from_ms: None,
+        until_ms: None,
+        future: false,
+        reason: "a claim".to_owned(),
+        review_days: 30,
+    };
+    scene
+        .ask(Verb::Matter(Matter::HoldAdd(Box::new(hold))))
+        .await
+        .unwrap();
+    assert_eq!(scene.report().await.len(), 1);
+    let id = scene.open(Right::Erase, Asker::Account, Some("load"), TO).await;
+    scene.verify(id).await;
+    let told = scene.run(id).await.unwrap();
+    assert_eq!(
+        (&told["state"], &told["kept"][0]["by"], &told["kept"][0]["until"]),
+        (&json!("deferred"), &json!("a legal duty"), &Value::Null)
+    );
+    let report = scene.report().await;
+    let told = json!([told, report]).to_string();
+    assert!(report.is_empty() && !told.contains("2026/17"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
