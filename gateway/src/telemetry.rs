@@ -25,6 +25,7 @@ pub mod log;
 pub mod names;
 mod notices;
 mod process;
+mod subjects;
 mod sweep;
 pub mod words;
 
@@ -45,6 +46,7 @@ pub use history::HistoryMetrics;
 pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
 pub use notices::NoticeMetrics;
+pub use subjects::SubjectMetrics;
 pub use sweep::SweepMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
@@ -252,6 +254,7 @@ mod tests {
         let _keys = KeyMetrics::new(&telemetry);
         let _sweep = SweepMetrics::new(&telemetry);
         let _exports = ExportMetrics::new(&telemetry);
+        let _subjects = SubjectMetrics::new(&telemetry);
         let _notices = NoticeMetrics::new(&telemetry);
         let _history = HistoryMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);

@@ -53,6 +53,7 @@ mod secrets;
 mod simulation;
 mod simulator;
 mod steered;
+mod subjects;
 mod suppression_key;
 mod sweep;
 mod sweeps;

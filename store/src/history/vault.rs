@@ -80,6 +80,8 @@ pub enum VaultOrder {
     Keep(Vec<u32>, Vec<u32>),
     /// Makes a key for an owner, in unix milliseconds, and seals under it whom a matter is about.
     Seal(Owner, Zeroizing<Vec<u8>>, u64),
+    /// Seals something more under the key that an owner has.
+    SealMore(Owner, Zeroizing<Vec<u8>>),
     /// Destroys the keys of an owner.
     End(Owner),
     /// Names what there is.
@@ -109,6 +111,13 @@ const fn aad() -> Aad {
         id: 0,
         leg: 0,
     }
+}
+
+fn sealed(key: &SealKey, text: &[u8], rng: &mut impl CryptoRng) -> io::Result<Vec<u8>> {
+    let mut sealed = Vec::with_capacity(text.len() + SEALED_OVERHEAD);
+    key.seal(&aad(), rng, &mut sealed, |out| out.extend_from_slice(text))
+        .map_err(io::Error::other)?;
+    Ok(sealed)
 }
 
 /// Whom a matter is about, as [`VaultOrder::Seal`] has sealed it; `None` without its key, and where it does not open.
@@ -188,10 +197,13 @@ impl<D: Disk> History<D> {
             }
             VaultOrder::Seal(owner, text, now_ms) => {
                 let key = ring.make(owner, now_ms, rng)?;
-                let mut sealed = Vec::with_capacity(text.len() + SEALED_OVERHEAD);
-                key.seal(&aad(), rng, &mut sealed, |out| out.extend_from_slice(&text))
-                    .map_err(io::Error::other)?;
-                VaultReport::Sealed(sealed)
+                VaultReport::Sealed(sealed(&key, &text, rng)?)
+            }
+            VaultOrder::SealMore(owner, text) => {
+                let key = ring
+                    .newest(owner)
+                    .ok_or_else(|| io::Error::other("its key is gone"))?;
+                VaultReport::Sealed(sealed(&key, &text, rng)?)
             }
             VaultOrder::End(owner) => VaultReport::Kept(ring.destroy_many(&ring.live(owner))?),
             VaultOrder::Names => {
