@@ -338,6 +338,7 @@ pub(super) fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
     };
     let mut leg = json!({
         "recipient": meta.leg,
+        "direction": meta.direction.word(),
         "to": number(&meta.destination),
         "state": meta.state.stat(),
         "ended": instant(meta.final_ms),

@@ -307,6 +307,7 @@ fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<Str
     fields(json!({
         "id": id,
         "recipient": meta.leg,
+        "direction": meta.direction.word(),
         "accepted": instant(meta.accepted_ms),
         "ended": instant(meta.final_ms),
         "from": number(meta.source.as_bytes()),

@@ -135,6 +135,7 @@ impl Kinds {
                 let mut facts = Facts::new(account, class).of_sender(sender);
                 facts.category = *category;
                 facts.at.accepted_ms = Some(accepted_ms);
+                facts.at.received_ms = Some(accepted_ms);
                 facts.at.final_ms = Some(final_ms);
                 facts
             })

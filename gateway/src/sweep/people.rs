@@ -145,7 +145,7 @@ impl<D: Disk> Sweep<D> {
             .look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
                 unreadable += looked.unreadable;
                 let metas = looked.metas.into_iter().map(|(_, meta)| meta);
-                for meta in metas.filter(|meta| claims.may_be_about(&meta.destination)) {
+                for meta in metas.filter(|meta| claims.may_be_about(meta.person())) {
                     let orders = keeping.orders_about(&Ended::of(account, &meta));
                     let meant = orders.iter().filter(|order| tallies.contains_key(*order));
                     let mut any = false;
