@@ -31,6 +31,7 @@ mod people;
 mod people_rows;
 mod queue;
 mod reload;
+mod restrict;
 mod retention;
 mod route;
 mod send;
@@ -122,6 +123,9 @@ enum Verb {
     /// Have a person's records erased, and show how that stands.
     #[command(subcommand)]
     Erase(erase::Verb),
+    /// Restrict a person: nothing of them is processed but kept, until that is lifted.
+    #[command(subcommand)]
+    Restrict(restrict::Verb),
     /// Make what stands beside the files of finished messages anew from them.
     #[command(subcommand)]
     Store(store::Verb),
@@ -259,6 +263,7 @@ pub fn main() -> ExitCode {
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
+        Verb::Restrict(verb) => restrict::run(&verb),
         Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),

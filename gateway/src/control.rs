@@ -26,6 +26,7 @@ mod noted;
 mod pages;
 mod people;
 pub(crate) mod rebuild;
+mod restricting;
 mod retention;
 mod rows;
 mod server;

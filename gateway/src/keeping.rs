@@ -28,6 +28,7 @@ use crate::gate::Gate;
 use crate::legal::Claims;
 use crate::number::plan;
 use crate::retention::{instructions_of, rules_of};
+use crate::standing::opt_out;
 use crate::tables::Tables;
 
 pub use believed::{Believed, JUMP_MAX_MS};
@@ -279,6 +280,14 @@ impl Keeping {
     fn is_unstored(&self, ended: &Ended<'_>) -> bool {
         let terms = self.accounts.get(&ended.account);
         terms.is_some_and(|terms| terms.unstored.contains(&ended.service_type))
+    }
+
+    /// Whether the person of a message is restricted for its account (DSR-4): only for legal claims it is shown.
+    pub fn is_restricted(&self, account: SystemId, person: &AddressBuf) -> bool {
+        let home = self.accounts.get(&account).and_then(|terms| terms.home);
+        let octets = person.as_bytes();
+        let person = || opt_out::person(person.ton(), person.npi(), octets, home);
+        self.claims.restrict(account, octets, person)
     }
 
     /// Whether a record of a class may be read now, by whom its class is for.

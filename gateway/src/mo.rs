@@ -89,11 +89,13 @@ impl<D: Disk> Gate<D> {
         };
         let written_by = self.written_by(text, place);
         // First what it says: should the message itself find no room, the person is heard all the same.
-        let has_room = self.spool.outbox().waiting_for(self.accounts[place].name)
+        let is_restricted = self.is_restricted(place, &self.recipient(Some(place), written_by.clone()));
+        let has_room = is_restricted
+            || self.spool.outbox().waiting_for(self.accounts[place].name)
             < self.config.accounts[place].outbox_max;
         let reply = match self.heed(now, owed, text, Some(place), has_room) {
             Ok((Heeded::Known, _)) => return self.respond_after_commit(owed, carrier),
-            Ok((_, reply)) => reply,
+            Ok((_, reply)) => reply.filter(|_| !is_restricted),
             Err(_) => return self.refuse_delivery(owed, carrier),
         };
         let config = std::sync::Arc::clone(&self.config);
@@ -102,6 +104,17 @@ impl<D: Disk> Gate<D> {
         let expires_ms = now.unix_ms.saturating_add(ttl_ms);
         let name = config.carriers[carrier].name.as_str();
         let received = Self::received(now, text, &written_by, expires_ms, (name, form, body));
+        if is_restricted {
+            // Kept, and shown to nobody (DSR-4).
+            let kept = self
+                .spool
+                .keep_received(now.unix_ms, account, &received, &mut self.rng);
+            if kept.is_err() {
+                return self.refuse_delivery(owed, carrier);
+            }
+            self.accounts[place].tally.mos_withheld += 1;
+            return self.respond_after_commit(owed, carrier);
+        }
         let waiting = self.spool.outbox().waiting_for(self.accounts[place].name);
         let entry = NewEntry {
             kind: EntryKind::Mo,

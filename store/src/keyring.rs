@@ -58,7 +58,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, fingerprint};
+use owner::{ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, fingerprint};
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
@@ -386,8 +386,18 @@ impl<D: Disk> KeyRing<D> {
 
     /// The orders to erase that have a key, by their numbers.
     pub fn erasures(&self) -> impl Iterator<Item = u32> + '_ {
-        let of_orders = self.keys.values().filter(|held| held.owner.kind == ERASURES);
-        of_orders.filter_map(|held| {
+        self.numbered(ERASURES)
+    }
+
+    /// The restrictions that have a key, by their numbers.
+    pub fn restrictions(&self) -> impl Iterator<Item = u32> + '_ {
+        self.numbered(RESTRICTIONS)
+    }
+
+    /// The numbers of the owners of one kind.
+    fn numbered(&self, kind: u8) -> impl Iterator<Item = u32> + '_ {
+        let of_kind = self.keys.values().filter(move |held| held.owner.kind == kind);
+        of_kind.filter_map(|held| {
             held.owner
                 .text()
                 .first_chunk()

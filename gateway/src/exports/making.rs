@@ -211,6 +211,8 @@ async fn fill<D: Disk + 'static>(
             for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
                 let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms);
                 let ended = Ended::of(head.account, &meta);
+                // What is only kept is not copied (DSR-4).
+                let is_meant = is_meant && !keeping.is_restricted(head.account, meta.person());
                 if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
                     metas.push(meta);
                 }

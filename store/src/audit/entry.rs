@@ -140,6 +140,8 @@ words! {
         Hold = 33 "hold",
         /// A person is to be erased, or is.
         Erasure = 34 "erasure",
+        /// A person is restricted, or no more.
+        Restriction = 40 "restriction",
     }
 }
 
