@@ -58,7 +58,7 @@ pub(crate) use finished::text_of;
 pub use finished::{FOUND_MAX, Find, Reading};
 pub use keys::NewKek;
 pub use legal::{HoldAsk, Matter};
-pub(crate) use legal::{deferring, drop_released, take_effect};
+pub(crate) use legal::{deferring, drop_released, key_word, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use people::act;

@@ -92,7 +92,7 @@ impl<D: Disk> Gate<D> {
         let is_restricted = self.is_restricted(place, &self.recipient(Some(place), written_by.clone()));
         let has_room = is_restricted
             || self.spool.outbox().waiting_for(self.accounts[place].name)
-            < self.config.accounts[place].outbox_max;
+                < self.config.accounts[place].outbox_max;
         let reply = match self.heed(now, owed, text, Some(place), has_room) {
             Ok((Heeded::Known, _)) => return self.respond_after_commit(owed, carrier),
             Ok((_, reply)) => reply.filter(|_| !is_restricted),

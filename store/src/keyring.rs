@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
@@ -538,6 +539,12 @@ impl<D: Disk> KeyRing<D> {
     /// Whether there is a key of any account's opt-outs: then something was written under it.
     pub fn has_opt_outs(&self) -> bool {
         self.keys.values().any(|held| held.owner.kind == OPT_OUTS)
+    }
+
+    /// The keys of accounts' opt-outs, in no order.
+    pub(crate) fn opt_outs(&self) -> impl Iterator<Item = (SystemId, KeyId)> + '_ {
+        let of_accounts = self.keys.iter().filter(|(_, held)| held.owner.kind == OPT_OUTS);
+        of_accounts.filter_map(|(id, held)| Some((SystemId::new(held.owner.text()).ok()?, *id)))
     }
 
     /// The exports that have a key, by their numbers.

@@ -45,6 +45,8 @@ mod story;
 #[cfg(test)]
 mod tests_disk;
 #[cfg(test)]
+mod tests_forget;
+#[cfg(test)]
 mod tests_generations;
 #[cfg(test)]
 mod tests_history;

@@ -274,7 +274,7 @@ pub(super) fn kept(text: &str) -> String {
 }
 
 /// A key that is destroyed, as the log names it.
-fn key_word(destroyed: &Destroyed) -> Detail {
+pub(crate) fn key_word(destroyed: &Destroyed) -> Detail {
     let print: String = destroyed
         .fingerprint
         .iter()

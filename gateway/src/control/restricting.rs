@@ -13,7 +13,9 @@ use tidegate_store::audit::{Actor, Field, Kind, Value as Detail, Word};
 use tidegate_store::disk::Disk;
 use tidegate_store::keyring::Owner;
 
-use super::legal::{ROWS_MAX, drop_released, entry, kept, named, next_number, rules_now, sealed, take_effect};
+use super::legal::{
+    ROWS_MAX, drop_released, entry, kept, named, next_number, rules_now, sealed, take_effect,
+};
 use super::steering::fields;
 use super::{Answer, instant};
 use crate::audit::{AuditHandle, actor};

@@ -102,7 +102,9 @@ impl Claims {
                 claims.restricted.add(row.account, person);
             }
         }
-        let asked_about = people.iter().filter(|(id, _)| !register.restrictions.contains_key(*id));
+        let asked_about = people
+            .iter()
+            .filter(|(id, _)| !register.restrictions.contains_key(*id));
         claims.tails = asked_about.map(|(_, person)| tail(person).to_vec()).collect();
         claims.tails.sort_unstable();
         claims.tails.dedup();

@@ -64,12 +64,19 @@ mod tests {
         assert!(!restricted.has(shop, b"12025550123", never));
         restricted.add(Some(shop), b"12025550123");
         restricted.add(None, b"447700900777");
-        let is_it = |account, written: &[u8], person: &'static [u8]| restricted.has(account, written, || person);
+        let is_it =
+            |account, written: &[u8], person: &'static [u8]| restricted.has(account, written, || person);
         assert!(is_it(shop, b"+12025550123", b"12025550123"));
         assert!(!is_it(bank, b"+12025550123", b"12025550123"), "another's");
         assert!(is_it(bank, b"07700900777", b"447700900777"));
-        assert!(!is_it(shop, b"13025550123", b"13025550123"), "whose number ends alike");
+        assert!(
+            !is_it(shop, b"13025550123", b"13025550123"),
+            "whose number ends alike"
+        );
         assert!(!is_it(shop, b"123", b"123"));
-        assert!(!restricted.has(shop, b"447700900778", never), "whose number ends otherwise");
+        assert!(
+            !restricted.has(shop, b"447700900778", never),
+            "whose number ends otherwise"
+        );
     }
 }

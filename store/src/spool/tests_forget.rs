@@ -1,0 +1,1 @@
+//! Numbers that go from what is remembered of people.
