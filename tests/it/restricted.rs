@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::status::CommandStatus;
-use tidegate_gateway::control::{Find, Matter, Reading, Retain, Steer, Verb};
+use tidegate_gateway::control::{Deed, DeedKind, Find, Matter, Reading, Retain, Steer, Verb};
 use tidegate_gateway::exports::{Format, What};
 use tidegate_gateway::orders::Halt;
 use tidegate_tests::DEADLINE;
@@ -53,6 +53,13 @@ impl Scene {
         };
         let found = tokio::time::timeout(DEADLINE, looking).await;
         found.unwrap_or_else(|_| panic!("{count} of {number} are kept"))
+    }
+
+    /// How many opt-outs the account is told of, and of how many not whose they are.
+    async fn opt_outs(&self) -> (Value, Value) {
+        let deed = Deed::new(DeedKind::OptOutExport, "load");
+        let told = self.ask(Verb::Deed(Box::new(deed))).await.unwrap();
+        (told["total"].clone(), told["hashed"].clone())
     }
 
     async fn read(&self, id: &str, purpose: &str) -> Map<String, Value> {
@@ -112,7 +119,12 @@ async fn what_a_handset_writes_is_kept_by_its_number_exported_and_erased_with_th
         text.contains(",mo,") && text.contains(WRITTEN) && text.contains(TO),
         "{text}"
     );
-    // What is erased of the person is this as well.
+    // What is erased of the person is this as well, and the number that an opt-out keeps (PSN-3).
+    scene.write(TO, "STOP").await;
+    let came = scene.esme.expect_deliver().await;
+    scene.esme.answer(&came, CommandStatus::ROK).await;
+    scene.found(TO, 2).await;
+    assert_eq!(scene.opt_outs().await, (json!(1), json!(0)));
     let erase = Matter::EraseAdd {
         to: format!("+{TO}"),
         account: None,
@@ -124,9 +136,12 @@ async fn what_a_handset_writes_is_kept_by_its_number_exported_and_erased_with_th
     let orders = scene.ask(Verb::Matter(Matter::EraseList)).await.unwrap();
     assert_eq!(
         (&orders["orders"][0]["state"], &orders["orders"][0]["records"]),
-        (&json!("executed"), &json!(1)),
+        (&json!("executed"), &json!(2)),
         "{orders:?}"
     );
+    assert_eq!(scene.opt_outs().await, (json!(1), json!(1)));
+    let status = scene.esme.submit_refused(message(FROM, TO, TEXT)).await;
+    assert_eq!(status, CommandStatus(0x0401), "nobody is less opted out");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,7 +45,8 @@ pub enum Owner {
     Generation(u8),
     /// What finds recipients in an account's history, where the secret that it was made of is gone: kept.
     Index(SystemId),
-    /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
+    /// Numbers of opted-out people that an account may still see: destroyed when others are sealed anew without one's, or with the
+    /// account (PSN-3).
     OptOuts(SystemId),
     /// The seed that signs the audit log's checkpoints: one key, kept.
     Audit,
