@@ -41,7 +41,7 @@ impl Scene {
     }
 
     /// Asks until so many are there: what ends is filed within a second or two.
-    async fn found(&self, number: &str, count: usize) -> Vec<Value> {
+    async fn kept_of(&self, number: &str, count: usize) -> Vec<Value> {
         let looking = async {
             loop {
                 let found = self.find(number, "support").await;
@@ -94,7 +94,7 @@ async fn what_a_handset_writes_is_kept_by_its_number_exported_and_erased_with_th
     let came = scene.esme.expect_deliver().await;
     assert_eq!(came.text(), WRITTEN);
     scene.esme.answer(&came, CommandStatus::ROK).await;
-    let found = scene.found(TO, 1).await;
+    let found = scene.kept_of(TO, 1).await;
     assert_eq!(
         (
             &found[0]["direction"],
@@ -123,7 +123,7 @@ async fn what_a_handset_writes_is_kept_by_its_number_exported_and_erased_with_th
     scene.write(TO, "STOP").await;
     let came = scene.esme.expect_deliver().await;
     scene.esme.answer(&came, CommandStatus::ROK).await;
-    scene.found(TO, 2).await;
+    scene.kept_of(TO, 2).await;
     assert_eq!(scene.opt_outs().await, (json!(1), json!(0)));
     let erase = Matter::EraseAdd {
         to: format!("+{TO}"),
@@ -140,7 +140,7 @@ async fn what_a_handset_writes_is_kept_by_its_number_exported_and_erased_with_th
         "{orders:?}"
     );
     assert_eq!(scene.opt_outs().await, (json!(1), json!(1)));
-    let status = scene.esme.submit_refused(message(FROM, TO, TEXT)).await;
+    let status = scene.esme.submit_refused(message(OURS, TO, TEXT)).await;
     assert_eq!(status, CommandStatus(0x0401), "nobody is less opted out");
 }
 
@@ -175,7 +175,7 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
     let came = scene.esme.expect_deliver().await;
     assert_eq!(came.text(), "of somebody else");
     scene.esme.answer(&came, CommandStatus::ROK).await;
-    let found = scene.found(TO, 3).await;
+    let found = scene.kept_of(TO, 3).await;
     assert!(found.iter().all(|row| row["restricted"] == true), "{found:?}");
     let of_handset = found.iter().find(|row| row["direction"] == "mo").unwrap();
     let told = scene.read(&id_of(of_handset), "support").await;
@@ -224,7 +224,7 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
     );
     assert_ne!(row["lifted"], Value::Null);
     // What was said while it held still counts: the person has opted out.
-    let status = scene.esme.submit_refused(message(FROM, TO, TEXT)).await;
+    let status = scene.esme.submit_refused(message(OURS, TO, TEXT)).await;
     assert_eq!(status, CommandStatus(0x0401));
     let told = scene.read(&id_of(of_handset), "support").await;
     assert_eq!(told["legs"][0]["from"], TO);

@@ -192,6 +192,7 @@ fn psn_3_a_persons_numbers_go_with_their_keys_and_all_else_stays() {
         .unwrap();
     assert_eq!((page.total, page.hashed, page.entries.len()), (2, 1, 1));
     assert_eq!(page.entries[0].2.private.number, OTHER);
+    drop(register);
     // Nothing is left to do, and what comes is appended behind.
     assert!(forget(&mut rig, None).unwrap().is_empty());
     opt_out(&mut rig, "shop", OTHER);
