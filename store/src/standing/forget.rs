@@ -19,7 +19,7 @@ use super::journal::{
 use super::{Private, What};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::keyring::{Destroyed, KeyRing, KeyRingError, Owner};
-use crate::pseudonym::Pseudonym;
+use crate::pseudonym::{Pseudonym, Secret};
 use crate::seal::{KeyId, Purpose};
 use crate::segment::{self, BatchHeader, Found, HEADER_LEN, Scan};
 
@@ -91,7 +91,7 @@ struct People(Vec<(Forgotten, Vec<Pseudonym>)>);
 
 impl People {
     fn new<D: Disk>(people: Vec<Forgotten>, ring: &KeyRing<D>) -> Self {
-        let suppression: Vec<_> = ring.secrets().iter().map(|secret| secret.suppression()).collect();
+        let suppression: Vec<_> = ring.secrets().iter().map(Secret::suppression).collect();
         let known = people.into_iter().map(|who| {
             let names = suppression.iter().map(|of| of.of(&who.person)).collect();
             (who, names)
