@@ -22,7 +22,7 @@ use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::{Clock, process_cpu};
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::RealDisk;
-use tidegate_store::history::{Bucket, Cursor, Finished, History, Keep, Kept, Place, Query};
+use tidegate_store::history::{Bucket, Cursor, Direction, Finished, History, Keep, Kept, Place, Query};
 use tidegate_store::keyring::{Kek, KeyRing, Owner};
 use tidegate_store::message_id::{MessageId, MessageIds};
 use tidegate_store::record::{Envelope, Final, Form};
@@ -139,6 +139,7 @@ impl Site {
             id,
             leg: 0,
             account: *self.accounts.get(draw.account).ok_or("no account")?,
+            direction: Direction::Mt,
             envelope: Envelope {
                 addresses: Addresses::new(&source, &destination),
                 form: Form::Sm,

@@ -32,6 +32,7 @@ mod people;
 mod people_rows;
 mod queue;
 mod reload;
+mod restrict;
 mod retention;
 mod route;
 mod send;
@@ -130,6 +131,9 @@ enum Verb {
     /// Take in, verify, extend, carry out and show requests of people about what is kept of them.
     #[command(subcommand)]
     Subject(Box<subject::Verb>),
+    /// Restrict a person: nothing of them is processed but kept, until that is lifted.
+    #[command(subcommand)]
+    Restrict(restrict::Verb),
     /// Make what stands beside the files of finished messages anew from them.
     #[command(subcommand)]
     Store(store::Verb),
@@ -269,6 +273,7 @@ pub fn main() -> ExitCode {
         Verb::Erase(verb) => erase::run(&verb),
         Verb::Subject(verb) => subject::run(&verb),
         Verb::Notice(verb) => notice::run(&verb),
+        Verb::Restrict(verb) => restrict::run(&verb),
         Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),

@@ -28,6 +28,7 @@ use crate::gate::Gate;
 use crate::legal::Claims;
 use crate::number::plan;
 use crate::retention::{instructions_of, rules_of};
+use crate::standing::opt_out;
 use crate::tables::Tables;
 
 pub use believed::{Believed, JUMP_MAX_MS};
@@ -63,9 +64,9 @@ pub struct Ended<'e> {
     pub account: SystemId,
     /// Which.
     pub id: MessageId,
-    /// Its sender.
+    /// The account's own address in it: its sender, or the number that a handset wrote to.
     pub source: &'e [u8],
-    /// Whom it was to, where that is known.
+    /// The person whom it is about, where that is known: its recipient, or the handset that wrote it.
     pub to: Option<&'e AddressBuf>,
     /// What it was for; the gateway's own code.
     pub category: u8,
@@ -107,8 +108,8 @@ impl<'e> Ended<'e> {
         Self {
             account,
             id: meta.id,
-            source: meta.source.as_bytes(),
-            to: Some(&meta.destination),
+            source: meta.own().as_bytes(),
+            to: Some(meta.person()),
             category: meta.category,
             service_type: ServiceType::from_padded(meta.service_type),
             accepted_ms: meta.accepted_ms,
@@ -138,6 +139,8 @@ impl<'e> Ended<'e> {
         facts.category = Category::from_octet(self.category);
         facts.message = Some(self.id);
         facts.at.accepted_ms = Some(self.accepted_ms);
+        // What is taken from a handset is received when it is accepted, and what a client submits as well.
+        facts.at.received_ms = Some(self.accepted_ms);
         facts.at.validity_ms = Some(self.expires_ms.saturating_sub(self.accepted_ms));
         facts.at.final_ms = Some(self.final_ms);
         facts
@@ -301,6 +304,14 @@ impl Keeping {
         terms.is_some_and(|terms| terms.unstored.contains(&ended.service_type))
     }
 
+    /// Whether the person of a message is restricted for its account (DSR-4): only for legal claims it is shown.
+    pub fn is_restricted(&self, account: SystemId, person: &AddressBuf) -> bool {
+        let home = self.accounts.get(&account).and_then(|terms| terms.home);
+        let octets = person.as_bytes();
+        let person = || opt_out::person(person.ton(), person.npi(), octets, home);
+        self.claims.restrict(account, octets, person)
+    }
+
     /// Whether a record of a class may be read now, by whom its class is for.
     pub fn may_be_read(&self, ended: &Ended<'_>, kept: Kept, now_ms: u64) -> bool {
         if kept == Kept::Body && self.is_unstored(ended) {
@@ -331,8 +342,7 @@ impl Keeping {
 
     /// Where a class of a message that has ended is kept; nowhere without a rule, and not once it is due (RET-1, RET-8).
     fn plan(&self, finished: &Finished, kept: Kept, now_ms: u64) -> Option<Keep> {
-        let source = finished.envelope.addresses.source();
-        let to = finished.envelope.addresses.destination();
+        let (source, to) = (finished.own(), finished.person());
         let ended = Ended {
             account: finished.account,
             id: finished.id,
@@ -404,10 +414,10 @@ impl Keeping {
         })
     }
 
-    /// Where a message went, by today's tables.
+    /// Where the person of a message is at home, by today's tables.
     fn place(&self, finished: &Finished) -> Place {
         let home = self.accounts.get(&finished.account).and_then(|terms| terms.home);
-        let to = finished.envelope.addresses.destination();
+        let to = finished.person();
         let Ok(number) = plan().canonical(to.ton(), to.npi(), to.as_bytes(), home) else {
             return Place::default();
         };

@@ -1,4 +1,5 @@
-//! Legal holds and orders to erase a person (LEG-1 to LEG-4, ERA-4): a register of both, and what they say of records.
+//! Legal holds, orders to erase a person and restrictions of one (LEG-1 to LEG-4, ERA-4, DSR-4): a register of all three, and
+//! what they say of records and messages.
 //!
 //! The register ([`file`]) is one small file. Whom a matter is about stands in it sealed under a key of the matter's own,
 //! which goes with it: what is over names nobody, and a rotation of the pseudonyms' secret changes nothing. From the
@@ -6,6 +7,7 @@
 
 mod claims;
 mod file;
+mod restricted;
 
 #[cfg(test)]
 pub(crate) use file::tests::some as file_tests_some;
@@ -29,6 +31,10 @@ pub use file::Unreadable;
 
 /// Matters that are open at most: each record that is looked at is asked about all of them.
 pub const OPEN_MAX: usize = 1_000;
+/// Restrictions that hold at most: their numbers are in memory.
+pub const RESTRICTED_MAX: usize = 10_000;
+/// Matters that a register knows at most, those included that are over.
+const ROWS_MAX: usize = 50_000;
 /// Octets of a matter's name, of a reason and of who asked.
 pub const TEXT_MAX: usize = 200;
 /// How long after it was asked for an order keeps what ends late from being filed, in milliseconds: 70 days, as long as a
@@ -87,6 +93,25 @@ pub struct OrderRow {
     pub executed_ms: Option<u64>,
 }
 
+/// A restriction of a person: nothing of them is processed but kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestrictionRow {
+    /// For this account only.
+    pub account: Option<SystemId>,
+    /// Whom, sealed under the restriction's key. Empty once it is lifted.
+    pub sealed: Vec<u8>,
+    /// Who set it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// Since when, in unix milliseconds.
+    pub since_ms: u64,
+    /// When it was lifted.
+    pub lifted_ms: Option<u64>,
+    /// How the person was told before that.
+    pub notice: Option<String>,
+}
+
 /// All of them, by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Register {
@@ -96,6 +121,8 @@ pub struct Register {
     pub holds: BTreeMap<u32, HoldRow>,
     /// Orders to erase.
     pub orders: BTreeMap<u32, OrderRow>,
+    /// Restrictions.
+    pub restrictions: BTreeMap<u32, RestrictionRow>,
 }
 
 impl Register {
@@ -111,10 +138,26 @@ impl Register {
         standing.map(|(id, order)| (*id, order))
     }
 
-    /// Whether there is room for one more.
+    /// Restrictions that hold.
+    pub fn restricting(&self) -> impl Iterator<Item = (u32, &RestrictionRow)> {
+        let restricting = self.restrictions.iter();
+        restricting
+            .filter(|(_, row)| row.lifted_ms.is_none())
+            .map(|(id, row)| (*id, row))
+    }
+
+    /// Whether there is room for one more hold or order.
     pub fn has_room(&self) -> bool {
-        self.active().count() + self.standing().count() < OPEN_MAX
-            && self.holds.len() + self.orders.len() < 50_000
+        self.active().count() + self.standing().count() < OPEN_MAX && self.rows() < ROWS_MAX
+    }
+
+    /// The same for a restriction.
+    pub fn has_room_for_restriction(&self) -> bool {
+        self.restricting().count() < RESTRICTED_MAX && self.rows() < ROWS_MAX
+    }
+
+    fn rows(&self) -> usize {
+        self.holds.len() + self.orders.len() + self.restrictions.len()
     }
 }
 
@@ -154,9 +197,10 @@ impl Legal {
         let unreadable = |why: String| Unreadable::new(&path, why);
         let register = file::open(&path)?;
         let holds = ring.holds().map(|(id, _)| id);
-        if holds.chain(ring.erasures()).any(|id| id > register.last) {
+        let others = ring.erasures().chain(ring.restrictions());
+        if holds.chain(others).any(|id| id > register.last) {
             return Err(unreadable(
-                "the key ring has keys of holds, or of orders to erase, that it knows nothing of: it is missing, or older than the ring"
+                "the key ring has keys of holds, of orders to erase or of restrictions that it knows nothing of: it is missing, or older than the ring"
                     .to_owned(),
             ));
         }
@@ -167,7 +211,9 @@ impl Legal {
         let orders = register
             .standing()
             .map(|(id, row)| (id, Owner::Erasure(id), &row.sealed));
-        for (id, owner, sealed) in holds.chain(orders) {
+        let restrictions = register.restricting();
+        let restrictions = restrictions.map(|(id, row)| (id, Owner::Restriction(id), &row.sealed));
+        for (id, owner, sealed) in holds.chain(orders).chain(restrictions) {
             let person = whom(ring, owner, sealed)
                 .ok_or_else(|| unreadable(format!("the key ring does not open whom matter {id} is about")))?;
             if !person.is_empty() {

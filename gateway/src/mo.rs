@@ -3,6 +3,7 @@
 
 mod ask;
 mod heed;
+mod kept;
 mod own;
 mod reply;
 
@@ -86,30 +87,48 @@ impl<D: Disk> Gate<D> {
         let Some(place) = place else {
             return self.respond_delivery(owed, CommandStatus::RX_T_APPN);
         };
+        let written_by = self.written_by(text, place);
         // First what it says: should the message itself find no room, the person is heard all the same.
-        let has_room = self.spool.outbox().waiting_for(self.accounts[place].name)
-            < self.config.accounts[place].outbox_max;
+        let is_restricted = self.is_restricted(place, &self.recipient(Some(place), written_by.clone()));
+        let has_room = is_restricted
+            || self.spool.outbox().waiting_for(self.accounts[place].name)
+                < self.config.accounts[place].outbox_max;
         let reply = match self.heed(now, owed, text, Some(place), has_room) {
             Ok((Heeded::Known, _)) => return self.respond_after_commit(owed, carrier),
-            Ok((_, reply)) => reply,
+            Ok((_, reply)) => reply.filter(|_| !is_restricted),
             Err(_) => return self.refuse_delivery(owed, carrier),
         };
-        let config = &self.config.accounts[place];
-        let ttl_ms = u64::try_from(config.outbox_ttl.as_millis()).unwrap_or(u64::MAX);
+        let config = std::sync::Arc::clone(&self.config);
+        let of_account = &config.accounts[place];
+        let ttl_ms = u64::try_from(of_account.outbox_ttl.as_millis()).unwrap_or(u64::MAX);
+        let expires_ms = now.unix_ms.saturating_add(ttl_ms);
+        let name = config.carriers[carrier].name.as_str();
+        let received = Self::received(now, text, &written_by, expires_ms, (name, form, body));
+        if is_restricted {
+            // Kept, and shown to nobody (DSR-4).
+            let kept = self
+                .spool
+                .keep_received(now.unix_ms, account, &received, &mut self.rng);
+            if kept.is_err() {
+                return self.refuse_delivery(owed, carrier);
+            }
+            self.accounts[place].tally.mos_withheld += 1;
+            return self.respond_after_commit(owed, carrier);
+        }
         let waiting = self.spool.outbox().waiting_for(self.accounts[place].name);
         let entry = NewEntry {
             kind: EntryKind::Mo,
             sink,
             form,
-            expires_ms: now.unix_ms.saturating_add(ttl_ms),
+            expires_ms,
             document: &document,
             body,
         };
         tracing::trace!(%account, instructions = %String::from_utf8_lossy(&document), "MO");
         // Over the bound the carrier keeps it and tries again (design §5.9).
-        let staged = if waiting < config.outbox_max {
+        let staged = if waiting < of_account.outbox_max {
             self.spool
-                .deliver(now.unix_ms, account, &entry, &mut self.rng)
+                .deliver_received(now.unix_ms, account, &entry, &received, &mut self.rng)
                 .ok()
         } else {
             self.accounts[place].tally.overflow += 1;

@@ -200,6 +200,10 @@ impl<D: Disk> Gate<D> {
         let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         self.note_pool_of(now, account, &admitted.source)?;
         let recipient = self.recipient(Some(account), admitted.destination.clone());
+        if self.is_restricted(account, &recipient) {
+            self.note_standing(account, Refusal::Restricted);
+            return Err(Refusal::Restricted);
+        }
         let source = || admitted.source.clone();
         if self.has_opted_out(account, source, &recipient, Some(admitted.category)) {
             let refusal = self.opted_out_refusal(account);

@@ -163,14 +163,22 @@ impl<D: Disk> Gate<D> {
     /// Writes an entry to a link. What a 3.3 peer must not see is left out; what it cannot hold at all ends
     /// as if it had said so.
     fn deliver_on(&mut self, now: Now, id: LinkId, entry: EntryId, body: Bytes) {
-        let Some((form, kind)) = self
+        let Some((form, kind, account)) = self
             .spool
             .outbox()
             .get(entry)
-            .map(|entry| (entry.form, entry.kind))
+            .map(|entry| (entry.form, entry.kind, entry.account))
         else {
             return;
         };
+        if kind == EntryKind::Mo && self.is_mo_restricted(account, form, &body) {
+            // Who wrote it was restricted while it waited. What is kept of it is in history.
+            if let Some(place) = self.account_named(account) {
+                self.accounts[place].tally.mos_withheld += 1;
+            }
+            let _ = self.spool.fetched(now.unix_ms, entry, &mut self.rng);
+            return;
+        }
         let Some(link) = self.links.get_mut(id) else {
             return self.entry_undelivered(entry, body);
         };

@@ -357,6 +357,9 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     metrics.mo_delivered.increment(new.mos - old.mos);
     metrics.outbox_overflow.increment(new.overflow - old.overflow);
     metrics.outbox_expired.increment(new.expired - old.expired);
+    metrics
+        .mos_withheld
+        .increment(new.mos_withheld - old.mos_withheld);
     each(&new.binds, &old.binds, |result, times| {
         metrics.bind_attempts.of(result).increment(times);
     });

@@ -14,6 +14,8 @@ pub enum Refusal {
         /// The account wants ESME_RSUBMITFAIL.
         plain: bool,
     },
+    /// The recipient is restricted (DSR-4): nothing of the person is processed but kept.
+    Restricted,
     /// It is marketing, and its recipient's hours are over for now (QH-7).
     OutsideHours,
     /// It is marketing, and no consent of its recipient is on record (CON-4).
@@ -66,6 +68,7 @@ impl Refusal {
         match self {
             Self::Suspended => "the account is suspended or closing",
             Self::OptedOut { .. } => "the recipient has opted out",
+            Self::Restricted => "the recipient is restricted: nothing may be sent there for now",
             Self::OutsideHours => {
                 "outside the hours in which its recipient may get marketing: see `tidegate hours`"
             }
@@ -108,6 +111,8 @@ impl Refusal {
             // OPT-16 and compliance.md §18.
             Self::OptedOut { plain: false } => CommandStatus(0x0401),
             Self::OptedOut { plain: true } => S::RSUBMITFAIL,
+            // DSR-4 and compliance.md §18.
+            Self::Restricted => CommandStatus(0x0405),
             // QH-7 and compliance.md §18.
             Self::OutsideHours => CommandStatus(0x0402),
             // Vendor range as well, the next that is free. Not 0x0401: a client that drops a number for ever at that would

@@ -7,6 +7,7 @@ mod country;
 mod hours;
 pub(crate) mod opt_out;
 mod recipient;
+mod restricted;
 
 use std::fmt;
 
@@ -171,6 +172,7 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
         Refusal::Country => Some(StandingRule::Country),
         Refusal::NotApproved => Some(StandingRule::Approval),
         Refusal::OptedOut { .. } => Some(StandingRule::OptOut),
+        Refusal::Restricted => Some(StandingRule::Restricted),
         Refusal::OutsideHours => Some(StandingRule::Hours),
         Refusal::NoConsent => Some(StandingRule::Consent),
         Refusal::OverCap => Some(StandingRule::Cap),
@@ -216,6 +218,9 @@ impl<D: Disk> Gate<D> {
             recipient,
         } = leaving;
         let account = *account;
+        if self.is_leg_restricted(leg, recipient) {
+            return Some((account, Refusal::Restricted));
+        }
         if leg.envelope.category == opt_out::REPLY {
             return None;
         }

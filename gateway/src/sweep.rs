@@ -20,6 +20,7 @@ mod clock;
 mod entries;
 mod held;
 mod note;
+mod numbers;
 mod people;
 mod plan;
 mod rotate;

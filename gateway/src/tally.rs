@@ -110,6 +110,8 @@ pub struct AccountTally {
     pub overflow: u64,
     /// Entries that nobody fetched in time.
     pub expired: u64,
+    /// Messages of restricted people that an account was not shown.
+    pub mos_withheld: u64,
     /// Deliveries that an ESME answered with an error.
     pub deliveries_refused: Counts<CommandStatus>,
     /// Legs that ended, by their state.

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rand_core::CryptoRng;
 use siphasher::sip::SipHasher24;
+use tidegate_codec::address::AddressBuf;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 
@@ -50,6 +51,7 @@ use files::{At, Files};
 use filters::Filters;
 use look::Indexes;
 
+pub use crate::record::Direction;
 pub use columns::{Meta, Place, Text};
 pub use files::{PeriodKey, sweep_note};
 pub use filters::FilterCounts;
@@ -155,6 +157,8 @@ pub struct Finished {
     pub leg: u16,
     /// Whose.
     pub account: SystemId,
+    /// Towards a handset, or from one.
+    pub direction: Direction,
     /// What the message was.
     pub envelope: Envelope,
     /// How it ended.
@@ -163,6 +167,24 @@ pub struct Finished {
     pub carrier: Arc<str>,
     /// The carrier's id for it, or empty.
     pub carrier_id: MessageIdText,
+}
+
+impl Finished {
+    /// The person whom it is about, as [`Meta::person`].
+    pub fn person(&self) -> AddressBuf {
+        match self.direction {
+            Direction::Mt => self.envelope.addresses.destination(),
+            Direction::Mo => self.envelope.addresses.source(),
+        }
+    }
+
+    /// The account's own address in it, as [`Meta::own`].
+    pub fn own(&self) -> AddressBuf {
+        match self.direction {
+            Direction::Mt => self.envelope.addresses.source(),
+            Direction::Mo => self.envelope.addresses.destination(),
+        }
+    }
 }
 
 /// Says where a class of a finished leg goes, at a time in unix milliseconds; `None`: no rule, so it is not stored (RET-1), or
@@ -402,10 +424,7 @@ impl<D: Disk> History<D> {
         ring: &KeyRing<D>,
     ) -> bool {
         let recipient = match key.class {
-            Kept::Meta => {
-                let destination = finished.envelope.addresses.destination();
-                self.recipient_print(ring, finished.account, destination.as_bytes())
-            }
+            Kept::Meta => self.recipient_print(ring, finished.account, finished.person().as_bytes()),
             Kept::Body => None,
         };
         let end_ms = finished.end.at_ms;
@@ -586,6 +605,7 @@ fn meta_of(finished: &Finished, keep: &Keep) -> Meta {
     Meta {
         id: finished.id,
         leg: finished.leg,
+        direction: finished.direction,
         source: envelope.addresses.source(),
         destination: envelope.addresses.destination(),
         accepted_ms: envelope.accepted_ms,

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand_core::CryptoRng;
+use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
@@ -58,7 +59,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, SUBJECTS, fingerprint};
+use owner::{ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, fingerprint};
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
@@ -386,8 +387,18 @@ impl<D: Disk> KeyRing<D> {
 
     /// The orders to erase that have a key, by their numbers.
     pub fn erasures(&self) -> impl Iterator<Item = u32> + '_ {
-        let of_orders = self.keys.values().filter(|held| held.owner.kind == ERASURES);
-        of_orders.filter_map(|held| {
+        self.numbered(ERASURES)
+    }
+
+    /// The restrictions that have a key, by their numbers.
+    pub fn restrictions(&self) -> impl Iterator<Item = u32> + '_ {
+        self.numbered(RESTRICTIONS)
+    }
+
+    /// The numbers of the owners of one kind.
+    fn numbered(&self, kind: u8) -> impl Iterator<Item = u32> + '_ {
+        let of_kind = self.keys.values().filter(move |held| held.owner.kind == kind);
+        of_kind.filter_map(|held| {
             held.owner
                 .text()
                 .first_chunk()
@@ -537,6 +548,12 @@ impl<D: Disk> KeyRing<D> {
     /// Whether there is a key of any account's opt-outs: then something was written under it.
     pub fn has_opt_outs(&self) -> bool {
         self.keys.values().any(|held| held.owner.kind == OPT_OUTS)
+    }
+
+    /// The keys of accounts' opt-outs, in no order.
+    pub(crate) fn opt_outs(&self) -> impl Iterator<Item = (SystemId, KeyId)> + '_ {
+        let of_accounts = self.keys.iter().filter(|(_, held)| held.owner.kind == OPT_OUTS);
+        of_accounts.filter_map(|(id, held)| Some((SystemId::new(held.owner.text()).ok()?, *id)))
     }
 
     /// The exports that have a key, by their numbers.

@@ -68,6 +68,28 @@ pub enum Kind {
     Finished = 12,
     /// How far the parts of a leg have come, where its record stays as it is for its body's sake. Sealed.
     Progressed = 13,
+    /// All of a message from a handset, for the [history](crate::history); its payload is that of [`Kind::Finished`]. Sealed.
+    Received = 14,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// Towards a handset: the person is the recipient.
+    #[default]
+    Mt,
+    /// From a handset: the person is the sender.
+    Mo,
+}
+
+impl Direction {
+    /// Its name, in reports and files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mt => "mt",
+            Self::Mo => "mo",
+        }
+    }
 }
 
 impl Kind {
@@ -86,6 +108,7 @@ impl Kind {
             11 => Self::Standing,
             12 => Self::Finished,
             13 => Self::Progressed,
+            14 => Self::Received,
             _ => return None,
         })
     }
@@ -697,6 +720,7 @@ impl<'a> Raw<'a> {
             | Kind::Entry
             | Kind::Standing
             | Kind::Finished
+            | Kind::Received
             | Kind::Progressed => true,
             Kind::Retry
             | Kind::Final
@@ -757,7 +781,7 @@ impl<'a> Raw<'a> {
             Kind::Settled => Payload::Settled,
             Kind::Counted => Payload::Counted(get_counted(fields)?),
             Kind::Standing => Payload::Standing(Change::get(fields)?),
-            Kind::Finished => Payload::Finished(FinishedLeg {
+            Kind::Finished | Kind::Received => Payload::Finished(FinishedLeg {
                 end: get_final(fields)?,
                 leg: get_leg(fields)?,
             }),

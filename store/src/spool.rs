@@ -33,6 +33,7 @@ mod park;
 mod parked;
 mod pending;
 mod rebuild;
+mod received;
 mod recover;
 #[cfg(test)]
 mod rig;
@@ -43,6 +44,8 @@ mod steps;
 mod story;
 #[cfg(test)]
 mod tests_disk;
+#[cfg(test)]
+mod tests_forget;
 #[cfg(test)]
 mod tests_generations;
 #[cfg(test)]
@@ -61,6 +64,8 @@ mod tests_parked;
 mod tests_parked_faults;
 #[cfg(test)]
 mod tests_parked_sinks;
+#[cfg(test)]
+mod tests_received;
 #[cfg(test)]
 mod tests_recovery;
 #[cfg(test)]
@@ -114,6 +119,7 @@ pub use filing::{HistoryCounts, Keeps};
 pub use in_parts::{NewPart, Parts};
 pub use keeper::Keeper;
 pub use late::Back;
+pub use received::Received;
 pub use recover::{OpenError, Recovered};
 pub use story::{Step, Story, Told, Wanted, story};
 pub use verify::{Fault, FooterState, SegmentReport, verify};

@@ -10,6 +10,7 @@
 
 mod asked;
 mod change;
+mod forget;
 mod generations;
 mod journal;
 mod people;
@@ -30,6 +31,7 @@ pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
+pub use forget::{Forget, ForgetError, ForgetReport, Forgotten};
 use generations::Generations;
 pub use generations::Held;
 pub use journal::JournalError;

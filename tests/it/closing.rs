@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::BindKind;
-use tidegate_gateway::control::{Deed, DeedKind, Exporting, Row, Steer, Verb};
+use tidegate_gateway::control::{Deed, DeedKind, Exporting, HoldAsk, Matter, Retain, Row, Steer, Verb};
 use tidegate_gateway::exports::{Format, What};
 use tidegate_gateway::orders::Halt;
 use tidegate_tests::esme::message;
@@ -146,10 +146,45 @@ async fn what_counts_from_a_closure_is_due_then_and_what_does_not_is_not() {
     }
 }
 
-/// The part of CLO-C06 that needs no hold.
+async fn is_blocked(scene: &Scene) -> Value {
+    let mut deed = Deed::new(DeedKind::OptOutCheck, "load");
+    let cells = [("number".to_owned(), json!(format!("+{TO}")))];
+    deed.rows = vec![Row {
+        line: 1,
+        cells: cells.into_iter().collect(),
+    }];
+    scene.ask(Verb::Deed(Box::new(deed))).await.unwrap()["blocked"].clone()
+}
+
+/// How many opt-outs an account is told of, and of how many not whose they are.
+async fn opt_outs(scene: &Scene) -> (Value, Value) {
+    let deed = Deed::new(DeedKind::OptOutExport, "load");
+    let told = scene.ask(Verb::Deed(Box::new(deed))).await.unwrap();
+    (told["total"].clone(), told["hashed"].clone())
+}
+
+/// And PSN-3: numbers of opt-outs go at the account's date, but not before the hold is released.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_people_write_to_a_closed_account_is_kept_nowhere_but_their_opt_outs_are() {
+async fn clo_c06_of_a_closed_account_opt_outs_are_recorded_and_what_is_held_is_sealed_and_no_more() {
     let mut scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    let (_, accepted_ms) = scene.deliver("c-1").await;
+    let ask = HoldAsk {
+        matter: "2026/17".to_owned(),
+        account: Some("load".to_owned()),
+        to: None,
+        message: None,
+        class: None,
+        from_ms: None,
+        until_ms: None,
+        future: true,
+        reason: "a claim".to_owned(),
+        review_days: 300,
+    };
+    let held = scene
+        .ask(Verb::Matter(Matter::HoldAdd(Box::new(ask))))
+        .await
+        .unwrap();
+    let hold = u32::try_from(held["id"].as_u64().unwrap()).unwrap();
     close(&scene, None).await.unwrap();
     scene.smsc.expect_binds(2).await;
     let link = *scene.smsc.bound().last().unwrap();
@@ -162,12 +197,28 @@ async fn what_people_write_to_a_closed_account_is_kept_nowhere_but_their_opt_out
     scene.smsc.expect_no_submit(Duration::from_millis(300)).await;
     let shown = show(&scene).await;
     assert_eq!((&shown["outbox"], &shown["unfinished"]), (&json!(0), &json!(0)));
-    let mut deed = Deed::new(DeedKind::OptOutCheck, "load");
-    let cells = [("number".to_owned(), json!(format!("+{TO}")))];
-    deed.rows = vec![Row {
-        line: 1,
-        cells: cells.into_iter().collect(),
-    }];
-    let told = scene.ask(Verb::Deed(Box::new(deed))).await.unwrap();
-    assert_eq!(told["blocked"], true, "{told:?}");
+    assert_eq!(is_blocked(&scene).await, true);
+    assert_eq!(opt_outs(&scene).await, (json!(1), json!(0)));
+    scene.set(accepted_ms + 100 * DAY_MS);
+    scene.retain(Retain::ConfirmClock).await.unwrap();
+    scene.retain(Retain::Sweep).await.unwrap();
+    let reason = "matter 17".to_owned();
+    let sealed = scene.ask(Verb::Matter(Matter::HoldShow { id: hold, reason }));
+    let texts = sealed.await.unwrap()["texts"].as_array().unwrap().clone();
+    let texts: Vec<&str> = texts
+        .iter()
+        .filter_map(|text| text["text"]["shown"].as_str())
+        .collect();
+    assert_eq!(texts, [TEXT]);
+    assert_eq!(opt_outs(&scene).await, (json!(1), json!(0)), "they are held, too");
+    let reason = "settled".to_owned();
+    let release = Matter::HoldRelease { id: hold, reason };
+    scene.ask(Verb::Matter(release)).await.unwrap();
+    scene.retain(Retain::Sweep).await.unwrap();
+    assert_eq!(
+        opt_outs(&scene).await,
+        (json!(1), json!(1)),
+        "nobody knows whose it is"
+    );
+    assert_eq!(is_blocked(&scene).await, true, "and it holds");
 }

@@ -208,14 +208,14 @@ async fn exp_c03_statistics_name_nobody_and_networks_with_few_messages_are_not_t
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     assert_eq!(
         lines.next().unwrap(),
-        ["day", "country", "network", "status", "messages"]
+        ["day", "direction", "country", "network", "status", "messages"]
     );
     let lines: Vec<_> = lines.collect();
     assert!(!lines.is_empty(), "{text}");
-    let sum: u64 = lines.iter().map(|line| line[4].parse::<u64>().unwrap()).sum();
+    let sum: u64 = lines.iter().map(|line| line[5].parse::<u64>().unwrap()).sum();
     assert_eq!(sum, 3, "{text}");
     for line in &lines {
-        assert_eq!(&line[1..4], ["GB", "other", "DELIVRD"], "{text}");
+        assert_eq!(&line[1..5], ["mt", "GB", "other", "DELIVRD"], "{text}");
     }
     for (id, _) in &ids {
         assert!(!text.contains(id), "{text}");

@@ -47,6 +47,7 @@ mod power;
 mod quotas;
 mod quoted;
 mod reload;
+mod restricted;
 mod retention;
 mod routes;
 mod secrets;

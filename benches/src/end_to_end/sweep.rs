@@ -15,7 +15,7 @@ use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::Clock;
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::RealDisk;
-use tidegate_store::history::{Bucket, Finished, History, Keep, Kept, Place};
+use tidegate_store::history::{Bucket, Direction, Finished, History, Keep, Kept, Place};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::message_id::{MessageId, MessageIds};
 use tidegate_store::record::{Envelope, Final, Form};
@@ -210,6 +210,7 @@ fn finished(id: MessageId, accepted_ms: u64, n: u64) -> Fallible<Finished> {
     let carrier_id = format!("{:016x}", id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     Ok(Finished {
         id,
+        direction: Direction::Mt,
         leg: 0,
         account: SystemId::new(ACCOUNT.0.as_bytes())?,
         envelope: Envelope {

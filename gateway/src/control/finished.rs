@@ -201,8 +201,11 @@ pub(super) async fn by_id<D: Disk>(
     let shown: Vec<Value> = legs
         .iter()
         .map(|(account, meta)| {
-            let mut leg = leg_shown(meta, reading.is_some());
-            if reading.is_some() {
+            let is_restricted = keeping.is_restricted(*account, meta.person());
+            let is_shown = reading.is_some() && (!is_restricted || purpose == Purpose::Legal);
+            let mut leg = leg_shown(meta, is_shown);
+            leg["restricted"] = json!(is_restricted);
+            if is_shown {
                 leg["text"] =
                     text_of(*account, meta).map_or(Value::Null, |text| text_shown(text, meta.data_coding));
             }
@@ -284,6 +287,7 @@ pub(super) async fn find<D: Disk>(hub: &Hub<D>, (audit, who): (&AuditHandle, &Ac
         .iter()
         .map(|meta| {
             let mut shown = leg_shown(meta, false);
+            shown["restricted"] = json!(keeping.is_restricted(account, meta.person()));
             shown["id"] = json!(hub.look(|gate, _| {
                 String::from_utf8_lossy(gate.id_text(meta.id, meta.id_form).as_bytes()).into_owned()
             }));
@@ -338,6 +342,7 @@ pub(super) fn leg_shown(meta: &Meta, with_numbers: bool) -> Value {
     };
     let mut leg = json!({
         "recipient": meta.leg,
+        "direction": meta.direction.word(),
         "to": number(&meta.destination),
         "state": meta.state.stat(),
         "ended": instant(meta.final_ms),

@@ -1,4 +1,4 @@
-//! Legal holds and orders to erase at the control socket: taken, released, listed, and what a hold has sealed.
+//! Legal holds and orders to erase at the control socket (restrictions are next door): taken, released, listed, and what a hold has sealed.
 //!
 //! ```text
 //! {"version":1,"verb":"hold add","matter":"2026/17","to":"+15550100123","reason":"a claim","review_days":90,"future":true}
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use super::finished::{leg_shown, text_shown};
 use super::steer::Keys;
 use super::steering::fields;
-use super::{Answer, VERSION, instant};
+use super::{Answer, VERSION, instant, restricting};
 use crate::audit::{AuditHandle, actor};
 use crate::legal::{HoldRow, Legal, OPEN_MAX, OrderRow, State, TEXT_MAX, is_like};
 use crate::serve::Hub;
@@ -35,7 +35,7 @@ const DAY_MS: u64 = 24 * 3_600_000;
 /// Messages that one answer shows.
 const SHOWN_MAX: usize = 1_000;
 /// Rows of a list.
-const ROWS_MAX: usize = 10_000;
+pub(super) const ROWS_MAX: usize = 10_000;
 const FOREIGN: &str = "history answers something else";
 
 /// What a hold is to cover. All that is named must fit.
@@ -101,6 +101,26 @@ pub enum Matter {
     },
     /// All orders.
     EraseList,
+    /// Restricts a person (DSR-4).
+    RestrictAdd {
+        /// The number.
+        to: String,
+        /// For this account only.
+        account: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// Lifts a restriction.
+    RestrictLift {
+        /// Which.
+        id: u32,
+        /// How the person was told.
+        notice: String,
+        /// Why.
+        reason: String,
+    },
+    /// All restrictions.
+    RestrictList,
 }
 
 impl std::fmt::Debug for Matter {
@@ -119,12 +139,18 @@ impl Matter {
             Self::HoldShow { .. } => "hold show",
             Self::EraseAdd { .. } => "erase add",
             Self::EraseList => "erase list",
+            Self::RestrictAdd { .. } => "restrict add",
+            Self::RestrictLift { .. } => "restrict lift",
+            Self::RestrictList => "restrict list",
         }
     }
 
     /// Whether it changes nothing.
     pub(super) const fn is_reading(&self) -> bool {
-        matches!(self, Self::HoldList | Self::HoldShow { .. } | Self::EraseList)
+        matches!(
+            self,
+            Self::HoldList | Self::HoldShow { .. } | Self::EraseList | Self::RestrictList
+        )
     }
 
     /// As a request's line.
@@ -145,10 +171,13 @@ impl Matter {
             Self::HoldRelease { id, reason } | Self::HoldShow { id, reason } => {
                 json!({ "id": id, "reason": reason })
             }
-            Self::EraseAdd { to, account, reason } => {
+            Self::EraseAdd { to, account, reason } | Self::RestrictAdd { to, account, reason } => {
                 json!({ "to": to, "account": account, "reason": reason })
             }
-            Self::HoldList | Self::EraseList => json!({}),
+            Self::RestrictLift { id, notice, reason } => {
+                json!({ "id": id, "notice": notice, "reason": reason })
+            }
+            Self::HoldList | Self::EraseList | Self::RestrictList => json!({}),
         };
         request["version"] = json!(VERSION);
         request["verb"] = json!(self.word());
@@ -160,7 +189,7 @@ impl Matter {
         let keys = Keys(request);
         let id = || {
             let number = keys.number("id")?.and_then(|id| u32::try_from(id).ok());
-            number.ok_or_else(|| "\"id\" is the number of a hold".to_owned())
+            number.ok_or_else(|| "\"id\" is a number that a list shows".to_owned())
         };
         Some(match verb {
             "hold add" => hold_ask(&keys).map(|ask| Self::HoldAdd(Box::new(ask))),
@@ -178,6 +207,15 @@ impl Matter {
                 let (account, reason) = (keys.text("account")?, said(&keys, "reason")?);
                 Ok(Self::EraseAdd { to, account, reason })
             }),
+            "restrict add" => said(&keys, "to").and_then(|to| {
+                let (account, reason) = (keys.text("account")?, said(&keys, "reason")?);
+                Ok(Self::RestrictAdd { to, account, reason })
+            }),
+            "restrict lift" => id().and_then(|id| {
+                let (notice, reason) = (said(&keys, "notice")?, said(&keys, "reason")?);
+                Ok(Self::RestrictLift { id, notice, reason })
+            }),
+            "restrict list" => Ok(Self::RestrictList),
             _ => return None,
         })
     }
@@ -236,7 +274,7 @@ pub(super) fn kept(text: &str) -> String {
 }
 
 /// A key that is destroyed, as the log names it.
-fn key_word(destroyed: &Destroyed) -> Detail {
+pub(crate) fn key_word(destroyed: &Destroyed) -> Detail {
     let print: String = destroyed
         .fingerprint
         .iter()
@@ -262,6 +300,13 @@ pub(super) async fn matter<D: Disk>(
             erase_add(hub, &legal, (audit, who), (to, account.as_deref()), reason).await
         }
         Matter::EraseList => Ok(erase_list(&*legal.state().await)),
+        Matter::RestrictAdd { to, account, reason } => {
+            restricting::add(hub, &legal, (audit, who), (to, account.as_deref()), reason).await
+        }
+        Matter::RestrictLift { id, notice, reason } => {
+            restricting::lift(hub, &legal, (audit, who), *id, (notice, reason)).await
+        }
+        Matter::RestrictList => Ok(restricting::list(&*legal.state().await)),
     }
 }
 
@@ -296,7 +341,7 @@ pub(super) fn named<D: Disk>(hub: &Hub<D>, account: Option<&str>, to: Option<&st
 
 /// A number for a matter. On disk before there is a key of it: a ring that has keys of later numbers shows a start that the
 /// register is not the one that belongs to it.
-async fn next_number(legal: &Legal, state: &mut State) -> Result<u32, String> {
+pub(super) async fn next_number(legal: &Legal, state: &mut State) -> Result<u32, String> {
     let mut register = state.register.clone();
     register.last += 1;
     legal.write(&register).await?;
@@ -498,9 +543,11 @@ pub(crate) async fn drop_released<D: Disk>(
 ) -> Result<u64, String> {
     let legal = hub.legal().ok_or("this gateway has no register of holds")?;
     legal.make_certain(&state.register).await?;
-    let active = state.register.active().map(|(id, _)| id).collect();
-    let standing = state.register.standing().map(|(id, _)| id).collect();
-    let order = Order::Vault(VaultOrder::Keep(active, standing));
+    let order = Order::Vault(VaultOrder::Keep {
+        holds: state.register.active().map(|(id, _)| id).collect(),
+        erasures: state.register.standing().map(|(id, _)| id).collect(),
+        restrictions: state.register.restricting().map(|(id, _)| id).collect(),
+    });
     let Report::Vault(VaultReport::Kept(destroyed)) = hub.ask_history(order).await? else {
         return Err(FOREIGN.to_owned());
     };
@@ -783,6 +830,17 @@ mod tests {
                 reason: "asked".to_owned(),
             },
             Matter::EraseList,
+            Matter::RestrictAdd {
+                to: "+15550100123".to_owned(),
+                account: Some("shop".to_owned()),
+                reason: "contested".to_owned(),
+            },
+            Matter::RestrictLift {
+                id: 4,
+                notice: "letter".to_owned(),
+                reason: "settled".to_owned(),
+            },
+            Matter::RestrictList,
         ];
         for matter in matters {
             let request = fields(matter.request());
@@ -802,6 +860,9 @@ mod tests {
                 "{key}"
             );
         }
+        // Nobody is told nothing.
+        let lift = json!({ "id": 4, "reason": "settled", "notice": " " });
+        assert!(Matter::read("restrict lift", &fields(lift)).is_some_and(|read| read.is_err()));
         let everything = HoldAsk {
             account: None,
             to: None,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{Cells, Kept, Order, PeriodKey, Report};
+use tidegate_store::history::{Cells, Direction, Kept, Order, PeriodKey, Report};
 use tokio::sync::oneshot;
 
 use super::rebuild::rebuild;
@@ -199,19 +199,21 @@ async fn ordered<D: Disk>(hub: &Hub<D>, order: impl FnOnce(oneshot::Sender<Answe
 pub(crate) struct Shown {
     /// The day, counted from 1970.
     pub(crate) day: u32,
+    is_mo: bool,
     country: [u8; 2],
     state: u8,
     /// `None` stands for all those that have too few messages.
     network: Option<u32>,
 }
 
-/// Counts by day, country, state and network; a network with fewer than [`CELL_MIN`] messages is not told apart from
+/// Counts by day, direction, country, state and network; a network with fewer than [`CELL_MIN`] messages is not told apart from
 /// others.
 fn shown(cells: &Cells) -> BTreeMap<Shown, u64> {
     let mut all: BTreeMap<Shown, u64> = BTreeMap::new();
     for (cell, count) in cells {
         let key = Shown {
             day: cell.day,
+            is_mo: cell.is_mo,
             country: cell.place.country,
             state: cell.state,
             network: Some(cell.place.network),
@@ -236,8 +238,13 @@ pub(crate) fn shown_cells(cells: &Cells) -> impl Iterator<Item = (Shown, Map<Str
             None => json!("other"),
         };
         let country = key.country;
+        let direction = match key.is_mo {
+            true => Direction::Mo,
+            false => Direction::Mt,
+        };
         let row = json!({
             "day": PeriodKey::name_of_day(key.day),
+            "direction": direction.word(),
             "country": (country != [0; 2]).then(|| String::from_utf8_lossy(&country).into_owned()),
             "network": network,
             "status": state.map(tidegate_codec::values::MessageState::stat),
@@ -304,5 +311,11 @@ mod tests {
             .map(|(key, count)| (key.network, count))
             .collect();
         assert_eq!(told, [(None, 11), (Some(1), 10)]);
+        // What handsets wrote is not added to what was sent to them.
+        let both = [false, true].map(|is_mo| (Cell { is_mo, ..cell(1, 1) }, 10));
+        let told: Vec<_> = shown_cells(&Cells::from(both))
+            .map(|(_, row)| (row["direction"].clone(), row["messages"].clone()))
+            .collect();
+        assert_eq!(told, [(json!("mt"), json!(10)), (json!("mo"), json!(10))]);
     }
 }

@@ -229,6 +229,8 @@ async fn fill<D: Disk + 'static>(
                 let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms)
                     && person.is_none_or(|person| person.is(&meta.destination, home));
                 let ended = Ended::of(head.account, &meta);
+                // What is only kept is not copied (DSR-4).
+                let is_meant = is_meant && !keeping.is_restricted(head.account, meta.person());
                 if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
                     metas.push(meta);
                 }
@@ -320,6 +322,7 @@ fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<Str
     fields(json!({
         "id": id,
         "recipient": meta.leg,
+        "direction": meta.direction.word(),
         "accepted": instant(meta.accepted_ms),
         "ended": instant(meta.final_ms),
         "from": number(meta.source.as_bytes()),

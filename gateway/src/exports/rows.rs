@@ -6,9 +6,10 @@ use super::{Format, What};
 
 /// Columns of an export, the declared fields of this sink (GEN-6): what the account sent and was told, and nothing of carriers.
 pub(crate) const fn columns(what: What) -> &'static [&'static str] {
-    const MESSAGES: [&str; 11] = [
+    const MESSAGES: [&str; 12] = [
         "id",
         "recipient",
+        "direction",
         "accepted",
         "ended",
         "from",
@@ -22,7 +23,7 @@ pub(crate) const fn columns(what: What) -> &'static [&'static str] {
     match what {
         What::Texts => &MESSAGES,
         What::Messages => MESSAGES.split_at(MESSAGES.len() - 1).0,
-        What::Statistics => &["day", "country", "network", "status", "messages"],
+        What::Statistics => &["day", "direction", "country", "network", "status", "messages"],
         What::Person => &[
             "class",
             "standing",

@@ -36,6 +36,27 @@ impl Keeping {
             })
     }
 
+    /// Closed accounts of which what is no longer needed is due (class `account.other`), and no hold keeps it: they see no
+    /// numbers of opt-outs any more (PSN-3).
+    pub(crate) fn closed_for_good(&self, now_ms: u64) -> Vec<SystemId> {
+        let now_ms = self.believed.at(now_ms);
+        let is_due = |account: SystemId, terms: &Terms| {
+            let Some(closed_ms) = self.closures.of(account) else {
+                return false;
+            };
+            let mut facts = Facts::new(account, Class::AccountOther);
+            facts.at.purpose_ended_ms = Some(closed_ms);
+            let holds = self.claims.holds();
+            let (rules, instructions) = (&terms.rules, &terms.instructions);
+            decide(&facts, rules, instructions, holds, &[], Some(closed_ms), now_ms).state == State::Due
+        };
+        let accounts = self.accounts.iter();
+        accounts
+            .filter(|(account, terms)| is_due(**account, terms))
+            .map(|(account, _)| *account)
+            .collect()
+    }
+
     /// Whether rules say anything of an account.
     pub(crate) fn knows(&self, account: SystemId) -> bool {
         self.accounts.contains_key(&account)
@@ -135,6 +156,7 @@ impl Kinds {
                 let mut facts = Facts::new(account, class).of_sender(sender);
                 facts.category = *category;
                 facts.at.accepted_ms = Some(accepted_ms);
+                facts.at.received_ms = Some(accepted_ms);
                 facts.at.final_ms = Some(final_ms);
                 facts
             })

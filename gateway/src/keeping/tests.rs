@@ -1,6 +1,6 @@
 //! What rules say of lots, and of a clock that is set back.
 
-use tidegate_store::history::{AddUp, Lot};
+use tidegate_store::history::{AddUp, Direction, Lot};
 use tidegate_store::seal::KeyId;
 
 use super::*;
@@ -169,6 +169,7 @@ fn finished(account: SystemId) -> Finished {
         id: MessageId(1),
         leg: 0,
         account,
+        direction: Direction::Mt,
         envelope: Envelope {
             addresses: Addresses::new(
                 &AddressBuf::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, b"Shop").unwrap(),

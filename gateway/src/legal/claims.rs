@@ -11,12 +11,13 @@ use tidegate_store::pseudonym::{PSEUDONYM_LEN, Pseudonym};
 use tidegate_store::rules::{Erasure, Facts, Hold, Scope};
 use zeroize::Zeroizing;
 
+use super::restricted::Restricted;
 use super::{HoldRow, Register};
 use crate::keeping::class_of;
 use crate::standing::opt_out;
 
 /// Digits at the end of a number that are the same however it is written.
-const TAIL: usize = 4;
+pub(super) const TAIL: usize = 4;
 
 /// See the [module](self). Never changed: another register makes others.
 #[derive(Default)]
@@ -29,10 +30,11 @@ pub struct Claims {
     erasure_ids: Vec<u32>,
     /// How the numbers of all people end that somebody is asked about.
     tails: Vec<Vec<u8>>,
+    restricted: Restricted,
 }
 
 /// What stands for a person here: in memory only, so that no secret is needed.
-fn pseudonym(person: &[u8]) -> Pseudonym {
+pub(super) fn pseudonym(person: &[u8]) -> Pseudonym {
     let digest = Sha256::digest(person);
     let mut octets = [0; PSEUDONYM_LEN];
     for (to, from) in octets.iter_mut().zip(digest) {
@@ -95,10 +97,34 @@ impl Claims {
                 requested_ms: row.asked_ms,
             });
         }
-        claims.tails = people.values().map(|person| tail(person).to_vec()).collect();
+        for (id, row) in register.restricting() {
+            if let Some(person) = people.get(&id) {
+                claims.restricted.add(row.account, person);
+            }
+        }
+        let asked_about = people
+            .iter()
+            .filter(|(id, _)| !register.restrictions.contains_key(*id));
+        claims.tails = asked_about.map(|(_, person)| tail(person).to_vec()).collect();
         claims.tails.sort_unstable();
         claims.tails.dedup();
         claims
+    }
+
+    /// Whether nobody is restricted.
+    pub(crate) fn restrict_nobody(&self) -> bool {
+        self.restricted.is_empty()
+    }
+
+    /// Whether a person is restricted for an account (DSR-4), whose number is written like this: who it is, is asked only where
+    /// somebody's ends so.
+    pub(crate) fn restrict<P: AsRef<[u8]>>(
+        &self,
+        account: SystemId,
+        written: &[u8],
+        person: impl FnOnce() -> P,
+    ) -> bool {
+        self.restricted.has(account, written, person)
     }
 
     /// Holds that hold.

@@ -8,14 +8,17 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::history::Kept;
 use tidegate_store::message_id::MessageId;
 
-use super::{HoldRow, OrderRow, Register};
+use super::{HoldRow, OrderRow, Register, RestrictionRow};
 use crate::control::{hex, unhex};
 use crate::small_file;
 
 pub(super) const FILE: &str = "legal-register";
 /// Octets of the file at most.
 const FILE_MAX: u64 = 64 << 20;
+/// Of a register without restrictions.
 const VERSION: u64 = 1;
+/// Of one with some: a version of the gateway that knows none is not to start with it.
+const WITH_RESTRICTIONS: u64 = 2;
 
 /// The register is there, and cannot be relied on.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +61,17 @@ pub(super) fn written(register: &Register) -> String {
         .iter()
         .map(|(id, row)| (id.to_string(), order_shown(row)))
         .collect();
-    let line =
-        json!({ "version": VERSION, "last": register.last, "holds": holds, "orders": orders }).to_string();
+    let mut all = json!({ "version": VERSION, "last": register.last, "holds": holds, "orders": orders });
+    if !register.restrictions.is_empty() {
+        let restrictions: Map<String, Value> = register
+            .restrictions
+            .iter()
+            .map(|(id, row)| (id.to_string(), restriction_shown(row)))
+            .collect();
+        all["version"] = json!(WITH_RESTRICTIONS);
+        all["restrictions"] = Value::Object(restrictions);
+    }
+    let line = all.to_string();
     small_file::summed(&line)
 }
 
@@ -94,6 +106,18 @@ fn order_shown(row: &OrderRow) -> Value {
     })
 }
 
+fn restriction_shown(row: &RestrictionRow) -> Value {
+    json!({
+        "account": row.account.as_ref().map(SystemId::as_str),
+        "sealed": hex(&row.sealed),
+        "who": row.who,
+        "why": row.why,
+        "since_ms": row.since_ms,
+        "lifted_ms": row.lifted_ms,
+        "notice": row.notice,
+    })
+}
+
 fn rows<R>(
     object: &Map<String, Value>,
     key: &str,
@@ -107,13 +131,16 @@ fn rows<R>(
 fn read(text: &str) -> Option<Register> {
     let line = small_file::unsummed(text)?;
     let object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    if object.get("version")?.as_u64() != Some(VERSION) {
-        return None;
-    }
+    let restrictions = match object.get("version")?.as_u64()? {
+        VERSION => BTreeMap::new(),
+        WITH_RESTRICTIONS => rows(&object, "restrictions", restriction_of)?,
+        _ => return None,
+    };
     Some(Register {
         last: u32::try_from(object.get("last")?.as_u64()?).ok()?,
         holds: rows(&object, "holds", hold_of)?,
         orders: rows(&object, "orders", order_of)?,
+        restrictions,
     })
 }
 
@@ -163,6 +190,18 @@ fn order_of(row: &Value) -> Option<OrderRow> {
     })
 }
 
+fn restriction_of(row: &Value) -> Option<RestrictionRow> {
+    Some(RestrictionRow {
+        account: maybe(&row["account"], |name| name.as_str()?.parse().ok())?,
+        sealed: unhex(row["sealed"].as_str()?)?,
+        who: text(&row["who"])?,
+        why: text(&row["why"])?,
+        since_ms: row["since_ms"].as_u64()?,
+        lifted_ms: maybe(&row["lifted_ms"], Value::as_u64)?,
+        notice: maybe(&row["notice"], text)?,
+    })
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::fs;
@@ -199,6 +238,7 @@ pub(super) mod tests {
             last: 2,
             holds: BTreeMap::from([(1, hold)]),
             orders: BTreeMap::from([(2, order)]),
+            restrictions: BTreeMap::new(),
         }
     }
 
@@ -207,7 +247,27 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         assert_eq!(open(&path).unwrap(), Register::default());
-        for register in [Register::default(), some()] {
+        let restriction = RestrictionRow {
+            account: Some("shop".parse().unwrap()),
+            sealed: vec![1, 2],
+            who: "token a".to_owned(),
+            why: "contested".to_owned(),
+            since_ms: 5,
+            lifted_ms: None,
+            notice: None,
+        };
+        let lifted = RestrictionRow {
+            sealed: Vec::new(),
+            lifted_ms: Some(6),
+            notice: Some("letter".to_owned()),
+            ..restriction.clone()
+        };
+        let restrictions = BTreeMap::from([(1, restriction), (2, lifted)]);
+        let with_some = Register {
+            restrictions,
+            ..some()
+        };
+        for register in [Register::default(), with_some, some()] {
             small_file::replace(&path, &written(&register)).unwrap();
             assert_eq!(open(&path).unwrap(), register);
         }

@@ -98,7 +98,7 @@ impl<D: Disk> Sweep<D> {
             let meant = metas.into_iter().filter(|(account, meta)| {
                 *account == lot.account
                     && (lot.first_ms..=lot.last_ms).contains(&meta.final_ms)
-                    && (are_all || claims.may_be_about(&meta.destination))
+                    && (are_all || claims.may_be_about(meta.person()))
             });
             messages.extend(meant.map(|(_, meta)| ((meta.id, meta.leg), meta)));
             messages.len() > MESSAGES_MAX

@@ -16,6 +16,7 @@ use tidegate_store::history::{
 };
 use tidegate_store::keyring::Owner;
 use tidegate_store::seal::Purpose;
+use tidegate_store::standing::Forgotten;
 
 use super::Sweep;
 use super::entries;
@@ -90,7 +91,22 @@ impl<D: Disk> Sweep<D> {
         tallies.retain(|id, _| keeping.claims().erasure_ids().contains(id));
         if !tallies.is_empty() {
             self.hub.checkpoint_history().await?;
-            let mut failed = Ok(());
+            // What is remembered of them with opt-outs and consents loses their numbers, too (PSN-3).
+            let people = {
+                let state = legal.state().await;
+                let open = tallies.keys().filter(|id| deferring(&state, **id).is_empty());
+                let forgotten = open.filter_map(|id| {
+                    Some(Forgotten {
+                        account: state.register.orders.get(id)?.account,
+                        person: state.people.get(id)?.clone(),
+                    })
+                });
+                forgotten.collect()
+            };
+            let mut failed = self.forget_numbers(people).await;
+            if failed.is_err() {
+                tallies.values_mut().for_each(|tally| tally.is_left = true);
+            }
             for (account, lots) in self.lots_by_account().await? {
                 if !keeping.knows(account) {
                     // Without rules nothing is decided of what is kept of it: no order that may be about it is done.
@@ -145,7 +161,7 @@ impl<D: Disk> Sweep<D> {
             .look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
                 unreadable += looked.unreadable;
                 let metas = looked.metas.into_iter().map(|(_, meta)| meta);
-                for meta in metas.filter(|meta| claims.may_be_about(&meta.destination)) {
+                for meta in metas.filter(|meta| claims.may_be_about(meta.person())) {
                     let orders = keeping.orders_about(&Ended::of(account, &meta));
                     let meant = orders.iter().filter(|order| tallies.contains_key(*order));
                     let mut any = false;

@@ -171,6 +171,9 @@ impl<D: Disk> Sweep<D> {
             self.settle().await?;
         }
         failed = failed.and(erased);
+        if let Some(keeping) = self.rules() {
+            failed = failed.and(self.close_numbers(&keeping).await);
+        }
         // With a file that could not be read nobody knows what is used.
         if failed.is_ok() {
             self.drop_unused(used, swept).await?;

@@ -59,6 +59,8 @@ pub struct AccountMetrics {
     pub outbox_overflow: Counter,
     /// [`names::ACCOUNT_OUTBOX_EXPIRED`].
     pub outbox_expired: Counter,
+    /// See [`names::ACCOUNT_MOS_WITHHELD`].
+    pub mos_withheld: Counter,
     /// What has as many labels as there are countries is made when it is counted: [`names::ACCOUNT_MONITORED`].
     telemetry: Telemetry,
     account: SystemId,
@@ -102,6 +104,7 @@ impl AccountMetrics {
             outbox: gauge(&names::ACCOUNT_OUTBOX),
             outbox_overflow: counter(&names::ACCOUNT_OUTBOX_OVERFLOW),
             outbox_expired: counter(&names::ACCOUNT_OUTBOX_EXPIRED),
+            mos_withheld: counter(&names::ACCOUNT_MOS_WITHHELD),
             telemetry: telemetry.clone(),
             account: *account,
             refused: Statuses::new(telemetry, &names::ACCOUNT_REFUSED, own),

@@ -188,6 +188,7 @@ metrics! {
     ACCOUNT_DELIVERIES_REFUSED Counter Count "account_deliveries_refused_total" ["account", "status"] "Deliveries that an account answered with an error"
     ACCOUNT_OUTBOX Gauge Count "account_outbox_entries" ["account"] "Receipts and messages that wait for a bind of an account"
     ACCOUNT_OUTBOX_OVERFLOW Counter Count "account_outbox_overflow_total" ["account"] "Receipts not kept and messages not taken because an outbox is full: an alarm"
+    ACCOUNT_MOS_WITHHELD Counter Count "account_mos_withheld_total" ["account"] "Messages of restricted people to an account that it is not shown"
     ACCOUNT_OUTBOX_EXPIRED Counter Count "account_outbox_expired_total" ["account"] "Receipts and messages that nobody fetched in time"
     ACCOUNT_FINALS Counter Count "account_finals_total" ["account", "state"] "Messages of an account that reached a final state"
 

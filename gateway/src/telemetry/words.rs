@@ -115,6 +115,8 @@ words! {
         Approval "approval"
         /// The recipient has opted out.
         OptOut "opt_out"
+        /// The recipient is restricted.
+        Restricted "restricted"
         /// It is marketing outside its recipient's hours.
         Hours "hours"
         /// It is marketing without a consent.

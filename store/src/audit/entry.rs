@@ -142,6 +142,8 @@ words! {
         Erasure = 34 "erasure",
         /// A person's request came, or something was done about it.
         Request = 40 "request",
+        /// A person is restricted, or no more.
+        Restriction = 41 "restriction",
     }
 }
 

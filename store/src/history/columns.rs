@@ -9,7 +9,7 @@ use tidegate_codec::values::MessageState;
 use zeroize::Zeroize;
 
 use crate::message_id::MessageId;
-use crate::record::Form;
+use crate::record::{Direction, Form};
 
 /// A finished message, as it is kept: an allow-list of fields, none of which holds any of its text (RET-2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Meta {
     pub id: MessageId,
     /// Which of its legs.
     pub leg: u16,
+    /// Towards a handset, or from one.
+    pub direction: Direction,
     /// The sender, as submitted.
     pub source: AddressBuf,
     /// The recipient, as submitted.
@@ -61,6 +63,28 @@ pub struct Meta {
     /// Where it went, for statistics.
     pub place: Place,
 }
+
+impl Meta {
+    /// The person whom it is about: the recipient, or the sender of a message from a handset.
+    pub const fn person(&self) -> &AddressBuf {
+        match self.direction {
+            Direction::Mt => &self.destination,
+            Direction::Mo => &self.source,
+        }
+    }
+
+    /// The account's own address in it: the sender, or the number that a handset wrote to.
+    pub const fn own(&self) -> &AddressBuf {
+        match self.direction {
+            Direction::Mt => &self.source,
+            Direction::Mo => &self.destination,
+        }
+    }
+}
+
+/// In the octet of a record's form: it is a message from a handset. A version that knows none reads a block with one as no block
+/// of ours: it tells so and leaves it.
+const MO: u8 = 0x80;
 
 /// Where a number is at home, for statistics: found out when the message is filed, because tables change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,7 +179,11 @@ impl Columns {
     }
 
     pub(super) fn push_meta(&mut self, meta: &Meta) {
-        self.begin(meta.id, meta.leg, meta.accepted_ms, meta.final_ms, meta.form);
+        let form = match meta.direction {
+            Direction::Mt => meta.form as u8,
+            Direction::Mo => meta.form as u8 | MO,
+        };
+        self.begin(meta.id, meta.leg, meta.accepted_ms, meta.final_ms, form);
         let source = address(&meta.source);
         let (source, service, carrier) = (
             self.place_of(&source),
@@ -191,19 +219,25 @@ impl Columns {
     }
 
     pub(super) fn push_text(&mut self, text: &TextRef<'_>) {
-        self.begin(text.id, text.leg, text.accepted_ms, text.final_ms, text.form);
+        self.begin(
+            text.id,
+            text.leg,
+            text.accepted_ms,
+            text.final_ms,
+            text.form as u8,
+        );
         put(&mut self.columns[at::BODY], text.body.len() as u64);
         self.columns[at::BODY].extend_from_slice(text.body);
     }
 
-    fn begin(&mut self, id: MessageId, leg: u16, accepted_ms: u64, final_ms: u64, form: Form) {
+    fn begin(&mut self, id: MessageId, leg: u16, accepted_ms: u64, final_ms: u64, form: u8) {
         let columns = &mut self.columns;
         put_difference(&mut columns[at::ID], self.last_id, id.0);
         self.last_id = id.0;
         put(&mut columns[at::LEG], leg.into());
         put_difference(&mut columns[at::ACCEPTED], id.ms(), accepted_ms);
         put_difference(&mut columns[at::FINAL], accepted_ms, final_ms);
-        columns[at::FORM].push(form as u8);
+        columns[at::FORM].push(form);
         self.count += 1;
     }
 
@@ -254,6 +288,7 @@ struct Common {
     accepted_ms: u64,
     final_ms: u64,
     form: Form,
+    direction: Direction,
 }
 
 impl<'a> Reading<'a> {
@@ -282,12 +317,17 @@ impl<'a> Reading<'a> {
         let id = MessageId(take_difference(&mut columns[at::ID], self.last_id)?);
         self.last_id = id.0;
         let accepted_ms = take_difference(&mut columns[at::ACCEPTED], id.ms())?;
+        let form = octet(&mut columns[at::FORM])?;
         Some(Common {
             id,
             leg: u16::try_from(take(&mut columns[at::LEG])?).ok()?,
             accepted_ms,
             final_ms: take_difference(&mut columns[at::FINAL], accepted_ms)?,
-            form: Form::from_octet(octet(&mut columns[at::FORM])?)?,
+            form: Form::from_octet(form & !MO)?,
+            direction: match form & MO {
+                0 => Direction::Mt,
+                _ => Direction::Mo,
+            },
         })
     }
 
@@ -304,6 +344,7 @@ impl<'a> Reading<'a> {
             accepted_ms,
             final_ms,
             form,
+            direction,
         } = self.common()?;
         let [ton, npi, source @ ..] = self.text(at::SOURCE)? else {
             return None;
@@ -323,6 +364,7 @@ impl<'a> Reading<'a> {
         Some(Meta {
             id,
             leg,
+            direction,
             source,
             destination,
             accepted_ms,
@@ -358,6 +400,7 @@ impl<'a> Reading<'a> {
             accepted_ms,
             final_ms,
             form,
+            ..
         } = self.common()?;
         let body = take_text(&mut self.columns[at::BODY])?.to_vec();
         Some(Text {
@@ -480,6 +523,11 @@ mod tests {
                 |((id, accepted_ms, final_ms, expires_ms), source, destination, o, texts, n)| Meta {
                     id: MessageId(id >> 1),
                     leg: n.0,
+                    direction: if n.1 % 2 == 0 {
+                        Direction::Mt
+                    } else {
+                        Direction::Mo
+                    },
                     source,
                     destination,
                     accepted_ms,
@@ -562,6 +610,7 @@ mod tests {
             columns.push_meta(&Meta {
                 id: MessageId(id),
                 leg: 0,
+                direction: Direction::Mt,
                 source: AddressBuf::new(Ton(5), Npi(0), b"Example").unwrap(),
                 destination: AddressBuf::new(Ton(1), Npi(1), digits.as_bytes()).unwrap(),
                 accepted_ms: MessageId(id).ms(),

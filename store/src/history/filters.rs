@@ -287,7 +287,7 @@ impl<D: Disk> History<D> {
                     while let Some(meta) = reading.meta() {
                         making.push(
                             meta.id,
-                            Some(super::recipient_hash(&printer, meta.destination.as_bytes())),
+                            Some(super::recipient_hash(&printer, meta.person().as_bytes())),
                         );
                     }
                 }

@@ -545,7 +545,7 @@ fn take(mut reading: Reading<'_>, class: Kept, account: SystemId, query: &Query,
     match class {
         Kept::Meta => {
             while let Some(meta) = reading.meta() {
-                if is_meant(meta.id, meta.final_ms, meta.destination.as_bytes()) {
+                if is_meant(meta.id, meta.final_ms, meta.person().as_bytes()) {
                     looked.metas.push((account, meta));
                 }
             }

@@ -13,6 +13,7 @@ use super::{
 use crate::disk::Disk;
 use crate::keyring::{Fingerprint, KeyRing, KeyRingError};
 use crate::seal::{KeyId, Purpose};
+use crate::standing::{Forget, ForgetError, ForgetReport};
 use crate::tree::TreeError;
 
 /// See the [module](self).
@@ -66,6 +67,8 @@ pub enum Order {
     Filters(u64),
     /// Makes an index anew, a piece of it.
     Rebuild(PeriodKey, Rebuild),
+    /// Takes numbers out of the journal of opt-outs, a step of that: no part of history, and done where its lots are.
+    Forget(Forget),
 }
 
 /// Whether a lot goes into the statistics before it goes.
@@ -115,6 +118,8 @@ pub enum Report {
     Filters(bool, FilterCounts, u64),
     /// Whether there is more of it to make.
     Rebuilt(bool),
+    /// What that step did.
+    Forgot(ForgetReport),
 }
 
 /// Why an order was not done. Nothing of it counts, and it may be given again.
@@ -141,6 +146,9 @@ pub enum OrderError {
     /// Something of a lot is not on disk yet as far as a start would know.
     #[error("history: {0} has blocks that no checkpoint covers yet")]
     NotSynced(String),
+    /// Numbers of opt-outs.
+    #[error(transparent)]
+    Forget(#[from] ForgetError),
     /// A hold has no key.
     #[error("the vault: hold {0} has no key in the ring")]
     NoHold(u32),
@@ -192,6 +200,8 @@ impl<D: Disk> History<D> {
                 self.files.write_sweep_note(&octets)?;
                 Report::Noted
             }
+            // The journal is the keeper's, and so is this.
+            Order::Forget(_) => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
             Order::Stats => Report::Stats(stats.by_account().into_iter().collect()),
             Order::Rebuild(period, how) => Report::Rebuilt(self.rebuild(&period, how)?),
             Order::Filters(now_ms) => {

@@ -17,6 +17,7 @@ use super::files::{At, PeriodKey};
 use super::{Bucket, HOUR_MS, History, Kept, Place};
 use crate::disk::Disk;
 use crate::keyring::KeyRing;
+use crate::record::Direction;
 use crate::seal::{KeyId, Purpose};
 
 /// What lies under one key.
@@ -81,7 +82,7 @@ fn cell_of(meta: &Meta) -> Cell {
     Cell {
         day: u32::try_from(meta.accepted_ms / (24 * HOUR_MS)).unwrap_or(u32::MAX),
         place: meta.place,
-        is_mo: false,
+        is_mo: meta.direction == Direction::Mo,
         sender_ton: meta.source.ton().0,
         state: meta.state as u8,
         parts: meta.parts,

@@ -61,6 +61,7 @@ pub(super) fn finished(name: &str, n: u64) -> Finished {
         id: ids.next(accepted_ms),
         leg: 0,
         account: account(name),
+        direction: Direction::Mt,
         envelope,
         end: Final {
             state: MessageState::Delivered,

@@ -144,6 +144,14 @@ fn site(count: u64) -> Faulty {
     site
 }
 
+fn keep(holds: Vec<u32>) -> VaultOrder {
+    VaultOrder::Keep {
+        holds,
+        erasures: Vec::new(),
+        restrictions: Vec::new(),
+    }
+}
+
 #[test]
 fn who_goes_is_gone_and_who_stays_is_found_by_every_way_with_what_comes_later() {
     let mut site = site(1_000);
@@ -372,7 +380,7 @@ fn whatever_fails_when_what_is_held_is_in_the_lot_or_in_the_vault() {
         let (metas, texts) = in_vault(&mut site, HOLD);
         assert_eq!((metas.len(), texts.len()), (0, 100), "{changes}");
         assert!(texts == of(|n| n % 3 == 0), "{changes}");
-        let VaultReport::Kept(over) = vault(&mut site, VaultOrder::Keep(Vec::new(), Vec::new())) else {
+        let VaultReport::Kept(over) = vault(&mut site, keep(Vec::new())) else {
             panic!("something else");
         };
         assert_eq!(over.len(), 1, "{changes}");
@@ -424,7 +432,7 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
         assert_eq!(in_vault(&mut site, hold), (one.clone(), Vec::new()));
     }
     // With one of two that are over the other keeps what it has.
-    vault(&mut site, VaultOrder::Keep(vec![2], Vec::new()));
+    vault(&mut site, keep(vec![2]));
     assert_eq!(in_vault(&mut site, 1).0, []);
     assert_eq!(in_vault(&mut site, 2).0, one);
     let with_one = site.history.octets();

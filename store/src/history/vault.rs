@@ -4,6 +4,7 @@
 //! history. It is written beside its place and put there whole, so that a copy that was cut off is made anew and nothing
 //! stands in it twice. With the key of its hold it is gone, and so are all others of that hold.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,8 +77,15 @@ pub enum VaultOrder {
     /// Reads some of what a hold keeps; begins with the default.
     Read(u32, VaultCursor, Purpose),
     /// Destroys the keys of all holds but these, and removes what they kept: it is gone with the keys. And the keys of all orders to
-    /// erase but those.
-    Keep(Vec<u32>, Vec<u32>),
+    /// erase but those, and of all restrictions but those.
+    Keep {
+        /// Holds that hold.
+        holds: Vec<u32>,
+        /// Orders that say something.
+        erasures: Vec<u32>,
+        /// Restrictions that are not lifted.
+        restrictions: Vec<u32>,
+    },
     /// Makes a key for an owner, in unix milliseconds, and seals under it whom a matter is about.
     Seal(Owner, Zeroizing<Vec<u8>>, u64),
     /// Seals something more under the key that an owner has.
@@ -189,9 +197,17 @@ impl<D: Disk> History<D> {
                 let (looked, next) = self.read_vault(hold, &cursor, ring, purpose)?;
                 VaultReport::Read(looked, next)
             }
-            VaultOrder::Keep(holds, erasures) => {
+            VaultOrder::Keep {
+                holds,
+                erasures,
+                restrictions,
+            } => {
                 let over = ring.erasures().filter(|id| !erasures.contains(id));
-                let over: Vec<KeyId> = over.flat_map(|id| ring.live(Owner::Erasure(id))).collect();
+                let mut owners: Vec<Owner> = over.map(Owner::Erasure).collect();
+                let restrictions: BTreeSet<u32> = restrictions.into_iter().collect();
+                let over = ring.restrictions().filter(|id| !restrictions.contains(id));
+                owners.extend(over.map(Owner::Restriction));
+                let over: Vec<KeyId> = owners.into_iter().flat_map(|owner| ring.live(owner)).collect();
                 ring.destroy_many(&over)?;
                 VaultReport::Kept(self.keep_holds(&holds, ring)?)
             }

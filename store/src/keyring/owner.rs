@@ -23,6 +23,8 @@ pub(super) const HOLDS: u8 = 13;
 pub(super) const ERASURES: u8 = 14;
 /// The kind of the owner of keys of people's requests.
 pub(super) const SUBJECTS: u8 = 16;
+/// The kind of the owners of keys of restrictions.
+pub(super) const RESTRICTIONS: u8 = 17;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -45,7 +47,8 @@ pub enum Owner {
     Generation(u8),
     /// What finds recipients in an account's history, where the secret that it was made of is gone: kept.
     Index(SystemId),
-    /// Numbers of opted-out people that an account may still see: destroyed with the account, or to be (PSN-3).
+    /// Numbers of opted-out people that an account may still see: destroyed when others are sealed anew without one's, or with the
+    /// account (PSN-3).
     OptOuts(SystemId),
     /// The seed that signs the audit log's checkpoints: one key, kept.
     Audit,
@@ -59,6 +62,8 @@ pub enum Owner {
     Erasure(u32),
     /// A person's request, by its number: whom it is about and how that was proved. Destroyed when it ends (DSR-2).
     Subject(u32),
+    /// A restriction of a person, by its number: whom it is about. Destroyed when it is lifted.
+    Restriction(u32),
 }
 
 impl Owner {
@@ -76,6 +81,7 @@ impl Owner {
             Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
             Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
             Self::Subject(number) => return OwnerTag::named(SUBJECTS, &number.to_be_bytes()),
+            Self::Restriction(number) => return OwnerTag::named(RESTRICTIONS, &number.to_be_bytes()),
             Self::Period(owner) => return owner.tag(HISTORY),
             Self::Export(number) => return OwnerTag::named(EXPORTS, &number.to_be_bytes()),
         })
@@ -83,7 +89,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 13] = [
+pub const OWNERS: [(u8, &str); 14] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -97,6 +103,7 @@ pub const OWNERS: [(u8, &str); 13] = [
     (HOLDS, "holds"),
     (ERASURES, "erasures"),
     (SUBJECTS, "subjects"),
+    (RESTRICTIONS, "restrictions"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.

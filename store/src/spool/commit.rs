@@ -319,6 +319,7 @@ impl<D: Disk> Spool<D> {
                 Staged::Standing(staged) if record.part == Part::Intake => {
                     self.standing.undo(&staged.change, &staged.undo);
                 }
+                Staged::Finished(_) if record.part == Part::Intake => self.filing.is_given_back(),
                 _ => {}
             }
         }

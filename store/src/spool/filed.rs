@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::history::{self, Plan};
 use crate::index::Location;
 use crate::message_id::MessageId;
-use crate::record::{Payload, RecordError};
+use crate::record::{Direction, Kind, Payload, RecordError};
 use crate::waiting::{KeptBody, Order};
 
 use super::chores::ChoreError;
@@ -175,6 +175,10 @@ impl<D: Disk> Reader<'_, D> {
                 id: head.id,
                 leg: head.leg,
                 account: head.account,
+                direction: match head.kind {
+                    Kind::Received => Direction::Mo,
+                    _ => Direction::Mt,
+                },
                 envelope: leg.envelope,
                 end,
                 carrier: Arc::from(leg.carrier),

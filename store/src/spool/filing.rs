@@ -17,7 +17,7 @@ use crate::history::{self, Plan};
 use crate::index::{Leg, LegId, Location};
 use crate::names::NameId;
 use crate::quote::Quote;
-use crate::record::{Final, FinishedLeg, Kind, LegRecord, Payload, RecordError, Stage};
+use crate::record::{Direction, Final, FinishedLeg, Kind, LegRecord, Payload, RecordError, Stage};
 use crate::service_type::ServiceType;
 use crate::waiting::PASS_OCTETS_MAX;
 
@@ -77,7 +77,8 @@ pub(super) enum Source {
         finished: history::Finished,
         /// Its newest record.
         at: Location,
-        leg: LegId,
+        /// `None` of a message from a handset, whose one record is its end.
+        leg: Option<LegId>,
     },
     /// Where its records lie.
     Found(EndFound),
@@ -198,7 +199,7 @@ impl Filing {
         self.is_searching && self.keeps_any
     }
 
-    fn keeps(&self, account: NameId) -> Keeps {
+    pub(super) fn keeps(&self, account: NameId) -> Keeps {
         self.keeps
             .get(usize::from(account.0))
             .copied()
@@ -215,7 +216,7 @@ impl Filing {
         self.keeps_bodies && leg.part().is_none() && self.keeps_body(leg.account, leg.envelope.service_type)
     }
 
-    fn keeps_body(&self, account: NameId, service_type: ServiceType) -> bool {
+    pub(super) fn keeps_body(&self, account: NameId, service_type: ServiceType) -> bool {
         let unkept = || self.no_bodies.get(&account);
         self.keeps(account).body && !unkept().is_some_and(|types| types.contains(&service_type))
     }
@@ -252,6 +253,11 @@ impl Filing {
     /// Bodies could not be read.
     pub(super) const fn lost(&mut self, count: u64) {
         self.counts.unreadable += count;
+    }
+
+    /// What was to be filed did not reach the disk, and will come again.
+    pub(super) const fn is_given_back(&mut self) {
+        self.unfiled = self.unfiled.saturating_sub(1);
     }
 
     fn join(&mut self, unfiled: Unfiled) {
@@ -387,6 +393,7 @@ impl<D: Disk> Spool<D> {
             id: found.message,
             leg: found.leg,
             account,
+            direction: Direction::Mt,
             envelope: found.envelope.clone(),
             end,
             carrier,
@@ -395,7 +402,11 @@ impl<D: Disk> Spool<D> {
         self.filing.unfiled += 1;
         let at = found.at;
         Some(Box::new(Unfiled {
-            source: Source::Known { finished, at, leg },
+            source: Source::Known {
+                finished,
+                at,
+                leg: Some(leg),
+            },
             with_body: keeps.body && self.filing.keeps_body(found.account, found.envelope.service_type),
             batch: 0,
             owed_in: 0,
@@ -443,7 +454,9 @@ impl<D: Disk> Spool<D> {
                 *newest = at;
             } else if newest.segment() == 0 {
                 let mut dead = self.filing.arrived_dead.iter();
-                *newest = dead.find(|dead| dead.0 == *leg).map_or(*newest, |dead| dead.1);
+                *newest = dead
+                    .find(|dead| Some(dead.0) == *leg)
+                    .map_or(*newest, |dead| dead.1);
             }
             if newest.segment() != 0 {
                 unfiled.owed_in = newest.segment();

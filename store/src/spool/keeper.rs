@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::footer;
-use crate::history::{History, Stats};
+use crate::history::{self, History, Stats};
 use crate::index::Location;
 use crate::keyring::{Destroyed, KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageId;
@@ -45,7 +45,7 @@ pub struct Keeper<D: Disk> {
     pub(super) waiting: Files<D>,
     pub(super) parked: Files<D>,
     usage: UsageFiles<D>,
-    journals: [Journal<D>; 2],
+    pub(super) journals: [Journal<D>; 2],
     pub(super) history: History<D>,
     stats: Stats<D>,
     /// How often in a row the disk did not give a body that is kept, to a copy and to a move.
@@ -245,7 +245,16 @@ impl<D: Disk> Keeper<D> {
             }
             Task::Search(search) => self.search(search),
             Task::History(number, order) => {
-                let told = self.history.obey(*order, &mut self.ring, &mut self.stats, rng);
+                let told = match *order {
+                    history::Order::Forget(step) => {
+                        let [lasting, _] = &mut self.journals;
+                        let forgot = lasting.forget(step, &mut self.ring, rng);
+                        forgot
+                            .map(history::Report::Forgot)
+                            .map_err(history::OrderError::Forget)
+                    }
+                    order => self.history.obey(order, &mut self.ring, &mut self.stats, rng),
+                };
                 Outcome::History(number, told)
             }
         };

@@ -208,7 +208,7 @@ impl Search {
             return;
         };
         let (end, at, segment) = match raw.head.kind {
-            Kind::Finished => (None, Some(at), at.segment()),
+            Kind::Finished | Kind::Received => (None, Some(at), at.segment()),
             Kind::Final => match raw.open(Purpose::Sweep, |_| None::<Arc<SealKey>>) {
                 Ok(Payload::Final(end)) => (Some(end), None, at.segment()),
                 _ => {

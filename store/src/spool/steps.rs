@@ -14,7 +14,7 @@ use crate::record::{
 };
 
 use super::staging::{Part, Staged, StepItem};
-use super::{ChangedLeg, Ending, NewEntry, NewLeg, Refused, Spool, account_of, newest_key};
+use super::{ChangedLeg, Ending, NewEntry, NewLeg, Received, Refused, Spool, account_of, newest_key};
 use crate::usage::Counted;
 use crate::waiting::Mark;
 
@@ -94,6 +94,22 @@ impl<D: Disk> Spool<D> {
     ) -> Result<EntryId, Refused> {
         self.intake()?;
         self.stage_entry(now_ms, account, entry, Part::Intake, true, rng)
+    }
+
+    /// The same, and stages what the history is to hold of it.
+    pub fn deliver_received(
+        &mut self,
+        now_ms: u64,
+        account: SystemId,
+        entry: &NewEntry<'_>,
+        received: &Received<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<EntryId, Refused> {
+        let made = self.deliver(now_ms, account, entry, rng)?;
+        if let Some(id) = self.outbox.get(made).map(|entry| entry.id) {
+            self.stage_received(now_ms, (id, account), received, rng)?;
+        }
+        Ok(made)
     }
 
     // ===== progress =====

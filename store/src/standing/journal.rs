@@ -1,12 +1,13 @@
 //! The journal: every change there was, in order, in plain files of batches that are kept for ever (OPT-26).
 //!
 //! ```text
-//! "TGSTAND2" │ node u8 │ generation u8 │ 0 × 6 │ number u64 │ check × 32 │ 0 × 4 │ crc32 u32   ◄ header of a file
+//! "TGSTAND2" │ node u8 │ generation u8 │ rewritten u32 │ 0 × 2 │ number u64 │ check × 32 │ 0 × 4 │ crc32 u32   ◄ header of a file
 //! length u32 │ id u64 │ n u8 │ account │ p u16 │ public part │ key u32 │ sealed    ◄ a record; batches as the spool's
 //! ```
 //!
 //! `check` proves that the secret of the ring is the one under which the pseudonyms stand: with another one nobody would be
-//! found, and everybody could be sent to (PSN-4). It is that of the newest generation when the file was made; with each new one
+//! found, and everybody could be sent to (PSN-4). `rewritten` of the first file says how often numbers were taken out
+//! ([`forget`](super::forget)). It is that of the newest generation when the file was made; with each new one
 //! a file begins. Files of the first version, "TGSTAND1", say no generation: theirs is the first. Every generation that a file or
 //! a change in it is of must live, or be retired by a change ([`What::Retired`]). A batch names the last change in it where the spool's names its floor of
 //! ids; what a start finds twice, because a sync failed behind its write, it takes once.
@@ -14,6 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand_core::CryptoRng;
@@ -27,7 +29,7 @@ use crate::record::{self, RecordError};
 use crate::seal::{Aad, KeyId, Purpose, SealKey};
 use crate::segment::{self, BATCH_HEADER_LEN, BatchHeader, Found, HEADER_LEN, Scan};
 
-use super::{Change, DAY_MS, Due, Private, Register, What};
+use super::{Change, DAY_MS, Due, Private, Register, What, forget};
 
 const MAGIC: &[u8; 8] = b"TGSTAND2";
 /// Of files that an earlier version wrote; they have no generation.
@@ -138,11 +140,16 @@ pub(crate) struct Journaled {
 /// How far a journal is synced, for whoever reads it beside its writer: a file, and octets of it. Of files before that one
 /// everything is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Synced(Arc<Mutex<(u64, u64)>>);
+pub(crate) struct Synced(Arc<Mutex<(u64, u64)>>, Arc<AtomicU32>);
 
 impl Synced {
     fn set(&self, number: u64, end: u64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (number, end);
+    }
+
+    /// How often the journal was written anew.
+    pub(super) fn rewritten(&self) -> u32 {
+        self.1.load(Ordering::Relaxed)
     }
 
     pub(super) fn get(&self) -> (u64, u64) {
@@ -179,11 +186,17 @@ fn number_of(holds: Holds, name: &str) -> Option<u64> {
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-fn header(node: u8, number: u64, (generation, check): (u8, &[u8; 32])) -> [u8; HEADER_LEN] {
+pub(super) fn header(
+    node: u8,
+    number: u64,
+    (generation, check): (u8, &[u8; 32]),
+    rewritten: u32,
+) -> [u8; HEADER_LEN] {
     let mut octets = [0; HEADER_LEN];
     octets[..8].copy_from_slice(MAGIC);
     octets[8] = node;
     octets[9] = generation;
+    octets[10..14].copy_from_slice(&rewritten.to_be_bytes());
     octets[16..24].copy_from_slice(&number.to_be_bytes());
     octets[24..56].copy_from_slice(check);
     sum(&mut octets);
@@ -195,18 +208,19 @@ fn sum(octets: &mut [u8; HEADER_LEN]) {
     octets[60..].copy_from_slice(&crc.to_be_bytes());
 }
 
-/// Node, generation and check value of a file's header; `None` when it is damaged.
-fn read_header(octets: &[u8], number: u64) -> Option<(u8, u8, [u8; 32])> {
+/// Node, generation, check value and count of rewritings of a file's header; `None` when it is damaged.
+pub(super) fn read_header(octets: &[u8], number: u64) -> Option<(u8, u8, [u8; 32], u32)> {
     let octets = octets.first_chunk::<HEADER_LEN>()?;
     let check: [u8; 32] = octets[24..56].try_into().ok()?;
     let (node, generation) = (octets[8], octets[9]);
-    if *octets == header(node, number, (generation, &check)) {
-        return Some((node, generation, check));
+    let rewritten = u32::from_be_bytes([octets[10], octets[11], octets[12], octets[13]]);
+    if *octets == header(node, number, (generation, &check), rewritten) {
+        return Some((node, generation, check, rewritten));
     }
-    let mut of_first = header(node, number, (0, &check));
+    let mut of_first = header(node, number, (0, &check), 0);
     of_first[..8].copy_from_slice(MAGIC_FIRST);
     sum(&mut of_first);
-    (*octets == of_first).then_some((node, FIRST, check))
+    (*octets == of_first).then_some((node, FIRST, check, 0))
 }
 
 /// Generations that a journal needs, as it is read.
@@ -316,6 +330,10 @@ impl<D: Disk> Journal<D> {
         // A new file with each start: nothing is appended behind what a cut may have left.
         journal.number = numbers.last().copied().unwrap_or_default();
         journal.synced.set(journal.number, u64::MAX);
+        if holds == Holds::Lasting {
+            let count = forget::rewritten(&journal.disk, &journal.dir)?;
+            journal.synced.1.store(count, Ordering::Relaxed);
+        }
         Ok((journal, report))
     }
 
@@ -331,7 +349,7 @@ impl<D: Disk> Journal<D> {
         segment::read_all_into(&file, octets)?;
         let said = match read_header(octets, number) {
             Some((node, ..)) if node != self.node => return Err(JournalError::Unknown { path }),
-            Some((_, generation, check)) => Some((path, generation, check)),
+            Some((_, generation, check, _)) => Some((path, generation, check)),
             // Nothing was written behind a header that was not synced.
             None if octets.iter().all(|octet| *octet == 0) => return Ok(None),
             None => {
@@ -399,6 +417,30 @@ impl<D: Disk> Journal<D> {
     /// Generations that were retired in it, and what files of theirs say.
     pub(crate) fn retired(&self) -> &[(u8, [u8; 32])] {
         &self.retired
+    }
+
+    pub(super) const fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The newest file's number.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Nothing is appended to the newest file any more: the next change begins another. All of it may be read.
+    pub(super) fn leave_file(&mut self) {
+        self.file = None;
+        self.synced.set(self.number, u64::MAX);
+    }
+
+    /// Files were written anew: who follows it begins anew.
+    pub(super) fn is_rewritten(&self, count: u32) {
+        self.synced.1.store(count, Ordering::Relaxed);
     }
 
     /// The last change in it.
@@ -494,7 +536,7 @@ impl<D: Disk> Journal<D> {
         }
         let file = self.disk.create(&path, 0o600, 0)?;
         let said = (secret.generation(), &secret.check());
-        file.write_at(&[IoSlice::new(&header(self.node, number, said))], 0)?;
+        file.write_at(&[IoSlice::new(&header(self.node, number, said, 0))], 0)?;
         file.sync_all()?;
         self.disk.sync_dir(&self.dir)?;
         self.number = number;
@@ -555,7 +597,7 @@ fn key_of<D: Disk>(
     }
 }
 
-fn aad(account: SystemId, id: MessageId) -> Aad {
+pub(super) fn aad(account: SystemId, id: MessageId) -> Aad {
     Aad {
         account: Some(account),
         kind: AAD_KIND,
@@ -586,6 +628,28 @@ fn put_record(
             item.change.private.put(out);
         })
         .map_err(io::Error::other)?;
+    }
+    let length = u32::try_from(out.len() - start - 4).map_err(io::Error::other)?;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    Ok(())
+}
+
+/// Puts a record with its public part as it is, and another private part.
+pub(super) fn put_sealed(
+    out: &mut Vec<u8>,
+    as_it_is: &[u8],
+    record: &Record<'_>,
+    (key, private): (Option<&SealKey>, &Private),
+    rng: &mut impl CryptoRng,
+) -> io::Result<()> {
+    let start = out.len();
+    // The key's number and what is sealed stand behind all else.
+    let public = as_it_is.len().saturating_sub(record.sealed.len() + 4);
+    out.extend_from_slice(as_it_is.get(..public).unwrap_or_default());
+    out.extend_from_slice(&key.map_or(0, |key| key.id().0).to_be_bytes());
+    if let Some(key) = key {
+        key.seal(&aad(record.account, record.id), rng, out, |out| private.put(out))
+            .map_err(io::Error::other)?;
     }
     let length = u32::try_from(out.len() - start - 4).map_err(io::Error::other)?;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());

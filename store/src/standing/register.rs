@@ -9,7 +9,7 @@
 //! s │ scope                                       → what such a sender is called here, where it has been renamed
 //! t │ scope                                       → as what a sender that is called so here goes now
 //! n │ n u8 │ account │ key u32                    → opt-outs under this key u64
-//! p                                               → format u8 │ file u64 │ batch at u64 │ its end u64 │ last id u64 │ header
+//! p                                               → format u8 │ rewritten u32 │ file u64 │ batch at u64 │ its end u64 │ last id u64 │ header
 //! ```
 //!
 //! It is made from the journal alone, which is the truth, and follows it by itself a little at a time, whatever the message
@@ -46,7 +46,7 @@ const LIFTED_MAX: usize = 256;
 /// Entries that a page looks at for each that it may show, where numbers are not kept any more.
 const LOOKED_AT: usize = 16;
 /// The form of all this: another one is made anew.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// Why the register does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +121,8 @@ struct Place {
     /// What is to be read next.
     end: u64,
     last: u64,
+    /// How often the journal had been written anew.
+    rewritten: u32,
 }
 
 /// See the [module](self).
@@ -175,7 +177,13 @@ impl<D: Disk> Register<D> {
     /// The next step tries again, from the journal's beginning where the index is to blame.
     pub fn follow(&mut self) -> Result<Followed, RegisterError> {
         let mut open = match self.open.take() {
-            Some(open) => open,
+            Some(open) if open.place.rewritten == self.synced.rewritten() => open,
+            // Numbers were taken out of the journal: none of them stays here, sealed or not.
+            Some(stale) => {
+                drop(stale);
+                self.give_up()?;
+                self.opened()?
+            }
             None => self.opened()?,
         };
         let followed = self.step(&mut open);
@@ -205,7 +213,10 @@ impl<D: Disk> Register<D> {
         tree::remove(&self.index)?;
         Ok(Open {
             tree: Tree::open(&self.index)?,
-            place: Place::START,
+            place: Place {
+                rewritten: self.synced.rewritten(),
+                ..Place::START
+            },
         })
     }
 
@@ -218,7 +229,7 @@ impl<D: Disk> Register<D> {
         let Some(place) = Place::read(&octets) else {
             return Ok(None);
         };
-        if !self.was_at(&place)? {
+        if place.rewritten != self.synced.rewritten() || !self.was_at(&place)? {
             tracing::warn!("the register of opt-outs is of another journal, and is made anew");
             return Ok(None);
         }
@@ -856,10 +867,12 @@ impl Place {
         header: [0; BATCH_HEADER_LEN],
         end: 0,
         last: 0,
+        rewritten: 0,
     };
 
     fn octets(&self) -> Vec<u8> {
         let mut octets = vec![FORMAT];
+        octets.extend_from_slice(&self.rewritten.to_be_bytes());
         for word in [self.number, self.batch_at, self.end, self.last] {
             octets.extend_from_slice(&word.to_be_bytes());
         }
@@ -869,6 +882,7 @@ impl Place {
 
     fn read(octets: &[u8]) -> Option<Self> {
         let mut fields = octets.strip_prefix(&[FORMAT])?;
+        let rewritten = record::get_u32(&mut fields).ok()?;
         let mut word = || record::get_u64(&mut fields).ok();
         let [number, batch_at, end, last] = [word()?, word()?, word()?, word()?];
         Some(Self {
@@ -876,6 +890,7 @@ impl Place {
             batch_at,
             end,
             last,
+            rewritten,
             header: fields.try_into().ok()?,
         })
     }

@@ -1,0 +1,261 @@
+//! Numbers that go from what is remembered of people (PSN-3): nothing of theirs opens any more, all others' do, and nobody is
+//! less opted out, whenever the power goes.
+
+use std::collections::BTreeSet;
+
+use tidegate_codec::identity::SystemId;
+use zeroize::Zeroizing;
+
+use crate::disk::FaultyDisk;
+use crate::keyring::Owner;
+use crate::seal::{KeyId, Purpose};
+use crate::standing::{
+    Change, Fact, Forget, ForgetError, ForgetReport, Forgotten, Grant, Origin, Private, Scope, Via, What,
+    look,
+};
+
+use super::rig::Rig;
+use super::tests_register::{keys, level};
+
+const GONE: &[u8] = b"15550100123";
+const OTHER: &[u8] = b"15550100456";
+
+fn account(name: &str) -> SystemId {
+    SystemId::new(name.as_bytes()).unwrap()
+}
+
+fn remember(rig: &mut Rig, name: &str, number: &[u8], what: What, private: Private) {
+    let change = Change {
+        who: rig.spool.standing().who(number),
+        at_ms: rig.now_ms,
+        event: 0,
+        via: Via::Message,
+        what,
+        private,
+    };
+    let now_ms = rig.now_ms;
+    rig.spool
+        .remember(now_ms, account(name), change, true, &mut rig.rng)
+        .unwrap();
+    rig.commit();
+}
+
+fn opt_out(rig: &mut Rig, name: &str, number: &[u8]) {
+    let what = What::Suppress {
+        scope: Scope::account(name),
+        origin: Origin::Recipient,
+        categories: 0,
+    };
+    let mut private = Private::number(number);
+    private.source = b"ticket of a person".to_vec();
+    remember(rig, name, number, what, private);
+}
+
+/// Two people who have opted out of two accounts, and the consent of one, in two files.
+fn begun(seed: u64) -> Rig {
+    let mut rig = Rig::new(seed);
+    for name in ["load", "bank"] {
+        opt_out(&mut rig, name, GONE);
+        opt_out(&mut rig, name, OTHER);
+    }
+    rig.settle_down();
+    let disk = rig.disk.crash();
+    let mut rig = rig.reopen(disk);
+    let mut private = Private::number(GONE);
+    private.address = b"192.0.2.7".to_vec();
+    private.facts.push((Fact::Method, b"web".to_vec()));
+    let what = What::Consent {
+        grant: Grant::Given,
+        scope: Scope::account("load"),
+        categories: 1,
+    };
+    remember(&mut rig, "load", GONE, what, private);
+    rig.settle_down();
+    rig
+}
+
+/// All changes with what opens of them.
+fn all(rig: &Rig) -> Vec<(SystemId, Change)> {
+    let mut found = Vec::new();
+    let (dir, keys) = (&rig.options.standing_dir, keys(rig));
+    let damaged = look(&rig.disk, dir, &keys, Purpose::Support, |_, owner, change| {
+        found.push((owner, change));
+    });
+    assert_eq!(damaged.unwrap(), 0);
+    found
+}
+
+fn step(rig: &mut Rig, step: Forget) -> Result<ForgetReport, ForgetError> {
+    let [lasting, _] = &mut rig.keeper.journals;
+    lasting.forget(step, &mut rig.keeper.ring, &mut rig.rng)
+}
+
+/// All steps, as the sweep takes them; the keys that are gone.
+fn forget(rig: &mut Rig, of: Option<&str>) -> Result<Vec<KeyId>, ForgetError> {
+    let people = vec![Forgotten {
+        account: of.map(account),
+        person: Zeroizing::new(GONE.to_vec()),
+    }];
+    let ForgetReport::Keys(mut old) = step(rig, Forget::Stale)? else {
+        panic!("keys");
+    };
+    let (mut accounts, mut behind) = (BTreeSet::new(), Some(0));
+    while let Some(number) = behind {
+        let ForgetReport::Looked(next, found) = step(rig, Forget::Look(number, people.clone()))? else {
+            panic!("looked");
+        };
+        accounts.extend(found);
+        behind = next;
+    }
+    let accounts: Vec<SystemId> = accounts.into_iter().collect();
+    let now_ms = rig.now_ms;
+    let ForgetReport::Keys(older) = step(rig, Forget::Renew(accounts.clone(), now_ms))? else {
+        panic!("keys");
+    };
+    old.extend(older);
+    let (mut used, mut behind) = (BTreeSet::new(), Some(0));
+    while let Some(number) = behind {
+        let rewrite = Forget::Rewrite(number, accounts.clone(), people.clone());
+        let ForgetReport::Rewritten(next, keys, _) = step(rig, rewrite)? else {
+            panic!("rewritten");
+        };
+        used.extend(keys);
+        behind = next;
+    }
+    old.retain(|key| !used.contains(key));
+    let ForgetReport::Gone(gone) = step(rig, Forget::Finish(old))? else {
+        panic!("gone");
+    };
+    Ok(gone.into_iter().map(|gone| gone.id).collect())
+}
+
+fn numbers_of(all: &[(SystemId, Change)], number: &[u8]) -> usize {
+    let with_number = all.iter().filter(|(_, change)| change.private.number == number);
+    with_number.count()
+}
+
+/// The public parts, which stay as they are.
+fn public(all: &[(SystemId, Change)]) -> Vec<(SystemId, Change)> {
+    let bare = all.iter().map(|(owner, change)| {
+        let private = Private::default();
+        (
+            *owner,
+            Change {
+                private,
+                ..change.clone()
+            },
+        )
+    });
+    bare.collect()
+}
+
+fn are_opted_out(rig: &Rig) {
+    let standing = rig.spool.standing();
+    for number in [GONE, OTHER] {
+        assert_eq!(standing.opt_outs().of(&standing.who(number)).len(), 2);
+    }
+}
+
+#[test]
+fn psn_3_a_persons_numbers_go_with_their_keys_and_all_else_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = begun(31);
+    let mut register = rig.keeper.register(dir.path().join("register"));
+    level(&mut register);
+    let before = all(&rig);
+    assert_eq!((numbers_of(&before, GONE), numbers_of(&before, OTHER)), (3, 2));
+    let keys_before: Vec<KeyId> = ["load", "bank"]
+        .into_iter()
+        .flat_map(|name| rig.keeper.ring.live(Owner::OptOuts(account(name))))
+        .collect();
+    let mut gone = forget(&mut rig, None).unwrap();
+    gone.sort_unstable();
+    assert_eq!(gone, keys_before, "whatever copy there is of what lay under them");
+    let after = all(&rig);
+    assert_eq!((numbers_of(&after, GONE), numbers_of(&after, OTHER)), (0, 2));
+    assert_eq!(public(&after), public(&before));
+    for (_, change) in &after {
+        match change.what {
+            // What proves that it was given stays.
+            What::Consent { .. } => {
+                assert_eq!(change.private.facts, [(Fact::Method, b"web".to_vec())]);
+                assert!(change.private.address.is_empty());
+            }
+            _ => assert_eq!(change.private.source.is_empty(), change.private.number.is_empty()),
+        }
+    }
+    // The account is told how many there are (OPT-29), and of the other still whom.
+    level(&mut register);
+    let keys = keys(&rig);
+    let page = register
+        .page(account("load"), None, 100, &keys, Purpose::Support)
+        .unwrap();
+    assert_eq!((page.total, page.hashed, page.entries.len()), (2, 1, 1));
+    assert_eq!(page.entries[0].2.private.number, OTHER);
+    drop(register);
+    // Nothing is left to do, and what comes is appended behind.
+    assert!(forget(&mut rig, None).unwrap().is_empty());
+    opt_out(&mut rig, "shop", OTHER);
+    rig.settle_down();
+    let disk = rig.disk.crash();
+    let rig = rig.reopen(disk);
+    assert!(!rig.found.is_alarming(), "{:?}", rig.found);
+    assert_eq!(numbers_of(&all(&rig), OTHER), 3);
+    let standing = rig.spool.standing();
+    assert_eq!(standing.opt_outs().of(&standing.who(GONE)).len(), 2);
+    let mut register = rig.keeper.register(dir.path().join("register"));
+    level(&mut register);
+    let page = register.page(account("load"), None, 100, &keys, Purpose::Support);
+    assert_eq!(page.unwrap().hashed, 1);
+}
+
+#[test]
+fn psn_3_for_one_account_only_its_own_go_and_a_closed_accounts_all_go() {
+    let mut rig = begun(32);
+    assert_eq!(forget(&mut rig, Some("bank")).unwrap().len(), 1);
+    let after = all(&rig);
+    assert_eq!((numbers_of(&after, GONE), numbers_of(&after, OTHER)), (2, 2));
+    step(&mut rig, Forget::Close(account("load"))).unwrap();
+    let after = all(&rig);
+    assert_eq!((numbers_of(&after, GONE), numbers_of(&after, OTHER)), (0, 1));
+    are_opted_out(&rig);
+    // With keys that are gone, too, another's order goes through.
+    forget(&mut rig, None).unwrap();
+    are_opted_out(&rig);
+}
+
+#[test]
+fn psn_3_wherever_the_power_goes_the_next_run_finishes_it() {
+    let mut whole = begun(33);
+    let before = public(&all(&whole));
+    let changes_before = whole.disk.counts().changes;
+    let gone = forget(&mut whole, None).unwrap();
+    let changes = whole.disk.counts().changes - changes_before;
+    assert!(changes > 10 && gone.len() == 2, "{changes}");
+    for cut in 0..changes {
+        let mut rig = begun(33);
+        rig.disk.cut_power_after(cut);
+        let _ = forget(&mut rig, None);
+        let disk: FaultyDisk = rig.disk.crash();
+        let mut rig = rig.reopen(disk);
+        assert!(!rig.found.is_alarming(), "cut after {cut}: {:?}", rig.found);
+        are_opted_out(&rig);
+        forget(&mut rig, None).unwrap();
+        let after = all(&rig);
+        assert_eq!(
+            (numbers_of(&after, GONE), numbers_of(&after, OTHER)),
+            (0, 2),
+            "cut after {cut}"
+        );
+        assert_eq!(public(&after), before, "cut after {cut}");
+        let ring = &rig.keeper.ring;
+        assert!(gone.iter().all(|key| !ring.has(*key)), "cut after {cut}");
+        for name in ["load", "bank"] {
+            assert_eq!(
+                ring.live(Owner::OptOuts(account(name))).len(),
+                1,
+                "cut after {cut}"
+            );
+        }
+    }
+}
