@@ -438,7 +438,7 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
     let with_one = site.history.octets();
     site = site.again();
     assert_eq!(site.history.octets(), with_one, "as a start counts it");
-    vault(&mut site, VaultOrder::Keep(Vec::new(), Vec::new()));
+    vault(&mut site, keep(Vec::new()));
     assert_eq!(site.history.octets(), before);
     let begun = ordered(&mut site, Rekey::Step(some()));
     assert!(matches!(begun, Err(OrderError::NoPass)));
