@@ -89,7 +89,10 @@ async fn exp_c02_an_export_holds_what_may_be_read_when_it_is_made_and_ends_at_it
     let told: Vec<&str> = text.lines().collect();
     assert_eq!(told.len(), 2, "{text}");
     let values: Vec<&str> = told[1].split(',').collect();
-    assert_eq!((values[0], values[5], values[10]), (id.as_str(), TO, TEXT));
+    assert_eq!(
+        (values[0], values[2], values[6], values[11]),
+        (id.as_str(), "mt", TO, TEXT)
+    );
     assert!(!is_on_disk(&scene.local.dir.path().join("data"), TO));
     let shown = listed(&scene, before).await.unwrap();
     assert_eq!((&shown["rows"], &shown["unreadable"]), (&1.into(), &0.into()));

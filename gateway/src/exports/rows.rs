@@ -160,7 +160,7 @@ mod tests {
         for ((_, written), row) in texts.iter().zip(&rows[1..]) {
             assert_eq!(row.len(), rows[0].len());
             assert_eq!(row.last().unwrap(), written);
-            assert_eq!((row[4].as_str(), row[5].as_str()), ("'=cmd", "447700900123"));
+            assert_eq!((row[5].as_str(), row[6].as_str()), ("'=cmd", "447700900123"));
         }
     }
 
