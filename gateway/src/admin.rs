@@ -84,6 +84,8 @@ pub const VERBS: &[(&str, Role)] = &[
     ("account suspend", Role::Operate),
     ("account restore", Role::Operate),
     ("account limit", Role::Operate),
+    ("notice list", Role::Operate),
+    ("notice sent", Role::Operate),
     ("account show", Role::Read),
     ("account close", Role::Privacy),
     ("bind close", Role::Operate),

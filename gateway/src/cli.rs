@@ -26,6 +26,7 @@ mod load;
 mod log;
 mod message;
 mod message_show;
+mod notice;
 mod optout;
 mod people;
 mod people_rows;
@@ -119,6 +120,9 @@ enum Verb {
     /// Take, show and release legal holds, and read what they have sealed.
     #[command(subcommand)]
     Hold(Box<hold::Verb>),
+    /// Show what accounts are to be told, and say that they were.
+    #[command(subcommand)]
+    Notice(notice::Verb),
     /// Have a person's records erased, and show how that stands.
     #[command(subcommand)]
     Erase(erase::Verb),
@@ -259,6 +263,7 @@ pub fn main() -> ExitCode {
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
+        Verb::Notice(verb) => notice::run(&verb),
         Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
         Verb::Optout(verb) => optout::run(&verb),

@@ -23,6 +23,7 @@ mod keys;
 mod legal;
 mod listing;
 mod noted;
+mod noticing;
 mod pages;
 mod people;
 pub(crate) mod rebuild;
@@ -60,6 +61,7 @@ pub use legal::{HoldAsk, Matter};
 pub(crate) use legal::{deferring, drop_released, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
+pub use noticing::Noticing;
 pub use people::act;
 pub(crate) use people::{hex, unhex};
 pub use retention::Retain;
@@ -148,6 +150,8 @@ pub enum Verb {
     Export(Exporting),
     /// Legal holds and orders to erase.
     Matter(Matter),
+    /// Notices to accounts.
+    Notice(Noticing),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -269,6 +273,7 @@ impl Verb {
             Self::Retain(retain) => retain.request(),
             Self::Export(exporting) => exporting.request(),
             Self::Matter(matter) => matter.request(),
+            Self::Notice(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
@@ -444,7 +449,8 @@ impl Verb {
                 let export = || Exporting::read(other, request).map(|export| export.map(Self::Export));
                 let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
-                let read = read.or_else(export).or_else(matter);
+                let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
+                let read = read.or_else(export).or_else(matter).or_else(notice);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -48,6 +48,7 @@ mod logged;
 pub mod measured;
 pub mod mo;
 pub mod mt;
+pub mod notices;
 pub mod number;
 pub mod orders;
 pub mod origin;

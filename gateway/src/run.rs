@@ -36,6 +36,7 @@ use crate::installation::{self, Installation};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
 use crate::keeping::{Closures, Keeping};
 use crate::legal::Legal;
+use crate::notices::{self, Notices};
 use crate::orders::{Orders, OrdersFile};
 use crate::publish::Publisher;
 use crate::random::{self, NoRandomness, fork};
@@ -45,7 +46,8 @@ use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, SweepMetrics, Telemetry,
+    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SweepMetrics,
+    Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -82,6 +84,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
+    /// What accounts are to be told cannot be read.
+    #[error(transparent)]
+    Notices(#[from] notices::Unreadable),
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
@@ -200,6 +205,7 @@ pub fn start_with(
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
+    let notices = Notices::open(&config.storage.data)?;
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
@@ -324,10 +330,12 @@ pub fn start_with(
             tokens,
             orders,
             legal,
+            notices,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
+            notice_metrics: NoticeMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -563,10 +571,12 @@ struct LoopWork {
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
     legal: Legal,
+    notices: Notices,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
+    notice_metrics: NoticeMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -625,6 +635,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
         hub.set_orders(Arc::new(orders_file));
+        hub.set_notices(Arc::new(work.notices));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {
             Ok(files) => hub.set_traces(Arc::new(files)),
@@ -656,6 +667,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (over, is_over) = oneshot::channel();
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
+        spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

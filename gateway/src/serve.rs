@@ -31,6 +31,7 @@ use crate::legal::Legal;
 use crate::link::{Pool, Writer};
 use crate::links::{End, LinkId};
 use crate::listen::Listeners;
+use crate::notices::Notices;
 use crate::orders::OrdersFile;
 use crate::register;
 use crate::sweep::SweepOrder;
@@ -90,6 +91,8 @@ pub struct Hub<D: Disk> {
     records: OnceCell<Arc<Records>>,
     /// The exports that there are; a gateway of tests may have none.
     exports: OnceCell<Arc<Exports>>,
+    /// What accounts are to be told; a gateway of tests may have none.
+    notices: OnceCell<Arc<Notices>>,
     /// Wakes who ends PDU traces: one was stopped.
     pub(crate) trace_stopped: Notify,
     /// Gives the log its first filter back.
@@ -221,6 +224,16 @@ impl<D: Disk> Hub<D> {
         self.exports.get().cloned()
     }
 
+    /// What accounts are to be told, from now on.
+    pub fn set_notices(&self, notices: Arc<Notices>) {
+        // Once, at the start.
+        let _ = self.notices.set(notices);
+    }
+
+    pub(crate) fn notices(&self) -> Option<Arc<Notices>> {
+        self.notices.get().cloned()
+    }
+
     /// Where PDU traces are kept, from now on.
     pub fn set_traces(&self, files: Arc<Files>) {
         // Once, at the start.
@@ -273,6 +286,7 @@ impl<D: Disk> Hub<D> {
             orders: OnceCell::new(),
             relink: Notify::new(),
             exports: OnceCell::new(),
+            notices: OnceCell::new(),
             traces: OnceCell::new(),
             records: OnceCell::new(),
             trace_stopped: Notify::new(),

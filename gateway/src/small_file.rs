@@ -1,9 +1,12 @@
 //! Small files of the data directory that are replaced as a whole: what was there, or what is new, and nothing between.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
 
 /// What stands in a file, up to `max` octets; `None` where there is none.
 ///
@@ -44,6 +47,26 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn sum(line: &str) -> String {
+    let digest = Sha256::digest(line.as_bytes());
+    digest.iter().fold(String::new(), |mut text, octet| {
+        // A String takes everything.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// A line and, behind it, its SHA-256: a file that was cut short, or changed in a letter, shows it.
+pub(crate) fn summed(line: &str) -> String {
+    format!("{line}\n{}\n", sum(line))
+}
+
+/// The line of such a file; `None` where it is not as it was written.
+pub(crate) fn unsummed(text: &str) -> Option<&str> {
+    let (line, rest) = text.split_once('\n')?;
+    (rest.strip_suffix('\n') == Some(sum(line).as_str())).then_some(line)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod http;
 mod keys;
 pub mod log;
 pub mod names;
+mod notices;
 mod process;
 mod sweep;
 pub mod words;
@@ -43,6 +44,7 @@ pub use gate::GateMetrics;
 pub use history::HistoryMetrics;
 pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
+pub use notices::NoticeMetrics;
 pub use sweep::SweepMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
@@ -250,6 +252,7 @@ mod tests {
         let _keys = KeyMetrics::new(&telemetry);
         let _sweep = SweepMetrics::new(&telemetry);
         let _exports = ExportMetrics::new(&telemetry);
+        let _notices = NoticeMetrics::new(&telemetry);
         let _history = HistoryMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);
         let _http = HttpMetrics::new(&telemetry, "admin");

@@ -24,7 +24,7 @@ use super::retention::retain;
 use super::steering;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, trace};
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, noticing, trace};
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
@@ -163,6 +163,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 matter(&hub, &audit, &who, wanted).await
             }
+            Verb::Notice(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                noticing::notice(&hub, &who, wanted).await
+            }
             Verb::KekState => {
                 let mut told = ordered(&hub, RingOrder::State).await?;
                 told.insert("suppression".to_owned(), suppression::shown(&hub));
@@ -229,6 +235,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
+        && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

@@ -1,11 +1,9 @@
 //! Where the register lies: a line of JSON and the SHA-256 of that line, replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::history::Kept;
 use tidegate_store::message_id::MessageId;
@@ -49,15 +47,6 @@ pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
     }
 }
 
-fn sum(line: &str) -> String {
-    let digest = Sha256::digest(line.as_bytes());
-    digest.iter().fold(String::new(), |mut text, octet| {
-        // A String takes everything.
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
-}
-
 pub(super) fn written(register: &Register) -> String {
     let holds: Map<String, Value> = register
         .holds
@@ -71,7 +60,7 @@ pub(super) fn written(register: &Register) -> String {
         .collect();
     let line =
         json!({ "version": VERSION, "last": register.last, "holds": holds, "orders": orders }).to_string();
-    format!("{line}\n{}\n", sum(&line))
+    small_file::summed(&line)
 }
 
 fn hold_shown(row: &HoldRow) -> Value {
@@ -116,10 +105,7 @@ fn rows<R>(
 }
 
 fn read(text: &str) -> Option<Register> {
-    let (line, rest) = text.split_once('\n')?;
-    if rest.strip_suffix('\n') != Some(sum(line).as_str()) {
-        return None;
-    }
+    let line = small_file::unsummed(text)?;
     let object: Map<String, Value> = serde_json::from_str(line).ok()?;
     if object.get("version")?.as_u64() != Some(VERSION) {
         return None;

@@ -3,13 +3,11 @@
 //! is not as it was written stops the start.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Halt, Halted, ORDERS_MAX, Orders};
@@ -92,15 +90,6 @@ impl OrdersFile {
     }
 }
 
-fn sum(line: &str) -> String {
-    let digest = Sha256::digest(line.as_bytes());
-    digest.iter().fold(String::new(), |mut text, octet| {
-        // A String takes everything.
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
-}
-
 fn written(orders: &Orders) -> String {
     let carriers: Map<String, Value> = orders
         .carriers()
@@ -124,14 +113,11 @@ fn written(orders: &Orders) -> String {
         line["closed"] = Value::Object(closed);
     }
     let line = line.to_string();
-    format!("{line}\n{}\n", sum(&line))
+    small_file::summed(&line)
 }
 
 fn read(text: &str) -> Option<Orders> {
-    let (line, rest) = text.split_once('\n')?;
-    if rest.strip_suffix('\n') != Some(sum(line).as_str()) {
-        return None;
-    }
+    let line = small_file::unsummed(text)?;
     let object: Map<String, Value> = serde_json::from_str(line).ok()?;
     let version = object.get("version")?.as_u64()?;
     if !VERSIONS.contains(&version) {

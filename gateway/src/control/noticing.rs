@@ -1,0 +1,149 @@
+//! Notices to accounts at the control socket: which wait, and that one was told.
+//!
+//! ```text
+//! {"version":1,"verb":"notice list","account":"shop"}
+//! {"version":1,"verb":"notice sent","number":3,"how":"e-mail to the contract's contact"}
+//! ```
+
+use serde_json::{Map, Value, json};
+use tidegate_store::audit::{Actor, Detail, Field, Value as Told, Word};
+use tidegate_store::disk::Disk;
+
+use super::steer::Keys;
+use super::steering::fields;
+use super::{Answer, VERSION, instant};
+use crate::audit::actor;
+use crate::notices::{Notice, Sent};
+use crate::serve::Hub;
+
+/// What is wanted of notices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Noticing {
+    /// Which there are.
+    List {
+        /// To this account only.
+        account: Option<String>,
+    },
+    /// One was told.
+    Sent {
+        /// Its number.
+        number: u64,
+        /// How.
+        how: String,
+    },
+}
+
+impl Noticing {
+    /// As on the command line.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "notice list",
+            Self::Sent { .. } => "notice sent",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(super) const fn is_reading(&self) -> bool {
+        matches!(self, Self::List { .. })
+    }
+
+    /// As a request's line.
+    pub(super) fn request(&self) -> Value {
+        let mut request = match self {
+            Self::List { account } => json!({ "account": account }),
+            Self::Sent { number, how } => json!({ "number": number, "how": how }),
+        };
+        request["version"] = json!(VERSION);
+        request["verb"] = json!(self.word());
+        request
+    }
+
+    /// Reads a request's line, if it is one of these.
+    pub(super) fn read(verb: &str, request: &Map<String, Value>) -> Option<Result<Self, String>> {
+        let keys = Keys(request);
+        Some(match verb {
+            "notice list" => keys.text("account").map(|account| Self::List { account }),
+            "notice sent" => read_sent(&keys),
+            _ => return None,
+        })
+    }
+
+    /// What the audit log holds of it.
+    pub(super) fn noted(&self) -> Option<Vec<Detail>> {
+        let word = |text: &str| Told::Word(Word::of_name(text));
+        match self {
+            Self::List { .. } => None,
+            Self::Sent { number, how } => Some(vec![
+                (Field::Verb, word(self.word())),
+                (Field::File, word(&number.to_string())),
+                (Field::Reason, Told::Word(Word::new(how))),
+            ]),
+        }
+    }
+}
+
+fn read_sent(keys: &Keys<'_>) -> Result<Noticing, String> {
+    let how = keys.needed("how")?;
+    if how.is_empty() {
+        return Err("\"how\" is empty".to_owned());
+    }
+    Ok(Noticing::Sent {
+        number: keys.number("number")?.ok_or("\"number\" is missing")?,
+        how,
+    })
+}
+
+/// Does it.
+pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing) -> Answer {
+    let notices = hub.notices().ok_or("this gateway keeps no notices")?;
+    let now_ms = hub.now().unix_ms;
+    match wanted {
+        Noticing::List { account } => {
+            if let Some(account) = account {
+                hub.look(|gate, _| gate.known_account(account).map(drop))?;
+            }
+            let all = notices.list().await;
+            let all = all.iter().filter(|(_, notice)| {
+                account
+                    .as_ref()
+                    .is_none_or(|account| *account == notice.new.account)
+            });
+            let waiting = all.clone().filter(|(_, notice)| notice.is_due(now_ms)).count();
+            let shown: Vec<Value> = all
+                .map(|(number, notice)| shown(*number, notice, now_ms))
+                .collect();
+            Ok(fields(json!({ "waiting": waiting, "notices": shown })))
+        }
+        Noticing::Sent { number, how } => {
+            let sent = Sent {
+                at_ms: now_ms,
+                how: how.clone(),
+                who: actor(who),
+            };
+            let at_ms = notices.sent(*number, sent).await?;
+            Ok(fields(json!({ "number": number, "sent": instant(at_ms) })))
+        }
+    }
+}
+
+fn shown(number: u64, notice: &Notice, now_ms: u64) -> Value {
+    let sent = notice.sent.as_ref();
+    let state = match sent {
+        Some(_) => "sent",
+        None if notice.is_due(now_ms) => "waiting",
+        None => "not due",
+    };
+    json!({
+        "number": number,
+        "account": notice.new.account,
+        "about": notice.new.about.word(),
+        "reference": notice.new.reference,
+        "text": notice.new.text,
+        "state": state,
+        "made": instant(notice.made_ms),
+        "due": instant(notice.new.due_ms),
+        "sent": sent.map(|sent| instant(sent.at_ms)),
+        "how": sent.map(|sent| sent.how.as_str()),
+        "who": sent.map(|sent| sent.who.as_str()),
+    })
+}
