@@ -82,6 +82,23 @@ pub enum AbuseAction {
     Suspend,
 }
 
+impl AbuseAction {
+    const WORDS: [(&'static str, Self); 3] = [
+        (Self::Observe.word(), Self::Observe),
+        (Self::Throttle.word(), Self::Throttle),
+        (Self::Suspend.word(), Self::Suspend),
+    ];
+
+    /// As in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Throttle => "throttle",
+            Self::Suspend => "suspend",
+        }
+    }
+}
+
 const NUMBER_LIMIT: u16 = 3;
 const NUMBER_WITHIN: Duration = minutes(10);
 const BACK_OFF: Duration = minutes(1);
@@ -217,12 +234,8 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
         defaults.country_day.clone()
     };
     let mut action = |key, default| {
-        let words = choice(&[
-            ("observe", AbuseAction::Observe),
-            ("throttle", AbuseAction::Throttle),
-            ("suspend", AbuseAction::Suspend),
-        ]);
-        section.or(key, default, words)
+        let words = const { &AbuseAction::WORDS };
+        section.or(key, default, choice(words))
     };
     AbuseRules {
         watch,

@@ -11,6 +11,7 @@
 //! operator has just asked about.
 
 mod ask;
+mod casing;
 mod census;
 mod client;
 mod closing;
@@ -50,6 +51,7 @@ use crate::admin::{self, DAYS_MAX, Role};
 use crate::explain::Question;
 use crate::origin::Origin;
 
+pub use casing::Casing;
 pub use client::{AskError, ask};
 pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
@@ -68,7 +70,7 @@ pub use retention::Retain;
 pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
-pub(crate) use steering::fields;
+pub(crate) use steering::{fields, restore, suspend};
 pub(crate) use test_message::Watched;
 pub use trace::{Party, Trace};
 pub use work::answer;
@@ -152,6 +154,8 @@ pub enum Verb {
     Matter(Matter),
     /// Notices to accounts.
     Notice(Noticing),
+    /// Cases of abuse.
+    Case(Casing),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -274,6 +278,7 @@ impl Verb {
             Self::Export(exporting) => exporting.request(),
             Self::Matter(matter) => matter.request(),
             Self::Notice(wanted) => wanted.request(),
+            Self::Case(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
@@ -450,7 +455,8 @@ impl Verb {
                 let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
-                let read = read.or_else(export).or_else(matter).or_else(notice);
+                let case = || Casing::read(other, request).map(|wanted| wanted.map(Self::Case));
+                let read = read.or_else(export).or_else(matter).or_else(notice).or_else(case);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

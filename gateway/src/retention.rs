@@ -132,7 +132,8 @@ fn after(after: RuleAfter) -> After {
     }
 }
 
-fn span(period: Period) -> Span {
+/// The store's span of the configuration's.
+pub(crate) fn span(period: Period) -> Span {
     let (months, days, seconds) = period.parts();
     // Both crates keep to a thousand years; a test holds it.
     Span::new(months, days, seconds.saturating_mul(1_000)).unwrap_or(Span::ZERO)

@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::abuse::{self, Cases};
 use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
 use crate::board::{Board, Page, Recorder};
@@ -46,8 +47,8 @@ use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SweepMetrics,
-    Telemetry,
+    AbuseMetrics, AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics,
+    SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -84,6 +85,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
+    /// Cases of abuse cannot be read.
+    #[error(transparent)]
+    Cases(#[from] abuse::Unreadable),
     /// What accounts are to be told cannot be read.
     #[error(transparent)]
     Notices(#[from] notices::Unreadable),
@@ -206,6 +210,7 @@ pub fn start_with(
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
     let notices = Notices::open(&config.storage.data)?;
+    let cases = Cases::open(&config.storage.data)?;
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
@@ -331,11 +336,13 @@ pub fn start_with(
             orders,
             legal,
             notices,
+            cases,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
+            abuse_metrics: AbuseMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -572,11 +579,13 @@ struct LoopWork {
     orders: (OrdersFile, Orders),
     legal: Legal,
     notices: Notices,
+    cases: Cases,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
     notice_metrics: NoticeMetrics,
+    abuse_metrics: AbuseMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -636,6 +645,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_legal(Arc::new(legal));
         hub.set_orders(Arc::new(orders_file));
         hub.set_notices(Arc::new(work.notices));
+        hub.set_cases(Arc::new(work.cases));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {
             Ok(files) => hub.set_traces(Arc::new(files)),
@@ -668,6 +678,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
+        spawn_local(abuse::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            work.abuse_metrics,
+        ));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

@@ -24,7 +24,7 @@ use super::retention::retain;
 use super::steering;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, noticing, trace};
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, casing, noticing, trace};
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
@@ -163,6 +163,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 matter(&hub, &audit, &who, wanted).await
             }
+            Verb::Case(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                casing::case(&hub, (&audit, &who), wanted).await
+            }
             Verb::Notice(wanted) => {
                 if !wanted.is_reading() {
                     giving_up.end();
@@ -236,6 +242,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Case(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect
@@ -438,7 +445,7 @@ impl<D: Disk> Gate<D> {
         })
     }
 
-    pub(super) fn account_by_text(&self, name: &str) -> Option<usize> {
+    pub(crate) fn account_by_text(&self, name: &str) -> Option<usize> {
         self.account_of(name.parse().ok()?)
     }
 

@@ -140,6 +140,8 @@ words! {
         Hold = 33 "hold",
         /// A person is to be erased, or is.
         Erasure = 34 "erasure",
+        /// A case of abuse: an account is suspended by a signal, and what a person decides.
+        AbuseCase = 40 "abuse-case",
     }
 }
 
