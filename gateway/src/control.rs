@@ -505,6 +505,17 @@ mod tests {
             Verb::RewriteSuppression,
             Verb::RetireSuppression(7),
             Verb::Board,
+            Verb::Case(Casing::List),
+            Verb::Case(Casing::Show { id: 7 }),
+            Verb::Case(Casing::Signals {
+                account: Some("load".to_owned()),
+            }),
+            Verb::Case(Casing::Decide {
+                id: 7,
+                outcome: crate::abuse::Outcome::Upheld,
+                reviewer: "Ana Ruiz".to_owned(),
+                reason: "no campaign".to_owned(),
+            }),
             Verb::Usage { account: None },
             Verb::Usage {
                 account: Some("load".to_owned()),

@@ -10,9 +10,11 @@ use tidegate_codec::header::CommandId;
 use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::Tlvs;
-use tidegate_codec::values::BindKind;
+use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_gateway::abuse::Outcome;
 use tidegate_gateway::control::{Casing, Noticing, Retain, Steer, Verb};
+use tidegate_gateway::explain::Question;
+use tidegate_gateway::refusal::Refusal;
 use tidegate_store::audit::{Actor, Field, Kind, Value as Held, read};
 use tidegate_store::disk::RealDisk;
 use tidegate_tests::esme::message;
@@ -183,11 +185,29 @@ async fn frd_c03_a_rule_suspends_an_account_with_notice_until_a_person_takes_it_
     let mut scene = Scene::new(RUN_OF_3).await;
     trip(&mut scene).await;
     let unbind = scene.esme.expect_id(CommandId::UNBIND).await;
-    // A link that is on its way out submits nothing, either.
+    // A link that is on its way out submits nothing, and what an operator sends for it would be answered with 0x0404.
     assert_eq!(
         scene.esme.submit_refused(message(FROM, TO, TEXT)).await,
-        SUSPENDED
+        CommandStatus::RINVBNDSTS
     );
+    assert_eq!(Refusal::Suspended.status(InterfaceVersion::V3_4), SUSPENDED);
+    let question = Question {
+        account: "load".to_owned(),
+        from: format!("+{FROM}"),
+        from_as: None,
+        to: format!("+{TO}"),
+        to_as: None,
+        text: TEXT.to_owned(),
+        data_coding: None,
+        category: None,
+        service_type: String::new(),
+        at_ms: None,
+    };
+    let sent = scene.ask(Verb::Send {
+        message: Box::new(question),
+        receipt: false,
+    });
+    assert!(sent.await.unwrap_err().contains(Refusal::Suspended.words()));
     let sequence = unbind.pdu().sequence;
     let (answer, ok) = (CommandId::UNBIND_RESP, CommandStatus::ROK);
     scene.esme.send_empty(answer, ok, sequence).await;
