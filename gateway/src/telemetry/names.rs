@@ -78,7 +78,7 @@ metrics! {
     EXPORTS Counter Count "exports_total" ["result"] "Exports, by what became of them: ended are those whose date came, or that an operator or an erasure ended"
     EXPORT_FILES Gauge Count "export_files" [] "Exports that there are, one that is being made included"
     NOTICES_WAITING Gauge Count "notices_waiting" [] "Notices to accounts that are due and that nobody has sent"
-    NOTICE_AGE Gauge Seconds "notice_age_seconds" [] "How long the oldest of these has been due; 0 where none is"
+    NOTICE_AGE Gauge Seconds "notice_age_seconds" [] "Age of the oldest of these since it was due; 0 where none is"
     EXPORT_OCTETS Gauge Bytes "export_bytes" [] "Octets of these"
     HISTORY_OCTETS Gauge Bytes "history_bytes" [] "Octets of the history's files, without indexes and filters"
     HISTORY_FILTERS Gauge Count "history_filters" [] "Filters of closed periods of the history that are in memory"

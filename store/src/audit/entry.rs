@@ -3,7 +3,7 @@
 //! ```text
 //! version u8 │ sequence u64 │ time u64 │ kind u8 │ actor │ n u8 │ account n × u8 │ 0 or 1, subject 16 × u8
 //! 0 or 1, source 2 × u64 │ n u8 │ n × (key u8, value)
-//! actor:  1 │ 2, uid u32 │ 3, account │ 4, carrier │ 5 │ 6, address │ 7
+//! actor:  1 │ 2, uid u32 │ 3, account │ 4, carrier │ 5 │ 6, address │ 7 │ 8, name of a token
 //! value:  its tag u8 and what the tag says, see [`Value`]
 //! ```
 //!

@@ -25,7 +25,7 @@ pub(super) const ERASURES: u8 = 14;
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
 /// Whose key it is. Later kinds (an account's class and period, for one) get further numbers and the
-/// slot's 48 octets of text; no new form of the files.
+/// slot's octets of text; no new form of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The spool's segments: a new key with each segment, destroyed with the last record under it.
