@@ -76,6 +76,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// The window of an account's score.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const DAY_MS: u64 = 24 * 3_600_000;
+/// An account's signals of one rule are logged once in so long; all are counted.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// What an account has shown.
 #[derive(Debug, Default)]
@@ -84,6 +86,8 @@ pub(crate) struct AccountWatch {
     epoch: u32,
     /// Signals of a day, each once however long it lasts.
     score: velocity::Sliding,
+    /// Since when no more signals of a rule are logged, by its place.
+    logged: [Option<Duration>; AbuseRule::ALL.len()],
     /// A signal has it suspended; until that holds nothing that is watched comes in.
     is_tripped: bool,
 }
@@ -532,7 +536,14 @@ impl<D: Disk> Gate<D> {
             score,
             at_ms: now.unix_ms,
         };
-        tracing::warn!(account = %signal.account, rule = rule.label(), action = action.word(), count, limit, score, "a sign of abuse");
+        let logged = self.accounts[account].abuse.logged.get_mut(rule.index());
+        if let Some(logged) = logged
+            && logged.is_none_or(|at| now.monotonic.saturating_sub(at) >= LOG_EVERY)
+        {
+            *logged = Some(now.monotonic);
+            let (account, rule, action) = (&signal.account, rule.label(), action.word());
+            tracing::warn!(%account, rule, action, count, limit, score, "a sign of abuse");
+        }
         if self.abuse.signals.len() >= SIGNALS_MAX {
             self.abuse.signals.pop_front();
         }

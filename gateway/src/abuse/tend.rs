@@ -46,9 +46,11 @@ async fn work<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases) -> Resu
     let _alone = cases.turn.lock().await;
     let mut done = Ok(());
     while let Some(trip) = hub.look(|gate, _| gate.next_trip().cloned()) {
-        let id = open(hub, audit, cases, &trip).await?;
         // Until the suspension holds, its messages are refused all the same.
-        suspended(hub, cases, id).await?;
+        done = tripped(hub, audit, cases, &trip).await;
+        if done.is_err() {
+            break;
+        }
         hub.look(|gate, _| gate.end_trip());
     }
     let left: Vec<u32> = cases.look(|register| {
@@ -59,7 +61,18 @@ async fn work<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases) -> Resu
         let advanced = advance(hub, audit, cases, id).await;
         done = done.and(advanced);
     }
-    done.and(prune(hub, audit, cases).await)
+    let pruned = prune(hub, audit, cases).await;
+    done.and(pruned)
+}
+
+async fn tripped<D: Disk>(
+    hub: &Hub<D>,
+    audit: &AuditHandle,
+    cases: &Cases,
+    trip: &Signal,
+) -> Result<(), String> {
+    let id = open(hub, audit, cases, trip).await?;
+    suspended(hub, cases, id).await
 }
 
 /// What the log holds of each step of a case.

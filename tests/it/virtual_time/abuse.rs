@@ -30,7 +30,8 @@ async fn ends(rig: &mut Rig, to: &[u8], id: &str, state: MessageState) {
 fn a_country_in_which_hardly_any_code_arrives_is_closed_for_a_while_and_no_other() {
     scenario(|| async {
         let keys = "category = \"otp\"\n\
-                    abuse = { number_limit = 0, prefix_limit = 0, run = 0, completion_over = 10, completion_block = \"5m\", country_day = { FR = 2 } }";
+                    abuse = { number_limit = 0, prefix_limit = 0, run = 0, completion_over = 10, \
+                    completion_block = \"5m\", country_day = { FR = 2 } }";
         let mut rig = Rig::new(config(&[(OF_A, keys)]), 311).await;
         for n in 0..9 {
             let to = format!("3161234{n}000");
