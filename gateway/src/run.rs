@@ -44,15 +44,16 @@ use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
+use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
     AbuseMetrics, AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics,
-    SweepMetrics, Telemetry,
+    SubjectMetrics, SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, filters, keeper, legal, listen, orders, register};
+use crate::{control, filters, keeper, legal, listen, orders, register, subjects};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -94,6 +95,9 @@ pub enum StartError {
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
+    /// The register of people's requests cannot be read.
+    #[error(transparent)]
+    Subjects(#[from] subjects::Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -216,6 +220,7 @@ pub fn start_with(
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
+    let subjects = Subjects::open(&config.storage.data, own.ring())?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -335,12 +340,14 @@ pub fn start_with(
             tokens,
             orders,
             legal,
+            subjects,
             notices,
             cases,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
+            subject_metrics: SubjectMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
             abuse_metrics: AbuseMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
@@ -578,12 +585,14 @@ struct LoopWork {
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
     legal: Legal,
+    subjects: Subjects,
     notices: Notices,
     cases: Cases,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
+    subject_metrics: SubjectMetrics,
     notice_metrics: NoticeMetrics,
     abuse_metrics: AbuseMetrics,
     history_metrics: HistoryMetrics,
@@ -643,6 +652,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
+        hub.set_subjects(Arc::new(work.subjects));
         hub.set_orders(Arc::new(orders_file));
         hub.set_notices(Arc::new(work.notices));
         hub.set_cases(Arc::new(work.cases));
@@ -677,6 +687,12 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (over, is_over) = oneshot::channel();
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
+        let subject_metrics = work.subject_metrics;
+        spawn_local(subjects::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            subject_metrics,
+        ));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
         spawn_local(abuse::tend(
             Rc::clone(&hub),

@@ -35,6 +35,7 @@ use crate::listen::Listeners;
 use crate::notices::Notices;
 use crate::orders::OrdersFile;
 use crate::register;
+use crate::subjects::Subjects;
 use crate::sweep::SweepOrder;
 use crate::trace::{Files, Records};
 
@@ -79,6 +80,8 @@ pub struct Hub<D: Disk> {
     key_ring: OnceCell<mpsc::Sender<RingOrder>>,
     /// The register of holds and erasures; a gateway of tests may have none.
     legal: OnceCell<Arc<Legal>>,
+    /// The register of people's requests; a gateway of tests may have none.
+    subjects: OnceCell<Arc<Subjects>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
     sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
@@ -137,6 +140,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn legal(&self) -> Option<&Arc<Legal>> {
         self.legal.get()
+    }
+
+    /// The register of people's requests, from now on.
+    pub fn set_subjects(&self, subjects: Arc<Subjects>) {
+        // Once, at the start.
+        let _ = self.subjects.set(subjects);
+    }
+
+    pub(crate) fn subjects(&self) -> Option<&Arc<Subjects>> {
+        self.subjects.get()
     }
 
     /// Has all that ended before stand in the history behind a checkpoint.
@@ -296,6 +309,7 @@ impl<D: Disk> Hub<D> {
             register: OnceCell::new(),
             key_ring: OnceCell::new(),
             legal: OnceCell::new(),
+            subjects: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),

@@ -26,6 +26,7 @@ pub mod log;
 pub mod names;
 mod notices;
 mod process;
+mod subjects;
 mod sweep;
 pub mod words;
 
@@ -47,6 +48,7 @@ pub use history::HistoryMetrics;
 pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
 pub use notices::NoticeMetrics;
+pub use subjects::SubjectMetrics;
 pub use sweep::SweepMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
@@ -255,6 +257,7 @@ mod tests {
         let _sweep = SweepMetrics::new(&telemetry);
         let _abuse = AbuseMetrics::new(&telemetry);
         let _exports = ExportMetrics::new(&telemetry);
+        let _subjects = SubjectMetrics::new(&telemetry);
         let _notices = NoticeMetrics::new(&telemetry);
         let _history = HistoryMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);

@@ -21,6 +21,7 @@ mod rig;
 mod routes;
 mod stuck;
 mod sweeps;
+mod sweeps_at_random;
 mod unfetched;
 mod windows;
 

@@ -167,7 +167,7 @@ fn read_create(keys: &Keys<'_>) -> Result<Exporting, String> {
     }
     Ok(Exporting::Create {
         account: keys.needed("account")?,
-        what: one_of(&what, &What::ALL, What::word).ok_or("\"what\" is messages, texts or statistics")?,
+        what: one_of(&what, &What::ASKED, What::word).ok_or("\"what\" is messages, texts or statistics")?,
         format: one_of(&format, &Format::ALL, Format::word).ok_or("\"format\" is csv or jsonl")?,
         since_ms: keys.number("since_ms")?,
         until_ms: keys.number("until_ms")?,
@@ -210,6 +210,7 @@ pub(super) async fn export<D: Disk + 'static>(
             let days = days.unwrap_or(DAYS_MAX);
             let wanted = Wanted {
                 account: known(hub, account)?,
+                person: None,
                 what: *what,
                 format: *format,
                 since_ms: since_ms.unwrap_or(0),
@@ -255,6 +256,7 @@ fn shown(export: &Export, now_ms: u64) -> Value {
     json!({
         "export": head.number.to_string(),
         "account": head.account.as_str(),
+        "request": head.request,
         "what": head.what.word(),
         "format": head.format.word(),
         "state": state,

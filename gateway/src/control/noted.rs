@@ -147,7 +147,13 @@ impl Noted {
             Verb::Matter(matter) if !matter.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(matter.word()))])
             }
+            Verb::Subject(subjecting) if !subjecting.is_reading() => (
+                Kind::OperatorVerb,
+                None,
+                vec![(Field::Verb, word(subjecting.word()))],
+            ),
             Verb::TokenList
+            | Verb::Subject(_)
             | Verb::Matter(_)
             | Verb::Retain(_)
             | Verb::KekState

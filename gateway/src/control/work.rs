@@ -22,6 +22,7 @@ use super::noted::Noted;
 use super::people::act;
 use super::retention::retain;
 use super::steering;
+use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
 use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, casing, noticing, trace};
@@ -169,6 +170,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 casing::case(&hub, (&audit, &who), wanted).await
             }
+            Verb::Subject(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                subject(&hub, (&audit, &who), wanted).await
+            }
             Verb::Notice(wanted) => {
                 if !wanted.is_reading() {
                     giving_up.end();
@@ -241,6 +248,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
+        && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Case(wanted) if wanted.is_reading())
         && !matches!(

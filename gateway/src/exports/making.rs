@@ -15,6 +15,7 @@ use tidegate_store::message_id::MessageId;
 use tidegate_store::seal::Purpose;
 
 use super::file::{Done, Sheet};
+use super::person::{Person, report};
 use super::rows::{above, number, row};
 use super::tend::{destroy, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
@@ -26,17 +27,19 @@ use crate::random::fork;
 use crate::serve::Hub;
 
 /// What lies between two slices, for all others who want something of the keeper.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// History answers with something that was not asked for.
 const FOREIGN: &str = "history answers something else";
 /// Records that the loop looks at before others have it again.
-const AT_ONCE: usize = 128;
+pub(super) const AT_ONCE: usize = 128;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) account: SystemId,
+    /// Of this person only.
+    pub(crate) person: Option<Person>,
     pub(crate) what: What,
     pub(crate) format: Format,
     pub(crate) since_ms: u64,
@@ -74,6 +77,7 @@ pub(crate) async fn create<D: Disk + 'static>(
     let head = Head {
         number,
         account: wanted.account,
+        request: wanted.person.as_ref().map(|person| person.request),
         what: wanted.what,
         format: wanted.format,
         since_ms: wanted.since_ms,
@@ -116,7 +120,7 @@ pub(crate) async fn create<D: Disk + 'static>(
         audit.clone(),
         Arc::clone(&exports),
         sheet,
-        head.clone(),
+        (head.clone(), wanted.person),
     );
     tokio::task::spawn_local(making);
     Ok(fields(json!({
@@ -131,9 +135,9 @@ async fn make<D: Disk + 'static>(
     audit: AuditHandle,
     exports: Arc<Exports>,
     sheet: Sheet,
-    head: Head,
+    (head, person): (Head, Option<Person>),
 ) {
-    let made = fill(&hub, &exports, sheet, &head).await;
+    let made = fill(&hub, &exports, sheet, &head, person.as_ref()).await;
     let number = head.number;
     let word = |text: &str| Detail::Word(Word::of_name(text));
     let mut entry = Entry::new(Kind::Export, Actor::System)
@@ -176,9 +180,18 @@ async fn make<D: Disk + 'static>(
     }
 }
 
-fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {
+pub(super) fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {
     hub.look(|gate, _| gate.keeping().cloned())
         .ok_or_else(|| "this gateway keeps no finished messages".to_owned())
+}
+
+/// Whether somebody still wants it.
+pub(super) fn is_wanted(exports: &Exports, head: &Head) -> Result<(), String> {
+    let export = exports.get(head.number);
+    match export.is_none_or(|export| export.state == State::Making { is_stopped: true }) {
+        true => Err("it is not wanted any more".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// Puts rows in, until there are no more.
@@ -187,6 +200,7 @@ async fn fill<D: Disk + 'static>(
     exports: &Exports,
     sheet: Sheet,
     head: &Head,
+    person: Option<&Person>,
 ) -> Result<(Done, u64), String> {
     let mut unreadable = 0;
     let first = above(head.what, head.format);
@@ -194,7 +208,10 @@ async fn fill<D: Disk + 'static>(
     if head.what == What::Statistics {
         let rows = statistics(hub, head).await?;
         sheet = put(sheet, rows, true).await?;
+    } else if let (What::Person, Some(person)) = (head.what, person) {
+        (sheet, unreadable) = report(hub, exports, sheet, head, person).await?;
     } else {
+        let home = hub.look(|gate, _| gate.home_of(head.account));
         let query = Query::Account {
             account: head.account,
             from_ms: head.since_ms,
@@ -209,7 +226,8 @@ async fn fill<D: Disk + 'static>(
             let keeping = rules(hub)?;
             let mut metas: Vec<Meta> = Vec::new();
             for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
-                let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms);
+                let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms)
+                    && person.is_none_or(|person| person.is(&meta.destination, home));
                 let ended = Ended::of(head.account, &meta);
                 if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
                     metas.push(meta);
@@ -230,12 +248,7 @@ async fn fill<D: Disk + 'static>(
                 // Which waits for another thread, so that the loop goes on between.
                 sheet = put(sheet, rows.collect(), true).await?;
             }
-            let is_stopped = exports
-                .get(head.number)
-                .is_none_or(|export| export.state == State::Making { is_stopped: true });
-            if is_stopped {
-                return Err("it is not wanted any more".to_owned());
-            }
+            is_wanted(exports, head)?;
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -244,7 +257,7 @@ async fn fill<D: Disk + 'static>(
     Ok((done.map_err(|error| error.to_string())?, unreadable))
 }
 
-async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Sheet, String> {
+pub(super) async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Sheet, String> {
     let put = move || {
         for row in rows {
             sheet.put(&row, are_rows)?;
@@ -258,7 +271,7 @@ async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Shee
 
 /// Texts of the messages of a slice, as far as they may be read: what ended in the same time is looked through for them. Returns
 /// how many blocks did not open.
-async fn texts_of<D: Disk>(
+pub(super) async fn texts_of<D: Disk>(
     hub: &Hub<D>,
     keeping: &Keeping,
     head: &Head,

@@ -94,6 +94,8 @@ metrics! {
     HOLDS Gauge Count "holds" [] "Legal holds that hold"
     HOLDS_PAST_REVIEW Gauge Count "holds_past_review" [] "Legal holds whose day of review has passed"
     ERASURES_OPEN Gauge Count "erasures_open" [] "Orders to erase a person that are not executed yet, those that a hold defers included"
+    SUBJECT_REQUESTS Gauge Count "subject_requests" ["state"] "Requests of people that have not ended, by how they stand: ordered are erasures that the next sweep executes, deferred those of which something waits for a date or a release"
+    SUBJECT_REQUEST_DUE Gauge Seconds "subject_request_due_seconds" [] "Time until the nearest date of a request of a person that is not answered: less than 0 behind it, without end where nobody waits"
     SWEEP_SECONDS Gauge Seconds "sweep_seconds" [] "Time that the last sweep took that came to its end"
     SWEPT_AT Gauge Seconds "sweep_done_timestamp_seconds" [] "Unix time at which the last sweep came to its end; 0 before the first of this process"
     SWEEP_LEFT Gauge Count "sweep_left_lots" [] "Keys of what is due that the last sweep left to the next, for its budget was used up"

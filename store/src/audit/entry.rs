@@ -140,8 +140,10 @@ words! {
         Hold = 33 "hold",
         /// A person is to be erased, or is.
         Erasure = 34 "erasure",
+        /// A person's request came, or something was done about it.
+        Request = 40 "request",
         /// A case of abuse: an account is suspended by a signal, and what a person decides.
-        AbuseCase = 40 "abuse-case",
+        AbuseCase = 41 "abuse-case",
     }
 }
 
