@@ -17,6 +17,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::text::DefaultAlphabet;
 use tidegate_codec::values::BindKind;
 
+use crate::abuse::{self, AbuseRules};
 use crate::country::Country;
 use crate::country_rates::{self, CountryRates};
 use crate::limits::Limits;
@@ -108,6 +109,8 @@ pub struct Account {
     pub consent: ConsentMode,
     /// How many of its messages one person may get.
     pub caps: CapRules,
+    /// Key `abuse`, default `{}`: what is otherwise for it than in `[abuse]`.
+    pub abuse: AbuseRules,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
     /// with a `*` at the end, compared with the source as it is kept (behind rewriting, and canonical where numbers are);
     /// see [`Account::allows_sender`].
@@ -252,7 +255,7 @@ pub(crate) fn read(
     system_id: Option<SystemId>,
     limits: &Limits,
     rewrites: &Names,
-    profiles: &Retention,
+    (profiles, abuse): (&Retention, &AbuseRules),
 ) -> Option<Account> {
     if !section.has("password_hashes") {
         section.missing(
@@ -333,6 +336,7 @@ pub(crate) fn read(
     );
     let consent = consent::read(section);
     let caps = caps::read(section);
+    let abuse = abuse::read_account(section.section("abuse"), abuse);
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
         .unwrap_or_default();
@@ -374,6 +378,7 @@ pub(crate) fn read(
         outside_hours,
         consent,
         caps,
+        abuse,
         senders,
         numbering,
         category,

@@ -43,7 +43,12 @@ const NAMED_MAX: usize = 256;
 
 /// Reads the key `country_rates` of a section.
 pub(crate) fn read(section: &mut Section<'_>) -> CountryRates {
-    let rates = section.map("country_rates", NAMED_MAX, country, integer(0..=1_000_000));
+    read_key(section, "country_rates")
+}
+
+/// The same of a key that is called otherwise.
+pub(crate) fn read_key(section: &mut Section<'_>, key: &'static str) -> CountryRates {
+    let rates = section.map(key, NAMED_MAX, country, integer(0..=1_000_000));
     let mut read = CountryRates::default();
     for (country, rate) in rates {
         match country {

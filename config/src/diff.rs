@@ -11,6 +11,7 @@ use std::fmt;
 
 use tidegate_codec::identity::SystemId;
 
+use crate::abuse::Abuse;
 use crate::account::Account;
 use crate::audit::Audit;
 use crate::carrier::{Carrier, CarrierName};
@@ -57,6 +58,7 @@ pub struct Diff {
     limits: Option<Limits>,
     compliance: Option<Compliance>,
     rewrites: Rows<Rewrite>,
+    abuse: Option<Abuse>,
     audit: Option<Audit>,
     tables: Option<Tables>,
     sending_hours: Option<SendingHours>,
@@ -85,6 +87,7 @@ pub(crate) fn keys_of(config: &Config) -> Vec<(&'static str, Vec<&'static str>)>
         ("storage", config.storage.keys()),
         ("limits", config.limits.keys()),
         ("compliance", config.compliance.keys()),
+        ("abuse", config.abuse.keys()),
         ("audit", config.audit.keys()),
         ("tables", config.tables.keys()),
         ("sending_hours", config.sending_hours.keys()),
@@ -103,6 +106,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         limits,
         compliance,
         rewrites,
+        abuse,
         audit: log,
         tables,
         sending_hours,
@@ -122,6 +126,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         limits: told.table("limits", limits, &new.limits, |_| None),
         compliance: told.table("compliance", compliance, &new.compliance, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
+        abuse: told.table("abuse", abuse, &new.abuse, |_| None),
         audit: told.table("audit", log, &new.audit, audit::why_restart),
         tables: told.table("tables", tables, &new.tables, |_| None),
         sending_hours: told.table("sending_hours", sending_hours, &new.sending_hours, |_| None),
@@ -167,6 +172,7 @@ impl Diff {
             limits: _,
             compliance: _,
             rewrites: _,
+            abuse: _,
             audit: _,
             tables,
             sending_hours: _,
@@ -194,6 +200,7 @@ impl Diff {
             limits,
             compliance,
             rewrites,
+            abuse,
             audit,
             tables,
             sending_hours,
@@ -213,6 +220,7 @@ impl Diff {
             limits: limits.clone().unwrap_or_else(|| old.limits.clone()),
             compliance: compliance.clone().unwrap_or_else(|| old.compliance.clone()),
             rewrites: rewrites.apply(&old.rewrites),
+            abuse: abuse.clone().unwrap_or_else(|| old.abuse.clone()),
             audit: audit.clone().unwrap_or_else(|| old.audit.clone()),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
             sending_hours: sending_hours.clone().unwrap_or_else(|| old.sending_hours.clone()),

@@ -7,11 +7,12 @@
 //!
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
-//! [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`],
+//! [`abuse`], [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`],
 //! [`hours`] and [`retention`] say what the keys mean,
 //! `problem` gathers what is wrong; [`exceptions`] says what is less than TLS 1.3 by leave;
 //! [`diff`](mod@diff) compares two files for a reload.
 
+pub mod abuse;
 pub mod account;
 pub mod audit;
 pub mod carrier;
@@ -49,6 +50,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use abuse::{Abuse, AbuseAction, AbuseRules, Watch};
 pub use account::{
     Account, AccountNumbers, AccountState, Approval, BindKinds, Cap, CapRules, CategoryRules, ConsentMode,
     CountryMode, CountryModes, CountrySender, Destinations, MessageIdForm, Numbering, OptIn, OptOutRules,
@@ -114,6 +116,8 @@ pub struct Config {
     pub compliance: Compliance,
     /// Tables `[[rewrite]]`, in the file's order.
     pub rewrites: Vec<Rewrite>,
+    /// Table `[abuse]`.
+    pub abuse: Abuse,
     /// Table `[audit]`.
     pub audit: Audit,
     /// Table `[tables]`.
@@ -166,6 +170,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let storage = storage::read(root.section("storage"));
     let limits = limits::read(root.section("limits"));
     let compliance = compliance::read(root.section("compliance"));
+    let abuse = abuse::read(root.section("abuse"));
     let audit = audit::read(root.section("audit"));
     let tables = tables::read(root.section("tables"));
     let sending_hours = hours::read(root.section("sending_hours"), files);
@@ -180,7 +185,13 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         words: HashMap::new(),
     };
     let (rewrites, names) = rewrite::read(&mut root);
-    let accounts = read_accounts(&mut root, &limits, &names, &retention, &mut declared);
+    let accounts = read_accounts(
+        &mut root,
+        &limits,
+        &names,
+        (&retention, &abuse.rules),
+        &mut declared,
+    );
     let words = accounts
         .iter()
         .map(|account| (account.system_id, account.words.clone()));
@@ -216,6 +227,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         limits,
         compliance,
         rewrites,
+        abuse,
         audit,
         tables,
         sending_hours,
@@ -232,7 +244,7 @@ fn read_accounts(
     root: &mut Section<'_>,
     limits: &Limits,
     rewrites: &Names,
-    retention: &Retention,
+    (retention, abuse): (&Retention, &AbuseRules),
     declared: &mut Declared,
 ) -> Vec<Account> {
     let mut seen = HashMap::new();
@@ -254,7 +266,7 @@ fn read_accounts(
             system_id,
             limits,
             rewrites,
-            retention,
+            (retention, abuse),
         ));
         section.finish(account::INSTEAD);
     }

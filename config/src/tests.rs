@@ -1,5 +1,6 @@
 //! What only the whole reading can show.
 
+mod abuse;
 mod destinations;
 mod diffs;
 mod examples;

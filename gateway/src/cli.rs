@@ -11,6 +11,7 @@ mod ban;
 mod bind;
 mod carrier;
 mod carrier_args;
+mod case;
 mod check;
 mod consent;
 mod contact;
@@ -122,6 +123,9 @@ enum Verb {
     /// Take, show and release legal holds, and read what they have sealed.
     #[command(subcommand)]
     Hold(Box<hold::Verb>),
+    /// Look at what suspended accounts by itself, and decide whether that was right.
+    #[command(subcommand)]
+    Case(case::Verb),
     /// Show what accounts are to be told, and say that they were.
     #[command(subcommand)]
     Notice(notice::Verb),
@@ -271,6 +275,7 @@ pub fn main() -> ExitCode {
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
+        Verb::Case(verb) => case::run(&verb),
         Verb::Subject(verb) => subject::run(&verb),
         Verb::Notice(verb) => notice::run(&verb),
         Verb::Restrict(verb) => restrict::run(&verb),

@@ -11,6 +11,7 @@
 //! operator has just asked about.
 
 mod ask;
+mod casing;
 mod census;
 mod client;
 mod closing;
@@ -55,6 +56,7 @@ use crate::admin::{self, DAYS_MAX, Role};
 use crate::explain::Question;
 use crate::origin::Origin;
 
+pub use casing::Casing;
 pub use client::{AskError, ask};
 pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
@@ -74,7 +76,7 @@ pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
 pub(crate) use shown::standing_words;
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
-pub(crate) use steering::fields;
+pub(crate) use steering::{fields, restore, suspend};
 pub use subject_ask::{OpenAsk, Subjecting};
 pub(crate) use subject_run::{carry_out, end_subject, forget_subject_keys};
 pub(crate) use test_message::Watched;
@@ -162,6 +164,8 @@ pub enum Verb {
     Subject(Subjecting),
     /// Notices to accounts.
     Notice(Noticing),
+    /// Cases of abuse.
+    Case(Casing),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -285,6 +289,7 @@ impl Verb {
             Self::Matter(matter) => matter.request(),
             Self::Subject(subjecting) => subjecting.request(),
             Self::Notice(wanted) => wanted.request(),
+            Self::Case(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
@@ -462,8 +467,9 @@ impl Verb {
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let subject = || Subjecting::read(other, request).map(|asked| asked.map(Self::Subject));
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
+                let case = || Casing::read(other, request).map(|wanted| wanted.map(Self::Case));
                 let read = read.or_else(export).or_else(matter);
-                let read = read.or_else(subject).or_else(notice);
+                let read = read.or_else(subject).or_else(notice).or_else(case);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),
@@ -512,6 +518,17 @@ mod tests {
             Verb::RewriteSuppression,
             Verb::RetireSuppression(7),
             Verb::Board,
+            Verb::Case(Casing::List),
+            Verb::Case(Casing::Show { id: 7 }),
+            Verb::Case(Casing::Signals {
+                account: Some("load".to_owned()),
+            }),
+            Verb::Case(Casing::Decide {
+                id: 7,
+                outcome: crate::abuse::Outcome::Upheld,
+                reviewer: "Ana Ruiz".to_owned(),
+                reason: "no campaign".to_owned(),
+            }),
             Verb::Usage { account: None },
             Verb::Usage {
                 account: Some("load".to_owned()),

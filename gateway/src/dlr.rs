@@ -371,6 +371,7 @@ impl<D: Disk> Gate<D> {
         if let Ok(Some((ended, entry))) = &settled {
             self.log_end(ended, note.state);
             if let Some(place) = account.filter(|_| is_whole) {
+                self.watched_ended(now, place, ended, note.state);
                 let tally = &mut self.accounts[place].tally;
                 tally.finals.add(note.state);
                 // A receipt is that urgent, and so is a cancel, which ends what no carrier has.

@@ -36,6 +36,7 @@ use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
 
+use crate::abuse::{Abuse, AccountWatch};
 use crate::addressing::Addressing;
 use crate::admission::{AccountRates, CountryBuckets};
 use crate::audit::BindNotes;
@@ -90,6 +91,8 @@ pub struct AccountState {
     pub(crate) is_closed: bool,
     /// In place of its configured rate, until it is reset or the process ends.
     pub(crate) rate_override: Option<NonZeroU32>,
+    /// What it has shown of abuse.
+    pub(crate) abuse: AccountWatch,
     /// What is counted.
     pub tally: AccountTally,
 }
@@ -107,6 +110,7 @@ impl AccountState {
             by_file: config.state,
             is_closed: false,
             rate_override: None,
+            abuse: AccountWatch::default(),
             tally: AccountTally::default(),
         }
     }
@@ -226,6 +230,8 @@ pub struct Gate<D: Disk> {
     pub(crate) short_ids: HashMap<(NameId, u32), MessageId>,
     /// Messages of late, for accounts that look for duplicates.
     pub(crate) duplicates: Duplicates,
+    /// Signs of abuse.
+    pub(crate) abuse: Abuse,
     /// Messages that operators sent to see what becomes of them.
     pub(crate) watched: Watched,
     /// A DLR under construction; kept for its capacity.
@@ -278,6 +284,7 @@ impl<D: Disk> Gate<D> {
         let limits = pdu_limits(&config);
         let (mt, mo) = routers(&config);
         let duplicates = Duplicates::new(&mut rng);
+        let abuse = Abuse::new(&mut rng);
         // Where the last process left off is not known.
         let next_reference = u16::try_from(rng.next_u32() >> 16).unwrap_or_default();
         let salt = rng.next_u64();
@@ -326,6 +333,7 @@ impl<D: Disk> Gate<D> {
             bind_checks: Vec::new(),
             short_ids: HashMap::new(),
             duplicates,
+            abuse,
             watched: Watched::default(),
             scratch: Vec::new(),
             next_tick: Duration::ZERO,

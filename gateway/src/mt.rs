@@ -220,11 +220,21 @@ impl<D: Disk> Gate<D> {
                 .and_then(|()| self.put_off(account, &recipient, &mut admitted));
             asked.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
+        let watched = if admitted.opted_out {
+            // It goes nowhere.
+            None
+        } else {
+            let watched = self.watch(now, account, submission, &recipient, &admitted);
+            watched.inspect_err(|refusal| self.note_standing(account, *refusal))?
+        };
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
         let country = self.rated_country(account, &admitted);
         self.take_rates(now, link, account, country, admitted.parts)?;
+        if let Some(watched) = &watched {
+            self.note_watched(now, account, watched);
+        }
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
         if submission.part_of.is_none()
             && let Some(route) = taken_by
@@ -259,7 +269,7 @@ impl<D: Disk> Gate<D> {
         countries.named(self.country_of(self.account_named(leg.account), &destination, None))
     }
 
-    fn country_of(
+    pub(crate) fn country_of(
         &self,
         account: Option<usize>,
         destination: &AddressBuf,

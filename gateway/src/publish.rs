@@ -14,7 +14,7 @@ use crate::gate::{AccountState, Gate};
 use crate::http::{CarrierLinks, Health, SpoolState};
 use crate::measured::Measured;
 use crate::tally::{AccountTally, CarrierTally, Counts, GateTally};
-use crate::telemetry::words::{self, Damage, Word as _};
+use crate::telemetry::words::{self, AbuseTable, Damage, Word as _};
 use crate::telemetry::{AccountMetrics, CarrierMetrics, GateMetrics, Telemetry};
 use crate::tls::Certificate;
 
@@ -221,6 +221,12 @@ impl Publisher {
         each(&new.handset_words, &old.handset_words, |word, times| {
             metrics.handset_words.of(word).increment(times);
         });
+        for table in AbuseTable::ALL {
+            metrics
+                .abuse_evicted
+                .of(*table)
+                .absolute(gate.abuse.evicted(*table));
+        }
         each(&new.replies, &old.replies, |result, times| {
             metrics.replies.of(result).increment(times);
         });
@@ -365,6 +371,9 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     });
     each(&new.standing_refused, &old.standing_refused, |rule, times| {
         metrics.standing_refused.of(rule).increment(times);
+    });
+    each(&new.abuse_signals, &old.abuse_signals, |rule, times| {
+        metrics.abuse_signals.of(rule).increment(times);
     });
     each(&new.monitored, &old.monitored, |country, times| {
         metrics.monitored(country, times);

@@ -22,6 +22,8 @@ pub enum Refusal {
     NoConsent,
     /// Its recipient has had as many as may be (CAP-1).
     OverCap,
+    /// Somebody seems to pump codes (FRD-3).
+    Pumping,
     /// Above the account's rate, or the link has too many unanswered.
     Throttled,
     /// The account has used its quota of the day or the month. It opens again when that is over, not before.
@@ -76,6 +78,9 @@ impl Refusal {
             Self::OverCap => {
                 "its recipient has had as many as `caps`, or the law's cap in [sending_hours], allows"
             }
+            Self::Pumping => {
+                "too many codes to its number or to those around it, or its country: see [abuse]"
+            }
             Self::Throttled => "above the account's rate",
             Self::Quota => "the account has used its quota of the day or the month",
             Self::Full => "no room to store it",
@@ -120,6 +125,8 @@ impl Refusal {
             Self::NoConsent => CommandStatus(0x040b),
             // CAP-2 and compliance.md §18.
             Self::OverCap => CommandStatus(0x0406),
+            // FRD-5 and compliance.md §18.
+            Self::Pumping => CommandStatus(0x0409),
             Self::Throttled => S::RTHROTTLED,
             // Vendor range as well. 0x58 and 0x14 would be tried again until midnight, and 0x0408 is for money.
             Self::Quota => CommandStatus(0x040a),

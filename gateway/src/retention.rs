@@ -132,6 +132,7 @@ fn after(after: RuleAfter) -> After {
     }
 }
 
+/// The store's span of the configuration's.
 pub(crate) fn span(period: Period) -> Span {
     let (months, days, seconds) = period.parts();
     // Both crates keep to a thousand years; a test holds it.

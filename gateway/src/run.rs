@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::abuse::{self, Cases};
 use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
 use crate::board::{Board, Page, Recorder};
@@ -47,8 +48,8 @@ use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SubjectMetrics,
-    SweepMetrics, Telemetry,
+    AbuseMetrics, AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics,
+    SubjectMetrics, SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -85,6 +86,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
+    /// Cases of abuse cannot be read.
+    #[error(transparent)]
+    Cases(#[from] abuse::Unreadable),
     /// What accounts are to be told cannot be read.
     #[error(transparent)]
     Notices(#[from] notices::Unreadable),
@@ -210,6 +214,7 @@ pub fn start_with(
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
     let notices = Notices::open(&config.storage.data)?;
+    let cases = Cases::open(&config.storage.data)?;
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
@@ -337,12 +342,14 @@ pub fn start_with(
             legal,
             subjects,
             notices,
+            cases,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
             subject_metrics: SubjectMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
+            abuse_metrics: AbuseMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -580,12 +587,14 @@ struct LoopWork {
     legal: Legal,
     subjects: Subjects,
     notices: Notices,
+    cases: Cases,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
     subject_metrics: SubjectMetrics,
     notice_metrics: NoticeMetrics,
+    abuse_metrics: AbuseMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -646,6 +655,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_subjects(Arc::new(work.subjects));
         hub.set_orders(Arc::new(orders_file));
         hub.set_notices(Arc::new(work.notices));
+        hub.set_cases(Arc::new(work.cases));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
         match Files::open(&config.storage.data, hub.now().unix_ms) {
             Ok(files) => hub.set_traces(Arc::new(files)),
@@ -684,6 +694,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             subject_metrics,
         ));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
+        spawn_local(abuse::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            work.abuse_metrics,
+        ));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

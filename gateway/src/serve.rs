@@ -17,6 +17,7 @@ use tidegate_store::history::Order;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::abuse::Cases;
 use crate::admin::Tokens;
 use crate::asked::Asked;
 use crate::board::Board;
@@ -94,6 +95,10 @@ pub struct Hub<D: Disk> {
     records: OnceCell<Arc<Records>>,
     /// The exports that there are; a gateway of tests may have none.
     exports: OnceCell<Arc<Exports>>,
+    /// Cases of abuse; a gateway of tests may have none.
+    cases: OnceCell<Arc<Cases>>,
+    /// Wakes who suspends accounts: a signal asks for it.
+    pub(crate) tripped: Notify,
     /// What accounts are to be told; a gateway of tests may have none.
     notices: OnceCell<Arc<Notices>>,
     /// Wakes who ends PDU traces: one was stopped.
@@ -237,6 +242,16 @@ impl<D: Disk> Hub<D> {
         self.exports.get().cloned()
     }
 
+    /// Cases of abuse, from now on.
+    pub fn set_cases(&self, cases: Arc<Cases>) {
+        // Once, at the start.
+        let _ = self.cases.set(cases);
+    }
+
+    pub(crate) fn cases(&self) -> Option<Arc<Cases>> {
+        self.cases.get().cloned()
+    }
+
     /// What accounts are to be told, from now on.
     pub fn set_notices(&self, notices: Arc<Notices>) {
         // Once, at the start.
@@ -300,6 +315,8 @@ impl<D: Disk> Hub<D> {
             orders: OnceCell::new(),
             relink: Notify::new(),
             exports: OnceCell::new(),
+            cases: OnceCell::new(),
+            tripped: Notify::new(),
             notices: OnceCell::new(),
             traces: OnceCell::new(),
             records: OnceCell::new(),
@@ -398,6 +415,9 @@ impl<D: Disk> Hub<D> {
             Begin::NoSegment | Begin::Nothing => {}
         }
         gate.finish_turn(now);
+        if gate.has_trips() {
+            self.tripped.notify_one();
+        }
         self.give_chores(&mut gate, now);
         self.give_bind_checks(&mut gate, now);
         self.write(&mut gate, now);

@@ -176,6 +176,7 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
         Refusal::OutsideHours => Some(StandingRule::Hours),
         Refusal::NoConsent => Some(StandingRule::Consent),
         Refusal::OverCap => Some(StandingRule::Cap),
+        Refusal::Pumping => Some(StandingRule::Pumping),
         _ => None,
     }
 }

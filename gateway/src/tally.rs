@@ -8,8 +8,8 @@ use tidegate_codec::values::MessageState;
 
 use crate::telemetry::histogram::{Long, Short, Sizes, Spread};
 use crate::telemetry::words::{
-    Answered, BindResult, ConnectionRefused, HandsetWord, Handshake, LateReceipt, LinkClosed, ReceiptKind,
-    ReloadResult, ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
+    AbuseRule, Answered, BindResult, ConnectionRefused, HandsetWord, Handshake, LateReceipt, LinkClosed,
+    ReceiptKind, ReloadResult, ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -92,6 +92,8 @@ pub struct AccountTally {
     pub refused: Counts<CommandStatus>,
     /// Messages that a standing rule refused, when they came or before they were handed over.
     pub standing_refused: Counts<StandingRule>,
+    /// Signs that somebody pumps codes through it.
+    pub abuse_signals: Counts<AbuseRule>,
     /// Messages to countries that are monitored, by these; `None` is no country.
     pub monitored: Counts<Option<[u8; 2]>>,
     /// Messages above a rate, by whose.

@@ -1,6 +1,7 @@
 //! The whole gateway on one thread, in virtual time, over pipes and a disk in memory: proof that the seams
 //! (disk, clock, randomness, stream, turn, keeper) hold together, and minutes of waiting in a moment.
 
+mod abuse;
 mod caps;
 mod consent;
 mod countries;

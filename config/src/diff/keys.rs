@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::abuse::{Abuse, AbuseRules};
 use crate::account::{
     Account, CapRules, CategoryRules, Destinations, Numbering, OptOutRules, RetentionTerms,
 };
@@ -313,6 +314,7 @@ keys! {
         #shown outside_hours,
         #shown consent,
         #nested caps,
+        abuse,
         senders,
         #nested quota,
         #nested numbering,
@@ -341,6 +343,25 @@ keys! {
         senders_by_country,
     }
     Compliance { approval_required }
+    Abuse { #nested rules, #shown review_within, #shown keep_cases }
+    AbuseRules {
+        #shown watch,
+        #shown number_limit,
+        #shown number_within,
+        #shown back_off,
+        #shown back_off_max,
+        #shown number_action,
+        #shown prefix_limit,
+        #shown prefix_action,
+        #shown run,
+        #shown run_action,
+        #shown completion,
+        #shown completion_over,
+        #shown completion_block,
+        #shown completion_action,
+        country_day,
+        #shown country_action,
+    }
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
     Retention { profiles, overlays, #shown sweep_every, #shown sweep_budget }

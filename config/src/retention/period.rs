@@ -25,6 +25,13 @@ pub struct Period {
 }
 
 impl Period {
+    /// No time at all.
+    pub const ZERO: Self = Self {
+        months: 0,
+        days: 0,
+        seconds: 0,
+    };
+
     /// The one that is written so; `None` for what is no duration, has a sign, a fraction or small letters, or is too
     /// long.
     pub fn parse(text: &str) -> Option<Self> {

@@ -174,6 +174,7 @@ fn shown(fields: &Map<String, Value>) -> String {
         "state",
         "profile",
         "suspended",
+        "case",
         "closed",
         "binds",
         "unfinished",

@@ -81,6 +81,10 @@ impl Noted {
                 let (name, details) = exporting.noted()?;
                 (Kind::Export, name.and_then(account), details)
             }
+            Verb::Case(wanted) => {
+                let (kind, details) = wanted.noted()?;
+                (kind, None, details)
+            }
             Verb::Notice(wanted) => (Kind::OperatorVerb, None, wanted.noted()?),
             Verb::AuditCheckpoint => (Kind::Checkpoint, None, Vec::new()),
             Verb::AuditRead => (Kind::Read, None, vec![(Field::Verb, word("audit list"))]),

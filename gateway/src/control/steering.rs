@@ -52,7 +52,14 @@ pub(super) async fn steer<D: Disk + 'static>(
             reading: Some(reading),
         } => finished::read_one(hub, (audit, who), id, account.as_deref(), reading).await,
         Steer::MessageFind(find) => finished::find(hub, (audit, who), find).await,
-        Steer::AccountShow { account } => hub.look(|gate, now| gate.account_told(now, account)),
+        Steer::AccountShow { account } => {
+            let mut told = hub.look(|gate, now| gate.account_told(now, account))?;
+            let case = hub
+                .cases()
+                .and_then(|cases| cases.look(|register| register.open_of(account)));
+            told.insert("case".to_owned(), json!(case));
+            Ok(told)
+        }
         Steer::AccountClose {
             account, returned, ..
         } => closing::close(hub, steer, (account, *returned), giving_up).await,
@@ -71,11 +78,51 @@ pub(super) async fn steer<D: Disk + 'static>(
     }
 }
 
+/// Suspends an account and unbinds its links, on the word of a case.
+///
+/// # Errors
+///
+/// In words for an operator.
+pub(crate) async fn suspend<D: Disk>(hub: &Hub<D>, account: &str) -> Answer {
+    let steer = Steer::AccountSuspend {
+        account: account.to_owned(),
+        unbind: true,
+    };
+    order(hub, &steer, &GivingUp::default()).await
+}
+
+/// Takes that back.
+///
+/// # Errors
+///
+/// In words for an operator.
+pub(crate) async fn restore<D: Disk>(hub: &Hub<D>, account: &str) -> Answer {
+    let steer = Steer::AccountRestore {
+        account: account.to_owned(),
+    };
+    order(hub, &steer, &GivingUp::default()).await
+}
+
+/// Who is suspended by a case is restored by who decides it (FRD-6).
+fn may_be_restored<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Result<(), String> {
+    let Steer::AccountRestore { account } = steer else {
+        return Ok(());
+    };
+    let cases = hub.cases();
+    match cases.and_then(|cases| cases.look(|register| register.open_of(account))) {
+        Some(id) => Err(format!(
+            "it is suspended by case {id}, which a person is to decide: `tidegate case decide {id}`"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Changes the standing orders: on disk first, so that what holds now holds after a restart, too. May be given up until it is
 /// written.
 pub(super) async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &GivingUp) -> Answer {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
+    may_be_restored(hub, steer)?;
     let (before, orders, suspending) = hub.look(|gate, now| {
         let before = gate.orders().clone();
         let orders = gate.ordered(now, steer)?;

@@ -25,7 +25,7 @@ use super::steering;
 use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, noticing, trace};
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, casing, noticing, trace};
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
@@ -164,6 +164,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 matter(&hub, &audit, &who, wanted).await
             }
+            Verb::Case(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                casing::case(&hub, (&audit, &who), wanted).await
+            }
             Verb::Subject(wanted) => {
                 if !wanted.is_reading() {
                     giving_up.end();
@@ -244,6 +250,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Case(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

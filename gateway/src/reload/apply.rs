@@ -53,6 +53,7 @@ impl AccountState {
             outside_hours: _,
             consent: _,
             caps: _,
+            abuse: _,
             senders: _,
             quota:
                 Quota {

@@ -6,7 +6,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
 use super::histogram::{Histogram, Long};
-use super::words::{BindResult, Family, StandingRule, Statuses, ThrottledBy};
+use super::words::{AbuseRule, BindResult, Family, StandingRule, Statuses, ThrottledBy};
 use super::{BIND_STATES, Telemetry, names};
 
 /// Handles of one account's metrics; what each counts stands in [`names`].
@@ -39,6 +39,8 @@ pub struct AccountMetrics {
     pub duplicates: Counter,
     /// [`names::ACCOUNT_STANDING_REFUSED`].
     pub standing_refused: Family<StandingRule>,
+    /// [`names::ACCOUNT_ABUSE_SIGNALS`].
+    pub abuse_signals: Family<AbuseRule>,
     /// [`names::ACCOUNT_DEFERRED`].
     pub deferred: Counter,
     /// [`names::ACCOUNT_UNCONSENTED`].
@@ -94,6 +96,7 @@ impl AccountMetrics {
                 .map(|period| telemetry.gauge(&names::ACCOUNT_QUOTA_USED, &[own, ("period", period)])),
             duplicates: counter(&names::ACCOUNT_DUPLICATES),
             standing_refused: Family::new(telemetry, &names::ACCOUNT_STANDING_REFUSED, &[own]),
+            abuse_signals: Family::new(telemetry, &names::ACCOUNT_ABUSE_SIGNALS, &[own]),
             deferred: counter(&names::ACCOUNT_DEFERRED),
             unconsented: counter(&names::ACCOUNT_UNCONSENTED),
             throttled: Family::new(telemetry, &names::ACCOUNT_THROTTLED, &[own]),

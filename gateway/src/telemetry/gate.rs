@@ -6,8 +6,8 @@ use tidegate_codec::status::CommandStatus;
 
 use super::histogram::{Histogram, Short, Sizes};
 use super::words::{
-    ConnectionRefused, Damage, Family, HandsetWord, Handshake, LateReceipt, LinkClosed, Recovered,
-    ReloadResult, ReplyEnd, Requests, Side, SpoolCause, Word as _,
+    AbuseTable, ConnectionRefused, Damage, Family, HandsetWord, Handshake, LateReceipt, LinkClosed,
+    Recovered, ReloadResult, ReplyEnd, Requests, Side, SpoolCause, Word as _,
 };
 use super::{Telemetry, names};
 
@@ -43,6 +43,8 @@ pub struct GateMetrics {
     pub recovered: Family<Recovered>,
     /// [`names::DAMAGE`].
     pub damage: Family<Damage>,
+    /// [`names::ABUSE_EVICTED`].
+    pub abuse_evicted: Family<AbuseTable>,
     /// [`names::HANDSET_WORDS`].
     pub handset_words: Family<HandsetWord>,
     /// [`names::OPT_OUTS_WIDENED`].
@@ -140,6 +142,7 @@ impl GateMetrics {
             outbox_entries: gauge(&names::OUTBOX_ENTRIES),
             recovered: Family::new(telemetry, &names::RECOVERED, &[]),
             damage: Family::new(telemetry, &names::DAMAGE, &[]),
+            abuse_evicted: Family::new(telemetry, &names::ABUSE_EVICTED, &[]),
             handset_words: Family::new(telemetry, &names::HANDSET_WORDS, &[]),
             opt_outs_widened: telemetry.counter(&names::OPT_OUTS_WIDENED, &[]),
             replies: Family::new(telemetry, &names::REPLIES, &[]),

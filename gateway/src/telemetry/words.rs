@@ -123,6 +123,34 @@ words! {
         Consent "consent"
         /// Its recipient has had as many as may be.
         Cap "cap"
+        /// Somebody seems to pump codes.
+        Pumping "pumping"
+    }
+
+    /// What is a sign that somebody pumps codes.
+    AbuseRule {
+        /// Too many to one number.
+        Number "number"
+        /// Too many to numbers that differ in their last four digits only.
+        Prefix "prefix"
+        /// Numbers that follow each other.
+        Run "run"
+        /// Hardly any that arrive, to a country or to such numbers.
+        Completion "completion"
+        /// More to a country than it gets in a day.
+        Country "country"
+    }
+
+    /// Which table of the watch had no room.
+    AbuseTable {
+        /// Of numbers.
+        Numbers "numbers"
+        /// Of prefixes.
+        Prefixes "prefixes"
+        /// Of how many arrive.
+        Completions "completions"
+        /// Of countries and their days.
+        Countries "countries"
     }
 
     /// What a handset's message was taken for.

@@ -144,6 +144,8 @@ words! {
         Request = 40 "request",
         /// A person is restricted, or no more.
         Restriction = 41 "restriction",
+        /// A case of abuse: an account is suspended by a signal, and what a person decides.
+        AbuseCase = 42 "abuse-case",
     }
 }
 

@@ -1,0 +1,224 @@
+//! Cases of abuse at the control socket: what suspended accounts by itself, and what a person decides of that.
+//!
+//! ```text
+//! {"version":1,"verb":"case list"}
+//! {"version":1,"verb":"case decide","id":3,"outcome":"reversed","reviewer":"Ana Ruiz","reason":"a campaign of theirs"}
+//! ```
+
+use serde_json::{Map, Value, json};
+use tidegate_store::audit::{Actor, Detail, Field, Kind, Value as Told, Word};
+use tidegate_store::disk::Disk;
+
+use super::steer::Keys;
+use super::steering::fields;
+use super::{Answer, VERSION, hex, instant};
+use crate::abuse::cases::TEXT_MAX;
+use crate::abuse::{self, Case, Outcome, Signal};
+use crate::audit::AuditHandle;
+use crate::serve::Hub;
+use crate::telemetry::words::Word as _;
+
+/// What is wanted of cases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Casing {
+    /// Which there are.
+    List,
+    /// One of them with its evidence.
+    Show {
+        /// Its number.
+        id: u32,
+    },
+    /// Signals of late, whatever followed.
+    Signals {
+        /// Of this account only.
+        account: Option<String>,
+    },
+    /// A person decides.
+    Decide {
+        /// Its number.
+        id: u32,
+        /// What.
+        outcome: Outcome,
+        /// Who, by name.
+        reviewer: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Casing {
+    /// As on the command line.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::List => "case list",
+            Self::Show { .. } => "case show",
+            Self::Signals { .. } => "case signals",
+            Self::Decide { .. } => "case decide",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(super) const fn is_reading(&self) -> bool {
+        !matches!(self, Self::Decide { .. })
+    }
+
+    /// As a request's line.
+    pub(super) fn request(&self) -> Value {
+        let mut request = match self {
+            Self::List => json!({}),
+            Self::Show { id } => json!({ "id": id }),
+            Self::Signals { account } => json!({ "account": account }),
+            Self::Decide {
+                id,
+                outcome,
+                reviewer,
+                reason,
+            } => json!({ "id": id, "outcome": outcome.word(), "reviewer": reviewer, "reason": reason }),
+        };
+        request["version"] = json!(VERSION);
+        request["verb"] = json!(self.word());
+        request
+    }
+
+    /// Reads a request's line, if it is one of these.
+    pub(super) fn read(verb: &str, request: &Map<String, Value>) -> Option<Result<Self, String>> {
+        let keys = Keys(request);
+        Some(match verb {
+            "case list" => Ok(Self::List),
+            "case show" => id(&keys).map(|id| Self::Show { id }),
+            "case signals" => keys.text("account").map(|account| Self::Signals { account }),
+            "case decide" => read_decide(&keys),
+            _ => return None,
+        })
+    }
+
+    /// What the audit log holds of it: who looked at what stands for people. A decision is entered where it is made.
+    pub(super) fn noted(&self) -> Option<(Kind, Vec<Detail>)> {
+        let verb = (Field::Verb, Told::Word(Word::of_name(self.word())));
+        match self {
+            Self::List | Self::Decide { .. } => None,
+            Self::Signals { .. } => Some((Kind::Read, vec![verb])),
+            Self::Show { id } => Some((
+                Kind::Read,
+                vec![verb, (Field::Sequence, Told::Count((*id).into()))],
+            )),
+        }
+    }
+}
+
+fn id(keys: &Keys<'_>) -> Result<u32, String> {
+    let id = keys.number("id")?.and_then(|id| u32::try_from(id).ok());
+    id.ok_or_else(|| "\"id\" is the number of a case".to_owned())
+}
+
+fn read_decide(keys: &Keys<'_>) -> Result<Casing, String> {
+    let said = |key: &str| {
+        let text = keys.needed(key)?;
+        if text.trim().is_empty() || text.len() > TEXT_MAX {
+            return Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"));
+        }
+        Ok(text)
+    };
+    let word = keys.needed("outcome")?;
+    let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == word);
+    Ok(Casing::Decide {
+        id: id(keys)?,
+        outcome: outcome.ok_or("\"outcome\" is upheld or reversed")?,
+        reviewer: said("reviewer")?,
+        reason: said("reason")?,
+    })
+}
+
+/// Does it.
+pub(super) async fn case<D: Disk>(
+    hub: &Hub<D>,
+    (audit, who): (&AuditHandle, &Actor),
+    wanted: &Casing,
+) -> Answer {
+    let cases = hub.cases().ok_or("this gateway keeps no cases")?;
+    let now_ms = hub.now().unix_ms;
+    match wanted {
+        Casing::List => cases.look(|register| {
+            let open = register.cases.values().filter(|case| case.is_open()).count();
+            let rows = register.cases.iter();
+            let rows: Vec<Value> = rows.map(|(id, case)| listed(*id, case, now_ms)).collect();
+            Ok(fields(json!({ "open": open, "cases": rows })))
+        }),
+        Casing::Show { id } => cases.look(|register| {
+            let case = register.cases.get(id);
+            let case = case.ok_or_else(|| format!("there is no case {id}"))?;
+            Ok(fields(shown(*id, case, now_ms)))
+        }),
+        Casing::Signals { account } => hub.look(|gate, _| {
+            if let Some(account) = account {
+                gate.known_account(account)?;
+            }
+            let is_meant = |signal: &&Signal| {
+                let name = account.as_deref();
+                name.is_none_or(|name| name == signal.account.as_str())
+            };
+            let signals: Vec<Value> = gate.abuse.signals().filter(is_meant).map(signal_shown).collect();
+            Ok(fields(json!({ "signals": signals })))
+        }),
+        Casing::Decide {
+            id,
+            outcome,
+            reviewer,
+            reason,
+        } => abuse::decide(hub, (audit, who), *id, (*outcome, reviewer, reason)).await,
+    }
+}
+
+fn listed(id: u32, case: &Case, now_ms: u64) -> Value {
+    let state = case.decision.as_ref().map(|decision| decision.outcome.word());
+    json!({
+        "id": id,
+        "account": case.account.as_str(),
+        "rule": case.rule.label(),
+        "state": state.unwrap_or("open"),
+        "opened": instant(case.opened_ms),
+        "review": instant(case.review_ms),
+        "is_past_review": case.is_open() && case.review_ms <= now_ms,
+        "notice": case.notice,
+    })
+}
+
+fn shown(id: u32, case: &Case, now_ms: u64) -> Value {
+    let mut told = listed(id, case, now_ms);
+    let evidence = json!({
+        "score": case.score,
+        "subject": case.subject.as_ref().map(|octets| hex(octets)),
+        "country": case.country.map(|country| country.to_string()),
+        "count": case.count,
+        "limit": case.limit,
+    });
+    let decision = case.decision.as_ref().map(|decision| {
+        json!({
+            "outcome": decision.outcome.word(),
+            "reviewer": decision.reviewer,
+            "who": decision.who,
+            "reason": decision.reason,
+            "at": instant(decision.at_ms),
+        })
+    });
+    told["evidence"] = evidence;
+    told["suspended"] = json!(case.suspended_ms.map(instant));
+    told["decision"] = json!(decision);
+    told["answer"] = json!(case.answer);
+    told["restored"] = json!(case.restored_ms.map(instant));
+    told
+}
+
+fn signal_shown(signal: &Signal) -> Value {
+    json!({
+        "account": signal.account.as_str(),
+        "rule": signal.rule.label(),
+        "action": signal.action.word(),
+        "subject": signal.subject.as_ref().map(|octets| hex(octets)),
+        "country": signal.country.map(|country| country.to_string()),
+        "count": signal.count,
+        "limit": signal.limit,
+        "score": signal.score,
+        "at": instant(signal.at_ms),
+    })
+}

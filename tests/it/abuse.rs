@@ -1,0 +1,352 @@
+//! Signs of abuse, what follows from them, and what a person decides (compliance.md §15).
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate_codec::category::Category;
+use tidegate_codec::header::CommandId;
+use tidegate_codec::pdu::message::Sm;
+use tidegate_codec::status::CommandStatus;
+use tidegate_codec::tlv::Tlvs;
+use tidegate_codec::values::{BindKind, InterfaceVersion};
+use tidegate_gateway::abuse::Outcome;
+use tidegate_gateway::control::{Casing, Noticing, Retain, Steer, Verb};
+use tidegate_gateway::explain::Question;
+use tidegate_gateway::refusal::Refusal;
+use tidegate_store::audit::{Actor, Field, Kind, Value as Held, read};
+use tidegate_store::disk::RealDisk;
+use tidegate_tests::esme::message;
+use tidegate_tests::{DEADLINE, Process, ScriptedEsme, ScriptedSmsc};
+
+use crate::control::tidegate;
+use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
+
+const PUMPING: CommandStatus = CommandStatus(0x0409);
+const SUSPENDED: CommandStatus = CommandStatus(0x0404);
+/// Tag, length and value that say that a message is a code.
+const OTP: &[u8] = &[0x3C, 0x01, 0, 1, Category::Otp.octet()];
+const RUN_OF_3: &str = "abuse = { run = 3, run_action = \"suspend\" }";
+
+fn code(to: &str) -> Sm<'_> {
+    Sm {
+        tlvs: Tlvs::new(OTP),
+        ..message(FROM, to, "12 is your code")
+    }
+}
+
+async fn case(scene: &Scene, wanted: Casing) -> Answer {
+    scene.ask(Verb::Case(wanted)).await
+}
+
+async fn decide(scene: &Scene, outcome: Outcome) -> Answer {
+    let wanted = Casing::Decide {
+        id: 1,
+        outcome,
+        reviewer: "Ana Ruiz".to_owned(),
+        reason: "a campaign of theirs".to_owned(),
+    };
+    case(scene, wanted).await
+}
+
+/// The only case, once it is as it should be.
+async fn case_with(scene: &Scene, is_it: impl Fn(&Value) -> bool) -> Value {
+    let looking = async {
+        loop {
+            if let Ok(told) = case(scene, Casing::Show { id: 1 }).await {
+                let told = Value::Object(told);
+                if is_it(&told) {
+                    return told;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let found = tokio::time::timeout(DEADLINE, looking).await;
+    match found {
+        Ok(told) => told,
+        Err(_) => panic!("{:?}", case(scene, Casing::Show { id: 1 }).await),
+    }
+}
+
+/// Three codes to numbers in a row, of which the last is one too many.
+async fn trip(scene: &mut Scene) {
+    for to in ["447700900200", "447700900201"] {
+        scene.esme.submit_ok(code(to)).await;
+        scene.smsc.expect_submit().await;
+    }
+    assert_eq!(scene.esme.submit_refused(code("447700900202")).await, PUMPING);
+}
+
+async fn bind_status(scene: &Scene) -> CommandStatus {
+    let mut esme = ScriptedEsme::connect(scene.local.esme()).await;
+    let answer = esme.try_bind(BindKind::Transceiver, "load", "secret").await;
+    answer.status()
+}
+
+async fn notices(scene: &Scene) -> Vec<Value> {
+    let told = scene.ask(Verb::Notice(Noticing::List { account: None })).await;
+    told.unwrap()["notices"].as_array().unwrap().clone()
+}
+
+/// What the audit log holds of cases, and whether a person did it.
+fn steps(scene: &Scene) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    let dir = scene.local.dir.path().join("data/audit");
+    read(&RealDisk, &dir, |logged| {
+        if logged.entry.kind != Kind::AbuseCase {
+            return;
+        }
+        assert_eq!(logged.entry.account.unwrap().as_str(), "load");
+        let mut details = logged.entry.details.iter();
+        let outcome = details.find_map(|(of, held)| match held {
+            Held::Word(word) if *of == Field::Outcome => Some(word.as_str().to_owned()),
+            _ => None,
+        });
+        let is_person = matches!(logged.entry.actor, Actor::Operator(Some(_)));
+        found.push((outcome.unwrap(), is_person));
+    })
+    .unwrap();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frd_c02_codes_to_numbers_in_a_row_are_throttled_and_the_signal_names_pseudonyms_only() {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let carrier = smsc.addr();
+    let mut process = Process::prepare(Process::built(), |places| places.config(&[carrier], ""));
+    process.spawn_with(&[("RUST_LOG", "trace")]);
+    process.ready().await;
+    smsc.expect_binds(1).await;
+    let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
+    let numbers: Vec<String> = (0..25).map(|n| format!("4477009002{n:02}")).collect();
+    for number in &numbers[..20] {
+        esme.submit_ok(code(number)).await;
+    }
+    for number in &numbers[20..] {
+        assert_eq!(esme.submit_refused(code(number)).await, PUMPING);
+    }
+    // What is no code is not watched, and neither is another prefix closed.
+    esme.submit_ok(message(FROM, &numbers[24], TEXT)).await;
+    esme.submit_ok(code("447700910200")).await;
+
+    let told = tidegate(&process, &["case", "signals", "--json"]).stdout;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let signals = told["signals"].as_array().unwrap();
+    let rows: Vec<_> = signals
+        .iter()
+        .map(|row| {
+            (
+                row["rule"].as_str().unwrap(),
+                row["action"].as_str().unwrap(),
+                &row["count"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [("run", "observe", &json!(5)), ("prefix", "throttle", &json!(20))]
+    );
+    let subject = signals[1]["subject"].as_str().unwrap();
+    assert!(
+        subject.len() == 32 && signals[0]["subject"] == subject,
+        "{signals:?}"
+    );
+
+    let counted = r#"tidegate_account_abuse_signals_total{account="load",rule="prefix"} 5"#;
+    let looking = async {
+        loop {
+            let (_, page) = process.get("/metrics").await.unwrap();
+            if page.contains(counted) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let page = tokio::time::timeout(DEADLINE, looking)
+        .await
+        .expect("it is counted");
+    process.kill();
+    let log = process.stderr() + &process.stdout();
+    assert!(log.contains("a sign of abuse"), "{log}");
+    let prefix = &numbers[0][..8];
+    for text in [&log, &page, &told.to_string()] {
+        assert!(!text.contains(prefix) && !text.contains("is your code"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frd_c03_a_rule_suspends_an_account_with_notice_until_a_person_takes_it_back() {
+    let mut scene = Scene::new(RUN_OF_3).await;
+    trip(&mut scene).await;
+    let unbind = scene.esme.expect_id(CommandId::UNBIND).await;
+    // A link that is on its way out submits nothing, and what an operator sends for it would be answered with 0x0404.
+    assert_eq!(
+        scene.esme.submit_refused(message(FROM, TO, TEXT)).await,
+        CommandStatus::RINVBNDSTS
+    );
+    assert_eq!(Refusal::Suspended.status(InterfaceVersion::V3_4), SUSPENDED);
+    let question = Question {
+        account: "load".to_owned(),
+        from: format!("+{FROM}"),
+        from_as: None,
+        to: format!("+{TO}"),
+        to_as: None,
+        text: TEXT.to_owned(),
+        data_coding: None,
+        category: None,
+        service_type: String::new(),
+        at_ms: None,
+    };
+    let sent = scene.ask(Verb::Send {
+        message: Box::new(question),
+        receipt: false,
+    });
+    assert!(sent.await.unwrap_err().contains(Refusal::Suspended.words()));
+    let sequence = unbind.pdu().sequence;
+    let (answer, ok) = (CommandId::UNBIND_RESP, CommandStatus::ROK);
+    scene.esme.send_empty(answer, ok, sequence).await;
+    let opened = case_with(&scene, |case| case["notice"] == 1).await;
+    assert_eq!(
+        [&opened["state"], &opened["rule"], &opened["evidence"]["count"]],
+        [&json!("open"), &json!("run"), &json!(3)]
+    );
+    assert_eq!(opened["evidence"]["subject"].as_str().unwrap().len(), 32);
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+    let told = notices(&scene).await;
+    let text = told[0]["text"].as_str().unwrap();
+    assert!(
+        text.contains("follow each other") && text.contains("ask for a review") && text.contains("case 1"),
+        "{text}"
+    );
+    assert_eq!((told.len(), &told[0]["state"]), (1, &json!("waiting")));
+    // What handsets write still comes in.
+    let link = *scene.smsc.bound().last().unwrap();
+    let sequence = scene.smsc.deliver(link, message(TO, "12345", "hello")).await;
+    assert_eq!(scene.smsc.expect_deliver_resp(sequence).await, CommandStatus::ROK);
+
+    let account = "load".to_owned();
+    let shown = scene.ask(Verb::Steer(Steer::AccountShow {
+        account: account.clone(),
+    }));
+    let shown = shown.await.unwrap();
+    assert_eq!(
+        (&shown["state"], &shown["case"]),
+        (&json!("suspended"), &json!(1))
+    );
+    // Nobody restores it past the review.
+    let refused = scene.ask(Verb::Steer(Steer::AccountRestore { account })).await;
+    assert!(refused.unwrap_err().contains("case 1"));
+    let decided = decide(&scene, Outcome::Reversed).await.unwrap();
+    assert_ne!(decided["restored"], Value::Null);
+    assert!(
+        decide(&scene, Outcome::Upheld)
+            .await
+            .unwrap_err()
+            .contains("was decided")
+    );
+
+    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    // The same number again: with what was noted before it would be the third in a row.
+    scene.esme.submit_ok(code("447700900202")).await;
+    let signals = case(&scene, Casing::Signals { account: None }).await.unwrap();
+    assert_eq!(signals["signals"], json!([]));
+    let closed = case_with(&scene, |case| case["answer"] == 2).await;
+    assert_eq!(
+        [&closed["decision"]["reviewer"], &closed["decision"]["outcome"]],
+        [&json!("Ana Ruiz"), &json!("reversed")]
+    );
+    let expected = [
+        ("suspended", false),
+        ("notice", false),
+        ("reversed", true),
+        ("restored", false),
+        ("notice", false),
+    ];
+    let steps = steps(&scene);
+    let found: Vec<_> = steps.iter().map(|(what, by)| (what.as_str(), *by)).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frd_c04_while_it_is_suspended_bodies_end_at_their_dates_and_nothing_else_is_deleted() {
+    let terms = "retention_profile = \"as-instructed\"\n\
+                 retention = [{ class = \"body\", after = \"P30D\" }, { class = \"meta\", after = \"P10Y\" }]";
+    let mut scene = Scene::new(&format!("{terms}\n{RUN_OF_3}")).await;
+    let (id, accepted_ms) = scene.deliver("c-1").await;
+    trip(&mut scene).await;
+    case_with(&scene, |case| case["notice"] == 1).await;
+    // Time passes for real between two looks.
+    scene.set(accepted_ms + 30 * DAY_MS - 60_000);
+    assert_eq!(text_of(&scene.show(&id).await)["shown"], TEXT);
+    scene.set(accepted_ms + 40 * DAY_MS);
+    let told = scene.show(&id).await;
+    assert_eq!(text_of(&told), Value::Null);
+    scene.retain(Retain::ConfirmClock).await.unwrap();
+    let swept = scene.retain(Retain::Sweep).await.unwrap();
+    assert_eq!(
+        (&swept["lots"], &swept["records"]),
+        (&json!(1), &json!(1)),
+        "{swept:?}"
+    );
+    let leg = &scene.show(&id).await.unwrap()["legs"][0];
+    assert_eq!((&leg["to"], &leg["state"]), (&json!(TO), &json!("DELIVRD")));
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+    let late = case_with(&scene, |_| true).await;
+    assert_eq!(
+        (&late["state"], &late["is_past_review"]),
+        (&json!("open"), &json!(true))
+    );
+    // What is decided goes by a date of its own, and the suspension stays without it.
+    decide(&scene, Outcome::Upheld).await.unwrap();
+    case_with(&scene, |case| case["answer"] == 2).await;
+    scene.set(accepted_ms + 500 * DAY_MS);
+    scene.retain(Retain::ConfirmClock).await.unwrap();
+    let gone = async {
+        while case(&scene, Casing::List).await.unwrap()["cases"] != json!([]) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, gone).await.expect("it is removed");
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+}
+
+/// Neither the orders' file can be written at first, nor then that of the notices, and each time the process ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_start() {
+    let mut scene = Scene::new(RUN_OF_3).await;
+    let data = scene.local.dir.path().join("data");
+    let in_the_way: [PathBuf; 2] = [data.join("operator-orders.new"), data.join("notices.new")];
+    fs::create_dir(&in_the_way[0]).unwrap();
+    trip(&mut scene).await;
+    let opened = case_with(&scene, |_| true).await;
+    assert_eq!(
+        (&opened["suspended"], &opened["notice"]),
+        (&Value::Null, &Value::Null)
+    );
+    // Its codes are refused meanwhile, wherever they go; the rest is as ever.
+    assert_eq!(scene.esme.submit_refused(code("447700910000")).await, PUMPING);
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    let refused = decide(&scene, Outcome::Reversed).await.unwrap_err();
+    assert!(refused.contains("being suspended"), "{refused}");
+
+    scene.local.stop();
+    fs::remove_dir(&in_the_way[0]).unwrap();
+    fs::create_dir(&in_the_way[1]).unwrap();
+    scene.local.start_at(scene.clock.clone());
+    let held = case_with(&scene, |case| case["suspended"] != Value::Null).await;
+    assert_eq!(held["notice"], Value::Null);
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+
+    scene.local.stop();
+    fs::remove_dir(&in_the_way[1]).unwrap();
+    scene.local.start_at(scene.clock.clone());
+    let told = case_with(&scene, |case| case["notice"] == 1).await;
+    assert_eq!(told["opened"], opened["opened"]);
+    assert_eq!(notices(&scene).await.len(), 1);
+    assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
+    let mut steps: Vec<_> = steps(&scene).into_iter().map(|(what, _)| what).collect();
+    steps.dedup();
+    assert_eq!(steps, ["suspended", "notice"]);
+}
