@@ -15,6 +15,7 @@ mod check;
 mod consent;
 mod contact;
 mod demo;
+mod disclosure;
 mod erase;
 mod export;
 mod hash_password;
@@ -120,6 +121,9 @@ enum Verb {
     /// Take, show and release legal holds, and read what they have sealed.
     #[command(subcommand)]
     Hold(Box<hold::Verb>),
+    /// Enter what authorities ask for, decide on it, have it produced, and tell the account.
+    #[command(subcommand)]
+    Disclosure(Box<disclosure::Verb>),
     /// Show what accounts are to be told, and say that they were.
     #[command(subcommand)]
     Notice(notice::Verb),
@@ -262,6 +266,7 @@ pub fn main() -> ExitCode {
         Verb::Export(verb) => export::run(&verb),
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
+        Verb::Disclosure(verb) => disclosure::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
         Verb::Notice(verb) => notice::run(&verb),
         Verb::Store(verb) => store::run(&verb),

@@ -15,6 +15,8 @@ mod census;
 mod client;
 mod closing;
 mod deed;
+mod disclosed;
+mod disclosing;
 mod exporting;
 mod filed;
 mod finished;
@@ -53,6 +55,7 @@ use crate::origin::Origin;
 pub use client::{AskError, ask};
 pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub use disclosing::{DecisionAsk, Disclosing, DisclosureAsk};
 pub use exporting::{DAYS_MAX as EXPORT_DAYS_MAX, Exporting};
 pub(crate) use finished::text_of;
 pub use finished::{FOUND_MAX, Find, Reading};
@@ -152,6 +155,8 @@ pub enum Verb {
     Matter(Matter),
     /// Notices to accounts.
     Notice(Noticing),
+    /// Disclosures to authorities and others.
+    Disclose(Disclosing),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -274,6 +279,7 @@ impl Verb {
             Self::Export(exporting) => exporting.request(),
             Self::Matter(matter) => matter.request(),
             Self::Notice(wanted) => wanted.request(),
+            Self::Disclose(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
@@ -450,7 +456,12 @@ impl Verb {
                 let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
-                let read = read.or_else(export).or_else(matter).or_else(notice);
+                let disclose = || Disclosing::read(other, request).map(|wanted| wanted.map(Self::Disclose));
+                let read = read
+                    .or_else(export)
+                    .or_else(matter)
+                    .or_else(notice)
+                    .or_else(disclose);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

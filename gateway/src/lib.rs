@@ -19,6 +19,7 @@ pub mod connect;
 pub mod control;
 pub mod credentials;
 pub mod demo;
+pub mod disclosures;
 pub mod dlr;
 pub mod documents;
 pub mod esme;

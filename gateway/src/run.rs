@@ -29,6 +29,7 @@ use crate::board::{Board, Page, Recorder};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
+use crate::disclosures::{self, Disclosures};
 use crate::exports::{self, Exports};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
@@ -46,8 +47,8 @@ use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics, SweepMetrics,
-    Telemetry,
+    AdminMetrics, DisclosureMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics,
+    SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -90,6 +91,9 @@ pub enum StartError {
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
+    /// The register of disclosures is not as it was written.
+    #[error(transparent)]
+    Disclosures(#[from] disclosures::Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -211,6 +215,7 @@ pub fn start_with(
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
+    let disclosures = Disclosures::open(&config.storage.data, own.ring())?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -330,12 +335,14 @@ pub fn start_with(
             tokens,
             orders,
             legal,
+            disclosures,
             notices,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
+            disclosure_metrics: DisclosureMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -571,12 +578,14 @@ struct LoopWork {
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
     legal: Legal,
+    disclosures: Disclosures,
     notices: Notices,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
     notice_metrics: NoticeMetrics,
+    disclosure_metrics: DisclosureMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -642,7 +651,14 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             Err(error) => tracing::error!(%error, "PDU traces cannot be kept"),
         }
         match Exports::open(&config.storage.data, work.export_metrics) {
-            Ok(exports) => hub.set_exports(Arc::new(exports)),
+            Ok(exports) => {
+                // What a kill left between a file and its row in the register is nobody's.
+                let mut disclosures = work.disclosures;
+                let register = disclosures.register_at_start();
+                exports.keep_disclosed(|disclosure, export| register.has(disclosure, export));
+                hub.set_disclosures(Arc::new(disclosures));
+                hub.set_exports(Arc::new(exports));
+            }
             Err(error) => tracing::error!(%error, "exports cannot be kept"),
         }
         if let Some(tokens) = work.tokens {
@@ -668,6 +684,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
+        spawn_local(disclosures::tend(Rc::clone(&hub), work.disclosure_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

@@ -22,6 +22,7 @@ use crate::asked::Asked;
 use crate::board::Board;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
+use crate::disclosures::Disclosures;
 use crate::exports::Exports;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
@@ -78,6 +79,8 @@ pub struct Hub<D: Disk> {
     key_ring: OnceCell<mpsc::Sender<RingOrder>>,
     /// The register of holds and erasures; a gateway of tests may have none.
     legal: OnceCell<Arc<Legal>>,
+    /// The register of disclosures; a gateway of tests may have none.
+    disclosures: OnceCell<Arc<Disclosures>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
     sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
@@ -132,6 +135,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn legal(&self) -> Option<&Arc<Legal>> {
         self.legal.get()
+    }
+
+    /// The register of disclosures, from now on.
+    pub fn set_disclosures(&self, disclosures: Arc<Disclosures>) {
+        // Once, at the start.
+        let _ = self.disclosures.set(disclosures);
+    }
+
+    pub(crate) fn disclosures(&self) -> Option<Arc<Disclosures>> {
+        self.disclosures.get().cloned()
     }
 
     /// Has all that ended before stand in the history behind a checkpoint.
@@ -281,6 +294,7 @@ impl<D: Disk> Hub<D> {
             register: OnceCell::new(),
             key_ring: OnceCell::new(),
             legal: OnceCell::new(),
+            disclosures: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),

@@ -19,6 +19,7 @@ mod closing;
 mod control;
 mod crash;
 mod credentials;
+mod disclosures;
 mod duplicates;
 mod explain;
 mod exports;

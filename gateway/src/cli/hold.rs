@@ -122,7 +122,8 @@ pub(super) fn asked(file: &ConfigFile, matter: Matter) -> Result<Outcome, Refusa
     })
 }
 
-fn shown(fields: &Map<String, Value>) -> String {
+/// What an answer says, its rows one a line.
+pub(super) fn shown(fields: &Map<String, Value>) -> String {
     let mut out = String::new();
     for (key, value) in fields {
         match value {

@@ -231,7 +231,7 @@ fn entry(kind: Kind, who: &Actor, outcome: &str, id: u32) -> Entry {
 }
 
 /// What is kept of what somebody typed: no number of a person.
-fn kept(text: &str) -> String {
+pub(super) fn kept(text: &str) -> String {
     Word::new(text).as_str().to_owned()
 }
 
@@ -266,10 +266,10 @@ pub(super) async fn matter<D: Disk>(
 }
 
 /// Whose, and whom.
-type Named = (Option<SystemId>, Option<Zeroizing<Vec<u8>>>);
+pub(super) type Named = (Option<SystemId>, Option<Zeroizing<Vec<u8>>>);
 
 /// Whose, and whom: an account that there is, and a number in the form in which people are known.
-fn named<D: Disk>(hub: &Hub<D>, account: Option<&str>, to: Option<&str>) -> Result<Named, String> {
+pub(super) fn named<D: Disk>(hub: &Hub<D>, account: Option<&str>, to: Option<&str>) -> Result<Named, String> {
     let (whose, home) = match account {
         None => (None, None),
         Some(name) => hub.look(|gate, _| {
@@ -305,7 +305,7 @@ async fn next_number(legal: &Legal, state: &mut State) -> Result<u32, String> {
 }
 
 /// Makes a matter's key, and seals under it whom it is about.
-async fn sealed<D: Disk>(
+pub(super) async fn sealed<D: Disk>(
     hub: &Hub<D>,
     owner: Owner,
     person: Option<&Zeroizing<Vec<u8>>>,

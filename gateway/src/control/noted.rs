@@ -143,7 +143,11 @@ impl Noted {
             Verb::Matter(matter) if !matter.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(matter.word()))])
             }
+            Verb::Disclose(wanted) if !wanted.is_reading() => {
+                (Kind::OperatorVerb, None, vec![(Field::Verb, word(wanted.word()))])
+            }
             Verb::TokenList
+            | Verb::Disclose(_)
             | Verb::Matter(_)
             | Verb::Retain(_)
             | Verb::KekState

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_local;
 
 use super::census::Census;
+use super::disclosed::disclose;
 use super::exporting::export;
 use super::given_up::GivingUp;
 use super::keys::ordered;
@@ -169,6 +170,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 noticing::notice(&hub, &who, wanted).await
             }
+            Verb::Disclose(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                disclose(&hub, (&audit, &who), wanted).await
+            }
             Verb::KekState => {
                 let mut told = ordered(&hub, RingOrder::State).await?;
                 told.insert("suppression".to_owned(), suppression::shown(&hub));
@@ -236,6 +243,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Disclose(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

@@ -45,6 +45,8 @@ pub struct Head {
     pub number: u64,
     /// Whose.
     pub account: SystemId,
+    /// For this disclosure only (LEG-7).
+    pub disclosure: Option<u32>,
     /// Of what.
     pub what: What,
     /// How it is written.
@@ -59,7 +61,7 @@ pub struct Head {
 
 impl Head {
     fn octets(&self) -> Vec<u8> {
-        let head = json!({
+        let mut head = json!({
             "number": self.number,
             "account": self.account.as_str(),
             "what": self.what.word(),
@@ -68,6 +70,9 @@ impl Head {
             "until_ms": self.until_ms,
             "ends_ms": self.ends_ms,
         });
+        if let Some(disclosure) = self.disclosure {
+            head["disclosure"] = json!(disclosure);
+        }
         head.to_string().into_bytes()
     }
 
@@ -77,6 +82,10 @@ impl Head {
         Some(Self {
             number: head["number"].as_u64()?,
             account: SystemId::new(word("account")?.as_bytes()).ok()?,
+            disclosure: match &head["disclosure"] {
+                Value::Null => None,
+                disclosure => Some(u32::try_from(disclosure.as_u64()?).ok()?),
+            },
             what: What::ALL
                 .into_iter()
                 .find(|what| word("what") == Some(what.word()))?,
@@ -378,6 +387,7 @@ mod tests {
         Head {
             number: 7,
             account: SystemId::new(b"load").unwrap(),
+            disclosure: Some(9),
             what: What::Texts,
             format: Format::Csv,
             since_ms: 1,

@@ -14,6 +14,7 @@ use tidegate_store::history::{Cursor, Kept, Meta, Order, Query, Report, Text};
 use tidegate_store::message_id::MessageId;
 use tidegate_store::seal::Purpose;
 
+use super::disclosed::Disclosed;
 use super::file::{Done, Sheet};
 use super::rows::{above, number, row};
 use super::tend::{destroy, order};
@@ -26,17 +27,19 @@ use crate::random::fork;
 use crate::serve::Hub;
 
 /// What lies between two slices, for all others who want something of the keeper.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// History answers with something that was not asked for.
-const FOREIGN: &str = "history answers something else";
+pub(super) const FOREIGN: &str = "history answers something else";
 /// Records that the loop looks at before others have it again.
-const AT_ONCE: usize = 128;
+pub(super) const AT_ONCE: usize = 128;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) account: SystemId,
+    /// For a disclosure.
+    pub(crate) disclosed: Option<Disclosed>,
     pub(crate) what: What,
     pub(crate) format: Format,
     pub(crate) since_ms: u64,
@@ -74,6 +77,7 @@ pub(crate) async fn create<D: Disk + 'static>(
     let head = Head {
         number,
         account: wanted.account,
+        disclosure: wanted.disclosed.as_ref().map(|disclosed| disclosed.disclosure),
         what: wanted.what,
         format: wanted.format,
         since_ms: wanted.since_ms,
@@ -116,7 +120,7 @@ pub(crate) async fn create<D: Disk + 'static>(
         audit.clone(),
         Arc::clone(&exports),
         sheet,
-        head.clone(),
+        (head.clone(), wanted.disclosed),
     );
     tokio::task::spawn_local(making);
     Ok(fields(json!({
@@ -131,9 +135,12 @@ async fn make<D: Disk + 'static>(
     audit: AuditHandle,
     exports: Arc<Exports>,
     sheet: Sheet,
-    head: Head,
+    (head, disclosed): (Head, Option<Disclosed>),
 ) {
-    let made = fill(&hub, &exports, sheet, &head).await;
+    let made = match &disclosed {
+        None => fill(&hub, &exports, sheet, &head).await,
+        Some(disclosed) => disclosed.fill((&hub, &audit), &exports, sheet, &head).await,
+    };
     let number = head.number;
     let word = |text: &str| Detail::Word(Word::of_name(text));
     let mut entry = Entry::new(Kind::Export, Actor::System)
@@ -176,9 +183,18 @@ async fn make<D: Disk + 'static>(
     }
 }
 
-fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {
+pub(super) fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {
     hub.look(|gate, _| gate.keeping().cloned())
         .ok_or_else(|| "this gateway keeps no finished messages".to_owned())
+}
+
+/// Whether somebody still wants it.
+pub(super) fn is_wanted(exports: &Exports, head: &Head) -> Result<(), String> {
+    let export = exports.get(head.number);
+    match export.is_none_or(|export| export.state == State::Making { is_stopped: true }) {
+        true => Err("it is not wanted any more".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// Puts rows in, until there are no more.
@@ -230,12 +246,7 @@ async fn fill<D: Disk + 'static>(
                 // Which waits for another thread, so that the loop goes on between.
                 sheet = put(sheet, rows.collect(), true).await?;
             }
-            let is_stopped = exports
-                .get(head.number)
-                .is_none_or(|export| export.state == State::Making { is_stopped: true });
-            if is_stopped {
-                return Err("it is not wanted any more".to_owned());
-            }
+            is_wanted(exports, head)?;
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -244,7 +255,7 @@ async fn fill<D: Disk + 'static>(
     Ok((done.map_err(|error| error.to_string())?, unreadable))
 }
 
-async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Sheet, String> {
+pub(super) async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Sheet, String> {
     let put = move || {
         for row in rows {
             sheet.put(&row, are_rows)?;
@@ -258,7 +269,7 @@ async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Shee
 
 /// Texts of the messages of a slice, as far as they may be read: what ended in the same time is looked through for them. Returns
 /// how many blocks did not open.
-async fn texts_of<D: Disk>(
+pub(super) async fn texts_of<D: Disk>(
     hub: &Hub<D>,
     keeping: &Keeping,
     head: &Head,
@@ -300,7 +311,7 @@ async fn texts_of<D: Disk>(
     Ok(unreadable)
 }
 
-fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<String, Value> {
+pub(super) fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<String, Value> {
     let id = hub
         .look(|gate, _| String::from_utf8_lossy(gate.id_text(meta.id, meta.id_form).as_bytes()).into_owned());
     let country = meta.place.country;

@@ -140,6 +140,10 @@ words! {
         Hold = 33 "hold",
         /// A person is to be erased, or is.
         Erasure = 34 "erasure",
+        /// A step of a disclosure of data to an authority (LEG-5).
+        Disclosure = 40 "disclosure",
+        /// Somebody was let at records that his role does not open, or used that, or it ended.
+        BreakGlass = 41 "break-glass",
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) const EXPORTS: u8 = 15;
 pub(super) const HOLDS: u8 = 13;
 /// The kind of the owner of keys of orders to erase.
 pub(super) const ERASURES: u8 = 14;
+/// The kind of the owner of disclosures' keys.
+pub(super) const DISCLOSURES: u8 = 18;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -55,6 +57,8 @@ pub enum Owner {
     Hold(u32),
     /// An order to erase a person, by its number: whom it is about. Destroyed when it is done.
     Erasure(u32),
+    /// A disclosure, by its number: whom it is about. Destroyed when the register forgets it.
+    Disclosure(u32),
 }
 
 impl Owner {
@@ -71,6 +75,7 @@ impl Owner {
             Self::Audit => 5,
             Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
             Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
+            Self::Disclosure(number) => return OwnerTag::named(DISCLOSURES, &number.to_be_bytes()),
             Self::Period(owner) => return owner.tag(HISTORY),
             Self::Export(number) => return OwnerTag::named(EXPORTS, &number.to_be_bytes()),
         })
@@ -78,7 +83,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 12] = [
+pub const OWNERS: [(u8, &str); 13] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -91,6 +96,7 @@ pub const OWNERS: [(u8, &str); 12] = [
     (EXPORTS, "exports"),
     (HOLDS, "holds"),
     (ERASURES, "erasures"),
+    (DISCLOSURES, "disclosures"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.
