@@ -10,6 +10,7 @@
 //! what one turn of the loop does for it. Nothing that it says holds a body or a number (P4), but for those that the
 //! operator has just asked about.
 
+mod accessing;
 mod ask;
 mod census;
 mod client;
@@ -48,10 +49,12 @@ use serde_json::{Map, Value, json};
 use tidegate_store::audit::Actor;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::Depth;
 use crate::admin::{self, DAYS_MAX, Role};
 use crate::explain::Question;
 use crate::origin::Origin;
 
+pub use accessing::Accessing;
 pub use client::{AskError, ask};
 pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
@@ -155,6 +158,8 @@ pub enum Verb {
     Matter(Matter),
     /// Notices to accounts.
     Notice(Noticing),
+    /// Break-glass.
+    Access(Accessing),
     /// Disclosures to authorities and others.
     Disclose(Disclosing),
     /// How the key-encryption key stands, and a rotation of it.
@@ -197,6 +202,15 @@ pub enum Verb {
         /// Its name.
         name: String,
     },
+}
+
+/// What a request opens of what is kept of people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opening<'v> {
+    /// By which verb.
+    pub(crate) verb: &'static str,
+    /// Of which account, where it names one.
+    pub(crate) account: Option<&'v str>,
 }
 
 /// Which waiting messages are meant.
@@ -279,6 +293,7 @@ impl Verb {
             Self::Export(exporting) => exporting.request(),
             Self::Matter(matter) => matter.request(),
             Self::Notice(wanted) => wanted.request(),
+            Self::Access(wanted) => wanted.request(),
             Self::Disclose(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
@@ -318,15 +333,53 @@ impl Verb {
         matches!(self, Self::Steer(Steer::LogFilter { filter: Some(_), .. }))
     }
 
-    /// Whether it shows numbers and texts of people's messages.
-    pub(crate) const fn opens_records(&self) -> bool {
-        matches!(
-            self,
+    /// What it opens of what is kept of people; `None` of what shows nobody. Who may is said by [`crate::access::table`].
+    pub(crate) fn opens(&self) -> Option<Opening<'_>> {
+        let (verb, account) = match self {
             Self::Steer(
-                Steer::MessageShow { reading: Some(_), .. }
-                    | Steer::MessageFind(Find { reading: Some(_), .. })
-            )
-        )
+                steer @ Steer::MessageShow {
+                    account,
+                    reading: Some(_),
+                    ..
+                },
+            ) => (steer.word(), account.as_deref()),
+            Self::Steer(
+                steer @ Steer::MessageFind(Find {
+                    account,
+                    reading: Some(_),
+                    ..
+                }),
+            ) => (steer.word(), Some(account.as_str())),
+            Self::Export(exporting @ Exporting::Create { account, .. }) => {
+                (exporting.word(), Some(account.as_str()))
+            }
+            Self::Export(exporting @ Exporting::Read { .. }) => (exporting.word(), None),
+            Self::Matter(matter @ Matter::HoldShow { .. }) => (matter.word(), None),
+            Self::Disclose(
+                wanted @ (Disclosing::Produce { .. } | Disclosing::Show { reason: Some(_), .. }),
+            ) => (wanted.word(), None),
+            Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
+            _ => return None,
+        };
+        Some(Opening { verb, account })
+    }
+
+    /// Has it go no further than a grant of break-glass does, by its number.
+    pub(crate) const fn read_by(&mut self, grant: u64, depth: Depth) {
+        if let Self::Steer(
+            Steer::MessageShow {
+                reading: Some(reading),
+                ..
+            }
+            | Steer::MessageFind(Find {
+                reading: Some(reading),
+                ..
+            }),
+        ) = self
+        {
+            reading.glass = Some(grant);
+            reading.with_texts = matches!(depth, Depth::Body);
+        }
     }
 
     /// Reads a request's line; what is wrong with it is said in words for the operator.
@@ -457,11 +510,9 @@ impl Verb {
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
                 let disclose = || Disclosing::read(other, request).map(|wanted| wanted.map(Self::Disclose));
-                let read = read
-                    .or_else(export)
-                    .or_else(matter)
-                    .or_else(notice)
-                    .or_else(disclose);
+                let access = || Accessing::read(other, request).map(|wanted| wanted.map(Self::Access));
+                let read = read.or_else(export).or_else(matter).or_else(notice);
+                let read = read.or_else(disclose).or_else(access);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

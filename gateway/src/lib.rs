@@ -4,6 +4,7 @@
 //! Start at [`gate`]: the whole gateway as one value. [`serve`] drives it, [`run`] starts and ends it, the
 //! files named after what happens ([`mt`], [`dlr`], [`mo`]) tell a message's story.
 
+pub mod access;
 pub mod addressing;
 pub mod admin;
 pub mod admission;

@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::access::{self, Access};
 use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
 use crate::board::{Board, Page, Recorder};
@@ -47,8 +48,8 @@ use crate::serve::Hub;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AdminMetrics, DisclosureMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics,
-    SweepMetrics, Telemetry,
+    AccessMetrics, AdminMetrics, DisclosureMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics,
+    NoticeMetrics, SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -91,6 +92,9 @@ pub enum StartError {
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
+    /// The register of break-glass is not as it was written.
+    #[error(transparent)]
+    Access(#[from] access::Unreadable),
     /// The register of disclosures is not as it was written.
     #[error(transparent)]
     Disclosures(#[from] disclosures::Unreadable),
@@ -210,6 +214,7 @@ pub fn start_with(
     let lock = Arc::new(lock);
     let orders = OrdersFile::open(&config.storage.data)?;
     let notices = Notices::open(&config.storage.data)?;
+    let access = Arc::new(Access::open(&config.storage.data)?);
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
@@ -289,6 +294,7 @@ pub fn start_with(
             admin: admin.map(|(socket, tokens, _)| {
                 let desk = Desk {
                     tokens,
+                    access: Arc::clone(&access),
                     asked: asked.clone(),
                     clock: clock.clone(),
                     metrics: admin_metrics,
@@ -335,6 +341,7 @@ pub fn start_with(
             tokens,
             orders,
             legal,
+            access,
             disclosures,
             notices,
             admin_seal,
@@ -342,6 +349,7 @@ pub fn start_with(
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
+            access_metrics: AccessMetrics::new(telemetry),
             disclosure_metrics: DisclosureMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
@@ -578,6 +586,7 @@ struct LoopWork {
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
     legal: Legal,
+    access: Arc<Access>,
     disclosures: Disclosures,
     notices: Notices,
     admin_seal: watch::Sender<Seal>,
@@ -585,6 +594,7 @@ struct LoopWork {
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
     notice_metrics: NoticeMetrics,
+    access_metrics: AccessMetrics,
     disclosure_metrics: DisclosureMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
@@ -643,6 +653,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
+        hub.set_access(work.access);
         hub.set_orders(Arc::new(orders_file));
         hub.set_notices(Arc::new(work.notices));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
@@ -684,6 +695,11 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
+        spawn_local(access::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            work.access_metrics,
+        ));
         spawn_local(disclosures::tend(Rc::clone(&hub), work.disclosure_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);

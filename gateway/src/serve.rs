@@ -17,6 +17,7 @@ use tidegate_store::history::Order;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::access::Access;
 use crate::admin::Tokens;
 use crate::asked::Asked;
 use crate::board::Board;
@@ -81,6 +82,8 @@ pub struct Hub<D: Disk> {
     legal: OnceCell<Arc<Legal>>,
     /// The register of disclosures; a gateway of tests may have none.
     disclosures: OnceCell<Arc<Disclosures>>,
+    /// Who was let at records that his role does not open; a gateway of tests may have none.
+    access: OnceCell<Arc<Access>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
     sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
@@ -145,6 +148,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn disclosures(&self) -> Option<Arc<Disclosures>> {
         self.disclosures.get().cloned()
+    }
+
+    /// Who was let at records that his role does not open, from now on.
+    pub fn set_access(&self, access: Arc<Access>) {
+        // Once, at the start.
+        let _ = self.access.set(access);
+    }
+
+    pub(crate) fn access(&self) -> Option<Arc<Access>> {
+        self.access.get().cloned()
     }
 
     /// Has all that ended before stand in the history behind a checkpoint.
@@ -295,6 +308,7 @@ impl<D: Disk> Hub<D> {
             key_ring: OnceCell::new(),
             legal: OnceCell::new(),
             disclosures: OnceCell::new(),
+            access: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),

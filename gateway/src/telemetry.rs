@@ -10,6 +10,7 @@
 //! Each [`Telemetry`] is a world of its own: no recorder is installed for the process, so several gateways
 //! in one test process do not see each other.
 
+mod access;
 mod account;
 mod admin;
 mod audit;
@@ -35,6 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+pub use access::AccessMetrics;
 pub use account::AccountMetrics;
 pub(crate) use account::state_label;
 pub use admin::{AdminMetrics, Watching};
@@ -255,6 +257,7 @@ mod tests {
         let _sweep = SweepMetrics::new(&telemetry);
         let _exports = ExportMetrics::new(&telemetry);
         let _notices = NoticeMetrics::new(&telemetry);
+        let _access = AccessMetrics::new(&telemetry);
         let _disclosures = DisclosureMetrics::new(&telemetry);
         let _history = HistoryMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);

@@ -23,7 +23,7 @@ impl Scene {
     }
 
     /// What is asked for of a person's messages with their texts; its number.
-    async fn opened(&self, basis: Basis) -> u32 {
+    pub(crate) async fn opened(&self, basis: Basis, since_ms: u64) -> u32 {
         let now_ms = self.clock.now().unix_ms;
         let ask = DisclosureAsk {
             authority: "a court, 12 Gs 3".to_owned(),
@@ -31,7 +31,7 @@ impl Scene {
             account: "load".to_owned(),
             to: Some(format!("+{TO}")),
             texts: true,
-            since_ms: now_ms - DAY_MS,
+            since_ms,
             until_ms: now_ms + DAY_MS,
             fields: None,
         };
@@ -39,7 +39,7 @@ impl Scene {
         u32::try_from(told["number"].as_u64().unwrap()).unwrap()
     }
 
-    async fn decide(&self, number: u32, decision: Decision, fields: Option<&[&str]>) -> Answer {
+    pub(crate) async fn decide(&self, number: u32, decision: Decision, fields: Option<&[&str]>) -> Answer {
         let fields = fields.map(|fields| fields.iter().map(|field| (*field).to_owned()).collect());
         let ask = DecisionAsk {
             number,
@@ -76,7 +76,7 @@ impl Scene {
     }
 
     /// What a file of it has, once it is made.
-    async fn produced(&self, number: u32) -> (Value, String) {
+    pub(crate) async fn produced(&self, number: u32) -> (Value, String) {
         self.produce(number).await.unwrap();
         let looking = async {
             loop {
@@ -125,13 +125,13 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
     scene.deliver_to("c-2", OTHER, "of somebody else").await;
 
     // What is objected to leaves no file.
-    let objected = scene.opened(Basis::Law).await;
+    let objected = scene.opened(Basis::Law, 0).await;
     refused(scene.produce(objected).await, "before it is decided");
     scene.decide(objected, Decision::Objected, None).await.unwrap();
     refused(scene.produce(objected).await, "objected");
     assert_eq!(scene.exported(), 0);
 
-    let number = scene.opened(Basis::Law).await;
+    let number = scene.opened(Basis::Law, 0).await;
     refused(scene.decide(number, Decision::Narrowed, None).await, "less than");
     let fields = ["id", "to", "text"];
     scene
@@ -200,7 +200,7 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
 async fn leg_c02_an_emergency_takes_two_approvers_and_is_reviewed_within_a_day() {
     let mut scene = Scene::new(FIXED).await;
     scene.deliver("c-1").await;
-    let number = scene.opened(Basis::Emergency).await;
+    let number = scene.opened(Basis::Emergency, 0).await;
     refused(
         scene.decide(number, Decision::Complied, None).await,
         "two different approvers",

@@ -1,6 +1,7 @@
 //! The one integration binary: a module per theme.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod account_verbs;
 mod admin;
 mod ancillary;

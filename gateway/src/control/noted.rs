@@ -146,7 +146,11 @@ impl Noted {
             Verb::Disclose(wanted) if !wanted.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(wanted.word()))])
             }
+            Verb::Access(wanted) if !wanted.is_reading() => {
+                (Kind::OperatorVerb, None, vec![(Field::Verb, word(wanted.word()))])
+            }
             Verb::TokenList
+            | Verb::Access(_)
             | Verb::Disclose(_)
             | Verb::Matter(_)
             | Verb::Retain(_)

@@ -25,7 +25,8 @@ use super::retention::retain;
 use super::steering;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, noticing, trace};
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, accessing, noticing, trace};
+use crate::access::end_of_token;
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
@@ -170,6 +171,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 noticing::notice(&hub, &who, wanted).await
             }
+            Verb::Access(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                accessing::access(&hub, (&audit, &who), wanted).await
+            }
             Verb::Disclose(wanted) => {
                 if !wanted.is_reading() {
                     giving_up.end();
@@ -218,12 +225,15 @@ async fn answer_one<D: Disk + 'static>(
             Verb::TokenList => with_tokens(&hub, |tokens| Ok(tokens.list())).await,
             Verb::TokenRevoke { name } => {
                 let _alone = changing.lock().await;
-                let name = name.clone();
+                let of = name.clone();
                 let revoke = move |tokens: &Tokens| {
-                    let revoked = tokens.revoke(&name)?;
+                    let revoked = tokens.revoke(&of)?;
                     Ok(Map::from_iter([("revoked".to_owned(), json!(revoked))]))
                 };
-                with_tokens(&hub, revoke).await
+                giving_up.end();
+                let revoked = with_tokens(&hub, revoke).await?;
+                end_of_token(&hub, (&audit, &who), name).await?;
+                Ok(revoked)
             }
         }
     };
@@ -243,6 +253,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Access(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Disclose(wanted) if wanted.is_reading())
         && !matches!(
             verb,

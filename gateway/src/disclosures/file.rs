@@ -76,7 +76,7 @@ mod tests {
             assert_eq!(open(&path).unwrap(), register);
         }
         let whole = fs::read(&path).unwrap();
-        for place in 0..whole.len() {
+        for place in (0..whole.len()).step_by(7) {
             fs::write(&path, &whole[..place]).unwrap();
             let refused = open(&path).unwrap_err().to_string();
             assert!(

@@ -74,8 +74,8 @@ impl Hashed {
     }
 }
 
-/// A message of a hold, with its text.
-type Held = BTreeMap<(MessageId, u16), (Meta, Option<String>)>;
+/// Which message, to which of its recipients.
+type Key = (MessageId, u16);
 
 impl Disclosed {
     /// Whether an address is the person's, however it is written; everybody's, where none is meant.
@@ -106,7 +106,11 @@ impl Disclosed {
         let hash = Sha256::new();
         let first = vec![above_of(&columns, head.format)];
         let mut hashed = Hashed { sheet, hash }.put(first, false).await?;
-        let (mut given, mut unreadable) = (BTreeSet::new(), 0);
+        let holds = match self.with_held {
+            true => holds_of(hub, head.account).await,
+            false => Vec::new(),
+        };
+        let (mut given, mut held, mut unreadable) = (BTreeSet::new(), 0, 0);
         let query = Query::Account {
             account: head.account,
             from_ms: head.since_ms,
@@ -134,6 +138,18 @@ impl Disclosed {
             if head.what == What::Texts && !metas.is_empty() {
                 unreadable += texts_of(hub, &keeping, head, &metas, &mut texts).await?;
             }
+            if head.what == What::Texts && !holds.is_empty() {
+                // A text has dates of its own, and may be sealed where its record is not.
+                let lacking = metas
+                    .iter()
+                    .filter(|meta| !texts.contains_key(&(meta.id, meta.leg)));
+                let lacking = lacking
+                    .map(|meta| ((meta.id, meta.leg), meta.data_coding))
+                    .collect();
+                let sealed = texts_in_holds(hub, &holds, head.account, &lacking).await?;
+                held += sealed.len() as u64;
+                texts.extend(sealed);
+            }
             for metas in metas.chunks(AT_ONCE) {
                 let rows = metas.iter().map(|meta| {
                     let text = texts.get(&(meta.id, meta.leg));
@@ -141,20 +157,24 @@ impl Disclosed {
                 });
                 hashed = hashed.put(rows.collect(), true).await?;
             }
-            if self.with_held {
+            if !holds.is_empty() {
                 given.extend(metas.iter().map(|meta| (meta.id, meta.leg)));
             }
             is_wanted(exports, head)?;
             tokio::time::sleep(PAUSE).await;
         }
-        let mut held = 0;
-        if self.with_held {
-            let (messages, lost) = self.sealed_in_holds(hub, head, home, &given).await?;
+        if !holds.is_empty() {
+            let (metas, lost) = self.sealed_in_holds(hub, (&holds, head), home, &given).await?;
             unreadable += lost;
-            held = messages.len() as u64;
-            let rows = messages
-                .values()
-                .map(|(meta, text)| row_of(&columns, head.format, &message(hub, meta, text.as_ref())));
+            held += metas.len() as u64;
+            let mut texts = BTreeMap::new();
+            if head.what == What::Texts {
+                let lacking = metas.iter().map(|(key, meta)| (*key, meta.data_coding)).collect();
+                texts = texts_in_holds(hub, &holds, head.account, &lacking).await?;
+            }
+            let rows = metas
+                .iter()
+                .map(|(key, meta)| row_of(&columns, head.format, &message(hub, meta, texts.get(key))));
             hashed = hashed.put(rows.collect(), true).await?;
         }
         let Hashed { sheet, hash } = hashed;
@@ -182,33 +202,23 @@ impl Disclosed {
         (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(&meta.destination, home)
     }
 
-    /// What active holds have sealed of it, but for what was given already; and how many blocks did not open. A text without its
+    /// Records that holds have sealed of it, but for what was given already; and how many blocks did not open. A text without its
     /// record says nothing of whom it was to, and is not given.
     async fn sealed_in_holds<D: Disk>(
         &self,
         hub: &Hub<D>,
-        head: &Head,
+        (holds, head): (&[u32], &Head),
         home: Option<Country>,
-        given: &BTreeSet<(MessageId, u16)>,
-    ) -> Result<(Held, u64), String> {
-        let Some(legal) = hub.legal().cloned() else {
-            return Ok((Held::new(), 0));
-        };
-        let holds: Vec<u32> = {
-            let state = legal.state().await;
-            let active = state.register.active();
-            let own = |of: Option<SystemId>| of.is_none_or(|of| of == head.account);
-            let may_cover = active.filter(|(_, hold)| own(hold.account));
-            may_cover.map(|(id, _)| id).collect()
-        };
-        let (mut held, mut unreadable) = (Held::new(), 0);
-        for hold in &holds {
+        given: &BTreeSet<Key>,
+    ) -> Result<(BTreeMap<Key, Meta>, u64), String> {
+        let (mut held, mut unreadable) = (BTreeMap::new(), 0);
+        for hold in holds {
             unreadable += each_of_hold(hub, *hold, |looked| {
                 for (account, meta) in looked.metas {
                     let key = (meta.id, meta.leg);
                     let is_ours = account == head.account && !given.contains(&key);
                     if is_ours && self.is_meant(&meta, head, home) {
-                        held.entry(key).or_insert((meta, None));
+                        held.entry(key).or_insert(meta);
                     }
                 }
                 match held.len() > HELD_MAX {
@@ -220,26 +230,47 @@ impl Disclosed {
             })
             .await?;
         }
-        // Texts lie apart, and before their records.
-        if head.what == What::Texts && !held.is_empty() {
-            for hold in &holds {
-                each_of_hold(hub, *hold, |looked| {
-                    for (account, text) in &looked.texts {
-                        let Text { id, leg, .. } = text;
-                        if *account == head.account
-                            && let Some((meta, shown)) = held.get_mut(&(*id, *leg))
-                            && shown.is_none()
-                        {
-                            *shown = text_of(text, meta.data_coding).map(|(shown, _)| shown);
-                        }
-                    }
-                    Ok(())
-                })
-                .await?;
-            }
-        }
         Ok((held, unreadable))
     }
+}
+
+/// Active holds that may cover what is an account's.
+async fn holds_of<D: Disk>(hub: &Hub<D>, account: SystemId) -> Vec<u32> {
+    let Some(legal) = hub.legal() else {
+        return Vec::new();
+    };
+    let state = legal.state().await;
+    let active = state.register.active();
+    let may_cover = active.filter(|(_, hold)| hold.account.is_none_or(|of| of == account));
+    may_cover.map(|(id, _)| id).collect()
+}
+
+/// Texts that holds have sealed of messages of an account, whose data codings are told.
+async fn texts_in_holds<D: Disk>(
+    hub: &Hub<D>,
+    holds: &[u32],
+    account: SystemId,
+    lacking: &BTreeMap<Key, u8>,
+) -> Result<BTreeMap<Key, String>, String> {
+    let mut texts = BTreeMap::new();
+    if lacking.is_empty() {
+        return Ok(texts);
+    }
+    for hold in holds {
+        each_of_hold(hub, *hold, |looked| {
+            for (_, text) in looked.texts.iter().filter(|(of, _)| *of == account) {
+                let Text { id, leg, .. } = text;
+                if let Some(coding) = lacking.get(&(*id, *leg))
+                    && let Some((shown, _)) = text_of(text, *coding)
+                {
+                    texts.insert((*id, *leg), shown);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(texts)
 }
 
 /// Reads what a hold has sealed, slice by slice; says how many blocks did not open.

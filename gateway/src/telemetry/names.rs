@@ -74,6 +74,7 @@ metrics! {
     EXPORT_FILES Gauge Count "export_files" [] "Exports that there are, one that is being made included"
     NOTICES_WAITING Gauge Count "notices_waiting" [] "Notices to accounts that are due and that nobody has sent"
     NOTICE_AGE Gauge Seconds "notice_age_seconds" [] "How long the oldest of these has been due; 0 where none is"
+    BREAK_GLASS Gauge Count "break_glass_grants" [] "Grants by which a token reads what its role does not open, that run"
     DISCLOSURES_OPEN Gauge Count "disclosures_open" [] "Disclosures that have not ended, those that are to be reviewed included"
     DISCLOSURE_REVIEW_OVERDUE Gauge Seconds "disclosure_review_overdue_seconds" [] "How long the review of an emergency's disclosure has been overdue, the oldest; 0 where none is"
     EXPORT_OCTETS Gauge Bytes "export_bytes" [] "Octets of these"
