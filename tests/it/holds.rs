@@ -180,7 +180,7 @@ async fn hold_c01_c02_what_is_held_and_due_is_in_the_vault_only_and_others_of_it
     assert_eq!(scene.sealed(hold).await, expected);
     // A law may have it, and whoever asks on another basis not (LEG-5).
     for (basis, text, held) in [(Basis::Law, TEXT, 1), (Basis::Agreement, "", 0)] {
-        let number = scene.opened(basis, accepted_ms).await;
+        let number = scene.opened(basis, accepted_ms - DAY_MS).await;
         let fields = Some(&["id", "text"][..]);
         scene.decide(number, Decision::Narrowed, fields).await.unwrap();
         let (produced, rows) = scene.produced(number).await;
