@@ -22,6 +22,7 @@ mod process;
 mod relay;
 mod run;
 mod summary;
+mod sweep;
 mod system;
 mod table;
 mod watchers;
@@ -111,6 +112,10 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
             "{}",
             backlog::run(options.backlog, places).await?
         )?;
+        return Ok(());
+    }
+    if options.sweep > 0 {
+        write!(std::io::stdout(), "{}", sweep::run(options.sweep, places).await?)?;
         return Ok(());
     }
     if options.watchers {

@@ -280,7 +280,6 @@ pub(crate) fn read(
     let window = section.or("window", limits.esme_window, integer(1..=10_000));
     let delivery_window = section.or("delivery_window", limits.delivery_window, integer(1..=10_000));
     let allow_ips = section.list("allow_ips", 0..=256, network).unwrap_or_default();
-    let transport = tls::read_account(section);
     let message_id = section.or(
         "message_id",
         MessageIdForm::Decimal,
@@ -341,6 +340,11 @@ pub(crate) fn read(
     let category = category::read(section);
     let destinations = destinations::read(section, &numbering);
     let retention = retention::read(section, profiles, numbering.country);
+    let profile = retention
+        .profile
+        .as_deref()
+        .and_then(|name| profiles.profile(name));
+    let transport = tls::read_account(section, profile);
     let opt_outs = opt_outs::read(section, system_id.as_ref().map_or("", SystemId::as_str));
 
     Some(Account {

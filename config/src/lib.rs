@@ -29,6 +29,7 @@ pub mod password_hash;
 pub mod price;
 pub mod problem;
 pub mod quota;
+pub mod requests;
 pub mod retention;
 pub mod rewrite;
 pub mod route;
@@ -72,6 +73,7 @@ pub use password_hash::PasswordHash;
 pub use price::Price;
 pub use problem::{Problem, Problems};
 pub use quota::{Quota, QuotaZone};
+pub use requests::{RequestClock, request_clock};
 pub use retention::{
     AgeRule, DataClass, MinTls, Notice, Period, Retention, RetentionOverlay, RetentionProfile, RetentionRule,
     RuleAction, RuleAfter, RuleAnchor, RuleKind, Standing,

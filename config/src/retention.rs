@@ -18,6 +18,7 @@ use crate::country::Country;
 use crate::hours::Jurisdiction;
 use crate::problem::Report;
 use crate::section::Section;
+use crate::tls::Transport;
 use crate::value::{duration, integer};
 
 pub use period::Period;
@@ -62,7 +63,8 @@ pub struct RetentionProfile {
     /// Key `age`, default `[]` (none asked for), at most 64 of `{ years = 16, countries = ["FR"], or_local = true }`:
     /// how old a person is at least (DSR-6).
     pub ages: Vec<AgeRule>,
-    /// Key `min_tls`, required: `"1.2"`, `"1.3"`, or `"secure"` for any TLS: what connections need at least.
+    /// Key `min_tls`, required: `"1.2"`, `"1.3"`, or `"secure"` for any TLS: what binds of its accounts need at least, but by
+    /// a `transport_exception`.
     pub min_tls: MinTls,
     /// Key `source`, required, 1 to 200 characters: where the profile comes from.
     pub source: String,
@@ -160,6 +162,14 @@ impl MinTls {
             Self::Tls12 => "1.2",
             Self::Tls13 => "1.3",
             Self::Secure => "secure",
+        }
+    }
+
+    /// What binds of its accounts need at least (SEC-1): of any TLS we speak none older than 1.2.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Tls12 | Self::Secure => Transport::Tls12,
+            Self::Tls13 => Transport::Tls13,
         }
     }
 }

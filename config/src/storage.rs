@@ -19,7 +19,8 @@ pub struct Storage {
     /// Key `kek_file`, `kek_env` or `kek_command`, exactly one: where the key is found that wraps the ring's keys
     /// (ENC-2).
     pub kek: KekSource,
-    /// Key `limit`, octets, default 8 GiB, at most 1024 TiB: all files together. At least
+    /// Key `limit`, octets, default 8 GiB, at most 1024 TiB: spool, waiting and outbox files, history with its vault, and
+    /// exports together. At least
     /// (`reserve_segments` + 2) × `segment_size`; intake stops at `limit` less the reserve (0x14).
     pub limit: u64,
     /// Key `segment_size`, octets, default 64 MiB, 1 MiB to 1 GiB: one file of the spool.

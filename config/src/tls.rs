@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use crate::endpoint::{Endpoint, Host};
 use crate::problem::Fault;
+use crate::retention::RetentionProfile;
 use crate::section::Section;
 use crate::value::{choice, day, path, shown, text_of};
 
@@ -80,7 +81,8 @@ pub struct ListenerTls {
 /// Keys `min_transport` and `transport_exception` of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountTransport {
-    /// Key `min_transport`, default `"clear"`, `"tls1.2"` or `"tls1.3"`: what its binds need at least; any other gets 0x0D.
+    /// Key `min_transport`, `"clear"`, `"tls1.2"` or `"tls1.3"`: what its binds need at least; any other gets 0x0D. The default, and the
+    /// least that it may be, is what the account's retention profile asks for (`min_tls`); without a profile `"clear"`.
     pub min: Transport,
     /// Key `transport_exception`, default absent: `{ min_transport = "…", name = "…", until = … }`, what they need at least as
     /// long as it holds. It is below `min_transport`.
@@ -244,9 +246,27 @@ fn name(value: &DeValue<'_>) -> Result<String, Fault> {
     })
 }
 
-/// Reads what an account asks of its binds.
-pub(crate) fn read_account(section: &mut Section<'_>) -> AccountTransport {
-    let min = section.or("min_transport", Transport::Clear, choice(TRANSPORTS));
+/// Reads what an account asks of its binds: what its profile does, or more (SEC-1).
+pub(crate) fn read_account(
+    section: &mut Section<'_>,
+    profile: Option<&RetentionProfile>,
+) -> AccountTransport {
+    let least = profile.map_or(Transport::Clear, |profile| profile.min_tls.transport());
+    let mut min = section.or("min_transport", least, choice(TRANSPORTS));
+    if let Some(profile) = profile.filter(|_| min < least) {
+        let fault = Fault::new(
+            format!(
+                "{} is less than {}, which {} asks for",
+                min.label(),
+                least.label(),
+                profile.name
+            ),
+            "take it away; what is to do with less for a while is an exception: \
+             `transport_exception = { min_transport = \"clear\", name = \"…\", until = 2027-03-31 }`",
+        );
+        section.problem("min_transport", fault);
+        min = least;
+    }
     let mut excepted = None;
     if section.has("transport_exception") {
         let mut table = section.section("transport_exception");
@@ -257,7 +277,7 @@ pub(crate) fn read_account(section: &mut Section<'_>) -> AccountTransport {
                 "min_transport",
                 Fault::new(
                     format!("{} excepts nothing from {}", lower.label(), min.label()),
-                    "set it below the account's own `min_transport`, or take the exception away",
+                    "set it below what the account or its profile asks for, or take the exception away",
                 ),
             );
         }

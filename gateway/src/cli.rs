@@ -44,6 +44,7 @@ mod spool;
 mod stats;
 mod steered;
 mod store;
+mod subject;
 mod sweep;
 mod token;
 mod top;
@@ -134,6 +135,9 @@ enum Verb {
     /// Have a person's records erased, and show how that stands.
     #[command(subcommand)]
     Erase(erase::Verb),
+    /// Take in, verify, extend, carry out and show requests of people about what is kept of them.
+    #[command(subcommand)]
+    Subject(Box<subject::Verb>),
     /// Make what stands beside the files of finished messages anew from them.
     #[command(subcommand)]
     Store(store::Verb),
@@ -273,6 +277,7 @@ pub fn main() -> ExitCode {
         Verb::Access(verb) => access::run(&verb),
         Verb::Disclosure(verb) => disclosure::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
+        Verb::Subject(verb) => subject::run(&verb),
         Verb::Notice(verb) => notice::run(&verb),
         Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),

@@ -37,6 +37,10 @@ mod shown;
 mod steer;
 mod steering;
 mod story;
+mod subject_ask;
+mod subject_look;
+mod subject_run;
+mod subjecting;
 mod suppression;
 mod test_message;
 mod trace;
@@ -64,17 +68,20 @@ pub(crate) use finished::text_of;
 pub use finished::{FOUND_MAX, Find, Reading};
 pub use keys::NewKek;
 pub use legal::{HoldAsk, Matter};
-pub(crate) use legal::{deferring, drop_released, take_effect};
+pub(crate) use legal::{deferring, drop_released, rules_now, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use noticing::Noticing;
 pub use people::act;
-pub(crate) use people::{hex, unhex};
+pub(crate) use people::{hex, journaled, unhex};
 pub use retention::Retain;
 pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
+pub(crate) use shown::standing_words;
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
 pub(crate) use steering::fields;
+pub use subject_ask::{OpenAsk, Subjecting};
+pub(crate) use subject_run::{carry_out, end_subject, forget_subject_keys};
 pub(crate) use test_message::Watched;
 pub use trace::{Party, Trace};
 pub use work::answer;
@@ -156,6 +163,8 @@ pub enum Verb {
     Export(Exporting),
     /// Legal holds and orders to erase.
     Matter(Matter),
+    /// Requests of people about what is kept of them.
+    Subject(Subjecting),
     /// Notices to accounts.
     Notice(Noticing),
     /// Break-glass.
@@ -292,6 +301,7 @@ impl Verb {
             Self::Retain(retain) => retain.request(),
             Self::Export(exporting) => exporting.request(),
             Self::Matter(matter) => matter.request(),
+            Self::Subject(subjecting) => subjecting.request(),
             Self::Notice(wanted) => wanted.request(),
             Self::Access(wanted) => wanted.request(),
             Self::Disclose(wanted) => wanted.request(),
@@ -358,6 +368,9 @@ impl Verb {
             Self::Disclose(
                 wanted @ (Disclosing::Produce { .. } | Disclosing::Show { reason: Some(_), .. }),
             ) => (wanted.word(), None),
+            Self::Subject(
+                subjecting @ (Subjecting::Run { .. } | Subjecting::Show { reading: Some(_), .. }),
+            ) => (subjecting.word(), None),
             Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
             _ => return None,
         };
@@ -508,10 +521,12 @@ impl Verb {
                 let export = || Exporting::read(other, request).map(|export| export.map(Self::Export));
                 let matter = || Matter::read(other, request).map(|matter| matter.map(Self::Matter));
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
+                let subject = || Subjecting::read(other, request).map(|asked| asked.map(Self::Subject));
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
                 let disclose = || Disclosing::read(other, request).map(|wanted| wanted.map(Self::Disclose));
                 let access = || Accessing::read(other, request).map(|wanted| wanted.map(Self::Access));
-                let read = read.or_else(export).or_else(matter).or_else(notice);
+                let read = read.or_else(export).or_else(matter);
+                let read = read.or_else(subject).or_else(notice);
                 let read = read.or_else(disclose).or_else(access);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }

@@ -13,6 +13,7 @@
 mod disclosed;
 mod file;
 mod making;
+mod person;
 mod rows;
 mod tend;
 
@@ -31,6 +32,7 @@ pub(crate) use disclosed::{Disclosed, fields_of};
 pub use file::Head;
 pub(crate) use file::read_frame;
 pub(crate) use making::{Wanted, create};
+pub(crate) use person::Person;
 pub(crate) use rows::{columns, field};
 pub use tend::tend;
 pub(crate) use tend::{end, order, time};
@@ -51,11 +53,15 @@ pub enum What {
     Texts,
     /// What de-identification left: counts.
     Statistics,
+    /// All that is kept of one person, with purposes, sources and dates: made for a person's request only (DSR-1).
+    Person,
 }
 
 impl What {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Messages, Self::Texts, Self::Statistics];
+    pub const ALL: [Self; 4] = [Self::Messages, Self::Texts, Self::Statistics, Self::Person];
+    /// Those that are made where somebody asks for them by name.
+    pub const ASKED: [Self; 3] = [Self::Messages, Self::Texts, Self::Statistics];
 
     /// As on the command line.
     pub const fn word(self) -> &'static str {
@@ -63,6 +69,7 @@ impl What {
             Self::Messages => "messages",
             Self::Texts => "texts",
             Self::Statistics => "statistics",
+            Self::Person => "person",
         }
     }
 }
@@ -123,6 +130,17 @@ pub(crate) struct Export {
     pub(crate) is_given_up: bool,
 }
 
+/// The same for who waits for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// Not yet.
+    Making,
+    /// It may be read.
+    Ready,
+    /// Nobody may read it any more.
+    Over,
+}
+
 impl Export {
     /// Whether it was made to its end.
     pub(crate) const fn is_ready(&self) -> bool {
@@ -169,6 +187,17 @@ impl Exports {
 
     pub(crate) fn get(&self, number: u64) -> Option<Export> {
         self.all().get(&number).cloned()
+    }
+
+    /// How far one has come; `None` where there is none.
+    pub(crate) fn made(&self, number: u64) -> Option<Made> {
+        let export = self.get(number)?;
+        Some(match export.state {
+            _ if export.is_given_up => Made::Over,
+            State::Making { is_stopped: false } => Made::Making,
+            State::Making { is_stopped: true } | State::Over => Made::Over,
+            State::Ready { .. } => Made::Ready,
+        })
     }
 
     fn numbers(&self) -> BTreeSet<u64> {

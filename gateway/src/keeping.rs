@@ -79,6 +79,28 @@ pub struct Ended<'e> {
     pub final_ms: u64,
 }
 
+/// How something that is kept stands, for the person whom it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) state: State,
+    /// When it goes, in unix milliseconds; `None` where nothing says so.
+    pub(crate) due_ms: Option<u64>,
+    /// By which rules; of holds nothing.
+    pub(crate) by: String,
+}
+
+impl Told {
+    fn of(decision: &Decision<'_>) -> Self {
+        let told = decision.by.iter().filter(|by| !matches!(by, By::Hold(_)));
+        let by: Vec<String> = told.map(ToString::to_string).collect();
+        Self {
+            state: decision.state,
+            due_ms: decision.due_ms.filter(|due_ms| *due_ms != u64::MAX),
+            by: by.join("; "),
+        }
+    }
+}
+
 impl<'e> Ended<'e> {
     /// Of a record of history.
     pub fn of(account: SystemId, meta: &'e Meta) -> Self {
@@ -288,6 +310,25 @@ impl Keeping {
         decision.is_some_and(|decision| decision.state == State::Live)
     }
 
+    /// How a record stands, for the person whom it is about: when it goes, and by which rules. No hold is told of.
+    pub(crate) fn told(&self, ended: &Ended<'_>, kept: Kept, now_ms: u64) -> Option<Told> {
+        if kept == Kept::Body && self.is_unstored(ended) {
+            return None;
+        }
+        self.decide(ended, class_of(kept), now_ms)
+            .map(|decision| Told::of(&decision))
+    }
+
+    /// The same of what is kept of an account's people in a class beside messages, as it would be if it were made now.
+    pub(crate) fn told_of_class(&self, account: SystemId, class: Class, now_ms: u64) -> Option<Told> {
+        let terms = self.accounts.get(&account)?;
+        let mut facts = Facts::new(account, class);
+        facts.at.created_ms = Some(now_ms);
+        let (rules, instructions) = (&terms.rules, &terms.instructions);
+        let decision = decide(&facts, rules, instructions, &[], &[], None, now_ms);
+        Some(Told::of(&decision))
+    }
+
     /// Where a class of a message that has ended is kept; nowhere without a rule, and not once it is due (RET-1, RET-8).
     fn plan(&self, finished: &Finished, kept: Kept, now_ms: u64) -> Option<Keep> {
         let source = finished.envelope.addresses.source();
@@ -386,6 +427,15 @@ impl Keeping {
 }
 
 impl<D: Disk> Gate<D> {
+    /// Where an account's national numbers are at home.
+    pub(crate) fn home_of(&self, account: SystemId) -> Option<Country> {
+        let mut accounts = self.config.accounts.iter();
+        accounts
+            .find(|there| there.system_id == account)?
+            .numbering
+            .country
+    }
+
     /// Has other rules hold for what ends from now on, and for whoever reads what has ended.
     pub fn set_keeping(&mut self, keeping: &Arc<Keeping>) {
         let of_plan = Arc::clone(keeping);

@@ -70,6 +70,7 @@ pub mod serve;
 pub mod simulator;
 mod small_file;
 pub mod standing;
+pub mod subjects;
 pub mod sweep;
 pub mod tables;
 pub mod tally;

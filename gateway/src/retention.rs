@@ -132,7 +132,7 @@ fn after(after: RuleAfter) -> After {
     }
 }
 
-fn span(period: Period) -> Span {
+pub(crate) fn span(period: Period) -> Span {
     let (months, days, seconds) = period.parts();
     // Both crates keep to a thousand years; a test holds it.
     Span::new(months, days, seconds.saturating_mul(1_000)).unwrap_or(Span::ZERO)

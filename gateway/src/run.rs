@@ -45,15 +45,16 @@ use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
+use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
     AccessMetrics, AdminMetrics, DisclosureMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics,
-    NoticeMetrics, SweepMetrics, Telemetry,
+    NoticeMetrics, SubjectMetrics, SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, filters, keeper, legal, listen, orders, register};
+use crate::{control, filters, keeper, legal, listen, orders, register, subjects};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -98,6 +99,9 @@ pub enum StartError {
     /// The register of disclosures is not as it was written.
     #[error(transparent)]
     Disclosures(#[from] disclosures::Unreadable),
+    /// The register of people's requests cannot be read.
+    #[error(transparent)]
+    Subjects(#[from] subjects::Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -221,6 +225,7 @@ pub fn start_with(
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
     let disclosures = Disclosures::open(&config.storage.data, own.ring())?;
+    let subjects = Subjects::open(&config.storage.data, own.ring())?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
     } else {
@@ -343,11 +348,13 @@ pub fn start_with(
             legal,
             access,
             disclosures,
+            subjects,
             notices,
             admin_seal,
             audit,
             sweep_metrics: SweepMetrics::new(telemetry),
             export_metrics: ExportMetrics::new(telemetry),
+            subject_metrics: SubjectMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
             access_metrics: AccessMetrics::new(telemetry),
             disclosure_metrics: DisclosureMetrics::new(telemetry),
@@ -588,11 +595,13 @@ struct LoopWork {
     legal: Legal,
     access: Arc<Access>,
     disclosures: Disclosures,
+    subjects: Subjects,
     notices: Notices,
     admin_seal: watch::Sender<Seal>,
     audit: AuditHandle,
     sweep_metrics: SweepMetrics,
     export_metrics: ExportMetrics,
+    subject_metrics: SubjectMetrics,
     notice_metrics: NoticeMetrics,
     access_metrics: AccessMetrics,
     disclosure_metrics: DisclosureMetrics,
@@ -654,6 +663,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
         hub.set_access(work.access);
+        hub.set_subjects(Arc::new(work.subjects));
         hub.set_orders(Arc::new(orders_file));
         hub.set_notices(Arc::new(work.notices));
         hub.set_records(Arc::new(Records::new(RealDisk, &config.storage, work.keks)));
@@ -694,6 +704,12 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         let (over, is_over) = oneshot::channel();
         let tending = spawn_local(trace::tend(Rc::clone(&hub), work.audit.clone(), is_over));
         spawn_local(exports::tend(Rc::clone(&hub), work.audit.clone()));
+        let subject_metrics = work.subject_metrics;
+        spawn_local(subjects::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            subject_metrics,
+        ));
         spawn_local(notices::watch(Rc::clone(&hub), work.notice_metrics));
         spawn_local(access::tend(
             Rc::clone(&hub),

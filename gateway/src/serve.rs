@@ -36,6 +36,7 @@ use crate::listen::Listeners;
 use crate::notices::Notices;
 use crate::orders::OrdersFile;
 use crate::register;
+use crate::subjects::Subjects;
 use crate::sweep::SweepOrder;
 use crate::trace::{Files, Records};
 
@@ -84,6 +85,8 @@ pub struct Hub<D: Disk> {
     disclosures: OnceCell<Arc<Disclosures>>,
     /// Who was let at records that his role does not open; a gateway of tests may have none.
     access: OnceCell<Arc<Access>>,
+    /// The register of people's requests; a gateway of tests may have none.
+    subjects: OnceCell<Arc<Subjects>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
     sweep: OnceCell<mpsc::Sender<SweepOrder>>,
     /// Tokens of the admin listener, where there is one.
@@ -158,6 +161,16 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn access(&self) -> Option<Arc<Access>> {
         self.access.get().cloned()
+    }
+
+    /// The register of people's requests, from now on.
+    pub fn set_subjects(&self, subjects: Arc<Subjects>) {
+        // Once, at the start.
+        let _ = self.subjects.set(subjects);
+    }
+
+    pub(crate) fn subjects(&self) -> Option<&Arc<Subjects>> {
+        self.subjects.get()
     }
 
     /// Has all that ended before stand in the history behind a checkpoint.
@@ -309,6 +322,7 @@ impl<D: Disk> Hub<D> {
             legal: OnceCell::new(),
             disclosures: OnceCell::new(),
             access: OnceCell::new(),
+            subjects: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),
             orders: OnceCell::new(),

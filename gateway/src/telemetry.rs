@@ -27,6 +27,7 @@ pub mod log;
 pub mod names;
 mod notices;
 mod process;
+mod subjects;
 mod sweep;
 pub mod words;
 
@@ -49,6 +50,7 @@ pub use history::HistoryMetrics;
 pub use http::HttpMetrics;
 pub use keys::KeyMetrics;
 pub use notices::NoticeMetrics;
+pub use subjects::SubjectMetrics;
 pub use sweep::SweepMetrics;
 
 use histogram::{Histogram, Histograms, Scale};
@@ -256,6 +258,7 @@ mod tests {
         let _keys = KeyMetrics::new(&telemetry);
         let _sweep = SweepMetrics::new(&telemetry);
         let _exports = ExportMetrics::new(&telemetry);
+        let _subjects = SubjectMetrics::new(&telemetry);
         let _notices = NoticeMetrics::new(&telemetry);
         let _access = AccessMetrics::new(&telemetry);
         let _disclosures = DisclosureMetrics::new(&telemetry);

@@ -255,6 +255,8 @@ pub struct History<D: Disk> {
     passes: u64,
     /// A buffer for the next block.
     buffer: Vec<u8>,
+    /// Octets of the vault's volumes.
+    vault_octets: u64,
     /// The next legs that are filed fail behind it.
     #[cfg(test)]
     pub(crate) fail_files: usize,
@@ -267,6 +269,7 @@ impl<D: Disk> History<D> {
     /// Fails when a file cannot be read, and when the note of the last checkpoint is damaged: what counts is not known then.
     pub fn open(disk: D, dir: PathBuf, index: Option<PathBuf>) -> io::Result<Self> {
         let (files, position, found) = Files::open(disk, dir)?;
+        let vault_octets = vault::octets(files.disk(), files.dir())?;
         let counts = Counts {
             unreadable: found.damaged,
             ..Counts::default()
@@ -286,6 +289,7 @@ impl<D: Disk> History<D> {
             moved: HashMap::new(),
             passes: 0,
             buffer: Vec::new(),
+            vault_octets,
             #[cfg(test)]
             fail_files: 0,
         })
@@ -308,9 +312,9 @@ impl<D: Disk> History<D> {
         Ok(())
     }
 
-    /// Octets of the files, for the disk's budget.
+    /// Octets of the files and of the vault, for the disk's budget. Indexes, which are made anew, do not count.
     pub const fn octets(&self) -> u64 {
-        self.files.octets()
+        self.files.octets() + self.vault_octets
     }
 
     /// What there was to count since it was opened.

@@ -58,7 +58,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, fingerprint};
+use owner::{DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, SUBJECTS, fingerprint};
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
@@ -399,6 +399,15 @@ impl<D: Disk> KeyRing<D> {
     pub fn disclosures(&self) -> impl Iterator<Item = u32> + '_ {
         let of_disclosures = self.keys.values().filter(|held| held.owner.kind == DISCLOSURES);
         of_disclosures.filter_map(|held| {
+            let number = held.owner.text().first_chunk()?;
+            Some(u32::from_be_bytes(*number))
+        })
+    }
+
+    /// The requests of people that have a key, by their numbers.
+    pub fn subjects(&self) -> impl Iterator<Item = u32> + '_ {
+        let of_requests = self.keys.values().filter(|held| held.owner.kind == SUBJECTS);
+        of_requests.filter_map(|held| {
             let number = held.owner.text().first_chunk()?;
             Some(u32::from_be_bytes(*number))
         })

@@ -128,7 +128,8 @@ pub struct Options {
     pub node: u8,
     /// Octets of a segment; more than [`SEGMENT_MAX`] count as that.
     pub segment_size: u64,
-    /// Octets that all segments, waiting files and outbox files may take together.
+    /// Octets that all segments, waiting files, outbox files, the history with its vault and [what others
+    /// say](Spool::count_others) may take together; more of them than this less the reserve, and nothing new is taken in.
     pub limit: u64,
     /// Segments of that which only work that *ends* something may use.
     pub reserve_segments: u32,
@@ -314,6 +315,10 @@ pub struct Spool<D: Disk> {
     standing: Standing,
     /// What has ended and is on its way to the history.
     filing: Filing,
+    /// Octets of the history with its vault, when the keeper last came back.
+    kept_octets: u64,
+    /// Octets of files of others that count in the same budget.
+    other_octets: u64,
 }
 
 impl<D: Disk> Spool<D> {
@@ -388,10 +393,21 @@ impl<D: Disk> Spool<D> {
         self.broken
     }
 
-    /// Octets that all segments, waiting files and outbox files take together: one budget.
+    /// Octets that all segments, waiting files and outbox files take together: what is under way.
     pub fn octets(&self) -> u64 {
         let files = self.waits.octets() + self.parked.waits.octets();
         self.segments.octets() + self.next.as_ref().map_or(0, |next| next.octets) + files
+    }
+
+    /// Octets of all files that count in the one budget ([`Options::limit`]): what is under way, the history with its vault,
+    /// and what [`Spool::count_others`] was told.
+    pub fn occupied(&self) -> u64 {
+        self.octets() + self.kept_octets + self.other_octets
+    }
+
+    /// Counts files of others in the budget, such as exports: so many octets of them all, in place of what was said before.
+    pub const fn count_others(&mut self, octets: u64) {
+        self.other_octets = octets;
     }
 
     /// How many segments exist, the one made ahead included.
@@ -429,9 +445,10 @@ impl<D: Disk> Spool<D> {
         (affordable || self.next.is_some()) && !self.waits_for_segment
     }
 
-    /// What is reserved for work that ends something is no intake's.
+    /// What is reserved for work that ends something is no intake's. What is kept counts here and nowhere else: only the sweep
+    /// makes it less, so that it must not stand in the way of what ends work, which grows by little then.
     fn has_intake_budget(&self) -> bool {
-        self.octets() + self.reserve() <= self.options.limit
+        self.occupied() + self.reserve() <= self.options.limit
     }
 
     fn reserve(&self) -> u64 {

@@ -10,7 +10,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{MessageState, RegisteredDelivery};
 use tidegate_tests::esme::message;
 use tidegate_tests::peer::octets_of;
-use tidegate_tests::{DEADLINE, Dialect, Peer, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, IN_CLEAR_TEXT, Peer, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::canary::spellings;
 use crate::control::tidegate;
@@ -144,7 +144,7 @@ async fn key_c01_a_number_and_a_text_are_in_no_file_from_their_acceptance_on() {
         let load = "category = \"transactional\"\n";
         places.config(&[carrier], "").replacen(
             load,
-            &format!("{load}retention_profile = \"fixed-term\"\n"),
+            &format!("{load}retention_profile = \"fixed-term\"\n{IN_CLEAR_TEXT}\n"),
             1,
         )
     })

@@ -13,7 +13,7 @@ use tidegate_store::history::{History, Kept};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_tests::esme::message;
 use tidegate_tests::process::Places;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, IN_CLEAR_TEXT, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
 
@@ -23,9 +23,10 @@ const TEXT: &str = "canary text that is kept";
 
 fn config(places: &Places, carrier: SocketAddr, terms: &str) -> String {
     let load = "category = \"transactional\"\n";
+    let clear = if terms.is_empty() { "" } else { IN_CLEAR_TEXT };
     places
         .config(&[carrier], "")
-        .replacen(load, &format!("{load}{terms}\n"), 1)
+        .replacen(load, &format!("{load}{clear}\n{terms}\n"), 1)
 }
 
 async fn started(smsc: &mut ScriptedSmsc, terms: &str) -> Process {
@@ -274,7 +275,7 @@ async fn an_account_without_rules_keeps_nothing_and_one_that_keeps_no_bodies_no_
     // The rules come with a reload, for what ends from then on.
     let text = fs::read_to_string(process.config()).unwrap();
     let load = "category = \"transactional\"\n";
-    let terms = "retention_profile = \"as-instructed\"\n";
+    let terms = format!("retention_profile = \"as-instructed\"\n{IN_CLEAR_TEXT}\n");
     fs::write(
         process.config(),
         text.replacen(load, &format!("{load}{terms}"), 1),

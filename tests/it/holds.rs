@@ -15,7 +15,7 @@ use tidegate_store::history::{Cursor, History, Kept, Looked, Query};
 use tidegate_store::keyring::KeyRing;
 use tidegate_store::seal::Purpose;
 use tidegate_tests::esme::message;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, IN_CLEAR_TEXT, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
 use crate::sweeps::{Answer, DAY_MS, Scene, TEXT, TO, blocks, copy, ring_of};
@@ -399,10 +399,11 @@ async fn key_c05_a_gateway_killed_in_a_rotation_of_data_keys_loses_nothing_and_h
     let mut smsc = ScriptedSmsc::listen().await;
     let carrier = smsc.addr();
     let mut process = Process::start(Process::built(), |places| {
-        let terms = "category = \"transactional\"\nretention_profile = \"fixed-term\"\n";
+        let terms =
+            format!("category = \"transactional\"\nretention_profile = \"fixed-term\"\n{IN_CLEAR_TEXT}\n");
         places
             .config(&[carrier], "")
-            .replace("category = \"transactional\"\n", terms)
+            .replace("category = \"transactional\"\n", &terms)
     })
     .await;
     smsc.expect_binds(2).await;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tidegate_gateway::clock::Clock;
 use tidegate_gateway::run::{Running, StartError, start};
 use tidegate_gateway::telemetry::Telemetry;
+use tidegate_tests::IN_CLEAR_TEXT;
 
 /// The accounts' password hash: `secret`, as in the bench's configuration.
 pub(crate) fn secret_hash() -> String {
@@ -64,6 +65,10 @@ pub(crate) fn config(dir: &TempDir, carrier: SocketAddr, changes: Changes<'_>) -
         &["max_binds = 8", "category = \"transactional\""],
         changes.account,
     );
+    let in_clear_text = match account.contains("retention_profile") && !account.contains("transport") {
+        true => IN_CLEAR_TEXT,
+        false => "",
+    };
     let carrier_defaults = [
         "links = 1",
         "window = 50",
@@ -97,6 +102,7 @@ auto_init = true
 system_id = "load"
 password_hashes = ["{hash}"]
 {account}
+{in_clear_text}
 [[carrier]]
 name = "sink"
 addresses = ["{carrier}"]
@@ -185,6 +191,12 @@ impl Local {
         if let Some(running) = self.running.take() {
             running.stop();
         }
+    }
+
+    /// Has the next start find something else in its configuration.
+    pub(crate) fn edit(&mut self, from: &str, to: &str) {
+        assert!(self.text.contains(from), "{from}");
+        self.text = self.text.replacen(from, to, 1);
     }
 
     /// Ends it and starts it anew.

@@ -152,7 +152,7 @@ impl Scene {
     }
 
     /// What the audit log holds of sweeps: outcome, class of data or file.
-    fn entries(&self) -> Vec<(String, String)> {
+    pub(crate) fn entries(&self) -> Vec<(String, String)> {
         use tidegate_store::audit::{Field, Kind, Value as Held, read};
         let mut found = Vec::new();
         let dir = self.local.dir.path().join("data/audit");
@@ -339,7 +339,7 @@ async fn ret_c01_a_body_is_gone_at_its_date_and_after_the_sweep_for_every_copy_o
 }
 
 /// How many texts of history files a ring opens.
-fn texts_of(files: &Path, ring: &KeyRing<RealDisk>) -> usize {
+pub(crate) fn texts_of(files: &Path, ring: &KeyRing<RealDisk>) -> usize {
     let mut history = History::open(RealDisk, files.to_owned(), None).unwrap();
     let query = Query::Account {
         account: "load".parse().unwrap(),

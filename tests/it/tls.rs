@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{BindKind, MessageState};
 use tidegate_tests::esme::message;
-use tidegate_tests::{DEADLINE, Dialect, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, IN_CLEAR_TEXT, ScriptedEsme, ScriptedSmsc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -211,6 +211,18 @@ async fn sec_c01_a_clear_bind_of_an_account_that_asks_for_tls_gets_0x0d() {
         excepted("passing", "clear", LONG_FROM_NOW),
         excepted("passing12", "tls1.2", LONG_FROM_NOW),
         excepted("passed", "clear", LONG_AGO),
+        // What its profile asks for is the least (compliance.md 7.3).
+        account("fixed", "retention_profile = \"fixed-term\""),
+        account("instructed", "retention_profile = \"as-instructed\""),
+        account("deleted", "retention_profile = \"until-deleted\""),
+        account(
+            "stricter",
+            "retention_profile = \"as-instructed\"\nmin_transport = \"tls1.3\"",
+        ),
+        account(
+            "looser",
+            &format!("retention_profile = \"fixed-term\"\n{IN_CLEAR_TEXT}"),
+        ),
     ]
     .concat();
     let tls12 = format!("tls12 = {{ name = \"old\", until = {LONG_FROM_NOW} }}");
@@ -223,6 +235,11 @@ async fn sec_c01_a_clear_bind_of_an_account_that_asks_for_tls_gets_0x0d() {
         ("passing", yes, yes, yes),
         ("passing12", no, yes, yes),
         ("passed", no, no, yes),
+        ("fixed", no, no, yes),
+        ("instructed", no, yes, yes),
+        ("deleted", no, yes, yes),
+        ("stricter", no, no, yes),
+        ("looser", yes, yes, yes),
     ] {
         let connections = [
             (ScriptedEsme::connect(site.local.esme()).await, clear),

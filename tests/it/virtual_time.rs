@@ -20,6 +20,7 @@ mod rig;
 mod routes;
 mod stuck;
 mod sweeps;
+mod sweeps_at_random;
 mod unfetched;
 mod windows;
 

@@ -25,5 +25,9 @@ pub use smsc::{Dialect, ScriptedSmsc};
 /// How long a peer waits for what it expects: far longer than anything takes on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A key of an account whose retention profile asks for TLS (SEC-1) and whose test binds in clear text.
+pub const IN_CLEAR_TEXT: &str =
+    "transport_exception = { min_transport = \"clear\", name = \"a test on loopback\", until = 2999-12-31 }";
+
 #[cfg(test)]
 mod tests;

@@ -112,7 +112,7 @@ pub(super) fn faults(
 }
 
 /// A number, or the sum of several by name.
-fn number(report: &Value, place: &str) -> Fallible<f64> {
+pub(super) fn number(report: &Value, place: &str) -> Fallible<f64> {
     let found = match report.pointer(place) {
         Some(Value::Object(several)) => several.values().map(Value::as_f64).sum(),
         Some(one) => one.as_f64(),

@@ -95,8 +95,36 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// The same as [`Gateway::start`] with an account whose records are kept for so long.
+    pub(super) async fn start_keeping(places: &Places, carrier: SocketAddr, length: &str) -> Fallible<Self> {
+        let (smpp, http) = (free_addr()?, free_addr()?);
+        let text = fs::read_to_string(places.top.join("config/bench.toml"))?;
+        let text = copy(&text, &places.scratch, [smpp, http, carrier], 500)?;
+        Self::begin(places, smpp, http, &keeping(&text, length)?, true).await
+    }
+
+    /// Has the account's records kept for so long in its configuration, from the next reload on.
+    pub(super) fn keep(&self, length: &str) -> Fallible<()> {
+        let text = fs::read_to_string(&self.config)?;
+        Ok(fs::write(&self.config, keeping(&text, length)?)?)
+    }
+
+    /// Its configuration.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// Kills it and starts it again on what it left behind.
     pub(super) async fn restart(self, places: &Places) -> Fallible<Self> {
+        self.again(places, || Ok(())).await
+    }
+
+    /// The same with something done between.
+    pub(super) async fn again(
+        self,
+        places: &Places,
+        between: impl FnOnce() -> Fallible<()>,
+    ) -> Fallible<Self> {
         let Self {
             process,
             smpp,
@@ -106,6 +134,7 @@ impl Gateway {
             has_carrier,
         } = self;
         process.kill().await?;
+        between()?;
         let mut gateway = Self {
             process: serve(places, &config)?,
             smpp,
@@ -192,6 +221,23 @@ fn copy(text: &str, dir: &Path, ports: [SocketAddr; 3], pacing_us: u32) -> Falli
     Ok(config.to_string())
 }
 
+/// The configuration with rules for the first account's records, and its instruction how long they are kept.
+fn keeping(text: &str, length: &str) -> Fallible<String> {
+    let mut config: Table = text.parse()?;
+    let table = |text: String| text.parse::<Table>().map(Value::Table);
+    let exception =
+        table("min_transport = \"clear\"\nname = \"a bench on loopback\"\nuntil = 2999-12-31".to_owned())?;
+    let instruction = table(format!("class = \"meta\"\nafter = \"{length}\""))?;
+    for (key, value) in [
+        ("retention_profile", Value::String("instruction-bound".to_owned())),
+        ("transport_exception", exception),
+        ("retention", Value::Array(vec![instruction])),
+    ] {
+        set(&mut config, "account", key, value)?;
+    }
+    Ok(config.to_string())
+}
+
 /// Sets a key of a section, or of the first of several.
 fn set(config: &mut Table, section: &str, key: &str, value: Value) -> Fallible<()> {
     let found = match config.get_mut(section) {
@@ -241,6 +287,16 @@ mod tests {
             (&new["limits"], &new["account"]),
             (&old["limits"], &old["account"])
         );
+    }
+
+    #[test]
+    fn the_account_instructs_how_long_its_records_are_kept() {
+        let text = include_str!("../../../config/bench.toml");
+        let kept = keeping(&keeping(text, "P1Y").unwrap(), "P30D").unwrap();
+        let config = tidegate_config::parse(&kept).unwrap_or_else(|problems| panic!("{problems}"));
+        let terms = &config.accounts[0].retention;
+        assert_eq!(terms.instructions.len(), 1);
+        assert_eq!(terms.profile.as_deref(), Some("instruction-bound"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ options:
   --kills N       instead: one run of the first cell with N times SIGKILL in its middle; nothing may be lost
   --backlog N     instead: N messages that wait for a carrier that is down; memory, CPU beside a spool that is next to
                   empty, and the time of a start
+  --sweep N       instead: N records that are due go while messages come at 2 000 and 20 000 a second, beside the same without
   --watchers      instead: what a scraper and an open dashboard cost a gateway without traffic
   --json FILE     write conditions and all runs there
   --write         put table and plot into benches/README.md and benches/end_to_end.svg
@@ -30,6 +31,7 @@ pub(super) struct Options {
     pub(super) repeat: u32,
     pub(super) kills: u32,
     pub(super) backlog: u32,
+    pub(super) sweep: u32,
     pub(super) watchers: bool,
     pub(super) json: Option<PathBuf>,
     pub(super) write: bool,
@@ -45,6 +47,7 @@ impl Options {
             repeat: 3,
             kills: 0,
             backlog: 0,
+            sweep: 0,
             watchers: false,
             json: None,
             write: false,
@@ -74,6 +77,7 @@ impl Options {
                 "--messages" => options.messages = Some(number(value()?)?.max(1)),
                 "--repeat" => options.repeat = number(value()?)?.max(1),
                 "--backlog" => options.backlog = number(value()?)?,
+                "--sweep" => options.sweep = number(value()?)?,
                 "--kills" => options.kills = number(value()?)?,
                 "--json" => options.json = Some(value()?.into()),
                 "--program" => options.program = Some(value()?.into()),

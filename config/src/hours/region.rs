@@ -73,6 +73,11 @@ pub struct Jurisdiction {
 }
 
 impl Jurisdiction {
+    /// The one that is written so: a country, such as `FR`, or a state or province, such as `US-FL`.
+    pub fn known(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         match text.split_once('-') {
             None => Country::parse(text).map(|country| Self { country, region: None }),

@@ -359,3 +359,55 @@ fn service_types_that_are_not_stored_are_a_list_of_at_most_sixteen() {
     );
     assert!(types("no_store_service_types = [\"NSNSNS\"]").is_err());
 }
+
+#[test]
+fn a_profile_s_min_tls_is_the_least_that_its_accounts_may_ask_of_their_binds() {
+    use crate::Transport::{Clear, Tls12, Tls13};
+    for (account, min) in [
+        ("", Clear),
+        ("retention_profile = \"instruction-bound\"", Tls12),
+        ("retention_profile = \"as-instructed\"", Tls12),
+        ("retention_profile = \"anonymise-30\"", Tls12),
+        ("retention_profile = \"fixed-term\"", Tls13),
+        ("retention_profile = \"until-deleted\"", Tls12),
+        (
+            "retention_profile = \"until-deleted\"\nmin_transport = \"tls1.3\"",
+            Tls13,
+        ),
+    ] {
+        let config = with(account, "").unwrap_or_else(|problems| panic!("{account}: {problems}"));
+        let transport = &config.accounts[0].transport;
+        assert_eq!(transport.min, min, "{account}");
+        assert_eq!(transport.keeps_out_clear_text(), min == Tls13, "{account}");
+        assert_eq!(transport.allows(Clear, 0).is_ok(), min == Clear, "{account}");
+    }
+    for (account, what) in [
+        (
+            "min_transport = \"clear\"",
+            "clear is less than tls1.3, which fixed-term asks for",
+        ),
+        ("min_transport = \"tls1.2\"", "tls1.2 is less than tls1.3"),
+        (
+            "transport_exception = { min_transport = \"tls1.3\", name = \"none\", until = 2999-12-31 }",
+            "excepts nothing",
+        ),
+    ] {
+        let said = problem(&format!("retention_profile = \"fixed-term\"\n{account}"), "");
+        assert!(said.contains(what), "{account}: {said}");
+    }
+    let excepted = "retention_profile = \"fixed-term\"\n\
+                    transport_exception = { min_transport = \"clear\", name = \"a leased line\", until = 2027-03-31 }";
+    let config = with(excepted, "").unwrap();
+    let by = config.accounts[0].transport.allows(Clear, 0).unwrap();
+    assert_eq!(by.map(|exception| exception.name.as_str()), Some("a leased line"));
+    let keys: Vec<String> = config
+        .exceptions()
+        .into_iter()
+        .map(|excepted| excepted.key)
+        .collect();
+    assert_eq!(keys, ["account.example.transport_exception"]);
+    assert!(
+        config.accounts[0].transport.keeps_out_clear_text(),
+        "it changes nothing for carriers"
+    );
+}

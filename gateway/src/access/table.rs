@@ -58,6 +58,13 @@ pub const TABLE: &[Right] = &[
         "LEG-5, LEG-7",
     ),
     right("disclosure show", &["legal"], &["legal"], "LEG-5"),
+    right(
+        "subject run",
+        &["meta", "body", "optout", "consent"],
+        &["export"],
+        "DSR-1, DSR-2",
+    ),
+    right("subject show", &["subrec"], READING, "DSR-2"),
     right("optout check", &["optout"], &["support"], "OPT-24"),
     right("optout list", &["optout"], &["support"], "OPT-24"),
     right("optout export", &["optout"], &["export"], "OPT-24"),
@@ -97,6 +104,11 @@ mod tests {
         "consent grant",
         "consent withdraw",
         "consent ask",
+        "subject open",
+        "subject verify",
+        "subject extend",
+        "subject refuse",
+        "subject list",
         "disclosure open",
         "disclosure approve",
         "disclosure decide",
@@ -122,6 +134,7 @@ mod tests {
         let list = || json!({ "account": "a", "rows": [] });
         let reading =
             || json!({ "id": "1", "account": "a", "to": "+1", "purpose": "support", "reason": "t" });
+        let reading_of_one = || json!({ "id": 1, "purpose": "legal", "reason": "t" });
         let of_one = || json!({ "number": 1, "id": 1, "export": "1", "reason": "t" });
         for (verb, request) in [
             ("message show", reading()),
@@ -131,6 +144,8 @@ mod tests {
             ("export read", of_one()),
             ("disclosure produce", of_one()),
             ("disclosure show", of_one()),
+            ("subject run", of_one()),
+            ("subject show", reading_of_one()),
             ("optout check", of_deed()),
             ("optout list", list()),
             ("optout export", list()),
@@ -145,11 +160,12 @@ mod tests {
             ("message show", json!({ "id": "1" })),
             ("message find", json!({ "account": "a" })),
             ("disclosure show", json!({ "number": 1 })),
+            ("subject show", json!({ "id": 1 })),
         ] {
             assert!(asked(verb, request).opens().is_none(), "{verb}");
         }
         let table: BTreeSet<&str> = TABLE.iter().map(|right| right.verb).collect();
-        assert_eq!((table.len(), TABLE.len()), (11, 11));
+        assert_eq!((table.len(), TABLE.len()), (13, 13));
         for (verb, role) in VERBS {
             let is_open = table.contains(verb);
             assert!(!(is_open && OPEN_NOTHING.contains(verb)), "{verb}");

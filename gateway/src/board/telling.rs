@@ -217,7 +217,7 @@ impl Recorder {
                 Err(Refused::Full) => "full",
                 Err(Refused::Broken) => "broken",
             },
-            spool_octets: spool.octets(),
+            spool_octets: spool.occupied(),
             spool_limit: gate.config().storage.limit,
             sync: short(&gate.tally().sync, self.syncs.old()),
             batch_records: rate(lately.records, Duration::from_secs(lately.batches)),

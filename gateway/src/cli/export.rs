@@ -64,7 +64,7 @@ pub(super) enum Verb {
 }
 
 fn what(word: &str) -> Result<What, String> {
-    let found = What::ALL.into_iter().find(|what| what.word() == word);
+    let found = What::ASKED.into_iter().find(|what| what.word() == word);
     found.ok_or_else(|| "one of messages, texts, statistics".to_owned())
 }
 

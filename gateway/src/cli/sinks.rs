@@ -79,7 +79,7 @@ fn owned(fields: &[&str]) -> Vec<String> {
 fn sinks(config: &Config) -> Vec<Sink> {
     let mut sinks: Vec<Sink> = config.carriers.iter().map(of_carrier).collect();
     sinks.extend(config.accounts.iter().map(|account| of_account(config, account)));
-    let columns = [What::Texts, What::Statistics].map(|what| {
+    let columns = [What::Texts, What::Statistics, What::Person].map(|what| {
         let named = columns(what).join(", ");
         format!("{}: {named}", what.word())
     });

@@ -73,6 +73,7 @@ fn may_be_returned(export: Option<&Export>, now_ms: u64) -> Result<(), String> {
         Some(export) if export.head.what != What::Texts => {
             "it is not of messages with their texts (`--what texts`)"
         }
+        Some(export) if export.head.request.is_some() => "it is of one person only",
         Some(export) if export.head.since_ms > 0 || export.head.until_ms < now_ms => {
             "it is of a part of the time only"
         }

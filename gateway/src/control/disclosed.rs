@@ -473,6 +473,7 @@ async fn produce<D: Disk + 'static>(
         }
     }
     let wanted = Wanted {
+        person: None,
         account,
         what: scope.what(),
         format,

@@ -167,7 +167,7 @@ fn read_create(keys: &Keys<'_>) -> Result<Exporting, String> {
     }
     Ok(Exporting::Create {
         account: keys.needed("account")?,
-        what: one_of(&what, &What::ALL, What::word).ok_or("\"what\" is messages, texts or statistics")?,
+        what: one_of(&what, &What::ASKED, What::word).ok_or("\"what\" is messages, texts or statistics")?,
         format: one_of(&format, &Format::ALL, Format::word).ok_or("\"format\" is csv or jsonl")?,
         since_ms: keys.number("since_ms")?,
         until_ms: keys.number("until_ms")?,
@@ -211,6 +211,7 @@ pub(super) async fn export<D: Disk + 'static>(
             let wanted = Wanted {
                 account: known(hub, account)?,
                 disclosed: None,
+                person: None,
                 what: *what,
                 format: *format,
                 since_ms: since_ms.unwrap_or(0),
@@ -257,6 +258,7 @@ fn shown(export: &Export, now_ms: u64) -> Value {
         "export": head.number.to_string(),
         "account": head.account.as_str(),
         "disclosure": head.disclosure,
+        "request": head.request,
         "what": head.what.word(),
         "format": head.format.word(),
         "state": state,

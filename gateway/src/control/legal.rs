@@ -184,7 +184,7 @@ impl Matter {
 }
 
 /// A text that must be there and is short.
-fn said(keys: &Keys<'_>, key: &str) -> Result<String, String> {
+pub(super) fn said(keys: &Keys<'_>, key: &str) -> Result<String, String> {
     let text = keys.needed(key)?;
     if text.trim().is_empty() || text.len() > TEXT_MAX {
         return Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"));
@@ -224,7 +224,7 @@ fn hold_ask(keys: &Keys<'_>) -> Result<HoldAsk, String> {
 }
 
 /// An entry of the log about a matter. What was typed stands in it without digits that may be a number.
-fn entry(kind: Kind, who: &Actor, outcome: &str, id: u32) -> Entry {
+pub(super) fn entry(kind: Kind, who: &Actor, outcome: &str, id: u32) -> Entry {
     Entry::new(kind, who.clone())
         .with(Field::Outcome, Detail::Word(Word::of_name(outcome)))
         .with(Field::Sequence, Detail::Count(id.into()))
@@ -328,7 +328,7 @@ pub(crate) fn take_effect<D: Disk>(hub: &Hub<D>, state: &State) {
 }
 
 /// How late it is for the rules.
-fn rules_now<D: Disk>(hub: &Hub<D>) -> u64 {
+pub(crate) fn rules_now<D: Disk>(hub: &Hub<D>) -> u64 {
     hub.look(|gate, now| {
         let keeping = gate.keeping();
         keeping.map_or(now.unix_ms, |keeping| keeping.believed().at(now.unix_ms))
@@ -651,14 +651,35 @@ async fn erase_add<D: Disk>(
     reason: &str,
 ) -> Answer {
     let (account, person) = named(hub, account, Some(to))?;
+    let person = person.ok_or("\"to\" is no number")?;
     let mut state = legal.state().await;
+    let (id, asked_ms) =
+        order_erasure(hub, legal, (audit, who), &mut state, (account, person), reason).await?;
+    let deferred_by = deferring(&state, id);
+    Ok(fields(json!({
+        "id": id,
+        "asked": instant(asked_ms),
+        "state": if deferred_by.is_empty() { "open" } else { "deferred" },
+        "deferred_by": deferred_by,
+    })))
+}
+
+/// Orders the erasure of a person; its number, and when it was asked for. It holds when this returns.
+pub(super) async fn order_erasure<D: Disk>(
+    hub: &Hub<D>,
+    legal: &Legal,
+    (audit, who): (&AuditHandle, &Actor),
+    state: &mut State,
+    (account, person): (Option<SystemId>, Zeroizing<Vec<u8>>),
+    reason: &str,
+) -> Result<(u32, u64), String> {
     if !state.register.has_room() {
         return Err(format!(
             "there are {OPEN_MAX} open holds and erasures already, or the register is full"
         ));
     }
-    let id = next_number(legal, &mut state).await?;
-    let sealed = sealed(hub, Owner::Erasure(id), person.as_ref()).await?;
+    let id = next_number(legal, state).await?;
+    let sealed = sealed(hub, Owner::Erasure(id), Some(&person)).await?;
     let asked = entry(Kind::Erasure, who, "ordered", id)
         .of(account)
         .with(Field::Reason, Detail::Word(Word::new(reason)));
@@ -680,20 +701,12 @@ async fn erase_add<D: Disk>(
     );
     legal.write(&register).await?;
     state.register = register;
-    if let Some(person) = person {
-        state.people.insert(id, person);
-    }
-    take_effect(hub, &state);
+    state.people.insert(id, person);
+    take_effect(hub, state);
     if let Some(exports) = hub.exports() {
         exports.give_up(account, u64::MAX);
     }
-    let deferred_by = deferring(&state, id);
-    Ok(fields(json!({
-        "id": id,
-        "asked": instant(asked_ms),
-        "state": if deferred_by.is_empty() { "open" } else { "deferred" },
-        "deferred_by": deferred_by,
-    })))
+    Ok((id, asked_ms))
 }
 
 fn erase_list(state: &State) -> Map<String, Value> {

@@ -149,9 +149,15 @@ impl Noted {
             Verb::Access(wanted) if !wanted.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(wanted.word()))])
             }
+            Verb::Subject(subjecting) if !subjecting.is_reading() => (
+                Kind::OperatorVerb,
+                None,
+                vec![(Field::Verb, word(subjecting.word()))],
+            ),
             Verb::TokenList
             | Verb::Access(_)
             | Verb::Disclose(_)
+            | Verb::Subject(_)
             | Verb::Matter(_)
             | Verb::Retain(_)
             | Verb::KekState

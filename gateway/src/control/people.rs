@@ -82,7 +82,7 @@ pub(crate) fn unhex(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// Waits until the journal holds all that is known now. Of what comes meanwhile nobody asked, and it may never end.
-pub(super) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
+pub(crate) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let mut waited = Duration::ZERO;
     let known = hub.look(|gate, _| gate.spool().standing().known());
     while hub.with_gate(|gate, _| gate.spool().standing().journaled()) < known {

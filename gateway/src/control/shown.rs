@@ -36,7 +36,7 @@ pub(super) const fn state_word(state: ConfiguredState) -> &'static str {
 }
 
 /// Where a leg stands, for people.
-pub(super) const fn standing_words(standing: Standing) -> &'static str {
+pub(crate) const fn standing_words(standing: Standing) -> &'static str {
     match standing {
         Standing::Scheduled => "scheduled",
         Standing::Waiting => "waiting for a carrier",

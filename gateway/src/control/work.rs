@@ -23,6 +23,7 @@ use super::noted::Noted;
 use super::people::act;
 use super::retention::retain;
 use super::steering;
+use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
 use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, accessing, noticing, trace};
@@ -165,6 +166,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 matter(&hub, &audit, &who, wanted).await
             }
+            Verb::Subject(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                subject(&hub, (&audit, &who), wanted).await
+            }
             Verb::Notice(wanted) => {
                 if !wanted.is_reading() {
                     giving_up.end();
@@ -252,6 +259,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Retain(retain) if retain.is_reading())
         && !matches!(&verb, Verb::Export(exporting) if exporting.is_reading())
         && !matches!(&verb, Verb::Matter(matter) if matter.is_reading())
+        && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Access(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Disclose(wanted) if wanted.is_reading())
@@ -457,7 +465,7 @@ impl<D: Disk> Gate<D> {
         })
     }
 
-    pub(super) fn account_by_text(&self, name: &str) -> Option<usize> {
+    pub(crate) fn account_by_text(&self, name: &str) -> Option<usize> {
         self.account_of(name.parse().ok()?)
     }
 

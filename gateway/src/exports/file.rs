@@ -47,6 +47,8 @@ pub struct Head {
     pub account: SystemId,
     /// For this disclosure only (LEG-7).
     pub disclosure: Option<u32>,
+    /// Of one person only: for this request.
+    pub request: Option<u32>,
     /// Of what.
     pub what: What,
     /// How it is written.
@@ -73,6 +75,9 @@ impl Head {
         if let Some(disclosure) = self.disclosure {
             head["disclosure"] = json!(disclosure);
         }
+        if let Some(request) = self.request {
+            head["request"] = json!(request);
+        }
         head.to_string().into_bytes()
     }
 
@@ -85,6 +90,10 @@ impl Head {
             disclosure: match &head["disclosure"] {
                 Value::Null => None,
                 disclosure => Some(u32::try_from(disclosure.as_u64()?).ok()?),
+            },
+            request: match &head["request"] {
+                Value::Null => None,
+                request => Some(u32::try_from(request.as_u64()?).ok()?),
             },
             what: What::ALL
                 .into_iter()
@@ -388,6 +397,7 @@ mod tests {
             number: 7,
             account: SystemId::new(b"load").unwrap(),
             disclosure: Some(9),
+            request: Some(9),
             what: What::Texts,
             format: Format::Csv,
             since_ms: 1,

@@ -16,6 +16,7 @@ use tidegate_store::seal::Purpose;
 
 use super::disclosed::Disclosed;
 use super::file::{Done, Sheet};
+use super::person::{Person, report};
 use super::rows::{above, number, row};
 use super::tend::{destroy, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
@@ -40,6 +41,8 @@ pub(crate) struct Wanted {
     pub(crate) account: SystemId,
     /// For a disclosure.
     pub(crate) disclosed: Option<Disclosed>,
+    /// Of this person only.
+    pub(crate) person: Option<Person>,
     pub(crate) what: What,
     pub(crate) format: Format,
     pub(crate) since_ms: u64,
@@ -78,6 +81,7 @@ pub(crate) async fn create<D: Disk + 'static>(
         number,
         account: wanted.account,
         disclosure: wanted.disclosed.as_ref().map(|disclosed| disclosed.disclosure),
+        request: wanted.person.as_ref().map(|person| person.request),
         what: wanted.what,
         format: wanted.format,
         since_ms: wanted.since_ms,
@@ -120,7 +124,7 @@ pub(crate) async fn create<D: Disk + 'static>(
         audit.clone(),
         Arc::clone(&exports),
         sheet,
-        (head.clone(), wanted.disclosed),
+        (head.clone(), wanted.person, wanted.disclosed),
     );
     tokio::task::spawn_local(making);
     Ok(fields(json!({
@@ -135,10 +139,10 @@ async fn make<D: Disk + 'static>(
     audit: AuditHandle,
     exports: Arc<Exports>,
     sheet: Sheet,
-    (head, disclosed): (Head, Option<Disclosed>),
+    (head, person, disclosed): (Head, Option<Person>, Option<Disclosed>),
 ) {
     let made = match &disclosed {
-        None => fill(&hub, &exports, sheet, &head).await,
+        None => fill(&hub, &exports, sheet, &head, person.as_ref()).await,
         Some(disclosed) => disclosed.fill((&hub, &audit), &exports, sheet, &head).await,
     };
     let number = head.number;
@@ -203,6 +207,7 @@ async fn fill<D: Disk + 'static>(
     exports: &Exports,
     sheet: Sheet,
     head: &Head,
+    person: Option<&Person>,
 ) -> Result<(Done, u64), String> {
     let mut unreadable = 0;
     let first = above(head.what, head.format);
@@ -210,7 +215,10 @@ async fn fill<D: Disk + 'static>(
     if head.what == What::Statistics {
         let rows = statistics(hub, head).await?;
         sheet = put(sheet, rows, true).await?;
+    } else if let (What::Person, Some(person)) = (head.what, person) {
+        (sheet, unreadable) = report(hub, exports, sheet, head, person).await?;
     } else {
+        let home = hub.look(|gate, _| gate.home_of(head.account));
         let query = Query::Account {
             account: head.account,
             from_ms: head.since_ms,
@@ -225,7 +233,8 @@ async fn fill<D: Disk + 'static>(
             let keeping = rules(hub)?;
             let mut metas: Vec<Meta> = Vec::new();
             for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
-                let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms);
+                let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms)
+                    && person.is_none_or(|person| person.is(&meta.destination, home));
                 let ended = Ended::of(head.account, &meta);
                 if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
                     metas.push(meta);

@@ -23,6 +23,25 @@ pub(crate) const fn columns(what: What) -> &'static [&'static str] {
         What::Texts => &MESSAGES,
         What::Messages => MESSAGES.split_at(MESSAGES.len() - 1).0,
         What::Statistics => &["day", "country", "network", "status", "messages"],
+        What::Person => &[
+            "class",
+            "standing",
+            "account",
+            "id",
+            "recipient",
+            "at",
+            "ended",
+            "from",
+            "to",
+            "state",
+            "text",
+            "detail",
+            "purpose",
+            "source",
+            "sinks",
+            "due",
+            "by",
+        ],
     }
 }
 

@@ -35,6 +35,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
         let there = exports.list();
         let octets: u64 = there.iter().map(|export| export.octets).sum();
         exports.metrics.publish(there.len(), octets);
+        hub.with_gate(|gate, _| gate.spool_mut().count_others(octets));
         // By a clock that has jumped nothing is destroyed (RET-9); nobody reads it all the same.
         let now_ms = time(&hub);
         let is_doubted = hub.look(|gate, now| {

@@ -7,8 +7,11 @@ use tidegate_store::keyring::Fingerprint;
 use tidegate_store::seal::KeyId;
 
 use super::rotate::Rotating;
+use crate::small_file;
 
-const VERSION: u64 = 1;
+/// Of one with a sum behind it. Those of before have none.
+const VERSION: u64 = 2;
+const VERSION_UNSUMMED: u64 = 1;
 /// Milliseconds of an hour.
 const HOUR_MS: u64 = 3_600_000;
 
@@ -103,15 +106,21 @@ impl Note {
             "pending": pending,
             "rotating": rotating,
         });
-        note.to_string().into_bytes()
+        small_file::summed(&note.to_string()).into_bytes()
     }
 
     /// # Errors
     ///
     /// It is none of ours, in words for an operator.
     pub(super) fn read(octets: &[u8]) -> Result<Self, String> {
-        let note: Value = serde_json::from_slice(octets).map_err(|error| error.to_string())?;
-        if note["version"] != VERSION {
+        // A digit that changed would have a clock of next year be believed, and all be removed by it.
+        let text = str::from_utf8(octets).map_err(|error| error.to_string())?;
+        let (line, version) = match small_file::unsummed(text) {
+            Some(line) => (line, VERSION),
+            None => (text, VERSION_UNSUMMED),
+        };
+        let note: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        if note["version"] != version {
             return Err("it is of another version".to_owned());
         }
         let read = || {
@@ -254,15 +263,25 @@ mod tests {
             };
             let octets = note.octets();
             assert_eq!(Note::read(&octets), Ok(note.clone()));
-            assert!(Note::read(&octets[..octets.len() - 1]).is_err());
+            for place in 0..octets.len() {
+                assert!(Note::read(&octets[..place]).is_err(), "{place}");
+                let mut changed = octets.clone();
+                changed[place] ^= 1;
+                assert!(Note::read(&changed).is_err(), "{place}");
+            }
+            // As it was written before, and what it does not say then.
+            let text = String::from_utf8(octets).unwrap();
+            let line = small_file::unsummed(&text).unwrap();
+            let old = line.replace("\"version\":2", "\"version\":1");
+            assert_eq!(Note::read(old.as_bytes()), Ok(note.clone()));
+            assert!(Note::read(line.as_bytes()).is_err());
             if note.pending.is_some() {
-                let text = String::from_utf8(octets).unwrap();
                 for (from, to) in [
                     ("meta", "mete"),
                     ("\"records\":", "\"record\":"),
-                    ("\"version\":1", "\"version\":2"),
+                    ("\"version\":1", "\"version\":3"),
                 ] {
-                    assert!(Note::read(text.replace(from, to).as_bytes()).is_err(), "{from}");
+                    assert!(Note::read(old.replace(from, to).as_bytes()).is_err(), "{from}");
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! ```text
 //! version u8 │ sequence u64 │ time u64 │ kind u8 │ actor │ n u8 │ account n × u8 │ 0 or 1, subject 16 × u8
 //! 0 or 1, source 2 × u64 │ n u8 │ n × (key u8, value)
-//! actor:  1 │ 2, uid u32 │ 3, account │ 4, carrier │ 5 │ 6, address │ 7
+//! actor:  1 │ 2, uid u32 │ 3, account │ 4, carrier │ 5 │ 6, address │ 7 │ 8, name of a token
 //! value:  its tag u8 and what the tag says, see [`Value`]
 //! ```
 //!
@@ -141,9 +141,11 @@ words! {
         /// A person is to be erased, or is.
         Erasure = 34 "erasure",
         /// A step of a disclosure of data to an authority (LEG-5).
-        Disclosure = 40 "disclosure",
+        Disclosure = 42 "disclosure",
         /// Somebody was let at records that his role does not open, or used that, or it ended.
-        BreakGlass = 41 "break-glass",
+        BreakGlass = 43 "break-glass",
+        /// A person's request came, or something was done about it.
+        Request = 40 "request",
     }
 }
 

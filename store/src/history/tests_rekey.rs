@@ -403,6 +403,7 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
         })
     };
     let (period, key) = lots_of(&mut site, "acme", Kept::Meta).remove(0);
+    let before = site.history.octets();
     for _ in 0..2 {
         ordered(
             &mut site,
@@ -415,6 +416,7 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
         while !ordered(&mut site, Rekey::Step(some())).unwrap().is_done {}
     }
     assert_eq!(site.all_of("acme").len(), 600);
+    assert!(site.history.octets() > before, "the vault counts");
     site.ring.destroy_many(&[key]).unwrap();
     assert_eq!(site.all_of("acme").len(), 0);
     let one = ids("acme", 5..6);
@@ -425,6 +427,11 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
     vault(&mut site, VaultOrder::Keep(vec![2], Vec::new()));
     assert_eq!(in_vault(&mut site, 1).0, []);
     assert_eq!(in_vault(&mut site, 2).0, one);
+    let with_one = site.history.octets();
+    site = site.again();
+    assert_eq!(site.history.octets(), with_one, "as a start counts it");
+    vault(&mut site, VaultOrder::Keep(Vec::new(), Vec::new()));
+    assert_eq!(site.history.octets(), before);
     let begun = ordered(&mut site, Rekey::Step(some()));
     assert!(matches!(begun, Err(OrderError::NoPass)));
 }

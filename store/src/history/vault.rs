@@ -80,6 +80,8 @@ pub enum VaultOrder {
     Keep(Vec<u32>, Vec<u32>),
     /// Makes a key for an owner, in unix milliseconds, and seals under it whom a matter is about.
     Seal(Owner, Zeroizing<Vec<u8>>, u64),
+    /// Seals something more under the key that an owner has.
+    SealMore(Owner, Zeroizing<Vec<u8>>),
     /// Destroys the keys of an owner.
     End(Owner),
     /// Names what there is.
@@ -109,6 +111,13 @@ const fn aad() -> Aad {
         id: 0,
         leg: 0,
     }
+}
+
+fn sealed(key: &SealKey, text: &[u8], rng: &mut impl CryptoRng) -> io::Result<Vec<u8>> {
+    let mut sealed = Vec::with_capacity(text.len() + SEALED_OVERHEAD);
+    key.seal(&aad(), rng, &mut sealed, |out| out.extend_from_slice(text))
+        .map_err(io::Error::other)?;
+    Ok(sealed)
 }
 
 /// Whom a matter is about, as [`VaultOrder::Seal`] has sealed it; `None` without its key, and where it does not open.
@@ -153,10 +162,13 @@ impl<D: Disk> History<D> {
     }
 
     /// Puts volumes in their places, before anything that they were copied from goes.
-    pub(super) fn keep_volumes(&self, volumes: impl Iterator<Item = Volume<D>>) -> io::Result<()> {
+    pub(super) fn keep_volumes(&mut self, volumes: impl Iterator<Item = Volume<D>>) -> io::Result<()> {
         let mut any = false;
         for volume in volumes {
+            let len = volume.len;
             volume.keep()?;
+            // One that a pass that was cut off has left counts twice until the next start.
+            self.vault_octets += len;
             any = true;
         }
         if any {
@@ -167,7 +179,7 @@ impl<D: Disk> History<D> {
 
     /// See [`VaultOrder`].
     pub(super) fn vault_order(
-        &self,
+        &mut self,
         order: VaultOrder,
         ring: &mut KeyRing<D>,
         rng: &mut impl CryptoRng,
@@ -185,10 +197,13 @@ impl<D: Disk> History<D> {
             }
             VaultOrder::Seal(owner, text, now_ms) => {
                 let key = ring.make(owner, now_ms, rng)?;
-                let mut sealed = Vec::with_capacity(text.len() + SEALED_OVERHEAD);
-                key.seal(&aad(), rng, &mut sealed, |out| out.extend_from_slice(&text))
-                    .map_err(io::Error::other)?;
-                VaultReport::Sealed(sealed)
+                VaultReport::Sealed(sealed(&key, &text, rng)?)
+            }
+            VaultOrder::SealMore(owner, text) => {
+                let key = ring
+                    .newest(owner)
+                    .ok_or_else(|| io::Error::other("its key is gone"))?;
+                VaultReport::Sealed(sealed(&key, &text, rng)?)
             }
             VaultOrder::End(owner) => VaultReport::Kept(ring.destroy_many(&ring.live(owner))?),
             VaultOrder::Names => {
@@ -270,7 +285,7 @@ impl<D: Disk> History<D> {
     }
 
     /// The keys first: behind them what is left of the files is noise, and goes now or with the next call.
-    fn keep_holds(&self, holds: &[u32], ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
+    fn keep_holds(&mut self, holds: &[u32], ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
         let over: Vec<KeyId> = ring
             .holds()
             .filter(|(hold, _)| !holds.contains(hold))
@@ -286,8 +301,17 @@ impl<D: Disk> History<D> {
         }
         if any {
             self.files.disk().sync_dir(&self.vault())?;
+            self.vault_octets = octets(self.files.disk(), self.files.dir())?;
         }
         Ok(destroyed)
+    }
+}
+
+/// Octets of all volumes of a history, those that are being written included.
+pub(super) fn octets<D: Disk>(disk: &D, dir: &Path) -> io::Result<u64> {
+    match disk.list(&dir.join(DIR)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        entries => Ok(entries?.iter().map(|entry| entry.len).sum()),
     }
 }
 

@@ -23,11 +23,13 @@ pub(super) const HOLDS: u8 = 13;
 pub(super) const ERASURES: u8 = 14;
 /// The kind of the owner of disclosures' keys.
 pub(super) const DISCLOSURES: u8 = 18;
+/// The kind of the owner of keys of people's requests.
+pub(super) const SUBJECTS: u8 = 16;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
 /// Whose key it is. Later kinds (an account's class and period, for one) get further numbers and the
-/// slot's 48 octets of text; no new form of the files.
+/// slot's octets of text; no new form of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The spool's segments: a new key with each segment, destroyed with the last record under it.
@@ -59,6 +61,8 @@ pub enum Owner {
     Erasure(u32),
     /// A disclosure, by its number: whom it is about. Destroyed when the register forgets it.
     Disclosure(u32),
+    /// A person's request, by its number: whom it is about and how that was proved. Destroyed when it ends (DSR-2).
+    Subject(u32),
 }
 
 impl Owner {
@@ -76,6 +80,7 @@ impl Owner {
             Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
             Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
             Self::Disclosure(number) => return OwnerTag::named(DISCLOSURES, &number.to_be_bytes()),
+            Self::Subject(number) => return OwnerTag::named(SUBJECTS, &number.to_be_bytes()),
             Self::Period(owner) => return owner.tag(HISTORY),
             Self::Export(number) => return OwnerTag::named(EXPORTS, &number.to_be_bytes()),
         })
@@ -83,7 +88,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 13] = [
+pub const OWNERS: [(u8, &str); 14] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -97,6 +102,7 @@ pub const OWNERS: [(u8, &str); 13] = [
     (HOLDS, "holds"),
     (ERASURES, "erasures"),
     (DISCLOSURES, "disclosures"),
+    (SUBJECTS, "subjects"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.

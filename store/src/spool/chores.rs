@@ -242,7 +242,11 @@ impl ChoreError {
 
 /// What became of a [`Chore`].
 #[must_use]
-pub struct ChoreDone<D: Disk>(pub(super) Outcome<D>);
+pub struct ChoreDone<D: Disk> {
+    pub(super) outcome: Outcome<D>,
+    /// Octets of the history behind it; nothing where the keeper has not done it.
+    pub(super) kept_octets: Option<u64>,
+}
 
 pub(super) enum Outcome<D: Disk> {
     Prepared(Active<D>),

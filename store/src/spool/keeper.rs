@@ -130,7 +130,7 @@ impl<D: Disk> Keeper<D> {
 
     /// Does one chore. Blocks.
     pub fn run(&mut self, chore: Chore<D>, rng: &mut impl CryptoRng) -> ChoreDone<D> {
-        ChoreDone(match chore.0 {
+        let outcome = match chore.0 {
             Task::Prepare {
                 number,
                 now_ms,
@@ -248,7 +248,11 @@ impl<D: Disk> Keeper<D> {
                 let told = self.history.obey(*order, &mut self.ring, &mut self.stats, rng);
                 Outcome::History(number, told)
             }
-        })
+        };
+        ChoreDone {
+            outcome,
+            kept_octets: Some(self.history.octets()),
+        }
     }
 
     /// One bad place must not hold all up for ever: after some tries what the disk does not give is done without.

@@ -39,11 +39,14 @@ impl<D: Disk> Chore<D> {
     /// Chores of another kind are given back.
     pub fn refused(self, why: io::Error) -> Result<ChoreDone<D>, Self> {
         match self.0 {
-            Task::Journal { items, .. } => Ok(ChoreDone(Outcome::Journal {
-                done: Vec::new(),
-                left: items,
-                result: Err(why),
-            })),
+            Task::Journal { items, .. } => Ok(ChoreDone {
+                outcome: Outcome::Journal {
+                    done: Vec::new(),
+                    left: items,
+                    result: Err(why),
+                },
+                kept_octets: None,
+            }),
             task => Err(Self(task)),
         }
     }

@@ -291,6 +291,8 @@ impl<D: Disk> Spool<D> {
             usage,
             standing,
             filing: Filing::new(keeper.history.position(), search),
+            kept_octets: keeper.history.octets(),
+            other_octets: 0,
         };
         Ok((spool, keeper, found))
     }

@@ -7,6 +7,7 @@ use rand_core::Rng;
 use tidegate_codec::values::MessageState;
 
 use crate::disk::Op;
+use crate::history::{Order, Report};
 use crate::index::LegId;
 use crate::record::Stage;
 use crate::waiting::HOUR_MS;
@@ -15,7 +16,7 @@ use super::rig::{NOW, Rig, SEGMENT, options};
 use super::tests_model::live;
 use super::tests_waits::{World, waits};
 use super::tests_waits_faults::script;
-use super::{Begin, CommitOutcome, Finished, Keeps, Options, Refused};
+use super::{Begin, Chore, CommitOutcome, Finished, Keeps, Options, Refused};
 
 const META: Keeps = Keeps {
     meta: true,
@@ -628,4 +629,68 @@ fn parts_that_were_cut_here_are_no_legs_of_the_history() {
     let filed = rig.filed();
     assert_eq!(filed.len(), 2);
     assert!(filed.iter().all(|record| record.state == MessageState::Delivered));
+}
+
+// ===== the budget of files =====
+
+#[test]
+fn what_is_kept_counts_in_the_budget_of_all_files_and_holds_up_nothing_but_intake() {
+    let mut rig = keeping(77, &ALL_KEEP);
+    let legs = accept(&mut rig, 240);
+    let (ends, stays) = legs.split_at(200);
+    settle(&mut rig, ends);
+    pass_time(&mut rig);
+    let kept = rig.keeper.history.octets();
+    assert!(kept > 1_000, "{kept}");
+    assert_eq!(rig.spool.occupied(), rig.spool.octets() + kept);
+    let at = |rig: &Rig, limit: u64| Options {
+        limit: limit + rig.spool.reserve(),
+        ..options()
+    };
+    let enough = at(&rig, rig.spool.occupied());
+    rig.spool.set_bounds(&enough);
+    assert_eq!(rig.spool.intake(), Ok(()));
+    // Exports, too.
+    rig.spool.count_others(1);
+    assert_eq!(rig.spool.intake(), Err(Refused::Full));
+    rig.spool.count_others(0);
+    let less = at(&rig, rig.spool.occupied() - 1);
+    rig.spool.set_bounds(&less);
+    assert_eq!(rig.accept(), Err(Refused::Full));
+    // Far more is kept than there is room for, and all that is under way comes to its end and is filed.
+    let least = at(&rig, rig.spool.octets());
+    rig.spool.set_bounds(&least);
+    assert!(rig.spool.has_progress_room());
+    for leg in stays {
+        rig.hand_over(*leg).unwrap();
+        rig.settle(*leg, None).unwrap();
+        assert_eq!(rig.commit(), Some(CommitOutcome::Synced));
+    }
+    pass_time(&mut rig);
+    rig.check_history("over the budget");
+    assert!(rig.keeper.history.octets() > kept);
+    // A start counts it before the keeper has done anything.
+    let mut rig = rig.kill();
+    assert_eq!(
+        rig.spool.occupied(),
+        rig.spool.octets() + rig.keeper.history.octets()
+    );
+    pass_time(&mut rig);
+    let tight = at(&rig, rig.spool.octets() + kept);
+    rig.spool.set_bounds(&tight);
+    assert_eq!(rig.spool.intake(), Err(Refused::Full));
+    // What the sweep removes makes room at once.
+    let files: Vec<_> = rig.keeper.history.periods().cloned().collect();
+    for file in files {
+        let lots = rig.keeper.history.lots(&file, &rig.keeper.ring).unwrap();
+        let keys: Vec<_> = lots.iter().map(|lot| lot.key).collect();
+        rig.keeper.ring.destroy_many(&keys).unwrap();
+        let order = Chore::history(1, Order::Remove(file));
+        let done = rig.keeper.run(order, &mut rig.rng);
+        match rig.done(done) {
+            Finished::History(1, Ok(Report::Removed(octets))) => assert!(octets > 0),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((rig.keeper.history.octets(), rig.spool.intake()), (0, Ok(())));
 }

@@ -177,7 +177,7 @@ impl<D: Disk> Spool<D> {
         let part = if self.has_intake_budget() { 4 } else { 2 };
         let (live, all) = (self.segments.live_octets(), self.written());
         let sparse = oldest.live_octets() < oldest.octets() / part || live < all / part;
-        let pressed = self.octets() + self.reserve() / 2 > self.options.limit && self.has_much_to_gain();
+        let pressed = self.occupied() + self.reserve() / 2 > self.options.limit && self.has_much_to_gain();
         old || sparse || pressed
     }
 
@@ -370,7 +370,10 @@ impl<D: Disk> Spool<D> {
 
     /// Takes the outcome of a chore in.
     pub fn chore_done(&mut self, done: ChoreDone<D>, now_ms: u64) -> Finished {
-        match done.0 {
+        if let Some(octets) = done.kept_octets {
+            self.kept_octets = octets;
+        }
+        match done.outcome {
             Outcome::Prepared(next) => {
                 self.out.prepare = false;
                 self.out.starved_ms = None;

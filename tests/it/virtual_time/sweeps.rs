@@ -5,29 +5,41 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidegate_gateway::keeping::{Closures, Keeping};
+use tidegate_config::Config;
+use tidegate_gateway::keeping::{Believed, Closures, Keeping};
 use tidegate_gateway::sweep::{Found, Place, Sweep};
 use tidegate_gateway::tables::Tables;
 use tidegate_gateway::telemetry::{SweepMetrics, Telemetry};
 use tidegate_store::audit::{Field, Kind, Value, read};
 use tidegate_store::history::{History, Stats};
 use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_tests::IN_CLEAR_TEXT;
 
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MESSAGES: u32 = 3;
 
-fn setup() -> Setup {
-    let config = bench_config_lines(&[("system_id = \"load\"", "retention_profile = \"anonymise-30\"")]);
+pub(super) fn setup() -> Setup {
+    let terms = format!("retention_profile = \"anonymise-30\"\n{IN_CLEAR_TEXT}");
+    let config = bench_config_lines(&[
+        ("system_id = \"load\"", &terms),
+        ("system_id = \"load1\"", &terms),
+    ]);
     Setup {
         is_audited: true,
-        ..Setup::new(config, 1 << 20, 1 << 28)
+        // A start goes through whole segments, and there are hundreds of starts.
+        ..Setup::new(config, 16 << 10, 1 << 28)
     }
 }
 
+/// The rules by which it reads and sweeps.
+pub(super) fn keeping(config: &Config, believed: Believed) -> Keeping {
+    Keeping::new(config, Arc::new(Tables::default()), believed, Closures::default())
+}
+
 /// A gateway with its sweep.
-fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDisk>) {
+pub(super) fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDisk>) {
     let setup = setup();
     let place = Place {
         disk: disk.clone(),
@@ -36,12 +48,7 @@ fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDi
     };
     let found = Found::read(&place, clock.now().unix_ms);
     let world = World::start_with(&setup, disk, clock.clone(), seed).unwrap();
-    let keeping = Keeping::new(
-        &setup.config,
-        Arc::new(Tables::default()),
-        found.believed.clone(),
-        Closures::default(),
-    );
+    let keeping = keeping(&setup.config, found.believed.clone());
     world.hub.look(|gate, _| gate.set_keeping(&Arc::new(keeping)));
     let metrics = SweepMetrics::new(&Telemetry::new());
     let sweep = Sweep::new(Rc::clone(&world.hub), world.audit.clone(), place, found, metrics);
@@ -76,7 +83,7 @@ async fn a_month_later() -> (FaultyDisk, Clock) {
 }
 
 /// What the audit log has of each key and file, by outcome.
-fn entries(disk: &FaultyDisk) -> BTreeMap<(String, String), usize> {
+pub(super) fn entries(disk: &FaultyDisk) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     let bad = read(disk, Path::new("audit"), |logged| {
         let text = |field: Field| {
@@ -96,7 +103,7 @@ fn entries(disk: &FaultyDisk) -> BTreeMap<(String, String), usize> {
 }
 
 /// Keys of history in the ring, files of history, and messages in the statistics.
-fn left(disk: &FaultyDisk) -> (usize, usize, u64) {
+pub(super) fn left(disk: &FaultyDisk) -> (usize, usize, u64) {
     let kek = Kek::read(disk, Path::new("kek")).unwrap();
     let ring = KeyRing::open(disk, Path::new("keys"), kek).unwrap();
     let history = History::open(disk.clone(), "history".into(), None).unwrap();

@@ -1,0 +1,369 @@
+//! Requests of people about what is kept of them (compliance.md §6, DSR-1 to DSR-6): a register, its clocks, and who carries
+//! them out.
+//!
+//! ```text
+//!  open ─► received ─► verify ─► verified ─► run ─► running ─► ended, and its key goes
+//!              └───────── extend, refuse ─────────┘
+//! ```
+//!
+//! Of the person there is the number, and how identity or authority was proved, both sealed under a key of the request's own that
+//! goes with its end (DSR-2). What is answered is a request's row, which names nobody.
+
+mod clock;
+mod file;
+pub(crate) mod tend;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tidegate_store::disk::Disk;
+use tidegate_store::history::whom;
+use tidegate_store::keyring::{KeyRing, Owner};
+use tokio::sync::{Mutex, MutexGuard};
+use zeroize::Zeroizing;
+
+pub use clock::{Clocked, clock_of};
+pub use file::Unreadable;
+pub use tend::tend;
+
+/// Requests that are open at most.
+pub const OPEN_MAX: usize = 1_000;
+/// Requests that the register has at most, those that have ended included.
+pub const ROWS_MAX: usize = 20_000;
+/// Months for which a request that has ended stays in the register: that it was answered must be provable as long as somebody may
+/// complain of it. California wants 24 months of them (11 CCR 7101), claims against a controller end after three years in most places.
+pub const KEPT_MONTHS: u32 = 36;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// All that is kept, and why.
+    Access,
+    /// Something is wrong.
+    Correct,
+    /// All that is kept is to go.
+    Erase,
+    /// The messages, to be taken elsewhere.
+    Port,
+    /// No more marketing.
+    Object,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Access, Self::Correct, Self::Erase, Self::Port, Self::Object];
+
+    /// As on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Correct => "correct",
+            Self::Erase => "erase",
+            Self::Port => "port",
+            Self::Object => "object",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Asker {
+    /// Whom messages were sent to, of the platform itself.
+    Recipient,
+    /// An account, for one of its recipients: it decides about them (DSR-3).
+    Account,
+    /// The holder of an account, about a number of the holder's own.
+    Holder,
+}
+
+impl Asker {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Recipient, Self::Account, Self::Holder];
+
+    /// As on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::Account => "account",
+            Self::Holder => "holder",
+        }
+    }
+}
+
+/// How a request has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// It was carried out.
+    Done,
+    /// It was refused, with a reason.
+    Refused,
+    /// Who asked was pointed to the account, which decides, and was told (DSR-3).
+    Pointed,
+}
+
+impl How {
+    /// For people and programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Pointed => "pointed",
+        }
+    }
+}
+
+/// What an erasure could not take along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Of this class.
+    pub class: String,
+    /// So many records.
+    pub records: u64,
+    /// Until then at the latest, in unix milliseconds; `None` where nobody knows yet.
+    pub until_ms: Option<u64>,
+    /// By these rules. No matter of a hold is named.
+    pub by: String,
+}
+
+/// A request, as the register has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRow {
+    /// What is asked for.
+    pub right: Right,
+    /// By whom.
+    pub asker: Asker,
+    /// About this account's data; `None`: the whole platform's.
+    pub account: Option<String>,
+    /// Where the person is.
+    pub place: Option<String>,
+    /// Somebody below the age (DSR-6).
+    pub is_minor: bool,
+    /// The number, sealed under the request's key. Empty once it has ended.
+    #[serde(with = "file::digits")]
+    pub number: Vec<u8>,
+    /// How identity or authority was proved: the same.
+    #[serde(with = "file::digits")]
+    pub proof: Vec<u8>,
+    /// Who opened it.
+    pub who: String,
+    /// When it came, in unix milliseconds: its clock counts from then.
+    pub received_ms: u64,
+    /// When it is to be answered.
+    pub due_ms: u64,
+    /// When at the latest, if it is extended; `due_ms` where it cannot be.
+    pub most_ms: u64,
+    /// By which row of the table, or profile.
+    pub clock: String,
+    /// When it was extended, and why.
+    pub extended: Option<(u64, String)>,
+    /// When identity or authority was verified.
+    pub verified_ms: Option<u64>,
+    /// When it was to be carried out: from then on it is, whatever happens.
+    pub run_ms: Option<u64>,
+    /// How rows are written, of what is handed over.
+    pub format: Option<String>,
+    /// What is wrong, and what was done about it.
+    pub note: Option<String>,
+    /// The order to erase that it has given, or joined.
+    pub order: Option<u32>,
+    /// The export that has the answer.
+    pub export: Option<u64>,
+    /// Accounts that were told (DSR-3).
+    pub told: u32,
+    /// What an erasure could not take along when it was ordered.
+    pub kept: Vec<Kept>,
+    /// When it was answered: nothing of it is due from then on.
+    pub answered_ms: Option<u64>,
+    /// When nothing was left to be done, and how it ended.
+    pub ended: Option<(u64, How)>,
+    /// Why it was refused.
+    pub why: Option<String>,
+}
+
+impl RequestRow {
+    /// In one word for people and programs.
+    pub const fn state(&self) -> &'static str {
+        match (self.ended, self.run_ms, self.verified_ms) {
+            (Some((_, how)), ..) => how.word(),
+            (None, Some(_), _) => match self.answered_ms {
+                // Answered; something of it waits for a date, or all of it for the next sweep.
+                Some(_) if !self.kept.is_empty() => "deferred",
+                Some(_) => "ordered",
+                None => "running",
+            },
+            (None, None, Some(_)) => "verified",
+            (None, None, None) => "received",
+        }
+    }
+
+    /// Whether somebody still waits for an answer.
+    pub const fn waits(&self) -> bool {
+        self.ended.is_none() && self.answered_ms.is_none()
+    }
+}
+
+/// States that are counted.
+pub const STATES: [&str; 5] = ["received", "verified", "running", "ordered", "deferred"];
+
+/// All requests by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// The last number that was given.
+    pub last: u32,
+    /// The requests.
+    pub requests: BTreeMap<u32, RequestRow>,
+}
+
+impl Register {
+    /// Those that have not ended.
+    pub fn open(&self) -> impl Iterator<Item = (u32, &RequestRow)> {
+        let open = self.requests.iter().filter(|(_, row)| row.ended.is_none());
+        open.map(|(id, row)| (*id, row))
+    }
+
+    /// Whether there is room for one more.
+    pub fn has_room(&self) -> bool {
+        self.open().count() < OPEN_MAX && self.requests.len() < ROWS_MAX
+    }
+}
+
+/// The register with whom its open requests are about.
+#[derive(Default)]
+pub struct State {
+    /// What the file holds.
+    pub register: Register,
+    /// The numbers of open requests, in the form in which people are known.
+    pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
+    /// How identity was proved, of those that are verified.
+    pub proofs: BTreeMap<u32, Zeroizing<Vec<u8>>>,
+    /// Requests whose keys are to go, and may be there still.
+    pub keys_to_end: BTreeSet<u32>,
+}
+
+/// The register on disk, and as it is. Changes go one after the other.
+pub struct Subjects {
+    path: PathBuf,
+    state: Mutex<State>,
+    /// A write has begun and not come to a good end: the file holds the register before or behind it, nobody knows which.
+    is_uncertain: AtomicBool,
+}
+
+impl Subjects {
+    /// Reads the register of a data directory; none where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is not as it was written, is older than the key ring, or an open request's key is not in the ring: nothing
+    /// is started then, for requests have dates by law.
+    pub fn open<D: Disk>(data: &Path, ring: &KeyRing<D>) -> Result<Self, Unreadable> {
+        let path = data.join(file::FILE);
+        let unreadable = |why: String| Unreadable::new(&path, why);
+        let register = file::open(&path)?;
+        if ring.subjects().any(|id| id > register.last) {
+            return Err(unreadable(
+                "the key ring has keys of requests that it knows nothing of: it is missing, or older than the ring"
+                    .to_owned(),
+            ));
+        }
+        let mut state = State {
+            // A key whose request did not come to be, or whose end was cut off.
+            keys_to_end: ring.subjects().collect(),
+            ..State::default()
+        };
+        for (id, row) in register.open() {
+            let opened = |sealed: &[u8]| {
+                whom(ring, Owner::Subject(id), sealed).ok_or_else(|| {
+                    unreadable(format!("the key ring does not open whom request {id} is about"))
+                })
+            };
+            state.people.insert(id, opened(&row.number)?);
+            if !row.proof.is_empty() {
+                state.proofs.insert(id, opened(&row.proof)?);
+            }
+            state.keys_to_end.remove(&id);
+        }
+        state.register = register;
+        Ok(Self {
+            path,
+            state: Mutex::new(state),
+            is_uncertain: AtomicBool::new(false),
+        })
+    }
+
+    /// As it is, for who changes it, too.
+    pub async fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().await
+    }
+
+    /// Puts another register in the place of what the file holds, waits until it is on disk, and has it hold.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator; the file may hold it all the same.
+    pub async fn write(&self, state: &mut State, register: Register) -> Result<(), String> {
+        self.is_uncertain.store(true, Ordering::Relaxed);
+        let path = self.path.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let text = file::written(&register)?;
+            crate::small_file::replace(&path, &text)?;
+            Ok::<_, std::io::Error>(register)
+        });
+        state.register = written
+            .await
+            .map_err(|error| crate::control::not_done(&error).to_owned())?
+            .map_err(|error| format!("the register of requests cannot be written: {error}"))?;
+        self.is_uncertain.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has the file hold what holds, where a write that failed may have left another: before a key goes that the other needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub async fn make_certain(&self, state: &mut State) -> Result<(), String> {
+        match self.is_uncertain.load(Ordering::Relaxed) {
+            true => {
+                let register = state.register.clone();
+                self.write(state, register).await
+            }
+            false => Ok(()),
+        }
+    }
+}
+
+/// The row of a request that has begun.
+#[cfg(test)]
+pub(crate) fn some_row() -> RequestRow {
+    let mut some = file::tests::some();
+    some.requests.remove(&1).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_register_that_is_full_takes_no_more_whether_requests_are_open_or_not() {
+        let row = some_row();
+        let mut register = Register::default();
+        for id in 0..OPEN_MAX {
+            assert!(register.has_room());
+            register.requests.insert(u32::try_from(id).unwrap(), row.clone());
+        }
+        assert!(!register.has_room());
+        for row in register.requests.values_mut() {
+            row.ended = Some((7, How::Done));
+        }
+        assert!(register.has_room());
+        let ended = register.requests[&0].clone();
+        let all = 0..u32::try_from(ROWS_MAX).unwrap();
+        register.requests.extend(all.map(|id| (id, ended.clone())));
+        assert!(!register.has_room());
+    }
+}
