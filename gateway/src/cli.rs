@@ -5,6 +5,7 @@
 //! goes to standard output, either way; without it results go there as text, warnings and refusals to
 //! standard error.
 
+mod access;
 mod account;
 mod audit;
 mod ban;
@@ -16,6 +17,7 @@ mod check;
 mod consent;
 mod contact;
 mod demo;
+mod disclosure;
 mod erase;
 mod export;
 mod hash_password;
@@ -126,6 +128,12 @@ enum Verb {
     /// Look at what suspended accounts by itself, and decide whether that was right.
     #[command(subcommand)]
     Case(case::Verb),
+    /// Enter what authorities ask for, decide on it, have it produced, and tell the account.
+    #[command(subcommand)]
+    Disclosure(Box<disclosure::Verb>),
+    /// Show who may open records of people; let a token at an account's for a while.
+    #[command(subcommand)]
+    Access(Box<access::Verb>),
     /// Show what accounts are to be told, and say that they were.
     #[command(subcommand)]
     Notice(notice::Verb),
@@ -274,6 +282,8 @@ pub fn main() -> ExitCode {
         Verb::Export(verb) => export::run(&verb),
         Verb::Sinks(args) => sinks::run(&args),
         Verb::Hold(verb) => hold::run(&verb),
+        Verb::Access(verb) => access::run(&verb),
+        Verb::Disclosure(verb) => disclosure::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
         Verb::Case(verb) => case::run(&verb),
         Verb::Subject(verb) => subject::run(&verb),

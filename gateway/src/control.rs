@@ -10,12 +10,15 @@
 //! what one turn of the loop does for it. Nothing that it says holds a body or a number (P4), but for those that the
 //! operator has just asked about.
 
+mod accessing;
 mod ask;
 mod casing;
 mod census;
 mod client;
 mod closing;
 mod deed;
+mod disclosed;
+mod disclosing;
 mod exporting;
 mod filed;
 mod finished;
@@ -52,14 +55,17 @@ use serde_json::{Map, Value, json};
 use tidegate_store::audit::Actor;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::Depth;
 use crate::admin::{self, DAYS_MAX, Role};
 use crate::explain::Question;
 use crate::origin::Origin;
 
+pub use accessing::Accessing;
 pub use casing::Casing;
 pub use client::{AskError, ask};
 pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};
+pub use disclosing::{DecisionAsk, Disclosing, DisclosureAsk};
 pub use exporting::{DAYS_MAX as EXPORT_DAYS_MAX, Exporting};
 pub(crate) use finished::text_of;
 pub use finished::{FOUND_MAX, Find, Reading};
@@ -166,6 +172,10 @@ pub enum Verb {
     Notice(Noticing),
     /// Cases of abuse.
     Case(Casing),
+    /// Break-glass.
+    Access(Accessing),
+    /// Disclosures to authorities and others.
+    Disclose(Disclosing),
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
@@ -206,6 +216,15 @@ pub enum Verb {
         /// Its name.
         name: String,
     },
+}
+
+/// What a request opens of what is kept of people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opening<'v> {
+    /// By which verb.
+    pub(crate) verb: &'static str,
+    /// Of which account, where it names one.
+    pub(crate) account: Option<&'v str>,
 }
 
 /// Which waiting messages are meant.
@@ -290,6 +309,8 @@ impl Verb {
             Self::Subject(subjecting) => subjecting.request(),
             Self::Notice(wanted) => wanted.request(),
             Self::Case(wanted) => wanted.request(),
+            Self::Access(wanted) => wanted.request(),
+            Self::Disclose(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
             Self::RotateKek(kek) => kek.request(),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
@@ -328,15 +349,56 @@ impl Verb {
         matches!(self, Self::Steer(Steer::LogFilter { filter: Some(_), .. }))
     }
 
-    /// Whether it shows numbers and texts of people's messages.
-    pub(crate) const fn opens_records(&self) -> bool {
-        matches!(
-            self,
+    /// What it opens of what is kept of people; `None` of what shows nobody. Who may is said by [`crate::access::table`].
+    pub(crate) fn opens(&self) -> Option<Opening<'_>> {
+        let (verb, account) = match self {
             Self::Steer(
-                Steer::MessageShow { reading: Some(_), .. }
-                    | Steer::MessageFind(Find { reading: Some(_), .. })
-            )
-        )
+                steer @ Steer::MessageShow {
+                    account,
+                    reading: Some(_),
+                    ..
+                },
+            ) => (steer.word(), account.as_deref()),
+            Self::Steer(
+                steer @ Steer::MessageFind(Find {
+                    account,
+                    reading: Some(_),
+                    ..
+                }),
+            ) => (steer.word(), Some(account.as_str())),
+            Self::Export(exporting @ Exporting::Create { account, .. }) => {
+                (exporting.word(), Some(account.as_str()))
+            }
+            Self::Export(exporting @ Exporting::Read { .. }) => (exporting.word(), None),
+            Self::Matter(matter @ Matter::HoldShow { .. }) => (matter.word(), None),
+            Self::Disclose(
+                wanted @ (Disclosing::Produce { .. } | Disclosing::Show { reason: Some(_), .. }),
+            ) => (wanted.word(), None),
+            Self::Subject(
+                subjecting @ (Subjecting::Run { .. } | Subjecting::Show { reading: Some(_), .. }),
+            ) => (subjecting.word(), None),
+            Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
+            _ => return None,
+        };
+        Some(Opening { verb, account })
+    }
+
+    /// Has it go no further than a grant of break-glass does, by its number.
+    pub(crate) const fn read_by(&mut self, grant: u64, depth: Depth) {
+        if let Self::Steer(
+            Steer::MessageShow {
+                reading: Some(reading),
+                ..
+            }
+            | Steer::MessageFind(Find {
+                reading: Some(reading),
+                ..
+            }),
+        ) = self
+        {
+            reading.glass = Some(grant);
+            reading.with_texts = matches!(depth, Depth::Body);
+        }
     }
 
     /// Reads a request's line; what is wrong with it is said in words for the operator.
@@ -468,8 +530,11 @@ impl Verb {
                 let subject = || Subjecting::read(other, request).map(|asked| asked.map(Self::Subject));
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
                 let case = || Casing::read(other, request).map(|wanted| wanted.map(Self::Case));
+                let disclose = || Disclosing::read(other, request).map(|wanted| wanted.map(Self::Disclose));
+                let access = || Accessing::read(other, request).map(|wanted| wanted.map(Self::Access));
                 let read = read.or_else(export).or_else(matter);
                 let read = read.or_else(subject).or_else(notice).or_else(case);
+                let read = read.or_else(disclose).or_else(access);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -10,6 +10,7 @@
 //! lies (EXP-2, ERA-2). One is made at a time, with a pause after each slice, so that traffic and receipts come first; none
 //! costs an account anything (EXP-2).
 
+mod disclosed;
 mod file;
 mod making;
 mod person;
@@ -27,6 +28,7 @@ use tidegate_store::audit::Actor;
 
 use crate::telemetry::ExportMetrics;
 
+pub(crate) use disclosed::{Disclosed, fields_of};
 pub use file::Head;
 pub(crate) use file::read_frame;
 pub(crate) use making::{Wanted, create};
@@ -140,6 +142,11 @@ pub(crate) enum Made {
 }
 
 impl Export {
+    /// Whether it was made to its end.
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
     pub(crate) const fn is_due(&self, now_ms: u64) -> bool {
         self.is_given_up || now_ms >= self.head.ends_ms
     }
@@ -222,6 +229,17 @@ impl Exports {
 
     pub(crate) fn path(&self, number: u64) -> PathBuf {
         file::path(&self.dir, number)
+    }
+
+    /// Has those that were made for a disclosure, and are not entered in it, be nobody's: a kill came between.
+    pub(crate) fn keep_disclosed(&self, has: impl Fn(u32, u64) -> bool) {
+        for export in self.all().values_mut() {
+            if let Some(disclosure) = export.head.disclosure
+                && !has(disclosure, export.head.number)
+            {
+                export.state = State::Over;
+            }
+        }
     }
 
     /// Marks those of an account, or of all, that were begun before as not wanted any more: somebody's data is erased, and may be

@@ -5,6 +5,7 @@
 //! files named after what happens ([`mt`], [`dlr`], [`mo`]) tell a message's story.
 
 pub mod abuse;
+pub mod access;
 pub mod addressing;
 pub mod admin;
 pub mod admission;
@@ -20,6 +21,7 @@ pub mod connect;
 pub mod control;
 pub mod credentials;
 pub mod demo;
+pub mod disclosures;
 pub mod dlr;
 pub mod documents;
 pub mod esme;

@@ -182,6 +182,24 @@ impl Notices {
         Ok(number)
     }
 
+    /// Has one be due at another date, in unix milliseconds; of one that was told nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: there is none of that number, or it cannot be written.
+    pub async fn reschedule(&self, number: u64, due_ms: u64) -> Result<(), String> {
+        let mut register = self.register.lock().await;
+        let mut next = register.clone();
+        let notice = next.all.get_mut(&number).ok_or("there is no such notice")?;
+        if notice.sent.is_some() || notice.new.due_ms == due_ms {
+            return Ok(());
+        }
+        notice.new.due_ms = due_ms;
+        self.write(&next).await?;
+        *register = next;
+        Ok(())
+    }
+
     /// Notes that one was told, once; says when.
     ///
     /// # Errors

@@ -24,12 +24,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::abuse::{self, Cases};
+use crate::access::{self, Access};
 use crate::admin::{self, Desk, Tokens};
 use crate::audit::{self, AuditHandle, Log, note_binds};
 use crate::board::{Board, Page, Recorder};
 use crate::clock::Clock;
 use crate::connect::{self, link_kinds};
 use crate::credentials::{Bounds, Verdict, Verifier};
+use crate::disclosures::{self, Disclosures};
 use crate::exports::{self, Exports};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
@@ -48,8 +50,8 @@ use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
 use crate::telemetry::{
-    AbuseMetrics, AdminMetrics, ExportMetrics, HistoryMetrics, HttpMetrics, KeyMetrics, NoticeMetrics,
-    SubjectMetrics, SweepMetrics, Telemetry,
+    AbuseMetrics, AccessMetrics, AdminMetrics, DisclosureMetrics, ExportMetrics, HistoryMetrics, HttpMetrics,
+    KeyMetrics, NoticeMetrics, SubjectMetrics, SweepMetrics, Telemetry,
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
@@ -95,6 +97,12 @@ pub enum StartError {
     /// The register of legal holds is not as it was written.
     #[error(transparent)]
     Legal(#[from] legal::Unreadable),
+    /// The register of break-glass is not as it was written.
+    #[error(transparent)]
+    Access(#[from] access::Unreadable),
+    /// The register of disclosures is not as it was written.
+    #[error(transparent)]
+    Disclosures(#[from] disclosures::Unreadable),
     /// The register of people's requests cannot be read.
     #[error(transparent)]
     Subjects(#[from] subjects::Unreadable),
@@ -215,11 +223,13 @@ pub fn start_with(
     let orders = OrdersFile::open(&config.storage.data)?;
     let notices = Notices::open(&config.storage.data)?;
     let cases = Cases::open(&config.storage.data)?;
+    let access = Arc::new(Access::open(&config.storage.data)?);
     let health = Arc::new(Health::new(clock.clone()));
     let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
+    let disclosures = Disclosures::open(&config.storage.data, own.ring())?;
     let subjects = Subjects::open(&config.storage.data, own.ring())?;
     if recovered.is_alarming() {
         tracing::error!(found = ?recovered, "the spool has lost something");
@@ -294,6 +304,7 @@ pub fn start_with(
             admin: admin.map(|(socket, tokens, _)| {
                 let desk = Desk {
                     tokens,
+                    access: Arc::clone(&access),
                     asked: asked.clone(),
                     clock: clock.clone(),
                     metrics: admin_metrics,
@@ -340,6 +351,8 @@ pub fn start_with(
             tokens,
             orders,
             legal,
+            access,
+            disclosures,
             subjects,
             notices,
             cases,
@@ -350,6 +363,8 @@ pub fn start_with(
             subject_metrics: SubjectMetrics::new(telemetry),
             notice_metrics: NoticeMetrics::new(telemetry),
             abuse_metrics: AbuseMetrics::new(telemetry),
+            access_metrics: AccessMetrics::new(telemetry),
+            disclosure_metrics: DisclosureMetrics::new(telemetry),
             history_metrics: HistoryMetrics::new(telemetry),
             done: ends.done,
             to_answer,
@@ -585,6 +600,8 @@ struct LoopWork {
     tokens: Option<Arc<Tokens>>,
     orders: (OrdersFile, Orders),
     legal: Legal,
+    access: Arc<Access>,
+    disclosures: Disclosures,
     subjects: Subjects,
     notices: Notices,
     cases: Cases,
@@ -595,6 +612,8 @@ struct LoopWork {
     subject_metrics: SubjectMetrics,
     notice_metrics: NoticeMetrics,
     abuse_metrics: AbuseMetrics,
+    access_metrics: AccessMetrics,
+    disclosure_metrics: DisclosureMetrics,
     history_metrics: HistoryMetrics,
     done: mpsc::Receiver<ChoreDone<RealDisk>>,
     to_answer: mpsc::Receiver<control::Request>,
@@ -652,6 +671,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
+        hub.set_access(work.access);
         hub.set_subjects(Arc::new(work.subjects));
         hub.set_orders(Arc::new(orders_file));
         hub.set_notices(Arc::new(work.notices));
@@ -662,7 +682,14 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             Err(error) => tracing::error!(%error, "PDU traces cannot be kept"),
         }
         match Exports::open(&config.storage.data, work.export_metrics) {
-            Ok(exports) => hub.set_exports(Arc::new(exports)),
+            Ok(exports) => {
+                // What a kill left between a file and its row in the register is nobody's.
+                let mut disclosures = work.disclosures;
+                let register = disclosures.register_at_start();
+                exports.keep_disclosed(|disclosure, export| register.has(disclosure, export));
+                hub.set_disclosures(Arc::new(disclosures));
+                hub.set_exports(Arc::new(exports));
+            }
             Err(error) => tracing::error!(%error, "exports cannot be kept"),
         }
         if let Some(tokens) = work.tokens {
@@ -699,6 +726,12 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
             work.audit.clone(),
             work.abuse_metrics,
         ));
+        spawn_local(access::tend(
+            Rc::clone(&hub),
+            work.audit.clone(),
+            work.access_metrics,
+        ));
+        spawn_local(disclosures::tend(Rc::clone(&hub), work.disclosure_metrics));
         let (sweeps, to_sweep) = sweep::ends();
         hub.set_sweep(sweeps);
         let audit = work.audit.clone();

@@ -18,11 +18,13 @@ use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::abuse::Cases;
+use crate::access::Access;
 use crate::admin::Tokens;
 use crate::asked::Asked;
 use crate::board::Board;
 use crate::clock::{Clock, Now};
 use crate::connect::Slots;
+use crate::disclosures::Disclosures;
 use crate::exports::Exports;
 use crate::gate::{BindCheck, Gate, Input};
 use crate::http::Seal;
@@ -80,6 +82,10 @@ pub struct Hub<D: Disk> {
     key_ring: OnceCell<mpsc::Sender<RingOrder>>,
     /// The register of holds and erasures; a gateway of tests may have none.
     legal: OnceCell<Arc<Legal>>,
+    /// The register of disclosures; a gateway of tests may have none.
+    disclosures: OnceCell<Arc<Disclosures>>,
+    /// Who was let at records that his role does not open; a gateway of tests may have none.
+    access: OnceCell<Arc<Access>>,
     /// The register of people's requests; a gateway of tests may have none.
     subjects: OnceCell<Arc<Subjects>>,
     /// Orders for the retention sweep go there; a gateway of tests may have none.
@@ -140,6 +146,26 @@ impl<D: Disk> Hub<D> {
 
     pub(crate) fn legal(&self) -> Option<&Arc<Legal>> {
         self.legal.get()
+    }
+
+    /// The register of disclosures, from now on.
+    pub fn set_disclosures(&self, disclosures: Arc<Disclosures>) {
+        // Once, at the start.
+        let _ = self.disclosures.set(disclosures);
+    }
+
+    pub(crate) fn disclosures(&self) -> Option<Arc<Disclosures>> {
+        self.disclosures.get().cloned()
+    }
+
+    /// Who was let at records that his role does not open, from now on.
+    pub fn set_access(&self, access: Arc<Access>) {
+        // Once, at the start.
+        let _ = self.access.set(access);
+    }
+
+    pub(crate) fn access(&self) -> Option<Arc<Access>> {
+        self.access.get().cloned()
     }
 
     /// The register of people's requests, from now on.
@@ -309,6 +335,8 @@ impl<D: Disk> Hub<D> {
             register: OnceCell::new(),
             key_ring: OnceCell::new(),
             legal: OnceCell::new(),
+            disclosures: OnceCell::new(),
+            access: OnceCell::new(),
             subjects: OnceCell::new(),
             sweep: OnceCell::new(),
             tokens: OnceCell::new(),

@@ -11,10 +11,12 @@
 //! in one test process do not see each other.
 
 mod abuse;
+mod access;
 mod account;
 mod admin;
 mod audit;
 mod carrier;
+mod disclosures;
 mod exports;
 mod filter;
 mod gate;
@@ -37,11 +39,13 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use abuse::AbuseMetrics;
+pub use access::AccessMetrics;
 pub use account::AccountMetrics;
 pub(crate) use account::state_label;
 pub use admin::{AdminMetrics, Watching};
 pub use audit::AuditMetrics;
 pub use carrier::CarrierMetrics;
+pub use disclosures::DisclosureMetrics;
 pub use exports::ExportMetrics;
 pub use gate::GateMetrics;
 pub use history::HistoryMetrics;
@@ -259,6 +263,8 @@ mod tests {
         let _exports = ExportMetrics::new(&telemetry);
         let _subjects = SubjectMetrics::new(&telemetry);
         let _notices = NoticeMetrics::new(&telemetry);
+        let _access = AccessMetrics::new(&telemetry);
+        let _disclosures = DisclosureMetrics::new(&telemetry);
         let _history = HistoryMetrics::new(&telemetry);
         let _admin = AdminMetrics::new(&telemetry);
         let _http = HttpMetrics::new(&telemetry, "admin");

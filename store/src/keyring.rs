@@ -59,7 +59,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, fingerprint};
+use owner::{DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, fingerprint};
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
@@ -403,6 +403,15 @@ impl<D: Disk> KeyRing<D> {
                 .text()
                 .first_chunk()
                 .map(|number| u32::from_be_bytes(*number))
+        })
+    }
+
+    /// The disclosures that have a key, by their numbers.
+    pub fn disclosures(&self) -> impl Iterator<Item = u32> + '_ {
+        let of_disclosures = self.keys.values().filter(|held| held.owner.kind == DISCLOSURES);
+        of_disclosures.filter_map(|held| {
+            let number = held.owner.text().first_chunk()?;
+            Some(u32::from_be_bytes(*number))
         })
     }
 

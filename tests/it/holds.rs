@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::Clock;
 use tidegate_gateway::control::{HoldAsk, Matter, Retain, Verb};
+use tidegate_gateway::disclosures::{Basis, Decision};
 use tidegate_store::disk::RealDisk;
 use tidegate_store::history::{Cursor, History, Kept, Looked, Query};
 use tidegate_store::keyring::KeyRing;
@@ -177,6 +178,17 @@ async fn hold_c01_c02_what_is_held_and_due_is_in_the_vault_only_and_others_of_it
         .local
         .start_at(Clock::virtual_from(scene.clock.now().unix_ms));
     assert_eq!(scene.sealed(hold).await, expected);
+    // A law may have it, and whoever asks on another basis not (LEG-5).
+    for (basis, text, held) in [(Basis::Law, TEXT, 1), (Basis::Agreement, "", 0)] {
+        let number = scene.opened(basis, accepted_ms - DAY_MS).await;
+        let fields = Some(&["id", "text"][..]);
+        scene.decide(number, Decision::Narrowed, fields).await.unwrap();
+        let (produced, rows) = scene.produced(number).await;
+        assert_eq!(
+            (rows, &produced["held"]),
+            (format!("id,text\r\n{id},{text}\r\n"), &json!(held))
+        );
+    }
     let told = scene.matter(Matter::HoldList).await.unwrap();
     assert_eq!(told["holds"][0]["is_past_review"], true);
     assert!(!Value::Object(told).to_string().contains(TO));

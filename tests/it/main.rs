@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod abuse;
+mod access;
 mod account_verbs;
 mod admin;
 mod ancillary;
@@ -20,6 +21,7 @@ mod closing;
 mod control;
 mod crash;
 mod credentials;
+mod disclosures;
 mod duplicates;
 mod explain;
 mod exports;

@@ -52,6 +52,7 @@ async fn serve() -> (std::net::SocketAddr, String, mpsc::Receiver<control::Reque
     let (asked, to_answer) = control::ends();
     let desk = Desk {
         tokens: Arc::new(tokens),
+        access: Arc::new(Access::open(dir.path()).unwrap()),
         asked,
         clock: clock.clone(),
         metrics: Arc::new(AdminMetrics::new(&telemetry)),

@@ -146,6 +146,13 @@ impl Tokens {
         })
     }
 
+    /// What the token of this name is good for, if it is good now.
+    pub fn role_of(&self, name: &str, now_ms: u64) -> Option<Role> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = tokens.iter().find(|token| token.name == name)?;
+        (now_ms < token.expires_ms).then_some(token.role)
+    }
+
     /// Whether a token that was good when its bearer came still is.
     pub fn is_good(&self, bearer: &Bearer, now_ms: u64) -> bool {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);

@@ -122,6 +122,7 @@ pub(super) fn asked(file: &ConfigFile, matter: Matter) -> Result<Outcome, Refusa
     })
 }
 
+/// What an answer says, its rows one a line.
 pub(super) fn shown(fields: &Map<String, Value>) -> String {
     let mut out = String::new();
     for (key, value) in fields {

@@ -210,6 +210,7 @@ pub(super) async fn export<D: Disk + 'static>(
             let days = days.unwrap_or(DAYS_MAX);
             let wanted = Wanted {
                 account: known(hub, account)?,
+                disclosed: None,
                 person: None,
                 what: *what,
                 format: *format,
@@ -256,6 +257,7 @@ fn shown(export: &Export, now_ms: u64) -> Value {
     json!({
         "export": head.number.to_string(),
         "account": head.account.as_str(),
+        "disclosure": head.disclosure,
         "request": head.request,
         "what": head.what.word(),
         "format": head.format.word(),

@@ -21,6 +21,7 @@ use super::Answer;
 use super::listing::instant;
 use super::shown::masked;
 use super::steering::fields;
+use crate::access;
 use crate::audit::AuditHandle;
 use crate::keeping::Ended;
 use crate::number::plan;
@@ -43,6 +44,10 @@ pub struct Reading {
     pub purpose: Purpose,
     /// A ticket, a matter: 1 to 200 characters.
     pub reason: String,
+    /// With texts; a grant of break-glass may go no further than numbers.
+    pub with_texts: bool,
+    /// By this grant of break-glass.
+    pub glass: Option<u64>,
 }
 
 impl Reading {
@@ -68,7 +73,12 @@ impl Reading {
         let reason = reason.filter(|reason| (1..=REASON_MAX).contains(&reason.len()));
         let reason = reason
             .ok_or_else(|| format!("with a \"purpose\" goes a \"reason\" of 1 to {REASON_MAX} octets"))?;
-        Ok(Some(Self { purpose, reason }))
+        Ok(Some(Self {
+            purpose,
+            reason,
+            with_texts: true,
+            glass: None,
+        }))
     }
 
     /// The purpose, as it was written.
@@ -120,6 +130,19 @@ async fn enter(
     audit.enter(vec![entry]).await
 }
 
+/// Enters that a grant of break-glass is used, if it is by one.
+async fn by_grant<D: Disk>(
+    hub: &Hub<D>,
+    by: (&AuditHandle, &Actor),
+    verb: &str,
+    reading: &Reading,
+) -> Result<(), String> {
+    match reading.glass {
+        Some(grant) => access::used(hub, by, (grant, verb)).await,
+        None => Ok(()),
+    }
+}
+
 /// `message show` with a purpose: a finished message with its numbers and its text.
 pub(super) async fn read_one<D: Disk>(
     hub: &Hub<D>,
@@ -129,6 +152,7 @@ pub(super) async fn read_one<D: Disk>(
     reading: &Reading,
 ) -> Answer {
     let whose = account.map(|name| known(hub, name)).transpose()?;
+    by_grant(hub, (audit, who), "message show", reading).await?;
     enter(audit, who, ("message show", whose, None), Some(reading)).await?;
     let told = by_id(hub, id, account, Some(reading))
         .await?
@@ -167,7 +191,7 @@ pub(super) async fn by_id<D: Disk>(
             legs.len() > LEGS_MAX
         })
         .await?;
-        if reading.is_some() {
+        if reading.is_some_and(|reading| reading.with_texts) {
             hub.look_in_history(&query, Kept::Body, purpose, |looked| {
                 texts.extend(looked.texts.into_iter().filter(|(of, _)| is_meant(of)));
                 texts.len() > LEGS_MAX
@@ -230,6 +254,9 @@ pub(super) async fn find<D: Disk>(hub: &Hub<D>, (audit, who): (&AuditHandle, &Ac
     let account = known(hub, &find.account)?;
     if find.to.is_some() && find.reading.is_none() {
         return Err("what went to a number is told for a \"purpose\" and a \"reason\" only".to_owned());
+    }
+    if let Some(reading) = &find.reading {
+        by_grant(hub, (audit, who), "message find", reading).await?;
     }
     enter(
         audit,

@@ -147,12 +147,20 @@ impl Noted {
             Verb::Matter(matter) if !matter.is_reading() => {
                 (Kind::OperatorVerb, None, vec![(Field::Verb, word(matter.word()))])
             }
+            Verb::Disclose(wanted) if !wanted.is_reading() => {
+                (Kind::OperatorVerb, None, vec![(Field::Verb, word(wanted.word()))])
+            }
+            Verb::Access(wanted) if !wanted.is_reading() => {
+                (Kind::OperatorVerb, None, vec![(Field::Verb, word(wanted.word()))])
+            }
             Verb::Subject(subjecting) if !subjecting.is_reading() => (
                 Kind::OperatorVerb,
                 None,
                 vec![(Field::Verb, word(subjecting.word()))],
             ),
             Verb::TokenList
+            | Verb::Access(_)
+            | Verb::Disclose(_)
             | Verb::Subject(_)
             | Verb::Matter(_)
             | Verb::Retain(_)

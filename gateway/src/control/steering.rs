@@ -15,7 +15,7 @@ use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
 use super::steer::Steer;
-use super::{Answer, closing, finished, not_done, pages};
+use super::{Answer, accessing, closing, finished, not_done, pages};
 use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::gate::Gate;
@@ -24,6 +24,9 @@ use crate::links::{LinkId, Peer};
 use crate::orders::{Orders, Suspending, TooMany};
 use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
+
+/// Grants of break-glass that are told of one account: the last ones.
+const GRANTS_SHOWN: usize = 20;
 
 /// Does it.
 pub(super) async fn steer<D: Disk + 'static>(
@@ -58,6 +61,13 @@ pub(super) async fn steer<D: Disk + 'static>(
                 .cases()
                 .and_then(|cases| cases.look(|register| register.open_of(account)));
             told.insert("case".to_owned(), json!(case));
+            let grants = hub
+                .access()
+                .map_or(Vec::new(), |access| access.list(Some(account)));
+            let now_ms = crate::exports::time(hub);
+            let last = grants.iter().rev().take(GRANTS_SHOWN);
+            let last = last.map(|(number, grant)| accessing::shown(*number, grant, now_ms));
+            told.insert("break_glass".to_owned(), last.collect());
             Ok(told)
         }
         Steer::AccountClose {

@@ -232,6 +232,7 @@ async fn hand_over<D: Disk + 'static>(
         .ok_or("a request names the account that gets the answer")?;
     let account = super::finished::known(hub, name)?;
     let wanted = Wanted {
+        disclosed: None,
         account,
         person: Some(Person {
             request: id,

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_local;
 
 use super::census::Census;
+use super::disclosed::disclose;
 use super::exporting::export;
 use super::given_up::GivingUp;
 use super::keys::ordered;
@@ -25,7 +26,8 @@ use super::steering;
 use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, casing, noticing, trace};
+use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, accessing, casing, noticing, trace};
+use crate::access::end_of_token;
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
 use crate::clock::Now;
@@ -182,6 +184,18 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 noticing::notice(&hub, &who, wanted).await
             }
+            Verb::Access(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                accessing::access(&hub, (&audit, &who), wanted).await
+            }
+            Verb::Disclose(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                disclose(&hub, (&audit, &who), wanted).await
+            }
             Verb::KekState => {
                 let mut told = ordered(&hub, RingOrder::State).await?;
                 told.insert("suppression".to_owned(), suppression::shown(&hub));
@@ -224,12 +238,15 @@ async fn answer_one<D: Disk + 'static>(
             Verb::TokenList => with_tokens(&hub, |tokens| Ok(tokens.list())).await,
             Verb::TokenRevoke { name } => {
                 let _alone = changing.lock().await;
-                let name = name.clone();
+                let of = name.clone();
                 let revoke = move |tokens: &Tokens| {
-                    let revoked = tokens.revoke(&name)?;
+                    let revoked = tokens.revoke(&of)?;
                     Ok(Map::from_iter([("revoked".to_owned(), json!(revoked))]))
                 };
-                with_tokens(&hub, revoke).await
+                giving_up.end();
+                let revoked = with_tokens(&hub, revoke).await?;
+                end_of_token(&hub, (&audit, &who), name).await?;
+                Ok(revoked)
             }
         }
     };
@@ -251,6 +268,8 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Case(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Access(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Disclose(wanted) if wanted.is_reading())
         && !matches!(
             verb,
             Verb::Inspect

@@ -45,6 +45,8 @@ pub struct Head {
     pub number: u64,
     /// Whose.
     pub account: SystemId,
+    /// For this disclosure only (LEG-7).
+    pub disclosure: Option<u32>,
     /// Of one person only: for this request.
     pub request: Option<u32>,
     /// Of what.
@@ -70,6 +72,9 @@ impl Head {
             "until_ms": self.until_ms,
             "ends_ms": self.ends_ms,
         });
+        if let Some(disclosure) = self.disclosure {
+            head["disclosure"] = json!(disclosure);
+        }
         if let Some(request) = self.request {
             head["request"] = json!(request);
         }
@@ -82,6 +87,10 @@ impl Head {
         Some(Self {
             number: head["number"].as_u64()?,
             account: SystemId::new(word("account")?.as_bytes()).ok()?,
+            disclosure: match &head["disclosure"] {
+                Value::Null => None,
+                disclosure => Some(u32::try_from(disclosure.as_u64()?).ok()?),
+            },
             request: match &head["request"] {
                 Value::Null => None,
                 request => Some(u32::try_from(request.as_u64()?).ok()?),
@@ -387,6 +396,7 @@ mod tests {
         Head {
             number: 7,
             account: SystemId::new(b"load").unwrap(),
+            disclosure: Some(9),
             request: Some(9),
             what: What::Texts,
             format: Format::Csv,

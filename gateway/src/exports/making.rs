@@ -14,6 +14,7 @@ use tidegate_store::history::{Cursor, Kept, Meta, Order, Query, Report, Text};
 use tidegate_store::message_id::MessageId;
 use tidegate_store::seal::Purpose;
 
+use super::disclosed::Disclosed;
 use super::file::{Done, Sheet};
 use super::person::{Person, report};
 use super::rows::{above, number, row};
@@ -29,7 +30,7 @@ use crate::serve::Hub;
 /// What lies between two slices, for all others who want something of the keeper.
 pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// History answers with something that was not asked for.
-const FOREIGN: &str = "history answers something else";
+pub(super) const FOREIGN: &str = "history answers something else";
 /// Records that the loop looks at before others have it again.
 pub(super) const AT_ONCE: usize = 128;
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -38,6 +39,8 @@ const DAY_MS: u64 = 24 * 3_600_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) account: SystemId,
+    /// For a disclosure.
+    pub(crate) disclosed: Option<Disclosed>,
     /// Of this person only.
     pub(crate) person: Option<Person>,
     pub(crate) what: What,
@@ -77,6 +80,7 @@ pub(crate) async fn create<D: Disk + 'static>(
     let head = Head {
         number,
         account: wanted.account,
+        disclosure: wanted.disclosed.as_ref().map(|disclosed| disclosed.disclosure),
         request: wanted.person.as_ref().map(|person| person.request),
         what: wanted.what,
         format: wanted.format,
@@ -120,7 +124,7 @@ pub(crate) async fn create<D: Disk + 'static>(
         audit.clone(),
         Arc::clone(&exports),
         sheet,
-        (head.clone(), wanted.person),
+        (head.clone(), wanted.person, wanted.disclosed),
     );
     tokio::task::spawn_local(making);
     Ok(fields(json!({
@@ -135,9 +139,12 @@ async fn make<D: Disk + 'static>(
     audit: AuditHandle,
     exports: Arc<Exports>,
     sheet: Sheet,
-    (head, person): (Head, Option<Person>),
+    (head, person, disclosed): (Head, Option<Person>, Option<Disclosed>),
 ) {
-    let made = fill(&hub, &exports, sheet, &head, person.as_ref()).await;
+    let made = match &disclosed {
+        None => fill(&hub, &exports, sheet, &head, person.as_ref()).await,
+        Some(disclosed) => disclosed.fill((&hub, &audit), &exports, sheet, &head).await,
+    };
     let number = head.number;
     let word = |text: &str| Detail::Word(Word::of_name(text));
     let mut entry = Entry::new(Kind::Export, Actor::System)
@@ -315,7 +322,7 @@ pub(super) async fn texts_of<D: Disk>(
     Ok(unreadable)
 }
 
-fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<String, Value> {
+pub(super) fn message<D: Disk>(hub: &Hub<D>, meta: &Meta, text: Option<&String>) -> Map<String, Value> {
     let id = hub
         .look(|gate, _| String::from_utf8_lossy(gate.id_text(meta.id, meta.id_form).as_bytes()).into_owned());
     let country = meta.place.country;

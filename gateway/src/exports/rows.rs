@@ -48,15 +48,25 @@ pub(crate) const fn columns(what: What) -> &'static [&'static str] {
 
 /// What stands above all rows.
 pub(super) fn above(what: What, format: Format) -> String {
+    above_of(columns(what), format)
+}
+
+/// The same of some columns.
+pub(super) fn above_of(columns: &[&str], format: Format) -> String {
     match format {
-        Format::Csv => line(columns(what).iter().map(|column| (*column).to_owned())),
+        Format::Csv => line(columns.iter().map(|column| (*column).to_owned())),
         Format::Jsonl => String::new(),
     }
 }
 
 /// A row; of the fields those count that are columns.
 pub(super) fn row(what: What, format: Format, fields: &Map<String, Value>) -> String {
-    let values = columns(what)
+    row_of(columns(what), format, fields)
+}
+
+/// The same of some columns.
+pub(super) fn row_of(columns: &[&str], format: Format, fields: &Map<String, Value>) -> String {
+    let values = columns
         .iter()
         .map(|column| (*column, fields.get(*column).unwrap_or(&Value::Null)));
     match format {

@@ -146,6 +146,10 @@ words! {
         Restriction = 41 "restriction",
         /// A case of abuse: an account is suspended by a signal, and what a person decides.
         AbuseCase = 42 "abuse-case",
+        /// A step of a disclosure of data to an authority (LEG-5).
+        Disclosure = 43 "disclosure",
+        /// Somebody was let at records that his role does not open, or used that, or it ended.
+        BreakGlass = 44 "break-glass",
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) const EXPORTS: u8 = 15;
 pub(super) const HOLDS: u8 = 13;
 /// The kind of the owner of keys of orders to erase.
 pub(super) const ERASURES: u8 = 14;
+/// The kind of the owner of disclosures' keys.
+pub(super) const DISCLOSURES: u8 = 18;
 /// The kind of the owner of keys of people's requests.
 pub(super) const SUBJECTS: u8 = 16;
 /// The kind of the owners of keys of restrictions.
@@ -60,6 +62,8 @@ pub enum Owner {
     Hold(u32),
     /// An order to erase a person, by its number: whom it is about. Destroyed when it is done.
     Erasure(u32),
+    /// A disclosure, by its number: whom it is about. Destroyed when the register forgets it.
+    Disclosure(u32),
     /// A person's request, by its number: whom it is about and how that was proved. Destroyed when it ends (DSR-2).
     Subject(u32),
     /// A restriction of a person, by its number: whom it is about. Destroyed when it is lifted.
@@ -80,6 +84,7 @@ impl Owner {
             Self::Audit => 5,
             Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
             Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
+            Self::Disclosure(number) => return OwnerTag::named(DISCLOSURES, &number.to_be_bytes()),
             Self::Subject(number) => return OwnerTag::named(SUBJECTS, &number.to_be_bytes()),
             Self::Restriction(number) => return OwnerTag::named(RESTRICTIONS, &number.to_be_bytes()),
             Self::Period(owner) => return owner.tag(HISTORY),
@@ -89,7 +94,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 14] = [
+pub const OWNERS: [(u8, &str); 15] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -102,6 +107,7 @@ pub const OWNERS: [(u8, &str); 14] = [
     (EXPORTS, "exports"),
     (HOLDS, "holds"),
     (ERASURES, "erasures"),
+    (DISCLOSURES, "disclosures"),
     (SUBJECTS, "subjects"),
     (RESTRICTIONS, "restrictions"),
 ];

@@ -9,7 +9,9 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_gateway::keeping::{Believed, Ended};
 use tidegate_store::addresses::Addresses;
-use tidegate_store::history::{Bucket, Cursor, Direction, Finished, History, Keep, Kept, Looked, Place as Went, Query};
+use tidegate_store::history::{
+    Bucket, Cursor, Direction, Finished, History, Keep, Kept, Looked, Place as Went, Query,
+};
 use tidegate_store::keyring::{Kek, KeyRing};
 use tidegate_store::message_id::{MessageId, MessageIds};
 use tidegate_store::record::{Envelope, Final, Form};

@@ -1,0 +1,199 @@
+//! Which role may open which records, and for what (GEN-3): the one place where that stands. Sources are of compliance.md.
+
+use crate::admin::Role;
+
+/// Purposes for which a finished message is read, as `message show` takes them.
+const READING: &[&str] = &["support", "billing", "fraud", "legal"];
+
+/// What a verb opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// The verb.
+    pub verb: &'static str,
+    /// Classes of data.
+    pub classes: &'static [&'static str],
+    /// What it is opened for.
+    pub purposes: &'static [&'static str],
+    /// Who may, at the admin listener. Whoever can open the control socket may all of it.
+    pub role: Role,
+    /// Whether break-glass lets a token of role operate at it.
+    pub glass: bool,
+    /// Why it is so.
+    pub source: &'static str,
+}
+
+const fn right(
+    verb: &'static str,
+    classes: &'static [&'static str],
+    purposes: &'static [&'static str],
+    source: &'static str,
+) -> Right {
+    Right {
+        verb,
+        classes,
+        purposes,
+        role: Role::Privacy,
+        glass: false,
+        source,
+    }
+}
+
+/// All verbs that open records of people. One that opens them and does not stand here is refused by a test.
+pub const TABLE: &[Right] = &[
+    Right {
+        glass: true,
+        ..right("message show", &["meta", "body"], READING, "GEN-3, AUD-4")
+    },
+    Right {
+        glass: true,
+        ..right("message find", &["meta"], READING, "GEN-3")
+    },
+    right("hold show", &["meta", "body"], &["legal"], "LEG-2"),
+    right("export create", &["meta", "body", "stats"], &["export"], "EXP-2"),
+    right("export read", &["export"], &["export"], "EXP-2"),
+    right(
+        "disclosure produce",
+        &["meta", "body"],
+        &["legal"],
+        "LEG-5, LEG-7",
+    ),
+    right("disclosure show", &["legal"], &["legal"], "LEG-5"),
+    right(
+        "subject run",
+        &["meta", "body", "optout", "consent"],
+        &["export"],
+        "DSR-1, DSR-2",
+    ),
+    right("subject show", &["subrec"], READING, "DSR-2"),
+    right("optout check", &["optout"], &["support"], "OPT-24"),
+    right("optout list", &["optout"], &["support"], "OPT-24"),
+    right("optout export", &["optout"], &["export"], "OPT-24"),
+    right("consent list", &["consent"], &["support"], "CON-1"),
+];
+
+/// What a verb opens; `None` of one that opens nothing.
+pub fn right_of(verb: &str) -> Option<&'static Right> {
+    TABLE.iter().find(|right| right.verb == verb)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::admin::VERBS;
+    use crate::control::{self, Reading, Verb};
+
+    /// Verbs of role privacy that show nobody's number and no text.
+    const OPEN_NOTHING: &[&str] = &[
+        "account close",
+        "retention forget",
+        "optout add",
+        "optout remove",
+        "optout import",
+        "contact import",
+        "export list",
+        "export delete",
+        "hold add",
+        "hold release",
+        "hold list",
+        "erase add",
+        "erase list",
+        "consent grant",
+        "consent withdraw",
+        "consent ask",
+        "subject open",
+        "subject verify",
+        "subject extend",
+        "subject refuse",
+        "subject list",
+        "disclosure open",
+        "disclosure approve",
+        "disclosure decide",
+        "disclosure notify",
+        "disclosure complete",
+        "disclosure review",
+        "disclosure list",
+    ];
+
+    fn asked(verb: &str, more: Value) -> Verb {
+        let Value::Object(mut request) = more else {
+            unreachable!()
+        };
+        request.insert("version".to_owned(), json!(control::VERSION));
+        request.insert("verb".to_owned(), json!(verb));
+        Verb::of_object(&request).unwrap_or_else(|why| panic!("{verb}: {why}"))
+    }
+
+    #[test]
+    fn every_verb_that_opens_records_stands_in_the_table_and_is_judged_by_it() {
+        let person = || json!([{ "line": 1, "number": "+15550100123" }]);
+        let of_deed = || json!({ "account": "a", "rows": person() });
+        let list = || json!({ "account": "a", "rows": [] });
+        let reading =
+            || json!({ "id": "1", "account": "a", "to": "+1", "purpose": "support", "reason": "t" });
+        let reading_of_one = || json!({ "id": 1, "purpose": "legal", "reason": "t" });
+        let of_one = || json!({ "number": 1, "id": 1, "export": "1", "reason": "t" });
+        for (verb, request) in [
+            ("message show", reading()),
+            ("message find", reading()),
+            ("hold show", of_one()),
+            ("export create", json!({ "account": "a", "reason": "t" })),
+            ("export read", of_one()),
+            ("disclosure produce", of_one()),
+            ("disclosure show", of_one()),
+            ("subject run", of_one()),
+            ("subject show", reading_of_one()),
+            ("optout check", of_deed()),
+            ("optout list", list()),
+            ("optout export", list()),
+            ("consent list", of_deed()),
+        ] {
+            let asked = asked(verb, request);
+            let opening = asked.opens().unwrap_or_else(|| panic!("{verb} opens nothing"));
+            assert_eq!(right_of(opening.verb).unwrap().verb, verb);
+        }
+        // Without a purpose, or a reason, they show nobody.
+        for (verb, request) in [
+            ("message show", json!({ "id": "1" })),
+            ("message find", json!({ "account": "a" })),
+            ("disclosure show", json!({ "number": 1 })),
+            ("subject show", json!({ "id": 1 })),
+        ] {
+            assert!(asked(verb, request).opens().is_none(), "{verb}");
+        }
+        let table: BTreeSet<&str> = TABLE.iter().map(|right| right.verb).collect();
+        assert_eq!((table.len(), TABLE.len()), (13, 13));
+        for (verb, role) in VERBS {
+            let is_open = table.contains(verb);
+            assert!(!(is_open && OPEN_NOTHING.contains(verb)), "{verb}");
+            if *role == Role::Privacy {
+                assert!(
+                    is_open || OPEN_NOTHING.contains(verb),
+                    "{verb}: does it open records?"
+                );
+            }
+        }
+        for right in TABLE {
+            let (_, needed) = VERBS.iter().find(|(verb, _)| *verb == right.verb).unwrap();
+            assert!(right.role.suffices(*needed), "{}", right.verb);
+            assert!(!right.purposes.is_empty() && !right.classes.is_empty() && !right.source.is_empty());
+        }
+    }
+
+    #[test]
+    fn purposes_are_those_that_are_understood() {
+        let is_read = |purpose: &str| {
+            let read = Reading::read(Some(purpose.to_owned()), Some("t".to_owned()));
+            matches!(read, Ok(Some(_)))
+        };
+        for purpose in [
+            "deliver", "dlr", "support", "billing", "fraud", "legal", "sweep", "export",
+        ] {
+            assert_eq!(is_read(purpose), READING.contains(&purpose), "{purpose}");
+        }
+        assert!(Verb::of_object(&Map::new()).is_err());
+    }
+}

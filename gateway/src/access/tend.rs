@@ -1,0 +1,82 @@
+//! What becomes of grants by themselves: they end at their time, and accounts are told of them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate_store::audit::Actor;
+use tidegate_store::disk::Disk;
+
+use super::end;
+use crate::audit::AuditHandle;
+use crate::exports::time;
+use crate::notices::{About, New};
+use crate::serve::Hub;
+use crate::telemetry::AccessMetrics;
+
+/// How often it is looked. Nobody reads by one from its end on, whenever that is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Does so while the gateway runs.
+pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessMetrics) {
+    let Some(access) = hub.access() else { return };
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        let now_ms = time(&hub);
+        let mut done = settle(&hub).await;
+        let grants = access.list(None);
+        let over = grants
+            .iter()
+            .filter(|(_, grant)| grant.ended.is_none() && !grant.is_running(now_ms));
+        for (number, _) in over {
+            let ended = end(&hub, (&audit, &Actor::System), *number, "its time").await;
+            done = done.and(ended.map(drop));
+        }
+        metrics.publish(
+            grants
+                .iter()
+                .filter(|(_, grant)| grant.is_running(now_ms))
+                .count(),
+        );
+        if let Err(error) = done {
+            tracing::error!(error, "break-glass cannot be ended or told of as it should");
+        }
+    }
+}
+
+/// Has the register of notices hold one of each grant.
+pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
+    let access = hub
+        .access()
+        .ok_or("this gateway has no register of break-glass")?;
+    if !access.list(None).iter().any(|(_, grant)| grant.notice.is_none()) {
+        return Ok(());
+    }
+    let notices = hub.notices().ok_or("this gateway keeps no notices")?;
+    let _alone = access.turn.lock().await;
+    let mut register = access.register();
+    for (number, grant) in &mut register.grants {
+        if grant.notice.is_some() {
+            continue;
+        }
+        let what = match grant.class {
+            super::Depth::Meta => "numbers",
+            super::Depth::Body => "numbers and texts",
+        };
+        let new = New {
+            account: grant.account.clone(),
+            about: About::Access,
+            reference: format!("break-glass {number}"),
+            text: format!(
+                "{what} of messages of your account were opened to {} from {} until {}, ticket {}",
+                grant.token,
+                crate::control::instant(grant.from_ms),
+                crate::control::instant(grant.until_ms),
+                grant.ticket,
+            ),
+            due_ms: grant.from_ms,
+        };
+        grant.notice = Some(notices.add(new, hub.now().unix_ms).await?);
+    }
+    access.write(register).await
+}

@@ -1,0 +1,99 @@
+//! Which grants run and for whom, over a restart too.
+
+use std::fs;
+
+use super::*;
+
+const FROM_MS: u64 = 1_000_000;
+
+fn grant(token: &str, class: Depth, seconds: u64) -> Grant {
+    Grant {
+        token: token.to_owned(),
+        account: "load".to_owned(),
+        class,
+        reason: "nothing is delivered".to_owned(),
+        ticket: "INC-7".to_owned(),
+        from_ms: FROM_MS,
+        until_ms: FROM_MS + seconds * 1_000,
+        who: "operator uid=0".to_owned(),
+        notice: Some(1),
+        ended: None,
+    }
+}
+
+async fn with(access: &Access, grant: Grant) -> u64 {
+    let mut register = access.register();
+    assert!(register.make_room(grant.from_ms));
+    register.last += 1;
+    let number = register.last;
+    register.grants.insert(number, grant);
+    access.write(register).await.unwrap();
+    number
+}
+
+#[tokio::test]
+async fn a_grant_is_one_token_s_for_one_account_until_its_time_over_a_restart_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access::open(dir.path()).unwrap();
+    with(&access, grant("ops", Depth::Meta, 600)).await;
+    with(&access, grant("ops", Depth::Body, 60)).await;
+    let again = Access::open(dir.path()).unwrap();
+    assert_eq!(again.list(None), access.list(None));
+    for (token, account, after_ms, expected) in [
+        ("ops", "load", 0, Some((2, Depth::Body))),
+        ("ops", "load", 59_999, Some((2, Depth::Body))),
+        ("ops", "load", 60_000, Some((1, Depth::Meta))),
+        ("ops", "load", 600_000, None),
+        ("others", "load", 0, None),
+        ("ops", "other", 0, None),
+    ] {
+        assert_eq!(
+            again.covers(token, account, FROM_MS + after_ms),
+            expected,
+            "{token} {after_ms}"
+        );
+    }
+    assert!(again.list(Some("other")).is_empty());
+}
+
+#[tokio::test]
+async fn so_many_run_and_what_ended_makes_room_but_for_what_an_account_was_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access::open(dir.path()).unwrap();
+    let mut register = access.register();
+    for number in 0..RUNNING_MAX as u64 {
+        register.grants.insert(number, grant("ops", Depth::Meta, 60));
+    }
+    assert!(!register.clone().make_room(FROM_MS));
+    assert!(register.make_room(FROM_MS + 60_000), "their time is over");
+    let ended = |notice: Option<u64>| Grant {
+        notice,
+        ended: Some(Ended {
+            at_ms: FROM_MS,
+            who: "system".to_owned(),
+        }),
+        ..grant("ops", Depth::Meta, 60)
+    };
+    register.grants = (0..ROWS_MAX as u64)
+        .map(|number| (number, ended(Some(1))))
+        .collect();
+    register.grants.insert(0, ended(None));
+    assert!(register.make_room(FROM_MS));
+    assert!(register.grants.contains_key(&0) && !register.grants.contains_key(&1));
+    assert!(register.make_room(FROM_MS + KEPT_MS));
+    assert_eq!(register.grants.len(), 1);
+}
+
+#[tokio::test]
+async fn a_register_that_was_changed_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access::open(dir.path()).unwrap();
+    with(&access, grant("ops", Depth::Body, 60)).await;
+    let path = dir.path().join(file::FILE);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"ops\"", "\"eve\"")).unwrap();
+    let refused = Access::open(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains(file::FILE), "{refused}");
+    fs::write(&path, &text[..text.len() / 2]).unwrap();
+    assert!(Access::open(dir.path()).is_err());
+}

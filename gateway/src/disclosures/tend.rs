@@ -1,0 +1,187 @@
+//! What becomes of disclosures by itself: notices that were decided on are made, what was forgotten goes, reviews are counted.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::disk::Disk;
+use tidegate_store::history::{Order, VaultOrder};
+use tidegate_store::keyring::Owner;
+
+use super::{KEPT_MS, Produced, Row, State, Told};
+use crate::audit::AuditHandle;
+use crate::exports::time;
+use crate::notices::{About, New, Sent};
+use crate::serve::Hub;
+use crate::telemetry::DisclosureMetrics;
+
+/// How often it is looked.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Does so while the gateway runs; what a kill has left first.
+pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, metrics: DisclosureMetrics) {
+    let Some(disclosures) = hub.disclosures() else {
+        return;
+    };
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        let now_ms = time(&hub);
+        let mut state = disclosures.state().await;
+        let notices = settle(&hub, &mut state).await;
+        if let Err(error) = notices.and(forget(&hub, &mut state, now_ms).await) {
+            tracing::error!(error, "what disclosures still ask for cannot all be done");
+        }
+        let rows = state.register.rows.values();
+        let open = rows.clone().filter(|row| row.ended_ms().is_none()).count();
+        let overdue_ms = rows.map(|row| row.overdue_ms(now_ms)).max();
+        drop(state);
+        metrics.publish(open, overdue_ms.unwrap_or(0));
+    }
+}
+
+/// What the account is told.
+fn notice(number: u32, row: &Row, due_ms: u64) -> New {
+    let scope = row.decided.as_ref().and_then(|decided| decided.scope.as_ref());
+    let texts = match scope.unwrap_or(&row.asked).texts {
+        true => " with their texts",
+        false => "",
+    };
+    New {
+        account: row.account.clone(),
+        about: About::Disclosure,
+        reference: format!("disclosure {number}"),
+        text: format!(
+            "records of messages of your account{texts} were asked for by {}, basis {}",
+            row.authority,
+            row.basis.word()
+        ),
+        due_ms,
+    }
+}
+
+/// Has the register of notices hold what was decided about them. One that is in it already has the date that was decided last.
+pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(), String> {
+    let is_waiting = |row: &Row| row.notified.as_ref().is_some_and(|notified| !notified.is_made);
+    let waiting: Vec<u32> = state
+        .register
+        .rows
+        .iter()
+        .filter(|(_, row)| is_waiting(row))
+        .map(|(number, _)| *number)
+        .collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let disclosures = hub
+        .disclosures()
+        .ok_or("this gateway has no register of disclosures")?;
+    let notices = hub.notices().ok_or("this gateway keeps no notices")?;
+    for number in waiting {
+        let row = state.register.row(number)?;
+        let Some(notified) = &row.notified else { continue };
+        let now_ms = hub.now().unix_ms;
+        let made = match &notified.told {
+            Told::Prohibited { .. } => None,
+            Told::Delayed { until_ms } => {
+                let made = notices.add(notice(number, row, *until_ms), now_ms).await?;
+                notices.reschedule(made, *until_ms).await?;
+                Some(made)
+            }
+            Told::Sent { how } => {
+                let made = notices.add(notice(number, row, now_ms), now_ms).await?;
+                notices.reschedule(made, now_ms).await?;
+                let sent = Sent {
+                    at_ms: now_ms,
+                    how: how.clone(),
+                    who: notified.step.who.clone(),
+                };
+                notices.sent(made, sent).await?;
+                Some(made)
+            }
+        };
+        let mut register = state.register.clone();
+        if let Some(notified) = register
+            .rows
+            .get_mut(&number)
+            .and_then(|row| row.notified.as_mut())
+        {
+            (notified.is_made, notified.notice) = (true, made);
+        }
+        disclosures.write(state, register).await?;
+    }
+    Ok(())
+}
+
+/// Forgets what ended long ago, and destroys the keys of what is forgotten.
+async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result<(), String> {
+    let disclosures = hub
+        .disclosures()
+        .ok_or("this gateway has no register of disclosures")?;
+    let is_over = |row: &Row| {
+        row.ended_ms()
+            .is_some_and(|ended_ms| ended_ms.saturating_add(KEPT_MS) <= now_ms)
+    };
+    // By a clock that has jumped nothing is destroyed (RET-9).
+    let is_doubted = hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
+    });
+    let over: Vec<u32> = state
+        .register
+        .rows
+        .iter()
+        .filter(|(_, row)| !is_doubted && is_over(row))
+        .map(|(number, _)| *number)
+        .collect();
+    if !over.is_empty() {
+        let mut register = state.register.clone();
+        register.rows.retain(|number, _| !over.contains(number));
+        disclosures.write(state, register).await?;
+        state.people.retain(|number, _| !over.contains(number));
+        state.left_over.extend(over);
+    }
+    while let Some(number) = state.left_over.first().copied() {
+        let order = Order::Vault(VaultOrder::End(Owner::Disclosure(number)));
+        hub.ask_history(order).await?;
+        state.left_over.remove(&number);
+    }
+    Ok(())
+}
+
+/// Enters what was produced, before anybody can read it.
+///
+/// # Errors
+///
+/// In words for an operator: the file is nobody's then, and goes.
+pub(crate) async fn made<D: Disk>(
+    hub: &Hub<D>,
+    audit: &AuditHandle,
+    (number, produced): (u32, Produced),
+    digest: [u8; 32],
+) -> Result<(), String> {
+    let disclosures = hub
+        .disclosures()
+        .ok_or("this gateway has no register of disclosures")?;
+    let mut state = disclosures.state().await;
+    let row = state.register.row(number)?;
+    if row.completed.is_some() {
+        return Err(format!("disclosure {number} was completed meanwhile"));
+    }
+    let word = |text: &str| Value::Word(Word::of_name(text));
+    let fields = produced.fields.iter().map(|field| Word::of_name(field));
+    let entry = Entry::new(Kind::Disclosure, Actor::System)
+        .of(row.account.parse().ok())
+        .with(Field::Outcome, word("produced"))
+        .with(Field::Sequence, Value::Count(number.into()))
+        .with(Field::File, word(&produced.export.to_string()))
+        .with(Field::Keys, Value::Words(fields.collect()))
+        .with(Field::Count, Value::Count(produced.rows))
+        .with(Field::Digest, Value::Digest(digest));
+    audit.enter(vec![entry]).await?;
+    let mut register = state.register.clone();
+    if let Some(row) = register.rows.get_mut(&number) {
+        row.produced.push(produced);
+    }
+    disclosures.write(&mut state, register).await
+}
