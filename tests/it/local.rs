@@ -101,8 +101,8 @@ auto_init = true
 [[account]]
 system_id = "load"
 password_hashes = ["{hash}"]
-{account}
 {in_clear_text}
+{account}
 [[carrier]]
 name = "sink"
 addresses = ["{carrier}"]

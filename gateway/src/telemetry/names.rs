@@ -80,7 +80,7 @@ metrics! {
     NOTICES_WAITING Gauge Count "notices_waiting" [] "Notices to accounts that are due and that nobody has sent"
     BREAK_GLASS Gauge Count "break_glass_grants" [] "Grants by which a token reads what its role does not open, that run"
     DISCLOSURES_OPEN Gauge Count "disclosures_open" [] "Disclosures that have not ended, those that are to be reviewed included"
-    DISCLOSURE_REVIEW_OVERDUE Gauge Seconds "disclosure_review_overdue_seconds" [] "How long the review of an emergency's disclosure has been overdue, the oldest; 0 where none is"
+    DISCLOSURE_REVIEW_OVERDUE Gauge Seconds "disclosure_review_overdue_seconds" [] "Time since the oldest review of an emergency's disclosure was due; 0 where none is overdue"
     NOTICE_AGE Gauge Seconds "notice_age_seconds" [] "Age of the oldest of these since it was due; 0 where none is"
     EXPORT_OCTETS Gauge Bytes "export_bytes" [] "Octets of these"
     HISTORY_OCTETS Gauge Bytes "history_bytes" [] "Octets of the history's files, without indexes and filters"
