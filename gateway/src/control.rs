@@ -377,6 +377,7 @@ impl Verb {
             Self::Subject(
                 subjecting @ (Subjecting::Run { .. } | Subjecting::Show { reading: Some(_), .. }),
             ) => (subjecting.word(), None),
+            Self::Case(wanted @ (Casing::Show { .. } | Casing::Signals { .. })) => (wanted.word(), None),
             Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
             _ => return None,
         };

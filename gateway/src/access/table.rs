@@ -65,6 +65,8 @@ pub const TABLE: &[Right] = &[
         "DSR-1, DSR-2",
     ),
     right("subject show", &["subrec"], READING, "DSR-2"),
+    right("case show", &["fraud"], &["fraud"], "FRD-7"),
+    right("case signals", &["fraud"], &["fraud"], "FRD-7"),
     right("optout check", &["optout"], &["support"], "OPT-24"),
     right("optout list", &["optout"], &["support"], "OPT-24"),
     right("optout export", &["optout"], &["export"], "OPT-24"),
@@ -109,6 +111,10 @@ mod tests {
         "subject extend",
         "subject refuse",
         "subject list",
+        "case decide",
+        "restrict add",
+        "restrict lift",
+        "restrict list",
         "disclosure open",
         "disclosure approve",
         "disclosure decide",
@@ -145,6 +151,8 @@ mod tests {
             ("disclosure produce", of_one()),
             ("disclosure show", of_one()),
             ("subject run", of_one()),
+            ("case show", of_one()),
+            ("case signals", json!({})),
             ("subject show", reading_of_one()),
             ("optout check", of_deed()),
             ("optout list", list()),
@@ -165,7 +173,7 @@ mod tests {
             assert!(asked(verb, request).opens().is_none(), "{verb}");
         }
         let table: BTreeSet<&str> = TABLE.iter().map(|right| right.verb).collect();
-        assert_eq!((table.len(), TABLE.len()), (13, 13));
+        assert_eq!((table.len(), TABLE.len()), (15, 15));
         for (verb, role) in VERBS {
             let is_open = table.contains(verb);
             assert!(!(is_open && OPEN_NOTHING.contains(verb)), "{verb}");
