@@ -2,6 +2,7 @@
 //! that holds for it once it is closed. What stands for them stays, so nobody is less opted out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
@@ -104,7 +105,7 @@ impl<D: Disk> Sweep<D> {
         let Some(legal) = self.hub.legal().cloned() else {
             return Ok(kept);
         };
-        let people = meant(&*legal.state().await, orders, &mut kept);
+        let people = meant(&legal.state().await, orders, &mut kept);
         if people.is_empty() {
             return Ok(kept);
         }
@@ -167,7 +168,7 @@ impl<D: Disk> Sweep<D> {
                 None => None,
             };
             let now_ms = self.guard.seen_ms();
-            let is_due = |keeping: std::sync::Arc<Keeping>| keeping.is_closed_for_good(account, now_ms);
+            let is_due = |keeping: Arc<Keeping>| keeping.is_closed_for_good(account, now_ms);
             if self.rules().is_some_and(is_due) {
                 self.destroy(Some(account), keys, Forget::Close(account)).await?;
             }
