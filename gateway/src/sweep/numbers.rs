@@ -105,7 +105,10 @@ impl<D: Disk> Sweep<D> {
         let Some(legal) = self.hub.legal().cloned() else {
             return Ok(kept);
         };
-        let people = meant(&legal.state().await, orders, &mut kept);
+        let people = {
+            let state = legal.state().await;
+            meant(&state, orders, &mut kept)
+        };
         if people.is_empty() {
             return Ok(kept);
         }
