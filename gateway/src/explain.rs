@@ -7,6 +7,8 @@ mod question;
 mod shown;
 mod texts;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::{CATEGORY, Category};
@@ -24,6 +26,7 @@ use crate::addressing::Addressing;
 use crate::admission::{AccountRates, Applicant, Buckets, CountryBuckets, Submission, admit, facts};
 use crate::bucket::Bucket;
 use crate::clock::Now;
+use crate::legal::Claims;
 use crate::quota;
 use crate::refusal::Refusal;
 use crate::router::{CarrierIndex, Facts, KeptOut, MtRouter, Place, Tried, Why, World};
@@ -47,6 +50,8 @@ pub struct Live {
     pub quota_left: u64,
     /// Of each route, whose turn the next message gets.
     pub turns: Vec<u8>,
+    /// Who is restricted.
+    pub claims: Arc<Claims>,
 }
 
 /// Answers a question, as an object that [`shown`] turns into text. Without `live` every carrier counts as up.
@@ -79,6 +84,7 @@ pub fn explain(
         countries: CountryBuckets::new(&config.limits.country_rates),
         quota_left: quota::left(&account.quota, Used::default()),
         turns: Vec::new(),
+        claims: Arc::default(),
     });
     let index = |name: &str| {
         let named = |carrier: &tidegate_config::Carrier| carrier.name.as_str() == name;
@@ -135,6 +141,13 @@ pub fn explain(
     };
     let admitted = admit(applicant, default_validity, &submission, now).and_then(|mut admitted| {
         let recipient = Recipient::new(admitted.destination.clone(), account.numbering.country);
+        let written = recipient.address().as_bytes();
+        if live
+            .claims
+            .restrict(account.system_id, written, || recipient.person())
+        {
+            return Err(Refusal::Restricted);
+        }
         applicant
             .standing
             .keep_hours(account, &recipient, &mut admitted)?;

@@ -33,8 +33,11 @@ pub use file::Unreadable;
 pub const OPEN_MAX: usize = 1_000;
 /// Restrictions that hold at most: their numbers are in memory.
 pub const RESTRICTED_MAX: usize = 10_000;
-/// Matters that a register knows at most, those included that are over.
+/// Holds and orders that a register knows at most, those included that are over.
 const ROWS_MAX: usize = 50_000;
+/// The same of restrictions. They have a share of their own, and those that were lifted make room for others, the first of them
+/// first: the audit log still has them.
+const RESTRICTION_ROWS_MAX: usize = 2 * RESTRICTED_MAX;
 /// Octets of a matter's name, of a reason and of who asked.
 pub const TEXT_MAX: usize = 200;
 /// How long after it was asked for an order keeps what ends late from being filed, in milliseconds: 70 days, as long as a
@@ -148,16 +151,25 @@ impl Register {
 
     /// Whether there is room for one more hold or order.
     pub fn has_room(&self) -> bool {
-        self.active().count() + self.standing().count() < OPEN_MAX && self.rows() < ROWS_MAX
+        self.active().count() + self.standing().count() < OPEN_MAX
+            && self.holds.len() + self.orders.len() < ROWS_MAX
     }
 
     /// The same for a restriction.
     pub fn has_room_for_restriction(&self) -> bool {
-        self.restricting().count() < RESTRICTED_MAX && self.rows() < ROWS_MAX
+        self.restricting().count() < RESTRICTED_MAX
     }
 
-    fn rows(&self) -> usize {
-        self.holds.len() + self.orders.len() + self.restrictions.len()
+    /// Enters a restriction in the place of the first that was lifted, should there be very many.
+    pub fn restrict(&mut self, id: u32, row: RestrictionRow) {
+        if self.restrictions.len() >= RESTRICTION_ROWS_MAX {
+            let mut rows = self.restrictions.iter();
+            let lifted = rows.find(|(_, row)| row.lifted_ms.is_some()).map(|(id, _)| *id);
+            if let Some(lifted) = lifted {
+                self.restrictions.remove(&lifted);
+            }
+        }
+        self.restrictions.insert(id, row);
     }
 }
 

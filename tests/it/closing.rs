@@ -171,7 +171,8 @@ async fn clo_c06_of_a_closed_account_opt_outs_are_recorded_and_what_is_held_is_s
     let ask = HoldAsk {
         matter: "2026/17".to_owned(),
         account: Some("load".to_owned()),
-        to: None,
+        // Whomever of its people it is about.
+        to: Some(format!("+{TO}")),
         message: None,
         class: None,
         from_ms: None,

@@ -194,6 +194,13 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
     let export = made(&scene, What::Texts, Format::Csv).await;
     let text = rows(&scene, export).await.unwrap();
     assert!(text.contains("of somebody else") && !text.contains(TO), "{text}");
+    // Lists of who has opted out say how many entries are left out.
+    let deed = Deed::new(DeedKind::OptOutExport, "load");
+    let told = scene.ask(Verb::Deed(Box::new(deed))).await.unwrap();
+    assert_eq!(
+        (&told["total"], &told["entries"], &told["restricted"]),
+        (&json!(1), &json!([]), &json!(1))
+    );
     // It holds behind a restart.
     scene.local.stop();
     scene.local.start_at(scene.clock.clone());
@@ -223,6 +230,7 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
         (&json!(0), &json!("letter of 3 May"))
     );
     assert_ne!(row["lifted"], Value::Null);
+    assert_eq!(scene.opt_outs().await, (json!(1), json!(0)));
     // What was said while it held still counts: the person has opted out.
     let status = scene.esme.submit_refused(message(OURS, TO, TEXT)).await;
     assert_eq!(status, CommandStatus(0x0401));

@@ -138,6 +138,13 @@ fn list(whom: &Whom) -> Result<Outcome, Refusal> {
         // A String takes everything.
         let _ = write!(text, "\n{}", line(record));
     }
+    if fields
+        .get("restricted")
+        .and_then(Value::as_u64)
+        .is_some_and(|count| count > 0)
+    {
+        text.push_str("\nthe person is restricted: nothing is shown");
+    }
     Ok(Outcome {
         text,
         fields,

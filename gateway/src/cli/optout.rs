@@ -315,6 +315,10 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
     if hashed > 0 {
         let _ = writeln!(text, "{hashed} entries, hashed");
     }
+    let restricted = count(&fields, "restricted");
+    if restricted > 0 {
+        let _ = writeln!(text, "{restricted} entries of this page are of restricted people");
+    }
     let _ = write!(text, "entries: {}", count(&fields, "total"));
     if let Some(next) = fields.get("next").and_then(Value::as_str) {
         let _ = write!(text, "\nmore: --after {next}");
@@ -327,7 +331,7 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
 }
 
 fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
-    let (mut rows, mut after): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    let (mut rows, mut after, mut restricted): (Vec<Value>, Option<String>, _) = (Vec::new(), None, 0);
     let (total, hashed) = loop {
         let page = page(
             config,
@@ -337,6 +341,7 @@ fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
             after.as_deref(),
         )?;
         rows.extend(entries(&page).cloned());
+        restricted += count(&page, "restricted");
         after = page.get("next").and_then(Value::as_str).map(str::to_owned);
         if after.is_none() {
             break (count(&page, "total"), count(&page, "hashed"));
@@ -357,10 +362,16 @@ fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
         text.push('\n');
         text.push_str(&values.join(","));
     }
-    let mut outcome = Outcome::new(text, json!({ "entries": rows, "total": total, "hashed": hashed }));
+    let fields = json!({ "entries": rows, "total": total, "hashed": hashed, "restricted": restricted });
+    let mut outcome = Outcome::new(text, fields);
     if hashed > 0 {
         outcome.warnings.push(format!(
             "{hashed} entries, hashed: their numbers are not kept any more"
+        ));
+    }
+    if restricted > 0 {
+        outcome.warnings.push(format!(
+            "{restricted} entries are of restricted people: they are left out"
         ));
     }
     Ok(outcome)

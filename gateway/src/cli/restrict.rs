@@ -1,5 +1,7 @@
 //! `tidegate restrict`: people of whom nothing is processed but kept, in the running gateway.
 
+use serde_json::Value;
+
 use super::hold::asked;
 use super::{ConfigFile, Outcome, Refusal};
 use crate::control::Matter;
@@ -45,7 +47,14 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             reason,
         } => {
             let (to, account, reason) = (number.clone(), account.clone(), reason.clone());
-            asked(file, Matter::RestrictAdd { to, account, reason })
+            let mut outcome = asked(file, Matter::RestrictAdd { to, account, reason })?;
+            let unkept = outcome.fields.get("unkept").and_then(Value::as_u64);
+            if let Some(unkept) = unkept.filter(|unkept| *unkept > 0) {
+                outcome.warnings.push(format!(
+                    "what the person writes to {unkept} accounts without a retention profile is acknowledged and kept nowhere"
+                ));
+            }
+            Ok(outcome)
         }
         Verb::Lift {
             file,

@@ -1,7 +1,10 @@
 //! Lists of opt-outs and consents for the control socket, from the register.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use tidegate_codec::category::Category;
+use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::seal::Purpose;
@@ -12,7 +15,7 @@ use super::deed::{Deed, DeedKind};
 use super::people::{hex, journaled, unhex};
 use crate::register::{Found, Wanted};
 use crate::serve::Hub;
-use crate::standing::opt_out::bit;
+use crate::standing::opt_out::{bit, written_person};
 
 /// Entries of one page at most.
 pub const PAGE_MAX: usize = 5_000;
@@ -45,7 +48,41 @@ pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> 
             (purpose, wanted)
         }
     };
-    register.ask(name, purpose, wanted).await
+    let mut told = register.ask(name, purpose, wanted).await?;
+    leave_out_restricted(hub, name, deed, account, &mut told);
+    Ok(told)
+}
+
+/// Nothing is shown of people who are restricted (DSR-4), but how many entries that are.
+fn leave_out_restricted<D: Disk>(
+    hub: &Hub<D>,
+    name: SystemId,
+    deed: &Deed,
+    account: usize,
+    told: &mut Map<String, Value>,
+) {
+    let claims = hub.look(|gate, _| gate.keeping().map(|keeping| Arc::clone(keeping.claims())));
+    let is_restricted = |person: &[u8]| {
+        let claims = claims.as_ref();
+        claims.is_some_and(|claims| claims.restrict(name, person, || person))
+    };
+    if let Some(Value::Array(entries)) = told.get_mut("entries") {
+        let before = entries.len();
+        entries.retain(|entry| {
+            let number = entry["number"].as_str().unwrap_or_default();
+            !is_restricted(number.as_bytes())
+        });
+        let left_out = before - entries.len();
+        told.insert("restricted".to_owned(), json!(left_out));
+    }
+    if let Some(Value::Array(records)) = told.get_mut("records") {
+        let home = hub.look(|gate, _| gate.config.accounts[account].numbering.country);
+        let number = deed.rows.first().and_then(|row| row.get("number"));
+        let person = number.and_then(|number| written_person(number, home));
+        let is_so = person.is_some_and(|person| is_restricted(&person));
+        let left_out = if is_so { std::mem::take(records).len() } else { 0 };
+        told.insert("restricted".to_owned(), json!(left_out));
+    }
 }
 
 /// As it is told; on the register's thread, since a page is long.

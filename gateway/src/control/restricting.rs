@@ -41,14 +41,19 @@ pub(crate) async fn add<D: Disk>(
     let is_it = |(id, row): &(u32, &RestrictionRow)| {
         row.account == account && person.is_some() && state.people.get(id) == person.as_ref()
     };
+    let unkept = keeps_nothing(hub, account);
     if let Some((id, row)) = state.register.restricting().find(is_it) {
         let since = instant(row.since_ms);
-        return Ok(fields(json!({ "id": id, "since": since, "is_new": false })));
+        // What was not ended when it was set is now.
+        if let Some(exports) = hub.exports() {
+            exports.give_up(account, row.since_ms);
+        }
+        return Ok(fields(
+            json!({ "id": id, "since": since, "is_new": false, "unkept": unkept }),
+        ));
     }
     if !state.register.has_room_for_restriction() {
-        return Err(format!(
-            "there are {RESTRICTED_MAX} restrictions already, or the register is full"
-        ));
+        return Err(format!("there are {RESTRICTED_MAX} restrictions already"));
     }
     let id = next_number(legal, &mut state).await?;
     let sealed = sealed(hub, Owner::Restriction(id), person.as_ref()).await?;
@@ -58,7 +63,7 @@ pub(crate) async fn add<D: Disk>(
     audit.enter(vec![asked]).await?;
     let since_ms = rules_now(hub);
     let mut register = state.register.clone();
-    register.restrictions.insert(
+    register.restrict(
         id,
         RestrictionRow {
             account,
@@ -81,8 +86,19 @@ pub(crate) async fn add<D: Disk>(
         exports.give_up(account, u64::MAX);
     }
     Ok(fields(
-        json!({ "id": id, "since": instant(since_ms), "is_new": true }),
+        json!({ "id": id, "since": instant(since_ms), "is_new": true, "unkept": unkept }),
     ))
+}
+
+/// Of how many of these accounts history keeps nothing: what the person writes to them is acknowledged, and nobody ever has it.
+fn keeps_nothing<D: Disk>(hub: &Hub<D>, account: Option<SystemId>) -> usize {
+    hub.look(|gate, _| {
+        let accounts = gate.config.accounts.iter().map(|account| account.system_id);
+        let meant = accounts.filter(|there| account.is_none_or(|account| account == *there));
+        meant
+            .filter(|account| !gate.spool().keeps_received(*account))
+            .count()
+    })
 }
 
 /// Lifts one. The person was told before (GDPR article 18(3)): how stands in the register and in the audit log.

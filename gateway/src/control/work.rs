@@ -469,6 +469,10 @@ impl<D: Disk> Gate<D> {
             countries: self.country_rates.clone(),
             quota_left: quota::left(&self.config.accounts[account].quota, used),
             turns: self.mt.turns().to_vec(),
+            claims: self
+                .keeping()
+                .map(|keeping| Arc::clone(keeping.claims()))
+                .unwrap_or_default(),
         })
     }
 

@@ -74,8 +74,12 @@ pub(crate) fn time<D: Disk>(hub: &Hub<D>) -> u64 {
 async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
     let exports = hub.exports().ok_or("there are none")?;
     if let Some(legal) = hub.legal() {
-        for order in legal.state().await.register.orders.values() {
+        let register = &legal.state().await.register;
+        for order in register.orders.values() {
             exports.give_up(order.account, order.asked_ms);
+        }
+        for (_, restriction) in register.restricting() {
+            exports.give_up(restriction.account, restriction.since_ms);
         }
     }
     let _alone = exports.turn.lock().await;

@@ -16,8 +16,8 @@ impl Closures {
         closed.get(&account).copied()
     }
 
-    /// These are closed now.
-    pub(crate) fn replace(&self, closed: impl Iterator<Item = (SystemId, u64)>) {
+    /// These are closed now, since these instants in unix milliseconds.
+    pub fn replace(&self, closed: impl Iterator<Item = (SystemId, u64)>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = closed.collect();
     }
 }

@@ -3,7 +3,7 @@
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_store::history::{AddUp, Kept, Lot};
-use tidegate_store::rules::{Action, Class, Decision, Facts, Instruction, State, decide};
+use tidegate_store::rules::{Action, Class, Decision, Facts, Hold, Instruction, State, decide};
 
 use super::{Keeping, Terms, class_of};
 
@@ -39,22 +39,27 @@ impl Keeping {
     /// Closed accounts of which what is no longer needed is due (class `account.other`), and no hold keeps it: they see no
     /// numbers of opt-outs any more (PSN-3).
     pub(crate) fn closed_for_good(&self, now_ms: u64) -> Vec<SystemId> {
-        let now_ms = self.believed.at(now_ms);
-        let is_due = |account: SystemId, terms: &Terms| {
-            let Some(closed_ms) = self.closures.of(account) else {
-                return false;
-            };
-            let mut facts = Facts::new(account, Class::AccountOther);
-            facts.at.purpose_ended_ms = Some(closed_ms);
-            let holds = self.claims.holds();
-            let (rules, instructions) = (&terms.rules, &terms.instructions);
-            decide(&facts, rules, instructions, holds, &[], Some(closed_ms), now_ms).state == State::Due
-        };
-        let accounts = self.accounts.iter();
+        let accounts = self.accounts.keys();
         accounts
-            .filter(|(account, terms)| is_due(**account, terms))
-            .map(|(account, _)| *account)
+            .filter(|account| self.is_closed_for_good(**account, now_ms))
+            .copied()
             .collect()
+    }
+
+    /// Whether that is so of one. Any hold that may be about the account keeps all its numbers, whatever else it names: they lie
+    /// under the account's keys, which go as a whole.
+    pub(crate) fn is_closed_for_good(&self, account: SystemId, now_ms: u64) -> bool {
+        let (Some(terms), Some(closed_ms)) = (self.accounts.get(&account), self.closures.of(account)) else {
+            return false;
+        };
+        let may_keep = |hold: &Hold| hold.scope.account.is_none_or(|of| of == account);
+        if self.claims.holds().iter().any(may_keep) {
+            return false;
+        }
+        let now_ms = self.believed.at(now_ms);
+        let mut facts = Facts::new(account, Class::AccountOther);
+        facts.at.purpose_ended_ms = Some(closed_ms);
+        terms.decision(&facts, Some(closed_ms), now_ms).state == State::Due
     }
 
     /// Whether rules say anything of an account.

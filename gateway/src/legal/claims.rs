@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashSet;
 use sha2::{Digest as _, Sha256};
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::identity::SystemId;
@@ -29,8 +30,14 @@ pub struct Claims {
     /// The same of orders to erase.
     erasure_ids: Vec<u32>,
     /// How the numbers of all people end that somebody is asked about.
-    tails: Vec<Vec<u8>>,
+    tails: HashSet<[u8; TAIL]>,
     restricted: Restricted,
+}
+
+impl std::fmt::Debug for Claims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Claims(***)")
+    }
 }
 
 /// What stands for a person here: in memory only, so that no secret is needed.
@@ -43,10 +50,14 @@ pub(super) fn pseudonym(person: &[u8]) -> Pseudonym {
     Pseudonym::from_octets(octets)
 }
 
-fn tail(person: &[u8]) -> &[u8] {
-    person
-        .get(person.len().saturating_sub(TAIL)..)
-        .unwrap_or_default()
+/// How a number ends, whatever stands between its digits; `None` of what has fewer.
+pub(super) fn tail(written: &[u8]) -> Option<[u8; TAIL]> {
+    let mut digits = written.iter().rev().filter(|octet| octet.is_ascii_digit());
+    let mut tail = [0; TAIL];
+    for octet in tail.iter_mut().rev() {
+        *octet = *digits.next()?;
+    }
+    Some(tail)
 }
 
 /// Whether two scopes may mean one record.
@@ -105,9 +116,7 @@ impl Claims {
         let asked_about = people
             .iter()
             .filter(|(id, _)| !register.restrictions.contains_key(*id));
-        claims.tails = asked_about.map(|(_, person)| tail(person).to_vec()).collect();
-        claims.tails.sort_unstable();
-        claims.tails.dedup();
+        claims.tails = asked_about.filter_map(|(_, person)| tail(person)).collect();
         claims
     }
 
@@ -150,7 +159,7 @@ impl Claims {
     /// Whom a message was to, if anybody is asked about whose number ends like it: nothing is reckoned for all others.
     pub(crate) fn recipient(&self, to: &AddressBuf, home: Option<Country>) -> Option<Pseudonym> {
         let octets = to.as_bytes();
-        if !self.tails.iter().any(|tail| octets.ends_with(tail)) {
+        if !self.may_be_about(to) {
             return None;
         }
         Some(pseudonym(&opt_out::person(to.ton(), to.npi(), octets, home)))
@@ -158,7 +167,7 @@ impl Claims {
 
     /// Whether anybody is asked about whose number ends like this.
     pub(crate) fn may_be_about(&self, to: &AddressBuf) -> bool {
-        self.tails.iter().any(|tail| to.as_bytes().ends_with(tail))
+        !self.tails.is_empty() && tail(to.as_bytes()).is_some_and(|tail| self.tails.contains(&tail))
     }
 
     /// The numbers of these holds.
@@ -208,6 +217,8 @@ mod tests {
         for (ton, octets, is_it) in [
             (Ton::INTERNATIONAL, "12025550123", true),
             (Ton::INTERNATIONAL, "+12025550123", true),
+            (Ton::INTERNATIONAL, "+1 (202) 555-01.23", true),
+            (Ton::NATIONAL, "202 555 012 3 ", true),
             (Ton::NATIONAL, "2025550123", true),
             (Ton::UNKNOWN, "0012025550123", true),
             (Ton::NATIONAL, "2125550123", false),
@@ -221,6 +232,7 @@ mod tests {
                 is_it,
                 "{octets}"
             );
+            assert!(!is_it || claims.may_be_about(&address), "{octets}");
         }
         assert_eq!(claims.erasures(), [], "one that is over says nothing");
     }

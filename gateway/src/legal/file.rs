@@ -14,7 +14,7 @@ use crate::small_file;
 
 pub(super) const FILE: &str = "legal-register";
 /// Octets of the file at most.
-const FILE_MAX: u64 = 64 << 20;
+const FILE_MAX: u64 = 128 << 20;
 /// Of a register without restrictions.
 const VERSION: u64 = 1;
 /// Of one with some: a version of the gateway that knows none is not to start with it.

@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::pseudonym::Pseudonym;
 
-use super::claims::{TAIL, pseudonym};
+use super::claims::{TAIL, pseudonym, tail};
 
 /// See the [module](self). What stands for people is in memory only and of no secret, so it knows no generations.
 #[derive(Default)]
@@ -20,10 +20,10 @@ impl Restricted {
     /// Restricts a person, for an account or for all.
     pub(super) fn add(&mut self, account: Option<SystemId>, person: &[u8]) {
         // Numbers that somebody typed have more digits.
-        let Some(tail) = person.last_chunk() else {
+        let Some(tail) = tail(person) else {
             return;
         };
-        self.tails.insert(*tail);
+        self.tails.insert(tail);
         let people = match account {
             None => &mut self.everywhere,
             Some(account) => self.by_account.entry(account).or_default(),
@@ -43,7 +43,7 @@ impl Restricted {
         written: &[u8],
         person: impl FnOnce() -> P,
     ) -> bool {
-        if self.is_empty() || !written.last_chunk().is_some_and(|tail| self.tails.contains(tail)) {
+        if self.is_empty() || !tail(written).is_some_and(|tail| self.tails.contains(&tail)) {
             return false;
         }
         let who = pseudonym(person().as_ref());
@@ -67,6 +67,9 @@ mod tests {
         let is_it =
             |account, written: &[u8], person: &'static [u8]| restricted.has(account, written, || person);
         assert!(is_it(shop, b"+12025550123", b"12025550123"));
+        for written in [&b"+1 202-555-0123"[..], b"1 (202) 555 012.3 ", b"202555012 3"] {
+            assert!(is_it(shop, written, b"12025550123"), "however it is written");
+        }
         assert!(!is_it(bank, b"+12025550123", b"12025550123"), "another's");
         assert!(is_it(bank, b"07700900777", b"447700900777"));
         assert!(

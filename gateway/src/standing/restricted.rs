@@ -1,8 +1,10 @@
 //! Who is restricted (DSR-4): nothing is sent there, and what comes from there is kept and not handed on.
 
+use hashbrown::HashSet;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::pdu::message::{DataSm, Sm};
+use tidegate_config::Country;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 use tidegate_store::names::NameId;
@@ -32,12 +34,23 @@ impl<D: Disk> Gate<D> {
             Form::DataSm => DataSm::decode(body).ok().map(|sm| sm.source.to_buf()),
         };
         // It was read when it came.
-        source.is_some_and(|source| self.is_source_restricted(account, source))
+        source.is_some_and(|source| self.is_source_restricted(account, &source))
     }
 
-    fn is_source_restricted(&self, account: NameId, source: AddressBuf) -> bool {
-        let place = self.account_named(account);
-        self.is_named_restricted(account, &self.recipient(place, source))
+    /// A national number was written in the carrier's country where that is known, else in the account's; which carrier brought it is
+    /// not kept with what waits. So it is withheld if it is a restricted person's in any of these.
+    fn is_source_restricted(&self, account: NameId, source: &AddressBuf) -> bool {
+        let of_account = self
+            .account_named(account)
+            .map(|account| &self.config.accounts[account]);
+        let carriers = self.config.carriers.iter();
+        let homes = carriers
+            .map(|carrier| carrier.writing.country)
+            .chain([of_account.and_then(|account| account.numbering.country), None]);
+        let homes: HashSet<Option<Country>> = homes.collect();
+        homes
+            .into_iter()
+            .any(|home| self.is_named_restricted(account, &Recipient::new(source.clone(), home)))
     }
 
     fn is_named_restricted(&self, account: NameId, person: &Recipient) -> bool {

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Logged, Value, Word, read};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::PeriodKey;
+use tidegate_store::keyring::Destroyed;
 
 use super::Place;
 use super::note::{Going, Sum};
+use crate::control::key_word;
 
 const BEGUN: &str = "begun";
-const ERASED: &str = "erased";
+pub(super) const ERASED: &str = "erased";
 const SEALING_ANEW: &str = "sealing anew";
 const SEALED_ANEW: &str = "sealed anew";
 const REMOVED: &str = "removed";
@@ -109,9 +111,9 @@ impl Entered {
     /// # Errors
     ///
     /// The log's directory cannot be read.
-    pub(super) fn read<D: Disk>(place: &Place<D>, file: &PeriodKey) -> std::io::Result<Self> {
+    pub(super) fn read<D: Disk>(place: &Place<D>, file: Option<&PeriodKey>) -> std::io::Result<Self> {
         let mut entered = Self::default();
-        let name = file.to_string();
+        let name = file.map(PeriodKey::to_string);
         let text = |logged: &Logged, field: Field| {
             logged.entry.details.iter().find_map(|(of, value)| match value {
                 Value::Word(word) if *of == field => Some(word.as_str().to_owned()),
@@ -120,12 +122,13 @@ impl Entered {
         };
         // What is damaged in it is said where it is opened.
         read(&place.disk, &place.audit, |logged| {
-            if logged.entry.kind != Kind::Sweep {
+            // Numbers of people go by orders.
+            if !matches!(logged.entry.kind, Kind::Sweep | Kind::Erasure) {
                 return;
             }
             match text(logged, Field::Outcome).as_deref() {
                 Some(ERASED | SEALED_ANEW) => entered.erased.extend(text(logged, Field::RingKey)),
-                Some(REMOVED) if text(logged, Field::File).as_ref() == Some(&name) => {
+                Some(REMOVED) if name.is_some() && text(logged, Field::File) == name => {
                     entered.removed = logged.time_ms;
                 }
                 _ => {}
@@ -136,6 +139,11 @@ impl Entered {
 
     pub(super) fn has(&self, going: &Going) -> bool {
         self.erased.contains(&key(going))
+    }
+
+    /// The same of a key of numbers.
+    pub(super) fn has_key(&self, key: &Destroyed) -> bool {
+        matches!(key_word(key), Value::Word(word) if self.erased.contains(word.as_str()))
     }
 
     /// Whether the file's removal stands there, entered at this time or later.

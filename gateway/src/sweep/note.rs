@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::history::{AddUp, Kept, Lot, PeriodKey};
-use tidegate_store::keyring::Fingerprint;
+use tidegate_store::keyring::{Destroyed, Fingerprint};
 use tidegate_store::seal::KeyId;
 
 use super::rotate::Rotating;
@@ -33,6 +33,8 @@ pub(super) enum Pending {
     Erase(PeriodKey, Vec<Going>),
     /// A lot of a file is sealed anew under another key.
     Rekey(PeriodKey, Going),
+    /// Keys of numbers of people are destroyed, of this account only.
+    Numbers(Option<SystemId>, Vec<Destroyed>),
     /// A file goes; noted at this time of the wall clock.
     Remove(PeriodKey, Sum, u64),
 }
@@ -84,6 +86,10 @@ impl Note {
             Pending::Rekey(file, lot) => json!({
                 "rekey": file_shown(file),
                 "lot": going_shown(lot),
+            }),
+            Pending::Numbers(account, keys) => json!({
+                "numbers": keys.iter().map(key_shown).collect::<Vec<_>>(),
+                "account": account.as_ref().map(SystemId::as_str),
             }),
             Pending::Remove(file, sum, noted_ms) => json!({
                 "remove": file_shown(file),
@@ -158,7 +164,34 @@ fn going_shown(going: &Going) -> Value {
     })
 }
 
+fn key_shown(key: &Destroyed) -> Value {
+    json!({ "key": key.id.0, "print": key.fingerprint })
+}
+
+fn key_of(value: &Value) -> Option<Destroyed> {
+    Some(Destroyed {
+        id: KeyId(u32::try_from(value["key"].as_u64()?).ok()?),
+        fingerprint: print_of(&value["print"])?,
+    })
+}
+
+fn print_of(value: &Value) -> Option<Fingerprint> {
+    let octets = value.as_array()?.iter();
+    let octets: Vec<u8> = octets
+        .map(|octet| u8::try_from(octet.as_u64()?).ok())
+        .collect::<Option<_>>()?;
+    octets.try_into().ok()
+}
+
 fn pending_of(value: &Value) -> Option<Pending> {
+    if let Some(keys) = value.get("numbers") {
+        let account = match &value["account"] {
+            Value::Null => None,
+            name => Some(name.as_str()?.parse().ok()?),
+        };
+        let keys = keys.as_array()?.iter().map(key_of);
+        return Some(Pending::Numbers(account, keys.collect::<Option<_>>()?));
+    }
     if let Some(file) = value.get("erase") {
         let lots = value["lots"].as_array()?.iter().map(going_of);
         return Some(Pending::Erase(file_of(file)?, lots.collect::<Option<_>>()?));
@@ -203,15 +236,10 @@ fn file_of(value: &Value) -> Option<PeriodKey> {
 }
 
 fn going_of(value: &Value) -> Option<Going> {
-    let print = value["print"].as_array()?;
-    let print: Vec<u8> = print
-        .iter()
-        .map(|octet| u8::try_from(octet.as_u64()?).ok())
-        .collect::<Option<_>>()?;
     Some(Going {
         account: value["account"].as_str()?.parse().ok()?,
         key: KeyId(u32::try_from(value["key"].as_u64()?).ok()?),
-        print: print.try_into().ok()?,
+        print: print_of(&value["print"])?,
         from_ms: value["from_ms"].as_u64()?,
         to_ms: value["to_ms"].as_u64()?,
         records: value["records"].as_u64()?,
@@ -241,6 +269,10 @@ mod tests {
             octets: 4,
             is_added_up: true,
         };
+        let gone = Destroyed {
+            id: KeyId(9),
+            fingerprint: [9; 8],
+        };
         let sum = Sum {
             lots: 1,
             records: 2,
@@ -251,6 +283,8 @@ mod tests {
             Some(Pending::Rekey(file.clone(), going.clone())),
             Some(Pending::Erase(file.clone(), vec![going.clone(), going])),
             Some(Pending::Remove(file, sum, 9)),
+            Some(Pending::Numbers(None, Vec::new())),
+            Some(Pending::Numbers(Some("shop".parse().unwrap()), vec![gone])),
         ] {
             let note = Note {
                 seen_ms: u64::MAX,

@@ -2,6 +2,7 @@
 //! that holds for it once it is closed. What stands for them stays, so nobody is less opted out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
@@ -12,9 +13,11 @@ use tidegate_store::seal::KeyId;
 use tidegate_store::standing::{Forget, ForgetReport, Forgotten};
 
 use super::Sweep;
+use super::note::Pending;
 use super::run::{FOREIGN, PAUSE};
-use crate::control::key_word;
+use crate::control::{deferring, journaled, key_word};
 use crate::keeping::Keeping;
+use crate::legal::State;
 
 fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
     let word = |text: &str| Value::Word(Word::of_name(text));
@@ -24,9 +27,31 @@ fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
         .with(Field::Outcome, word(outcome))
 }
 
-fn certificates(account: Option<SystemId>, gone: &[Destroyed]) -> Vec<Entry> {
-    let certificate = |key| entry(account, "erased").with(Field::RingKey, key_word(key));
-    gone.iter().map(certificate).collect()
+fn of_keys(account: Option<SystemId>, outcome: &str, keys: &[Destroyed]) -> Vec<Entry> {
+    let of_key = |key| entry(account, outcome).with(Field::RingKey, key_word(key));
+    keys.iter().map(of_key).collect()
+}
+
+/// Keys are gone: the certificates of that (ERA-6).
+pub(super) fn certificates(account: Option<SystemId>, gone: &[Destroyed]) -> Vec<Entry> {
+    of_keys(account, super::entries::ERASED, gone)
+}
+
+/// Whose numbers are to go of these orders: not of those that a hold keeps, which join the others that were kept.
+fn meant(state: &State, orders: &BTreeSet<u32>, kept: &mut BTreeSet<u32>) -> Vec<Forgotten> {
+    let mut people = Vec::with_capacity(orders.len());
+    for id in orders {
+        if !deferring(state, *id).is_empty() {
+            kept.insert(*id);
+            continue;
+        }
+        let order = state.register.orders.get(id);
+        people.extend(order.zip(state.people.get(id)).map(|(order, person)| Forgotten {
+            account: order.account,
+            person: person.clone(),
+        }));
+    }
+    people
 }
 
 impl<D: Disk> Sweep<D> {
@@ -44,22 +69,51 @@ impl<D: Disk> Sweep<D> {
         }
     }
 
-    async fn destroy(&self, account: Option<SystemId>, step: Forget) -> Result<(), String> {
+    /// Does a step that destroys keys. They are entered before and behind it; should this end in between, the next run enters what
+    /// has gone.
+    async fn destroy(
+        &mut self,
+        account: Option<SystemId>,
+        keys: Vec<KeyId>,
+        step: Forget,
+    ) -> Result<(), String> {
+        self.settle().await?;
+        let prints = self.prints(keys).await?.into_iter();
+        let going: Vec<Destroyed> = prints
+            .map(|(id, fingerprint)| Destroyed { id, fingerprint })
+            .collect();
+        if !going.is_empty() {
+            self.audit.enter(of_keys(account, "erasing", &going)).await?;
+            self.pending = Some(Pending::Numbers(account, going));
+            self.write_note().await?;
+        }
         let ForgetReport::Gone(gone) = self.forget(step).await? else {
             return Err(FOREIGN.to_owned());
         };
-        match gone.is_empty() {
-            true => Ok(()),
-            false => self.audit.enter(certificates(account, &gone)).await,
+        if !gone.is_empty() {
+            self.audit.enter(certificates(account, &gone)).await?;
         }
+        self.pending = None;
+        Ok(())
     }
 
-    /// Takes people's numbers out of what is remembered of them. A run that was cut off is finished by the next, for the orders
-    /// stay open until this has gone well.
-    pub(super) async fn forget_numbers(&self, people: Vec<Forgotten>) -> Result<(), String> {
+    /// Takes the numbers of whom these orders are about out of what is remembered of people, and tells the orders of which it did
+    /// not, because a hold kept them. A run that was cut off is finished by the next, for the orders stay open until this has gone
+    /// well.
+    pub(super) async fn forget_numbers(&mut self, orders: &BTreeSet<u32>) -> Result<BTreeSet<u32>, String> {
+        let mut kept = BTreeSet::new();
+        let Some(legal) = self.hub.legal().cloned() else {
+            return Ok(kept);
+        };
+        let people = {
+            let state = legal.state().await;
+            meant(&state, orders, &mut kept)
+        };
         if people.is_empty() {
-            return Ok(());
+            return Ok(kept);
         }
+        // What was acknowledged before lies in the journal from here on, and no copy of it comes later.
+        journaled(&self.hub).await?;
         let mut old = self.keys(Forget::Stale).await?;
         let (mut accounts, mut behind) = (BTreeSet::new(), Some(0));
         while let Some(number) = behind {
@@ -72,41 +126,56 @@ impl<D: Disk> Sweep<D> {
             tokio::time::sleep(PAUSE).await;
         }
         if accounts.is_empty() && old.is_empty() {
-            return Ok(());
+            return Ok(kept);
         }
-        let accounts: Vec<SystemId> = accounts.into_iter().collect();
         if !accounts.is_empty() {
             let begun = accounts
                 .iter()
                 .map(|account| entry(Some(*account), "sealing anew"));
             self.audit.enter(begun.collect()).await?;
             let now_ms = self.hub.now().unix_ms;
-            old.extend(self.keys(Forget::Renew(accounts.clone(), now_ms)).await?);
+            let renew = Forget::Renew(accounts.into_iter().collect(), now_ms);
+            old.extend(self.keys(renew).await?);
         }
         let (mut used, mut behind) = (BTreeSet::new(), Some(0));
         while let Some(number) = behind {
-            let step = Forget::Rewrite(number, accounts.clone(), people.clone());
+            // No hold is taken between this judgement and the file that is written by it.
+            let state = legal.state().await;
+            let step = Forget::Rewrite(number, meant(&state, orders, &mut kept));
             let ForgetReport::Rewritten(next, keys, _) = self.forget(step).await? else {
                 return Err(FOREIGN.to_owned());
             };
+            drop(state);
             used.extend(keys);
             behind = next;
             tokio::time::sleep(PAUSE).await;
         }
-        // A key that was full is not the newest, and yet others' numbers lie under it.
+        // Nothing lies under them now; should anything all the same, they stay.
         old.retain(|key| !used.contains(key));
-        self.destroy(None, Forget::Finish(old)).await
+        self.destroy(None, old.clone(), Forget::Finish(old)).await?;
+        Ok(kept)
     }
 
     /// Destroys the keys of closed accounts whose date has come. What is said to such an account later is entered all the same, and
     /// its number goes with the next run.
-    pub(super) async fn close_numbers(&self, keeping: &Keeping) -> Result<(), String> {
+    pub(super) async fn close_numbers(&mut self, keeping: &Keeping) -> Result<(), String> {
+        let legal = self.hub.legal().cloned();
         for account in keeping.closed_for_good(self.guard.seen_ms()) {
-            if self.keys(Forget::Keys(account)).await?.is_empty() {
+            let keys = self.keys(Forget::Keys(account)).await?;
+            if keys.is_empty() {
                 continue;
             }
-            self.audit.enter(vec![entry(Some(account), "erasing")]).await?;
-            self.destroy(Some(account), Forget::Close(account)).await?;
+            // No hold is taken between the judgement and the end of the keys, and none that was taken since is missed.
+            let taken = match &legal {
+                Some(legal) => Some(legal.state().await),
+                None => None,
+            };
+            let now_ms = self.guard.seen_ms();
+            let is_due = |keeping: Arc<Keeping>| keeping.is_closed_for_good(account, now_ms);
+            if self.rules().is_some_and(is_due) {
+                self.destroy(Some(account), keys, Forget::Close(account)).await?;
+            }
+            drop(taken);
         }
         Ok(())
     }

@@ -16,7 +16,6 @@ use tidegate_store::history::{
 };
 use tidegate_store::keyring::Owner;
 use tidegate_store::seal::Purpose;
-use tidegate_store::standing::Forgotten;
 
 use super::Sweep;
 use super::entries;
@@ -92,21 +91,13 @@ impl<D: Disk> Sweep<D> {
         if !tallies.is_empty() {
             self.hub.checkpoint_history().await?;
             // What is remembered of them with opt-outs and consents loses their numbers, too (PSN-3).
-            let people = {
-                let state = legal.state().await;
-                let open = tallies.keys().filter(|id| deferring(&state, **id).is_empty());
-                let forgotten = open.filter_map(|id| {
-                    Some(Forgotten {
-                        account: state.register.orders.get(id)?.account,
-                        person: state.people.get(id)?.clone(),
-                    })
-                });
-                forgotten.collect()
-            };
-            let mut failed = self.forget_numbers(people).await;
-            if failed.is_err() {
-                tallies.values_mut().for_each(|tally| tally.is_left = true);
+            let orders: BTreeSet<u32> = tallies.keys().copied().collect();
+            let forgotten = self.forget_numbers(&orders).await;
+            let is_left = |id: &u32| forgotten.as_ref().map_or(true, |kept| kept.contains(id));
+            for (_, tally) in tallies.iter_mut().filter(|(id, _)| is_left(id)) {
+                tally.is_left = true;
             }
+            let mut failed = forgotten.map(drop);
             for (account, lots) in self.lots_by_account().await? {
                 if !keeping.knows(account) {
                     // Without rules nothing is decided of what is kept of it: no order that may be about it is done.

@@ -416,9 +416,6 @@ impl<D: Disk> Sweep<D> {
         let Some(pending) = self.pending.clone() else {
             return Ok(());
         };
-        let file = match &pending {
-            Pending::Erase(file, _) | Pending::Rekey(file, _) | Pending::Remove(file, ..) => file.clone(),
-        };
         let mut missing = Vec::new();
         match pending {
             Pending::Erase(file, mut going) => {
@@ -426,14 +423,23 @@ impl<D: Disk> Sweep<D> {
                 let there: BTreeSet<KeyId> = there.into_keys().collect();
                 going.retain(|going| !there.contains(&going.key));
                 if !going.is_empty() {
-                    let entered = self.entered(&file).await?;
+                    let entered = self.entered(Some(&file)).await?;
                     going.retain(|going| !entered.has(going));
                     missing.extend(going.iter().map(|going| entries::erased(&file, going)));
                 }
             }
+            Pending::Numbers(account, mut going) => {
+                let there = self.prints(going.iter().map(|going| going.id).collect()).await?;
+                going.retain(|going| !there.contains_key(&going.id));
+                if !going.is_empty() {
+                    let entered = self.entered(None).await?;
+                    going.retain(|going| !entered.has_key(going));
+                    missing.extend(super::numbers::certificates(account, &going));
+                }
+            }
             Pending::Rekey(file, going) => {
                 let there = self.prints(vec![going.key]).await?;
-                if there.is_empty() && !self.entered(&file).await?.has(&going) {
+                if there.is_empty() && !self.entered(Some(&file)).await?.has(&going) {
                     missing.push(entries::sealed_anew(&file, &going));
                 }
             }
@@ -441,22 +447,25 @@ impl<D: Disk> Sweep<D> {
                 let Report::Periods(files) = self.hub.ask_history(Order::Periods).await? else {
                     return Err(FOREIGN.to_owned());
                 };
-                if !files.contains(&file) && !self.entered(&file).await?.has_removal_since(noted_ms) {
+                if !files.contains(&file) && !self.entered(Some(&file)).await?.has_removal_since(noted_ms) {
                     missing.push(entries::removed(&file, sum));
                 }
             }
         }
         if !missing.is_empty() {
-            tracing::info!(%file, entries = missing.len(), "what a sweep that was cut off has done is entered now");
+            tracing::info!(
+                entries = missing.len(),
+                "what a sweep that was cut off has done is entered now"
+            );
             self.audit.enter(missing).await?;
         }
         self.pending = None;
         Ok(())
     }
 
-    async fn entered(&self, file: &PeriodKey) -> Result<Entered, String> {
-        let (place, file) = (self.place.clone(), file.clone());
-        let read = tokio::task::spawn_blocking(move || Entered::read(&place, &file));
+    async fn entered(&self, file: Option<&PeriodKey>) -> Result<Entered, String> {
+        let (place, file) = (self.place.clone(), file.cloned());
+        let read = tokio::task::spawn_blocking(move || Entered::read(&place, file.as_ref()));
         match read.await {
             Ok(read) => read.map_err(|error| format!("the audit log cannot be read: {error}")),
             Err(error) => Err(not_done(&error).to_owned()),

@@ -93,7 +93,8 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<EntryId, Refused> {
         self.intake()?;
-        self.stage_entry(now_ms, account, entry, Part::Intake, true, rng)
+        let id = self.ids.next(now_ms);
+        self.stage_entry(now_ms, (id, account), entry, Part::Intake, true, rng)
     }
 
     /// The same, and stages what the history is to hold of it.
@@ -105,11 +106,11 @@ impl<D: Disk> Spool<D> {
         received: &Received<'_>,
         rng: &mut impl CryptoRng,
     ) -> Result<EntryId, Refused> {
-        let made = self.deliver(now_ms, account, entry, rng)?;
-        if let Some(id) = self.outbox.get(made).map(|entry| entry.id) {
-            self.stage_received(now_ms, (id, account), received, rng)?;
-        }
-        Ok(made)
+        self.intake()?;
+        let id = self.ids.next(now_ms);
+        // First: nothing that the carrier is refused goes to the account.
+        self.stage_received(now_ms, (id, account), received, rng)?;
+        self.stage_entry(now_ms, (id, account), entry, Part::Intake, true, rng)
     }
 
     // ===== progress =====
@@ -335,7 +336,8 @@ impl<D: Disk> Spool<D> {
         }
         let entry = match (dlr, SystemId::new(self.names.name(found.account).as_bytes())) {
             (Some(dlr), Ok(account)) => {
-                Some(self.stage_entry(now_ms, account, dlr, Part::Ending, urgent, rng)?)
+                let id = self.ids.next(now_ms);
+                Some(self.stage_entry(now_ms, (id, account), dlr, Part::Ending, urgent, rng)?)
             }
             _ => None,
         };
@@ -379,14 +381,13 @@ impl<D: Disk> Spool<D> {
     fn stage_entry(
         &mut self,
         now_ms: u64,
-        account: SystemId,
+        (id, account): (MessageId, SystemId),
         entry: &NewEntry<'_>,
         part: Part,
         urgent: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<EntryId, Refused> {
         let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
-        let id = self.ids.next(now_ms);
         let NewEntry {
             kind,
             sink,

@@ -2,11 +2,13 @@
 //! less opted out, whenever the power goes.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
-use crate::disk::FaultyDisk;
+use crate::disk::{FaultyDisk, Op};
 use crate::keyring::Owner;
 use crate::seal::{KeyId, Purpose};
 use crate::standing::{
@@ -74,6 +76,53 @@ fn begun(seed: u64) -> Rig {
     rig
 }
 
+/// The same people in one file, and in the next somebody else alone.
+fn apart(seed: u64) -> Rig {
+    let mut rig = Rig::new(seed);
+    for name in ["load", "bank"] {
+        opt_out(&mut rig, name, GONE);
+    }
+    rig.settle_down();
+    let disk = rig.disk.crash();
+    let mut rig = rig.reopen(disk);
+    for name in ["load", "bank"] {
+        opt_out(&mut rig, name, OTHER);
+    }
+    rig.settle_down();
+    rig
+}
+
+/// Whose numbers an account is shown of those who have opted out of it, and of how many entries none.
+fn listed(rig: &Rig, dir: &Path) -> Vec<(BTreeSet<Vec<u8>>, u64)> {
+    let (mut register, keys) = (rig.keeper.register(dir.join("register")), keys(rig));
+    level(&mut register);
+    let of = |name: &&str| {
+        let page = register.page(account(name), None, 100, &keys, Purpose::Support);
+        let page = page.unwrap();
+        assert_eq!(page.total, 2);
+        let numbers = page
+            .entries
+            .iter()
+            .map(|(_, _, kept)| kept.private.number.to_vec());
+        (numbers.collect(), page.hashed)
+    };
+    ["load", "bank"].iter().map(of).collect()
+}
+
+/// The same, by the journal.
+fn all_listed(rig: &Rig) -> Vec<(BTreeSet<Vec<u8>>, u64)> {
+    let all = all(rig);
+    let of = |name: &&str| {
+        let of_account = all.iter().filter(|(owner, _)| *owner == account(name));
+        let opt_outs = of_account.filter(|(_, change)| matches!(change.what, What::Suppress { .. }));
+        let (with, without): (Vec<_>, Vec<_>) =
+            opt_outs.partition(|(_, change)| !change.private.number.is_empty());
+        let numbers = with.iter().map(|(_, change)| change.private.number.to_vec());
+        (numbers.collect(), without.len() as u64)
+    };
+    ["load", "bank"].iter().map(of).collect()
+}
+
 /// All changes with what opens of them.
 fn all(rig: &Rig) -> Vec<(SystemId, Change)> {
     let mut found = Vec::new();
@@ -107,15 +156,15 @@ fn forget(rig: &mut Rig, of: Option<&str>) -> Result<Vec<KeyId>, ForgetError> {
         accounts.extend(found);
         behind = next;
     }
-    let accounts: Vec<SystemId> = accounts.into_iter().collect();
     let now_ms = rig.now_ms;
-    let ForgetReport::Keys(older) = step(rig, Forget::Renew(accounts.clone(), now_ms))? else {
+    let renew = Forget::Renew(accounts.into_iter().collect(), now_ms);
+    let ForgetReport::Keys(older) = step(rig, renew)? else {
         panic!("keys");
     };
     old.extend(older);
     let (mut used, mut behind) = (BTreeSet::new(), Some(0));
     while let Some(number) = behind {
-        let rewrite = Forget::Rewrite(number, accounts.clone(), people.clone());
+        let rewrite = Forget::Rewrite(number, people.clone());
         let ForgetReport::Rewritten(next, keys, _) = step(rig, rewrite)? else {
             panic!("rewritten");
         };
@@ -226,27 +275,45 @@ fn psn_3_for_one_account_only_its_own_go_and_a_closed_accounts_all_go() {
 
 #[test]
 fn psn_3_wherever_the_power_goes_the_next_run_finishes_it() {
+    wherever_the_power_goes(begun);
+}
+
+/// What is left behind a cut is a file with nobody who goes, and an older copy of the one that had them.
+#[test]
+fn psn_3_a_key_goes_though_nobody_who_goes_lies_under_it_any_more() {
+    wherever_the_power_goes(apart);
+}
+
+fn wherever_the_power_goes(begun: fn(u64) -> Rig) {
     let mut whole = begun(33);
     let before = public(&all(&whole));
     let changes_before = whole.disk.counts().changes;
+    let others = numbers_of(&all(&whole), OTHER);
     let gone = forget(&mut whole, None).unwrap();
     let changes = whole.disk.counts().changes - changes_before;
     assert!(changes > 10 && gone.len() == 2, "{changes}");
     for cut in 0..changes {
         let mut rig = begun(33);
+        let dir = tempfile::tempdir().unwrap();
+        let mut register = rig.keeper.register(dir.path().join("register"));
+        level(&mut register);
+        drop(register);
         rig.disk.cut_power_after(cut);
         let _ = forget(&mut rig, None);
         let disk: FaultyDisk = rig.disk.crash();
         let mut rig = rig.reopen(disk);
         assert!(!rig.found.is_alarming(), "cut after {cut}: {:?}", rig.found);
         are_opted_out(&rig);
+        // What is listed is what the journal says now, whatever it was before.
+        assert_eq!(listed(&rig, dir.path()), all_listed(&rig), "cut after {cut}");
         forget(&mut rig, None).unwrap();
         let after = all(&rig);
         assert_eq!(
             (numbers_of(&after, GONE), numbers_of(&after, OTHER)),
-            (0, 2),
+            (0, others),
             "cut after {cut}"
         );
+        assert_eq!(listed(&rig, dir.path()), all_listed(&rig), "cut after {cut}");
         assert_eq!(public(&after), before, "cut after {cut}");
         let ring = &rig.keeper.ring;
         assert!(gone.iter().all(|key| !ring.has(*key)), "cut after {cut}");
@@ -258,4 +325,22 @@ fn psn_3_wherever_the_power_goes_the_next_run_finishes_it() {
             );
         }
     }
+}
+
+/// While it fails no run makes a key that the run before has made.
+#[test]
+fn psn_3_runs_that_fail_do_not_fill_the_ring() {
+    let mut rig = apart(34);
+    let account = account("load");
+    // The count and the first file, the first time; then the count alone.
+    for before in [2, 1, 1, 1] {
+        rig.disk
+            .fail_on(Op::Rename, ".standing", before, 1, ErrorKind::Other);
+        assert!(forget(&mut rig, None).is_err());
+        assert!(rig.keeper.ring.live(Owner::OptOuts(account)).len() <= 2);
+    }
+    forget(&mut rig, None).unwrap();
+    assert_eq!(rig.keeper.ring.live(Owner::OptOuts(account)).len(), 1);
+    assert_eq!(numbers_of(&all(&rig), GONE), 0);
+    are_opted_out(&rig);
 }

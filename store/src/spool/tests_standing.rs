@@ -7,7 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tidegate_codec::identity::SystemId;
 
-use crate::disk::{Disk, FaultyDisk, Op};
+use crate::disk::{Disk, DiskFile, FaultyDisk, Op};
 use crate::keyring::{Kek, KeyRing, Owner};
 use crate::standing::{Change, Counts, DAY_MS, JournalError, Origin, Private, Scope, Via, What};
 
@@ -55,6 +55,22 @@ fn a_start_with_another_secret_or_none_is_refused() {
         matches!(refused, Err(OpenError::SecretGone { .. })),
         "{refused:?}"
     );
+}
+
+/// With damage a gateway may be told to go on.
+#[test]
+fn a_journal_of_a_later_version_is_not_damage() {
+    let mut rig = with_journal();
+    let is_of_it = |path: &std::path::PathBuf| path.starts_with(&rig.options.standing_dir);
+    let path = rig.disk.paths().into_iter().find(is_of_it).unwrap();
+    let file = rig.disk.open(&path, crate::disk::Access::ReadWrite).unwrap();
+    for (digit, is_later) in [(b'3', true), (b'9', true), (b'x', false)] {
+        file.write_at(&[std::io::IoSlice::new(&[digit])], 7).unwrap();
+        file.sync_all().unwrap();
+        let opened = rig.try_open();
+        let is_unknown = matches!(opened, Err(OpenError::Journal(JournalError::Unknown { .. })));
+        assert_eq!(is_unknown, is_later, "{}: {opened:?}", char::from(digit));
+    }
 }
 
 #[test]

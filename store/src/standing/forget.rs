@@ -2,13 +2,15 @@
 //!
 //! Numbers are sealed under keys of their account, so one person's go by sealing all others' of the account anew: a key is made,
 //! each file with something under an older one is written beside itself and put in its place, and then the older keys are
-//! destroyed. A file is a step, and each step may be done again: what a crash leaves behind, keys under which nothing lies any
-//! more, the next run finds and destroys. Public parts stay octet for octet, and batches keep their numbers.
+//! destroyed. A file is a step, and each step may be done again: what lies under a key that is not its account's newest is moved
+//! by whatever run comes next, whoever is in it, and the key is destroyed then. Public parts stay octet for octet, and batches
+//! keep their numbers.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::Path;
 
+use hashbrown::{HashMap, HashSet};
 use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
@@ -41,14 +43,16 @@ impl std::fmt::Debug for Forgotten {
 /// One step.
 #[derive(Clone, Debug)]
 pub enum Forget {
-    /// Names keys that are no account's newest: those under which nothing lies are to go.
+    /// Names keys that are no account's newest: what lies under them is moved by [`Forget::Rewrite`], and then they are to go.
     Stale,
-    /// Looks through the first file behind this number for accounts that hold numbers of these people.
+    /// Looks through the first file behind this number for accounts that hold numbers of these people under their newest key: it
+    /// is to be followed by another.
     Look(u64, Vec<Forgotten>),
     /// Makes new keys of these accounts, at that time in unix milliseconds, and names those that are older now.
     Renew(Vec<SystemId>, u64),
-    /// Seals anew what lies under older keys of these accounts in the first file behind this number, without those people's.
-    Rewrite(u64, Vec<SystemId>, Vec<Forgotten>),
+    /// Seals anew what lies under any key that is not its account's newest in the first file behind this number, without those
+    /// people's.
+    Rewrite(u64, Vec<Forgotten>),
     /// Has registers of the journal made anew and destroys these keys, under which nothing lies any more.
     Finish(Vec<KeyId>),
     /// Names all keys of an account.
@@ -62,7 +66,8 @@ pub enum Forget {
 pub enum ForgetReport {
     /// Those keys.
     Keys(Vec<KeyId>),
-    /// Which file was looked through, `None` behind the last, and which accounts hold numbers of those people.
+    /// Which file was looked through, `None` behind the last, and which accounts hold numbers of those people under their newest
+    /// key.
     Looked(Option<u64>, BTreeSet<SystemId>),
     /// Which file that was, the keys under which something lies in it now, and how many records lost their numbers.
     Rewritten(Option<u64>, BTreeSet<KeyId>, u64),
@@ -86,26 +91,72 @@ pub enum ForgetError {
     Damaged(u64),
 }
 
-/// Whose numbers are to go, by all that stands for them.
-struct People(Vec<(Forgotten, Vec<Pseudonym>)>);
+/// For which accounts a number goes.
+#[derive(Clone, Default)]
+struct Of {
+    all: bool,
+    some: HashSet<SystemId>,
+}
+
+impl Of {
+    fn add(&mut self, account: Option<SystemId>) {
+        match account {
+            None => self.all = true,
+            Some(account) => {
+                self.some.insert(account);
+            }
+        }
+    }
+
+    fn has(&self, account: SystemId) -> bool {
+        self.all || self.some.contains(&account)
+    }
+}
+
+/// Whose numbers are to go, by all that stands for them: each record asks, however many people there are.
+struct People {
+    /// In order.
+    numbers: Vec<(Zeroizing<Vec<u8>>, Of)>,
+    names: HashMap<Pseudonym, Of>,
+}
 
 impl People {
-    fn new<D: Disk>(people: Vec<Forgotten>, ring: &KeyRing<D>) -> Self {
+    fn new<D: Disk>(mut people: Vec<Forgotten>, ring: &KeyRing<D>) -> Self {
         let suppression: Vec<_> = ring.secrets().iter().map(Secret::suppression).collect();
-        let known = people.into_iter().map(|who| {
-            let names = suppression.iter().map(|of| of.of(&who.person)).collect();
-            (who, names)
-        });
-        Self(known.collect())
+        let mut known = Self {
+            numbers: Vec::with_capacity(people.len()),
+            names: HashMap::new(),
+        };
+        people.sort_by(|one, other| one.person.cmp(&other.person));
+        for Forgotten { account, person } in people {
+            for of in &suppression {
+                known.names.entry(of.of(&person)).or_default().add(account);
+            }
+            match known.numbers.last_mut() {
+                Some((last, of)) if *last == person => of.add(account),
+                _ => {
+                    let mut of = Of::default();
+                    of.add(account);
+                    known.numbers.push((person, of));
+                }
+            }
+        }
+        known
+    }
+
+    fn has(&self, record: &Record<'_>, number: &[u8]) -> bool {
+        let is_meant = |of: &Of| of.has(record.account);
+        let at = self
+            .numbers
+            .binary_search_by(|(person, _)| person.as_slice().cmp(number));
+        let by_number = at.ok().and_then(|at| self.numbers.get(at));
+        by_number.is_some_and(|(_, of)| is_meant(of))
+            || self.names.get(&record.change.who).is_some_and(is_meant)
     }
 
     /// What stays of what is sealed with a change; `None` where all of it does. Evidence of a consent stays (CON-1): of that only
     /// number and network address go.
     fn left(&self, record: &Record<'_>, private: &Private) -> Option<Private> {
-        let is_meant = self.0.iter().any(|(who, names)| {
-            who.account.is_none_or(|account| account == record.account)
-                && (private.number == **who.person || names.contains(&record.change.who))
-        });
         let left = match record.change.what {
             What::Consent { .. } => Private {
                 source: private.source.clone(),
@@ -114,8 +165,13 @@ impl People {
             },
             _ => Private::default(),
         };
-        (is_meant && left != *private).then_some(left)
+        (self.has(record, &private.number) && left != *private).then_some(left)
     }
+}
+
+/// The key under which an account's numbers are sealed from now on.
+fn newest<D: Disk>(ring: &KeyRing<D>, account: SystemId) -> Option<KeyId> {
+    ring.newest(Owner::OptOuts(account)).map(|key| key.id())
 }
 
 /// What is sealed with a record; `None` where nothing is, or its key is gone.
@@ -151,10 +207,9 @@ impl<D: Disk> Journal<D> {
     ) -> Result<ForgetReport, ForgetError> {
         Ok(match step {
             Forget::Stale => {
-                let newest = |account| ring.live(Owner::OptOuts(account)).pop();
                 let stale = ring
                     .opt_outs()
-                    .filter(|(account, key)| newest(*account) != Some(*key));
+                    .filter(|(account, key)| newest(ring, *account) != Some(*key));
                 ForgetReport::Keys(stale.map(|(_, key)| key).collect())
             }
             Forget::Look(behind, people) => {
@@ -167,6 +222,7 @@ impl<D: Disk> Journal<D> {
                     if !accounts.contains(&record.account)
                         && let Some(private) = opened(ring, number, record)?
                         && people.left(record, &private).is_some()
+                        && newest(ring, record.account) == Some(record.key)
                     {
                         accounts.insert(record.account);
                     }
@@ -183,18 +239,24 @@ impl<D: Disk> Journal<D> {
                 }
                 ForgetReport::Keys(older)
             }
-            Forget::Rewrite(behind, accounts, people) => {
+            Forget::Rewrite(behind, people) => {
                 let people = People::new(people, ring);
                 let Some((number, octets)) = self.file_behind(behind)? else {
                     return Ok(ForgetReport::Rewritten(None, BTreeSet::new(), 0));
                 };
-                let (used, lost) = self.rewrite(number, &octets, (&accounts, &people), ring, rng)?;
+                let rewritten = self.rewrite(number, &octets, &people, ring, rng);
+                if rewritten.is_err() {
+                    // The run ends here, and some files are others already.
+                    self.tell_registers();
+                }
+                let (used, lost) = rewritten?;
                 ForgetReport::Rewritten(Some(number), used, lost)
             }
             Forget::Finish(keys) => {
                 if !keys.is_empty() {
                     self.count_rewriting()?;
                 }
+                self.tell_registers();
                 ForgetReport::Gone(ring.destroy_many(&keys)?)
             }
             Forget::Keys(account) => ForgetReport::Keys(ring.live(Owner::OptOuts(account))),
@@ -216,29 +278,36 @@ impl<D: Disk> Journal<D> {
         )))
     }
 
-    /// Writes a file anew, if anything in it lies under an older key of these accounts; the keys that are used in it then, and how
-    /// many records have lost something.
+    /// Writes a file anew, if anything in it lies under a key that is not its account's newest; the keys that are used in it then,
+    /// and how many records have lost something.
     fn rewrite(
         &mut self,
         number: u64,
         octets: &[u8],
-        (accounts, people): (&[SystemId], &People),
+        people: &People,
         ring: &KeyRing<D>,
         rng: &mut impl CryptoRng,
     ) -> Result<(BTreeSet<KeyId>, u64), ForgetError> {
-        let newest = |account| ring.live(Owner::OptOuts(account)).pop();
-        let (mut used, mut is_old) = (BTreeSet::new(), false);
+        // What lies under a key that is gone opens for nobody, and stays as it is.
+        let is_old = |record: &Record<'_>| {
+            !record.sealed.is_empty()
+                && ring.has(record.key)
+                && newest(ring, record.account) != Some(record.key)
+        };
+        let (mut used, mut has_old) = (BTreeSet::new(), false);
         each_record(octets, number, |record| {
             if !record.sealed.is_empty() {
                 used.insert(record.key);
-                is_old |= accounts.contains(&record.account) && newest(record.account) != Some(record.key);
+                has_old |= is_old(record);
             }
             Ok(())
         })?;
-        if !is_old {
+        if !has_old {
             return Ok((used, 0));
         }
-        let mut new = octets.get(..HEADER_LEN).unwrap_or_default().to_vec();
+        // Before any file is another: whatever becomes of this run, a register of what was before is none of what is there then.
+        self.count_rewriting()?;
+        let mut new = self.header_of(number)?.to_vec();
         let mut lost = 0;
         used.clear();
         for part in Scan::new(octets, number) {
@@ -252,14 +321,17 @@ impl<D: Disk> Journal<D> {
                 let record =
                     read_record(&mut batch, &mut account).map_err(|_| ForgetError::Damaged(number))?;
                 let as_it_is = whole.get(..whole.len() - batch.len()).unwrap_or_default();
-                if !accounts.contains(&record.account) || record.sealed.is_empty() {
+                let private = match is_old(&record) {
+                    true => opened(ring, number, &record)?,
+                    false => None,
+                };
+                let Some(private) = private else {
                     if !record.sealed.is_empty() {
                         used.insert(record.key);
                     }
                     records.extend_from_slice(as_it_is);
                     continue;
-                }
-                let private = opened(ring, number, &record)?.unwrap_or_default();
+                };
                 let left = people.left(&record, &private);
                 lost += u64::from(left.is_some());
                 let left = left.unwrap_or(private);
@@ -281,8 +353,22 @@ impl<D: Disk> Journal<D> {
         Ok((used, lost))
     }
 
-    /// Says in the first file that the journal was written anew: registers of what it was before are none of it.
+    fn header_of(&self, number: u64) -> io::Result<[u8; HEADER_LEN]> {
+        let path = self.dir().join(file_name(Holds::Lasting, number));
+        let mut octets = [0; HEADER_LEN];
+        let read = self.disk().open(&path, Access::Read)?.read_at(&mut octets, 0)?;
+        match read == HEADER_LEN {
+            true => Ok(octets),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Says in the first file that the journal is written anew: registers of what it was before are none of it. Once a run; those
+    /// that are open hear of it from [`Self::tell_registers`], when no more files change.
     fn count_rewriting(&mut self) -> Result<(), ForgetError> {
+        if self.untold().is_some() {
+            return Ok(());
+        }
         let Some((number, mut octets)) = self.file_behind(0)? else {
             return Ok(());
         };
@@ -298,8 +384,15 @@ impl<D: Disk> Journal<D> {
             self.leave_file();
         }
         self.replace(number, &octets)?;
-        self.is_rewritten(count);
+        self.set_untold(Some(count));
         Ok(())
+    }
+
+    fn tell_registers(&mut self) {
+        if let Some(count) = self.untold() {
+            self.is_rewritten(count);
+            self.set_untold(None);
+        }
     }
 
     fn replace(&self, number: u64, octets: &[u8]) -> io::Result<()> {

@@ -175,6 +175,8 @@ pub(crate) struct Journal<D: Disk> {
     /// The day on which files that had passed were dropped last.
     tidied_day: u64,
     synced: Synced,
+    /// How often the first file says that the journal was written anew, where registers were not told yet.
+    untold: Option<u32>,
 }
 
 pub(super) fn file_name(holds: Holds, number: u64) -> String {
@@ -221,6 +223,13 @@ pub(super) fn read_header(octets: &[u8], number: u64) -> Option<(u8, u8, [u8; 32
     of_first[..8].copy_from_slice(MAGIC_FIRST);
     sum(&mut of_first);
     (*octets == of_first).then_some((node, FIRST, check, 0))
+}
+
+/// Whether a file begins as those of a version that is not known here.
+fn is_of_later(octets: &[u8]) -> bool {
+    let family = MAGIC.len() - 1;
+    let is_known = octets.starts_with(MAGIC) || octets.starts_with(MAGIC_FIRST);
+    octets.starts_with(&MAGIC[..family]) && octets.get(family).is_some_and(u8::is_ascii_digit) && !is_known
 }
 
 /// Generations that a journal needs, as it is read.
@@ -297,6 +306,7 @@ impl<D: Disk> Journal<D> {
             last: MessageId(0),
             tidied_day: 0,
             synced: Synced::default(),
+            untold: None,
         };
         let mut report = Journaled::default();
         let numbers = numbers(&journal.disk, &journal.dir, holds)?;
@@ -350,6 +360,8 @@ impl<D: Disk> Journal<D> {
         let said = match read_header(octets, number) {
             Some((node, ..)) if node != self.node => return Err(JournalError::Unknown { path }),
             Some((_, generation, check, _)) => Some((path, generation, check)),
+            // Of a later version: whatever stands in it, it is not damage, and nobody goes on without it.
+            None if is_of_later(octets) => return Err(JournalError::Unknown { path }),
             // Nothing was written behind a header that was not synced.
             None if octets.iter().all(|octet| *octet == 0) => return Ok(None),
             None => {
@@ -436,6 +448,14 @@ impl<D: Disk> Journal<D> {
     pub(super) fn leave_file(&mut self) {
         self.file = None;
         self.synced.set(self.number, u64::MAX);
+    }
+
+    pub(super) const fn untold(&self) -> Option<u32> {
+        self.untold
+    }
+
+    pub(super) const fn set_untold(&mut self, count: Option<u32>) {
+        self.untold = count;
     }
 
     /// Files were written anew: who follows it begins anew.

@@ -1,8 +1,14 @@
 //! Hours at which messages from handsets are another account's, and binds whose messages lie in files meanwhile.
 
+use std::sync::Arc;
+
+use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::values::{BindKind, InterfaceVersion};
+use tidegate_gateway::keeping::{Believed, Closures, Keeping};
+use tidegate_gateway::legal::{RestrictionRow, State};
+use tidegate_gateway::tables::Tables;
 
 use super::*;
 use crate::wire::{Wire, bind};
@@ -117,5 +123,67 @@ fn what_is_for_a_bind_goes_to_it_out_of_files_as_well() {
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(waiting(&after), (0, 0));
+    });
+}
+
+/// DSR-4, where the carrier and not the account says in whose country a number was written.
+#[test]
+fn what_waits_of_somebody_who_is_restricted_meanwhile_is_not_handed_over() {
+    let config = bench_config_lines(&[
+        ("name = \"sink\"", "country = \"GB\""),
+        (
+            "carriers = [\"sink\"]",
+            "\n[[route.mo]]\nnumber = \"*\"\naccount = \"load\"",
+        ),
+    ]);
+    let setup = Setup::new(config, 64 << 10, 1 << 28);
+    scenario(|| async {
+        let clock = Clock::virtual_from(START_MS);
+        let world = World::start_with(&setup, FaultyDisk::new(), clock, 1).unwrap();
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let numbers = ["07700 900123", "07700900124"];
+        for (sequence, number) in (1..).zip(numbers) {
+            let mo = Sm {
+                source: Address::new(Ton::NATIONAL, Npi::ISDN, number.as_bytes()).unwrap(),
+                short_message: ShortMessage::new(number.as_bytes()).unwrap(),
+                ..message()
+            };
+            smsc.send(CommandStatus::ROK, sequence, Operation::DeliverSm(mo))
+                .await;
+            assert!(smsc.expect(CommandId::DELIVER_SM_RESP).await.pdu().status.is_ok());
+        }
+        assert_eq!(waiting(&world).0, 2);
+        let mut state = State::default();
+        let row = RestrictionRow {
+            account: None,
+            sealed: Vec::new(),
+            who: String::new(),
+            why: String::new(),
+            since_ms: START_MS,
+            lifted_ms: None,
+            notice: None,
+        };
+        state.register.restrict(1, row);
+        state.people.insert(1, b"447700900123".to_vec().into());
+        let tables = Arc::new(Tables::default());
+        let keeping = Keeping::new(
+            &setup.config,
+            tables,
+            Believed::since(START_MS),
+            Closures::default(),
+        );
+        let keeping = Arc::new(keeping.with_claims(state.claims()));
+        world.hub.look(|gate, _| gate.set_keeping(&keeping));
+        let mut esme = world.esme();
+        assert_eq!(esme.bind(b"secret").await, CommandStatus::ROK);
+        let frame = esme.expect(CommandId::DELIVER_SM).await;
+        assert_eq!(frame.sm().text().0, numbers[1].as_bytes());
+        let answer = Operation::DeliverSmResp(Some(MessageIdResp::default()));
+        esme.send(CommandStatus::ROK, frame.pdu().sequence, answer).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(waiting(&world), (0, 0));
+        let withheld = world.hub.look(|gate, _| gate.accounts()[0].tally.mos_withheld);
+        assert_eq!(withheld, 1);
     });
 }

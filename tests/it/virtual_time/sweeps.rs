@@ -5,6 +5,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tidegate_codec::address::{Address, Npi, Ton};
+use tidegate_codec::identity::SystemId;
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_config::Config;
 use tidegate_gateway::keeping::{Believed, Closures, Keeping};
 use tidegate_gateway::sweep::{Found, Place, Sweep};
@@ -12,7 +15,7 @@ use tidegate_gateway::tables::Tables;
 use tidegate_gateway::telemetry::{SweepMetrics, Telemetry};
 use tidegate_store::audit::{Field, Kind, Value, read};
 use tidegate_store::history::{History, Stats};
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Kek, KeyRing, Owner};
 use tidegate_tests::IN_CLEAR_TEXT;
 
 use super::*;
@@ -40,15 +43,25 @@ pub(super) fn keeping(config: &Config, believed: Believed) -> Keeping {
 
 /// A gateway with its sweep.
 pub(super) fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDisk>) {
-    let setup = setup();
+    started_with(&setup(), &Closures::default(), disk, clock, seed)
+}
+
+fn started_with(
+    setup: &Setup,
+    closures: &Closures,
+    disk: FaultyDisk,
+    clock: &Clock,
+    seed: u64,
+) -> (World, Sweep<FaultyDisk>) {
     let place = Place {
         disk: disk.clone(),
         history: "history".into(),
         audit: "audit".into(),
     };
     let found = Found::read(&place, clock.now().unix_ms);
-    let world = World::start_with(&setup, disk, clock.clone(), seed).unwrap();
-    let keeping = keeping(&setup.config, found.believed.clone());
+    let world = World::start_with(setup, disk, clock.clone(), seed).unwrap();
+    let tables = Arc::new(Tables::default());
+    let keeping = Keeping::new(&setup.config, tables, found.believed.clone(), closures.clone());
     world.hub.look(|gate, _| gate.set_keeping(&Arc::new(keeping)));
     let metrics = SweepMetrics::new(&Telemetry::new());
     let sweep = Sweep::new(Rc::clone(&world.hub), world.audit.clone(), place, found, metrics);
@@ -84,6 +97,10 @@ async fn a_month_later() -> (FaultyDisk, Clock) {
 
 /// What the audit log has of each key and file, by outcome.
 pub(super) fn entries(disk: &FaultyDisk) -> BTreeMap<(String, String), usize> {
+    entries_of(disk, Kind::Sweep)
+}
+
+fn entries_of(disk: &FaultyDisk, kind: Kind) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     let bad = read(disk, Path::new("audit"), |logged| {
         let text = |field: Field| {
@@ -92,7 +109,7 @@ pub(super) fn entries(disk: &FaultyDisk) -> BTreeMap<(String, String), usize> {
                 _ => None,
             })
         };
-        if logged.entry.kind == Kind::Sweep
+        if logged.entry.kind == kind
             && let Some(what) = text(Field::RingKey).or_else(|| text(Field::File))
         {
             *counts.entry((text(Field::Outcome).unwrap(), what)).or_default() += 1;
@@ -169,5 +186,74 @@ fn ret_c14_a_sweep_that_is_cut_off_anywhere_goes_on_and_counts_and_certifies_eac
             between > 3,
             "between a key's destruction and its file's removal: {between}"
         );
+    });
+}
+
+/// ERA-6 and AUD-1 of the keys under which numbers of people lay.
+#[test]
+fn psn_3_each_key_of_numbers_is_entered_before_it_goes_and_certified_once_wherever_it_is_cut_off() {
+    let account: SystemId = "load".parse().unwrap();
+    let mut setup = setup();
+    let routes = "\n[[route.mo]]\nnumber = \"*\"\naccount = \"load\"";
+    let terms = format!("retention_profile = \"anonymise-30\"\n{IN_CLEAR_TEXT}");
+    setup.config = Arc::new(bench_config_lines(&[
+        ("carriers = [\"sink\"]", routes),
+        ("system_id = \"load\"", &terms),
+    ]));
+    scenario(|| async {
+        let clock = Clock::virtual_from(START_MS);
+        let (world, sweep) = started_with(&setup, &Closures::default(), FaultyDisk::new(), &clock, 1);
+        let mut smsc = world.smsc();
+        smsc.accept_bind().await;
+        let stop = Sm {
+            source: Address::new(Ton::INTERNATIONAL, Npi::ISDN, b"447700900123").unwrap(),
+            short_message: ShortMessage::new(b"STOP").unwrap(),
+            ..message()
+        };
+        smsc.send(CommandStatus::ROK, 1, Operation::DeliverSm(stop)).await;
+        smsc.expect(CommandId::DELIVER_SM_RESP).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop((smsc, sweep));
+        let disk = world.stop().await;
+        let closures = Closures::default();
+        closures.replace([(account, START_MS - 4_000 * 24 * 3_600_000)].into_iter());
+        let keys = |disk: &FaultyDisk| {
+            let kek = Kek::read(disk, Path::new("kek")).unwrap();
+            let ring = KeyRing::open(disk, Path::new("keys"), kek).unwrap();
+            ring.live(Owner::OptOuts(account)).len()
+        };
+        assert_eq!(keys(&disk), 1);
+        let mut gone_behind_a_cut = 0;
+        for changes in 0.. {
+            let (world, mut sweep) = started_with(&setup, &closures, disk.crash(), &clock, 2);
+            world.disk.cut_power_after(changes);
+            let is_done = sweep.run(None).await.is_ok();
+            drop(sweep);
+            let disk = world.kill().crash();
+            let entered = entries_of(&disk, Kind::Erasure);
+            let count = |outcome: &str| {
+                let of = entered.iter().filter(|((is, _), _)| is == outcome);
+                of.map(|(_, count)| *count).sum::<usize>()
+            };
+            if keys(&disk) == 0 {
+                assert_eq!(count("erasing"), 1, "{changes}: {entered:?}");
+                gone_behind_a_cut += 1 - count("erased");
+            } else {
+                assert_eq!(count("erased"), 0, "{changes}: {entered:?}");
+            }
+            let (world, mut sweep) = started_with(&setup, &closures, disk, &clock, 3);
+            let swept = sweep.run(None).await;
+            assert!(swept.is_ok(), "{changes}: {swept:?}");
+            drop(sweep);
+            let disk = world.kill().crash();
+            let entered = entries_of(&disk, Kind::Erasure);
+            let certified = entered.iter().filter(|((is, _), _)| is == "erased");
+            let certified: Vec<usize> = certified.map(|(_, count)| *count).collect();
+            assert_eq!((keys(&disk), certified), (0, vec![1]), "{changes}: {entered:?}");
+            if is_done {
+                break;
+            }
+        }
+        assert!(gone_behind_a_cut > 0, "gone and not certified yet");
     });
 }
