@@ -73,10 +73,10 @@ impl<D: Disk> Gate<D> {
     fn at_believed(&self, now: Now) -> Now {
         let unix_ms = self.keeping().map_or(now.unix_ms, |keeping| {
             let believed = keeping.believed();
-            if believed.doubts(now.unix_ms) {
-                believed.seen_ms()
-            } else {
-                believed.at(now.unix_ms)
+            match believed.seen_ms() {
+                // 0: nobody knows.
+                seen_ms if seen_ms != 0 && believed.doubts(now.unix_ms) => seen_ms,
+                _ => believed.at(now.unix_ms),
             }
         });
         Now { unix_ms, ..now }
