@@ -19,11 +19,11 @@ mod runs;
 mod table;
 mod tend;
 mod velocity;
+mod watch;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::Hasher as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
@@ -31,18 +31,10 @@ use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
-use tidegate_codec::text::Reference;
-use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
+use tidegate_codec::text::{Place, Reference};
 use tidegate_config::{AbuseAction, AbuseRules, Country, Watch};
-use tidegate_store::disk::Disk;
-use tidegate_store::index::Leg;
 
-use crate::admission::{Admitted, Submission};
 use crate::clock::Now;
-use crate::gate::Gate;
-use crate::number::plan;
-use crate::refusal::Refusal;
-use crate::standing::Recipient;
 use crate::telemetry::words::{AbuseRule, AbuseTable, Word as _};
 
 pub use cases::{Case, Cases, Decision, Outcome, Register};
@@ -52,12 +44,12 @@ pub use tend::tend;
 
 use completion::Completion;
 use runs::Lately;
-use table::Table;
-use velocity::{Limited, Number, Pace};
+use table::{Row, Table};
+use velocity::{Limited, Number, PARTS, PARTS_MAX, Pace, Part};
 
-/// Numbers that are remembered, over all accounts, at about 120 octets each.
+/// Numbers that are remembered, over all accounts, at about 150 octets each, and up to as many more where texts in parts go.
 const NUMBERS_MAX: usize = 200_000;
-/// Prefixes, at about 250 octets each.
+/// Prefixes, at about 400 octets each.
 const PREFIXES_MAX: usize = 50_000;
 /// Countries and prefixes of which it is known how many arrive, at about 80 octets each.
 const COMPLETIONS_MAX: usize = 100_000;
@@ -65,6 +57,8 @@ const COMPLETIONS_MAX: usize = 100_000;
 const COUNTRIES_MAX: usize = 50_000;
 /// Signals of late that an operator can look at.
 pub const SIGNALS_MAX: usize = 1_000;
+/// The same of one account, so that it pushes out those of few others.
+const OWN_SIGNALS_MAX: usize = 100;
 /// Accounts that wait for their suspension. What is over that waits for its next signal.
 const TRIPS_MAX: usize = 1_000;
 /// What the last digits of a number are that its prefix is without.
@@ -90,6 +84,8 @@ pub(crate) struct AccountWatch {
     logged: [Option<Duration>; AbuseRule::ALL.len()],
     /// A signal has it suspended; until that holds nothing that is watched comes in.
     is_tripped: bool,
+    /// What was accepted until this unix time in milliseconds says nothing any more of how many arrive.
+    forgotten_ms: u64,
 }
 
 /// Whom a signal is about, if it is about people: a pseudonym of a number, or of what it is without its last four digits.
@@ -135,14 +131,28 @@ struct Day {
     is_told: bool,
 }
 
+impl Row for Day {
+    fn is_closed(&self, _: Duration) -> bool {
+        self.is_told
+    }
+}
+
+impl Row for (Limited, Lately) {
+    fn is_closed(&self, _: Duration) -> bool {
+        self.0.is_told()
+    }
+}
+
 /// A message that is watched, by its keys in the tables.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watched {
+    /// Whose, by its place.
+    account: usize,
     number: u64,
     prefix: Option<(u64, u16)>,
     completions: [Option<u64>; 2],
     budget: Option<(u64, u32)>,
-    part: u64,
+    part: Option<Part>,
 }
 
 /// See the [module](self).
@@ -207,6 +217,19 @@ impl Abuse {
         self.signals.iter()
     }
 
+    /// Keeps one of late; over the bounds the account's oldest goes, or the oldest of all.
+    fn keep_signal(&mut self, signal: Signal) {
+        let is_its = |old: &Signal| old.account == signal.account;
+        if self.signals.iter().filter(|old| is_its(old)).count() >= OWN_SIGNALS_MAX
+            && let Some(oldest) = self.signals.iter().position(is_its)
+        {
+            self.signals.remove(oldest);
+        } else if self.signals.len() >= SIGNALS_MAX {
+            self.signals.pop_front();
+        }
+        self.signals.push_back(signal);
+    }
+
     fn key(&self, of: Of, (account, epoch): (usize, u32), what: &[u8]) -> u64 {
         let mut hash = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
         hash.write_u8(of as u8);
@@ -223,7 +246,7 @@ impl Abuse {
         person: &[u8],
         country: Option<Country>,
         rules: &AbuseRules,
-        part_of: Option<Reference>,
+        part_of: Option<Place>,
     ) -> Watched {
         let split = split(person);
         let letters = country.map(Country::octets);
@@ -235,11 +258,15 @@ impl Abuse {
         let to_country = letters.map(|letters| self.key(Of::ToCountry, account, &letters));
         let to_prefix = split.map(|(prefix, _)| self.key(Of::ToPrefix, account, prefix));
         Watched {
+            account: account.0,
             number: self.key(Of::Number, account, person),
             prefix: split.map(|(prefix, end)| (self.key(Of::Prefix, account, prefix), end)),
             completions: [to_country, to_prefix],
             budget,
-            part: part_of.map_or(0, |part| self.key(Of::Part, account, &part_octets(part)) | 1),
+            part: part_of.filter(|part| part.total() <= PARTS_MAX).map(|part| Part {
+                text: self.key(Of::Part, account, &part_octets(part)),
+                place: part.sequence() - 1,
+            }),
         }
     }
 
@@ -259,7 +286,7 @@ impl Abuse {
         let is_over = |found: &[Found]| found.iter().any(|found| found.action >= AbuseAction::Throttle);
         if let Some((key, most)) = watched.budget
             && let Some(day) = self.days.get(key)
-            && day.day == now.unix_ms / DAY_MS
+            && day.day >= now.unix_ms / DAY_MS
             && day.count >= most
         {
             let is_new = !std::mem::replace(&mut day.is_told, true);
@@ -315,8 +342,12 @@ impl Abuse {
             }
         }
         if let Pace::Over { count, is_new } = pace {
-            self.numbers
-                .touch(time, watched.number, time.saturating_add(kept(rules)));
+            self.numbers.touch(
+                time,
+                watched.account,
+                watched.number,
+                time.saturating_add(kept(rules)),
+            );
             let limit = rules.number_limit.map_or(0, std::num::NonZeroU16::get);
             found.push(Found {
                 rule: AbuseRule::Number,
@@ -332,23 +363,29 @@ impl Abuse {
     /// It has come in.
     fn note(&mut self, now: Now, rules: &AbuseRules, watched: &Watched) {
         let time = now.monotonic;
-        let number = self
-            .numbers
-            .touch(time, watched.number, time.saturating_add(kept(rules)));
-        if number.is_rest(time, watched.part) {
+        let number = self.numbers.touch(
+            time,
+            watched.account,
+            watched.number,
+            time.saturating_add(kept(rules)),
+        );
+        if !number.note(time, rules, watched.part) {
             return;
         }
-        number.note(time, rules, watched.part);
-        if let Some((key, end)) = watched.prefix {
+        let is_asked = rules.prefix_limit.is_some() || rules.run.is_some();
+        if let Some((key, end)) = watched.prefix.filter(|_| is_asked) {
             let over = time.saturating_add(HOUR).saturating_add(HOUR / 8);
-            let (limited, lately) = self.prefixes.touch(time, key, over);
+            let (limited, lately) = self.prefixes.touch(time, watched.account, key, over);
             limited.note(time, HOUR);
             lately.note(time, end);
         }
         if let Some((key, _)) = watched.budget {
             let today = now.unix_ms / DAY_MS;
-            let day = self.days.touch(time, key, time.saturating_add(DAY));
-            if day.day != today {
+            let day = self
+                .days
+                .touch(time, watched.account, key, time.saturating_add(DAY));
+            // A clock that is set back gives no budget anew.
+            if day.day < today {
                 *day = Day {
                     day: today,
                     ..Day::default()
@@ -364,6 +401,7 @@ fn kept(rules: &AbuseRules) -> Duration {
     rules
         .back_off_max
         .saturating_add(rules.number_within.saturating_mul(2))
+        .max(PARTS)
 }
 
 /// A number without its last four digits, and these.
@@ -374,14 +412,14 @@ fn split(person: &[u8]) -> Option<(&[u8], u16)> {
     Some((prefix, end.parse().ok().filter(|_| is_number)?))
 }
 
-fn part_octets(part: Reference) -> [u8; 3] {
-    let (kind, number) = match part {
+fn part_octets(part: Place) -> [u8; 4] {
+    let (kind, number) = match part.reference() {
         Reference::Udh8(number) => (0, u16::from(number)),
         Reference::Udh16(number) => (1, number),
         Reference::Sar(number) => (2, number),
     };
     let [high, low] = number.to_be_bytes();
-    [kind, high, low]
+    [kind, high, low, part.total()]
 }
 
 /// Whether messages of a category are watched.
@@ -390,207 +428,6 @@ fn is_watched(rules: &AbuseRules, category: Option<Category>) -> bool {
         Watch::Off => false,
         Watch::Otp => category == Some(Category::Otp),
         Watch::All => true,
-    }
-}
-
-impl<D: Disk> Gate<D> {
-    /// Whether a message may come in as far as signs of abuse go, and what is to be noted of it once it has.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Pumping`].
-    pub(crate) fn watch(
-        &mut self,
-        now: Now,
-        account: usize,
-        submission: &Submission<'_>,
-        to: &Recipient,
-        admitted: &Admitted,
-    ) -> Result<Option<Watched>, Refusal> {
-        if !is_watched(&self.config.accounts[account].abuse, Some(admitted.category)) {
-            return Ok(None);
-        }
-        let config = Arc::clone(&self.config);
-        let rules = &config.accounts[account].abuse;
-        let of = &self.accounts[account].abuse;
-        if of.is_tripped {
-            return Err(Refusal::Pumping);
-        }
-        let country = self.watched_country(account, to, admitted.place);
-        let whose = (account, self.accounts[account].abuse.epoch);
-        let person = to.person();
-        let watched = self
-            .abuse
-            .watched(whose, &person, country, rules, submission.part_of);
-        let Some(found) = self.abuse.ask(now, rules, &watched) else {
-            return Err(Refusal::Pumping);
-        };
-        let is_over = found.iter().any(|found| found.action >= AbuseAction::Throttle);
-        for found in found {
-            self.signalled(now, account, found, &person, country);
-        }
-        if is_over {
-            return Err(Refusal::Pumping);
-        }
-        Ok(Some(watched))
-    }
-
-    /// A watched message has come in.
-    pub(crate) fn note_watched(&mut self, now: Now, account: usize, watched: &Watched) {
-        let config = Arc::clone(&self.config);
-        self.abuse.note(now, &config.accounts[account].abuse, watched);
-    }
-
-    /// A message has ended. What nobody asked a receipt for says nothing of whether it has arrived, and neither does what
-    /// no carrier had.
-    pub(crate) fn watched_ended(&mut self, now: Now, account: usize, leg: &Leg, state: MessageState) {
-        let envelope = &leg.envelope;
-        if !is_watched(
-            &self.config.accounts[account].abuse,
-            Category::from_octet(envelope.category),
-        ) {
-            return;
-        }
-        let wish = RegisteredDelivery(envelope.registered_delivery)
-            .wish(InterfaceVersion(envelope.interface_version));
-        let is_telling = !matches!(state, MessageState::Accepted | MessageState::Deleted);
-        if wish != ReceiptWish::Always || !is_telling {
-            return;
-        }
-        let config = Arc::clone(&self.config);
-        let rules = &config.accounts[account].abuse;
-        let to = self.recipient(Some(account), envelope.addresses.destination());
-        let country = self.watched_country(account, &to, None);
-        let whose = (account, self.accounts[account].abuse.epoch);
-        let person = to.person();
-        let watched = self.abuse.watched(whose, &person, country, rules, None);
-        let over = now
-            .monotonic
-            .saturating_add(rules.completion_block)
-            .saturating_add(DAY);
-        let is_delivered = state == MessageState::Delivered;
-        let mut about: &[u8] = &[];
-        for key in watched.completions.into_iter().flatten() {
-            let completion = self.abuse.completions.touch(now.monotonic, key, over);
-            if let Some((count, limit)) = completion.ended(now.monotonic, rules, is_delivered) {
-                let found = Found {
-                    rule: AbuseRule::Completion,
-                    action: rules.completion_action,
-                    count,
-                    limit,
-                    is_new: true,
-                };
-                self.signalled(now, account, found, about, country);
-            }
-            // The country is first; the second is about these numbers.
-            about = &person;
-        }
-    }
-
-    fn watched_country(
-        &self,
-        account: usize,
-        to: &Recipient,
-        place: Option<crate::router::Place>,
-    ) -> Option<Country> {
-        let octets = self.country_of(Some(account), to.address(), place);
-        let known = octets.and_then(|octets| Country::new(std::str::from_utf8(&octets).ok()?));
-        known.or_else(|| plan().country_of(to.number()?))
-    }
-
-    /// Counts a signal, and tells it if it is a new one.
-    fn signalled(&mut self, now: Now, account: usize, found: Found, person: &[u8], country: Option<Country>) {
-        let Found {
-            rule,
-            action,
-            count,
-            limit,
-            is_new,
-        } = found;
-        let state = &mut self.accounts[account];
-        state.tally.abuse_signals.add(rule);
-        let trips = action == AbuseAction::Suspend && !state.abuse.is_tripped;
-        if !is_new && !trips {
-            return;
-        }
-        if is_new {
-            state.abuse.score.add(now.monotonic, DAY);
-        }
-        let score = state.abuse.score.count(now.monotonic, DAY);
-        let about = match rule {
-            AbuseRule::Number => Some(person),
-            AbuseRule::Country => None,
-            AbuseRule::Prefix | AbuseRule::Run | AbuseRule::Completion => {
-                split(person).map(|(prefix, _)| prefix)
-            }
-        };
-        let sent = self.spool.standing().sent();
-        let signal = Signal {
-            account: self.config.accounts[account].system_id,
-            rule,
-            action,
-            subject: about.map(|digits| *sent.who(digits, now.unix_ms).now.octets()),
-            country,
-            count,
-            limit,
-            score,
-            at_ms: now.unix_ms,
-        };
-        let logged = self.accounts[account].abuse.logged.get_mut(rule.index());
-        if let Some(logged) = logged
-            && logged.is_none_or(|at| now.monotonic.saturating_sub(at) >= LOG_EVERY)
-        {
-            *logged = Some(now.monotonic);
-            let (account, rule, action) = (&signal.account, rule.label(), action.word());
-            tracing::warn!(%account, rule, action, count, limit, score, "a sign of abuse");
-        }
-        if self.abuse.signals.len() >= SIGNALS_MAX {
-            self.abuse.signals.pop_front();
-        }
-        self.abuse.signals.push_back(signal.clone());
-        if trips && self.abuse.trips.len() < TRIPS_MAX {
-            self.accounts[account].abuse.is_tripped = true;
-            self.abuse.trips.push_back(signal);
-        }
-    }
-
-    /// Whether an account waits for its suspension.
-    pub(crate) fn has_trips(&self) -> bool {
-        !self.abuse.trips.is_empty()
-    }
-
-    /// The account that waits longest for its suspension.
-    pub(crate) fn next_trip(&self) -> Option<&Signal> {
-        self.abuse.trips.front()
-    }
-
-    /// The place of an account, of one that a reload took away as well.
-    fn place_named(&self, name: &str) -> Option<usize> {
-        let mut accounts = self.config.accounts.iter();
-        accounts.position(|account| account.system_id.as_str() == name)
-    }
-
-    /// Its suspension holds, or there is nothing left to suspend.
-    pub(crate) fn end_trip(&mut self) {
-        if let Some(trip) = self.abuse.trips.pop_front()
-            && let Some(place) = self.place_named(trip.account.as_str())
-        {
-            self.accounts[place].abuse.is_tripped = false;
-        }
-    }
-
-    /// Forgets what an account has shown (FRD-6).
-    pub(crate) fn forget_signals(&mut self, account: &str) {
-        if let Some(place) = self.place_named(account) {
-            let watch = &mut self.accounts[place].abuse;
-            *watch = AccountWatch {
-                epoch: watch.epoch.wrapping_add(1),
-                ..AccountWatch::default()
-            };
-        }
-        self.abuse
-            .signals
-            .retain(|signal| signal.account.as_str() != account);
     }
 }
 

@@ -18,6 +18,7 @@ use tidegate_config::{Account, AccountState, may_be_marketing};
 use tidegate_store::record::Form;
 use tidegate_store::service_type::ServiceType;
 
+use crate::abuse::Watched;
 use crate::addressing::{AccountAddressing, is_number_like};
 use crate::clock::Now;
 use crate::mt::Replaced;
@@ -63,8 +64,8 @@ pub struct Submission<'a> {
     pub data_coding: DataCoding,
     /// What it says it is for.
     pub category: Result<Option<Category>, UnknownCategory>,
-    /// What it has in common with the other parts of a long message, if it is one of several.
-    pub part_of: Option<Reference>,
+    /// Its place among the parts of a long message, if it is one of several.
+    pub part_of: Option<Place>,
     /// Its text.
     pub text: Body<'a>,
     /// The PDU's body as it came.
@@ -133,27 +134,28 @@ fn service_type(field: COctets<'_, 6>) -> ServiceType {
     ServiceType::new(field.as_bytes()).unwrap_or_default()
 }
 
-/// What a submit_sm has in common with the other parts of a long message, if it is one of several.
-pub(crate) fn part_of_sm(sm: &Sm<'_>) -> Option<Reference> {
+/// The place of a submit_sm among the parts of a long message, if it is one of several.
+pub(crate) fn part_of_sm(sm: &Sm<'_>) -> Option<Place> {
     part_of(sm.esm_class, || sm.text(), sm.tlvs)
 }
 
 /// The same of a data_sm.
-pub(crate) fn part_of_data_sm(sm: &DataSm<'_>) -> Option<Reference> {
+pub(crate) fn part_of_data_sm(sm: &DataSm<'_>) -> Option<Place> {
     let text = || sm.tlvs.message_payload().unwrap_or_default();
     part_of(sm.esm_class, text, sm.tlvs)
 }
 
-/// A header says it, or else SAR parameters do.
-fn part_of<'a>(esm_class: EsmClass, text: impl FnOnce() -> Body<'a>, tlvs: Tlvs<'_>) -> Option<Reference> {
-    if esm_class.has_udh() {
+/// A header says it, or else SAR parameters do. The only part of a text is none of several.
+fn part_of<'a>(esm_class: EsmClass, text: impl FnOnce() -> Body<'a>, tlvs: Tlvs<'_>) -> Option<Place> {
+    let place = if esm_class.has_udh() {
         let (header, _) = Udh::split(text().0).ok()?;
-        return header.place().map(Place::reference);
-    }
-    if tlvs.is_empty() {
-        return None;
-    }
-    Place::of_tlvs(&tlvs).map(Place::reference)
+        header.place()
+    } else if tlvs.is_empty() {
+        None
+    } else {
+        Place::of_tlvs(&tlvs)
+    };
+    place.filter(|place| place.total() > 1)
 }
 
 fn time_to_live(tlvs: Tlvs<'_>, version: InterfaceVersion) -> Option<u32> {
@@ -192,6 +194,8 @@ pub struct Admitted {
     pub lot: u8,
     /// Legs whose place it takes.
     pub(crate) replaces: Replaced,
+    /// What the watch for abuse notes of it once it is stored.
+    pub(crate) watched: Option<Watched>,
 }
 
 /// Who asks for a message to be let in, and what is left to it.
@@ -284,6 +288,7 @@ pub fn admit(
         parts,
         lot,
         replaces: Replaced::new(),
+        watched: None,
     })
 }
 
@@ -295,7 +300,7 @@ pub(crate) fn facts<'a>(
     next_lot: u8,
 ) -> Facts<'a> {
     let (ton, destination) = (destination.ton(), destination.as_bytes());
-    let lot = match submission.part_of {
+    let lot = match submission.part_of.map(Place::reference) {
         Some(Reference::Udh8(reference)) => lot_of_part(destination, u16::from(reference)),
         Some(Reference::Udh16(reference) | Reference::Sar(reference)) => lot_of_part(destination, reference),
         None => next_lot,

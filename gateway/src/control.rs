@@ -82,7 +82,7 @@ pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
 pub(crate) use shown::standing_words;
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
-pub(crate) use steering::{fields, restore, suspend};
+pub(crate) use steering::{fields, restore_by_case, suspend_by_case};
 pub use subject_ask::{OpenAsk, Subjecting};
 pub(crate) use subject_run::{carry_out, end_subject, forget_subject_keys};
 pub(crate) use test_message::Watched;
@@ -584,7 +584,12 @@ mod tests {
             Verb::RewriteSuppression,
             Verb::RetireSuppression(7),
             Verb::Board,
-            Verb::Case(Casing::List),
+            Verb::Case(Casing::List {
+                page: Page {
+                    after: Some(7),
+                    limit: Some(9),
+                },
+            }),
             Verb::Case(Casing::Show { id: 7 }),
             Verb::Case(Casing::Signals {
                 account: Some("load".to_owned()),

@@ -370,8 +370,11 @@ impl<D: Disk> Gate<D> {
             .settle(now.unix_ms, leg, ending, entry.as_ref(), urgent, &mut self.rng);
         if let Ok(Some((ended, entry))) = &settled {
             self.log_end(ended, note.state);
-            if let Some(place) = account.filter(|_| is_whole) {
+            // Nothing but a receipt is that urgent where a carrier has it.
+            if let Some(place) = account.filter(|_| urgent && ended.stage == Stage::HandedOver) {
                 self.watched_ended(now, place, ended, note.state);
+            }
+            if let Some(place) = account.filter(|_| is_whole) {
                 let tally = &mut self.accounts[place].tally;
                 tally.finals.add(note.state);
                 // A receipt is that urgent, and so is a cancel, which ends what no carrier has.

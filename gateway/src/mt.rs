@@ -220,21 +220,16 @@ impl<D: Disk> Gate<D> {
                 .and_then(|()| self.put_off(account, &recipient, &mut admitted));
             asked.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
-        let watched = if admitted.opted_out {
-            // It goes nowhere.
-            None
-        } else {
+        // What is opted out goes nowhere, and an operator's own message says nothing of the account.
+        if !admitted.opted_out && link.is_some() {
             let watched = self.watch(now, account, submission, &recipient, &admitted);
-            watched.inspect_err(|refusal| self.note_standing(account, *refusal))?
-        };
+            admitted.watched = watched.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
         let country = self.rated_country(account, &admitted);
         self.take_rates(now, link, account, country, admitted.parts)?;
-        if let Some(watched) = &watched {
-            self.note_watched(now, account, watched);
-        }
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
         if submission.part_of.is_none()
             && let Some(route) = taken_by
@@ -328,6 +323,9 @@ impl<D: Disk> Gate<D> {
             takes_a_place: !admitted.replaces.is_empty(),
         };
         let accepted = self.spool.accept(now.unix_ms, new, &mut self.rng)?;
+        if let Some(watched) = &admitted.watched {
+            self.note_watched(now, account, watched);
+        }
         self.end_replaced(now, admitted.replaces);
         Ok(accepted)
     }

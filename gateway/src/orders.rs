@@ -57,8 +57,10 @@ pub struct Halted {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
     carriers: BTreeMap<String, Halted>,
-    /// Since when, in unix milliseconds.
+    /// Suspended by an operator; since when, in unix milliseconds.
     accounts: BTreeMap<String, u64>,
+    /// Suspended by a case of abuse; since when. Each of the two is taken back by itself.
+    by_case: BTreeMap<String, u64>,
     /// The same of those that are closed, for ever.
     closed: BTreeMap<String, u64>,
 }
@@ -85,7 +87,7 @@ impl Orders {
         self.carriers.remove(carrier).is_some()
     }
 
-    /// Suspends an account.
+    /// Suspends an account, on an operator's word.
     ///
     /// # Errors
     ///
@@ -96,9 +98,25 @@ impl Orders {
         Ok(())
     }
 
-    /// Takes that back; says whether it was suspended.
+    /// Takes that back; says whether it was suspended so.
     pub fn restore(&mut self, account: &str) -> bool {
         self.accounts.remove(account).is_some()
+    }
+
+    /// Suspends an account by a case of abuse, whether or not an operator has.
+    ///
+    /// # Errors
+    ///
+    /// There are too many.
+    pub fn suspend_by_case(&mut self, account: &str, now_ms: u64) -> Result<(), TooMany> {
+        self.has_room(self.by_case.contains_key(account))?;
+        self.by_case.entry(account.to_owned()).or_insert(now_ms);
+        Ok(())
+    }
+
+    /// Takes that back; says whether it was suspended so.
+    pub fn restore_by_case(&mut self, account: &str) -> bool {
+        self.by_case.remove(account).is_some()
     }
 
     /// Closes an account, once: nothing takes it back.
@@ -129,9 +147,12 @@ impl Orders {
         self.carriers.get(carrier).copied()
     }
 
-    /// Since when an account is suspended.
+    /// Since when an account is suspended, by whomever.
     pub fn suspended_ms(&self, account: &str) -> Option<u64> {
-        self.accounts.get(account).copied()
+        let by = [&self.accounts, &self.by_case];
+        by.into_iter()
+            .filter_map(|suspended| suspended.get(account).copied())
+            .min()
     }
 
     /// All halted carriers by name.
@@ -141,16 +162,36 @@ impl Orders {
             .map(|(name, halted)| (name.as_str(), *halted))
     }
 
-    /// All suspended accounts by name, and since when.
+    /// All accounts that an operator has suspended by name, and since when.
     pub fn accounts(&self) -> impl Iterator<Item = (&str, u64)> {
         self.accounts
             .iter()
             .map(|(name, since_ms)| (name.as_str(), *since_ms))
     }
 
+    /// The same of those that a case of abuse has.
+    pub fn by_case(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.by_case
+            .iter()
+            .map(|(name, since_ms)| (name.as_str(), *since_ms))
+    }
+
+    /// Whether an operator has suspended an account.
+    pub fn is_suspended(&self, account: &str) -> bool {
+        self.accounts.contains_key(account)
+    }
+
+    /// Whether a case of abuse has.
+    pub fn is_suspended_by_case(&self, account: &str) -> bool {
+        self.by_case.contains_key(account)
+    }
+
+    fn len(&self) -> usize {
+        self.carriers.len() + self.accounts.len() + self.by_case.len() + self.closed.len()
+    }
+
     fn has_room(&self, is_there: bool) -> Result<(), TooMany> {
-        let is_full = self.carriers.len() + self.accounts.len() + self.closed.len() >= ORDERS_MAX;
-        if is_full && !is_there {
+        if self.len() >= ORDERS_MAX && !is_there {
             Err(TooMany)
         } else {
             Ok(())
@@ -331,12 +372,26 @@ mod tests {
     }
 
     #[test]
+    fn who_suspends_an_account_takes_back_only_that() {
+        let mut orders = Orders::default();
+        orders.suspend("x", 9).unwrap();
+        orders.suspend_by_case("x", 7).unwrap();
+        orders.suspend_by_case("x", 8).unwrap();
+        assert_eq!(orders.suspended_ms("x"), Some(7));
+        assert!(orders.restore_by_case("x") && !orders.restore_by_case("x"));
+        assert_eq!(orders.suspended_ms("x"), Some(9));
+        assert!(orders.restore("x"));
+        assert_eq!(orders, Orders::default());
+    }
+
+    #[test]
     fn there_are_so_many_and_those_that_are_there_can_be_changed() {
         let mut orders = Orders::default();
         for n in 0..ORDERS_MAX {
             orders.halt(&format!("c{n}"), Halt::Pause, 0).unwrap();
         }
         assert_eq!(orders.suspend("x", 0), Err(TooMany));
+        assert_eq!(orders.suspend_by_case("x", 0), Err(TooMany));
         assert_eq!(orders.halt("more", Halt::Pause, 0), Err(TooMany));
         assert_eq!(orders.halt("c7", Halt::Drain, 0), Ok(()));
     }

@@ -665,6 +665,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     let (orders_file, orders) = work.orders;
     // Before anything is handed over, or a carrier connected to.
     gate.obey(work.clock.now(), orders);
+    gate.heed_cases(&work.cases);
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);

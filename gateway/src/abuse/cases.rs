@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
+use tidegate_store::audit::WORD_MAX;
 
 use super::file::{self, Unreadable};
 use super::{Signal, Subject};
@@ -16,8 +17,8 @@ use crate::telemetry::words::AbuseRule;
 
 /// Cases at a time, those that are decided and kept included.
 pub(crate) const CASES_MAX: usize = 10_000;
-/// Octets of a reviewer's name and of a reason.
-pub(crate) const TEXT_MAX: usize = 200;
+/// Octets of a reviewer's name and of a reason: what the audit log holds of each.
+pub(crate) const TEXT_MAX: usize = WORD_MAX;
 
 /// What a person has decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub struct Case {
 }
 
 /// What is left to be done of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// The account is to be suspended.
     Suspend,
@@ -100,6 +101,29 @@ pub enum Step {
     Restore,
     /// It is to be told what was decided.
     Answer,
+    /// It is over, and goes from the register.
+    Remove,
+}
+
+impl Step {
+    /// What the audit log holds where it is done, and where that failed.
+    pub(super) const fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Suspend => ["suspended", "suspension failed"],
+            Self::Notify | Self::Answer => ["notice", "notice failed"],
+            Self::Restore => ["restored", "restore failed"],
+            Self::Remove => ["removed", "removal failed"],
+        }
+    }
+}
+
+/// How a step stands in the audit log, of those that were begun in this process's life and are not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// That it is done.
+    Begun,
+    /// And that it failed.
+    Failed,
 }
 
 impl Case {
@@ -131,10 +155,11 @@ impl Case {
             .is_some_and(|decision| decision.outcome == Outcome::Reversed);
         if self.suspended_ms.is_none() {
             Some(Step::Suspend)
+        } else if is_reversed && self.restored_ms.is_none() {
+            // Whoever was suspended wrongly waits for no notice.
+            Some(Step::Restore)
         } else if self.notice.is_none() {
             Some(Step::Notify)
-        } else if is_reversed && self.restored_ms.is_none() {
-            Some(Step::Restore)
         } else if !self.is_open() && self.answer.is_none() {
             Some(Step::Answer)
         } else {
@@ -157,20 +182,49 @@ pub struct Register {
     pub cases: BTreeMap<u32, Case>,
 }
 
-impl Register {
-    /// The case of an account that nobody has decided.
-    pub fn open_of(&self, account: &str) -> Option<u32> {
-        let mut open = self.cases.iter().filter(|(_, case)| case.is_open());
-        open.find(|(_, case)| case.account.as_str() == account)
-            .map(|(id, _)| *id)
+/// What is asked again and again, so that the loop does not go through all of them for it.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Those that nobody has decided, by their accounts.
+    open: BTreeMap<SystemId, u32>,
+    /// Those of which something is left to be done.
+    left: Vec<u32>,
+    /// When the first was decided of those of which nothing is.
+    decided_ms: Option<u64>,
+}
+
+impl Sums {
+    fn of(register: &Register) -> Self {
+        let mut sums = Self::default();
+        for (id, case) in &register.cases {
+            if case.is_open() {
+                sums.open.insert(case.account, *id);
+            }
+            if case.next().is_some() {
+                sums.left.push(*id);
+            } else if let Some(decision) = &case.decision {
+                let first_ms = sums.decided_ms.get_or_insert(decision.at_ms);
+                *first_ms = decision.at_ms.min(*first_ms);
+            }
+        }
+        sums
     }
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    register: Arc<Register>,
+    sums: Sums,
+    entered: BTreeMap<(u32, Step), Entered>,
+    /// Numbers of those that the audit log names and that could not be written yet.
+    numbers: BTreeMap<SystemId, u32>,
 }
 
 /// The register on disk, and as it is.
 #[derive(Debug)]
 pub struct Cases {
     path: PathBuf,
-    register: Mutex<Register>,
+    held: Mutex<Held>,
     /// Held from before the register is looked at until what was made of it is on disk. Taken before that of the orders.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -184,39 +238,194 @@ impl Cases {
     pub fn open(data: &Path) -> Result<Self, Unreadable> {
         let path = data.join(file::FILE);
         let register = file::open(&path)?;
+        let held = Held {
+            sums: Sums::of(&register),
+            register: Arc::new(register),
+            ..Held::default()
+        };
         Ok(Self {
             path,
-            register: Mutex::new(register),
+            held: Mutex::new(held),
             turn: tokio::sync::Mutex::default(),
         })
     }
 
     /// As it is.
-    pub fn register(&self) -> Register {
-        self.lock().clone()
+    pub fn register(&self) -> Arc<Register> {
+        Arc::clone(&self.lock().register)
     }
 
     /// Asks it something without a copy.
     pub(crate) fn look<T>(&self, with: impl FnOnce(&Register) -> T) -> T {
-        with(&self.lock())
+        with(&self.lock().register)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Register> {
-        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The case of an account that nobody has decided.
+    pub fn open_of(&self, account: &str) -> Option<u32> {
+        let account: SystemId = account.parse().ok()?;
+        self.lock().sums.open.get(&account).copied()
     }
 
-    /// Puts another register in the place of what the file holds, and waits until it is on disk. In its turn.
+    /// How many nobody has decided.
+    pub(crate) fn open_count(&self) -> usize {
+        self.lock().sums.open.len()
+    }
+
+    /// How many nobody has decided, how many of them are past their review, and when the oldest was opened.
+    pub(super) fn waiting(&self, now_ms: u64) -> (usize, usize, Option<u64>) {
+        let held = self.lock();
+        let open = held.sums.open.values();
+        let open = open.filter_map(|id| held.register.cases.get(id));
+        let past = open.clone().filter(|case| case.review_ms <= now_ms).count();
+        let oldest_ms = open.map(|case| case.opened_ms).min();
+        (held.sums.open.len(), past, oldest_ms)
+    }
+
+    /// Those of which something is left to be done.
+    pub(super) fn left(&self) -> Vec<u32> {
+        self.lock().sums.left.clone()
+    }
+
+    /// When the first was decided of those of which nothing is.
+    pub(super) fn first_decided_ms(&self) -> Option<u64> {
+        self.lock().sums.decided_ms
+    }
+
+    /// The number that an account's next case is to have; the same until it is written.
+    pub(super) fn number_for(&self, account: SystemId) -> u32 {
+        let mut held = self.lock();
+        let last = held.register.last;
+        let last = held.numbers.values().fold(last, |last, given| last.max(*given));
+        *held.numbers.entry(account).or_insert(last.saturating_add(1))
+    }
+
+    /// How a step stands in the audit log.
+    pub(super) fn entered(&self, id: u32, step: Step) -> Option<Entered> {
+        self.lock().entered.get(&(id, step)).copied()
+    }
+
+    /// It stands so from now on; `None`: it is done.
+    pub(super) fn set_entered(&self, id: u32, step: Step, entered: Option<Entered>) {
+        let mut held = self.lock();
+        match entered {
+            Some(entered) => held.entered.insert((id, step), entered),
+            None => held.entered.remove(&(id, step)),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the register: made and written on another thread, as there may be many cases, and waited for until it is on
+    /// disk. In its turn.
     ///
     /// # Errors
     ///
     /// In words for an operator; the file may hold it all the same, which the next write puts right.
-    pub(super) async fn write(&self, register: Register) -> Result<(), String> {
-        let (path, text) = (self.path.clone(), file::written(&register));
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
+    pub(super) async fn change(
+        &self,
+        change: impl FnOnce(&mut Register) -> Result<(), String> + Send + 'static,
+    ) -> Result<(), String> {
+        let (path, before) = (self.path.clone(), self.register());
+        let writing = move || {
+            let mut register = Register::clone(&before);
+            change(&mut register)?;
+            crate::small_file::replace(&path, &file::written(&register))
+                .map_err(|error| format!("the register of cases cannot be written: {error}"))?;
+            let sums = Sums::of(&register);
+            Ok::<_, String>((Arc::new(register), sums))
+        };
+        let (register, sums) = tokio::task::spawn_blocking(writing)
             .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| format!("the register of cases cannot be written: {error}"))?;
-        *self.lock() = register;
+            .map_err(|error| crate::control::not_done(&error).to_owned())??;
+        let mut held = self.lock();
+        held.numbers
+            .retain(|_, number| !register.cases.contains_key(number));
+        let numbers = std::mem::take(&mut held.numbers);
+        let is_there =
+            |id: &u32| register.cases.contains_key(id) || numbers.values().any(|given| given == id);
+        held.entered.retain(|(id, _), _| is_there(id));
+        held.numbers = numbers;
+        (held.register, held.sums) = (register, sums);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_config::AbuseAction;
+
+    use super::*;
+
+    fn case(account: &str) -> Case {
+        let signal = Signal {
+            account: account.parse().unwrap(),
+            rule: AbuseRule::Run,
+            action: AbuseAction::Suspend,
+            subject: None,
+            country: None,
+            count: 5,
+            limit: 5,
+            score: 1,
+            at_ms: 7,
+        };
+        Case::new(&signal, 9)
+    }
+
+    fn decided(outcome: Outcome, at_ms: u64) -> Option<Decision> {
+        Some(Decision {
+            outcome,
+            reviewer: "ana".to_owned(),
+            who: "token a".to_owned(),
+            reason: "a campaign".to_owned(),
+            at_ms,
+        })
+    }
+
+    #[test]
+    fn who_was_suspended_wrongly_is_restored_before_any_notice() {
+        let mut case = case("shop");
+        assert_eq!(case.next(), Some(Step::Suspend));
+        case.suspended_ms = Some(8);
+        assert_eq!(case.next(), Some(Step::Notify));
+        case.decision = decided(Outcome::Reversed, 9);
+        assert_eq!(case.next(), Some(Step::Restore));
+        case.restored_ms = Some(10);
+        assert_eq!(case.next(), Some(Step::Notify));
+        case.notice = Some(1);
+        assert_eq!(case.next(), Some(Step::Answer));
+        case.answer = Some(2);
+        assert_eq!(case.next(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_again_and_again_follows_each_change_and_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let cases = Cases::open(dir.path()).unwrap();
+        let mut late = case("late");
+        late.suspended_ms = Some(8);
+        late.notice = Some(1);
+        let mut over = late.clone();
+        over.account = "over".parse().unwrap();
+        (over.decision, over.answer) = (decided(Outcome::Upheld, 20), Some(2));
+        let of = [(3, case("new")), (4, late), (6, over)];
+        let filled = cases.change(move |register| {
+            register.cases.extend(of);
+            register.last = 6;
+            Ok(())
+        });
+        filled.await.unwrap();
+        for cases in [&cases, &Cases::open(dir.path()).unwrap()] {
+            assert_eq!(
+                ["new", "late", "over"].map(|name| cases.open_of(name)),
+                [Some(3), Some(4), None]
+            );
+            assert_eq!((cases.left(), cases.first_decided_ms()), (vec![3], Some(20)));
+            assert_eq!(cases.waiting(9), (2, 2, Some(7)));
+        }
+        // A number that the audit log names is given to nobody else, and is the same when it is tried again.
+        let [a, b] = ["a", "b"].map(|name| name.parse().unwrap());
+        assert_eq!([a, b, a].map(|account| cases.number_for(account)), [7, 8, 7]);
     }
 }

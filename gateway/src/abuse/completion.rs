@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tidegate_config::AbuseRules;
 
+use super::table::Row;
+
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Completion {
@@ -14,12 +16,13 @@ pub(super) struct Completion {
     until: Duration,
 }
 
-impl Completion {
-    /// Whether it is closed.
-    pub(super) fn is_closed(&self, now: Duration) -> bool {
+impl Row for Completion {
+    fn is_closed(&self, now: Duration) -> bool {
         now < self.until
     }
+}
 
+impl Completion {
     /// A message has ended; `Some` with how many of how many were delivered where that closes it.
     pub(super) fn ended(
         &mut self,

@@ -7,11 +7,10 @@ use std::time::Duration;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::Disk;
 
-use super::cases::{CASES_MAX, Case, Cases, Decision, Outcome, Register, Step};
+use super::cases::{CASES_MAX, Case, Cases, Decision, Entered, Outcome, Step};
 use super::{AbuseRule, Signal};
 use crate::audit::{AuditHandle, actor};
 use crate::control::{self, Answer, fields, instant};
-use crate::exports;
 use crate::notices::{About, New};
 use crate::retention::span;
 use crate::serve::Hub;
@@ -22,6 +21,8 @@ use crate::telemetry::words::Word as _;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Before what failed is tried again. Nothing that is watched comes in from the account until then.
 const AGAIN: Duration = Duration::from_secs(10);
+/// Cases that cannot be opened, before the others wait for the next try: most often none can.
+const FAILURES_MAX: u32 = 16;
 
 /// Does so while the gateway runs.
 pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AbuseMetrics) {
@@ -44,35 +45,34 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AbuseMe
 
 async fn work<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases) -> Result<(), String> {
     let _alone = cases.turn.lock().await;
+    // What is due first: it may make room, and who is to be restored does not wait for others.
     let mut done = Ok(());
-    while let Some(trip) = hub.look(|gate, _| gate.next_trip().cloned()) {
-        // Until the suspension holds, its messages are refused all the same.
-        done = tripped(hub, audit, cases, &trip).await;
-        if done.is_err() {
-            break;
-        }
-        hub.look(|gate, _| gate.end_trip());
-    }
-    let left: Vec<u32> = cases.look(|register| {
-        let left = register.cases.iter().filter(|(_, case)| case.next().is_some());
-        left.map(|(id, _)| *id).collect()
-    });
-    for id in left {
+    for id in cases.left() {
         let advanced = advance(hub, audit, cases, id).await;
         done = done.and(advanced);
     }
     let pruned = prune(hub, audit, cases).await;
-    done.and(pruned)
-}
-
-async fn tripped<D: Disk>(
-    hub: &Hub<D>,
-    audit: &AuditHandle,
-    cases: &Cases,
-    trip: &Signal,
-) -> Result<(), String> {
-    let id = open(hub, audit, cases, trip).await?;
-    suspended(hub, cases, id).await
+    done = done.and(pruned);
+    let mut failures = 0;
+    for trip in hub.look(|gate, _| gate.trips()) {
+        // It may have been forgotten meanwhile, on a person's word.
+        if failures >= FAILURES_MAX || !hub.look(|gate, _| gate.take_trip(trip.account)) {
+            continue;
+        }
+        // Until the suspension holds, its messages are refused all the same.
+        match open(hub, audit, cases, &trip).await {
+            Ok(id) => {
+                let advanced = advance(hub, audit, cases, id).await;
+                done = done.and(advanced);
+            }
+            Err(why) => {
+                failures += 1;
+                hub.look(|gate, _| gate.put_trip_back(trip));
+                done = done.and(Err(why));
+            }
+        }
+    }
+    done
 }
 
 /// What the log holds of each step of a case.
@@ -87,11 +87,60 @@ fn entry(who: Actor, outcome: &str, id: u32, case: &Case) -> Entry {
 }
 
 /// Changes one case, on disk first.
-async fn change(cases: &Cases, id: u32, change: impl FnOnce(&mut Case)) -> Result<(), String> {
-    let mut register = cases.register();
-    let case = register.cases.get_mut(&id).ok_or("there is no such case")?;
-    change(case);
-    cases.write(register).await
+async fn change(
+    cases: &Cases,
+    id: u32,
+    change: impl FnOnce(&mut Case) + Send + 'static,
+) -> Result<(), String> {
+    let changed = cases.change(move |register| {
+        change(register.cases.get_mut(&id).ok_or("there is no such case")?);
+        Ok(())
+    });
+    changed.await
+}
+
+/// Has a step entered before it is done; once, however often it is tried.
+async fn begin(
+    audit: &AuditHandle,
+    cases: &Cases,
+    (id, step): (u32, Step),
+    entry: Entry,
+) -> Result<(), String> {
+    if cases.entered(id, step).is_none() {
+        audit.enter(vec![entry]).await?;
+        cases.set_entered(id, step, Some(Entered::Begun));
+    }
+    Ok(())
+}
+
+/// Has it entered that a step has failed, or is done after all; each once.
+async fn end(
+    audit: &AuditHandle,
+    cases: &Cases,
+    (id, step): (u32, Step),
+    case: &Case,
+    done: Result<(), String>,
+) -> Result<(), String> {
+    let [word, failed] = step.words();
+    let entered = cases.entered(id, step);
+    if done.is_err() {
+        let failed = entry(Actor::System, failed, id, case);
+        // If the log does not take it, the step is tried again all the same, and so is this.
+        if entered == Some(Entered::Begun) && audit.enter(vec![failed]).await.is_ok() {
+            cases.set_entered(id, step, Some(Entered::Failed));
+        }
+        return done;
+    }
+    cases.set_entered(id, step, None);
+    if entered == Some(Entered::Failed) {
+        audit.enter(vec![entry(Actor::System, word, id, case)]).await?;
+    }
+    done
+}
+
+/// How late it is for cases, in unix milliseconds: by a clock that has jumped, as late as it was before.
+fn time<D: Disk>(hub: &Hub<D>) -> u64 {
+    hub.look(|gate, now| gate.case_time(now))
 }
 
 fn case_of(cases: &Cases, id: u32) -> Result<Case, String> {
@@ -106,78 +155,71 @@ async fn open<D: Disk>(
     cases: &Cases,
     trip: &Signal,
 ) -> Result<u32, String> {
-    if let Some(id) = cases.look(|register| register.open_of(trip.account.as_str())) {
+    if let Some(id) = cases.open_of(trip.account.as_str()) {
         return Ok(id);
     }
-    let mut register: Register = cases.register();
-    if register.cases.len() >= CASES_MAX {
+    if cases.look(|register| register.cases.len() >= CASES_MAX) {
         return Err(format!(
             "there are {CASES_MAX} cases: none can be opened, and {} stays closed to what is watched",
             trip.account
         ));
     }
-    let now_ms = exports::time(hub);
+    let now_ms = time(hub);
     let within = hub.look(|gate, _| gate.config().abuse.review_within);
     let case = Case {
         opened_ms: now_ms,
         ..Case::new(trip, span(within).after(now_ms))
     };
-    register.last += 1;
-    let id = register.last;
+    let id = cases.number_for(case.account);
     let opened = entry(Actor::System, "suspended", id, &case)
         .with(Field::Count, Value::Count(case.count.into()))
         .with(Field::Size, Value::Count(case.score.into()));
-    audit.enter(vec![opened]).await?;
-    register.cases.insert(id, case);
-    cases.write(register).await?;
-    Ok(id)
+    begin(audit, cases, (id, Step::Suspend), opened).await?;
+    let written = case.clone();
+    let written = cases.change(move |register| {
+        register.last = register.last.max(id);
+        register.cases.insert(id, written);
+        Ok(())
+    });
+    match written.await {
+        Ok(()) => Ok(id),
+        Err(why) => {
+            let failed = end(audit, cases, (id, Step::Suspend), &case, Err(why));
+            failed.await.map(|()| id)
+        }
+    }
 }
 
-async fn suspended<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32) -> Result<(), String> {
-    let case = case_of(cases, id)?;
-    if case.suspended_ms.is_some() {
-        return Ok(());
-    }
+async fn suspended<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
     let name = case.account.as_str();
-    // One that the configuration has no longer binds nowhere.
-    if hub.look(|gate, _| gate.account_by_text(name).is_some()) {
-        control::suspend(hub, name).await?;
-        tracing::error!(
-            account = name,
-            case = id,
-            "suspended by a sign of abuse until a person decides"
-        );
-    }
-    let now_ms = exports::time(hub);
-    change(cases, id, |case| case.suspended_ms = Some(now_ms)).await
+    control::suspend_by_case(hub, name).await?;
+    tracing::error!(
+        account = name,
+        case = id,
+        "suspended by a sign of abuse until a person decides"
+    );
+    hub.look(|gate, _| gate.end_trip(case.account));
+    let now_ms = time(hub);
+    change(cases, id, move |case| case.suspended_ms = Some(now_ms)).await
 }
 
 /// Does what is left of one case.
 async fn advance<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases, id: u32) -> Result<(), String> {
     loop {
         let case = case_of(cases, id)?;
-        match case.next() {
-            None => return Ok(()),
-            Some(Step::Suspend) => suspended(hub, cases, id).await?,
-            Some(Step::Notify) => {
-                let number = tell(
-                    hub,
-                    audit,
-                    id,
-                    &case,
-                    &format!("case {id}"),
-                    suspension(id, &case),
-                )
-                .await?;
-                change(cases, id, |case| case.notice = Some(number)).await?;
-            }
-            Some(Step::Restore) => restored(hub, audit, cases, id, &case).await?,
-            Some(Step::Answer) => {
-                let reference = format!("case {id}, decision");
-                let number = tell(hub, audit, id, &case, &reference, decided(id, &case)).await?;
-                change(cases, id, |case| case.answer = Some(number)).await?;
-            }
-        }
+        let Some(step) = case.next() else {
+            return Ok(());
+        };
+        let [word, _] = step.words();
+        begin(audit, cases, (id, step), entry(Actor::System, word, id, &case)).await?;
+        let done = match step {
+            Step::Suspend => suspended(hub, cases, id, &case).await,
+            Step::Restore => restored(hub, cases, id, &case).await,
+            Step::Notify | Step::Answer => told(hub, cases, (id, step), &case).await,
+            // Only what is over goes, and all of that at once.
+            Step::Remove => return Ok(()),
+        };
+        end(audit, cases, (id, step), &case, done).await?;
     }
 }
 
@@ -200,8 +242,11 @@ fn suspension(id: u32, case: &Case) -> String {
     )
 }
 
-fn decided(id: u32, case: &Case) -> String {
+fn decided(id: u32, case: &Case, is_suspended: bool) -> String {
     let what = match case.decision.as_ref().map(|decision| decision.outcome) {
+        Some(Outcome::Reversed) if is_suspended => {
+            "this suspension is taken back, and what led to it counts no longer; another one, which a person ordered, stays"
+        }
         Some(Outcome::Reversed) => "the suspension is taken back, and what led to it counts no longer",
         _ => "the suspension stays",
     };
@@ -211,93 +256,94 @@ fn decided(id: u32, case: &Case) -> String {
     )
 }
 
-async fn tell<D: Disk>(
+/// A notice of the suspension, or of what was decided.
+async fn told<D: Disk>(
     hub: &Hub<D>,
-    audit: &AuditHandle,
-    id: u32,
+    cases: &Cases,
+    (id, step): (u32, Step),
     case: &Case,
-    reference: &str,
-    text: String,
-) -> Result<u64, String> {
+) -> Result<(), String> {
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
-    audit
-        .enter(vec![entry(Actor::System, "notice", id, case)])
-        .await?;
+    // Its date as well: where the register was lost and removed, numbers begin anew, and old notices are there still.
+    let reference = format!("case {id} of {}", instant(case.opened_ms));
+    let is_suspended = hub.look(|gate, _| gate.orders().is_suspended(case.account.as_str()));
+    let (reference, text) = match step {
+        Step::Answer => (format!("{reference}, decision"), decided(id, case, is_suspended)),
+        _ => (reference, suspension(id, case)),
+    };
     let now_ms = hub.now().unix_ms;
     let new = New {
         account: case.account.to_string(),
         about: About::Suspension,
-        reference: reference.to_owned(),
+        reference,
         text,
         due_ms: now_ms,
     };
-    notices.add(new, now_ms).await
+    let number = notices.add(new, now_ms).await?;
+    let noted = move |case: &mut Case| match step {
+        Step::Answer => case.answer = Some(number),
+        _ => case.notice = Some(number),
+    };
+    change(cases, id, noted).await
 }
 
-async fn restored<D: Disk>(
-    hub: &Hub<D>,
-    audit: &AuditHandle,
-    cases: &Cases,
-    id: u32,
-    case: &Case,
-) -> Result<(), String> {
+async fn restored<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
     let name = case.account.as_str();
-    audit
-        .enter(vec![entry(Actor::System, "restored", id, case)])
-        .await?;
-    // What is closed stays closed, and of what the configuration has no longer there may be an order still.
-    let is_held = hub.look(|gate, _| {
-        gate.orders().suspended_ms(name).is_some() && gate.orders().closed_ms(name).is_none()
-    });
-    hub.look(|gate, _| gate.forget_signals(name));
-    if is_held {
-        control::restore(hub, name).await?;
+    hub.look(|gate, now| gate.forget_signals(now, name));
+    // What an operator has suspended or closed stays so, and of what the configuration has no longer there may be an order.
+    if hub.look(|gate, _| gate.orders().is_suspended_by_case(name)) {
+        control::restore_by_case(hub, name).await?;
     }
-    let now_ms = exports::time(hub);
-    change(cases, id, |case| case.restored_ms = Some(now_ms)).await
+    let now_ms = time(hub);
+    change(cases, id, move |case| case.restored_ms = Some(now_ms)).await
 }
 
 /// Removes what was decided so long ago that it is not kept any more (FRD-7). By a clock that has jumped nothing goes (RET-9).
 async fn prune<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases) -> Result<(), String> {
-    let now_ms = exports::time(hub);
-    let (keep, is_doubted) = hub.look(|gate, now| {
+    let Some(first_ms) = cases.first_decided_ms() else {
+        return Ok(());
+    };
+    let (now_ms, keep, is_doubted) = hub.look(|gate, now| {
         let keeping = gate.keeping();
         let is_doubted = keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms));
-        (span(gate.config().abuse.keep_cases), is_doubted)
+        let keep = span(gate.config().abuse.keep_cases);
+        (gate.case_time(now), keep, is_doubted)
     });
-    if is_doubted {
+    if is_doubted || keep.after(first_ms) > now_ms {
         return Ok(());
     }
-    let is_over = |case: &Case| {
+    let is_over = move |case: &Case| {
         let decision = case.decision.as_ref().filter(|_| case.next().is_none());
         decision.is_some_and(|decision| keep.after(decision.at_ms) <= now_ms)
     };
-    let over = cases.look(|register| {
+    let over: Vec<(u32, Entry)> = cases.look(|register| {
         let over = register.cases.iter().filter(|(_, case)| is_over(case));
-        over.map(|(id, case)| entry(Actor::System, "removed", *id, case))
-            .collect::<Vec<_>>()
+        over.map(|(id, case)| (*id, entry(Actor::System, "removed", *id, case)))
+            .collect()
     });
-    if over.is_empty() {
-        return Ok(());
+    let is_new = |id: u32| cases.entered(id, Step::Remove).is_none();
+    let (ids, entries): (Vec<u32>, Vec<Entry>) = over.into_iter().filter(|(id, _)| is_new(*id)).unzip();
+    if !entries.is_empty() {
+        audit.enter(entries).await?;
     }
-    audit.enter(over).await?;
-    let mut register = cases.register();
-    register.cases.retain(|_, case| !is_over(case));
-    cases.write(register).await
+    for id in &ids {
+        cases.set_entered(*id, Step::Remove, Some(Entered::Begun));
+    }
+    let removed = cases.change(move |register| {
+        register.cases.retain(|_, case| !is_over(case));
+        Ok(())
+    });
+    removed.await
 }
 
 fn publish<D: Disk>(hub: &Hub<D>, cases: &Cases, metrics: &AbuseMetrics) {
-    let now_ms = hub.now().unix_ms;
-    cases.look(|register| {
-        let open = register.cases.values().filter(|case| case.is_open());
-        let past = open.clone().filter(|case| case.review_ms <= now_ms).count();
-        let oldest_ms = open.clone().map(|case| case.opened_ms).min();
-        metrics.publish(
-            open.count(),
-            past,
-            oldest_ms.map_or(0, |opened_ms| now_ms.saturating_sub(opened_ms)),
-        );
-    });
+    let now_ms = time(hub);
+    let (open, past, oldest_ms) = cases.waiting(now_ms);
+    metrics.publish(
+        open,
+        past,
+        oldest_ms.map_or(0, |opened_ms| now_ms.saturating_sub(opened_ms)),
+    );
 }
 
 /// A person decides (FRD-6).
@@ -339,9 +385,9 @@ pub(crate) async fn decide<D: Disk>(
         reviewer: kept(reviewer),
         who: actor(who),
         reason: kept(reason),
-        at_ms: exports::time(hub),
+        at_ms: time(hub),
     };
-    change(&cases, id, |case| case.decision = Some(decision)).await?;
+    change(&cases, id, move |case| case.decision = Some(decision)).await?;
     let done = advance(hub, audit, &cases, id).await;
     done.map_err(|why| {
         format!("it is decided; but not all that follows is done, and is tried again: {why}")
@@ -352,5 +398,6 @@ pub(crate) async fn decide<D: Disk>(
         "account": case.account.as_str(),
         "outcome": outcome.word(),
         "restored": case.restored_ms.map(instant),
+        "is_suspended": hub.look(|gate, _| gate.orders().suspended_ms(case.account.as_str()).is_some()),
     })))
 }

@@ -105,3 +105,71 @@ fn a_number_is_split_where_its_neighbours_differ() {
         assert_eq!(split(short), None);
     }
 }
+
+#[test]
+fn one_account_does_not_push_out_the_signals_of_another() {
+    let mut abuse = abuse();
+    let signal = |account: &str, count| Signal {
+        account: account.parse().unwrap(),
+        rule: AbuseRule::Run,
+        action: AbuseAction::Observe,
+        subject: None,
+        country: None,
+        count,
+        limit: 5,
+        score: 1,
+        at_ms: 7,
+    };
+    abuse.keep_signal(signal("quiet", 5));
+    for count in 0..5_000 {
+        abuse.keep_signal(signal("loud", count));
+    }
+    let left: Vec<u32> = abuse.signals().map(|signal| signal.count).collect();
+    assert_eq!((left.len(), left[0], left[1]), (1 + OWN_SIGNALS_MAX, 5, 4_900));
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_no_budget_anew() {
+    let mut abuse = abuse();
+    let text = include_str!("../../../config/tidegate.toml")
+        .replace("country_day = {} ", "country_day = { KE = 1 } ");
+    let rules = tidegate_config::parse(&text).unwrap().abuse.rules;
+    let mut on = |day: u64| {
+        let now = Now {
+            unix_ms: day * DAY_MS,
+            ..at(7)
+        };
+        send(&mut abuse, now, &rules, "254700120100", "KE")
+    };
+    assert_eq!(on(9), []);
+    let over = [(AbuseRule::Country, 1, true)];
+    assert_eq!(on(8), over);
+    assert_eq!(on(10), []);
+}
+
+/// A reference is for the sender to choose: one that stays the same must not make codes parts of one text.
+#[test]
+fn a_part_that_comes_again_counts_by_all_rules_and_the_rest_of_a_text_by_none() {
+    let rules = AbuseRules::default();
+    let told = |places: &[(u8, u8)]| {
+        let mut abuse = abuse();
+        let mut told = Vec::new();
+        for (total, sequence) in places {
+            let place = Place::new(Reference::Udh8(1), *total, *sequence);
+            let watched = abuse.watched(WHOSE, b"254700120100", Country::new("KE"), &rules, place);
+            let found = abuse.ask(at(7), &rules, &watched).unwrap();
+            told.push(found.first().map(|found| (found.rule, found.count)));
+            if found.is_empty() {
+                abuse.note(at(7), &rules, &watched);
+            }
+        }
+        told
+    };
+    let over = Some((AbuseRule::Number, 3));
+    assert_eq!(told(&[(2, 1); 4]), [None, None, None, over]);
+    let long: Vec<_> = (1..=PARTS_MAX).map(|part| (PARTS_MAX, part)).collect();
+    assert_eq!(told(&long), [None; PARTS_MAX as usize]);
+    // Of more parts than that each one counts.
+    let longer: Vec<_> = (1..=4).map(|part| (PARTS_MAX + 1, part)).collect();
+    assert_eq!(told(&longer), [None, None, None, over]);
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidegate_config::AbuseRules;
 
+use super::table::Row;
+
 /// Steps of a window. One more is counted, so that no window of the full length has more than the limit in it.
 const STEPS: u32 = 8;
 const SLOTS: usize = STEPS as usize + 1;
@@ -71,42 +73,89 @@ pub(super) enum Pace {
     RestOfNone,
 }
 
+/// A part of a text that its client has cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Of which text, by its reference and how many parts it has.
+    pub text: u64,
+    /// Which of them, below [`PARTS_MAX`].
+    pub place: u8,
+}
+
+/// Parts of a text that count as one message. A reference is for whoever sends to choose, so that of a text of more parts each
+/// one counts.
+pub(super) const PARTS_MAX: u8 = 16;
+/// Texts of one number whose parts are told apart, as those of several may come in turns.
+const TEXTS_MAX: usize = 4;
+/// So long after the first of them, a part with the same reference is of the same text; a reference comes again some time.
+pub(super) const PARTS: Duration = Duration::from_secs(600);
+
+/// A text of which parts have come.
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    key: u64,
+    /// When its first one came.
+    since: Duration,
+    /// Which have come, a bit for each.
+    parts: u16,
+    was_let_in: bool,
+}
+
 /// One number of one account.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Number {
     sent: Sliding,
     /// How many were asked for over the limit, since it was last quiet.
     over: u32,
     until: Duration,
     tried: Duration,
-    /// What the last part of a longer text had in common with the rest; 0 for none. And whether it was let in.
-    part: u64,
-    part_at: Duration,
-    was_let_in: bool,
+    /// The oldest first; most have none.
+    texts: Vec<Text>,
 }
 
-/// So long after the last of them, a part with the same reference is of the same text; a reference comes again some time.
-const PARTS: Duration = Duration::from_secs(600);
+impl Row for Number {
+    fn is_closed(&self, now: Duration) -> bool {
+        now < self.until
+    }
+}
 
 impl Number {
-    /// Whether a part of a text is one of that of which the last one was a part.
-    pub(super) fn is_rest(&self, now: Duration, part: u64) -> bool {
-        part != 0 && part == self.part && now.saturating_sub(self.part_at) < PARTS
+    /// The text of which this is a part that has not come yet, if another one has.
+    fn begun(&mut self, now: Duration, part: Option<Part>) -> Option<(&mut Text, u16)> {
+        let Part { text, place } = part?;
+        let bit = 1_u16.checked_shl(place.into())?;
+        let is_it =
+            |of: &&mut Text| of.key == text && of.parts & bit == 0 && now.saturating_sub(of.since) < PARTS;
+        self.texts.iter_mut().find(is_it).map(|text| (text, bit))
     }
 
-    fn set_part(&mut self, now: Duration, part: u64, was_let_in: bool) {
-        (self.part, self.part_at, self.was_let_in) = (part, now, was_let_in);
+    /// A text begins with this part of it.
+    fn begin(&mut self, now: Duration, part: Option<Part>, was_let_in: bool) {
+        let Some(Part { text, place }) = part else { return };
+        let Some(parts) = 1_u16.checked_shl(place.into()) else {
+            return;
+        };
+        self.texts
+            .retain(|old| old.key != text && now.saturating_sub(old.since) < PARTS);
+        if self.texts.len() >= TEXTS_MAX {
+            self.texts.remove(0);
+        }
+        self.texts.push(Text {
+            key: text,
+            since: now,
+            parts,
+            was_let_in,
+        });
     }
 
     /// Whether a message may go. One over the limit makes the number's pause longer.
-    pub(super) fn ask(&mut self, now: Duration, rules: &AbuseRules, part: u64) -> Pace {
-        if self.is_rest(now, part) {
-            self.part_at = now;
-            return if self.was_let_in {
-                Pace::RestOfOne
-            } else {
-                Pace::RestOfNone
-            };
+    pub(super) fn ask(&mut self, now: Duration, rules: &AbuseRules, part: Option<Part>) -> Pace {
+        if let Some((text, bit)) = self.begun(now, part) {
+            if text.was_let_in {
+                return Pace::RestOfOne;
+            }
+            text.parts |= bit;
+            return Pace::RestOfNone;
         }
         let Some(limit) = rules.number_limit else {
             return Pace::Fits;
@@ -123,14 +172,19 @@ impl Number {
         let is_new = self.over == 0;
         self.over = self.over.saturating_add(1);
         self.tried = now;
-        self.set_part(now, part, false);
+        self.begin(now, part, false);
         Pace::Over { count, is_new }
     }
 
-    /// One went.
-    pub(super) fn note(&mut self, now: Duration, rules: &AbuseRules, part: u64) {
+    /// One went; says whether it counts, and is not the rest of one that did.
+    pub(super) fn note(&mut self, now: Duration, rules: &AbuseRules, part: Option<Part>) -> bool {
+        if let Some((text, bit)) = self.begun(now, part) {
+            text.parts |= bit;
+            return false;
+        }
         self.sent.add(now, rules.number_within);
-        self.set_part(now, part, true);
+        self.begin(now, part, true);
+        true
     }
 }
 
@@ -142,6 +196,11 @@ pub(super) struct Limited {
 }
 
 impl Limited {
+    /// Whether the limit is reached, as far as was asked.
+    pub(super) const fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// Whether one more may go.
     pub(super) fn ask(&mut self, now: Duration, window: Duration, limit: u16) -> Pace {
         let count = self.sent.count(now, window);
@@ -174,9 +233,9 @@ mod tests {
         let mut number = Number::default();
         let mut ask = |minute: u64| {
             let now = minutes(1_000 + minute);
-            let pace = number.ask(now, &rules, 0);
+            let pace = number.ask(now, &rules, None);
             if pace == Pace::Fits {
-                number.note(now, &rules, 0);
+                number.note(now, &rules, None);
             }
             pace
         };
@@ -201,17 +260,51 @@ mod tests {
         let rules = AbuseRules::default();
         let mut number = Number::default();
         let now = minutes(7);
-        for text in 1..=3 {
-            assert_eq!(number.ask(now, &rules, text), Pace::Fits);
-            number.note(now, &rules, text);
-            assert_eq!(number.ask(now, &rules, text), Pace::RestOfOne);
+        let part = |text, place| Some(Part { text, place });
+        // Three texts of three parts, which come in turns.
+        for place in [2, 0, 1] {
+            for text in 1..=3 {
+                let is_first = place == 2;
+                let pace = if is_first { Pace::Fits } else { Pace::RestOfOne };
+                assert_eq!(number.ask(now, &rules, part(text, place)), pace);
+                assert_eq!(number.note(now, &rules, part(text, place)), is_first);
+            }
         }
-        let pace = number.ask(now, &rules, 4);
+        let pace = number.ask(now, &rules, part(4, 0));
         assert!(matches!(pace, Pace::Over { is_new: true, .. }), "{pace:?}");
-        assert_eq!(number.ask(now, &rules, 4), Pace::RestOfNone);
+        assert_eq!(number.ask(now, &rules, part(4, 1)), Pace::RestOfNone);
         assert_eq!(number.over, 1);
         // Its number comes again one day.
-        assert_eq!(number.ask(now + minutes(60), &rules, 4), Pace::Fits);
+        assert_eq!(number.ask(now + minutes(60), &rules, part(4, 1)), Pace::Fits);
+    }
+
+    /// Who sends chooses the reference, so that one that comes again and again must not open anything.
+    #[test]
+    fn a_part_that_has_come_before_or_comes_late_is_a_message_of_its_own() {
+        let rules = AbuseRules::default();
+        let part = |place| Some(Part { text: 1, place });
+        let mut number = Number::default();
+        for _ in 0..3 {
+            assert_eq!(number.ask(minutes(7), &rules, part(0)), Pace::Fits);
+            assert!(number.note(minutes(7), &rules, part(0)));
+        }
+        assert!(matches!(
+            number.ask(minutes(7), &rules, part(0)),
+            Pace::Over { .. }
+        ));
+        // Ten minutes from the first part, whatever has come since.
+        let mut number = Number::default();
+        for (place, minute) in [(0, 7), (1, 12), (2, 16)] {
+            assert_ne!(number.ask(minutes(minute), &rules, part(place)), Pace::RestOfNone);
+            assert_eq!(number.note(minutes(minute), &rules, part(place)), place == 0);
+        }
+        assert!(number.note(minutes(17), &rules, part(3)));
+        // No more texts are remembered than there is room for, and the one that is forgotten counts anew.
+        for text in 2..=6 {
+            number.note(minutes(17), &rules, Some(Part { text, place: 0 }));
+        }
+        assert_eq!(number.texts.len(), TEXTS_MAX);
+        assert!(number.note(minutes(17), &rules, part(4)));
     }
 
     #[test]

@@ -5,17 +5,24 @@ use std::fmt::Write as _;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 
+use super::bind::limit;
 use super::steered::word;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::abuse;
-use crate::control::{self, Casing};
+use crate::control::{self, Casing, Page};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Show which cases there are.
+    /// Show which cases there are, a page at a time.
     List {
         #[command(flatten)]
         file: ConfigFile,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = limit)]
+        limit: usize,
+        /// Behind this one, as the page before said.
+        #[arg(long, value_name = "NUMBER")]
+        after: Option<u32>,
     },
     /// Show a case with its evidence. That is entered in the audit log.
     Show {
@@ -60,7 +67,13 @@ pub(super) enum Decided {
 
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let (file, wanted) = match verb {
-        Verb::List { file } => (file, Casing::List),
+        Verb::List { file, limit, after } => {
+            let page = Page {
+                after: *after,
+                limit: Some(*limit),
+            };
+            (file, Casing::List { page })
+        }
         Verb::Show { file, id } => (file, Casing::Show { id: *id }),
         Verb::Signals { file, account } => (
             file,
@@ -90,13 +103,25 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let data = read_config(&file.config)?.storage.data;
     let fields = control::ask(&data, &control::Verb::Case(wanted))?;
     let text = match verb {
-        Verb::List { .. } => listed(&fields),
+        Verb::List { .. } => {
+            let mut text = listed(&fields);
+            if let Some(next) = fields.get("next").and_then(Value::as_u64) {
+                let _ = write!(text, "\nmore: --after {next}");
+            }
+            text
+        }
         Verb::Show { .. } => shown(&fields),
         Verb::Signals { .. } => signals(&fields),
         Verb::Decide { id, .. } => format!(
-            "case {id} of {}: {}",
+            "case {id} of {}: {}{}",
             word(&fields, "account"),
-            word(&fields, "outcome")
+            word(&fields, "outcome"),
+            // By an operator besides, or by what was upheld.
+            if fields.get("is_suspended").and_then(Value::as_bool) == Some(true) {
+                "; it is suspended still"
+            } else {
+                ""
+            }
         ),
     };
     Ok(Outcome {

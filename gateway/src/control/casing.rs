@@ -5,11 +5,13 @@
 //! {"version":1,"verb":"case decide","id":3,"outcome":"reversed","reviewer":"Ana Ruiz","reason":"a campaign of theirs"}
 //! ```
 
+use std::ops::Bound;
+
 use serde_json::{Map, Value, json};
 use tidegate_store::audit::{Actor, Detail, Field, Kind, Value as Told, Word};
 use tidegate_store::disk::Disk;
 
-use super::steer::Keys;
+use super::steer::{Keys, Page};
 use super::steering::fields;
 use super::{Answer, VERSION, hex, instant};
 use crate::abuse::cases::TEXT_MAX;
@@ -21,8 +23,11 @@ use crate::telemetry::words::Word as _;
 /// What is wanted of cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Casing {
-    /// Which there are.
-    List,
+    /// Which there are, by their numbers.
+    List {
+        /// A page of them.
+        page: Page<u32>,
+    },
     /// One of them with its evidence.
     Show {
         /// Its number.
@@ -50,7 +55,7 @@ impl Casing {
     /// As on the command line.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::List => "case list",
+            Self::List { .. } => "case list",
             Self::Show { .. } => "case show",
             Self::Signals { .. } => "case signals",
             Self::Decide { .. } => "case decide",
@@ -65,7 +70,7 @@ impl Casing {
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
         let mut request = match self {
-            Self::List => json!({}),
+            Self::List { page } => json!({ "after": page.after, "limit": page.limit }),
             Self::Show { id } => json!({ "id": id }),
             Self::Signals { account } => json!({ "account": account }),
             Self::Decide {
@@ -84,7 +89,7 @@ impl Casing {
     pub(super) fn read(verb: &str, request: &Map<String, Value>) -> Option<Result<Self, String>> {
         let keys = Keys(request);
         Some(match verb {
-            "case list" => Ok(Self::List),
+            "case list" => read_list(&keys),
             "case show" => id(&keys).map(|id| Self::Show { id }),
             "case signals" => keys.text("account").map(|account| Self::Signals { account }),
             "case decide" => read_decide(&keys),
@@ -96,7 +101,7 @@ impl Casing {
     pub(super) fn noted(&self) -> Option<(Kind, Vec<Detail>)> {
         let verb = (Field::Verb, Told::Word(Word::of_name(self.word())));
         match self {
-            Self::List | Self::Decide { .. } => None,
+            Self::List { .. } | Self::Decide { .. } => None,
             Self::Signals { .. } => Some((Kind::Read, vec![verb])),
             Self::Show { id } => Some((
                 Kind::Read,
@@ -109,6 +114,15 @@ impl Casing {
 fn id(keys: &Keys<'_>) -> Result<u32, String> {
     let id = keys.number("id")?.and_then(|id| u32::try_from(id).ok());
     id.ok_or_else(|| "\"id\" is the number of a case".to_owned())
+}
+
+fn read_list(keys: &Keys<'_>) -> Result<Casing, String> {
+    let after = keys.number("after")?.map(u32::try_from).transpose();
+    let page = Page {
+        after: after.map_err(|_| "\"after\" is the number of a case")?,
+        limit: keys.limit()?,
+    };
+    Ok(Casing::List { page })
 }
 
 fn read_decide(keys: &Keys<'_>) -> Result<Casing, String> {
@@ -136,14 +150,20 @@ pub(super) async fn case<D: Disk>(
     wanted: &Casing,
 ) -> Answer {
     let cases = hub.cases().ok_or("this gateway keeps no cases")?;
-    let now_ms = hub.now().unix_ms;
+    let now_ms = hub.look(|gate, now| gate.case_time(now));
     match wanted {
-        Casing::List => cases.look(|register| {
-            let open = register.cases.values().filter(|case| case.is_open()).count();
-            let rows = register.cases.iter();
-            let rows: Vec<Value> = rows.map(|(id, case)| listed(*id, case, now_ms)).collect();
-            Ok(fields(json!({ "open": open, "cases": rows })))
-        }),
+        Casing::List { page } => {
+            let (open, register) = (cases.open_count(), cases.register());
+            let behind = (Bound::Excluded(page.after.unwrap_or(0)), Bound::Unbounded);
+            let mut left = register.cases.range(behind);
+            let page: Vec<_> = left.by_ref().take(page.limit()).collect();
+            let next = page.last().map(|(id, _)| **id).filter(|_| left.next().is_some());
+            let rows: Vec<Value> = page
+                .into_iter()
+                .map(|(id, case)| listed(*id, case, now_ms))
+                .collect();
+            Ok(fields(json!({ "open": open, "cases": rows, "next": next })))
+        }
         Casing::Show { id } => cases.look(|register| {
             let case = register.cases.get(id);
             let case = case.ok_or_else(|| format!("there is no case {id}"))?;

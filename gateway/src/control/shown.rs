@@ -246,7 +246,9 @@ impl<D: Disk> Gate<D> {
         let is_there = |name: &str| self.account_by_text(name).is_some();
         let orders = self.orders();
         let ordered = orders.accounts().map(|(name, _)| name);
-        // One that is suspended and closed is named once.
+        // One that is suspended twice, or suspended and closed, is named once.
+        let by_case = orders.by_case().map(|(name, _)| name);
+        let ordered = ordered.chain(by_case.filter(|name| !orders.is_suspended(name)));
         let closed = orders.closed().map(|(name, _)| name);
         let ordered = ordered.chain(closed.filter(|name| orders.suspended_ms(name).is_none()));
         let all = configured.chain(ordered.filter(|name| !is_there(name)));

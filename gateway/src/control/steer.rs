@@ -320,7 +320,7 @@ impl Keys<'_> {
         }
     }
 
-    fn limit(&self) -> Result<Option<usize>, String> {
+    pub(super) fn limit(&self) -> Result<Option<usize>, String> {
         let limit = self.number("limit")?;
         let fits = |limit: u64| {
             usize::try_from(limit)

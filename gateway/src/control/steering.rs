@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::gate::Gate;
 use crate::last_timer::LastTimer;
 use crate::links::{LinkId, Peer};
-use crate::orders::{Orders, Suspending, TooMany};
+use crate::orders::{Orders, OrdersFile, Suspending, TooMany};
 use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
 
@@ -57,9 +57,7 @@ pub(super) async fn steer<D: Disk + 'static>(
         Steer::MessageFind(find) => finished::find(hub, (audit, who), find).await,
         Steer::AccountShow { account } => {
             let mut told = hub.look(|gate, now| gate.account_told(now, account))?;
-            let case = hub
-                .cases()
-                .and_then(|cases| cases.look(|register| register.open_of(account)));
+            let case = hub.cases().and_then(|cases| cases.open_of(account));
             told.insert("case".to_owned(), json!(case));
             let grants = hub
                 .access()
@@ -93,24 +91,37 @@ pub(super) async fn steer<D: Disk + 'static>(
 /// # Errors
 ///
 /// In words for an operator.
-pub(crate) async fn suspend<D: Disk>(hub: &Hub<D>, account: &str) -> Answer {
-    let steer = Steer::AccountSuspend {
-        account: account.to_owned(),
-        unbind: true,
+pub(crate) async fn suspend_by_case<D: Disk>(hub: &Hub<D>, account: &str) -> Result<(), String> {
+    let file = hub.orders().ok_or("this gateway keeps no orders")?;
+    let _alone = file.turn().await;
+    // One that the configuration has no longer may come back.
+    let ordered = |gate: &Gate<D>, now: Now| {
+        let mut orders = gate.orders().clone();
+        orders.suspend_by_case(account, now.unix_ms).map_err(too_many)?;
+        Ok(orders)
     };
-    order(hub, &steer, &GivingUp::default()).await
+    let unbound = |gate: &mut Gate<D>, now: Now, _: &Orders| {
+        if let Some(place) = gate.account_by_text(account) {
+            gate.unbind_all(now, place);
+        }
+    };
+    give(hub, &file, &GivingUp::default(), ordered, unbound).await
 }
 
-/// Takes that back.
+/// Takes that back, and nothing that an operator has said.
 ///
 /// # Errors
 ///
 /// In words for an operator.
-pub(crate) async fn restore<D: Disk>(hub: &Hub<D>, account: &str) -> Answer {
-    let steer = Steer::AccountRestore {
-        account: account.to_owned(),
+pub(crate) async fn restore_by_case<D: Disk>(hub: &Hub<D>, account: &str) -> Result<(), String> {
+    let file = hub.orders().ok_or("this gateway keeps no orders")?;
+    let _alone = file.turn().await;
+    let ordered = |gate: &Gate<D>, _: Now| {
+        let mut orders = gate.orders().clone();
+        orders.restore_by_case(account);
+        Ok(orders)
     };
-    order(hub, &steer, &GivingUp::default()).await
+    give(hub, &file, &GivingUp::default(), ordered, |_, _, _| ()).await
 }
 
 /// Who is suspended by a case is restored by who decides it (FRD-6).
@@ -118,8 +129,7 @@ fn may_be_restored<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Result<(), String> {
     let Steer::AccountRestore { account } = steer else {
         return Ok(());
     };
-    let cases = hub.cases();
-    match cases.and_then(|cases| cases.look(|register| register.open_of(account))) {
+    match hub.cases().and_then(|cases| cases.open_of(account)) {
         Some(id) => Err(format!(
             "it is suspended by case {id}, which a person is to decide: `tidegate case decide {id}`"
         )),
@@ -133,9 +143,22 @@ pub(super) async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &Givi
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
     may_be_restored(hub, steer)?;
+    let ordered = |gate: &Gate<D>, now: Now| gate.ordered(now, steer);
+    let told = |gate: &mut Gate<D>, now: Now, before: &Orders| gate.order_told(now, steer, before);
+    give(hub, &file, giving_up, ordered, told).await
+}
+
+/// Has other orders hold, in their turn; what is told of it is told once they do.
+async fn give<D: Disk, T>(
+    hub: &Hub<D>,
+    file: &Arc<OrdersFile>,
+    giving_up: &GivingUp,
+    ordered: impl FnOnce(&Gate<D>, Now) -> Result<Orders, String>,
+    told: impl FnOnce(&mut Gate<D>, Now, &Orders) -> T,
+) -> Result<T, String> {
     let (before, orders, suspending) = hub.look(|gate, now| {
         let before = gate.orders().clone();
-        let orders = gate.ordered(now, steer)?;
+        let orders = ordered(gate, now)?;
         let suspending = gate.suspending(&orders);
         Ok::<_, String>((before, orders, suspending))
     })?;
@@ -143,7 +166,7 @@ pub(super) async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &Givi
     let mut made = None;
     // What was given back by a write that failed may stand in the file.
     if orders != before || file.is_uncertain() {
-        let (written, file) = (orders.clone(), Arc::clone(&file));
+        let (written, file) = (orders.clone(), Arc::clone(file));
         let writing = move || {
             file.write(&written)?;
             Ok::<_, io::Error>(suspending.map(Suspending::config))
@@ -159,7 +182,7 @@ pub(super) async fn order<D: Disk>(hub: &Hub<D>, steer: &Steer, giving_up: &Givi
     }
     let told = hub.with_gate(|gate, now| {
         gate.obey_made(now, orders, made);
-        gate.order_told(now, steer, &before)
+        told(gate, now, &before)
     });
     hub.relink.notify_one();
     Ok(told)
@@ -230,6 +253,8 @@ impl<D: Disk> Gate<D> {
                     return Err("it is closed: nothing takes that back".to_owned());
                 }
                 orders.restore(account);
+                // A case that nobody has decided refuses it before; what one has left is the operator's to end.
+                orders.restore_by_case(account);
             }
             Steer::AccountClose { account, .. } => {
                 self.known_account(account)?;
@@ -273,6 +298,10 @@ impl<D: Disk> Gate<D> {
             Steer::AccountRestore { account } => {
                 let place = self.account_by_text(account);
                 let state = place.map(|place| state_word(self.config.accounts[place].state));
+                if before.suspended_ms(account).is_some() {
+                    // Else the next message, over what is closed still, would suspend it at once.
+                    self.forget_signals(now, account);
+                }
                 json!({
                     "account": account,
                     "restored": before.suspended_ms(account).is_some(),

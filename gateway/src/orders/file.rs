@@ -17,7 +17,8 @@ const FILE: &str = "operator-orders";
 /// Octets of the file at most: as many orders as there may be, each with a long name.
 const FILE_MAX: u64 = 16 << 20;
 /// A file without closed accounts is one of the first version: a program that knows no closed ones may read it, and only then.
-const VERSIONS: [u64; 2] = [1, 2];
+/// In the same way one of the third names accounts that a case has suspended.
+const VERSIONS: [u64; 3] = [1, 2, 3];
 
 /// The file is there, and what stands in it cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -106,11 +107,19 @@ fn written(orders: &Orders) -> String {
         .closed()
         .map(|(name, since_ms)| (name.to_owned(), json!(since_ms)))
         .collect();
-    let [first, second] = VERSIONS;
+    let by_case: Map<String, Value> = orders
+        .by_case()
+        .map(|(name, since_ms)| (name.to_owned(), json!(since_ms)))
+        .collect();
+    let [first, second, third] = VERSIONS;
     let mut line = json!({ "version": first, "carriers": carriers, "accounts": accounts });
     if !closed.is_empty() {
         line["version"] = json!(second);
         line["closed"] = Value::Object(closed);
+    }
+    if !by_case.is_empty() {
+        line["version"] = json!(third);
+        line["by_case"] = Value::Object(by_case);
     }
     let line = line.to_string();
     small_file::summed(&line)
@@ -129,21 +138,22 @@ fn read(text: &str) -> Option<Orders> {
         let since_ms = halted.get("since_ms")?.as_u64()?;
         Some((name.clone(), Halted { how, since_ms }))
     });
-    let dated = |key: &str| {
-        let names = object.get(key)?.as_object()?.iter();
+    let dated = |key: &str, since: u64| {
+        let names = match object.get(key) {
+            // Of the third version either may be missing.
+            None if version != since => return Some(BTreeMap::new()),
+            names => names?.as_object()?.iter(),
+        };
         let dated = names.map(|(name, since_ms)| Some((name.clone(), since_ms.as_u64()?)));
         dated.collect::<Option<BTreeMap<_, _>>>()
     };
     let orders = Orders {
         carriers: carriers.collect::<Option<BTreeMap<_, _>>>()?,
-        accounts: dated("accounts")?,
-        closed: match version {
-            1 => BTreeMap::new(),
-            _ => dated("closed")?,
-        },
+        accounts: dated("accounts", version)?,
+        closed: dated("closed", 2)?,
+        by_case: dated("by_case", 3)?,
     };
-    let count = orders.carriers.len() + orders.accounts.len() + orders.closed.len();
-    (count <= ORDERS_MAX).then_some(orders)
+    (orders.len() <= ORDERS_MAX).then_some(orders)
 }
 
 #[cfg(test)]
@@ -167,19 +177,25 @@ mod tests {
         assert_eq!(orders, Orders::default());
         let mut with_closed = some();
         with_closed.close("gone", 9).unwrap();
-        for orders in [some(), with_closed, Orders::default()] {
+        let mut by_case = some();
+        by_case.suspend_by_case("load", 3).unwrap();
+        let mut both = with_closed.clone();
+        both.suspend_by_case("away", 8).unwrap();
+        for orders in [some(), with_closed, by_case, both, Orders::default()] {
             file.write(&orders).unwrap();
             assert_eq!(OrdersFile::open(dir.path()).unwrap().1, orders);
         }
     }
 
-    /// A program that knows nothing of closed accounts must not read it as if there were none.
+    /// A program that knows nothing of closed accounts, or of cases, must not read it as if there were none.
     #[test]
-    fn with_a_closed_account_it_is_of_another_version() {
+    fn with_a_closed_account_or_one_that_a_case_has_suspended_it_is_of_another_version() {
         let mut orders = some();
         assert!(written(&orders).contains("\"version\":1"));
         orders.close("gone", 9).unwrap();
         assert!(written(&orders).contains("\"version\":2"));
+        orders.suspend_by_case("load", 9).unwrap();
+        assert!(written(&orders).contains("\"version\":3"));
     }
 
     #[test]

@@ -37,14 +37,19 @@ impl<D: Disk> Gate<D> {
         });
         let suspended = accounts
             .iter()
-            .filter(|name| orders.suspended_ms(name.as_str()).is_some())
+            .filter(|name| orders.is_suspended(name.as_str()))
             .map(|name| format!("orders.account.{name}: suspended by an operator"));
+        let by_case = accounts
+            .iter()
+            .filter(|name| orders.is_suspended_by_case(name.as_str()))
+            .map(|name| format!("orders.account.{name}: suspended by a case of abuse"));
         let closed = accounts
             .iter()
             .filter(|name| orders.closed_ms(name.as_str()).is_some())
             .map(|name| format!("orders.account.{name}: closed by an operator"));
         halted
             .chain(suspended)
+            .chain(by_case)
             .chain(closed)
             .map(|line| {
                 format!("{line}; this is kept until the name comes back, and holds for no other name")

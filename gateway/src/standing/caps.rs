@@ -86,7 +86,7 @@ impl<D: Disk> Gate<D> {
         }
         let cut = submission
             .part_of
-            .map(|reference| cut(&admitted.source, reference));
+            .map(|place| cut(&admitted.source, place.reference()));
         let message = (cut.unwrap_or(0), admitted.due_ms.saturating_sub(PARTS_MS));
         match self.cap(account, admitted.category, &limits, to, message, admitted.due_ms) {
             Cap::Free | Cap::Under(_) => Ok(()),
@@ -227,7 +227,7 @@ fn cut_of(leg: &Leg, body: &[u8]) -> Option<u64> {
         Form::Sm => part_of_sm(&Sm::decode(body).ok()?),
         Form::DataSm => part_of_data_sm(&DataSm::decode(body).ok()?),
     };
-    part_of.map(|reference| cut(&leg.envelope.addresses.source(), reference))
+    part_of.map(|place| cut(&leg.envelope.addresses.source(), place.reference()))
 }
 
 fn cut(source: &AddressBuf, reference: Reference) -> u64 {
