@@ -689,6 +689,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
                 exports.keep_disclosed(|disclosure, export| register.has(disclosure, export));
                 hub.set_disclosures(Arc::new(disclosures));
                 hub.set_exports(Arc::new(exports));
+                // Before anything is taken in.
+                exports::count(&hub);
             }
             Err(error) => tracing::error!(%error, "exports cannot be kept"),
         }

@@ -451,9 +451,10 @@ impl<D: Disk> Spool<D> {
         (affordable || self.next.is_some()) && !self.waits_for_segment
     }
 
-    /// What is reserved for work that ends something is no intake's. What is kept counts here and nowhere else: only the sweep
-    /// makes it less, so that it must not stand in the way of what ends work, which grows by little then.
-    fn has_intake_budget(&self) -> bool {
+    /// Whether all files leave room for something new. What is reserved for work that ends something is no intake's. What is
+    /// kept counts here and nowhere else: only the sweep makes it less, so that it must not stand in the way of what ends
+    /// work, which grows by little then.
+    pub fn has_intake_budget(&self) -> bool {
         self.occupied() + self.reserve() <= self.options.limit
     }
 
