@@ -236,6 +236,14 @@ pub fn start_with(
     } else {
         tracing::info!(found = ?recovered, "spool opened");
     }
+    if spool.is_filled_by_history() {
+        tracing::error!(
+            octets = spool.occupied(),
+            intake_limit = spool.intake_limit(),
+            "what is kept of finished messages leaves no room for new ones: nothing is taken in until storage.limit is raised \
+             or enough of it is due"
+        );
+    }
     for carrier in &config.carriers {
         let wanted = link_kinds(carrier.binds, carrier.links).len();
         health.set_carrier(&carrier.name, CarrierLinks { bound: 0, wanted });

@@ -411,6 +411,17 @@ impl<D: Disk> Spool<D> {
         self.octets() + self.kept_octets + self.other_octets
     }
 
+    /// Octets of all these files from which on nothing new is taken in: the limit less the reserve.
+    pub fn intake_limit(&self) -> u64 {
+        self.options.limit.saturating_sub(self.reserve())
+    }
+
+    /// Whether the history with its vault leaves no room for anything new by itself: waiting for what is under way to end
+    /// mends nothing then.
+    pub fn is_filled_by_history(&self) -> bool {
+        self.kept_octets > self.intake_limit()
+    }
+
     /// Counts files of others in the budget, such as exports: so many octets of them all, in place of what was said before.
     pub const fn count_others(&mut self, octets: u64) {
         self.other_octets = octets;
