@@ -38,8 +38,8 @@ pub struct Carrier {
     /// Key `tls`, default absent: plain TCP.
     pub tls: Option<CarrierTls>,
     /// Key `clear_text`, required without `tls` where an address is not this machine: `{ name = "…", until = … }`, in whose name
-    /// and until when its links may be in clear text (SEC-1). No new one is made afterwards, and what an account with
-    /// `min_transport = "tls1.3"` sends never goes there.
+    /// and until when its links may be in clear text (SEC-1). No new one is made afterwards, and what an account that asks for
+    /// TLS 1.3 sends, by its `min_transport` or by its retention profile, never goes there.
     pub clear_text: Option<Exception>,
     /// Key `binds`, default `"trx"`.
     pub binds: CarrierBinds,

@@ -96,8 +96,8 @@ impl AccountTransport {
         exception: None,
     };
 
-    /// Whether carriers in clear text by an exception are not for its messages: it asks for TLS 1.3 itself (SEC-1). That it may
-    /// do with less for a while changes nothing.
+    /// Whether carriers in clear text by an exception are not for its messages: it asks for TLS 1.3, by itself or by its retention
+    /// profile (SEC-1). That it may do with less for a while changes nothing.
     pub fn keeps_out_clear_text(&self) -> bool {
         self.min == Transport::Tls13
     }

@@ -8,7 +8,7 @@
 //!
 //! The end date is the key's: from then on nobody reads the file, and once the key is destroyed nobody can, wherever a copy of it
 //! lies (EXP-2, ERA-2). One is made at a time, with a pause after each slice, so that traffic and receipts come first; none
-//! costs an account anything (EXP-2).
+//! costs an account anything (EXP-2). They count in the one budget of files while they grow, and none grows past it.
 
 mod disclosed;
 mod file;
@@ -35,7 +35,7 @@ pub(crate) use making::{Wanted, create};
 pub(crate) use person::Person;
 pub(crate) use rows::{columns, field};
 pub use tend::tend;
-pub(crate) use tend::{end, order, time};
+pub(crate) use tend::{count, end, order, time};
 
 /// Files at a time, one that is being made included.
 pub const FILES_MAX: usize = 16;
@@ -198,6 +198,12 @@ impl Exports {
             State::Making { is_stopped: true } | State::Over => Made::Over,
             State::Ready { .. } => Made::Ready,
         })
+    }
+
+    /// How many there are, and octets of them all.
+    fn taken(&self) -> (usize, u64) {
+        let all = self.all();
+        (all.len(), all.values().map(|export| export.octets).sum())
     }
 
     fn numbers(&self) -> BTreeSet<u64> {

@@ -463,7 +463,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// What rules hold for what has ended; a gateway of tests may have none.
-    pub(crate) const fn keeping(&self) -> Option<&Arc<Keeping>> {
+    pub const fn keeping(&self) -> Option<&Arc<Keeping>> {
         self.keeping.as_ref()
     }
 }

@@ -258,8 +258,15 @@ impl Publisher {
         metrics.spool_segments.set(float(gate.spool().segments()));
         metrics.unfinished.set(float(gate.spool().index().len()));
         metrics.outbox_entries.set(float(gate.spool().outbox().len()));
-        #[expect(clippy::cast_precision_loss, reason = "a disk of 2^53 octets")]
-        metrics.spool_octets.set(gate.spool().octets() as f64);
+        let spool = gate.spool();
+        for (gauge, octets) in [
+            (&metrics.spool_octets, spool.octets()),
+            (&metrics.storage_used, spool.occupied()),
+            (&metrics.storage_intake_limit, spool.intake_limit()),
+        ] {
+            #[expect(clippy::cast_precision_loss, reason = "a disk of 2^53 octets")]
+            gauge.set(octets as f64);
+        }
         let tables = gate.tables();
         let sizes = [tables.networks_size(), tables.ported_size(), tables.prices_size()];
         for ((rows, octets), size) in metrics.tables.iter().zip(sizes) {

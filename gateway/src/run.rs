@@ -236,6 +236,14 @@ pub fn start_with(
     } else {
         tracing::info!(found = ?recovered, "spool opened");
     }
+    if spool.is_filled_by_history() {
+        tracing::error!(
+            octets = spool.occupied(),
+            intake_limit = spool.intake_limit(),
+            "what is kept of finished messages leaves no room for new ones: nothing is taken in until storage.limit is raised \
+             or enough of it is due"
+        );
+    }
     for carrier in &config.carriers {
         let wanted = link_kinds(carrier.binds, carrier.links).len();
         health.set_carrier(&carrier.name, CarrierLinks { bound: 0, wanted });
@@ -690,6 +698,8 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
                 exports.keep_disclosed(|disclosure, export| register.has(disclosure, export));
                 hub.set_disclosures(Arc::new(disclosures));
                 hub.set_exports(Arc::new(exports));
+                // Before anything is taken in.
+                exports::count(&hub);
             }
             Err(error) => tracing::error!(%error, "exports cannot be kept"),
         }

@@ -43,6 +43,7 @@ use crate::disk::Disk;
 use crate::keyring::{KeyRing, PeriodOwner};
 use crate::message_id::MessageId;
 use crate::record::{Envelope, Final};
+use crate::seal::KeyId;
 use crate::waiting::Failed;
 
 use block::Header;
@@ -275,6 +276,8 @@ pub struct History<D: Disk> {
     moved: HashMap<(PeriodKey, At), (At, u64)>,
     /// How many passes have sealed blocks anew.
     passes: u64,
+    /// How far lots are added up that are to go.
+    sums: BTreeMap<(PeriodKey, KeyId), sweep::Sum>,
     /// A buffer for the next block.
     buffer: Vec<u8>,
     /// Octets of the vault's volumes.
@@ -310,6 +313,7 @@ impl<D: Disk> History<D> {
             pass: None,
             moved: HashMap::new(),
             passes: 0,
+            sums: BTreeMap::new(),
             buffer: Vec::new(),
             vault_octets,
             #[cfg(test)]

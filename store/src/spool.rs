@@ -411,6 +411,17 @@ impl<D: Disk> Spool<D> {
         self.octets() + self.kept_octets + self.other_octets
     }
 
+    /// Octets of all these files from which on nothing new is taken in: the limit less the reserve.
+    pub fn intake_limit(&self) -> u64 {
+        self.options.limit.saturating_sub(self.reserve())
+    }
+
+    /// Whether the history with its vault leaves no room for anything new by itself: waiting for what is under way to end
+    /// mends nothing then.
+    pub fn is_filled_by_history(&self) -> bool {
+        self.kept_octets > self.intake_limit()
+    }
+
     /// Counts files of others in the budget, such as exports: so many octets of them all, in place of what was said before.
     pub const fn count_others(&mut self, octets: u64) {
         self.other_octets = octets;
@@ -451,9 +462,10 @@ impl<D: Disk> Spool<D> {
         (affordable || self.next.is_some()) && !self.waits_for_segment
     }
 
-    /// What is reserved for work that ends something is no intake's. What is kept counts here and nowhere else: only the sweep
-    /// makes it less, so that it must not stand in the way of what ends work, which grows by little then.
-    fn has_intake_budget(&self) -> bool {
+    /// Whether all files leave room for something new. What is reserved for work that ends something is no intake's. What is
+    /// kept counts here and nowhere else: only the sweep makes it less, so that it must not stand in the way of what ends
+    /// work, which grows by little then.
+    pub fn has_intake_budget(&self) -> bool {
         self.occupied() + self.reserve() <= self.options.limit
     }
 

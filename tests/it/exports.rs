@@ -153,7 +153,28 @@ async fn an_export_outlives_a_restart_and_what_a_kill_leaves_of_others_goes() {
     let octets = fs::read(dir.join(format!("{kept}.export"))).unwrap();
     fs::write(dir.join("5.making"), &octets).unwrap();
     fs::write(dir.join(format!("{}.export", kept + 1)), &octets[..40]).unwrap();
+    // As large as all files may be together: what stands behind its last frame nobody reads.
+    let large = fs::File::options()
+        .append(true)
+        .open(dir.join(format!("{kept}.export")));
+    large.unwrap().set_len(64 << 20).unwrap();
     scene.local.start_at(scene.clock.clone());
+    assert_eq!(
+        scene.ask(Verb::Inspect).await.unwrap()["intake"],
+        false,
+        "from the start on"
+    );
+    let create = Exporting::Create {
+        account: "load".to_owned(),
+        what: What::Statistics,
+        format: Format::Csv,
+        since_ms: None,
+        until_ms: None,
+        days: None,
+        reason: "ticket 4711".to_owned(),
+    };
+    let refused = scene.ask(Verb::Export(create)).await.unwrap_err();
+    assert!(refused.contains("storage.limit"), "{refused}");
     assert_eq!(rows(&scene, kept).await.unwrap(), text);
     assert!(rows(&scene, lost).await.is_err());
     let delete = Exporting::Delete { export: kept };
@@ -167,6 +188,7 @@ async fn an_export_outlives_a_restart_and_what_a_kill_leaves_of_others_goes() {
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
     scene.ask(Verb::Export(delete)).await.unwrap();
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    assert_eq!(scene.ask(Verb::Inspect).await.unwrap()["intake"], true, "at once");
     scene.local.stop();
     assert_eq!(ring_of(scene.local.dir.path()).exports().len(), 0);
 }

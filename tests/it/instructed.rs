@@ -67,6 +67,9 @@ async fn ret_c07_a_text_is_kept_only_once_it_is_instructed_and_goes_when_that_is
     assert_eq!(texts_on_disk(&scene), 0);
 }
 
+/// In June 2026, far from either end of the month.
+const MID_MONTH_MS: u64 = 1_781_524_800_000;
+
 /// What a month comes to, as an invoice is made of it.
 async fn month(scene: &Scene) -> u64 {
     let account = Some("load".to_owned());
@@ -80,7 +83,7 @@ async fn ret_c18_a_month_whose_records_are_deleted_comes_to_the_same_and_names_n
                 retention = [{ class = \"body\", after = \"P1Y\" }, { class = \"meta\", after = \"P1Y\" }]\n";
     let deleted = "retention_profile = \"as-instructed\"\n\
                    retention = [{ class = \"body\", after = \"P0D\" }, { class = \"meta\", after = \"P0D\" }]\n";
-    let mut scene = Scene::new(kept).await;
+    let mut scene = Scene::new_at(kept, MID_MONTH_MS).await;
     let numbers = ["447700900123", "447700900124", "447700900125"];
     let mut ids = Vec::new();
     for (number, carrier_id) in numbers.iter().zip(["c-1", "c-2", "c-3"]) {

@@ -142,6 +142,11 @@ impl Local {
 
     /// Starts one whose configuration differs.
     pub(crate) fn start_with(carrier: SocketAddr, changes: Changes<'_>) -> Self {
+        Self::start_with_clock(carrier, changes, Clock::machine())
+    }
+
+    /// The same by another clock.
+    pub(crate) fn start_with_clock(carrier: SocketAddr, changes: Changes<'_>, clock: Clock) -> Self {
         let dir = TempDir::new().unwrap();
         let text = config(&dir, carrier, changes);
         let mut local = Self {
@@ -149,7 +154,7 @@ impl Local {
             dir,
             text,
         };
-        local.running = Some(local.try_start().unwrap_or_else(|error| panic!("{error}")));
+        local.start_at(clock);
         local
     }
 

@@ -52,6 +52,23 @@ impl Scene {
         let clock = Clock::virtual_from(Clock::machine().now().unix_ms);
         local.start_at(clock.clone());
         smsc.expect_binds(1).await;
+        Self::bound(local, clock, smsc).await
+    }
+
+    /// The same at a time of which the test says what it is, from its first start on.
+    pub(crate) async fn new_at(account: &str, unix_ms: u64) -> Self {
+        let mut smsc = ScriptedSmsc::listen().await;
+        let changes = Changes {
+            account,
+            ..Changes::default()
+        };
+        let clock = Clock::virtual_from(unix_ms);
+        let local = Local::start_with_clock(smsc.addr(), changes, clock.clone());
+        smsc.expect_binds(1).await;
+        Self::bound(local, clock, smsc).await
+    }
+
+    async fn bound(local: Local, clock: Clock, smsc: ScriptedSmsc) -> Self {
         let esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
         Self {
             local,

@@ -28,6 +28,8 @@ pub(super) struct Seen<'a> {
     pub(super) broken_10m: u64,
     /// Submissions of the last ten minutes that were refused because there was no room for them.
     pub(super) full_10m: u64,
+    /// All files together take more than four fifths of what intake may use.
+    pub(super) is_filling: bool,
     pub(super) certificates: &'a [Certificate],
     pub(super) now_s: u64,
 }
@@ -86,6 +88,13 @@ fn of_gateway(totals: &Totals, seen: &Seen<'_>) -> Vec<Alarm> {
             "TidegateSpoolFull",
             Severity::Page,
             "messages were refused in the last 10 minutes because the spool was full",
+        );
+    }
+    if seen.is_filling {
+        add(
+            "TidegateStorageFilling",
+            Severity::Ticket,
+            "all files take more than 80 % of what they may before nothing is taken in",
         );
     }
     if seen.is_damaged {

@@ -43,6 +43,7 @@ impl Recorder {
             is_damaged: self.is_damaged || is_damaged(gate),
             broken_10m: gate_counts.broken,
             full_10m: gate_counts.full,
+            is_filling: gate.spool().occupied() > gate.spool().intake_limit() / 5 * 4,
             certificates: gate.certificates(),
             now_s: now.unix_ms / 1_000,
         };

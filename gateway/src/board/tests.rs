@@ -222,6 +222,7 @@ const CALM: Seen<'static> = Seen {
     is_damaged: false,
     broken_10m: 0,
     full_10m: 0,
+    is_filling: false,
     certificates: &[],
     now_s: 1_000_000,
 };
@@ -263,6 +264,7 @@ fn every_alarm_has_its_alert_and_the_urgent_stand_first() {
         is_damaged: true,
         broken_10m: 1,
         full_10m: 1,
+        is_filling: true,
         certificates: &certificates,
         ..CALM
     };
@@ -302,6 +304,7 @@ fn every_alarm_has_its_alert_and_the_urgent_stand_first() {
                 "TidegateSpoolBroken",
                 "TidegateSpoolDamage",
                 "TidegateSpoolFull",
+                "TidegateStorageFilling",
             ],
             More::default()
         )

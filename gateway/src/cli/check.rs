@@ -100,7 +100,8 @@ fn kept_out(config: &Config) -> Option<String> {
     let carriers = carriers.filter(|carrier| carrier.clear_text.is_some());
     let carriers = some(carriers.map(|carrier| carrier.name.as_str()).collect())?;
     Some(format!(
-        "accounts with `min_transport = \"tls1.3\"` send nothing to carriers in clear text: {accounts} never to {carriers}"
+        "accounts that ask for TLS 1.3 (`min_transport`, or `min_tls` of their retention profile) send nothing to \
+         carriers in clear text: {accounts} never to {carriers}"
     ))
 }
 
@@ -156,6 +157,13 @@ mod tests {
             told.contains("load, load1, ") && told.contains("never to sink"),
             "{told}"
         );
+        // What its profile asks for is as good as what it asks for itself; an exception for its binds changes nothing.
+        let profile = "retention_profile = \"fixed-term\"\n\
+                       transport_exception = { min_transport = \"clear\", name = \"a line\", until = 2999-12-31 }";
+        assert_eq!(with(profile, clear).as_ref(), Some(&told));
+        assert!(told.contains("retention profile"), "{told}");
+        let other = profile.replace("fixed-term", "as-instructed");
+        assert_eq!(with(&other, clear), None, "any TLS is enough for this one");
         // There are seventeen.
         assert!(told.contains(", …") && !told.contains("load16"), "{told}");
     }

@@ -149,9 +149,11 @@ fn inspect(file: &ConfigFile) -> Result<Outcome, Refusal> {
     }
     let _ = write!(
         text,
-        "{} segments, {} octets, {}",
+        "{} segments, {} octets, all files {} octets of {} for intake, {}",
         fields["segments"],
         fields["octets"],
+        fields["occupied"],
+        fields["intake_limit"],
         if fields["intake"] == Value::Bool(true) {
             "takes messages"
         } else {

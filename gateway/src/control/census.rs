@@ -119,6 +119,8 @@ impl Census {
             ("queues", Value::Object(queues)),
             ("segments", json!(spool.segments())),
             ("octets", json!(spool.octets())),
+            ("occupied", json!(spool.occupied())),
+            ("intake_limit", json!(spool.intake_limit())),
             ("intake", json!(spool.intake().is_ok())),
         ] {
             out.insert(key.to_owned(), value);

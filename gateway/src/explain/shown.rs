@@ -140,7 +140,7 @@ fn put(out: &mut String, told: &Map<String, Value>) -> std::fmt::Result {
     for carrier in list("in_clear_text") {
         writeln!(
             out,
-            "  not {}: it is in clear text, and the account's min_transport is tls1.3",
+            "  not {}: it is in clear text, and the account, or its retention profile, asks for TLS 1.3",
             word(&carrier)
         )?;
     }

@@ -64,12 +64,17 @@ struct Hashed {
 }
 
 impl Hashed {
-    async fn put(self, rows: Vec<String>, are_rows: bool) -> Result<Self, String> {
+    async fn put<D: Disk>(
+        self,
+        (hub, exports): (&Hub<D>, &Exports),
+        rows: Vec<String>,
+        are_rows: bool,
+    ) -> Result<Self, String> {
         let Self { sheet, mut hash } = self;
         for row in &rows {
             hash.update(row.as_bytes());
         }
-        let sheet = put(sheet, rows, are_rows).await?;
+        let sheet = put(hub, exports, sheet, rows, are_rows).await?;
         Ok(Self { sheet, hash })
     }
 }
@@ -105,7 +110,7 @@ impl Disclosed {
         });
         let hash = Sha256::new();
         let first = vec![above_of(&columns, head.format)];
-        let mut hashed = Hashed { sheet, hash }.put(first, false).await?;
+        let mut hashed = Hashed { sheet, hash }.put((hub, exports), first, false).await?;
         let holds = match self.with_held {
             true => holds_of(hub, head.account).await,
             false => Vec::new(),
@@ -155,7 +160,7 @@ impl Disclosed {
                     let text = texts.get(&(meta.id, meta.leg));
                     row_of(&columns, head.format, &message(hub, meta, text))
                 });
-                hashed = hashed.put(rows.collect(), true).await?;
+                hashed = hashed.put((hub, exports), rows.collect(), true).await?;
             }
             if !holds.is_empty() {
                 given.extend(metas.iter().map(|meta| (meta.id, meta.leg)));
@@ -175,7 +180,7 @@ impl Disclosed {
             let rows = metas
                 .iter()
                 .map(|(key, meta)| row_of(&columns, head.format, &message(hub, meta, texts.get(key))));
-            hashed = hashed.put(rows.collect(), true).await?;
+            hashed = hashed.put((hub, exports), rows.collect(), true).await?;
         }
         let Hashed { sheet, hash } = hashed;
         let done = tokio::task::spawn_blocking(move || sheet.finish(unreadable)).await;

@@ -255,6 +255,11 @@ impl Sheet {
         Ok(sheet)
     }
 
+    /// Whose it is, how many rows it has, and octets of its frames so far.
+    pub(super) const fn so_far(&self) -> (u64, u64, u64) {
+        (self.head.number, self.rows, self.octets)
+    }
+
     fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.octets += octets.len() as u64;
         self.file.write_all(octets)

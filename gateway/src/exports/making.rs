@@ -18,7 +18,7 @@ use super::disclosed::Disclosed;
 use super::file::{Done, Sheet};
 use super::person::{Person, report};
 use super::rows::{above, number, row};
-use super::tend::{destroy, order};
+use super::tend::{count, destroy, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
 use crate::audit::AuditHandle;
 use crate::control::{Answer, Shown, fields, instant, not_done, shown_cells, text_of};
@@ -58,6 +58,7 @@ pub(crate) async fn create<D: Disk + 'static>(
 ) -> Answer {
     let exports = hub.exports().ok_or("this gateway makes no exports")?;
     let _ = rules(hub)?;
+    has_room(hub)?;
     let _alone = exports.turn.lock().await;
     let there = exports.list();
     if there
@@ -185,6 +186,7 @@ async fn make<D: Disk + 'static>(
             exports.change(number, |export| export.state = State::Over);
         }
     }
+    count(&hub);
 }
 
 pub(super) fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {
@@ -211,10 +213,10 @@ async fn fill<D: Disk + 'static>(
 ) -> Result<(Done, u64), String> {
     let mut unreadable = 0;
     let first = above(head.what, head.format);
-    let mut sheet = put(sheet, vec![first], false).await?;
+    let mut sheet = put(hub, exports, sheet, vec![first], false).await?;
     if head.what == What::Statistics {
         let rows = statistics(hub, head).await?;
-        sheet = put(sheet, rows, true).await?;
+        sheet = put(hub, exports, sheet, rows, true).await?;
     } else if let (What::Person, Some(person)) = (head.what, person) {
         (sheet, unreadable) = report(hub, exports, sheet, head, person).await?;
     } else {
@@ -255,7 +257,7 @@ async fn fill<D: Disk + 'static>(
                     row(head.what, head.format, &message(hub, meta, text))
                 });
                 // Which waits for another thread, so that the loop goes on between.
-                sheet = put(sheet, rows.collect(), true).await?;
+                sheet = put(hub, exports, sheet, rows.collect(), true).await?;
             }
             is_wanted(exports, head)?;
             tokio::time::sleep(PAUSE).await;
@@ -266,7 +268,25 @@ async fn fill<D: Disk + 'static>(
     Ok((done.map_err(|error| error.to_string())?, unreadable))
 }
 
-pub(super) async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> Result<Sheet, String> {
+/// Exports are to take nothing away from what is under way: none is begun, and none goes on, where there is no more room.
+fn has_room<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
+    match hub.look(|gate, _| gate.spool().has_intake_budget()) {
+        true => Ok(()),
+        false => {
+            Err("there is no room for it: all files take what `storage.limit` leaves for them".to_owned())
+        }
+    }
+}
+
+/// Puts rows in. What the file has come to counts from then on.
+pub(super) async fn put<D: Disk>(
+    hub: &Hub<D>,
+    exports: &Exports,
+    mut sheet: Sheet,
+    rows: Vec<String>,
+    are_rows: bool,
+) -> Result<Sheet, String> {
+    has_room(hub)?;
     let put = move || {
         for row in rows {
             sheet.put(&row, are_rows)?;
@@ -275,7 +295,11 @@ pub(super) async fn put(mut sheet: Sheet, rows: Vec<String>, are_rows: bool) -> 
     };
     let sheet = tokio::task::spawn_blocking(put).await;
     let sheet = sheet.map_err(|error| not_done(&error).to_owned())?;
-    sheet.map_err(|error| error.to_string())
+    let sheet = sheet.map_err(|error| error.to_string())?;
+    let (number, rows, octets) = sheet.so_far();
+    exports.change(number, |export| (export.rows, export.octets) = (rows, octets));
+    count(hub);
+    Ok(sheet)
 }
 
 /// Texts of the messages of a slice, as far as they may be read: what ended in the same time is looked through for them. Returns

@@ -86,9 +86,9 @@ pub(super) async fn report<D: Disk + 'static>(
 ) -> Result<(Sheet, u64), String> {
     let home = hub.look(|gate, _| gate.home_of(head.account));
     let said = said(hub, head, person).await?;
-    sheet = put(sheet, said, true).await?;
+    sheet = put(hub, exports, sheet, said, true).await?;
     let under_way = under_way(hub, head, person, home).await;
-    sheet = put(sheet, under_way, true).await?;
+    sheet = put(hub, exports, sheet, under_way, true).await?;
     let query = Query::Account {
         account: head.account,
         from_ms: head.since_ms,
@@ -118,7 +118,7 @@ pub(super) async fn report<D: Disk + 'static>(
                 let text = texts.get(&(meta.id, meta.leg));
                 of_message(hub, &keeping, head, (meta, text))
             });
-            sheet = put(sheet, rows.collect(), true).await?;
+            sheet = put(hub, exports, sheet, rows.collect(), true).await?;
         }
         is_wanted(exports, head)?;
         tokio::time::sleep(PAUSE).await;

@@ -32,10 +32,8 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
                 Err(error) => failed = Some(error),
             }
         }
+        count(&hub);
         let there = exports.list();
-        let octets: u64 = there.iter().map(|export| export.octets).sum();
-        exports.metrics.publish(there.len(), octets);
-        hub.with_gate(|gate, _| gate.spool_mut().count_others(octets));
         // By a clock that has jumped nothing is destroyed (RET-9); nobody reads it all the same.
         let now_ms = time(&hub);
         let is_doubted = hub.look(|gate, now| {
@@ -60,6 +58,22 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
             tracing::error!(error, "exports that are over cannot all be removed");
             tokio::time::sleep(AGAIN).await;
         }
+    }
+}
+
+/// Has all that there is count in the one budget of files, as it is now.
+pub(crate) fn count<D: Disk>(hub: &Hub<D>) {
+    let Some(exports) = hub.exports() else { return };
+    let (files, octets) = exports.taken();
+    exports.metrics.publish(files, octets);
+    let is_another = hub.look(|gate, _| {
+        let before = gate.spool().intake().is_ok();
+        gate.spool_mut().count_others(octets);
+        before != gate.spool().intake().is_ok()
+    });
+    if is_another {
+        // Who waits for room, or tells of it, learns that now.
+        hub.with_gate(|_, _| ());
     }
 }
 
@@ -131,6 +145,7 @@ async fn end_one<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, number: u64, why: &
         .map_err(|error| error.to_string())?;
     exports.all().remove(&number);
     exports.metrics.ended.increment(1);
+    count(hub);
     Ok(())
 }
 

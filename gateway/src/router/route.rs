@@ -214,7 +214,7 @@ impl Why {
             Self::CarrierState => "no: not the state of carriers that up and down ask for",
             Self::Price => "no: no carrier is known to take at most max_price",
             Self::ClearText => {
-                "no: its carriers are in clear text, and the account's min_transport is tls1.3"
+                "no: its carriers are in clear text, and the account, or its retention profile, asks for TLS 1.3"
             }
         }
     }

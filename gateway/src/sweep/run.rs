@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::Entry;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{AddUp, Lot, Order, PeriodKey, Rekey, Report};
+use tidegate_store::history::{AddUp, Kept, Lot, Order, PeriodKey, Rekey, Report};
 use tidegate_store::keyring::Fingerprint;
 use tidegate_store::seal::KeyId;
 
@@ -336,7 +336,11 @@ impl<D: Disk> Sweep<D> {
         self.write_note().await?;
         let mut ready = Vec::new();
         for (lot, add_up) in lots.into_iter().filter(|(lot, _)| prints.contains_key(&lot.key)) {
-            match self.copy_held(file, &lot, &keeping).await {
+            let prepared = match self.copy_held(file, &lot, &keeping).await {
+                Ok(()) => self.add_up(file, &lot, add_up).await,
+                failed => failed,
+            };
+            match prepared {
                 Ok(()) => ready.push((lot, add_up)),
                 // It stays as it is, and the others go.
                 Err(why) => failed = failed.and(Err(why)),
@@ -372,6 +376,22 @@ impl<D: Disk> Sweep<D> {
         }
         swept.counted += erased.iter().map(|erased| erased.counted).sum::<u64>();
         failed
+    }
+
+    /// Goes through a lot that is counted when it goes, some blocks at a time, so that little is left for the step in which it
+    /// is counted and goes.
+    async fn add_up(&self, file: &PeriodKey, lot: &Lot, add_up: AddUp) -> Result<(), String> {
+        if add_up == AddUp::No || lot.class == Kept::Body {
+            return Ok(());
+        }
+        loop {
+            let order = Order::AddUp(file.clone(), lot.key);
+            match self.hub.ask_history(order).await? {
+                Report::AddedUp(true) => return Ok(()),
+                Report::AddedUp(false) => tokio::time::sleep(PAUSE).await,
+                _ => return Err(FOREIGN.to_owned()),
+            }
+        }
     }
 
     /// A file goes of which nothing can be read any more.

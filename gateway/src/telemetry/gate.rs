@@ -33,6 +33,10 @@ pub struct GateMetrics {
     pub commit_failures: Family<SpoolCause>,
     /// [`names::SPOOL_OCTETS`].
     pub spool_octets: Gauge,
+    /// [`names::STORAGE_USED`].
+    pub storage_used: Gauge,
+    /// [`names::STORAGE_INTAKE_LIMIT`].
+    pub storage_intake_limit: Gauge,
     /// [`names::SPOOL_SEGMENTS`].
     pub spool_segments: Gauge,
     /// [`names::UNFINISHED`].
@@ -137,6 +141,8 @@ impl GateMetrics {
             sync_seconds: telemetry.histogram(&names::SYNC_SECONDS, &[]),
             commit_failures: Family::new(telemetry, &names::COMMIT_FAILURES, &[]),
             spool_octets: gauge(&names::SPOOL_OCTETS),
+            storage_used: gauge(&names::STORAGE_USED),
+            storage_intake_limit: gauge(&names::STORAGE_INTAKE_LIMIT),
             spool_segments: gauge(&names::SPOOL_SEGMENTS),
             unfinished: gauge(&names::UNFINISHED),
             outbox_entries: gauge(&names::OUTBOX_ENTRIES),

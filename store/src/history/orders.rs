@@ -36,6 +36,8 @@ pub enum Order {
     Lots(PeriodKey),
     /// Tells what tells the slots of keys from all others.
     Fingerprints(Vec<KeyId>),
+    /// Adds up some more of a lot that is to go: what is added up then, [`Order::Erase`] has not to go through any more.
+    AddUp(PeriodKey, KeyId),
     /// Destroys the keys of lots of a file, behind entering in the statistics what those add up to that say so. In one
     /// step: what is filed between the two would be gone and not counted.
     Erase(PeriodKey, Vec<(Lot, AddUp)>),
@@ -100,6 +102,8 @@ pub enum Report {
     Lots(Vec<Lot>),
     /// Of those keys that are there.
     Fingerprints(Vec<(KeyId, Fingerprint)>),
+    /// Whether that was all that there was to add up by now.
+    AddedUp(bool),
     /// Those whose keys were there.
     Erased(Vec<Erased>),
     /// It is gone: octets that it took.
@@ -177,6 +181,7 @@ impl<D: Disk> History<D> {
                     .filter_map(|key| Some((key, ring.fingerprint(key)?)))
                     .collect(),
             ),
+            Order::AddUp(period, key) => Report::AddedUp(self.add_some(&period, key, ring)?),
             Order::Erase(period, lots) => Report::Erased(self.erase(&period, &lots, ring, stats)?),
             Order::Remove(period) => {
                 // Since it was looked at, an account whose records are kept longer may have come to lie in it.
@@ -238,6 +243,7 @@ impl<D: Disk> History<D> {
             self.drop_filter(period)?;
         }
         ring.destroy_many(&keys)?;
+        self.sums.clear();
         Ok(erased)
     }
 }

@@ -460,6 +460,7 @@ impl<D: Disk> History<D> {
             self.moved.clear();
         }
         self.passes += 1;
+        self.sums.clear();
         for (at, draft, offset) in moved.iter().take(MOVED_MAX) {
             let part = first.saturating_add(u32::try_from(*draft).unwrap_or(u32::MAX));
             let there = At {

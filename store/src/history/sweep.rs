@@ -20,6 +20,28 @@ use crate::keyring::KeyRing;
 use crate::record::Direction;
 use crate::seal::{KeyId, Purpose};
 
+/// Blocks that are added up in one step.
+const BLOCKS_MAX: usize = 32;
+/// Headers that are looked at in one step.
+const HEADERS_MAX: usize = 4_096;
+/// Lots that are being added up at most; more of them, and all begin anew.
+const SUMS_MAX: usize = 64;
+
+/// How far a lot is added up. Blocks only come behind others, so that what is added up stays so.
+pub(super) struct Sum {
+    next: At,
+    cells: Cells,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self {
+            next: At { part: 1, offset: 0 },
+            cells: Cells::new(),
+        }
+    }
+}
+
 /// What lies under one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lot {
@@ -149,19 +171,27 @@ impl<D: Disk> History<D> {
         Ok(lots)
     }
 
-    /// Goes through the records of a lot of messages. What does not open is counted and passed over (ENC-4).
-    pub fn each_meta(
-        &mut self,
-        period: &PeriodKey,
-        key: KeyId,
-        ring: &KeyRing<D>,
-        mut each: impl FnMut(Meta),
-    ) -> io::Result<()> {
+    /// Adds up some blocks more of a lot of messages; whether that was all that there is now. What does not open is counted
+    /// and passed over (ENC-4).
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read: the lot is added up from its beginning then.
+    pub(super) fn add_some(&mut self, period: &PeriodKey, key: KeyId, ring: &KeyRing<D>) -> io::Result<bool> {
         let Some(seal) = ring.get(key).filter(|_| !self.files.is_superseded(key)) else {
-            return Ok(());
+            return Ok(true);
         };
-        let mut blocks = Vec::new();
-        self.files.scan(period, At { part: 1, offset: 0 }, |at, header| {
+        let mut sum = self.sums.remove(&(period.clone(), key)).unwrap_or_default();
+        let (mut blocks, mut looked_at, mut is_all) = (Vec::new(), 0, true);
+        let mut next = sum.next;
+        self.files.scan(period, sum.next, |at, header| {
+            next = at;
+            if blocks.len() == BLOCKS_MAX || looked_at == HEADERS_MAX {
+                is_all = false;
+                return ControlFlow::Break(());
+            }
+            looked_at += 1;
+            next.offset += header.block_len() as u64;
             if header.key == key && header.class == Kept::Meta {
                 blocks.push((at, header));
             }
@@ -175,23 +205,31 @@ impl<D: Disk> History<D> {
             let mut sealed = self.files.read(period, sealed_at, header.sealed_len as usize)?;
             let opened = header.open(&mut sealed, &seal, Purpose::Sweep, |mut reading| {
                 while let Some(meta) = reading.meta() {
-                    each(meta);
+                    *sum.cells.entry(cell_of(&meta)).or_default() += 1;
                 }
             });
             if !matches!(opened, Ok(true)) {
                 self.counts.unreadable += 1;
             }
         }
-        Ok(())
+        sum.next = next;
+        // Of sweeps that were broken off nobody comes for what they added up.
+        if self.sums.len() >= SUMS_MAX {
+            self.sums.clear();
+        }
+        self.sums.insert((period.clone(), key), sum);
+        Ok(is_all)
     }
 
-    /// What the messages of a lot add up to.
-    pub fn add_up(&mut self, period: &PeriodKey, key: KeyId, ring: &KeyRing<D>) -> io::Result<Cells> {
-        let mut cells = Cells::new();
-        self.each_meta(period, key, ring, |meta| {
-            *cells.entry(cell_of(&meta)).or_default() += 1;
-        })?;
-        Ok(cells)
+    /// What the messages of a lot add up to: goes on behind what is added up already.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::add_some`].
+    pub(super) fn add_up(&mut self, period: &PeriodKey, key: KeyId, ring: &KeyRing<D>) -> io::Result<Cells> {
+        while !self.add_some(period, key, ring)? {}
+        let sum = self.sums.remove(&(period.clone(), key));
+        Ok(sum.map_or_else(Cells::new, |sum| sum.cells))
     }
 
     /// Removes a file with all that it holds, and its index; says how many octets that gave back. Its keys are to be
@@ -205,6 +243,7 @@ impl<D: Disk> History<D> {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         self.fresh.remove(period);
+        self.sums.clear();
         self.drop_filter(period)?;
         self.indexes.forget(period)?;
         self.files.remove(period, self.position)

@@ -608,6 +608,46 @@ fn lots_are_erased_with_what_they_add_up_to_and_no_file_goes_with_a_key_that_is_
     assert!(ordered(&mut site, Order::Note(vec![0; (1 << 20) + 1])).is_err());
 }
 
+/// A lot that is counted when it goes is gone through some blocks at a time, and what comes meanwhile counts, too.
+#[test]
+fn a_large_lot_is_added_up_in_steps_and_each_record_of_it_counts_once() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    // A block each.
+    let filed = |site: &mut Site<FaultyDisk>, numbers: std::ops::Range<u64>| {
+        for n in numbers {
+            site.file("acme", n).unwrap();
+            site.checkpoint(n + 1).unwrap();
+        }
+    };
+    filed(&mut site, 0..70);
+    let mut stats = Stats::open(&disk, Path::new("/site/history")).unwrap();
+    let period = site.history.periods().next().unwrap().clone();
+    let lot = site.history.lots(&period, &site.ring).unwrap().remove(0);
+    let mut ordered = |site: &mut Site<FaultyDisk>, order: Order| {
+        let (ring, rng) = (&mut site.ring, &mut site.rng);
+        site.history.obey(order, ring, &mut stats, rng)
+    };
+    let mut step = |site: &mut Site<FaultyDisk>| {
+        let told = ordered(site, Order::AddUp(period.clone(), lot.key)).unwrap();
+        let Report::AddedUp(is_all) = told else {
+            panic!("{told:?}");
+        };
+        is_all
+    };
+    let steps: Vec<bool> = (0..3).map(|_| step(&mut site)).collect();
+    assert_eq!(steps, [false, false, true], "32 blocks at a time");
+    filed(&mut site, 70..75);
+    assert!(step(&mut site), "five more");
+    filed(&mut site, 75..80);
+    let order = Order::Erase(period.clone(), vec![(lot.clone(), AddUp::Yes)]);
+    let Report::Erased(erased) = ordered(&mut site, order).unwrap() else {
+        panic!("something else");
+    };
+    assert_eq!(erased[0].counted, 80);
+    assert_eq!(site.history.counts().unreadable, 0);
+}
+
 /// What is written between two slices of a look moves blocks from memory into the index.
 #[test]
 fn a_look_in_slices_finds_each_record_once_whatever_is_written_meanwhile() {

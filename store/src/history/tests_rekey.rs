@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::tests::{NOON_MS, Site, account, finished, ids, kek};
 use super::*;
-use crate::disk::FaultyDisk;
+use crate::disk::{FaultyDisk, Op};
 use crate::keyring::Owner;
 use crate::seal::{KeyId, Purpose};
 use crate::testing::rng;
@@ -412,19 +412,35 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
     };
     let (period, key) = lots_of(&mut site, "acme", Kept::Meta).remove(0);
     let before = site.history.octets();
-    for _ in 0..2 {
-        ordered(
-            &mut site,
-            Rekey::Copy {
-                period: period.clone(),
-                keys: vec![key],
-            },
-        )
-        .unwrap();
+    let copy = Rekey::Copy {
+        period,
+        keys: vec![key],
+    };
+    let mut counted = Vec::new();
+    for _ in 0..3 {
+        ordered(&mut site, copy.clone()).unwrap();
         while !ordered(&mut site, Rekey::Step(some())).unwrap().is_done {}
+        counted.push(site.history.octets());
     }
     assert_eq!(site.all_of("acme").len(), 600);
-    assert!(site.history.octets() > before, "the vault counts");
+    assert!(counted[0] > before, "the vault counts");
+    assert_eq!(
+        counted[1..],
+        [counted[0]; 2],
+        "a volume takes the place of the one before"
+    );
+    // One that is written and does not come to its place counts for nothing.
+    ordered(&mut site, copy).unwrap();
+    site.disk
+        .fail_on(Op::Rename, "vault/", 0, 1, io::ErrorKind::StorageFull);
+    let failed = loop {
+        match ordered(&mut site, Rekey::Step(some())) {
+            Ok(passed) => assert!(!passed.is_done),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(failed, OrderError::Io(_)), "{failed}");
+    assert_eq!(site.history.octets(), counted[0]);
     site.ring.destroy_many(&[key]).unwrap();
     assert_eq!(site.all_of("acme").len(), 0);
     let one = ids("acme", 5..6);
@@ -438,6 +454,13 @@ fn what_is_held_is_copied_and_the_lot_stays_until_its_key_goes() {
     let with_one = site.history.octets();
     site = site.again();
     assert_eq!(site.history.octets(), with_one, "as a start counts it");
+    // A volume that cannot be removed takes no word of the key that is destroyed along.
+    site.disk
+        .fail_on(Op::Unlink, "vault/", 0, 1, io::ErrorKind::PermissionDenied);
+    let VaultReport::Kept(over) = vault(&mut site, keep(Vec::new())) else {
+        panic!("something else");
+    };
+    assert_eq!((over.len(), site.history.octets()), (1, with_one));
     vault(&mut site, keep(Vec::new()));
     assert_eq!(site.history.octets(), before);
     let begun = ordered(&mut site, Rekey::Step(some()));

@@ -171,18 +171,23 @@ impl<D: Disk> History<D> {
 
     /// Puts volumes in their places, before anything that they were copied from goes.
     pub(super) fn keep_volumes(&mut self, volumes: impl Iterator<Item = Volume<D>>) -> io::Result<()> {
-        let mut any = false;
-        for volume in volumes {
-            let len = volume.len;
-            volume.keep()?;
-            // One that a pass that was cut off has left counts twice until the next start.
-            self.vault_octets += len;
-            any = true;
+        let volumes: Vec<Volume<D>> = volumes.collect();
+        if volumes.is_empty() {
+            return Ok(());
         }
-        if any {
-            self.files.disk().sync_dir(&self.vault())?;
+        let kept = volumes.into_iter().try_for_each(Volume::keep);
+        let kept = kept.and_then(|()| self.files.disk().sync_dir(&self.vault()));
+        // One may have taken the place of another, which a pass that came to nothing has left.
+        self.count_vault();
+        kept
+    }
+
+    /// Counts what the vault's volumes take; where they cannot be listed now, it stays with what was counted before.
+    fn count_vault(&mut self) {
+        match octets(self.files.disk(), self.files.dir()) {
+            Ok(octets) => self.vault_octets = octets,
+            Err(error) => tracing::warn!(%error, "the volumes of holds cannot be counted now"),
         }
-        Ok(())
     }
 
     /// See [`VaultOrder`].
@@ -308,6 +313,15 @@ impl<D: Disk> History<D> {
             .map(|(_, key)| key)
             .collect();
         let destroyed = ring.destroy_many(&over)?;
+        // Nothing that fails from here on takes the word of what is destroyed along: it is told, and certified, once.
+        if let Err(error) = self.remove_all_but(holds) {
+            tracing::warn!(%error, "volumes without a key stay until the vault is looked at again");
+        }
+        self.count_vault();
+        Ok(destroyed)
+    }
+
+    fn remove_all_but(&self, holds: &[u32]) -> io::Result<()> {
         let mut any = false;
         for name in self.volumes()? {
             if hold_of(&name).is_none_or(|hold| !holds.contains(&hold)) {
@@ -315,20 +329,21 @@ impl<D: Disk> History<D> {
                 any = true;
             }
         }
-        if any {
-            self.files.disk().sync_dir(&self.vault())?;
-            self.vault_octets = octets(self.files.disk(), self.files.dir())?;
+        match any {
+            true => self.files.disk().sync_dir(&self.vault()),
+            false => Ok(()),
         }
-        Ok(destroyed)
     }
 }
 
-/// Octets of all volumes of a history, those that are being written included.
+/// Octets of all volumes of a history. Those that are being written count once they are in their places.
 pub(super) fn octets<D: Disk>(disk: &D, dir: &Path) -> io::Result<u64> {
-    match disk.list(&dir.join(DIR)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        entries => Ok(entries?.iter().map(|entry| entry.len).sum()),
-    }
+    let entries = match disk.list(&dir.join(DIR)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let volumes = entries.iter().filter(|entry| !entry.name.ends_with(UNFINISHED));
+    Ok(volumes.map(|entry| entry.len).sum())
 }
 
 fn hold_of(name: &str) -> Option<u32> {

@@ -650,6 +650,8 @@ fn what_is_kept_counts_in_the_budget_of_all_files_and_holds_up_nothing_but_intak
     let enough = at(&rig, rig.spool.occupied());
     rig.spool.set_bounds(&enough);
     assert_eq!(rig.spool.intake(), Ok(()));
+    assert_eq!(rig.spool.intake_limit(), rig.spool.occupied());
+    assert!(!rig.spool.is_filled_by_history());
     // Exports, too.
     rig.spool.count_others(1);
     assert_eq!(rig.spool.intake(), Err(Refused::Full));
@@ -679,6 +681,11 @@ fn what_is_kept_counts_in_the_budget_of_all_files_and_holds_up_nothing_but_intak
     let tight = at(&rig, rig.spool.octets() + kept);
     rig.spool.set_bounds(&tight);
     assert_eq!(rig.spool.intake(), Err(Refused::Full));
+    assert!(!rig.spool.is_filled_by_history(), "the spool drains");
+    let hopeless = at(&rig, kept);
+    rig.spool.set_bounds(&hopeless);
+    assert!(rig.spool.is_filled_by_history());
+    rig.spool.set_bounds(&tight);
     // What the sweep removes makes room at once.
     let files: Vec<_> = rig.keeper.history.periods().cloned().collect();
     for file in files {

@@ -7,7 +7,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
-use tidegate_gateway::keeping::{Believed, Ended};
+use tidegate_gateway::keeping::Ended;
 use tidegate_store::addresses::Addresses;
 use tidegate_store::history::{
     Bucket, Cursor, Direction, Finished, History, Keep, Kept, Looked, Place as Went, Query,
@@ -18,7 +18,7 @@ use tidegate_store::record::{Envelope, Final, Form};
 use tidegate_store::seal::Purpose;
 use tidegate_store::service_type::ServiceType;
 
-use super::sweeps::{entries, keeping, left, setup, started};
+use super::sweeps::{entries, left, started};
 use super::*;
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -180,7 +180,6 @@ fn ret_c12_a_sweep_of_ten_thousand_records_that_is_killed_a_hundred_times_loses_
         let changes = world.disk.counts().changes - before;
         assert!(changes > 60, "{changes}");
         drop((sweep, world));
-        let keeping = keeping(&setup().config, Believed::since(NOW_MS));
         let mut chance = ChaCha20Rng::seed_from_u64(12);
         let (mut partly, mut whole, mut due, mut live) = (0, 0, 0, 0);
         for cut in 0..CUTS {
@@ -203,16 +202,24 @@ fn ret_c12_a_sweep_of_ten_thousand_records_that_is_killed_a_hundred_times_loses_
             let left_over = metas.len() - stays.len();
             partly += usize::from(left_over > 0 && left_over < gone);
             whole += usize::from(left_over == 0);
+            // Every third time with a clock by which nothing of it is due: how late it was stands on the disk.
+            let clock = match cut % 3 {
+                0 => Clock::virtual_from(START_MS + DAY_MS),
+                _ => clock(),
+            };
+            let (world, mut sweep) = started(found, &clock, 5);
+            let (keeping, now_ms) = world
+                .hub
+                .look(|gate, now| (gate.keeping().cloned().unwrap(), now.unix_ms));
             // A part of them, another one each time.
             for (account, meta) in opened.metas.iter().skip(cut % EVERY).step_by(EVERY) {
                 let is_due = meta.final_ms + 30 * DAY_MS <= NOW_MS;
                 (due, live) = (due + u32::from(is_due), live + u32::from(!is_due));
                 for class in Kept::ALL {
-                    let may_be_read = keeping.may_be_read(&Ended::of(*account, meta), class, NOW_MS);
+                    let may_be_read = keeping.may_be_read(&Ended::of(*account, meta), class, now_ms);
                     assert_eq!(may_be_read, !is_due, "{cut} at {at}: {meta:?}");
                 }
             }
-            let (world, mut sweep) = started(found, &clock(), 5);
             let swept = sweep
                 .run(None)
                 .await
