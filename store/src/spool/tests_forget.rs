@@ -334,8 +334,7 @@ fn psn_3_runs_that_fail_do_not_fill_the_ring() {
     let account = account("load");
     // The count and the first file, the first time; then the count alone.
     for before in [2, 1, 1, 1] {
-        rig.disk
-            .fail_on(Op::Rename, ".standing", before, 1, ErrorKind::Other);
+        rig.disk.fail_on(Op::Rename, ".new", before, 1, ErrorKind::Other);
         assert!(forget(&mut rig, None).is_err());
         assert!(rig.keeper.ring.live(Owner::OptOuts(account)).len() <= 2);
     }
