@@ -144,6 +144,17 @@ fn steps(scene: &Scene) -> Vec<(String, bool)> {
     found
 }
 
+/// The same, once there are so many.
+async fn so_many_steps(scene: &Scene, count: usize) {
+    let entered = async {
+        while steps(scene).len() < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let entered = tokio::time::timeout(DEADLINE, entered).await;
+    assert!(entered.is_ok(), "{:?}", steps(scene));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c02_codes_to_numbers_in_a_row_are_throttled_and_the_signal_names_pseudonyms_only() {
     let mut smsc = ScriptedSmsc::listen().await;
@@ -361,11 +372,13 @@ async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_sta
     let refused = decide(&scene, Outcome::Reversed).await.unwrap_err();
     assert!(refused.contains("being suspended"), "{refused}");
     // So they are after a start that can write as little.
+    so_many_steps(&scene, 2).await;
     scene.local.stop();
     scene.local.start_at(scene.clock.clone());
     scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
     assert_eq!(scene.esme.submit_refused(code("447700910000")).await, PUMPING);
 
+    so_many_steps(&scene, 4).await;
     scene.local.stop();
     fs::remove_dir(&in_the_way[0]).unwrap();
     fs::create_dir(&in_the_way[1]).unwrap();
@@ -374,6 +387,7 @@ async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_sta
     assert_eq!(held["notice"], Value::Null);
     assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
 
+    so_many_steps(&scene, 7).await;
     scene.local.stop();
     fs::remove_dir(&in_the_way[1]).unwrap();
     scene.local.start_at(scene.clock.clone());
