@@ -87,7 +87,7 @@ async fn trip(scene: &mut Scene) {
 }
 
 /// An operator sends a message for the account.
-async fn send(scene: &Scene, to: &str, category: Option<&str>) -> Answer {
+async fn send(scene: &Scene, to: &str, category: Option<Category>) -> Answer {
     let question = Question {
         account: "load".to_owned(),
         from: format!("+{FROM}"),
@@ -96,7 +96,7 @@ async fn send(scene: &Scene, to: &str, category: Option<&str>) -> Answer {
         to_as: None,
         text: TEXT.to_owned(),
         data_coding: None,
-        category: category.map(str::to_owned),
+        category,
         service_type: String::new(),
         at_ms: None,
     };
@@ -225,7 +225,7 @@ async fn frd_c03_a_rule_suspends_an_account_with_notice_until_a_person_takes_it_
     let mut scene = Scene::new(RUN_OF_3).await;
     // What an operator sends for an account is none of its codes: else these two and the next one were three in a row.
     for to in ["+447700900198", "+447700900199"] {
-        send(&scene, to, Some("otp")).await.unwrap();
+        send(&scene, to, Some(Category::Otp)).await.unwrap();
         scene.smsc.expect_submit().await;
     }
     trip(&mut scene).await;
