@@ -87,7 +87,7 @@ async fn trip(scene: &mut Scene) {
 }
 
 /// An operator sends a message for the account.
-async fn send(scene: &Scene, to: &str, category: Option<&str>) -> Answer {
+async fn send(scene: &Scene, to: &str, category: Option<Category>) -> Answer {
     let question = Question {
         account: "load".to_owned(),
         from: format!("+{FROM}"),
@@ -96,7 +96,7 @@ async fn send(scene: &Scene, to: &str, category: Option<&str>) -> Answer {
         to_as: None,
         text: TEXT.to_owned(),
         data_coding: None,
-        category: category.map(str::to_owned),
+        category,
         service_type: String::new(),
         at_ms: None,
     };
@@ -142,6 +142,17 @@ fn steps(scene: &Scene) -> Vec<(String, bool)> {
     })
     .unwrap();
     found
+}
+
+/// The same, once there are so many.
+async fn so_many_steps(scene: &Scene, count: usize) {
+    let entered = async {
+        while steps(scene).len() < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let entered = tokio::time::timeout(DEADLINE, entered).await;
+    assert!(entered.is_ok(), "{:?}", steps(scene));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +225,7 @@ async fn frd_c03_a_rule_suspends_an_account_with_notice_until_a_person_takes_it_
     let mut scene = Scene::new(RUN_OF_3).await;
     // What an operator sends for an account is none of its codes: else these two and the next one were three in a row.
     for to in ["+447700900198", "+447700900199"] {
-        send(&scene, to, Some("otp")).await.unwrap();
+        send(&scene, to, Some(Category::Otp)).await.unwrap();
         scene.smsc.expect_submit().await;
     }
     trip(&mut scene).await;
@@ -361,11 +372,13 @@ async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_sta
     let refused = decide(&scene, Outcome::Reversed).await.unwrap_err();
     assert!(refused.contains("being suspended"), "{refused}");
     // So they are after a start that can write as little.
+    so_many_steps(&scene, 2).await;
     scene.local.stop();
     scene.local.start_at(scene.clock.clone());
     scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
     assert_eq!(scene.esme.submit_refused(code("447700910000")).await, PUMPING);
 
+    so_many_steps(&scene, 4).await;
     scene.local.stop();
     fs::remove_dir(&in_the_way[0]).unwrap();
     fs::create_dir(&in_the_way[1]).unwrap();
@@ -374,6 +387,7 @@ async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_sta
     assert_eq!(held["notice"], Value::Null);
     assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
 
+    so_many_steps(&scene, 7).await;
     scene.local.stop();
     fs::remove_dir(&in_the_way[1]).unwrap();
     scene.local.start_at(scene.clock.clone());

@@ -72,7 +72,7 @@ fn what_no_carrier_had_closes_no_country_whatever_becomes_of_it() {
         let mut rig = Rig::new(config(&[(OF_A, keys)]), 312).await;
         rig.world.hub.with_gate(|gate, now| {
             let mut orders = Orders::default();
-            let name = gate.config().carriers[0].name;
+            let name = gate.config().carriers[0].name.clone();
             orders.halt(name.as_str(), Halt::Pause, now.unix_ms).unwrap();
             gate.obey(now, orders);
         });
