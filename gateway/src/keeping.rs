@@ -51,6 +51,9 @@ pub struct Keeping {
 struct Terms {
     rules: RuleSet,
     instructions: Vec<Instruction>,
+    /// Lengths of these in words, as history files by them; nobody writes them anew for each message.
+    lengths: Vec<(Span, Arc<str>)>,
+    for_ever: Arc<str>,
     /// Service types of messages that say of themselves that they are not stored.
     unstored: Vec<ServiceType>,
     /// Where its national numbers are at home.
@@ -160,14 +163,53 @@ fn service_types(texts: &[String]) -> Vec<ServiceType> {
     types.flatten().collect()
 }
 
+/// Lengths by which what history keeps may be filed, each once.
+fn lengths_of(rules: &RuleSet, instructions: &[Instruction]) -> Vec<(Span, Arc<str>)> {
+    let of_rules = Kept::ALL.iter().flat_map(|kept| rules.of(class_of(*kept)));
+    let of_rules = of_rules.filter_map(|rule| match rule.after {
+        After::Span(span) => Some(span),
+        After::Never | After::NoStore => None,
+    });
+    let of_account = instructions
+        .iter()
+        .filter_map(|instruction| match instruction.wish {
+            Wish::After(span) => Some(span),
+            Wish::NoStore => None,
+        });
+    let mut lengths: Vec<(Span, Arc<str>)> = Vec::new();
+    for span in of_rules.chain(of_account) {
+        if !lengths.iter().any(|(there, _)| *there == span) {
+            lengths.push((span, span.to_string().into()));
+        }
+    }
+    lengths
+}
+
+impl Terms {
+    /// A length in words.
+    fn length(&self, span: Option<Span>) -> Arc<str> {
+        let Some(span) = span else {
+            return Arc::clone(&self.for_ever);
+        };
+        match self.lengths.iter().find(|(there, _)| *there == span) {
+            Some((_, length)) => Arc::clone(length),
+            None => span.to_string().into(),
+        }
+    }
+}
+
 impl Keeping {
     /// By a configuration; `tables` say where numbers are at home, `believed` how late it is, `closures` which accounts are closed.
     pub fn new(config: &Config, tables: Arc<Tables>, believed: Believed, closures: Closures) -> Self {
         let terms = config.accounts.iter().filter_map(|account| {
             account.retention.profile.as_ref()?;
+            let rules = rules_of(&config.retention, account);
+            let instructions = instructions_of(&config.retention, account);
             let terms = Terms {
-                rules: rules_of(&config.retention, account),
-                instructions: instructions_of(&config.retention, account),
+                lengths: lengths_of(&rules, &instructions),
+                for_ever: FOR_EVER.into(),
+                rules,
+                instructions,
                 unstored: service_types(&account.retention.no_store_service_types),
                 home: account.numbering.country,
             };
@@ -245,20 +287,22 @@ impl Keeping {
 
     fn decide(&self, ended: &Ended<'_>, class: Class, now_ms: u64) -> Option<Decision<'_>> {
         let terms = self.accounts.get(&ended.account)?;
+        Some(self.decide_by(terms, ended, class, now_ms))
+    }
+
+    fn decide_by<'k>(
+        &'k self,
+        terms: &'k Terms,
+        ended: &Ended<'_>,
+        class: Class,
+        now_ms: u64,
+    ) -> Decision<'k> {
         let facts = self.facts(terms, ended, class);
         let (holds, erasures) = (self.claims.holds(), self.claims.erasures());
         let (rules, instructions) = (&terms.rules, &terms.instructions);
         let now_ms = self.believed.at(now_ms);
         let closed_ms = self.closures.of(ended.account);
-        Some(decide(
-            &facts,
-            rules,
-            instructions,
-            holds,
-            erasures,
-            closed_ms,
-            now_ms,
-        ))
+        decide(&facts, rules, instructions, holds, erasures, closed_ms, now_ms)
     }
 
     fn facts<'e>(&self, terms: &Terms, ended: &Ended<'e>, class: Class) -> Facts<'e> {
@@ -354,28 +398,35 @@ impl Keeping {
             expires_ms: finished.envelope.expires_ms,
             final_ms: finished.end.at_ms,
         };
-        if kept == Kept::Body && self.is_unstored(&ended) {
+        let terms = self.accounts.get(&finished.account)?;
+        if kept == Kept::Body && terms.unstored.contains(&ended.service_type) {
             return None;
         }
         let class = class_of(kept);
-        let decision = self.decide(&ended, class, now_ms)?;
+        let decision = self.decide_by(terms, &ended, class, now_ms);
         if matches!(decision.state, State::NotStored | State::Due) {
             return None;
         }
         // Holds and erasures say whether it is kept; where it lies is for the rules: what it is filed by is what ends it, and
         // nothing that holds it longer lies with what goes before it. Where a floor is behind the limit, that is the floor.
-        let terms = self.accounts.get(&finished.account)?;
         let facts = ended.facts(class);
         let (rules, instructions) = (&terms.rules, &terms.instructions);
-        let decision = decide(
-            &facts,
-            rules,
-            instructions,
-            &[],
-            &[],
-            None,
-            self.believed.at(now_ms),
-        );
+        let is_by_rules_alone = self.claims.holds().is_empty()
+            && self.claims.erasures().is_empty()
+            && self.closures.of(finished.account).is_none();
+        let decision = match is_by_rules_alone {
+            // That was all that was asked.
+            true => decision,
+            false => decide(
+                &facts,
+                rules,
+                instructions,
+                &[],
+                &[],
+                None,
+                self.believed.at(now_ms),
+            ),
+        };
         let date = |(anchor, span): &(Anchor, Option<Span>)| match (facts.instant(*anchor, None), span) {
             (Some(from_ms), Some(span)) => span.after(from_ms),
             _ => u64::MAX,
@@ -409,14 +460,18 @@ impl Keeping {
                 rules::Bucket::Day => Bucket::Day,
                 rules::Bucket::IsoWeek => Bucket::Week,
             }),
-            length: span.map_or_else(|| FOR_EVER.into(), |span| span.to_string().into()),
-            place: self.place(finished),
+            length: terms.length(span),
+            place: match kept {
+                Kept::Meta => self.place(terms, finished),
+                // A text has none.
+                Kept::Body => Place::default(),
+            },
         })
     }
 
     /// Where the person of a message is at home, by today's tables.
-    fn place(&self, finished: &Finished) -> Place {
-        let home = self.accounts.get(&finished.account).and_then(|terms| terms.home);
+    fn place(&self, terms: &Terms, finished: &Finished) -> Place {
+        let home = terms.home;
         let to = finished.person();
         let Ok(number) = plan().canonical(to.ton(), to.npi(), to.as_bytes(), home) else {
             return Place::default();

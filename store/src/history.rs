@@ -47,7 +47,7 @@ use crate::seal::KeyId;
 use crate::waiting::Failed;
 
 use block::Header;
-use columns::{Columns, TextRef};
+use columns::{Columns, MetaRef, TextRef};
 use files::{At, Files};
 use filters::Filters;
 use look::Indexes;
@@ -66,6 +66,9 @@ pub use vault::{VaultCursor, VaultOrder, VaultReport, whom};
 
 /// Octets that all gathers may take before they are closed, however few records each has.
 const GATHERED_MAX: usize = 32 << 20;
+/// Gathers whose room is kept for others, and octets that one has had at most for that.
+const SPARES_MAX: usize = 16;
+const SPARE_OCTETS_MAX: usize = 2 * block::OCTETS_MAX;
 
 /// What of a finished message is kept apart, because rules of its own hold for it (compliance.md §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -194,6 +197,8 @@ pub type Plan = dyn Fn(&Finished, Kept, u64) -> Option<Keep> + Send + Sync;
 
 /// Records of one account, class and period that are being gathered.
 struct Gather {
+    /// What hashes its recipients; none of texts, and without the secret.
+    printer: Option<SipHasher24>,
     columns: Columns,
     ids: Vec<MessageId>,
     recipients: Vec<u16>,
@@ -280,6 +285,8 @@ pub struct History<D: Disk> {
     sums: BTreeMap<(PeriodKey, KeyId), sweep::Sum>,
     /// A buffer for the next block.
     buffer: Vec<u8>,
+    /// Room of gathers that were written, wiped, for the next ones.
+    spares: Vec<Columns>,
     /// Octets of the vault's volumes.
     vault_octets: u64,
     /// The next legs that are filed fail behind it.
@@ -315,6 +322,7 @@ impl<D: Disk> History<D> {
             passes: 0,
             sums: BTreeMap::new(),
             buffer: Vec::new(),
+            spares: Vec::new(),
             vault_octets,
             #[cfg(test)]
             fail_files: 0,
@@ -384,21 +392,17 @@ impl<D: Disk> History<D> {
             let Some(keep) = plan(finished, class, now_ms) else {
                 continue;
             };
-            if let Some(other) = self.files.length_like(&keep.length) {
-                // Their keys would be one: what is kept longer would go with the other.
-                tracing::error!(%other, length = %keep.length, "lengths that cannot be told apart: not kept");
-                self.counts.unreadable += 1;
-                continue;
-            }
             let key = GatherKey {
                 account: finished.account,
                 class,
                 period: keep.bucket.first_hour(keep.anchor_ms),
                 bucket: keep.bucket,
-                length: Arc::clone(&keep.length),
+                length: keep.length,
                 serial: self.serial,
             };
-            let is_full = self.gather(&key, finished, &keep, body, ring);
+            let Some(is_full) = self.gather(&key, finished, keep.place, body, ring) else {
+                continue;
+            };
             self.counts.records += 1;
             if is_full {
                 let closed = self.close(&[key], ring, now_ms, rng);
@@ -418,32 +422,60 @@ impl<D: Disk> History<D> {
         result
     }
 
-    /// Adds a record to its gather; whether that is full then.
+    /// Adds a record to its gather; whether that is full then. `None` where nothing of it may be kept.
     fn gather(
         &mut self,
         key: &GatherKey,
         finished: &Finished,
-        keep: &Keep,
+        place: Place,
         body: &[u8],
         ring: &KeyRing<D>,
-    ) -> bool {
-        let recipient = match key.class {
-            Kept::Meta => self.recipient_print(ring, finished.account, finished.person().as_bytes()),
-            Kept::Body => None,
-        };
+    ) -> Option<bool> {
         let end_ms = finished.end.at_ms;
-        let gather = self.gathers.entry(key.clone()).or_insert_with(|| Gather {
-            columns: Columns::default(),
-            ids: Vec::new(),
-            recipients: Vec::new(),
-            first_id: finished.id,
-            last_id: finished.id,
-            first_ms: end_ms,
-            last_ms: end_ms,
-        });
+        let gather = match self.gathers.get_mut(key) {
+            Some(gather) => gather,
+            None => {
+                if let Some(other) = self.files.length_like(&key.length) {
+                    // Their keys would be one: what is kept longer would go with the other.
+                    tracing::error!(%other, length = %key.length, "lengths that cannot be told apart: not kept");
+                    self.counts.unreadable += 1;
+                    return None;
+                }
+                let gather = Gather {
+                    printer: match key.class {
+                        Kept::Meta => self.printer(ring, finished.account),
+                        Kept::Body => None,
+                    },
+                    columns: self.spares.pop().unwrap_or_default(),
+                    ids: Vec::new(),
+                    recipients: Vec::new(),
+                    first_id: finished.id,
+                    last_id: finished.id,
+                    first_ms: end_ms,
+                    last_ms: end_ms,
+                };
+                self.gathers.entry(key.clone()).or_insert(gather)
+            }
+        };
         let before = gather.columns.len();
         match key.class {
-            Kept::Meta => gather.columns.push_meta(&meta_of(finished, keep)),
+            Kept::Meta => {
+                let addresses = &finished.envelope.addresses;
+                let (source, destination) = (addresses.source(), addresses.destination());
+                let person = match finished.direction {
+                    Direction::Mt => &destination,
+                    Direction::Mo => &source,
+                };
+                // 16 bits of a keyed hash: enough to pass over nearly all blocks that have none of a person's messages, and
+                // nothing by which to find a number. The account's key is of its own (PSN-2); without the secret nobody
+                // finds anything by a number.
+                let printer = gather.printer.as_ref();
+                let recipient = printer.map(|printer| print(recipient_hash(printer, person.as_bytes())));
+                gather.recipients.push(recipient.unwrap_or_default());
+                gather
+                    .columns
+                    .push_meta(&meta_of(finished, &source, &destination, place));
+            }
             Kept::Body => gather.columns.push_text(&TextRef {
                 id: finished.id,
                 leg: finished.leg,
@@ -454,22 +486,12 @@ impl<D: Disk> History<D> {
             }),
         }
         gather.ids.push(finished.id);
-        // Without the secret nobody finds anything by a number.
-        if key.class == Kept::Meta {
-            gather.recipients.push(recipient.unwrap_or_default());
-        }
         gather.first_id = gather.first_id.min(finished.id);
         gather.last_id = gather.last_id.max(finished.id);
         gather.first_ms = gather.first_ms.min(end_ms);
         gather.last_ms = gather.last_ms.max(end_ms);
         self.gathered += gather.columns.len() - before;
-        gather.columns.count() >= block::RECORDS_MAX || gather.columns.len() >= block::OCTETS_MAX
-    }
-
-    /// 16 bits of a keyed hash of a recipient: enough to pass over nearly all blocks that have none of its messages, and
-    /// nothing by which to find a number. The account's key is of its own (PSN-2); without the secret there is none.
-    fn recipient_print(&mut self, ring: &KeyRing<D>, account: SystemId, digits: &[u8]) -> Option<u16> {
-        Some(print(recipient_hash(&self.printer(ring, account)?, digits)))
+        Some(gather.columns.count() >= block::RECORDS_MAX || gather.columns.len() >= block::OCTETS_MAX)
     }
 
     /// What hashes the recipients of an account; none without the secret.
@@ -526,7 +548,13 @@ impl<D: Disk> History<D> {
             self.filters.touch(file.clone(), now_ms);
             let at = self.files.append(&file, &self.buffer)?;
             self.gathered -= gather.columns.len();
-            self.gathers.remove(key);
+            if let Some(Gather { mut columns, .. }) = self.gathers.remove(key)
+                && self.spares.len() < SPARES_MAX
+                && columns.len() <= SPARE_OCTETS_MAX
+            {
+                columns.wipe();
+                self.spares.push(columns);
+            }
             self.counts.blocks += 1;
             self.fresh.entry(file).or_default().push((at, header));
         }
@@ -604,14 +632,19 @@ fn length_number(length: &str) -> u32 {
 }
 
 /// A finished leg as its record keeps it.
-fn meta_of(finished: &Finished, keep: &Keep) -> Meta {
+fn meta_of<'a>(
+    finished: &'a Finished,
+    source: &'a AddressBuf,
+    destination: &'a AddressBuf,
+    place: Place,
+) -> MetaRef<'a> {
     let (envelope, end) = (&finished.envelope, finished.end);
-    Meta {
+    MetaRef {
         id: finished.id,
         leg: finished.leg,
         direction: finished.direction,
-        source: envelope.addresses.source(),
-        destination: envelope.addresses.destination(),
+        source,
+        destination,
         accepted_ms: envelope.accepted_ms,
         final_ms: end.at_ms,
         expires_ms: envelope.expires_ms,
@@ -626,11 +659,11 @@ fn meta_of(finished: &Finished, keep: &Keep) -> Meta {
         parts: envelope.parts,
         data_coding: envelope.data_coding,
         service_type: envelope.service_type.padded(),
-        carrier: finished.carrier.to_string(),
-        carrier_id: finished.carrier_id.clone(),
+        carrier: &finished.carrier,
+        carrier_id: finished.carrier_id.as_bytes(),
         settled: end.settled,
         released: end.released,
-        place: keep.place,
+        place,
     }
 }
 

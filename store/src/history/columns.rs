@@ -3,6 +3,7 @@
 //! Numbers are LEB128, differences zigzag before that. Texts that come again and again (senders, carriers, service types)
 //! stand once and are named by their place.
 
+use smallvec::SmallVec;
 use tidegate_codec::address::{AddressBuf, Npi, Ton};
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
@@ -64,7 +65,64 @@ pub struct Meta {
     pub place: Place,
 }
 
+/// The same, borrowed from where it is known, so that nothing is copied before it is put in.
+pub(super) struct MetaRef<'a> {
+    pub(super) id: MessageId,
+    pub(super) leg: u16,
+    pub(super) direction: Direction,
+    pub(super) source: &'a AddressBuf,
+    pub(super) destination: &'a AddressBuf,
+    pub(super) accepted_ms: u64,
+    pub(super) final_ms: u64,
+    pub(super) expires_ms: u64,
+    pub(super) state: MessageState,
+    pub(super) attempts: u16,
+    pub(super) form: Form,
+    pub(super) interface_version: u8,
+    pub(super) id_form: u8,
+    pub(super) registered_delivery: u8,
+    pub(super) priority: u8,
+    pub(super) category: u8,
+    pub(super) parts: u8,
+    pub(super) data_coding: u8,
+    pub(super) service_type: [u8; 5],
+    pub(super) carrier: &'a str,
+    pub(super) carrier_id: &'a [u8],
+    pub(super) settled: u32,
+    pub(super) released: u32,
+    pub(super) place: Place,
+}
+
 impl Meta {
+    pub(super) fn by_ref(&self) -> MetaRef<'_> {
+        MetaRef {
+            id: self.id,
+            leg: self.leg,
+            direction: self.direction,
+            source: &self.source,
+            destination: &self.destination,
+            accepted_ms: self.accepted_ms,
+            final_ms: self.final_ms,
+            expires_ms: self.expires_ms,
+            state: self.state,
+            attempts: self.attempts,
+            form: self.form,
+            interface_version: self.interface_version,
+            id_form: self.id_form,
+            registered_delivery: self.registered_delivery,
+            priority: self.priority,
+            category: self.category,
+            parts: self.parts,
+            data_coding: self.data_coding,
+            service_type: self.service_type,
+            carrier: &self.carrier,
+            carrier_id: self.carrier_id.as_bytes(),
+            settled: self.settled,
+            released: self.released,
+            place: self.place,
+        }
+    }
+
     /// The person whom it is about: the recipient, or the sender of a message from a handset.
     pub const fn person(&self) -> &AddressBuf {
         match self.direction {
@@ -156,14 +214,20 @@ pub(super) struct Columns {
     columns: [Vec<u8>; COLUMNS],
     /// Texts that stand once, in the order of their places.
     texts: Vec<Vec<u8>>,
+    /// Which of them was the last of each kind: the next is mostly the same.
+    last: [usize; KINDS],
     last_id: u64,
     count: u16,
+    /// Octets of all columns.
+    octets: usize,
 }
+
+/// Texts that come again and again: senders, service types, carriers.
+const KINDS: usize = 3;
 
 impl Drop for Columns {
     fn drop(&mut self) {
-        self.columns.iter_mut().for_each(Zeroize::zeroize);
-        self.texts.iter_mut().for_each(Zeroize::zeroize);
+        self.wipe();
     }
 }
 
@@ -174,21 +238,29 @@ impl Columns {
     }
 
     /// Octets so far.
-    pub(super) fn len(&self) -> usize {
-        self.columns.iter().map(Vec::len).sum()
+    pub(super) const fn len(&self) -> usize {
+        self.octets
     }
 
-    pub(super) fn push_meta(&mut self, meta: &Meta) {
+    /// Takes all out, and wipes it; the room stays for others.
+    pub(super) fn wipe(&mut self) {
+        self.columns.iter_mut().for_each(Zeroize::zeroize);
+        self.texts.iter_mut().for_each(Zeroize::zeroize);
+        self.texts.clear();
+        self.last = [0; KINDS];
+        (self.last_id, self.count, self.octets) = (0, 0, 0);
+    }
+
+    pub(super) fn push_meta(&mut self, meta: &MetaRef<'_>) {
         let form = match meta.direction {
             Direction::Mt => meta.form as u8,
             Direction::Mo => meta.form as u8 | MO,
         };
         self.begin(meta.id, meta.leg, meta.accepted_ms, meta.final_ms, form);
-        let source = address(&meta.source);
         let (source, service, carrier) = (
-            self.place_of(&source),
-            self.place_of(&meta.service_type),
-            self.place_of(meta.carrier.as_bytes()),
+            self.place_of(0, &address(meta.source)),
+            self.place_of(1, &meta.service_type),
+            self.place_of(2, meta.carrier.as_bytes()),
         );
         let columns = &mut self.columns;
         put_difference(&mut columns[at::EXPIRES], meta.accepted_ms, meta.expires_ms);
@@ -211,11 +283,17 @@ impl Columns {
         let destination = &mut columns[at::DESTINATION];
         destination.extend_from_slice(&[meta.destination.ton().0, meta.destination.npi().0]);
         put_signs(destination, meta.destination.as_bytes());
-        put_signs(&mut columns[at::CARRIER_ID], meta.carrier_id.as_bytes());
+        put_signs(&mut columns[at::CARRIER_ID], meta.carrier_id);
         put(&mut columns[at::CHARGE], meta.settled.into());
         put(&mut columns[at::CHARGE], meta.released.into());
         columns[at::PLACE].extend_from_slice(&meta.place.country);
         put(&mut columns[at::PLACE], meta.place.network.into());
+        self.measure();
+    }
+
+    /// Once for each record: who gathers asks for it more often.
+    fn measure(&mut self) {
+        self.octets = self.columns.iter().map(Vec::len).sum();
     }
 
     pub(super) fn push_text(&mut self, text: &TextRef<'_>) {
@@ -228,6 +306,7 @@ impl Columns {
         );
         put(&mut self.columns[at::BODY], text.body.len() as u64);
         self.columns[at::BODY].extend_from_slice(text.body);
+        self.measure();
     }
 
     fn begin(&mut self, id: MessageId, leg: u16, accepted_ms: u64, final_ms: u64, form: u8) {
@@ -243,14 +322,20 @@ impl Columns {
 
     /// The place of a text that comes again and again. A block has a few of each kind, looked through in the order in
     /// which they came.
-    fn place_of(&mut self, text: &[u8]) -> u64 {
+    fn place_of(&mut self, kind: usize, text: &[u8]) -> u64 {
+        let last = self.last[kind];
+        if self.texts.get(last).is_some_and(|there| there == text) {
+            return last as u64;
+        }
         let found = self.texts.iter().position(|there| there == text);
-        found.unwrap_or_else(|| {
+        let place = found.unwrap_or_else(|| {
             put(&mut self.columns[at::TEXTS], text.len() as u64);
             self.columns[at::TEXTS].extend_from_slice(text);
             self.texts.push(text.to_vec());
             self.texts.len() - 1
-        }) as u64
+        });
+        self.last[kind] = place;
+        place as u64
     }
 
     /// All columns, each behind its length.
@@ -414,8 +499,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn address(address: &AddressBuf) -> Vec<u8> {
-    let mut octets = vec![address.ton().0, address.npi().0];
+/// On the stack, as long as it is no longer than a submit_sm has it.
+fn address(address: &AddressBuf) -> SmallVec<[u8; 24]> {
+    let mut octets = SmallVec::new();
+    octets.extend_from_slice(&[address.ton().0, address.npi().0]);
     octets.extend_from_slice(address.as_bytes());
     octets
 }
@@ -560,8 +647,14 @@ mod tests {
         #[test]
         fn what_is_gathered_reads_back(metas in prop::collection::vec(meta(), 0..40), cut in any::<prop::sample::Index>()) {
             let mut columns = Columns::default();
-            metas.iter().for_each(|meta| columns.push_meta(meta));
+            metas.iter().for_each(|meta| columns.push_meta(&meta.by_ref()));
             let octets = columns.octets();
+            // Room that others had before changes nothing.
+            columns.wipe();
+            prop_assert_eq!((columns.len(), columns.count()), (0, 0));
+            metas.iter().for_each(|meta| columns.push_meta(&meta.by_ref()));
+            prop_assert_eq!(&columns.octets(), &octets);
+            prop_assert_eq!(columns.len(), columns.columns.iter().map(Vec::len).sum::<usize>());
             let mut reading = Reading::new(&octets, columns.count()).unwrap();
             for meta in &metas {
                 prop_assert_eq!(&reading.meta().unwrap(), meta);
@@ -607,7 +700,7 @@ mod tests {
         for number in 0..256u64 {
             id += 50_000 + number * 31 % 977;
             let digits = format!("4477{:08}", number * 7_919 % 100_000_000);
-            columns.push_meta(&Meta {
+            let meta = Meta {
                 id: MessageId(id),
                 leg: 0,
                 direction: Direction::Mt,
@@ -635,7 +728,8 @@ mod tests {
                     country: *b"GB",
                     network: 234_015,
                 },
-            });
+            };
+            columns.push_meta(&meta.by_ref());
         }
         let packed = lz4_flex::compress(&columns.octets()).len();
         assert!(packed < 256 * 36, "{packed}");

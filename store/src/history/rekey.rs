@@ -157,7 +157,7 @@ impl Part {
     fn push(&mut self, from: &Header, place: usize, record: Record<'_>) {
         let (id, final_ms) = match record {
             Record::Meta(meta) => {
-                self.columns.push_meta(meta);
+                self.columns.push_meta(&meta.by_ref());
                 (meta.id, meta.final_ms)
             }
             Record::Text(text) => {
