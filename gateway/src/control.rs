@@ -71,7 +71,7 @@ pub(crate) use finished::text_of;
 pub use finished::{FOUND_MAX, Find, Reading};
 pub use keys::NewKek;
 pub use legal::{HoldAsk, Matter};
-pub(crate) use legal::{deferring, drop_released, key_word, rules_now, take_effect};
+pub(crate) use legal::{deferring, drop_released, is_doubted, key_word, rules_now, take_effect};
 pub(crate) use listing::told;
 pub use listing::{PAGE_MAX, instant};
 pub use noticing::Noticing;
@@ -84,7 +84,10 @@ pub(crate) use shown::standing_words;
 pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
 pub(crate) use steering::{fields, restore_by_case, suspend_by_case};
 pub use subject_ask::{OpenAsk, Subjecting};
-pub(crate) use subject_run::{carry_out, end_subject, forget_subject_keys};
+pub(crate) use subject_run::{
+    ask_again, carry_out, change, end_subject, forget_subject_keys, standing as subject_standing,
+};
+pub(crate) use subjecting::noted as subject_noted;
 pub(crate) use test_message::Watched;
 pub use trace::{Party, Trace};
 pub use work::answer;

@@ -136,7 +136,14 @@ pub(crate) enum Made {
     /// Not yet.
     Making,
     /// It may be read.
-    Ready,
+    Ready {
+        /// Nobody reads it from then on.
+        ends_ms: u64,
+        /// Blocks that did not open.
+        unreadable: u64,
+    },
+    /// Somebody has all of it.
+    Fetched,
     /// Nobody may read it any more.
     Over,
 }
@@ -193,10 +200,14 @@ impl Exports {
     pub(crate) fn made(&self, number: u64) -> Option<Made> {
         let export = self.get(number)?;
         Some(match export.state {
+            _ if export.is_fetched => Made::Fetched,
             _ if export.is_given_up => Made::Over,
             State::Making { is_stopped: false } => Made::Making,
             State::Making { is_stopped: true } | State::Over => Made::Over,
-            State::Ready { .. } => Made::Ready,
+            State::Ready { .. } => Made::Ready {
+                ends_ms: export.head.ends_ms,
+                unreadable: export.unreadable,
+            },
         })
     }
 

@@ -374,11 +374,19 @@ impl Keeping {
             .map(|decision| Told::of(&decision))
     }
 
-    /// The same of what is kept of an account's people in a class beside messages, as it would be if it were made now.
-    pub(crate) fn told_of_class(&self, account: SystemId, class: Class, now_ms: u64) -> Option<Told> {
+    /// The same of what is kept of an account's people in a class beside messages: by when it was made, and when what it was for
+    /// ended, as far as either is known.
+    pub(crate) fn told_of_class(
+        &self,
+        account: SystemId,
+        class: Class,
+        (created_ms, purpose_ended_ms): (Option<u64>, Option<u64>),
+        now_ms: u64,
+    ) -> Option<Told> {
         let terms = self.accounts.get(&account)?;
         let mut facts = Facts::new(account, class);
-        facts.at.created_ms = Some(now_ms);
+        facts.at.created_ms = created_ms;
+        facts.at.purpose_ended_ms = purpose_ended_ms;
         let (rules, instructions) = (&terms.rules, &terms.instructions);
         let decision = decide(&facts, rules, instructions, &[], &[], None, now_ms);
         Some(Told::of(&decision))

@@ -15,7 +15,8 @@ pub(crate) mod tend;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tidegate_store::disk::Disk;
@@ -50,11 +51,20 @@ pub enum Right {
     Port,
     /// No more marketing.
     Object,
+    /// Nothing more is to be done with it than to keep it (DSR-4).
+    Restrict,
 }
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Access, Self::Correct, Self::Erase, Self::Port, Self::Object];
+    pub const ALL: [Self; 6] = [
+        Self::Access,
+        Self::Correct,
+        Self::Erase,
+        Self::Port,
+        Self::Object,
+        Self::Restrict,
+    ];
 
     /// As on the command line.
     pub const fn word(self) -> &'static str {
@@ -64,6 +74,7 @@ impl Right {
             Self::Erase => "erase",
             Self::Port => "port",
             Self::Object => "object",
+            Self::Restrict => "restrict",
         }
     }
 }
@@ -130,6 +141,17 @@ pub struct Kept {
     pub by: String,
 }
 
+/// An answer that waits to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Since then, in unix milliseconds.
+    pub at_ms: u64,
+    /// Nobody reads it from then on.
+    pub ends_ms: u64,
+    /// Blocks of history that did not open: what they held is not in it.
+    pub unreadable: u64,
+}
+
 /// A request, as the register has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRow {
@@ -173,6 +195,12 @@ pub struct RequestRow {
     pub order: Option<u32>,
     /// The export that has the answer.
     pub export: Option<u64>,
+    /// That export can be fetched.
+    #[serde(default)]
+    pub ready: Option<Ready>,
+    /// The restriction that it has set, or found.
+    #[serde(default)]
+    pub restriction: Option<u32>,
     /// Accounts that were told (DSR-3).
     pub told: u32,
     /// What an erasure could not take along when it was ordered.
@@ -181,7 +209,7 @@ pub struct RequestRow {
     pub answered_ms: Option<u64>,
     /// When nothing was left to be done, and how it ended.
     pub ended: Option<(u64, How)>,
-    /// Why it was refused.
+    /// Why it was refused; of one that is open, why it is to be run again.
     pub why: Option<String>,
 }
 
@@ -194,6 +222,8 @@ impl RequestRow {
                 // Answered; something of it waits for a date, or all of it for the next sweep.
                 Some(_) if !self.kept.is_empty() => "deferred",
                 Some(_) => "ordered",
+                // Made, and not fetched: nobody has an answer yet.
+                None if self.ready.is_some() => "ready",
                 None => "running",
             },
             (None, None, Some(_)) => "verified",
@@ -208,22 +238,23 @@ impl RequestRow {
 }
 
 /// States that are counted.
-pub const STATES: [&str; 5] = ["received", "verified", "running", "ordered", "deferred"];
+pub const STATES: [&str; 6] = ["received", "verified", "running", "ready", "ordered", "deferred"];
 
 /// All requests by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// The last number that was given.
     pub last: u32,
-    /// The requests.
-    pub requests: BTreeMap<u32, RequestRow>,
+    /// The requests. Shared, so that a change copies one of them.
+    #[serde(with = "file::rows")]
+    pub requests: BTreeMap<u32, Arc<RequestRow>>,
 }
 
 impl Register {
     /// Those that have not ended.
     pub fn open(&self) -> impl Iterator<Item = (u32, &RequestRow)> {
         let open = self.requests.iter().filter(|(_, row)| row.ended.is_none());
-        open.map(|(id, row)| (*id, row))
+        open.map(|(id, row)| (*id, &**row))
     }
 
     /// Whether there is room for one more.
@@ -245,10 +276,25 @@ pub struct State {
     pub keys_to_end: BTreeSet<u32>,
 }
 
+impl State {
+    /// Requests that have not ended, without a look at all that have: of these, and no others, it is known whom they are about.
+    pub fn open(&self) -> impl Iterator<Item = (u32, &RequestRow)> {
+        let rows = self
+            .people
+            .keys()
+            .filter_map(|id| Some((*id, &**self.register.requests.get(id)?)));
+        rows.filter(|(_, row)| row.ended.is_none())
+    }
+}
+
 /// The register on disk, and as it is. Changes go one after the other.
 pub struct Subjects {
     path: PathBuf,
     state: Mutex<State>,
+    /// Requests that somebody carries out, or refuses, just now: one at a time each, while the register is everybody's.
+    busy: std::sync::Mutex<BTreeSet<u32>>,
+    /// How often the register was written.
+    writes: AtomicU64,
     /// A write has begun and not come to a good end: the file holds the register before or behind it, nobody knows which.
     is_uncertain: AtomicBool,
 }
@@ -291,6 +337,8 @@ impl Subjects {
         Ok(Self {
             path,
             state: Mutex::new(state),
+            busy: std::sync::Mutex::default(),
+            writes: AtomicU64::new(0),
             is_uncertain: AtomicBool::new(false),
         })
     }
@@ -298,6 +346,17 @@ impl Subjects {
     /// As it is, for who changes it, too.
     pub async fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().await
+    }
+
+    /// Has nobody else carry a request out, or refuse it, until what this returns is dropped; `None` where somebody does already.
+    pub(crate) fn begin(&self, id: u32) -> Option<Busy<'_>> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(id).then_some(Busy { subjects: self, id })
+    }
+
+    /// How often the register was written since the start.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// Puts another register in the place of what the file holds, waits until it is on disk, and has it hold.
@@ -318,6 +377,7 @@ impl Subjects {
             .map_err(|error| crate::control::not_done(&error).to_owned())?
             .map_err(|error| format!("the register of requests cannot be written: {error}"))?;
         self.is_uncertain.store(false, Ordering::Relaxed);
+        self.writes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -337,11 +397,24 @@ impl Subjects {
     }
 }
 
+/// See [`Subjects::begin`].
+pub(crate) struct Busy<'s> {
+    subjects: &'s Subjects,
+    id: u32,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.subjects.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.remove(&self.id);
+    }
+}
+
 /// The row of a request that has begun.
 #[cfg(test)]
 pub(crate) fn some_row() -> RequestRow {
     let mut some = file::tests::some();
-    some.requests.remove(&1).unwrap()
+    (*some.requests.remove(&1).unwrap()).clone()
 }
 
 #[cfg(test)]
@@ -350,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_register_that_is_full_takes_no_more_whether_requests_are_open_or_not() {
-        let row = some_row();
+        let row = Arc::new(some_row());
         let mut register = Register::default();
         for id in 0..OPEN_MAX {
             assert!(register.has_room());
@@ -358,10 +431,10 @@ mod tests {
         }
         assert!(!register.has_room());
         for row in register.requests.values_mut() {
-            row.ended = Some((7, How::Done));
+            Arc::make_mut(row).ended = Some((7, How::Done));
         }
         assert!(register.has_room());
-        let ended = register.requests[&0].clone();
+        let ended = Arc::clone(&register.requests[&0]);
         let all = 0..u32::try_from(ROWS_MAX).unwrap();
         register.requests.extend(all.map(|id| (id, ended.clone())));
         assert!(!register.has_room());

@@ -7,6 +7,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_gateway::control::{Deed, DeedKind, Find, Matter, Reading, Retain, Steer, Verb};
 use tidegate_gateway::exports::{Format, What};
 use tidegate_gateway::orders::Halt;
+use tidegate_gateway::subjects::{Asker, Right};
 use tidegate_tests::DEADLINE;
 use tidegate_tests::esme::message;
 
@@ -155,9 +156,13 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
     };
     scene.ask(Verb::Steer(halt)).await.unwrap();
     let waiting = scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
-    let told = scene.restrict(TO, Some("load")).await.unwrap();
-    let id = u32::try_from(told["id"].as_u64().unwrap()).unwrap();
-    assert_eq!(told["is_new"], true);
+    let request = scene
+        .open(Right::Restrict, Asker::Account, Some("load"), TO)
+        .await;
+    scene.verify(request).await;
+    let told = scene.run(request).await.unwrap();
+    assert_eq!(told["state"], "done");
+    let id = u32::try_from(told["restriction"].as_u64().unwrap()).unwrap();
     let again = scene.restrict(TO, Some("load")).await.unwrap();
     assert_eq!((&again["id"], &again["is_new"]), (&json!(id), &json!(false)));
     let resume = Steer::CarrierResume {
@@ -201,6 +206,15 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
         (&told["total"], &told["entries"], &told["restricted"]),
         (&json!(1), &json!([]), &json!(1))
     );
+    // The person is told what there is, and that nothing is done with it.
+    let report = scene.report().await;
+    let marks: Vec<&Value> = report
+        .iter()
+        .filter(|row| row["class"] == "restriction")
+        .collect();
+    assert_eq!(marks.len(), 1, "{report:?}");
+    assert_eq!(marks[0]["standing"], "restricted");
+    assert!(report.iter().any(|row| row["text"] == WRITTEN), "{report:?}");
     // It holds behind a restart.
     scene.local.stop();
     scene.local.start_at(scene.clock.clone());

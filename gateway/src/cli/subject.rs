@@ -75,7 +75,7 @@ pub(super) enum Verb {
 pub(super) struct Open {
     #[command(flatten)]
     file: ConfigFile,
-    /// access, correct, erase, port or object.
+    /// access, correct, erase, port, object or restrict.
     #[arg(value_parser = right)]
     right: Right,
     /// The person's number.
@@ -99,7 +99,7 @@ pub(super) struct Open {
 
 fn right(word: &str) -> Result<Right, &'static str> {
     let found = Right::ALL.into_iter().find(|right| right.word() == word);
-    found.ok_or("one of access, correct, erase, port, object")
+    found.ok_or("one of access, correct, erase, port, object, restrict")
 }
 
 fn asker(word: &str) -> Result<Asker, &'static str> {

@@ -15,6 +15,7 @@ use tidegate_store::disk::Disk;
 use super::finished::{REASON_MAX, known};
 use super::steer::Keys;
 use super::steering::fields;
+use super::subject_run::withdraw;
 use super::{Answer, VERSION, instant, not_done};
 use crate::audit::AuditHandle;
 use crate::exports::{self, Export, Format, KEPT_FOR, State, Wanted, What, read_frame};
@@ -231,7 +232,12 @@ pub(super) async fn export<D: Disk + 'static>(
         Exporting::Read { export, frame } => read(hub, (audit, who), *export, *frame).await,
         Exporting::Delete { export } => {
             let exports = hub.exports().ok_or("this gateway makes no exports")?;
-            match exports.get(*export).map(|export| export.state) {
+            let there = exports.get(*export);
+            // Nobody makes it anew without being asked.
+            if let Some(request) = there.as_ref().and_then(|export| export.head.request) {
+                withdraw(hub, audit, (request, *export)).await?;
+            }
+            match there.map(|export| export.state) {
                 None => Err(THERE_IS_NONE.to_owned()),
                 Some(State::Making { .. }) => {
                     exports.stop(*export);

@@ -380,6 +380,14 @@ pub(crate) fn rules_now<D: Disk>(hub: &Hub<D>) -> u64 {
     })
 }
 
+/// Whether the wall clock has jumped and nobody has said yet that it is right (RET-9).
+pub(crate) fn is_doubted<D: Disk>(hub: &Hub<D>) -> bool {
+    hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
+    })
+}
+
 async fn hold_add<D: Disk>(
     hub: &Hub<D>,
     legal: &Legal,

@@ -189,7 +189,7 @@ fn open_ask(keys: &Keys<'_>) -> Result<OpenAsk, String> {
         right: Right::ALL
             .into_iter()
             .find(|known| known.word() == right)
-            .ok_or("\"right\" is access, correct, erase, port or object")?,
+            .ok_or("\"right\" is access, correct, erase, port, object or restrict")?,
         to: said(keys, "to")?,
         account: keys.text("account")?,
         asker: Asker::ALL
@@ -257,7 +257,7 @@ mod tests {
             assert!(!format!("{wanted:?}").contains("555"));
         }
         for (key, value) in [
-            ("right", json!("restrict")),
+            ("right", json!("forget")),
             ("from", json!("a friend")),
             ("account", Value::Null),
             ("to", json!("")),

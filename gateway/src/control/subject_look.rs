@@ -1,18 +1,27 @@
 //! What there is of a person, looked for to answer a request: in which accounts, and what an erasure could not take along.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use serde_json::Value;
+use tidegate_codec::address::{Npi, Ton};
 use tidegate_codec::identity::SystemId;
+use tidegate_config::Country;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Kept, Meta, Query};
+use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::rules::{Class, State as Standing};
 use tidegate_store::seal::Purpose;
 use tidegate_store::standing::Scope;
 use zeroize::Zeroizing;
 
+use super::{journaled, not_done};
 use crate::exports::Person;
 use crate::keeping::Ended;
+use crate::number::plan;
+use crate::register::{Handle, Wanted};
 use crate::serve::Hub;
+use crate::standing::opt_out::person;
 use crate::subjects::Kept as KeptOf;
 
 /// Rows of what an erasure could not take along.
@@ -29,11 +38,35 @@ fn accounts_of<D: Disk>(hub: &Hub<D>, account: Option<SystemId>) -> Vec<SystemId
     })
 }
 
-/// Looks, by the index of recipients, at an account's finished messages to a person, until `each` has enough and says so.
+/// Numbers as they may stand in messages, by where an account's national numbers are at home: reckoned once for each country.
+#[derive(Default)]
+struct Spelled(BTreeMap<Option<[u8; 2]>, Arc<[Vec<u8>]>>);
+
+impl Spelled {
+    async fn of(
+        &mut self,
+        person: &Zeroizing<Vec<u8>>,
+        home: Option<Country>,
+    ) -> Result<Arc<[Vec<u8>]>, String> {
+        let key = home.and_then(|home| home.as_str().as_bytes().first_chunk().copied());
+        if let Some(there) = self.0.get(&key) {
+            return Ok(Arc::clone(there));
+        }
+        // Thousands of spellings are tried: not while others wait.
+        let number = person.clone();
+        let reckoned = tokio::task::spawn_blocking(move || forms(&number, home)).await;
+        let forms: Arc<[Vec<u8>]> = reckoned.map_err(|error| not_done(&error).to_owned())?.into();
+        self.0.insert(key, Arc::clone(&forms));
+        Ok(forms)
+    }
+}
+
+/// Looks, by the index of recipients, at an account's finished messages to and from a person, until `each` has enough and says so.
+/// What does not open may be the person's: unless there was enough without it, that is an error.
 async fn finished<D: Disk>(
     hub: &Hub<D>,
     account: SystemId,
-    person: &Zeroizing<Vec<u8>>,
+    (person, spelled): (&Zeroizing<Vec<u8>>, &mut Spelled),
     mut each: impl FnMut(&Meta) -> bool,
 ) -> Result<(), String> {
     let home = hub.look(|gate, _| gate.home_of(account));
@@ -41,14 +74,17 @@ async fn finished<D: Disk>(
         request: 0,
         number: person.clone(),
     };
-    for digits in forms(person, home.is_some()) {
+    let mut unreadable = 0;
+    for digits in &*spelled.of(person, home).await? {
+        let digits = digits.clone();
         let query = Query::Recipient { account, digits };
         let mut is_enough = false;
         hub.look_in_history(&query, Kept::Meta, Purpose::Sweep, |looked| {
+            unreadable += looked.unreadable;
             let theirs = looked
                 .metas
                 .iter()
-                .filter(|(_, meta)| whom.is(&meta.destination, home));
+                .filter(|(_, meta)| whom.is(meta.person(), home));
             for (_, meta) in theirs {
                 is_enough |= each(meta);
             }
@@ -56,24 +92,39 @@ async fn finished<D: Disk>(
         })
         .await?;
         if is_enough {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
+    match unreadable {
+        0 => Ok(()),
+        blocks => Err(format!(
+            "{blocks} blocks of history of account {account} do not open: what they hold of the person is not known"
+        )),
+    }
 }
 
-/// How a number may stand in messages: as it is known, with what is dialled before it, and, of accounts that have a country, without
-/// its country's code, which has one to three digits. Whoever else is found so is told apart by what it is then.
-fn forms(person: &[u8], has_home: bool) -> Vec<Vec<u8>> {
-    let mut forms: Vec<Vec<u8>> = ["", "00", "011"]
-        .iter()
-        .map(|first| [first.as_bytes(), person].concat())
-        .collect();
-    if has_home {
-        let national = (1..=3).filter_map(|code| person.get(code..));
-        forms.extend(national.flat_map(|rest| [rest.to_vec(), [b"0", rest].concat()]));
+/// How a number may stand in messages: as it is known, or without its country's code in accounts that are at home there, and behind
+/// whatever digits the plan of numbers takes for an international or a national prefix.
+fn forms(number: &[u8], home: Option<Country>) -> Vec<Vec<u8>> {
+    let is_it = |digits: &[u8]| {
+        let tons = [Ton::UNKNOWN, Ton::INTERNATIONAL, Ton::NATIONAL];
+        let mut tons = tons.into_iter();
+        tons.any(|ton| *person(ton, Npi::ISDN, digits, home) == *number)
+    };
+    let code = home.and_then(|home| plan().code_of(home));
+    let national = code.and_then(|code| number.strip_prefix(code.as_bytes()));
+    // Of one, two, three digits, and of four those that begin with 0, as 0011 does.
+    let prefixes = (1..=3).flat_map(|digits: usize| {
+        (0..10_u32.pow(u32::try_from(digits).unwrap_or(0))).map(move |prefix| format!("{prefix:0digits$}"))
+    });
+    let prefixes = prefixes.chain((0..1_000).map(|prefix| format!("{prefix:04}")));
+    let prefixes: Vec<String> = std::iter::once(String::new()).chain(prefixes).collect();
+    let mut forms = BTreeSet::from([number.to_vec()]);
+    for bare in [Some(number), national].into_iter().flatten() {
+        let spelled = prefixes.iter().map(|prefix| [prefix.as_bytes(), bare].concat());
+        forms.extend(spelled.filter(|digits| is_it(digits)));
     }
-    forms
+    forms.into_iter().collect()
 }
 
 /// What of a person's records floors or holds keep, by class. It is said of which class, how many and until when; not which matter.
@@ -83,12 +134,13 @@ pub(super) async fn what_stays<D: Disk>(
     person: &Zeroizing<Vec<u8>>,
 ) -> Result<Vec<KeptOf>, String> {
     let mut kept: BTreeMap<(&'static str, String), KeptOf> = BTreeMap::new();
+    let mut spelled = Spelled::default();
     for account in accounts_of(hub, account) {
         let Some(keeping) = hub.look(|gate, _| gate.keeping().cloned()) else {
             return Ok(Vec::new());
         };
         let now_ms = hub.now().unix_ms;
-        finished(hub, account, person, |meta| {
+        finished(hub, account, (person, &mut spelled), |meta| {
             let ended = Ended::of(account, meta);
             for (of, class) in [(Kept::Meta, Class::Meta), (Kept::Body, Class::Body)] {
                 let Some(told) = keeping.told(&ended, of, now_ms) else {
@@ -116,26 +168,34 @@ pub(super) async fn what_stays<D: Disk>(
     Ok(kept.into_values().take(KEPT_MAX).collect())
 }
 
-/// Accounts that have something of a person: finished messages, messages under way, opt-outs.
+/// Accounts that have something of a person: finished messages, messages under way, opt-outs, consents.
 pub(super) async fn who_has<D: Disk>(
     hub: &Hub<D>,
     person: &Zeroizing<Vec<u8>>,
 ) -> Result<BTreeSet<SystemId>, String> {
     let mut found = under_way(hub, person).await;
+    let whos = hub.look(|gate, _| gate.spool().standing().all_names(person));
+    let register = hub.listed();
+    if register.is_some() {
+        journaled(hub).await?;
+    }
+    let mut spelled = Spelled::default();
     for account in accounts_of(hub, None) {
+        if found.contains(&account) {
+            continue;
+        }
         let has_said = hub.look(|gate, _| {
             let place = gate.account_by_text(account.as_str());
             let whole = Scope::account(account.as_str());
             let of = |place| {
-                let names = gate.spool().standing().all_names(person);
-                let stands = names.iter().flat_map(|who| gate.concerning(place, who, None));
+                let stands = whos.iter().flat_map(|who| gate.concerning(place, who, None));
                 stands
                     .map(|(scope, _)| scope)
                     .any(|scope| scope == whole || scope.is_pool_of(&whole))
             };
             place.is_some_and(of)
         });
-        if has_said || found.contains(&account) {
+        if has_said || has_consents(register, account, &whos).await? {
             found.insert(account);
             continue;
         }
@@ -144,7 +204,7 @@ pub(super) async fn who_has<D: Disk>(
         };
         let now_ms = hub.now().unix_ms;
         let mut has = false;
-        finished(hub, account, person, |meta| {
+        finished(hub, account, (person, &mut spelled), |meta| {
             has |= keeping.may_be_read(&Ended::of(account, meta), Kept::Meta, now_ms);
             has
         })
@@ -154,6 +214,23 @@ pub(super) async fn who_has<D: Disk>(
         }
     }
     Ok(found)
+}
+
+/// Whether an account has a consent of a person on record, given or taken back.
+async fn has_consents(
+    register: Option<&Handle>,
+    account: SystemId,
+    whos: &[Pseudonym],
+) -> Result<bool, String> {
+    let Some(register) = register else {
+        return Ok(false);
+    };
+    let whos = whos.iter().copied().collect();
+    let found = register
+        .ask(account, Purpose::Sweep, Wanted::Consents { whos })
+        .await?;
+    let records = found.get("records").and_then(Value::as_array);
+    Ok(records.is_some_and(|records| !records.is_empty()))
 }
 
 /// Accounts that have a message to the person under way.
@@ -167,9 +244,14 @@ async fn under_way<D: Disk>(hub: &Hub<D>, person: &Zeroizing<Vec<u8>>) -> BTreeS
         let has_more = hub.look(|gate, _| {
             let index = gate.spool().index();
             for (_, leg) in index.slice(first, LOOK_MAX) {
+                let to = leg.envelope.addresses.destination();
+                // Whose it is, is asked of the few that end so.
+                if !whom.may_be(&to) {
+                    continue;
+                }
                 let account: Option<SystemId> = gate.spool().names().name(leg.account).parse().ok();
                 let home = account.and_then(|account| gate.home_of(account));
-                if whom.is(&leg.envelope.addresses.destination(), home) {
+                if whom.is(&to, home) {
                     found.extend(account);
                 }
             }
@@ -189,18 +271,33 @@ mod tests {
 
     #[test]
     fn a_number_is_looked_for_in_each_form_in_which_it_may_have_been_sent() {
-        let forms = |home| -> Vec<String> {
-            let forms = forms(b"447700900123", home).into_iter();
-            forms.map(|form| String::from_utf8(form).unwrap()).collect()
-        };
-        assert_eq!(
-            forms(false),
-            ["447700900123", "00447700900123", "011447700900123"]
-        );
-        assert!(
-            forms(true).contains(&"07700900123".to_owned()),
-            "national, with the trunk's digit"
-        );
-        assert!(forms(true).contains(&"7700900123".to_owned()));
+        for (number, home, found) in [
+            ("447700900123", None, &["447700900123", "00447700900123"][..]),
+            (
+                "447700900123",
+                Some("GB"),
+                &["07700900123", "7700900123", "00447700900123"],
+            ),
+            // Australia dials 0011, Russia and Kazakhstan 8 before a national number, Hungary 06.
+            ("61412345678", Some("AU"), &["0412345678", "001161412345678"]),
+            ("79161234567", Some("RU"), &["89161234567", "9161234567"]),
+            ("36201234567", Some("HU"), &["06201234567"]),
+            ("12025550123", Some("US"), &["2025550123", "01112025550123"]),
+        ] {
+            let home = home.and_then(Country::new);
+            let forms = forms(number.as_bytes(), home);
+            for digits in found {
+                assert!(
+                    forms.contains(&digits.as_bytes().to_vec()),
+                    "{digits} of {home:?}"
+                );
+            }
+            assert!(forms.len() < 200, "{} of {home:?}", forms.len());
+            assert_eq!(
+                forms.iter().collect::<BTreeSet<_>>().len(),
+                forms.len(),
+                "each once"
+            );
+        }
     }
 }

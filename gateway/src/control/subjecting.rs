@@ -21,18 +21,18 @@ use tidegate_store::keyring::Owner;
 use zeroize::Zeroizing;
 
 use super::finished::Reading;
-use super::legal::{entry, kept, named, rules_now, sealed};
+use super::legal::{entry, is_doubted, kept, named, rules_now, sealed};
 use super::steering::fields;
 use super::subject_ask::{OpenAsk, Subjecting};
-use super::subject_run::{carry_out, end_subject};
+use super::subject_run::{carry_out, end_subject, may_be_refused};
 use super::{Answer, instant};
 use crate::audit::{AuditHandle, actor};
 use crate::exports::Format;
 use crate::serve::Hub;
-use crate::subjects::{Asker, How, OPEN_MAX, RequestRow, Right, Subjects, clock_of};
+use crate::subjects::{Asker, How, OPEN_MAX, Register, RequestRow, Right, Subjects, clock_of};
 
-/// Rows of a list.
-const LIST_MAX: usize = 10_000;
+/// Rows of a list, beside those that are open.
+const ENDED_MAX: usize = 1_000;
 
 /// Does it.
 pub(super) async fn subject<D: Disk + 'static>(
@@ -51,17 +51,38 @@ pub(super) async fn subject<D: Disk + 'static>(
         Subjecting::Refuse { id, reason } => refuse(hub, &subjects, by, *id, reason).await,
         Subjecting::List => {
             let state = subjects.state().await;
-            let rows = state.register.requests.iter().rev().take(LIST_MAX);
-            let shown: Vec<Value> = rows.map(|(id, row)| Value::Object(shown(*id, row))).collect();
-            let open = state.register.open().count();
-            Ok(fields(json!({ "open": open, "requests": shown })))
+            let (rows, open) = listed(&state.register);
+            let left_out = state.register.requests.len() - rows.len();
+            let shown: Vec<Value> = rows
+                .iter()
+                .map(|(id, row)| Value::Object(shown(*id, row)))
+                .collect();
+            Ok(fields(
+                json!({ "open": open, "requests": shown, "left_out": left_out }),
+            ))
         }
         Subjecting::Show { id, reading } => show(&subjects, by, *id, reading.as_ref()).await,
     }
 }
 
+/// What a list has: all that are open, those first that are due first, and of those that have ended the last; and how many are open.
+fn listed(register: &Register) -> (Vec<(u32, &RequestRow)>, usize) {
+    let (mut open, mut ended) = (Vec::new(), Vec::new());
+    for (id, row) in register.requests.iter().rev() {
+        match row.ended {
+            None => open.push((*id, &**row)),
+            Some(_) if ended.len() < ENDED_MAX => ended.push((*id, &**row)),
+            Some(_) => {}
+        }
+    }
+    open.sort_by_key(|(id, row)| (!row.waits(), row.due_ms, *id));
+    let count = open.len();
+    open.append(&mut ended);
+    (open, count)
+}
+
 /// An entry of the log about a request.
-pub(super) fn noted(who: &Actor, outcome: &str, (id, row): (u32, &RequestRow)) -> Entry {
+pub(crate) fn noted(who: &Actor, outcome: &str, (id, row): (u32, &RequestRow)) -> Entry {
     let account: Option<SystemId> = row.account.as_deref().and_then(|name| name.parse().ok());
     entry(Kind::Request, who, outcome, id)
         .of(account)
@@ -85,7 +106,18 @@ async fn open<D: Disk + 'static>(
         )?),
     };
     let now_ms = rules_now(hub);
-    let received_ms = ask.received_ms.unwrap_or(now_ms);
+    // No date by law counts from a clock that has jumped (RET-9).
+    let received_ms = match ask.received_ms {
+        Some(received_ms) => received_ms,
+        None if is_doubted(hub) => {
+            return Err(
+                "the clock has jumped, and nobody has said that it is right: say when the request came (received_ms), or \
+                 `retention confirm-clock` first"
+                    .to_owned(),
+            );
+        }
+        None => now_ms,
+    };
     if received_ms > now_ms {
         return Err("\"received_ms\" has not been yet".to_owned());
     }
@@ -124,6 +156,8 @@ async fn open<D: Disk + 'static>(
         note: None,
         order: None,
         export: None,
+        ready: None,
+        restriction: None,
         told: 0,
         kept: Vec::new(),
         answered_ms: None,
@@ -134,7 +168,7 @@ async fn open<D: Disk + 'static>(
     audit.enter(vec![received]).await?;
     let mut register = state.register.clone();
     let told = shown(id, &row);
-    register.requests.insert(id, row);
+    register.requests.insert(id, Arc::new(row));
     subjects.write(&mut state, register).await?;
     state.people.insert(id, person);
     state.keys_to_end.remove(&id);
@@ -142,10 +176,10 @@ async fn open<D: Disk + 'static>(
 }
 
 /// The row of a request that has not ended.
-fn open_row(register: &crate::subjects::Register, id: u32) -> Result<RequestRow, String> {
+fn open_row(register: &Register, id: u32) -> Result<RequestRow, String> {
     let row = register.requests.get(&id).ok_or(NONE)?;
     match row.ended {
-        None => Ok(row.clone()),
+        None => Ok(RequestRow::clone(row)),
         Some(_) => Err(format!("request {id} has ended: {}", row.state())),
     }
 }
@@ -172,7 +206,7 @@ async fn verify<D: Disk>(
     row.proof = sealed;
     let mut register = state.register.clone();
     let told = shown(id, &row);
-    register.requests.insert(id, row);
+    register.requests.insert(id, Arc::new(row));
     subjects.write(&mut state, register).await?;
     state.proofs.insert(id, text);
     Ok(told)
@@ -214,7 +248,7 @@ async fn extend<D: Disk>(
     row.due_ms = row.most_ms;
     let mut register = state.register.clone();
     let told = shown(id, &row);
-    register.requests.insert(id, row);
+    register.requests.insert(id, Arc::new(row));
     subjects.write(&mut state, register).await?;
     Ok(told)
 }
@@ -226,34 +260,35 @@ async fn run<D: Disk + 'static>(
     id: u32,
     (format, note): (Option<Format>, Option<&str>),
 ) -> Answer {
-    let mut state = subjects.state().await;
-    let mut row = open_row(&state.register, id)?;
-    if row.verified_ms.is_none() {
-        return Err(format!(
-            "request {id} is not verified: nothing is returned or destroyed before identity or authority is"
-        ));
+    let busy = subjects.begin(id).ok_or_else(|| is_busy(id))?;
+    {
+        let mut state = subjects.state().await;
+        let mut row = open_row(&state.register, id)?;
+        if row.verified_ms.is_none() {
+            return Err(format!(
+                "request {id} is not verified: nothing is returned or destroyed before identity or authority is"
+            ));
+        }
+        if row.run_ms.is_some() {
+            return Err(format!("request {id} is being carried out already"));
+        }
+        if row.right == Right::Correct && row.asker != Asker::Recipient && note.is_none() {
+            return Err("what is wrong is said: \"note\" is missing".to_owned());
+        }
+        audit.enter(vec![noted(who, "run", (id, &row))]).await?;
+        row.run_ms = Some(rules_now(hub));
+        row.format = Some(format.unwrap_or(Format::Jsonl).word().to_owned());
+        row.note = note.map(kept);
+        row.why = None;
+        // From here on it is carried out, over a crash, too.
+        let mut register = state.register.clone();
+        register.requests.insert(id, Arc::new(row));
+        subjects.write(&mut state, register).await?;
     }
-    if row.run_ms.is_some() {
-        return Err(format!("request {id} is being carried out already"));
-    }
-    if row.right == Right::Correct && row.asker != Asker::Recipient && note.is_none() {
-        return Err("what is wrong is said: \"note\" is missing".to_owned());
-    }
-    audit.enter(vec![noted(who, "run", (id, &row))]).await?;
-    row.run_ms = Some(rules_now(hub));
-    row.format = Some(format.unwrap_or(Format::Jsonl).word().to_owned());
-    row.note = note.map(kept);
-    // From here on it is carried out, over a crash, too.
-    let mut register = state.register.clone();
-    register.requests.insert(id, row);
-    subjects.write(&mut state, register).await?;
-    let done = carry_out(hub, subjects, (audit, who), &mut state, id).await;
-    let mut told = state
-        .register
-        .requests
-        .get(&id)
-        .map(|row| shown(id, row))
-        .ok_or(NONE)?;
+    // Others have the register meanwhile: history may be looked through.
+    let done = carry_out(hub, subjects, (audit, who), id).await;
+    drop(busy);
+    let mut told = told(subjects, id).await?;
     if let Err(why) = done {
         tracing::warn!(
             request = id,
@@ -265,35 +300,34 @@ async fn run<D: Disk + 'static>(
     Ok(told)
 }
 
+fn is_busy(id: u32) -> String {
+    format!("request {id} is being carried out just now")
+}
+
+async fn told(subjects: &Subjects, id: u32) -> Answer {
+    let state = subjects.state().await;
+    let row = state.register.requests.get(&id).ok_or(NONE)?;
+    Ok(shown(id, row))
+}
+
+/// One that waits for something in the way, or whose answer was deleted, may be given up; not one that is done or as good as that.
 async fn refuse<D: Disk>(
     hub: &Hub<D>,
     subjects: &Subjects,
-    (audit, who): (&AuditHandle, &Actor),
+    by: (&AuditHandle, &Actor),
     id: u32,
     reason: &str,
 ) -> Answer {
-    let mut state = subjects.state().await;
-    let row = open_row(&state.register, id)?;
-    // One that only waits for something in the way may be given up.
-    if row.order.is_some() || row.export.is_some() {
-        return Err(format!("request {id} is being carried out already"));
-    }
-    let now_ms = rules_now(hub);
-    end_subject(
-        hub,
-        subjects,
-        (audit, who),
-        &mut state,
-        (id, How::Refused, now_ms),
-        Some(reason),
-    )
-    .await?;
-    state
-        .register
-        .requests
-        .get(&id)
-        .map(|row| shown(id, row))
-        .ok_or_else(|| NONE.to_owned())
+    let _busy = subjects.begin(id).ok_or_else(|| is_busy(id))?;
+    let (row, person) = {
+        let state = subjects.state().await;
+        let row = open_row(&state.register, id)?;
+        (row, state.people.get(&id).cloned().unwrap_or_default())
+    };
+    may_be_refused(hub, (id, &row), &person).await?;
+    let end = (id, How::Refused, rules_now(hub));
+    end_subject(hub, subjects, by, end, Some(reason)).await?;
+    told(subjects, id).await
 }
 
 async fn show(
@@ -359,6 +393,9 @@ fn all(id: u32, row: &RequestRow) -> Map<String, Value> {
         "executed": row.ended.map(|(at_ms, _)| instant(at_ms)),
         "order": row.order,
         "export": row.export.map(|export| export.to_string()),
+        "ready": row.ready.map(|ready| instant(ready.at_ms)),
+        "unreadable": row.ready.map(|ready| ready.unreadable),
+        "restriction": row.restriction,
         "kept": kept.collect::<Vec<_>>(),
         "note": row.note,
         "why": row.why,
@@ -396,5 +433,32 @@ mod tests {
             ..row
         };
         assert!(may_be_extended(&answered, 29).is_err());
+    }
+
+    #[test]
+    fn a_list_has_all_that_are_open_by_their_dates_and_then_the_last_that_have_ended() {
+        let ended = Arc::new(RequestRow {
+            ended: Some((7, How::Done)),
+            ..crate::subjects::some_row()
+        });
+        let open = |due_ms, answered_ms| {
+            Arc::new(RequestRow {
+                due_ms,
+                answered_ms,
+                ended: None,
+                ..crate::subjects::some_row()
+            })
+        };
+        let mut register = Register::default();
+        register
+            .requests
+            .extend([(1, open(9, None)), (2, open(5, None)), (3, open(1, Some(1)))]);
+        register
+            .requests
+            .extend((10..2_000).map(|id| (id, Arc::clone(&ended))));
+        let (rows, count) = listed(&register);
+        let ids: Vec<u32> = rows.iter().map(|(id, _)| *id).collect();
+        assert_eq!((count, &ids[..5]), (3, &[2, 1, 3, 1_999, 1_998][..]));
+        assert_eq!(ids.len(), 3 + ENDED_MAX);
     }
 }

@@ -10,11 +10,11 @@ use tidegate_codec::address::AddressBuf;
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{Cursor, Kept, Meta, Query};
+use tidegate_store::history::{Cursor, Direction, Kept, Meta, Query};
 use tidegate_store::index::Leg;
 use tidegate_store::rules::{Class, State};
 use tidegate_store::seal::Purpose;
-use tidegate_store::standing::Origin;
+use tidegate_store::standing::{Grant, Origin};
 use zeroize::Zeroizing;
 
 use super::file::Sheet;
@@ -48,12 +48,17 @@ impl std::fmt::Debug for Person {
 }
 
 impl Person {
+    /// Whether an address ends like the number, and is worth a closer look.
+    pub(crate) fn may_be(&self, address: &AddressBuf) -> bool {
+        let tail = &self.number[self.number.len().saturating_sub(4)..];
+        address.as_bytes().ends_with(tail)
+    }
+
     /// Whether an address is the person's, however it is written.
     pub(crate) fn is(&self, address: &AddressBuf, home: Option<Country>) -> bool {
         let octets = address.as_bytes();
         // Nothing is reckoned for all others.
-        let tail = &self.number[self.number.len().saturating_sub(4)..];
-        octets.ends_with(tail) && *person(address.ton(), address.npi(), octets, home) == **self.number
+        self.may_be(address) && *person(address.ton(), address.npi(), octets, home) == **self.number
     }
 }
 
@@ -102,7 +107,7 @@ pub(super) async fn report<D: Disk + 'static>(
         let keeping = rules(hub)?;
         let mut metas: Vec<Meta> = Vec::new();
         for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
-            if person.is(&meta.destination, home) {
+            if person.is(meta.person(), home) {
                 metas.push(meta);
             }
             if at % AT_ONCE == AT_ONCE - 1 {
@@ -157,7 +162,10 @@ fn of_message<D: Disk>(
         };
         let common = json!({
             "purpose": purpose(class),
-            "source": "the account, which submitted it",
+            "source": match meta.direction {
+                Direction::Mt => "the account, which submitted it",
+                Direction::Mo => "the person, who wrote it",
+            },
             "sinks": sinks(head.account, &meta.carrier),
             "id": id,
             "recipient": meta.leg,
@@ -245,15 +253,18 @@ fn of_leg<D: Disk>(gate: &Gate<D>, head: &Head, leg: &Leg, now_ms: u64) -> Optio
 /// What the person has said: opt-outs and consents.
 async fn said<D: Disk>(hub: &Hub<D>, head: &Head, person: &Person) -> Result<Vec<String>, String> {
     let (mut rows, whos) = hub.look(|gate, now| {
-        let told = gate.keeping().cloned();
-        let told = told.and_then(|keeping| keeping.told_of_class(head.account, Class::Optout, now.unix_ms));
+        // When it was said is not known here: what counts from then has no date.
+        let keeping = gate.keeping().cloned();
+        let told = keeping.as_ref().and_then(|keeping| {
+            keeping.told_of_class(head.account, Class::Optout, (None, None), now.unix_ms)
+        });
         let whos = gate.spool().standing().all_names(&person.number);
         let place = gate.account_by_text(head.account.as_str());
         let entries = place.into_iter().flat_map(|place| {
             let of = |who| gate.concerning(place, who, None);
             whos.iter().flat_map(of).collect::<Vec<_>>()
         });
-        let rows: Vec<String> = entries
+        let mut rows: Vec<String> = entries
             .map(|(scope, stand)| {
                 let origins: Vec<&str> = stand.origins.iter().map(Origin::word).collect();
                 let more = json!({
@@ -265,6 +276,10 @@ async fn said<D: Disk>(hub: &Hub<D>, head: &Head, person: &Person) -> Result<Vec
                 told_row(head, Class::Optout, told.as_ref(), more)
             })
             .collect();
+        let octets = person.number.as_slice();
+        if keeping.is_some_and(|keeping| keeping.claims().restrict(head.account, octets, || octets)) {
+            rows.push(of_restriction(head));
+        }
         (rows, whos)
     });
     let Some(register) = hub.listed() else {
@@ -274,15 +289,55 @@ async fn said<D: Disk>(hub: &Hub<D>, head: &Head, person: &Person) -> Result<Vec
     let found = register
         .ask(head.account, Purpose::Export, Wanted::Consents { whos })
         .await?;
-    let told = hub.look(|gate, now| {
-        let keeping = gate.keeping()?;
-        keeping.told_of_class(head.account, Class::Consent, now.unix_ms)
-    });
     let records = found.get("records").and_then(Value::as_array);
-    for record in records.into_iter().flatten().filter_map(Value::as_object) {
+    let records: Vec<&Map<String, Value>> = records
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .collect();
+    let (keeping, now_ms) = hub.look(|gate, now| (gate.keeping().cloned(), now.unix_ms));
+    for (at, record) in records.iter().enumerate() {
+        let times = (at_ms(record), ended_ms(record, &records[at..]));
+        let told = keeping
+            .as_ref()
+            .and_then(|keeping| keeping.told_of_class(head.account, Class::Consent, times, now_ms));
         rows.push(of_consent(head, told.as_ref(), record));
     }
     Ok(rows)
+}
+
+/// When something was said, in unix milliseconds.
+fn at_ms(record: &Map<String, Value>) -> Option<u64> {
+    let at: jiff::Timestamp = record.get("at")?.as_str()?.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok()
+}
+
+/// When what a consent was for ended: it was taken back, by the first record that says so, itself or one behind it. It is of the same
+/// scope; of which categories, does not matter: what is told is then no later than it is.
+fn ended_ms(record: &Map<String, Value>, from_it: &[&Map<String, Value>]) -> Option<u64> {
+    let of = |record: &Map<String, Value>, key| record.get(key).cloned();
+    let is_same = |other: &&&Map<String, Value>| {
+        of(other, "grant").is_some_and(|grant| grant == Grant::Withdrawn.word())
+            && ["scope", "name"]
+                .into_iter()
+                .all(|key| of(other, key) == of(record, key))
+    };
+    at_ms(from_it.iter().find(is_same)?)
+}
+
+/// That the person is restricted: all else here is kept, and nothing more is done with it (DSR-4).
+fn of_restriction(head: &Head) -> String {
+    let all = fields(json!({
+        "class": "restriction",
+        "standing": State::Restricted.word(),
+        "account": head.account.as_str(),
+        "detail": "nothing more is done with what is kept than to keep it",
+        "purpose": "as the person, or who decides for the person, has asked",
+        "source": "a request",
+        "sinks": "none",
+        "by": "DSR-4",
+    }));
+    row(head.what, head.format, &all)
 }
 
 fn of_consent(head: &Head, told: Option<&Told>, record: &Map<String, Value>) -> String {
@@ -322,5 +377,30 @@ mod tests {
             assert_eq!(person.is(&address, home), is, "{octets}");
         }
         assert!(!format!("{person:?}").contains("2025"), "no number in a log");
+    }
+
+    #[test]
+    fn a_consent_counts_from_when_it_was_given_and_ends_when_it_was_taken_back() {
+        let said = |grant: &str, at: &str, scope: &str| {
+            fields(json!({ "grant": grant, "scope": scope, "name": "shop", "at": at }))
+        };
+        let all = [
+            said("given", "2022-03-01T00:00:00Z", "account"),
+            said("given", "2022-04-01T00:00:00Z", "sender"),
+            said("withdrawn", "2023-03-01T00:00:00Z", "account"),
+            said("renewed", "2024-03-01T00:00:00Z", "account"),
+        ];
+        let all: Vec<&Map<String, Value>> = all.iter().collect();
+        let times = |at: usize| {
+            (
+                at_ms(all[at]).map(instant),
+                ended_ms(all[at], &all[at..]).map(instant),
+            )
+        };
+        let at = |text: &str| Some(text.to_owned());
+        assert_eq!(times(0), (at("2022-03-01T00:00:00Z"), at("2023-03-01T00:00:00Z")));
+        assert_eq!(times(1), (at("2022-04-01T00:00:00Z"), None), "of another scope");
+        assert_eq!(times(2), (at("2023-03-01T00:00:00Z"), at("2023-03-01T00:00:00Z")));
+        assert_eq!(times(3), (at("2024-03-01T00:00:00Z"), None));
     }
 }

@@ -10,11 +10,15 @@ const DAY_MS: u64 = 24 * 3_600_000;
 const NOVEMBER_MS: u64 = 20_758 * DAY_MS;
 
 fn keeping(profile: &str, more: &str) -> (Keeping, SystemId) {
-    let text = include_str!("../../../config/tidegate.toml").replacen(
-        "state = \"active\"",
-        &format!("{profile}\n{more}\nstate = \"active\""),
-        1,
-    );
+    let text = include_str!("../../../config/tidegate.toml");
+    // What profiles ask of binds is not looked at here.
+    let text = text
+        .replacen("min_transport = \"clear\"", "min_transport = \"tls1.3\"", 1)
+        .replacen(
+            "state = \"active\"",
+            &format!("{profile}\n{more}\nstate = \"active\""),
+            1,
+        );
     let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
     let account = config.accounts[0].system_id;
     let tables = Arc::new(Tables::default());
@@ -244,4 +248,20 @@ fn a_floor_behind_the_limit_says_where_a_record_lies_and_one_before_it_does_not(
         filed("P1Y", no_store),
         (Some(("P12M".to_owned(), Bucket::Week)), true)
     );
+}
+
+#[test]
+fn a_consent_goes_five_years_after_it_was_taken_back_whenever_it_is_asked_about() {
+    let (fixed, account) = keeping("retention_profile = \"fixed-term\"", "");
+    let of = |times| {
+        fixed
+            .told_of_class(account, Class::Consent, times, NOVEMBER_MS)
+            .unwrap()
+    };
+    // Given on 1 March 2022 and taken back a year later.
+    let (given_ms, back_ms) = (19_052 * DAY_MS, 19_417 * DAY_MS);
+    let told = of((Some(given_ms), Some(back_ms)));
+    // 1 March 2028.
+    assert_eq!((told.state, told.due_ms), (State::Live, Some(21_244 * DAY_MS)));
+    assert_eq!(of((Some(given_ms), None)).due_ms, None, "as long as it holds");
 }

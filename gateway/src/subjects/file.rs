@@ -56,6 +56,27 @@ pub(super) mod digits {
     }
 }
 
+/// Rows by their numbers, which are shared in memory and not in the file.
+pub(super) mod rows {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::subjects::RequestRow;
+
+    type Rows = BTreeMap<u32, Arc<RequestRow>>;
+
+    pub(crate) fn serialize<S: Serializer>(rows: &Rows, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(rows.iter().map(|(id, row)| (id, &**row)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Rows, D::Error> {
+        let rows = BTreeMap::<u32, RequestRow>::deserialize(from)?;
+        Ok(rows.into_iter().map(|(id, row)| (id, Arc::new(row))).collect())
+    }
+}
+
 pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
     let text = small_file::read(path, FILE_MAX).map_err(|error| Unreadable::new(path, error.to_string()))?;
     match text {
@@ -81,8 +102,9 @@ fn read(text: &str) -> Option<Register> {
 pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::fs;
+    use std::sync::Arc;
 
-    use super::super::{Asker, How, Kept, RequestRow, Right};
+    use super::super::{Asker, How, Kept, Ready, RequestRow, Right};
     use super::*;
 
     pub(crate) fn some() -> Register {
@@ -106,6 +128,12 @@ pub(super) mod tests {
             note: None,
             order: Some(7),
             export: Some(u64::MAX),
+            ready: Some(Ready {
+                at_ms: 4,
+                ends_ms: 9,
+                unreadable: 1,
+            }),
+            restriction: Some(3),
             told: 0,
             kept: vec![Kept {
                 class: "meta".to_owned(),
@@ -126,7 +154,7 @@ pub(super) mod tests {
         };
         Register {
             last: 2,
-            requests: BTreeMap::from([(1, row), (2, over)]),
+            requests: BTreeMap::from([(1, Arc::new(row)), (2, Arc::new(over))]),
         }
     }
 
