@@ -19,7 +19,7 @@ use tidegate_store::disk::Disk;
 use tokio::sync::Mutex;
 
 use crate::audit::AuditHandle;
-use crate::exports::time;
+use crate::exports::{is_doubted, time};
 use crate::serve::Hub;
 
 pub use file::Unreadable;
@@ -36,6 +36,9 @@ pub const ROWS_MAX: usize = 2_000;
 pub const TEXT_MAX: usize = 200;
 /// How long one that has ended is shown, in milliseconds: a year, as long as its notice.
 pub const KEPT_MS: u64 = 366 * 24 * 3_600_000;
+
+/// How far a wall clock may be behind the latest time that was believed for a grant to begin, in milliseconds.
+const BEHIND_MAX_MS: u64 = 60_000;
 
 /// How far a grant goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,9 +98,15 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether it lets anybody at anything now.
+    /// Whether it lets anybody at anything by a wall clock that says this. One that is set back to before its beginning stops it:
+    /// by a clock that had jumped, its end is far away.
     pub const fn is_running(&self, now_ms: u64) -> bool {
-        self.ended.is_none() && now_ms < self.until_ms
+        self.ended.is_none() && self.from_ms <= now_ms && now_ms < self.until_ms
+    }
+
+    /// The same where the latest time that was believed is known, too: a clock that is set back gives it no more time.
+    fn runs<D: Disk>(&self, hub: &Hub<D>) -> bool {
+        self.is_running(hub.now().unix_ms) && time(hub) < self.until_ms
     }
 }
 
@@ -182,6 +191,11 @@ impl Access {
             .collect()
     }
 
+    fn get(&self, number: u64) -> Option<Grant> {
+        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
+        register.grants.get(&number).cloned()
+    }
+
     async fn write(&self, register: Register) -> Result<(), String> {
         let cannot =
             |error: &dyn std::fmt::Display| format!("the register of break-glass cannot be written: {error}");
@@ -224,6 +238,14 @@ pub(crate) async fn begin<D: Disk>(
         .ok_or("this gateway has no register of break-glass")?;
     let number = {
         let _alone = access.turn.lock().await;
+        // Nobody knows when four hours are over by a clock that is not believed.
+        if is_doubted(hub) || time(hub) > grant.from_ms.saturating_add(BEHIND_MAX_MS) {
+            return Err(
+                "the clock has jumped, or was set back: nobody is let in by it until it is right; whoever is at the control socket \
+                 reads without"
+                    .to_owned(),
+            );
+        }
         let mut register = access.register();
         if !register.make_room(grant.from_ms) {
             return Err(format!(
@@ -261,13 +283,9 @@ pub(crate) async fn used<D: Disk>(
     let access = hub
         .access()
         .ok_or("this gateway has no register of break-glass")?;
-    let register = access.register();
-    let grant = register
-        .grants
-        .get(&number)
-        .filter(|grant| grant.is_running(time(hub)));
+    let grant = access.get(number).filter(|grant| grant.runs(hub));
     let grant = grant.ok_or("the grant is over")?;
-    let used = entry(who, "used", number, grant).with(Field::Verb, Value::Word(Word::of_name(verb)));
+    let used = entry(who, "used", number, &grant).with(Field::Verb, Value::Word(Word::of_name(verb)));
     audit.enter(vec![used]).await
 }
 
@@ -298,7 +316,7 @@ pub(crate) async fn end<D: Disk>(
     audit.enter(vec![ended]).await?;
     let is_by_time = *who == Actor::System;
     grant.ended = Some(Ended {
-        at_ms: if is_by_time { grant.until_ms } else { time(hub) },
+        at_ms: if is_by_time { grant.until_ms.min(time(hub)) } else { time(hub) },
         who: crate::audit::actor(who),
     });
     access.write(register).await?;

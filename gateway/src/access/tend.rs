@@ -8,7 +8,6 @@ use tidegate_store::disk::Disk;
 
 use super::end;
 use crate::audit::AuditHandle;
-use crate::exports::time;
 use crate::notices::{About, New};
 use crate::serve::Hub;
 use crate::telemetry::AccessMetrics;
@@ -22,12 +21,11 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessM
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
-        let now_ms = time(&hub);
         let mut done = settle(&hub).await;
         let grants = access.list(None);
         let over = grants
             .iter()
-            .filter(|(_, grant)| grant.ended.is_none() && !grant.is_running(now_ms));
+            .filter(|(_, grant)| grant.ended.is_none() && !grant.runs(&hub));
         for (number, _) in over {
             let ended = end(&hub, (&audit, &Actor::System), *number, "its time").await;
             done = done.and(ended.map(drop));
@@ -35,7 +33,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessM
         metrics.publish(
             grants
                 .iter()
-                .filter(|(_, grant)| grant.is_running(now_ms))
+                .filter(|(_, grant)| grant.runs(&hub))
                 .count(),
         );
         if let Err(error) = done {

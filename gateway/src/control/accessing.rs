@@ -15,7 +15,6 @@ use super::{Answer, VERSION, instant};
 use crate::access::{self, Depth, Grant, SECONDS_MAX, TEXT_MAX};
 use crate::admin::Role;
 use crate::audit::{AuditHandle, actor};
-use crate::exports::time;
 use crate::serve::Hub;
 
 /// What is wanted of break-glass.
@@ -167,7 +166,7 @@ pub(super) async fn access<D: Disk>(
     let register = hub
         .access()
         .ok_or("this gateway has no register of break-glass")?;
-    let now_ms = time(hub);
+    let now_ms = hub.now().unix_ms;
     match wanted {
         Accessing::BreakGlass {
             account,
@@ -178,7 +177,7 @@ pub(super) async fn access<D: Disk>(
             token,
         } => {
             hub.look(|gate, _| gate.known_account(account).map(drop))?;
-            let token = token_of(hub, who, token.as_deref(), hub.now().unix_ms)?;
+            let token = token_of(hub, who, token.as_deref(), now_ms)?;
             let until_ms = now_ms.saturating_add(seconds * 1_000);
             let grant = Grant {
                 token: token.clone(),

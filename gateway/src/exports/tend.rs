@@ -38,10 +38,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
         hub.with_gate(|gate, _| gate.spool_mut().count_others(octets));
         // By a clock that has jumped nothing is destroyed (RET-9); nobody reads it all the same.
         let now_ms = time(&hub);
-        let is_doubted = hub.look(|gate, now| {
-            let keeping = gate.keeping();
-            keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
-        });
+        let is_doubted = is_doubted(&hub);
         for export in &there {
             let why = match export.state {
                 State::Over => "not made",
@@ -68,6 +65,14 @@ pub(crate) fn time<D: Disk>(hub: &Hub<D>) -> u64 {
     hub.look(|gate, now| {
         let keeping = gate.keeping();
         keeping.map_or(now.unix_ms, |keeping| keeping.believed().at(now.unix_ms))
+    })
+}
+
+/// Whether the wall clock has jumped and nobody has said that it is right (RET-9).
+pub(crate) fn is_doubted<D: Disk>(hub: &Hub<D>) -> bool {
+    hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
     })
 }
 
