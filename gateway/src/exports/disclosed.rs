@@ -198,8 +198,9 @@ impl Disclosed {
         Ok((done, unreadable))
     }
 
+    /// Whether a record is of the time and about the person: the sender of what a handset wrote.
     fn is_meant(&self, meta: &Meta, head: &Head, home: Option<Country>) -> bool {
-        (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(&meta.destination, home)
+        (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(meta.person(), home)
     }
 
     /// Records that holds have sealed of it, but for what was given already; and how many blocks did not open. A text without its
