@@ -484,7 +484,7 @@ async fn produce<D: Disk + 'static>(
             disclosure: number,
             person,
             fields: scope.fields,
-            with_held: row.basis == Basis::Law,
+            by_law: row.basis == Basis::Law,
             who: actor(asker.who),
         }),
     };

@@ -27,7 +27,7 @@ use super::{Exports, Head, What};
 use crate::audit::AuditHandle;
 use crate::control::{hex, text_of};
 use crate::disclosures::{self, Produced, Step};
-use crate::keeping::Ended;
+use crate::keeping::{Ended, Keeping};
 use crate::serve::Hub;
 use crate::standing::opt_out::person;
 
@@ -45,8 +45,9 @@ pub(crate) struct Disclosed {
     pub(crate) person: Option<Zeroizing<Vec<u8>>>,
     /// In these columns.
     pub(crate) fields: Vec<String>,
-    /// With what holds have sealed.
-    pub(crate) with_held: bool,
+    /// A law asks for it: with what holds have sealed, and with what is only kept of people who are restricted (DSR-4). Nothing else
+    /// opens that, an emergency neither.
+    pub(crate) by_law: bool,
     /// Who has it produced.
     pub(crate) who: String,
 }
@@ -106,7 +107,7 @@ impl Disclosed {
         let hash = Sha256::new();
         let first = vec![above_of(&columns, head.format)];
         let mut hashed = Hashed { sheet, hash }.put(first, false).await?;
-        let holds = match self.with_held {
+        let holds = match self.by_law {
             true => holds_of(hub, head.account).await,
             false => Vec::new(),
         };
@@ -125,7 +126,7 @@ impl Disclosed {
             let keeping = rules(hub)?;
             let mut metas: Vec<Meta> = Vec::new();
             for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
-                let is_meant = self.is_meant(&meta, head, home);
+                let is_meant = self.is_meant(&meta, head, (home, &keeping));
                 let ended = Ended::of(head.account, &meta);
                 if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
                     metas.push(meta);
@@ -198,9 +199,11 @@ impl Disclosed {
         Ok((done, unreadable))
     }
 
-    /// Whether a record is of the time and about the person: the sender of what a handset wrote.
-    fn is_meant(&self, meta: &Meta, head: &Head, home: Option<Country>) -> bool {
-        (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(meta.person(), home)
+    /// Whether a record is of the time and about the person, who is the sender of what a handset wrote, and not only kept.
+    fn is_meant(&self, meta: &Meta, head: &Head, (home, keeping): (Option<Country>, &Keeping)) -> bool {
+        (head.since_ms..=head.until_ms).contains(&meta.final_ms)
+            && self.is(meta.person(), home)
+            && (self.by_law || !keeping.is_restricted(head.account, meta.person()))
     }
 
     /// Records that holds have sealed of it, but for what was given already; and how many blocks did not open. A text without its
@@ -213,12 +216,13 @@ impl Disclosed {
         given: &BTreeSet<Key>,
     ) -> Result<(BTreeMap<Key, Meta>, u64), String> {
         let (mut held, mut unreadable) = (BTreeMap::new(), 0);
+        let keeping = rules(hub)?;
         for hold in holds {
             unreadable += each_of_hold(hub, *hold, |looked| {
                 for (account, meta) in looked.metas {
                     let key = (meta.id, meta.leg);
                     let is_ours = account == head.account && !given.contains(&key);
-                    if is_ours && self.is_meant(&meta, head, home) {
+                    if is_ours && self.is_meant(&meta, head, (home, &keeping)) {
                         held.entry(key).or_insert(meta);
                     }
                 }
@@ -330,7 +334,7 @@ mod tests {
             disclosure: 1,
             person: person.map(|person| Zeroizing::new(person.to_vec())),
             fields: Vec::new(),
-            with_held: false,
+            by_law: false,
             who: String::new(),
         };
         let one = disclosed(Some(b"12025550123"));
