@@ -149,7 +149,7 @@ async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result
     Ok(())
 }
 
-/// Enters what was produced, before anybody can read it.
+/// Enters what was produced, before anybody can read it, where it is still wanted.
 ///
 /// # Errors
 ///
@@ -159,11 +159,13 @@ pub(crate) async fn made<D: Disk>(
     audit: &AuditHandle,
     (number, produced): (u32, Produced),
     digest: [u8; 32],
+    is_wanted: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let disclosures = hub
         .disclosures()
         .ok_or("this gateway has no register of disclosures")?;
     let mut state = disclosures.state().await;
+    is_wanted()?;
     let row = state.register.row(number)?;
     if row.completed.is_some() {
         return Err(format!("disclosure {number} was completed meanwhile"));

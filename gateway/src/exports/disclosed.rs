@@ -195,7 +195,8 @@ impl Disclosed {
                 who: self.who.clone(),
             },
         };
-        disclosures::made(hub, audit, (self.disclosure, produced), digest).await?;
+        let is_wanted = || is_wanted(exports, head);
+        disclosures::made(hub, audit, (self.disclosure, produced), digest, is_wanted).await?;
         Ok((done, unreadable))
     }
 
@@ -281,6 +282,7 @@ async fn texts_in_holds<D: Disk>(
 /// Reads what a hold has sealed, slice by slice; says how many blocks did not open.
 async fn each_of_hold<D: Disk>(
     hub: &Hub<D>,
+    (exports, head): (&Exports, &Head),
     hold: u32,
     mut each: impl FnMut(Looked) -> Result<(), String>,
 ) -> Result<u64, String> {
@@ -293,6 +295,7 @@ async fn each_of_hold<D: Disk>(
         unreadable += looked.unreadable;
         cursor = next;
         each(looked)?;
+        is_wanted(exports, head)?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(unreadable)

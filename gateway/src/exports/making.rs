@@ -171,7 +171,8 @@ async fn make<D: Disk + 'static>(
         );
     }
     match (made, entered) {
-        (Ok((done, unreadable)), Ok(())) => {
+        // Who does not want it any more may have said so while it was entered.
+        (Ok((done, unreadable)), Ok(())) if is_wanted(&exports, &head).is_ok() => {
             exports.metrics.made.increment(1);
             exports.change(number, |export| {
                 let first_at = done.first_at;
