@@ -79,8 +79,14 @@ pub(crate) fn is_doubted<D: Disk>(hub: &Hub<D>) -> bool {
 async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
     let exports = hub.exports().ok_or("there are none")?;
     if let Some(legal) = hub.legal() {
-        for order in legal.state().await.register.orders.values() {
+        let state = legal.state().await;
+        for order in state.register.orders.values() {
             exports.give_up(order.account, order.asked_ms);
+        }
+        for hold in state.register.holds.values() {
+            if let Some(released_ms) = hold.released_ms {
+                exports.give_up_held(hold.account, released_ms);
+            }
         }
     }
     let _alone = exports.turn.lock().await;
