@@ -77,6 +77,8 @@ pub struct Ended {
 pub struct Grant {
     /// The token's name.
     pub token: String,
+    /// Which token of that name, as [`crate::admin::Bearer::print`] has it: one that is made later is somebody else's.
+    pub print: String,
     /// Of this account.
     pub account: String,
     /// How far.
@@ -173,10 +175,11 @@ impl Access {
     }
 
     /// The grant by which a token may read an account's messages now, and how far. Asked for each request.
-    pub fn covers(&self, token: &str, account: &str, now_ms: u64) -> Option<(u64, Depth)> {
+    pub fn covers(&self, (token, print): (&str, &str), account: &str, now_ms: u64) -> Option<(u64, Depth)> {
         let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
         let running = register.grants.iter().filter(|(_, grant)| {
-            grant.is_running(now_ms) && (grant.token.as_str(), grant.account.as_str()) == (token, account)
+            grant.is_running(now_ms)
+                && (grant.token.as_str(), grant.print.as_str(), grant.account.as_str()) == (token, print, account)
         });
         // The one that goes furthest.
         let furthest = running.max_by_key(|(_, grant)| grant.class == Depth::Body);

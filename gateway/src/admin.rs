@@ -287,8 +287,9 @@ fn may_open(desk: &Desk, bearer: &Bearer, verb: &mut control::Verb) -> Result<()
         .filter(|right| right.glass && bearer.role == Role::Operate)
         .and(opening.account)
         .and_then(|account| {
+            let now_ms = desk.clock.now().unix_ms;
             desk.access
-                .covers(&bearer.name, account, desk.clock.now().unix_ms)
+                .covers((&bearer.name, &bearer.print()), account, now_ms)
         });
     match glass {
         Some((number, depth)) => {

@@ -9,6 +9,7 @@ const FROM_MS: u64 = 1_000_000;
 fn grant(token: &str, class: Depth, seconds: u64) -> Grant {
     Grant {
         token: token.to_owned(),
+        print: "7a".to_owned(),
         account: "load".to_owned(),
         class,
         reason: "nothing is delivered".to_owned(),
@@ -50,11 +51,12 @@ async fn a_grant_is_one_token_s_for_one_account_until_its_time_over_a_restart_to
         ("ops", "other", 0, None),
     ] {
         assert_eq!(
-            again.covers(token, account, FROM_MS.wrapping_add(after_ms)),
+            again.covers((token, "7a"), account, FROM_MS.wrapping_add(after_ms)),
             expected,
             "{token} {after_ms}"
         );
     }
+    assert_eq!(again.covers(("ops", "7b"), "load", FROM_MS), None, "another of that name");
     assert!(again.list(Some("other")).is_empty());
 }
 

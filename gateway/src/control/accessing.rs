@@ -13,7 +13,7 @@ use super::steer::Keys;
 use super::steering::fields;
 use super::{Answer, VERSION, instant};
 use crate::access::{self, Depth, Grant, SECONDS_MAX, TEXT_MAX};
-use crate::admin::Role;
+use crate::admin::{Bearer, Role};
 use crate::audit::{AuditHandle, actor};
 use crate::serve::Hub;
 
@@ -136,7 +136,7 @@ fn read_end(keys: &Keys<'_>) -> Result<Accessing, String> {
 }
 
 /// The token that is meant: it must be there, and of role operate. Who asks by one means it.
-fn token_of<D: Disk>(hub: &Hub<D>, who: &Actor, named: Option<&str>, now_ms: u64) -> Result<String, String> {
+fn token_of<D: Disk>(hub: &Hub<D>, who: &Actor, named: Option<&str>, now_ms: u64) -> Result<Bearer, String> {
     let name = match (who, named) {
         (Actor::Token(own), None) => own.as_str().to_owned(),
         (Actor::Token(own), Some(named)) if own.as_str() == named => named.to_owned(),
@@ -150,8 +150,8 @@ fn token_of<D: Disk>(hub: &Hub<D>, who: &Actor, named: Option<&str>, now_ms: u64
         }
     };
     let tokens = hub.tokens().ok_or("this gateway has no admin listener")?;
-    match tokens.role_of(&name, now_ms) {
-        Some(Role::Operate) => Ok(name),
+    match tokens.named(&name, now_ms) {
+        Some(bearer) if bearer.role == Role::Operate => Ok(bearer),
         Some(_) => Err("break-glass is for tokens of role operate".to_owned()),
         None => Err(format!("there is no token {name:?} that is good")),
     }
@@ -177,10 +177,12 @@ pub(super) async fn access<D: Disk>(
             token,
         } => {
             hub.look(|gate, _| gate.known_account(account).map(drop))?;
-            let token = token_of(hub, who, token.as_deref(), now_ms)?;
+            let bearer = token_of(hub, who, token.as_deref(), now_ms)?;
+            let token = bearer.name.clone();
             let until_ms = now_ms.saturating_add(seconds * 1_000);
             let grant = Grant {
                 token: token.clone(),
+                print: bearer.print(),
                 account: account.clone(),
                 class: *class,
                 reason: kept(reason),
