@@ -64,7 +64,11 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
         let new = New {
             account: grant.account.clone(),
             about: About::Access,
-            reference: format!("break-glass {number}"),
+            // Numbers begin anew where the register was removed, or is an older one: the notice of then is not this one's.
+            reference: format!(
+                "break-glass {number} of {}",
+                crate::control::instant(grant.from_ms)
+            ),
             text: format!(
                 "{what} of messages of your account were opened to {} from {} until {}, ticket {}",
                 grant.token,

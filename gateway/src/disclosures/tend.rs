@@ -10,6 +10,7 @@ use tidegate_store::keyring::Owner;
 
 use super::{KEPT_MS, Produced, Row, State, Told};
 use crate::audit::AuditHandle;
+use crate::control::instant;
 use crate::exports::time;
 use crate::notices::{About, New, Sent};
 use crate::serve::Hub;
@@ -50,7 +51,8 @@ fn notice(number: u32, row: &Row, due_ms: u64) -> New {
     New {
         account: row.account.clone(),
         about: About::Disclosure,
-        reference: format!("disclosure {number}"),
+        // Numbers are given again where the register is an older one: the notice of then is not this one's.
+        reference: format!("disclosure {number} of {}", instant(row.opened.at_ms)),
         text: format!(
             "records of messages of your account{texts} were asked for by {}, basis {}",
             row.authority,
