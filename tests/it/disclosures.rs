@@ -155,8 +155,13 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
     let until_ms = scene.clock.now().unix_ms + 2 * DAY_MS;
     let told = Told::Delayed { until_ms };
     scene.disclose(Disclosing::Notify { number, told }).await.unwrap();
-    let of_it = |state: &str| vec![(state.to_owned(), format!("disclosure {number}"))];
-    assert_eq!(scene.notices().await, of_it("not due"));
+    let opened = scene.shown(number).await["opened"]["at"].as_str().unwrap().to_owned();
+    let waiting = vec![("waiting".to_owned(), format!("disclosure {number} of {opened}"))];
+    // Who is not to know of it yet sees nothing, and has no number for it.
+    assert_eq!(scene.notices().await, []);
+    let how = "e-mail".to_owned();
+    let sent = Noticing::Sent { number: 1, how };
+    refused(scene.ask(Verb::Notice(sent)).await, "no such notice");
     assert_eq!(complete().await.unwrap()["state"], "completed");
     refused(scene.produce(number).await, "completed");
 
@@ -178,14 +183,14 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
         .collect();
     fs::write(&path, format!("{line}\n{sum}\n")).unwrap();
     scene.local.start_at(scene.clock.clone());
+    assert_eq!(scene.notices().await, []);
+    scene.set(until_ms);
     let looking = async {
-        while scene.notices().await != of_it("not due") {
+        while scene.notices().await != waiting {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.expect("it is made");
-    scene.set(until_ms);
-    assert_eq!(scene.notices().await, of_it("waiting"));
     let shown = scene.shown(number).await;
     assert_eq!(
         (&shown["to"], &shown["is_about_a_person"]),
