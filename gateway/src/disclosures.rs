@@ -28,7 +28,7 @@ use crate::exports::What;
 
 pub use file::Unreadable;
 pub use tend::tend;
-pub(crate) use tend::{made, settle};
+pub(crate) use tend::{fetched, made, settle};
 
 /// Disclosures that the register has at most, those that have ended included: each has a key in the ring.
 pub const ROWS_MAX: usize = 4_000;
@@ -225,6 +225,8 @@ pub struct Produced {
     pub unreadable: u64,
     /// SHA-256 of its rows, in hex: of the file that `export fetch` writes.
     pub sha256: String,
+    /// When it was first read to its end, in unix milliseconds.
+    pub fetched_ms: Option<u64>,
     /// When it was made, and who had it produced.
     pub step: Step,
 }

@@ -120,7 +120,7 @@ pub(super) async fn disclose<D: Disk + 'static>(
             notify(hub, &register, &mut state, &asker, *number, told).await
         }
         Disclosing::Produce { .. } => Ok(Map::new()),
-        Disclosing::Complete { number } => complete(&register, &mut state, &asker, *number).await,
+        Disclosing::Complete { number } => complete(hub, &register, &mut state, &asker, *number).await,
         Disclosing::Review {
             number,
             finding,
@@ -465,13 +465,6 @@ async fn produce<D: Disk + 'static>(
     asker
         .enter(("to be produced", number), &row.account, details)
         .await?;
-    // One file is enough, and the last one counts.
-    let all = hub.exports().ok_or("this gateway makes no exports")?;
-    for export in all.list() {
-        if export.head.disclosure == Some(number) && export.is_ready() {
-            exports::end(hub, asker.audit, export.head.number, "produced anew").await?;
-        }
-    }
     let wanted = Wanted {
         person: None,
         account,
@@ -493,7 +486,13 @@ async fn produce<D: Disk + 'static>(
     Ok(told)
 }
 
-async fn complete(disclosures: &Disclosures, state: &mut State, asker: &Asker<'_>, number: u32) -> Answer {
+async fn complete<D: Disk>(
+    hub: &Hub<D>,
+    disclosures: &Disclosures,
+    state: &mut State,
+    asker: &Asker<'_>,
+    number: u32,
+) -> Answer {
     let row = state.register.row(number)?;
     if row.completed.is_some() {
         return answered(&state.register, number);
@@ -511,6 +510,16 @@ async fn complete(disclosures: &Disclosures, state: &mut State, asker: &Asker<'_
     let Some(last) = row.produced.last() else {
         return Err("nothing was produced yet: `disclosure produce`".to_owned());
     };
+    // What nobody had, and nobody can have any more, was given to nobody.
+    let is_there = || {
+        let export = hub.exports()?.get(last.export)?;
+        Some(export.is_ready() && !export.is_due(asker.now_ms))
+    };
+    if last.fetched_ms.is_none() && is_there() != Some(true) {
+        return Err(
+            "the file that was produced last is gone, and nobody fetched it to its end: `disclosure produce`".to_owned(),
+        );
+    }
     let details = [
         (Field::File, Detail::Word(Word::of_name(&last.export.to_string()))),
         (Field::Count, Detail::Count(last.rows)),
@@ -592,6 +601,7 @@ fn produced_shown(produced: &Produced) -> Value {
         "held": produced.held,
         "unreadable": produced.unreadable,
         "sha256": produced.sha256,
+        "fetched": produced.fetched_ms.map(instant),
         "at": instant(produced.step.at_ms),
         "who": produced.step.who,
     })

@@ -189,3 +189,27 @@ pub(crate) async fn made<D: Disk>(
     }
     disclosures.write(&mut state, register).await
 }
+
+/// Notes that a file was read to its end, the first time.
+///
+/// # Errors
+///
+/// In words for an operator: it cannot be written.
+pub(crate) async fn fetched<D: Disk>(hub: &Hub<D>, number: u32, export: u64) -> Result<(), String> {
+    let disclosures = hub
+        .disclosures()
+        .ok_or("this gateway has no register of disclosures")?;
+    let mut state = disclosures.state().await;
+    let mut register = state.register.clone();
+    let produced = register
+        .rows
+        .get_mut(&number)
+        .and_then(|row| row.produced.iter_mut().find(|produced| produced.export == export));
+    match produced {
+        Some(produced) if produced.fetched_ms.is_none() => {
+            produced.fetched_ms = Some(time(hub));
+            disclosures.write(&mut state, register).await
+        }
+        _ => Ok(()),
+    }
+}

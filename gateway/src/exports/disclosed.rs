@@ -165,7 +165,7 @@ impl Disclosed {
             tokio::time::sleep(PAUSE).await;
         }
         if !holds.is_empty() {
-            let (metas, lost) = self.sealed_in_holds(hub, (&holds, head), home, &given).await?;
+            let (metas, lost) = self.sealed_in_holds(hub, exports, (&holds, head), home, &given).await?;
             unreadable += lost;
             held += metas.len() as u64;
             let mut texts = BTreeMap::new();
@@ -190,6 +190,7 @@ impl Disclosed {
             held,
             unreadable,
             sha256: hex(&digest),
+            fetched_ms: None,
             step: Step {
                 at_ms: super::time(hub),
                 who: self.who.clone(),
@@ -212,6 +213,7 @@ impl Disclosed {
     async fn sealed_in_holds<D: Disk>(
         &self,
         hub: &Hub<D>,
+        exports: &Exports,
         (holds, head): (&[u32], &Head),
         home: Option<Country>,
         given: &BTreeSet<Key>,
@@ -219,7 +221,7 @@ impl Disclosed {
         let (mut held, mut unreadable) = (BTreeMap::new(), 0);
         let keeping = rules(hub)?;
         for hold in holds {
-            unreadable += each_of_hold(hub, *hold, |looked| {
+            unreadable += each_of_hold(hub, (exports, head), *hold, |looked| {
                 for (account, meta) in looked.metas {
                     let key = (meta.id, meta.leg);
                     let is_ours = account == head.account && !given.contains(&key);

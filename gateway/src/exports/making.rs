@@ -18,7 +18,7 @@ use super::disclosed::Disclosed;
 use super::file::{Done, Sheet};
 use super::person::{Person, report};
 use super::rows::{above, number, row};
-use super::tend::{destroy, order};
+use super::tend::{destroy, end, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
 use crate::audit::AuditHandle;
 use crate::control::{Answer, Shown, fields, instant, not_done, shown_cells, text_of};
@@ -179,11 +179,32 @@ async fn make<D: Disk + 'static>(
                 export.state = State::Ready { first_at };
                 (export.rows, export.octets, export.unreadable) = (done.rows, done.octets, unreadable);
             });
+            if let Some(disclosed) = disclosed {
+                end_earlier(&hub, &audit, &exports, (disclosed.disclosure, number)).await;
+            }
         }
         // Who looks after all of them takes it away.
         _ => {
             exports.metrics.failed.increment(1);
             exports.change(number, |export| export.state = State::Over);
+        }
+    }
+}
+
+/// Ends what was produced for the same disclosure before: one file is enough, and the last one counts, from then on that it is there.
+async fn end_earlier<D: Disk>(
+    hub: &Hub<D>,
+    audit: &AuditHandle,
+    exports: &Exports,
+    (disclosure, last): (u32, u64),
+) {
+    for export in exports.list() {
+        let is_earlier = export.head.disclosure == Some(disclosure) && export.head.number < last;
+        if is_earlier
+            && export.is_ready()
+            && let Err(error) = end(hub, audit, export.head.number, "produced anew").await
+        {
+            tracing::error!(export = export.head.number, error, "an earlier file cannot be ended, and is there until its date");
         }
     }
 }
