@@ -160,7 +160,7 @@ pub(crate) async fn made<D: Disk>(
     hub: &Hub<D>,
     audit: &AuditHandle,
     (number, produced): (u32, Produced),
-    digest: [u8; 32],
+    (digest, of_export): ([u8; 32], Entry),
     is_wanted: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let disclosures = hub
@@ -182,7 +182,8 @@ pub(crate) async fn made<D: Disk>(
         .with(Field::Keys, Value::Words(fields.collect()))
         .with(Field::Count, Value::Count(produced.rows))
         .with(Field::Digest, Value::Digest(digest));
-    audit.enter(vec![entry]).await?;
+    // Both in one go: no row stands in the register for a file that nobody may read, for the log does not know of it (AUD-6).
+    audit.enter(vec![entry, of_export]).await?;
     let mut register = state.register.clone();
     if let Some(row) = register.rows.get_mut(&number) {
         row.produced.push(produced);

@@ -21,7 +21,7 @@ use tidegate_store::seal::Purpose;
 use zeroize::Zeroizing;
 
 use super::file::{Done, Sheet};
-use super::making::{AT_ONCE, FOREIGN, PAUSE, is_wanted, message, put, rules, texts_of};
+use super::making::{AT_ONCE, FOREIGN, PAUSE, entry_of, is_wanted, message, put, rules, texts_of};
 use super::rows::{above_of, row_of};
 use super::{Exports, Head, What};
 use crate::audit::AuditHandle;
@@ -197,7 +197,8 @@ impl Disclosed {
             },
         };
         let is_wanted = || is_wanted(exports, head);
-        disclosures::made(hub, audit, (self.disclosure, produced), digest, is_wanted).await?;
+        let entry = entry_of(head, Some(&done));
+        disclosures::made(hub, audit, (self.disclosure, produced), (digest, entry), is_wanted).await?;
         Ok((done, unreadable))
     }
 

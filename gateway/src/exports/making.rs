@@ -146,19 +146,12 @@ async fn make<D: Disk + 'static>(
         Some(disclosed) => disclosed.fill((&hub, &audit), &exports, sheet, &head).await,
     };
     let number = head.number;
-    let word = |text: &str| Detail::Word(Word::of_name(text));
-    let mut entry = Entry::new(Kind::Export, Actor::System)
-        .of(Some(head.account))
-        .with(Field::Verb, word("export create"))
-        .with(Field::File, word(&number.to_string()));
-    entry = match &made {
-        Ok((done, _)) => entry
-            .with(Field::Outcome, word("made"))
-            .with(Field::Count, Detail::Count(done.rows))
-            .with(Field::Octets, Detail::Count(done.octets)),
-        Err(_) => entry.with(Field::Outcome, word("broken off")),
+    let entered = match &made {
+        // With what the register of disclosures has of it.
+        Ok(_) if disclosed.is_some() => Ok(()),
+        Ok((done, _)) => audit.enter(vec![entry_of(&head, Some(done))]).await,
+        Err(_) => audit.enter(vec![entry_of(&head, None)]).await,
     };
-    let entered = audit.enter(vec![entry]).await;
     if let Err(why) = &made {
         tracing::warn!(export = number, why, "an export could not be made");
     }
@@ -188,6 +181,22 @@ async fn make<D: Disk + 'static>(
             exports.metrics.failed.increment(1);
             exports.change(number, |export| export.state = State::Over);
         }
+    }
+}
+
+/// What the log has of one that was made, or broken off.
+pub(super) fn entry_of(head: &Head, done: Option<&Done>) -> Entry {
+    let word = |text: &str| Detail::Word(Word::of_name(text));
+    let entry = Entry::new(Kind::Export, Actor::System)
+        .of(Some(head.account))
+        .with(Field::Verb, word("export create"))
+        .with(Field::File, word(&head.number.to_string()));
+    match done {
+        Some(done) => entry
+            .with(Field::Outcome, word("made"))
+            .with(Field::Count, Detail::Count(done.rows))
+            .with(Field::Octets, Detail::Count(done.octets)),
+        None => entry.with(Field::Outcome, word("broken off")),
     }
 }
 
