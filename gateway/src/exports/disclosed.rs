@@ -33,6 +33,10 @@ use crate::standing::opt_out::person;
 
 /// Messages of holds that are given at most; more are asked for in shorter times.
 const HELD_MAX: usize = 10_000;
+/// Octets of texts that holds have sealed, at most: these are in memory while a file is made.
+const HELD_OCTETS_MAX: usize = 64 << 20;
+/// Records that history gives at most where holds may have sealed others: which these were is in memory while a file is made.
+const GIVEN_MAX: usize = 1_000_000;
 /// Digits at the end of a number that are the same however it is written.
 const TAIL: usize = 4;
 
@@ -112,6 +116,12 @@ impl Disclosed {
             false => Vec::new(),
         };
         let (mut given, mut held, mut unreadable) = (BTreeSet::new(), 0, 0);
+        let begun_ms = hub.now().unix_ms;
+        // Once for all slices: a text has dates of its own, and may be sealed where its record is not.
+        let sealed = match head.what {
+            What::Texts => texts_in_holds(hub, exports, (&holds, head), |_| true).await?,
+            _ => BTreeMap::new(),
+        };
         let query = Query::Account {
             account: head.account,
             from_ms: head.since_ms,
@@ -140,16 +150,35 @@ impl Disclosed {
                 unreadable += texts_of(hub, &keeping, head, &metas, &mut texts).await?;
             }
             if head.what == What::Texts && !holds.is_empty() {
-                // A text has dates of its own, and may be sealed where its record is not.
-                let lacking = metas
+                let is_lacking = |meta: &&Meta| !texts.contains_key(&(meta.id, meta.leg));
+                // What was still in history when the holds were read may have gone into them since.
+                let since: BTreeSet<Key> = metas
                     .iter()
-                    .filter(|meta| !texts.contains_key(&(meta.id, meta.leg)));
-                let lacking = lacking
-                    .map(|meta| ((meta.id, meta.leg), meta.data_coding))
+                    .filter(is_lacking)
+                    .map(|meta| ((meta.id, meta.leg), meta))
+                    .filter(|(key, meta)| {
+                        let ended = Ended::of(head.account, meta);
+                        !sealed.contains_key(key) && keeping.may_be_read(&ended, Kept::Body, begun_ms)
+                    })
+                    .map(|(key, _)| key)
                     .collect();
-                let sealed = texts_in_holds(hub, &holds, head.account, &lacking).await?;
-                held += sealed.len() as u64;
-                texts.extend(sealed);
+                let since = match since.is_empty() {
+                    true => BTreeMap::new(),
+                    false => {
+                        texts_in_holds(hub, exports, (&holds, head), |key| since.contains(key)).await?
+                    }
+                };
+                let found: Vec<(Key, String)> = metas
+                    .iter()
+                    .filter(is_lacking)
+                    .filter_map(|meta| {
+                        let key = (meta.id, meta.leg);
+                        let text = sealed.get(&key).or_else(|| since.get(&key))?;
+                        text_of(text, meta.data_coding).map(|(shown, _)| (key, shown))
+                    })
+                    .collect();
+                held += found.len() as u64;
+                texts.extend(found);
             }
             for metas in metas.chunks(AT_ONCE) {
                 let rows = metas.iter().map(|meta| {
@@ -160,23 +189,36 @@ impl Disclosed {
             }
             if !holds.is_empty() {
                 given.extend(metas.iter().map(|meta| (meta.id, meta.leg)));
+                if given.len() > GIVEN_MAX {
+                    return Err(format!(
+                        "there are more than {GIVEN_MAX} of these messages, and holds may have sealed others: narrow the time"
+                    ));
+                }
             }
             is_wanted(exports, head)?;
             tokio::time::sleep(PAUSE).await;
         }
         if !holds.is_empty() {
             let (metas, lost) = self.sealed_in_holds(hub, exports, (&holds, head), home, &given).await?;
+            drop(given);
             unreadable += lost;
             held += metas.len() as u64;
-            let mut texts = BTreeMap::new();
-            if head.what == What::Texts {
-                let lacking = metas.iter().map(|(key, meta)| (*key, meta.data_coding)).collect();
-                texts = texts_in_holds(hub, &holds, head.account, &lacking).await?;
+            let is_since = |key: &Key| metas.contains_key(key) && !sealed.contains_key(key);
+            let since = match head.what == What::Texts && metas.keys().any(is_since) {
+                true => texts_in_holds(hub, exports, (&holds, head), is_since).await?,
+                false => BTreeMap::new(),
+            };
+            let metas: Vec<(&Key, &Meta)> = metas.iter().collect();
+            for metas in metas.chunks(AT_ONCE) {
+                let rows = metas.iter().map(|(key, meta)| {
+                    let text = sealed.get(*key).or_else(|| since.get(*key));
+                    let text = text.and_then(|text| text_of(text, meta.data_coding));
+                    let text = text.map(|(shown, _)| shown);
+                    row_of(&columns, head.format, &message(hub, meta, text.as_ref()))
+                });
+                hashed = hashed.put(rows.collect(), true).await?;
+                is_wanted(exports, head)?;
             }
-            let rows = metas
-                .iter()
-                .map(|(key, meta)| row_of(&columns, head.format, &message(hub, meta, texts.get(key))));
-            hashed = hashed.put(rows.collect(), true).await?;
         }
         let Hashed { sheet, hash } = hashed;
         let done = tokio::task::spawn_blocking(move || sheet.finish(unreadable)).await;
@@ -230,12 +272,7 @@ impl Disclosed {
                         held.entry(key).or_insert(meta);
                     }
                 }
-                match held.len() > HELD_MAX {
-                    true => Err(format!(
-                        "holds have sealed more than {HELD_MAX} of these messages: narrow the time"
-                    )),
-                    false => Ok(()),
-                }
+                has_room(held.len(), 0)
             })
             .await?;
         }
@@ -254,32 +291,39 @@ async fn holds_of<D: Disk>(hub: &Hub<D>, account: SystemId) -> Vec<u32> {
     may_cover.map(|(id, _)| id).collect()
 }
 
-/// Texts that holds have sealed of messages of an account, whose data codings are told.
+/// Texts that holds have sealed of messages of the account, of the time, and of those that are meant.
 async fn texts_in_holds<D: Disk>(
     hub: &Hub<D>,
-    holds: &[u32],
-    account: SystemId,
-    lacking: &BTreeMap<Key, u8>,
-) -> Result<BTreeMap<Key, String>, String> {
-    let mut texts = BTreeMap::new();
-    if lacking.is_empty() {
-        return Ok(texts);
-    }
+    exports: &Exports,
+    (holds, head): (&[u32], &Head),
+    is_meant: impl Fn(&Key) -> bool,
+) -> Result<BTreeMap<Key, Text>, String> {
+    let (mut texts, mut octets) = (BTreeMap::new(), 0);
     for hold in holds {
-        each_of_hold(hub, *hold, |looked| {
-            for (_, text) in looked.texts.iter().filter(|(of, _)| *of == account) {
-                let Text { id, leg, .. } = text;
-                if let Some(coding) = lacking.get(&(*id, *leg))
-                    && let Some((shown, _)) = text_of(text, *coding)
-                {
-                    texts.insert((*id, *leg), shown);
+        each_of_hold(hub, (exports, head), *hold, |looked| {
+            for (account, text) in looked.texts {
+                let key = (text.id, text.leg);
+                let is_of_time = (head.since_ms..=head.until_ms).contains(&text.final_ms);
+                if account == head.account && is_of_time && is_meant(&key) {
+                    octets += text.body.len();
+                    texts.insert(key, text);
                 }
             }
-            Ok(())
+            has_room(texts.len(), octets)
         })
         .await?;
     }
     Ok(texts)
+}
+
+/// Whether what holds have sealed can be in memory.
+fn has_room(count: usize, octets: usize) -> Result<(), String> {
+    match count > HELD_MAX || octets > HELD_OCTETS_MAX {
+        true => Err(format!(
+            "holds have sealed more than {HELD_MAX} of these messages, or 64 MiB of their texts: narrow the time"
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Reads what a hold has sealed, slice by slice; says how many blocks did not open.
