@@ -120,11 +120,15 @@ struct Register {
 }
 
 impl Register {
+    /// Whether one ended so long ago, and was told of, that it is not kept any more.
+    fn is_over(grant: &Grant, now_ms: u64) -> bool {
+        let is_old = |ended: &Ended| ended.at_ms.saturating_add(KEPT_MS) <= now_ms;
+        grant.notice.is_some() && grant.ended.as_ref().is_some_and(is_old)
+    }
+
     /// Forgets what ended long ago, and the oldest of what has ended where there is no room; says whether there is.
     fn make_room(&mut self, now_ms: u64) -> bool {
-        let is_kept = |ended: &Ended| ended.at_ms.saturating_add(KEPT_MS) > now_ms;
-        self.grants
-            .retain(|_, grant| grant.notice.is_none() || grant.ended.as_ref().is_none_or(is_kept));
+        self.grants.retain(|_, grant| !Self::is_over(grant, now_ms));
         let over = |grant: &Grant| grant.ended.is_some() && grant.notice.is_some();
         while self.grants.len() >= ROWS_MAX {
             let Some(oldest) = self
@@ -192,6 +196,27 @@ impl Access {
         grants
             .filter(|(_, grant)| account.is_none_or(|account| grant.account == account))
             .collect()
+    }
+
+    /// The numbers of those that are meant. Nothing is copied: it is asked once a second.
+    fn numbers(&self, is_meant: impl Fn(&Grant) -> bool) -> Vec<u64> {
+        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = register.grants.iter();
+        grants
+            .filter(|(_, grant)| is_meant(grant))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Forgets what ended a year ago; with nothing to forget there is nothing to do.
+    async fn forget(&self, now_ms: u64) -> Result<(), String> {
+        if self.numbers(|grant| Register::is_over(grant, now_ms)).is_empty() {
+            return Ok(());
+        }
+        let _alone = self.turn.lock().await;
+        let mut register = self.register();
+        register.grants.retain(|_, grant| !Register::is_over(grant, now_ms));
+        self.write(register).await
     }
 
     fn get(&self, number: u64) -> Option<Grant> {
@@ -337,10 +362,8 @@ pub(crate) async fn end_of_token<D: Disk>(
     token: &str,
 ) -> Result<(), String> {
     let Some(access) = hub.access() else { return Ok(()) };
-    for (number, grant) in access.list(None) {
-        if grant.token == token && grant.ended.is_none() {
-            end(hub, by, number, "its token is revoked").await?;
-        }
+    for number in access.numbers(|grant| grant.token == token && grant.ended.is_none()) {
+        end(hub, by, number, "its token is revoked").await?;
     }
     Ok(())
 }

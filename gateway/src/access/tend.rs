@@ -8,6 +8,7 @@ use tidegate_store::disk::Disk;
 
 use super::end;
 use crate::audit::AuditHandle;
+use crate::exports::{is_doubted, time};
 use crate::notices::{About, New};
 use crate::serve::Hub;
 use crate::telemetry::AccessMetrics;
@@ -22,20 +23,15 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessM
     loop {
         every.tick().await;
         let mut done = settle(&hub).await;
-        let grants = access.list(None);
-        let over = grants
-            .iter()
-            .filter(|(_, grant)| grant.ended.is_none() && !grant.runs(&hub));
-        for (number, _) in over {
-            let ended = end(&hub, (&audit, &Actor::System), *number, "its time").await;
+        for number in access.numbers(|grant| grant.ended.is_none() && !grant.runs(&hub)) {
+            let ended = end(&hub, (&audit, &Actor::System), number, "its time").await;
             done = done.and(ended.map(drop));
         }
-        metrics.publish(
-            grants
-                .iter()
-                .filter(|(_, grant)| grant.runs(&hub))
-                .count(),
-        );
+        // By a clock that has jumped nothing is forgotten (RET-9).
+        if !is_doubted(&hub) {
+            done = done.and(access.forget(time(&hub)).await);
+        }
+        metrics.publish(access.numbers(|grant| grant.runs(&hub)).len());
         if let Err(error) = done {
             tracing::error!(error, "break-glass cannot be ended or told of as it should");
         }
@@ -47,7 +43,7 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let access = hub
         .access()
         .ok_or("this gateway has no register of break-glass")?;
-    if !access.list(None).iter().any(|(_, grant)| grant.notice.is_none()) {
+    if access.numbers(|grant| grant.notice.is_none()).is_empty() {
         return Ok(());
     }
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;

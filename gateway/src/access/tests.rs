@@ -89,6 +89,33 @@ async fn so_many_run_and_what_ended_makes_room_but_for_what_an_account_was_not_t
 }
 
 #[tokio::test]
+async fn what_ended_a_year_ago_is_forgotten_without_another_grant_but_for_what_an_account_was_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access::open(dir.path()).unwrap();
+    let ended = |at_ms: u64, notice: Option<u64>| Grant {
+        notice,
+        ended: Some(Ended {
+            at_ms,
+            who: "system".to_owned(),
+        }),
+        ..grant("ops", Depth::Meta, 600)
+    };
+    for grant in [
+        ended(FROM_MS, Some(1)),
+        ended(FROM_MS, None),
+        ended(FROM_MS + 1, Some(2)),
+        grant("ops", Depth::Meta, 600),
+    ] {
+        with(&access, grant).await;
+    }
+    access.forget(FROM_MS + KEPT_MS - 1).await.unwrap();
+    assert_eq!(access.numbers(|_| true), [1, 2, 3, 4]);
+    access.forget(FROM_MS + KEPT_MS).await.unwrap();
+    let again = Access::open(dir.path()).unwrap();
+    assert_eq!(again.numbers(|_| true), [2, 3, 4]);
+}
+
+#[tokio::test]
 async fn a_register_that_was_changed_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let access = Access::open(dir.path()).unwrap();
