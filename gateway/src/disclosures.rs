@@ -343,8 +343,8 @@ pub struct State {
     pub register: Register,
     /// The people, in the form in which people are known.
     pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
-    /// Keys of disclosures that the register has forgotten.
-    left_over: BTreeSet<u32>,
+    /// Keys of disclosures that are in no row: the register has forgotten it, or it did not come to one.
+    pub(crate) left_over: BTreeSet<u32>,
 }
 
 /// The register on disk, and as it is. Changes go one after the other.

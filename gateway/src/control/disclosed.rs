@@ -176,6 +176,8 @@ async fn open<D: Disk>(
     register.last += 1;
     let number = register.last;
     disclosures.write(state, register).await?;
+    // Its key goes again where it does not come to a row.
+    state.left_over.insert(number);
     let sealed = sealed(hub, Owner::Disclosure(number), person.as_ref()).await?;
     let about = [("recipient", person.is_some()), ("texts", ask.texts)];
     let about = about
@@ -213,6 +215,7 @@ async fn open<D: Disk>(
     let mut register = state.register.clone();
     register.rows.insert(number, row);
     disclosures.write(state, register).await?;
+    state.left_over.remove(&number);
     if let Some(person) = person {
         state.people.insert(number, person);
     }

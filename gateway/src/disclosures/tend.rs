@@ -143,6 +143,12 @@ async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result
         state.people.retain(|number, _| !over.contains(number));
         state.left_over.extend(over);
     }
+    if state.left_over.is_empty() {
+        return Ok(());
+    }
+    // A write that failed may have left a row on disk that needs one of them: a start would be refused without its key.
+    let register = state.register.clone();
+    disclosures.write(state, register).await?;
     while let Some(number) = state.left_over.first().copied() {
         let order = Order::Vault(VaultOrder::End(Owner::Disclosure(number)));
         hub.ask_history(order).await?;
