@@ -191,6 +191,20 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.expect("it is made");
+    // What was told is not delayed any more.
+    let told = scene
+        .ask(Verb::Notice(Noticing::List { account: None }))
+        .await
+        .unwrap();
+    let sent = Noticing::Sent {
+        number: told["notices"][0]["number"].as_u64().unwrap(),
+        how: "e-mail".to_owned(),
+    };
+    scene.ask(Verb::Notice(sent)).await.unwrap();
+    let until_ms = until_ms + DAY_MS;
+    let told = Told::Delayed { until_ms };
+    let later = Disclosing::Notify { number, told };
+    refused(scene.disclose(later).await, "told already");
     let shown = scene.shown(number).await;
     assert_eq!(
         (&shown["to"], &shown["is_about_a_person"]),

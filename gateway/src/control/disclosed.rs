@@ -27,6 +27,7 @@ use crate::serve::Hub;
 
 /// The longest time for which a notice may be delayed, in milliseconds: ten years.
 const DELAY_MAX_MS: u64 = 10 * 366 * 24 * 3_600_000;
+const TOLD: &str = "the account was told already";
 /// Disclosures of a list.
 const LISTED_MAX: usize = 4_000;
 
@@ -360,7 +361,14 @@ async fn notify<D: Disk>(
             ..
         })
     ) {
-        return Err("the account was told already".to_owned());
+        return Err(TOLD.to_owned());
+    }
+    // By `notice sent`.
+    let made = row.notified.as_ref().and_then(|notified| notified.notice);
+    if let (Some(notices), Some(made)) = (hub.notices(), made)
+        && notices.get(made).await.is_some_and(|notice| notice.sent.is_some())
+    {
+        return Err(TOLD.to_owned());
     }
     let detail = match told {
         Told::Sent { how } => (Field::Reason, word(how)),
