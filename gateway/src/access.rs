@@ -28,6 +28,10 @@ pub use tend::tend;
 
 /// The longest time of a grant, in seconds: four hours, about a shift's half. A choice.
 pub const SECONDS_MAX: u64 = 4 * 3_600;
+/// The shortest time of a grant, in seconds: five minutes, so that whoever looks at the metrics sees it. A choice.
+pub const SECONDS_MIN: u64 = 300;
+/// Grants of a token within 24 hours: each has a notice made. A choice.
+pub const A_DAY_MAX: usize = 24;
 /// Grants that run at a time.
 pub const RUNNING_MAX: usize = 32;
 /// Grants that the register has at most, those that have ended included: the oldest of these make room.
@@ -39,6 +43,7 @@ pub const KEPT_MS: u64 = 366 * 24 * 3_600_000;
 
 /// How far a wall clock may be behind the latest time that was believed for a grant to begin, in milliseconds.
 const BEHIND_MAX_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// How far a grant goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +149,12 @@ impl Register {
         let running = self.grants.values().filter(|grant| grant.is_running(now_ms));
         running.count() < RUNNING_MAX
     }
+
+    /// Whether a token, by its name, has had as many in the 24 hours before as it may.
+    fn has_had_enough(&self, token: &str, now_ms: u64) -> bool {
+        let of_day = |grant: &&Grant| grant.token == token && grant.from_ms.saturating_add(DAY_MS) > now_ms;
+        self.grants.values().filter(of_day).count() >= A_DAY_MAX
+    }
 }
 
 /// The register on disk, and as it is. Changes go one after the other.
@@ -196,6 +207,11 @@ impl Access {
         grants
             .filter(|(_, grant)| account.is_none_or(|account| grant.account == account))
             .collect()
+    }
+
+    /// How many were ever begun.
+    fn begun(&self) -> u64 {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner).last
     }
 
     /// The numbers of those that are meant. Nothing is copied: it is asked once a second.
@@ -279,6 +295,9 @@ pub(crate) async fn begin<D: Disk>(
             return Err(format!(
                 "{RUNNING_MAX} run already, or the register is full: `access end` one"
             ));
+        }
+        if register.has_had_enough(&grant.token, grant.from_ms) {
+            return Err(format!("{} was let in {A_DAY_MAX} times within a day already", grant.token));
         }
         register.last += 1;
         let number = register.last;

@@ -50,7 +50,7 @@ async fn break_glass_lets_one_token_at_one_account_and_ends_at_its_time_over_a_r
             .to_string()
     };
     let begin = "/v1/access/break-glass";
-    assert_eq!(post(at, &board, begin, &grant("meta", 60)).await.0, 403);
+    assert_eq!(post(at, &board, begin, &grant("meta", 300)).await.0, 403);
     let (status, told) = post(at, &ops, begin, &grant("meta", 600)).await;
     assert_eq!((status, &told["token"]), (200, &json!("ops")), "{told}");
     let shown = |told: &Value| {
@@ -69,7 +69,7 @@ async fn break_glass_lets_one_token_at_one_account_and_ends_at_its_time_over_a_r
     assert_eq!(post(at, &others, show, &body).await.0, 403);
     let export = json!({ "account": "load", "reason": "INC-7" }).to_string();
     assert_eq!(post(at, &ops, "/v1/export/create", &export).await.0, 403);
-    assert_eq!(post(at, &ops, begin, &grant("body", 60)).await.0, 200);
+    assert_eq!(post(at, &ops, begin, &grant("body", 300)).await.0, 200);
 
     scene.local.stop();
     scene.local.start_at(scene.clock.clone());
@@ -77,7 +77,7 @@ async fn break_glass_lets_one_token_at_one_account_and_ends_at_its_time_over_a_r
     let begun_ms = scene.clock.now().unix_ms;
     let (status, told) = post(at, &ops, show, &body).await;
     assert_eq!((status, shown(&told)), (200, (json!(TO), json!(TEXT))));
-    scene.set(begun_ms + 60_000);
+    scene.set(begun_ms + 300_000);
     let (status, told) = post(at, &ops, show, &body).await;
     assert_eq!((status, shown(&told)), (200, (json!(TO), Value::Null)));
     scene.set(begun_ms + 600_000);

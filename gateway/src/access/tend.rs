@@ -31,7 +31,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessM
         if !is_doubted(&hub) {
             done = done.and(access.forget(time(&hub)).await);
         }
-        metrics.publish(access.numbers(|grant| grant.runs(&hub)).len());
+        metrics.publish(access.numbers(|grant| grant.runs(&hub)).len(), access.begun());
         if let Err(error) = done {
             tracing::error!(error, "break-glass cannot be ended or told of as it should");
         }
@@ -48,7 +48,7 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     }
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
     let _alone = access.turn.lock().await;
-    let mut register = access.register();
+    let (mut register, mut failed) = (access.register(), Ok(()));
     for (number, grant) in &mut register.grants {
         if grant.notice.is_some() {
             continue;
@@ -74,7 +74,12 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
             ),
             due_ms: grant.from_ms,
         };
-        grant.notice = Some(notices.add(new, hub.now().unix_ms).await?);
+        // One that cannot be told holds up no other.
+        match notices.add(new, hub.now().unix_ms).await {
+            Ok(notice) => grant.notice = Some(notice),
+            Err(error) => failed = Err(error),
+        }
     }
-    access.write(register).await
+    access.write(register).await?;
+    failed
 }

@@ -115,6 +115,20 @@ async fn what_ended_a_year_ago_is_forgotten_without_another_grant_but_for_what_a
     assert_eq!(again.numbers(|_| true), [2, 3, 4]);
 }
 
+#[test]
+fn a_token_is_let_in_so_often_a_day_and_others_as_well() {
+    let mut register = Register::default();
+    for number in 0..A_DAY_MAX as u64 {
+        assert!(!register.has_had_enough("ops", FROM_MS));
+        let mut grant = grant("ops", Depth::Meta, 600);
+        grant.from_ms += number;
+        register.grants.insert(number, grant);
+    }
+    assert!(register.has_had_enough("ops", FROM_MS) && !register.has_had_enough("others", FROM_MS));
+    assert!(register.has_had_enough("ops", FROM_MS + DAY_MS - 1));
+    assert!(!register.has_had_enough("ops", FROM_MS + DAY_MS));
+}
+
 #[tokio::test]
 async fn a_register_that_was_changed_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use super::legal::kept;
 use super::steer::Keys;
 use super::steering::fields;
 use super::{Answer, VERSION, instant};
-use crate::access::{self, Depth, Grant, SECONDS_MAX, TEXT_MAX};
+use crate::access::{self, Depth, Grant, SECONDS_MAX, SECONDS_MIN, TEXT_MAX};
 use crate::admin::{Bearer, Role};
 use crate::audit::{AuditHandle, actor};
 use crate::serve::Hub;
@@ -30,7 +30,7 @@ pub enum Accessing {
         reason: String,
         /// The ticket.
         ticket: String,
-        /// For so many seconds, [`SECONDS_MAX`] at most.
+        /// For so many seconds, [`SECONDS_MIN`] to [`SECONDS_MAX`].
         seconds: u64,
         /// Which token; who asks by one means that.
         token: Option<String>,
@@ -122,8 +122,8 @@ fn read_begin(keys: &Keys<'_>) -> Result<Accessing, String> {
         reason: said(keys, "reason")?,
         ticket: said(keys, "ticket")?,
         seconds: seconds
-            .filter(|seconds| (1..=SECONDS_MAX).contains(seconds))
-            .ok_or_else(|| format!("\"for_s\" is a number of seconds up to {SECONDS_MAX}"))?,
+            .filter(|seconds| (SECONDS_MIN..=SECONDS_MAX).contains(seconds))
+            .ok_or_else(|| format!("\"for_s\" is a number of seconds, {SECONDS_MIN} to {SECONDS_MAX}"))?,
         token: keys.text("token")?,
     })
 }
@@ -271,7 +271,7 @@ mod tests {
         }
         for (key, value) in [
             ("for_s", json!(SECONDS_MAX + 1)),
-            ("for_s", json!(0)),
+            ("for_s", json!(SECONDS_MIN - 1)),
             ("for_s", Value::Null),
             ("class", json!("all")),
             ("ticket", json!(" ")),

@@ -12,7 +12,7 @@ use super::{KEPT_MS, Produced, Row, State, Told};
 use crate::audit::AuditHandle;
 use crate::control::instant;
 use crate::exports::time;
-use crate::notices::{About, New, Sent};
+use crate::notices::{About, New, Notices, Sent};
 use crate::serve::Hub;
 use crate::telemetry::DisclosureMetrics;
 
@@ -79,27 +79,15 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(
         .disclosures()
         .ok_or("this gateway has no register of disclosures")?;
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
+    // One that cannot be made holds up no other.
+    let mut failed = Ok(());
     for number in waiting {
         let row = state.register.row(number)?;
-        let Some(notified) = &row.notified else { continue };
-        let now_ms = hub.now().unix_ms;
-        let made = match &notified.told {
-            Told::Prohibited { .. } => None,
-            Told::Delayed { until_ms } => {
-                let made = notices.add(notice(number, row, *until_ms), now_ms).await?;
-                notices.reschedule(made, *until_ms).await?;
-                Some(made)
-            }
-            Told::Sent { how } => {
-                let made = notices.add(notice(number, row, now_ms), now_ms).await?;
-                notices.reschedule(made, now_ms).await?;
-                let sent = Sent {
-                    at_ms: now_ms,
-                    how: how.clone(),
-                    who: notified.step.who.clone(),
-                };
-                notices.sent(made, sent).await?;
-                Some(made)
+        let made = match made_of(&notices, (number, row), hub.now().unix_ms).await {
+            Ok(made) => made,
+            Err(error) => {
+                failed = Err(error);
+                continue;
             }
         };
         let mut register = state.register.clone();
@@ -112,7 +100,33 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(
         }
         disclosures.write(state, register).await?;
     }
-    Ok(())
+    failed
+}
+
+/// Has the register of notices hold what was decided about one's; its number, where there is one.
+async fn made_of(notices: &Notices, (number, row): (u32, &Row), now_ms: u64) -> Result<Option<u64>, String> {
+    let Some(notified) = &row.notified else {
+        return Ok(None);
+    };
+    Ok(match &notified.told {
+        Told::Prohibited { .. } => None,
+        Told::Delayed { until_ms } => {
+            let made = notices.add(notice(number, row, *until_ms), now_ms).await?;
+            notices.reschedule(made, *until_ms).await?;
+            Some(made)
+        }
+        Told::Sent { how } => {
+            let made = notices.add(notice(number, row, now_ms), now_ms).await?;
+            notices.reschedule(made, now_ms).await?;
+            let sent = Sent {
+                at_ms: now_ms,
+                how: how.clone(),
+                who: notified.step.who.clone(),
+            };
+            notices.sent(made, sent).await?;
+            Some(made)
+        }
+    })
 }
 
 /// Forgets what ended long ago, and destroys the keys of what is forgotten.
