@@ -243,14 +243,15 @@ impl Access {
     async fn write(&self, register: Register) -> Result<(), String> {
         let cannot =
             |error: &dyn std::fmt::Display| format!("the register of break-glass cannot be written: {error}");
-        let (path, text) = (
-            self.path.clone(),
-            file::written(&register).map_err(|error| cannot(&error))?,
-        );
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| cannot(&error))?;
+        let path = self.path.clone();
+        // Its text is of some MB where there are many: not made on the loop.
+        let write = move || {
+            let text = file::written(&register).map_err(|error| cannot(&error))?;
+            crate::small_file::replace(&path, &text).map_err(|error| cannot(&error))?;
+            Ok::<_, String>(register)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        let register = written.map_err(|error| crate::control::not_done(&error).to_owned())??;
         *self.register.lock().unwrap_or_else(PoisonError::into_inner) = register;
         Ok(())
     }

@@ -413,13 +413,15 @@ impl Disclosures {
     pub async fn write(&self, state: &mut State, register: Register) -> Result<(), String> {
         let cannot =
             |error: &dyn std::fmt::Display| format!("the register of disclosures cannot be written: {error}");
-        let text = file::written(&register).map_err(|error| cannot(&error))?;
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| cannot(&error))?;
-        state.register = register;
+        // Its text is of several MB where there are many: not made on the loop.
+        let write = move || {
+            let text = file::written(&register).map_err(|error| cannot(&error))?;
+            crate::small_file::replace(&path, &text).map_err(|error| cannot(&error))?;
+            Ok::<_, String>(register)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        state.register = written.map_err(|error| crate::control::not_done(&error).to_owned())??;
         Ok(())
     }
 }
