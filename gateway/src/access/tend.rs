@@ -48,7 +48,7 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     }
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
     let _alone = access.turn.lock().await;
-    let (mut register, mut failed) = (access.register(), Ok(()));
+    let (mut register, mut failed, mut is_changed) = (access.register(), Ok(()), false);
     for (number, grant) in &mut register.grants {
         if grant.notice.is_some() {
             continue;
@@ -76,10 +76,12 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
         };
         // One that cannot be told holds up no other.
         match notices.add(new, hub.now().unix_ms).await {
-            Ok(notice) => grant.notice = Some(notice),
+            Ok(notice) => (grant.notice, is_changed) = (Some(notice), true),
             Err(error) => failed = Err(error),
         }
     }
-    access.write(register).await?;
+    if is_changed {
+        access.write(register).await?;
+    }
     failed
 }
