@@ -194,7 +194,8 @@ impl Access {
         let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
         let running = register.grants.iter().filter(|(_, grant)| {
             grant.is_running(now_ms)
-                && (grant.token.as_str(), grant.print.as_str(), grant.account.as_str()) == (token, print, account)
+                && (grant.token.as_str(), grant.print.as_str(), grant.account.as_str())
+                    == (token, print, account)
         });
         // The one that goes furthest.
         let furthest = running.max_by_key(|(_, grant)| grant.class == Depth::Body);
@@ -231,7 +232,9 @@ impl Access {
         }
         let _alone = self.turn.lock().await;
         let mut register = self.register();
-        register.grants.retain(|_, grant| !Register::is_over(grant, now_ms));
+        register
+            .grants
+            .retain(|_, grant| !Register::is_over(grant, now_ms));
         self.write(register).await
     }
 
@@ -298,7 +301,10 @@ pub(crate) async fn begin<D: Disk>(
             ));
         }
         if register.has_had_enough(&grant.token, grant.from_ms) {
-            return Err(format!("{} was let in {A_DAY_MAX} times within a day already", grant.token));
+            return Err(format!(
+                "{} was let in {A_DAY_MAX} times within a day already",
+                grant.token
+            ));
         }
         register.last += 1;
         let number = register.last;
@@ -364,7 +370,11 @@ pub(crate) async fn end<D: Disk>(
     audit.enter(vec![ended]).await?;
     let is_by_time = *who == Actor::System;
     grant.ended = Some(Ended {
-        at_ms: if is_by_time { grant.until_ms.min(time(hub)) } else { time(hub) },
+        at_ms: if is_by_time {
+            grant.until_ms.min(time(hub))
+        } else {
+            time(hub)
+        },
         who: crate::audit::actor(who),
     });
     access.write(register).await?;

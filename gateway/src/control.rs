@@ -384,9 +384,9 @@ impl Verb {
             _ => return None,
         };
         let purpose = match self {
-            Self::Steer(
-                Steer::MessageShow { reading, .. } | Steer::MessageFind(Find { reading, .. }),
-            ) => reading.as_ref().map(Reading::word),
+            Self::Steer(Steer::MessageShow { reading, .. } | Steer::MessageFind(Find { reading, .. })) => {
+                reading.as_ref().map(Reading::word)
+            }
             _ => None,
         };
         Some(Opening {

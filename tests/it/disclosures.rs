@@ -156,7 +156,10 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
     let until_ms = scene.clock.now().unix_ms + 2 * DAY_MS;
     let told = Told::Delayed { until_ms };
     scene.disclose(Disclosing::Notify { number, told }).await.unwrap();
-    let opened = scene.shown(number).await["opened"]["at"].as_str().unwrap().to_owned();
+    let opened = scene.shown(number).await["opened"]["at"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let waiting = vec![("waiting".to_owned(), format!("disclosure {number} of {opened}"))];
     // Who is not to know of it yet sees nothing, and has no number for it.
     assert_eq!(scene.notices().await, []);
@@ -269,7 +272,8 @@ async fn leg_c02_an_emergency_takes_two_approvers_and_is_reviewed_within_a_day()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_handset_wrote_is_its_writer_s_what_is_restricted_takes_a_law_and_a_released_hold_ends_the_file() {
+async fn what_a_handset_wrote_is_its_writer_s_what_is_restricted_takes_a_law_and_a_released_hold_ends_the_file()
+ {
     const WRITTEN: &str = "written by a handset";
     let mut scene = Scene::new(FIXED).await;
     scene.smsc.expect_binds(2).await;

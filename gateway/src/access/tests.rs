@@ -56,7 +56,11 @@ async fn a_grant_is_one_token_s_for_one_account_until_its_time_over_a_restart_to
             "{token} {after_ms}"
         );
     }
-    assert_eq!(again.covers(("ops", "7b"), "load", FROM_MS), None, "another of that name");
+    assert_eq!(
+        again.covers(("ops", "7b"), "load", FROM_MS),
+        None,
+        "another of that name"
+    );
     assert!(again.list(Some("other")).is_empty());
 }
 

@@ -366,7 +366,10 @@ async fn notify<D: Disk>(
     // By `notice sent`.
     let made = row.notified.as_ref().and_then(|notified| notified.notice);
     if let (Some(notices), Some(made)) = (hub.notices(), made)
-        && notices.get(made).await.is_some_and(|notice| notice.sent.is_some())
+        && notices
+            .get(made)
+            .await
+            .is_some_and(|notice| notice.sent.is_some())
     {
         return Err(TOLD.to_owned());
     }
@@ -528,7 +531,8 @@ async fn complete<D: Disk>(
     };
     if last.fetched_ms.is_none() && is_there() != Some(true) {
         return Err(
-            "the file that was produced last is gone, and nobody fetched it to its end: `disclosure produce`".to_owned(),
+            "the file that was produced last is gone, and nobody fetched it to its end: `disclosure produce`"
+                .to_owned(),
         );
     }
     let details = [

@@ -104,9 +104,10 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
             }
             let all = notices.list().await;
             let all = all.iter().filter(|(_, notice)| {
-                !is_secret(notice, now_ms) && account
-                    .as_ref()
-                    .is_none_or(|account| *account == notice.new.account)
+                !is_secret(notice, now_ms)
+                    && account
+                        .as_ref()
+                        .is_none_or(|account| *account == notice.new.account)
             });
             let waiting = all.clone().filter(|(_, notice)| notice.is_due(now_ms)).count();
             let shown: Vec<Value> = all

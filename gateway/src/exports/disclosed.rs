@@ -164,9 +164,7 @@ impl Disclosed {
                     .collect();
                 let since = match since.is_empty() {
                     true => BTreeMap::new(),
-                    false => {
-                        texts_in_holds(hub, exports, (&holds, head), |key| since.contains(key)).await?
-                    }
+                    false => texts_in_holds(hub, exports, (&holds, head), |key| since.contains(key)).await?,
                 };
                 let found: Vec<(Key, String)> = metas
                     .iter()
@@ -199,7 +197,9 @@ impl Disclosed {
             tokio::time::sleep(PAUSE).await;
         }
         if !holds.is_empty() {
-            let (metas, lost) = self.sealed_in_holds(hub, exports, (&holds, head), home, &given).await?;
+            let (metas, lost) = self
+                .sealed_in_holds(hub, exports, (&holds, head), home, &given)
+                .await?;
             drop(given);
             unreadable += lost;
             held += metas.len() as u64;
@@ -240,7 +240,14 @@ impl Disclosed {
         };
         let is_wanted = || is_wanted(exports, head);
         let entry = entry_of(head, Some(&done));
-        disclosures::made(hub, audit, (self.disclosure, produced), (digest, entry), is_wanted).await?;
+        disclosures::made(
+            hub,
+            audit,
+            (self.disclosure, produced),
+            (digest, entry),
+            is_wanted,
+        )
+        .await?;
         Ok((done, unreadable))
     }
 

@@ -213,7 +213,11 @@ async fn end_earlier<D: Disk>(
             && export.is_ready()
             && let Err(error) = end(hub, audit, export.head.number, "produced anew").await
         {
-            tracing::error!(export = export.head.number, error, "an earlier file cannot be ended, and is there until its date");
+            tracing::error!(
+                export = export.head.number,
+                error,
+                "an earlier file cannot be ended, and is there until its date"
+            );
         }
     }
 }
