@@ -19,7 +19,7 @@ use tidegate_store::disk::Disk;
 use tokio::sync::Mutex;
 
 use crate::audit::AuditHandle;
-use crate::exports::time;
+use crate::exports::{is_doubted, time};
 use crate::serve::Hub;
 
 pub use file::Unreadable;
@@ -28,6 +28,10 @@ pub use tend::tend;
 
 /// The longest time of a grant, in seconds: four hours, about a shift's half. A choice.
 pub const SECONDS_MAX: u64 = 4 * 3_600;
+/// The shortest time of a grant, in seconds: five minutes, so that whoever looks at the metrics sees it. A choice.
+pub const SECONDS_MIN: u64 = 300;
+/// Grants of a token within 24 hours: each has a notice made. A choice.
+pub const A_DAY_MAX: usize = 24;
 /// Grants that run at a time.
 pub const RUNNING_MAX: usize = 32;
 /// Grants that the register has at most, those that have ended included: the oldest of these make room.
@@ -36,6 +40,10 @@ pub const ROWS_MAX: usize = 2_000;
 pub const TEXT_MAX: usize = 200;
 /// How long one that has ended is shown, in milliseconds: a year, as long as its notice.
 pub const KEPT_MS: u64 = 366 * 24 * 3_600_000;
+
+/// How far a wall clock may be behind the latest time that was believed for a grant to begin, in milliseconds.
+const BEHIND_MAX_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// How far a grant goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +82,8 @@ pub struct Ended {
 pub struct Grant {
     /// The token's name.
     pub token: String,
+    /// Which token of that name, as [`crate::admin::Bearer::print`] has it: one that is made later is somebody else's.
+    pub print: String,
     /// Of this account.
     pub account: String,
     /// How far.
@@ -95,9 +105,15 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether it lets anybody at anything now.
+    /// Whether it lets anybody at anything by a wall clock that says this. One that is set back to before its beginning stops it:
+    /// by a clock that had jumped, its end is far away.
     pub const fn is_running(&self, now_ms: u64) -> bool {
-        self.ended.is_none() && now_ms < self.until_ms
+        self.ended.is_none() && self.from_ms <= now_ms && now_ms < self.until_ms
+    }
+
+    /// The same where the latest time that was believed is known, too: a clock that is set back gives it no more time.
+    fn runs<D: Disk>(&self, hub: &Hub<D>) -> bool {
+        self.is_running(hub.now().unix_ms) && time(hub) < self.until_ms
     }
 }
 
@@ -109,11 +125,15 @@ struct Register {
 }
 
 impl Register {
+    /// Whether one ended so long ago, and was told of, that it is not kept any more.
+    fn is_over(grant: &Grant, now_ms: u64) -> bool {
+        let is_old = |ended: &Ended| ended.at_ms.saturating_add(KEPT_MS) <= now_ms;
+        grant.notice.is_some() && grant.ended.as_ref().is_some_and(is_old)
+    }
+
     /// Forgets what ended long ago, and the oldest of what has ended where there is no room; says whether there is.
     fn make_room(&mut self, now_ms: u64) -> bool {
-        let is_kept = |ended: &Ended| ended.at_ms.saturating_add(KEPT_MS) > now_ms;
-        self.grants
-            .retain(|_, grant| grant.notice.is_none() || grant.ended.as_ref().is_none_or(is_kept));
+        self.grants.retain(|_, grant| !Self::is_over(grant, now_ms));
         let over = |grant: &Grant| grant.ended.is_some() && grant.notice.is_some();
         while self.grants.len() >= ROWS_MAX {
             let Some(oldest) = self
@@ -128,6 +148,12 @@ impl Register {
         }
         let running = self.grants.values().filter(|grant| grant.is_running(now_ms));
         running.count() < RUNNING_MAX
+    }
+
+    /// Whether a token, by its name, has had as many in the 24 hours before as it may.
+    fn has_had_enough(&self, token: &str, now_ms: u64) -> bool {
+        let of_day = |grant: &&Grant| grant.token == token && grant.from_ms.saturating_add(DAY_MS) > now_ms;
+        self.grants.values().filter(of_day).count() >= A_DAY_MAX
     }
 }
 
@@ -164,10 +190,12 @@ impl Access {
     }
 
     /// The grant by which a token may read an account's messages now, and how far. Asked for each request.
-    pub fn covers(&self, token: &str, account: &str, now_ms: u64) -> Option<(u64, Depth)> {
+    pub fn covers(&self, (token, print): (&str, &str), account: &str, now_ms: u64) -> Option<(u64, Depth)> {
         let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
         let running = register.grants.iter().filter(|(_, grant)| {
-            grant.is_running(now_ms) && (grant.token.as_str(), grant.account.as_str()) == (token, account)
+            grant.is_running(now_ms)
+                && (grant.token.as_str(), grant.print.as_str(), grant.account.as_str())
+                    == (token, print, account)
         });
         // The one that goes furthest.
         let furthest = running.max_by_key(|(_, grant)| grant.class == Depth::Body);
@@ -182,17 +210,51 @@ impl Access {
             .collect()
     }
 
+    /// How many were ever begun.
+    fn begun(&self) -> u64 {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner).last
+    }
+
+    /// The numbers of those that are meant. Nothing is copied: it is asked once a second.
+    fn numbers(&self, is_meant: impl Fn(&Grant) -> bool) -> Vec<u64> {
+        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = register.grants.iter();
+        grants
+            .filter(|(_, grant)| is_meant(grant))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Forgets what ended a year ago; with nothing to forget there is nothing to do.
+    async fn forget(&self, now_ms: u64) -> Result<(), String> {
+        if self.numbers(|grant| Register::is_over(grant, now_ms)).is_empty() {
+            return Ok(());
+        }
+        let _alone = self.turn.lock().await;
+        let mut register = self.register();
+        register
+            .grants
+            .retain(|_, grant| !Register::is_over(grant, now_ms));
+        self.write(register).await
+    }
+
+    fn get(&self, number: u64) -> Option<Grant> {
+        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
+        register.grants.get(&number).cloned()
+    }
+
     async fn write(&self, register: Register) -> Result<(), String> {
         let cannot =
             |error: &dyn std::fmt::Display| format!("the register of break-glass cannot be written: {error}");
-        let (path, text) = (
-            self.path.clone(),
-            file::written(&register).map_err(|error| cannot(&error))?,
-        );
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| cannot(&error))?;
+        let path = self.path.clone();
+        // Its text is of some MB where there are many: not made on the loop.
+        let write = move || {
+            let text = file::written(&register).map_err(|error| cannot(&error))?;
+            crate::small_file::replace(&path, &text).map_err(|error| cannot(&error))?;
+            Ok::<_, String>(register)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        let register = written.map_err(|error| crate::control::not_done(&error).to_owned())??;
         *self.register.lock().unwrap_or_else(PoisonError::into_inner) = register;
         Ok(())
     }
@@ -224,10 +286,24 @@ pub(crate) async fn begin<D: Disk>(
         .ok_or("this gateway has no register of break-glass")?;
     let number = {
         let _alone = access.turn.lock().await;
+        // Nobody knows when four hours are over by a clock that is not believed.
+        if is_doubted(hub) || time(hub) > grant.from_ms.saturating_add(BEHIND_MAX_MS) {
+            return Err(
+                "the clock has jumped, or was set back: nobody is let in by it until it is right; whoever is at the control socket \
+                 reads without"
+                    .to_owned(),
+            );
+        }
         let mut register = access.register();
         if !register.make_room(grant.from_ms) {
             return Err(format!(
                 "{RUNNING_MAX} run already, or the register is full: `access end` one"
+            ));
+        }
+        if register.has_had_enough(&grant.token, grant.from_ms) {
+            return Err(format!(
+                "{} was let in {A_DAY_MAX} times within a day already",
+                grant.token
             ));
         }
         register.last += 1;
@@ -261,13 +337,9 @@ pub(crate) async fn used<D: Disk>(
     let access = hub
         .access()
         .ok_or("this gateway has no register of break-glass")?;
-    let register = access.register();
-    let grant = register
-        .grants
-        .get(&number)
-        .filter(|grant| grant.is_running(time(hub)));
+    let grant = access.get(number).filter(|grant| grant.runs(hub));
     let grant = grant.ok_or("the grant is over")?;
-    let used = entry(who, "used", number, grant).with(Field::Verb, Value::Word(Word::of_name(verb)));
+    let used = entry(who, "used", number, &grant).with(Field::Verb, Value::Word(Word::of_name(verb)));
     audit.enter(vec![used]).await
 }
 
@@ -298,7 +370,11 @@ pub(crate) async fn end<D: Disk>(
     audit.enter(vec![ended]).await?;
     let is_by_time = *who == Actor::System;
     grant.ended = Some(Ended {
-        at_ms: if is_by_time { grant.until_ms } else { time(hub) },
+        at_ms: if is_by_time {
+            grant.until_ms.min(time(hub))
+        } else {
+            time(hub)
+        },
         who: crate::audit::actor(who),
     });
     access.write(register).await?;
@@ -316,10 +392,8 @@ pub(crate) async fn end_of_token<D: Disk>(
     token: &str,
 ) -> Result<(), String> {
     let Some(access) = hub.access() else { return Ok(()) };
-    for (number, grant) in access.list(None) {
-        if grant.token == token && grant.ended.is_none() {
-            end(hub, by, number, "its token is revoked").await?;
-        }
+    for number in access.numbers(|grant| grant.token == token && grant.ended.is_none()) {
+        end(hub, by, number, "its token is revoked").await?;
     }
     Ok(())
 }

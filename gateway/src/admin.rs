@@ -20,7 +20,7 @@ use tidegate_store::audit::{Actor, Word};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::Access;
-use crate::access::table::right_of;
+use crate::access::table::{BY_GLASS, right_of};
 use crate::board::{self, Board, Page, Streamed};
 use crate::clock::Clock;
 use crate::control;
@@ -285,10 +285,12 @@ fn may_open(desk: &Desk, bearer: &Bearer, verb: &mut control::Verb) -> Result<()
     }
     let glass = right
         .filter(|right| right.glass && bearer.role == Role::Operate)
+        .filter(|_| opening.purpose.is_some_and(|purpose| BY_GLASS.contains(&purpose)))
         .and(opening.account)
         .and_then(|account| {
+            let now_ms = desk.clock.now().unix_ms;
             desk.access
-                .covers(&bearer.name, account, desk.clock.now().unix_ms)
+                .covers((&bearer.name, &bearer.print()), account, now_ms)
         });
     match glass {
         Some((number, depth)) => {

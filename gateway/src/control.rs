@@ -228,6 +228,8 @@ pub(crate) struct Opening<'v> {
     pub(crate) verb: &'static str,
     /// Of which account, where it names one.
     pub(crate) account: Option<&'v str>,
+    /// For which purpose, where it names one.
+    pub(crate) purpose: Option<&'static str>,
 }
 
 /// Which waiting messages are meant.
@@ -384,7 +386,17 @@ impl Verb {
             Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
             _ => return None,
         };
-        Some(Opening { verb, account })
+        let purpose = match self {
+            Self::Steer(Steer::MessageShow { reading, .. } | Steer::MessageFind(Find { reading, .. })) => {
+                reading.as_ref().map(Reading::word)
+            }
+            _ => None,
+        };
+        Some(Opening {
+            verb,
+            account,
+            purpose,
+        })
     }
 
     /// Has it go no further than a grant of break-glass does, by its number.

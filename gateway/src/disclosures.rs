@@ -28,7 +28,7 @@ use crate::exports::What;
 
 pub use file::Unreadable;
 pub use tend::tend;
-pub(crate) use tend::{made, settle};
+pub(crate) use tend::{fetched, made, settle};
 
 /// Disclosures that the register has at most, those that have ended included: each has a key in the ring.
 pub const ROWS_MAX: usize = 4_000;
@@ -225,6 +225,8 @@ pub struct Produced {
     pub unreadable: u64,
     /// SHA-256 of its rows, in hex: of the file that `export fetch` writes.
     pub sha256: String,
+    /// When it was first read to its end, in unix milliseconds.
+    pub fetched_ms: Option<u64>,
     /// When it was made, and who had it produced.
     pub step: Step,
 }
@@ -341,8 +343,8 @@ pub struct State {
     pub register: Register,
     /// The people, in the form in which people are known.
     pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
-    /// Keys of disclosures that the register has forgotten.
-    left_over: BTreeSet<u32>,
+    /// Keys of disclosures that are in no row: the register has forgotten it, or it did not come to one.
+    pub(crate) left_over: BTreeSet<u32>,
 }
 
 /// The register on disk, and as it is. Changes go one after the other.
@@ -411,13 +413,15 @@ impl Disclosures {
     pub async fn write(&self, state: &mut State, register: Register) -> Result<(), String> {
         let cannot =
             |error: &dyn std::fmt::Display| format!("the register of disclosures cannot be written: {error}");
-        let text = file::written(&register).map_err(|error| cannot(&error))?;
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| cannot(&error))?;
-        state.register = register;
+        // Its text is of several MB where there are many: not made on the loop.
+        let write = move || {
+            let text = file::written(&register).map_err(|error| cannot(&error))?;
+            crate::small_file::replace(&path, &text).map_err(|error| cannot(&error))?;
+            Ok::<_, String>(register)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        state.register = written.map_err(|error| crate::control::not_done(&error).to_owned())??;
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use making::{Wanted, create};
 pub(crate) use person::Person;
 pub(crate) use rows::{columns, field};
 pub use tend::tend;
-pub(crate) use tend::{count, end, order, time};
+pub(crate) use tend::{count, end, is_doubted, order, time};
 
 /// Files at a time, one that is being made included.
 pub const FILES_MAX: usize = 16;
@@ -262,9 +262,18 @@ impl Exports {
     /// Marks those of an account, or of all, that were begun before as not wanted any more: somebody's data is erased, and may be
     /// in them (EXP-2). Nobody reads them from then on; they end with the next look.
     pub(crate) fn give_up(&self, account: Option<SystemId>, asked_ms: u64) {
+        self.give_up_where(account, asked_ms, |head| head.what != What::Statistics);
+    }
+
+    /// The same of those that were made for disclosures: a hold is released, and what only that had kept may be in them.
+    pub(crate) fn give_up_held(&self, account: Option<SystemId>, released_ms: u64) {
+        self.give_up_where(account, released_ms, |head| head.disclosure.is_some());
+    }
+
+    fn give_up_where(&self, account: Option<SystemId>, until_ms: u64, is_meant: impl Fn(&Head) -> bool) {
         for export in self.all().values_mut() {
-            if export.head.what != What::Statistics
-                && export.head.number <= asked_ms
+            if is_meant(&export.head)
+                && export.head.number <= until_ms
                 && account.is_none_or(|account| account == export.head.account)
             {
                 export.is_given_up = true;

@@ -26,6 +26,8 @@ pub const NOTICES_MAX: usize = 10_000;
 pub const TEXT_MAX: usize = 500;
 /// How long it is kept that somebody was told: a year, as a case of abuse is (compliance.md FRD-7).
 pub const KEPT_MS: u64 = 366 * 24 * 3_600_000;
+/// What is said of a number that is none's.
+pub(crate) const THERE_IS_NONE: &str = "there is no such notice";
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a notice is about.
@@ -190,7 +192,7 @@ impl Notices {
     pub async fn reschedule(&self, number: u64, due_ms: u64) -> Result<(), String> {
         let mut register = self.register.lock().await;
         let mut next = register.clone();
-        let notice = next.all.get_mut(&number).ok_or("there is no such notice")?;
+        let notice = next.all.get_mut(&number).ok_or(THERE_IS_NONE)?;
         if notice.sent.is_some() || notice.new.due_ms == due_ms {
             return Ok(());
         }
@@ -208,7 +210,7 @@ impl Notices {
     pub async fn sent(&self, number: u64, sent: Sent) -> Result<u64, String> {
         let mut register = self.register.lock().await;
         let mut next = register.clone();
-        let notice = next.all.get_mut(&number).ok_or("there is no such notice")?;
+        let notice = next.all.get_mut(&number).ok_or(THERE_IS_NONE)?;
         if let Some(before) = &notice.sent {
             return Ok(before.at_ms);
         }
@@ -223,6 +225,11 @@ impl Notices {
         self.write(&next).await?;
         *register = next;
         Ok(at_ms)
+    }
+
+    /// One of them.
+    pub async fn get(&self, number: u64) -> Option<Notice> {
+        self.register.lock().await.all.get(&number).cloned()
     }
 
     /// All of them, by their numbers.

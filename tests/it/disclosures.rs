@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tidegate_codec::status::CommandStatus;
 use tidegate_gateway::control::{DecisionAsk, Disclosing, DisclosureAsk, Noticing, Verb};
 use tidegate_gateway::disclosures::{Basis, Decision, Told};
 use tidegate_gateway::exports::Format;
@@ -155,8 +156,16 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
     let until_ms = scene.clock.now().unix_ms + 2 * DAY_MS;
     let told = Told::Delayed { until_ms };
     scene.disclose(Disclosing::Notify { number, told }).await.unwrap();
-    let of_it = |state: &str| vec![(state.to_owned(), format!("disclosure {number}"))];
-    assert_eq!(scene.notices().await, of_it("not due"));
+    let opened = scene.shown(number).await["opened"]["at"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let waiting = vec![("waiting".to_owned(), format!("disclosure {number} of {opened}"))];
+    // Who is not to know of it yet sees nothing, and has no number for it.
+    assert_eq!(scene.notices().await, []);
+    let how = "e-mail".to_owned();
+    let sent = Noticing::Sent { number: 1, how };
+    refused(scene.ask(Verb::Notice(sent)).await, "no such notice");
     assert_eq!(complete().await.unwrap()["state"], "completed");
     refused(scene.produce(number).await, "completed");
 
@@ -178,14 +187,28 @@ async fn leg_c01_without_a_decision_about_the_notice_nothing_completes_and_what_
         .collect();
     fs::write(&path, format!("{line}\n{sum}\n")).unwrap();
     scene.local.start_at(scene.clock.clone());
+    assert_eq!(scene.notices().await, []);
+    scene.set(until_ms);
     let looking = async {
-        while scene.notices().await != of_it("not due") {
+        while scene.notices().await != waiting {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.expect("it is made");
-    scene.set(until_ms);
-    assert_eq!(scene.notices().await, of_it("waiting"));
+    // What was told is not delayed any more.
+    let told = scene
+        .ask(Verb::Notice(Noticing::List { account: None }))
+        .await
+        .unwrap();
+    let sent = Noticing::Sent {
+        number: told["notices"][0]["number"].as_u64().unwrap(),
+        how: "e-mail".to_owned(),
+    };
+    scene.ask(Verb::Notice(sent)).await.unwrap();
+    let until_ms = until_ms + DAY_MS;
+    let told = Told::Delayed { until_ms };
+    let later = Disclosing::Notify { number, told };
+    refused(scene.disclose(later).await, "told already");
     let shown = scene.shown(number).await;
     assert_eq!(
         (&shown["to"], &shown["is_about_a_person"]),
@@ -246,4 +269,73 @@ async fn leg_c02_an_emergency_takes_two_approvers_and_is_reviewed_within_a_day()
     refused(review("ANA").await, "somebody else");
     review("cy").await.unwrap();
     assert_eq!(listed().await, (json!(0), json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_handset_wrote_is_its_writer_s_what_is_restricted_takes_a_law_and_a_released_hold_ends_the_file()
+ {
+    const WRITTEN: &str = "written by a handset";
+    let mut scene = Scene::new(FIXED).await;
+    scene.smsc.expect_binds(2).await;
+    for (from, text) in [(TO, WRITTEN), (OTHER, "written by somebody else")] {
+        scene.write(from, text).await;
+        let came = scene.esme.expect_deliver().await;
+        scene.esme.answer(&came, CommandStatus::ROK).await;
+        scene.kept_of(from, 1).await;
+    }
+    let hold = scene.hold("2026/17", OTHER).await;
+    let mut numbers = Vec::new();
+    for basis in [Basis::Agreement, Basis::Law] {
+        let number = scene.opened(basis, 0).await;
+        scene
+            .decide(number, Decision::Narrowed, Some(&["from", "text"]))
+            .await
+            .unwrap();
+        numbers.push(number);
+    }
+    let given = format!("from,text\r\n{TO},{WRITTEN}\r\n");
+    let (_, text) = scene.produced(numbers[0]).await;
+    assert_eq!(text, given);
+
+    // What is only kept of a person takes a law.
+    scene.restrict(TO, None).await.unwrap();
+    let (first, text) = scene.produced(numbers[1]).await;
+    assert_eq!(text, given);
+    let fetched = scene.shown(numbers[1]).await["produced"][0]["fetched"].clone();
+    assert!(fetched.is_string(), "{fetched}");
+    let number = scene.opened(Basis::Security, 0).await;
+    let fields = Some(&["from", "text"][..]);
+    scene.decide(number, Decision::Narrowed, fields).await.unwrap();
+    let (_, text) = scene.produced(number).await;
+    assert_eq!(text, "from,text\r\n");
+
+    // The one before is there until there is another, and no longer.
+    let first: u64 = first["export"].as_str().unwrap().parse().unwrap();
+    scene.set(scene.clock.now().unix_ms + 1_000);
+    scene.produce(numbers[1]).await.unwrap();
+    let looking = async {
+        while rows(&scene, first).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking)
+        .await
+        .expect("the one before ends");
+    let shown = scene.shown(numbers[1]).await;
+    let produced = shown["produced"].as_array().unwrap();
+    assert_eq!((produced.len(), &produced[1]["fetched"]), (2, &Value::Null));
+    let last: u64 = produced[1]["export"].as_str().unwrap().parse().unwrap();
+
+    // What only a hold had kept may be in it: with the hold it is nobody's, and what nobody had is not completed with.
+    let told = Told::Sent {
+        how: "a letter".to_owned(),
+    };
+    let number = numbers[1];
+    scene.disclose(Disclosing::Notify { number, told }).await.unwrap();
+    scene.release(hold).await.unwrap();
+    assert!(rows(&scene, last).await.is_err());
+    refused(
+        scene.disclose(Disclosing::Complete { number }).await,
+        "nobody fetched it",
+    );
 }

@@ -30,7 +30,7 @@ impl Scene {
     }
 
     /// A hold on all that was and is sent to a number; its own number.
-    async fn hold(&self, matter: &str, to: &str) -> u32 {
+    pub(crate) async fn hold(&self, matter: &str, to: &str) -> u32 {
         let ask = HoldAsk {
             matter: matter.to_owned(),
             account: Some("load".to_owned()),
@@ -47,7 +47,7 @@ impl Scene {
         u32::try_from(told["id"].as_u64().unwrap()).unwrap()
     }
 
-    async fn release(&self, id: u32) -> Answer {
+    pub(crate) async fn release(&self, id: u32) -> Answer {
         let reason = "settled".to_owned();
         self.matter(Matter::HoldRelease { id, reason }).await
     }

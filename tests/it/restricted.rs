@@ -20,7 +20,7 @@ const FIXED: &str = "retention_profile = \"fixed-term\"";
 
 impl Scene {
     /// A message from a handset, which its carrier gets rid of.
-    async fn write(&mut self, from: &str, text: &str) {
+    pub(crate) async fn write(&mut self, from: &str, text: &str) {
         let link = self.smsc.bound()[0];
         let sequence = self.smsc.deliver(link, message(from, OURS, text)).await;
         assert_eq!(self.smsc.expect_deliver_resp(sequence).await, CommandStatus::ROK);
@@ -42,7 +42,7 @@ impl Scene {
     }
 
     /// Asks until so many are there: what ends is filed within a second or two.
-    async fn kept_of(&self, number: &str, count: usize) -> Vec<Value> {
+    pub(crate) async fn kept_of(&self, number: &str, count: usize) -> Vec<Value> {
         let looking = async {
             loop {
                 let found = self.find(number, "support").await;
@@ -73,7 +73,7 @@ impl Scene {
         self.ask(Verb::Steer(show)).await.unwrap()
     }
 
-    async fn restrict(&self, to: &str, account: Option<&str>) -> Answer {
+    pub(crate) async fn restrict(&self, to: &str, account: Option<&str>) -> Answer {
         self.ask(Verb::Matter(Matter::RestrictAdd {
             to: format!("+{to}"),
             account: account.map(str::to_owned),

@@ -8,7 +8,7 @@ use tidegate_store::disk::Disk;
 
 use super::end;
 use crate::audit::AuditHandle;
-use crate::exports::time;
+use crate::exports::{is_doubted, time};
 use crate::notices::{About, New};
 use crate::serve::Hub;
 use crate::telemetry::AccessMetrics;
@@ -22,22 +22,16 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessM
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
-        let now_ms = time(&hub);
         let mut done = settle(&hub).await;
-        let grants = access.list(None);
-        let over = grants
-            .iter()
-            .filter(|(_, grant)| grant.ended.is_none() && !grant.is_running(now_ms));
-        for (number, _) in over {
-            let ended = end(&hub, (&audit, &Actor::System), *number, "its time").await;
+        for number in access.numbers(|grant| grant.ended.is_none() && !grant.runs(&hub)) {
+            let ended = end(&hub, (&audit, &Actor::System), number, "its time").await;
             done = done.and(ended.map(drop));
         }
-        metrics.publish(
-            grants
-                .iter()
-                .filter(|(_, grant)| grant.is_running(now_ms))
-                .count(),
-        );
+        // By a clock that has jumped nothing is forgotten (RET-9).
+        if !is_doubted(&hub) {
+            done = done.and(access.forget(time(&hub)).await);
+        }
+        metrics.publish(access.numbers(|grant| grant.runs(&hub)).len(), access.begun());
         if let Err(error) = done {
             tracing::error!(error, "break-glass cannot be ended or told of as it should");
         }
@@ -49,12 +43,12 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     let access = hub
         .access()
         .ok_or("this gateway has no register of break-glass")?;
-    if !access.list(None).iter().any(|(_, grant)| grant.notice.is_none()) {
+    if access.numbers(|grant| grant.notice.is_none()).is_empty() {
         return Ok(());
     }
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
     let _alone = access.turn.lock().await;
-    let mut register = access.register();
+    let (mut register, mut failed, mut is_changed) = (access.register(), Ok(()), false);
     for (number, grant) in &mut register.grants {
         if grant.notice.is_some() {
             continue;
@@ -66,7 +60,11 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
         let new = New {
             account: grant.account.clone(),
             about: About::Access,
-            reference: format!("break-glass {number}"),
+            // Numbers begin anew where the register was removed, or is an older one: the notice of then is not this one's.
+            reference: format!(
+                "break-glass {number} of {}",
+                crate::control::instant(grant.from_ms)
+            ),
             text: format!(
                 "{what} of messages of your account were opened to {} from {} until {}, ticket {}",
                 grant.token,
@@ -76,7 +74,14 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
             ),
             due_ms: grant.from_ms,
         };
-        grant.notice = Some(notices.add(new, hub.now().unix_ms).await?);
+        // One that cannot be told holds up no other.
+        match notices.add(new, hub.now().unix_ms).await {
+            Ok(notice) => (grant.notice, is_changed) = (Some(notice), true),
+            Err(error) => failed = Err(error),
+        }
     }
-    access.write(register).await
+    if is_changed {
+        access.write(register).await?;
+    }
+    failed
 }

@@ -9,6 +9,7 @@ const FROM_MS: u64 = 1_000_000;
 fn grant(token: &str, class: Depth, seconds: u64) -> Grant {
     Grant {
         token: token.to_owned(),
+        print: "7a".to_owned(),
         account: "load".to_owned(),
         class,
         reason: "nothing is delivered".to_owned(),
@@ -45,14 +46,21 @@ async fn a_grant_is_one_token_s_for_one_account_until_its_time_over_a_restart_to
         ("ops", "load", 60_000, Some((1, Depth::Meta))),
         ("ops", "load", 600_000, None),
         ("others", "load", 0, None),
+        // What begins then has not begun, whatever clock says so.
+        ("ops", "load", u64::MAX, None),
         ("ops", "other", 0, None),
     ] {
         assert_eq!(
-            again.covers(token, account, FROM_MS + after_ms),
+            again.covers((token, "7a"), account, FROM_MS.wrapping_add(after_ms)),
             expected,
             "{token} {after_ms}"
         );
     }
+    assert_eq!(
+        again.covers(("ops", "7b"), "load", FROM_MS),
+        None,
+        "another of that name"
+    );
     assert!(again.list(Some("other")).is_empty());
 }
 
@@ -82,6 +90,47 @@ async fn so_many_run_and_what_ended_makes_room_but_for_what_an_account_was_not_t
     assert!(register.grants.contains_key(&0) && !register.grants.contains_key(&1));
     assert!(register.make_room(FROM_MS + KEPT_MS));
     assert_eq!(register.grants.len(), 1);
+}
+
+#[tokio::test]
+async fn what_ended_a_year_ago_is_forgotten_without_another_grant_but_for_what_an_account_was_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access::open(dir.path()).unwrap();
+    let ended = |at_ms: u64, notice: Option<u64>| Grant {
+        notice,
+        ended: Some(Ended {
+            at_ms,
+            who: "system".to_owned(),
+        }),
+        ..grant("ops", Depth::Meta, 600)
+    };
+    for grant in [
+        ended(FROM_MS, Some(1)),
+        ended(FROM_MS, None),
+        ended(FROM_MS + 1, Some(2)),
+        grant("ops", Depth::Meta, 600),
+    ] {
+        with(&access, grant).await;
+    }
+    access.forget(FROM_MS + KEPT_MS - 1).await.unwrap();
+    assert_eq!(access.numbers(|_| true), [1, 2, 3, 4]);
+    access.forget(FROM_MS + KEPT_MS).await.unwrap();
+    let again = Access::open(dir.path()).unwrap();
+    assert_eq!(again.numbers(|_| true), [2, 3, 4]);
+}
+
+#[test]
+fn a_token_is_let_in_so_often_a_day_and_others_as_well() {
+    let mut register = Register::default();
+    for number in 0..A_DAY_MAX as u64 {
+        assert!(!register.has_had_enough("ops", FROM_MS));
+        let mut grant = grant("ops", Depth::Meta, 600);
+        grant.from_ms += number;
+        register.grants.insert(number, grant);
+    }
+    assert!(register.has_had_enough("ops", FROM_MS) && !register.has_had_enough("others", FROM_MS));
+    assert!(register.has_had_enough("ops", FROM_MS + DAY_MS - 1));
+    assert!(!register.has_had_enough("ops", FROM_MS + DAY_MS));
 }
 
 #[tokio::test]

@@ -104,6 +104,15 @@ pub struct Bearer {
     hash: [u8; 32],
 }
 
+impl Bearer {
+    /// Which token of its name it is, so that another of that name, made later, is not taken for it: 128 bits of the SHA-256 of
+    /// the hash that is kept, in hex.
+    pub fn print(&self) -> String {
+        let print: [u8; 32] = Sha256::digest(self.hash).into();
+        crate::control::hex(&print).chars().take(32).collect()
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Tokens {
@@ -146,11 +155,15 @@ impl Tokens {
         })
     }
 
-    /// What the token of this name is good for, if it is good now.
-    pub fn role_of(&self, name: &str, now_ms: u64) -> Option<Role> {
+    /// The token of this name, as its bearer comes with it, if it is good now.
+    pub fn named(&self, name: &str, now_ms: u64) -> Option<Bearer> {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let token = tokens.iter().find(|token| token.name == name)?;
-        (now_ms < token.expires_ms).then_some(token.role)
+        (now_ms < token.expires_ms).then(|| Bearer {
+            name: token.name.clone(),
+            role: token.role,
+            hash: token.hash,
+        })
     }
 
     /// Whether a token that was good when its bearer came still is.
@@ -298,6 +311,8 @@ mod tests {
             hash: hash(&token),
         };
         assert!(tokens.add("grafana", Role::Read, 1, 1_000, &mut rng).is_err());
+        assert_eq!(tokens.named("grafana", 1_000), Some(bearer.clone()));
+        assert_eq!(tokens.named("grafana", 1_000 + DAY_MS), None);
         let tokens = Tokens::open(dir.path()).unwrap();
         assert!(tokens.is_good(&bearer, 1_000) && !tokens.is_good(&bearer, 1_000 + DAY_MS));
         assert_eq!(tokens.bearer(&token, 1_000 + DAY_MS - 1), Some(bearer.clone()));
@@ -311,6 +326,12 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert!(!tokens.list().contains_key("token") && tokens.revoke("grafana").unwrap());
         assert!(!tokens.revoke("grafana").unwrap() && !tokens.is_good(&bearer, 1_000));
+        tokens.add("grafana", Role::Read, 1, 1_000, &mut rng).unwrap();
+        let other = tokens.named("grafana", 1_000).unwrap();
+        assert_eq!(other.name, bearer.name);
+        assert_ne!(other.print(), bearer.print(), "another of that name");
+        assert_eq!(bearer.print().len(), 32);
+        tokens.revoke("grafana").unwrap();
         assert_eq!(tokens.bearer(&token, 1_000), None);
         assert_eq!(Tokens::open(dir.path()).unwrap().bearer(&token, 1_000), None);
     }

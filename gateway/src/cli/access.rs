@@ -9,7 +9,7 @@ use serde_json::json;
 use super::hold::shown;
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::access::table::TABLE;
-use crate::access::{Depth, SECONDS_MAX};
+use crate::access::{Depth, SECONDS_MAX, SECONDS_MIN};
 use crate::admin::name;
 use crate::control::{self, Accessing};
 
@@ -67,8 +67,8 @@ fn depth(word: &str) -> Result<Depth, &'static str> {
 
 fn length(text: &str) -> Result<Duration, &'static str> {
     let length = super::values::duration(text)?;
-    let fits = (1..=SECONDS_MAX).contains(&length.as_secs());
-    fits.then_some(length).ok_or("a time of 1s to 4h")
+    let fits = (SECONDS_MIN..=SECONDS_MAX).contains(&length.as_secs());
+    fits.then_some(length).ok_or("a time of 5m to 4h")
 }
 
 pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {

@@ -12,10 +12,9 @@ use super::legal::kept;
 use super::steer::Keys;
 use super::steering::fields;
 use super::{Answer, VERSION, instant};
-use crate::access::{self, Depth, Grant, SECONDS_MAX, TEXT_MAX};
-use crate::admin::Role;
+use crate::access::{self, Depth, Grant, SECONDS_MAX, SECONDS_MIN, TEXT_MAX};
+use crate::admin::{Bearer, Role};
 use crate::audit::{AuditHandle, actor};
-use crate::exports::time;
 use crate::serve::Hub;
 
 /// What is wanted of break-glass.
@@ -31,7 +30,7 @@ pub enum Accessing {
         reason: String,
         /// The ticket.
         ticket: String,
-        /// For so many seconds, [`SECONDS_MAX`] at most.
+        /// For so many seconds, [`SECONDS_MIN`] to [`SECONDS_MAX`].
         seconds: u64,
         /// Which token; who asks by one means that.
         token: Option<String>,
@@ -123,8 +122,8 @@ fn read_begin(keys: &Keys<'_>) -> Result<Accessing, String> {
         reason: said(keys, "reason")?,
         ticket: said(keys, "ticket")?,
         seconds: seconds
-            .filter(|seconds| (1..=SECONDS_MAX).contains(seconds))
-            .ok_or_else(|| format!("\"for_s\" is a number of seconds up to {SECONDS_MAX}"))?,
+            .filter(|seconds| (SECONDS_MIN..=SECONDS_MAX).contains(seconds))
+            .ok_or_else(|| format!("\"for_s\" is a number of seconds, {SECONDS_MIN} to {SECONDS_MAX}"))?,
         token: keys.text("token")?,
     })
 }
@@ -137,7 +136,7 @@ fn read_end(keys: &Keys<'_>) -> Result<Accessing, String> {
 }
 
 /// The token that is meant: it must be there, and of role operate. Who asks by one means it.
-fn token_of<D: Disk>(hub: &Hub<D>, who: &Actor, named: Option<&str>, now_ms: u64) -> Result<String, String> {
+fn token_of<D: Disk>(hub: &Hub<D>, who: &Actor, named: Option<&str>, now_ms: u64) -> Result<Bearer, String> {
     let name = match (who, named) {
         (Actor::Token(own), None) => own.as_str().to_owned(),
         (Actor::Token(own), Some(named)) if own.as_str() == named => named.to_owned(),
@@ -151,8 +150,8 @@ fn token_of<D: Disk>(hub: &Hub<D>, who: &Actor, named: Option<&str>, now_ms: u64
         }
     };
     let tokens = hub.tokens().ok_or("this gateway has no admin listener")?;
-    match tokens.role_of(&name, now_ms) {
-        Some(Role::Operate) => Ok(name),
+    match tokens.named(&name, now_ms) {
+        Some(bearer) if bearer.role == Role::Operate => Ok(bearer),
         Some(_) => Err("break-glass is for tokens of role operate".to_owned()),
         None => Err(format!("there is no token {name:?} that is good")),
     }
@@ -167,7 +166,7 @@ pub(super) async fn access<D: Disk>(
     let register = hub
         .access()
         .ok_or("this gateway has no register of break-glass")?;
-    let now_ms = time(hub);
+    let now_ms = hub.now().unix_ms;
     match wanted {
         Accessing::BreakGlass {
             account,
@@ -178,10 +177,12 @@ pub(super) async fn access<D: Disk>(
             token,
         } => {
             hub.look(|gate, _| gate.known_account(account).map(drop))?;
-            let token = token_of(hub, who, token.as_deref(), hub.now().unix_ms)?;
+            let bearer = token_of(hub, who, token.as_deref(), now_ms)?;
+            let token = bearer.name.clone();
             let until_ms = now_ms.saturating_add(seconds * 1_000);
             let grant = Grant {
                 token: token.clone(),
+                print: bearer.print(),
                 account: account.clone(),
                 class: *class,
                 reason: kept(reason),
@@ -270,7 +271,7 @@ mod tests {
         }
         for (key, value) in [
             ("for_s", json!(SECONDS_MAX + 1)),
-            ("for_s", json!(0)),
+            ("for_s", json!(SECONDS_MIN - 1)),
             ("for_s", Value::Null),
             ("class", json!("all")),
             ("ticket", json!(" ")),

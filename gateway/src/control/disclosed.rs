@@ -27,6 +27,7 @@ use crate::serve::Hub;
 
 /// The longest time for which a notice may be delayed, in milliseconds: ten years.
 const DELAY_MAX_MS: u64 = 10 * 366 * 24 * 3_600_000;
+const TOLD: &str = "the account was told already";
 /// Disclosures of a list.
 const LISTED_MAX: usize = 4_000;
 
@@ -120,7 +121,7 @@ pub(super) async fn disclose<D: Disk + 'static>(
             notify(hub, &register, &mut state, &asker, *number, told).await
         }
         Disclosing::Produce { .. } => Ok(Map::new()),
-        Disclosing::Complete { number } => complete(&register, &mut state, &asker, *number).await,
+        Disclosing::Complete { number } => complete(hub, &register, &mut state, &asker, *number).await,
         Disclosing::Review {
             number,
             finding,
@@ -176,6 +177,8 @@ async fn open<D: Disk>(
     register.last += 1;
     let number = register.last;
     disclosures.write(state, register).await?;
+    // Its key goes again where it does not come to a row.
+    state.left_over.insert(number);
     let sealed = sealed(hub, Owner::Disclosure(number), person.as_ref()).await?;
     let about = [("recipient", person.is_some()), ("texts", ask.texts)];
     let about = about
@@ -213,6 +216,7 @@ async fn open<D: Disk>(
     let mut register = state.register.clone();
     register.rows.insert(number, row);
     disclosures.write(state, register).await?;
+    state.left_over.remove(&number);
     if let Some(person) = person {
         state.people.insert(number, person);
     }
@@ -357,7 +361,17 @@ async fn notify<D: Disk>(
             ..
         })
     ) {
-        return Err("the account was told already".to_owned());
+        return Err(TOLD.to_owned());
+    }
+    // By `notice sent`.
+    let made = row.notified.as_ref().and_then(|notified| notified.notice);
+    if let (Some(notices), Some(made)) = (hub.notices(), made)
+        && notices
+            .get(made)
+            .await
+            .is_some_and(|notice| notice.sent.is_some())
+    {
+        return Err(TOLD.to_owned());
     }
     let detail = match told {
         Told::Sent { how } => (Field::Reason, word(how)),
@@ -465,13 +479,6 @@ async fn produce<D: Disk + 'static>(
     asker
         .enter(("to be produced", number), &row.account, details)
         .await?;
-    // One file is enough, and the last one counts.
-    let all = hub.exports().ok_or("this gateway makes no exports")?;
-    for export in all.list() {
-        if export.head.disclosure == Some(number) && export.is_ready() {
-            exports::end(hub, asker.audit, export.head.number, "produced anew").await?;
-        }
-    }
     let wanted = Wanted {
         person: None,
         account,
@@ -484,7 +491,7 @@ async fn produce<D: Disk + 'static>(
             disclosure: number,
             person,
             fields: scope.fields,
-            with_held: row.basis == Basis::Law,
+            by_law: row.basis == Basis::Law,
             who: actor(asker.who),
         }),
     };
@@ -493,7 +500,13 @@ async fn produce<D: Disk + 'static>(
     Ok(told)
 }
 
-async fn complete(disclosures: &Disclosures, state: &mut State, asker: &Asker<'_>, number: u32) -> Answer {
+async fn complete<D: Disk>(
+    hub: &Hub<D>,
+    disclosures: &Disclosures,
+    state: &mut State,
+    asker: &Asker<'_>,
+    number: u32,
+) -> Answer {
     let row = state.register.row(number)?;
     if row.completed.is_some() {
         return answered(&state.register, number);
@@ -511,6 +524,17 @@ async fn complete(disclosures: &Disclosures, state: &mut State, asker: &Asker<'_
     let Some(last) = row.produced.last() else {
         return Err("nothing was produced yet: `disclosure produce`".to_owned());
     };
+    // What nobody had, and nobody can have any more, was given to nobody.
+    let is_there = || {
+        let export = hub.exports()?.get(last.export)?;
+        Some(export.is_ready() && !export.is_due(asker.now_ms))
+    };
+    if last.fetched_ms.is_none() && is_there() != Some(true) {
+        return Err(
+            "the file that was produced last is gone, and nobody fetched it to its end: `disclosure produce`"
+                .to_owned(),
+        );
+    }
     let details = [
         (Field::File, Detail::Word(Word::of_name(&last.export.to_string()))),
         (Field::Count, Detail::Count(last.rows)),
@@ -592,6 +616,7 @@ fn produced_shown(produced: &Produced) -> Value {
         "held": produced.held,
         "unreadable": produced.unreadable,
         "sha256": produced.sha256,
+        "fetched": produced.fetched_ms.map(instant),
         "at": instant(produced.step.at_ms),
         "who": produced.step.who,
     })

@@ -18,6 +18,7 @@ use super::steering::fields;
 use super::subject_run::withdraw;
 use super::{Answer, VERSION, instant, not_done};
 use crate::audit::AuditHandle;
+use crate::disclosures;
 use crate::exports::{self, Export, Format, KEPT_FOR, State, Wanted, What, read_frame};
 use crate::keeper::ExportKeys;
 use crate::serve::Hub;
@@ -309,6 +310,9 @@ async fn read<D: Disk + 'static>(
     let read = tokio::task::spawn_blocking(move || read_frame(&path, &head, &key, (frame, at))).await;
     let read = read.map_err(|error| not_done(&error).to_owned())?;
     let read = read.map_err(|error| format!("frame {frame} does not open there: {error}"))?;
+    if let (None, Some(disclosure)) = (read.next_at, export.head.disclosure) {
+        disclosures::fetched(hub, disclosure, number).await?;
+    }
     // It may have ended meanwhile.
     let now_ms = exports::time(hub);
     if exports.get(number).is_none_or(|export| export.is_due(now_ms)) {

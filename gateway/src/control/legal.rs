@@ -523,7 +523,7 @@ async fn hold_release<D: Disk>(
         .with(Field::Evidence, Detail::Word(Word::new(&row.matter)))
         .with(Field::Reason, Detail::Word(Word::new(reason)));
     audit.enter(vec![released]).await?;
-    let released_ms = rules_now(hub);
+    let (released_ms, account) = (rules_now(hub), row.account);
     let mut register = state.register.clone();
     if let Some(row) = register.holds.get_mut(&id) {
         row.released_ms = Some(released_ms);
@@ -533,6 +533,10 @@ async fn hold_release<D: Disk>(
     state.register = register;
     state.people.remove(&id);
     take_effect(hub, &state);
+    // What only the hold had kept is nobody's from now on, in a disclosure's file neither, made or being made.
+    if let Some(exports) = hub.exports() {
+        exports.give_up_held(account, u64::MAX);
+    }
     let gone = drop_released(hub, audit, &state).await?;
     Ok(fields(
         json!({ "id": id, "released": instant(released_ms), "keys_destroyed": gone }),

@@ -13,7 +13,7 @@ use super::steer::Keys;
 use super::steering::fields;
 use super::{Answer, VERSION, instant};
 use crate::audit::actor;
-use crate::notices::{Notice, Sent};
+use crate::notices::{About, Notice, Sent, THERE_IS_NONE};
 use crate::serve::Hub;
 
 /// What is wanted of notices.
@@ -104,9 +104,10 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
             }
             let all = notices.list().await;
             let all = all.iter().filter(|(_, notice)| {
-                account
-                    .as_ref()
-                    .is_none_or(|account| *account == notice.new.account)
+                !is_secret(notice, now_ms)
+                    && account
+                        .as_ref()
+                        .is_none_or(|account| *account == notice.new.account)
             });
             let waiting = all.clone().filter(|(_, notice)| notice.is_due(now_ms)).count();
             let shown: Vec<Value> = all
@@ -115,6 +116,13 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
             Ok(fields(json!({ "waiting": waiting, "notices": shown })))
         }
         Noticing::Sent { number, how } => {
+            if notices
+                .get(*number)
+                .await
+                .is_some_and(|notice| is_secret(&notice, now_ms))
+            {
+                return Err(THERE_IS_NONE.to_owned());
+            }
             let sent = Sent {
                 at_ms: now_ms,
                 how: how.clone(),
@@ -124,6 +132,12 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
             Ok(fields(json!({ "number": number, "sent": instant(at_ms) })))
         }
     }
+}
+
+/// Whether nobody is to know of it yet: that somebody asked for an account's data, where the notice is delayed. It stands in the
+/// register of disclosures, for role privacy.
+fn is_secret(notice: &Notice, now_ms: u64) -> bool {
+    notice.new.about == About::Disclosure && notice.sent.is_none() && !notice.is_due(now_ms)
 }
 
 fn shown(number: u64, notice: &Notice, now_ms: u64) -> Value {

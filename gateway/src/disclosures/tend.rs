@@ -10,8 +10,9 @@ use tidegate_store::keyring::Owner;
 
 use super::{KEPT_MS, Produced, Row, State, Told};
 use crate::audit::AuditHandle;
+use crate::control::instant;
 use crate::exports::time;
-use crate::notices::{About, New, Sent};
+use crate::notices::{About, New, Notices, Sent};
 use crate::serve::Hub;
 use crate::telemetry::DisclosureMetrics;
 
@@ -50,7 +51,8 @@ fn notice(number: u32, row: &Row, due_ms: u64) -> New {
     New {
         account: row.account.clone(),
         about: About::Disclosure,
-        reference: format!("disclosure {number}"),
+        // Numbers are given again where the register is an older one: the notice of then is not this one's.
+        reference: format!("disclosure {number} of {}", instant(row.opened.at_ms)),
         text: format!(
             "records of messages of your account{texts} were asked for by {}, basis {}",
             row.authority,
@@ -77,27 +79,15 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(
         .disclosures()
         .ok_or("this gateway has no register of disclosures")?;
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
+    // One that cannot be made holds up no other.
+    let mut failed = Ok(());
     for number in waiting {
         let row = state.register.row(number)?;
-        let Some(notified) = &row.notified else { continue };
-        let now_ms = hub.now().unix_ms;
-        let made = match &notified.told {
-            Told::Prohibited { .. } => None,
-            Told::Delayed { until_ms } => {
-                let made = notices.add(notice(number, row, *until_ms), now_ms).await?;
-                notices.reschedule(made, *until_ms).await?;
-                Some(made)
-            }
-            Told::Sent { how } => {
-                let made = notices.add(notice(number, row, now_ms), now_ms).await?;
-                notices.reschedule(made, now_ms).await?;
-                let sent = Sent {
-                    at_ms: now_ms,
-                    how: how.clone(),
-                    who: notified.step.who.clone(),
-                };
-                notices.sent(made, sent).await?;
-                Some(made)
+        let made = match made_of(&notices, (number, row), hub.now().unix_ms).await {
+            Ok(made) => made,
+            Err(error) => {
+                failed = Err(error);
+                continue;
             }
         };
         let mut register = state.register.clone();
@@ -110,7 +100,33 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(
         }
         disclosures.write(state, register).await?;
     }
-    Ok(())
+    failed
+}
+
+/// Has the register of notices hold what was decided about one's; its number, where there is one.
+async fn made_of(notices: &Notices, (number, row): (u32, &Row), now_ms: u64) -> Result<Option<u64>, String> {
+    let Some(notified) = &row.notified else {
+        return Ok(None);
+    };
+    Ok(match &notified.told {
+        Told::Prohibited { .. } => None,
+        Told::Delayed { until_ms } => {
+            let made = notices.add(notice(number, row, *until_ms), now_ms).await?;
+            notices.reschedule(made, *until_ms).await?;
+            Some(made)
+        }
+        Told::Sent { how } => {
+            let made = notices.add(notice(number, row, now_ms), now_ms).await?;
+            notices.reschedule(made, now_ms).await?;
+            let sent = Sent {
+                at_ms: now_ms,
+                how: how.clone(),
+                who: notified.step.who.clone(),
+            };
+            notices.sent(made, sent).await?;
+            Some(made)
+        }
+    })
 }
 
 /// Forgets what ended long ago, and destroys the keys of what is forgotten.
@@ -141,6 +157,12 @@ async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result
         state.people.retain(|number, _| !over.contains(number));
         state.left_over.extend(over);
     }
+    if state.left_over.is_empty() {
+        return Ok(());
+    }
+    // A write that failed may have left a row on disk that needs one of them: a start would be refused without its key.
+    let register = state.register.clone();
+    disclosures.write(state, register).await?;
     while let Some(number) = state.left_over.first().copied() {
         let order = Order::Vault(VaultOrder::End(Owner::Disclosure(number)));
         hub.ask_history(order).await?;
@@ -149,7 +171,7 @@ async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result
     Ok(())
 }
 
-/// Enters what was produced, before anybody can read it.
+/// Enters what was produced, before anybody can read it, where it is still wanted.
 ///
 /// # Errors
 ///
@@ -158,12 +180,14 @@ pub(crate) async fn made<D: Disk>(
     hub: &Hub<D>,
     audit: &AuditHandle,
     (number, produced): (u32, Produced),
-    digest: [u8; 32],
+    (digest, of_export): ([u8; 32], Entry),
+    is_wanted: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let disclosures = hub
         .disclosures()
         .ok_or("this gateway has no register of disclosures")?;
     let mut state = disclosures.state().await;
+    is_wanted()?;
     let row = state.register.row(number)?;
     if row.completed.is_some() {
         return Err(format!("disclosure {number} was completed meanwhile"));
@@ -178,10 +202,35 @@ pub(crate) async fn made<D: Disk>(
         .with(Field::Keys, Value::Words(fields.collect()))
         .with(Field::Count, Value::Count(produced.rows))
         .with(Field::Digest, Value::Digest(digest));
-    audit.enter(vec![entry]).await?;
+    // Both in one go: no row stands in the register for a file that nobody may read, for the log does not know of it (AUD-6).
+    audit.enter(vec![entry, of_export]).await?;
     let mut register = state.register.clone();
     if let Some(row) = register.rows.get_mut(&number) {
         row.produced.push(produced);
     }
     disclosures.write(&mut state, register).await
+}
+
+/// Notes that a file was read to its end, the first time.
+///
+/// # Errors
+///
+/// In words for an operator: it cannot be written.
+pub(crate) async fn fetched<D: Disk>(hub: &Hub<D>, number: u32, export: u64) -> Result<(), String> {
+    let disclosures = hub
+        .disclosures()
+        .ok_or("this gateway has no register of disclosures")?;
+    let mut state = disclosures.state().await;
+    let mut register = state.register.clone();
+    let produced = register
+        .rows
+        .get_mut(&number)
+        .and_then(|row| row.produced.iter_mut().find(|produced| produced.export == export));
+    match produced {
+        Some(produced) if produced.fetched_ms.is_none() => {
+            produced.fetched_ms = Some(time(hub));
+            disclosures.write(&mut state, register).await
+        }
+        _ => Ok(()),
+    }
 }

@@ -61,6 +61,7 @@ pub(super) fn some() -> Register {
             held: 1,
             unreadable: 0,
             sha256: "00".repeat(32),
+            fetched_ms: Some(6),
             step: step(5),
         }],
         completed: Some(step(6)),

@@ -21,18 +21,22 @@ use tidegate_store::seal::Purpose;
 use zeroize::Zeroizing;
 
 use super::file::{Done, Sheet};
-use super::making::{AT_ONCE, FOREIGN, PAUSE, is_wanted, message, put, rules, texts_of};
+use super::making::{AT_ONCE, FOREIGN, PAUSE, entry_of, is_wanted, message, put, rules, texts_of};
 use super::rows::{above_of, row_of};
 use super::{Exports, Head, What};
 use crate::audit::AuditHandle;
 use crate::control::{hex, text_of};
 use crate::disclosures::{self, Produced, Step};
-use crate::keeping::Ended;
+use crate::keeping::{Ended, Keeping};
 use crate::serve::Hub;
 use crate::standing::opt_out::person;
 
 /// Messages of holds that are given at most; more are asked for in shorter times.
 const HELD_MAX: usize = 10_000;
+/// Octets of texts that holds have sealed, at most: these are in memory while a file is made.
+const HELD_OCTETS_MAX: usize = 64 << 20;
+/// Records that history gives at most where holds may have sealed others: which these were is in memory while a file is made.
+const GIVEN_MAX: usize = 1_000_000;
 /// Digits at the end of a number that are the same however it is written.
 const TAIL: usize = 4;
 
@@ -45,8 +49,9 @@ pub(crate) struct Disclosed {
     pub(crate) person: Option<Zeroizing<Vec<u8>>>,
     /// In these columns.
     pub(crate) fields: Vec<String>,
-    /// With what holds have sealed.
-    pub(crate) with_held: bool,
+    /// A law asks for it: with what holds have sealed, and with what is only kept of people who are restricted (DSR-4). Nothing else
+    /// opens that, an emergency neither.
+    pub(crate) by_law: bool,
     /// Who has it produced.
     pub(crate) who: String,
 }
@@ -111,11 +116,17 @@ impl Disclosed {
         let hash = Sha256::new();
         let first = vec![above_of(&columns, head.format)];
         let mut hashed = Hashed { sheet, hash }.put((hub, exports), first, false).await?;
-        let holds = match self.with_held {
+        let holds = match self.by_law {
             true => holds_of(hub, head.account).await,
             false => Vec::new(),
         };
         let (mut given, mut held, mut unreadable) = (BTreeSet::new(), 0, 0);
+        let begun_ms = hub.now().unix_ms;
+        // Once for all slices: a text has dates of its own, and may be sealed where its record is not.
+        let sealed = match head.what {
+            What::Texts => texts_in_holds(hub, exports, (&holds, head), |_| true).await?,
+            _ => BTreeMap::new(),
+        };
         let query = Query::Account {
             account: head.account,
             from_ms: head.since_ms,
@@ -130,7 +141,7 @@ impl Disclosed {
             let keeping = rules(hub)?;
             let mut metas: Vec<Meta> = Vec::new();
             for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
-                let is_meant = self.is_meant(&meta, head, home);
+                let is_meant = self.is_meant(&meta, head, (home, &keeping));
                 let ended = Ended::of(head.account, &meta);
                 if is_meant && keeping.may_be_read(&ended, Kept::Meta, hub.now().unix_ms) {
                     metas.push(meta);
@@ -144,16 +155,33 @@ impl Disclosed {
                 unreadable += texts_of(hub, &keeping, head, &metas, &mut texts).await?;
             }
             if head.what == What::Texts && !holds.is_empty() {
-                // A text has dates of its own, and may be sealed where its record is not.
-                let lacking = metas
+                let is_lacking = |meta: &&Meta| !texts.contains_key(&(meta.id, meta.leg));
+                // What was still in history when the holds were read may have gone into them since.
+                let since: BTreeSet<Key> = metas
                     .iter()
-                    .filter(|meta| !texts.contains_key(&(meta.id, meta.leg)));
-                let lacking = lacking
-                    .map(|meta| ((meta.id, meta.leg), meta.data_coding))
+                    .filter(is_lacking)
+                    .map(|meta| ((meta.id, meta.leg), meta))
+                    .filter(|(key, meta)| {
+                        let ended = Ended::of(head.account, meta);
+                        !sealed.contains_key(key) && keeping.may_be_read(&ended, Kept::Body, begun_ms)
+                    })
+                    .map(|(key, _)| key)
                     .collect();
-                let sealed = texts_in_holds(hub, &holds, head.account, &lacking).await?;
-                held += sealed.len() as u64;
-                texts.extend(sealed);
+                let since = match since.is_empty() {
+                    true => BTreeMap::new(),
+                    false => texts_in_holds(hub, exports, (&holds, head), |key| since.contains(key)).await?,
+                };
+                let found: Vec<(Key, String)> = metas
+                    .iter()
+                    .filter(is_lacking)
+                    .filter_map(|meta| {
+                        let key = (meta.id, meta.leg);
+                        let text = sealed.get(&key).or_else(|| since.get(&key))?;
+                        text_of(text, meta.data_coding).map(|(shown, _)| (key, shown))
+                    })
+                    .collect();
+                held += found.len() as u64;
+                texts.extend(found);
             }
             for metas in metas.chunks(AT_ONCE) {
                 let rows = metas.iter().map(|meta| {
@@ -164,23 +192,38 @@ impl Disclosed {
             }
             if !holds.is_empty() {
                 given.extend(metas.iter().map(|meta| (meta.id, meta.leg)));
+                if given.len() > GIVEN_MAX {
+                    return Err(format!(
+                        "there are more than {GIVEN_MAX} of these messages, and holds may have sealed others: narrow the time"
+                    ));
+                }
             }
             is_wanted(exports, head)?;
             tokio::time::sleep(PAUSE).await;
         }
         if !holds.is_empty() {
-            let (metas, lost) = self.sealed_in_holds(hub, (&holds, head), home, &given).await?;
+            let (metas, lost) = self
+                .sealed_in_holds(hub, exports, (&holds, head), home, &given)
+                .await?;
+            drop(given);
             unreadable += lost;
             held += metas.len() as u64;
-            let mut texts = BTreeMap::new();
-            if head.what == What::Texts {
-                let lacking = metas.iter().map(|(key, meta)| (*key, meta.data_coding)).collect();
-                texts = texts_in_holds(hub, &holds, head.account, &lacking).await?;
+            let is_since = |key: &Key| metas.contains_key(key) && !sealed.contains_key(key);
+            let since = match head.what == What::Texts && metas.keys().any(is_since) {
+                true => texts_in_holds(hub, exports, (&holds, head), is_since).await?,
+                false => BTreeMap::new(),
+            };
+            let metas: Vec<(&Key, &Meta)> = metas.iter().collect();
+            for metas in metas.chunks(AT_ONCE) {
+                let rows = metas.iter().map(|(key, meta)| {
+                    let text = sealed.get(*key).or_else(|| since.get(*key));
+                    let text = text.and_then(|text| text_of(text, meta.data_coding));
+                    let text = text.map(|(shown, _)| shown);
+                    row_of(&columns, head.format, &message(hub, meta, text.as_ref()))
+                });
+                hashed = hashed.put((hub, exports), rows.collect(), true).await?;
+                is_wanted(exports, head)?;
             }
-            let rows = metas
-                .iter()
-                .map(|(key, meta)| row_of(&columns, head.format, &message(hub, meta, texts.get(key))));
-            hashed = hashed.put((hub, exports), rows.collect(), true).await?;
         }
         let Hashed { sheet, hash } = hashed;
         let done = tokio::task::spawn_blocking(move || sheet.finish(unreadable)).await;
@@ -194,17 +237,30 @@ impl Disclosed {
             held,
             unreadable,
             sha256: hex(&digest),
+            fetched_ms: None,
             step: Step {
                 at_ms: super::time(hub),
                 who: self.who.clone(),
             },
         };
-        disclosures::made(hub, audit, (self.disclosure, produced), digest).await?;
+        let is_wanted = || is_wanted(exports, head);
+        let entry = entry_of(head, Some(&done));
+        disclosures::made(
+            hub,
+            audit,
+            (self.disclosure, produced),
+            (digest, entry),
+            is_wanted,
+        )
+        .await?;
         Ok((done, unreadable))
     }
 
-    fn is_meant(&self, meta: &Meta, head: &Head, home: Option<Country>) -> bool {
-        (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(&meta.destination, home)
+    /// Whether a record is of the time and about the person, who is the sender of what a handset wrote, and not only kept.
+    fn is_meant(&self, meta: &Meta, head: &Head, (home, keeping): (Option<Country>, &Keeping)) -> bool {
+        (head.since_ms..=head.until_ms).contains(&meta.final_ms)
+            && self.is(meta.person(), home)
+            && (self.by_law || !keeping.is_restricted(head.account, meta.person()))
     }
 
     /// Records that holds have sealed of it, but for what was given already; and how many blocks did not open. A text without its
@@ -212,26 +268,23 @@ impl Disclosed {
     async fn sealed_in_holds<D: Disk>(
         &self,
         hub: &Hub<D>,
+        exports: &Exports,
         (holds, head): (&[u32], &Head),
         home: Option<Country>,
         given: &BTreeSet<Key>,
     ) -> Result<(BTreeMap<Key, Meta>, u64), String> {
         let (mut held, mut unreadable) = (BTreeMap::new(), 0);
+        let keeping = rules(hub)?;
         for hold in holds {
-            unreadable += each_of_hold(hub, *hold, |looked| {
+            unreadable += each_of_hold(hub, (exports, head), *hold, |looked| {
                 for (account, meta) in looked.metas {
                     let key = (meta.id, meta.leg);
                     let is_ours = account == head.account && !given.contains(&key);
-                    if is_ours && self.is_meant(&meta, head, home) {
+                    if is_ours && self.is_meant(&meta, head, (home, &keeping)) {
                         held.entry(key).or_insert(meta);
                     }
                 }
-                match held.len() > HELD_MAX {
-                    true => Err(format!(
-                        "holds have sealed more than {HELD_MAX} of these messages: narrow the time"
-                    )),
-                    false => Ok(()),
-                }
+                has_room(held.len(), 0)
             })
             .await?;
         }
@@ -250,37 +303,45 @@ async fn holds_of<D: Disk>(hub: &Hub<D>, account: SystemId) -> Vec<u32> {
     may_cover.map(|(id, _)| id).collect()
 }
 
-/// Texts that holds have sealed of messages of an account, whose data codings are told.
+/// Texts that holds have sealed of messages of the account, of the time, and of those that are meant.
 async fn texts_in_holds<D: Disk>(
     hub: &Hub<D>,
-    holds: &[u32],
-    account: SystemId,
-    lacking: &BTreeMap<Key, u8>,
-) -> Result<BTreeMap<Key, String>, String> {
-    let mut texts = BTreeMap::new();
-    if lacking.is_empty() {
-        return Ok(texts);
-    }
+    exports: &Exports,
+    (holds, head): (&[u32], &Head),
+    is_meant: impl Fn(&Key) -> bool,
+) -> Result<BTreeMap<Key, Text>, String> {
+    let (mut texts, mut octets) = (BTreeMap::new(), 0);
     for hold in holds {
-        each_of_hold(hub, *hold, |looked| {
-            for (_, text) in looked.texts.iter().filter(|(of, _)| *of == account) {
-                let Text { id, leg, .. } = text;
-                if let Some(coding) = lacking.get(&(*id, *leg))
-                    && let Some((shown, _)) = text_of(text, *coding)
-                {
-                    texts.insert((*id, *leg), shown);
+        each_of_hold(hub, (exports, head), *hold, |looked| {
+            for (account, text) in looked.texts {
+                let key = (text.id, text.leg);
+                let is_of_time = (head.since_ms..=head.until_ms).contains(&text.final_ms);
+                if account == head.account && is_of_time && is_meant(&key) {
+                    octets += text.body.len();
+                    texts.insert(key, text);
                 }
             }
-            Ok(())
+            has_room(texts.len(), octets)
         })
         .await?;
     }
     Ok(texts)
 }
 
+/// Whether what holds have sealed can be in memory.
+fn has_room(count: usize, octets: usize) -> Result<(), String> {
+    match count > HELD_MAX || octets > HELD_OCTETS_MAX {
+        true => Err(format!(
+            "holds have sealed more than {HELD_MAX} of these messages, or 64 MiB of their texts: narrow the time"
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Reads what a hold has sealed, slice by slice; says how many blocks did not open.
 async fn each_of_hold<D: Disk>(
     hub: &Hub<D>,
+    (exports, head): (&Exports, &Head),
     hold: u32,
     mut each: impl FnMut(Looked) -> Result<(), String>,
 ) -> Result<u64, String> {
@@ -293,6 +354,7 @@ async fn each_of_hold<D: Disk>(
         unreadable += looked.unreadable;
         cursor = next;
         each(looked)?;
+        is_wanted(exports, head)?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(unreadable)
@@ -334,7 +396,7 @@ mod tests {
             disclosure: 1,
             person: person.map(|person| Zeroizing::new(person.to_vec())),
             fields: Vec::new(),
-            with_held: false,
+            by_law: false,
             who: String::new(),
         };
         let one = disclosed(Some(b"12025550123"));

@@ -18,7 +18,7 @@ use super::disclosed::Disclosed;
 use super::file::{Done, Sheet};
 use super::person::{Person, report};
 use super::rows::{above, number, row};
-use super::tend::{count, destroy, order};
+use super::tend::{count, destroy, end, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
 use crate::audit::AuditHandle;
 use crate::control::{Answer, Shown, fields, instant, not_done, shown_cells, text_of};
@@ -147,19 +147,12 @@ async fn make<D: Disk + 'static>(
         Some(disclosed) => disclosed.fill((&hub, &audit), &exports, sheet, &head).await,
     };
     let number = head.number;
-    let word = |text: &str| Detail::Word(Word::of_name(text));
-    let mut entry = Entry::new(Kind::Export, Actor::System)
-        .of(Some(head.account))
-        .with(Field::Verb, word("export create"))
-        .with(Field::File, word(&number.to_string()));
-    entry = match &made {
-        Ok((done, _)) => entry
-            .with(Field::Outcome, word("made"))
-            .with(Field::Count, Detail::Count(done.rows))
-            .with(Field::Octets, Detail::Count(done.octets)),
-        Err(_) => entry.with(Field::Outcome, word("broken off")),
+    let entered = match &made {
+        // With what the register of disclosures has of it.
+        Ok(_) if disclosed.is_some() => Ok(()),
+        Ok((done, _)) => audit.enter(vec![entry_of(&head, Some(done))]).await,
+        Err(_) => audit.enter(vec![entry_of(&head, None)]).await,
     };
-    let entered = audit.enter(vec![entry]).await;
     if let Err(why) = &made {
         tracing::warn!(export = number, why, "an export could not be made");
     }
@@ -172,13 +165,17 @@ async fn make<D: Disk + 'static>(
         );
     }
     match (made, entered) {
-        (Ok((done, unreadable)), Ok(())) => {
+        // Who does not want it any more may have said so while it was entered.
+        (Ok((done, unreadable)), Ok(())) if is_wanted(&exports, &head).is_ok() => {
             exports.metrics.made.increment(1);
             exports.change(number, |export| {
                 let first_at = done.first_at;
                 export.state = State::Ready { first_at };
                 (export.rows, export.octets, export.unreadable) = (done.rows, done.octets, unreadable);
             });
+            if let Some(disclosed) = disclosed {
+                end_earlier(&hub, &audit, &exports, (disclosed.disclosure, number)).await;
+            }
         }
         // Who looks after all of them takes it away.
         _ => {
@@ -187,6 +184,44 @@ async fn make<D: Disk + 'static>(
         }
     }
     count(&hub);
+}
+
+/// What the log has of one that was made, or broken off.
+pub(super) fn entry_of(head: &Head, done: Option<&Done>) -> Entry {
+    let word = |text: &str| Detail::Word(Word::of_name(text));
+    let entry = Entry::new(Kind::Export, Actor::System)
+        .of(Some(head.account))
+        .with(Field::Verb, word("export create"))
+        .with(Field::File, word(&head.number.to_string()));
+    match done {
+        Some(done) => entry
+            .with(Field::Outcome, word("made"))
+            .with(Field::Count, Detail::Count(done.rows))
+            .with(Field::Octets, Detail::Count(done.octets)),
+        None => entry.with(Field::Outcome, word("broken off")),
+    }
+}
+
+/// Ends what was produced for the same disclosure before: one file is enough, and the last one counts, from then on that it is there.
+async fn end_earlier<D: Disk>(
+    hub: &Hub<D>,
+    audit: &AuditHandle,
+    exports: &Exports,
+    (disclosure, last): (u32, u64),
+) {
+    for export in exports.list() {
+        let is_earlier = export.head.disclosure == Some(disclosure) && export.head.number < last;
+        if is_earlier
+            && export.is_ready()
+            && let Err(error) = end(hub, audit, export.head.number, "produced anew").await
+        {
+            tracing::error!(
+                export = export.head.number,
+                error,
+                "an earlier file cannot be ended, and is there until its date"
+            );
+        }
+    }
 }
 
 pub(super) fn rules<D: Disk>(hub: &Hub<D>) -> Result<Arc<Keeping>, String> {

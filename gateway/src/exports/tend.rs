@@ -36,10 +36,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
         let there = exports.list();
         // By a clock that has jumped nothing is destroyed (RET-9); nobody reads it all the same.
         let now_ms = time(&hub);
-        let is_doubted = hub.look(|gate, now| {
-            let keeping = gate.keeping();
-            keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
-        });
+        let is_doubted = is_doubted(&hub);
         for export in &there {
             let why = match export.state {
                 State::Over => "not made",
@@ -85,15 +82,28 @@ pub(crate) fn time<D: Disk>(hub: &Hub<D>) -> u64 {
     })
 }
 
+/// Whether the wall clock has jumped and nobody has said that it is right (RET-9).
+pub(crate) fn is_doubted<D: Disk>(hub: &Hub<D>) -> bool {
+    hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
+    })
+}
+
 async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
     let exports = hub.exports().ok_or("there are none")?;
     if let Some(legal) = hub.legal() {
-        let register = &legal.state().await.register;
-        for order in register.orders.values() {
+        let state = legal.state().await;
+        for order in state.register.orders.values() {
             exports.give_up(order.account, order.asked_ms);
         }
-        for (_, restriction) in register.restricting() {
+        for (_, restriction) in state.register.restricting() {
             exports.give_up(restriction.account, restriction.since_ms);
+        }
+        for hold in state.register.holds.values() {
+            if let Some(released_ms) = hold.released_ms {
+                exports.give_up_held(hold.account, released_ms);
+            }
         }
     }
     let _alone = exports.turn.lock().await;

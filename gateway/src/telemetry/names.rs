@@ -81,6 +81,7 @@ metrics! {
     EXPORT_FILES Gauge Count "export_files" [] "Exports that there are, one that is being made included"
     NOTICES_WAITING Gauge Count "notices_waiting" [] "Notices to accounts that are due and that nobody has sent"
     BREAK_GLASS Gauge Count "break_glass_grants" [] "Grants by which a token reads what its role does not open, that run"
+    BREAK_GLASS_BEGUN Counter Count "break_glass_begun_total" [] "Grants that were begun since the register of break-glass was"
     DISCLOSURES_OPEN Gauge Count "disclosures_open" [] "Disclosures that have not ended, those that are to be reviewed included"
     DISCLOSURE_REVIEW_OVERDUE Gauge Seconds "disclosure_review_overdue_seconds" [] "Time since the oldest review of an emergency's disclosure was due; 0 where none is overdue"
     NOTICE_AGE Gauge Seconds "notice_age_seconds" [] "Age of the oldest of these since it was due; 0 where none is"
