@@ -25,12 +25,12 @@ const OTHER_TEXT: &str = "canary text of somebody else";
 const FIXED: &str = "retention_profile = \"fixed-term\"";
 
 impl Scene {
-    async fn matter(&self, matter: Matter) -> Answer {
+    pub(crate) async fn matter(&self, matter: Matter) -> Answer {
         self.ask(Verb::Matter(matter)).await
     }
 
     /// A hold on all that was and is sent to a number; its own number.
-    async fn hold(&self, matter: &str, to: &str) -> u32 {
+    pub(crate) async fn hold(&self, matter: &str, to: &str) -> u32 {
         let ask = HoldAsk {
             matter: matter.to_owned(),
             account: Some("load".to_owned()),
@@ -47,13 +47,13 @@ impl Scene {
         u32::try_from(told["id"].as_u64().unwrap()).unwrap()
     }
 
-    async fn release(&self, id: u32) -> Answer {
+    pub(crate) async fn release(&self, id: u32) -> Answer {
         let reason = "settled".to_owned();
         self.matter(Matter::HoldRelease { id, reason }).await
     }
 
     /// The texts that a hold has sealed, for the legal reader.
-    async fn sealed(&self, id: u32) -> Vec<(String, String)> {
+    pub(crate) async fn sealed(&self, id: u32) -> Vec<(String, String)> {
         let reason = "matter 1".to_owned();
         let told = self.matter(Matter::HoldShow { id, reason }).await.unwrap();
         assert_eq!(
@@ -84,13 +84,13 @@ impl Scene {
     }
 
     /// Goes to a time, as an operator who says that the clock is right, and sweeps.
-    async fn sweep_at(&self, unix_ms: u64) -> Map<String, Value> {
+    pub(crate) async fn sweep_at(&self, unix_ms: u64) -> Map<String, Value> {
         self.set(unix_ms);
         self.retain(Retain::ConfirmClock).await.unwrap();
         self.retain(Retain::Sweep).await.unwrap()
     }
 
-    fn vault(&self) -> usize {
+    pub(crate) fn vault(&self) -> usize {
         let dir = self.history().join("vault");
         fs::read_dir(dir).map_or(0, Iterator::count)
     }

@@ -19,7 +19,7 @@ const FIXED: &str = "retention_profile = \"fixed-term\"";
 
 impl Scene {
     /// A message from a handset, which its carrier gets rid of.
-    async fn write(&mut self, from: &str, text: &str) {
+    pub(crate) async fn write(&mut self, from: &str, text: &str) {
         let link = self.smsc.bound()[0];
         let sequence = self.smsc.deliver(link, message(from, OURS, text)).await;
         assert_eq!(self.smsc.expect_deliver_resp(sequence).await, CommandStatus::ROK);
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     /// Asks until so many are there: what ends is filed within a second or two.
-    async fn kept_of(&self, number: &str, count: usize) -> Vec<Value> {
+    pub(crate) async fn kept_of(&self, number: &str, count: usize) -> Vec<Value> {
         let looking = async {
             loop {
                 let found = self.find(number, "support").await;
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// How many opt-outs the account is told of, and of how many not whose they are.
-    async fn opt_outs(&self) -> (Value, Value) {
+    pub(crate) async fn opt_outs(&self) -> (Value, Value) {
         let deed = Deed::new(DeedKind::OptOutExport, "load");
         let told = self.ask(Verb::Deed(Box::new(deed))).await.unwrap();
         (told["total"].clone(), told["hashed"].clone())

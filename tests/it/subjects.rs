@@ -26,7 +26,7 @@ impl Scene {
         self.ask(Verb::Subject(wanted)).await
     }
 
-    async fn open(&self, right: Right, asker: Asker, account: Option<&str>, to: &str) -> u32 {
+    pub(crate) async fn open(&self, right: Right, asker: Asker, account: Option<&str>, to: &str) -> u32 {
         let ask = OpenAsk {
             right,
             to: format!("+{to}"),
@@ -40,12 +40,12 @@ impl Scene {
         u32::try_from(told["id"].as_u64().unwrap()).unwrap()
     }
 
-    async fn verify(&self, id: u32) {
+    pub(crate) async fn verify(&self, id: u32) {
         let proof = format!("a code sent to +{TO}");
         self.subject(Subjecting::Verify { id, proof }).await.unwrap();
     }
 
-    async fn run(&self, id: u32) -> Answer {
+    pub(crate) async fn run(&self, id: u32) -> Answer {
         let (format, note) = (None, None);
         self.subject(Subjecting::Run { id, format, note }).await
     }
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// Waits until a request stands so.
-    async fn until_it_is(&self, id: u32, state: &str) -> Map<String, Value> {
+    pub(crate) async fn until_it_is(&self, id: u32, state: &str) -> Map<String, Value> {
         let looking = async {
             loop {
                 let told = self.request(id).await;
@@ -86,7 +86,7 @@ impl Scene {
     }
 
     /// The report of what is kept of the person.
-    async fn report(&self) -> Vec<Value> {
+    pub(crate) async fn report(&self) -> Vec<Value> {
         self.handed_over(Right::Access).await
     }
 

@@ -39,22 +39,23 @@ impl Keeping {
     /// Closed accounts of which what is no longer needed is due (class `account.other`), and no hold keeps it: they see no
     /// numbers of opt-outs any more (PSN-3).
     pub(crate) fn closed_for_good(&self, now_ms: u64) -> Vec<SystemId> {
-        let now_ms = self.believed.at(now_ms);
-        let is_due = |account: SystemId, terms: &Terms| {
-            let Some(closed_ms) = self.closures.of(account) else {
-                return false;
-            };
-            let mut facts = Facts::new(account, Class::AccountOther);
-            facts.at.purpose_ended_ms = Some(closed_ms);
-            let holds = self.claims.holds();
-            let (rules, instructions) = (&terms.rules, &terms.instructions);
-            decide(&facts, rules, instructions, holds, &[], Some(closed_ms), now_ms).state == State::Due
-        };
-        let accounts = self.accounts.iter();
+        let accounts = self.accounts.keys().copied();
         accounts
-            .filter(|(account, terms)| is_due(**account, terms))
-            .map(|(account, _)| *account)
+            .filter(|account| self.is_closed_for_good(*account, now_ms))
             .collect()
+    }
+
+    /// Whether an account is one of these: nobody reads what goes with it, swept or not (RET-4).
+    pub(crate) fn is_closed_for_good(&self, account: SystemId, now_ms: u64) -> bool {
+        let now_ms = self.believed.at(now_ms);
+        let (Some(terms), Some(closed_ms)) = (self.accounts.get(&account), self.closures.of(account)) else {
+            return false;
+        };
+        let mut facts = Facts::new(account, Class::AccountOther);
+        facts.at.purpose_ended_ms = Some(closed_ms);
+        let holds = self.claims.holds();
+        let (rules, instructions) = (&terms.rules, &terms.instructions);
+        decide(&facts, rules, instructions, holds, &[], Some(closed_ms), now_ms).state == State::Due
     }
 
     /// Whether rules say anything of an account.

@@ -1,5 +1,5 @@
 //! Numbers that are sealed with opt-outs and consents (PSN-3): one person's go with an order to erase, an account's with the date
-//! that holds for it once it is closed. What stands for them stays, so nobody is less opted out.
+//! that holds for it once it is [closed](super::closed). What stands for them stays, so nobody is less opted out.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,8 @@ use tidegate_store::standing::{Forget, ForgetReport, Forgotten};
 use super::Sweep;
 use super::run::{FOREIGN, PAUSE};
 use crate::control::key_word;
-use crate::keeping::Keeping;
 
-fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
+pub(super) fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
     let word = |text: &str| Value::Word(Word::of_name(text));
     Entry::new(Kind::Erasure, Actor::System)
         .of(account)
@@ -37,14 +36,14 @@ impl<D: Disk> Sweep<D> {
         }
     }
 
-    async fn keys(&self, step: Forget) -> Result<Vec<KeyId>, String> {
+    pub(super) async fn keys(&self, step: Forget) -> Result<Vec<KeyId>, String> {
         match self.forget(step).await? {
             ForgetReport::Keys(keys) => Ok(keys),
             _ => Err(FOREIGN.to_owned()),
         }
     }
 
-    async fn destroy(&self, account: Option<SystemId>, step: Forget) -> Result<(), String> {
+    pub(super) async fn destroy(&self, account: Option<SystemId>, step: Forget) -> Result<(), String> {
         let ForgetReport::Gone(gone) = self.forget(step).await? else {
             return Err(FOREIGN.to_owned());
         };
@@ -96,18 +95,5 @@ impl<D: Disk> Sweep<D> {
         // A key that was full is not the newest, and yet others' numbers lie under it.
         old.retain(|key| !used.contains(key));
         self.destroy(None, Forget::Finish(old)).await
-    }
-
-    /// Destroys the keys of closed accounts whose date has come. What is said to such an account later is entered all the same, and
-    /// its number goes with the next run.
-    pub(super) async fn close_numbers(&self, keeping: &Keeping) -> Result<(), String> {
-        for account in keeping.closed_for_good(self.guard.seen_ms()) {
-            if self.keys(Forget::Keys(account)).await?.is_empty() {
-                continue;
-            }
-            self.audit.enter(vec![entry(Some(account), "erasing")]).await?;
-            self.destroy(Some(account), Forget::Close(account)).await?;
-        }
-        Ok(())
     }
 }
