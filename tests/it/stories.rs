@@ -114,9 +114,7 @@ async fn sealed(scene: &Scene, id: u32) -> (bool, bool) {
 
 /// Each file of the data, by name and content.
 fn nothing_is_plain(scene: &Scene, when: &str) {
-    let all = [
-        TO, ERASED, HELD, STOPPED, TEXT, ERASED_TEXT, HELD_TEXT, WRITTEN,
-    ];
+    let all = [TO, ERASED, HELD, STOPPED, TEXT, ERASED_TEXT, HELD_TEXT, WRITTEN];
     let data = scene.local.dir.path().join("data");
     assert_eq!(found_in(&data, &all), [""; 0], "{when}");
 }
@@ -167,7 +165,9 @@ async fn tell(story: &Story) {
     .await;
     let ids = traffic(&mut scene).await;
     let began_ms = scene.clock.now().unix_ms;
-    let [id, erased, held] = &ids[..] else { unreachable!() };
+    let [id, erased, held] = &ids[..] else {
+        unreachable!()
+    };
     nothing_is_plain(&scene, "as it came");
     let to_who_stopped = || message(FROM, STOPPED, "after the STOP");
     assert_eq!(scene.esme.submit_refused(to_who_stopped()).await, OPTED_OUT);
@@ -248,7 +248,10 @@ async fn end(mut scene: Scene, story: &Story, (id, held, hold): (&str, &str, u32
 
     let ring = ring_of(scene.local.dir.path());
     assert_eq!(texts_of(&scene.history(), &ring), 0);
-    assert_eq!(ring.periods().count() + ring.holds().count() + ring.exports().len(), 0);
+    assert_eq!(
+        ring.periods().count() + ring.holds().count() + ring.exports().len(),
+        0
+    );
     assert_eq!(blocks(&scene.history(), ""), 0);
     let keys_of_numbers = ring.has_opt_outs();
     assert_eq!(keys_of_numbers, has_account);

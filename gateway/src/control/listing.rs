@@ -63,11 +63,7 @@ fn nameless(mut told: Map<String, Value>) -> Map<String, Value> {
         told.insert("next".to_owned(), Value::Null);
     }
     let records = told.get_mut("records").and_then(Value::as_array_mut);
-    for record in records
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
-    {
+    for record in records.into_iter().flatten().filter_map(Value::as_object_mut) {
         record.retain(|key, _| PUBLIC.contains(&key.as_str()));
     }
     told

@@ -103,7 +103,8 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
                 hub.look(|gate, _| gate.known_account(account).map(drop))?;
             }
             let all = notices.list().await;
-            let is_gone = |notice: &Notice| notice.sent.is_some() && is_closed_for_good(hub, &notice.new.account);
+            let is_gone =
+                |notice: &Notice| notice.sent.is_some() && is_closed_for_good(hub, &notice.new.account);
             let all = all.iter().filter(|(_, notice)| {
                 account
                     .as_ref()
@@ -129,7 +130,9 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
 }
 
 fn is_closed_for_good<D: Disk>(hub: &Hub<D>, account: &str) -> bool {
-    let Ok(account) = account.parse() else { return false };
+    let Ok(account) = account.parse() else {
+        return false;
+    };
     hub.look(|gate, now| {
         let keeping = gate.keeping();
         keeping.is_some_and(|keeping| keeping.is_closed_for_good(account, now.unix_ms))

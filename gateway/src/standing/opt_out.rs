@@ -217,13 +217,10 @@ impl<D: Disk> Gate<D> {
             return None;
         }
         let (scopes, bit) = (self.scopes_of(account, sender), bit(category));
-        people
-            .of(who)
-            .into_iter()
-            .find(|stand| {
-                let holds = || scopes.contains(&stand.scope) || self.is_inherited(account, *stand);
-                stand.covers(bit) && holds()
-            })
+        people.of(who).into_iter().find(|stand| {
+            let holds = || scopes.contains(&stand.scope) || self.is_inherited(account, *stand);
+            stand.covers(bit) && holds()
+        })
     }
 
     /// Whether an entry holds for an account because the person said so to another one of its brand, which is closed since: from
@@ -246,9 +243,12 @@ impl<D: Disk> Gate<D> {
         };
         let wider = std::iter::once(&id).chain(table.parents(id));
         wider.into_iter().any(|id| {
-            let account = table.scope(*id).filter(|scope| scope.kind() == ScopeKind::Account);
+            let account = table
+                .scope(*id)
+                .filter(|scope| scope.kind() == ScopeKind::Account);
             let name = account.and_then(|scope| std::str::from_utf8(scope.name()).ok());
-            name.is_some_and(|name| self.orders.closed_ms(name).is_some()) && table.parents(*id).contains(&brand)
+            name.is_some_and(|name| self.orders.closed_ms(name).is_some())
+                && table.parents(*id).contains(&brand)
         })
     }
 

@@ -57,8 +57,6 @@ impl<D: Disk> Sweep<D> {
             .enter(vec![of_notices(account, "erasing", count)])
             .await?;
         let gone = notices.forget_told(account.as_str()).await?;
-        self.audit
-            .enter(vec![of_notices(account, "erased", gone)])
-            .await
+        self.audit.enter(vec![of_notices(account, "erased", gone)]).await
     }
 }

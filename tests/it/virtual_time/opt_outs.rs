@@ -175,7 +175,11 @@ fn what_was_said_to_a_closed_account_holds_for_its_brand_and_a_start_to_a_succes
             });
             let refused = if is_heir { OPTED_OUT } else { CommandStatus::ROK };
             assert_eq!(submit_as(&mut b, 3, sm(OF_B, R)).await, refused, "{of_b}");
-            assert_eq!(submit_as(&mut b, 4, sm(OF_B, R2)).await, CommandStatus::ROK, "{of_b}");
+            assert_eq!(
+                submit_as(&mut b, 4, sm(OF_B, R2)).await,
+                CommandStatus::ROK,
+                "{of_b}"
+            );
             if !is_heir {
                 continue;
             }
