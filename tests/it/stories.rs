@@ -202,7 +202,11 @@ async fn tell(story: &Story) {
         assert_eq!(read(&scene, id).await, expected, "{when}, without a sweep");
         if !is_closed {
             let state = ask_esme(&mut scene.esme, query(id, FROM)).await.status();
-            assert_eq!(state, CommandStatus::ROK, "{when}");
+            assert_eq!(
+                state,
+                CommandStatus::RQUERYFAIL,
+                "{when}: what has ended is as good as unknown"
+            );
         }
         scene.sweep_at(scene.clock.now().unix_ms).await;
         assert_eq!(read(&scene, id).await, expected, "{when}, swept");

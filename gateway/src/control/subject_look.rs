@@ -48,7 +48,7 @@ async fn finished<D: Disk>(
             let theirs = looked
                 .metas
                 .iter()
-                .filter(|(_, meta)| whom.is(&meta.destination, home));
+                .filter(|(_, meta)| whom.is(meta.person(), home));
             for (_, meta) in theirs {
                 is_enough |= each(meta);
             }

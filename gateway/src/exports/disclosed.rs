@@ -199,7 +199,7 @@ impl Disclosed {
     }
 
     fn is_meant(&self, meta: &Meta, head: &Head, home: Option<Country>) -> bool {
-        (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(&meta.destination, home)
+        (head.since_ms..=head.until_ms).contains(&meta.final_ms) && self.is(meta.person(), home)
     }
 
     /// Records that holds have sealed of it, but for what was given already; and how many blocks did not open. A text without its

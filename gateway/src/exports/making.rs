@@ -234,7 +234,7 @@ async fn fill<D: Disk + 'static>(
             let mut metas: Vec<Meta> = Vec::new();
             for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
                 let is_meant = (head.since_ms..=head.until_ms).contains(&meta.final_ms)
-                    && person.is_none_or(|person| person.is(&meta.destination, home));
+                    && person.is_none_or(|person| person.is(meta.person(), home));
                 let ended = Ended::of(head.account, &meta);
                 // What is only kept is not copied (DSR-4).
                 let is_meant = is_meant && !keeping.is_restricted(head.account, meta.person());

@@ -10,7 +10,7 @@ use tidegate_codec::address::AddressBuf;
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 use tidegate_store::disk::Disk;
-use tidegate_store::history::{Cursor, Kept, Meta, Query};
+use tidegate_store::history::{Cursor, Direction, Kept, Meta, Query};
 use tidegate_store::index::Leg;
 use tidegate_store::rules::{Class, State};
 use tidegate_store::seal::Purpose;
@@ -102,7 +102,7 @@ pub(super) async fn report<D: Disk + 'static>(
         let keeping = rules(hub)?;
         let mut metas: Vec<Meta> = Vec::new();
         for (at, (_, meta)) in looked.metas.into_iter().enumerate() {
-            if person.is(&meta.destination, home) {
+            if person.is(meta.person(), home) {
                 metas.push(meta);
             }
             if at % AT_ONCE == AT_ONCE - 1 {
@@ -146,6 +146,10 @@ fn of_message<D: Disk>(
     (meta, text): (&Meta, Option<&String>),
 ) -> Vec<String> {
     let ended = Ended::of(head.account, meta);
+    let (source, carrier) = match meta.direction {
+        Direction::Mt => ("the account, which submitted it", meta.carrier.as_str()),
+        Direction::Mo => ("the person, who wrote it", ""),
+    };
     let (id, now_ms) = hub.look(|gate, now| {
         let id = gate.id_text(meta.id, meta.id_form);
         (String::from_utf8_lossy(id.as_bytes()).into_owned(), now.unix_ms)
@@ -157,8 +161,8 @@ fn of_message<D: Disk>(
         };
         let common = json!({
             "purpose": purpose(class),
-            "source": "the account, which submitted it",
-            "sinks": sinks(head.account, &meta.carrier),
+            "source": source,
+            "sinks": sinks(head.account, carrier),
             "id": id,
             "recipient": meta.leg,
         });
