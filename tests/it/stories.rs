@@ -277,6 +277,7 @@ async fn an_account_of_instruction_bound_from_its_first_message_to_two_years_lat
             (0, true, true, true),
             (13, true, true, true),
             (15, false, true, true),
+            (CLOSED, false, true, true),
             (CLOSED + 59, false, true, true),
             (CLOSED + 61, false, true, false),
             (98, false, false, false),
