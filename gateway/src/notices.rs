@@ -100,6 +100,10 @@ impl Notice {
     pub fn is_due(&self, now_ms: u64) -> bool {
         self.sent.is_none() && self.new.due_ms <= now_ms
     }
+
+    fn is_told_to(&self, account: &str) -> bool {
+        self.sent.is_some() && self.new.account == account
+    }
 }
 
 /// All of them.
@@ -239,6 +243,31 @@ impl Notices {
         all.map(|(number, notice)| (*number, notice.clone())).collect()
     }
 
+    /// How many an account was told.
+    pub async fn told_to(&self, account: &str) -> usize {
+        let register = self.register.lock().await;
+        let told = register.all.values().filter(|notice| notice.is_told_to(account));
+        told.count()
+    }
+
+    /// Forgets what an account was told: it is closed, and its date is over. Says how many there were; what it is still to be
+    /// told stays.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: it cannot be written, and is as it was.
+    pub async fn forget_told(&self, account: &str) -> Result<usize, String> {
+        let mut register = self.register.lock().await;
+        let mut next = register.clone();
+        next.all.retain(|_, notice| !notice.is_told_to(account));
+        let gone = register.all.len() - next.all.len();
+        if gone > 0 {
+            self.write(&next).await?;
+            *register = next;
+        }
+        Ok(gone)
+    }
+
     async fn write(&self, register: &Register) -> Result<(), String> {
         let (path, text) = (self.path.clone(), file::written(register));
         tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
@@ -314,6 +343,27 @@ mod tests {
             .collect();
         assert_eq!(waiting, [2]);
         assert_eq!(again.add(new("case 3"), 7_000).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn of_an_account_that_is_gone_what_it_was_told_is_forgotten_and_what_it_is_owed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let notices = Notices::open(dir.path()).unwrap();
+        let other = New {
+            account: "shop".to_owned(),
+            ..new("case 3")
+        };
+        for new in [new("case 1"), new("case 2"), other] {
+            notices.add(new, 1_000).await.unwrap();
+        }
+        notices.sent(1, sent(6_000)).await.unwrap();
+        notices.sent(3, sent(6_000)).await.unwrap();
+        assert_eq!(notices.told_to("load").await, 1);
+        assert_eq!(notices.forget_told("load").await, Ok(1));
+        assert_eq!(notices.forget_told("load").await, Ok(0));
+        let again = Notices::open(dir.path()).unwrap();
+        let left: Vec<u64> = again.list().await.into_iter().map(|(number, _)| number).collect();
+        assert_eq!(left, [2, 3]);
     }
 
     #[tokio::test]

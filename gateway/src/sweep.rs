@@ -17,6 +17,7 @@
 //! whichever run meets them.
 
 mod clock;
+mod closed;
 mod entries;
 mod held;
 mod note;

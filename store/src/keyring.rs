@@ -475,7 +475,10 @@ impl<D: Disk> KeyRing<D> {
             let (slot, kind, made_ms) = match self.periods.remove(*id) {
                 Some((slot, entry)) => (slot, HISTORY, entry.made_ms),
                 None => match self.keys.remove(id) {
-                    Some(held) => (held.slot, held.owner.kind, held.made_ms),
+                    Some(held) => {
+                        self.secrets.forget_index(&held.owner);
+                        (held.slot, held.owner.kind, held.made_ms)
+                    }
                     None => continue,
                 },
             };

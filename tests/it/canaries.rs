@@ -96,7 +96,7 @@ impl Needles {
 }
 
 /// Which of the texts are in files below a directory.
-fn found_in(dir: &Path, texts: &[&str]) -> Vec<String> {
+pub(crate) fn found_in(dir: &Path, texts: &[&str]) -> Vec<String> {
     let (needles, mut found) = (Needles::of(texts), Vec::new());
     for path in files(dir) {
         // Unlinked meanwhile.

@@ -18,7 +18,7 @@ async fn steer(scene: &Scene, steer: Steer) -> Answer {
     scene.ask(Verb::Steer(steer)).await
 }
 
-async fn close(scene: &Scene, returned: Option<u64>) -> Answer {
+pub(crate) async fn close(scene: &Scene, returned: Option<u64>) -> Answer {
     let close = Steer::AccountClose {
         account: "load".to_owned(),
         reason: "contract ended".to_owned(),

@@ -25,7 +25,7 @@ const OTHER_TEXT: &str = "canary text of somebody else";
 const FIXED: &str = "retention_profile = \"fixed-term\"";
 
 impl Scene {
-    async fn matter(&self, matter: Matter) -> Answer {
+    pub(crate) async fn matter(&self, matter: Matter) -> Answer {
         self.ask(Verb::Matter(matter)).await
     }
 
@@ -53,7 +53,7 @@ impl Scene {
     }
 
     /// The texts that a hold has sealed, for the legal reader.
-    async fn sealed(&self, id: u32) -> Vec<(String, String)> {
+    pub(crate) async fn sealed(&self, id: u32) -> Vec<(String, String)> {
         let reason = "matter 1".to_owned();
         let told = self.matter(Matter::HoldShow { id, reason }).await.unwrap();
         assert_eq!(
@@ -84,13 +84,13 @@ impl Scene {
     }
 
     /// Goes to a time, as an operator who says that the clock is right, and sweeps.
-    async fn sweep_at(&self, unix_ms: u64) -> Map<String, Value> {
+    pub(crate) async fn sweep_at(&self, unix_ms: u64) -> Map<String, Value> {
         self.set(unix_ms);
         self.retain(Retain::ConfirmClock).await.unwrap();
         self.retain(Retain::Sweep).await.unwrap()
     }
 
-    fn vault(&self) -> usize {
+    pub(crate) fn vault(&self) -> usize {
         let dir = self.history().join("vault");
         fs::read_dir(dir).map_or(0, Iterator::count)
     }

@@ -57,6 +57,7 @@ mod secrets;
 mod simulation;
 mod simulator;
 mod steered;
+mod stories;
 mod subjects;
 mod suppression_key;
 mod sweep;

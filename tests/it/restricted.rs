@@ -57,7 +57,7 @@ impl Scene {
     }
 
     /// How many opt-outs the account is told of, and of how many not whose they are.
-    async fn opt_outs(&self) -> (Value, Value) {
+    pub(crate) async fn opt_outs(&self) -> (Value, Value) {
         let deed = Deed::new(DeedKind::OptOutExport, "load");
         let told = self.ask(Verb::Deed(Box::new(deed))).await.unwrap();
         (told["total"].clone(), told["hashed"].clone())

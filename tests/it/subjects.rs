@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// Waits until a request stands so.
-    async fn until_it_is(&self, id: u32, state: &str) -> Map<String, Value> {
+    pub(crate) async fn until_it_is(&self, id: u32, state: &str) -> Map<String, Value> {
         let looking = async {
             loop {
                 let told = self.request(id).await;

@@ -41,11 +41,15 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new(account: &str) -> Self {
-        let mut smsc = ScriptedSmsc::listen().await;
-        let changes = Changes {
+        Self::with(Changes {
             account,
             ..Changes::default()
-        };
+        })
+        .await
+    }
+
+    pub(crate) async fn with(changes: Changes<'_>) -> Self {
+        let mut smsc = ScriptedSmsc::listen().await;
         let mut local = Local::start_with(smsc.addr(), changes);
         smsc.expect_binds(1).await;
         local.stop();

@@ -19,6 +19,8 @@ use crate::standing::opt_out::{bit, written_person};
 
 /// Entries of one page at most.
 pub const PAGE_MAX: usize = 5_000;
+/// What is told of a consent that is not sealed for its account.
+const PUBLIC: [&str; 6] = ["grant", "scope", "name", "categories", "at", "via"];
 
 /// Answers `optout list`, `optout export` and `consent list`.
 pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
@@ -49,6 +51,13 @@ pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> 
         }
     };
     let mut told = register.ask(name, purpose, wanted).await?;
+    let is_gone = hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.is_some_and(|keeping| keeping.is_closed_for_good(name, now.unix_ms))
+    });
+    if is_gone {
+        told = nameless(told);
+    }
     leave_out_restricted(hub, name, deed, account, &mut told);
     Ok(told)
 }
@@ -83,6 +92,20 @@ fn leave_out_restricted<D: Disk>(
         let left_out = if is_so { std::mem::take(records).len() } else { 0 };
         told.insert("restricted".to_owned(), json!(left_out));
     }
+}
+
+/// The same of an account whose date is over: what was sealed for it is read no more, whether its key is gone yet or not.
+fn nameless(mut told: Map<String, Value>) -> Map<String, Value> {
+    if let Some(total) = told.get("total").cloned() {
+        told.insert("entries".to_owned(), json!([]));
+        told.insert("hashed".to_owned(), total);
+        told.insert("next".to_owned(), Value::Null);
+    }
+    let records = told.get_mut("records").and_then(Value::as_array_mut);
+    for record in records.into_iter().flatten().filter_map(Value::as_object_mut) {
+        record.retain(|key, _| PUBLIC.contains(&key.as_str()));
+    }
+    told
 }
 
 /// As it is told; on the register's thread, since a page is long.

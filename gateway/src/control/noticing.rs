@@ -103,8 +103,11 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
                 hub.look(|gate, _| gate.known_account(account).map(drop))?;
             }
             let all = notices.list().await;
+            let is_gone =
+                |notice: &Notice| notice.sent.is_some() && is_closed_for_good(hub, &notice.new.account);
             let all = all.iter().filter(|(_, notice)| {
                 !is_secret(notice, now_ms)
+                    && !is_gone(notice)
                     && account
                         .as_ref()
                         .is_none_or(|account| *account == notice.new.account)
@@ -138,6 +141,16 @@ pub(super) async fn notice<D: Disk>(hub: &Hub<D>, who: &Actor, wanted: &Noticing
 /// register of disclosures, for role privacy.
 fn is_secret(notice: &Notice, now_ms: u64) -> bool {
     notice.new.about == About::Disclosure && notice.sent.is_none() && !notice.is_due(now_ms)
+}
+
+fn is_closed_for_good<D: Disk>(hub: &Hub<D>, account: &str) -> bool {
+    let Ok(account) = account.parse() else {
+        return false;
+    };
+    hub.look(|gate, now| {
+        let keeping = gate.keeping();
+        keeping.is_some_and(|keeping| keeping.is_closed_for_good(account, now.unix_ms))
+    })
 }
 
 fn shown(number: u64, notice: &Notice, now_ms: u64) -> Value {

@@ -237,6 +237,7 @@ impl<D: Disk> Gate<D> {
             .into_iter()
             .filter_map(|stand| Some((table.scope(stand.scope)?.clone(), stand)))
             .filter(|(scope, stand)| match &of_sender {
+                _ if self.is_inherited(account, *stand) => true,
                 Some(scopes) => scopes.contains(&stand.scope),
                 None => match scope.kind() {
                     ScopeKind::Global => true,

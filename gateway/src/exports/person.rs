@@ -151,6 +151,10 @@ fn of_message<D: Disk>(
     (meta, text): (&Meta, Option<&String>),
 ) -> Vec<String> {
     let ended = Ended::of(head.account, meta);
+    let (source, carrier) = match meta.direction {
+        Direction::Mt => ("the account, which submitted it", meta.carrier.as_str()),
+        Direction::Mo => ("the person, who wrote it", ""),
+    };
     let (id, now_ms) = hub.look(|gate, now| {
         let id = gate.id_text(meta.id, meta.id_form);
         (String::from_utf8_lossy(id.as_bytes()).into_owned(), now.unix_ms)
@@ -162,11 +166,8 @@ fn of_message<D: Disk>(
         };
         let common = json!({
             "purpose": purpose(class),
-            "source": match meta.direction {
-                Direction::Mt => "the account, which submitted it",
-                Direction::Mo => "the person, who wrote it",
-            },
-            "sinks": sinks(head.account, &meta.carrier),
+            "source": source,
+            "sinks": sinks(head.account, carrier),
             "id": id,
             "recipient": meta.leg,
         });

@@ -518,6 +518,9 @@ impl<D: Disk> Gate<D> {
                 let reached = reach(config, &pair.sender, &pair.person, false);
                 let whole = Scope::account(name);
                 let is_wide = matches!(reached.kind(), ScopeKind::Account | ScopeKind::Brand);
+                if reached.kind() == ScopeKind::Brand && self.was_left_to(scope, &reached) {
+                    return true;
+                }
                 match scope.kind() {
                     ScopeKind::Global => false,
                     ScopeKind::Brand => *scope == reached,

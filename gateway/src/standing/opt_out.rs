@@ -11,7 +11,7 @@ use tidegate_store::index::Leg;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::record::Stage;
 use tidegate_store::spool::Refused;
-use tidegate_store::standing::{Scope, ScopeKind, Scopes, Stand};
+use tidegate_store::standing::{Origin, Origins, Scope, ScopeKind, Scopes, Stand};
 
 use crate::addressing::is_number_like;
 use crate::clock::Now;
@@ -217,10 +217,39 @@ impl<D: Disk> Gate<D> {
             return None;
         }
         let (scopes, bit) = (self.scopes_of(account, sender), bit(category));
-        people
-            .of(who)
-            .into_iter()
-            .find(|stand| stand.covers(bit) && scopes.contains(&stand.scope))
+        people.of(who).into_iter().find(|stand| {
+            let holds = || scopes.contains(&stand.scope) || self.is_inherited(account, *stand);
+            stand.covers(bit) && holds()
+        })
+    }
+
+    /// Whether an entry holds for an account because the person said so to another one of its brand, which is closed since: from
+    /// its closure on that stands for the whole brand, so that a successor finds it (OPT-26).
+    pub(crate) fn is_inherited(&self, account: usize, stand: Stand) -> bool {
+        let config = &self.config.accounts[account];
+        let Some(brand) = config.opt_outs.brand.as_deref().map(Scope::brand) else {
+            return false;
+        };
+        let is_recipients = stand.origins.contains(Origins::of(Origin::Recipient));
+        let scope = self.spool.standing().scopes().scope(stand.scope);
+        is_recipients && scope.is_some_and(|scope| self.was_left_to(scope, &brand))
+    }
+
+    /// Whether a scope is one of a closed account of a brand, or lies in one.
+    pub(crate) fn was_left_to(&self, scope: &Scope, brand: &Scope) -> bool {
+        let table = self.spool.standing().scopes();
+        let (Some(id), Some(brand)) = (table.find(scope), table.find(brand)) else {
+            return false;
+        };
+        let wider = std::iter::once(&id).chain(table.parents(id));
+        wider.into_iter().any(|id| {
+            let account = table
+                .scope(*id)
+                .filter(|scope| scope.kind() == ScopeKind::Account);
+            let name = account.and_then(|scope| std::str::from_utf8(scope.name()).ok());
+            name.is_some_and(|name| self.orders.closed_ms(name).is_some())
+                && table.parents(*id).contains(&brand)
+        })
     }
 
     /// Whether an account lists a sender, canonical and as it was written; `None` where nobody does.

@@ -1,8 +1,7 @@
 //! Numbers that are sealed with opt-outs and consents (PSN-3): one person's go with an order to erase, an account's with the date
-//! that holds for it once it is closed. What stands for them stays, so nobody is less opted out.
+//! that holds for it once it is [closed](super::closed). What stands for them stays, so nobody is less opted out.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
@@ -16,10 +15,9 @@ use super::Sweep;
 use super::note::Pending;
 use super::run::{FOREIGN, PAUSE};
 use crate::control::{deferring, journaled, key_word};
-use crate::keeping::Keeping;
 use crate::legal::State;
 
-fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
+pub(super) fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
     let word = |text: &str| Value::Word(Word::of_name(text));
     Entry::new(Kind::Erasure, Actor::System)
         .of(account)
@@ -62,7 +60,7 @@ impl<D: Disk> Sweep<D> {
         }
     }
 
-    async fn keys(&self, step: Forget) -> Result<Vec<KeyId>, String> {
+    pub(super) async fn keys(&self, step: Forget) -> Result<Vec<KeyId>, String> {
         match self.forget(step).await? {
             ForgetReport::Keys(keys) => Ok(keys),
             _ => Err(FOREIGN.to_owned()),
@@ -71,7 +69,7 @@ impl<D: Disk> Sweep<D> {
 
     /// Does a step that destroys keys. They are entered before and behind it; should this end in between, the next run enters what
     /// has gone.
-    async fn destroy(
+    pub(super) async fn destroy(
         &mut self,
         account: Option<SystemId>,
         keys: Vec<KeyId>,
@@ -154,29 +152,5 @@ impl<D: Disk> Sweep<D> {
         old.retain(|key| !used.contains(key));
         self.destroy(None, old.clone(), Forget::Finish(old)).await?;
         Ok(kept)
-    }
-
-    /// Destroys the keys of closed accounts whose date has come. What is said to such an account later is entered all the same, and
-    /// its number goes with the next run.
-    pub(super) async fn close_numbers(&mut self, keeping: &Keeping) -> Result<(), String> {
-        let legal = self.hub.legal().cloned();
-        for account in keeping.closed_for_good(self.guard.seen_ms()) {
-            let keys = self.keys(Forget::Keys(account)).await?;
-            if keys.is_empty() {
-                continue;
-            }
-            // No hold is taken between the judgement and the end of the keys, and none that was taken since is missed.
-            let taken = match &legal {
-                Some(legal) => Some(legal.state().await),
-                None => None,
-            };
-            let now_ms = self.guard.seen_ms();
-            let is_due = |keeping: Arc<Keeping>| keeping.is_closed_for_good(account, now_ms);
-            if self.rules().is_some_and(is_due) {
-                self.destroy(Some(account), keys, Forget::Close(account)).await?;
-            }
-            drop(taken);
-        }
-        Ok(())
     }
 }

@@ -172,7 +172,7 @@ impl<D: Disk> Sweep<D> {
         }
         failed = failed.and(erased);
         if let Some(keeping) = self.rules() {
-            failed = failed.and(self.close_numbers(&keeping).await);
+            failed = failed.and(self.close_accounts(&keeping).await);
         }
         // With a file that could not be read nobody knows what is used.
         if failed.is_ok() {

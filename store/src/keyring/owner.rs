@@ -47,7 +47,8 @@ pub enum Owner {
     Pseudonyms,
     /// That of a later generation.
     Generation(u8),
-    /// What finds recipients in an account's history, where the secret that it was made of is gone: kept.
+    /// What finds recipients in an account's history, where the secret that it was made of is gone: destroyed when the account is
+    /// closed for good and its history is empty.
     Index(SystemId),
     /// Numbers of opted-out people that an account may still see: destroyed when others are sealed anew without one's, or with the
     /// account (PSN-3).

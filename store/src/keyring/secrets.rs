@@ -42,6 +42,15 @@ impl Secrets {
         }
     }
 
+    /// A key is gone; if it found recipients in the history of an account, they are found by it no more.
+    pub(super) fn forget_index(&mut self, owner: &OwnerTag) {
+        if owner.kind == INDEX
+            && let Ok(account) = SystemId::new(owner.text())
+        {
+            self.indexes.remove(&account);
+        }
+    }
+
     pub(super) fn is_one(&self, id: KeyId) -> bool {
         self.living.iter().any(|secret| secret.id() == id)
     }
@@ -56,6 +65,16 @@ impl<D: Disk> KeyRing<D> {
     /// The newest of them, once one was made: what is written now stands under it.
     pub fn pseudonyms(&self) -> Option<Secret> {
         self.secrets.living.last().cloned()
+    }
+
+    /// What is to go with an account that is closed for good: the keys of numbers that it might see, and once nothing of it is in
+    /// the history the one that finds recipients there, which lives with the account (PSN-2).
+    pub(crate) fn of_closed(&self, account: SystemId) -> Vec<KeyId> {
+        let mut keys = self.live(Owner::OptOuts(account));
+        if self.periods().all(|(owner, _)| owner.account != account) {
+            keys.extend(self.live(Owner::Index(account)));
+        }
+        keys
     }
 
     /// What finds a recipient in an account's history.

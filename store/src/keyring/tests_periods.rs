@@ -6,6 +6,7 @@ use super::tests::*;
 use super::*;
 use crate::disk::FaultyDisk;
 use crate::message_id::{MessageId, PublicId};
+use crate::pseudonym::FIRST;
 
 #[test]
 fn keys_of_periods_are_made_once_and_destroyed_together() {
@@ -234,4 +235,33 @@ fn a_ring_that_the_first_version_wrote_opens_and_stays_in_its_form() {
     let ring = KeyRing::open(&disk.crash(), dir(), new_kek()).unwrap();
     assert!(opens(&ring, id, &sealed) && opens(&ring, KeyId(2), &SEALED));
     assert_eq!(ring.kek_state().since_ms, Some(NOW));
+}
+
+/// PSN-2: what finds recipients in an account's history lives with the account, and as long as something is there to be found.
+#[test]
+fn the_key_of_an_index_goes_with_its_account_once_nothing_of_it_is_in_the_history() {
+    let (disk, mut ring) = create();
+    let mut rng = rng();
+    let name = |text: &str| SystemId::new(text.as_bytes()).unwrap();
+    let (shop, other) = (name("shop"), name("other"));
+    ring.make(Owner::Pseudonyms, NOW, &mut rng).unwrap();
+    let periods = ring.period_keys(&[period("shop", 7), period("other", 7)], NOW, &mut rng);
+    let of_shop = periods.unwrap()[0].id();
+    let numbers = ring.make(Owner::OptOuts(shop), NOW, &mut rng).unwrap().id();
+    let by_secret = ring.index_of(shop).unwrap();
+    ring.make_generation(NOW, &mut rng).unwrap();
+    ring.destroy_generation(FIRST, &[], NOW, &mut rng).unwrap();
+    let who = |ring: &Ring| ring.index_of(shop).unwrap().of(b"447700900123");
+    let before = who(&ring);
+    assert_eq!(before, by_secret.of(b"447700900123"), "it is still found");
+    assert_eq!(ring.of_closed(shop), [numbers]);
+    ring.destroy(of_shop).unwrap();
+    let keys = ring.of_closed(shop);
+    assert_eq!(keys.len(), 2);
+    assert_eq!(ring.destroy_many(&keys).unwrap().len(), 2);
+    assert_ne!(who(&ring), before);
+    assert!(ring.of_closed(shop).is_empty() && ring.of_closed(other).is_empty());
+    let ring = open(&disk).unwrap();
+    assert_ne!(who(&ring), before, "in the files, too");
+    assert_eq!(ring.live(Owner::Index(other)).len(), 1);
 }

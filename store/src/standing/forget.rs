@@ -55,9 +55,9 @@ pub enum Forget {
     Rewrite(u64, Vec<Forgotten>),
     /// Has registers of the journal made anew and destroys these keys, under which nothing lies any more.
     Finish(Vec<KeyId>),
-    /// Names all keys of an account.
+    /// Names the keys that go with an account that is closed for good.
     Keys(SystemId),
-    /// Destroys all keys of an account: all its numbers go.
+    /// Destroys them: all its numbers go, and what finds recipients in its history once that is empty.
     Close(SystemId),
 }
 
@@ -259,10 +259,8 @@ impl<D: Disk> Journal<D> {
                 self.tell_registers();
                 ForgetReport::Gone(ring.destroy_many(&keys)?)
             }
-            Forget::Keys(account) => ForgetReport::Keys(ring.live(Owner::OptOuts(account))),
-            Forget::Close(account) => {
-                ForgetReport::Gone(ring.destroy_many(&ring.live(Owner::OptOuts(account)))?)
-            }
+            Forget::Keys(account) => ForgetReport::Keys(ring.of_closed(account)),
+            Forget::Close(account) => ForgetReport::Gone(ring.destroy_many(&ring.of_closed(account))?),
         })
     }
 

@@ -153,6 +153,50 @@ fn opt_c10_another_account_may_send_and_sees_nothing_of_it() {
     });
 }
 
+/// OPT-26: a successor of the same brand finds what recipients have said to an account that is closed since.
+#[test]
+fn what_was_said_to_a_closed_account_holds_for_its_brand_and_a_start_to_a_successor_lifts_it() {
+    const HEIR: &str = "brand = \"shoes\"\nopt_out_scope = \"brand\"";
+    scenario(|| async {
+        for (of_b, is_heir) in [(HEIR, true), ("brand = \"hats\"", false)] {
+            let brands = [
+                (OF_A, "brand = \"shoes\"\nopt_out_scope = \"account\""),
+                ("system_id = \"B\"", of_b),
+            ];
+            let mut rig = Rig::new(config(&brands), 71).await;
+            rig.stop(R, S).await;
+            let mut b = bound(&rig.world, b"B").await;
+            assert_eq!(submit_as(&mut b, 2, sm(OF_B, R)).await, CommandStatus::ROK);
+            rig.take().await;
+            rig.world.hub.with_gate(|gate, now| {
+                let mut orders = gate.orders().clone();
+                orders.close("A", now.unix_ms).unwrap();
+                gate.obey(now, orders);
+            });
+            let refused = if is_heir { OPTED_OUT } else { CommandStatus::ROK };
+            assert_eq!(submit_as(&mut b, 3, sm(OF_B, R)).await, refused, "{of_b}");
+            assert_eq!(
+                submit_as(&mut b, 4, sm(OF_B, R2)).await,
+                CommandStatus::ROK,
+                "{of_b}"
+            );
+            if !is_heir {
+                continue;
+            }
+            rig.take().await;
+            let mo = Sm {
+                short_message: ShortMessage::new(b"START").unwrap(),
+                registered_delivery: RegisteredDelivery::default(),
+                ..sm(R, OF_B)
+            };
+            assert_eq!(rig.deliver(mo).await, CommandStatus::ROK);
+            let came = b.expect(CommandId::DELIVER_SM).await;
+            answer_mo(&mut b, &came).await;
+            assert_eq!(submit_as(&mut b, 5, sm(OF_B, R)).await, CommandStatus::ROK);
+        }
+    });
+}
+
 #[test]
 fn opt_c12_a_stop_that_cannot_be_stored_is_not_acknowledged_nor_confirmed() {
     scenario(|| async {

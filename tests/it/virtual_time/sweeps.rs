@@ -36,11 +36,6 @@ pub(super) fn setup() -> Setup {
     }
 }
 
-/// The rules by which it reads and sweeps.
-pub(super) fn keeping(config: &Config, believed: Believed) -> Keeping {
-    Keeping::new(config, Arc::new(Tables::default()), believed, Closures::default())
-}
-
 /// A gateway with its sweep.
 pub(super) fn started(disk: FaultyDisk, clock: &Clock, seed: u64) -> (World, Sweep<FaultyDisk>) {
     started_with(&setup(), &Closures::default(), disk, clock, seed)
