@@ -351,7 +351,10 @@ impl Subjects {
     /// Has nobody else carry a request out, or refuse it, until what this returns is dropped; `None` where somebody does already.
     pub(crate) fn begin(&self, id: u32) -> Option<Busy<'_>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(id).then(|| Busy { subjects: self, id })
+        if !busy.insert(id) {
+            return None;
+        }
+        Some(Busy { subjects: self, id })
     }
 
     /// How often the register was written since the start.
