@@ -442,4 +442,20 @@ mod tests {
         register.requests.extend(all.map(|id| (id, ended.clone())));
         assert!(!register.has_room());
     }
+
+    #[test]
+    fn who_finds_a_request_busy_leaves_it_so_and_waits_for_nobody() {
+        let subjects = Subjects {
+            path: PathBuf::new(),
+            state: Mutex::default(),
+            busy: std::sync::Mutex::default(),
+            writes: AtomicU64::new(0),
+            is_uncertain: AtomicBool::new(false),
+        };
+        let first = subjects.begin(1);
+        assert!(first.is_some() && subjects.begin(2).is_some());
+        assert!(subjects.begin(1).is_none() && subjects.begin(1).is_none());
+        drop(first);
+        assert!(subjects.begin(1).is_some());
+    }
 }
