@@ -351,7 +351,10 @@ impl Subjects {
     /// Has nobody else carry a request out, or refuse it, until what this returns is dropped; `None` where somebody does already.
     pub(crate) fn begin(&self, id: u32) -> Option<Busy<'_>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(id).then_some(Busy { subjects: self, id })
+        if !busy.insert(id) {
+            return None;
+        }
+        Some(Busy { subjects: self, id })
     }
 
     /// How often the register was written since the start.
@@ -438,5 +441,21 @@ mod tests {
         let all = 0..u32::try_from(ROWS_MAX).unwrap();
         register.requests.extend(all.map(|id| (id, ended.clone())));
         assert!(!register.has_room());
+    }
+
+    #[test]
+    fn who_finds_a_request_busy_leaves_it_so_and_waits_for_nobody() {
+        let subjects = Subjects {
+            path: PathBuf::new(),
+            state: Mutex::default(),
+            busy: std::sync::Mutex::default(),
+            writes: AtomicU64::new(0),
+            is_uncertain: AtomicBool::new(false),
+        };
+        let first = subjects.begin(1);
+        assert!(first.is_some() && subjects.begin(2).is_some());
+        assert!(subjects.begin(1).is_none() && subjects.begin(1).is_none());
+        drop(first);
+        assert!(subjects.begin(1).is_some());
     }
 }

@@ -202,7 +202,7 @@ async fn step<D: Disk + 'static>(
                     .await?;
             }
             change(subjects, id, |row| {
-                ask_again(row, "nobody fetched its answer until its date")
+                ask_again(row, "nobody fetched its answer until its date");
             })
             .await
         }
