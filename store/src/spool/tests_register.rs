@@ -107,9 +107,17 @@ fn account(name: &str) -> SystemId {
 }
 
 pub(super) fn level(register: &mut Register<FaultyDisk>) -> u64 {
-    let mut changes = 0;
+    let (mut changes, mut tries) = (0, 0);
     loop {
-        let followed = register.follow().unwrap();
+        let followed = match register.follow() {
+            // The index of one that was dropped a moment ago is let go of by another thread.
+            Err(crate::standing::RegisterError::Tree(error)) if error.is_of_disk() && tries < 10_000 => {
+                tries += 1;
+                std::thread::yield_now();
+                continue;
+            }
+            followed => followed.unwrap(),
+        };
         changes += followed.changes;
         if followed.is_level {
             return changes;
