@@ -18,6 +18,7 @@ use crate::sweeps::{Answer, DAY_MS, Scene, TEXT, TO, ring_of};
 const OTHER: &str = "447700900456";
 /// Records stay a month, whoever asks to have them gone.
 const FLOOR: &str = "retention_profile = \"fixed-term\"\ncountry = \"GB\"\n\
+    transport_exception = { min_transport = \"clear\", name = \"a test on loopback\", until = 2999-12-31 }\n\
     [[retention.overlay]]\njurisdiction = \"GB\"\nclass = \"meta\"\nkind = \"floor\"\nanchor = \"final\"\nafter = \"P30D\"\n\
     action = \"keep\"\nwhy = \"proof\"\nsource = \"a law of the test\"\nstanding = \"default\"\nchecked = \"2026-11-29\"";
 
