@@ -216,6 +216,7 @@ fn a_floor_behind_the_limit_says_where_a_record_lies_and_one_before_it_does_not(
         );
         let text = include_str!("../../../config/tidegate.toml")
             .replacen("[retention]", &format!("[retention]\n{floor}"), 1)
+            .replacen("min_transport = \"clear\"", "min_transport = \"tls1.3\"", 1)
             .replacen(
                 "state = \"active\"",
                 &format!(
