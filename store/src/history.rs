@@ -505,6 +505,11 @@ impl<D: Disk> History<D> {
         Some(printer)
     }
 
+    /// Finds an account's recipients by the key that the ring has from now on.
+    pub(crate) fn forget_printer(&mut self, account: SystemId) {
+        self.printers.remove(&account);
+    }
+
     /// Accounts whose recipients were hashed since the start.
     pub(crate) fn printed(&self) -> Vec<SystemId> {
         self.printers.keys().copied().collect()

@@ -310,13 +310,19 @@ async fn read<D: Disk + 'static>(
     let read = tokio::task::spawn_blocking(move || read_frame(&path, &head, &key, (frame, at))).await;
     let read = read.map_err(|error| not_done(&error).to_owned())?;
     let read = read.map_err(|error| format!("frame {frame} does not open there: {error}"))?;
+    // It may have ended meanwhile.
+    let is_over = || {
+        let now_ms = exports::time(hub);
+        exports.get(number).is_none_or(|export| export.is_due(now_ms))
+    };
+    if is_over() {
+        return Err(THERE_IS_NONE.to_owned());
+    }
     if let (None, Some(disclosure)) = (read.next_at, export.head.disclosure) {
         disclosures::fetched(hub, disclosure, number).await?;
-    }
-    // It may have ended meanwhile.
-    let now_ms = exports::time(hub);
-    if exports.get(number).is_none_or(|export| export.is_due(now_ms)) {
-        return Err(THERE_IS_NONE.to_owned());
+        if is_over() {
+            return Err(THERE_IS_NONE.to_owned());
+        }
     }
     exports.was_read(number, who, frame, read.next_at.is_none());
     Ok(fields(json!({

@@ -28,6 +28,7 @@ use crate::audit::AuditHandle;
 use crate::control::{hex, text_of};
 use crate::disclosures::{self, Produced, Step};
 use crate::keeping::{Ended, Keeping};
+use crate::legal::tail;
 use crate::serve::Hub;
 use crate::standing::opt_out::person;
 
@@ -37,8 +38,6 @@ const HELD_MAX: usize = 10_000;
 const HELD_OCTETS_MAX: usize = 64 << 20;
 /// Records that history gives at most where holds may have sealed others: which these were is in memory while a file is made.
 const GIVEN_MAX: usize = 1_000_000;
-/// Digits at the end of a number that are the same however it is written.
-const TAIL: usize = 4;
 
 /// What is produced for a disclosure.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,10 +92,8 @@ impl Disclosed {
         let Some(number) = &self.person else { return true };
         let octets = address.as_bytes();
         // Nothing is reckoned for all others.
-        let tail = number
-            .get(number.len().saturating_sub(TAIL)..)
-            .unwrap_or_default();
-        octets.ends_with(tail) && *person(address.ton(), address.npi(), octets, home) == ***number
+        let is_near = tail(octets).is_some_and(|tail| number.ends_with(&tail));
+        is_near && *person(address.ton(), address.npi(), octets, home) == ***number
     }
 
     /// Puts rows in, until there are no more, and enters that in the register of disclosures.

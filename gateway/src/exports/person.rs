@@ -24,6 +24,7 @@ use super::{Exports, Head};
 use crate::control::{fields, instant, journaled, standing_words};
 use crate::gate::Gate;
 use crate::keeping::{Ended, Keeping, Told};
+use crate::legal::tail;
 use crate::life::Standing;
 use crate::register::Wanted;
 use crate::serve::Hub;
@@ -50,8 +51,8 @@ impl std::fmt::Debug for Person {
 impl Person {
     /// Whether an address ends like the number, and is worth a closer look.
     pub(crate) fn may_be(&self, address: &AddressBuf) -> bool {
-        let tail = &self.number[self.number.len().saturating_sub(4)..];
-        address.as_bytes().ends_with(tail)
+        let tail = tail(address.as_bytes());
+        tail.is_some_and(|tail| self.number.ends_with(&tail))
     }
 
     /// Whether an address is the person's, however it is written.

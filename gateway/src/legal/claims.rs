@@ -51,7 +51,7 @@ pub(super) fn pseudonym(person: &[u8]) -> Pseudonym {
 }
 
 /// How a number ends, whatever stands between its digits; `None` of what has fewer.
-pub(super) fn tail(written: &[u8]) -> Option<[u8; TAIL]> {
+pub(crate) fn tail(written: &[u8]) -> Option<[u8; TAIL]> {
     let mut digits = written.iter().rev().filter(|octet| octet.is_ascii_digit());
     let mut tail = [0; TAIL];
     for octet in tail.iter_mut().rev() {

@@ -22,6 +22,8 @@ use crate::telemetry::SubjectMetrics;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Before what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How often an answer that breaks off while it is made is begun once more, a minute longer apart each time.
+const REMADE_MAX: u32 = 5;
 /// How often it is counted, whatever has changed.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked for what need not be proved any more.
@@ -33,12 +35,13 @@ pub async fn tend<D: Disk + 'static>(hub: Rc<Hub<D>>, audit: AuditHandle, metric
         return;
     };
     let mut every = tokio::time::interval(LOOK_EVERY);
-    let mut again = BTreeMap::new();
+    let (mut again, mut remade) = (BTreeMap::new(), BTreeMap::new());
     let (mut count_at, mut counted, mut forget_at) = (Duration::ZERO, None, Duration::ZERO);
     loop {
         every.tick().await;
         let now = hub.now().monotonic;
-        look(&hub, &subjects, &audit, &mut again).await;
+        look(&hub, &subjects, &audit, (&mut again, &mut remade)).await;
+        remade.retain(|id, _| again.contains_key(&Some(*id)));
         if now >= forget_at {
             forget_at = now + FORGET_EVERY;
             if let Err(error) = forget(&hub, &subjects).await {
@@ -65,6 +68,8 @@ enum Next {
     End(u64),
     /// Begun and not done: a crash came, or something was in the way.
     GoOn,
+    /// Its answer was being made, and is not: it is begun once more, later.
+    Remake,
     /// Its answer can be fetched.
     Fetch(Ready),
     /// Nobody has fetched its answer, which has ended: an operator says what becomes of it.
@@ -82,9 +87,9 @@ fn next(row: &RequestRow, executed: Option<Option<u64>>, made: Option<Made>, now
     if row.order.is_some() {
         return match executed {
             None => Next::Anew,
+            // What stays was not reckoned yet: it is said before the end is, even where the sweep has been faster.
+            Some(_) if row.answered_ms.is_none() => Next::GoOn,
             Some(Some(at_ms)) => Next::End(at_ms),
-            // What stays was not reckoned yet.
-            Some(None) if row.answered_ms.is_none() => Next::GoOn,
             Some(None) => Next::Nothing,
         };
     }
@@ -101,6 +106,7 @@ fn next(row: &RequestRow, executed: Option<Option<u64>>, made: Option<Made>, now
         // It went because somebody's data in it was erased, or with a process that ended while it was made.
         Some(Made::Over) | None => match row.ready {
             Some(ready) if row.export.is_some() && ready.ends_ms <= now_ms => Next::Unfetched,
+            None if row.export.is_some() => Next::Remake,
             _ => Next::GoOn,
         },
     }
@@ -118,6 +124,8 @@ async fn steps<D: Disk>(hub: &Hub<D>, subjects: &Subjects) -> Vec<(u32, Next)> {
         Some(legal) => Some(legal.state().await),
     };
     let (exports, now_ms) = (hub.exports(), rules_now(hub));
+    // By a clock that has jumped no answer is over (RET-9).
+    let is_doubted = is_doubted(hub);
     let begun = state.open().filter(|(_, row)| has_begun(row));
     let steps = begun.map(|(id, row)| {
         let person = state.people.get(&id).map_or(&[][..], |person| person.as_slice());
@@ -127,7 +135,8 @@ async fn steps<D: Disk>(hub: &Hub<D>, subjects: &Subjects) -> Vec<(u32, Next)> {
         let made = made.and_then(|(export, exports)| exports.made(export));
         (id, next(row, executed, made, now_ms))
     });
-    steps.filter(|(_, next)| *next != Next::Nothing).collect()
+    let is_idle = |next: &Next| *next == Next::Nothing || (is_doubted && *next == Next::Unfetched);
+    steps.filter(|(_, next)| !is_idle(next)).collect()
 }
 
 /// Does what is to be done. What fails is tried again in a minute, and holds up no other.
@@ -135,7 +144,7 @@ async fn look<D: Disk + 'static>(
     hub: &Rc<Hub<D>>,
     subjects: &Subjects,
     audit: &AuditHandle,
-    again: &mut BTreeMap<Option<u32>, Duration>,
+    (again, remade): (&mut BTreeMap<Option<u32>, Duration>, &mut BTreeMap<u32, u32>),
 ) {
     let now = hub.now().monotonic;
     again.retain(|_, at| *at > now);
@@ -151,7 +160,20 @@ async fn look<D: Disk + 'static>(
         let Some(_busy) = subjects.begin(id) else {
             continue;
         };
-        let done = step(hub, subjects, audit, id, next).await;
+        let is_remade = next == Next::Remake;
+        let done = match is_remade {
+            // What breaks off each time would fill the disk each time, too.
+            true if remade.get(&id).is_some_and(|tries| *tries >= REMADE_MAX) => {
+                remade.remove(&id);
+                change(subjects, id, |row| ask_again(row, "its export breaks off")).await
+            }
+            _ => step(hub, subjects, audit, id, next).await,
+        };
+        if is_remade {
+            let tries = remade.entry(id).or_default();
+            *tries += 1;
+            again.insert(Some(id), now + AGAIN * *tries);
+        }
         note(again, Some(id), now, done);
     }
 }
@@ -183,7 +205,7 @@ async fn step<D: Disk + 'static>(
     match next {
         Next::Nothing => Ok(()),
         Next::End(at_ms) => end_subject(hub, subjects, by, (id, How::Done, at_ms), None).await,
-        Next::GoOn => carry_out(hub, subjects, by, id).await,
+        Next::GoOn | Next::Remake => carry_out(hub, subjects, by, id).await,
         Next::Fetch(ready) => {
             if ready.unreadable > 0 {
                 tracing::warn!(
@@ -266,7 +288,8 @@ mod tests {
             (begun(Some(1), None), Some(None), Next::GoOn),
             (begun(Some(1), Some(2)), Some(None), Next::Nothing),
             (begun(Some(1), Some(2)), Some(Some(7)), Next::End(7)),
-            (begun(Some(1), None), Some(Some(7)), Next::End(7)),
+            // Executed before it was said what stays.
+            (begun(Some(1), None), Some(Some(7)), Next::GoOn),
             // Lost, or somebody else's by now.
             (begun(Some(1), Some(2)), None, Next::Anew),
         ] {
@@ -305,7 +328,9 @@ mod tests {
             (Some(ready), Some(Made::Over), Next::GoOn),
             (Some(ready), None, Next::GoOn),
             // It was being made when the process ended: its file went with the start.
-            (None, None, Next::GoOn),
+            (None, None, Next::Remake),
+            // It broke off.
+            (None, Some(Made::Over), Next::Remake),
             (Some(ready), is_there(9), Next::Unfetched),
             (Some(Ready { ends_ms: 9, ..ready }), None, Next::Unfetched),
         ] {

@@ -298,6 +298,11 @@ impl<D: Disk> Sweep<D> {
         forgotten: Option<SystemId>,
         swept: &mut Swept,
     ) -> Result<(), String> {
+        // It takes long where lots are large, and holds wait for what follows: what is added up stays, and only what came since
+        // is looked at once more below, where a failure is told, too.
+        for (lot, add_up) in lots {
+            drop(self.add_up(file, lot, *add_up).await);
+        }
         // No hold is taken from here on until the keys are gone: one that was taken before is heeded, and one that comes later
         // finds them gone (LEG-1).
         let legal = self.hub.legal().cloned();

@@ -17,7 +17,7 @@ use crate::pseudonym::Secret;
 use crate::record::{self, Head, Payload, RecordError, Stage};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
-use crate::standing::{Journal, Register};
+use crate::standing::{Forget, Journal, Register};
 use crate::usage::{Snapshot, UsageFiles};
 use crate::waiting::entries::{ParkItem, ParkedItem, SealedEntries};
 use crate::waiting::files::Files;
@@ -247,6 +247,10 @@ impl<D: Disk> Keeper<D> {
             Task::History(number, order) => {
                 let told = match *order {
                     history::Order::Forget(step) => {
+                        // With an account's keys goes what was made of them.
+                        if let Forget::Close(account) = &step {
+                            self.history.forget_printer(*account);
+                        }
                         let [lasting, _] = &mut self.journals;
                         let forgot = lasting.forget(step, &mut self.ring, rng);
                         forgot
