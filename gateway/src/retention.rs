@@ -179,11 +179,13 @@ mod tests {
     const NOVEMBER_MS: u64 = 20_758 * DAY_MS;
 
     fn terms(profile: &str, more: &str) -> (RuleSet, Vec<Instruction>, Account) {
-        let text = include_str!("../../config/tidegate.toml").replacen(
-            "state = \"active\"",
-            &format!("{profile}\n{more}\nstate = \"active\""),
-            1,
-        );
+        let text = include_str!("../../config/tidegate.toml")
+            .replacen("min_transport = \"clear\"", "min_transport = \"tls1.3\"", 1)
+            .replacen(
+                "state = \"active\"",
+                &format!("{profile}\n{more}\nstate = \"active\""),
+                1,
+            );
         let config = tidegate_config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
         let account = config.accounts[0].clone();
         (
