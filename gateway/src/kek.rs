@@ -142,20 +142,18 @@ fn command(words: &[String], limit: Duration) -> Result<Zeroizing<[u8; KEY_LEN]>
         return slow(child);
     };
     let output = output.map_err(failed)?;
+    // One that writes more than it may is stuck with it, or has died of it: whichever, this is no key.
+    if output.len() == OUTPUT_MAX {
+        let _ = slow(child);
+        return Err(SourceError::Output { program });
+    }
     let mut waited = Duration::ZERO;
     let status = loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
             break status;
         }
-        // One that writes more than it may is stuck with it.
-        if waited >= limit || output.len() == OUTPUT_MAX {
-            return match output.len() {
-                OUTPUT_MAX => {
-                    let _ = slow(child);
-                    Err(SourceError::Output { program })
-                }
-                _ => slow(child),
-            };
+        if waited >= limit {
+            return slow(child);
         }
         pause();
         waited += LOOK_EVERY;
