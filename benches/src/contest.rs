@@ -4,7 +4,7 @@ mod measure;
 
 use std::error::Error;
 
-pub use measure::{Figures, Results};
+pub use measure::{Figures, Results, counted};
 
 /// Does the operation as many times as it is told.
 pub type Run = Box<dyn FnMut(u32)>;

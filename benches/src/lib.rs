@@ -4,5 +4,6 @@
 pub mod contest;
 pub mod desk;
 pub mod end_to_end;
+pub mod life;
 pub mod readme;
 pub mod rig;

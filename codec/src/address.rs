@@ -114,7 +114,7 @@ impl<const MAX: usize> fmt::Debug for Address<'_, MAX> {
 pub struct AddressBuf(Buf);
 
 /// Octets of an address of a submit_sm, without NUL.
-const SHORT_MAX: usize = ADDR_SM - 1;
+pub const SHORT_MAX: usize = ADDR_SM - 1;
 
 // An address is always of the shorter form that holds it, so that equal ones are equal.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -170,6 +170,23 @@ impl AddressBuf {
         Ok(Address::<ADDR_DATA>::new(ton, npi, addr)?.to_buf())
     }
 
+    /// One that fits a submit_sm: the first `len` of these octets. `None` for more than there are, or a NUL among them.
+    ///
+    /// For what is read back from tables, message after message: nothing is looked for and copied octet by octet.
+    pub fn short(ton: Ton, npi: Npi, mut octets: [u8; SHORT_MAX], len: usize) -> Option<Self> {
+        for (place, octet) in octets.iter_mut().enumerate() {
+            *octet = if place < len { *octet } else { 0 };
+        }
+        let nuls = octets.iter().filter(|octet| **octet == 0).count();
+        let len = (nuls + len == SHORT_MAX).then(|| u8::try_from(len))?.ok()?;
+        Some(Self(Buf::Short {
+            ton,
+            npi,
+            len,
+            octets,
+        }))
+    }
+
     /// Type of number.
     pub const fn ton(&self) -> Ton {
         match self.0 {
@@ -217,6 +234,20 @@ impl fmt::Debug for AddressBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_one_is_the_same_however_it_was_made() {
+        let (ton, npi) = (Ton::INTERNATIONAL, Npi::ISDN);
+        let whole = *b"12345678901234567890";
+        for len in 0..=SHORT_MAX {
+            let made = AddressBuf::short(ton, npi, whole, len).unwrap();
+            assert_eq!(made, AddressBuf::new(ton, npi, &whole[..len]).unwrap(), "{len}");
+        }
+        assert_eq!(AddressBuf::short(ton, npi, whole, SHORT_MAX + 1), None);
+        let holed = *b"123\x005678901234567890";
+        assert_eq!(AddressBuf::short(ton, npi, holed, 5), None);
+        assert_eq!(AddressBuf::short(ton, npi, holed, 3).unwrap().as_bytes(), b"123");
+    }
 
     #[test]
     fn an_address_shows_its_shape_and_never_its_digits() {

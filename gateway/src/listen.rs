@@ -12,6 +12,7 @@ use tidegate_store::disk::Disk;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
+use tokio::time::MissedTickBehavior;
 
 use crate::link;
 use crate::links::{End, LinkId};
@@ -20,8 +21,17 @@ use crate::serve::Hub;
 use crate::telemetry::words::{ConnectionRefused, Side, Word as _};
 use crate::tls::{self, ServerTls};
 
-/// Connections taken in one go; then whoever is here already has a turn. A thousand at once would else hold all up.
+/// Connections taken in one go, also such as are closed at once; then whoever is here already has a turn.
 const ACCEPTED_AT_ONCE: u32 = 8;
+/// Connections let in within [`ACCEPT_PACE`]; what more there are wait in the backlog. When a thousand come at once, each bind
+/// answered is work for the loop, and who is bound already would wait behind all of them. What is closed at once does not
+/// count: whoever is banned or over a limit must not be able to hold the others up.
+const ADMITTED_AT_ONCE: u32 = 2;
+/// How long a socket is let be after so many: 500 connections a second.
+const ACCEPT_PACE: Duration = Duration::from_millis(4);
+/// Connections that the system keeps until they are taken: eight seconds' worth. (It takes no more than its `somaxconn` says.)
+/// One that finds no place there tries again after a second, then after three.
+const BACKLOG: i32 = 4_096;
 /// Pause after a failed accept: out of file descriptors, mostly, and a tight loop would not mend that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,6 +109,8 @@ pub(crate) fn open<D: Disk + 'static>(
     tls: Option<Arc<ServerTls>>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
+    // The standard library asks for 128.
+    rustix::net::listen(&listener, BACKLOG)?;
     let listener = TcpListener::from_std(listener)?;
     let (close, mut closed) = watch::channel(false);
     let tls = Rc::new(RefCell::new(tls));
@@ -122,8 +134,15 @@ pub(crate) fn open<D: Disk + 'static>(
 /// Accepts until `stop`. What is over a limit is closed at once and counted: before a bind nobody is owed
 /// an answer.
 async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, tls: Secured, mut stop: watch::Receiver<bool>) {
-    let mut in_a_row = 0;
+    let mut pace = tokio::time::interval(ACCEPT_PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut in_a_row, mut admitted) = (0, 0);
     loop {
+        if admitted == ADMITTED_AT_ONCE {
+            (in_a_row, admitted) = (0, 0);
+            // At once where that long has gone by since the last time.
+            pace.tick().await;
+        }
         if in_a_row == ACCEPTED_AT_ONCE {
             in_a_row = 0;
             tokio::task::yield_now().await;
@@ -137,6 +156,7 @@ async fn run<D: Disk>(hub: Rc<Hub<D>>, listener: TcpListener, tls: Secured, mut 
             Ok((stream, peer)) => {
                 let tls = tls.borrow().clone();
                 if let Some(id) = admit(&hub, peer, tls.is_some()) {
+                    admitted += 1;
                     // A turn's output leaves in one write; Nagle would hold it back (interop part 5).
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "TCP_NODELAY");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_codec::address::{AddressBuf, Npi, SHORT_MAX, Ton};
 
 /// Octets for both addresses of the small form: two numbers of E.164 with 15 digits take 20, the widest
 /// alphanumeric sender (11 characters) and such a number 23.
@@ -181,16 +181,34 @@ fn get(octets: &[u8]) -> (AddressBuf, &[u8]) {
     let (chars, len) = (chars_of(*first), octets_of(*first));
     let (octets, rest) = octets.split_at_checked(len).unwrap_or_default();
     let (ton, npi) = (Ton(kind >> 4), Npi(kind & 0x0F));
+    let mut signs = [0; SHORT_MAX];
     if first & TWO_BY_TWO == 0 {
-        return (AddressBuf::new(ton, npi, octets).unwrap_or_default(), rest);
+        // A name, or what is too long for a submit_sm.
+        let address = match signs.get_mut(..chars) {
+            Some(place) if octets.len() == chars => {
+                place.copy_from_slice(octets);
+                AddressBuf::short(ton, npi, signs, chars)
+            }
+            _ => AddressBuf::new(ton, npi, octets).ok(),
+        };
+        return (address.unwrap_or_default(), rest);
     }
-    let mut signs = [0; 2 * SMALL_MAX];
+    if chars > SHORT_MAX {
+        let signs: Vec<u8> = octets
+            .iter()
+            .flat_map(|octet| PAIRS[usize::from(*octet)])
+            .collect();
+        let address = AddressBuf::new(ton, npi, signs.get(..chars).unwrap_or_default());
+        return (address.unwrap_or_default(), rest);
+    }
     let (pairs, _) = signs.as_chunks_mut();
     for (octet, pair) in octets.iter().zip(pairs) {
         *pair = PAIRS[usize::from(*octet)];
     }
-    let signs = signs.get(..chars).unwrap_or_default();
-    (AddressBuf::new(ton, npi, signs).unwrap_or_default(), rest)
+    (
+        AddressBuf::short(ton, npi, signs, chars).unwrap_or_default(),
+        rest,
+    )
 }
 
 #[cfg(test)]

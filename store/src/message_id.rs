@@ -134,14 +134,13 @@ impl IdText {
         clippy::cast_possible_truncation,
         reason = "a digit is below 16, a place below 20"
     )]
-    // The base is no argument: by a constant one multiplies, by anything else the processor divides, twice a digit.
-    fn of<const BASE: u64>(mut value: u64, min_digits: usize) -> Self {
+    fn hex(mut value: u64, min_digits: usize) -> Self {
         let mut octets = [b'0'; DECIMAL_MAX];
         let mut at = DECIMAL_MAX;
         while value > 0 {
             at -= 1;
-            octets[at] = b"0123456789abcdef"[(value % BASE) as usize];
-            value /= BASE;
+            octets[at] = b"0123456789abcdef"[(value % 16) as usize];
+            value /= 16;
         }
         let start = at.min(DECIMAL_MAX - min_digits) as u8;
         Self { octets, start }
@@ -175,18 +174,24 @@ impl PublicId {
     /// As decimal digits, 1 to 20, without leading zeros: the form that we give out unless an account
     /// asks for another.
     pub fn decimal(self) -> IdText {
-        IdText::of::<10>(self.0, 1)
+        let mut buffer = itoa::Buffer::new();
+        let text = buffer.format(self.0).as_bytes();
+        let start = DECIMAL_MAX - text.len();
+        let mut octets = [0; DECIMAL_MAX];
+        octets[start..].copy_from_slice(text);
+        let start = u8::try_from(start).unwrap_or_default();
+        IdText { octets, start }
     }
 
     /// As 16 lower-case hex digits.
     pub fn hex(self) -> IdText {
-        IdText::of::<16>(self.0, 16)
+        IdText::hex(self.0, 16)
     }
 
     /// The last 8 of the 16 hex digits, for 3.3 clients. Unique among an account's live messages only if
     /// whoever gives it out makes sure.
     pub fn hex8(self) -> IdText {
-        IdText::of::<16>(self.0 & 0xFFFF_FFFF, 8)
+        IdText::hex(self.0 & 0xFFFF_FFFF, 8)
     }
 
     /// Reads what [`PublicId::decimal`] writes; `None` for what cannot be an id of ours (0x0C).

