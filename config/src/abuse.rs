@@ -78,6 +78,8 @@ pub enum AbuseAction {
     Observe,
     /// `"throttle"`: the message is refused with 0x0409.
     Throttle,
+    /// `"refuse"`, of rules about content alone: it is refused with 0x0407.
+    Refuse,
     /// `"suspend"`: so is it, and its account is suspended until a person has decided (FRD-6).
     Suspend,
 }
@@ -89,11 +91,19 @@ impl AbuseAction {
         (Self::Suspend.word(), Self::Suspend),
     ];
 
+    /// Those of rules about content.
+    pub(crate) const OF_CONTENT: [(&'static str, Self); 3] = [
+        (Self::Observe.word(), Self::Observe),
+        (Self::Refuse.word(), Self::Refuse),
+        (Self::Suspend.word(), Self::Suspend),
+    ];
+
     /// As in the file.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Observe => "observe",
             Self::Throttle => "throttle",
+            Self::Refuse => "refuse",
             Self::Suspend => "suspend",
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! A counter that is one addition costs nothing per message; the exporter's handles are atomics.
 
+use std::sync::Arc;
+
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
@@ -26,7 +28,7 @@ impl<K> Default for Counts<K> {
 /// Labels that one [`Counts`] keeps apart at most.
 const LABELS_MAX: usize = 256;
 
-impl<K: Copy + PartialEq> Counts<K> {
+impl<K: Clone + PartialEq> Counts<K> {
     /// Adds one.
     pub fn add(&mut self, key: K) {
         self.add_times(key, 1);
@@ -47,7 +49,7 @@ impl<K: Copy + PartialEq> Counts<K> {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
-        self.0.iter().copied()
+        self.0.iter().cloned()
     }
 
     /// The count of one label.
@@ -94,6 +96,8 @@ pub struct AccountTally {
     pub standing_refused: Counts<StandingRule>,
     /// Signs that somebody pumps codes through it.
     pub abuse_signals: Counts<AbuseRule>,
+    /// Messages that hit rules about content, by the ids of these.
+    pub content_hits: Counts<Arc<str>>,
     /// Messages to countries that are monitored, by these; `None` is no country.
     pub monitored: Counts<Option<[u8; 2]>>,
     /// Messages above a rate, by whose.

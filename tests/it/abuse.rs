@@ -22,6 +22,7 @@ use tidegate_tests::smsc::Submit;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::control::tidegate;
+use crate::local::Changes;
 use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
 
 const PUMPING: CommandStatus = CommandStatus(0x0409);
@@ -464,4 +465,54 @@ async fn a_reversal_holds_for_what_is_on_its_way_and_an_operators_suspension_sta
     let told = case(&scene, all()).await.unwrap();
     assert_eq!((&told["open"], &told["next"]), (&json!(0), &Value::Null));
     assert_eq!(told["cases"].as_array().unwrap().len(), 1);
+}
+
+const CONTENT: CommandStatus = CommandStatus(0x0407);
+/// What a text leads to, for which its account is suspended.
+const BAD_LINK: &str = "Your parcel: http://pay.blocked.example/x";
+const RULES: &str = "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"suspend\"\n\
+                     domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
+
+/// FRD-4 with FRD-6: what is kept of a text is the rule's id and its score, and a person decides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_about_content_suspends_and_its_case_names_the_rule_and_nothing_of_the_text() {
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    fs::write(rules.path(), RULES).unwrap();
+    let extra = format!("[screening]\nfile = \"{}\"", rules.path().display());
+    let mut scene = Scene::with(Changes {
+        account: "screening = \"on\"",
+        extra: &extra,
+        ..Changes::default()
+    })
+    .await;
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    scene.smsc.expect_submit().await;
+    assert_eq!(scene.esme.submit_refused(message(FROM, TO, BAD_LINK)).await, CONTENT);
+    let opened = case_with(&scene, |case| case["notice"] == 1).await;
+    let evidence = &opened["evidence"];
+    assert_eq!(
+        [&opened["rule"], &evidence["content"], &evidence["count"], &evidence["subject"]],
+        [&json!("content"), &json!("feed-7"), &json!(90), &Value::Null]
+    );
+    let signals = case(&scene, Casing::Signals { account: None }).await.unwrap();
+    assert_eq!(signals["signals"][0]["content"], "feed-7");
+    let text = notices(&scene).await[0]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("a rule about content"), "{text}");
+    let data = scene.local.dir.path().join("data");
+    for file in ["cases", "notices"] {
+        let kept = fs::read_to_string(data.join(file)).unwrap();
+        assert!(!kept.contains("blocked.example") && !kept.contains("parcel"), "{kept}");
+    }
+    // It is the same after a start, and what is reversed flows again.
+    scene.local.stop();
+    scene.local.start_at(scene.clock.clone());
+    let again = case_with(&scene, |_| true).await;
+    assert_eq!(again["evidence"], *evidence);
+    decide(&scene, Outcome::Reversed).await.unwrap();
+    case_with(&scene, |case| case["answer"] == 2).await;
+    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    // A number that nobody can match is not restricted, as it would only look as if it were.
+    let refused = scene.restrict("+112", None).await.unwrap_err();
+    assert!(refused.contains("4 digits at least"), "{refused}");
 }

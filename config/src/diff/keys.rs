@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::abuse::{Abuse, AbuseRules};
+use crate::content::Screening;
 use crate::account::{
     Account, CapRules, CategoryRules, Destinations, Numbering, OptOutRules, RetentionTerms,
 };
@@ -314,6 +315,7 @@ keys! {
         #shown outside_hours,
         #shown consent,
         #nested caps,
+        #shown screening,
         abuse,
         senders,
         #nested quota,
@@ -365,6 +367,7 @@ keys! {
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
     Retention { profiles, overlays, #shown sweep_every, #shown sweep_budget }
+    Screening { file, rules }
     SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {
         name,

@@ -231,6 +231,7 @@ fn suspension(id: u32, case: &Case) -> String {
         AbuseRule::Run => "codes went to numbers that follow each other",
         AbuseRule::Completion => "hardly any codes to one destination arrived",
         AbuseRule::Country => "more codes went to one country in a day than its budget",
+        AbuseRule::Content => "a text broke a rule about content",
     };
     format!(
         "The account {} was suspended automatically on {}: {why} (rule {}). Messages to it are still taken, and nothing is \

@@ -70,7 +70,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Now, by the wall clock that is believed: one that has jumped neither gives a budget anew nor dates a signal.
-    fn at_believed(&self, now: Now) -> Now {
+    pub(super) fn at_believed(&self, now: Now) -> Now {
         let unix_ms = self.keeping().map_or(now.unix_ms, |keeping| {
             let believed = keeping.believed();
             match believed.seen_ms() {
@@ -178,7 +178,7 @@ impl<D: Disk> Gate<D> {
         let score = state.abuse.score.count(now.monotonic, DAY);
         let about = match rule {
             AbuseRule::Number => Some(person),
-            AbuseRule::Country => None,
+            AbuseRule::Country | AbuseRule::Content => None,
             AbuseRule::Prefix | AbuseRule::Run | AbuseRule::Completion => {
                 split(person).map(|(prefix, _)| prefix)
             }
@@ -187,6 +187,7 @@ impl<D: Disk> Gate<D> {
         let signal = Signal {
             account: self.config.accounts[account].system_id,
             rule,
+            content: None,
             action,
             subject: about.map(|digits| *sent.who(digits, now.unix_ms).now.octets()),
             country,
@@ -195,12 +196,19 @@ impl<D: Disk> Gate<D> {
             score,
             at_ms: now.unix_ms,
         };
+        self.tell(now, account, signal, trips);
+    }
+
+    /// Logs a signal, keeps it, and has its account suspended if it trips.
+    pub(super) fn tell(&mut self, now: Now, account: usize, signal: Signal, trips: bool) {
+        let (rule, action) = (signal.rule, signal.action);
         let logged = self.accounts[account].abuse.logged.get_mut(rule.index());
         if let Some(logged) = logged
             && logged.is_none_or(|at| now.monotonic.saturating_sub(at) >= LOG_EVERY)
         {
             *logged = Some(now.monotonic);
             let (account, rule, action) = (&signal.account, rule.label(), action.word());
+            let (count, limit, score) = (signal.count, signal.limit, signal.score);
             tracing::warn!(%account, rule, action, count, limit, score, "a sign of abuse");
         }
         self.abuse.keep_signal(signal.clone());
@@ -211,7 +219,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether an account is suspended or closed already: what ends late suspends it no second time.
-    fn is_suspended(&self, account: usize) -> bool {
+    pub(super) fn is_suspended(&self, account: usize) -> bool {
         self.config.accounts[account].state == AccountState::Suspended
     }
 

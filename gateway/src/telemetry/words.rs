@@ -125,6 +125,8 @@ words! {
         Cap "cap"
         /// Somebody seems to pump codes.
         Pumping "pumping"
+        /// A rule about content.
+        Content "content"
     }
 
     /// What is a sign that somebody pumps codes.
@@ -139,6 +141,8 @@ words! {
         Completion "completion"
         /// More to a country than it gets in a day.
         Country "country"
+        /// What a text says.
+        Content "content"
     }
 
     /// Which table of the watch had no room.
@@ -151,6 +155,8 @@ words! {
         Completions "completions"
         /// Of countries and their days.
         Countries "countries"
+        /// Of texts and their senders.
+        Texts "texts"
     }
 
     /// What a handset's message was taken for.
