@@ -145,7 +145,10 @@ pub(crate) fn read(mut section: Section<'_>, files: ReadFile<'_>) -> Screening {
         Some(file) => Arc::new(read_file(&section, file, files)),
         None => shipped(),
     };
-    section.finish(&[("rule", "write rules into a file of their own: `file = \"./content.toml\"`")]);
+    section.finish(&[(
+        "rule",
+        "write rules into a file of their own: `file = \"./content.toml\"`",
+    )]);
     Screening { file, rules }
 }
 
@@ -170,7 +173,10 @@ fn read_text(text: &str) -> (ContentRules, Report) {
     let report = Report::new(text, &syntax);
     let mut root = Section::root(&report, tree.get_ref());
     let rules = read_rules(&mut root);
-    root.finish(&[("rule", "write `[[domains]]`, `[[words]]`, `[[near_link]]`, `[[look_alikes]]` or `[[senders]]`")]);
+    root.finish(&[(
+        "rule",
+        "write `[[domains]]`, `[[words]]`, `[[near_link]]`, `[[look_alikes]]` or `[[senders]]`",
+    )]);
     (rules, report)
 }
 
@@ -184,14 +190,22 @@ struct Seen {
 fn read_rules(root: &mut Section<'_>) -> ContentRules {
     let remedy = "say which rules these are: `version = \"2026-11-30\"`";
     let version = root.required("version", remedy, text(name)).unwrap_or_default();
-    let refuse_at = root.optional("refuse_at", integer(1..=10_000_u16)).and_then(NonZeroU16::new);
-    let endings = root.list("endings", 0..=ENDINGS_MAX, text(ending)).unwrap_or_default();
+    let refuse_at = root
+        .optional("refuse_at", integer(1..=10_000_u16))
+        .and_then(NonZeroU16::new);
+    let endings = root
+        .list("endings", 0..=ENDINGS_MAX, text(ending))
+        .unwrap_or_default();
     let mut seen = Seen::default();
     let mut rules = Vec::new();
     for kind in ["domains", "words", "near_link", "look_alikes", "senders"] {
         let left = CONTENT_RULES_MAX - rules.len();
         let sections = root.each_up_to(kind, left);
-        rules.extend(sections.into_iter().filter_map(|section| rule(section, kind, &mut seen)));
+        rules.extend(
+            sections
+                .into_iter()
+                .filter_map(|section| rule(section, kind, &mut seen)),
+        );
     }
     ContentRules {
         version,
@@ -204,16 +218,36 @@ fn read_rules(root: &mut Section<'_>) -> ContentRules {
 fn rule(mut section: Section<'_>, kind: &str, seen: &mut Seen) -> Option<ContentRule> {
     let id = section.required("id", "name the rule: `id = \"shortener\"`", text(name));
     if let Some(id) = &id {
-        section.once("id", &mut seen.ids, id.clone(), "is another rule's", "name each rule otherwise");
+        section.once(
+            "id",
+            &mut seen.ids,
+            id.clone(),
+            "is another rule's",
+            "name each rule otherwise",
+        );
     }
-    let score = section.required("score", "say how much it weighs: `score = 40`", integer(1..=100_u8));
-    let action = section.or("action", AbuseAction::Observe, choice(const { &AbuseAction::OF_CONTENT }));
+    let score = section.required(
+        "score",
+        "say how much it weighs: `score = 40`",
+        integer(1..=100_u8),
+    );
+    let action = section.or(
+        "action",
+        AbuseAction::Observe,
+        choice(const { &AbuseAction::OF_CONTENT }),
+    );
     let looks_for = match kind {
         "domains" => {
             let domains = entries(&mut section, "domains", domain);
             for domain in domains.iter().flatten() {
                 let taken = "is in another rule, or twice in this one";
-                section.once("domains", &mut seen.domains, domain.clone(), taken, "name each domain once");
+                section.once(
+                    "domains",
+                    &mut seen.domains,
+                    domain.clone(),
+                    taken,
+                    "name each domain once",
+                );
             }
             domains.map(ContentKind::Domains)
         }

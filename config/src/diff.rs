@@ -12,11 +12,11 @@ use std::fmt;
 use tidegate_codec::identity::SystemId;
 
 use crate::abuse::Abuse;
-use crate::content::Screening;
 use crate::account::Account;
 use crate::audit::Audit;
 use crate::carrier::{Carrier, CarrierName};
 use crate::compliance::Compliance;
+use crate::content::Screening;
 use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};

@@ -19,6 +19,7 @@ mod file;
 mod runs;
 mod table;
 mod tend;
+mod usual;
 mod velocity;
 mod watch;
 
@@ -48,6 +49,7 @@ use completion::Completion;
 use content::Spread;
 use runs::Lately;
 use table::{Row, Table};
+use usual::Usual;
 use velocity::{Limited, Number, PARTS, PARTS_MAX, Pace, Part};
 
 /// Numbers that are remembered, over all accounts, at about 150 octets each, and up to as many more where texts in parts go.
@@ -83,6 +85,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct AccountWatch {
     /// What was noted under another one is forgotten.
     epoch: u32,
+    usual: Usual,
     /// Signals of a day, each once however long it lasts.
     score: velocity::Sliding,
     /// Since when no more signals of a rule are logged, by its place.
@@ -113,9 +116,9 @@ pub struct Signal {
     pub subject: Subject,
     /// To which country, where that is known.
     pub country: Option<Country>,
-    /// How many there were; of [`AbuseRule::Completion`] how many arrived, of [`AbuseRule::Content`] the rule's score.
+    /// How many there were; of [`AbuseRule::Completion`] and [`AbuseRule::Delivered`] how many arrived, of [`AbuseRule::Content`] the rule's score.
     pub count: u32,
-    /// How many may be, or were to follow each other; of [`AbuseRule::Completion`] how many had ended, of
+    /// How many may be, or were to follow each other; of these two how many had ended, of
     /// [`AbuseRule::Content`] the score from which a message is refused, 0 for none.
     pub limit: u32,
     /// Signals of this account in 24 hours, with this one.
@@ -162,6 +165,7 @@ pub(crate) struct Watched {
     prefix: Option<(u64, u16)>,
     completions: [Option<u64>; 2],
     budget: Option<(u64, u32)>,
+    country: Option<Country>,
     part: Option<Part>,
 }
 
@@ -286,6 +290,7 @@ impl Abuse {
             prefix: split.map(|(prefix, end)| (self.key(Of::Prefix, account, prefix), end)),
             completions: [to_country, to_prefix],
             budget,
+            country,
             part: part_of.filter(|part| part.total() <= PARTS_MAX).map(|part| Part {
                 text: self.key(Of::Part, account, &part_octets(part)),
                 place: part.sequence() - 1,

@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 pub use claims::Claims;
-pub(crate) use claims::{TAIL, is_like, tail};
+pub(crate) use claims::{is_like, tail};
 pub use file::Unreadable;
 
 /// Matters that are open at most: each record that is looked at is asked about all of them.

@@ -20,7 +20,7 @@ use tidegate_codec::category::Category;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::{DataCoding, InterfaceVersion, MessageState, ReceiptWish};
-use tidegate_config::{OptedOut, ScreeningMode};
+use tidegate_config::OptedOut;
 use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
@@ -224,10 +224,8 @@ impl<D: Disk> Gate<D> {
         if !admitted.opted_out && link.is_some() {
             let watched = self.watch(now, account, submission, &recipient, &admitted);
             admitted.watched = watched.inspect_err(|refusal| self.note_standing(account, *refusal))?;
-            if self.config.accounts[account].screening != ScreeningMode::Off {
-                let screened = self.screen(now, account, submission, &admitted);
-                screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
-            }
+            let screened = self.screen(now, account, submission, admitted.source.as_bytes());
+            screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;

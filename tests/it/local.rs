@@ -165,13 +165,15 @@ impl Local {
 
     /// Starts a gateway on the same directory.
     pub(crate) fn try_start(&self) -> Result<Running, StartError> {
-        let config = tidegate_config::parse_with(&self.text, &document).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = tidegate_config::parse_with(&self.text, &document)
+            .unwrap_or_else(|problems| panic!("{problems}"));
         start(config, &Telemetry::new(), Clock::machine())
     }
 
     /// Starts one that was stopped, by another clock.
     pub(crate) fn start_at(&mut self, clock: Clock) {
-        let config = tidegate_config::parse_with(&self.text, &document).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = tidegate_config::parse_with(&self.text, &document)
+            .unwrap_or_else(|problems| panic!("{problems}"));
         let started = start(config, &Telemetry::new(), clock);
         self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }

@@ -3,13 +3,13 @@
 use std::fmt::Debug;
 
 use crate::abuse::{Abuse, AbuseRules};
-use crate::content::Screening;
 use crate::account::{
     Account, CapRules, CategoryRules, Destinations, Numbering, OptOutRules, RetentionTerms,
 };
 use crate::audit::Audit;
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
+use crate::content::Screening;
 use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Node};
@@ -363,6 +363,13 @@ keys! {
         #shown completion_action,
         country_day,
         #shown country_action,
+        suspect_numbers,
+        #shown suspect_action,
+        #shown new_country_after,
+        #shown new_country_action,
+        #shown delivered,
+        #shown delivered_over,
+        #shown delivered_action,
     }
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }

@@ -9,7 +9,7 @@ use tidegate_store::disk::Disk;
 
 use super::table::Row;
 use super::{Abuse, DAY, HOUR, Of, Signal};
-use crate::admission::{Admitted, Submission};
+use crate::admission::Submission;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::refusal::Refusal;
@@ -47,7 +47,10 @@ impl Spread {
 
 impl Abuse {
     /// Whether a text has come from as many senders of an account.
-    #[expect(clippy::cast_possible_truncation, reason = "half of a hash tells as few senders apart")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "half of a hash tells as few senders apart"
+    )]
     fn is_spread(
         &mut self,
         now: Now,
@@ -59,13 +62,15 @@ impl Abuse {
         let octets: SmallVec<[u8; 16]> = rule.to_le_bytes().into_iter().chain(text.to_le_bytes()).collect();
         let key = self.key(Of::Text, account, &octets);
         let sender = self.key(Of::Sender, account, sender) as u32;
-        let spread = self.texts.touch(time, account.0, key, time.saturating_add(within));
+        let spread = self
+            .texts
+            .touch(time, account.0, key, time.saturating_add(within));
         spread.is_reached(time, within, sender, usize::from(limit))
     }
 }
 
 impl<D: Disk> Gate<D> {
-    /// Looks at a text, whose account's terms allow that, and does what the rules say.
+    /// Looks at a text from a sender, if its account's terms allow that, and does what the rules say.
     ///
     /// # Errors
     ///
@@ -75,9 +80,12 @@ impl<D: Disk> Gate<D> {
         now: Now,
         account: usize,
         submission: &Submission<'_>,
-        admitted: &Admitted,
+        source: &[u8],
     ) -> Result<(), Refusal> {
         let configured = &self.config.accounts[account];
+        if configured.screening == ScreeningMode::Off {
+            return Ok(());
+        }
         let is_heeded = configured.screening == ScreeningMode::On;
         let of = &self.accounts[account].abuse;
         if of.is_tripped && is_heeded {
@@ -95,7 +103,7 @@ impl<D: Disk> Gate<D> {
         };
         let (mut hits, same, words) = (found.hits.clone(), found.same, found.words);
         for (rule, limit, within, words_min) in self.screen.about_senders() {
-            let about = (rule, same, admitted.source.as_bytes());
+            let about = (rule, same, source);
             if words >= words_min && self.abuse.is_spread(now, whose, about, (limit, within)) {
                 hits.push(rule);
             }
@@ -173,8 +181,14 @@ mod tests {
         assert!(!spread.is_reached(second, within, 1, 3));
         assert!(!spread.is_reached(second * 2, within, 2, 3));
         assert!(spread.is_reached(second * 3, within, 3, 3));
-        assert!(spread.is_reached(second * 10, within, 1, 3), "whoever sends it by then");
-        assert!(!spread.is_reached(second * 11, within, 1, 3), "the first was too long ago");
+        assert!(
+            spread.is_reached(second * 10, within, 1, 3),
+            "whoever sends it by then"
+        );
+        assert!(
+            !spread.is_reached(second * 11, within, 1, 3),
+            "the first was too long ago"
+        );
         for sender in 0..1_000 {
             spread.is_reached(second * 12, within, sender, 3);
         }

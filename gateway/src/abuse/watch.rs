@@ -43,12 +43,22 @@ impl<D: Disk> Gate<D> {
             return Err(Refusal::Pumping);
         }
         let country = self.watched_country(account, to, admitted.place);
-        let whose = (account, self.accounts[account].abuse.epoch);
         let person = to.person();
+        let believed = self.at_believed(now);
+        let usual = &mut self.accounts[account].abuse.usual;
+        let found = usual.ask(now.monotonic, rules, &person, country);
+        let is_over = found.iter().any(|found| found.action >= AbuseAction::Throttle);
+        for found in found {
+            self.signalled(believed, account, found, &person, country);
+        }
+        if is_over {
+            return Err(Refusal::Pumping);
+        }
+        let whose = (account, self.accounts[account].abuse.epoch);
         let watched = self
             .abuse
             .watched(whose, &person, country, rules, submission.part_of);
-        let now = self.at_believed(now);
+        let now = believed;
         let Some(found) = self.abuse.ask(now, rules, &watched) else {
             return Err(Refusal::Pumping);
         };
@@ -66,6 +76,7 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn note_watched(&mut self, now: Now, account: usize, watched: &Watched) {
         let config = Arc::clone(&self.config);
         let now = self.at_believed(now);
+        self.accounts[account].abuse.usual.note(watched.country);
         self.abuse.note(now, &config.accounts[account].abuse, watched);
     }
 
@@ -112,10 +123,23 @@ impl<D: Disk> Gate<D> {
         let config = Arc::clone(&self.config);
         let rules = &config.accounts[account].abuse;
         let of = &self.accounts[account].abuse;
-        if rules.completion.is_none() || envelope.accepted_ms <= of.forgotten_ms {
+        if envelope.accepted_ms <= of.forgotten_ms {
             return;
         }
         let now = self.at_believed(now);
+        let is_delivered = state == MessageState::Delivered;
+        let usual = &mut self.accounts[account].abuse.usual;
+        if let Some((count, limit)) = usual.ended(now.monotonic, rules, is_delivered) {
+            let found = Found {
+                rule: AbuseRule::Delivered,
+                action: rules.delivered_action,
+                count,
+                limit,
+                is_new: true,
+            };
+            self.signalled(now, account, found, &[], None);
+        }
+        let Some(least) = rules.completion else { return };
         let to = self.recipient(Some(account), envelope.addresses.destination());
         let country = self.watched_country(account, &to, None);
         let whose = (account, self.accounts[account].abuse.epoch);
@@ -125,11 +149,11 @@ impl<D: Disk> Gate<D> {
             .monotonic
             .saturating_add(rules.completion_block)
             .saturating_add(DAY);
-        let is_delivered = state == MessageState::Delivered;
+        let bounds = (least, rules.completion_over, rules.completion_block);
         let mut about: &[u8] = &[];
         for key in watched.completions.into_iter().flatten() {
             let completion = self.abuse.completions.touch(now.monotonic, account, key, over);
-            if let Some((count, limit)) = completion.ended(now.monotonic, rules, is_delivered) {
+            if let Some((count, limit)) = completion.ended(now.monotonic, bounds, is_delivered) {
                 let found = Found {
                     rule: AbuseRule::Completion,
                     action: rules.completion_action,
@@ -177,8 +201,8 @@ impl<D: Disk> Gate<D> {
         }
         let score = state.abuse.score.count(now.monotonic, DAY);
         let about = match rule {
-            AbuseRule::Number => Some(person),
-            AbuseRule::Country | AbuseRule::Content => None,
+            AbuseRule::Number | AbuseRule::Suspect => Some(person),
+            AbuseRule::Country | AbuseRule::Content | AbuseRule::NewCountry | AbuseRule::Delivered => None,
             AbuseRule::Prefix | AbuseRule::Run | AbuseRule::Completion => {
                 split(person).map(|(prefix, _)| prefix)
             }

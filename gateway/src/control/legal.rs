@@ -25,7 +25,7 @@ use super::steer::Keys;
 use super::steering::fields;
 use super::{Answer, VERSION, instant, restricting};
 use crate::audit::{AuditHandle, actor};
-use crate::legal::{HoldRow, Legal, OPEN_MAX, OrderRow, State, TAIL, TEXT_MAX, is_like, tail};
+use crate::legal::{HoldRow, Legal, OPEN_MAX, OrderRow, State, TEXT_MAX, is_like};
 use crate::serve::Hub;
 use crate::standing::opt_out::written_person;
 
@@ -332,11 +332,8 @@ pub(super) fn named<D: Disk>(hub: &Hub<D>, account: Option<&str>, to: Option<&st
                         .to_owned(),
                 );
             }
-            let person = written_person(to, home).ok_or("\"to\" is no number")?;
-            // It is looked for by how it ends: what is shorter would stand there and match nobody.
-            if tail(&person).is_none() {
-                return Err(format!("\"to\" is a number of {TAIL} digits at least: no shorter one is matched"));
-            }
+            let person = written_person(to, home)
+                .ok_or("\"to\" is no number of a person: that has more digits than a short code")?;
             Some(Zeroizing::new(person.to_vec()))
         }
     };

@@ -18,7 +18,7 @@ use crate::keeping::class_of;
 use crate::standing::opt_out;
 
 /// Digits at the end of a number that are the same however it is written.
-pub(crate) const TAIL: usize = 4;
+pub(super) const TAIL: usize = 4;
 
 /// See the [module](self). Never changed: another register makes others.
 #[derive(Default)]

@@ -42,7 +42,11 @@ impl Compiled {
             of_phrase: Vec::new(),
             domains: HashMap::new(),
             looks: HashMap::new(),
-            endings: rules.endings.iter().map(|ending| ending.as_str().into()).collect(),
+            endings: rules
+                .endings
+                .iter()
+                .map(|ending| ending.as_str().into())
+                .collect(),
             look_alikes: SmallVec::new(),
             senders: SmallVec::new(),
         };
@@ -71,7 +75,9 @@ impl Compiled {
         }
         if !texts.is_empty() {
             compiled.phrases = AhoCorasick::new(texts)
-                .inspect_err(|error| tracing::error!(%error, "words of rules about content are not looked for"))
+                .inspect_err(
+                    |error| tracing::error!(%error, "words of rules about content are not looked for"),
+                )
                 .ok();
         }
         compiled
@@ -119,7 +125,10 @@ impl Compiled {
     pub(super) fn ask_words(&self, buffers: &Buffers, hits: &mut Hits) {
         let Some(phrases) = &self.phrases else { return };
         let octets = buffers.normal.as_bytes();
-        let is_blank = |at: Option<usize>| at.and_then(|at| octets.get(at)).is_none_or(|octet| *octet == b' ');
+        let is_blank = |at: Option<usize>| {
+            at.and_then(|at| octets.get(at))
+                .is_none_or(|octet| *octet == b' ')
+        };
         for found in phrases.find_overlapping_iter(octets) {
             let Some(phrase) = self.of_phrase.get(found.pattern().as_usize()) else {
                 continue;

@@ -81,7 +81,9 @@ pub(super) fn is_link(piece: &str, host: &str, is_ending: impl Fn(&str) -> bool)
 }
 
 fn head(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    let end = (0..=max.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
@@ -160,7 +162,14 @@ mod tests {
             let host = host(piece).unwrap();
             is_link(piece, &host, |ending| ending == "com")
         };
-        for piece in ["a.com", "A.COM", "a.de", "http://a.example", "a.example/x", "www.a.example"] {
+        for piece in [
+            "a.com",
+            "A.COM",
+            "a.de",
+            "http://a.example",
+            "a.example/x",
+            "www.a.example",
+        ] {
             assert!(is(piece), "{piece}");
         }
         for piece in ["3.50", "thanks.your", "me@a.com", "a.example/"] {

@@ -30,7 +30,9 @@ fn has_latin(word: &str) -> bool {
 
 /// The words of a piece of a text.
 pub(super) fn words_of(piece: &str) -> impl Iterator<Item = &str> {
-    piece.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+    piece
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
 }
 
 /// Whether letters of another script stand in a word among Latin ones, and look like these. Other mixtures are how people
@@ -66,7 +68,12 @@ mod tests {
 
     #[test]
     fn a_word_is_disguised_by_letters_that_look_like_latin_ones_and_by_no_others() {
-        for word in ["p\u{430}ypal", "\u{430}\u{440}\u{440}le", "G\u{43e}ogle", "c\u{431}\u{435}\u{440}"] {
+        for word in [
+            "p\u{430}ypal",
+            "\u{430}\u{440}\u{440}le",
+            "G\u{43e}ogle",
+            "c\u{431}\u{435}\u{440}",
+        ] {
             assert!(is_disguised(word), "{word}");
         }
         for word in [
@@ -93,7 +100,11 @@ mod tests {
         for host in ["p\u{430}ypal.com", "\u{430}\u{440}\u{440}\u{4cf}\u{435}.com"] {
             assert!(is_host_disguised(host), "{host}");
         }
-        for host in ["m\u{fc}nchen.de", "\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.com", "\u{4eca}\u{65e5}.jp"] {
+        for host in [
+            "m\u{fc}nchen.de",
+            "\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.com",
+            "\u{4eca}\u{65e5}.jp",
+        ] {
             assert!(!is_host_disguised(host), "{host}");
         }
     }

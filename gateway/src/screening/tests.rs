@@ -7,7 +7,8 @@ use tidegate_codec::text::Charset;
 use super::*;
 
 fn screen(rules: &str) -> Screen {
-    let text = include_str!("../../../config/tidegate.toml").replace("#file = \"./content.toml\"", "file = \"c\"");
+    let text =
+        include_str!("../../../config/tidegate.toml").replace("#file = \"./content.toml\"", "file = \"c\"");
     let config = tidegate_config::parse_with(&text, &|_| Ok(rules.to_owned()));
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     Screen::new(&config.screening, &mut ChaCha20Rng::seed_from_u64(7))
@@ -20,7 +21,9 @@ fn shipped() -> Screen {
 /// Ids of the rules that a text in UCS-2 hits, in the order of the file.
 fn hits(screen: &mut Screen, text: &str) -> Vec<String> {
     let mut octets = Vec::new();
-    Charset::Ucs2(Default::default()).encode(text, &mut octets).unwrap();
+    Charset::Ucs2(Default::default())
+        .encode(text, &mut octets)
+        .unwrap();
     let found = screen.look(&of(8, &octets)).unwrap().clone();
     let mut places = found.hits;
     places.sort_unstable();
@@ -53,7 +56,10 @@ fn each_kind_of_rule_finds_what_it_is_for_and_nothing_else() {
         ("Play at the C\u{c1}SINO now", &["gambling"]),
         ("Free-spins today", &["gambling"]),
         ("occasinos and free, spinsters", &[]),
-        ("Your account was locked? Verify your account: http://a.example/l", &["credential-link"]),
+        (
+            "Your account was locked? Verify your account: http://a.example/l",
+            &["credential-link"],
+        ),
         ("Your password was changed.", &[]),
         ("Get it at shop.com", &[]),
         ("Password: a b c d e f g h i j k l m n shop.com", &[]),
@@ -62,7 +68,10 @@ fn each_kind_of_rule_finds_what_it_is_for_and_nothing_else() {
         ("See b\u{456}t.ly/x", &["shortener", "look-alike"]),
         ("See \u{430}\u{440}\u{440}\u{4cf}\u{435}.com/x", &["look-alike"]),
         ("See xn--80ak6aa92e.com/x", &["look-alike"]),
-        ("\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{4eca}\u{65e5}Apple\u{3092}", &[]),
+        (
+            "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{4eca}\u{65e5}Apple\u{3092}",
+            &[],
+        ),
     ] {
         assert_eq!(hits(&mut screen, text), expected, "{text}");
     }
@@ -110,7 +119,8 @@ fn a_text_is_the_same_with_other_digits_and_signs() {
 fn other_rules_hold_from_the_next_text_on() {
     let mut screen = shipped();
     assert_eq!(hits(&mut screen, "Visit shop.example"), [""; 0]);
-    let config = include_str!("../../../config/tidegate.toml").replace("#file = \"./content", "file = \"./content");
+    let config =
+        include_str!("../../../config/tidegate.toml").replace("#file = \"./content", "file = \"./content");
     let rules = "version = \"2\"\n[[domains]]\nid = \"own\"\nscore = 1\ndomains = [\"shop.example\"]\nsource = \"-\"\n\
                  checked = \"2026-11-30\"\n";
     let config = tidegate_config::parse_with(&config, &|_| Ok(rules.to_owned())).unwrap();
@@ -132,7 +142,9 @@ fn the_longest_and_oddest_texts_are_read_in_no_time() {
         "\u{fdfa}".repeat(20_000),
     ] {
         let mut octets = Vec::new();
-        Charset::Ucs2(Default::default()).encode(&text, &mut octets).unwrap();
+        Charset::Ucs2(Default::default())
+            .encode(&text, &mut octets)
+            .unwrap();
         octets.truncate(65_534);
         assert!(screen.look(&of(8, &octets)).is_some());
     }

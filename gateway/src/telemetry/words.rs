@@ -141,6 +141,12 @@ words! {
         Completion "completion"
         /// More to a country than it gets in a day.
         Country "country"
+        /// To a number of a kind that takes no messages.
+        Suspect "suspect"
+        /// To a country that is new to the account.
+        NewCountry "new_country"
+        /// Few of the account's arrive, wherever they go.
+        Delivered "delivered"
         /// What a text says.
         Content "content"
     }

@@ -103,6 +103,25 @@ fn what_no_carrier_had_closes_no_country_whatever_becomes_of_it() {
     });
 }
 
+#[test]
+fn where_an_account_never_sent_and_numbers_that_take_nothing_are_closed_where_that_is_asked_for() {
+    scenario(|| async {
+        let keys = "category = \"otp\"\n\
+                    abuse = { number_limit = 0, prefix_limit = 0, run = 0, suspect_numbers = [\"33700\"], \
+                    suspect_action = \"throttle\", new_country_after = 2, new_country_action = \"throttle\" }";
+        let mut rig = Rig::new(config(&[(OF_A, keys)]), 325).await;
+        // Its second message is one of the first two, wherever it goes.
+        for to in [DUTCH, FRENCH, FRENCH, DUTCH] {
+            rig.sees_next(S, to).await;
+        }
+        assert_eq!(rig.submit(S, b"4520123456").await, PUMPING);
+        assert_eq!(rig.submit(S, b"33700123456").await, PUMPING);
+        // What was refused is no place where it has sent.
+        assert_eq!(rig.submit(S, b"4520123456").await, PUMPING);
+        rig.sees_next(S, FRENCH).await;
+    });
+}
+
 /// Rules that refuse, by themselves or together.
 const RULES: &str = r#"
 version = "1"
@@ -138,10 +157,13 @@ checked = "2026-11-30"
 
 /// The configuration with these rules, and this screening of A.
 fn screened(mode: &str) -> tidegate_config::Config {
-    let text = include_str!("../../../config/tidegate.toml").replace("#file = \"./content.toml\"", "file = \"c\"");
+    let text =
+        include_str!("../../../config/tidegate.toml").replace("#file = \"./content.toml\"", "file = \"c\"");
     let with_rules = tidegate_config::parse_with(&text, &|_| Ok(RULES.to_owned()));
     let mut config = config(&[(OF_A, &format!("screening = \"{mode}\""))]);
-    config.screening = with_rules.unwrap_or_else(|problems| panic!("{problems}")).screening;
+    config.screening = with_rules
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .screening;
     config
 }
 
@@ -190,12 +212,18 @@ fn one_text_from_many_senders_is_refused_from_one_of_them_on_and_no_other_text_i
         let mut rig = Rig::new(screened("on"), 322).await;
         let text = |code: u32| format!("Dear friend, {code} is your lucky number today");
         let senders: [&[u8]; 3] = [b"55555", b"55556", b"18005550199"];
-        for (sender, expected) in senders.into_iter().zip([CommandStatus::ROK, CommandStatus::ROK, CONTENT]) {
+        for (sender, expected) in senders
+            .into_iter()
+            .zip([CommandStatus::ROK, CommandStatus::ROK, CONTENT])
+        {
             for code in 1..3 {
                 assert_eq!(say(&mut rig, sender, &text(code)).await, expected);
             }
         }
-        assert_eq!(say(&mut rig, senders[2], "Another text of more than five words").await, CommandStatus::ROK);
+        assert_eq!(
+            say(&mut rig, senders[2], "Another text of more than five words").await,
+            CommandStatus::ROK
+        );
         rig.after(Duration::from_mins(61)).await;
         assert_eq!(say(&mut rig, senders[2], &text(7)).await, CommandStatus::ROK);
     });
