@@ -451,7 +451,7 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, new: &Carri
 /// What was added to each label since `old`.
 fn each<K: Clone + PartialEq>(new: &Counts<K>, old: &Counts<K>, mut publish: impl FnMut(K, u64)) {
     for (key, count) in new.iter() {
-        let added = count - old.get(key.clone());
+        let added = count - old.count_of(&key);
         if added > 0 {
             publish(key, added);
         }

@@ -53,11 +53,18 @@ impl<K: Clone + PartialEq> Counts<K> {
     }
 
     /// The count of one label.
-    pub fn get(&self, key: K) -> u64 {
+    pub fn count_of(&self, key: &K) -> u64 {
         self.0
             .iter()
-            .find(|(found, _)| *found == key)
+            .find(|(found, _)| found == key)
             .map_or(0, |(_, count)| *count)
+    }
+}
+
+impl<K: Copy + PartialEq> Counts<K> {
+    /// The same, by a label that is a word.
+    pub fn get(&self, key: K) -> u64 {
+        self.count_of(&key)
     }
 }
 
