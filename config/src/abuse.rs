@@ -8,7 +8,7 @@ use crate::problem::Fault;
 use crate::retention::{Period, period};
 use crate::section::Section;
 use crate::value::duration::{hours, minutes};
-use crate::value::{choice, duration, integer, shown};
+use crate::value::{choice, duration, integer, shown, text};
 
 /// Table `[abuse]`; may be absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,23 @@ pub struct AbuseRules {
     pub country_day: CountryRates,
     /// Key `country_action`, default `"throttle"`.
     pub country_action: AbuseAction,
+    /// Key `suspect_numbers`, at most 256, first digits of international numbers of kinds that take no messages or cost who calls
+    /// back; default the codes that ITU-T E.164 gives to no country's telephones: freephone, shared cost, satellites, networks
+    /// of the world and premium rate.
+    pub suspect_numbers: Vec<String>,
+    /// Key `suspect_action`, default `"observe"`.
+    pub suspect_action: AbuseAction,
+    /// Key `new_country_after`, messages, default 1 000, 0 (`None`: never) to 1 000 000: from so many on, a country to which
+    /// the account has sent nothing yet is a sign.
+    pub new_country_after: Option<NonZeroU32>,
+    /// Key `new_country_action`, default `"observe"`.
+    pub new_country_action: AbuseAction,
+    /// Key `delivered`, percent, default 30, 0 (`None`: never) to 100: fewer that a receipt calls delivered,
+    pub delivered: Option<NonZeroU8>,
+    /// Key `delivered_over`, messages, default 1 000, 10 to 60 000: of so many that have ended, wherever they went.
+    pub delivered_over: u16,
+    /// Key `delivered_action`, default `"observe"`.
+    pub delivered_action: AbuseAction,
 }
 
 /// Which messages are watched.
@@ -78,6 +95,8 @@ pub enum AbuseAction {
     Observe,
     /// `"throttle"`: the message is refused with 0x0409.
     Throttle,
+    /// `"refuse"`, of rules about content alone: it is refused with 0x0407.
+    Refuse,
     /// `"suspend"`: so is it, and its account is suspended until a person has decided (FRD-6).
     Suspend,
 }
@@ -89,11 +108,19 @@ impl AbuseAction {
         (Self::Suspend.word(), Self::Suspend),
     ];
 
+    /// Those of rules about content.
+    pub(crate) const OF_CONTENT: [(&'static str, Self); 3] = [
+        (Self::Observe.word(), Self::Observe),
+        (Self::Refuse.word(), Self::Refuse),
+        (Self::Suspend.word(), Self::Suspend),
+    ];
+
     /// As in the file.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Observe => "observe",
             Self::Throttle => "throttle",
+            Self::Refuse => "refuse",
             Self::Suspend => "suspend",
         }
     }
@@ -110,6 +137,15 @@ const RUN_MAX: u8 = 32;
 const COMPLETION: u8 = 10;
 const COMPLETION_OVER: u16 = 200;
 const COMPLETION_BLOCK: Duration = hours(24);
+/// ITU-T E.164, list of assigned codes: universal freephone and shared cost, Inmarsat, universal personal numbers, global mobile
+/// satellites, international networks (882, 883), international premium rate.
+const SUSPECT_NUMBERS: [&str; 8] = ["800", "808", "870", "878", "881", "882", "883", "979"];
+const SUSPECT_MAX: usize = 256;
+/// Digits of a number (E.164) at most.
+const DIGITS_MAX: usize = 15;
+const NEW_COUNTRY_AFTER: u32 = 1_000;
+const DELIVERED: u8 = 30;
+const DELIVERED_OVER: u16 = 1_000;
 const REVIEW_WITHIN: &str = "P3D";
 const KEEP_CASES: &str = "P12M";
 
@@ -132,6 +168,13 @@ impl Default for AbuseRules {
             completion_action: AbuseAction::Throttle,
             country_day: CountryRates::default(),
             country_action: AbuseAction::Throttle,
+            suspect_numbers: SUSPECT_NUMBERS.map(str::to_owned).into(),
+            suspect_action: AbuseAction::Observe,
+            new_country_after: NonZeroU32::new(NEW_COUNTRY_AFTER),
+            new_country_action: AbuseAction::Observe,
+            delivered: NonZeroU8::new(DELIVERED),
+            delivered_over: DELIVERED_OVER,
+            delivered_action: AbuseAction::Observe,
         }
     }
 }
@@ -233,6 +276,20 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
     } else {
         defaults.country_day.clone()
     };
+    let suspect_numbers = section
+        .list("suspect_numbers", 0..=SUSPECT_MAX, text(first_digits))
+        .unwrap_or_else(|| defaults.suspect_numbers.clone());
+    let new_country_after = section.or(
+        "new_country_after",
+        defaults.new_country_after.map_or(0, NonZeroU32::get),
+        integer(0..=1_000_000_u32),
+    );
+    let delivered = section.or("delivered", percent(defaults.delivered), integer(0..=100_u8));
+    let delivered_over = section.or(
+        "delivered_over",
+        defaults.delivered_over,
+        integer(10..=60_000_u16),
+    );
     let mut action = |key, default| {
         let words = const { &AbuseAction::WORDS };
         section.or(key, default, choice(words))
@@ -254,7 +311,24 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
         completion_action: action("completion_action", defaults.completion_action),
         country_day,
         country_action: action("country_action", defaults.country_action),
+        suspect_numbers,
+        suspect_action: action("suspect_action", defaults.suspect_action),
+        new_country_after: NonZeroU32::new(new_country_after),
+        new_country_action: action("new_country_action", defaults.new_country_action),
+        delivered: NonZeroU8::new(delivered),
+        delivered_over,
+        delivered_action: action("delivered_action", defaults.delivered_action),
     }
+}
+
+fn first_digits(text: &str) -> Result<String, Fault> {
+    if (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new(
+        format!("{} is not how an international number begins", shown::value(text)),
+        "write digits without the plus: \"979\"",
+    ))
 }
 
 impl AbuseRules {
@@ -262,5 +336,12 @@ impl AbuseRules {
     /// as come.
     pub fn budget_of(&self, country: Option<[u8; 2]>) -> Option<(NonZeroU32, bool)> {
         self.country_day.of(country)
+    }
+
+    /// Whether an international number, without the plus, is of a kind that takes no messages.
+    pub fn is_suspect(&self, number: &[u8]) -> bool {
+        self.suspect_numbers
+            .iter()
+            .any(|digits| number.starts_with(digits.as_bytes()))
     }
 }

@@ -18,6 +18,7 @@ use tidegate_codec::text::DefaultAlphabet;
 use tidegate_codec::values::BindKind;
 
 use crate::abuse::{self, AbuseRules};
+use crate::content::ScreeningMode;
 use crate::country::Country;
 use crate::country_rates::{self, CountryRates};
 use crate::limits::Limits;
@@ -109,6 +110,8 @@ pub struct Account {
     pub consent: ConsentMode,
     /// How many of its messages one person may get.
     pub caps: CapRules,
+    /// Key `screening`, default `"off"`: whether its texts are looked at (FRD-4), where its terms allow that.
+    pub screening: ScreeningMode,
     /// Key `abuse`, default `{}`: what is otherwise for it than in `[abuse]`.
     pub abuse: AbuseRules,
     /// Key `senders`, default `[]` (any), at most 1 024: source addresses the account may use, exact or
@@ -336,6 +339,11 @@ pub(crate) fn read(
     );
     let consent = consent::read(section);
     let caps = caps::read(section);
+    let screening = section.or(
+        "screening",
+        ScreeningMode::Off,
+        choice(const { &ScreeningMode::WORDS }),
+    );
     let abuse = abuse::read_account(section.section("abuse"), abuse);
     let senders = section
         .list("senders", 0..=1_024, text(SenderPattern::parse))
@@ -378,6 +386,7 @@ pub(crate) fn read(
         outside_hours,
         consent,
         caps,
+        screening,
         abuse,
         senders,
         numbering,

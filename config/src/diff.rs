@@ -16,6 +16,7 @@ use crate::account::Account;
 use crate::audit::Audit;
 use crate::carrier::{Carrier, CarrierName};
 use crate::compliance::Compliance;
+use crate::content::Screening;
 use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Listener, Node};
@@ -59,6 +60,7 @@ pub struct Diff {
     compliance: Option<Compliance>,
     rewrites: Rows<Rewrite>,
     abuse: Option<Abuse>,
+    screening: Option<Screening>,
     audit: Option<Audit>,
     tables: Option<Tables>,
     sending_hours: Option<SendingHours>,
@@ -88,6 +90,7 @@ pub(crate) fn keys_of(config: &Config) -> Vec<(&'static str, Vec<&'static str>)>
         ("limits", config.limits.keys()),
         ("compliance", config.compliance.keys()),
         ("abuse", config.abuse.keys()),
+        ("screening", config.screening.keys()),
         ("audit", config.audit.keys()),
         ("tables", config.tables.keys()),
         ("sending_hours", config.sending_hours.keys()),
@@ -107,6 +110,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         compliance,
         rewrites,
         abuse,
+        screening,
         audit: log,
         tables,
         sending_hours,
@@ -127,6 +131,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         compliance: told.table("compliance", compliance, &new.compliance, |_| None),
         rewrites: told.rows("rewrite", rewrites, &new.rewrites),
         abuse: told.table("abuse", abuse, &new.abuse, |_| None),
+        screening: told.table("screening", screening, &new.screening, |_| None),
         audit: told.table("audit", log, &new.audit, audit::why_restart),
         tables: told.table("tables", tables, &new.tables, |_| None),
         sending_hours: told.table("sending_hours", sending_hours, &new.sending_hours, |_| None),
@@ -173,6 +178,7 @@ impl Diff {
             compliance: _,
             rewrites: _,
             abuse: _,
+            screening: _,
             audit: _,
             tables,
             sending_hours: _,
@@ -201,6 +207,7 @@ impl Diff {
             compliance,
             rewrites,
             abuse,
+            screening,
             audit,
             tables,
             sending_hours,
@@ -221,6 +228,7 @@ impl Diff {
             compliance: compliance.clone().unwrap_or_else(|| old.compliance.clone()),
             rewrites: rewrites.apply(&old.rewrites),
             abuse: abuse.clone().unwrap_or_else(|| old.abuse.clone()),
+            screening: screening.clone().unwrap_or_else(|| old.screening.clone()),
             audit: audit.clone().unwrap_or_else(|| old.audit.clone()),
             tables: tables.clone().unwrap_or_else(|| old.tables.clone()),
             sending_hours: sending_hours.clone().unwrap_or_else(|| old.sending_hours.clone()),

@@ -8,7 +8,7 @@
 //! `config/tidegate.toml` shows every key with its default. The way of the data: `section` hands out one
 //! table's values, `value` converts single ones, [`node`], [`storage`], [`limits`], [`compliance`],
 //! [`abuse`], [`account`], [`audit`], [`carrier`], [`rewrite`], [`route`], [`tables`], [`tls`], [`words`],
-//! [`hours`] and [`retention`] say what the keys mean,
+//! [`hours`], [`content`] and [`retention`] say what the keys mean,
 //! `problem` gathers what is wrong; [`exceptions`] says what is less than TLS 1.3 by leave;
 //! [`diff`](mod@diff) compares two files for a reload.
 
@@ -17,6 +17,7 @@ pub mod account;
 pub mod audit;
 pub mod carrier;
 pub mod compliance;
+pub mod content;
 pub mod country;
 pub mod country_rates;
 pub mod diff;
@@ -63,6 +64,7 @@ pub use carrier::{
     ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
 };
 pub use compliance::Compliance;
+pub use content::{CONTENT_RULES_MAX, ContentKind, ContentRule, ContentRules, Screening, ScreeningMode};
 pub use country::Country;
 pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};
@@ -118,6 +120,8 @@ pub struct Config {
     pub rewrites: Vec<Rewrite>,
     /// Table `[abuse]`.
     pub abuse: Abuse,
+    /// Table `[screening]`.
+    pub screening: Screening,
     /// Table `[audit]`.
     pub audit: Audit,
     /// Table `[tables]`.
@@ -171,6 +175,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
     let limits = limits::read(root.section("limits"));
     let compliance = compliance::read(root.section("compliance"));
     let abuse = abuse::read(root.section("abuse"));
+    let screening = content::read(root.section("screening"), files);
     let audit = audit::read(root.section("audit"));
     let tables = tables::read(root.section("tables"));
     let sending_hours = hours::read(root.section("sending_hours"), files);
@@ -228,6 +233,7 @@ fn read(report: &Report, tree: &Spanned<DeTable<'_>>, files: ReadFile<'_>) -> Op
         compliance,
         rewrites,
         abuse,
+        screening,
         audit,
         tables,
         sending_hours,

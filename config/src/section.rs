@@ -263,6 +263,11 @@ impl<'t> Section<'t> {
         self.report.add_of(file, report);
     }
 
+    /// The same of a file whose keys cannot stand here.
+    pub(crate) fn problems_of_data(&self, file: &Path, report: Report) {
+        self.report.add_of(file, report);
+    }
+
     /// Reports what is wrong with one element of a list.
     pub(crate) fn problem_in_list(&self, key: &str, index: usize, fault: Fault) {
         let item = self

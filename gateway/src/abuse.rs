@@ -14,16 +14,19 @@
 
 pub(crate) mod cases;
 mod completion;
+mod content;
 mod file;
 mod runs;
 mod table;
 mod tend;
+mod usual;
 mod velocity;
 mod watch;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::Hasher as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
@@ -43,8 +46,10 @@ pub(crate) use tend::decide;
 pub use tend::tend;
 
 use completion::Completion;
+use content::Spread;
 use runs::Lately;
 use table::{Row, Table};
+use usual::Usual;
 use velocity::{Limited, Number, PARTS, PARTS_MAX, Pace, Part};
 
 /// Numbers that are remembered, over all accounts, at about 150 octets each, and up to as many more where texts in parts go.
@@ -55,6 +60,8 @@ const PREFIXES_MAX: usize = 50_000;
 const COMPLETIONS_MAX: usize = 100_000;
 /// Accounts' countries that have a budget, at about 80 octets each.
 const COUNTRIES_MAX: usize = 50_000;
+/// Texts of which it is known who sends them, at about 150 octets each.
+const TEXTS_MAX: usize = 50_000;
 /// Signals of late that an operator can look at.
 pub const SIGNALS_MAX: usize = 1_000;
 /// The same of one account, so that it pushes out those of few others.
@@ -78,12 +85,15 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct AccountWatch {
     /// What was noted under another one is forgotten.
     epoch: u32,
+    usual: Usual,
     /// Signals of a day, each once however long it lasts.
     score: velocity::Sliding,
     /// Since when no more signals of a rule are logged, by its place.
     logged: [Option<Duration>; AbuseRule::ALL.len()],
     /// A signal has it suspended; until that holds nothing that is watched comes in.
     is_tripped: bool,
+    /// Rules about content that were told in the last hour, by hashes of their ids.
+    told: SmallVec<[(u64, Duration); 2]>,
     /// What was accepted until this unix time in milliseconds says nothing any more of how many arrive.
     forgotten_ms: u64,
 }
@@ -98,15 +108,18 @@ pub struct Signal {
     pub account: SystemId,
     /// Which rule saw it.
     pub rule: AbuseRule,
+    /// Of [`AbuseRule::Content`] the id of the rule about content.
+    pub content: Option<Arc<str>>,
     /// What followed.
     pub action: AbuseAction,
     /// About whom.
     pub subject: Subject,
     /// To which country, where that is known.
     pub country: Option<Country>,
-    /// How many there were; of [`AbuseRule::Completion`] how many arrived.
+    /// How many there were; of [`AbuseRule::Completion`] and [`AbuseRule::Delivered`] how many arrived, of [`AbuseRule::Content`] the rule's score.
     pub count: u32,
-    /// How many may be, or were to follow each other; of [`AbuseRule::Completion`] how many had ended.
+    /// How many may be, or were to follow each other; of these two how many had ended, of
+    /// [`AbuseRule::Content`] the score from which a message is refused, 0 for none.
     pub limit: u32,
     /// Signals of this account in 24 hours, with this one.
     pub score: u32,
@@ -152,6 +165,7 @@ pub(crate) struct Watched {
     prefix: Option<(u64, u16)>,
     completions: [Option<u64>; 2],
     budget: Option<(u64, u32)>,
+    country: Option<Country>,
     part: Option<Part>,
 }
 
@@ -162,6 +176,7 @@ pub(crate) struct Abuse {
     prefixes: Table<(Limited, Lately)>,
     completions: Table<Completion>,
     days: Table<Day>,
+    texts: Table<Spread>,
     signals: VecDeque<Signal>,
     trips: VecDeque<Signal>,
 }
@@ -181,22 +196,33 @@ enum Of {
     ToPrefix,
     Budget,
     Part,
+    Text,
+    Sender,
+    Told,
 }
 
 impl Abuse {
     /// Nothing noted; the key of this process's life is drawn here.
     pub(crate) fn new(rng: &mut impl Rng) -> Self {
-        Self::with_room(rng, [NUMBERS_MAX, PREFIXES_MAX, COMPLETIONS_MAX, COUNTRIES_MAX])
+        let room = [
+            NUMBERS_MAX,
+            PREFIXES_MAX,
+            COMPLETIONS_MAX,
+            COUNTRIES_MAX,
+            TEXTS_MAX,
+        ];
+        Self::with_room(rng, room)
     }
 
-    fn with_room(rng: &mut impl Rng, room: [usize; 4]) -> Self {
-        let [numbers, prefixes, completions, days] = room;
+    fn with_room(rng: &mut impl Rng, room: [usize; 5]) -> Self {
+        let [numbers, prefixes, completions, days, texts] = room;
         Self {
             keys: (rng.next_u64(), rng.next_u64()),
             numbers: Table::new(numbers),
             prefixes: Table::new(prefixes),
             completions: Table::new(completions),
             days: Table::new(days),
+            texts: Table::new(texts),
             signals: VecDeque::new(),
             trips: VecDeque::new(),
         }
@@ -209,6 +235,7 @@ impl Abuse {
             AbuseTable::Prefixes => self.prefixes.evicted(),
             AbuseTable::Completions => self.completions.evicted(),
             AbuseTable::Countries => self.days.evicted(),
+            AbuseTable::Texts => self.texts.evicted(),
         }
     }
 
@@ -263,6 +290,7 @@ impl Abuse {
             prefix: split.map(|(prefix, end)| (self.key(Of::Prefix, account, prefix), end)),
             completions: [to_country, to_prefix],
             budget,
+            country,
             part: part_of.filter(|part| part.total() <= PARTS_MAX).map(|part| Part {
                 text: self.key(Of::Part, account, &part_octets(part)),
                 place: part.sequence() - 1,

@@ -55,6 +55,7 @@ use crate::mt::Duplicates;
 use crate::orders::Orders;
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, KeptOut, MoRouter, MtRouter};
+use crate::screening::Screen;
 use crate::standing::Standing;
 use crate::tables::Tables;
 use crate::tally::{AccountTally, GateTally, counted_command};
@@ -232,6 +233,8 @@ pub struct Gate<D: Disk> {
     pub(crate) duplicates: Duplicates,
     /// Signs of abuse.
     pub(crate) abuse: Abuse,
+    /// What texts are looked at for.
+    pub(crate) screen: Screen,
     /// Messages that operators sent to see what becomes of them.
     pub(crate) watched: Watched,
     /// A DLR under construction; kept for its capacity.
@@ -285,6 +288,7 @@ impl<D: Disk> Gate<D> {
         let (mt, mo) = routers(&config);
         let duplicates = Duplicates::new(&mut rng);
         let abuse = Abuse::new(&mut rng);
+        let screen = Screen::new(&config.screening, &mut rng);
         // Where the last process left off is not known.
         let next_reference = u16::try_from(rng.next_u32() >> 16).unwrap_or_default();
         let salt = rng.next_u64();
@@ -334,6 +338,7 @@ impl<D: Disk> Gate<D> {
             short_ids: HashMap::new(),
             duplicates,
             abuse,
+            screen,
             watched: Watched::default(),
             scratch: Vec::new(),
             next_tick: Duration::ZERO,

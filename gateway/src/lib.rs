@@ -66,6 +66,7 @@ pub mod reload;
 pub mod retention;
 pub mod router;
 pub mod run;
+mod screening;
 pub mod secret;
 pub mod serve;
 pub mod simulator;

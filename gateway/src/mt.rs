@@ -224,6 +224,8 @@ impl<D: Disk> Gate<D> {
         if !admitted.opted_out && link.is_some() {
             let watched = self.watch(now, account, submission, &recipient, &admitted);
             admitted.watched = watched.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+            let screened = self.screen(now, account, submission, admitted.source.as_bytes());
+            screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;

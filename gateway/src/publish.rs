@@ -382,6 +382,9 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     each(&new.abuse_signals, &old.abuse_signals, |rule, times| {
         metrics.abuse_signals.of(rule).increment(times);
     });
+    each(&new.content_hits, &old.content_hits, |rule, times| {
+        metrics.content_hits(&rule, times);
+    });
     each(&new.monitored, &old.monitored, |country, times| {
         metrics.monitored(country, times);
     });
@@ -446,9 +449,9 @@ fn publish_carrier(metrics: &CarrierMetrics, old: &mut CarrierTally, new: &Carri
 }
 
 /// What was added to each label since `old`.
-fn each<K: Copy + PartialEq>(new: &Counts<K>, old: &Counts<K>, mut publish: impl FnMut(K, u64)) {
+fn each<K: Clone + PartialEq>(new: &Counts<K>, old: &Counts<K>, mut publish: impl FnMut(K, u64)) {
     for (key, count) in new.iter() {
-        let added = count - old.get(key);
+        let added = count - old.count_of(&key);
         if added > 0 {
             publish(key, added);
         }

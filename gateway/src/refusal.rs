@@ -24,6 +24,8 @@ pub enum Refusal {
     OverCap,
     /// Somebody seems to pump codes (FRD-3).
     Pumping,
+    /// A rule about content says no to its text (FRD-4).
+    Content,
     /// Above the account's rate, or the link has too many unanswered.
     Throttled,
     /// The account has used its quota of the day or the month. It opens again when that is over, not before.
@@ -81,6 +83,7 @@ impl Refusal {
             Self::Pumping => {
                 "too many codes to its number or to those around it, or its country: see [abuse]"
             }
+            Self::Content => "what its text says, or the links in it: see [screening]",
             Self::Throttled => "above the account's rate",
             Self::Quota => "the account has used its quota of the day or the month",
             Self::Full => "no room to store it",
@@ -127,6 +130,8 @@ impl Refusal {
             Self::OverCap => CommandStatus(0x0406),
             // FRD-5 and compliance.md §18.
             Self::Pumping => CommandStatus(0x0409),
+            // FRD-4 and compliance.md §18.
+            Self::Content => CommandStatus(0x0407),
             Self::Throttled => S::RTHROTTLED,
             // Vendor range as well. 0x58 and 0x14 would be tried again until midnight, and 0x0408 is for money.
             Self::Quota => CommandStatus(0x040a),

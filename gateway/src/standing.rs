@@ -177,6 +177,7 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
         Refusal::NoConsent => Some(StandingRule::Consent),
         Refusal::OverCap => Some(StandingRule::Cap),
         Refusal::Pumping => Some(StandingRule::Pumping),
+        Refusal::Content => Some(StandingRule::Content),
         _ => None,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A counter that is one addition costs nothing per message; the exporter's handles are atomics.
 
+use std::sync::Arc;
+
 use tidegate_codec::header::CommandId;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
@@ -26,7 +28,7 @@ impl<K> Default for Counts<K> {
 /// Labels that one [`Counts`] keeps apart at most.
 const LABELS_MAX: usize = 256;
 
-impl<K: Copy + PartialEq> Counts<K> {
+impl<K: Clone + PartialEq> Counts<K> {
     /// Adds one.
     pub fn add(&mut self, key: K) {
         self.add_times(key, 1);
@@ -47,15 +49,22 @@ impl<K: Copy + PartialEq> Counts<K> {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
-        self.0.iter().copied()
+        self.0.iter().cloned()
     }
 
     /// The count of one label.
-    pub fn get(&self, key: K) -> u64 {
+    pub fn count_of(&self, key: &K) -> u64 {
         self.0
             .iter()
-            .find(|(found, _)| *found == key)
+            .find(|(found, _)| found == key)
             .map_or(0, |(_, count)| *count)
+    }
+}
+
+impl<K: Copy + PartialEq> Counts<K> {
+    /// The same, by a label that is a word.
+    pub fn get(&self, key: K) -> u64 {
+        self.count_of(&key)
     }
 }
 
@@ -94,6 +103,8 @@ pub struct AccountTally {
     pub standing_refused: Counts<StandingRule>,
     /// Signs that somebody pumps codes through it.
     pub abuse_signals: Counts<AbuseRule>,
+    /// Messages that hit rules about content, by the ids of these.
+    pub content_hits: Counts<Arc<str>>,
     /// Messages to countries that are monitored, by these; `None` is no country.
     pub monitored: Counts<Option<[u8; 2]>>,
     /// Messages above a rate, by whose.

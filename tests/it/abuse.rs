@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_codec::category::Category;
 use tidegate_codec::header::CommandId;
+use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::tlv::Tlvs;
@@ -21,7 +22,9 @@ use tidegate_tests::esme::message;
 use tidegate_tests::smsc::Submit;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
 
+use crate::ancillary::{replace, replacement};
 use crate::control::tidegate;
+use crate::local::Changes;
 use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
 
 const PUMPING: CommandStatus = CommandStatus(0x0409);
@@ -464,4 +467,69 @@ async fn a_reversal_holds_for_what_is_on_its_way_and_an_operators_suspension_sta
     let told = case(&scene, all()).await.unwrap();
     assert_eq!((&told["open"], &told["next"]), (&json!(0), &Value::Null));
     assert_eq!(told["cases"].as_array().unwrap().len(), 1);
+}
+
+const CONTENT: CommandStatus = CommandStatus(0x0407);
+/// What a text leads to, for which its account is suspended.
+const BAD_LINK: &str = "Your parcel: http://pay.blocked.example/x";
+const RULES: &str = "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"suspend\"\n\
+                     domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
+
+/// FRD-4 with FRD-6: what is kept of a text is the rule's id and its score, and a person decides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_about_content_suspends_and_its_case_names_the_rule_and_nothing_of_the_text() {
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    fs::write(rules.path(), RULES).unwrap();
+    let extra = format!("[screening]\nfile = \"{}\"", rules.path().display());
+    let mut scene = Scene::with(Changes {
+        account: "screening = \"on\"\ncountry = \"GB\"",
+        extra: &extra,
+        ..Changes::default()
+    })
+    .await;
+    let later = Sm {
+        schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
+        ..message(FROM, TO, TEXT)
+    };
+    let id = scene.esme.submit_ok(later).await;
+    // Another text is looked at like the first one.
+    let bad = replace(&mut scene.esme, replacement(&id, BAD_LINK)).await;
+    assert_eq!(bad, CONTENT);
+    let opened = case_with(&scene, |case| case["notice"] == 1).await;
+    let evidence = &opened["evidence"];
+    assert_eq!(
+        [
+            &opened["rule"],
+            &evidence["content"],
+            &evidence["count"],
+            &evidence["subject"]
+        ],
+        [&json!("content"), &json!("feed-7"), &json!(90), &Value::Null]
+    );
+    let signals = case(&scene, Casing::Signals { account: None }).await.unwrap();
+    assert_eq!(signals["signals"][0]["content"], "feed-7");
+    let text = notices(&scene).await[0]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("a rule about content"), "{text}");
+    let data = scene.local.dir.path().join("data");
+    for file in ["cases", "notices"] {
+        let kept = fs::read_to_string(data.join(file)).unwrap();
+        assert!(
+            !kept.contains("blocked.example") && !kept.contains("parcel"),
+            "{kept}"
+        );
+    }
+    // It is the same after a start, and what is reversed flows again.
+    scene.local.stop();
+    scene.local.start_at(scene.clock.clone());
+    let again = case_with(&scene, |_| true).await;
+    assert_eq!(again["evidence"], *evidence);
+    decide(&scene, Outcome::Reversed).await.unwrap();
+    case_with(&scene, |case| case["answer"] == 2).await;
+    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    // What is shorter than any person's number would be matched by nothing that asks by how numbers end.
+    for short in ["112", "+112"] {
+        let refused = scene.restrict(short, Some("load")).await.unwrap_err();
+        assert!(refused.contains("no number of a person"), "{refused}");
+    }
 }

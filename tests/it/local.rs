@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tidegate_gateway::clock::Clock;
@@ -43,6 +43,11 @@ pub(crate) struct Changes<'a> {
     pub(crate) limits: &'a str,
     /// More tables. `@hash@` stands for the hash of `secret`, `@password@` for the file that holds `secret`.
     pub(crate) extra: &'a str,
+}
+
+/// A file that the configuration names.
+fn document(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
 /// The configuration of a gateway whose files lie in `dir`.
@@ -160,13 +165,15 @@ impl Local {
 
     /// Starts a gateway on the same directory.
     pub(crate) fn try_start(&self) -> Result<Running, StartError> {
-        let config = tidegate_config::parse(&self.text).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = tidegate_config::parse_with(&self.text, &document)
+            .unwrap_or_else(|problems| panic!("{problems}"));
         start(config, &Telemetry::new(), Clock::machine())
     }
 
     /// Starts one that was stopped, by another clock.
     pub(crate) fn start_at(&mut self, clock: Clock) {
-        let config = tidegate_config::parse(&self.text).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = tidegate_config::parse_with(&self.text, &document)
+            .unwrap_or_else(|problems| panic!("{problems}"));
         let started = start(config, &Telemetry::new(), clock);
         self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }

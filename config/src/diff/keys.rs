@@ -9,6 +9,7 @@ use crate::account::{
 use crate::audit::Audit;
 use crate::carrier::{Carrier, Texts, Writing};
 use crate::compliance::Compliance;
+use crate::content::Screening;
 use crate::hours::SendingHours;
 use crate::limits::Limits;
 use crate::node::{Http, Node};
@@ -314,6 +315,7 @@ keys! {
         #shown outside_hours,
         #shown consent,
         #nested caps,
+        #shown screening,
         abuse,
         senders,
         #nested quota,
@@ -361,10 +363,18 @@ keys! {
         #shown completion_action,
         country_day,
         #shown country_action,
+        suspect_numbers,
+        #shown suspect_action,
+        #shown new_country_after,
+        #shown new_country_action,
+        #shown delivered,
+        #shown delivered_over,
+        #shown delivered_action,
     }
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }
     Retention { profiles, overlays, #shown sweep_every, #shown sweep_budget }
+    Screening { file, rules }
     SendingHours { file, rules, fallback_zones, #shown jitter }
     Carrier {
         name,

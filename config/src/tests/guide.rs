@@ -160,6 +160,7 @@ fn the_guide_names_every_key_that_a_reload_tells_apart() {
             let in_file: &[&str] = match (table, *key) {
                 ("carrier", "password") => &["password_env", "password_file"],
                 ("sending_hours", "rules") => &["rule"],
+                ("screening", "rules") => &["file"],
                 ("storage", "kek") => &["kek_file", "kek_env", "kek_command"],
                 _ => &[key],
             };

@@ -64,6 +64,8 @@ pub struct Case {
     pub account: SystemId,
     /// Which rule saw it.
     pub rule: AbuseRule,
+    /// Of [`AbuseRule::Content`] the id of the rule about content.
+    pub content: Option<Arc<str>>,
     /// Signals of the account in the 24 hours before.
     pub score: u32,
     /// About whom.
@@ -128,10 +130,11 @@ pub(super) enum Entered {
 
 impl Case {
     /// Of a signal, to be reviewed until this unix time in milliseconds.
-    pub(super) const fn new(signal: &Signal, review_ms: u64) -> Self {
+    pub(super) fn new(signal: &Signal, review_ms: u64) -> Self {
         Self {
             account: signal.account,
             rule: signal.rule,
+            content: signal.content.clone(),
             score: signal.score,
             subject: signal.subject,
             country: signal.country,
@@ -362,6 +365,7 @@ mod tests {
         let signal = Signal {
             account: account.parse().unwrap(),
             rule: AbuseRule::Run,
+            content: None,
             action: AbuseAction::Suspend,
             subject: None,
             country: None,

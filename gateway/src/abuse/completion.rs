@@ -1,9 +1,8 @@
 //! How many of the messages that have ended a receipt called delivered (FRD-3): to a country, or to the numbers that differ in
 //! their last four digits only. Where hardly any arrive, somebody is paid for sending them, or makes them up.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
-
-use tidegate_config::AbuseRules;
 
 use super::table::Row;
 
@@ -23,23 +22,23 @@ impl Row for Completion {
 }
 
 impl Completion {
-    /// A message has ended; `Some` with how many of how many were delivered where that closes it.
+    /// A message has ended; `Some` with how many of how many were delivered where that closes it: fewer percent than `least`,
+    /// of `over` or more, for `block`.
     pub(super) fn ended(
         &mut self,
         now: Duration,
-        rules: &AbuseRules,
+        (least, over, block): (NonZeroU8, u16, Duration),
         is_delivered: bool,
     ) -> Option<(u32, u32)> {
-        let least = rules.completion?;
         self.ended += 1;
         self.delivered += u32::from(is_delivered);
-        let over = u32::from(rules.completion_over);
+        let over = u32::from(over);
         if self.ended >= over && self.delivered * 100 < self.ended * u32::from(least.get()) {
             let told = (self.delivered, self.ended);
             // What ends while it is closed was let in before.
             let is_new = !self.is_closed(now);
             *self = Self {
-                until: self.until.max(now.saturating_add(rules.completion_block)),
+                until: self.until.max(now.saturating_add(block)),
                 ..Self::default()
             };
             return is_new.then_some(told);
@@ -55,14 +54,21 @@ impl Completion {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_config::AbuseRules;
+
     use super::*;
 
     #[test]
     fn it_closes_below_a_tenth_of_two_hundred_and_opens_again() {
         let rules = AbuseRules::default();
         let mut one = Completion::default();
+        let bounds = (
+            rules.completion.unwrap(),
+            rules.completion_over,
+            rules.completion_block,
+        );
         let mut end = |now, count: u32, delivered: u32| {
-            let ends = (0..count).map(|n| one.ended(now, &rules, n < delivered));
+            let ends = (0..count).map(|n| one.ended(now, bounds, n < delivered));
             let told: Vec<_> = ends.flatten().collect();
             (told, one.is_closed(now))
         };

@@ -73,6 +73,7 @@ fn shown(case: &Case) -> Value {
     json!({
         "account": case.account.as_str(),
         "rule": case.rule.label(),
+        "content": case.content.as_deref(),
         "score": case.score,
         "subject": case.subject.as_ref().map(|octets| hex(octets)),
         "country": case.country.map(|country| country.to_string()),
@@ -132,6 +133,8 @@ fn case_of(row: &Value) -> Option<Case> {
     Some(Case {
         account: row["account"].as_str()?.parse::<SystemId>().ok()?,
         rule: *AbuseRule::ALL.iter().find(|rule| rule.label() == word)?,
+        // Registers from before there were rules about content have none.
+        content: maybe(&row["content"], |id| Some(id.as_str()?.into()))?,
         score: small(&row["score"])?,
         subject: maybe(&row["subject"], |digits| unhex(digits.as_str()?)?.try_into().ok())?,
         country: maybe(&row["country"], |letters| Country::new(letters.as_str()?))?,
@@ -166,6 +169,7 @@ mod tests {
         let open = Case {
             account: "shop".parse().unwrap(),
             rule: AbuseRule::Run,
+            content: None,
             score: 3,
             subject: Some([0xA7; 16]),
             country: Country::new("KE"),

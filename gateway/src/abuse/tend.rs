@@ -231,6 +231,10 @@ fn suspension(id: u32, case: &Case) -> String {
         AbuseRule::Run => "codes went to numbers that follow each other",
         AbuseRule::Completion => "hardly any codes to one destination arrived",
         AbuseRule::Country => "more codes went to one country in a day than its budget",
+        AbuseRule::Suspect => "messages went to numbers of a kind that takes none",
+        AbuseRule::NewCountry => "messages went to a country to which it had never sent",
+        AbuseRule::Delivered => "few of its messages arrived",
+        AbuseRule::Content => "a text broke a rule about content",
     };
     format!(
         "The account {} was suspended automatically on {}: {why} (rule {}). Messages to it are still taken, and nothing is \

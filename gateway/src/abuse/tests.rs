@@ -9,7 +9,7 @@ use super::*;
 const WHOSE: (usize, u32) = (3, 0);
 
 fn abuse() -> Abuse {
-    Abuse::with_room(&mut ChaCha20Rng::seed_from_u64(7), [64; 4])
+    Abuse::with_room(&mut ChaCha20Rng::seed_from_u64(7), [64; 5])
 }
 
 fn at(seconds: u64) -> Now {
@@ -112,6 +112,7 @@ fn one_account_does_not_push_out_the_signals_of_another() {
     let signal = |account: &str, count| Signal {
         account: account.parse().unwrap(),
         rule: AbuseRule::Run,
+        content: None,
         action: AbuseAction::Observe,
         subject: None,
         country: None,

@@ -43,12 +43,22 @@ impl<D: Disk> Gate<D> {
             return Err(Refusal::Pumping);
         }
         let country = self.watched_country(account, to, admitted.place);
-        let whose = (account, self.accounts[account].abuse.epoch);
         let person = to.person();
+        let believed = self.at_believed(now);
+        let usual = &mut self.accounts[account].abuse.usual;
+        let found = usual.ask(now.monotonic, rules, &person, country);
+        let is_over = found.iter().any(|found| found.action >= AbuseAction::Throttle);
+        for found in found {
+            self.signalled(believed, account, found, &person, country);
+        }
+        if is_over {
+            return Err(Refusal::Pumping);
+        }
+        let whose = (account, self.accounts[account].abuse.epoch);
         let watched = self
             .abuse
             .watched(whose, &person, country, rules, submission.part_of);
-        let now = self.at_believed(now);
+        let now = believed;
         let Some(found) = self.abuse.ask(now, rules, &watched) else {
             return Err(Refusal::Pumping);
         };
@@ -66,11 +76,12 @@ impl<D: Disk> Gate<D> {
     pub(crate) fn note_watched(&mut self, now: Now, account: usize, watched: &Watched) {
         let config = Arc::clone(&self.config);
         let now = self.at_believed(now);
+        self.accounts[account].abuse.usual.note(watched.country);
         self.abuse.note(now, &config.accounts[account].abuse, watched);
     }
 
     /// Now, by the wall clock that is believed: one that has jumped neither gives a budget anew nor dates a signal.
-    fn at_believed(&self, now: Now) -> Now {
+    pub(super) fn at_believed(&self, now: Now) -> Now {
         let unix_ms = self.keeping().map_or(now.unix_ms, |keeping| {
             let believed = keeping.believed();
             match believed.seen_ms() {
@@ -112,10 +123,23 @@ impl<D: Disk> Gate<D> {
         let config = Arc::clone(&self.config);
         let rules = &config.accounts[account].abuse;
         let of = &self.accounts[account].abuse;
-        if rules.completion.is_none() || envelope.accepted_ms <= of.forgotten_ms {
+        if envelope.accepted_ms <= of.forgotten_ms {
             return;
         }
         let now = self.at_believed(now);
+        let is_delivered = state == MessageState::Delivered;
+        let usual = &mut self.accounts[account].abuse.usual;
+        if let Some((count, limit)) = usual.ended(now.monotonic, rules, is_delivered) {
+            let found = Found {
+                rule: AbuseRule::Delivered,
+                action: rules.delivered_action,
+                count,
+                limit,
+                is_new: true,
+            };
+            self.signalled(now, account, found, &[], None);
+        }
+        let Some(least) = rules.completion else { return };
         let to = self.recipient(Some(account), envelope.addresses.destination());
         let country = self.watched_country(account, &to, None);
         let whose = (account, self.accounts[account].abuse.epoch);
@@ -125,11 +149,11 @@ impl<D: Disk> Gate<D> {
             .monotonic
             .saturating_add(rules.completion_block)
             .saturating_add(DAY);
-        let is_delivered = state == MessageState::Delivered;
+        let bounds = (least, rules.completion_over, rules.completion_block);
         let mut about: &[u8] = &[];
         for key in watched.completions.into_iter().flatten() {
             let completion = self.abuse.completions.touch(now.monotonic, account, key, over);
-            if let Some((count, limit)) = completion.ended(now.monotonic, rules, is_delivered) {
+            if let Some((count, limit)) = completion.ended(now.monotonic, bounds, is_delivered) {
                 let found = Found {
                     rule: AbuseRule::Completion,
                     action: rules.completion_action,
@@ -177,8 +201,8 @@ impl<D: Disk> Gate<D> {
         }
         let score = state.abuse.score.count(now.monotonic, DAY);
         let about = match rule {
-            AbuseRule::Number => Some(person),
-            AbuseRule::Country => None,
+            AbuseRule::Number | AbuseRule::Suspect => Some(person),
+            AbuseRule::Country | AbuseRule::Content | AbuseRule::NewCountry | AbuseRule::Delivered => None,
             AbuseRule::Prefix | AbuseRule::Run | AbuseRule::Completion => {
                 split(person).map(|(prefix, _)| prefix)
             }
@@ -187,6 +211,7 @@ impl<D: Disk> Gate<D> {
         let signal = Signal {
             account: self.config.accounts[account].system_id,
             rule,
+            content: None,
             action,
             subject: about.map(|digits| *sent.who(digits, now.unix_ms).now.octets()),
             country,
@@ -195,12 +220,19 @@ impl<D: Disk> Gate<D> {
             score,
             at_ms: now.unix_ms,
         };
+        self.tell(now, account, signal, trips);
+    }
+
+    /// Logs a signal, keeps it, and has its account suspended if it trips.
+    pub(super) fn tell(&mut self, now: Now, account: usize, signal: Signal, trips: bool) {
+        let (rule, action) = (signal.rule, signal.action);
         let logged = self.accounts[account].abuse.logged.get_mut(rule.index());
         if let Some(logged) = logged
             && logged.is_none_or(|at| now.monotonic.saturating_sub(at) >= LOG_EVERY)
         {
             *logged = Some(now.monotonic);
             let (account, rule, action) = (&signal.account, rule.label(), action.word());
+            let (count, limit, score) = (signal.count, signal.limit, signal.score);
             tracing::warn!(%account, rule, action, count, limit, score, "a sign of abuse");
         }
         self.abuse.keep_signal(signal.clone());
@@ -211,7 +243,7 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Whether an account is suspended or closed already: what ends late suspends it no second time.
-    fn is_suspended(&self, account: usize) -> bool {
+    pub(super) fn is_suspended(&self, account: usize) -> bool {
         self.config.accounts[account].state == AccountState::Suspended
     }
 

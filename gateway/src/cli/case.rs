@@ -165,8 +165,12 @@ fn listed(fields: &Map<String, Value>) -> String {
 }
 
 fn evidence(of: &Map<String, Value>) -> String {
+    let content = match word(of, "content") {
+        "" => String::new(),
+        rule => format!(", rule about content {rule}"),
+    };
     format!(
-        "{} of {}, score {}, country {}, subject {}",
+        "{} of {}, score {}, country {}, subject {}{content}",
         number(of, "count"),
         number(of, "limit"),
         number(of, "score"),

@@ -206,6 +206,7 @@ fn listed(id: u32, case: &Case, now_ms: u64) -> Value {
 fn shown(id: u32, case: &Case, now_ms: u64) -> Value {
     let mut told = listed(id, case, now_ms);
     let evidence = json!({
+        "content": case.content.as_deref(),
         "score": case.score,
         "subject": case.subject.as_ref().map(|octets| hex(octets)),
         "country": case.country.map(|country| country.to_string()),
@@ -233,6 +234,7 @@ fn signal_shown(signal: &Signal) -> Value {
     json!({
         "account": signal.account.as_str(),
         "rule": signal.rule.label(),
+        "content": signal.content.as_deref(),
         "action": signal.action.word(),
         "subject": signal.subject.as_ref().map(|octets| hex(octets)),
         "country": signal.country.map(|country| country.to_string()),

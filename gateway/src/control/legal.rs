@@ -332,7 +332,8 @@ pub(super) fn named<D: Disk>(hub: &Hub<D>, account: Option<&str>, to: Option<&st
                         .to_owned(),
                 );
             }
-            let person = written_person(to, home).ok_or("\"to\" is no number")?;
+            let person = written_person(to, home)
+                .ok_or("\"to\" is no number of a person: that has more digits than a short code")?;
             Some(Zeroizing::new(person.to_vec()))
         }
     };

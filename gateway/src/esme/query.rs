@@ -179,6 +179,7 @@ impl<D: Disk> Gate<D> {
         let Some(found) = self.spool.index().get(leg) else {
             return self.not_done(owed, CommandStatus::RREPLACEFAIL);
         };
+        let name = found.account;
         let mut envelope = found.envelope.clone();
         envelope.registered_delivery = replacement.registered_delivery.0;
         envelope.expires_ms = replacement.expires_ms;
@@ -188,19 +189,29 @@ impl<D: Disk> Gate<D> {
         // It brings TLVs that the replace_sm did not.
         let is_too_long = body.len() + HEADER_LEN > self.config.limits.pdu_max;
         let before = envelope.parts;
+        let version = InterfaceVersion(envelope.interface_version);
+        let mut is_screened_out = false;
         if let Ok(sm) = Sm::decode(&body) {
-            let version = InterfaceVersion(envelope.interface_version);
-            envelope.parts = parts(&Submission::from_sm(&sm, version, &body));
+            let submission = Submission::from_sm(&sm, version, &body);
+            envelope.parts = parts(&submission);
+            // What may not come in must not come in this way either.
+            if let Some(account) = self.account_named(name) {
+                let source = envelope.addresses.source();
+                let screened = self.screen(now, account, &submission, source.as_bytes());
+                is_screened_out = screened
+                    .inspect_err(|refusal| self.note_standing(account, *refusal))
+                    .is_err();
+            }
         }
         // What a quota has counted is what was submitted: more than that cannot come in this way.
         let quota = self
-            .account_named(found.account)
+            .account_named(name)
             .map(|account| &self.config.accounts[account].quota);
         let is_counted = quota.is_some_and(|quota| !quota.is_none());
         let is_beyond = is_counted && envelope.parts > before;
-        let staged = if is_written && !is_too_long && !is_beyond {
+        let staged = if is_written && !is_too_long && !is_beyond && !is_screened_out {
             let changed = ChangedLeg {
-                quote: self.quote_again(&envelope, found.account, &body),
+                quote: self.quote_again(&envelope, name, &body),
                 envelope,
                 due_ms: replacement.due_ms,
                 body: &body,
@@ -221,6 +232,7 @@ impl<D: Disk> Gate<D> {
                 return self.promises.push(Promise::Change { owed, leg });
             }
             Ok(None) if is_too_long => CommandStatus::RINVMSGLEN,
+            Ok(None) if is_screened_out => Refusal::Content.status(version),
             Ok(None) => CommandStatus::RREPLACEFAIL,
             Err(Refused::Full) => CommandStatus::RMSGQFUL,
             Err(Refused::Broken) => CommandStatus::RSYSERR,

@@ -53,6 +53,7 @@ impl AccountState {
             outside_hours: _,
             consent: _,
             caps: _,
+            screening: _,
             abuse: _,
             senders: _,
             quota:
@@ -134,6 +135,7 @@ impl<D: Disk> Gate<D> {
         self.mt.set_time(now.unix_ms);
         self.addressing = Addressing::new(&self.config);
         self.standing = Standing::new(&self.config);
+        self.screen.take(&self.config.screening);
         self.members_due = true;
         self.take_accounts(now, &old, new);
         self.take_carriers(now, &old, new, passwords);

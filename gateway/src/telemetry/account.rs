@@ -116,6 +116,7 @@ impl AccountMetrics {
         };
         // The metric is there from the start.
         metrics.monitored(None, 0);
+        metrics.content_hits("none", 0);
         metrics
     }
 
@@ -130,6 +131,14 @@ impl AccountMetrics {
         ];
         self.telemetry
             .counter(&names::ACCOUNT_MONITORED, &labels)
+            .increment(times);
+    }
+
+    /// Counts messages that hit a rule about content.
+    pub fn content_hits(&self, rule: &str, times: u64) {
+        let labels = [("account", self.account.as_str()), ("rule", rule)];
+        self.telemetry
+            .counter(&names::ACCOUNT_CONTENT_HITS, &labels)
             .increment(times);
     }
 

@@ -189,6 +189,7 @@ metrics! {
     ACCOUNT_REFUSED Counter Count "account_submits_refused_total" ["account", "status"] "Messages refused to an account"
     ACCOUNT_STANDING_REFUSED Counter Count "account_standing_refused_total" ["account", "rule"] "Messages of an account that a standing rule refused, when they came or before they were handed over"
     ACCOUNT_ABUSE_SIGNALS Counter Count "account_abuse_signals_total" ["account", "rule"] "Signs that somebody pumps codes through an account, by the rule of [abuse] that saw them"
+    ACCOUNT_CONTENT_HITS Counter Count "account_content_hits_total" ["account", "rule"] "Messages of an account that hit a rule about content, by the rule's id"
     ACCOUNT_DEFERRED Counter Count "account_deferred_total" ["account"] "Times that a message of an account was put off until its recipient's hours begin or fewer count towards a cap"
     ACCOUNT_UNCONSENTED Counter Count "account_without_consent_total" ["account"] "Marketing of an account in consent mode warn that was accepted without a consent"
     ACCOUNT_MONITORED Counter Count "account_monitored_total" ["account", "country"] "Messages accepted from an account to countries and numbers in mode monitor"

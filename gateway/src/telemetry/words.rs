@@ -125,6 +125,8 @@ words! {
         Cap "cap"
         /// Somebody seems to pump codes.
         Pumping "pumping"
+        /// A rule about content.
+        Content "content"
     }
 
     /// What is a sign that somebody pumps codes.
@@ -139,6 +141,14 @@ words! {
         Completion "completion"
         /// More to a country than it gets in a day.
         Country "country"
+        /// To a number of a kind that takes no messages.
+        Suspect "suspect"
+        /// To a country that is new to the account.
+        NewCountry "new_country"
+        /// Few of the account's arrive, wherever they go.
+        Delivered "delivered"
+        /// What a text says.
+        Content "content"
     }
 
     /// Which table of the watch had no room.
@@ -151,6 +161,8 @@ words! {
         Completions "completions"
         /// Of countries and their days.
         Countries "countries"
+        /// Of texts and their senders.
+        Texts "texts"
     }
 
     /// What a handset's message was taken for.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use tidegate_codec::pdu::message::Sm;
-use tidegate_codec::values::RegisteredDelivery;
+use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::values::{DataCoding, RegisteredDelivery};
 use tidegate_gateway::orders::{Halt, Orders};
 
 use super::rig::*;
 use super::*;
 
 const PUMPING: CommandStatus = CommandStatus(0x0409);
+const CONTENT: CommandStatus = CommandStatus(0x0407);
 const FRENCH: &[u8] = b"33612345678";
 
 /// A code with a receipt; taken by the carrier under this id, and told to have come to this.
@@ -99,5 +100,143 @@ fn what_no_carrier_had_closes_no_country_whatever_becomes_of_it() {
             |gate: &mut tidegate_gateway::gate::Gate<FaultyDisk>, now| gate.obey(now, Orders::default());
         rig.world.hub.with_gate(obey);
         rig.sees_next(S, DUTCH).await;
+    });
+}
+
+#[test]
+fn where_an_account_never_sent_and_numbers_that_take_nothing_are_closed_where_that_is_asked_for() {
+    scenario(|| async {
+        let keys = "category = \"otp\"\n\
+                    abuse = { number_limit = 0, prefix_limit = 0, run = 0, suspect_numbers = [\"33700\"], \
+                    suspect_action = \"throttle\", new_country_after = 2, new_country_action = \"throttle\" }";
+        let mut rig = Rig::new(config(&[(OF_A, keys)]), 325).await;
+        // Its second message is one of the first two, wherever it goes.
+        for to in [DUTCH, FRENCH, FRENCH, DUTCH] {
+            rig.sees_next(S, to).await;
+        }
+        assert_eq!(rig.submit(S, b"4520123456").await, PUMPING);
+        assert_eq!(rig.submit(S, b"33700123456").await, PUMPING);
+        // What was refused is no place where it has sent.
+        assert_eq!(rig.submit(S, b"4520123456").await, PUMPING);
+        rig.sees_next(S, FRENCH).await;
+    });
+}
+
+/// Rules that refuse, by themselves or together.
+const RULES: &str = r#"
+version = "1"
+refuse_at = 60
+[[domains]]
+id = "blocked"
+score = 100
+action = "refuse"
+domains = ["blocked.invalid"]
+source = "-"
+checked = "2026-11-30"
+[[domains]]
+id = "shortener"
+score = 30
+domains = ["bit.ly"]
+source = "-"
+checked = "2026-11-30"
+[[words]]
+id = "gambling"
+score = 30
+words = ["casino"]
+source = "-"
+checked = "2026-11-30"
+[[senders]]
+id = "snowshoe"
+score = 1
+action = "refuse"
+senders = 3
+within = "1h"
+source = "-"
+checked = "2026-11-30"
+"#;
+
+/// The configuration with these rules, and this screening of A.
+fn screened(mode: &str) -> tidegate_config::Config {
+    let text =
+        include_str!("../../../config/tidegate.toml").replace("#file = \"./content.toml\"", "file = \"c\"");
+    let with_rules = tidegate_config::parse_with(&text, &|_| Ok(RULES.to_owned()));
+    let mut config = config(&[(OF_A, &format!("screening = \"{mode}\""))]);
+    config.screening = with_rules
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .screening;
+    config
+}
+
+async fn say(rig: &mut Rig, from: &[u8], text: &str) -> CommandStatus {
+    let sequence = rig.next();
+    let said = Sm {
+        short_message: ShortMessage::new(text.as_bytes()).unwrap(),
+        ..sm(from, DUTCH)
+    };
+    let status = submit_as(&mut rig.a, sequence, said).await;
+    if status.is_ok() {
+        rig.take().await;
+    }
+    status
+}
+
+#[test]
+fn a_text_is_refused_by_a_rule_about_content_or_by_what_several_add_up_to() {
+    scenario(|| async {
+        let mut rig = Rig::new(screened("on"), 321).await;
+        for (text, expected) in [
+            ("Your code is 7", CommandStatus::ROK),
+            ("Go to http://a.blocked.invalid/x", CONTENT),
+            ("See bit.ly/x", CommandStatus::ROK),
+            ("Our casino is open", CommandStatus::ROK),
+            ("Our casino: bit.ly/x", CONTENT),
+            ("Your code is 8", CommandStatus::ROK),
+        ] {
+            assert_eq!(say(&mut rig, S, text).await, expected, "{text}");
+        }
+        // What cannot be read is not looked at.
+        let sequence = rig.next();
+        let binary = Sm {
+            short_message: ShortMessage::new(b"blocked.invalid").unwrap(),
+            data_coding: DataCoding(4),
+            ..sm(S, DUTCH)
+        };
+        assert!(submit_as(&mut rig.a, sequence, binary).await.is_ok());
+        rig.take().await;
+    });
+}
+
+#[test]
+fn one_text_from_many_senders_is_refused_from_one_of_them_on_and_no_other_text_is() {
+    scenario(|| async {
+        let mut rig = Rig::new(screened("on"), 322).await;
+        let text = |code: u32| format!("Dear friend, {code} is your lucky number today");
+        let senders: [&[u8]; 3] = [b"55555", b"55556", b"18005550199"];
+        for (sender, expected) in senders
+            .into_iter()
+            .zip([CommandStatus::ROK, CommandStatus::ROK, CONTENT])
+        {
+            for code in 1..3 {
+                assert_eq!(say(&mut rig, sender, &text(code)).await, expected);
+            }
+        }
+        assert_eq!(
+            say(&mut rig, senders[2], "Another text of more than five words").await,
+            CommandStatus::ROK
+        );
+        rig.after(Duration::from_mins(61)).await;
+        assert_eq!(say(&mut rig, senders[2], &text(7)).await, CommandStatus::ROK);
+    });
+}
+
+#[test]
+fn without_its_terms_nobody_looks_and_an_account_that_is_observed_is_only_counted() {
+    scenario(|| async {
+        for (mode, seed) in [("off", 323), ("observe", 324)] {
+            let mut rig = Rig::new(screened(mode), seed).await;
+            for text in ["Go to blocked.invalid", "Our casino: bit.ly/x"] {
+                assert_eq!(say(&mut rig, S, text).await, CommandStatus::ROK, "{mode}");
+            }
+        }
     });
 }
