@@ -160,6 +160,13 @@ impl Default for AddressBuf {
     }
 }
 
+/// Whether one of sixteen octets is NUL; for fewer the rest is to be set.
+const fn has_nul(octets: u128) -> bool {
+    const ONES: u128 = u128::from_ne_bytes([0x01; 16]);
+    const HIGHS: u128 = u128::from_ne_bytes([0x80; 16]);
+    octets.wrapping_sub(ONES) & !octets & HIGHS != 0
+}
+
 impl AddressBuf {
     /// Checks that the octets fit the widest address field (64 without NUL).
     ///
@@ -172,17 +179,31 @@ impl AddressBuf {
 
     /// One that fits a submit_sm: the first `len` of these octets. `None` for more than there are, or a NUL among them.
     ///
-    /// For what is read back from tables, message after message: nothing is looked for and copied octet by octet.
-    pub fn short(ton: Ton, npi: Npi, mut octets: [u8; SHORT_MAX], len: usize) -> Option<Self> {
-        for (place, octet) in octets.iter_mut().enumerate() {
-            *octet = if place < len { *octet } else { 0 };
+    /// For what is read back from tables, message after message: all octets at once, not one by one.
+    pub fn short(ton: Ton, npi: Npi, octets: [u8; SHORT_MAX], len: usize) -> Option<Self> {
+        const LOW: usize = size_of::<u128>();
+        let (low, high) = octets.split_first_chunk::<LOW>()?;
+        let high = u32::from_le_bytes(*high.first_chunk()?);
+        let low = u128::from_le_bytes(*low);
+        // Of each octet that counts all bits are set.
+        let bits = u32::try_from(8 * len).ok()?;
+        let low_mask = u128::MAX.checked_shl(bits).map_or(u128::MAX, |behind| !behind);
+        let high_bits = bits.saturating_sub(u128::BITS);
+        let high_mask = u32::MAX.checked_shl(high_bits).map_or(u32::MAX, |behind| !behind);
+        if len > SHORT_MAX
+            || has_nul(low | !low_mask)
+            || has_nul(u128::from(high | !high_mask) | !u128::from(u32::MAX))
+        {
+            return None;
         }
-        let nuls = octets.iter().filter(|octet| **octet == 0).count();
-        let len = (nuls + len == SHORT_MAX).then(|| u8::try_from(len))?.ok()?;
+        let mut octets = [0; SHORT_MAX];
+        let (low_place, high_place) = octets.split_at_mut(LOW);
+        low_place.copy_from_slice(&(low & low_mask).to_le_bytes());
+        high_place.copy_from_slice(&(high & high_mask).to_le_bytes());
         Some(Self(Buf::Short {
             ton,
             npi,
-            len,
+            len: u8::try_from(len).ok()?,
             octets,
         }))
     }
