@@ -19,6 +19,8 @@ use crate::standing::opt_out::{bit, written_person};
 
 /// Entries of one page at most.
 pub const PAGE_MAX: usize = 5_000;
+/// What a question is called among consents.
+const ASKED: &str = "asked";
 /// What is told of a consent that is not sealed for its account.
 const PUBLIC: [&str; 6] = ["grant", "scope", "name", "categories", "at", "via"];
 
@@ -94,7 +96,8 @@ fn leave_out_restricted<D: Disk>(
     }
 }
 
-/// The same of an account whose date is over: what was sealed for it is read no more, whether its key is gone yet or not.
+/// The same of an account whose date is over: what was sealed for it is read no more, whether its key is gone yet or not, but for
+/// the evidence of consents, which has a date of its own.
 fn nameless(mut told: Map<String, Value>) -> Map<String, Value> {
     if let Some(total) = told.get("total").cloned() {
         told.insert("entries".to_owned(), json!([]));
@@ -102,7 +105,8 @@ fn nameless(mut told: Map<String, Value>) -> Map<String, Value> {
         told.insert("next".to_owned(), Value::Null);
     }
     let records = told.get_mut("records").and_then(Value::as_array_mut);
-    for record in records.into_iter().flatten().filter_map(Value::as_object_mut) {
+    let questions = records.into_iter().flatten().filter_map(Value::as_object_mut);
+    for record in questions.filter(|record| record.get("grant").is_some_and(|grant| grant == ASKED)) {
         record.retain(|key, _| PUBLIC.contains(&key.as_str()));
     }
     told
@@ -179,7 +183,7 @@ fn consent(change: &Change) -> Map<String, Value> {
         } => Some((grant.word(), scope, categories)),
         What::Asked {
             scope, categories, ..
-        } => Some(("asked", scope, categories)),
+        } => Some((ASKED, scope, categories)),
         _ => None,
     };
     if let Some((grant, scope, categories)) = said {
