@@ -174,6 +174,11 @@ impl<D: Disk> Sweep<D> {
         if let Some(keeping) = self.rules() {
             failed = failed.and(self.close_accounts(&keeping).await);
         }
+        let ended = self.end_consents().await;
+        if ended.is_err() {
+            self.settle().await?;
+        }
+        failed = failed.and(ended);
         // With a file that could not be read nobody knows what is used.
         if failed.is_ok() {
             self.drop_unused(used, swept).await?;

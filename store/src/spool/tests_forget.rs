@@ -12,7 +12,7 @@ use crate::disk::{FaultyDisk, Op};
 use crate::keyring::Owner;
 use crate::seal::{KeyId, Purpose};
 use crate::standing::{
-    Change, Fact, Forget, ForgetError, ForgetReport, Forgotten, Going, Grant, Holders, Origin, Private,
+    Change, Ends, Fact, Forget, ForgetError, ForgetReport, Forgotten, Going, Grant, Holders, Origin, Private,
     Scope, Via, What, look,
 };
 
@@ -402,5 +402,152 @@ fn con_1_evidence_of_an_earlier_version_outlives_the_accounts_keys_wherever_the_
             "cut after {cut}"
         );
         are_opted_out(&rig);
+    }
+}
+
+fn consent(rig: &mut Rig, name: &str, number: &[u8], grant: Grant) {
+    let mut private = Private::number(number);
+    private.facts.push((Fact::Method, b"web".to_vec()));
+    let what = What::Consent {
+        grant,
+        scope: Scope::account(name),
+        categories: 1,
+    };
+    remember(rig, name, number, what, private);
+}
+
+/// All steps by which consents end, as the sweep takes them: all that were taken back.
+fn end_consents(rig: &mut Rig) -> Result<(Vec<KeyId>, u64), ForgetError> {
+    let ForgetReport::Keys(mut old) = step(rig, Forget::Stale)? else {
+        panic!("keys");
+    };
+    let mut ends = Ends::new(|_, _, _, back_ms| back_ms.is_some());
+    let mut before = Some(u64::MAX);
+    while let Some(number) = before {
+        let ForgetReport::Withdrawn(next, learnt) = step(rig, Forget::Withdrawn(number, ends))? else {
+            panic!("withdrawn");
+        };
+        (before, ends) = (next, learnt);
+    }
+    let going = || Going {
+        people: Vec::new(),
+        consents: Some(ends.clone()),
+    };
+    let (mut holders, mut behind) = (Holders::default(), Some(0));
+    while let Some(number) = behind {
+        let ForgetReport::Looked(next, found) = step(rig, Forget::Look(number, going()))? else {
+            panic!("looked");
+        };
+        holders.add(found);
+        behind = next;
+    }
+    let now_ms = rig.now_ms;
+    let ForgetReport::Keys(older) = step(rig, Forget::Renew(holders.clone(), now_ms))? else {
+        panic!("keys");
+    };
+    old.extend(older);
+    let (mut used, mut lost, mut behind) = (BTreeSet::new(), 0, Some(0));
+    while let Some(number) = behind {
+        let rewrite = Forget::Rewrite(number, going(), now_ms);
+        let ForgetReport::Rewritten(next, keys, count) = step(rig, rewrite)? else {
+            panic!("rewritten");
+        };
+        used.extend(keys);
+        lost += count;
+        behind = next;
+    }
+    assert_eq!(
+        holders.over.values().sum::<u64>(),
+        lost,
+        "what was looked for is what goes"
+    );
+    old.retain(|key| !used.contains(key));
+    let ForgetReport::Keys(spare) = step(rig, Forget::Spare(used))? else {
+        panic!("keys");
+    };
+    old.extend(spare);
+    let ForgetReport::Gone(gone) = step(rig, Forget::Finish(old))? else {
+        panic!("gone");
+    };
+    Ok((gone.into_iter().map(|gone| gone.id).collect(), lost))
+}
+
+/// CON-1, CON-2 and §7 class `consent`: of what was taken back long enough ago nothing stays but that it was taken back, and the keys
+/// of what proved it go; all else stays, and nobody is less opted out, wherever the power goes.
+#[test]
+fn con_2_a_consent_that_is_over_goes_with_its_evidence_wherever_the_power_goes() {
+    let begun = || {
+        let mut rig = begun(36);
+        consent(&mut rig, "bank", GONE, Grant::Given);
+        rig.settle_down();
+        let disk = rig.disk.crash();
+        let mut rig = rig.reopen(disk);
+        // In a file of its own, of which nothing but withdrawals is left.
+        consent(&mut rig, "load", OTHER, Grant::Given);
+        consent(&mut rig, "bank", GONE, Grant::Withdrawn);
+        consent(&mut rig, "load", OTHER, Grant::Withdrawn);
+        rig.settle_down();
+        rig
+    };
+    let said = |rig: &Rig| {
+        let all = all(rig);
+        let consents = all.iter().filter_map(|(owner, change)| match &change.what {
+            What::Consent { grant, .. } => Some((owner.to_string(), *grant, change.private.facts.len())),
+            _ => None,
+        });
+        consents.collect::<Vec<_>>()
+    };
+    let left = [
+        ("load".to_owned(), Grant::Given, 1),
+        ("bank".to_owned(), Grant::Withdrawn, 0),
+        ("load".to_owned(), Grant::Withdrawn, 0),
+    ];
+    let mut whole = begun();
+    let keys = |rig: &Rig, name: &str| rig.keeper.ring.live(Owner::Consents(account(name)));
+    let before = [keys(&whole, "load"), keys(&whole, "bank")].concat();
+    let changes_before = whole.disk.counts().changes;
+    let (gone, lost) = end_consents(&mut whole).unwrap();
+    assert_eq!(lost, 4);
+    assert!(before.iter().all(|key| gone.contains(key)), "{gone:?}");
+    assert_eq!(said(&whole), left);
+    assert_eq!(
+        end_consents(&mut whole).unwrap(),
+        (Vec::new(), 0),
+        "nothing is left to do"
+    );
+    let changes = whole.disk.counts().changes - changes_before;
+    for cut in 0..changes {
+        let mut rig = begun();
+        rig.disk.cut_power_after(cut);
+        let _ = end_consents(&mut rig);
+        let disk: FaultyDisk = rig.disk.crash();
+        let mut rig = rig.reopen(disk);
+        assert!(!rig.found.is_alarming(), "cut after {cut}: {:?}", rig.found);
+        end_consents(&mut rig).unwrap();
+        assert_eq!(said(&rig), left, "cut after {cut}");
+        assert!(
+            before.iter().all(|key| !rig.keeper.ring.has(*key)),
+            "cut after {cut}"
+        );
+        assert_eq!(
+            (keys(&rig, "load").len(), keys(&rig, "bank").len()),
+            (1, 0),
+            "cut after {cut}"
+        );
+        are_opted_out(&rig);
+        // What comes later begins anew.
+        consent(&mut rig, "bank", GONE, Grant::Given);
+        rig.settle_down();
+        assert_eq!(
+            (said(&rig).len(), keys(&rig, "bank").len()),
+            (4, 1),
+            "cut after {cut}"
+        );
+        let standing = rig.spool.standing();
+        assert!(
+            standing
+                .withdrawn_at(&standing.who(OTHER), &Scope::account("load"), 1)
+                .is_some()
+        );
     }
 }
