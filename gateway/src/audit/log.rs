@@ -12,8 +12,8 @@ use tidegate_store::audit::{
 use tidegate_store::disk::Disk;
 use tokio::sync::{Notify, oneshot};
 
-use super::Request;
 use super::drops::{Drops, Outcome};
+use super::{IsOver, Request};
 use crate::clock::Clock;
 use crate::http::Health;
 use crate::telemetry::{AuditMetrics, Telemetry};
@@ -325,11 +325,12 @@ impl<D: Disk> Log<D> {
 
     /// Answers requests that came together: all their entries share one sync.
     pub(super) fn answer(&mut self, group: Vec<Request>) {
-        let (mut entered, mut asked) = (Vec::new(), Vec::new());
+        let (mut entered, mut asked, mut ageing) = (Vec::new(), Vec::new(), Vec::new());
         for request in group {
             match request {
                 Request::Enter(entries, answer) => entered.push((answer, self.append(&entries))),
                 Request::Checkpoint(answer) => asked.push(answer),
+                Request::Age(is_over, answer) => ageing.push((is_over, answer)),
                 Request::Rules(rules) => self.rules = *rules,
             }
         }
@@ -342,6 +343,10 @@ impl<D: Disk> Log<D> {
                 let _ = answer.send(appended.and(whole).and_then(|()| synced.clone()));
             }
         }
+        for (is_over, answer) in ageing {
+            // Who asked may be gone.
+            let _ = answer.send(self.age(&is_over));
+        }
         for answer in asked {
             match self.checkpoint() {
                 Ok(shown) if self.is_dropping => {
@@ -352,6 +357,29 @@ impl<D: Disk> Log<D> {
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
+    }
+
+    /// Drops what is over, entered before and behind.
+    fn age(&mut self, IsOver(is_over): &IsOver) -> Result<(), String> {
+        let Some(aged) = self.usable()?.aged(is_over).map_err(|error| error.to_string())? else {
+            return Ok(());
+        };
+        let of = |outcome: &str| {
+            let word = |text: &str| Detail::Word(Word::of_name(text));
+            Entry::new(Kind::Sweep, Actor::System)
+                .with(Field::Scope, word("audit log"))
+                .with(Field::Outcome, word(outcome))
+                .with(Field::Sequence, Detail::Count(aged.up_to))
+                .with(Field::Count, Detail::Count(aged.files))
+        };
+        let (begun, ended) = (of("begun"), of("dropped"));
+        self.enter(&[begun])?;
+        let up_to = aged.up_to;
+        self.usable()?
+            .drop_aged(aged)
+            .map_err(|error| error.to_string())?;
+        tracing::info!(up_to, "entries of the audit log have come to their end");
+        self.enter(&[ended])
     }
 
     /// Signs a checkpoint over all that is entered, and says which.

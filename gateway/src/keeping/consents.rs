@@ -1,4 +1,5 @@
-//! How what was said of a consent stands (compliance.md §7, class `consent`): the reader, `retention plan` and the sweep ask here.
+//! How what was said of a consent stands (compliance.md §7, class `consent`): the reader, `retention plan` and the sweep ask here; and
+//! what was entered in the audit log (class `audit`).
 
 use std::sync::Arc;
 
@@ -92,6 +93,26 @@ impl Keeping {
     ) -> bool {
         let told = self.consent(account, scope, times, now_ms);
         told.is_none_or(|told| matches!(told.state, State::Live | State::Restricted))
+    }
+
+    /// Whether what was entered in the audit log until then is over now (class `audit`), both in unix milliseconds: by the rules of
+    /// every account, of which there must be one, and while no hold may be about any of it. Files hold entries of all, and go as a
+    /// whole.
+    pub(crate) fn is_audit_over(&self, entered_ms: u64, now_ms: u64) -> bool {
+        let may_keep = |hold: &Hold| {
+            let is_meant = hold.scope.class.is_none_or(|class| class == Class::Audit);
+            is_meant && hold.scope.message.is_none() && hold.released_ms.is_none()
+        };
+        if self.accounts.is_empty() || self.claims.holds().iter().any(may_keep) {
+            return false;
+        }
+        let now_ms = self.believed.at(now_ms);
+        self.accounts.iter().all(|(account, terms)| {
+            let mut facts = Facts::new(*account, Class::Audit);
+            facts.at.created_ms = Some(entered_ms);
+            let (rules, instructions) = (&terms.rules, &terms.instructions);
+            decide(&facts, rules, instructions, &[], &[], None, now_ms).state == State::Due
+        })
     }
 
     /// What a sweep at this time, in unix milliseconds, takes for over.

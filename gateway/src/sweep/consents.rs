@@ -15,6 +15,7 @@ use tidegate_store::standing::{Ends, Forget, ForgetReport, Going, Holders};
 
 use super::Sweep;
 use super::run::{FOREIGN, PAUSE};
+use crate::audit::IsOver;
 use crate::control::journaled;
 use crate::serve::Hub;
 
@@ -80,6 +81,23 @@ pub(super) async fn over<D: Disk>(hub: &Hub<D>, now_ms: u64) -> Result<BTreeMap<
 }
 
 impl<D: Disk> Sweep<D> {
+    /// Has the audit log drop what is over (AUD-5).
+    pub(super) async fn end_audit(&self) -> Result<(), String> {
+        let Some(keeping) = self.rules() else {
+            return Ok(());
+        };
+        // No hold is taken between the judgement and what goes by it.
+        let legal = self.hub.legal().cloned();
+        let _taken = match &legal {
+            Some(legal) => Some(legal.state().await),
+            None => None,
+        };
+        let keeping = self.rules().unwrap_or(keeping);
+        let now_ms = self.guard.seen_ms();
+        let is_over = move |entered_ms| keeping.is_audit_over(entered_ms, now_ms);
+        self.audit.age(IsOver::new(is_over)).await
+    }
+
     /// Removes what is over.
     pub(super) async fn end_consents(&mut self) -> Result<(), String> {
         let now_ms = self.guard.seen_ms();
