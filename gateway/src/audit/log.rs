@@ -626,6 +626,41 @@ mod tests {
         assert!(!log.is_dropping(), "nothing new, nothing to sign");
     }
 
+    /// AUD-5 and AUD-1: what goes is entered before and behind, and nothing that is not over goes.
+    #[tokio::test(start_paused = true)]
+    async fn entries_that_are_over_go_between_two_entries_that_say_so() {
+        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
+        let mut log = log(&disk, &clock, 100_000);
+        let first_of = || {
+            let (mut first, mut told) = (None, Vec::new());
+            let bad = read(&disk, Path::new(DIR), |logged| {
+                first.get_or_insert(logged.sequence);
+                if logged.entry.kind == Kind::Sweep {
+                    told.push(logged.entry.details.clone());
+                }
+            });
+            assert_eq!(bad.unwrap(), None);
+            (first.unwrap(), told)
+        };
+        // More than a file holds.
+        log.enter(&vec![read_entry(); 3_000]).unwrap();
+        log.age(&IsOver::new(|entered_ms| entered_ms < 1_000_000))
+            .unwrap();
+        assert_eq!(first_of(), (1, Vec::new()));
+        log.age(&IsOver::new(|entered_ms| entered_ms <= 1_000_000))
+            .unwrap();
+        let (first, told) = first_of();
+        assert!(first > 1_000, "{first}");
+        let outcome = |details: &[(Field, Detail)], word: &str| {
+            details.contains(&(Field::Outcome, Detail::Word(Word::of_name(word))))
+                && details.contains(&(Field::Sequence, Detail::Count(first - 1)))
+        };
+        assert!(
+            told.len() == 2 && outcome(&told[0], "begun") && outcome(&told[1], "dropped"),
+            "{told:?}"
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_directory_that_is_away_for_a_while_gets_the_newest_later_and_is_tried_less_and_less() {
         let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));

@@ -362,3 +362,37 @@ fn a_consent_to_a_brand_outlives_one_of_its_accounts_and_a_hold_keeps_it() {
         assert_eq!(told.state, state);
     }
 }
+
+/// AUD-5 and LEG-2: seven years by the profile, and not while a hold may be about it.
+#[test]
+fn the_audit_log_is_over_after_seven_years_and_not_while_it_is_held() {
+    let (keeping, account) = keeping("retention_profile = \"fixed-term\"", "");
+    let entered_ms = NOVEMBER_MS;
+    // 1 November 2033.
+    let due_ms = entered_ms + 2_557 * DAY_MS;
+    let states = [due_ms - 1, due_ms].map(|now_ms| keeping.is_audit_over(entered_ms, now_ms));
+    assert_eq!(states, [false, true]);
+    let held = |class, message| {
+        let hold = Hold {
+            matter: "17".into(),
+            scope: Covered {
+                account: Some(account),
+                class,
+                message,
+                ..Covered::default()
+            },
+            future: true,
+            taken_ms: entered_ms,
+            released_ms: None,
+        };
+        let held = keeping.with_claims(Arc::new(Claims::of_holds(vec![hold])));
+        !held.is_audit_over(entered_ms, due_ms)
+    };
+    assert!(held(None, None) && held(Some(Class::Audit), None));
+    assert!(!held(Some(Class::Body), None) && !held(None, Some(MessageId(7))));
+    let (without, _) = super::tests::keeping("", "");
+    assert!(
+        !without.is_audit_over(entered_ms, due_ms),
+        "without a rule nothing goes"
+    );
+}
