@@ -643,7 +643,7 @@ mod tests {
             (first.unwrap(), told)
         };
         // More than a file holds.
-        log.enter(&vec![read_entry(); 3_000]).unwrap();
+        log.enter(&vec![read_entry(); 5_000]).unwrap();
         log.age(&IsOver::new(|entered_ms| entered_ms < 1_000_000))
             .unwrap();
         assert_eq!(first_of(), (1, Vec::new()));
