@@ -32,6 +32,22 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 /// How long the end waits for the last checkpoint to be dropped.
 const LAST_DROP: Duration = Duration::from_secs(5);
 
+/// Says of an instant, in unix milliseconds, whether what was entered then is over (AUD-5).
+pub struct IsOver(Box<dyn Fn(u64) -> bool + Send>);
+
+impl IsOver {
+    /// By this.
+    pub fn new(is_over: impl Fn(u64) -> bool + Send + 'static) -> Self {
+        Self(Box::new(is_over))
+    }
+}
+
+impl std::fmt::Debug for IsOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IsOver")
+    }
+}
+
 /// What is wanted of the log.
 #[derive(Debug)]
 pub enum Request {
@@ -39,6 +55,8 @@ pub enum Request {
     Enter(Vec<Entry>, oneshot::Sender<Result<(), String>>),
     /// Sign a checkpoint now.
     Checkpoint(oneshot::Sender<Result<Map<String, Value>, String>>),
+    /// Drop what is over.
+    Age(IsOver, oneshot::Sender<Result<(), String>>),
     /// Checkpoints are to be made like this from now on.
     Rules(Box<Rules>),
 }
@@ -70,6 +88,15 @@ impl AuditHandle {
     /// In words for an operator.
     pub async fn checkpoint(&self) -> Result<Map<String, Value>, String> {
         self.ask(Request::Checkpoint).await
+    }
+
+    /// Drops entries that are over, whole files of them, and enters that it does.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator; what has not gone goes the next time.
+    pub async fn age(&self, is_over: IsOver) -> Result<(), String> {
+        self.ask(|answer| Request::Age(is_over, answer)).await
     }
 
     /// Has checkpoints made in another way.

@@ -3,6 +3,7 @@
 
 mod believed;
 mod closures;
+mod consents;
 mod lots;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub struct Keeping {
     tables: Arc<Tables>,
     believed: Believed,
     closures: Closures,
+    brands: Arc<consents::Brands>,
 }
 
 /// What holds for an account.
@@ -221,6 +223,7 @@ impl Keeping {
             tables,
             believed,
             closures,
+            brands: Arc::new(consents::brands_of(config)),
         }
     }
 
@@ -237,6 +240,7 @@ impl Keeping {
             tables: Arc::clone(&self.tables),
             believed: self.believed.clone(),
             closures: self.closures.clone(),
+            brands: Arc::clone(&self.brands),
             claims,
         }
     }

@@ -18,6 +18,7 @@
 
 mod clock;
 mod closed;
+mod consents;
 mod entries;
 mod held;
 mod note;
@@ -157,6 +158,8 @@ pub struct Sweep<D: Disk> {
     /// What the note has of a rotation of data keys.
     rotating: Option<Rotating>,
     rotation: Option<Rotation>,
+    /// When the journal was looked through for consents that are over, in unix milliseconds.
+    consents_ms: Option<u64>,
 }
 
 impl<D: Disk> Sweep<D> {
@@ -178,6 +181,7 @@ impl<D: Disk> Sweep<D> {
             pending: found.pending,
             rotating: found.rotating,
             rotation: found.rotating.map(Rotation::new),
+            consents_ms: None,
         }
     }
 
@@ -250,6 +254,7 @@ pub async fn tend<D: Disk>(mut sweep: Sweep<D>, mut orders: mpsc::Receiver<Sweep
                 sweep.begin_rotation(account, class, answer).await;
             }
             Some(SweepOrder::Run(forgotten, answer)) => {
+                sweep.consents_ms = None;
                 let done = sweep.run(forgotten).await;
                 let _ = answer.send(done.map(|swept| told(swept.shown())));
             }

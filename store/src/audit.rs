@@ -16,6 +16,7 @@
 //! who has tried for long goes on without it ([`Audit::open_past`]), in a file above all numbers that it may hold, and
 //! never writes to it.
 
+mod age;
 mod entry;
 mod frame;
 mod note;
@@ -27,6 +28,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_age;
+#[cfg(test)]
 mod tests_forged;
 #[cfg(test)]
 mod tests_unread;
@@ -34,6 +37,7 @@ mod tests_unread;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+pub use age::Aged;
 pub use entry::{
     Actor, DETAILS_MAX, Detail, ENTRY_MAX, Entry, Field, Kind, Logged, SEALED_MAX, Source, Value, WORD_MAX,
     WORDS_MAX, Word,
@@ -44,6 +48,7 @@ pub use tree::Hash;
 pub use verify::{Tail, Verdict, checkpoints, read, verify};
 pub use walk::{Bad, Why};
 
+use age::Anchor;
 use frame::{ENTRIES_MAX, HEADER_LEN, Header, SEGMENT_LEN};
 use verify::{checkpoint_path, files, walk_file};
 use walk::{Chain, Walk};
@@ -127,6 +132,8 @@ pub struct Audit<D: Disk> {
     /// Checkpoints since it was looked which are not needed.
     unthinned: u64,
     is_broken: bool,
+    /// What stands for entries that went.
+    anchor: Option<Anchor>,
 }
 
 /// The newest file.
@@ -206,9 +213,12 @@ impl<D: Disk> Audit<D> {
         let is_past = unread == Unread::Past;
         let signed = verify::newest(&disk, &own, &signer.public_key(), is_past).map_err(failed(&own))?;
         let (signed, is_unsigned) = (signed.unwrap_or(0), signed.is_none());
-        let opened = open_from(&disk, dir, Begun::new(), None, signed, unread)?;
+        let anchor = age::anchor(&disk, dir).map_err(failed(dir))?;
+        let key = signer.public_key();
+        let is_foreign = anchor.as_ref().is_some_and(|anchor| !anchor.is_signed_by(&key));
+        let opened = open_from(&disk, dir, Anchor::begun(anchor.as_ref()), None, signed, unread)?;
         let report = Report {
-            is_unsigned,
+            is_unsigned: is_unsigned || is_foreign,
             ..opened.report(None)
         };
         let audit = Self {
@@ -225,6 +235,7 @@ impl<D: Disk> Audit<D> {
             // A process that never makes many is followed by others.
             unthinned: THIN_EVERY,
             is_broken: false,
+            anchor,
         };
         audit.make_ahead();
         Ok((audit, report))

@@ -59,7 +59,9 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, fingerprint};
+use owner::{
+    CONSENTS, DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, fingerprint,
+};
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 
@@ -557,15 +559,22 @@ impl<D: Disk> KeyRing<D> {
         false
     }
 
-    /// Whether there is a key of any account's opt-outs: then something was written under it.
+    /// Whether there is a key of any account's opt-outs or consents: then something was written under it.
     pub fn has_opt_outs(&self) -> bool {
-        self.keys.values().any(|held| held.owner.kind == OPT_OUTS)
+        self.of_people().next().is_some()
     }
 
-    /// The keys of accounts' opt-outs, in no order.
-    pub(crate) fn opt_outs(&self) -> impl Iterator<Item = (SystemId, KeyId)> + '_ {
-        let of_accounts = self.keys.iter().filter(|(_, held)| held.owner.kind == OPT_OUTS);
-        of_accounts.filter_map(|(id, held)| Some((SystemId::new(held.owner.text()).ok()?, *id)))
+    /// The keys of accounts' opt-outs and consents, in no order.
+    pub(crate) fn of_people(&self) -> impl Iterator<Item = (Owner, KeyId)> + '_ {
+        self.keys.iter().filter_map(|(id, held)| {
+            let account = || SystemId::new(held.owner.text()).ok();
+            let owner = match held.owner.kind {
+                OPT_OUTS => Owner::OptOuts(account()?),
+                CONSENTS => Owner::Consents(account()?),
+                _ => return None,
+            };
+            Some((owner, *id))
+        })
     }
 
     /// The exports that have a key, by their numbers.

@@ -10,6 +10,7 @@
 
 mod asked;
 mod change;
+mod ends;
 mod forget;
 mod generations;
 mod journal;
@@ -31,7 +32,8 @@ pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
 pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
-pub use forget::{Forget, ForgetError, ForgetReport, Forgotten};
+pub use ends::{Ends, ended};
+pub use forget::{Forget, ForgetError, ForgetReport, Forgotten, Going, Holders};
 use generations::Generations;
 pub use generations::Held;
 pub use journal::JournalError;
@@ -208,6 +210,8 @@ pub struct Standing {
     /// Who took a consent back, and has not given it anew since: what a list says of before then brings nothing back. For
     /// ever, 40 octets each.
     withdrawn: HashMap<Pseudonym, SmallVec<[(ScopeId, Withdrawn); 1]>>,
+    /// Something was said of a consent, be it long ago.
+    has_consents: bool,
 }
 
 /// When a consent was taken back last, and to which categories.
@@ -244,6 +248,7 @@ impl Standing {
             newest_block: None,
             overrides: HashMap::new(),
             withdrawn: HashMap::new(),
+            has_consents: false,
         }
     }
 
@@ -270,6 +275,11 @@ impl Standing {
     /// Who has consented, and to what.
     pub const fn consents(&self) -> &People {
         &self.consents
+    }
+
+    /// Whether the journal may hold anything of a consent.
+    pub const fn has_consents(&self) -> bool {
+        self.has_consents
     }
 
     /// Scopes and what lies within what.
@@ -457,22 +467,25 @@ impl Standing {
                 grant,
                 scope,
                 categories,
-            } => match grant {
-                Grant::Given | Grant::Renewed => {
-                    let scope = self.scopes.intern(scope);
-                    self.asked.close(&change.who, |awaited| awaited.scope == scope);
-                    if change.via != Via::File {
-                        self.given_anew(change, scope, *categories);
+            } => {
+                self.has_consents = true;
+                match grant {
+                    Grant::Given | Grant::Renewed => {
+                        let scope = self.scopes.intern(scope);
+                        self.asked.close(&change.who, |awaited| awaited.scope == scope);
+                        if change.via != Via::File {
+                            self.given_anew(change, scope, *categories);
+                        }
+                        let deed = Deed::Add(Origins::of(Origin::Recipient), *categories);
+                        return Some((Among::Consents, step(scope, deed)));
                     }
-                    let deed = Deed::Add(Origins::of(Origin::Recipient), *categories);
-                    return Some((Among::Consents, step(scope, deed)));
+                    Grant::Withdrawn => {
+                        let scope = self.scopes.intern(scope);
+                        self.note_withdrawn(change, scope, *categories);
+                        return Some((Among::Consents, step(scope, Deed::Take(*categories))));
+                    }
                 }
-                Grant::Withdrawn => {
-                    let scope = self.scopes.intern(scope);
-                    self.note_withdrawn(change, scope, *categories);
-                    return Some((Among::Consents, step(scope, Deed::Take(*categories))));
-                }
-            },
+            }
             // Were noted when they were staged.
             What::Replied { .. } | What::Asked { .. } | What::Sent { .. } => {}
             What::Member { child, parent } => {

@@ -8,11 +8,12 @@ use tidegate_codec::values::BindKind;
 use tidegate_gateway::control::{Deed, DeedKind, Exporting, HoldAsk, Matter, Retain, Row, Steer, Verb};
 use tidegate_gateway::exports::{Format, What};
 use tidegate_gateway::orders::Halt;
+use tidegate_store::keyring::Owner;
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, ScriptedEsme};
 
 use crate::exports::{made, rows};
-use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
+use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, copy, ring_of, text_of};
 
 async fn steer(scene: &Scene, steer: Steer) -> Answer {
     scene.ask(Verb::Steer(steer)).await
@@ -222,4 +223,55 @@ async fn clo_c06_of_a_closed_account_opt_outs_are_recorded_and_what_is_held_is_s
         "nobody knows whose it is"
     );
     assert_eq!(is_blocked(&scene).await, true, "and it holds");
+}
+
+/// And class `consent`: what proves a closed account's consents outlives its other keys, and goes five years after the closure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn con_1_a_closed_accounts_consents_keep_their_evidence_until_their_own_end() {
+    let scene = Scene::new("retention_profile = \"fixed-term\"").await;
+    let deed = |kind| {
+        let cells = [("number", format!("+{TO}")), ("method", "web".to_owned())];
+        let cells = cells.map(|(column, value)| (column.to_owned(), json!(value)));
+        let mut deed = Deed::new(kind, "load");
+        deed.rows = vec![Row {
+            line: 1,
+            cells: cells.into_iter().collect(),
+        }];
+        scene.ask(Verb::Deed(Box::new(deed)))
+    };
+    let records = || async {
+        let told = deed(DeedKind::ConsentList).await.unwrap();
+        told["records"].as_array().unwrap().clone()
+    };
+    let due = || async {
+        let plan = scene.retain(Retain::Plan).await.unwrap();
+        plan["consents"].clone()
+    };
+    deed(DeedKind::ConsentGrant).await.unwrap();
+    close(&scene, None).await.unwrap();
+    let closed_ms = scene.clock.now().unix_ms;
+    // Behind the date of class `account.other`, and before the five years are over.
+    for (days, is_kept) in [(100, true), (5 * 365 - 5, true), (5 * 366 + 1, false)] {
+        scene.set(closed_ms + days * DAY_MS);
+        assert_eq!(records().await.len(), usize::from(is_kept), "{days}");
+        scene.retain(Retain::ConfirmClock).await.unwrap();
+        let planned = if is_kept {
+            json!([])
+        } else {
+            json!([{ "account": "load", "due": 1 }])
+        };
+        let before = due().await;
+        assert!(before == planned || before == json!([]), "{days}: {before}");
+        scene.retain(Retain::Sweep).await.unwrap();
+        let found = records().await;
+        let methods: Vec<&Value> = found.iter().map(|record| &record["method"]).collect();
+        assert_eq!(methods == ["web"], is_kept, "{days}: {found:?}");
+        assert_eq!(due().await, json!([]), "{days}");
+        let (dir, aside) = (scene.local.dir.path(), tempfile::tempdir().unwrap());
+        for part in ["keys", "kek"] {
+            copy(&dir.join(part), &aside.path().join(part));
+        }
+        let keys = ring_of(aside.path()).live(Owner::Consents("load".parse().unwrap()));
+        assert_eq!(keys.len(), usize::from(is_kept), "{days}");
+    }
 }

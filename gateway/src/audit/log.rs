@@ -12,8 +12,8 @@ use tidegate_store::audit::{
 use tidegate_store::disk::Disk;
 use tokio::sync::{Notify, oneshot};
 
-use super::Request;
 use super::drops::{Drops, Outcome};
+use super::{IsOver, Request};
 use crate::clock::Clock;
 use crate::http::Health;
 use crate::telemetry::{AuditMetrics, Telemetry};
@@ -325,11 +325,12 @@ impl<D: Disk> Log<D> {
 
     /// Answers requests that came together: all their entries share one sync.
     pub(super) fn answer(&mut self, group: Vec<Request>) {
-        let (mut entered, mut asked) = (Vec::new(), Vec::new());
+        let (mut entered, mut asked, mut ageing) = (Vec::new(), Vec::new(), Vec::new());
         for request in group {
             match request {
                 Request::Enter(entries, answer) => entered.push((answer, self.append(&entries))),
                 Request::Checkpoint(answer) => asked.push(answer),
+                Request::Age(is_over, answer) => ageing.push((is_over, answer)),
                 Request::Rules(rules) => self.rules = *rules,
             }
         }
@@ -342,6 +343,10 @@ impl<D: Disk> Log<D> {
                 let _ = answer.send(appended.and(whole).and_then(|()| synced.clone()));
             }
         }
+        for (is_over, answer) in ageing {
+            // Who asked may be gone.
+            let _ = answer.send(self.age(&is_over));
+        }
         for answer in asked {
             match self.checkpoint() {
                 Ok(shown) if self.is_dropping => {
@@ -352,6 +357,29 @@ impl<D: Disk> Log<D> {
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
+    }
+
+    /// Drops what is over, entered before and behind.
+    fn age(&mut self, IsOver(is_over): &IsOver) -> Result<(), String> {
+        let Some(aged) = self.usable()?.aged(is_over).map_err(|error| error.to_string())? else {
+            return Ok(());
+        };
+        let of = |outcome: &str| {
+            let word = |text: &str| Detail::Word(Word::of_name(text));
+            Entry::new(Kind::Sweep, Actor::System)
+                .with(Field::Scope, word("audit log"))
+                .with(Field::Outcome, word(outcome))
+                .with(Field::Sequence, Detail::Count(aged.up_to))
+                .with(Field::Count, Detail::Count(aged.files))
+        };
+        let (begun, ended) = (of("begun"), of("dropped"));
+        self.enter(&[begun])?;
+        let up_to = aged.up_to;
+        self.usable()?
+            .drop_aged(aged)
+            .map_err(|error| error.to_string())?;
+        tracing::info!(up_to, "entries of the audit log have come to their end");
+        self.enter(&[ended])
     }
 
     /// Signs a checkpoint over all that is entered, and says which.
@@ -596,6 +624,41 @@ mod tests {
         tokio::time::advance(Duration::from_secs(600)).await;
         log.tend();
         assert!(!log.is_dropping(), "nothing new, nothing to sign");
+    }
+
+    /// AUD-5 and AUD-1: what goes is entered before and behind, and nothing that is not over goes.
+    #[tokio::test(start_paused = true)]
+    async fn entries_that_are_over_go_between_two_entries_that_say_so() {
+        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
+        let mut log = log(&disk, &clock, 100_000);
+        let first_of = || {
+            let (mut first, mut told) = (None, Vec::new());
+            let bad = read(&disk, Path::new(DIR), |logged| {
+                first.get_or_insert(logged.sequence);
+                if logged.entry.kind == Kind::Sweep {
+                    told.push(logged.entry.details.clone());
+                }
+            });
+            assert_eq!(bad.unwrap(), None);
+            (first.unwrap(), told)
+        };
+        // More than a file holds.
+        log.enter(&vec![read_entry(); 5_000]).unwrap();
+        log.age(&IsOver::new(|entered_ms| entered_ms < 1_000_000))
+            .unwrap();
+        assert_eq!(first_of(), (1, Vec::new()));
+        log.age(&IsOver::new(|entered_ms| entered_ms <= 1_000_000))
+            .unwrap();
+        let (first, told) = first_of();
+        assert!(first > 1_000, "{first}");
+        let outcome = |details: &[(Field, Detail)], word: &str| {
+            details.contains(&(Field::Outcome, Detail::Word(Word::of_name(word))))
+                && details.contains(&(Field::Sequence, Detail::Count(first - 1)))
+        };
+        assert!(
+            told.len() == 2 && outcome(&told[0], "begun") && outcome(&told[1], "dropped"),
+            "{told:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

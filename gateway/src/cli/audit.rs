@@ -137,6 +137,7 @@ fn verify_files(config: &Config, against: Option<&Path>, key: Option<&str>) -> R
 
 fn judged(verdict: &Verdict) -> Outcome {
     let Verdict {
+        aged,
         entries,
         segments,
         checkpoints,
@@ -147,6 +148,12 @@ fn judged(verdict: &Verdict) -> Outcome {
     } = verdict;
     let mut text = format!("entries: {entries}, files: {segments}, checkpoints that hold: {checkpoints}");
     // A String takes everything.
+    if *aged > 0 {
+        let _ = write!(
+            text,
+            "\nentries 1 to {aged} have come to their end by the rules; a signed anchor stands for them"
+        );
+    }
     if *foreign > 0 {
         let _ = write!(
             text,
@@ -167,6 +174,13 @@ fn judged(verdict: &Verdict) -> Outcome {
             );
             ("proven", Some(*size))
         }
+        Tail::Aged(size) => {
+            let _ = write!(
+                text,
+                "\nthe checkpoint signs entries up to {size} only, all of which have come to their end: ask with a newer one"
+            );
+            ("aged", None)
+        }
         Tail::CannotTell => {
             let _ = write!(
                 text,
@@ -179,7 +193,7 @@ fn judged(verdict: &Verdict) -> Outcome {
     let problem = match (first_bad, tail) {
         (Some(bad), _) => Some(named(bad)),
         (None, Tail::Refuted) => Some("the checkpoint is not signed by this log's key".to_owned()),
-        (None, Tail::Proven(_) | Tail::CannotTell) => None,
+        (None, Tail::Proven(_) | Tail::CannotTell | Tail::Aged(_)) => None,
     };
     let _ = match &problem {
         Some(problem) => write!(text, "\nBAD: {problem}"),
@@ -196,6 +210,7 @@ fn judged(verdict: &Verdict) -> Outcome {
     let mut outcome = Outcome::new(
         text,
         json!({
+            "aged": aged,
             "entries": entries,
             "segments": segments,
             "checkpoints": checkpoints,

@@ -63,7 +63,7 @@ pub(super) struct Explain {
     /// When it was last used.
     #[arg(long, value_name = "TIME", value_parser = time)]
     last_used: Option<u64>,
-    /// When the account was closed.
+    /// When the account was closed: a consent that was to it has no purpose from then on.
     #[arg(long, value_name = "TIME", value_parser = time)]
     closed: Option<u64>,
     /// When the account or its provider was disconnected.
@@ -165,6 +165,10 @@ fn explain(args: &Explain) -> Result<Outcome, Refusal> {
     facts.at.last_used_ms = args.last_used;
     facts.at.disconnected_ms = args.disconnected;
     facts.at.purpose_ended_ms = args.purpose_ended;
+    if args.class == Class::Consent {
+        // What is closed needs none any more.
+        facts.at.purpose_ended_ms = args.purpose_ended.into_iter().chain(args.closed).min();
+    }
     let erasures: Vec<Erasure> = args
         .erasure
         .map(|requested_ms| Erasure {

@@ -8,7 +8,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::Pseudonym;
 use tidegate_store::seal::Purpose;
-use tidegate_store::standing::{Change, Kept, Origin, Scope, What};
+use tidegate_store::standing::{Change, Kept, Origin, Scope, ScopeKind, What, ended};
 
 use super::Answer;
 use super::deed::{Deed, DeedKind};
@@ -19,8 +19,10 @@ use crate::standing::opt_out::{bit, written_person};
 
 /// Entries of one page at most.
 pub const PAGE_MAX: usize = 5_000;
+/// What a question is called among consents.
+const ASKED: &str = "asked";
 /// What is told of a consent that is not sealed for its account.
-const PUBLIC: [&str; 6] = ["grant", "scope", "name", "categories", "at", "via"];
+const PUBLIC: [&str; 7] = ["grant", "scope", "name", "categories", "at", "via", "ended"];
 
 /// Answers `optout list`, `optout export` and `consent list`.
 pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
@@ -58,8 +60,39 @@ pub(super) async fn list<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> 
     if is_gone {
         told = nameless(told);
     }
+    leave_out_over(hub, name, &mut told);
     leave_out_restricted(hub, name, deed, account, &mut told);
     Ok(told)
+}
+
+/// What was said of a consent is read by nobody once it is over, swept or not (RET-4).
+pub(crate) fn leave_out_over<D: Disk>(hub: &Hub<D>, account: SystemId, told: &mut Map<String, Value>) {
+    let (keeping, now_ms) = hub.look(|gate, now| (gate.keeping().cloned(), now.unix_ms));
+    if let (Some(keeping), Some(Value::Array(records))) = (keeping, told.get_mut("records")) {
+        records.retain(|record| match consent_times(record) {
+            Some((scope, times)) => keeping.may_read_consent(account, &scope, times, now_ms),
+            None => true,
+        });
+    }
+}
+
+/// To whom a consent is that a record tells of, when that was said, and when the consent was taken back, in unix milliseconds; `None`
+/// of a question.
+pub(crate) fn consent_times(record: &Value) -> Option<(Scope, (u64, Option<u64>))> {
+    let text = |key: &str| record.get(key)?.as_str();
+    if text("grant")? == ASKED {
+        return None;
+    }
+    let at_ms = |text: &str| {
+        let at: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(at.as_millisecond()).ok()
+    };
+    let name = text("name").unwrap_or_default();
+    let scope = match text("scope")? {
+        word if word == ScopeKind::Brand.word() => Scope::brand(name),
+        _ => Scope::account(name),
+    };
+    Some((scope, (at_ms(text("at")?)?, text("ended").and_then(at_ms))))
 }
 
 /// Nothing is shown of people who are restricted (DSR-4), but how many entries that are.
@@ -94,7 +127,8 @@ fn leave_out_restricted<D: Disk>(
     }
 }
 
-/// The same of an account whose date is over: what was sealed for it is read no more, whether its key is gone yet or not.
+/// The same of an account whose date is over: what was sealed for it is read no more, whether its key is gone yet or not, but for
+/// the evidence of consents, which has a date of its own.
 fn nameless(mut told: Map<String, Value>) -> Map<String, Value> {
     if let Some(total) = told.get("total").cloned() {
         told.insert("entries".to_owned(), json!([]));
@@ -102,7 +136,8 @@ fn nameless(mut told: Map<String, Value>) -> Map<String, Value> {
         told.insert("next".to_owned(), Value::Null);
     }
     let records = told.get_mut("records").and_then(Value::as_array_mut);
-    for record in records.into_iter().flatten().filter_map(Value::as_object_mut) {
+    let questions = records.into_iter().flatten().filter_map(Value::as_object_mut);
+    for record in questions.filter(|record| record.get("grant").is_some_and(|grant| grant == ASKED)) {
         record.retain(|key, _| PUBLIC.contains(&key.as_str()));
     }
     told
@@ -131,7 +166,12 @@ pub(crate) fn told(found: &Found) -> Map<String, Value> {
             ])
         }
         Found::Consents(changes) => {
-            let records = changes.iter().map(|change| Value::Object(consent(change)));
+            let ended = ended(changes);
+            let records = changes.iter().zip(ended).map(|(change, ended_ms)| {
+                let mut shown = consent(change);
+                shown.insert("ended".to_owned(), json!(ended_ms.map(instant)));
+                Value::Object(shown)
+            });
             Map::from_iter([("records".to_owned(), records.collect())])
         }
     }
@@ -179,7 +219,7 @@ fn consent(change: &Change) -> Map<String, Value> {
         } => Some((grant.word(), scope, categories)),
         What::Asked {
             scope, categories, ..
-        } => Some(("asked", scope, categories)),
+        } => Some((ASKED, scope, categories)),
         _ => None,
     };
     if let Some((grant, scope, categories)) = said {

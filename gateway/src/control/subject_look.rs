@@ -15,7 +15,7 @@ use tidegate_store::seal::Purpose;
 use tidegate_store::standing::Scope;
 use zeroize::Zeroizing;
 
-use super::{journaled, not_done};
+use super::{journaled, leave_out_over, not_done};
 use crate::exports::Person;
 use crate::keeping::Ended;
 use crate::number::plan;
@@ -195,7 +195,7 @@ pub(super) async fn who_has<D: Disk>(
             };
             place.is_some_and(of)
         });
-        if has_said || has_consents(register, account, &whos).await? {
+        if has_said || has_consents(hub, register, account, &whos).await? {
             found.insert(account);
             continue;
         }
@@ -217,7 +217,8 @@ pub(super) async fn who_has<D: Disk>(
 }
 
 /// Whether an account has a consent of a person on record, given or taken back.
-async fn has_consents(
+async fn has_consents<D: Disk>(
+    hub: &Hub<D>,
     register: Option<&Handle>,
     account: SystemId,
     whos: &[Pseudonym],
@@ -226,9 +227,10 @@ async fn has_consents(
         return Ok(false);
     };
     let whos = whos.iter().copied().collect();
-    let found = register
+    let mut found = register
         .ask(account, Purpose::Sweep, Wanted::Consents { whos })
         .await?;
+    leave_out_over(hub, account, &mut found);
     let records = found.get("records").and_then(Value::as_array);
     Ok(records.is_some_and(|records| !records.is_empty()))
 }

@@ -14,14 +14,14 @@ use tidegate_store::history::{Cursor, Direction, Kept, Meta, Query};
 use tidegate_store::index::Leg;
 use tidegate_store::rules::{Class, State};
 use tidegate_store::seal::Purpose;
-use tidegate_store::standing::{Grant, Origin};
+use tidegate_store::standing::Origin;
 use zeroize::Zeroizing;
 
 use super::file::Sheet;
 use super::making::{AT_ONCE, PAUSE, is_wanted, put, rules, texts_of};
 use super::rows::{number, row};
 use super::{Exports, Head};
-use crate::control::{fields, instant, journaled, standing_words};
+use crate::control::{consent_times, fields, instant, journaled, leave_out_over, standing_words};
 use crate::gate::Gate;
 use crate::keeping::{Ended, Keeping, Told};
 use crate::legal::tail;
@@ -288,43 +288,23 @@ async fn said<D: Disk>(hub: &Hub<D>, head: &Head, person: &Person) -> Result<Vec
         return Ok(rows);
     };
     journaled(hub).await?;
-    let found = register
+    let mut found = register
         .ask(head.account, Purpose::Export, Wanted::Consents { whos })
         .await?;
+    leave_out_over(hub, head.account, &mut found);
     let records = found.get("records").and_then(Value::as_array);
-    let records: Vec<&Map<String, Value>> = records
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .collect();
     let (keeping, now_ms) = hub.look(|gate, now| (gate.keeping().cloned(), now.unix_ms));
-    for (at, record) in records.iter().enumerate() {
-        let times = (at_ms(record), ended_ms(record, &records[at..]));
-        let told = keeping
-            .as_ref()
-            .and_then(|keeping| keeping.told_of_class(head.account, Class::Consent, times, now_ms));
-        rows.push(of_consent(head, told.as_ref(), record));
+    for record in records.into_iter().flatten() {
+        let told = keeping.as_ref().zip(consent_times(record));
+        let told =
+            told.and_then(|(keeping, (scope, times))| keeping.consent(head.account, &scope, times, now_ms));
+        rows.extend(
+            record
+                .as_object()
+                .map(|record| of_consent(head, told.as_ref(), record)),
+        );
     }
     Ok(rows)
-}
-
-/// When something was said, in unix milliseconds.
-fn at_ms(record: &Map<String, Value>) -> Option<u64> {
-    let at: jiff::Timestamp = record.get("at")?.as_str()?.parse().ok()?;
-    u64::try_from(at.as_millisecond()).ok()
-}
-
-/// When what a consent was for ended: it was taken back, by the first record that says so, itself or one behind it. It is of the same
-/// scope; of which categories, does not matter: what is told is then no later than it is.
-fn ended_ms(record: &Map<String, Value>, from_it: &[&Map<String, Value>]) -> Option<u64> {
-    let of = |record: &Map<String, Value>, key| record.get(key).cloned();
-    let is_same = |other: &&&Map<String, Value>| {
-        of(other, "grant").is_some_and(|grant| grant == Grant::Withdrawn.word())
-            && ["scope", "name"]
-                .into_iter()
-                .all(|key| of(other, key) == of(record, key))
-    };
-    at_ms(from_it.iter().find(is_same)?)
 }
 
 /// That the person is restricted: all else here is kept, and nothing more is done with it (DSR-4).
@@ -379,30 +359,5 @@ mod tests {
             assert_eq!(person.is(&address, home), is, "{octets}");
         }
         assert!(!format!("{person:?}").contains("2025"), "no number in a log");
-    }
-
-    #[test]
-    fn a_consent_counts_from_when_it_was_given_and_ends_when_it_was_taken_back() {
-        let said = |grant: &str, at: &str, scope: &str| {
-            fields(json!({ "grant": grant, "scope": scope, "name": "shop", "at": at }))
-        };
-        let all = [
-            said("given", "2022-03-01T00:00:00Z", "account"),
-            said("given", "2022-04-01T00:00:00Z", "sender"),
-            said("withdrawn", "2023-03-01T00:00:00Z", "account"),
-            said("renewed", "2024-03-01T00:00:00Z", "account"),
-        ];
-        let all: Vec<&Map<String, Value>> = all.iter().collect();
-        let times = |at: usize| {
-            (
-                at_ms(all[at]).map(instant),
-                ended_ms(all[at], &all[at..]).map(instant),
-            )
-        };
-        let at = |text: &str| Some(text.to_owned());
-        assert_eq!(times(0), (at("2022-03-01T00:00:00Z"), at("2023-03-01T00:00:00Z")));
-        assert_eq!(times(1), (at("2022-04-01T00:00:00Z"), None), "of another scope");
-        assert_eq!(times(2), (at("2023-03-01T00:00:00Z"), at("2023-03-01T00:00:00Z")));
-        assert_eq!(times(3), (at("2024-03-01T00:00:00Z"), None));
     }
 }

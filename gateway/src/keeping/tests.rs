@@ -1,7 +1,9 @@
 //! What rules say of lots, and of a clock that is set back.
 
 use tidegate_store::history::{AddUp, Direction, Lot};
+use tidegate_store::rules::{Hold, Scope as Covered};
 use tidegate_store::seal::KeyId;
+use tidegate_store::standing::Scope;
 
 use super::*;
 
@@ -255,14 +257,142 @@ fn a_floor_behind_the_limit_says_where_a_record_lies_and_one_before_it_does_not(
 fn a_consent_goes_five_years_after_it_was_taken_back_whenever_it_is_asked_about() {
     let (fixed, account) = keeping("retention_profile = \"fixed-term\"", "");
     let of = |times| {
-        fixed
-            .told_of_class(account, Class::Consent, times, NOVEMBER_MS)
-            .unwrap()
+        let scope = Scope::account(account.as_str());
+        fixed.consent(account, &scope, times, NOVEMBER_MS).unwrap()
     };
     // Given on 1 March 2022 and taken back a year later.
     let (given_ms, back_ms) = (19_052 * DAY_MS, 19_417 * DAY_MS);
-    let told = of((Some(given_ms), Some(back_ms)));
+    let told = of((given_ms, Some(back_ms)));
     // 1 March 2028.
     assert_eq!((told.state, told.due_ms), (State::Live, Some(21_244 * DAY_MS)));
-    assert_eq!(of((Some(given_ms), None)).due_ms, None, "as long as it holds");
+    assert_eq!(of((given_ms, None)).due_ms, None, "as long as it holds");
+}
+
+/// RET-3 and CON-2: what the sweep takes for over is what `retention explain` and the reader say of it, to the millisecond, by profile,
+/// floor, withdrawal and closure.
+#[test]
+fn a_consent_is_over_for_the_sweep_when_the_rules_explain_that_it_is() {
+    let given_ms = NOVEMBER_MS + 10 * DAY_MS;
+    for (terms, more) in [
+        ("retention_profile = \"fixed-term\"", ""),
+        ("retention_profile = \"instruction-bound\"", "country = \"US\""),
+        ("retention_profile = \"until-deleted\"", ""),
+    ] {
+        let (keeping, account) = keeping(terms, more);
+        let keeping = Arc::new(keeping);
+        let own = Scope::account(account.as_str());
+        for back_ms in [None, Some(given_ms - DAY_MS), Some(given_ms + 400 * DAY_MS)] {
+            for closed_ms in [None, Some(given_ms + 30 * DAY_MS), Some(given_ms + 900 * DAY_MS)] {
+                let closed = closed_ms.map(|closed_ms| (account, closed_ms));
+                keeping.closures().replace(closed.into_iter());
+                let mut facts = Facts::new(account, Class::Consent);
+                facts.at.created_ms = Some(given_ms);
+                facts.at.purpose_ended_ms = back_ms.into_iter().chain(closed_ms).min();
+                let explained = |now_ms| {
+                    let terms = &keeping.accounts[&account];
+                    decide(
+                        &facts,
+                        &terms.rules,
+                        &terms.instructions,
+                        &[],
+                        &[],
+                        closed_ms,
+                        now_ms,
+                    )
+                };
+                let due_ms = explained(0).due_ms;
+                let is_open = back_ms.is_none() && closed_ms.is_none();
+                assert_eq!(due_ms.is_none(), is_open, "{terms} {back_ms:?} {closed_ms:?}");
+                let due_ms = due_ms.unwrap_or(given_ms + 9_000 * DAY_MS);
+                for now_ms in [given_ms, due_ms - 1, due_ms, due_ms + DAY_MS] {
+                    let is_over = explained(now_ms).state == State::Due;
+                    assert_eq!(is_over, !is_open && now_ms >= due_ms);
+                    let times = (given_ms, back_ms);
+                    assert_eq!(keeping.may_read_consent(account, &own, times, now_ms), !is_over);
+                    let ends = keeping.ends_of_consents(now_ms);
+                    assert_eq!(
+                        ends.is_over(account, &own, given_ms, back_ms),
+                        is_over,
+                        "{terms} {now_ms}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// CON-3: a consent to a brand is needed as long as one of its accounts is open; a hold on whomever of an account keeps all of its
+/// consents (LEG-2), and one on messages none.
+#[test]
+fn a_consent_to_a_brand_outlives_one_of_its_accounts_and_a_hold_keeps_it() {
+    let (keeping, account) = keeping("retention_profile = \"fixed-term\"", "brand = \"tide\"");
+    let (own, brand) = (Scope::account(account.as_str()), Scope::brand("tide"));
+    let (given_ms, closed_ms) = (NOVEMBER_MS + 10 * DAY_MS, NOVEMBER_MS + 60 * DAY_MS);
+    let due = |scope: &Scope, keeping: &Keeping| {
+        keeping
+            .consent(account, scope, (given_ms, None), closed_ms)
+            .unwrap()
+            .due_ms
+    };
+    keeping.closures().replace([(account, closed_ms)].into_iter());
+    assert!(due(&own, &keeping).is_some());
+    assert_eq!(due(&own, &keeping), due(&brand, &keeping), "its only account");
+    assert_eq!(due(&Scope::brand("other"), &keeping), None);
+    let due_ms = due(&own, &keeping).unwrap();
+    let hold = |class, recipient| Hold {
+        matter: "17".into(),
+        scope: Covered {
+            account: Some(account),
+            class,
+            recipient,
+            ..Covered::default()
+        },
+        future: true,
+        taken_ms: closed_ms,
+        released_ms: None,
+    };
+    let somebody = Some(tidegate_store::pseudonym::Pseudonym::from_octets([7; 16]));
+    for (hold, state) in [
+        (hold(None, somebody), State::Sealed),
+        (hold(Some(Class::Consent), None), State::Sealed),
+        (hold(Some(Class::Body), None), State::Due),
+    ] {
+        let held = keeping.with_claims(Arc::new(Claims::of_holds(vec![hold])));
+        let told = held.consent(account, &own, (given_ms, None), due_ms).unwrap();
+        assert_eq!(told.state, state);
+    }
+}
+
+/// AUD-5 and LEG-2: seven years by the profile, and not while a hold may be about it.
+#[test]
+fn the_audit_log_is_over_after_seven_years_and_not_while_it_is_held() {
+    let (keeping, account) = keeping("retention_profile = \"fixed-term\"", "");
+    let entered_ms = NOVEMBER_MS;
+    // 1 November 2033.
+    let due_ms = entered_ms + 2_557 * DAY_MS;
+    let states = [due_ms - 1, due_ms].map(|now_ms| keeping.is_audit_over(entered_ms, now_ms));
+    assert_eq!(states, [false, true]);
+    let held = |class, message| {
+        let hold = Hold {
+            matter: "17".into(),
+            scope: Covered {
+                account: Some(account),
+                class,
+                message,
+                ..Covered::default()
+            },
+            future: true,
+            taken_ms: entered_ms,
+            released_ms: None,
+        };
+        let held = keeping.with_claims(Arc::new(Claims::of_holds(vec![hold])));
+        !held.is_audit_over(entered_ms, due_ms)
+    };
+    assert!(held(None, None) && held(Some(Class::Audit), None));
+    assert!(!held(Some(Class::Body), None) && !held(None, Some(MessageId(7))));
+    let (without, _) = super::tests::keeping("", "");
+    assert!(
+        !without.is_audit_over(entered_ms, due_ms),
+        "without a rule nothing goes"
+    );
 }

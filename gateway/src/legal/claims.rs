@@ -76,6 +76,15 @@ pub(crate) fn is_like(
 
 impl Claims {
     /// Of a register and the people of its matters.
+    /// Just these holds.
+    #[cfg(test)]
+    pub(crate) fn of_holds(holds: Vec<Hold>) -> Self {
+        Self {
+            holds,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn new(register: &Register, people: &BTreeMap<u32, Zeroizing<Vec<u8>>>) -> Self {
         let whom = |id: u32| people.get(&id).map(|person| pseudonym(person));
         let mut claims = Self::default();

@@ -1,8 +1,8 @@
 //! What goes with an account at the date of its class `account.other`, once it is closed (compliance.md §7.3): the keys of numbers
-//! that it might see (PSN-3), what finds recipients in its history once nothing is left there (PSN-2), and what it was told.
+//! that it might see with opt-outs (PSN-3), what finds recipients in its history once nothing is left there (PSN-2), and what it was told.
 //!
 //! Readers have gone by that date already ([`crate::keeping::Keeping::closed_for_good`]). What keeps it closed stays, and so do
-//! opt-outs, the audit log, and notices that nobody has told yet: those are owed.
+//! opt-outs, the audit log, evidence of consents until its own end, and notices that nobody has told yet: those are owed.
 
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ impl<D: Disk> Sweep<D> {
         if keys.is_empty() {
             return Ok(());
         }
+        // Evidence of consents has an end of its own, and is nothing of what goes here. While a file of it cannot be read, all stays.
+        self.move_consents().await?;
         // No hold is taken between the judgement and the end of the keys, and none that was taken since is missed.
         let legal = self.hub.legal().cloned();
         let taken = match &legal {

@@ -9,7 +9,7 @@ use tidegate_store::disk::Disk;
 use tidegate_store::history::{Order, Report};
 use tidegate_store::keyring::Destroyed;
 use tidegate_store::seal::KeyId;
-use tidegate_store::standing::{Forget, ForgetReport, Forgotten};
+use tidegate_store::standing::{Forget, ForgetReport, Forgotten, Going, Holders};
 
 use super::Sweep;
 use super::note::Pending;
@@ -53,7 +53,7 @@ fn meant(state: &State, orders: &BTreeSet<u32>, kept: &mut BTreeSet<u32>) -> Vec
 }
 
 impl<D: Disk> Sweep<D> {
-    async fn forget(&self, step: Forget) -> Result<ForgetReport, String> {
+    pub(super) async fn forget(&self, step: Forget) -> Result<ForgetReport, String> {
         match self.hub.ask_history(Order::Forget(step)).await? {
             Report::Forgot(report) => Ok(report),
             _ => Err(FOREIGN.to_owned()),
@@ -113,44 +113,70 @@ impl<D: Disk> Sweep<D> {
         // What was acknowledged before lies in the journal from here on, and no copy of it comes later.
         journaled(&self.hub).await?;
         let mut old = self.keys(Forget::Stale).await?;
-        let (mut accounts, mut behind) = (BTreeSet::new(), Some(0));
+        let (mut accounts, mut behind) = (Holders::default(), Some(0));
         while let Some(number) = behind {
-            let step = Forget::Look(number, people.clone());
+            let step = Forget::Look(number, people.clone().into());
             let ForgetReport::Looked(next, found) = self.forget(step).await? else {
                 return Err(FOREIGN.to_owned());
             };
-            accounts.extend(found);
+            accounts.add(found);
             behind = next;
             tokio::time::sleep(PAUSE).await;
         }
-        if accounts.is_empty() && old.is_empty() {
+        let has_none = accounts.opt_outs.is_empty() && accounts.consents.is_empty();
+        if has_none && old.is_empty() {
             return Ok(kept);
         }
-        if !accounts.is_empty() {
-            let begun = accounts
-                .iter()
-                .map(|account| entry(Some(*account), "sealing anew"));
-            self.audit.enter(begun.collect()).await?;
-            let now_ms = self.hub.now().unix_ms;
-            let renew = Forget::Renew(accounts.into_iter().collect(), now_ms);
-            old.extend(self.keys(renew).await?);
+        if !has_none {
+            old.extend(self.renew(accounts).await?);
         }
         let (mut used, mut behind) = (BTreeSet::new(), Some(0));
         while let Some(number) = behind {
             // No hold is taken between this judgement and the file that is written by it.
             let state = legal.state().await;
-            let step = Forget::Rewrite(number, meant(&state, orders, &mut kept));
-            let ForgetReport::Rewritten(next, keys, _) = self.forget(step).await? else {
-                return Err(FOREIGN.to_owned());
-            };
+            let going = meant(&state, orders, &mut kept).into();
+            behind = self.rewrite(number, going, &mut used).await?;
             drop(state);
-            used.extend(keys);
-            behind = next;
             tokio::time::sleep(PAUSE).await;
         }
         // Nothing lies under them now; should anything all the same, they stay.
         old.retain(|key| !used.contains(key));
         self.destroy(None, old.clone(), Forget::Finish(old)).await?;
         Ok(kept)
+    }
+
+    /// Makes keys for what stays of these accounts, entered before; those that are older now.
+    pub(super) async fn renew(&self, accounts: Holders) -> Result<Vec<KeyId>, String> {
+        let names: BTreeSet<SystemId> = accounts.opt_outs.union(&accounts.consents).copied().collect();
+        let begun = names.iter().map(|account| entry(Some(*account), "sealing anew"));
+        self.audit.enter(begun.collect()).await?;
+        self.keys(Forget::Renew(accounts, self.hub.now().unix_ms)).await
+    }
+
+    /// Writes the journal's first file behind this number anew without what is to go, and takes in the keys under which something
+    /// lies in it then; which file that was.
+    pub(super) async fn rewrite(
+        &self,
+        behind: u64,
+        going: Going,
+        used: &mut BTreeSet<KeyId>,
+    ) -> Result<Option<u64>, String> {
+        let step = Forget::Rewrite(behind, going, self.hub.now().unix_ms);
+        let ForgetReport::Rewritten(next, keys, _) = self.forget(step).await? else {
+            return Err(FOREIGN.to_owned());
+        };
+        used.extend(keys);
+        Ok(next)
+    }
+
+    /// Moves what an earlier version sealed of consents with all else of its account to keys of their own, so that it outlives
+    /// the account's other keys. Done once, it finds nothing more to do.
+    pub(super) async fn move_consents(&self) -> Result<(), String> {
+        let (mut used, mut behind) = (BTreeSet::new(), Some(0));
+        while let Some(number) = behind {
+            behind = self.rewrite(number, Going::default(), &mut used).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.forget(Forget::Finish(Vec::new())).await.map(drop)
     }
 }

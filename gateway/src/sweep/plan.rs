@@ -7,6 +7,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Kept, Lot, Order, Report};
 
+use super::consents::over;
 use super::told;
 use crate::control::{Answer, instant};
 use crate::keeping::Stands;
@@ -114,6 +115,11 @@ pub(crate) async fn plan<D: Disk>(hub: &Hub<D>) -> Answer {
         .iter()
         .map(|((account, class), counted)| counted.shown(*account, *class, is_known(*account)))
         .collect();
+    let consents: Vec<Value> = over(hub, now_ms)
+        .await?
+        .iter()
+        .map(|(account, count)| json!({ "account": account.as_str(), "due": count }))
+        .collect();
     Ok(told(json!({
         "at": instant(now_ms),
         "clock_believed": !is_doubted,
@@ -121,5 +127,6 @@ pub(crate) async fn plan<D: Disk>(hub: &Hub<D>) -> Answer {
         "accounts": accounts,
         "rows": rows,
         "more": more,
+        "consents": consents,
     })))
 }

@@ -174,6 +174,12 @@ impl<D: Disk> Sweep<D> {
         if let Some(keeping) = self.rules() {
             failed = failed.and(self.close_accounts(&keeping).await);
         }
+        let ended = self.end_consents().await;
+        if ended.is_err() {
+            self.settle().await?;
+        }
+        failed = failed.and(ended);
+        let aged = self.end_audit().await;
         // With a file that could not be read nobody knows what is used.
         if failed.is_ok() {
             self.drop_unused(used, swept).await?;
@@ -182,7 +188,7 @@ impl<D: Disk> Sweep<D> {
         self.metrics.left.set(gauge(swept.left));
         self.metrics.without_rule.set(gauge(swept.without_rule));
         self.metrics.files.set(gauge(files_before as u64 - swept.files));
-        failed.and(self.write_note().await)
+        failed.and(aged).and(self.write_note().await)
     }
 
     /// The rules as they are now: holds are taken and rules change while a run goes on.

@@ -38,6 +38,16 @@ impl Tree {
         self.size
     }
 
+    /// Its whole subtrees, the largest first.
+    pub(super) fn whole(&self) -> &[Hash] {
+        &self.whole
+    }
+
+    /// Of so many leaves; `None` where that many have another number of whole subtrees.
+    pub(super) fn of_whole(size: u64, whole: Vec<Hash>) -> Option<Self> {
+        (size.count_ones() as usize == whole.len()).then_some(Self { size, whole })
+    }
+
     /// Takes the next leaf.
     pub(super) fn push(&mut self, leaf: &Hash) {
         let mut hash = *leaf;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Begun;
+use super::age::{self, Anchor};
 use super::entry::Logged;
 use super::frame::{SEGMENT_LEN, first_of};
 use super::note::{NOTE_MAX, PublicKey, SignedCheckpoint};
@@ -31,6 +33,8 @@ pub enum Tail {
     Proven(u64),
     /// No checkpoint was given: entries at the end may have been cut off.
     CannotTell,
+    /// The checkpoint is signed by the log's key, and all that it signs, up to this entry, has come to its end: ask with a newer one.
+    Aged(u64),
     /// The checkpoint does not hold: not signed by the log's key, or signs what is not there.
     Refuted,
 }
@@ -38,6 +42,8 @@ pub enum Tail {
 /// What is found of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// Entries from the first on that came to their end by the rules: a signed anchor stands for them.
+    pub aged: u64,
     /// The last entry's number.
     pub entries: u64,
     /// Files.
@@ -108,8 +114,12 @@ pub(super) fn walk_file<D: Disk>(
 /// The directory cannot be read.
 pub fn read<D: Disk>(disk: &D, dir: &Path, mut visit: impl FnMut(&Logged)) -> io::Result<Option<Bad>> {
     let mut each = |logged: &Logged, _: &Chain| visit(logged);
-    let mut walk = Walk::new(&mut each);
-    for file in files(disk, dir)? {
+    let begun = Anchor::begun(age::anchor(disk, dir)?.as_ref());
+    let mut walk = Walk::from(begun.chain, None, &mut each);
+    for file in files(disk, dir)?
+        .into_iter()
+        .filter(|file| file.first >= begun.first)
+    {
         // It says itself what it could not read.
         let _ = walk_file(disk, dir, &file, &mut walk);
     }
@@ -216,10 +226,23 @@ pub fn verify<D: Disk>(
     series.sort_by_key(|note| note.checkpoint.size);
 
     // Files first, and then only what was there: a gateway may go on writing.
-    let files = files(disk, dir)?;
+    let anchor = age::anchor(disk, dir)?;
+    let Begun { first, chain, .. } = Anchor::begun(anchor.as_ref());
+    let mut files = files(disk, dir)?;
+    files.retain(|file| file.first >= first);
     let mut compared = Compared::default();
+    compared.with(&series, &chain);
     let mut each = |_: &Logged, chain: &Chain| compared.with(&series, chain);
-    let mut walk = Walk::new(&mut each);
+    let mut walk = Walk::from(chain, None, &mut each);
+    if let Some(anchor) = anchor.as_ref().filter(|anchor| !anchor.is_signed_by(key)) {
+        walk.bad = Some(Bad {
+            sequence: 1,
+            up_to: anchor.size(),
+            file: age::FILE.to_owned(),
+            why: Why::Forked,
+        });
+    }
+    let aged = anchor.map_or(0, |anchor| anchor.size());
     for file in &files {
         // It says itself what it could not read.
         let _ = walk_file(disk, dir, file, &mut walk);
@@ -262,12 +285,15 @@ pub fn verify<D: Disk>(
                 || first_bad.as_ref().is_some_and(|bad| bad.sequence <= size);
             if is_refuted {
                 Tail::Refuted
+            } else if size < aged {
+                Tail::Aged(size)
             } else {
                 Tail::Proven(size)
             }
         }
     };
     Ok(Verdict {
+        aged,
         entries,
         segments: files.len() as u64,
         checkpoints: compared.count,

@@ -135,10 +135,6 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(visit: &'a mut dyn FnMut(&Logged, &Chain)) -> Self {
-        Self::from(Chain::new(), None, visit)
-    }
-
     /// From a place where `chain` and `bad` are known.
     pub(super) fn from(chain: Chain, bad: Option<Bad>, visit: &'a mut dyn FnMut(&Logged, &Chain)) -> Self {
         Self {

@@ -27,6 +27,8 @@ pub(super) const DISCLOSURES: u8 = 18;
 pub(super) const SUBJECTS: u8 = 16;
 /// The kind of the owners of keys of restrictions.
 pub(super) const RESTRICTIONS: u8 = 17;
+/// The kind of the owner of keys of consents' evidence.
+pub(super) const CONSENTS: u8 = 19;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -53,6 +55,9 @@ pub enum Owner {
     /// Numbers of opted-out people that an account may still see: destroyed when others are sealed anew without one's, or with the
     /// account (PSN-3).
     OptOuts(SystemId),
+    /// Evidence of consents that an account has recorded: destroyed when others are sealed anew without what is over, and so with the
+    /// last of them. A consent has an end of its own, later than what goes with the account (compliance.md §7, class `consent`).
+    Consents(SystemId),
     /// The seed that signs the audit log's checkpoints: one key, kept.
     Audit,
     /// What lies in the history of one account, of one class, from one period: destroyed when the period's time is over.
@@ -82,6 +87,7 @@ impl Owner {
             Self::Generation(generation) => return OwnerTag::named(PSEUDONYMS, &[generation]),
             Self::Index(account) => return OwnerTag::named(INDEX, account.as_bytes()),
             Self::OptOuts(account) => return OwnerTag::named(OPT_OUTS, account.as_bytes()),
+            Self::Consents(account) => return OwnerTag::named(CONSENTS, account.as_bytes()),
             Self::Audit => 5,
             Self::Hold(number) => return OwnerTag::named(HOLDS, &number.to_be_bytes()),
             Self::Erasure(number) => return OwnerTag::named(ERASURES, &number.to_be_bytes()),
@@ -95,7 +101,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 15] = [
+pub const OWNERS: [(u8, &str); 16] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -111,6 +117,7 @@ pub const OWNERS: [(u8, &str); 15] = [
     (DISCLOSURES, "disclosures"),
     (SUBJECTS, "subjects"),
     (RESTRICTIONS, "restrictions"),
+    (CONSENTS, "consents"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.

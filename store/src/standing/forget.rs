@@ -5,8 +5,11 @@
 //! destroyed. A file is a step, and each step may be done again: what lies under a key that is not its account's newest is moved
 //! by whatever run comes next, whoever is in it, and the key is destroyed then. Public parts stay octet for octet, and batches
 //! keep their numbers.
+//!
+//! Evidence of consents lies under keys of its own, for it has its own end ([`Ends`]), and goes the same way. What an earlier version
+//! sealed of it with all else of its account is under no newest key of its own, so it is moved, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::Path;
 
@@ -15,10 +18,11 @@ use rand_core::CryptoRng;
 use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
+use super::ends::Fate;
 use super::journal::{
-    Holds, Journal, Record, aad, file_name, header, numbers, put_sealed, read_header, read_record,
+    Holds, Journal, Record, aad, file_name, header, numbers, owner_of, put_sealed, read_header, read_record,
 };
-use super::{Private, What};
+use super::{Ends, Private, What};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::keyring::{Destroyed, KeyRing, KeyRingError, Owner};
 use crate::pseudonym::{Pseudonym, Secret};
@@ -40,24 +44,89 @@ impl std::fmt::Debug for Forgotten {
     }
 }
 
+/// What is to go.
+#[derive(Clone, Debug, Default)]
+pub struct Going {
+    /// The numbers of these people.
+    pub people: Vec<Forgotten>,
+    /// What was said of consents that are over.
+    pub consents: Option<Ends>,
+}
+
+impl From<Vec<Forgotten>> for Going {
+    fn from(people: Vec<Forgotten>) -> Self {
+        Self {
+            people,
+            consents: None,
+        }
+    }
+}
+
+/// Accounts under whose newest keys something lies that is to go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holders {
+    /// Under those of opt-outs.
+    pub opt_outs: BTreeSet<SystemId>,
+    /// Under those of consents.
+    pub consents: BTreeSet<SystemId>,
+    /// Records of consents that are over, of each account, whatever they lie under.
+    pub over: BTreeMap<SystemId, u64>,
+}
+
+impl Holders {
+    /// With those of another file.
+    pub fn add(&mut self, other: Self) {
+        self.opt_outs.extend(other.opt_outs);
+        self.consents.extend(other.consents);
+        for (account, count) in other.over {
+            *self.over.entry(account).or_default() += count;
+        }
+    }
+
+    fn has(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Consents(account) => self.consents.contains(&account),
+            Owner::OptOuts(account) => self.opt_outs.contains(&account),
+            _ => false,
+        }
+    }
+
+    fn note(&mut self, owner: Owner) {
+        match owner {
+            Owner::Consents(account) => drop(self.consents.insert(account)),
+            Owner::OptOuts(account) => drop(self.opt_outs.insert(account)),
+            _ => {}
+        }
+    }
+
+    fn owners(&self) -> impl Iterator<Item = Owner> + '_ {
+        let opt_outs = self.opt_outs.iter().copied().map(Owner::OptOuts);
+        opt_outs.chain(self.consents.iter().copied().map(Owner::Consents))
+    }
+}
+
 /// One step.
 #[derive(Clone, Debug)]
 pub enum Forget {
     /// Names keys that are no account's newest: what lies under them is moved by [`Forget::Rewrite`], and then they are to go.
     Stale,
-    /// Looks through the first file behind this number for accounts that hold numbers of these people under their newest key: it
-    /// is to be followed by another.
-    Look(u64, Vec<Forgotten>),
+    /// Learns of withdrawals in the last file before this number. From the newest file to the oldest.
+    Withdrawn(u64, Ends),
+    /// Looks through the first file behind this number for accounts that hold something of that under their newest keys: these are
+    /// to be followed by others.
+    Look(u64, Going),
     /// Makes new keys of these accounts, at that time in unix milliseconds, and names those that are older now.
-    Renew(Vec<SystemId>, u64),
-    /// Seals anew what lies under any key that is not its account's newest in the first file behind this number, without those
-    /// people's.
-    Rewrite(u64, Vec<Forgotten>),
+    Renew(Holders, u64),
+    /// Seals anew what lies under any key that is not its account's newest in the first file behind this number, without what is to
+    /// go, at that time in unix milliseconds.
+    Rewrite(u64, Going, u64),
+    /// Names the keys of consents under which nothing lies: none of these does, and nothing came since [`Forget::Stale`].
+    Spare(BTreeSet<KeyId>),
     /// Has registers of the journal made anew and destroys these keys, under which nothing lies any more.
     Finish(Vec<KeyId>),
     /// Names the keys that go with an account that is closed for good.
     Keys(SystemId),
-    /// Destroys them: all its numbers go, and what finds recipients in its history once that is empty.
+    /// Destroys them, once no consent lies under them any more ([`Forget::Rewrite`]): all its numbers go, and what finds recipients in its history once that is empty.
     Close(SystemId),
 }
 
@@ -66,10 +135,11 @@ pub enum Forget {
 pub enum ForgetReport {
     /// Those keys.
     Keys(Vec<KeyId>),
-    /// Which file was looked through, `None` behind the last, and which accounts hold numbers of those people under their newest
-    /// key.
-    Looked(Option<u64>, BTreeSet<SystemId>),
-    /// Which file that was, the keys under which something lies in it now, and how many records lost their numbers.
+    /// Which file was looked through, `None` behind the last, and which accounts hold something that is to go.
+    Looked(Option<u64>, Holders),
+    /// Which file that was, `None` before the first, and what is known of withdrawals now.
+    Withdrawn(Option<u64>, Ends),
+    /// Which file that was, the keys under which something lies in it now, and how many records went, or lost something.
     Rewritten(Option<u64>, BTreeSet<KeyId>, u64),
     /// Keys that are gone.
     Gone(Vec<Destroyed>),
@@ -169,9 +239,23 @@ impl People {
     }
 }
 
-/// The key under which an account's numbers are sealed from now on.
-fn newest<D: Disk>(ring: &KeyRing<D>, account: SystemId) -> Option<KeyId> {
-    ring.newest(Owner::OptOuts(account)).map(|key| key.id())
+/// The key under which what is sealed with such a record is sealed from now on.
+fn newest<D: Disk>(ring: &KeyRing<D>, record: &Record<'_>) -> Option<KeyId> {
+    let owner = owner_of(record.account, &record.change);
+    ring.newest(owner).map(|key| key.id())
+}
+
+/// Whether that is how a record is sealed already.
+fn is_newest<D: Disk>(ring: &KeyRing<D>, record: &Record<'_>) -> bool {
+    !record.sealed.is_empty() && newest(ring, record) == Some(record.key)
+}
+
+/// What becomes of a record by its consent's end. What lies under a key that is gone is bare already.
+fn fate<D: Disk>(ring: &KeyRing<D>, consents: Option<&Ends>, record: &Record<'_>) -> Fate {
+    match consents.map_or(Fate::Stays, |ends| ends.fate(record)) {
+        Fate::Bare if !ring.has(record.key) => Fate::Stays,
+        fate => fate,
+    }
 }
 
 /// What is sealed with a record; `None` where nothing is, or its key is gone.
@@ -207,44 +291,77 @@ impl<D: Disk> Journal<D> {
     ) -> Result<ForgetReport, ForgetError> {
         Ok(match step {
             Forget::Stale => {
+                self.sealed().clear();
                 let stale = ring
-                    .opt_outs()
-                    .filter(|(account, key)| newest(ring, *account) != Some(*key));
+                    .of_people()
+                    .filter(|(owner, key)| ring.newest(*owner).is_none_or(|newest| newest.id() != *key));
                 ForgetReport::Keys(stale.map(|(_, key)| key).collect())
             }
-            Forget::Look(behind, people) => {
-                let people = People::new(people, ring);
-                let Some((number, octets)) = self.file_behind(behind)? else {
-                    return Ok(ForgetReport::Looked(None, BTreeSet::new()));
+            Forget::Withdrawn(before, mut ends) => {
+                let numbers = numbers(self.disk(), self.dir(), Holds::Lasting)?;
+                let Some(number) = numbers.into_iter().rev().find(|number| *number < before) else {
+                    return Ok(ForgetReport::Withdrawn(None, ends));
                 };
-                let mut accounts = BTreeSet::new();
-                each_record(&octets, number, |record| {
-                    if !accounts.contains(&record.account)
-                        && let Some(private) = opened(ring, number, record)?
-                        && people.left(record, &private).is_some()
-                        && newest(ring, record.account) == Some(record.key)
-                    {
-                        accounts.insert(record.account);
+                let mut learnt = Vec::new();
+                each_record(&self.read(number)?, number, |record| {
+                    if Ends::learns(&record.change) {
+                        learnt.push((record.id, record.change.clone()));
                     }
                     Ok(())
                 })?;
-                ForgetReport::Looked(Some(number), accounts)
+                ends.learn(learnt);
+                ForgetReport::Withdrawn(Some(number), ends)
             }
-            Forget::Renew(accounts, now_ms) => {
+            Forget::Look(behind, going) => {
+                let (has_people, people) = (!going.people.is_empty(), People::new(going.people, ring));
+                let Some((number, octets)) = self.file_behind(behind)? else {
+                    return Ok(ForgetReport::Looked(None, Holders::default()));
+                };
+                let mut holders = Holders::default();
+                each_record(&octets, number, |record| {
+                    let owner = owner_of(record.account, &record.change);
+                    let is_over = fate(ring, going.consents.as_ref(), record) != Fate::Stays;
+                    if is_over {
+                        *holders.over.entry(record.account).or_default() += 1;
+                    }
+                    if holders.has(owner) || !is_newest(ring, record) {
+                        return Ok(());
+                    }
+                    let private = match has_people && !is_over {
+                        true => opened(ring, number, record)?,
+                        false => None,
+                    };
+                    let loses = private.is_some_and(|private| people.left(record, &private).is_some());
+                    if is_over || loses {
+                        holders.note(owner);
+                    }
+                    Ok(())
+                })?;
+                ForgetReport::Looked(Some(number), holders)
+            }
+            Forget::Renew(holders, now_ms) => {
                 let mut older = Vec::new();
-                for account in accounts {
-                    let owner = Owner::OptOuts(account);
+                for owner in holders.owners() {
                     older.extend(ring.live(owner));
                     ring.make(owner, now_ms, rng)?;
                 }
                 ForgetReport::Keys(older)
             }
-            Forget::Rewrite(behind, people) => {
-                let people = People::new(people, ring);
+            Forget::Spare(used) => {
+                let sealed = self.sealed();
+                let of_consents = ring
+                    .of_people()
+                    .filter(|(owner, key)| matches!(owner, Owner::Consents(_)) && !sealed.contains(key));
+                let spare = of_consents.map(|(_, key)| key).filter(|key| !used.contains(key));
+                ForgetReport::Keys(spare.collect())
+            }
+            Forget::Rewrite(behind, going, now_ms) => {
+                let people = People::new(going.people, ring);
                 let Some((number, octets)) = self.file_behind(behind)? else {
                     return Ok(ForgetReport::Rewritten(None, BTreeSet::new(), 0));
                 };
-                let rewritten = self.rewrite(number, &octets, &people, ring, rng);
+                let what = (&people, going.consents.as_ref(), now_ms);
+                let rewritten = self.rewrite(number, &octets, what, ring, rng);
                 if rewritten.is_err() {
                     // The run ends here, and some files are others already.
                     self.tell_registers();
@@ -252,7 +369,9 @@ impl<D: Disk> Journal<D> {
                 let (used, lost) = rewritten?;
                 ForgetReport::Rewritten(Some(number), used, lost)
             }
-            Forget::Finish(keys) => {
+            Forget::Finish(mut keys) => {
+                // Something came since that was named.
+                keys.retain(|key| !self.sealed().contains(key));
                 if !keys.is_empty() {
                     self.count_rewriting()?;
                 }
@@ -269,11 +388,12 @@ impl<D: Disk> Journal<D> {
         let Some(number) = numbers.find(|number| *number > behind) else {
             return Ok(None);
         };
+        Ok(Some((number, self.read(number)?)))
+    }
+
+    fn read(&self, number: u64) -> io::Result<Vec<u8>> {
         let path = self.dir().join(file_name(Holds::Lasting, number));
-        Ok(Some((
-            number,
-            segment::read_all(&self.disk().open(&path, Access::Read)?)?,
-        )))
+        segment::read_all(&self.disk().open(&path, Access::Read)?)
     }
 
     /// Writes a file anew, if anything in it lies under a key that is not its account's newest; the keys that are used in it then,
@@ -282,26 +402,38 @@ impl<D: Disk> Journal<D> {
         &mut self,
         number: u64,
         octets: &[u8],
-        people: &People,
-        ring: &KeyRing<D>,
+        (people, consents, now_ms): (&People, Option<&Ends>, u64),
+        ring: &mut KeyRing<D>,
         rng: &mut impl CryptoRng,
     ) -> Result<(BTreeSet<KeyId>, u64), ForgetError> {
         // What lies under a key that is gone opens for nobody, and stays as it is.
-        let is_old = |record: &Record<'_>| {
-            !record.sealed.is_empty()
-                && ring.has(record.key)
-                && newest(ring, record.account) != Some(record.key)
+        let is_old = |ring: &KeyRing<D>, record: &Record<'_>| {
+            !record.sealed.is_empty() && ring.has(record.key) && newest(ring, record) != Some(record.key)
         };
-        let (mut used, mut has_old) = (BTreeSet::new(), false);
+        // What lies under the newest key of its account was not looked at before that was made: it waits for the next run.
+        let fate = |ring: &KeyRing<D>, record: &Record<'_>| match is_newest(ring, record) {
+            true => Fate::Stays,
+            false => fate(ring, consents, record),
+        };
+        let (mut used, mut has_old, mut without) = (BTreeSet::new(), false, BTreeSet::new());
         each_record(octets, number, |record| {
+            has_old |= fate(ring, record) != Fate::Stays;
             if !record.sealed.is_empty() {
                 used.insert(record.key);
-                has_old |= is_old(record);
+                if is_old(ring, record) {
+                    has_old = true;
+                    let is_without = newest(ring, record).is_none();
+                    without.extend(is_without.then_some(record.account));
+                }
             }
             Ok(())
         })?;
         if !has_old {
             return Ok((used, 0));
+        }
+        // What an earlier version sealed of consents; a key of opt-outs is there where anything lies under one.
+        for account in without {
+            ring.make(Owner::Consents(account), now_ms, rng)?;
         }
         // Before any file is another: whatever becomes of this run, a register of what was before is none of what is there then.
         self.count_rewriting()?;
@@ -319,7 +451,15 @@ impl<D: Disk> Journal<D> {
                 let record =
                     read_record(&mut batch, &mut account).map_err(|_| ForgetError::Damaged(number))?;
                 let as_it_is = whole.get(..whole.len() - batch.len()).unwrap_or_default();
-                let private = match is_old(&record) {
+                let fate = fate(ring, &record);
+                if fate != Fate::Stays {
+                    lost += 1;
+                    if fate == Fate::Bare {
+                        put_sealed(&mut records, as_it_is, &record, (None, &Private::default()), rng)?;
+                    }
+                    continue;
+                }
+                let private = match is_old(ring, &record) {
                     true => opened(ring, number, &record)?,
                     false => None,
                 };
@@ -334,7 +474,7 @@ impl<D: Disk> Journal<D> {
                 lost += u64::from(left.is_some());
                 let left = left.unwrap_or(private);
                 let key = ring
-                    .newest(Owner::OptOuts(record.account))
+                    .newest(owner_of(record.account, &record.change))
                     .filter(|_| !left.is_empty());
                 used.extend(key.as_ref().map(|key| key.id()));
                 put_sealed(&mut records, as_it_is, &record, (key.as_deref(), &left), rng)?;
@@ -349,6 +489,47 @@ impl<D: Disk> Journal<D> {
         }
         self.replace(number, &new)?;
         Ok((used, lost))
+    }
+
+    /// Seals evidence of consents under the keys of opt-outs, as versions did that had no others, and destroys the others.
+    #[cfg(test)]
+    pub(crate) fn seal_as_before(&mut self, ring: &mut KeyRing<D>, rng: &mut impl CryptoRng) {
+        for number in numbers(self.disk(), self.dir(), Holds::Lasting).unwrap() {
+            let octets = self.read(number).unwrap();
+            let mut new = self.header_of(number).unwrap().to_vec();
+            for part in Scan::new(&octets, number) {
+                let Found::Batch { header, at } = part else {
+                    panic!("damage");
+                };
+                let mut batch = &octets[at..at + header.len as usize];
+                let (mut records, mut account) = (Vec::new(), None);
+                while !batch.is_empty() {
+                    let whole = batch;
+                    let record = read_record(&mut batch, &mut account).unwrap();
+                    let as_it_is = &whole[..whole.len() - batch.len()];
+                    match opened(ring, number, &record).unwrap() {
+                        Some(private) => {
+                            let key = ring.newest(Owner::OptOuts(record.account)).unwrap();
+                            let seal = (Some(&*key), &private);
+                            put_sealed(&mut records, as_it_is, &record, seal, rng).unwrap();
+                        }
+                        None => records.extend_from_slice(as_it_is),
+                    }
+                }
+                let len = u32::try_from(records.len()).unwrap();
+                new.extend_from_slice(&BatchHeader { len, ..header }.octets(&records));
+                new.extend_from_slice(&records);
+            }
+            if number == self.number() {
+                self.leave_file();
+            }
+            self.replace(number, &new).unwrap();
+        }
+        let of_consents = ring
+            .of_people()
+            .filter(|(owner, _)| matches!(owner, Owner::Consents(_)));
+        let keys: Vec<KeyId> = of_consents.map(|(_, key)| key).collect();
+        ring.destroy_many(&keys).unwrap();
     }
 
     fn header_of(&self, number: u64) -> io::Result<[u8; HEADER_LEN]> {

@@ -177,6 +177,8 @@ pub(crate) struct Journal<D: Disk> {
     synced: Synced,
     /// How often the first file says that the journal was written anew, where registers were not told yet.
     untold: Option<u32>,
+    /// Keys under which something was sealed since [`Forget::Stale`](super::Forget::Stale).
+    sealed: BTreeSet<KeyId>,
 }
 
 pub(super) fn file_name(holds: Holds, number: u64) -> String {
@@ -307,6 +309,7 @@ impl<D: Disk> Journal<D> {
             tidied_day: 0,
             synced: Synced::default(),
             untold: None,
+            sealed: BTreeSet::new(),
         };
         let mut report = Journaled::default();
         let numbers = numbers(&journal.disk, &journal.dir, holds)?;
@@ -381,6 +384,8 @@ impl<D: Disk> Journal<D> {
                     end = Some((header, at));
                     let batch = octets.get(at..at + header.len as usize).unwrap_or_default();
                     self.read_batch(batch, report, found);
+                    // The last change of it may have had its end since.
+                    self.last = self.last.max(MessageId(header.floor_ms));
                 }
             }
         }
@@ -450,6 +455,10 @@ impl<D: Disk> Journal<D> {
         self.synced.set(self.number, u64::MAX);
     }
 
+    pub(super) const fn sealed(&mut self) -> &mut BTreeSet<KeyId> {
+        &mut self.sealed
+    }
+
     pub(super) const fn untold(&self) -> Option<u32> {
         self.untold
     }
@@ -506,6 +515,7 @@ impl<D: Disk> Journal<D> {
         let mut last = self.last;
         for item in new() {
             let key = key_of(ring, item, now_ms, rng)?;
+            self.sealed.extend(key.as_ref().map(|key| key.id()));
             put_record(&mut octets, item, key.as_deref(), rng)?;
             last = item.id;
         }
@@ -594,6 +604,15 @@ pub(super) fn numbers<D: Disk>(disk: &D, dir: &Path, holds: Holds) -> io::Result
     Ok(numbers)
 }
 
+/// Whose keys a change's private part is sealed under. What proves a consent has an end of its own; everything else goes with the
+/// account.
+pub(super) const fn owner_of(account: SystemId, change: &Change) -> Owner {
+    match change.what {
+        What::Consent { .. } => Owner::Consents(account),
+        _ => Owner::OptOuts(account),
+    }
+}
+
 /// The key for a private part; `None` where there is nothing to seal, or no room in the ring: then the pseudonym stands
 /// alone, and nobody is less opted out.
 fn key_of<D: Disk>(
@@ -605,7 +624,7 @@ fn key_of<D: Disk>(
     if item.change.private.is_empty() {
         return Ok(None);
     }
-    let owner = Owner::OptOuts(item.account);
+    let owner = owner_of(item.account, &item.change);
     match ring.newest(owner) {
         Some(key) if !key.is_spent() => Ok(Some(key)),
         _ if ring.kept_open() + RING_RESERVE >= KEPT_OPEN_MAX => Ok(None),
