@@ -10,6 +10,9 @@ use serde_json::json;
 
 use super::{Cli, Outcome, Refusal};
 
+/// What the foot of a page says it is of.
+const SOURCE: &str = concat!("tidegate ", env!("CARGO_PKG_VERSION"));
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to; made if it is not there. Pages that lie there already are replaced.
@@ -35,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
 
 /// The page of a verb and those of the verbs below it.
 fn write(command: &clap::Command, directory: &Path, files: &mut Vec<String>) -> io::Result<()> {
-    let page = Man::new(command.clone()).manual("Tidegate");
+    let page = Man::new(command.clone()).source(SOURCE).manual("Tidegate");
     page.generate_to(directory)?;
     files.push(page.get_filename());
     command
