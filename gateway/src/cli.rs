@@ -14,6 +14,7 @@ mod carrier;
 mod carrier_args;
 mod case;
 mod check;
+mod completions;
 mod consent;
 mod contact;
 mod demo;
@@ -27,6 +28,7 @@ mod init;
 mod key;
 mod load;
 mod log;
+mod man;
 mod message;
 mod message_show;
 mod notice;
@@ -86,7 +88,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make key-encryption key, key ring and data directory, once.
-    Init(ConfigFile),
+    Init(init::Args),
     /// Name everything that is wrong with a configuration.
     Check(ConfigFile),
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
@@ -191,6 +193,10 @@ enum Verb {
     Token(token::Verb),
     /// Turn a password into a line for `password_hashes`.
     HashPassword(hash_password::Args),
+    /// Write the man pages of all verbs into a directory.
+    Man(man::Args),
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::Args),
 }
 
 /// The configuration that a verb works with.
@@ -305,6 +311,8 @@ pub fn main() -> ExitCode {
         Verb::Ban(verb) => ban::run(&verb),
         Verb::Token(verb) => token::run(&verb),
         Verb::HashPassword(args) => hash_password::run(&args),
+        Verb::Man(args) => man::run(&args),
+        Verb::Completions(args) => completions::run(&args),
     };
     match print(result, json) {
         Ok(status) => status,

@@ -203,6 +203,27 @@ pub fn init(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<
     make(&disk, storage, &found, now_ms, rng).map(drop)
 }
 
+/// Whether [`init`] has been here, or begun: there is nothing to make. Reads only, so that a gateway may run meanwhile.
+///
+/// # Errors
+///
+/// As [`open`]: data without its ring, a ring without its key, a layout that is not known.
+pub fn is_made(storage: &Storage) -> Result<bool, OpenError> {
+    is_made_on(&RealDisk, storage)
+}
+
+fn is_made_on<D: Disk>(disk: &D, storage: &Storage) -> Result<bool, OpenError> {
+    let found = Found::look(disk, storage)?;
+    if !found.ring {
+        if found.layout || found.data {
+            return Err(ring_missing(storage));
+        }
+        return Ok(false);
+    }
+    found.kek_there(storage)?;
+    Ok(true)
+}
+
 /// Locks the data directory and opens the ring; with `auto_init` makes both, if neither is there.
 /// `other_kek` is the second one of a rotation that was interrupted.
 pub fn open(
@@ -234,22 +255,14 @@ fn open_ring<D: Disk>(
     let found = Found::look(disk, storage)?;
     if !found.ring {
         if found.layout || found.data {
-            return Err(OpenError::RingMissing {
-                data: storage.data.clone(),
-                ring: storage.key_ring.clone(),
-            });
+            return Err(ring_missing(storage));
         }
         if !storage.auto_init {
             return Err(OpenError::NotMade);
         }
         return Ok((make(disk, storage, &found, now_ms, rng)?, true));
     }
-    if let (false, Some(kek)) = (found.kek, storage.kek.file()) {
-        return Err(OpenError::KekMissing {
-            ring: storage.key_ring.clone(),
-            kek: kek.to_path_buf(),
-        });
-    }
+    found.kek_there(storage)?;
     let mut keks = Keks::from(kek::read(disk, &storage.kek)?);
     if let Some(other) = other_kek {
         keks = keks.with(other);
@@ -316,7 +329,25 @@ struct Found {
     data: bool,
 }
 
+fn ring_missing(storage: &Storage) -> OpenError {
+    OpenError::RingMissing {
+        data: storage.data.clone(),
+        ring: storage.key_ring.clone(),
+    }
+}
+
 impl Found {
+    /// Refuses a ring whose key-encryption key is gone.
+    fn kek_there(&self, storage: &Storage) -> Result<(), OpenError> {
+        match (self.kek, storage.kek.file()) {
+            (false, Some(kek)) => Err(OpenError::KekMissing {
+                ring: storage.key_ring.clone(),
+                kek: kek.to_path_buf(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn look<D: Disk>(disk: &D, storage: &Storage) -> Result<Self, OpenError> {
         use tidegate_store::disk::Access;
 

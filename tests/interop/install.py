@@ -214,6 +214,12 @@ class Tools:
         self._version("cargo-deny", deny)
         return deny
 
+    def _mmdebstrap(self):
+        """The program that makes a root of Debian's packages; it leans on the system's apt, Perl and keys."""
+        folder, env = self._on_path_or_debian("mmdebstrap", "mmdebstrap", "usr/bin")
+        self._version("mmdebstrap", folder / "mmdebstrap", env)
+        return folder / "mmdebstrap", env
+
     def _chromium(self):
         """The browser and its environment."""
         folder, env = self._on_path_or_debian("chromium", "chromium", "usr/lib/chromium")

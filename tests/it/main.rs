@@ -54,6 +54,7 @@ mod restricted;
 mod retention;
 mod routes;
 mod secrets;
+mod service;
 mod simulation;
 mod simulator;
 mod steered;

@@ -1,5 +1,6 @@
 //! `tidegate serve`: the gateway, until it is told to end.
 
+use sd_notify::NotifyState;
 use serde_json::json;
 use tidegate_store::disk::RealDisk;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,6 +80,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     let file = Some(args.file.config.clone());
     let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
+    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let failed = runtime.block_on(async {
         let mut look = tokio::time::interval(LOOK_EVERY);
         // One at a time; a signal that comes meanwhile is another one behind it.
@@ -89,12 +91,14 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
                 _ = interrupt.recv() => return false,
                 _ = hang_up.recv(), if reloading.is_none() => {
                     reloading = running.reload();
-                    if reloading.is_none() {
+                    if reloading.is_some() {
+                        tell_of_reload();
+                    } else {
                         tracing::warn!("the gateway is busy with other requests: not reloaded");
                     }
                 }
                 // What became of it stands in the log.
-                () = ended(&mut reloading) => {}
+                () = ended(&mut reloading) => tell(&[NotifyState::Ready]),
                 _ = look.tick() => {
                     if running.has_ended() {
                         return true;
@@ -107,8 +111,24 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         return Err(Refusal::new("the loop has failed: see the log", json!({})));
     }
     tracing::info!("told to end");
+    tell(&[NotifyState::Stopping, NotifyState::Status("ending in order")]);
     running.stop();
     Ok(Outcome::new("ended in order", json!({ "ended": true })))
+}
+
+/// Tells the service manager that started us, if there is one (sd_notify(3), `NOTIFY_SOCKET`).
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told how far the gateway is");
+    }
+}
+
+/// The same of a reload that begins, with the instant that systemd asks for from its version 253 on.
+fn tell_of_reload() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager is not told of the reload"),
+    }
 }
 
 /// Done when the reload that is under way has ended, if there is one.

@@ -137,6 +137,45 @@ fn keys_whose_data_is_gone_are_kept_from_being_destroyed() {
 }
 
 #[test]
+fn a_package_makes_what_is_absent_and_nothing_over_what_is_there_in_part() {
+    let is_made = |disk: &FaultyDisk| is_made_on(disk, &virtual_storage(false));
+    assert!(!is_made(&FaultyDisk::new()).unwrap());
+    let disk = made();
+    assert!(is_made(&disk).unwrap());
+    remove(&disk, &["kek/kek"]);
+    assert!(matches!(is_made(&disk), Err(OpenError::KekMissing { .. })));
+    let disk = made();
+    // A power cut in the midst of `init`: the next start ends it, or says that the volume is not mounted.
+    remove(&disk, &["data/layout"]);
+    assert!(is_made(&disk).unwrap());
+    let disk = made();
+    remove(&disk, &["keys/ring.a", "keys/ring.b"]);
+    assert!(matches!(is_made(&disk), Err(OpenError::RingMissing { .. })));
+}
+
+/// The unit lets the gateway write there only, and an operator takes examples into use by taking `#` away.
+#[test]
+fn the_configuration_of_the_package_is_in_order_with_and_without_its_examples() {
+    let text = include_str!("../../packaging/tidegate.toml");
+    let bare = tidegate_config::parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(bare.accounts.is_empty() && bare.carriers.is_empty());
+    for place in [&bare.storage.data, &bare.storage.key_ring] {
+        assert!(place.starts_with("/var/lib/tidegate"), "{}", place.display());
+    }
+    assert!(
+        bare.listen.iter().all(|listen| listen.address.ip().is_loopback()),
+        "what an installation opens by itself"
+    );
+    let taken = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let full: String = text.lines().map(taken).collect();
+    let full = tidegate_config::parse(&full).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((full.accounts.len(), full.carriers.len()), (1, 1));
+}
+
+#[test]
 fn a_spool_that_was_just_begun_is_no_lost_volume() {
     let disk = made();
     let (mut ring, _) = reopen(&disk, false).unwrap();
