@@ -10,7 +10,8 @@ use crate::clock::Clock;
 use crate::control::Answer;
 use crate::hardening::harden;
 use crate::kek::{self, NewKek};
-use crate::run;
+use crate::run::{self, StartError};
+use crate::start_remedy::remedy;
 use crate::telemetry::{Telemetry, log};
 
 /// How often the main thread looks whether the loop still runs.
@@ -77,7 +78,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         )
     };
     let file = Some(args.file.config.clone());
-    let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock)?;
+    let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock).map_err(not_started)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     let failed = runtime.block_on(async {
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -109,6 +110,14 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     tracing::info!("told to end");
     running.stop();
     Ok(Outcome::new("ended in order", json!({ "ended": true })))
+}
+
+/// Why it does not start, and what to do: where the error leaves that to the system's words, a remedy is added.
+fn not_started(error: StartError) -> Refusal {
+    match remedy(&error) {
+        Some(remedy) => Refusal::new(format!("{error}; {remedy}"), json!({})),
+        None => error.into(),
+    }
 }
 
 /// Done when the reload that is under way has ended, if there is one.
