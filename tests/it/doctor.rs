@@ -1,15 +1,17 @@
 //! `tidegate doctor` by the command line, beside a gateway that runs and where none starts; and what a start says there.
 
 use std::fs::{self, Permissions};
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_tests::process::Places;
-use tidegate_tests::{Process, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Process, ScriptedSmsc};
 
 use crate::tls::authority::Authority;
 use crate::volume::Volume;
@@ -90,7 +92,6 @@ async fn doctor_finds_a_gateway_that_runs_in_order_and_names_what_is_broken_late
         Permissions::from_mode(0o600),
     )
     .unwrap();
-    let before = files(process.dir());
     let (_, told) = examined(&process);
     // The rest is the machine's: its disk, its clock, how many files it lets a process have.
     for check in [
@@ -111,7 +112,6 @@ async fn doctor_finds_a_gateway_that_runs_in_order_and_names_what_is_broken_late
         "{told}"
     );
     assert!(worst(&told, "sync").1.contains("p99"), "{told}");
-    assert_eq!(files(process.dir()), before, "nothing stays behind");
     assert_eq!(process.get("/readyz").await.unwrap().0, 200);
 
     assert!(process.stop().await.success());
@@ -120,8 +120,14 @@ async fn doctor_finds_a_gateway_that_runs_in_order_and_names_what_is_broken_late
     fs::remove_file(path("keys/ring.b")).unwrap();
     fs::set_permissions(path("kek/kek"), Permissions::from_mode(0o644)).unwrap();
     authority.issue_until(process.dir(), "listen", 2020);
+    let before = files(process.dir());
     let (status, told) = examined(&process);
     assert_eq!(status, ERRORS);
+    assert_eq!(
+        files(process.dir()),
+        before,
+        "nothing is repaired, and nothing stays behind"
+    );
     for (check, level, word) in [
         ("configuration", "ok", "in order"),
         ("gateway", "ok", "none runs"),
@@ -133,7 +139,6 @@ async fn doctor_finds_a_gateway_that_runs_in_order_and_names_what_is_broken_late
         let (found, text) = worst(&told, check);
         assert!(found == level && text.contains(word), "{check}: {found}: {text}");
     }
-    assert!(!path("keys/ring.b").exists(), "nothing is repaired");
 
     // A layout of a later version, and no key-encryption key.
     fs::write(path("data/layout"), "tidegate data directory, layout 9\n").unwrap();
@@ -161,14 +166,32 @@ async fn doctor_finds_a_gateway_that_runs_in_order_and_names_what_is_broken_late
     assert_eq!(worst(&told, "configuration").0, "skipped");
 }
 
-/// What a start says, which must be one line that begins so, and an exit status of 1.
-fn refusal(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+/// What a start says, which must be one line, and an exit status of 1.
+async fn refusal(command: &mut Command) -> String {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let ended = async {
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let Ok(status) = tokio::time::timeout(DEADLINE, ended).await else {
+        child.kill().unwrap();
+        panic!("it started: {}", said(&mut child));
+    };
+    let said = said(&mut child);
+    assert_eq!(status.code(), Some(1), "{said}");
     let (_, why) = said.split_once("refused: ").unwrap_or_else(|| panic!("{said}"));
     assert_eq!(why.trim_end().lines().count(), 1, "{why}");
     why.trim_end().to_owned()
+}
+
+fn said(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
 }
 
 fn serve(config: &Path) -> Command {
@@ -192,7 +215,7 @@ async fn a_start_that_is_refused_says_in_a_line_what_it_is_and_what_to_do() {
     });
     let (path, config) = (|name: &str| process.dir().join(name), process.config());
     says(
-        &refusal(&mut serve(&config)),
+        &refusal(&mut serve(&config)).await,
         &["nothing is there yet", "tidegate init"],
     );
     // Cut off in the middle: the ring is there, and its key is not.
@@ -203,13 +226,13 @@ async fn a_start_that_is_refused_says_in_a_line_what_it_is_and_what_to_do() {
     assert!(made.unwrap().status.success());
     fs::rename(path("kek/kek"), path("kek/other")).unwrap();
     says(
-        &refusal(&mut serve(&config)),
+        &refusal(&mut serve(&config)).await,
         &["key-encryption key", "missing", "restore it"],
     );
     fs::rename(path("kek/other"), path("kek/kek")).unwrap();
     fs::rename(path("keys"), path("elsewhere")).unwrap();
     says(
-        &refusal(&mut serve(&config)),
+        &refusal(&mut serve(&config)).await,
         &["key ring", "is missing", "restore the ring"],
     );
     fs::rename(path("elsewhere"), path("keys")).unwrap();
@@ -217,14 +240,14 @@ async fn a_start_that_is_refused_says_in_a_line_what_it_is_and_what_to_do() {
     let layout = fs::read(path("data/layout")).unwrap();
     fs::write(path("data/layout"), "tidegate data directory, layout 0\n").unwrap();
     says(
-        &refusal(&mut serve(&config)),
+        &refusal(&mut serve(&config)).await,
         &["layout", "start the version that wrote it"],
     );
     fs::write(path("data/layout"), layout).unwrap();
 
     let other = TcpListener::bind(process.http()).unwrap();
     says(
-        &refusal(&mut serve(&config)),
+        &refusal(&mut serve(&config)).await,
         &["listen on", "another process listens there"],
     );
     drop(other);
@@ -244,7 +267,7 @@ async fn a_start_that_is_refused_says_in_a_line_what_it_is_and_what_to_do() {
             child.kill().unwrap();
             child.wait().unwrap();
             says(
-                &refusal(&mut command),
+                &refusal(&mut command).await,
                 &["Permission denied", "owner of its files"],
             );
         }
@@ -267,11 +290,18 @@ async fn a_start_on_a_disk_that_is_full_or_read_only_says_so_in_a_line() {
             .config(&[down], "")
             .replace(&format!("{dir}/data"), &format!("{mounted}/data"))
     });
-    // A segment of 64 MiB has no room there.
-    says(&refusal(&mut serve(&process.config())), &["full", "free room"]);
+    let fill = |number: usize| fs::write(volume.mounted().join(number.to_string()), "");
+    assert!(
+        (0..100_000).any(|number| fill(number).is_err()),
+        "no inode is left"
+    );
+    says(
+        &refusal(&mut serve(&process.config())).await,
+        &["No space left", "free room"],
+    );
     volume.mount_read_only().unwrap();
     says(
-        &refusal(&mut serve(&process.config())),
+        &refusal(&mut serve(&process.config())).await,
         &["Read-only", "mount it for writing"],
     );
     let (_, told) = doctor(process.dir(), &["--config", "tidegate.toml"]);

@@ -127,6 +127,22 @@ async fn makes_the_fixture_of_this_version() {
         .await;
     let submit = scene.smsc.expect_submit().await;
     scene.smsc.answer(&submit, LATE).await;
+    let mut last = None;
+    let handed_over = async {
+        loop {
+            let told = scene.show(&late).await;
+            if told
+                .as_ref()
+                .is_ok_and(|told| told["legs"][0].to_string().contains("handed over"))
+            {
+                return;
+            }
+            last = Some(told);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let handed_over = tokio::time::timeout(DEADLINE, handed_over).await;
+    assert!(handed_over.is_ok(), "it is not handed over: {last:?}");
     scene.set(MADE_MS + MOVED_MS);
     let waiting = scene.local.dir.path().join("data/waiting");
     let moved = async {

@@ -7,7 +7,7 @@ use tidegate_config::Config;
 
 use super::{Finding, Site};
 use crate::documents;
-use crate::secret;
+use crate::secret::{self, SecretError};
 use crate::tables::Tables;
 
 /// What was read of a configuration.
@@ -86,6 +86,14 @@ fn problems(config: &Config) -> Vec<Finding> {
                 "chmod 600 it",
             )),
             Ok(_) => {}
+            // A unit has an environment of its own.
+            Err(error @ SecretError::NotSet) => found.push(Finding::warning(
+                format!(
+                    "carrier {}: {error}, as far as this process can see",
+                    carrier.name
+                ),
+                "see that the gateway's unit sets it; a start needs it",
+            )),
             Err(error) => found.push(Finding::error(
                 format!("carrier {}: {error}", carrier.name),
                 "put the carrier's password there; a start needs it",

@@ -6,6 +6,7 @@ use rustix::process::{Resource, getrlimit};
 use tidegate_config::Config;
 
 use super::{Finding, Site};
+use crate::connect::link_kinds;
 use crate::http::CONNECTIONS_MAX as HTTP_MAX;
 
 /// Files, listeners and pages besides clients and links: segments, runs, blocks and indexes while they are read.
@@ -39,7 +40,10 @@ impl Wanted {
         let binds = sum(&mut config.accounts.iter().map(|account| account.max_binds));
         Self {
             binds: binds.min(config.limits.max_connections as u64),
-            links: sum(&mut config.carriers.iter().map(|carrier| carrier.links * 2)),
+            links: sum(&mut config
+                .carriers
+                .iter()
+                .map(|carrier| link_kinds(carrier.binds, carrier.links).len())),
         }
     }
 }

@@ -11,6 +11,7 @@ use rustix::process::geteuid;
 use tidegate_config::Config;
 
 use super::{Finding, Site};
+use crate::installation::LAYOUT_FILE;
 
 /// What a place is for, which says how secret it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,8 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
 
 fn places(config: &Config) -> Vec<Facts> {
     let storage = &config.storage;
-    let is_made = storage.auto_init || fs::metadata(storage.data.join("layout")).is_err();
+    // Beside data that is in use nothing is made, whatever `auto_init` says.
+    let is_made = fs::metadata(storage.data.join(LAYOUT_FILE)).is_err();
     let mut all = vec![
         (Sort::Data, "storage.data", storage.data.as_path(), is_made),
         (

@@ -40,12 +40,16 @@ pub enum Running {
 impl Running {
     /// Looks for it.
     pub(super) fn find(data: &Path) -> Self {
+        let file = data.join(LOCK_FILE);
+        let noted = fs::read_to_string(&file)
+            .ok()
+            .and_then(|pid| pid.trim().parse().ok());
         let pid = fs::read_to_string("/proc/locks")
             .ok()
-            .zip(fs::metadata(data.join(LOCK_FILE)).ok())
+            .zip(fs::metadata(&file).ok())
             .and_then(|(locks, file)| {
                 let device = (major(file.st_dev()), minor(file.st_dev()));
-                holder(&locks, device, file.st_ino())
+                holder(&locks, device, file.st_ino(), noted)
             });
         match control::ask_within(data, &Verb::Board, PATIENCE) {
             Ok(board) => Self::Answers {
@@ -76,20 +80,21 @@ impl Running {
 }
 
 /// The process that holds a lock on a file, by the lines of `/proc/locks`:
-/// `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`.
-fn holder(locks: &str, (major, minor): (u32, u32), inode: u64) -> Option<u32> {
+/// `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`. Some file systems show another device there than a file's own: then the
+/// process must be the one that the file notes.
+fn holder(locks: &str, (major, minor): (u32, u32), inode: u64, noted: Option<u32>) -> Option<u32> {
     locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, "FLOCK", _, _, pid, file, ..] = words[..] else {
             return None;
         };
+        // A process of another namespace has no number here.
+        let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
         let mut parts = file.split(':');
         let hex = |part: Option<&str>| u32::from_str_radix(part?, 16).ok();
-        let is_it = hex(parts.next()) == Some(major)
-            && hex(parts.next()) == Some(minor)
-            && parts.next()?.parse() == Ok(inode);
-        // A process of another namespace has no number here.
-        pid.parse().ok().filter(|pid| is_it && *pid > 0)
+        let device = (hex(parts.next())?, hex(parts.next())?);
+        let is_it = parts.next()?.parse() == Ok(inode) && (device == (major, minor) || noted == Some(pid));
+        is_it.then_some(pid)
     })
 }
 
@@ -143,9 +148,11 @@ mod tests {
                      2: FLOCK  ADVISORY  WRITE 8 fd:02:99 0 EOF\n\
                      3: FLOCK  ADVISORY  WRITE 9 fd:01:99 0 EOF\n\
                      3: -> FLOCK  ADVISORY  WRITE 10 fd:01:99 0 EOF\nnonsense\n";
-        assert_eq!(holder(locks, (0xfd, 1), 99), Some(9));
-        assert_eq!(holder(locks, (0xfd, 2), 99), Some(8));
-        assert_eq!(holder(locks, (0xfd, 1), 98), None);
+        assert_eq!(holder(locks, (0xfd, 1), 99, None), Some(9));
+        assert_eq!(holder(locks, (0xfd, 2), 99, None), Some(8));
+        assert_eq!(holder(locks, (0xfd, 1), 98, Some(9)), None);
+        assert_eq!(holder(locks, (0, 33), 99, None), None);
+        assert_eq!(holder(locks, (0, 33), 99, Some(9)), Some(9), "by its number");
     }
 
     #[test]

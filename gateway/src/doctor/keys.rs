@@ -7,7 +7,8 @@ use tidegate_store::disk::RealDisk;
 use tidegate_store::keyring::{Keks, KeyRing, KeyRingError, Survey, survey};
 
 use super::{Finding, Site, length};
-use crate::{installation, kek};
+use crate::installation;
+use crate::kek::{self, SourceError};
 
 /// At least so often it is to be rotated, or what was erased stays in old copies of the ring (OPERATIONS.md, "Rotating it").
 const ROTATE_S: u64 = 30 * 86_400;
@@ -24,6 +25,11 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
         let mut findings = vec![judge(&found, site.running.is_there(), now_ms)];
         findings.push(match kek::read(&RealDisk, &storage.kek) {
             Ok(key) => opens(KeyRing::look(&RealDisk, &storage.key_ring, &Keks::from(key)).map(|keys| keys.len())),
+            // A unit has an environment of its own.
+            Err(error @ SourceError::NotSet) => Finding::warning(
+                format!("{error}, as far as this process can see; whether it opens the ring is not known"),
+                "see that the gateway's unit sets it, and run this with it",
+            ),
             Err(error) => Finding::error(
                 error.to_string(),
                 "put the key-encryption key where the configuration says, from where its copy is kept; nothing opens without it",
