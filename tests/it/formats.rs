@@ -72,30 +72,25 @@ async fn started(dir: TempDir, unix_ms: u64) -> Scene {
     Scene::bound(local, clock, smsc).await
 }
 
-/// Files below a directory that a fixture keeps, with the lengths that it keeps of them: a segment that is not full ends in
-/// the zeros that are reserved for it.
-fn kept(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    fn walk(top: &Path, dir: &Path, out: &mut Vec<(PathBuf, Vec<u8>)>) {
+/// Files below a directory that a fixture keeps.
+fn kept(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    fn walk(top: &Path, dir: &Path, out: &mut Vec<(String, Vec<u8>)>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(top).unwrap().to_path_buf();
-            if NOT_KEPT.iter().any(|not| name == Path::new(not)) {
+            let name = path.strip_prefix(top).unwrap().display().to_string();
+            if NOT_KEPT.contains(&name.as_str()) {
                 continue;
             }
             if path.is_dir() {
                 walk(top, &path, out);
             } else if path.is_file() {
-                let mut octets = fs::read(&path).unwrap();
-                if path.extension().is_some_and(|end| end == "spool") {
-                    let zeros = octets.iter().rev().take_while(|octet| **octet == 0).count();
-                    octets.truncate(octets.len() - zeros);
-                }
-                out.push((name, octets));
+                out.push((name, fs::read(&path).unwrap()));
             }
         }
     }
     let mut out = Vec::new();
     walk(dir, dir, &mut out);
+    out.sort();
     out
 }
 
@@ -127,10 +122,15 @@ async fn makes_the_fixture_of_this_version() {
         .await;
     let submit = scene.smsc.expect_submit().await;
     scene.smsc.answer(&submit, LATE).await;
+    let under_way = Steer::MessageShow {
+        id: late.clone(),
+        account: None,
+        reading: None,
+    };
     let mut last = None;
     let handed_over = async {
         loop {
-            let told = scene.show(&late).await;
+            let told = scene.ask(Verb::Steer(under_way.clone())).await;
             if told
                 .as_ref()
                 .is_ok_and(|told| told["legs"][0].to_string().contains("handed over"))
@@ -162,20 +162,32 @@ async fn makes_the_fixture_of_this_version() {
     let queued = scene.esme.submit_ok(message(FROM, TO, QUEUED_TEXT)).await;
     scene.local.stop();
 
-    let mut total = 0;
-    for (name, octets) in kept(scene.local.dir.path()) {
+    let (mut total, mut reserved) = (0, Map::new());
+    for (name, mut octets) in kept(scene.local.dir.path()) {
+        // Zeros that are reserved behind what was written are noted, and left out.
+        let zeros = octets.iter().rev().take_while(|octet| **octet == 0).count();
+        if zeros > 512 {
+            reserved.insert(name.clone(), json!(octets.len()));
+            octets.truncate(octets.len() - zeros);
+        }
         total += octets.len() as u64;
         let path = to.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, octets).unwrap();
     }
-    let said = json!({ "delivered": delivered, "late": late, "queued": queued, "export": export });
+    let said = json!({
+        "delivered": delivered,
+        "late": late,
+        "queued": queued,
+        "export": export,
+        "reserved": reserved,
+    });
     fs::write(to.join("said.json"), format!("{said:#}\n")).unwrap();
     assert!(total < OCTETS_MAX, "{total} octets");
 }
 
-/// A copy with the modes that it had.
-fn restored(version: &Path) -> TempDir {
+/// A copy with the modes and lengths that it had.
+fn restored(version: &Path, said: &Value) -> TempDir {
     use std::os::unix::fs::PermissionsExt as _;
 
     fn close(path: &Path) {
@@ -189,6 +201,13 @@ fn restored(version: &Path) -> TempDir {
     }
     let dir = TempDir::new().unwrap();
     copy(version, dir.path());
+    for (name, len) in said["reserved"].as_object().unwrap() {
+        let file = fs::File::options()
+            .write(true)
+            .open(dir.path().join(name))
+            .unwrap();
+        file.set_len(len.as_u64().unwrap()).unwrap();
+    }
     close(dir.path());
     dir
 }
@@ -250,7 +269,7 @@ async fn what_each_version_wrote_is_opened_with_all_that_it_holds() {
 async fn opened(version: &Path) {
     let said: Value = serde_json::from_str(&fs::read_to_string(version.join("said.json")).unwrap()).unwrap();
     let id = |key: &str| said[key].as_str().unwrap().to_owned();
-    let dir = restored(version);
+    let dir = restored(version, &said);
     doctor_knows_every_form(&dir);
     let mut scene = started(dir, MADE_MS + MOVED_MS + 60_000).await;
 

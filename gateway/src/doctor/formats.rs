@@ -13,7 +13,9 @@ use crate::installation::{LAYOUT, LAYOUT_FILE};
 /// Files that are looked into, of one directory.
 const FILES_MAX: usize = 10_000;
 /// Octets that a form is told by.
-const HEAD: usize = 8;
+const HEAD: usize = 9;
+/// The version in files that have an octet for it; there has been no other.
+const VERSION: u8 = 1;
 /// Octets of a register at most: the largest may have so many.
 const REGISTER_MAX: u64 = 128 << 20;
 /// Files that a finding names.
@@ -26,27 +28,39 @@ struct Marked {
     name: &'static str,
     /// What they may begin with; all read by this program.
     marks: &'static [&'static [u8]],
+    /// Where an octet has their version, if one has.
+    version_at: Option<usize>,
 }
 
 const MARKED: &[Marked] = &[
-    marked("spool", ".spool", &[b"TGSPOOL1"]),
-    marked("waiting", ".waiting", &[b"TGWAIT01"]),
-    marked("outbox", ".waiting", &[b"TGWAIT01"]),
-    marked("usage", "usage-a", &[b"TGUS\x01"]),
-    marked("usage", "usage-b", &[b"TGUS\x01"]),
-    marked("standing", ".standing", &[b"TGSTAND1", b"TGSTAND2"]),
-    marked("standing", ".sent", &[b"TGSTAND1", b"TGSTAND2"]),
-    marked("history", "position", &[b"TGHIST01", b"TGHIST02"]),
-    marked("history/*", ".blocks", &[b"TGHB\x01"]),
-    marked("history/*", ".filter", &[b"TGHF\x01"]),
-    marked("history/vault", ".sealed", &[b"TGHB\x01"]),
-    marked("audit", ".log", &[b"TGAU\x01"]),
-    marked("audit", "signing-key", &[b"TGAK\x01"]),
-    marked("exports", ".export", &[b"tidexp1\n"]),
+    marked("spool", ".spool", &[b"TGSPOOL1"], None),
+    marked("waiting", ".waiting", &[b"TGWAIT01"], None),
+    marked("outbox", ".waiting", &[b"TGWAIT01"], None),
+    marked("usage", "usage-a", &[b"TGUS"], Some(4)),
+    marked("usage", "usage-b", &[b"TGUS"], Some(4)),
+    marked("standing", ".standing", &[b"TGSTAND1", b"TGSTAND2"], None),
+    marked("standing", ".sent", &[b"TGSTAND1", b"TGSTAND2"], None),
+    marked("history", "position", &[b"TGHIST01", b"TGHIST02"], None),
+    marked("history/*", ".blocks", &[b"TGHB"], Some(8)),
+    marked("history/*", ".filter", &[b"TGHF"], Some(8)),
+    marked("history/vault", ".sealed", &[b"TGHB"], Some(8)),
+    marked("audit", ".log", &[b"TGAU"], Some(4)),
+    marked("audit", "signing-key", &[b"TGAK"], Some(4)),
+    marked("exports", ".export", &[b"tidexp1\n"], None),
 ];
 
-const fn marked(dir: &'static str, name: &'static str, marks: &'static [&'static [u8]]) -> Marked {
-    Marked { dir, name, marks }
+const fn marked(
+    dir: &'static str,
+    name: &'static str,
+    marks: &'static [&'static [u8]],
+    version_at: Option<usize>,
+) -> Marked {
+    Marked {
+        dir,
+        name,
+        marks,
+        version_at,
+    }
 }
 
 /// Registers, a line of JSON each, and the last version of each that this program reads.
@@ -113,9 +127,15 @@ impl Facts {
         if head.len() < HEAD || head.iter().all(|octet| *octet == 0) {
             return;
         }
+        let version = form
+            .version_at
+            .map(|at| head.get(at).copied().unwrap_or_default());
         match form.marks.iter().find(|mark| head.starts_with(mark)) {
-            Some(mark) => *self.known.entry(shown(mark)).or_default() += 1,
-            None => self.unknown.push(format!("{} ({})", name(), shown(&head))),
+            Some(mark) if version.is_none_or(|version| version == VERSION) => {
+                let version = version.map_or_else(String::new, |version| format!(" {version}"));
+                *self.known.entry(format!("{}{version}", shown(mark))).or_default() += 1;
+            }
+            Some(_) | None => self.unknown.push(format!("{} ({})", name(), shown(&head))),
         }
     }
 
@@ -226,7 +246,7 @@ mod tests {
             ("layout", LAYOUT),
             ("spool/1.spool", b"TGSPOOL1...."),
             ("spool/2.spool", &[0; 64]),
-            ("history/meta-P90D/2026-1.blocks", b"TGHB\x01..."),
+            ("history/meta-P90D/2026-1.blocks", b"TGHB....\x01."),
             ("legal-register", b"{\"version\":2,\"last\":7}\nsum\n"),
         ];
         let (_dir, facts) = data(sound);
@@ -242,6 +262,7 @@ mod tests {
         assert_eq!(judge(&facts).level, Level::Ok);
         for (name, octets) in [
             ("spool/1.spool", &b"TGSPOOL2...."[..]),
+            ("history/meta-P90D/2026-1.blocks", b"TGHB....\x02."),
             ("legal-register", b"{\"version\":3}\n"),
             ("layout", b"tidegate data directory, layout 2\n"),
         ] {
