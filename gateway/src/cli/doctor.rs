@@ -16,7 +16,6 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as every verb's")]
 pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
     // Keys are read below.
     let hardened = harden();

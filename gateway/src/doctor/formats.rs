@@ -94,10 +94,10 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
 
 impl Facts {
     fn of(data: &Path) -> Self {
-        let mut facts = Self::default();
-        facts.layout = match fs::read(data.join(LAYOUT_FILE)) {
-            Ok(octets) => Some(octets == LAYOUT),
-            Err(_) => None,
+        let layout = fs::read(data.join(LAYOUT_FILE)).ok();
+        let mut facts = Self {
+            layout: layout.map(|octets| octets == LAYOUT),
+            ..Self::default()
         };
         for form in MARKED {
             for dir in dirs(data, form.dir) {
