@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::clock::Now;
 
+pub(crate) use alarms::CERTIFICATE_S;
 pub use history::{History, POINT_EVERY, POINTS};
 pub use page::Page;
 pub use recorder::Recorder;

@@ -1,7 +1,7 @@
 //! The command line: `tidegate VERB`.
 //!
 //! A verb returns an [`Outcome`] or a [`Refusal`]; [`main`] is the one place that prints them and picks
-//! the exit status: 0 done, 1 refused with a reason, 2 wrong usage. With `--json` exactly one JSON object
+//! the exit status: 0 done, 1 refused with a reason, 2 wrong usage, 3 done with warnings (`doctor` only). With `--json` exactly one JSON object
 //! goes to standard output, either way; without it results go there as text, warnings and refusals to
 //! standard error.
 
@@ -19,6 +19,7 @@ mod consent;
 mod contact;
 mod demo;
 mod disclosure;
+mod doctor;
 mod erase;
 mod export;
 mod hash_password;
@@ -91,6 +92,8 @@ enum Verb {
     Init(init::Args),
     /// Name everything that is wrong with a configuration.
     Check(ConfigFile),
+    /// Look whether machine, configuration and data are fit for a gateway, check by check; changes nothing, and may be run beside one.
+    Doctor(doctor::Args),
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
     Serve(serve::Args),
     /// Have the running gateway read its configuration again, and say what changes or why it is refused.
@@ -219,7 +222,22 @@ pub struct Outcome {
     /// Set when the verb was done and found something that must not pass for success; why stands in
     /// `fields` as `reason` or `problem`.
     pub failed: bool,
+    /// What the exit status says where it did not fail.
+    pub found: Found,
 }
+
+/// What a verb that was done has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing wrong: exit status 0.
+    #[default]
+    Nothing,
+    /// What is to be seen to: [`WARNINGS`].
+    Warnings,
+}
+
+/// Exit status of a verb whose findings are warnings, and none of them an error.
+pub const WARNINGS: u8 = 3;
 
 /// Why a verb was not done. Nothing in it may be a password, a body or a number.
 #[derive(Debug)]
@@ -237,6 +255,7 @@ impl Outcome {
             fields: object(fields),
             warnings: Vec::new(),
             failed: false,
+            found: Found::Nothing,
         }
     }
 }
@@ -273,6 +292,7 @@ pub fn main() -> ExitCode {
     let result = match verb {
         Verb::Init(args) => init::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Serve(args) => serve::run(&args, json),
         Verb::Reload(args) => reload::run(&args),
         Verb::Demo(args) => demo::run(&args),
@@ -328,10 +348,10 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let status = match result {
         Ok(outcome) => {
-            let status = if outcome.failed {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::SUCCESS
+            let status = match (outcome.failed, outcome.found) {
+                (true, _) => ExitCode::FAILURE,
+                (false, Found::Nothing) => ExitCode::SUCCESS,
+                (false, Found::Warnings) => ExitCode::from(WARNINGS),
             };
             if json {
                 let mut fields = outcome.fields;
@@ -368,8 +388,10 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
 /// Reads and checks a configuration. The refusal lists every problem.
 fn read_config(path: &Path) -> Result<Config, Refusal> {
     let shown = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Refusal::new(format!("cannot read {shown}: {error}"), json!({})))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        let why = format!("cannot read {shown}: {error}; name the configuration with --config, and run this as who may read it");
+        Refusal::new(why, json!({}))
+    })?;
     documents::parse(&text).map_err(|problems| {
         let list: Vec<Value> = problems
             .as_slice()

@@ -62,6 +62,7 @@ use crate::origin::Origin;
 
 pub use accessing::Accessing;
 pub use casing::Casing;
+pub(crate) use client::ask_within;
 pub use client::{AskError, ask};
 pub use closing::end_closed;
 pub use deed::{Batch, COLUMNS, Deed, DeedKind, Override, ROWS_MAX, Row, VALUE_MAX};

@@ -28,6 +28,11 @@ pub fn harden() -> Hardened {
 }
 
 impl Hardened {
+    /// Whether the system did both.
+    pub const fn is_whole(self) -> bool {
+        self.no_core.is_ok() && self.not_dumpable.is_ok()
+    }
+
     /// Says it in the log. What could not be done is an error there and keeps nobody's messages waiting.
     pub fn log(self) {
         match (self.no_core, self.not_dumpable) {

@@ -39,8 +39,9 @@ const HISTORY_DIR: &str = "history";
 const REGISTER_DIR: &str = "register";
 const AUDIT_DIR: &str = "audit";
 /// File that says that the directory is ours and which form it has. Not there on an empty mount point.
-const LAYOUT_FILE: &str = "layout";
-const LAYOUT: &[u8] = b"tidegate data directory, layout 1\n";
+pub(crate) const LAYOUT_FILE: &str = "layout";
+/// What it says.
+pub(crate) const LAYOUT: &[u8] = b"tidegate data directory, layout 1\n";
 /// Leftovers of a file that was being made when the power went.
 const UNFINISHED: &str = ".new";
 
@@ -93,7 +94,8 @@ pub enum OpenError {
         ring: PathBuf,
     },
     /// A ring without what opens it.
-    #[error("key ring {} is there but its key-encryption key {} is missing: restore it", ring.display(), kek.display())]
+    #[error("key ring {} is there but its key-encryption key {} is missing: restore it from its copy; none is \
+         made, since nothing opens with another", ring.display(), kek.display())]
     KekMissing {
         /// The ring.
         ring: PathBuf,
@@ -116,7 +118,11 @@ pub enum OpenError {
         keys: usize,
     },
     /// A data directory of a later version, or a file of somebody else's with the same name.
-    #[error("{}: not a layout that this version knows", path.display())]
+    #[error(
+        "{}: not a layout that this version knows: start the version that wrote it, or a newer one (CHANGELOG.md), or let \
+         storage.data name another directory",
+        path.display()
+    )]
     Layout {
         /// The file.
         path: PathBuf,

@@ -37,6 +37,7 @@ mod period;
 mod rotation;
 mod secrets;
 mod slot;
+mod survey;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use owner::{Age, Destroyed, Fingerprint, OWNERS, Owner};
 pub use period::PeriodOwner;
 pub use rotation::{KekState, PIECE, Progress, Rotated};
 pub use secrets::GENERATIONS_MAX;
+pub use survey::{Survey, survey};
 
 use ages::Ages;
 use cache::OpenKeys;

@@ -152,7 +152,11 @@ impl Local {
 
     /// The same by another clock.
     pub(crate) fn start_with_clock(carrier: SocketAddr, changes: Changes<'_>, clock: Clock) -> Self {
-        let dir = TempDir::new().unwrap();
+        Self::start_in(TempDir::new().unwrap(), carrier, changes, clock)
+    }
+
+    /// The same in a directory that may hold what an earlier one left.
+    pub(crate) fn start_in(dir: TempDir, carrier: SocketAddr, changes: Changes<'_>, clock: Clock) -> Self {
         let text = config(&dir, carrier, changes);
         let mut local = Self {
             running: None,

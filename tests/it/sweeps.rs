@@ -72,7 +72,8 @@ impl Scene {
         Self::bound(local, clock, smsc).await
     }
 
-    async fn bound(local: Local, clock: Clock, smsc: ScriptedSmsc) -> Self {
+    /// With a client bound to a gateway that runs.
+    pub(crate) async fn bound(local: Local, clock: Clock, smsc: ScriptedSmsc) -> Self {
         let esme = ScriptedEsme::bound(local.esme(), "load", "secret").await;
         Self {
             local,

@@ -73,6 +73,15 @@ impl Volume {
         )
     }
 
+    /// From now on nothing can be written there.
+    pub(crate) fn mount_read_only(&self) -> Result<(), String> {
+        let mounted = self.mounted();
+        run(
+            "mount",
+            &["-o".as_ref(), "remount,ro".as_ref(), mounted.as_os_str()],
+        )
+    }
+
     /// Goes on with what the image holds now; what the system has in memory of the mounted one is lost.
     pub(crate) fn cut(&mut self) {
         let before = self.image();

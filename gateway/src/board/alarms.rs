@@ -16,7 +16,7 @@ const ANSWERS_MIN: u64 = 60;
 /// One batch in a hundred takes longer than it should.
 const SYNC_MS: f64 = 250.0;
 /// A certificate that ends so soon is to be renewed.
-const CERTIFICATE_S: u64 = 14 * DAY_S;
+pub(crate) const CERTIFICATE_S: u64 = 14 * DAY_S;
 const DAY_S: u64 = 24 * 3_600;
 
 /// What is asked about besides the figures that are shown.

@@ -270,6 +270,7 @@ pub(super) fn import(
         fields,
         warnings,
         failed: false,
+        found: super::Found::Nothing,
     })
 }
 

@@ -11,7 +11,8 @@ use crate::clock::Clock;
 use crate::control::Answer;
 use crate::hardening::harden;
 use crate::kek::{self, NewKek};
-use crate::run;
+use crate::run::{self, StartError};
+use crate::start_remedy::remedy;
 use crate::telemetry::{Telemetry, log};
 
 /// How often the main thread looks whether the loop still runs.
@@ -78,7 +79,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         )
     };
     let file = Some(args.file.config.clone());
-    let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock)?;
+    let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock).map_err(not_started)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let failed = runtime.block_on(async {
@@ -128,6 +129,14 @@ fn tell_of_reload() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the service manager is not told of the reload"),
+    }
+}
+
+/// Why it does not start, and what to do: where the error leaves that to the system's words, a remedy is added.
+fn not_started(error: StartError) -> Refusal {
+    match remedy(&error) {
+        Some(remedy) => Refusal::new(format!("{error}; {remedy}"), json!({})),
+        None => error.into(),
     }
 }
 

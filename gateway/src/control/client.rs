@@ -34,6 +34,15 @@ pub enum AskError {
 
 /// Asks the gateway that runs on a data directory.
 pub fn ask(data: &Path, verb: &Verb) -> Result<Map<String, Value>, AskError> {
+    ask_within(data, verb, PATIENCE)
+}
+
+/// The same, and gives up where the next octet takes longer than `patience`.
+pub(crate) fn ask_within(
+    data: &Path,
+    verb: &Verb,
+    patience: Duration,
+) -> Result<Map<String, Value>, AskError> {
     let mut stream = match UnixStream::connect(path(data)) {
         Err(error)
             if matches!(
@@ -46,8 +55,8 @@ pub fn ask(data: &Path, verb: &Verb) -> Result<Map<String, Value>, AskError> {
         }
         connected => connected?,
     };
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let mut line = zeroize::Zeroizing::new(verb.request().to_string());
     line.push('\n');
     stream.write_all(line.as_bytes())?;

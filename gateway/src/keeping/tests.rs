@@ -390,7 +390,7 @@ fn the_audit_log_is_over_after_seven_years_and_not_while_it_is_held() {
     };
     assert!(held(None, None) && held(Some(Class::Audit), None));
     assert!(!held(Some(Class::Body), None) && !held(None, Some(MessageId(7))));
-    let (without, _) = super::tests::keeping("", "");
+    let (without, _) = keeping("", "");
     assert!(
         !without.is_audit_over(entered_ms, due_ms),
         "without a rule nothing goes"

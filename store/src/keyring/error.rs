@@ -98,7 +98,7 @@ pub enum KeyRingError {
         dir: PathBuf,
     },
     /// The files have a form of another version of this program.
-    #[error("key ring {}: form {version} is of another version of this program", dir.display())]
+    #[error("key ring {}: form {version} is of another version of this program: start that one, or a newer one (CHANGELOG.md)", dir.display())]
     Version {
         /// Directory of the ring.
         dir: PathBuf,

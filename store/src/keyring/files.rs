@@ -84,6 +84,38 @@ impl<F: DiskFile> Found<F> {
         Ok(Self { files, header })
     }
 
+    /// Which of the two files are there.
+    pub(super) fn there(&self) -> [bool; 2] {
+        self.files.each_ref().map(Option::is_some)
+    }
+
+    /// At how many places, of header and slots, the two files differ, whichever is right; none where one is missing.
+    pub(super) fn differing(&self, dir: &Path) -> Result<u64, KeyRingError> {
+        let [Some(one), Some(two)] = &self.files else {
+            return Ok(0);
+        };
+        let head = |file: &F, name: &str| {
+            let mut octets = [0; HEADER_LEN];
+            let read = file.read_at(&mut octets, 0);
+            read.map_err(KeyRingError::io("read", &dir.join(name)))
+                .map(|len| (len, octets))
+        };
+        let mut count = u64::from(head(one, NAMES[0])? != head(two, NAMES[1])?);
+        let (mut octets, form) = ([Vec::new(), Vec::new()], self.header.form);
+        for first in (0..self.header.slots as usize).step_by(STRETCH) {
+            let len = self.read(dir, first, &mut octets)?;
+            let [one, two] = &octets;
+            let differ = |number: &usize| {
+                let place = number * form.slot_len()..(number + 1) * form.slot_len();
+                one.get(place.clone()) != two.get(place)
+            };
+            if one != two {
+                count += (0..len).filter(differ).count() as u64;
+            }
+        }
+        Ok(count)
+    }
+
     /// Reads a stretch as it lies in each file; nothing of one that is missing.
     fn read(&self, dir: &Path, first: usize, octets: &mut [Vec<u8>; 2]) -> Result<usize, KeyRingError> {
         let form = self.header.form;

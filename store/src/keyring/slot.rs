@@ -41,7 +41,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    const fn version(self) -> u32 {
+    pub(super) const fn version(self) -> u32 {
         match self {
             Self::Wide => 1,
             Self::Narrow => 2,

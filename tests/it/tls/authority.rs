@@ -48,8 +48,14 @@ impl Authority {
 
     /// A certificate for `localhost` and its key, both PEM.
     fn issued(&self) -> (String, String) {
+        self.issued_until(2099)
+    }
+
+    /// The same until the last day of a year.
+    fn issued_until(&self, year: i32) -> (String, String) {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.not_after = date_time_ymd(2099, 12, 31);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 12, 31);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
@@ -57,7 +63,12 @@ impl Authority {
 
     /// Writes one to `name.pem` and `name.key`.
     pub(crate) fn issue(&self, dir: &Path, name: &str) {
-        let (certificate, key) = self.issued();
+        self.issue_until(dir, name, 2099);
+    }
+
+    /// The same, of one that ends with a year.
+    pub(crate) fn issue_until(&self, dir: &Path, name: &str, year: i32) {
+        let (certificate, key) = self.issued_until(year);
         fs::write(dir.join(format!("{name}.pem")), certificate).unwrap();
         fs::write(dir.join(format!("{name}.key")), key).unwrap();
     }

@@ -1,0 +1,243 @@
+//! The key ring and what opens it: both copies there and alike, the key-encryption key the right one, and how old it is.
+
+use std::io;
+
+use tidegate_config::Storage;
+use tidegate_store::disk::RealDisk;
+use tidegate_store::keyring::{Keks, KeyRing, KeyRingError, Survey, survey};
+
+use super::{Finding, Site, length};
+use crate::installation;
+use crate::kek::{self, SourceError};
+
+/// At least so often it is to be rotated, or what was erased stays in old copies of the ring (OPERATIONS.md, "Rotating it").
+const ROTATE_S: u64 = 30 * 86_400;
+/// Looks beside a gateway that changes the ring: copies differ between two of its writes.
+const LOOKS: usize = 3;
+
+pub(super) fn look(site: &Site) -> Vec<Finding> {
+    site.with_config(|config| {
+        let (storage, now_ms) = (&config.storage, site.clock.now().unix_ms);
+        let found = match survey_calmly(storage) {
+            Ok(found) => found,
+            Err(error) => return vec![no_ring(&error, storage)],
+        };
+        let mut findings = vec![judge(&found, site.running.is_there(), now_ms)];
+        findings.push(match kek::read(&RealDisk, &storage.kek) {
+            Ok(key) => opens(KeyRing::look(&RealDisk, &storage.key_ring, &Keks::from(key)).map(|keys| keys.len())),
+            // A unit has an environment of its own.
+            Err(error @ SourceError::NotSet) => Finding::warning(
+                format!("{error}, as far as this process can see; whether it opens the ring is not known"),
+                "see that the gateway's unit sets it, and run this with it",
+            ),
+            Err(error) => Finding::error(
+                error.to_string(),
+                "put the key-encryption key where the configuration says, from where its copy is kept; nothing opens without it",
+            ),
+        });
+        findings
+    })
+}
+
+fn survey_calmly(storage: &Storage) -> Result<Survey, KeyRingError> {
+    let mut found = survey(&RealDisk, &storage.key_ring);
+    for _ in 1..LOOKS {
+        match &found {
+            Ok(ring) if ring.differing == 0 => break,
+            Err(KeyRingError::Missing { .. } | KeyRingError::Version { .. }) => break,
+            Ok(_) | Err(_) => found = survey(&RealDisk, &storage.key_ring),
+        }
+    }
+    found
+}
+
+fn no_ring(error: &KeyRingError, storage: &Storage) -> Finding {
+    let has_data = [
+        installation::spool_dir(storage),
+        installation::standing_dir(storage),
+    ]
+    .iter()
+    .any(|dir| std::fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some()))
+        || storage.data.join("layout").exists();
+    match error {
+        KeyRingError::Missing { .. } if !has_data && storage.auto_init => {
+            Finding::ok("there is none yet; the first start makes it")
+        }
+        KeyRingError::Missing { .. } if !has_data => Finding::warning(
+            "there is none yet, and no data",
+            "run `tidegate init` with this configuration, once",
+        ),
+        KeyRingError::Version { .. } => Finding::error(
+            error.to_string(),
+            "start the version that wrote it, or a newer one (CHANGELOG.md)",
+        ),
+        KeyRingError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Finding::error(error.to_string(), "run this as root or as the gateway's user")
+        }
+        _ => Finding::error(
+            error.to_string(),
+            "restore the ring from the backup of the same day; nothing is made in its place, since only it opens the data",
+        ),
+    }
+}
+
+fn judge(found: &Survey, is_running: bool, now_ms: u64) -> Finding {
+    let Survey {
+        there,
+        differing,
+        version: _,
+        kek,
+        keys,
+        newest_ms: _,
+    } = found;
+    let since = kek
+        .since_ms
+        .map(|since_ms| now_ms.saturating_sub(since_ms) / 1000);
+    let age = since.map_or_else(
+        || "for unknown time".to_owned(),
+        |age| format!("for {}", length(age)),
+    );
+    let shown = format!("keys: {keys}; key-encryption key {} wraps them {age}", kek.number);
+    let missing = there.iter().zip(["ring.a", "ring.b"]).find(|(there, _)| !**there);
+    if let Some((_, name)) = missing {
+        let found = format!("{shown}; {name} is missing, and there is one copy only");
+        return if is_running {
+            // It writes on in a file without a name.
+            Finding::error(
+                found,
+                "back the other copy up now, then restart the gateway: a start makes the file anew",
+            )
+        } else {
+            Finding::warning(
+                found,
+                "back the other copy up; the next start makes the file anew. Find out who removed it",
+            )
+        };
+    }
+    if *differing > 0 {
+        let found = format!("{shown}; the two copies differ at {differing} places");
+        return Finding::warning(
+            found,
+            "back both up; the next start repairs one from the other, and refuses by name what neither has",
+        );
+    }
+    if let Some((next, _)) = kek.next
+        && !is_running
+    {
+        return Finding::warning(
+            format!("{shown}; a rotation to key {next} was interrupted"),
+            "destroy neither key; start with --new-kek-file, as OPERATIONS.md says (When a rotation was interrupted)",
+        );
+    }
+    if since.is_some_and(|age| age > ROTATE_S) {
+        return Finding::warning(
+            format!("{shown}, longer than 30 days: what was erased opens from older copies of the ring"),
+            "tidegate key rotate-kek",
+        );
+    }
+    Finding::ok(format!("{shown}; both copies agree"))
+}
+
+fn opens(keys: Result<usize, KeyRingError>) -> Finding {
+    match keys {
+        Ok(_) => Finding::ok("the key-encryption key opens the ring"),
+        Err(error @ (KeyRingError::WrongKek { .. } | KeyRingError::KekMissing { .. })) => Finding::error(
+            error.to_string(),
+            "find the key of that number and fingerprint (audit log, `tidegate key show`), and put it where the configuration says",
+        ),
+        Err(error) => Finding::error(
+            error.to_string(),
+            "restore the ring from the backup of the same day",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_store::keyring::{KekState, Rotated};
+
+    use super::super::Level;
+    use super::*;
+
+    const NOW_MS: u64 = 1_795_478_400_000;
+
+    fn ring() -> Survey {
+        Survey {
+            there: [true; 2],
+            differing: 0,
+            version: 2,
+            kek: KekState {
+                number: 1,
+                fingerprint: [0; 8],
+                since_ms: Some(NOW_MS - 86_400_000),
+                next: None,
+                rotated: Rotated::default(),
+                slots: 64,
+            },
+            keys: 9,
+            newest_ms: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_it_is_to_be_with_the_ring_is_told() {
+        let change = |change: &dyn Fn(&mut Survey)| {
+            let mut found = ring();
+            change(&mut found);
+            found
+        };
+        for (found, is_running, level) in [
+            (ring(), false, Level::Ok),
+            (change(&|ring| ring.there = [true, false]), false, Level::Warning),
+            (change(&|ring| ring.there = [false, true]), true, Level::Error),
+            (change(&|ring| ring.differing = 2), false, Level::Warning),
+            (
+                change(&|ring| ring.kek.next = Some((2, [1; 8]))),
+                false,
+                Level::Warning,
+            ),
+            (change(&|ring| ring.kek.next = Some((2, [1; 8]))), true, Level::Ok),
+            (
+                change(&|ring| ring.kek.since_ms = Some(NOW_MS - 31 * 86_400_000)),
+                false,
+                Level::Warning,
+            ),
+        ] {
+            let told = judge(&found, is_running, NOW_MS);
+            assert_eq!(told.level, level, "{told:?}");
+        }
+        let missing = judge(&change(&|ring| ring.there = [true, false]), false, NOW_MS);
+        assert!(missing.found.contains("ring.b is missing"), "{missing:?}");
+    }
+
+    #[test]
+    fn a_ring_that_is_not_there_is_in_order_only_before_the_first_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = include_str!("../../../config/tidegate.toml");
+        let mut storage = tidegate_config::parse(text).unwrap().storage;
+        (storage.data, storage.key_ring) = (dir.path().join("data"), dir.path().join("keys"));
+        let told = |storage: &Storage| no_ring(&survey_calmly(storage).unwrap_err(), storage).level;
+        storage.auto_init = true;
+        assert_eq!(told(&storage), Level::Ok);
+        storage.auto_init = false;
+        assert_eq!(told(&storage), Level::Warning);
+        std::fs::create_dir(&storage.data).unwrap();
+        std::fs::write(storage.data.join("layout"), "").unwrap();
+        assert_eq!(told(&storage), Level::Error);
+    }
+
+    #[test]
+    fn another_key_is_an_error_that_names_the_right_one() {
+        let wrong = KeyRingError::WrongKek {
+            dir: "keys".into(),
+            number: 3,
+            fingerprint: [0xab; 8],
+        };
+        let told = opens(Err(wrong));
+        assert!(
+            told.level == Level::Error && told.found.contains("number 3"),
+            "{told:?}"
+        );
+        assert_eq!(opens(Ok(2)).level, Level::Ok);
+    }
+}
