@@ -96,7 +96,8 @@ impl<D: Disk> Gate<D> {
             data_coding: submission.data_coding,
             esm_class: submission.esm_class,
             alphabet: configured.default_alphabet,
-            octets: submission.text.0,
+            short_message: submission.short_message.0,
+            tlvs: submission.tlvs,
         };
         let Some(found) = self.screen.look(&text) else {
             return Ok(());
