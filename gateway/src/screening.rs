@@ -231,12 +231,12 @@ impl Screen {
         normal.clear();
         starts.clear();
         links.clear();
+        let mut left = links::HOSTS_MAX;
         for piece_of in links::pieces(text) {
-            if links::read_host(piece_of, host) {
-                if links::is_link(piece_of, host, |ending| self.compiled.is_ending(ending)) {
-                    links.push(starts.len());
-                }
-                self.compiled.ask_host(host, hits);
+            let is_ending = |ending: &str| self.compiled.is_ending(ending);
+            let ask = |host: &str| self.compiled.ask_host(host, hits);
+            if links::read(piece_of, host, &mut left, is_ending, ask) {
+                links.push(starts.len());
             }
             let has_others = !piece_of.is_ascii();
             if has_others && looks::words_of(piece_of).any(looks::is_disguised) {
