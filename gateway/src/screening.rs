@@ -82,6 +82,8 @@ struct Buffers {
     starts: Vec<usize>,
     /// Which of them begin a link, in their order.
     links: Vec<usize>,
+    /// A piece with the capitals that it means.
+    meant: String,
     piece: String,
     host: String,
 }
@@ -89,7 +91,8 @@ struct Buffers {
 impl Buffers {
     /// Nothing of a text is left in them.
     fn wipe(&mut self) {
-        for buffer in [&mut self.text, &mut self.normal, &mut self.piece, &mut self.host] {
+        let words = [&mut self.normal, &mut self.meant, &mut self.piece];
+        for buffer in words.into_iter().chain([&mut self.text, &mut self.host]) {
             // All of its room, where longer ones may have stood.
             buffer.zeroize();
             if buffer.capacity() > KEPT_MAX {
@@ -225,6 +228,7 @@ impl Screen {
             normal,
             starts,
             links,
+            meant,
             piece,
             host,
         } = &mut self.buffers;
@@ -242,7 +246,11 @@ impl Screen {
             if has_others && looks::words_of(piece_of).any(looks::is_disguised) {
                 self.compiled.found_look_alikes(hits);
             }
-            normalise(piece_of, piece);
+            meant.clear();
+            if has_others {
+                looks::undisguise_capitals(piece_of, meant);
+            }
+            normalise(if has_others { meant.as_str() } else { piece_of }, piece);
             for word in piece.split(' ').filter(|word| !word.is_empty()) {
                 if !normal.is_empty() {
                     normal.push(' ');

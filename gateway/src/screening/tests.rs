@@ -66,6 +66,10 @@ fn each_kind_of_rule_finds_what_it_is_for_and_nothing_else() {
         ("Password: a b c d e f g h i j k l m n shop.com", &[]),
         ("Hello from p\u{430}ypal", &["look-alike"]),
         ("Play c\u{430}sino", &["gambling", "look-alike"]),
+        (
+            "\u{412}ONUS or C\u{410}S\u{406}\u{39d}O",
+            &["gambling", "look-alike"],
+        ),
         ("See b\u{456}t.ly/x", &["shortener", "look-alike"]),
         ("See \u{430}\u{440}\u{440}\u{4cf}\u{435}.com/x", &["look-alike"]),
         ("See xn--80ak6aa92e.com/x", &["look-alike"]),
