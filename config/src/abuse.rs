@@ -59,15 +59,15 @@ pub struct AbuseRules {
     /// Key `country_action`, default `"throttle"`.
     pub country_action: AbuseAction,
     /// Key `suspect_numbers`, at most 256, first digits of international numbers of kinds that take no messages or cost who calls
-    /// back; default the codes that ITU-T E.164 gives to no country's telephones: freephone, shared cost, satellites, networks
-    /// of the world and premium rate.
+    /// back; default the codes that ITU-T E.164 gives to no country's telephones: freephone, shared cost and
+    /// premium rate.
     pub suspect_numbers: Vec<String>,
     /// Key `suspect_action`, default `"observe"`.
     pub suspect_action: AbuseAction,
     /// Key `new_country_after`, messages, default 1 000, 0 (`None`: never) to 1 000 000: from so many on, a country to which
     /// the account has sent nothing yet is a sign.
     pub new_country_after: Option<NonZeroU32>,
-    /// Key `new_country_action`, default `"observe"`.
+    /// Key `new_country_action`, default `"observe"`, the only one as long as what is known of countries ends with the process.
     pub new_country_action: AbuseAction,
     /// Key `delivered`, percent, default 30, 0 (`None`: never) to 100: fewer that a receipt calls delivered,
     pub delivered: Option<NonZeroU8>,
@@ -137,9 +137,11 @@ const RUN_MAX: u8 = 32;
 const COMPLETION: u8 = 10;
 const COMPLETION_OVER: u16 = 200;
 const COMPLETION_BLOCK: Duration = hours(24);
-/// ITU-T E.164, list of assigned codes: universal freephone and shared cost, Inmarsat, universal personal numbers, global mobile
-/// satellites, international networks (882, 883), international premium rate.
-const SUSPECT_NUMBERS: [&str; 8] = ["800", "808", "870", "878", "881", "882", "883", "979"];
+/// ITU-T E.164, list of assigned codes: universal freephone, shared cost, international premium rate. Satellites and
+/// international networks have handsets that take messages.
+const SUSPECT_NUMBERS: [&str; 3] = ["800", "808", "979"];
+/// A country closed for being new stays closed until one gets through, and a restart makes all of them usual again.
+const NEW_COUNTRY_ACTIONS: [(&str, AbuseAction); 1] = [("observe", AbuseAction::Observe)];
 const SUSPECT_MAX: usize = 256;
 /// Digits of a number (E.164) at most.
 const DIGITS_MAX: usize = 15;
@@ -290,6 +292,11 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
         defaults.delivered_over,
         integer(10..=60_000_u16),
     );
+    let new_country_action = section.or(
+        "new_country_action",
+        defaults.new_country_action,
+        choice(const { &NEW_COUNTRY_ACTIONS }),
+    );
     let mut action = |key, default| {
         let words = const { &AbuseAction::WORDS };
         section.or(key, default, choice(words))
@@ -314,7 +321,7 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
         suspect_numbers,
         suspect_action: action("suspect_action", defaults.suspect_action),
         new_country_after: NonZeroU32::new(new_country_after),
-        new_country_action: action("new_country_action", defaults.new_country_action),
+        new_country_action,
         delivered: NonZeroU8::new(delivered),
         delivered_over,
         delivered_action: action("delivered_action", defaults.delivered_action),

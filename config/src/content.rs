@@ -2,11 +2,14 @@
 //! operator's own in a file. What they mean for a message is the gateway's business.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::{NonZeroU8, NonZeroU16};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use aho_corasick::AhoCorasick;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
@@ -26,6 +29,8 @@ const RULES: &str = include_str!("../data/content.toml");
 pub const CONTENT_RULES_MAX: usize = 64;
 /// Domains or words of one rule, at most.
 const ENTRIES_MAX: usize = 10_000;
+/// Octets of all words of a file, at most: what looks for them takes a hundred times that memory.
+const WORDS_OCTETS_MAX: usize = 262_144;
 const ENDINGS_MAX: usize = 2_000;
 /// Characters of an id and of a version, at most.
 const NAME_MAX: usize = 32;
@@ -86,7 +91,41 @@ pub struct ContentRules {
     pub endings: Vec<String>,
     /// Tables `[[domains]]`, `[[words]]`, `[[near_link]]`, `[[look_alikes]]` and `[[senders]]`, at most 64 together.
     pub rules: Vec<ContentRule>,
+    /// What looks for the words of all of them.
+    pub phrases: Phrases,
 }
+
+/// Looks for words and phrases in a text that [`normalise`] has written. Built where the rules are read, so that words nobody
+/// could look for are a problem of the file.
+#[derive(Clone, Default)]
+pub struct Phrases(Option<AhoCorasick>);
+
+impl Phrases {
+    /// Where phrases stand in a text: which it is, counting through the rules' words in their order, and from and to which octet.
+    pub fn find(&self, text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let found = self.0.as_ref().map(|phrases| phrases.find_overlapping_iter(text));
+        found
+            .into_iter()
+            .flatten()
+            .map(|found| (found.pattern().as_usize(), found.range()))
+    }
+}
+
+impl fmt::Debug for Phrases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.as_ref().map_or(0, AhoCorasick::patterns_len);
+        write!(f, "Phrases[{count}]")
+    }
+}
+
+/// They are made of the rules beside them and of nothing else.
+impl PartialEq for Phrases {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Phrases {}
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,11 +246,39 @@ fn read_rules(root: &mut Section<'_>) -> ContentRules {
                 .filter_map(|section| rule(section, kind, &mut seen)),
         );
     }
+    let phrases = phrases(root, &rules);
     ContentRules {
         version,
         refuse_at,
         endings,
         rules,
+        phrases,
+    }
+}
+
+fn phrases(root: &Section<'_>, rules: &[ContentRule]) -> Phrases {
+    let words = rules.iter().flat_map(|rule| match &rule.looks_for {
+        ContentKind::Words(words) | ContentKind::NearLink { words, .. } => words.as_slice(),
+        ContentKind::Domains(_) | ContentKind::LookAlikes | ContentKind::Senders { .. } => &[],
+    });
+    let words: Vec<&String> = words.collect();
+    let octets: usize = words.iter().map(|word| word.len()).sum();
+    if words.is_empty() {
+        return Phrases::default();
+    }
+    if octets > WORDS_OCTETS_MAX {
+        let fault = format!("words of all rules together have {octets} octets");
+        let remedy = format!("list {WORDS_OCTETS_MAX} octets of words at most");
+        root.problem("version", Fault::new(fault, remedy));
+        return Phrases::default();
+    }
+    match AhoCorasick::new(words) {
+        Ok(found) => Phrases(Some(found)),
+        Err(why) => {
+            let fault = format!("words of all rules cannot be looked for: {why}");
+            root.problem("version", Fault::new(fault, "list fewer words"));
+            Phrases::default()
+        }
     }
 }
 
@@ -382,5 +449,25 @@ mod tests {
             assert!(told.contains(expected), "{expected}: {told}");
         }
         assert!(problems("").join("").contains("version"));
+    }
+
+    #[test]
+    fn words_of_all_rules_have_a_bound_and_are_found_in_their_order() {
+        let rules = |count: usize| {
+            let words: Vec<String> = (0..count).map(|n| format!("\"{n:0100}\"")).collect();
+            let words = words.join(",");
+            let row = "score = 1\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
+            format!(
+                "version = \"1\"\n[[words]]\nid = \"a\"\nwords = [\"b\", {words}]\n{row}[[near_link]]\nid = \"b\"\n\
+                 words = [\"a b\"]\n{row}"
+            )
+        };
+        assert!(problems(&rules(2_700)).join("").contains("270004 octets"));
+        let few = rules(3);
+        assert_eq!(problems(&few), [""; 0]);
+        let found = read_text(&few).0.phrases;
+        let mut found: Vec<_> = found.find("a b").collect();
+        found.sort_by_key(|(which, _)| *which);
+        assert_eq!(found, [(0, 2..3), (4, 0..3)]);
     }
 }

@@ -64,7 +64,9 @@ pub use carrier::{
     ReceiptRequest, SecretSource, StatusMeaning, Texts, TonNpi, Unanswered, Verdicts, Writing,
 };
 pub use compliance::Compliance;
-pub use content::{CONTENT_RULES_MAX, ContentKind, ContentRule, ContentRules, Screening, ScreeningMode};
+pub use content::{
+    CONTENT_RULES_MAX, ContentKind, ContentRule, ContentRules, Phrases, Screening, ScreeningMode,
+};
 pub use country::Country;
 pub use country_rates::CountryRates;
 pub use diff::{Change, Diff, diff};

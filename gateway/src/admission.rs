@@ -68,6 +68,10 @@ pub struct Submission<'a> {
     pub part_of: Option<Place>,
     /// Its text.
     pub text: Body<'a>,
+    /// short_message, whether it is its text or not.
+    pub short_message: Body<'a>,
+    /// Its TLVs, which may have more texts.
+    pub tlvs: Tlvs<'a>,
     /// The PDU's body as it came.
     pub body: Body<'a>,
 }
@@ -94,6 +98,8 @@ impl<'a> Submission<'a> {
             category: Category::of_tlvs(sm.tlvs),
             part_of: part_of_sm(sm),
             text: sm.text(),
+            short_message: Body(sm.short_message.as_bytes()),
+            tlvs: sm.tlvs,
             body: Body(body),
         }
     }
@@ -119,6 +125,8 @@ impl<'a> Submission<'a> {
             category: Category::of_tlvs(sm.tlvs),
             part_of: part_of_data_sm(sm),
             text: sm.tlvs.message_payload().unwrap_or_default(),
+            short_message: Body::default(),
+            tlvs: sm.tlvs,
             body: Body(body),
         }
     }

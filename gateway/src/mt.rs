@@ -224,14 +224,17 @@ impl<D: Disk> Gate<D> {
         if !admitted.opted_out && link.is_some() {
             let watched = self.watch(now, account, submission, &recipient, &admitted);
             admitted.watched = watched.inspect_err(|refusal| self.note_standing(account, *refusal))?;
-            let screened = self.screen(now, account, submission, admitted.source.as_bytes());
-            screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
         }
         let country = self.rated_country(account, &admitted);
         self.take_rates(now, link, account, country, admitted.parts)?;
+        // Behind the rates: texts cost to be looked at, and whoever is refused for them would have it for nothing.
+        if !admitted.opted_out && link.is_some() {
+            let screened = self.screen(now, account, submission, admitted.source.as_bytes());
+            screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        }
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
         if submission.part_of.is_none()
             && let Some(route) = taken_by

@@ -7,7 +7,7 @@
 //!                                                                      suspend: 0x0407 and a trip (crate::abuse)
 //! ```
 //!
-//! Nothing of a text is kept but the buffers that the next one overwrites, and keyed hashes ([`crate::abuse`]).
+//! Nothing of a text is kept but keyed hashes ([`crate::abuse`]): the buffers are wiped behind it.
 
 mod compiled;
 mod links;
@@ -24,12 +24,18 @@ use rand_core::Rng;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128 as _, SipHasher13 as SipHasher13Of128};
 use smallvec::SmallVec;
-use tidegate_codec::text::{DefaultAlphabet, Peer, read};
+use tidegate_codec::text::ucs2::ByteOrder;
+use tidegate_codec::text::{Alphabet, Charset, DefaultAlphabet, Peer, Reading, Shifts, read};
+use tidegate_codec::tlv::{Tag, Tlvs};
 use tidegate_codec::values::{DataCoding, EsmClass};
 use tidegate_config::words::normalise;
 use tidegate_config::{ContentRules, Screening};
+use zeroize::Zeroize as _;
 
 use compiled::Compiled;
+
+/// Octets of a buffer that are kept for the next text: wiping them costs.
+const KEPT_MAX: usize = 1_024;
 
 /// Places of the rules that a text hits, each once.
 pub(crate) type Hits = SmallVec<[u16; 4]>;
@@ -41,8 +47,19 @@ pub(crate) struct Text<'a> {
     pub(crate) esm_class: EsmClass,
     /// How its account writes texts.
     pub(crate) alphabet: DefaultAlphabet,
-    /// Of short_message or message_payload.
-    pub(crate) octets: &'a [u8],
+    pub(crate) short_message: &'a [u8],
+    /// Each message_payload among them is a text, whichever the specification calls the one that counts: all are forwarded.
+    pub(crate) tlvs: Tlvs<'a>,
+}
+
+impl<'a> Text<'a> {
+    /// All that a handset may be shown.
+    fn octets(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let payloads = self.tlvs.iter().filter(|tlv| tlv.tag == Tag::MESSAGE_PAYLOAD);
+        std::iter::once(self.short_message)
+            .chain(payloads.map(|tlv| tlv.value.0))
+            .filter(|octets| !octets.is_empty())
+    }
 }
 
 /// What a text is found to be.
@@ -55,7 +72,7 @@ pub(crate) struct Found {
     pub(crate) words: usize,
 }
 
-/// A text as rules are asked about it; its buffers are kept for their capacity.
+/// A text as rules are asked about it; the buffers are kept for their capacity, empty.
 #[derive(Default)]
 struct Buffers {
     text: String,
@@ -65,8 +82,58 @@ struct Buffers {
     starts: Vec<usize>,
     /// Which of them begin a link, in their order.
     links: Vec<usize>,
+    /// A piece with the capitals that it means.
+    meant: String,
     piece: String,
     host: String,
+}
+
+impl Buffers {
+    /// Nothing of a text is left in them.
+    fn wipe(&mut self) {
+        let words = [&mut self.normal, &mut self.meant, &mut self.piece];
+        for buffer in words.into_iter().chain([&mut self.text, &mut self.host]) {
+            // All of its room, where longer ones may have stood.
+            buffer.zeroize();
+            if buffer.capacity() > KEPT_MAX {
+                *buffer = String::new();
+            }
+        }
+    }
+}
+
+/// How a text may be read by those who are to show it: as it says, and where handsets differ, as each of them does.
+fn charsets(reading: &Reading<'_>) -> SmallVec<[Charset; 2]> {
+    let mut charsets = SmallVec::new();
+    match reading.charset {
+        // Not every handset has the table.
+        Charset::Gsm7(shifts) if shifts.locking.is_some() => {
+            let locking = None;
+            charsets.push(Charset::Gsm7(Shifts { locking, ..shifts }));
+        }
+        Charset::Gsm7Packed { shifts, fill } if shifts.locking.is_some() => {
+            let shifts = Shifts {
+                locking: None,
+                ..shifts
+            };
+            charsets.push(Charset::Gsm7Packed { shifts, fill });
+        }
+        // What has no meaning is shown all the same, by some in the default alphabet (23.038 §4).
+        Charset::Opaque if is_reserved(reading) => {
+            let shifts = reading.header.map_or(Shifts::NONE, |header| header.shifts());
+            charsets.push(Charset::Gsm7(shifts));
+            charsets.push(Charset::Ucs2(ByteOrder::ByMark));
+            return charsets;
+        }
+        _ => {}
+    }
+    charsets.push(reading.charset);
+    charsets
+}
+
+fn is_reserved(reading: &Reading<'_>) -> bool {
+    let coding = reading.coding;
+    coding.alphabet == Alphabet::Reserved && !coding.compressed && !reading.broken_header
 }
 
 /// See the [module](self).
@@ -116,7 +183,10 @@ impl Screen {
         hash.write_u8(text.data_coding.0);
         hash.write_u8(u8::from(text.esm_class.has_udh()));
         hash.write_u8(text.alphabet as u8);
-        hash.write(text.octets);
+        for octets in text.octets() {
+            hash.write_usize(octets.len());
+            hash.write(octets);
+        }
         let key = hash.finish128().as_u128();
         if self.latest.as_ref().is_none_or(|(latest, _)| *latest != key) {
             self.latest = Some((key, self.look_into(text)));
@@ -127,18 +197,28 @@ impl Screen {
     fn look_into(&mut self, text: &Text<'_>) -> Option<Found> {
         let peer = Peer {
             default_alphabet: text.alphabet,
+            // Handsets heed the mark.
+            byte_order: ByteOrder::ByMark,
             ..Peer::default()
         };
-        let reading = read(text.data_coding, text.esm_class, text.octets, peer);
         let buffers = &mut self.buffers;
-        buffers.text.clear();
-        reading.charset.decode(reading.text.0, &mut buffers.text)?;
+        let mut is_read = text.octets().next().is_none();
+        for octets in text.octets() {
+            let reading = read(text.data_coding, text.esm_class, octets, peer);
+            for charset in charsets(&reading) {
+                buffers.text.push('\n');
+                is_read |= charset.decode(reading.text.0, &mut buffers.text).is_some();
+            }
+        }
         let mut found = Found::default();
-        self.read_words(&mut found.hits);
-        self.compiled.ask_words(&self.buffers, &mut found.hits);
-        found.same = self.same();
-        found.words = self.buffers.starts.len();
-        Some(found)
+        if is_read {
+            self.read_words(&mut found.hits);
+            self.compiled.ask_words(&self.buffers, &mut found.hits);
+            found.same = self.same();
+            found.words = self.buffers.starts.len();
+        }
+        self.buffers.wipe();
+        is_read.then_some(found)
     }
 
     /// Takes the text apart into words and links, and asks what is asked of each by itself.
@@ -148,24 +228,29 @@ impl Screen {
             normal,
             starts,
             links,
+            meant,
             piece,
             host,
         } = &mut self.buffers;
         normal.clear();
         starts.clear();
         links.clear();
+        let mut left = links::HOSTS_MAX;
         for piece_of in links::pieces(text) {
-            if links::read_host(piece_of, host) {
-                if links::is_link(piece_of, host, |ending| self.compiled.is_ending(ending)) {
-                    links.push(starts.len());
-                }
-                self.compiled.ask_host(host, hits);
+            let is_ending = |ending: &str| self.compiled.is_ending(ending);
+            let ask = |host: &str| self.compiled.ask_host(host, hits);
+            if links::read(piece_of, host, &mut left, is_ending, ask) {
+                links.push(starts.len());
             }
             let has_others = !piece_of.is_ascii();
             if has_others && looks::words_of(piece_of).any(looks::is_disguised) {
                 self.compiled.found_look_alikes(hits);
             }
-            normalise(piece_of, piece);
+            meant.clear();
+            if has_others {
+                looks::undisguise_capitals(piece_of, meant);
+            }
+            normalise(if has_others { meant.as_str() } else { piece_of }, piece);
             for word in piece.split(' ').filter(|word| !word.is_empty()) {
                 if !normal.is_empty() {
                     normal.push(' ');

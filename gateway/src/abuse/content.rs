@@ -55,11 +55,12 @@ impl Abuse {
         &mut self,
         now: Now,
         account: (usize, u32),
-        (rule, text, sender): (u16, u64, &[u8]),
+        (rule, text, sender): (&str, u64, &[u8]),
         (limit, within): (u16, Duration),
     ) -> bool {
         let time = now.monotonic;
-        let octets: SmallVec<[u8; 16]> = rule.to_le_bytes().into_iter().chain(text.to_le_bytes()).collect();
+        // By its id: with other rules its place is another one's.
+        let octets: SmallVec<[u8; 40]> = text.to_le_bytes().into_iter().chain(rule.bytes()).collect();
         let key = self.key(Of::Text, account, &octets);
         let sender = self.key(Of::Sender, account, sender) as u32;
         let spread = self
@@ -96,14 +97,19 @@ impl<D: Disk> Gate<D> {
             data_coding: submission.data_coding,
             esm_class: submission.esm_class,
             alphabet: configured.default_alphabet,
-            octets: submission.text.0,
+            short_message: submission.short_message.0,
+            tlvs: submission.tlvs,
         };
         let Some(found) = self.screen.look(&text) else {
             return Ok(());
         };
         let (mut hits, same, words) = (found.hits.clone(), found.same, found.words);
+        let rules = self.screen.rules();
         for (rule, limit, within, words_min) in self.screen.about_senders() {
-            let about = (rule, same, source);
+            let Some(of) = rules.rules.get(usize::from(rule)) else {
+                continue;
+            };
+            let about = (&*of.id, same, source);
             if words >= words_min && self.abuse.is_spread(now, whose, about, (limit, within)) {
                 hits.push(rule);
             }
@@ -111,7 +117,6 @@ impl<D: Disk> Gate<D> {
         if hits.is_empty() {
             return Ok(());
         }
-        let rules = self.screen.rules();
         let hits: SmallVec<[&ContentRule; 4]> = hits
             .iter()
             .filter_map(|place| rules.rules.get(usize::from(*place)))

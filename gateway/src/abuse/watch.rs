@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tidegate_codec::address::Ton;
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
@@ -14,10 +15,17 @@ use super::{AccountWatch, Cases, DAY, Found, LOG_EVERY, Signal, TRIPS_MAX, Watch
 use crate::admission::{Admitted, Submission};
 use crate::clock::Now;
 use crate::gate::Gate;
-use crate::number::plan;
+use crate::number::{SHORT_CODE_MAX, plan};
 use crate::refusal::Refusal;
 use crate::standing::Recipient;
 use crate::telemetry::words::{AbuseRule, Word as _};
+
+/// Whether the digits of a recipient are those of an international number, of which country or of none.
+fn is_international(to: &Recipient) -> bool {
+    let address = to.address();
+    let is_written_so = address.ton() == Ton::INTERNATIONAL || address.as_bytes().starts_with(b"+");
+    to.subscriber().is_some() || (is_written_so && address.as_bytes().len() > SHORT_CODE_MAX)
+}
 
 impl<D: Disk> Gate<D> {
     /// Whether a message may come in as far as signs of abuse go, and what is to be noted of it once it has.
@@ -46,7 +54,8 @@ impl<D: Disk> Gate<D> {
         let person = to.person();
         let believed = self.at_believed(now);
         let usual = &mut self.accounts[account].abuse.usual;
-        let found = usual.ask(now.monotonic, rules, &person, country);
+        let number = is_international(to).then_some(&*person);
+        let found = usual.ask(now.monotonic, rules, number, country);
         let is_over = found.iter().any(|found| found.action >= AbuseAction::Throttle);
         for found in found {
             self.signalled(believed, account, found, &person, country);

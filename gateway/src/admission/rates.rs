@@ -222,8 +222,8 @@ impl<D: Disk> Gate<D> {
         })
     }
 
-    /// Takes what a submission of so many parts costs, or nothing. The last question of admission, so that what is
-    /// refused for another reason costs nothing.
+    /// Takes what a submission of so many parts costs, or nothing. The last question of admission but what its text
+    /// says, so that what is refused for another reason costs nothing.
     pub(crate) fn take_rates(
         &mut self,
         now: Now,

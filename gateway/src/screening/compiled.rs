@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aho_corasick::AhoCorasick;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tidegate_config::{ContentKind, ContentRules};
@@ -22,8 +21,7 @@ struct Phrase {
 /// See the [module](self).
 pub(super) struct Compiled {
     pub(super) rules: Arc<ContentRules>,
-    /// All phrases; `None` where there are none, or more than fit.
-    phrases: Option<AhoCorasick>,
+    /// Of each phrase of [`ContentRules::phrases`].
     of_phrase: Vec<Phrase>,
     domains: HashMap<Box<str>, u16>,
     /// The same as they look.
@@ -38,7 +36,6 @@ impl Compiled {
     pub(super) fn new(rules: &Arc<ContentRules>) -> Self {
         let mut compiled = Self {
             rules: Arc::clone(rules),
-            phrases: None,
             of_phrase: Vec::new(),
             domains: HashMap::new(),
             looks: HashMap::new(),
@@ -50,7 +47,6 @@ impl Compiled {
             look_alikes: SmallVec::new(),
             senders: SmallVec::new(),
         };
-        let mut texts: Vec<&str> = Vec::new();
         for (rule, place) in rules.rules.iter().zip(0_u16..) {
             match &rule.looks_for {
                 ContentKind::Domains(domains) => {
@@ -59,9 +55,9 @@ impl Compiled {
                         compiled.looks.insert(looks::skeleton_of(domain).into(), place);
                     }
                 }
-                ContentKind::Words(words) => compiled.add(&mut texts, words, place, None),
+                ContentKind::Words(words) => compiled.add(words, place, None),
                 ContentKind::NearLink { words, within } => {
-                    compiled.add(&mut texts, words, place, Some(usize::from(*within)));
+                    compiled.add(words, place, Some(usize::from(*within)));
                 }
                 ContentKind::LookAlikes => compiled.look_alikes.push(place),
                 ContentKind::Senders {
@@ -73,21 +69,12 @@ impl Compiled {
                     .push((place, *senders, *within, usize::from(*words_min))),
             }
         }
-        if !texts.is_empty() {
-            compiled.phrases = AhoCorasick::new(texts)
-                .inspect_err(
-                    |error| tracing::error!(%error, "words of rules about content are not looked for"),
-                )
-                .ok();
-        }
         compiled
     }
 
-    fn add<'r>(&mut self, texts: &mut Vec<&'r str>, words: &'r [String], rule: u16, within: Option<usize>) {
-        for word in words {
-            texts.push(word);
-            self.of_phrase.push(Phrase { rule, within });
-        }
+    fn add(&mut self, words: &[String], rule: u16, within: Option<usize>) {
+        self.of_phrase
+            .extend(words.iter().map(|_| Phrase { rule, within }));
     }
 
     pub(super) fn is_ending(&self, ending: &str) -> bool {
@@ -123,24 +110,23 @@ impl Compiled {
 
     /// Whether phrases stand in a text, where they may not.
     pub(super) fn ask_words(&self, buffers: &Buffers, hits: &mut Hits) {
-        let Some(phrases) = &self.phrases else { return };
         let octets = buffers.normal.as_bytes();
         let is_blank = |at: Option<usize>| {
             at.and_then(|at| octets.get(at))
                 .is_none_or(|octet| *octet == b' ')
         };
-        for found in phrases.find_overlapping_iter(octets) {
-            let Some(phrase) = self.of_phrase.get(found.pattern().as_usize()) else {
+        for (which, found) in self.rules.phrases.find(&buffers.normal) {
+            let Some(phrase) = self.of_phrase.get(which) else {
                 continue;
             };
             if hits.contains(&phrase.rule)
-                || !is_blank(found.start().checked_sub(1))
-                || !is_blank(Some(found.end()))
+                || !is_blank(found.start.checked_sub(1))
+                || !is_blank(Some(found.end))
             {
                 continue;
             }
             let is_there = phrase.within.is_none_or(|within| {
-                let word = buffers.starts.partition_point(|start| *start < found.start());
+                let word = buffers.starts.partition_point(|start| *start < found.start);
                 let behind = buffers.links.partition_point(|link| *link < word);
                 let near = [behind.checked_sub(1), Some(behind)];
                 let mut links = near.into_iter().flatten().filter_map(|at| buffers.links.get(at));

@@ -3,10 +3,12 @@
 //! Whoever hides a link writes it otherwise than it is read, so that a host is mapped as browsers do (UTS #46): full-width and
 //! ideographic dots, letters of other cases and what takes no room.
 
-/// Octets of a piece that are looked at for a host: a name has 253 at most, and something may stand before it.
-const PIECE_MAX: usize = 1_024;
+/// Octets that are mapped at once: a name has 253 at most.
+const MAPPED_MAX: usize = 1_024;
 /// Octets of a host (RFC 1035) that is looked up.
 const HOST_MAX: usize = 253;
+/// Hosts of one text that rules are asked about: each costs, and a text has room for thousands.
+pub(super) const HOSTS_MAX: usize = 64;
 
 /// What no link goes on behind.
 const fn is_end(c: char) -> bool {
@@ -29,55 +31,144 @@ fn has_dot(piece: &str) -> bool {
     piece.contains(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'])
 }
 
-/// Writes the host that a piece of a text names, mapped and in small letters; whether there is one.
-pub(super) fn read_host(piece: &str, host: &mut String) -> bool {
-    host.clear();
-    let piece = head(piece, PIECE_MAX);
-    if !has_dot(piece) {
-        return false;
-    }
-    if piece.is_ascii() {
-        host.push_str(host_of(piece).0);
-        host.make_ascii_lowercase();
-        if host.contains("xn--") {
-            // What cannot be read stays as it is.
-            let (seen, read) = idna::domain_to_unicode(host);
-            if read.is_ok() {
-                *host = seen;
+/// What no host has within it.
+const fn is_between(c: char) -> bool {
+    c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_')
+}
+
+/// Reads all hosts that stand in a piece of a text, mapped and in small letters, at whatever place, because each handset
+/// begins a link elsewhere: `Tap/bit.ly`, `Link:bit.ly`. Whether a handset would make a link of the piece, or some of it.
+///
+/// `ask` is asked about each host, as long as it is allowed `left` of them; what comes behind those is not read.
+pub(super) fn read(
+    piece: &str,
+    host: &mut String,
+    left: &mut usize,
+    is_ending: impl Fn(&str) -> bool,
+    mut ask: impl FnMut(&str),
+) -> bool {
+    // As a whole: what is hidden in a path may be where a link leads on to.
+    let decoded = percent_decoded(piece);
+    let piece = decoded.as_deref().unwrap_or(piece);
+    let has_scheme = has_scheme(piece);
+    let authority = piece.split(['/', '?', '#', '\\']).next().unwrap_or(piece);
+    let is_mail = !has_scheme && authority.contains('@');
+    let mut is_link = has_scheme;
+    let mut rest = piece;
+    while !rest.is_empty() {
+        let end = rest.find(is_between).unwrap_or(rest.len());
+        let (run, behind) = rest.split_at(end);
+        let mut next = behind.chars();
+        let sign = next.next();
+        rest = next.as_str();
+        if !has_dot(run) {
+            continue;
+        }
+        let has_path = matches!(sign, Some('/' | '?' | '#' | '\\')) && !rest.is_empty();
+        let mut one = |host: &str| {
+            is_link |= !is_mail && (has_path || ends_as_link(host, &is_ending)) || host.starts_with("www.");
+            ask(host);
+        };
+        for_each_host(run, host, left, &mut one);
+        // In a script without blanks the words before and behind are none of it.
+        if !run.is_ascii() {
+            for run in run.split(|c: char| !c.is_ascii()) {
+                for_each_host(run, host, left, &mut one);
             }
         }
-    } else {
-        let (mapped, _) = idna::domain_to_unicode(piece);
-        host.push_str(host_of(&mapped).0);
     }
-    has_dot(host) && host.len() <= 4 * HOST_MAX
+    is_link
 }
 
-/// The host in a piece, and whether a scheme stands before it, or a path behind it.
-fn host_of(piece: &str) -> (&str, bool) {
-    let (rest, has_scheme) = match piece.split_once("://") {
-        Some((_, rest)) => (rest, true),
-        None => (piece, false),
-    };
-    let (authority, has_path) = match rest.split_once(['/', '?', '#', '\\']) {
-        Some((authority, path)) => (authority, !path.is_empty()),
-        None => (rest, false),
-    };
-    let is_mail = !has_scheme && authority.contains('@');
-    let behind_user = authority.rsplit('@').next().unwrap_or(authority);
-    let host = behind_user.split(':').next().unwrap_or(behind_user);
-    let host = host.trim_matches(|c: char| !c.is_alphanumeric());
-    (host, !is_mail && (has_scheme || has_path))
+/// Maps a run of a host's characters, and says which hosts are in it.
+fn for_each_host(mut run: &str, host: &mut String, left: &mut usize, one: &mut impl FnMut(&str)) {
+    while has_dot(run) && *left > 0 {
+        let (first, rest) = run.split_at(head(run, MAPPED_MAX).len());
+        run = rest;
+        let first = first.trim_matches(|c: char| !c.is_alphanumeric());
+        if !has_dot(first) {
+            continue;
+        }
+        host.clear();
+        if first.is_ascii() {
+            host.push_str(first);
+            host.make_ascii_lowercase();
+            if host.contains("xn--") {
+                // What cannot be read stays as it is.
+                let (seen, read) = idna::domain_to_unicode(host);
+                if read.is_ok() {
+                    *host = seen;
+                }
+            }
+        } else {
+            *host = idna::domain_to_unicode(first).0;
+        }
+        // Signs of other scripts are letters' neighbours once they are mapped: a full-width slash is one.
+        for host in host.split(is_between) {
+            let host = host.trim_matches(|c: char| !c.is_alphanumeric());
+            if has_dot(host) && host.len() <= 4 * HOST_MAX && *left > 0 {
+                *left -= 1;
+                one(host);
+            }
+        }
+    }
 }
 
-/// Whether a handset would make a link of a piece with this host.
-pub(super) fn is_link(piece: &str, host: &str, is_ending: impl Fn(&str) -> bool) -> bool {
-    if host_of(head(piece, PIECE_MAX)).1 || host.starts_with("www.") {
-        return true;
+/// Whether it begins with a scheme and something behind that: no dot is needed then.
+fn has_scheme(piece: &str) -> bool {
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let Some(at) = piece.find(['/', '?', '#', '\\']) else {
+        return false;
+    };
+    let (before, behind) = piece.split_at(at);
+    let authority = behind.trim_start_matches(is_slash);
+    let slashes = behind.len() - authority.len();
+    let Some(before) = before.strip_suffix(':') else {
+        return false;
+    };
+    let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
+    let scheme = scheme.unwrap_or_default();
+    let is_web = ["http", "https"]
+        .iter()
+        .any(|web| scheme.eq_ignore_ascii_case(web));
+    let is_there = slashes >= 2 || (slashes == 1 && is_web);
+    is_there
+        && !scheme.is_empty()
+        && authority.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '[' | '%'))
+}
+
+/// With each `%2e` as what it stands for; `None` where there is none.
+fn percent_decoded(piece: &str) -> Option<String> {
+    let mut octets = Vec::new();
+    let (mut rest, mut is_other) = (piece.as_bytes(), false);
+    if !rest.contains(&b'%') {
+        return None;
     }
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first == b'%'
+            && let [high, low, behind @ ..] = behind
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            octets.push(high << 4 | low);
+            rest = behind;
+            is_other = true;
+        } else {
+            octets.push(*first);
+        }
+    }
+    is_other.then(|| String::from_utf8_lossy(&octets).into_owned())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16)?.try_into().ok()
+}
+
+/// Whether a name without anything around it is a link.
+fn ends_as_link(host: &str, is_ending: impl Fn(&str) -> bool) -> bool {
     let ending = host.rsplit('.').next().unwrap_or_default();
     let is_country = ending.len() == 2 && ending.bytes().all(|octet| octet.is_ascii_lowercase());
-    !piece.contains('@') && (is_country || is_ending(ending))
+    is_country || is_ending(ending)
 }
 
 fn head(text: &str, max: usize) -> &str {
@@ -94,7 +185,7 @@ pub(super) struct Host<'h> {
 }
 
 impl<'h> Host<'h> {
-    /// One that [`read_host`] has written.
+    /// One that [`read`] has found.
     pub(super) fn new(host: &'h str) -> Self {
         if host.is_ascii() {
             return Self {
@@ -127,13 +218,21 @@ impl<'h> Host<'h> {
 mod tests {
     use super::*;
 
-    fn host(piece: &str) -> Option<String> {
-        let mut host = String::new();
-        read_host(piece, &mut host).then_some(host)
+    /// The hosts of a piece, and whether it is a link.
+    fn hosts(piece: &str) -> (Vec<String>, bool) {
+        let (mut host, mut left, mut hosts) = (String::new(), HOSTS_MAX, Vec::new());
+        let is_link = read(
+            piece,
+            &mut host,
+            &mut left,
+            |ending| ending == "com",
+            |host| hosts.push(host.to_owned()),
+        );
+        (hosts, is_link)
     }
 
     #[test]
-    fn a_host_is_found_however_it_is_written() {
+    fn a_host_is_found_however_it_is_written_and_wherever_it_stands() {
         for piece in [
             "bit.ly",
             "BIT.LY/x",
@@ -143,25 +242,51 @@ mod tests {
             "'bit.ly'...",
             "bit\u{3002}ly",
             "\u{ff42}\u{ff49}\u{ff54}\u{ff0e}\u{ff4c}\u{ff59}/x",
+            "\u{ff42}\u{ff49}\u{ff54}\u{ff0e}\u{ff4c}\u{ff59}\u{ff0f}x",
             "b\u{200b}it.l\u{ad}y",
             "me@bit.ly",
+            "Link:bit.ly/x",
+            "Tap/bit.ly/x",
+            "#bit.ly",
+            "\u{70b9}\u{51fb}bit.ly/x",
+            "bit.ly/x?://a.b",
+            "http:///bit.ly/x",
+            "http:\\bit.ly/x",
+            "http:\\\\bit.ly/x",
+            "http://bit%2Ely/x",
+            "http://%62it.ly",
+            "a.b/c=bit.ly",
         ] {
-            assert_eq!(host(piece).as_deref(), Some("bit.ly"), "{piece}");
+            assert!(hosts(piece).0.iter().any(|host| host == "bit.ly"), "{piece}");
         }
-        for piece in ["bit", "...", "a/b.c", "", "/.", "://."] {
-            assert_eq!(host(piece), None, "{piece}");
+        for piece in [
+            "bit", "...", "a/b", "", "/.", "://.", "http://", "50%", "%2", "%zz.%",
+        ] {
+            assert_eq!(hosts(piece).0, [""; 0], "{piece}");
         }
         // What is longer than any host is none, and takes no time.
         let long = "\u{e4}.".repeat(40_000);
-        assert!(host(&long).is_none_or(|host| host.len() <= 4 * HOST_MAX));
+        assert!(hosts(&long).0.iter().all(|host| host.len() <= 4 * HOST_MAX));
+        // So many, and no more.
+        assert_eq!(hosts(&"a.b/".repeat(1_000)).0.len(), HOSTS_MAX);
+    }
+
+    /// Of the longest text that a PDU holds: what is counted is what costs, each name being mapped.
+    #[test]
+    fn of_a_text_full_of_names_only_so_many_are_asked_about() {
+        for word in ["\u{e9}.b ", "a.b ", "\u{e9}. ", "a.b/", "\u{70b9}a.b\u{ff0f}"] {
+            let text = word.repeat(65_536 / word.len());
+            let (mut host, mut left, mut asked) = (String::new(), HOSTS_MAX, 0);
+            for piece in pieces(&text) {
+                read(piece, &mut host, &mut left, |_| false, |_| asked += 1);
+            }
+            let expected = if word.contains(". ") { 0 } else { HOSTS_MAX };
+            assert_eq!(asked, expected, "{word}");
+        }
     }
 
     #[test]
     fn a_name_is_a_link_where_a_handset_makes_one_of_it() {
-        let is = |piece: &str| {
-            let host = host(piece).unwrap();
-            is_link(piece, &host, |ending| ending == "com")
-        };
         for piece in [
             "a.com",
             "A.COM",
@@ -169,11 +294,24 @@ mod tests {
             "http://a.example",
             "a.example/x",
             "www.a.example",
+            "http://localhost",
+            "http:\\2130706433/x",
+            "Link:https://a",
+            "Tap/bit.ly",
         ] {
-            assert!(is(piece), "{piece}");
+            assert!(hosts(piece).1, "{piece}");
         }
-        for piece in ["3.50", "thanks.your", "me@a.com", "a.example/"] {
-            assert!(!is(piece), "{piece}");
+        for piece in [
+            "3.50",
+            "thanks.your",
+            "me@a.com",
+            "a.example/",
+            "://@:",
+            "and:/or",
+            "http://",
+            "a/b://c",
+        ] {
+            assert!(!hosts(piece).1, "{piece}");
         }
         let pieces: Vec<&str> = pieces("(see a.com, b.com)\u{201c}c.com\u{201d} !").collect();
         assert_eq!(pieces, ["see", "a.com", "b.com", "c.com"]);

@@ -24,6 +24,29 @@ fn looks_like(c: char) -> Option<char> {
     }
 }
 
+/// Appends a piece of a text with the capitals that look like Latin ones as these, in words that have Latin letters: small, many
+/// of them look like something else.
+pub(super) fn undisguise_capitals(piece: &str, out: &mut String) {
+    for word in piece.split_inclusive(|c: char| !c.is_alphanumeric()) {
+        let is_mixed = !word.is_ascii() && has_latin(word);
+        out.extend(
+            word.chars()
+                .map(|c| capital_looks_like(c).filter(|_| is_mixed).unwrap_or(c)),
+        );
+    }
+}
+
+fn capital_looks_like(c: char) -> Option<char> {
+    if !c.is_uppercase() {
+        return None;
+    }
+    match looks_like(c) {
+        // I and l look alike, and the small letter says which it is.
+        Some('l') => c.to_lowercase().next().and_then(looks_like).or(Some('l')),
+        looks => looks,
+    }
+}
+
 fn has_latin(word: &str) -> bool {
     word.bytes().any(|octet| octet.is_ascii_alphabetic())
 }
@@ -93,6 +116,24 @@ mod tests {
         undisguise("p\u{430}ypal", &mut meant);
         undisguise("\u{441}\u{43e}\u{440}", &mut meant);
         assert_eq!(meant, "paypal\u{441}\u{43e}\u{440}");
+    }
+
+    #[test]
+    fn a_capital_is_what_it_looks_like_before_it_is_made_small() {
+        for (written, meant) in [
+            ("\u{412}ONUS", "bONUS"),
+            ("CASI\u{41d}O", "CASIhO"),
+            ("CAS\u{406}NO", "CASiNO"),
+            ("FREE-SP\u{406}\u{39d}S", "FREE-SPinS"),
+            (
+                "\u{412}\u{41e}\u{41d} und \u{c4}rger",
+                "\u{412}\u{41e}\u{41d} und \u{c4}rger",
+            ),
+        ] {
+            let mut out = String::new();
+            undisguise_capitals(written, &mut out);
+            assert_eq!(out, meant);
+        }
     }
 
     #[test]

@@ -39,7 +39,8 @@ fn of(data_coding: u8, octets: &[u8]) -> Text<'_> {
         data_coding: DataCoding(data_coding),
         esm_class: EsmClass(0),
         alphabet: DefaultAlphabet::Gsm7,
-        octets,
+        short_message: octets,
+        tlvs: Tlvs::NONE,
     }
 }
 
@@ -65,6 +66,10 @@ fn each_kind_of_rule_finds_what_it_is_for_and_nothing_else() {
         ("Password: a b c d e f g h i j k l m n shop.com", &[]),
         ("Hello from p\u{430}ypal", &["look-alike"]),
         ("Play c\u{430}sino", &["gambling", "look-alike"]),
+        (
+            "\u{412}ONUS or C\u{410}S\u{406}\u{39d}O",
+            &["gambling", "look-alike"],
+        ),
         ("See b\u{456}t.ly/x", &["shortener", "look-alike"]),
         ("See \u{430}\u{440}\u{440}\u{4cf}\u{435}.com/x", &["look-alike"]),
         ("See xn--80ak6aa92e.com/x", &["look-alike"]),
@@ -100,6 +105,65 @@ fn a_text_is_read_in_its_own_coding_and_what_is_binary_is_not_read() {
         ..of(0, &[200, 0, 3])
     };
     assert_eq!(screen.look(&text), None);
+}
+
+/// message_payload TLVs with these values.
+fn payloads(values: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for value in values {
+        out.extend(0x0424_u16.to_be_bytes());
+        out.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+        out.extend(*value);
+    }
+    out
+}
+
+#[test]
+fn every_text_of_a_message_is_read_whichever_of_them_counts() {
+    let mut screen = shipped();
+    for (short, more) in [
+        (&b"free spins"[..], &[&b"hello"[..]][..]),
+        (b"hello", &[b"free spins"]),
+        (b"hello", &[b"hello", b"free spins"]),
+        (b"", &[b"", b"free spins"]),
+    ] {
+        let octets = payloads(more);
+        let text = Text {
+            tlvs: Tlvs::new(&octets),
+            ..of(0, short)
+        };
+        assert_eq!(screen.look(&text).unwrap().hits.len(), 1, "{short:?} {more:?}");
+    }
+    assert_eq!(
+        screen.buffers.text.capacity().min(KEPT_MAX),
+        screen.buffers.text.capacity()
+    );
+    assert!(screen.buffers.text.is_empty() && screen.buffers.normal.is_empty());
+}
+
+#[test]
+fn a_text_is_read_in_each_way_that_handsets_may_read_it() {
+    let mut screen = shipped();
+    let mut hits = |text: Text<'_>| screen.look(&text).map(|found| found.hits.len());
+    // Turned around by its mark.
+    let little: Vec<u8> = "\u{feff}free spins"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(hits(of(8, &little)), Some(1));
+    // A locking table of Hindi, for which not every handset has one.
+    let locked = [&[3, 0x25, 1, 6][..], b"free spins"].concat();
+    let text = Text {
+        esm_class: EsmClass(0x40),
+        ..of(0, &locked)
+    };
+    assert_eq!(hits(text), Some(1));
+    // Codings without a meaning, read by some as the default and by some as UCS-2.
+    let ucs2: Vec<u8> = "free spins".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for coding in [0x0b, 0x0f, 0x1c] {
+        assert_eq!(hits(of(coding, b"free spins")), Some(1));
+        assert_eq!(hits(of(coding, &ucs2)), Some(1));
+    }
 }
 
 #[test]
