@@ -369,7 +369,9 @@ fn a_consent_to_a_brand_outlives_one_of_its_accounts_and_a_hold_keeps_it() {
             ..hold(Some(Class::Consent), None)
         };
         let held = keeping.with_claims(Arc::new(Claims::of_holds(vec![late])));
-        let told = held.consent(account, &own, (given_ms, None), due_ms + 10).unwrap();
+        let told = held
+            .consent(account, &own, (given_ms, None), due_ms + 10)
+            .unwrap();
         assert_eq!(told.state, state, "{future}");
     }
 }

@@ -171,7 +171,11 @@ impl<D: Disk> Sweep<D> {
         }
         if let (Some(file), 1..) = (next, of_file.damaged) {
             let damaged = of_file.damaged;
-            tracing::warn!(file, damaged, "stretches of the journal of opt-outs cannot be read, and are left as they are");
+            tracing::warn!(
+                file,
+                damaged,
+                "stretches of the journal of opt-outs cannot be read, and are left as they are"
+            );
         }
         Ok(next)
     }

@@ -37,7 +37,7 @@ const FILES_MAX: u64 = 256;
 pub(super) struct Anchor {
     /// Where the log stood behind them.
     pub(super) chain: Chain,
-    signature: [u8; SIGNATURE_LEN],
+    pub(super) signature: [u8; SIGNATURE_LEN],
 }
 
 impl Anchor {
@@ -62,7 +62,7 @@ impl Anchor {
         }
     }
 
-    fn octets(&self) -> Vec<u8> {
+    pub(super) fn octets(&self) -> Vec<u8> {
         let mut octets = body(&self.chain);
         octets.extend_from_slice(&self.signature);
         let crc = crc32fast::hash(&octets);
