@@ -234,10 +234,14 @@ pub enum Found {
     Nothing,
     /// What is to be seen to: [`WARNINGS`].
     Warnings,
+    /// Nothing that could be proven: [`UNPROVEN`].
+    Unproven,
 }
 
 /// Exit status of a verb whose findings are warnings, and none of them an error.
 pub const WARNINGS: u8 = 3;
+/// Exit status of a verb that found nothing wrong where nothing was left that could be.
+pub const UNPROVEN: u8 = 4;
 
 /// Why a verb was not done. Nothing in it may be a password, a body or a number.
 #[derive(Debug)]
@@ -352,6 +356,7 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
                 (true, _) => ExitCode::FAILURE,
                 (false, Found::Nothing) => ExitCode::SUCCESS,
                 (false, Found::Warnings) => ExitCode::from(WARNINGS),
+                (false, Found::Unproven) => ExitCode::from(UNPROVEN),
             };
             if json {
                 let mut fields = outcome.fields;

@@ -187,7 +187,7 @@ impl<D: Disk> Audit<D> {
     ///
     /// # Errors
     ///
-    /// A file or directory cannot be read, or the newest one not be written. Nothing of the log has changed; it may be tried
+    /// A file or directory cannot be read, the anchor is not as it was written, or the newest file cannot be written. Nothing of the log has changed; it may be tried
     /// again.
     pub fn open(disk: D, dir: &Path, signer: Signer) -> Result<(Self, Report), AuditError> {
         Self::open_with(disk, dir, signer, Unread::Refused)
@@ -213,9 +213,17 @@ impl<D: Disk> Audit<D> {
         let is_past = unread == Unread::Past;
         let signed = verify::newest(&disk, &own, &signer.public_key(), is_past).map_err(failed(&own))?;
         let (signed, is_unsigned) = (signed.unwrap_or(0), signed.is_none());
-        let anchor = age::anchor(&disk, dir).map_err(failed(dir))?;
+        let anchor = match age::anchor(&disk, dir) {
+            // Roots would be signed as if what went had been lost.
+            Err(error) if !is_past => return Err(failed(&dir.join(age::FILE))(error)),
+            read => read.ok().flatten(),
+        };
         let key = signer.public_key();
-        let is_foreign = anchor.as_ref().is_some_and(|anchor| !anchor.is_signed_by(&key));
+        // Whoever made it, it stands for nothing here: what it says went is missing.
+        let (anchor, is_foreign) = match anchor {
+            Some(anchor) if !anchor.is_signed_by(&key) => (None, true),
+            anchor => (anchor, false),
+        };
         let opened = open_from(&disk, dir, Anchor::begun(anchor.as_ref()), None, signed, unread)?;
         let report = Report {
             is_unsigned: is_unsigned || is_foreign,

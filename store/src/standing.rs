@@ -33,7 +33,7 @@ pub use change::{
     Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
 };
 pub use ends::{Ends, ended};
-pub use forget::{Forget, ForgetError, ForgetReport, Forgotten, Going, Holders};
+pub use forget::{Forget, ForgetError, ForgetReport, Forgotten, Going, Holders, Lost};
 use generations::Generations;
 pub use generations::Held;
 pub use journal::JournalError;

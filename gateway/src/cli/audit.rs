@@ -221,6 +221,9 @@ fn judged(verdict: &Verdict) -> Outcome {
             "proven": proven,
         }),
     );
+    if matches!(tail, Tail::Aged(_)) {
+        outcome.found = super::Found::Unproven;
+    }
     if let Some(problem) = problem {
         outcome.failed = true;
         outcome.fields.insert("problem".to_owned(), json!(problem));

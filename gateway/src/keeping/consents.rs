@@ -26,14 +26,14 @@ pub(super) fn brands_of(config: &Config) -> Brands {
 }
 
 /// Since when nobody needs a consent to a scope for its accounts are closed, in unix milliseconds: one to a brand as long as one of
-/// its accounts is open.
+/// its accounts is open, or the one that recorded it, whichever brand that is of by now.
 fn needless_since(brands: &Brands, closures: &Closures, account: SystemId, scope: &Scope) -> Option<u64> {
     if scope.kind() != ScopeKind::Brand {
         return closures.of(account);
     }
     let name = std::str::from_utf8(scope.name()).ok()?;
     let mut last_ms = None;
-    for account in brands.get(name)? {
+    for account in brands.get(name)?.iter().chain([&account]) {
         last_ms = last_ms.max(Some(closures.of(*account)?));
     }
     last_ms
@@ -73,12 +73,18 @@ impl Keeping {
         if told.state != State::Due || self.claims.holds().is_empty() {
             return Some(told);
         }
-        let wide = self.claims.holds().iter().map(|hold| Hold {
+        let widened = self.claims.holds().iter().map(|hold| Hold {
             scope: Covered {
                 recipient: None,
                 ..hold.scope.clone()
             },
             ..hold.clone()
+        });
+        // What is asked about is there: a hold that was taken when it was due, and had not gone, keeps it, too.
+        let wide = widened.filter(|hold| hold.covers(&facts)).map(|hold| Hold {
+            future: true,
+            taken_ms: 0,
+            ..hold
         });
         Some(by(&wide.collect::<Vec<_>>()))
     }

@@ -361,6 +361,19 @@ fn a_consent_to_a_brand_outlives_one_of_its_accounts_and_a_hold_keeps_it() {
         let told = held.consent(account, &own, (given_ms, None), due_ms).unwrap();
         assert_eq!(told.state, state);
     }
+    // Taken behind the date, and before anything went.
+    for (future, state) in [(true, State::Sealed), (false, State::Sealed)] {
+        let late = Hold {
+            taken_ms: due_ms + 5,
+            future,
+            ..hold(Some(Class::Consent), None)
+        };
+        let held = keeping.with_claims(Arc::new(Claims::of_holds(vec![late])));
+        let told = held
+            .consent(account, &own, (given_ms, None), due_ms + 10)
+            .unwrap();
+        assert_eq!(told.state, state, "{future}");
+    }
 }
 
 /// AUD-5 and LEG-2: seven years by the profile, and not while a hold may be about it.

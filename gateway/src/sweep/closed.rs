@@ -41,7 +41,7 @@ impl<D: Disk> Sweep<D> {
         if keys.is_empty() {
             return Ok(());
         }
-        // Evidence of consents has an end of its own, and is nothing of what goes here. While a file of it cannot be read, all stays.
+        // Evidence of consents has an end of its own, and is nothing of what goes here. While a file cannot be read, all stays; what is damaged in one opened for nobody before.
         self.move_consents().await?;
         // No hold is taken between the judgement and the end of the keys, and none that was taken since is missed.
         let legal = self.hub.legal().cloned();

@@ -112,20 +112,17 @@ impl<D: Disk> Sweep<D> {
         journaled(&self.hub).await?;
         let mut old = self.keys(Forget::Stale).await?;
         let (ends, holders) = look(&self.hub, keeping.ends_of_consents(now_ms)).await?;
-        if holders.over.is_empty() {
+        // What a run before this one has moved may lie under keys that it did not come to destroy.
+        if holders.over.is_empty() && old.is_empty() {
             self.consents_ms = Some(now_ms);
             return Ok(());
         }
-        let over = holders.over.clone();
-        let begun = over
-            .iter()
-            .map(|(account, count)| entry(*account, "erasing", *count));
-        self.audit.enter(begun.collect()).await?;
-        if !holders.consents.is_empty() {
+        self.enter_consents("erasing", &holders.over).await?;
+        if !holders.consents.is_empty() || !holders.opt_outs.is_empty() {
             old.extend(self.renew(holders).await?);
         }
         let legal = self.hub.legal().cloned();
-        let (mut used, mut behind) = (BTreeSet::new(), Some(0));
+        let (mut used, mut lost, mut behind) = (BTreeSet::new(), BTreeMap::new(), Some(0));
         while let Some(number) = behind {
             // No hold is taken between this judgement and the file that is written by it.
             let taken = match &legal {
@@ -137,7 +134,7 @@ impl<D: Disk> Sweep<D> {
                 people: Vec::new(),
                 consents: rules.map(|rules| ends.with_rules_of(&rules)),
             };
-            behind = self.rewrite(number, going, &mut used).await?;
+            behind = self.rewrite(number, going, (&mut used, &mut lost)).await?;
             drop(taken);
             tokio::time::sleep(PAUSE).await;
         }
@@ -147,11 +144,17 @@ impl<D: Disk> Sweep<D> {
         let old: BTreeSet<_> = old.into_iter().chain(spare).collect();
         let old: Vec<_> = old.into_iter().collect();
         self.destroy(None, old.clone(), Forget::Finish(old)).await?;
-        let ended = over
-            .iter()
-            .map(|(account, count)| entry(*account, "erased", *count));
-        self.audit.enter(ended.collect()).await?;
+        // Other than what was looked for where a hold was taken meanwhile.
+        self.enter_consents("erased", &lost).await?;
         self.consents_ms = Some(now_ms);
         Ok(())
+    }
+
+    async fn enter_consents(&self, outcome: &str, of: &BTreeMap<SystemId, u64>) -> Result<(), String> {
+        if of.is_empty() {
+            return Ok(());
+        }
+        let entries = of.iter().map(|(account, count)| entry(*account, outcome, *count));
+        self.audit.enter(entries.collect()).await
     }
 }

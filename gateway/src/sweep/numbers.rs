@@ -1,7 +1,7 @@
 //! Numbers that are sealed with opt-outs and consents (PSN-3): one person's go with an order to erase, an account's with the date
 //! that holds for it once it is [closed](super::closed). What stands for them stays, so nobody is less opted out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_codec::identity::SystemId;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
@@ -130,12 +130,12 @@ impl<D: Disk> Sweep<D> {
         if !has_none {
             old.extend(self.renew(accounts).await?);
         }
-        let (mut used, mut behind) = (BTreeSet::new(), Some(0));
+        let (mut used, mut lost, mut behind) = (BTreeSet::new(), BTreeMap::new(), Some(0));
         while let Some(number) = behind {
             // No hold is taken between this judgement and the file that is written by it.
             let state = legal.state().await;
             let going = meant(&state, orders, &mut kept).into();
-            behind = self.rewrite(number, going, &mut used).await?;
+            behind = self.rewrite(number, going, (&mut used, &mut lost)).await?;
             drop(state);
             tokio::time::sleep(PAUSE).await;
         }
@@ -154,27 +154,39 @@ impl<D: Disk> Sweep<D> {
     }
 
     /// Writes the journal's first file behind this number anew without what is to go, and takes in the keys under which something
-    /// lies in it then; which file that was.
+    /// lies in it then, and how many records of each account went or lost something; which file that was.
     pub(super) async fn rewrite(
         &self,
         behind: u64,
         going: Going,
-        used: &mut BTreeSet<KeyId>,
+        (used, lost): (&mut BTreeSet<KeyId>, &mut BTreeMap<SystemId, u64>),
     ) -> Result<Option<u64>, String> {
         let step = Forget::Rewrite(behind, going, self.hub.now().unix_ms);
-        let ForgetReport::Rewritten(next, keys, _) = self.forget(step).await? else {
+        let ForgetReport::Rewritten(next, keys, of_file) = self.forget(step).await? else {
             return Err(FOREIGN.to_owned());
         };
         used.extend(keys);
+        for (account, count) in of_file.of {
+            *lost.entry(account).or_default() += count;
+        }
+        if let (Some(file), 1..) = (next, of_file.damaged) {
+            let damaged = of_file.damaged;
+            tracing::warn!(
+                file,
+                damaged,
+                "stretches of the journal of opt-outs cannot be read, and are left as they are"
+            );
+        }
         Ok(next)
     }
 
     /// Moves what an earlier version sealed of consents with all else of its account to keys of their own, so that it outlives
     /// the account's other keys. Done once, it finds nothing more to do.
     pub(super) async fn move_consents(&self) -> Result<(), String> {
-        let (mut used, mut behind) = (BTreeSet::new(), Some(0));
+        let (mut used, mut lost, mut behind) = (BTreeSet::new(), BTreeMap::new(), Some(0));
         while let Some(number) = behind {
-            behind = self.rewrite(number, Going::default(), &mut used).await?;
+            let into = (&mut used, &mut lost);
+            behind = self.rewrite(number, Going::default(), into).await?;
             tokio::time::sleep(PAUSE).await;
         }
         self.forget(Forget::Finish(Vec::new())).await.map(drop)

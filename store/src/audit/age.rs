@@ -3,17 +3,17 @@
 //!
 //! ```text
 //! anchor   "TGAA" │ version u8 │ 0 × 3 │ hash of the last entry that went 32 × u8 │ has a source u8 │ source u64, u64
-//!          n u16 │ a signed checkpoint over all entries that went │ n u8 │ n × 32: the whole subtrees over them │ crc32 u32
+//!          how many went u64 │ n u8 │ n × 32: the whole subtrees over them │ signature 64 × u8 │ crc32 u32
 //! ```
 //!
-//! The subtrees are what the next root needs, and they add up to the root that the checkpoint signs: with another past no later
-//! checkpoint holds. The anchor is there before a file goes, so what a kill leaves of these is dropped by the next run and read by
-//! nobody.
+//! The subtrees are what the next root needs: with another past no later checkpoint holds. The signature is the log's, over all
+//! octets before it, under a label of its own: a checkpoint, which everybody may read, makes no anchor. The anchor is there before
+//! a file goes, so what a kill leaves of these is dropped by the next run and read by nobody.
 
 use std::io;
 use std::path::Path;
 
-use super::note::{NOTE_MAX, PublicKey, SignedCheckpoint};
+use super::note::PublicKey;
 use super::seed::read_some;
 use super::tree::Tree;
 use super::verify::{files, walk_file};
@@ -26,7 +26,9 @@ use crate::record;
 pub(super) const FILE: &str = "anchor";
 const MAGIC: &[u8; 8] = b"TGAA\x01\0\0\0";
 /// Octets of an anchor at most.
-const LEN_MAX: usize = NOTE_MAX + 4096;
+const LEN_MAX: usize = 4096;
+/// Octets of a signature.
+const SIGNATURE_LEN: usize = 64;
 /// Files that one run drops at most.
 const FILES_MAX: u64 = 256;
 
@@ -35,8 +37,7 @@ const FILES_MAX: u64 = 256;
 pub(super) struct Anchor {
     /// Where the log stood behind them.
     pub(super) chain: Chain,
-    note: SignedCheckpoint,
-    text: String,
+    pub(super) signature: [u8; SIGNATURE_LEN],
 }
 
 impl Anchor {
@@ -46,7 +47,7 @@ impl Anchor {
     }
 
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
-        self.note.is_signed_by(key)
+        key.has_signed_anchor(&body(&self.chain), &self.signature)
     }
 
     /// From where a log is gone through.
@@ -61,61 +62,80 @@ impl Anchor {
         }
     }
 
-    fn octets(&self) -> Vec<u8> {
-        let mut octets = MAGIC.to_vec();
-        octets.extend_from_slice(&self.chain.hash);
-        let Source(segment, place) = self.chain.source.unwrap_or(Source(0, 0));
-        octets.push(u8::from(self.chain.source.is_some()));
-        octets.extend_from_slice(&segment.to_be_bytes());
-        octets.extend_from_slice(&place.to_be_bytes());
-        let len = u16::try_from(self.text.len()).unwrap_or(u16::MAX);
-        octets.extend_from_slice(&len.to_be_bytes());
-        octets.extend_from_slice(self.text.as_bytes());
-        let whole = self.chain.tree.whole();
-        // One for each bit of the size.
-        octets.push(u8::try_from(whole.len()).unwrap_or(u8::MAX));
-        whole.iter().for_each(|hash| octets.extend_from_slice(hash));
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let mut octets = body(&self.chain);
+        octets.extend_from_slice(&self.signature);
         let crc = crc32fast::hash(&octets);
         octets.extend_from_slice(&crc.to_be_bytes());
         octets
     }
 
     fn from_octets(octets: &[u8]) -> Option<Self> {
-        let (body, crc) = octets.split_last_chunk::<4>()?;
-        if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
+        let (signed, crc) = octets.split_last_chunk::<4>()?;
+        if crc32fast::hash(signed) != u32::from_be_bytes(*crc) {
             return None;
         }
-        let (hash, mut fields) = body.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+        let (whole, signature) = signed.split_last_chunk::<SIGNATURE_LEN>()?;
+        let (hash, mut fields) = whole.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
         let has_source = record::get_u8(&mut fields).ok()? == 1;
         let source = Source(
             record::get_u64(&mut fields).ok()?,
             record::get_u64(&mut fields).ok()?,
         );
-        let len = usize::from(record::get_u16(&mut fields).ok()?);
-        let (text, mut fields) = fields.split_at_checked(len)?;
-        let text = std::str::from_utf8(text).ok()?.to_owned();
-        let note: SignedCheckpoint = text.parse().ok()?;
+        let size = record::get_u64(&mut fields).ok()?;
         let count = usize::from(record::get_u8(&mut fields).ok()?);
-        let (whole, rest) = fields.as_chunks::<32>();
-        let tree = Tree::of_whole(note.checkpoint.size, whole.to_vec())?;
-        let is_whole = rest.is_empty() && whole.len() == count && tree.root() == note.checkpoint.root;
-        is_whole.then(|| Self {
+        let (subtrees, rest) = fields.as_chunks::<32>();
+        let tree = Tree::of_whole(size, subtrees.to_vec())?;
+        let anchor = Self {
             chain: Chain {
                 hash: *hash,
                 tree,
                 source: has_source.then_some(source),
                 last: None,
             },
-            note,
-            text,
-        })
+            signature: *signature,
+        };
+        let is_whole = rest.is_empty() && subtrees.len() == count && body(&anchor.chain) == whole;
+        is_whole.then_some(anchor)
     }
 }
 
-/// The anchor of the log in a directory; one that is not as it was written is none, and then the entries that went are missing.
+/// What is signed of an anchor: all of it.
+fn body(chain: &Chain) -> Vec<u8> {
+    let mut octets = MAGIC.to_vec();
+    octets.extend_from_slice(&chain.hash);
+    let Source(segment, place) = chain.source.unwrap_or(Source(0, 0));
+    octets.push(u8::from(chain.source.is_some()));
+    octets.extend_from_slice(&segment.to_be_bytes());
+    octets.extend_from_slice(&place.to_be_bytes());
+    octets.extend_from_slice(&chain.tree.size().to_be_bytes());
+    let whole = chain.tree.whole();
+    // One for each bit of the size.
+    octets.push(u8::try_from(whole.len()).unwrap_or(u8::MAX));
+    whole.iter().for_each(|hash| octets.extend_from_slice(hash));
+    octets
+}
+
+/// The anchor of the log in a directory.
+///
+/// # Errors
+///
+/// It cannot be read, or is not as it was written.
 pub(super) fn anchor<D: Disk>(disk: &D, dir: &Path) -> io::Result<Option<Anchor>> {
-    let octets = read_some(disk, &dir.join(FILE), LEN_MAX)?;
-    Ok(octets.and_then(|octets| Anchor::from_octets(&octets)))
+    let Some(octets) = read_some(disk, &dir.join(FILE), LEN_MAX)? else {
+        return Ok(None);
+    };
+    let read = Anchor::from_octets(&octets);
+    read.map(Some)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an anchor as it was written"))
+}
+
+/// The same for who only reads: one that is not as it was written is none, and then the entries that went are missing.
+pub(super) fn anchor_if_whole<D: Disk>(disk: &D, dir: &Path) -> io::Result<Option<Anchor>> {
+    match anchor(disk, dir) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        read => read,
+    }
 }
 
 /// Entries that may go.
@@ -132,28 +152,47 @@ impl<D: Disk> Audit<D> {
     /// Which files may go: from the oldest on those of which the newest entry's time, in unix milliseconds, is over. Never the one
     /// that is written, and none from the first on that is not as it was written: of what is damaged nothing is dropped.
     ///
+    /// A clock may have been wrong: a file's time is not before that of the file in front of it, and, but for that, not behind that
+    /// of the next.
+    ///
     /// # Errors
     ///
     /// A file cannot be read, or what an earlier run has left not be removed.
     pub fn aged(&self, is_over: impl Fn(u64) -> bool) -> Result<Option<Aged>, AuditError> {
         self.drop_files()?;
         let Begun { first, chain, .. } = Anchor::begun(self.anchor.as_ref());
-        let newest_ms = std::cell::Cell::new(0);
-        let mut visit = |logged: &Logged, _: &Chain| newest_ms.set(newest_ms.get().max(logged.time_ms));
+        let of_file = std::cell::Cell::new(0);
+        let mut visit = |logged: &Logged, _: &Chain| of_file.set(of_file.get().max(logged.time_ms));
         let mut walk = Walk::from(chain, None, &mut visit);
-        let mut aged = None;
+        let (mut aged, mut before_ms) = (None, 0);
+        // A file waits for the time of the next.
+        let mut waits: Option<(Aged, u64)> = None;
         let mut found = files(&self.disk, &self.dir).map_err(failed(&self.dir))?;
-        found.retain(|file| (first..self.segment.begun.first).contains(&file.first));
-        for (file, files) in found.iter().zip(1..=FILES_MAX) {
+        let written = self.segment.begun.first;
+        found.retain(|file| (first..=written).contains(&file.first));
+        for (file, files) in found.iter().zip(1..=FILES_MAX + 1) {
+            of_file.set(0);
             walk_file(&self.disk, &self.dir, file, &mut walk).map_err(failed(&self.dir.join(&file.name)))?;
-            if walk.bad.is_some() || walk.torn > 0 || !is_over(newest_ms.get()) {
+            let is_whole = walk.bad.is_none() && walk.torn == 0;
+            // Of one with no time, or none that can be trusted, nothing follows for the one in front of it.
+            let its_ms = of_file.get();
+            let next_ms = if is_whole && its_ms > 0 { its_ms } else { u64::MAX };
+            if let Some((waiting, newest_ms)) = waits.take() {
+                before_ms = newest_ms.min(next_ms).max(before_ms);
+                if !is_over(before_ms) {
+                    break;
+                }
+                aged = Some(waiting);
+            }
+            if !is_whole || file.first >= written {
                 break;
             }
-            aged = Some(Aged {
+            let waiting = Aged {
                 files,
                 up_to: walk.chain.tree.size(),
                 chain: walk.chain.clone(),
-            });
+            };
+            waits = Some((waiting, its_ms));
         }
         Ok(aged)
     }
@@ -164,14 +203,10 @@ impl<D: Disk> Audit<D> {
     ///
     /// A file cannot be written or removed. With the anchor they are gone; what is left of them goes the next time.
     pub fn drop_aged(&mut self, aged: Aged) -> Result<(), AuditError> {
-        let text = self.signer.sign(aged.up_to, aged.chain.tree.root());
         let path = self.dir.join(FILE);
-        let unreadable = |_| failed(&path)(io::ErrorKind::InvalidData.into());
-        let note = text.parse().map_err(unreadable)?;
         let anchor = Anchor {
+            signature: self.signer.sign_anchor(&body(&aged.chain)),
             chain: aged.chain,
-            note,
-            text,
         };
         create_whole(&self.disk, &path, &anchor.octets()).map_err(failed(&path))?;
         self.anchor = Some(anchor);

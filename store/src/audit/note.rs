@@ -26,6 +26,9 @@ pub const NOTE_MAX: usize = 16 * 1024;
 const SIGNATURES_MAX: usize = 16;
 /// The kind of key that Ed25519 is to signed notes.
 const ED25519: u8 = 1;
+/// What stands before an anchor where it is signed. A checkpoint begins with a name, which has no blank: neither is ever taken for the
+/// other.
+const OF_ANCHOR: &[u8] = b"tidegate aged entries\n";
 /// What begins a signature's line: an em dash and a space.
 const DASH: &str = "\u{2014} ";
 
@@ -146,6 +149,15 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    /// Whether the owner of the key has signed these octets as an anchor.
+    pub(super) fn has_signed_anchor(&self, octets: &[u8], signature: &[u8; 64]) -> bool {
+        let signature = Signature::from_bytes(signature);
+        let labelled = [OF_ANCHOR, octets].concat();
+        self.key.verify_strict(&labelled, &signature).is_ok()
+    }
+}
+
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut typed = vec![ED25519];
@@ -218,6 +230,11 @@ impl Signer {
             name: self.name.clone(),
             key: self.key.verifying_key(),
         }
+    }
+
+    /// Signs what stands for entries that came to their end; it is no checkpoint.
+    pub(super) fn sign_anchor(&self, octets: &[u8]) -> [u8; 64] {
+        self.key.sign(&[OF_ANCHOR, octets].concat()).to_bytes()
     }
 
     /// Signs so many entries with that root.

@@ -116,6 +116,11 @@ fn aud_5_nobody_drops_entries_but_the_log_itself() {
         put(&other);
         missing(&disk);
     }
+    // It does not open as if they had been lost, until nothing else is left to do.
+    let opened = Audit::open(disk.crash(), dir(), a_signer());
+    assert!(matches!(opened, Err(AuditError::Io { .. })), "{opened:?}");
+    let (_, report) = Audit::open_past(disk.crash(), dir(), a_signer()).unwrap();
+    assert!(report.damage.is_some());
     // Of another's key.
     put(&whole);
     let other = Signer::new("tidegate/test", &[8; 32]).unwrap().public_key();
@@ -129,4 +134,47 @@ fn aud_5_nobody_drops_entries_but_the_log_itself() {
     let file = disk.open(&path, Access::ReadWrite).unwrap();
     file.write_at(&[IoSlice::new(b"another")], 300).unwrap();
     assert!(audit.aged(|_| true).unwrap().is_none());
+}
+
+/// Whoever can write files has checkpoints and entries, and not the key.
+#[test]
+fn aud_5_a_checkpoint_makes_no_anchor() {
+    let disk = FaultyDisk::new();
+    let (mut audit, _) = open(&disk);
+    for number in 1..=90 {
+        audit.append(number, &entry(number, true)).unwrap();
+    }
+    audit.sync().unwrap();
+    let (note, _) = audit.checkpoint().unwrap();
+    let line = note.lines().last().unwrap().rsplit(' ').next().unwrap();
+    let octets = <base64ct::Base64 as base64ct::Encoding>::decode_vec(line).unwrap();
+    let forged = Anchor {
+        chain: audit.synced.clone(),
+        signature: octets[4..].try_into().unwrap(),
+    };
+    drop(audit);
+    for file in files(&disk, dir()).unwrap() {
+        disk.unlink(&frame::path(dir(), file.first)).unwrap();
+    }
+    create_whole(&disk, &dir().join(age::FILE), &forged.octets()).unwrap();
+    let verdict = judge(&disk, Some(&note));
+    assert_eq!(verdict.tail, Tail::Refuted);
+    assert_eq!(verdict.first_bad.unwrap().sequence, 1);
+    let (_, report) = open(&disk);
+    assert!(report.is_unsigned && report.damage.is_some(), "{report:?}");
+}
+
+/// One time far ahead keeps nothing for ever.
+#[test]
+fn aud_5_a_clock_that_was_wrong_for_a_while_does_not_keep_entries_for_ever() {
+    let disk = FaultyDisk::new();
+    let (mut audit, _) = open(&disk);
+    for number in 1..=90 {
+        let time_ms = if number == 5 { 9_999_999 } else { number };
+        audit.append(time_ms, &entry(number, true)).unwrap();
+    }
+    audit.sync().unwrap();
+    drop(audit);
+    assert_eq!(age(&disk, 5).unwrap(), None);
+    assert!(age(&disk, 90).unwrap().is_some());
 }

@@ -20,6 +20,9 @@ const STRETCHES: u64 = 64;
 /// Files that are tried for the newest checkpoint: others may have been put in front of it.
 const NEWEST_TRIED_MAX: usize = 1_000;
 
+/// How often the log may drop files while it is gone through, until that is not begun anew.
+const AGEINGS_MAX: usize = 3;
+
 /// The file of the checkpoint over so many entries.
 pub(super) fn checkpoint_path(dir: &Path, size: u64) -> PathBuf {
     dir.join(format!("{size:020}{SUFFIX}"))
@@ -114,7 +117,7 @@ pub(super) fn walk_file<D: Disk>(
 /// The directory cannot be read.
 pub fn read<D: Disk>(disk: &D, dir: &Path, mut visit: impl FnMut(&Logged)) -> io::Result<Option<Bad>> {
     let mut each = |logged: &Logged, _: &Chain| visit(logged);
-    let begun = Anchor::begun(age::anchor(disk, dir)?.as_ref());
+    let begun = Anchor::begun(age::anchor_if_whole(disk, dir)?.as_ref());
     let mut walk = Walk::from(begun.chain, None, &mut each);
     for file in files(disk, dir)?
         .into_iter()
@@ -215,6 +218,27 @@ pub fn verify<D: Disk>(
     against: Option<&SignedCheckpoint>,
     key: &PublicKey,
 ) -> io::Result<Verdict> {
+    let mut anchor = age::anchor_if_whole(disk, dir)?;
+    for _ in 0..AGEINGS_MAX {
+        let verdict = verify_from(disk, dir, beside, (against, key), anchor.clone())?;
+        // Files that went meanwhile are no damage.
+        let now = age::anchor_if_whole(disk, dir)?;
+        let size_of = |anchor: &Option<Anchor>| anchor.as_ref().map_or(0, Anchor::size);
+        if size_of(&now) == size_of(&anchor) {
+            return Ok(verdict);
+        }
+        anchor = now;
+    }
+    verify_from(disk, dir, beside, (against, key), anchor)
+}
+
+fn verify_from<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    beside: &[&Path],
+    (against, key): (Option<&SignedCheckpoint>, &PublicKey),
+    anchor: Option<Anchor>,
+) -> io::Result<Verdict> {
     let (mut series, mut foreign) = (Vec::new(), 0);
     for beside in beside {
         let (found, others) = checkpoints(disk, beside, key)?;
@@ -226,7 +250,6 @@ pub fn verify<D: Disk>(
     series.sort_by_key(|note| note.checkpoint.size);
 
     // Files first, and then only what was there: a gateway may go on writing.
-    let anchor = age::anchor(disk, dir)?;
     let Begun { first, chain, .. } = Anchor::begun(anchor.as_ref());
     let mut files = files(disk, dir)?;
     files.retain(|file| file.first >= first);
@@ -285,7 +308,7 @@ pub fn verify<D: Disk>(
                 || first_bad.as_ref().is_some_and(|bad| bad.sequence <= size);
             if is_refuted {
                 Tail::Refuted
-            } else if size < aged {
+            } else if size <= aged {
                 Tail::Aged(size)
             } else {
                 Tail::Proven(size)

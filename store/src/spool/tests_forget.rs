@@ -453,7 +453,7 @@ fn end_consents(rig: &mut Rig) -> Result<(Vec<KeyId>, u64), ForgetError> {
             panic!("rewritten");
         };
         used.extend(keys);
-        lost += count;
+        lost += count.of.values().sum::<u64>();
         behind = next;
     }
     assert_eq!(
@@ -549,5 +549,31 @@ fn con_2_a_consent_that_is_over_goes_with_its_evidence_wherever_the_power_goes()
                 .withdrawn_at(&standing.who(OTHER), &Scope::account("load"), 1)
                 .is_some()
         );
+    }
+}
+
+/// Evidence that an earlier version sealed with all else of its account goes with all its keys, although nothing of it is stale.
+#[test]
+fn psn_3_evidence_of_an_earlier_version_goes_with_the_key_that_it_lay_under() {
+    for is_end in [false, true] {
+        let mut rig = Rig::new(37);
+        // Of the person nothing but a consent lies under the account's key.
+        opt_out(&mut rig, "load", OTHER);
+        consent(&mut rig, "load", GONE, Grant::Given);
+        if is_end {
+            consent(&mut rig, "load", GONE, Grant::Withdrawn);
+        }
+        rig.settle_down();
+        let [lasting, _] = &mut rig.keeper.journals;
+        lasting.seal_as_before(&mut rig.keeper.ring, &mut rig.rng);
+        let before = rig.keeper.ring.live(Owner::OptOuts(account("load")));
+        let gone = match is_end {
+            true => end_consents(&mut rig).unwrap().0,
+            false => forget(&mut rig, None).unwrap(),
+        };
+        assert!(!before.is_empty());
+        assert!(before.iter().all(|key| gone.contains(key)), "{is_end}: {gone:?}");
+        let all = all(&rig);
+        assert_eq!((numbers_of(&all, GONE), numbers_of(&all, OTHER)), (0, 1));
     }
 }

@@ -139,10 +139,19 @@ pub enum ForgetReport {
     Looked(Option<u64>, Holders),
     /// Which file that was, `None` before the first, and what is known of withdrawals now.
     Withdrawn(Option<u64>, Ends),
-    /// Which file that was, the keys under which something lies in it now, and how many records went, or lost something.
-    Rewritten(Option<u64>, BTreeSet<KeyId>, u64),
+    /// Which file that was, the keys under which something lies in it now, and what became of its records.
+    Rewritten(Option<u64>, BTreeSet<KeyId>, Lost),
     /// Keys that are gone.
     Gone(Vec<Destroyed>),
+}
+
+/// What became of the records of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// How many of each account went, or lost something.
+    pub of: BTreeMap<SystemId, u64>,
+    /// Stretches and records that cannot be read, or that their key does not open: they are there as they were.
+    pub damaged: u64,
 }
 
 /// Why a step was not done. It may be done again.
@@ -154,10 +163,8 @@ pub enum ForgetError {
     /// The key ring.
     #[error(transparent)]
     Ring(#[from] KeyRingError),
-    /// Numbers of somebody may lie where it cannot be read.
-    #[error(
-        "the journal of opt-outs: file {0:016x} has damage, or numbers that their key does not open: nothing of it is sealed anew"
-    )]
+    /// A file does not say which journal it is of.
+    #[error("the journal of opt-outs: the beginning of file {0:016x} has damage: nothing is sealed anew")]
     Damaged(u64),
 }
 
@@ -258,23 +265,20 @@ fn fate<D: Disk>(ring: &KeyRing<D>, consents: Option<&Ends>, record: &Record<'_>
     }
 }
 
+/// It is there, and its key does not open it.
+struct Unopened;
+
 /// What is sealed with a record; `None` where nothing is, or its key is gone.
-fn opened<D: Disk>(
-    ring: &KeyRing<D>,
-    number: u64,
-    record: &Record<'_>,
-) -> Result<Option<Private>, ForgetError> {
+fn opened<D: Disk>(ring: &KeyRing<D>, record: &Record<'_>) -> Result<Option<Private>, Unopened> {
     if record.sealed.is_empty() || !ring.has(record.key) {
         return Ok(None);
     }
-    let key = ring.get(record.key).ok_or(ForgetError::Damaged(number))?;
+    let key = ring.get(record.key).ok_or(Unopened)?;
     let mut sealed = Zeroizing::new(record.sealed.to_vec());
     let mut plain = key
         .open(&aad(record.account, record.id), &mut sealed, Purpose::Sweep)
-        .map_err(|_| ForgetError::Damaged(number))?;
-    Private::get(&mut plain)
-        .map(Some)
-        .map_err(|_| ForgetError::Damaged(number))
+        .map_err(|_| Unopened)?;
+    Private::get(&mut plain).map(Some).map_err(|_| Unopened)
 }
 
 impl<D: Disk> Journal<D> {
@@ -307,8 +311,7 @@ impl<D: Disk> Journal<D> {
                     if Ends::learns(&record.change) {
                         learnt.push((record.id, record.change.clone()));
                     }
-                    Ok(())
-                })?;
+                });
                 ends.learn(learnt);
                 ForgetReport::Withdrawn(Some(number), ends)
             }
@@ -318,25 +321,32 @@ impl<D: Disk> Journal<D> {
                     return Ok(ForgetReport::Looked(None, Holders::default()));
                 };
                 let mut holders = Holders::default();
+                let owners: HashMap<KeyId, Owner> =
+                    ring.of_people().map(|(owner, key)| (key, owner)).collect();
                 each_record(&octets, number, |record| {
                     let owner = owner_of(record.account, &record.change);
                     let is_over = fate(ring, going.consents.as_ref(), record) != Fate::Stays;
                     if is_over {
                         *holders.over.entry(record.account).or_default() += 1;
                     }
-                    if holders.has(owner) || !is_newest(ring, record) {
-                        return Ok(());
+                    // Where an earlier version sealed it: by another owner's newest key, which is not stale and has to go, too.
+                    let elsewhere = owners.get(&record.key).copied();
+                    let elsewhere = elsewhere.filter(|real| *real != owner && !record.sealed.is_empty());
+                    let is_known = holders.has(owner) && elsewhere.is_none_or(|real| holders.has(real));
+                    if is_known || elsewhere.is_none() && !is_newest(ring, record) {
+                        return;
                     }
                     let private = match has_people && !is_over {
-                        true => opened(ring, number, record)?,
+                        // What its key does not open stays as it is, whoever it is of.
+                        true => opened(ring, record).unwrap_or_default(),
                         false => None,
                     };
                     let loses = private.is_some_and(|private| people.left(record, &private).is_some());
                     if is_over || loses {
                         holders.note(owner);
+                        elsewhere.into_iter().for_each(|real| holders.note(real));
                     }
-                    Ok(())
-                })?;
+                });
                 ForgetReport::Looked(Some(number), holders)
             }
             Forget::Renew(holders, now_ms) => {
@@ -358,7 +368,7 @@ impl<D: Disk> Journal<D> {
             Forget::Rewrite(behind, going, now_ms) => {
                 let people = People::new(going.people, ring);
                 let Some((number, octets)) = self.file_behind(behind)? else {
-                    return Ok(ForgetReport::Rewritten(None, BTreeSet::new(), 0));
+                    return Ok(ForgetReport::Rewritten(None, BTreeSet::new(), Lost::default()));
                 };
                 let what = (&people, going.consents.as_ref(), now_ms);
                 let rewritten = self.rewrite(number, &octets, what, ring, rng);
@@ -397,7 +407,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Writes a file anew, if anything in it lies under a key that is not its account's newest; the keys that are used in it then,
-    /// and how many records have lost something.
+    /// and what became of its records. What cannot be read is copied as it is, and so is what its key does not open: that key is used.
     fn rewrite(
         &mut self,
         number: u64,
@@ -405,7 +415,7 @@ impl<D: Disk> Journal<D> {
         (people, consents, now_ms): (&People, Option<&Ends>, u64),
         ring: &mut KeyRing<D>,
         rng: &mut impl CryptoRng,
-    ) -> Result<(BTreeSet<KeyId>, u64), ForgetError> {
+    ) -> Result<(BTreeSet<KeyId>, Lost), ForgetError> {
         // What lies under a key that is gone opens for nobody, and stays as it is.
         let is_old = |ring: &KeyRing<D>, record: &Record<'_>| {
             !record.sealed.is_empty() && ring.has(record.key) && newest(ring, record) != Some(record.key)
@@ -416,20 +426,26 @@ impl<D: Disk> Journal<D> {
             false => fate(ring, consents, record),
         };
         let (mut used, mut has_old, mut without) = (BTreeSet::new(), false, BTreeSet::new());
-        each_record(octets, number, |record| {
+        let mut unopened = 0;
+        let damaged = each_record(octets, number, |record| {
             has_old |= fate(ring, record) != Fate::Stays;
             if !record.sealed.is_empty() {
                 used.insert(record.key);
                 if is_old(ring, record) {
-                    has_old = true;
-                    let is_without = newest(ring, record).is_none();
+                    let opens = opened(ring, record).is_ok();
+                    has_old |= opens;
+                    unopened += u64::from(!opens);
+                    let is_without = opens && newest(ring, record).is_none();
                     without.extend(is_without.then_some(record.account));
                 }
             }
-            Ok(())
-        })?;
+        });
+        let mut lost = Lost {
+            damaged: damaged + unopened,
+            ..Lost::default()
+        };
         if !has_old {
-            return Ok((used, 0));
+            return Ok((used, lost));
         }
         // What an earlier version sealed of consents; a key of opt-outs is there where anything lies under one.
         for account in without {
@@ -438,29 +454,35 @@ impl<D: Disk> Journal<D> {
         // Before any file is another: whatever becomes of this run, a register of what was before is none of what is there then.
         self.count_rewriting()?;
         let mut new = self.header_of(number)?.to_vec();
-        let mut lost = 0;
         used.clear();
         for part in Scan::new(octets, number) {
-            let Found::Batch { header, at } = part else {
-                return Err(ForgetError::Damaged(number));
+            let (header, at) = match part {
+                Found::Batch { header, at } => (header, at),
+                Found::Damage { from, to } => {
+                    new.extend_from_slice(octets.get(from..to).unwrap_or_default());
+                    continue;
+                }
             };
             let mut batch = octets.get(at..at + header.len as usize).unwrap_or_default();
             let (mut records, mut account) = (Vec::with_capacity(batch.len()), None);
             while !batch.is_empty() {
                 let whole = batch;
-                let record =
-                    read_record(&mut batch, &mut account).map_err(|_| ForgetError::Damaged(number))?;
+                let Ok(record) = read_record(&mut batch, &mut account) else {
+                    // Nobody knows where it ends.
+                    records.extend_from_slice(whole);
+                    break;
+                };
                 let as_it_is = whole.get(..whole.len() - batch.len()).unwrap_or_default();
                 let fate = fate(ring, &record);
                 if fate != Fate::Stays {
-                    lost += 1;
+                    *lost.of.entry(record.account).or_default() += 1;
                     if fate == Fate::Bare {
                         put_sealed(&mut records, as_it_is, &record, (None, &Private::default()), rng)?;
                     }
                     continue;
                 }
                 let private = match is_old(ring, &record) {
-                    true => opened(ring, number, &record)?,
+                    true => opened(ring, &record).unwrap_or_default(),
                     false => None,
                 };
                 let Some(private) = private else {
@@ -471,7 +493,9 @@ impl<D: Disk> Journal<D> {
                     continue;
                 };
                 let left = people.left(&record, &private);
-                lost += u64::from(left.is_some());
+                if left.is_some() {
+                    *lost.of.entry(record.account).or_default() += 1;
+                }
                 let left = left.unwrap_or(private);
                 let key = ring
                     .newest(owner_of(record.account, &record.change))
@@ -507,7 +531,7 @@ impl<D: Disk> Journal<D> {
                     let whole = batch;
                     let record = read_record(&mut batch, &mut account).unwrap();
                     let as_it_is = &whole[..whole.len() - batch.len()];
-                    match opened(ring, number, &record).unwrap() {
+                    match opened(ring, &record).ok().flatten() {
                         Some(private) => {
                             let key = ring.newest(Owner::OptOuts(record.account)).unwrap();
                             let seal = (Some(&*key), &private);
@@ -600,22 +624,22 @@ pub(super) fn rewritten<D: Disk>(disk: &D, dir: &Path) -> io::Result<u32> {
     Ok(read_header(&octets, number).map_or(0, |(_, _, _, count)| count))
 }
 
-/// Gives each record of a file.
-fn each_record(
-    octets: &[u8],
-    number: u64,
-    mut each: impl FnMut(&Record<'_>) -> Result<(), ForgetError>,
-) -> Result<(), ForgetError> {
-    let mut account = None;
+/// Gives each record of a file that can be read; how many stretches of it cannot.
+fn each_record(octets: &[u8], number: u64, mut each: impl FnMut(&Record<'_>)) -> u64 {
+    let (mut account, mut damaged) = (None, 0);
     for part in Scan::new(octets, number) {
         let Found::Batch { header, at } = part else {
-            return Err(ForgetError::Damaged(number));
+            damaged += 1;
+            continue;
         };
         let mut batch = octets.get(at..at + header.len as usize).unwrap_or_default();
         while !batch.is_empty() {
-            let record = read_record(&mut batch, &mut account).map_err(|_| ForgetError::Damaged(number))?;
-            each(&record)?;
+            let Ok(record) = read_record(&mut batch, &mut account) else {
+                damaged += 1;
+                break;
+            };
+            each(&record);
         }
     }
-    Ok(())
+    damaged
 }
