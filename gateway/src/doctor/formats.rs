@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Finding, Site};
+use super::{Finding, Level, Site};
 use crate::installation::{LAYOUT, LAYOUT_FILE};
 
 /// Files that are looked into, of one directory.
@@ -90,6 +90,12 @@ struct Facts {
 
 pub(super) fn look(site: &Site) -> Vec<Finding> {
     site.with_config(|config| vec![judge(&Facts::of(&config.storage.data))])
+}
+
+/// What a start would be refused for, if files are of a form that this program does not know.
+pub(crate) fn unknown_form(data: &Path) -> Option<String> {
+    let found = judge(&Facts::of(data));
+    (found.level == Level::Error).then_some(found.found)
 }
 
 impl Facts {
@@ -226,7 +232,6 @@ fn judge(facts: &Facts) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
 
     fn data(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Facts) {
