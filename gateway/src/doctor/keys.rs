@@ -291,7 +291,10 @@ mod tests {
 
     #[test]
     fn root_runs_no_program_beside_data_of_somebody_else() {
-        let (program, file) = (KekSource::Command(vec!["key".to_owned()]), KekSource::File("kek".into()));
+        let (program, file) = (
+            KekSource::Command(vec!["key".to_owned()]),
+            KekSource::File("kek".into()),
+        );
         for (kek, me, owner, runs) in [
             (&program, 0, 7, false),
             (&program, 0, 0, true),

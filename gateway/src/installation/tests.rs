@@ -130,7 +130,10 @@ fn a_kek_without_ring_and_data_is_a_volume_that_is_not_mounted_and_no_first_star
 #[test]
 fn a_look_says_what_a_start_would_and_changes_nothing() {
     let looked = |disk: &FaultyDisk, auto_init| look_on(disk, &virtual_storage(auto_init));
-    assert!(matches!(looked(&FaultyDisk::new(), false), Err(OpenError::NotMade)));
+    assert!(matches!(
+        looked(&FaultyDisk::new(), false),
+        Err(OpenError::NotMade)
+    ));
     let disk = FaultyDisk::new();
     looked(&disk, true).unwrap();
     assert!(disk.list(Path::new("/t/kek")).unwrap().is_empty());
