@@ -254,8 +254,8 @@ mod tests {
         assert_eq!(told(&storage), Level::Ok);
         storage.auto_init = false;
         assert_eq!(told(&storage), Level::Warning);
-        std::fs::create_dir(&storage.data).unwrap();
-        std::fs::write(storage.data.join("layout"), "").unwrap();
+        fs::create_dir(&storage.data).unwrap();
+        fs::write(storage.data.join("layout"), "").unwrap();
         assert_eq!(told(&storage), Level::Error);
     }
 

@@ -91,7 +91,10 @@ mod tests {
         ring.make(Owner::Spool, 2_000, &mut rng).unwrap();
         let sound = survey(&disk, dir).unwrap();
         assert_eq!((sound.there, sound.differing, sound.version), ([true; 2], 0, 2));
-        assert_eq!((sound.keys, sound.spool_keys, sound.newest_ms), (2, 1, Some(2_000)));
+        assert_eq!(
+            (sound.keys, sound.spool_keys, sound.newest_ms),
+            (2, 1, Some(2_000))
+        );
         assert_eq!((sound.kek.number, sound.kek.since_ms), (1, Some(1_000)));
 
         let path = dir.join("ring.b");
