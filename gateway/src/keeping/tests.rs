@@ -366,6 +366,7 @@ fn a_consent_to_a_brand_outlives_one_of_its_accounts_and_a_hold_keeps_it() {
 /// AUD-5 and LEG-2: seven years by the profile, and not while a hold may be about it.
 #[test]
 fn the_audit_log_is_over_after_seven_years_and_not_while_it_is_held() {
+    let (without, _) = keeping("", "");
     let (keeping, account) = keeping("retention_profile = \"fixed-term\"", "");
     let entered_ms = NOVEMBER_MS;
     // 1 November 2033.
@@ -390,7 +391,6 @@ fn the_audit_log_is_over_after_seven_years_and_not_while_it_is_held() {
     };
     assert!(held(None, None) && held(Some(Class::Audit), None));
     assert!(!held(Some(Class::Body), None) && !held(None, Some(MessageId(7))));
-    let (without, _) = keeping("", "");
     assert!(
         !without.is_audit_over(entered_ms, due_ms),
         "without a rule nothing goes"
