@@ -104,7 +104,7 @@ fn said(mut command: Command, limit: Duration) -> Option<Vec<u8>> {
         .spawn()
         .ok()?;
     let out = child.stdout.take();
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     let reader = std::thread::Builder::new().spawn(move || {
         let mut octets = Vec::new();
         let read = out.map(|out| out.take(SAID_MAX).read_to_end(&mut octets));
