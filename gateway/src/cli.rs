@@ -91,7 +91,7 @@ enum Verb {
     /// Make key-encryption key, key ring and data directory, once.
     Init(init::Args),
     /// Name everything that is wrong with a configuration.
-    Check(ConfigFile),
+    Check(check::Args),
     /// Look whether machine, configuration and data are fit for a gateway, check by check; changes nothing, and may be run beside one.
     Doctor(doctor::Args),
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP has it read its configuration again.

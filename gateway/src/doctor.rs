@@ -31,7 +31,9 @@ use crate::clock::Clock;
 use crate::hardening::Hardened;
 
 pub use configuration::Read;
+pub(crate) use formats::unknown_form;
 pub use gateway::Running;
+pub(crate) use keys::not_as_root;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,8 @@
 //! | there | there | empty, ring with keys of the spool | refused: [`OpenError::DataGone`] |
 //! | there | missing | any | refused: [`OpenError::KekMissing`] |
 //! | missing | any | in use | refused: [`OpenError::RingMissing`] |
-//! | missing | any | empty | made with `auto_init`, else refused: [`OpenError::NotMade`] |
+//! | missing | there | empty | made with `auto_init` or by [`init`], else refused: [`OpenError::RingAbsent`] |
+//! | missing | missing | empty | made with `auto_init`, else refused: [`OpenError::NotMade`] |
 //!
 //! A KEK that is there already is used and never replaced: the operator may have brought it, or an
 //! earlier attempt was cut off after making it. Files that are none of ours count as data, and as a ring:
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use rand_core::CryptoRng;
 use tidegate_config::Storage;
 use tidegate_store::disk::{Disk, DiskFile as _, RealDisk};
-use tidegate_store::keyring::{Kek, KekError, Keks, KeyRing, KeyRingError, Owner};
+use tidegate_store::keyring::{Kek, KekError, Keks, KeyRing, KeyRingError, Owner, survey};
 use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
 
 use crate::kek;
@@ -74,6 +75,19 @@ pub enum OpenError {
         "nothing is there yet: run `tidegate init` with this configuration once, or set `auto_init = true`"
     )]
     NotMade,
+    /// A key-encryption key, and nothing that it opens: rather a volume that is not mounted than a first start.
+    #[error(
+        "key-encryption key {} is there, but neither key ring {} nor data: mount their volume, or restore them; if there was \
+         never anything, run `tidegate init` with this configuration once",
+        kek.display(),
+        ring.display()
+    )]
+    RingAbsent {
+        /// The key.
+        kek: PathBuf,
+        /// Where the ring should be.
+        ring: PathBuf,
+    },
     /// `init` makes what is not there.
     #[error("{} exists already: `init` replaces nothing", path.display())]
     Exists {
@@ -213,7 +227,8 @@ pub fn init(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<
 ///
 /// # Errors
 ///
-/// As [`open`]: data without its ring, a ring without its key, a layout that is not known.
+/// As [`open`]: data without its ring, a ring without its key, a layout that is not known; without `auto_init` also the file of
+/// a key without a ring.
 pub fn is_made(storage: &Storage) -> Result<bool, OpenError> {
     is_made_on(&RealDisk, storage)
 }
@@ -224,10 +239,32 @@ fn is_made_on<D: Disk>(disk: &D, storage: &Storage) -> Result<bool, OpenError> {
         if found.layout || found.data {
             return Err(ring_missing(storage));
         }
+        found.kek_alone(storage)?;
         return Ok(false);
     }
     found.kek_there(storage)?;
     Ok(true)
+}
+
+/// Whether [`open`] would take what is there, or make it; reads only, so that a gateway may run meanwhile. What is in use is told
+/// by the lock alone, which is not asked for.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn look(storage: &Storage) -> Result<(), OpenError> {
+    look_on(&RealDisk, storage)
+}
+
+fn look_on<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
+    let found = Found::look(disk, storage)?;
+    if !found.ring {
+        return found.may_make(storage);
+    }
+    found.kek_there(storage)?;
+    let keks = Keks::from(kek::read(disk, &storage.kek)?);
+    KeyRing::look(disk, &storage.key_ring, &keks)?;
+    found.data_there(storage, survey(disk, &storage.key_ring)?.spool_keys)
 }
 
 /// Locks the data directory and opens the ring; with `auto_init` makes both, if neither is there.
@@ -260,12 +297,7 @@ fn open_ring<D: Disk>(
 ) -> Result<(KeyRing<D>, bool), OpenError> {
     let found = Found::look(disk, storage)?;
     if !found.ring {
-        if found.layout || found.data {
-            return Err(ring_missing(storage));
-        }
-        if !storage.auto_init {
-            return Err(OpenError::NotMade);
-        }
+        found.may_make(storage)?;
         return Ok((make(disk, storage, &found, now_ms, rng)?, true));
     }
     found.kek_there(storage)?;
@@ -275,14 +307,7 @@ fn open_ring<D: Disk>(
     }
     let ring = KeyRing::open(disk, &storage.key_ring, keks)?;
     if !found.layout {
-        let keys = ring.live(Owner::Spool).len();
-        if !found.data && keys > 0 {
-            return Err(OpenError::DataGone {
-                data: storage.data.clone(),
-                ring: storage.key_ring.clone(),
-                keys,
-            });
-        }
+        found.data_there(storage, ring.live(Owner::Spool).len())?;
         write_layout(disk, storage)?;
     }
     Ok((ring, false))
@@ -343,6 +368,42 @@ fn ring_missing(storage: &Storage) -> OpenError {
 }
 
 impl Found {
+    /// Refuses to make a ring beside data, without being told to, or where only its key is left.
+    fn may_make(&self, storage: &Storage) -> Result<(), OpenError> {
+        if self.layout || self.data {
+            return Err(ring_missing(storage));
+        }
+        self.kek_alone(storage)?;
+        if !storage.auto_init {
+            return Err(OpenError::NotMade);
+        }
+        Ok(())
+    }
+
+    /// Refuses a key's file without a ring: what lies below a mount point is empty where its volume is not mounted. With
+    /// `auto_init` an operator has said that such a key may be the first.
+    fn kek_alone(&self, storage: &Storage) -> Result<(), OpenError> {
+        match storage.kek.file() {
+            Some(kek) if self.kek && !storage.auto_init => Err(OpenError::RingAbsent {
+                kek: kek.to_path_buf(),
+                ring: storage.key_ring.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses so many keys of a spool where there is none.
+    fn data_there(&self, storage: &Storage, keys: usize) -> Result<(), OpenError> {
+        if !self.layout && !self.data && keys > 0 {
+            return Err(OpenError::DataGone {
+                data: storage.data.clone(),
+                ring: storage.key_ring.clone(),
+                keys,
+            });
+        }
+        Ok(())
+    }
+
     /// Refuses a ring whose key-encryption key is gone.
     fn kek_there(&self, storage: &Storage) -> Result<(), OpenError> {
         match (self.kek, storage.kek.file()) {

@@ -5,21 +5,41 @@ use tidegate_config::{Config, DataClass};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::secret;
+use crate::doctor;
+use crate::hardening::harden;
+use crate::installation::{self, OpenError};
+use crate::kek::SourceError;
+use crate::secret::{self, SecretError};
 use crate::tables::{TableProblems, Tables};
 use crate::tls::Tls;
 
 /// Most accounts that one warning names.
 const NAMES_MAX: usize = 8;
 
-pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
-    let config = read_config(&args.config)?;
-    let tables = Tables::load(&config).map_err(|problems| refuse(args, &problems))?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Refuse what a start on this machine would refuse, too: passwords, files of TLS, keys and data that are missing or do not
+    /// belong together. Run it as the gateway's user; a gateway may run meanwhile.
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
+    // Passwords and keys are read.
+    let _ = harden();
+    let Args { file, strict } = args;
+    let config = read_config(&file.config)?;
+    let tables = Tables::load(&config).map_err(|problems| refuse(file, &problems))?;
+    if *strict {
+        start_refuses(&config)?;
+    }
     let rows = [tables.networks_size(), tables.ported_size(), tables.prices_size()].map(|size| size.rows);
     let mut outcome = Outcome::new(
         format!(
             "{} is in order (accounts: {}, carriers: {}, routes: {}{})",
-            args.config.display(),
+            file.config.display(),
             config.accounts.len(),
             config.carriers.len(),
             config.mt_routes.len() + config.mo_routes.len(),
@@ -84,6 +104,35 @@ pub(super) fn run(args: &ConfigFile) -> Result<Outcome, Refusal> {
         }
     }
     Ok(outcome)
+}
+
+/// Refuses with every line that a start would end with, but for sockets, and what lies in the files of the data directory beyond
+/// their form. A variable that is not set is no such line: a unit has an environment of its own.
+fn start_refuses(config: &Config) -> Result<(), Refusal> {
+    let mut lines = Vec::new();
+    for carrier in &config.carriers {
+        match secret::read(&carrier.password) {
+            Ok(_) | Err(SecretError::NotSet) => {}
+            Err(error) => lines.push(format!("password of carrier {}: {error}", carrier.name)),
+        }
+    }
+    if let Err(problems) = Tls::load(config, &Clock::machine()) {
+        lines.extend(problems.into_lines());
+    }
+    if let Some(why) = doctor::not_as_root(&config.storage) {
+        lines.push(why);
+    } else {
+        match installation::look(&config.storage) {
+            Ok(()) | Err(OpenError::Source(SourceError::NotSet)) => {}
+            Err(error) => lines.push(error.to_string()),
+        }
+    }
+    lines.extend(doctor::unknown_form(&config.storage.data));
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("a start would be refused:\n{}", lines.join("\n"));
+    Err(Refusal::new(reason, json!({ "start": lines })))
 }
 
 /// Which accounts' messages do not go to which carriers (SEC-1), some of each: a route may have no other.

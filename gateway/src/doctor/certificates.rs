@@ -1,11 +1,12 @@
 //! Certificates and their keys: that they can be read and belong together, and when they end.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use tidegate_config::Config;
 
+use super::directories::{Owner, exposed, keep_to_owner};
 use super::{Finding, Site, length};
 use crate::board::CERTIFICATE_S;
 use crate::telemetry::words::Word as _;
@@ -13,15 +14,17 @@ use crate::tls::{Certificate, Tls};
 
 pub(super) fn look(site: &Site) -> Vec<Finding> {
     site.with_config(|config| {
-        let mut found: Vec<Finding> = keys(config)
-            .filter(|path| fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0))
-            .map(|path| {
+        let owner = Owner::of(config);
+        let files = keys(config).filter_map(|path| Some((path, fs::metadata(path).ok()?)));
+        let mut found: Vec<Finding> = files
+            .filter(|(_, data)| exposed(data.mode(), data.gid(), owner) != 0)
+            .map(|(path, data)| {
                 Finding::warning(
                     format!(
-                        "{}: others than its owner can read the private key",
+                        "{}: others than the gateway can get at the private key",
                         path.display()
                     ),
-                    format!("chmod 600 {}", path.display()),
+                    keep_to_owner(path, data.uid(), owner),
                 )
             })
             .collect();

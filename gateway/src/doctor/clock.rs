@@ -2,9 +2,11 @@
 //! what was written already.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::UNIX_EPOCH;
+use std::sync::mpsc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tidegate_config::Storage;
 use tidegate_store::disk::RealDisk;
@@ -19,6 +21,10 @@ const FIRST_MS: u64 = 1_735_689_600_000;
 const LAST_MS: u64 = FIRST_MS + (1 << 41);
 /// What a clock may be behind its own last mark: time stamps of files are coarse.
 const COARSE_MS: u64 = 2_000;
+/// For how long timedatectl is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Octets of its answer.
+const SAID_MAX: u64 = 16;
 /// Files of a directory that are looked at.
 const FILES_MAX: usize = 10_000;
 
@@ -84,12 +90,32 @@ fn is_synchronised() -> Option<bool> {
     if Path::new("/run/systemd/timesync/synchronized").exists() {
         return Some(true);
     }
-    let told = Command::new("timedatectl")
-        .args(["show", "--property=NTPSynchronized", "--value"])
+    let mut command = Command::new("timedatectl");
+    command.args(["show", "--property=NTPSynchronized", "--value"]);
+    synchronised(&said(command, PATIENCE)?)
+}
+
+/// The first octets that a program says, if it says them in time; it is ended whatever it does. It asks a service that may hang.
+fn said(mut command: Command, limit: Duration) -> Option<Vec<u8>> {
+    let mut child = command
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .output();
-    told.ok().and_then(|told| synchronised(&told.stdout))
+        .spawn()
+        .ok()?;
+    let out = child.stdout.take();
+    let (tell, told) = mpsc::sync_channel(1);
+    let reader = std::thread::Builder::new().spawn(move || {
+        let mut octets = Vec::new();
+        let read = out.map(|out| out.take(SAID_MAX).read_to_end(&mut octets));
+        // Nobody waits any more where it took too long.
+        let _ = tell.send(read.and_then(Result::ok).map(|_| octets));
+    });
+    let octets = reader.ok().and_then(|_| told.recv_timeout(limit).ok());
+    // It may have ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+    octets.flatten()
 }
 
 fn synchronised(told: &[u8]) -> Option<bool> {
@@ -158,8 +184,23 @@ mod tests {
         assert_eq!(newest(dir.path()), None);
         let file = fs::File::create(dir.path().join("1.log")).unwrap();
         fs::File::create(dir.path().join("2.log")).unwrap();
-        let late = UNIX_EPOCH + std::time::Duration::from_millis(LAST_MS);
+        let late = UNIX_EPOCH + Duration::from_millis(LAST_MS);
         file.set_modified(late).unwrap();
         assert_eq!(newest(dir.path()), Some(LAST_MS));
+    }
+
+    #[test]
+    fn a_program_that_says_nothing_is_not_waited_for() {
+        let run = |words: &str, limit: Duration| {
+            let mut command = Command::new("sh");
+            command.args(["-c", words]);
+            said(command, limit)
+        };
+        assert_eq!(
+            run("echo yes", Duration::from_secs(30)).as_deref(),
+            Some(&b"yes\n"[..])
+        );
+        assert_eq!(run("exec sleep 60", Duration::from_millis(50)), None);
+        assert_eq!(said(Command::new("/none/such"), Duration::from_secs(30)), None);
     }
 }

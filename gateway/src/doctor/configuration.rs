@@ -1,10 +1,12 @@
 //! Whether the configuration can be read and used: what `tidegate check` says.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use tidegate_config::Config;
+use tidegate_config::{Carrier, Config, SecretSource};
 
+use super::directories::{Owner, exposed, keep_to_owner};
 use super::{Finding, Site};
 use crate::documents;
 use crate::secret::{self, SecretError};
@@ -64,6 +66,7 @@ impl Read {
 /// What cannot be seen from its text: files that it names. Those of TLS have a check of their own.
 fn problems(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
+    let owner = Owner::of(config);
     if let Err(problems) = Tables::load(config) {
         found.extend(problems.files().iter().map(|file| {
             let first = file.listed.first();
@@ -78,14 +81,7 @@ fn problems(config: &Config) -> Vec<Finding> {
     }
     for carrier in &config.carriers {
         match secret::read(&carrier.password) {
-            Ok(read) if read.exposed => found.push(Finding::warning(
-                format!(
-                    "carrier {}: others than its owner can read the password's file",
-                    carrier.name
-                ),
-                "chmod 600 it",
-            )),
-            Ok(_) => {}
+            Ok(_) => found.extend(exposed_password(carrier, owner)),
             // A unit has an environment of its own.
             Err(error @ SecretError::NotSet) => found.push(Finding::warning(
                 format!(
@@ -101,6 +97,22 @@ fn problems(config: &Config) -> Vec<Finding> {
         }
     }
     found
+}
+
+fn exposed_password(carrier: &Carrier, owner: Option<Owner>) -> Option<Finding> {
+    let SecretSource::File(path) = &carrier.password else {
+        return None;
+    };
+    let data = fs::metadata(path).ok()?;
+    (exposed(data.mode(), data.gid(), owner) != 0).then(|| {
+        Finding::warning(
+            format!(
+                "carrier {}: others than the gateway can get at the password's file",
+                carrier.name
+            ),
+            keep_to_owner(path, data.uid(), owner),
+        )
+    })
 }
 
 pub(super) fn look(site: &Site) -> Vec<Finding> {

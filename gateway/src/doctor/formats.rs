@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 
-use super::{Finding, Site};
+use super::{Finding, Level, Site};
 use crate::installation::{LAYOUT, LAYOUT_FILE};
 
 /// Files that are looked into, of one directory.
@@ -18,6 +19,8 @@ const HEAD: usize = 9;
 const VERSION: u8 = 1;
 /// Octets of a register at most: the largest may have so many.
 const REGISTER_MAX: u64 = 128 << 20;
+/// How all marks but that of an export begin.
+const OURS: &[u8] = b"TG";
 /// Files that a finding names.
 const NAMED_MAX: usize = 3;
 
@@ -43,9 +46,14 @@ const MARKED: &[Marked] = &[
     marked("history", "position", &[b"TGHIST01", b"TGHIST02"], None),
     marked("history/*", ".blocks", &[b"TGHB"], Some(8)),
     marked("history/*", ".filter", &[b"TGHF"], Some(8)),
+    marked("history/*", ".draft", &[b"TGHB"], Some(8)),
+    // Its first octets are a length and a sum.
+    marked("history", "stats", &[b""], Some(8)),
     marked("history/vault", ".sealed", &[b"TGHB"], Some(8)),
     marked("audit", ".log", &[b"TGAU"], Some(4)),
+    marked("audit", "next", &[b"TGAU"], Some(4)),
     marked("audit", "signing-key", &[b"TGAK"], Some(4)),
+    marked("audit", "anchor", &[b"TGAA"], Some(4)),
     marked("exports", ".export", &[b"tidexp1\n"], None),
 ];
 
@@ -92,9 +100,19 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
     site.with_config(|config| vec![judge(&Facts::of(&config.storage.data))])
 }
 
+/// What a start would be refused for, if files are of a form that this program does not know.
+pub(crate) fn unknown_form(data: &Path) -> Option<String> {
+    let found = judge(&Facts::of(data));
+    (found.level == Level::Error).then_some(found.found)
+}
+
 impl Facts {
     fn of(data: &Path) -> Self {
-        let layout = fs::read(data.join(LAYOUT_FILE)).ok();
+        let layout = open_regular(&data.join(LAYOUT_FILE)).ok().and_then(|file| {
+            let mut octets = Vec::new();
+            file.take(LAYOUT.len() as u64 + 1).read_to_end(&mut octets).ok()?;
+            Some(octets)
+        });
         let mut facts = Self {
             layout: layout.map(|octets| octets == LAYOUT),
             ..Self::default()
@@ -117,7 +135,7 @@ impl Facts {
     fn take_marked(&mut self, form: &Marked, path: &Path, data: &Path) {
         let name = || path.strip_prefix(data).unwrap_or(path).display().to_string();
         let mut head = Vec::with_capacity(HEAD);
-        match File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)) {
+        match open_regular(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)) {
             Ok(_) => {}
             // It has gone since.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
@@ -133,8 +151,15 @@ impl Facts {
         match form.marks.iter().find(|mark| head.starts_with(mark)) {
             Some(mark) if version.is_none_or(|version| version == VERSION) => {
                 let version = version.map_or_else(String::new, |version| format!(" {version}"));
-                *self.known.entry(format!("{}{version}", shown(mark))).or_default() += 1;
+                let mark = if mark.is_empty() {
+                    form.name.to_owned()
+                } else {
+                    shown(mark)
+                };
+                *self.known.entry(format!("{mark}{version}")).or_default() += 1;
             }
+            // Octets of what is no form of ours may be anything, a text of somebody's among it.
+            Some(_) | None if !head.starts_with(OURS) => self.unknown.push(name()),
             Some(_) | None => self.unknown.push(format!("{} ({})", name(), shown(&head))),
         }
     }
@@ -144,19 +169,32 @@ impl Facts {
         struct Versioned {
             version: u64,
         }
-        let text = match crate::small_file::read(path, REGISTER_MAX) {
-            Ok(Some(text)) => text,
-            Ok(None) => return,
+        let mut line = String::new();
+        let read =
+            open_regular(path).and_then(|file| BufReader::new(file.take(REGISTER_MAX)).read_line(&mut line));
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(_) => return self.unread.push(name.to_owned()),
-        };
-        let line = text.lines().next().unwrap_or_default();
-        match serde_json::from_str::<Versioned>(line) {
+        }
+        match serde_json::from_str::<Versioned>(&line) {
             Ok(Versioned { version }) if (1..=last).contains(&version) => {
                 *self.known.entry(format!("{name} {version}")).or_default() += 1;
             }
             Ok(Versioned { version }) => self.unknown.push(format!("{name} (version {version})")),
             Err(_) => self.unread.push(name.to_owned()),
         }
+    }
+}
+
+/// Opens a file, and nothing else that may lie there by its name: a link to another place, or a pipe that nobody writes to.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
     }
 }
 
@@ -226,7 +264,8 @@ fn judge(facts: &Facts) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn data(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Facts) {
@@ -275,5 +314,79 @@ mod tests {
         let mut files = sound.to_vec();
         files.push(("cases", b"no JSON"));
         assert_eq!(judge(&data(&files).1).level, Level::Warning);
+    }
+
+    /// Files of the data directory in docs/formats.md that say which form they have.
+    fn documented() -> BTreeSet<(String, String)> {
+        let text = include_str!("../../../docs/formats.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `data/"));
+        let mut all = BTreeSet::new();
+        for row in rows {
+            let (files, rest) = row.split_once(" |").unwrap();
+            let form = rest.rsplit('|').nth(1).unwrap();
+            if ![
+                "TG",
+                "tidexp",
+                "`version`",
+                "version octet",
+                "as blocks",
+                "the same",
+            ]
+            .iter()
+            .any(|word| form.contains(word))
+            {
+                continue;
+            }
+            let mut dir = String::new();
+            for file in format!("`{files}").split(", ").map(|file| file.trim_matches('`')) {
+                let file = file.trim_start_matches('`');
+                // A second file of a row lies where its first does.
+                let name = file.rsplit_once('/').map_or(file, |(of, name)| {
+                    dir = of.to_owned();
+                    name
+                });
+                // Indexes are directories and can be made anew; a public key is a text, the socket no file.
+                if name.is_empty() || name == ".pub" || name == "control" {
+                    continue;
+                }
+                let end = name.rfind('.').map_or(name, |dot| &name[dot..]);
+                all.insert((dir.replace("C-L", "*"), end.to_owned()));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_form_of_the_document_is_known_here_and_none_beside() {
+        let marked = MARKED
+            .iter()
+            .map(|form| (form.dir.to_owned(), form.name.to_owned()));
+        let registers = REGISTERS.iter().map(|(name, _)| {
+            let (dir, name) = name.rsplit_once('/').unwrap_or(("", name));
+            (dir.to_owned(), name.to_owned())
+        });
+        let known: BTreeSet<(String, String)> = marked.chain(registers).collect();
+        let documented = documented();
+        assert!(documented.len() > 20, "{documented:?}");
+        assert_eq!(known, documented);
+    }
+
+    #[test]
+    fn what_is_no_file_or_of_no_form_of_ours_is_neither_followed_nor_printed() {
+        let (dir, _) = data(&[("layout", LAYOUT), ("spool/1.spool", b"+4366412345678")]);
+        let told = judge(&Facts::of(dir.path()));
+        assert_eq!(told.level, Level::Error);
+        assert!(
+            told.found.contains("1.spool") && !told.found.contains("4366"),
+            "{told:?}"
+        );
+        let spool = dir.path().join("spool");
+        fs::rename(spool.join("1.spool"), dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), spool.join("2.spool")).unwrap();
+        let _pipe = std::os::unix::net::UnixListener::bind(spool.join("3.spool")).unwrap();
+        let mut facts = Facts::of(dir.path());
+        facts.unread.sort();
+        assert_eq!(facts.unread, ["spool/2.spool", "spool/3.spool"]);
+        assert!(facts.unknown.is_empty());
     }
 }

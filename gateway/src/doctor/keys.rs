@@ -1,8 +1,10 @@
 //! The key ring and what opens it: both copies there and alike, the key-encryption key the right one, and how old it is.
 
-use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::{fs, io};
 
-use tidegate_config::Storage;
+use rustix::process::geteuid;
+use tidegate_config::{KekSource, Storage};
 use tidegate_store::disk::RealDisk;
 use tidegate_store::keyring::{Keks, KeyRing, KeyRingError, Survey, survey};
 
@@ -23,8 +25,15 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
             Err(error) => return vec![no_ring(&error, storage)],
         };
         let mut findings = vec![judge(&found, site.running.is_there(), now_ms)];
+        if let Some(why) = not_as_root(storage) {
+            findings.push(Finding::skipped(why));
+            return findings;
+        }
         findings.push(match kek::read(&RealDisk, &storage.kek) {
-            Ok(key) => opens(KeyRing::look(&RealDisk, &storage.key_ring, &Keks::from(key)).map(|keys| keys.len())),
+            Ok(key) => opens(
+                KeyRing::look(&RealDisk, &storage.key_ring, &Keks::from(key)).map(|keys| keys.len()),
+                site.running.is_there(),
+            ),
             // A unit has an environment of its own.
             Err(error @ SourceError::NotSet) => Finding::warning(
                 format!("{error}, as far as this process can see; whether it opens the ring is not known"),
@@ -36,6 +45,24 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
             ),
         });
         findings
+    })
+}
+
+/// Why the key's program is not run here, where it is not: as root it would do whatever the data's owner has put in its place.
+pub(crate) fn not_as_root(storage: &Storage) -> Option<String> {
+    let owner = fs::metadata(&storage.data)
+        .or_else(|_| fs::metadata(&storage.key_ring))
+        .ok()?;
+    may_run(&storage.kek, geteuid().as_raw(), owner.uid(), owner.gid())
+}
+
+fn may_run(kek: &KekSource, me: u32, owner: u32, group: u32) -> Option<String> {
+    let is_command = matches!(kek, KekSource::Command(_));
+    (is_command && me == 0 && owner != 0).then(|| {
+        format!(
+            "the key's program is not run as root, since the data is of user {owner}: run this as the gateway's user (setpriv \
+             --reuid={owner} --regid={group} --clear-groups -- tidegate …)"
+        )
     })
 }
 
@@ -57,7 +84,7 @@ fn no_ring(error: &KeyRingError, storage: &Storage) -> Finding {
         installation::standing_dir(storage),
     ]
     .iter()
-    .any(|dir| std::fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some()))
+    .any(|dir| fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some()))
         || storage.data.join("layout").exists();
     match error {
         KeyRingError::Missing { .. } if !has_data && storage.auto_init => {
@@ -88,6 +115,7 @@ fn judge(found: &Survey, is_running: bool, now_ms: u64) -> Finding {
         version: _,
         kek,
         keys,
+        spool_keys: _,
         newest_ms: _,
     } = found;
     let since = kek
@@ -138,8 +166,12 @@ fn judge(found: &Survey, is_running: bool, now_ms: u64) -> Finding {
     Finding::ok(format!("{shown}; both copies agree"))
 }
 
-fn opens(keys: Result<usize, KeyRingError>) -> Finding {
+fn opens(keys: Result<usize, KeyRingError>, is_running: bool) -> Finding {
     match keys {
+        // It has both.
+        Err(error @ KeyRingError::KekMissing { .. }) if is_running => Finding::skipped(format!(
+            "{error}: the gateway that runs has both, and goes on with it"
+        )),
         Ok(_) => Finding::ok("the key-encryption key opens the ring"),
         Err(error @ (KeyRingError::WrongKek { .. } | KeyRingError::KekMissing { .. })) => Finding::error(
             error.to_string(),
@@ -175,6 +207,7 @@ mod tests {
                 slots: 64,
             },
             keys: 9,
+            spool_keys: 1,
             newest_ms: None,
         }
     }
@@ -221,8 +254,8 @@ mod tests {
         assert_eq!(told(&storage), Level::Ok);
         storage.auto_init = false;
         assert_eq!(told(&storage), Level::Warning);
-        std::fs::create_dir(&storage.data).unwrap();
-        std::fs::write(storage.data.join("layout"), "").unwrap();
+        fs::create_dir(&storage.data).unwrap();
+        fs::write(storage.data.join("layout"), "").unwrap();
         assert_eq!(told(&storage), Level::Error);
     }
 
@@ -233,11 +266,44 @@ mod tests {
             number: 3,
             fingerprint: [0xab; 8],
         };
-        let told = opens(Err(wrong));
+        let told = opens(Err(wrong), true);
         assert!(
             told.level == Level::Error && told.found.contains("number 3"),
             "{told:?}"
         );
-        assert_eq!(opens(Ok(2)).level, Level::Ok);
+        assert_eq!(opens(Ok(2), false).level, Level::Ok);
+    }
+
+    #[test]
+    fn the_other_key_of_a_rotation_is_missed_only_where_no_gateway_has_it() {
+        let missing = || {
+            Err(KeyRingError::KekMissing {
+                dir: "keys".into(),
+                is_new: true,
+                number: 2,
+                fingerprint: [0xab; 8],
+                keys: 3,
+            })
+        };
+        assert_eq!(opens(missing(), true).level, Level::Skipped);
+        assert_eq!(opens(missing(), false).level, Level::Error);
+    }
+
+    #[test]
+    fn root_runs_no_program_beside_data_of_somebody_else() {
+        let (program, file) = (
+            KekSource::Command(vec!["key".to_owned()]),
+            KekSource::File("kek".into()),
+        );
+        for (kek, me, owner, runs) in [
+            (&program, 0, 7, false),
+            (&program, 0, 0, true),
+            (&program, 7, 7, true),
+            (&file, 0, 7, true),
+        ] {
+            let why = may_run(kek, me, owner, 8);
+            assert_eq!(why.is_none(), runs, "{why:?}");
+            assert!(why.is_none_or(|why| why.contains("--reuid=7 --regid=8")));
+        }
     }
 }

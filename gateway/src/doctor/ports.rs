@@ -5,12 +5,17 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
+use rustix::process::geteuid;
 use tidegate_config::Config;
 
 use super::{Finding, Running, Site};
+
+/// Ports below are for root and who has CAP_NET_BIND_SERVICE, unless the system was told otherwise.
+const PRIVILEGED: u16 = 1024;
 
 /// Whose an address is that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,7 @@ enum Holder {
 
 pub(super) fn look(site: &Site) -> Vec<Finding> {
     site.with_config(|config| {
+        let owner = fs::metadata(&config.storage.data).map(|data| data.uid()).ok();
         addresses(config)
             .into_iter()
             .map(|(key, address)| {
@@ -31,7 +37,8 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
                     .running
                     .pid()
                     .map_or(Holder::Unknown, |pid| holder(pid, address));
-                judge(&key, address, bound, holder, &site.running)
+                let user = (geteuid().as_raw(), owner);
+                judge(&key, address, bound, holder, &site.running, user)
             })
             .collect()
     })
@@ -112,6 +119,7 @@ fn judge(
     bound: Result<(), Errno>,
     holder: Holder,
     running: &Running,
+    (me, owner): (u32, Option<u32>),
 ) -> Finding {
     let what = format!("{key}, {address}");
     if address.port() == 0 {
@@ -121,6 +129,12 @@ fn judge(
         (Ok(()), _) if running.is_there() => Finding::warning(
             format!("{what}: nobody listens there, though the gateway runs"),
             "reload it, or restart it, to have it listen where the configuration says",
+        ),
+        (Ok(()), _) if me == 0 && owner != Some(0) && address.port() < PRIVILEGED => Finding::warning(
+            format!(
+                "{what}: free for root, and the gateway's user may not listen below {PRIVILEGED} by itself"
+            ),
+            "take a port from 1024 on, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE; then run this as the gateway's user",
         ),
         (Ok(()), _) => Finding::ok(format!("{what}: free")),
         (Err(Errno::ADDRINUSE), Holder::Ours) => {
@@ -137,6 +151,10 @@ fn judge(
             format!("{what}: this machine has no such address"),
             "give it one of `ip address`, or 0.0.0.0 or [::] for all",
         ),
+        // Asked before it is looked whether anybody has it: the gateway has a right that this process has not.
+        (Err(Errno::ACCESS | Errno::PERM), Holder::Ours | Holder::Unknown) if running.is_there() => {
+            Finding::ok(format!("{what}: not for this user to try, and the gateway runs"))
+        }
         (Err(Errno::ACCESS | Errno::PERM), _) => Finding::error(
             format!("{what}: this user may not listen there"),
             "take a port from 1024 on, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE",
@@ -172,9 +190,35 @@ mod tests {
             (in_use, Holder::Ours, RUNS, Level::Ok),
             (in_use, Holder::Unknown, RUNS, Level::Ok),
             (Err(Errno::ADDRNOTAVAIL), Holder::Unknown, RUNS, Level::Error),
-            (Err(Errno::ACCESS), Holder::Unknown, RUNS, Level::Error),
+            (Err(Errno::ACCESS), Holder::Unknown, Running::Nobody, Level::Error),
+            (Err(Errno::ACCESS), Holder::Other, RUNS, Level::Error),
+            (Err(Errno::ACCESS), Holder::Ours, RUNS, Level::Ok),
+            (Err(Errno::ACCESS), Holder::Unknown, RUNS, Level::Ok),
         ] {
-            let found = judge("listen[0]", address, bound, holder, &running);
+            let found = judge("listen[0]", address, bound, holder, &running, (7, Some(7)));
+            assert_eq!(found.level, level, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_root_may_listen_on_is_not_said_to_be_in_order_for_the_gateways_user() {
+        for (port, me, owner, level) in [
+            (775, 0, Some(7), Level::Warning),
+            (775, 0, None, Level::Warning),
+            (775, 0, Some(0), Level::Ok),
+            (775, 7, Some(7), Level::Ok),
+            (2775, 0, Some(7), Level::Ok),
+        ] {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let user = (me, owner);
+            let found = judge(
+                "listen[0]",
+                address,
+                Ok(()),
+                Holder::Unknown,
+                &Running::Nobody,
+                user,
+            );
             assert_eq!(found.level, level, "{found:?}");
         }
     }

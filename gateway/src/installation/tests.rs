@@ -109,6 +109,56 @@ fn data_without_its_ring_is_refused_whatever_the_configuration_says() {
 }
 
 #[test]
+fn a_kek_without_ring_and_data_is_a_volume_that_is_not_mounted_and_no_first_start() {
+    let disk = made();
+    remove(&disk, &["data/layout", "keys/ring.a", "keys/ring.b"]);
+    let storage = virtual_storage(false);
+    for error in [
+        refusal(&disk, false),
+        is_made_on(&disk, &storage).unwrap_err(),
+        look_on(&disk, &storage).unwrap_err(),
+    ] {
+        assert!(matches!(error, OpenError::RingAbsent { .. }), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("mount") && !told.contains('\n'), "{told}");
+    }
+    assert!(disk.list(Path::new("/t/keys")).unwrap().is_empty());
+    assert!(!is_made_on(&disk, &virtual_storage(true)).unwrap());
+    assert!(reopen(&disk, true).unwrap().1, "an operator asked for it");
+}
+
+#[test]
+fn a_look_says_what_a_start_would_and_changes_nothing() {
+    let looked = |disk: &FaultyDisk, auto_init| look_on(disk, &virtual_storage(auto_init));
+    assert!(matches!(
+        looked(&FaultyDisk::new(), false),
+        Err(OpenError::NotMade)
+    ));
+    let disk = FaultyDisk::new();
+    looked(&disk, true).unwrap();
+    assert!(disk.list(Path::new("/t/kek")).unwrap().is_empty());
+    let disk = made();
+    looked(&disk, false).unwrap();
+    let (mut ring, _) = reopen(&disk, false).unwrap();
+    ring.make(Owner::Spool, NOW, &mut rng()).unwrap();
+    drop(ring);
+    remove(&disk, &["data/layout"]);
+    assert!(matches!(
+        looked(&disk, false),
+        Err(OpenError::DataGone { keys: 1, .. })
+    ));
+    let disk = made();
+    remove(&disk, &["kek/kek"]);
+    Kek::create(&disk, Path::new("/t/kek/kek"), &mut ChaCha20Rng::seed_from_u64(4)).unwrap();
+    assert!(matches!(
+        looked(&disk, false),
+        Err(OpenError::Ring(KeyRingError::WrongKek { .. }))
+    ));
+    remove(&disk, &["keys/ring.a", "keys/ring.b"]);
+    assert!(matches!(looked(&disk, true), Err(OpenError::RingMissing { .. })));
+}
+
+#[test]
 fn a_ring_without_its_kek_is_refused_and_none_is_made() {
     for auto_init in [false, true] {
         let disk = made();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::KeyRingError;
 use super::files::Found;
-use super::owner::fingerprint;
+use super::owner::{Owner, fingerprint};
 use super::rotation::{KekState, Rotated};
 use super::slot::{Content, KekMark};
 use crate::disk::Disk;
@@ -23,6 +23,8 @@ pub struct Survey {
     pub kek: KekState,
     /// Keys that live.
     pub keys: u64,
+    /// How many of them are the spool's.
+    pub spool_keys: usize,
     /// When the newest of them was made, in unix milliseconds.
     pub newest_ms: Option<u64>,
 }
@@ -35,10 +37,11 @@ pub struct Survey {
 /// key-encryption key can tell.
 pub fn survey<D: Disk>(disk: &D, dir: &Path) -> Result<Survey, KeyRingError> {
     let found = Found::open(disk, dir)?;
-    let (mut keys, mut newest_ms) = (0, None);
+    let (mut keys, mut spool_keys, mut newest_ms) = (0, 0, None);
     found.slots(dir, |_, slot| {
         if let Content::Live(wrapped) = &slot.content {
             keys += 1;
+            spool_keys += usize::from(wrapped.owner == Owner::Spool.tag());
             newest_ms = newest_ms.max(Some(wrapped.made_ms));
         }
         Ok(())
@@ -63,6 +66,7 @@ pub fn survey<D: Disk>(disk: &D, dir: &Path) -> Result<Survey, KeyRingError> {
             slots: header.slots as usize,
         },
         keys,
+        spool_keys,
         newest_ms,
     })
 }
@@ -76,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::disk::{Access, DiskFile as _, FaultyDisk};
-    use crate::keyring::{Kek, KeyRing, Owner};
+    use crate::keyring::{Kek, KeyRing};
 
     #[test]
     fn a_copy_that_is_missing_or_differs_is_told_and_nothing_is_changed() {
@@ -87,7 +91,10 @@ mod tests {
         ring.make(Owner::Spool, 2_000, &mut rng).unwrap();
         let sound = survey(&disk, dir).unwrap();
         assert_eq!((sound.there, sound.differing, sound.version), ([true; 2], 0, 2));
-        assert_eq!((sound.keys, sound.newest_ms), (2, Some(2_000)));
+        assert_eq!(
+            (sound.keys, sound.spool_keys, sound.newest_ms),
+            (2, 1, Some(2_000))
+        );
         assert_eq!((sound.kek.number, sound.kek.since_ms), (1, Some(1_000)));
 
         let path = dir.join("ring.b");
