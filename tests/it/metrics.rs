@@ -125,7 +125,9 @@ fn names_in(text: &str) -> BTreeSet<&str> {
         .filter(|word| {
             ["tidegate_", "process_"]
                 .iter()
-                .any(|start| word.starts_with(start))
+                .filter_map(|start| word.strip_prefix(start))
+                // Packages are `tidegate_VERSION_ARCH.deb`.
+                .any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
         })
         .collect()
 }
