@@ -222,7 +222,7 @@ fn records(rng: &mut ChaCha20Rng) -> Fallible<(String, String)> {
         for id in 0..RECORDS {
             out.clear();
             key.seal(&aad(id), rng, &mut out, |out| {
-                out.extend_from_slice(black_box(&text))
+                out.extend_from_slice(black_box(&text));
             })?;
             black_box(&out);
         }

@@ -255,7 +255,7 @@ impl Life {
                 && (self.receipt.is_none() || self.receipted == self.messages)
                 && self.esme.says.is_empty()
                 && self.carrier.says.is_empty()
-                && self.gate.spool().index().len() == 0;
+                && self.gate.spool().index().is_empty();
             if is_over {
                 return Ok(());
             }
