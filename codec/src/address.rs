@@ -182,6 +182,9 @@ impl AddressBuf {
     /// For what is read back from tables, message after message: all octets at once, not one by one.
     pub fn short(ton: Ton, npi: Npi, octets: [u8; SHORT_MAX], len: usize) -> Option<Self> {
         const LOW: usize = size_of::<u128>();
+        if len > SHORT_MAX {
+            return None;
+        }
         let (low, high) = octets.split_first_chunk::<LOW>()?;
         let high = u32::from_le_bytes(*high.first_chunk()?);
         let low = u128::from_le_bytes(*low);
@@ -264,7 +267,9 @@ mod tests {
             let made = AddressBuf::short(ton, npi, whole, len).unwrap();
             assert_eq!(made, AddressBuf::new(ton, npi, &whole[..len]).unwrap(), "{len}");
         }
-        assert_eq!(AddressBuf::short(ton, npi, whole, SHORT_MAX + 1), None);
+        for len in [SHORT_MAX + 1, usize::MAX] {
+            assert_eq!(AddressBuf::short(ton, npi, whole, len), None);
+        }
         let holed = *b"123\x005678901234567890";
         assert_eq!(AddressBuf::short(ton, npi, holed, 5), None);
         assert_eq!(AddressBuf::short(ton, npi, holed, 3).unwrap().as_bytes(), b"123");
