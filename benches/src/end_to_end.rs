@@ -11,6 +11,7 @@
 
 mod backlog;
 mod conditions;
+mod curves;
 mod figures;
 mod gateway;
 mod kills;
@@ -116,6 +117,23 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
     }
     if options.sweep > 0 {
         write!(std::io::stdout(), "{}", sweep::run(options.sweep, places).await?)?;
+        return Ok(());
+    }
+    if options.is_curves {
+        let conditions = conditions::read(places, options).await?;
+        let conditions: Vec<String> = conditions
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let text = format!(
+            "Conditions: {}.\n\n{}",
+            conditions.join("; "),
+            curves::run(options, places).await?
+        );
+        write!(std::io::stdout(), "{text}")?;
+        if options.write {
+            readme::write(&places.top.join(README), "curves", &text)?;
+        }
         return Ok(());
     }
     if options.watchers {

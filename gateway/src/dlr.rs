@@ -235,7 +235,9 @@ impl<D: Disk> Gate<D> {
         let entry = NewEntry {
             kind: EntryKind::Dlr,
             sink: Sink::Bind,
-            form: write_dlr(&mut body, found, id.as_bytes(), quote, note, now.unix_ms),
+            form: self
+                .dlr_parts
+                .write(&mut body, found, id.as_bytes(), quote, note, now.unix_ms),
             expires_ms: now.unix_ms.saturating_add(millis(account.outbox_ttl)),
             document: &[],
             body: &body,
@@ -346,7 +348,9 @@ impl<D: Disk> Gate<D> {
             if self.spool.outbox().waiting_for(found.account) < max {
                 let id = self.id_text(found.message, found.envelope.id_form);
                 let quote = self.spool.index().quote(leg);
-                let written = write_dlr(&mut body, found, id.as_bytes(), quote, note, now.unix_ms);
+                let written = self
+                    .dlr_parts
+                    .write(&mut body, found, id.as_bytes(), quote, note, now.unix_ms);
                 form = Some((written, now.unix_ms.saturating_add(ttl)));
             } else if let Some(place) = account {
                 self.accounts[place].tally.overflow += 1;
@@ -426,68 +430,86 @@ fn is_wanted(leg: &Leg, state: MessageState) -> bool {
     }
 }
 
-/// Writes the DLR as the body of a deliver_sm: text form and TLVs (smpp-dlr.md §4–5). Addresses that a
-/// data_sm brought and a deliver_sm cannot hold make it a data_sm.
-fn write_dlr(out: &mut Vec<u8>, leg: &Leg, id: &[u8], quote: Quote, note: &ReceiptNote, now_ms: u64) -> Form {
-    let mut tlvs = Vec::with_capacity(96);
-    let mut id_value: SmallVec<[u8; 32]> = SmallVec::from_slice(id);
-    id_value.push(0);
-    // All of these are far below the 65 535 octets of a TLV.
-    let _ = tlv::append(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &id_value);
-    let _ = tlv::append(&mut tlvs, Tag::MESSAGE_STATE, &[note.state.octet()]);
-    if let Some(code) = note.network_error {
-        let _ = tlv::append(&mut tlvs, Tag::NETWORK_ERROR_CODE, &code);
-    }
-    let done_ms = note.done_ms.unwrap_or(now_ms);
-    let mut text = Vec::with_capacity(160);
-    let mut receipt = ReceiptText::new(id, note.state, leg.envelope.accepted_ms, done_ms);
-    receipt.text = quote.as_bytes();
-    if !note.err.is_empty() {
-        receipt.err = &note.err;
-    }
-    receipt.write(&mut text);
-    let esm_class = if note.is_final {
-        EsmClass::RECEIPT
-    } else {
-        EsmClass::INTERMEDIATE
-    };
-    // The receipt goes the other way: from the recipient to the sender.
-    let addresses = &leg.envelope.addresses;
-    let (source, destination) = (addresses.destination(), addresses.source());
-    if let (Ok(source), Ok(destination), Some(short_message)) = (
-        source.as_field::<ADDR_SM>(),
-        destination.as_field::<ADDR_SM>(),
-        ShortMessage::new(&text),
-    ) {
-        Sm {
-            source,
-            destination,
+/// What a DLR is put together of, kept from one to the next so that none allocates.
+#[derive(Debug, Default)]
+pub(crate) struct DlrParts {
+    tlvs: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl DlrParts {
+    /// Writes the DLR as the body of a deliver_sm: text form and TLVs (smpp-dlr.md §4–5). Addresses that a
+    /// data_sm brought and a deliver_sm cannot hold make it a data_sm.
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        leg: &Leg,
+        id: &[u8],
+        quote: Quote,
+        note: &ReceiptNote,
+        now_ms: u64,
+    ) -> Form {
+        let Self { tlvs, text } = self;
+        tlvs.clear();
+        text.clear();
+        let mut id_value: SmallVec<[u8; 32]> = SmallVec::from_slice(id);
+        id_value.push(0);
+        // All of these are far below the 65 535 octets of a TLV.
+        let _ = tlv::append(tlvs, Tag::RECEIPTED_MESSAGE_ID, &id_value);
+        let _ = tlv::append(tlvs, Tag::MESSAGE_STATE, &[note.state.octet()]);
+        if let Some(code) = note.network_error {
+            let _ = tlv::append(tlvs, Tag::NETWORK_ERROR_CODE, &code);
+        }
+        let done_ms = note.done_ms.unwrap_or(now_ms);
+        let mut receipt = ReceiptText::new(id, note.state, leg.envelope.accepted_ms, done_ms);
+        receipt.text = quote.as_bytes();
+        if !note.err.is_empty() {
+            receipt.err = &note.err;
+        }
+        receipt.write(text);
+        let esm_class = if note.is_final {
+            EsmClass::RECEIPT
+        } else {
+            EsmClass::INTERMEDIATE
+        };
+        // The receipt goes the other way: from the recipient to the sender.
+        let addresses = &leg.envelope.addresses;
+        let (source, destination) = (addresses.destination(), addresses.source());
+        if let (Ok(source), Ok(destination), Some(short_message)) = (
+            source.as_field::<ADDR_SM>(),
+            destination.as_field::<ADDR_SM>(),
+            ShortMessage::new(text),
+        ) {
+            Sm {
+                source,
+                destination,
+                esm_class,
+                short_message,
+                tlvs: Tlvs::new(tlvs),
+                ..Sm::default()
+            }
+            .encode(out);
+            return Form::Sm;
+        }
+        let _ = tlv::append(tlvs, Tag::MESSAGE_PAYLOAD, text);
+        let wide = |address: &tidegate_codec::address::AddressBuf| {
+            // Addresses came in through fields of this width.
+            address
+                .as_field::<ADDR_DATA>()
+                .map(|field| field.addr.as_bytes().to_vec())
+                .unwrap_or_default()
+        };
+        let (from, to) = (wide(&source), wide(&destination));
+        DataSm {
+            source: Address::new(source.ton(), source.npi(), &from).unwrap_or_default(),
+            destination: Address::new(destination.ton(), destination.npi(), &to).unwrap_or_default(),
             esm_class,
-            short_message,
-            tlvs: Tlvs::new(&tlvs),
-            ..Sm::default()
+            tlvs: Tlvs::new(tlvs),
+            ..DataSm::default()
         }
         .encode(out);
-        return Form::Sm;
+        Form::DataSm
     }
-    let _ = tlv::append(&mut tlvs, Tag::MESSAGE_PAYLOAD, &text);
-    let wide = |address: &tidegate_codec::address::AddressBuf| {
-        // Addresses came in through fields of this width.
-        address
-            .as_field::<ADDR_DATA>()
-            .map(|field| field.addr.as_bytes().to_vec())
-            .unwrap_or_default()
-    };
-    let (from, to) = (wide(&source), wide(&destination));
-    DataSm {
-        source: Address::new(source.ton(), source.npi(), &from).unwrap_or_default(),
-        destination: Address::new(destination.ton(), destination.npi(), &to).unwrap_or_default(),
-        esm_class,
-        tlvs: Tlvs::new(&tlvs),
-        ..DataSm::default()
-    }
-    .encode(out);
-    Form::DataSm
 }
 
 #[cfg(test)]

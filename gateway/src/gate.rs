@@ -44,7 +44,7 @@ use crate::bans::Bans;
 use crate::carrier::{CarrierState, Pinned, Weights};
 use crate::clock::Now;
 use crate::control::Watched;
-use crate::dlr::Late;
+use crate::dlr::{DlrParts, Late};
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::hold::Patience;
@@ -239,6 +239,8 @@ pub struct Gate<D: Disk> {
     pub(crate) watched: Watched,
     /// A DLR under construction; kept for its capacity.
     pub(crate) scratch: Vec<u8>,
+    /// What it is put together of.
+    pub(crate) dlr_parts: DlrParts,
     pub(crate) next_tick: Duration,
     /// Since when what is staged waits for something urgent; `None` where something is, or nothing is staged.
     pub(crate) lazy_since: Option<Duration>,
@@ -341,6 +343,7 @@ impl<D: Disk> Gate<D> {
             screen,
             watched: Watched::default(),
             scratch: Vec::new(),
+            dlr_parts: DlrParts::default(),
             next_tick: Duration::ZERO,
             lazy_since: None,
             late: Late::default(),

@@ -64,6 +64,20 @@ impl Gateway {
         Self::begin(places, smpp, http, &config.to_string(), false).await
     }
 
+    /// The same as [`Gateway::start`] with a configuration that is changed.
+    pub(super) async fn start_with(
+        places: &Places,
+        carrier: SocketAddr,
+        change: impl FnOnce(&mut Table) -> Fallible<()>,
+    ) -> Fallible<Self> {
+        let (smpp, http) = (free_addr()?, free_addr()?);
+        let text = fs::read_to_string(places.top.join("config/bench.toml"))?;
+        let mut config: Table = text.parse()?;
+        change(&mut config)?;
+        let text = copy(&config.to_string(), &places.scratch, [smpp, http, carrier], 500)?;
+        Self::begin(places, smpp, http, &text, true).await
+    }
+
     async fn begin(
         places: &Places,
         smpp: SocketAddr,
@@ -212,7 +226,11 @@ fn copy(text: &str, dir: &Path, ports: [SocketAddr; 3], pacing_us: u32) -> Falli
     let place = |name| Value::String(dir.join(name).display().to_string());
     set(&mut config, "listen", "address", smpp)?;
     set(&mut config, "http", "address", http)?;
-    set(&mut config, "carrier", "addresses", Value::Array(vec![carrier]))?;
+    let carriers = config.get_mut("carrier").and_then(Value::as_array_mut);
+    let carriers = carriers.ok_or("config/bench.toml has no [[carrier]]")?;
+    for found in carriers.iter_mut().filter_map(Value::as_table_mut) {
+        found.insert("addresses".to_owned(), Value::Array(vec![carrier.clone()]));
+    }
     set(&mut config, "storage", "data", place("data"))?;
     set(&mut config, "storage", "key_ring", place("keys"))?;
     set(&mut config, "storage", "kek_file", place("kek/kek"))?;

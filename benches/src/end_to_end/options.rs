@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Fallible;
+use super::curves;
 use super::matrix::{self, Cell};
 
 const USAGE: &str = "\
@@ -18,6 +19,7 @@ options:
                   empty, and the time of a start
   --sweep N       instead: N records that are due go while messages come at 2 000 and 20 000 a second, beside the same without
   --watchers      instead: what a scraper and an open dashboard cost a gateway without traffic
+  --curves [NAME …] instead: what a message costs with more and more binds, accounts, carriers, opt-outs, octets
   --json FILE     write conditions and all runs there
   --write         put table and plot into benches/README.md and benches/end_to_end.svg
   --program FILE  the program to measure (target/release/tidegate)
@@ -33,6 +35,9 @@ pub(super) struct Options {
     pub(super) backlog: u32,
     pub(super) sweep: u32,
     pub(super) watchers: bool,
+    pub(super) is_curves: bool,
+    /// Which; none stands for all.
+    pub(super) curves: Vec<String>,
     pub(super) json: Option<PathBuf>,
     pub(super) write: bool,
     pub(super) program: Option<PathBuf>,
@@ -49,6 +54,8 @@ impl Options {
             backlog: 0,
             sweep: 0,
             watchers: false,
+            is_curves: false,
+            curves: Vec::new(),
             json: None,
             write: false,
             program: None,
@@ -72,6 +79,12 @@ impl Options {
                 "--cells" => {
                     while let Some(cell) = args.next_if(|next| !next.starts_with("--")) {
                         options.cells.push(cell.parse()?);
+                    }
+                }
+                "--curves" => {
+                    options.is_curves = true;
+                    while let Some(curve) = args.next_if(|next| curves::is_known(next)) {
+                        options.curves.push(curve.clone());
                     }
                 }
                 "--messages" => options.messages = Some(number(value()?)?.max(1)),

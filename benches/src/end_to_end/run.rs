@@ -249,36 +249,56 @@ pub(super) async fn carrier(
     Ok((carrier, address))
 }
 
-/// Starts the clients.
-pub(super) fn load(places: &Places, cell: &Cell, messages: u32, server: SocketAddr) -> Fallible<Process> {
-    let numbers = [
-        ("--accounts", 1),
-        ("--binds", cell.binds),
-        ("--window", cell.window),
-        ("--messages", messages),
-        ("--rate", cell.rate),
-        ("--length", cell.length),
-    ];
-    let (system_id, password) = ACCOUNT;
-    let server = server.to_string();
-    let mut args = vec!["load".to_owned(), "--json".to_owned()];
-    for (name, value) in [
-        ("--server", server.as_str()),
-        ("--system-id", system_id),
-        ("--password", password),
-        ("--bind-kind", "trx"),
-        ("--coding", "gsm7"),
-        ("--receipts", cell.receipts.word()),
-        ("--patience", "30s"),
-    ] {
-        args.extend([name, value].map(str::to_owned));
+/// Clients of one account or of several.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    /// What each account's do.
+    pub(super) cell: Cell,
+    pub(super) accounts: u32,
+}
+
+impl Clients {
+    /// Starts them.
+    pub(super) fn start(&self, places: &Places, messages: u32, server: SocketAddr) -> Fallible<Process> {
+        let Self { cell, accounts } = self;
+        let numbers = [
+            ("--accounts", *accounts),
+            ("--binds", cell.binds),
+            ("--window", cell.window),
+            ("--messages", messages),
+            ("--rate", cell.rate),
+            ("--length", cell.length),
+        ];
+        let (system_id, password) = ACCOUNT;
+        let server = server.to_string();
+        let mut args = vec!["load".to_owned(), "--json".to_owned()];
+        for (name, value) in [
+            ("--server", server.as_str()),
+            ("--system-id", system_id),
+            ("--password", password),
+            ("--bind-kind", "trx"),
+            ("--coding", "gsm7"),
+            ("--receipts", cell.receipts.word()),
+            ("--patience", "30s"),
+        ] {
+            args.extend([name, value].map(str::to_owned));
+        }
+        args.extend(
+            numbers
+                .iter()
+                .flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]),
+        );
+        Process::start("the load", &places.tidegate, args, &places.scratch)
     }
-    args.extend(
-        numbers
-            .iter()
-            .flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]),
-    );
-    Process::start("the load", &places.tidegate, args, &places.scratch)
+}
+
+/// Starts clients of one account.
+pub(super) fn load(places: &Places, cell: &Cell, messages: u32, server: SocketAddr) -> Fallible<Process> {
+    let clients = Clients {
+        cell: cell.clone(),
+        accounts: 1,
+    };
+    clients.start(places, messages, server)
 }
 
 /// How long the clients may take.
