@@ -22,6 +22,7 @@ mod plot;
 mod process;
 mod relay;
 mod run;
+mod soak;
 mod summary;
 mod sweep;
 mod system;
@@ -52,6 +53,11 @@ const README: &str = "benches/README.md";
 const PLOT: &str = "benches/end_to_end.svg";
 const IMAGE: &str =
     "![Throughput, CPU per message and latency of gateway and relay, by cell](end_to_end.svg)";
+
+/// The same of a soak.
+const SOAK_PLOT: &str = "benches/soak.svg";
+const SOAK_IMAGE: &str =
+    "![Resident memory, CPU and latency of the gateway over the time of a soak](soak.svg)";
 
 /// Pause between two looks at something that tells nobody when it changes.
 const LOOK: Duration = Duration::from_millis(5);
@@ -117,6 +123,25 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
     }
     if options.sweep > 0 {
         write!(std::io::stdout(), "{}", sweep::run(options.sweep, places).await?)?;
+        return Ok(());
+    }
+    if options.soak > 0 {
+        let (text, svg) = soak::run(options, places).await?;
+        let conditions = conditions::read(places, options).await?;
+        let conditions: Vec<String> = conditions
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let text = format!("Conditions: {}.\n\n{text}", conditions.join("; "));
+        write!(std::io::stdout(), "{text}")?;
+        if options.write {
+            fs::write(places.top.join(SOAK_PLOT), svg)?;
+            readme::write(
+                &places.top.join(README),
+                "soak",
+                &format!("{SOAK_IMAGE}\n\n{text}"),
+            )?;
+        }
         return Ok(());
     }
     if options.is_curves {

@@ -9,8 +9,10 @@ use zeroize::ZeroizeOnDrop;
 
 const fn is_wiped<T: ZeroizeOnDrop>() {}
 
-/// The key-encryption key and every key of the ring.
+/// The key-encryption key.
 const _: () = is_wiped::<Aes256Gcm>();
+/// Every key of the ring.
+const _: () = is_wiped::<crate::seal::Cipher>();
 /// The secret behind pseudonyms, opt-outs' too: HKDF and HMAC hold states of SHA-256 that were made with it, and nothing else.
 const _: () = is_wiped::<Sha256VarCore>();
 /// What permutes message ids.

@@ -19,6 +19,7 @@ options:
                   empty, and the time of a start
   --sweep N       instead: N records that are due go while messages come at 2 000 and 20 000 a second, beside the same without
   --watchers      instead: what a scraper and an open dashboard cost a gateway without traffic
+  --soak MINUTES  instead: the first cell, which needs a rate, for so long; memory, CPU and latency over time
   --curves [NAME …] instead: what a message costs with more and more binds, accounts, carriers, opt-outs, octets
   --json FILE     write conditions and all runs there
   --write         put table and plot into benches/README.md and benches/end_to_end.svg
@@ -35,6 +36,7 @@ pub(super) struct Options {
     pub(super) backlog: u32,
     pub(super) sweep: u32,
     pub(super) watchers: bool,
+    pub(super) soak: u32,
     pub(super) is_curves: bool,
     /// Which; none stands for all.
     pub(super) curves: Vec<String>,
@@ -54,6 +56,7 @@ impl Options {
             backlog: 0,
             sweep: 0,
             watchers: false,
+            soak: 0,
             is_curves: false,
             curves: Vec::new(),
             json: None,
@@ -91,6 +94,7 @@ impl Options {
                 "--repeat" => options.repeat = number(value()?)?.max(1),
                 "--backlog" => options.backlog = number(value()?)?,
                 "--sweep" => options.sweep = number(value()?)?,
+                "--soak" => options.soak = number(value()?)?,
                 "--kills" => options.kills = number(value()?)?,
                 "--json" => options.json = Some(value()?.into()),
                 "--program" => options.program = Some(value()?.into()),

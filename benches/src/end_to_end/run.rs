@@ -258,14 +258,24 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Starts them.
+    /// Starts them with so many messages.
     pub(super) fn start(&self, places: &Places, messages: u32, server: SocketAddr) -> Fallible<Process> {
+        let messages = messages.to_string();
+        self.start_with(places, server, &["--messages", &messages])
+    }
+
+    /// The same with options that say how many, or how long.
+    pub(super) fn start_with(
+        &self,
+        places: &Places,
+        server: SocketAddr,
+        options: &[&str],
+    ) -> Fallible<Process> {
         let Self { cell, accounts } = self;
         let numbers = [
             ("--accounts", *accounts),
             ("--binds", cell.binds),
             ("--window", cell.window),
-            ("--messages", messages),
             ("--rate", cell.rate),
             ("--length", cell.length),
         ];
@@ -288,6 +298,7 @@ impl Clients {
                 .iter()
                 .flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]),
         );
+        args.extend(options.iter().map(|option| (*option).to_owned()));
         Process::start("the load", &places.tidegate, args, &places.scratch)
     }
 }
