@@ -16,6 +16,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// What stands where something cannot be found out.
 const UNKNOWN: &str = "unknown";
 
+/// The profile that a program was built with: cargo's directory for it bears its name.
+fn profile(program: &Path) -> String {
+    let dir = program.parent().and_then(Path::file_name);
+    dir.map_or_else(|| UNKNOWN.to_owned(), |dir| dir.to_string_lossy().into_owned())
+}
+
 /// Names and values, in the order to show them in.
 pub(super) async fn read(places: &Places, options: &Options) -> Fallible<Vec<(&'static str, String)>> {
     let now = i64::try_from(Clock::machine().now().unix_ms)?;
@@ -43,7 +49,7 @@ pub(super) async fn read(places: &Places, options: &Options) -> Fallible<Vec<(&'
         ("date", date.to_string()),
         ("commit", commit),
         ("compiler", said("rustc", &["--version"], top).await),
-        ("profile", "release".to_owned()),
+        ("profile", profile(&places.tidegate)),
         (
             "CPU",
             format!("{cores} cores of {cpu}, shared by all processes of a run"),

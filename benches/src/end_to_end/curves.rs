@@ -25,8 +25,8 @@ use figures::key;
 
 /// Messages of a long run.
 const MESSAGES: u32 = 300_000;
-/// Binds of one connection each at the most, where one account has them.
-const BINDS_MAX: i64 = 20_000;
+/// Binds of an account, and connections in all: as many as the configuration allows an account.
+const BINDS_MAX: i64 = 10_000;
 /// How long a list of ten million may take to be taken in.
 const IMPORT_DEADLINE: Duration = Duration::from_secs(600);
 /// The first number of a list of opt-outs: none of the clients' recipients.
