@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ const MESSAGES: u32 = 300_000;
 const BINDS_MAX: i64 = 10_000;
 /// How long a list of ten million may take to be taken in.
 const IMPORT_DEADLINE: Duration = Duration::from_secs(600);
+/// Carriers of a route.
+const ROUTE_MAX: usize = 16;
+/// What the clients' recipients begin with; five digits follow, which count.
+const RECIPIENTS: &str = "4477009";
 /// The first number of a list of opt-outs: none of the clients' recipients.
 const FIRST_NUMBER: u64 = 4_479_000_000_000;
 
@@ -81,7 +86,15 @@ impl Point {
         Ok(Clients { cell, accounts })
     }
 
-    fn configure(self, config: &mut Table) -> Fallible<()> {
+    /// How many carriers there are, each a process: receipts come back over any link of a carrier, and belong to that carrier.
+    const fn carriers(self) -> u32 {
+        match self.of {
+            Of::Carriers => self.amount,
+            _ => 1,
+        }
+    }
+
+    fn configure(self, config: &mut Table, addresses: &[SocketAddr]) -> Fallible<()> {
         let accounts = sections(config, "account")?;
         let first = accounts
             .first()
@@ -112,38 +125,15 @@ impl Point {
             limits.insert(key.to_owned(), Value::Integer(BINDS_MAX));
         }
         if self.of == Of::Carriers {
-            self.carriers(config)?;
+            several_carriers(config, addresses)?;
+        } else {
+            let carrier = sections(config, "carrier")?
+                .first_mut()
+                .and_then(Value::as_table_mut);
+            let carrier = carrier.ok_or("config/bench.toml has no carrier")?;
+            let addresses = addresses.iter().map(|address| Value::String(address.to_string()));
+            carrier.insert("addresses".to_owned(), Value::Array(addresses.collect()));
         }
-        Ok(())
-    }
-
-    /// So many, of one link each, that take turns message by message.
-    fn carriers(self, config: &mut Table) -> Fallible<()> {
-        let carriers = sections(config, "carrier")?;
-        let first = carriers
-            .first()
-            .cloned()
-            .ok_or("config/bench.toml has no carrier")?;
-        carriers.clear();
-        let mut names = Vec::new();
-        for number in 0..self.amount {
-            let mut carrier = first.clone();
-            let fields = carrier.as_table_mut().ok_or("a carrier is no table")?;
-            let name = format!("sink{number}");
-            fields.insert("name".to_owned(), Value::String(name.clone()));
-            fields.insert("links".to_owned(), Value::Integer(1));
-            carriers.push(carrier);
-            names.push(Value::String(name));
-        }
-        let routes = config.get_mut("route").and_then(Value::as_table_mut);
-        let route = routes
-            .and_then(|routes| routes.get_mut("mt"))
-            .and_then(Value::as_array_mut)
-            .and_then(|routes| routes.first_mut())
-            .and_then(Value::as_table_mut)
-            .ok_or("config/bench.toml has no [[route.mt]]")?;
-        route.insert("carriers".to_owned(), Value::Array(names));
-        route.insert("choose".to_owned(), Value::String("round-robin".to_owned()));
         Ok(())
     }
 
@@ -167,6 +157,52 @@ impl Point {
         fs::remove_file(list)?;
         ended.fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
+}
+
+/// One at each address, of one link each, that take turns message by message.
+fn several_carriers(config: &mut Table, addresses: &[SocketAddr]) -> Fallible<()> {
+    let carriers = sections(config, "carrier")?;
+    let first = carriers
+        .first()
+        .cloned()
+        .ok_or("config/bench.toml has no carrier")?;
+    carriers.clear();
+    let mut names = Vec::new();
+    for (number, address) in addresses.iter().enumerate() {
+        let mut carrier = first.clone();
+        let fields = carrier.as_table_mut().ok_or("a carrier is no table")?;
+        let name = format!("sink{number}");
+        fields.insert("name".to_owned(), Value::String(name.clone()));
+        fields.insert("links".to_owned(), Value::Integer(1));
+        let address = Value::Array(vec![Value::String(address.to_string())]);
+        fields.insert("addresses".to_owned(), address);
+        carriers.push(carrier);
+        names.push(Value::String(name));
+    }
+    let routes = config.get_mut("route").and_then(Value::as_table_mut);
+    let routes = routes
+        .and_then(|routes| routes.get_mut("mt"))
+        .and_then(Value::as_array_mut)
+        .ok_or("config/bench.toml has no [[route.mt]]")?;
+    let first = routes
+        .first()
+        .cloned()
+        .ok_or("config/bench.toml has no [[route.mt]]")?;
+    routes.clear();
+    // A route has so many at most: each hundredth of the recipients, a thousand in a row, goes to the next lot.
+    let lots: Vec<&[Value]> = names.chunks(ROUTE_MAX).collect();
+    for (hundredth, lot) in (0..100).zip(lots.iter().cycle()) {
+        let mut route = first.clone();
+        let fields = route.as_table_mut().ok_or("a route is no table")?;
+        fields.insert(
+            "prefix".to_owned(),
+            Value::String(format!("{RECIPIENTS}{hundredth:02}")),
+        );
+        fields.insert("carriers".to_owned(), Value::Array(lot.to_vec()));
+        fields.insert("choose".to_owned(), Value::String("round-robin".to_owned()));
+        routes.push(route);
+    }
+    Ok(())
 }
 
 /// A list of so many numbers.
@@ -239,8 +275,13 @@ pub(super) async fn run(options: &Options, places: &Places) -> Fallible<String> 
 
 async fn measure(point: Point, messages: u32, places: &Places) -> Fallible<Measured> {
     places.empty()?;
-    let (carrier, address) = run::carrier(places, LINK).await?;
-    let mut gateway = Gateway::start_with(places, address, |config| point.configure(config)).await?;
+    let (mut carriers, mut addresses) = (Vec::new(), Vec::new());
+    for _ in 0..point.carriers() {
+        let (carrier, address) = run::carrier(places, LINK).await?;
+        carriers.push(carrier);
+        addresses.push(address);
+    }
+    let mut gateway = Gateway::start_with(places, |config| point.configure(config, &addresses)).await?;
     point.prepare(&gateway, places).await?;
     let clients = point.clients()?;
     let few = (clients.accounts * clients.cell.binds).max(1_000);
@@ -272,7 +313,9 @@ async fn measure(point: Point, messages: u32, places: &Places) -> Fallible<Measu
     }
     let memory = run::float(super::system::memory_peak(gateway.process.id())?) / f64::from(1 << 20);
     gateway.process.kill().await?;
-    carrier.stop().await?;
+    for carrier in carriers {
+        carrier.stop().await?;
+    }
     let [_, short, long] = used;
     let cpu = long.saturating_sub(short).as_secs_f64() * 1e6 / f64::from(messages);
     Ok([cpu, rate, p99, memory])
@@ -284,14 +327,17 @@ mod tests {
 
     fn configured(of: Of, amount: u32) -> tidegate_config::Config {
         let mut config: Table = include_str!("../../../config/bench.toml").parse().unwrap();
-        Point { of, amount }.configure(&mut config).unwrap();
+        let point = Point { of, amount };
+        let addresses = vec!["127.0.0.1:2900".parse().unwrap(); point.carriers() as usize];
+        point.configure(&mut config, &addresses).unwrap();
         tidegate_config::parse(&config.to_string()).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     #[test]
     fn each_point_is_a_configuration_that_has_what_it_says() {
         assert_eq!(configured(Of::Accounts, 1_000).accounts.len(), 1_000);
-        assert_eq!(configured(Of::Carriers, 200).carriers.len(), 200);
+        let config = configured(Of::Carriers, 200);
+        assert_eq!((config.carriers.len(), config.mt_routes.len()), (200, 100));
         let config = configured(Of::Binds, 10_000);
         assert_eq!((config.accounts.len(), config.carriers.len()), (1, 1));
     }

@@ -67,15 +67,14 @@ impl Gateway {
     /// The same as [`Gateway::start`] with a configuration that is changed.
     pub(super) async fn start_with(
         places: &Places,
-        carrier: SocketAddr,
         change: impl FnOnce(&mut Table) -> Fallible<()>,
     ) -> Fallible<Self> {
         let (smpp, http) = (free_addr()?, free_addr()?);
         let text = fs::read_to_string(places.top.join("config/bench.toml"))?;
         let mut config: Table = text.parse()?;
         change(&mut config)?;
-        let text = copy(&config.to_string(), &places.scratch, [smpp, http, carrier], 500)?;
-        Self::begin(places, smpp, http, &text, true).await
+        place(&mut config, &places.scratch, [smpp, http], 500)?;
+        Self::begin(places, smpp, http, &config.to_string(), true).await
     }
 
     async fn begin(
@@ -220,23 +219,26 @@ fn serve(places: &Places, config: &Path) -> Fallible<Process> {
 }
 
 /// The configuration with other places, ports and pacing; everything else is as it stands there.
-fn copy(text: &str, dir: &Path, ports: [SocketAddr; 3], pacing_us: u32) -> Fallible<String> {
+fn copy(text: &str, dir: &Path, [smpp, http, carrier]: [SocketAddr; 3], pacing_us: u32) -> Fallible<String> {
     let mut config: Table = text.parse()?;
-    let [smpp, http, carrier] = ports.map(|port| Value::String(port.to_string()));
-    let place = |name| Value::String(dir.join(name).display().to_string());
-    set(&mut config, "listen", "address", smpp)?;
-    set(&mut config, "http", "address", http)?;
-    let carriers = config.get_mut("carrier").and_then(Value::as_array_mut);
-    let carriers = carriers.ok_or("config/bench.toml has no [[carrier]]")?;
-    for found in carriers.iter_mut().filter_map(Value::as_table_mut) {
-        found.insert("addresses".to_owned(), Value::Array(vec![carrier.clone()]));
-    }
-    set(&mut config, "storage", "data", place("data"))?;
-    set(&mut config, "storage", "key_ring", place("keys"))?;
-    set(&mut config, "storage", "kek_file", place("kek/kek"))?;
-    let pacing = Value::String(format!("{pacing_us}us"));
-    set(&mut config, "storage", "turn_pacing", pacing)?;
+    let carrier = Value::Array(vec![Value::String(carrier.to_string())]);
+    set(&mut config, "carrier", "addresses", carrier)?;
+    place(&mut config, dir, [smpp, http], pacing_us)?;
     Ok(config.to_string())
+}
+
+/// Puts a configuration elsewhere, with ports of its own.
+fn place(config: &mut Table, dir: &Path, ports: [SocketAddr; 2], pacing_us: u32) -> Fallible<()> {
+    let [smpp, http] = ports.map(|port| Value::String(port.to_string()));
+    let place = |name| Value::String(dir.join(name).display().to_string());
+    set(config, "listen", "address", smpp)?;
+    set(config, "http", "address", http)?;
+    set(config, "storage", "data", place("data"))?;
+    set(config, "storage", "key_ring", place("keys"))?;
+    set(config, "storage", "kek_file", place("kek/kek"))?;
+    let pacing = Value::String(format!("{pacing_us}us"));
+    set(config, "storage", "turn_pacing", pacing)?;
+    Ok(())
 }
 
 /// The configuration with rules for the first account's records, and its instruction how long they are kept.
