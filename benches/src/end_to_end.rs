@@ -128,8 +128,10 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
     if options.soak > 0 {
         let (text, svg) = soak::run(options, places).await?;
         let conditions = conditions::read(places, options).await?;
+        // It is one run, however many of others are asked for.
         let conditions: Vec<String> = conditions
             .iter()
+            .filter(|(name, _)| *name != conditions::RUNS)
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
         let text = format!("Conditions: {}.\n\n{text}", conditions.join("; "));

@@ -16,6 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// What stands where something cannot be found out.
 const UNKNOWN: &str = "unknown";
 
+/// Of how many runs each figure is.
+pub(super) const RUNS: &str = "runs of each";
+
 /// The profile that a program was built with: cargo's directory for it bears its name.
 fn profile(program: &Path) -> String {
     let dir = program.parent().and_then(Path::file_name);
@@ -62,7 +65,7 @@ pub(super) async fn read(places: &Places, options: &Options) -> Fallible<Vec<(&'
                 .to_owned(),
         ),
         ("load average before", word(&first("/proc/loadavg"))),
-        ("runs of each", options.repeat.to_string()),
+        (RUNS, options.repeat.to_string()),
     ])
 }
 

@@ -2,8 +2,7 @@
 //! text. Of each several amounts, one gateway each, clients that keep a thousand messages under way.
 //!
 //! What comes before the first message and after the last, binds above all, is taken off: each point is the difference of
-//! a long run and a short one of the same clients, after one that nobody counts and in which each account's password is
-//! computed.
+//! a long run and a short one of the same clients, after one that nobody counts; passwords were computed before.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -72,8 +71,11 @@ impl Point {
     /// A thousand messages under way, or one for each bind where there are more.
     fn clients(self) -> Fallible<Clients> {
         let (accounts, binds, window) = match self.of {
-            // As many binds on one account as on several in the next curve.
-            Of::Binds => (1, self.amount, (1_000 / self.amount).max(1)),
+            // Of one account up to a thousand, which is what clients have at most.
+            Of::Binds => {
+                let accounts = (self.amount / 1_000).max(1);
+                (accounts, self.amount / accounts, (1_000 / self.amount).max(1))
+            }
             Of::Accounts => (
                 self.amount,
                 (10 / self.amount).max(1),
@@ -101,15 +103,11 @@ impl Point {
             .cloned()
             .ok_or("config/bench.toml has no account")?;
         accounts.clear();
-        let count = if self.of == Of::Accounts { self.amount } else { 1 };
+        let count = self.clients()?.accounts;
         for number in 0..count {
             let mut account = first.clone();
             let account_fields = account.as_table_mut().ok_or("an account is no table")?;
-            let id = if number == 0 {
-                ACCOUNT.0.to_owned()
-            } else {
-                format!("{}{number}", ACCOUNT.0)
-            };
+            let id = account_name(number);
             account_fields.insert("system_id".to_owned(), Value::String(id));
             account_fields.insert("max_binds".to_owned(), Value::Integer(BINDS_MAX));
             accounts.push(account);
@@ -205,6 +203,14 @@ fn several_carriers(config: &mut Table, addresses: &[SocketAddr]) -> Fallible<()
     Ok(())
 }
 
+/// The accounts of the clients, as these call them.
+fn account_name(number: u32) -> String {
+    match number {
+        0 => ACCOUNT.0.to_owned(),
+        _ => format!("{}{number}", ACCOUNT.0),
+    }
+}
+
 /// A list of so many numbers.
 fn list(places: &Places, amount: u32) -> Fallible<PathBuf> {
     let path = places.scratch.join("opt-outs.csv");
@@ -283,7 +289,12 @@ async fn measure(point: Point, messages: u32, places: &Places) -> Fallible<Measu
     }
     let mut gateway = Gateway::start_with(places, |config| point.configure(config, &addresses)).await?;
     point.prepare(&gateway, places).await?;
+    run::quiet(gateway.process.id()).await?;
     let clients = point.clients()?;
+    // One after the other: of a thousand that come at once the gateway refuses those for which it has no time.
+    for number in 0..clients.accounts {
+        gateway.bind_as(&account_name(number)).await?;
+    }
     let few = (clients.accounts * clients.cell.binds).max(1_000);
     let mut used = [Duration::ZERO; 3];
     let (mut rate, mut p99) = (0.0, 0.0);
@@ -295,7 +306,7 @@ async fn measure(point: Point, messages: u32, places: &Places) -> Fallible<Measu
         let after = run::quiet(id).await?;
         gateway.process.must_run()?;
         if let Some(fault) = ended.fault {
-            return Err(fault.into());
+            return Err(format!("{fault}{}", ended.output).into());
         }
         let report = figures::report("the load", &ended.output)?;
         if figures::number(&report, "/lost")? > 0.0
@@ -339,7 +350,7 @@ mod tests {
         let config = configured(Of::Carriers, 200);
         assert_eq!((config.carriers.len(), config.mt_routes.len()), (200, 100));
         let config = configured(Of::Binds, 10_000);
-        assert_eq!((config.accounts.len(), config.carriers.len()), (1, 1));
+        assert_eq!((config.accounts.len(), config.carriers.len()), (10, 1));
     }
 
     #[test]

@@ -193,7 +193,12 @@ impl Gateway {
     /// Binds once and hangs up. The gateway computes a password, 19 ms of argon2, and then remembers it for
     /// minutes: that is part of no message.
     async fn bind(&self) -> Fallible<()> {
-        let pdu = bind_transceiver();
+        self.bind_as(ACCOUNT.0).await
+    }
+
+    /// The same for another account with that password.
+    pub(super) async fn bind_as(&self, system_id: &str) -> Fallible<()> {
+        let pdu = bind_transceiver(system_id);
         let binding = async {
             let mut socket = TcpStream::connect(self.smpp).await?;
             socket.write_all(&pdu).await?;
@@ -271,10 +276,10 @@ fn set(config: &mut Table, section: &str, key: &str, value: Value) -> Fallible<(
     Ok(())
 }
 
-/// A bind_transceiver of [`ACCOUNT`], version 3.4.
-fn bind_transceiver() -> Vec<u8> {
+/// A bind_transceiver of an account with the password of [`ACCOUNT`], version 3.4.
+fn bind_transceiver(system_id: &str) -> Vec<u8> {
     let mut body = Vec::new();
-    for text in [ACCOUNT.0, ACCOUNT.1, ""] {
+    for text in [system_id, ACCOUNT.1, ""] {
         body.extend_from_slice(text.as_bytes());
         body.push(0);
     }
