@@ -15,7 +15,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Kek, Keks, KeyRing};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, Tier};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -195,13 +195,13 @@ pub fn start_from(
     telemetry: &Telemetry,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    start_with(file, None, config, telemetry, clock)
+    start_with(file, Vec::new(), config, telemetry, clock)
 }
 
-/// The same with the other key-encryption key of an interrupted rotation, which then goes on.
+/// The same with the other key-encryption keys of interrupted rotations, which then go on.
 pub fn start_with(
     file: Option<PathBuf>,
-    other_kek: Option<Kek>,
+    other_keks: Vec<Kek>,
     config: Config,
     telemetry: &Telemetry,
     clock: Clock,
@@ -212,11 +212,16 @@ pub fn start_with(
     let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
     let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
-    let Installation { lock, mut ring, made } =
-        installation::open(&config.storage, other_kek, now.unix_ms, &mut rng)?;
+    let Installation {
+        lock,
+        mut ring,
+        made,
+        tiers,
+    } = installation::open(&config.storage, other_keks, now.unix_ms, &mut rng)?;
     if let Some(file) = config.storage.kek.file() {
         KeyMetrics::new(telemetry).publish_kek(file);
     }
+    let made = MadeKeys { ring: made, tiers };
     let keks = ring.keks();
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
@@ -225,7 +230,7 @@ pub fn start_with(
     let cases = Cases::open(&config.storage.data)?;
     let access = Arc::new(Access::open(&config.storage.data)?);
     let health = Arc::new(Health::new(clock.clone()));
-    let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
+    let log = open_audit(&config, &mut ring, &made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
@@ -418,11 +423,18 @@ fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> 
     KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
 
+/// What a start made of rings.
+struct MadeKeys {
+    /// The main one.
+    ring: bool,
+    tiers: Vec<(Tier, Attached)>,
+}
+
 /// Opens the audit log and enters the start, and the keys that were made for it.
 fn open_audit(
     config: &Config,
     ring: &mut KeyRing<RealDisk>,
-    made: bool,
+    made: &MadeKeys,
     clock: &Clock,
     (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
@@ -438,8 +450,18 @@ fn open_audit(
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
     };
     let mut also = audit::exceptions::standing(config, now_ms);
-    if made {
+    if made.ring {
         also.push(key_made("key ring made"));
+    }
+    for (tier, came) in &made.tiers {
+        let of_tier = |what: &str| key_made(what).with(Field::Scope, Value::Word(Word::of_name(tier.word())));
+        if came.made {
+            also.push(of_tier("key ring made"));
+        }
+        if came.taken_over > 0 {
+            let count = Value::Count(came.taken_over as u64);
+            also.push(of_tier("keys taken over from the main key ring").with(Field::Count, count));
+        }
     }
     match key {
         Made::Found => {}

@@ -65,7 +65,7 @@ fn on_files(config: &Config, args: &Args) -> Result<Map<String, Value>, Refusal>
     };
     let Installation {
         lock: _lock, ring, ..
-    } = installation::open(&storage, None, now_ms, &mut rng)?;
+    } = installation::open(&storage, Vec::new(), now_ms, &mut rng)?;
     let index = installation::history_index_dir(&storage);
     let mut history = History::open(RealDisk, installation::history_dir(&storage), Some(index))?;
     let files = history.periods().cloned().collect();

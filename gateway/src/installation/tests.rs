@@ -20,6 +20,7 @@ fn storage(root: &Path, auto_init: bool) -> Storage {
     storage.data = root.join("data");
     storage.key_ring = root.join("keys");
     storage.kek = KekSource::File(root.join("kek/kek"));
+    (storage.legal_kek, storage.subrec_kek) = (None, None);
     storage.auto_init = auto_init;
     storage
 }
@@ -39,13 +40,13 @@ fn put(disk: &FaultyDisk, path: &Path) {
 /// A disk with what a first start with `auto_init` makes.
 fn made() -> FaultyDisk {
     let disk = FaultyDisk::new();
-    let (_, made) = open_ring(&disk, &virtual_storage(true), None, NOW, &mut rng()).unwrap();
+    let (_, made) = open_ring(&disk, &virtual_storage(true), &[], NOW, &mut rng()).unwrap();
     assert!(made);
     disk
 }
 
 fn reopen(disk: &FaultyDisk, auto_init: bool) -> Result<(KeyRing<FaultyDisk>, bool), OpenError> {
-    open_ring(disk, &virtual_storage(auto_init), None, NOW, &mut rng())
+    open_ring(disk, &virtual_storage(auto_init), &[], NOW, &mut rng())
 }
 
 fn refusal(disk: &FaultyDisk, auto_init: bool) -> OpenError {
@@ -271,10 +272,10 @@ fn a_power_cut_at_any_moment_leaves_something_that_the_next_start_ends() {
     for changes in 0.. {
         let disk = FaultyDisk::new();
         disk.cut_power_after(changes);
-        let done = open_ring(&disk, &storage, None, NOW, &mut rng()).is_ok();
+        let done = open_ring(&disk, &storage, &[], NOW, &mut rng()).is_ok();
         for _ in 0..20 {
             for after in [disk.crash(), disk.crash_with(&mut chance)] {
-                let (_, made) = open_ring(&after, &storage, None, NOW, &mut rng()).unwrap();
+                let (_, made) = open_ring(&after, &storage, &[], NOW, &mut rng()).unwrap();
                 assert!(!done || !made, "what was reported done is there");
             }
         }
@@ -305,7 +306,7 @@ fn init_makes_all_three_for_the_owner_only_and_never_twice() {
     assert!(matches!(error, OpenError::Exists { .. }), "{error}");
     assert_eq!(fs::read(storage.kek.file().unwrap()).unwrap(), before);
 
-    let open = open(&storage, None, NOW, &mut rng()).unwrap();
+    let open = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
     assert!(!open.made);
     assert!(spool_dir(&storage).starts_with(&storage.data));
 }
@@ -335,10 +336,10 @@ fn init_refuses_what_is_there_piece_by_piece() {
 fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
     let root = tempfile::tempdir().unwrap();
     let storage = storage(root.path(), true);
-    let first = open(&storage, None, NOW, &mut rng()).unwrap();
+    let first = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
     assert!(first.made);
     for error in [
-        open(&storage, None, NOW, &mut rng()).map(drop).unwrap_err(),
+        open(&storage, Vec::new(), NOW, &mut rng()).map(drop).unwrap_err(),
         init(&storage, NOW, &mut rng()).unwrap_err(),
     ] {
         assert!(
@@ -347,5 +348,5 @@ fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
         );
     }
     drop(first);
-    assert!(!open(&storage, None, NOW, &mut rng()).unwrap().made);
+    assert!(!open(&storage, Vec::new(), NOW, &mut rng()).unwrap().made);
 }

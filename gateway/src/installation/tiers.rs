@@ -1,0 +1,251 @@
+//! Rings of tiers beside the main one (ENC-5), each under a key-encryption key of its own.
+//!
+//! | the tier's key-encryption key | its ring | |
+//! |---|---|---|
+//! | not configured | never made | its keys lie in the main ring |
+//! | not configured | made | refused: [`OpenError::TierWithoutKek`] |
+//! | there | made | opened |
+//! | there | never made | made, and the main ring's keys of its owners are taken over |
+//! | there | made, and gone | refused by the ring: `TierMissing` |
+//! | missing | made | refused: [`OpenError::KekMissing`] |
+//! | missing | never made | made with `auto_init`, by [`init`](super::init) or by [`make_missing`], else refused: [`OpenError::TierKekAbsent`] |
+//!
+//! That it was made is known by its files, and by a mark in the main ring (ENC-6).
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::CryptoRng;
+use tidegate_config::{KekSource, Storage};
+use tidegate_store::disk::{Access, Disk, RealDisk};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, KeyRingError, Tier, survey};
+use tidegate_store::lock::LockError;
+use zeroize::Zeroizing;
+
+use super::{Found, OpenError, any_file, failed, lock, ring_missing};
+use crate::kek;
+
+/// Where the key-encryption key of a tier is, if it has one of its own.
+pub const fn source(storage: &Storage, tier: Tier) -> Option<&KekSource> {
+    match tier {
+        Tier::Legal => storage.legal_kek.as_ref(),
+        Tier::Subrec => storage.subrec_kek.as_ref(),
+    }
+}
+
+/// What the octets of key-encryption keys are compared by, to be wiped then.
+type Octets = Zeroizing<[u8; 32]>;
+
+/// Octets of the key-encryption keys of all rings.
+pub(super) struct KekOctets {
+    main: Octets,
+    tiers: Vec<(Tier, Octets)>,
+}
+
+impl KekOctets {
+    /// Has them from their sources. Files of tiers that are missing are made where that may be.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be had; or two are the same: then nothing is kept apart.
+    fn have<D: Disk>(
+        disk: &D,
+        storage: &Storage,
+        was_made: impl Fn(Tier) -> Result<bool, OpenError>,
+        rng: Option<&mut impl CryptoRng>,
+    ) -> Result<Self, OpenError> {
+        let mut found = Self {
+            main: kek::octets(disk, &storage.kek)?,
+            tiers: Vec::new(),
+        };
+        let mut rng = rng;
+        for tier in Tier::ALL {
+            let Some(source) = source(storage, tier) else {
+                continue;
+            };
+            if let Some(file) = source.file()
+                && !is_there(disk, source)?
+            {
+                let ring = tier.dir(&storage.key_ring);
+                let kek = file.to_path_buf();
+                if was_made(tier)? {
+                    return Err(OpenError::KekMissing { ring, kek });
+                }
+                match &mut rng {
+                    Some(rng) => drop(Kek::create(disk, file, *rng)?),
+                    None => return Err(OpenError::TierKekAbsent { tier: tier.word(), kek }),
+                }
+            }
+            let octets = kek::octets(disk, source).map_err(|source| OpenError::TierSource {
+                tier: tier.word(),
+                source,
+            })?;
+            let mut others = found.tiers.iter().map(|(tier, octets)| (tier.word(), octets));
+            if *octets == *found.main {
+                return Err(OpenError::SameKek {
+                    one: tier.word(),
+                    two: "the main ring",
+                });
+            }
+            if let Some((other, _)) = others.find(|(_, other)| **other == octets) {
+                return Err(OpenError::SameKek {
+                    one: tier.word(),
+                    two: other,
+                });
+            }
+            found.tiers.push((tier, octets));
+        }
+        Ok(found)
+    }
+
+    /// That of the main ring.
+    pub(super) fn main(&self) -> Kek {
+        Kek::new(&self.main)
+    }
+}
+
+/// Before anything is made: the keys of all rings, their files made where they are missing.
+pub(super) fn prepare<D: Disk>(
+    disk: &D,
+    storage: &Storage,
+    rng: &mut impl CryptoRng,
+) -> Result<KekOctets, OpenError> {
+    KekOctets::have(disk, storage, |_| Ok(false), Some(rng))
+}
+
+/// Attaches the rings of all tiers that have a key-encryption key, and says what that came to.
+pub(super) fn attach<D: Disk>(
+    disk: &D,
+    storage: &Storage,
+    ring: &mut KeyRing<D>,
+    others: &[Arc<Kek>],
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<(Tier, Attached)>, OpenError> {
+    let was_made = |tier: Tier| Ok(ring.has_mark(tier) || has_files(disk, storage, tier)?);
+    none_without_kek(storage, was_made)?;
+    let keys = KekOctets::have(disk, storage, was_made, storage.auto_init.then_some(&mut *rng))?;
+    let mut attached = Vec::new();
+    for (tier, octets) in &keys.tiers {
+        let first = Keks::from(Kek::new(octets));
+        let keks = others.iter().fold(first, |keks, other| keks.with(Arc::clone(other)));
+        let came = ring.attach(disk, *tier, keks, now_ms, rng)?;
+        if came.made {
+            tracing::info!(tier = tier.word(), "the key ring of a tier is made");
+        }
+        if came.taken_over > 0 {
+            tracing::warn!(
+                tier = tier.word(),
+                keys = came.taken_over,
+                "keys of a tier are taken over from the main key ring: older copies of it hold them until its key-encryption \
+                 key is rotated (tidegate key rotate-kek)"
+            );
+        }
+        attached.push((*tier, came));
+    }
+    Ok(attached)
+}
+
+/// What [`attach`] would say, with nothing made or changed.
+pub(super) fn look<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
+    let marked = survey(disk, &storage.key_ring)?.tiers;
+    let was_made = |tier: Tier| Ok(marked.contains(&tier) || has_files(disk, storage, tier)?);
+    none_without_kek(storage, was_made)?;
+    let mut plain = storage.clone();
+    if storage.auto_init {
+        // A start makes what is missing of those that were never used.
+        for (tier, kek) in [
+            (Tier::Legal, &mut plain.legal_kek),
+            (Tier::Subrec, &mut plain.subrec_kek),
+        ] {
+            let is_absent = match kek {
+                Some(source) => !is_there(disk, source)?,
+                None => false,
+            };
+            if is_absent && !was_made(tier)? {
+                *kek = None;
+            }
+        }
+    }
+    let keys = KekOctets::have(disk, &plain, was_made, None::<&mut ChaCha20Rng>)?;
+    for (tier, octets) in &keys.tiers {
+        let dir = tier.dir(&storage.key_ring);
+        if has_files(disk, storage, *tier)? {
+            KeyRing::look(disk, &dir, &Keks::from(Kek::new(octets)))?;
+        } else if marked.contains(tier) {
+            return Err(KeyRingError::TierMissing { dir }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Makes the files of key-encryption keys of tiers that were never used, and says of which; the next start makes their rings
+/// and takes the keys over. A gateway may run meanwhile: it has read its configuration.
+///
+/// # Errors
+///
+/// Nothing is there that they would be made beside, or a tier's ring is there and its key-encryption key is not.
+pub fn make_missing(storage: &Storage, rng: &mut impl CryptoRng) -> Result<Vec<Tier>, OpenError> {
+    let disk = RealDisk;
+    let found = Found::look(&disk, storage)?;
+    if !found.ring {
+        let is_used = found.layout || found.data;
+        return Err(if is_used { ring_missing(storage) } else { OpenError::NotMade });
+    }
+    // A gateway that starts just now would make them, too.
+    let _lock = match lock(&disk, storage) {
+        Err(OpenError::Lock(LockError::Held { .. })) if storage.auto_init => return Ok(Vec::new()),
+        Err(OpenError::Lock(LockError::Held { .. })) => None,
+        taken => Some(taken?),
+    };
+    let marked = survey(&disk, &storage.key_ring)?.tiers;
+    let mut made = Vec::new();
+    for tier in Tier::ALL {
+        let Some(source) = source(storage, tier) else { continue };
+        let Some(file) = source.file() else { continue };
+        if is_there(&disk, source)? {
+            continue;
+        }
+        if marked.contains(&tier) || has_files(&disk, storage, tier)? {
+            return Err(OpenError::KekMissing {
+                ring: tier.dir(&storage.key_ring),
+                kek: file.to_path_buf(),
+            });
+        }
+        Kek::create(&disk, file, rng)?;
+        made.push(tier);
+    }
+    Ok(made)
+}
+
+/// Refuses a tier's ring that nothing opens: with its keys in no ring, all that they opened would look lost.
+fn none_without_kek(
+    storage: &Storage,
+    was_made: impl Fn(Tier) -> Result<bool, OpenError>,
+) -> Result<(), OpenError> {
+    for tier in Tier::ALL {
+        if source(storage, tier).is_none() && was_made(tier)? {
+            return Err(OpenError::TierWithoutKek {
+                tier: tier.word(),
+                ring: tier.dir(&storage.key_ring),
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn has_files<D: Disk>(disk: &D, storage: &Storage, tier: Tier) -> Result<bool, OpenError> {
+    any_file(disk, &tier.dir(&storage.key_ring), &[])
+}
+
+/// Whether the file of a key-encryption key is there; one that comes from elsewhere passes for that.
+fn is_there<D: Disk>(disk: &D, source: &KekSource) -> Result<bool, OpenError> {
+    let Some(file) = source.file() else {
+        return Ok(true);
+    };
+    match disk.open(file, Access::Read) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(file)(error)),
+    }
+}
