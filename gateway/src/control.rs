@@ -597,7 +597,10 @@ mod tests {
             Verb::Inspect,
             Verb::KekState,
             Verb::RotateKek(None, NewKek::new(zeroize::Zeroizing::new([0xA5; 32]))),
-            Verb::RotateKek(Some(Tier::Legal), NewKek::new(zeroize::Zeroizing::new([0xA6; 32]))),
+            Verb::RotateKek(
+                Some(Tier::Legal),
+                NewKek::new(zeroize::Zeroizing::new([0xA6; 32])),
+            ),
             Verb::RotateSuppression,
             Verb::RewriteSuppression,
             Verb::RetireSuppression(7),

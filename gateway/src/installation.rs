@@ -361,7 +361,9 @@ fn open_ring<D: Disk>(
     }
     found.kek_there(storage)?;
     let first = Keks::from(kek::read(disk, &storage.kek)?);
-    let keks = others.iter().fold(first, |keks, other| keks.with(Arc::clone(other)));
+    let keks = others
+        .iter()
+        .fold(first, |keks, other| keks.with(Arc::clone(other)));
     let ring = KeyRing::open(disk, &storage.key_ring, keks)?;
     if !found.layout {
         found.data_there(storage, ring.live(Owner::Spool).len())?;

@@ -94,7 +94,11 @@ fn the_example_holds_the_codes_own_defaults() {
     // What it says has none, and is better had.
     let but_for = |line: &&str| !line.contains("# default: none") || line.starts_with('#');
     let plain: Vec<&str> = EXAMPLE.lines().filter(but_for).collect();
-    assert_eq!(EXAMPLE.lines().count() - plain.len(), 2, "a key-encryption key for each tier");
+    assert_eq!(
+        EXAMPLE.lines().count() - plain.len(),
+        2,
+        "a key-encryption key for each tier"
+    );
     assert!(good(&plain.join("\n")) == good(&minimal));
 }
 

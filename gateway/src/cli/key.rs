@@ -195,7 +195,11 @@ fn rotate(args: &Args) -> Result<Outcome, Refusal> {
 }
 
 /// The same without a gateway, under the lock of its data directory.
-fn on_files(config: &Config, tier: Option<Tier>, new: &control::NewKek) -> Result<Map<String, Value>, Refusal> {
+fn on_files(
+    config: &Config,
+    tier: Option<Tier>,
+    new: &control::NewKek,
+) -> Result<Map<String, Value>, Refusal> {
     let (mut rng, now_ms) = (random::generator()?, Clock::machine().now().unix_ms);
     let storage = Storage {
         auto_init: false,

@@ -117,7 +117,11 @@ mod tests {
         wipe(&mut request);
         assert_eq!(request[KEK], "");
         assert_eq!(tier(&request), Ok(None));
-        for (given, read) in [(json!("legal"), Some(Tier::Legal)), (json!("cred"), None), (json!(1), None)] {
+        for (given, read) in [
+            (json!("legal"), Some(Tier::Legal)),
+            (json!("cred"), None),
+            (json!(1), None),
+        ] {
             request.insert(TIER.to_owned(), given);
             assert_eq!(tier(&request).ok(), read.map(Some));
         }

@@ -82,7 +82,9 @@ fn tier_findings(
         } else {
             Finding::warning(
                 "no key-encryption key of its own: what opens messages opens its records, too",
-                format!("set storage.{word}_kek_file, run `tidegate init --tiers`, restart, then rotate the main key (ENC-5)"),
+                format!(
+                    "set storage.{word}_kek_file, run `tidegate init --tiers`, restart, then rotate the main key (ENC-5)"
+                ),
             )
         }];
     };
@@ -101,7 +103,10 @@ fn tier_findings(
         }
         Err(error) => return vec![no_ring(&error, storage)],
     };
-    let mut findings = vec![judge(&found, is_running, now_ms), opened_by(source, &ring, is_running)];
+    let mut findings = vec![
+        judge(&found, is_running, now_ms),
+        opened_by(source, &ring, is_running),
+    ];
     let left = Tier::ALL.into_iter().zip(main.of_tiers);
     let left: u64 = left.filter(|(of, _)| *of == tier).map(|(_, keys)| keys).sum();
     if left > 0 {
@@ -118,7 +123,9 @@ pub(crate) fn not_as_root(storage: &Storage) -> Option<String> {
     let owner = fs::metadata(&storage.data)
         .or_else(|_| fs::metadata(&storage.key_ring))
         .ok()?;
-    let tiers = Tier::ALL.into_iter().filter_map(|tier| tiers::source(storage, tier));
+    let tiers = Tier::ALL
+        .into_iter()
+        .filter_map(|tier| tiers::source(storage, tier));
     let mut all = std::iter::once(&storage.kek).chain(tiers);
     all.find_map(|kek| may_run(kek, geteuid().as_raw(), owner.uid(), owner.gid()))
 }

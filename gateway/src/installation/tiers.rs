@@ -73,7 +73,12 @@ impl KekOctets {
                 }
                 match &mut rng {
                     Some(rng) => drop(Kek::create(disk, file, *rng)?),
-                    None => return Err(OpenError::TierKekAbsent { tier: tier.word(), kek }),
+                    None => {
+                        return Err(OpenError::TierKekAbsent {
+                            tier: tier.word(),
+                            kek,
+                        });
+                    }
                 }
             }
             let octets = kek::octets(disk, source).map_err(|source| OpenError::TierSource {
@@ -128,7 +133,9 @@ pub(super) fn attach<D: Disk>(
     let mut attached = Vec::new();
     for (tier, octets) in &keys.tiers {
         let first = Keks::from(Kek::new(octets));
-        let keks = others.iter().fold(first, |keks, other| keks.with(Arc::clone(other)));
+        let keks = others
+            .iter()
+            .fold(first, |keks, other| keks.with(Arc::clone(other)));
         let came = ring.attach(disk, *tier, keks, now_ms, rng)?;
         if came.made {
             tracing::info!(tier = tier.word(), "the key ring of a tier is made");
@@ -190,7 +197,11 @@ pub fn make_missing(storage: &Storage, rng: &mut impl CryptoRng) -> Result<Vec<T
     let found = Found::look(&disk, storage)?;
     if !found.ring {
         let is_used = found.layout || found.data;
-        return Err(if is_used { ring_missing(storage) } else { OpenError::NotMade });
+        return Err(if is_used {
+            ring_missing(storage)
+        } else {
+            OpenError::NotMade
+        });
     }
     // A gateway that starts just now would make them, too.
     let _lock = match lock(&disk, storage) {
@@ -201,7 +212,9 @@ pub fn make_missing(storage: &Storage, rng: &mut impl CryptoRng) -> Result<Vec<T
     let marked = survey(&disk, &storage.key_ring)?.tiers;
     let mut made = Vec::new();
     for tier in Tier::ALL {
-        let Some(source) = source(storage, tier) else { continue };
+        let Some(source) = source(storage, tier) else {
+            continue;
+        };
         let Some(file) = source.file() else { continue };
         if is_there(&disk, source)? {
             continue;

@@ -74,10 +74,15 @@ impl<D: Disk> Rotation<D> {
             waiting: Vec::new(),
         };
         for tier in keeper.ring().parts() {
-            let Some(ring) = keeper.ring().part(tier) else { continue };
+            let Some(ring) = keeper.ring().part(tier) else {
+                continue;
+            };
             if ring.is_rotating() {
                 let tier_word = tier.map(Tier::word);
-                tracing::warn!(tier = tier_word, "an interrupted rotation of a key-encryption key goes on");
+                tracing::warn!(
+                    tier = tier_word,
+                    "an interrupted rotation of a key-encryption key goes on"
+                );
                 rotation.unsaid.push(entry(tier, &ring.kek_state(), GOES_ON));
             }
         }
@@ -198,7 +203,9 @@ impl<D: Disk> Rotation<D> {
 
     /// Does one piece.
     pub(super) fn step(&mut self, keeper: &mut Keeper<D>, rng: &mut ChaCha20Rng) {
-        let Some(tier) = self.due(keeper.ring()) else { return };
+        let Some(tier) = self.due(keeper.ring()) else {
+            return;
+        };
         let Some(before) = keeper.ring().part(tier).map(KeyRing::kek_state) else {
             return;
         };
