@@ -510,6 +510,9 @@ fn init_makes_keys_of_tiers_beside_what_is_there_and_for_none_that_was_used() {
     let missing = |storage: &Storage| tiers::make_missing(storage, &mut chance());
     storage.legal_kek = Some(kek("legal"));
     assert!(matches!(missing(&storage), Err(OpenError::NotMade)));
+    storage.auto_init = true;
+    assert_eq!(missing(&storage).unwrap(), [], "the first start makes all");
+    storage.auto_init = false;
     let without = Storage {
         legal_kek: None,
         ..storage.clone()

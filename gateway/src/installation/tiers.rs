@@ -22,7 +22,7 @@ use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, KeyRingError, Tier, 
 use tidegate_store::lock::LockError;
 use zeroize::Zeroizing;
 
-use super::{Found, OpenError, any_file, failed, lock, ring_missing};
+use super::{Found, OpenError, any_file, failed, lock};
 use crate::kek;
 
 /// Where the key-encryption key of a tier is, if it has one of its own.
@@ -196,12 +196,8 @@ pub fn make_missing(storage: &Storage, rng: &mut impl CryptoRng) -> Result<Vec<T
     let disk = RealDisk;
     let found = Found::look(&disk, storage)?;
     if !found.ring {
-        let is_used = found.layout || found.data;
-        return Err(if is_used {
-            ring_missing(storage)
-        } else {
-            OpenError::NotMade
-        });
+        // What the first start makes, it makes with these.
+        return found.may_make(storage).map(|()| Vec::new());
     }
     // A gateway that starts just now would make them, too.
     let _lock = match lock(&disk, storage) {
