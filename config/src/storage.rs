@@ -277,11 +277,9 @@ fn read_kek(section: &mut Section<'_>, keys: KekKeys) -> Option<KekSource> {
 fn one_for_each(section: &Section<'_>, of_rings: &[(KekKeys, &Option<KekSource>)]) {
     for (place, (keys, kek)) in of_rings.iter().enumerate() {
         let Some(kek) = kek else { continue };
-        let others = of_rings.iter().take(place);
-        let Some((other, _)) = others
-            .filter(|(_, other)| other.as_ref().is_some_and(|other| kek.is_same(other)))
-            .next()
-        else {
+        let mut others = of_rings.iter().take(place);
+        let is_its = |other: &Option<KekSource>| other.as_ref().is_some_and(|other| kek.is_same(other));
+        let Some((other, _)) = others.find(|(_, other)| is_its(other)) else {
             continue;
         };
         let which = match kek {

@@ -338,6 +338,59 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_is_told_apart_by_whether_it_has_a_key_of_its_own_and_whether_it_was_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = include_str!("../../../config/tidegate.toml");
+        let mut storage = tidegate_config::parse(text).unwrap().storage;
+        (storage.data, storage.key_ring) = (dir.path().join("data"), dir.path().join("keys"));
+        let kek = |name: &str| KekSource::File(dir.path().join(name));
+        storage.kek = kek("kek");
+        (storage.legal_kek, storage.subrec_kek) = (Some(kek("legal")), None);
+        let mut rng = crate::random::generator().unwrap();
+        installation::init(&storage, NOW_MS, &mut rng).unwrap();
+        let told = |storage: &Storage, tier: Tier| {
+            let main = survey_calmly(&storage.key_ring).unwrap();
+            let told = tier_findings(storage, tier, &main, false, NOW_MS);
+            told.into_iter()
+                .map(|finding| (finding.level, finding.found))
+                .collect::<Vec<_>>()
+        };
+        let levels = |storage: &Storage, tier: Tier| -> Vec<Level> {
+            told(storage, tier).into_iter().map(|(level, _)| level).collect()
+        };
+        assert_eq!(levels(&storage, Tier::Legal), [Level::Ok, Level::Ok]);
+        assert_eq!(levels(&storage, Tier::Subrec), [Level::Warning]);
+        // Asked for, and not there yet; with its key there; then without the key of one that was used, or its place.
+        storage.subrec_kek = Some(kek("subrec"));
+        let found = told(&storage, Tier::Subrec);
+        assert!(
+            found[0].0 == Level::Error && found[0].1.contains("never made"),
+            "{found:?}"
+        );
+        fs::write(dir.path().join("subrec"), [7; 32]).unwrap();
+        assert_eq!(levels(&storage, Tier::Subrec), [Level::Ok]);
+        fs::write(dir.path().join("legal"), [7; 32]).unwrap();
+        let found = told(&storage, Tier::Legal);
+        assert!(
+            found[1].0 == Level::Error && found[1].1.contains("another key"),
+            "{found:?}"
+        );
+        fs::remove_file(dir.path().join("legal")).unwrap();
+        assert_eq!(levels(&storage, Tier::Legal), [Level::Ok, Level::Error]);
+        storage.legal_kek = None;
+        assert_eq!(levels(&storage, Tier::Legal), [Level::Error]);
+        storage.legal_kek = Some(kek("subrec"));
+        for name in ["ring.a", "ring.b"] {
+            fs::remove_file(storage.key_ring.join("legal").join(name)).unwrap();
+        }
+        assert_eq!(
+            levels(&storage, Tier::Legal),
+            [Level::Error],
+            "it was made before"
+        );
+    }
+
+    #[test]
     fn another_key_is_an_error_that_names_the_right_one() {
         let wrong = KeyRingError::WrongKek {
             dir: "keys".into(),
