@@ -313,9 +313,10 @@ fn look_on<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
         return found.may_make(storage);
     }
     found.kek_there(storage)?;
-    let keks = Keks::from(kek::read(disk, &storage.kek)?);
+    let octets = kek::octets(disk, &storage.kek)?;
+    let keks = Keks::from(Kek::new(&octets));
     KeyRing::look(disk, &storage.key_ring, &keks)?;
-    tiers::look(disk, storage)?;
+    tiers::look(disk, storage, &octets)?;
     found.data_there(storage, survey(disk, &storage.key_ring)?.spool_keys)
 }
 
@@ -384,7 +385,7 @@ fn make<D: Disk>(
         Kek::create(disk, file, rng)?;
     }
     // Those of tiers, too, so that a start can go on from whatever a power cut leaves of this.
-    let kek = tiers::prepare(disk, storage, rng)?.main();
+    let kek = tiers::prepare(disk, storage, rng)?;
     let ring = KeyRing::create(disk, &storage.key_ring, kek, now_ms, rng)?;
     write_layout(disk, storage)?;
     Ok(ring)

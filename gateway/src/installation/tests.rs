@@ -535,3 +535,24 @@ fn init_makes_keys_of_tiers_beside_what_is_there_and_for_none_that_was_used() {
     assert!(matches!(missing(&storage), Err(OpenError::KekMissing { .. })));
     assert!(!root.path().join("kek/legal").exists());
 }
+
+#[test]
+fn a_start_asks_the_program_of_each_key_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut storage = storage(root.path(), true);
+    let asked = root.path().join("asked");
+    // It says so, then writes the key: who asks a card or a vault for it twice may be asked for a PIN twice.
+    let program = |digit: char| {
+        let script = format!("echo {digit} >> {}; printf %064d {digit}", asked.display());
+        KekSource::Command(["sh", "-c", &script].map(str::to_owned).to_vec())
+    };
+    (storage.kek, storage.legal_kek) = (program('1'), Some(program('2')));
+    drop(open(&storage, Vec::new(), NOW, &mut rng()).unwrap());
+    fs::remove_file(&asked).unwrap();
+    let open = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
+    assert_eq!(open.tiers.len(), 1);
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "1\n2\n");
+    fs::remove_file(&asked).unwrap();
+    look(&storage).unwrap();
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "1\n2\n");
+}

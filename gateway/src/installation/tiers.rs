@@ -36,86 +36,72 @@ pub const fn source(storage: &Storage, tier: Tier) -> Option<&KekSource> {
 /// What the octets of key-encryption keys are compared by, to be wiped then.
 type Octets = Zeroizing<[u8; 32]>;
 
-/// Octets of the key-encryption keys of all rings.
-pub(super) struct KekOctets {
-    main: Octets,
-    tiers: Vec<(Tier, Octets)>,
-}
-
-impl KekOctets {
-    /// Has them from their sources. Files of tiers that are missing are made where that may be.
-    ///
-    /// # Errors
-    ///
-    /// One cannot be had; or two are the same: then nothing is kept apart.
-    fn have<D: Disk>(
-        disk: &D,
-        storage: &Storage,
-        was_made: impl Fn(Tier) -> Result<bool, OpenError>,
-        rng: Option<&mut impl CryptoRng>,
-    ) -> Result<Self, OpenError> {
-        let mut found = Self {
-            main: kek::octets(disk, &storage.kek)?,
-            tiers: Vec::new(),
+/// Has the key-encryption keys of tiers from their sources, each asked once. Files that are missing are made where that may be.
+/// `is_mains` says whether octets are those of the main ring's.
+///
+/// # Errors
+///
+/// One cannot be had; or two are the same: then nothing is kept apart.
+fn have<D: Disk>(
+    disk: &D,
+    storage: &Storage,
+    is_mains: impl Fn(&[u8; 32]) -> bool,
+    was_made: impl Fn(Tier) -> Result<bool, OpenError>,
+    mut rng: Option<&mut impl CryptoRng>,
+) -> Result<Vec<(Tier, Octets)>, OpenError> {
+    let mut found: Vec<(Tier, Octets)> = Vec::new();
+    for tier in Tier::ALL {
+        let Some(source) = source(storage, tier) else {
+            continue;
         };
-        let mut rng = rng;
-        for tier in Tier::ALL {
-            let Some(source) = source(storage, tier) else {
-                continue;
-            };
-            if let Some(file) = source.file()
-                && !is_there(disk, source)?
-            {
-                let ring = tier.dir(&storage.key_ring);
-                let kek = file.to_path_buf();
-                if was_made(tier)? {
-                    return Err(OpenError::KekMissing { ring, kek });
-                }
-                match &mut rng {
-                    Some(rng) => drop(Kek::create(disk, file, *rng)?),
-                    None => {
-                        return Err(OpenError::TierKekAbsent {
-                            tier: tier.word(),
-                            kek,
-                        });
-                    }
+        if let Some(file) = source.file()
+            && !is_there(disk, source)?
+        {
+            let ring = tier.dir(&storage.key_ring);
+            let kek = file.to_path_buf();
+            if was_made(tier)? {
+                return Err(OpenError::KekMissing { ring, kek });
+            }
+            match &mut rng {
+                Some(rng) => drop(Kek::create(disk, file, *rng)?),
+                None => {
+                    return Err(OpenError::TierKekAbsent {
+                        tier: tier.word(),
+                        kek,
+                    });
                 }
             }
-            let octets = kek::octets(disk, source).map_err(|source| OpenError::TierSource {
-                tier: tier.word(),
-                source,
-            })?;
-            let mut others = found.tiers.iter().map(|(tier, octets)| (tier.word(), octets));
-            if *octets == *found.main {
-                return Err(OpenError::SameKek {
-                    one: tier.word(),
-                    two: "the main ring",
-                });
-            }
-            if let Some((other, _)) = others.find(|(_, other)| **other == octets) {
-                return Err(OpenError::SameKek {
-                    one: tier.word(),
-                    two: other,
-                });
-            }
-            found.tiers.push((tier, octets));
         }
-        Ok(found)
+        let octets = kek::octets(disk, source).map_err(|source| OpenError::TierSource {
+            tier: tier.word(),
+            source,
+        })?;
+        let mut others = found.iter();
+        let two = match others.find(|(_, other)| *other == octets) {
+            _ if is_mains(&octets) => Some("the main ring"),
+            Some((other, _)) => Some(other.word()),
+            None => None,
+        };
+        if let Some(two) = two {
+            return Err(OpenError::SameKek {
+                one: tier.word(),
+                two,
+            });
+        }
+        found.push((tier, octets));
     }
-
-    /// That of the main ring.
-    pub(super) fn main(&self) -> Kek {
-        Kek::new(&self.main)
-    }
+    Ok(found)
 }
 
-/// Before anything is made: the keys of all rings, their files made where they are missing.
+/// Before anything is made: the key-encryption key of the main ring, and the files of tiers' where they are missing.
 pub(super) fn prepare<D: Disk>(
     disk: &D,
     storage: &Storage,
     rng: &mut impl CryptoRng,
-) -> Result<KekOctets, OpenError> {
-    KekOctets::have(disk, storage, |_| Ok(false), Some(rng))
+) -> Result<Kek, OpenError> {
+    let main = kek::octets(disk, &storage.kek)?;
+    have(disk, storage, |octets| *octets == *main, |_| Ok(false), Some(rng))?;
+    Ok(Kek::new(&main))
 }
 
 /// Attaches the rings of all tiers that have a key-encryption key, and says what that came to.
@@ -129,9 +115,11 @@ pub(super) fn attach<D: Disk>(
 ) -> Result<Vec<(Tier, Attached)>, OpenError> {
     let was_made = |tier: Tier| Ok(ring.has_mark(tier) || has_files(disk, storage, tier)?);
     none_without_kek(storage, was_made)?;
-    let keys = KekOctets::have(disk, storage, was_made, storage.auto_init.then_some(&mut *rng))?;
+    let is_mains = |octets: &[u8; 32]| ring.is_wrapped_under(&Kek::new(octets));
+    let may_make = storage.auto_init.then_some(&mut *rng);
+    let keys = have(disk, storage, is_mains, was_made, may_make)?;
     let mut attached = Vec::new();
-    for (tier, octets) in &keys.tiers {
+    for (tier, octets) in &keys {
         let first = Keks::from(Kek::new(octets));
         let keks = others
             .iter()
@@ -153,8 +141,8 @@ pub(super) fn attach<D: Disk>(
     Ok(attached)
 }
 
-/// What [`attach`] would say, with nothing made or changed.
-pub(super) fn look<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
+/// What [`attach`] would say, with nothing made or changed; `main` is the main ring's key-encryption key.
+pub(super) fn look<D: Disk>(disk: &D, storage: &Storage, main: &[u8; 32]) -> Result<(), OpenError> {
     let marked = survey(disk, &storage.key_ring)?.tiers;
     let was_made = |tier: Tier| Ok(marked.contains(&tier) || has_files(disk, storage, tier)?);
     none_without_kek(storage, was_made)?;
@@ -174,8 +162,9 @@ pub(super) fn look<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError
             }
         }
     }
-    let keys = KekOctets::have(disk, &plain, was_made, None::<&mut ChaCha20Rng>)?;
-    for (tier, octets) in &keys.tiers {
+    let is_mains = |octets: &[u8; 32]| octets == main;
+    let keys = have(disk, &plain, is_mains, was_made, None::<&mut ChaCha20Rng>)?;
+    for (tier, octets) in &keys {
         let dir = tier.dir(&storage.key_ring);
         if has_files(disk, storage, *tier)? {
             KeyRing::look(disk, &dir, &Keks::from(Kek::new(octets)))?;

@@ -203,6 +203,12 @@ impl<D: Disk> KeyRing<D> {
         self.of(Owner::Tier(tier)).next().is_some()
     }
 
+    /// Whether this key-encryption key wraps the ring, or takes over.
+    pub fn is_wrapped_under(&self, kek: &Kek) -> bool {
+        let mut marks = std::iter::once(&self.header.kek).chain(&self.header.next_kek);
+        marks.any(|mark| mark.is_of(kek, &self.header.ring))
+    }
+
     /// Which rings there are: the main one (`None`), and those of tiers that are attached.
     pub fn parts(&self) -> impl Iterator<Item = Option<Tier>> + '_ {
         let all = std::iter::once(None).chain(Tier::ALL.map(Some));
@@ -240,9 +246,9 @@ impl<D: Disk> KeyRing<D> {
     pub(super) fn keep_apart(&self, part: Option<Tier>, kek: &Kek) -> Result<(), KeyRingError> {
         let parts = std::iter::once(None).chain(Tier::ALL.map(Some));
         for other in parts.filter(|other| *other != part) {
-            let Some(ring) = self.part(other) else { continue };
-            let mut marks = std::iter::once(&ring.header.kek).chain(&ring.header.next_kek);
-            if marks.any(|mark| mark.is_of(kek, &ring.header.ring)) {
+            if let Some(ring) = self.part(other)
+                && ring.is_wrapped_under(kek)
+            {
                 return Err(KeyRingError::SharedKek {
                     dir: ring.dir.clone(),
                 });
