@@ -255,15 +255,7 @@ impl<D: Disk> KeyRing<D> {
     /// owners left out (ENC-5), and changes nothing, so that it can be done beside whoever
     /// has the ring open.
     pub fn look(disk: &D, dir: &Path, keks: &Keks) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match opening::look(disk, dir, keks) {
-                // Header and slots are not read in one instant: the KEK may have changed in between.
-                Err(KeyRingError::Lost { .. } | KeyRingError::WrongKek { .. }) if tries < 3 => {}
-                done => return done,
-            }
-        }
+        look_at(disk, dir, Part::Main, keks)
     }
 
     /// Makes a key and syncs it in both copies before it returns. `now_ms` in unix milliseconds. For periods see
@@ -435,10 +427,7 @@ impl<D: Disk> KeyRing<D> {
     pub fn holds(&self) -> impl Iterator<Item = (u32, KeyId)> + '_ {
         let of_holds = self.of_kind(HOLDS).keys.iter();
         let of_holds = of_holds.filter(|(_, held)| held.owner.kind == HOLDS);
-        of_holds.filter_map(|(id, held)| {
-            let number = held.owner.text().first_chunk()?;
-            Some((u32::from_be_bytes(*number), *id))
-        })
+        of_holds.filter_map(|(id, held)| Some((held.owner.number()?, *id)))
     }
 
     /// The orders to erase that have a key, by their numbers.
@@ -455,12 +444,7 @@ impl<D: Disk> KeyRing<D> {
     fn numbered(&self, kind: u8) -> impl Iterator<Item = u32> + '_ {
         let of_kind = self.of_kind(kind).keys.values();
         let of_kind = of_kind.filter(move |held| held.owner.kind == kind);
-        of_kind.filter_map(|held| {
-            held.owner
-                .text()
-                .first_chunk()
-                .map(|number| u32::from_be_bytes(*number))
-        })
+        of_kind.filter_map(|held| held.owner.number())
     }
 
     /// The disclosures that have a key, by their numbers.
@@ -478,12 +462,10 @@ impl<D: Disk> KeyRing<D> {
         self.periods.iter().map(|entry| (entry.owner, entry.id))
     }
 
-    /// What tells a living key's slot from every other; `None` without such a key, or if its slot cannot be read. A
+    /// What tells a living key's slot from every other; `None` without such a key in this ring, or if its slot cannot be read. A
     /// rotation of the KEK changes it.
     pub fn fingerprint(&self, id: KeyId) -> Option<Fingerprint> {
-        let parts = self.parts().filter_map(|part| self.part(part));
-        let wrapped = parts.filter_map(|ring| ring.wrapped(id)).next();
-        wrapped.map(|wrapped| fingerprint(&wrapped.octets))
+        self.wrapped(id).map(|wrapped| fingerprint(&wrapped.octets))
     }
 
     /// Destroys a key: overwritten and synced in both copies before it returns. A key that is not there
@@ -491,40 +473,95 @@ impl<D: Disk> KeyRing<D> {
     ///
     /// The ring forgets the key at once, even if the files then fail. Who still holds it must let go:
     /// its octets are wiped with the last holder.
+    ///
+    /// Names stand in records, and no record reaches a key of a tier's owners by one (ENC-5), wherever it lies: as with
+    /// [`KeyRing::get`] it is not there. Those go by their owners ([`KeyRing::destroy_of`]).
     pub fn destroy(&mut self, id: KeyId) -> Result<(), KeyRingError> {
         self.destroy_many(&[id]).map(drop)
     }
 
     /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
     /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError::GivenUp`], also of no names at all: whoever asked the ring for them may have been told of none because
+    /// an earlier destruction failed.
     pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
-        let rings = || self.parts().filter_map(|part| self.part(part));
-        if rings().any(|ring| ids.iter().any(|id| ring.is_permanent(*id))) {
+        if ids.iter().any(|id| self.is_permanent(*id)) {
             return Err(KeyRingError::Permanent);
         }
-        let is_in =
-            |part: Option<Tier>, id: &KeyId| self.part(part).is_some_and(|ring| ring.place(*id).is_some());
-        let is_tiers = |id: &KeyId| Tier::ALL.into_iter().any(|tier| is_in(Some(tier), id));
-        let mut shares = Vec::new();
-        for part in self.parts() {
-            let (of_tier, is_broken) = (part.is_some(), self.part(part).is_some_and(|ring| ring.given_up));
-            // Of a key that nobody has, a ring that was given up may have lost sight.
-            let is_its = |id: &&KeyId| match of_tier {
-                true => is_in(part, id) || (is_broken && !is_in(None, id) && !is_tiers(id)),
-                false => !is_tiers(id),
+        let is_tiers = |id: &KeyId| {
+            let held = self.keys.get(id);
+            held.is_some_and(|held| Tier::of_kind(held.owner.kind).is_some())
+        };
+        let ids: Vec<KeyId> = ids.iter().copied().filter(|id| !is_tiers(id)).collect();
+        self.destroy_these(&ids)
+    }
+
+    /// Destroys all keys of an owner, in the ring that has them, and returns what is left of them. Not for periods.
+    ///
+    /// # Errors
+    ///
+    /// As with [`KeyRing::destroy_many`]: of an owner without a key in a ring that was given up nobody knows whether it is
+    /// destroyed. [`KeyRingError::Permanent`] where its key is never destroyed, or not this way.
+    pub fn destroy_of(&mut self, owner: Owner) -> Result<Vec<Destroyed>, KeyRingError> {
+        match owner {
+            Owner::MessageId
+            | Owner::Pseudonyms
+            | Owner::Generation(_)
+            | Owner::Tier(_)
+            | Owner::Period(_) => Err(KeyRingError::Permanent),
+            _ => {
+                let tag = owner.tag();
+                self.destroy_where(tag.kind, |held| *held == tag)
+            }
+        }
+    }
+
+    /// Destroys the keys of all holds but these, as [`KeyRing::destroy_of`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn keep_holds(&mut self, holds: &[u32]) -> Result<Vec<Destroyed>, KeyRingError> {
+        self.destroy_where(HOLDS, |owner| {
+            owner.kind == HOLDS && owner.number().is_some_and(|number| !holds.contains(&number))
+        })
+    }
+
+    /// Destroys the keys of all orders to erase and all restrictions but these, in one pass of syncs, as [`KeyRing::destroy_of`]
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn keep_orders(
+        &mut self,
+        erasures: &BTreeSet<u32>,
+        restrictions: &BTreeSet<u32>,
+    ) -> Result<Vec<Destroyed>, KeyRingError> {
+        // Both are of one tier, and so of one ring.
+        self.destroy_where(ERASURES, |owner| {
+            let kept = match owner.kind {
+                ERASURES => erasures,
+                RESTRICTIONS => restrictions,
+                _ => return false,
             };
-            let share: Vec<KeyId> = ids.iter().filter(is_its).copied().collect();
-            if !share.is_empty() {
-                shares.push((part, share));
-            }
-        }
-        let mut gone = Vec::with_capacity(ids.len());
-        for (part, share) in shares {
-            if let Some(ring) = self.part_mut(part) {
-                gone.extend(ring.destroy_these(&share)?);
-            }
-        }
-        Ok(gone)
+            owner.number().is_some_and(|number| !kept.contains(&number))
+        })
+    }
+
+    /// Destroys the keys of such owners in the ring that has those of a kind.
+    fn destroy_where(
+        &mut self,
+        kind: u8,
+        is_over: impl Fn(&OwnerTag) -> bool,
+    ) -> Result<Vec<Destroyed>, KeyRingError> {
+        let ring = self.of_kind_mut(kind)?;
+        let over = ring.keys.iter().filter(|(_, held)| is_over(&held.owner));
+        let ids: Vec<KeyId> = over.map(|(id, _)| *id).collect();
+        ring.destroy_these(&ids)
     }
 
     fn is_permanent(&self, id: KeyId) -> bool {
@@ -542,8 +579,9 @@ impl<D: Disk> KeyRing<D> {
             .collect();
         let mut gone = Vec::with_capacity(ids.len());
         for id in ids {
-            let fingerprint = self.fingerprint(id);
-            let fingerprint = fingerprint.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))?;
+            let wrapped = self.wrapped(id);
+            let wrapped = wrapped.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))?;
+            let fingerprint = fingerprint(&wrapped.octets);
             gone.push(Destroyed { id, fingerprint });
         }
         let mut changes = Vec::with_capacity(gone.len());
@@ -756,6 +794,23 @@ impl<D: Disk> KeyRing<D> {
             self.header = header;
         }
         Ok(())
+    }
+}
+
+/// Header and slots are not read in one instant: the KEK may have changed in between.
+fn look_at<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    part: Part,
+    keks: &Keks,
+) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match opening::look(disk, dir, part, keks) {
+            Err(KeyRingError::Lost { .. } | KeyRingError::WrongKek { .. }) if tries < 3 => {}
+            done => return done,
+        }
     }
 }
 

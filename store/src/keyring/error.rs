@@ -88,6 +88,18 @@ pub enum KeyRingError {
         /// Directory of the ring.
         dir: PathBuf,
     },
+    /// A tier's ring and the main one have two keys of one name, and one would overwrite the other.
+    #[error(
+        "key ring {}: its key {key} is not the one that the main ring has under that name: restore both rings from copies of one \
+         day",
+        dir.display()
+    )]
+    Clash {
+        /// Directory of the tier's ring.
+        dir: PathBuf,
+        /// The name.
+        key: KeyId,
+    },
     /// A tier has no ring of its own: its keys lie in the main one.
     #[error(
         "key ring: tier {tier} has no key-encryption key of its own: its keys lie in the main ring (storage.{tier}_kek_file)"

@@ -238,27 +238,41 @@ fn is_first(owner: &OwnerTag) -> bool {
     *owner == Owner::MessageId.tag() || (owner.kind == TIERS && Tier::of_mark(owner).is_none())
 }
 
-/// What [`KeyRing::look`](super::KeyRing::look) does once.
+/// What [`KeyRing::look`](super::KeyRing::look) does once. Of a tier's ring its own keys; it must be that ring, as for a start.
 pub(super) fn look<D: Disk>(
     disk: &D,
     dir: &Path,
+    part: Part,
     keks: &Keks,
 ) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
     let found = Found::open(disk, dir)?;
     let mut unwrapping = Unwrapping::choose(dir, &found.header, keks)?;
-    let mut keys = BTreeMap::new();
+    let (mut keys, mut is_whole, mut is_foreign) = (BTreeMap::new(), false, false);
+    let first = part.first_owner();
     found.slots(dir, |_, slot| {
         if let Content::Live(wrapped) = &slot.content
             && wrapped.owner.kind != HISTORY
             && let Some(octets) = unwrapping.key(&found.header, wrapped)
-            && !is_first(&wrapped.owner)
-            && Tier::of_kind(wrapped.owner.kind).is_none()
         {
-            let id = KeyId(wrapped.key);
-            keys.insert(id, Arc::new(SealKey::new(id, &octets)));
+            if wrapped.owner == first {
+                is_whole = true;
+            } else if is_first(&wrapped.owner) {
+                is_foreign = true;
+            } else if part != Part::Main || Tier::of_kind(wrapped.owner.kind).is_none() {
+                let id = KeyId(wrapped.key);
+                keys.insert(id, Arc::new(SealKey::new(id, &octets)));
+            }
         }
         Ok(())
     })?;
     unwrapping.check(dir, &found.header)?;
+    if is_foreign {
+        return Err(KeyRingError::Foreign {
+            dir: dir.to_path_buf(),
+        });
+    }
+    if !is_whole {
+        return Err(KeyRingError::lost(dir, vec![KeyId(part.first_key())]));
+    }
     Ok(keys)
 }

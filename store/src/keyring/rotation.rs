@@ -86,6 +86,19 @@ impl<D: Disk> KeyRing<D> {
             .any(|part| self.part(part).is_some_and(Self::is_rotating))
     }
 
+    /// Whether [`KeyRing::begin_rotation_of`] would begin or go on, so that what is refused is not said to begin.
+    ///
+    /// # Errors
+    ///
+    /// As there, but for what the disk says.
+    pub fn may_rotate(&self, part: Option<Tier>, new: &Kek) -> Result<(), KeyRingError> {
+        self.keep_apart(part, new)?;
+        let tier = part.map_or("", Tier::word);
+        let ring = self.part(part).ok_or(KeyRingError::NoTier { tier })?;
+        ring.usable()?;
+        ring.may_take_over(new)
+    }
+
     /// Begins a rotation as [`KeyRing::begin_rotation`] does, of the main ring (`None`) or of a tier's.
     ///
     /// # Errors
@@ -117,6 +130,24 @@ impl<D: Disk> KeyRing<D> {
         self.part_mut(part).ok_or(KeyRingError::NoTier { tier })
     }
 
+    /// Whether a key-encryption key may take over, or does already.
+    fn may_take_over(&self, new: &Kek) -> Result<(), KeyRingError> {
+        if let Some(next) = &self.header.next_kek {
+            return match next.is_of(new, &self.header.ring) {
+                true => Ok(()),
+                false => Err(KeyRingError::OtherRotation {
+                    dir: self.dir.clone(),
+                }),
+            };
+        }
+        match self.header.kek.is_of(new, &self.header.ring) {
+            true => Err(KeyRingError::SameKek {
+                dir: self.dir.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Begins a rotation to another key-encryption key; keys that are made from now on lie under it. Where a rotation to
     /// the same is under way, that one goes on.
     pub fn begin_rotation(
@@ -126,18 +157,9 @@ impl<D: Disk> KeyRing<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), KeyRingError> {
         self.usable()?;
-        if let Some(next) = &self.header.next_kek {
-            return match next.is_of(&new, &self.header.ring) {
-                true => Ok(()),
-                false => Err(KeyRingError::OtherRotation {
-                    dir: self.dir.clone(),
-                }),
-            };
-        }
-        if self.header.kek.is_of(&new, &self.header.ring) {
-            return Err(KeyRingError::SameKek {
-                dir: self.dir.clone(),
-            });
+        self.may_take_over(&new)?;
+        if self.is_rotating() {
+            return Ok(());
         }
         self.keep_apart(None, &new)?;
         let number = self.header.kek.number.checked_add(1).ok_or_else(|| self.full())?;

@@ -1,10 +1,11 @@
 //! What tiers owe: keys of their owners in their rings alone, whatever is cut off, and no key-encryption key for two rings.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::tests::{NOW, Ring, aad, at_every_cut, create, dir, kek, make, new_kek, open, period, rng};
 use super::*;
-use crate::disk::FaultyDisk;
+use crate::disk::{FaultyDisk, Op};
 use crate::seal::Purpose;
 
 const ALL: [Owner; 5] = [
@@ -103,7 +104,8 @@ fn enc_5_keys_of_tiers_owners_lie_in_their_own_rings_and_what_opens_messages_ope
         0
     );
 
-    let mut ring = attach_all(&disk.crash()).unwrap();
+    let disk = disk.crash();
+    let mut ring = attach_all(&disk).unwrap();
     for (owner, secret) in ALL.into_iter().zip(&secret) {
         assert!(opens(&ring, owner, secret), "{owner:?}");
     }
@@ -121,18 +123,25 @@ fn enc_5_keys_of_tiers_owners_lie_in_their_own_rings_and_what_opens_messages_ope
         (ring.ages()[of_holds].keys, ring.ages()[of_holds].oldest_ms),
         (1, Some(NOW + 2))
     );
-    // One order over three rings.
-    let fingerprint = ring.fingerprint(ids[4]).unwrap();
+    // Names that stand in records reach none of them.
     let gone = ring.destroy_many(&[spool, ids[0], ids[4], KeyId(77)]).unwrap();
-    let gone: Vec<_> = gone.into_iter().map(|gone| (gone.id, gone.fingerprint)).collect();
-    assert_eq!(gone.len(), 3);
-    assert!(gone.contains(&(ids[4], fingerprint)));
-    assert!(ring.live(Owner::Hold(1)).is_empty() && !ring.live(Owner::Erasure(2)).is_empty());
-    assert!(
-        ring.destroy_many(&gone.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(gone.iter().map(|gone| gone.id).collect::<Vec<_>>(), [spool]);
+    for (owner, secret) in ALL.into_iter().zip(&secret) {
+        assert!(opens(&ring, owner, secret), "{owner:?}");
+    }
+    for (owner, id) in [(Owner::Hold(1), ids[0]), (Owner::Subject(5), ids[4])] {
+        let gone = ring.destroy_of(owner).unwrap();
+        assert_eq!(gone.iter().map(|gone| gone.id).collect::<Vec<_>>(), [id]);
+        assert!(ring.live(owner).is_empty() && ring.destroy_of(owner).unwrap().is_empty());
+    }
+    assert!(!ring.live(Owner::Erasure(2)).is_empty());
+    let kept = BTreeSet::from([4]);
+    let gone = ring.keep_orders(&kept, &kept).unwrap();
+    assert_eq!(gone.iter().map(|gone| gone.id).collect::<Vec<_>>(), [ids[1]]);
+    assert!(!ring.live(Owner::Restriction(4)).is_empty() && !ring.live(Owner::Disclosure(3)).is_empty());
+    let ring = attach_all(&disk.crash()).unwrap();
+    let left = ALL.into_iter().filter(|owner| !ring.live(*owner).is_empty());
+    assert_eq!(left.collect::<Vec<_>>(), [ALL[2], ALL[3]]);
 }
 
 #[test]
@@ -142,9 +151,16 @@ fn marks_are_permanent_and_made_by_nobody() {
     let [mark] = ring.live(Owner::Tier(Tier::Legal))[..] else {
         panic!()
     };
-    for id in [mark, KeyId(0xE000_0000)] {
-        assert!(matches!(ring.destroy(id), Err(KeyRingError::Permanent)), "{id}");
+    assert!(matches!(ring.destroy(mark), Err(KeyRingError::Permanent)));
+    // The tier's own is nobody's who goes by a name.
+    ring.destroy(KeyId(0xE000_0000)).unwrap();
+    for owner in [Owner::Tier(Tier::Legal), Owner::MessageId] {
+        assert!(
+            matches!(ring.destroy_of(owner), Err(KeyRingError::Permanent)),
+            "{owner:?}"
+        );
     }
+    attach(&mut open(&disk).unwrap(), &disk, Tier::Legal).unwrap();
     let made = ring.make(Owner::Tier(Tier::Subrec), NOW, &mut rng());
     assert!(matches!(made, Err(KeyRingError::Permanent)));
 }
@@ -343,17 +359,130 @@ fn a_tiers_rotation_that_is_cut_off_goes_on_and_touches_no_other_ring() {
 fn a_tier_whose_disk_fails_holds_up_no_messages_and_loses_sight_of_nothing() {
     let (disk, mut ring) = create();
     attach(&mut ring, &disk, Tier::Legal).unwrap();
-    let [one, two] = [1, 2].map(|hold| ring.make(Owner::Hold(hold), NOW, &mut rng()).unwrap().id());
-    disk.cut_power_after(0);
-    assert!(ring.destroy(one).is_err());
-    assert!(
-        matches!(ring.destroy(one), Err(KeyRingError::GivenUp { .. })),
-        "not done, and not told to be"
-    );
-    assert!(matches!(ring.destroy(two), Err(KeyRingError::GivenUp { .. })));
-    assert!(!ring.given_up, "the main ring is none the worse");
-    let after = disk.crash();
-    assert_eq!(attach_all(&after).unwrap().holds().count(), 2);
+    for hold in [1, 2] {
+        ring.make(Owner::Hold(hold), NOW, &mut rng()).unwrap();
+    }
+    let waiting = make(&mut ring);
+    disk.fail_on(Op::Write, "legal/ring.a", 0, 1, io::ErrorKind::Other);
+    assert!(ring.destroy_of(Owner::Hold(1)).is_err());
+    let gives_up = |told: Result<Vec<Destroyed>, KeyRingError>| {
+        assert!(matches!(told, Err(KeyRingError::GivenUp { .. })), "{told:?}");
+    };
+    // Not done, and not told to be, though the ring knows no key of it any more.
+    assert!(ring.live(Owner::Hold(1)).is_empty());
+    gives_up(ring.destroy_of(Owner::Hold(1)));
+    gives_up(ring.destroy_of(Owner::Hold(2)));
+    gives_up(ring.keep_holds(&[2]));
+    gives_up(ring.keep_orders(&BTreeSet::new(), &BTreeSet::new()));
+    // Messages go on: what is made, read and destroyed for them, and what is not there.
+    let spool = make(&mut ring);
+    assert!(ring.get(spool).is_some());
+    let gone = ring
+        .destroy_many(&[waiting, KeyId(77), KeyId(0xE000_0001)])
+        .unwrap();
+    assert_eq!(gone.iter().map(|gone| gone.id).collect::<Vec<_>>(), [waiting]);
+    ring.destroy(waiting).unwrap();
+    assert!(ring.destroy_many(&[]).unwrap().is_empty());
+
+    let after = attach_all(&disk.crash()).unwrap();
+    assert_eq!(after.holds().count(), 2);
+    assert_eq!(after.live(Owner::Spool), [spool]);
+}
+
+#[test]
+fn a_destruction_that_failed_is_not_done_when_it_is_asked_for_again() {
+    // Also without tiers, and of every owner by which one asks.
+    let (disk, mut ring) = create();
+    for owner in [Owner::Export(7), Owner::Hold(1), Owner::Subject(5)] {
+        ring.make(owner, NOW, &mut rng()).unwrap();
+    }
+    disk.fail_on(Op::Write, "ring.a", 0, 1, io::ErrorKind::Other);
+    assert!(matches!(
+        ring.destroy_of(Owner::Export(7)),
+        Err(KeyRingError::Io { .. })
+    ));
+    for told in [
+        ring.destroy_of(Owner::Export(7)),
+        ring.destroy_of(Owner::Subject(99)),
+        ring.keep_holds(&[1]),
+        ring.destroy_many(&ring.live(Owner::Export(7))),
+    ] {
+        assert!(matches!(told, Err(KeyRingError::GivenUp { .. })), "{told:?}");
+    }
+    assert_eq!(open(&disk.crash()).unwrap().exports(), BTreeSet::from([7]));
+}
+
+#[test]
+fn a_main_ring_of_another_day_gives_out_no_name_that_a_tier_has() {
+    let elsewhere = Path::new("/older");
+    let prepare = || {
+        let (disk, mut ring) = create();
+        copy(&disk, dir(), elsewhere);
+        make(&mut ring);
+        let id = ring.make(Owner::Hold(1), NOW, &mut rng()).unwrap().id();
+        assert_eq!(attach(&mut ring, &disk, Tier::Legal).unwrap().taken_over, 1);
+        let secret = sealed(&ring, Owner::Hold(1));
+        drop(ring);
+        copy(&disk, elsewhere, dir());
+        (disk, id, secret)
+    };
+    let (disk, id, secret) = prepare();
+    let mut ring = open(&disk).unwrap();
+    attach(&mut ring, &disk, Tier::Legal).unwrap();
+    let spool = make(&mut ring);
+    assert!(spool > id, "{spool} {id}");
+    assert!(make(&mut open(&disk).unwrap()) > spool, "kept");
+    // By its own name, too, one that a record has.
+    ring.destroy_many(&[spool, id]).unwrap();
+    assert!(opens(&ring, Owner::Hold(1), &secret));
+    assert!(opens(&attach_all(&disk).unwrap(), Owner::Hold(1), &secret));
+
+    // Without its tiers it has given that name to something else that the tier would have to take over.
+    for owner in [Owner::Hold(9), Owner::Hold(1)] {
+        let (disk, id, _) = prepare();
+        let mut ring = open(&disk).unwrap();
+        make(&mut ring);
+        let mut chance = rng();
+        chance.set_word_pos(99);
+        assert_eq!(ring.make(owner, NOW, &mut chance).unwrap().id(), id);
+        let secret = sealed(&ring, owner);
+        let told = attach(&mut ring, &disk, Tier::Legal);
+        assert!(
+            matches!(told, Err(KeyRingError::Clash { key, .. }) if key == id),
+            "{told:?}"
+        );
+        assert!(
+            opens(&open(&disk.crash()).unwrap(), owner, &secret),
+            "nothing is lost"
+        );
+    }
+}
+
+#[test]
+fn who_looks_at_a_tiers_ring_is_told_what_a_start_would_be() {
+    let (disk, mut ring) = create();
+    attach(&mut ring, &disk, Tier::Legal).unwrap();
+    ring.make(Owner::Hold(1), NOW, &mut rng()).unwrap();
+    let look = |at: &Path, tier, keks: Keks| KeyRing::look_at_tier(&disk, at, tier, &keks);
+    assert_eq!(look(dir(), Tier::Legal, tier_kek(Tier::Legal).into()).unwrap(), 1);
+    let told = look(dir(), Tier::Legal, kek().into());
+    assert!(matches!(told, Err(KeyRingError::WrongKek { .. })), "{told:?}");
+    // In another tier's place, beside another main ring, and the main one in a tier's.
+    let other = Path::new("/other");
+    let mut chance = rng();
+    chance.set_word_pos(99);
+    KeyRing::create(&disk, other, new_kek(), NOW, &mut chance).unwrap();
+    copy(&disk, &Tier::Legal.dir(dir()), &Tier::Legal.dir(other));
+    copy(&disk, &Tier::Legal.dir(dir()), &Tier::Subrec.dir(dir()));
+    copy(&disk, dir(), &Tier::Subrec.dir(other));
+    for (at, tier, keks) in [
+        (other, Tier::Legal, tier_kek(Tier::Legal)),
+        (dir(), Tier::Subrec, tier_kek(Tier::Legal)),
+        (other, Tier::Subrec, kek()),
+    ] {
+        let told = look(at, tier, keks.into());
+        assert!(matches!(told, Err(KeyRingError::Foreign { .. })), "{told:?}");
+    }
 }
 
 #[test]

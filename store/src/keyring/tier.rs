@@ -17,7 +17,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::error::KeyRingError;
-use super::files;
+use super::files::{self, Found};
 use super::kek::Kek;
 use super::keks::Keks;
 use super::owner::{DISCLOSURES, ERASURES, HOLDS, Owner, RESTRICTIONS, SUBJECTS, TIERS};
@@ -159,8 +159,8 @@ impl<D: Disk> KeyRing<D> {
     /// # Errors
     ///
     /// [`KeyRingError::TierMissing`]: it was there before. [`KeyRingError::SharedKek`]: its key-encryption key is another ring's,
-    /// too. [`KeyRingError::Foreign`]: what lies there belongs to another tier or another main ring. Others as with
-    /// [`KeyRing::open`] and [`KeyRing::make`].
+    /// too. [`KeyRingError::Foreign`]: what lies there belongs to another tier or another main ring. [`KeyRingError::Clash`]: it
+    /// has another key under a name of one that it is to take over. Others as with [`KeyRing::open`] and [`KeyRing::make`].
     pub fn attach(
         &mut self,
         disk: &D,
@@ -184,6 +184,11 @@ impl<D: Disk> KeyRing<D> {
         for kek in std::iter::once(&ring.kek).chain(&ring.next_kek) {
             self.keep_apart(Some(tier), kek)?;
         }
+        // Names that were taken over stay given out, also where an older main ring is back, that would begin before them again.
+        let below = ring.keys.range(..KeyId(Part::Main.end())).next_back();
+        if let Some((id, _)) = below {
+            self.header.next_key = self.header.next_key.max(id.0 + 1);
+        }
         if let Some(place) = self.tiers.get_mut(tier.place()) {
             *place = Some(Box::new(ring));
         }
@@ -196,6 +201,31 @@ impl<D: Disk> KeyRing<D> {
             made: !is_there,
             taken_over,
         })
+    }
+
+    /// What attaching a tier's ring would come to; nothing is made or changed. So it can be said before it is done.
+    ///
+    /// # Errors
+    ///
+    /// The tier's directory cannot be read.
+    pub fn to_attach(&self, disk: &D, tier: Tier) -> Result<Attached, KeyRingError> {
+        let of_tier = self.keys.values();
+        let of_tier = of_tier.filter(|held| Tier::of_kind(held.owner.kind) == Some(tier));
+        Ok(Attached {
+            made: !files::any(disk, &tier.dir(&self.dir))?,
+            taken_over: of_tier.count(),
+        })
+    }
+
+    /// Sees as [`KeyRing::look`] does whether a tier's ring would be attached beside the main ring in `key_ring`, and says how
+    /// many keys it holds. It changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As with [`KeyRing::attach`], but for what only making or taking over can meet.
+    pub fn look_at_tier(disk: &D, key_ring: &Path, tier: Tier, keks: &Keks) -> Result<usize, KeyRingError> {
+        let main = Found::open(disk, key_ring)?.header.ring;
+        super::look_at(disk, &tier.dir(key_ring), Part::Of(tier, main), keks).map(|keys| keys.len())
     }
 
     /// Whether the ring of a tier was made beside this one.
@@ -279,9 +309,24 @@ impl<D: Disk> KeyRing<D> {
         Ok(ids.len())
     }
 
-    /// Takes keys in under the names that they have, but for those that it has already.
+    /// Takes keys in under the names that they have, but for those that it has already: whoever hands them over overwrites
+    /// them then, so they must be the same.
     fn take_over(&mut self, keys: Vec<Handed>, rng: &mut impl CryptoRng) -> Result<(), KeyRingError> {
         self.usable()?;
+        for (id, owner, _, octets) in &keys {
+            let Some(held) = self.keys.get(&KeyId(*id)) else {
+                continue;
+            };
+            let lost = || KeyRingError::lost(&self.dir, vec![KeyId(*id)]);
+            let wrapped = self.wrapped(KeyId(*id)).ok_or_else(lost)?;
+            let kek = self.kek_of(wrapped.kek_number).ok_or_else(lost)?;
+            if held.owner != *owner || wrapped.open(kek, &self.header.ring).ok_or_else(lost)? != *octets {
+                return Err(KeyRingError::Clash {
+                    dir: self.dir.clone(),
+                    key: KeyId(*id),
+                });
+            }
+        }
         let mut keys = keys;
         keys.retain(|(id, ..)| !self.keys.contains_key(&KeyId(*id)));
         if keys.is_empty() {
