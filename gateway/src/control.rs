@@ -250,6 +250,8 @@ pub struct Request {
     pub verb: Verb,
     /// Who asks: by the system's word at the socket, by a token at the admin listener.
     pub who: Actor,
+    /// What his token is good for; `None` at the socket, where whoever can open it may all.
+    pub role: Option<Role>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Answer>,
 }

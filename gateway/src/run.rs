@@ -171,6 +171,7 @@ impl Running {
         let request = control::Request {
             verb,
             who: Actor::Operator(None),
+            role: None,
             answer,
         };
         self.asked.try_send(request).ok().map(|()| answered)

@@ -62,7 +62,8 @@ pub const TABLE: &[Right] = &[
         right("hold show", &["meta", "body"], &["legal"], "LEG-2, ENC-5"),
     ),
     right("export create", &["meta", "body", "stats"], &["export"], "EXP-2"),
-    right("export read", &["export"], &["export"], "EXP-2"),
+    // Of a disclosure's or a request's file that of its tier: `role_of_file` of control/exporting.rs.
+    right("export read", &["export"], &["export"], "EXP-2, ENC-5"),
     of_tier(
         Role::Legal,
         right(

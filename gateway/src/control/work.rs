@@ -105,6 +105,7 @@ async fn answer_one<D: Disk + 'static>(
     let Request {
         verb,
         who,
+        role,
         mut answer,
     } = request;
     let noted = Noted::of(&hub, &verb, &who);
@@ -157,7 +158,7 @@ async fn answer_one<D: Disk + 'static>(
                 if !exporting.is_reading() {
                     giving_up.end();
                 }
-                export(&hub, (&audit, &who), exporting).await
+                export(&hub, (&audit, &who, role), exporting).await
             }
             Verb::Matter(wanted) => {
                 // What is on disk and in the audit log is to hold, whoever waits for it.
