@@ -322,22 +322,35 @@ fn look_on<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
 
 /// Locks the data directory and opens the ring; with `auto_init` makes both, if neither is there.
 /// `others` are the second ones of rotations that were interrupted, of whichever rings: each takes the one that it knows.
-pub fn open(
+///
+/// Rings of tiers are attached when `before` has been asked, which is told whether the main ring was made, and what
+/// attaching each of them would come to: so that what is made or changed by it is entered in the audit log first (AUD-6). It has the main
+/// ring alone, and nothing is attached where it fails. What it returns is returned.
+///
+/// # Errors
+///
+/// [`OpenError`], and what `before` says.
+pub fn open<R: CryptoRng, T, E: From<OpenError>>(
     storage: &Storage,
     others: Vec<Kek>,
     now_ms: u64,
-    rng: &mut impl CryptoRng,
-) -> Result<Installation, OpenError> {
+    rng: &mut R,
+    before: impl FnOnce(&mut KeyRing<RealDisk>, (bool, &[(Tier, Attached)]), &mut R) -> Result<T, E>,
+) -> Result<(Installation, T), E> {
     let lock = lock(&RealDisk, storage)?;
     let others: Vec<Arc<Kek>> = others.into_iter().map(Arc::new).collect();
     let (mut ring, made) = open_ring(&RealDisk, storage, &others, now_ms, rng)?;
-    let tiers = tiers::attach(&RealDisk, storage, &mut ring, &others, now_ms, rng)?;
-    Ok(Installation {
+    let keys = tiers::keys(&RealDisk, storage, &ring, rng)?;
+    let coming = tiers::coming(&RealDisk, &ring, &keys)?;
+    let done = before(&mut ring, (made, &coming), rng)?;
+    let tiers = tiers::attach_with(&RealDisk, &mut ring, &keys, &others, now_ms, rng)?;
+    let installation = Installation {
         lock,
         ring,
         made,
         tiers,
-    })
+    };
+    Ok((installation, done))
 }
 
 /// The lock would make the directory, too, but not see to it that a power cut leaves it there.

@@ -35,7 +35,7 @@ use crate::disclosures::{self, Disclosures};
 use crate::exports::{self, Exports};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
-use crate::installation::{self, Installation};
+use crate::installation::{self, Installation, tiers};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
 use crate::keeping::{Closures, Keeping};
 use crate::legal::Legal;
@@ -213,25 +213,27 @@ pub fn start_with(
     let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
     let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
-    let Installation {
-        lock,
-        mut ring,
-        made,
-        tiers,
-    } = installation::open(&config.storage, other_keks, now.unix_ms, &mut rng)?;
+    let (Installation { lock, ring, .. }, (orders, notices, cases, access, health, log)) =
+        installation::open(
+            &config.storage,
+            other_keks,
+            now.unix_ms,
+            &mut rng,
+            |ring, made, rng| {
+                let data = &config.storage.data;
+                let (orders, notices) = (OrdersFile::open(data)?, Notices::open(data)?);
+                let (cases, access) = (Cases::open(data)?, Arc::new(Access::open(data)?));
+                let health = Arc::new(Health::new(clock.clone()));
+                let log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
+                Ok::<_, StartError>((orders, notices, cases, access, health, log))
+            },
+        )?;
     if let Some(file) = config.storage.kek.file() {
         KeyMetrics::new(telemetry).publish_kek(file);
     }
-    let made = MadeKeys { ring: made, tiers };
     let keks = ring.keks();
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
-    let orders = OrdersFile::open(&config.storage.data)?;
-    let notices = Notices::open(&config.storage.data)?;
-    let cases = Cases::open(&config.storage.data)?;
-    let access = Arc::new(Access::open(&config.storage.data)?);
-    let health = Arc::new(Health::new(clock.clone()));
-    let log = open_audit(&config, &mut ring, &made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
@@ -423,19 +425,12 @@ fn open_admin(
 fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> {
     KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
-
-/// What a start made of rings.
-struct MadeKeys {
-    /// The main one.
-    ring: bool,
-    tiers: Vec<(Tier, Attached)>,
-}
-
-/// Opens the audit log and enters the start, and the keys that were made for it.
+/// Opens the audit log and enters the start, and the keys that were made for it; and what is to become of those of tiers, before
+/// that is done: whatever stops this start then, the log has it.
 fn open_audit(
     config: &Config,
     ring: &mut KeyRing<RealDisk>,
-    made: &MadeKeys,
+    (is_made, coming): (bool, &[(Tier, Attached)]),
     clock: &Clock,
     (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
@@ -451,19 +446,10 @@ fn open_audit(
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
     };
     let mut also = audit::exceptions::standing(config, now_ms);
-    if made.ring {
+    if is_made {
         also.push(key_made("key ring made"));
     }
-    for (tier, came) in &made.tiers {
-        let of_tier = |what: &str| key_made(what).with(Field::Scope, Value::Word(Word::of_name(tier.word())));
-        if came.made {
-            also.push(of_tier("key ring made"));
-        }
-        if came.taken_over > 0 {
-            let count = Value::Count(came.taken_over as u64);
-            also.push(of_tier("keys taken over from the main key ring").with(Field::Count, count));
-        }
-    }
+    also.extend(tiers::entries(coming));
     match key {
         Made::Found => {}
         Made::New => also.push(key_made("signing key made")),

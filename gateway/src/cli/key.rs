@@ -13,7 +13,7 @@ use tidegate_store::keyring::{Kek, KeyRing, KeyRingError, PIECE, Progress, Tier}
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::control::{self, AskError, Retain};
-use crate::installation::{self, Installation};
+use crate::installation::{self, Installation, tiers};
 use crate::keeper::rotation::{self, shown};
 use crate::kek::{self, NewKek};
 use crate::random;
@@ -206,23 +206,41 @@ fn on_files(
         ..config.storage.clone()
     };
     let given = Kek::new(new.octets());
-    let Installation {
-        lock: _lock,
-        mut ring,
-        ..
-    } = installation::open(&storage, vec![given], now_ms, &mut rng)?;
-    let dir = installation::audit_dir(&storage);
-    RealDisk.create_dir_all(&dir)?;
-    let origin = config.audit.origin(&config.node);
-    let (signer, made) = signer(&RealDisk, &dir, &mut ring, &origin, now_ms, &mut rng)?;
-    let (mut audit, _) = Audit::open(RealDisk, &dir, signer)?;
+    let (
+        Installation {
+            lock: _lock,
+            mut ring,
+            ..
+        },
+        mut audit,
+    ) = installation::open(
+        &storage,
+        vec![given],
+        now_ms,
+        &mut rng,
+        |ring, (_, coming), rng| {
+            let dir = installation::audit_dir(&storage);
+            RealDisk.create_dir_all(&dir)?;
+            let origin = config.audit.origin(&config.node);
+            let (signer, made) = signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
+            let (mut audit, _) = Audit::open(RealDisk, &dir, signer)?;
+            if made != Made::Found {
+                audit.append(
+                    now_ms,
+                    &rotation::entry(None, &ring.kek_state(), "signing key made"),
+                )?;
+            }
+            for entry in tiers::entries(coming) {
+                audit.append(now_ms, &entry)?;
+            }
+            audit.sync()?;
+            Ok::<_, Refusal>(audit)
+        },
+    )?;
     let mut enter = |entry: &Entry| {
         audit.append(now_ms, entry)?;
         audit.sync()
     };
-    if made != Made::Found {
-        enter(&rotation::entry(None, &ring.kek_state(), "signing key made"))?;
-    }
     // One that was interrupted in another ring is gone on with by the next start.
     let state = |ring: &KeyRing<RealDisk>| {
         let part = ring.part(tier).map(KeyRing::kek_state);
@@ -235,12 +253,13 @@ fn on_files(
     } else {
         rotation::BEGINS
     };
-    enter(&rotation::entry(tier, &state(&ring)?, what))?;
-    match ring.begin_rotation_of(tier, Kek::new(new.octets()), now_ms, &mut rng) {
+    match ring.may_rotate(tier, &Kek::new(new.octets())) {
         // It had come to its end, but for saying so.
         Err(KeyRingError::SameKek { .. }) => return Ok(shown(tier, &state(&ring)?, None)),
-        begun => begun?,
+        may => may?,
     }
+    enter(&rotation::entry(tier, &state(&ring)?, what))?;
+    ring.begin_rotation_of(tier, Kek::new(new.octets()), now_ms, &mut rng)?;
     loop {
         let before = state(&ring)?;
         if let Some(Progress::Goes(_)) = ring.rotate_piece_of(tier, PIECE, &mut rng)? {

@@ -31,7 +31,8 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
             findings.push(Finding::skipped(why));
             return findings;
         }
-        findings.push(opened_by(&storage.kek, &storage.key_ring, is_running));
+        let main = |keks: &Keks| KeyRing::look(&RealDisk, &storage.key_ring, keks).map(|keys| keys.len());
+        findings.push(opened_by(&storage.kek, main, is_running));
         for tier in Tier::ALL {
             let of_tier = tier_findings(storage, tier, &found, is_running, now_ms);
             findings.extend(of_tier.into_iter().map(|mut finding| {
@@ -43,13 +44,14 @@ pub(super) fn look(site: &Site) -> Vec<Finding> {
     })
 }
 
-/// Whether the key of a source opens a ring.
-fn opened_by(source: &KekSource, ring: &Path, is_running: bool) -> Finding {
+/// Whether the key of a source opens a ring, which says how many keys it holds.
+fn opened_by(
+    source: &KekSource,
+    ring: impl FnOnce(&Keks) -> Result<usize, KeyRingError>,
+    is_running: bool,
+) -> Finding {
     match kek::read(&RealDisk, source) {
-        Ok(key) => opens(
-            KeyRing::look(&RealDisk, ring, &Keks::from(key)).map(|keys| keys.len()),
-            is_running,
-        ),
+        Ok(key) => opens(ring(&Keks::from(key)), is_running),
         // A unit has an environment of its own.
         Err(error @ SourceError::NotSet) => Finding::warning(
             format!("{error}, as far as this process can see; whether it opens the ring is not known"),
@@ -103,9 +105,10 @@ fn tier_findings(
         }
         Err(error) => return vec![no_ring(&error, storage)],
     };
+    let look = |keks: &Keks| KeyRing::look_at_tier(&RealDisk, &storage.key_ring, tier, keks);
     let mut findings = vec![
         judge(&found, is_running, now_ms),
-        opened_by(source, &ring, is_running),
+        opened_by(source, look, is_running),
     ];
     let left = Tier::ALL.into_iter().zip(main.of_tiers);
     let left: u64 = left.filter(|(of, _)| *of == tier).map(|(_, keys)| keys).sum();

@@ -312,6 +312,56 @@ fn init_makes_all_three_for_the_owner_only_and_never_twice() {
     assert!(spool_dir(&storage).starts_with(&storage.data));
 }
 
+/// Without whoever is to be told before.
+fn open(
+    storage: &Storage,
+    others: Vec<Kek>,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Installation, OpenError> {
+    super::open(storage, others, now_ms, rng, |_, _, _| Ok::<_, OpenError>(())).map(|(opened, ())| opened)
+}
+
+#[test]
+fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails() {
+    let root = tempfile::tempdir().unwrap();
+    let mut storage = storage(root.path(), true);
+    let mut first = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
+    first.ring.make(Owner::Hold(1), NOW, &mut rng()).unwrap();
+    drop(first);
+    storage.legal_kek = Some(KekSource::File(root.path().join("kek/legal")));
+    let comes = Attached {
+        made: true,
+        taken_over: 1,
+    };
+    // Whatever refuses the start then: nothing has moved, and the next one tells of it, too.
+    for _ in 0..2 {
+        let told = super::open(
+            &storage,
+            Vec::new(),
+            NOW,
+            &mut rng(),
+            |ring, (made, coming), _| {
+                assert!(!made && ring.live(Owner::Hold(1)).len() == 1);
+                assert_eq!(coming, [(Tier::Legal, comes)]);
+                assert_eq!(tiers::entries(coming).len(), 2);
+                Err::<(), _>(OpenError::NotMade)
+            },
+        );
+        assert!(matches!(told, Err(OpenError::NotMade)), "{told:?}");
+        assert!(!root.path().join("keys/legal").exists());
+    }
+    let opened = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
+    assert_eq!(opened.tiers, [(Tier::Legal, comes)]);
+    drop(opened);
+    super::open(&storage, Vec::new(), NOW, &mut rng(), |_, (_, coming), _| {
+        assert_eq!(coming, [(Tier::Legal, Attached::default())]);
+        assert!(tiers::entries(coming).is_empty());
+        Ok::<_, OpenError>(())
+    })
+    .unwrap();
+}
+
 #[test]
 fn init_refuses_what_is_there_piece_by_piece() {
     for (path, refused) in [
@@ -534,6 +584,12 @@ fn init_makes_keys_of_tiers_beside_what_is_there_and_for_none_that_was_used() {
     fs::remove_file(root.path().join("kek/legal")).unwrap();
     assert!(matches!(missing(&storage), Err(OpenError::KekMissing { .. })));
     assert!(!root.path().join("kek/legal").exists());
+    // A volume that is not mounted: nothing is written where it belongs.
+    (storage.legal_kek, storage.subrec_kek) = (None, Some(KekSource::File(root.path().join("kek/subrec"))));
+    fs::rename(&storage.data, root.path().join("aside")).unwrap();
+    fs::create_dir(&storage.data).unwrap();
+    assert_eq!(missing(&storage).unwrap(), [Tier::Subrec]);
+    assert_eq!(fs::read_dir(&storage.data).unwrap().count(), 0);
 }
 
 #[test]

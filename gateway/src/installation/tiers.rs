@@ -17,6 +17,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_core::CryptoRng;
 use tidegate_config::{KekSource, Storage};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::{Access, Disk, RealDisk};
 use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, KeyRingError, Tier, survey};
 use tidegate_store::lock::LockError;
@@ -34,7 +35,7 @@ pub const fn source(storage: &Storage, tier: Tier) -> Option<&KekSource> {
 }
 
 /// What the octets of key-encryption keys are compared by, to be wiped then.
-type Octets = Zeroizing<[u8; 32]>;
+pub(super) type Octets = Zeroizing<[u8; 32]>;
 
 /// Has the key-encryption keys of tiers from their sources, each asked once. Files that are missing are made where that may be.
 /// `is_mains` says whether octets are those of the main ring's.
@@ -113,13 +114,73 @@ pub(super) fn attach<D: Disk>(
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<(Tier, Attached)>, OpenError> {
+    let keys = keys(disk, storage, ring, rng)?;
+    attach_with(disk, ring, &keys, others, now_ms, rng)
+}
+
+/// The key-encryption keys of tiers that have one, fit to be attached beside the main ring.
+pub(super) fn keys<D: Disk>(
+    disk: &D,
+    storage: &Storage,
+    ring: &KeyRing<D>,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<(Tier, Octets)>, OpenError> {
     let was_made = |tier: Tier| Ok(ring.has_mark(tier) || has_files(disk, storage, tier)?);
     none_without_kek(storage, was_made)?;
     let is_mains = |octets: &[u8; 32]| ring.is_wrapped_under(&Kek::new(octets));
-    let may_make = storage.auto_init.then_some(&mut *rng);
-    let keys = have(disk, storage, is_mains, was_made, may_make)?;
+    have(
+        disk,
+        storage,
+        is_mains,
+        was_made,
+        storage.auto_init.then_some(rng),
+    )
+}
+
+/// What [`attach_with`] would come to.
+pub(super) fn coming<D: Disk>(
+    disk: &D,
+    ring: &KeyRing<D>,
+    keys: &[(Tier, Octets)],
+) -> Result<Vec<(Tier, Attached)>, OpenError> {
+    let coming = keys
+        .iter()
+        .map(|(tier, _)| Ok((*tier, ring.to_attach(disk, *tier)?)));
+    coming.collect()
+}
+
+/// What the audit log is told of that, before it is done.
+pub(crate) fn entries(coming: &[(Tier, Attached)]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (tier, comes) in coming {
+        let of_tier = |what: &str| {
+            Entry::new(Kind::KeyEvent, Actor::System)
+                .with(Field::Reason, Value::Word(Word::of_name(what)))
+                .with(Field::Scope, Value::Word(Word::of_name(tier.word())))
+        };
+        if comes.made {
+            entries.push(of_tier("key ring is to be made"));
+        }
+        if comes.taken_over > 0 {
+            let count = Value::Count(comes.taken_over as u64);
+            let entry = of_tier("keys are to be taken over from the main key ring");
+            entries.push(entry.with(Field::Count, count));
+        }
+    }
+    entries
+}
+
+/// Attaches the rings of these.
+pub(super) fn attach_with<D: Disk>(
+    disk: &D,
+    ring: &mut KeyRing<D>,
+    keys: &[(Tier, Octets)],
+    others: &[Arc<Kek>],
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<(Tier, Attached)>, OpenError> {
     let mut attached = Vec::new();
-    for (tier, octets) in &keys {
+    for (tier, octets) in keys {
         let first = Keks::from(Kek::new(octets));
         let keks = others
             .iter()
@@ -167,7 +228,7 @@ pub(super) fn look<D: Disk>(disk: &D, storage: &Storage, main: &[u8; 32]) -> Res
     for (tier, octets) in &keys {
         let dir = tier.dir(&storage.key_ring);
         if has_files(disk, storage, *tier)? {
-            KeyRing::look(disk, &dir, &Keks::from(Kek::new(octets)))?;
+            KeyRing::look_at_tier(disk, &storage.key_ring, *tier, &Keks::from(Kek::new(octets)))?;
         } else if marked.contains(tier) {
             return Err(KeyRingError::TierMissing { dir }.into());
         }
@@ -188,11 +249,12 @@ pub fn make_missing(storage: &Storage, rng: &mut impl CryptoRng) -> Result<Vec<T
         // What the first start makes, it makes with these.
         return found.may_make(storage).map(|()| Vec::new());
     }
-    // A gateway that starts just now would make them, too.
-    let _lock = match lock(&disk, storage) {
-        Err(OpenError::Lock(LockError::Held { .. })) if storage.auto_init => return Ok(Vec::new()),
-        Err(OpenError::Lock(LockError::Held { .. })) => None,
-        taken => Some(taken?),
+    // A gateway that starts just now would make them, too. Below a volume that is not mounted nothing is written, not even
+    // what locks it.
+    let _lock = match found.layout.then(|| lock(&disk, storage)) {
+        Some(Err(OpenError::Lock(LockError::Held { .. }))) if storage.auto_init => return Ok(Vec::new()),
+        None | Some(Err(OpenError::Lock(LockError::Held { .. }))) => None,
+        Some(taken) => Some(taken?),
     };
     let marked = survey(&disk, &storage.key_ring)?.tiers;
     let mut made = Vec::new();

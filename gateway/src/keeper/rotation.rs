@@ -192,6 +192,9 @@ impl<D: Disk> Rotation<D> {
         keeper: &mut Keeper<D>,
         rng: &mut ChaCha20Rng,
     ) -> Result<(), String> {
+        // What is refused does not stand there as begun.
+        let may = keeper.ring().may_rotate(tier, &Kek::new(kek.octets()));
+        may.map_err(|error| error.to_string())?;
         if let Some(ring) = keeper.ring().part(tier) {
             self.enter(&[entry(tier, &ring.kek_state(), BEGINS)])?;
         }
