@@ -326,8 +326,8 @@ fn open(
 fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails() {
     let root = tempfile::tempdir().unwrap();
     let mut storage = storage(root.path(), true);
-    let mut first = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
-    first.ring.make(Owner::Hold(1), NOW, &mut rng()).unwrap();
+    let mut first = open(&storage, Vec::new(), NOW, &mut chance()).unwrap();
+    first.ring.make(Owner::Hold(1), NOW, &mut chance()).unwrap();
     drop(first);
     storage.legal_kek = Some(KekSource::File(root.path().join("kek/legal")));
     let comes = Attached {
@@ -340,7 +340,7 @@ fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails()
             &storage,
             Vec::new(),
             NOW,
-            &mut rng(),
+            &mut chance(),
             |ring, (made, coming), _| {
                 assert!(!made && ring.live(Owner::Hold(1)).len() == 1);
                 assert_eq!(coming, [(Tier::Legal, comes)]);
@@ -351,10 +351,10 @@ fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails()
         assert!(matches!(told, Err(OpenError::NotMade)), "{told:?}");
         assert!(!root.path().join("keys/legal").exists());
     }
-    let opened = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
+    let opened = open(&storage, Vec::new(), NOW, &mut chance()).unwrap();
     assert_eq!(opened.tiers, [(Tier::Legal, comes)]);
     drop(opened);
-    super::open(&storage, Vec::new(), NOW, &mut rng(), |_, (_, coming), _| {
+    super::open(&storage, Vec::new(), NOW, &mut chance(), |_, (_, coming), _| {
         assert_eq!(coming, [(Tier::Legal, Attached::default())]);
         assert!(tiers::entries(coming).is_empty());
         Ok::<_, OpenError>(())
