@@ -79,6 +79,11 @@ pub enum StartError {
     /// The key that signs the audit log's checkpoints.
     #[error("the audit log's key: {0}")]
     Audit(#[from] SeedError),
+    /// Keys of tiers are made or moved only when the audit log says so (AUD-6).
+    #[error(
+        "key rings of tiers are to be made or to take keys over, and the audit log cannot be written: {0}"
+    )]
+    NotEntered(String),
     /// A file of networks, ported numbers or prices.
     #[error("the tables cannot be used:\n{0}")]
     Tables(#[from] TableProblems),
@@ -224,7 +229,11 @@ pub fn start_with(
                 let (orders, notices) = (OrdersFile::open(data)?, Notices::open(data)?);
                 let (cases, access) = (Cases::open(data)?, Arc::new(Access::open(data)?));
                 let health = Arc::new(Health::new(clock.clone()));
-                let log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
+                let mut log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
+                if !tiers::entries(made.1).is_empty() {
+                    // Otherwise a log that cannot be written yet holds no start up.
+                    log.enter(&[]).map_err(StartError::NotEntered)?;
+                }
                 Ok::<_, StartError>((orders, notices, cases, access, health, log))
             },
         )?;
