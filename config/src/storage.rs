@@ -16,9 +16,15 @@ pub struct Storage {
     /// Key `key_ring`, required: the directory of the key ring's two copies. Neither inside `data` nor
     /// around it, or a backup of the data would carry the keys that are meant to end it (ERA-1).
     pub key_ring: PathBuf,
-    /// Key `kek_file`, `kek_env` or `kek_command`, exactly one: where the key is found that wraps the ring's keys
+    /// Key `kek_file`, `kek_env` or `kek_command`, exactly one: where the key is found that wraps the keys of the main ring
     /// (ENC-2).
     pub kek: KekSource,
+    /// Key `legal_kek_file`, `legal_kek_env` or `legal_kek_command`, at most one, default none: the same of the ring of tier
+    /// `legal` (holds, orders to erase, restrictions, disclosures), in `legal` below `key_ring`. Another key than any other
+    /// ring's (ENC-5). Without it the tier's keys lie in the main ring.
+    pub legal_kek: Option<KekSource>,
+    /// Key `subrec_kek_file`, `subrec_kek_env` or `subrec_kek_command`: the same of tier `subrec` (requests of people).
+    pub subrec_kek: Option<KekSource>,
     /// Key `limit`, octets, default 8 GiB, at most 1024 TiB: spool, waiting and outbox files, history with its vault, and
     /// exports together. At least
     /// (`reserve_segments` + 2) × `segment_size`; intake stops at `limit` less the reserve (0x14).
@@ -76,6 +82,14 @@ impl KekSource {
         }
     }
 
+    /// Whether it is the same place, by its text.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(two)) => plain(one) == plain(two),
+            _ => self == other,
+        }
+    }
+
     /// Checks the name of an environment variable.
     ///
     /// # Errors
@@ -114,6 +128,10 @@ pub(crate) fn why_restart(key: &str) -> Option<&'static str> {
         "kek" | "kek_file" | "kek_env" | "kek_command" => Some(
             "the key-encryption key is read at the start; `tidegate key rotate-kek` has another take over",
         ),
+        "legal_kek" | "legal_kek_file" | "legal_kek_env" | "legal_kek_command" | "subrec_kek"
+        | "subrec_kek_file" | "subrec_kek_env" | "subrec_kek_command" => Some(
+            "the key-encryption key of a tier is read at the start; `tidegate key rotate-kek --tier` has another take over",
+        ),
         "segment_size" => Some("a batch fits the segments that were there when the spool was opened"),
         _ => None,
     }
@@ -134,11 +152,17 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
         "name a directory outside the data directory: `[storage] key_ring = \"…\"`",
         path,
     );
-    let kek = read_kek(&mut section);
-    let kek_file = kek.as_ref().and_then(KekSource::file);
+    let kek = read_kek(&mut section, KEK);
+    let legal_kek = read_kek(&mut section, LEGAL_KEK);
+    let subrec_kek = read_kek(&mut section, SUBREC_KEK);
     keep_apart(&section, "data", data.as_deref(), "key_ring", key_ring.as_deref());
-    keep_apart(&section, "data", data.as_deref(), "kek_file", kek_file);
-    keep_apart(&section, "key_ring", key_ring.as_deref(), "kek_file", kek_file);
+    let of_rings = [(KEK, &kek), (LEGAL_KEK, &legal_kek), (SUBREC_KEK, &subrec_kek)];
+    for ([name, _, _], kek) in of_rings {
+        let file = kek.as_ref().and_then(KekSource::file);
+        keep_apart(&section, "data", data.as_deref(), name, file);
+        keep_apart(&section, "key_ring", key_ring.as_deref(), name, file);
+    }
+    one_for_each(&section, &of_rings);
 
     let segment_size = section.or("segment_size", SEGMENT_SIZE, size(MIB..=GIB));
     let reserve_segments = section.or("reserve_segments", RESERVE_SEGMENTS, integer(1..=1024));
@@ -178,6 +202,8 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
         data: data?,
         key_ring: key_ring?,
         kek: kek?,
+        legal_kek,
+        subrec_kek,
         limit,
         segment_size,
         reserve_segments,
@@ -190,10 +216,18 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<Storage> {
     })
 }
 
-/// Exactly one of three keys. No value is repeated in a fault: it may be the key itself.
-fn read_kek(section: &mut Section<'_>) -> Option<KekSource> {
-    let file = section.optional("kek_file", |value| path(value).map(KekSource::File));
-    let env = section.optional("kek_env", |value| {
+/// The keys that say where a key-encryption key is: a file, a variable, a program.
+type KekKeys = [&'static str; 3];
+
+const KEK: KekKeys = ["kek_file", "kek_env", "kek_command"];
+const LEGAL_KEK: KekKeys = ["legal_kek_file", "legal_kek_env", "legal_kek_command"];
+const SUBREC_KEK: KekKeys = ["subrec_kek_file", "subrec_kek_env", "subrec_kek_command"];
+
+/// One of three keys, which must be there of the main ring. No value is repeated in a fault: it may be the key itself.
+fn read_kek(section: &mut Section<'_>, keys: KekKeys) -> Option<KekSource> {
+    let [file_key, env_key, command_key] = keys;
+    let file = section.optional(file_key, |value| path(value).map(KekSource::File));
+    let env = section.optional(env_key, |value| {
         KekSource::env(text_of(value)?).map_err(|what| {
             Fault::new(
                 what,
@@ -201,7 +235,7 @@ fn read_kek(section: &mut Section<'_>) -> Option<KekSource> {
             )
         })
     });
-    let words = section.list("kek_command", 1..=32, |value| {
+    let words = section.list(command_key, 1..=32, |value| {
         let word = text_of(value)?;
         let fits = word.len() <= 1024 && !word.contains('\0');
         fits.then(|| word.to_owned()).ok_or_else(|| {
@@ -216,28 +250,53 @@ fn read_kek(section: &mut Section<'_>) -> Option<KekSource> {
         .and_then(|words| words.first())
         .is_some_and(String::is_empty)
     {
-        let remedy = "write `kek_command = [\"program\", \"argument\"]`";
-        section.problem("kek_command", Fault::new("no program", remedy));
+        let remedy = format!("write `{command_key} = [\"program\", \"argument\"]`");
+        section.problem(command_key, Fault::new("no program", remedy));
     }
-    let keys = ["kek_file", "kek_env", "kek_command"];
     let given: Vec<&str> = keys.into_iter().filter(|key| section.has(key)).collect();
     match given[..] {
-        [] => section.missing(
+        [] if keys == KEK => section.missing(
             "kek_file",
             "name the file for the key-encryption key: `[storage] kek_file = \"…\"`; `tidegate init` makes it. \
              Or have it come from elsewhere with `kek_env` or `kek_command`",
         ),
-        [_] => {}
+        [] | [_] => {}
         [.., last] => section.problem(
             last,
             Fault::new(
                 "two places for one key-encryption key",
-                "keep one of kek_file, kek_env and kek_command",
+                format!("keep one of {file_key}, {env_key} and {command_key}"),
             ),
         ),
     }
     file.or(env)
         .or_else(|| words.filter(|words| !words.is_empty()).map(KekSource::Command))
+}
+
+/// No two rings may have one key-encryption key (ENC-5): here by where it is, at a start by what it is.
+fn one_for_each(section: &Section<'_>, of_rings: &[(KekKeys, &Option<KekSource>)]) {
+    for (place, (keys, kek)) in of_rings.iter().enumerate() {
+        let Some(kek) = kek else { continue };
+        let mut others = of_rings.iter().take(place);
+        let is_its = |other: &Option<KekSource>| other.as_ref().is_some_and(|other| kek.is_same(other));
+        let Some((other, _)) = others.find(|(_, other)| is_its(other)) else {
+            continue;
+        };
+        let which = match kek {
+            KekSource::File(_) => 0,
+            KekSource::Env(_) => 1,
+            KekSource::Command(_) => 2,
+        };
+        if let (Some(key), Some(other)) = (keys.get(which), other.get(which)) {
+            section.problem(
+                key,
+                Fault::new(
+                    format!("is that of `{other}`, too"),
+                    "give each ring a key-encryption key of its own: one for two keeps nothing apart",
+                ),
+            );
+        }
+    }
 }
 
 /// Neither path may be the other or lie inside it. By their text only, since reading a configuration

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate_config::{Account, Carrier, Config, Limits, Problems, RewriteName, Storage, parse, parse_with};
+use tidegate_config::{
+    Account, Carrier, Config, KekSource, Limits, Problems, RewriteName, Storage, parse, parse_with,
+};
 
 /// Stands where a secret may stand. No word of a problem holds it by chance.
 const SECRET: &str = "Xq7Zw9Kj3V";
@@ -150,6 +152,8 @@ fn storage(storage: &Storage) {
     let paths: Vec<&Path> = [storage.data.as_path(), &storage.key_ring]
         .into_iter()
         .chain(storage.kek.file())
+        .chain(storage.legal_kek.as_ref().and_then(KekSource::file))
+        .chain(storage.subrec_kek.as_ref().and_then(KekSource::file))
         .collect();
     for (index, path) in paths.iter().enumerate() {
         assert!(!path.as_os_str().is_empty() && !paths[..index].contains(path));

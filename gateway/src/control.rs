@@ -53,6 +53,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidegate_store::audit::Actor;
+use tidegate_store::keyring::Tier;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::Depth;
@@ -183,7 +184,7 @@ pub enum Verb {
     /// How the key-encryption key stands, and a rotation of it.
     KekState,
     /// Has all keys wrapped anew, under this one.
-    RotateKek(NewKek),
+    RotateKek(Option<Tier>, NewKek),
     /// Makes a new generation of the suppression key.
     RotateSuppression,
     /// Has all that can be go by the newest generation.
@@ -249,6 +250,8 @@ pub struct Request {
     pub verb: Verb,
     /// Who asks: by the system's word at the socket, by a token at the admin listener.
     pub who: Actor,
+    /// What his token is good for; `None` at the socket, where whoever can open it may all.
+    pub role: Option<Role>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Answer>,
 }
@@ -318,7 +321,7 @@ impl Verb {
             Self::Access(wanted) => wanted.request(),
             Self::Disclose(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
-            Self::RotateKek(kek) => kek.request(),
+            Self::RotateKek(tier, kek) => kek.request(*tier),
             Self::RotateSuppression => json!({ "version": VERSION, "verb": "key rotate-suppression" }),
             Self::RewriteSuppression => json!({ "version": VERSION, "verb": "key rewrite-suppression" }),
             Self::RetireSuppression(generation) => json!({
@@ -498,7 +501,7 @@ impl Verb {
             Some("audit checkpoint") => Ok(Self::AuditCheckpoint),
             Some("audit read") => Ok(Self::AuditRead),
             Some("key show") => Ok(Self::KekState),
-            Some("key rotate-kek") => NewKek::read(request).map(Self::RotateKek),
+            Some("key rotate-kek") => Ok(Self::RotateKek(keys::tier(request)?, NewKek::read(request)?)),
             Some("key rotate-suppression") => Ok(Self::RotateSuppression),
             Some("key rewrite-suppression") => Ok(Self::RewriteSuppression),
             Some("key retire-suppression") => request
@@ -595,7 +598,11 @@ mod tests {
         let verbs = [
             Verb::Inspect,
             Verb::KekState,
-            Verb::RotateKek(NewKek::new(zeroize::Zeroizing::new([0xA5; 32]))),
+            Verb::RotateKek(None, NewKek::new(zeroize::Zeroizing::new([0xA5; 32]))),
+            Verb::RotateKek(
+                Some(Tier::Legal),
+                NewKek::new(zeroize::Zeroizing::new([0xA6; 32])),
+            ),
             Verb::RotateSuppression,
             Verb::RewriteSuppression,
             Verb::RetireSuppression(7),

@@ -14,20 +14,25 @@
 //! | missing | there | empty | made with `auto_init` or by [`init`], else refused: [`OpenError::RingAbsent`] |
 //! | missing | missing | empty | made with `auto_init`, else refused: [`OpenError::NotMade`] |
 //!
+//! Rings of tiers stand beside the main one: see [`tiers`].
+//!
 //! A KEK that is there already is used and never replaced: the operator may have brought it, or an
 //! earlier attempt was cut off after making it. Files that are none of ours count as data, and as a ring:
 //! rather too careful.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
 use tidegate_config::Storage;
 use tidegate_store::disk::{Disk, DiskFile as _, RealDisk};
-use tidegate_store::keyring::{Kek, KekError, Keks, KeyRing, KeyRingError, Owner, survey};
+use tidegate_store::keyring::{Attached, Kek, KekError, Keks, KeyRing, KeyRingError, Owner, Tier, survey};
 use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
 
 use crate::kek;
+
+pub mod tiers;
 
 /// Directory of the spool's segments, inside the data directory.
 const SPOOL_DIR: &str = "spool";
@@ -54,6 +59,8 @@ pub struct Installation<D: Disk = RealDisk> {
     pub ring: KeyRing<D>,
     /// Whether this start made it.
     pub made: bool,
+    /// The rings of tiers that are attached to it, and what that came to.
+    pub tiers: Vec<(Tier, Attached)>,
 }
 
 impl<D: Disk> std::fmt::Debug for Installation<D> {
@@ -115,6 +122,49 @@ pub enum OpenError {
         ring: PathBuf,
         /// Where the key should be.
         kek: PathBuf,
+    },
+    /// A tier has a place for its key-encryption key, nothing in it, and no ring yet.
+    #[error(
+        "key-encryption key {} of tier {tier} is not there, and its key ring was never made: run `tidegate init --tiers` with this \
+         configuration once, or set `auto_init = true`",
+        kek.display()
+    )]
+    TierKekAbsent {
+        /// The tier.
+        tier: &'static str,
+        /// Where the key should be.
+        kek: PathBuf,
+    },
+    /// A tier's ring without a place where its key-encryption key is.
+    #[error(
+        "key ring {} of tier {tier} was made, but the configuration names no key-encryption key for it: set storage.{tier}_kek_file \
+         (or {tier}_kek_env, {tier}_kek_command) as it was; without it holds and requests do not open",
+        ring.display()
+    )]
+    TierWithoutKek {
+        /// The tier.
+        tier: &'static str,
+        /// Its ring.
+        ring: PathBuf,
+    },
+    /// Two key-encryption keys that are to keep rings apart are one.
+    #[error(
+        "the key-encryption key of tier {one} is the same 32 octets as that of {two}: give it one of its own, since one for two \
+         keeps nothing apart"
+    )]
+    SameKek {
+        /// The tier.
+        one: &'static str,
+        /// Whose it is, too.
+        two: &'static str,
+    },
+    /// The key-encryption key of a tier could not be had.
+    #[error("tier {tier}: {source}")]
+    TierSource {
+        /// The tier.
+        tier: &'static str,
+        /// Why.
+        source: kek::SourceError,
     },
     /// Keys without their data.
     #[error(
@@ -220,7 +270,8 @@ pub fn init(storage: &Storage, now_ms: u64, rng: &mut impl CryptoRng) -> Result<
             path: storage.key_ring.clone(),
         });
     }
-    make(&disk, storage, &found, now_ms, rng).map(drop)
+    let mut ring = make(&disk, storage, &found, now_ms, rng)?;
+    tiers::attach(&disk, storage, &mut ring, &[], now_ms, rng).map(drop)
 }
 
 /// Whether [`init`] has been here, or begun: there is nothing to make. Reads only, so that a gateway may run meanwhile.
@@ -262,22 +313,44 @@ fn look_on<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
         return found.may_make(storage);
     }
     found.kek_there(storage)?;
-    let keks = Keks::from(kek::read(disk, &storage.kek)?);
+    let octets = kek::octets(disk, &storage.kek)?;
+    let keks = Keks::from(Kek::new(&octets));
     KeyRing::look(disk, &storage.key_ring, &keks)?;
+    tiers::look(disk, storage, &octets)?;
     found.data_there(storage, survey(disk, &storage.key_ring)?.spool_keys)
 }
 
 /// Locks the data directory and opens the ring; with `auto_init` makes both, if neither is there.
-/// `other_kek` is the second one of a rotation that was interrupted.
-pub fn open(
+/// `others` are the second ones of rotations that were interrupted, of whichever rings: each takes the one that it knows.
+///
+/// Rings of tiers are attached when `before` has been asked, which is told whether the main ring was made, and what
+/// attaching each of them would come to: so that what is made or changed by it is entered in the audit log first (AUD-6). It has the main
+/// ring alone, and nothing is attached where it fails. What it returns is returned.
+///
+/// # Errors
+///
+/// [`OpenError`], and what `before` says.
+pub fn open<R: CryptoRng, T, E: From<OpenError>>(
     storage: &Storage,
-    other_kek: Option<Kek>,
+    others: Vec<Kek>,
     now_ms: u64,
-    rng: &mut impl CryptoRng,
-) -> Result<Installation, OpenError> {
+    rng: &mut R,
+    before: impl FnOnce(&mut KeyRing<RealDisk>, (bool, &[(Tier, Attached)]), &mut R) -> Result<T, E>,
+) -> Result<(Installation, T), E> {
     let lock = lock(&RealDisk, storage)?;
-    let (ring, made) = open_ring(&RealDisk, storage, other_kek, now_ms, rng)?;
-    Ok(Installation { lock, ring, made })
+    let others: Vec<Arc<Kek>> = others.into_iter().map(Arc::new).collect();
+    let (mut ring, made) = open_ring(&RealDisk, storage, &others, now_ms, rng)?;
+    let keys = tiers::keys(&RealDisk, storage, &ring, rng)?;
+    let coming = tiers::coming(&RealDisk, &ring, &keys)?;
+    let done = before(&mut ring, (made, &coming), rng)?;
+    let tiers = tiers::attach_with(&RealDisk, &mut ring, &keys, &others, now_ms, rng)?;
+    let installation = Installation {
+        lock,
+        ring,
+        made,
+        tiers,
+    };
+    Ok((installation, done))
 }
 
 /// The lock would make the directory, too, but not see to it that a power cut leaves it there.
@@ -287,11 +360,11 @@ fn lock(disk: &RealDisk, storage: &Storage) -> Result<DirLock, OpenError> {
     Ok(DirLock::take(&storage.data)?)
 }
 
-/// All of [`open`] but the lock, which is the kernel's and not the disk's.
+/// All of [`open`] but the lock, which is the kernel's and not the disk's, and tiers.
 fn open_ring<D: Disk>(
     disk: &D,
     storage: &Storage,
-    other_kek: Option<Kek>,
+    others: &[Arc<Kek>],
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<(KeyRing<D>, bool), OpenError> {
@@ -301,10 +374,10 @@ fn open_ring<D: Disk>(
         return Ok((make(disk, storage, &found, now_ms, rng)?, true));
     }
     found.kek_there(storage)?;
-    let mut keks = Keks::from(kek::read(disk, &storage.kek)?);
-    if let Some(other) = other_kek {
-        keks = keks.with(other);
-    }
+    let first = Keks::from(kek::read(disk, &storage.kek)?);
+    let keks = others
+        .iter()
+        .fold(first, |keks, other| keks.with(Arc::clone(other)));
     let ring = KeyRing::open(disk, &storage.key_ring, keks)?;
     if !found.layout {
         found.data_there(storage, ring.live(Owner::Spool).len())?;
@@ -321,10 +394,11 @@ fn make<D: Disk>(
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<KeyRing<D>, OpenError> {
-    let kek = match storage.kek.file() {
-        Some(file) if !found.kek => Kek::create(disk, file, rng)?,
-        _ => kek::read(disk, &storage.kek)?,
-    };
+    if let Some(file) = storage.kek.file().filter(|_| !found.kek) {
+        Kek::create(disk, file, rng)?;
+    }
+    // Those of tiers, too, so that a start can go on from whatever a power cut leaves of this.
+    let kek = tiers::prepare(disk, storage, rng)?;
     let ring = KeyRing::create(disk, &storage.key_ring, kek, now_ms, rng)?;
     write_layout(disk, storage)?;
     Ok(ring)
@@ -447,9 +521,13 @@ impl Found {
             || any_file(disk, &standing_dir(storage), &[])?
             || any_file(disk, &history_dir(storage), &[])?
             || any_file(disk, &audit_dir(storage), &[])?;
+        let mut ring = any_file(disk, &storage.key_ring, &[])?;
+        for tier in Tier::ALL {
+            ring |= tiers::has_files(disk, storage, tier)?;
+        }
         Ok(Self {
             kek,
-            ring: any_file(disk, &storage.key_ring, &[])?,
+            ring,
             layout,
             data,
         })

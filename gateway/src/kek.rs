@@ -226,6 +226,35 @@ impl NewKek {
     }
 }
 
+/// The other key-encryption keys of rotations that were interrupted, of whichever rings: each ring takes the one that it knows.
+#[derive(Debug, Default, clap::Args)]
+pub struct OtherKeks {
+    /// The other key-encryption key of an interrupted rotation: a file of 32 octets. Once for each ring whose rotation was
+    /// interrupted, the main one or a tier's; which it is the ring knows.
+    #[arg(long = "new-kek-file", value_name = "FILE")]
+    files: Vec<std::path::PathBuf>,
+    /// The same: an environment variable of 64 hex digits.
+    #[arg(long = "new-kek-env", value_name = "NAME")]
+    envs: Vec<String>,
+    /// The same: one program and its arguments, one option for each word; it writes 32 octets or 64 hex digits.
+    #[arg(long = "new-kek-command", value_name = "WORD", allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl OtherKeks {
+    /// What was named.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a variable's name.
+    pub fn sources(&self) -> Result<Vec<KekSource>, &'static str> {
+        let files = self.files.iter().cloned().map(KekSource::File).map(Ok);
+        let envs = self.envs.iter().map(|name| KekSource::env(name));
+        let command = (!self.command.is_empty()).then(|| Ok(KekSource::Command(self.command.clone())));
+        files.chain(envs).chain(command).collect()
+    }
+}
+
 /// Where a key is, for people: never what it is.
 pub fn place(source: &KekSource) -> String {
     match source {

@@ -15,7 +15,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Kek, Keks, KeyRing};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, Tier};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -35,7 +35,7 @@ use crate::disclosures::{self, Disclosures};
 use crate::exports::{self, Exports};
 use crate::gate::{BindCheck, Gate};
 use crate::http::{CarrierLinks, Health, HttpServer, Phase, Seal};
-use crate::installation::{self, Installation};
+use crate::installation::{self, Installation, tiers};
 use crate::keeper::{Inbox, KeeperHandle, RingOrder};
 use crate::keeping::{Closures, Keeping};
 use crate::legal::Legal;
@@ -79,6 +79,11 @@ pub enum StartError {
     /// The key that signs the audit log's checkpoints.
     #[error("the audit log's key: {0}")]
     Audit(#[from] SeedError),
+    /// Keys of tiers are made or moved only when the audit log says so (AUD-6).
+    #[error(
+        "key rings of tiers are to be made or to take keys over, and the audit log cannot be written: {0}"
+    )]
+    NotEntered(String),
     /// A file of networks, ported numbers or prices.
     #[error("the tables cannot be used:\n{0}")]
     Tables(#[from] TableProblems),
@@ -171,6 +176,7 @@ impl Running {
         let request = control::Request {
             verb,
             who: Actor::Operator(None),
+            role: None,
             answer,
         };
         self.asked.try_send(request).ok().map(|()| answered)
@@ -195,13 +201,13 @@ pub fn start_from(
     telemetry: &Telemetry,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    start_with(file, None, config, telemetry, clock)
+    start_with(file, Vec::new(), config, telemetry, clock)
 }
 
-/// The same with the other key-encryption key of an interrupted rotation, which then goes on.
+/// The same with the other key-encryption keys of interrupted rotations, which then go on.
 pub fn start_with(
     file: Option<PathBuf>,
-    other_kek: Option<Kek>,
+    other_keks: Vec<Kek>,
     config: Config,
     telemetry: &Telemetry,
     clock: Clock,
@@ -212,20 +218,31 @@ pub fn start_with(
     let passwords = reload::passwords(&config).map_err(|mut failed| failed.swap_remove(0))?;
     let tls = Tls::load(&config, &clock)?;
     let now = clock.now();
-    let Installation { lock, mut ring, made } =
-        installation::open(&config.storage, other_kek, now.unix_ms, &mut rng)?;
+    let (Installation { lock, ring, .. }, (orders, notices, cases, access, health, log)) =
+        installation::open(
+            &config.storage,
+            other_keks,
+            now.unix_ms,
+            &mut rng,
+            |ring, made, rng| {
+                let data = &config.storage.data;
+                let (orders, notices) = (OrdersFile::open(data)?, Notices::open(data)?);
+                let (cases, access) = (Cases::open(data)?, Arc::new(Access::open(data)?));
+                let health = Arc::new(Health::new(clock.clone()));
+                let mut log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
+                if !tiers::entries(made.1).is_empty() {
+                    // Otherwise a log that cannot be written yet holds no start up.
+                    log.enter(&[]).map_err(StartError::NotEntered)?;
+                }
+                Ok::<_, StartError>((orders, notices, cases, access, health, log))
+            },
+        )?;
     if let Some(file) = config.storage.kek.file() {
         KeyMetrics::new(telemetry).publish_kek(file);
     }
     let keks = ring.keks();
     // Both threads hold it: a chore that outlives the loop must not meet another process's files.
     let lock = Arc::new(lock);
-    let orders = OrdersFile::open(&config.storage.data)?;
-    let notices = Notices::open(&config.storage.data)?;
-    let cases = Cases::open(&config.storage.data)?;
-    let access = Arc::new(Access::open(&config.storage.data)?);
-    let health = Arc::new(Health::new(clock.clone()));
-    let log = open_audit(&config, &mut ring, made, &clock, (telemetry, &health), &mut rng)?;
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
@@ -417,12 +434,12 @@ fn open_admin(
 fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> {
     KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
-
-/// Opens the audit log and enters the start, and the keys that were made for it.
+/// Opens the audit log and enters the start, and the keys that were made for it; and what is to become of those of tiers, before
+/// that is done: whatever stops this start then, the log has it.
 fn open_audit(
     config: &Config,
     ring: &mut KeyRing<RealDisk>,
-    made: bool,
+    (is_made, coming): (bool, &[(Tier, Attached)]),
     clock: &Clock,
     (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
@@ -438,9 +455,10 @@ fn open_audit(
         Entry::new(Kind::KeyEvent, Actor::System).with(Field::Reason, reason)
     };
     let mut also = audit::exceptions::standing(config, now_ms);
-    if made {
+    if is_made {
         also.push(key_made("key ring made"));
     }
+    also.extend(tiers::entries(coming));
     match key {
         Made::Found => {}
         Made::New => also.push(key_made("signing key made")),

@@ -9,6 +9,9 @@
 //! large installation. Of those only names, owners and places are in memory; a key is read from its slot and opened
 //! when it is asked for, and few are kept open. The others are few and always open.
 //!
+//! Keys of what is kept of people apart from messages lie in rings of their own, which are attached to this one and have
+//! key-encryption keys of their own ([`Tier`], ENC-5): whoever asks for a key by its owner is sent to the right one.
+//!
 //! Destroying a key is how records are erased (ERA-2). Overwriting is no proof on SSDs and
 //! copy-on-write file systems; that takes the rotation of the key-encryption key (ERA-3).
 
@@ -44,6 +47,9 @@ mod tests;
 mod tests_periods;
 #[cfg(test)]
 mod tests_rotation;
+#[cfg(test)]
+mod tests_tiers;
+mod tier;
 
 pub use cache::OPEN_MAX;
 pub use error::KeyRingError;
@@ -55,6 +61,7 @@ pub use period::PeriodOwner;
 pub use rotation::{KekState, PIECE, Progress, Rotated};
 pub use secrets::GENERATIONS_MAX;
 pub use survey::{Survey, survey};
+pub use tier::{Attached, Tier};
 
 use ages::Ages;
 use cache::OpenKeys;
@@ -62,10 +69,12 @@ use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
 use owner::{
-    CONSENTS, DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, fingerprint,
+    CONSENTS, DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, TIERS,
+    fingerprint,
 };
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
+use tier::{Part, Tiers};
 
 /// Keys that a ring can hold at once: 256 MiB a copy, and about 120 MB of memory.
 pub const SLOTS_MAX: usize = 1 << 21;
@@ -84,6 +93,8 @@ const KEK_NUMBER: u32 = 1;
 /// The open ring. One process has it (the data directory's lock sees to that).
 pub struct KeyRing<D: Disk> {
     dir: PathBuf,
+    part: Part,
+    tiers: Tiers<D>,
     keks: Keks,
     /// The KEK of [`Header::kek`].
     kek: Arc<Kek>,
@@ -116,7 +127,8 @@ struct Held {
 
 /// A key that is being made.
 struct Fresh {
-    owner: Owner,
+    /// The period, where it is one's.
+    period: Option<PeriodOwner>,
     slot: usize,
     wrapped: Wrapped,
     octets: Zeroizing<[u8; KEY_LEN]>,
@@ -134,6 +146,19 @@ impl<D: Disk> KeyRing<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, KeyRingError> {
+        Self::create_part(disk, dir, Part::Main, &kek, now_ms, rng)?;
+        Self::open(disk, dir, kek)
+    }
+
+    /// Makes the files of a ring with its first key in it.
+    fn create_part(
+        disk: &D,
+        dir: &Path,
+        part: Part,
+        kek: &Kek,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), KeyRingError> {
         if files::any(disk, dir)? {
             return Err(KeyRingError::Exists {
                 dir: dir.to_path_buf(),
@@ -146,13 +171,20 @@ impl<D: Disk> KeyRing<D> {
             generation: 1,
             ring,
             slots: u32::try_from(SLOTS_STEP).unwrap_or_default(),
-            next_key: 2,
-            kek: KekMark::make(&kek, KEK_NUMBER, &ring, now_ms, rng).ok_or(KeyRingError::Cipher)?,
+            next_key: part.first_key() + 1,
+            kek: KekMark::make(kek, KEK_NUMBER, &ring, now_ms, rng).ok_or(KeyRingError::Cipher)?,
             next_kek: None,
         };
-        let first = (Owner::MessageId, chance(rng));
-        let (wrapped, _) = wrapped_key((KEK_NUMBER, &kek), &header.ring, 1, first, now_ms, rng)
-            .ok_or(KeyRingError::Cipher)?;
+        let first = (part.first_owner(), chance(rng));
+        let (wrapped, _) = wrapped_key(
+            (KEK_NUMBER, kek),
+            &header.ring,
+            part.first_key(),
+            first,
+            now_ms,
+            rng,
+        )
+        .ok_or(KeyRingError::Cipher)?;
         let first = Slot {
             generation: 1,
             content: Content::Live(wrapped),
@@ -166,7 +198,7 @@ impl<D: Disk> KeyRing<D> {
             let path = dir.join(name);
             create_whole(disk, &path, &image).map_err(KeyRingError::io("create", &path))?;
         }
-        Self::open(disk, dir, kek)
+        Ok(())
     }
 
     /// Opens a ring: takes of each slot the copy that is whole and newer, and makes both files hold that
@@ -175,7 +207,10 @@ impl<D: Disk> KeyRing<D> {
     /// A ring whose rotation of the KEK was interrupted needs both ([`Keks::with`]), as far as keys lie under both; the
     /// rotation is to be gone on with ([`KeyRing::rotate_piece`]).
     pub fn open(disk: &D, dir: &Path, keks: impl Into<Keks>) -> Result<Self, KeyRingError> {
-        let keks = keks.into();
+        Self::open_part(disk, dir, Part::Main, keks.into())
+    }
+
+    fn open_part(disk: &D, dir: &Path, part: Part, keks: Keks) -> Result<Self, KeyRingError> {
         let found = Found::open(disk, dir)?;
         let unwrapping = Unwrapping::choose(dir, &found.header, &keks)?;
         let Opened {
@@ -190,11 +225,13 @@ impl<D: Disk> KeyRing<D> {
             permanent,
             permutation,
             secrets,
-        } = Opened::read(dir, &found, unwrapping)?;
+        } = Opened::read(dir, &found, part, unwrapping)?;
         let copies = found.heal(disk, dir, &header)?;
         keks.set(std::iter::once(&kek).chain(&next_kek).map(Arc::clone).collect());
         Ok(Self {
             dir: dir.to_path_buf(),
+            part,
+            tiers: Tiers::default(),
             keks,
             kek,
             next_kek,
@@ -214,18 +251,11 @@ impl<D: Disk> KeyRing<D> {
         })
     }
 
-    /// Reads the keys of a ring, those of periods left out, and changes nothing, so that it can be done beside whoever
+    /// Reads the keys of a ring that messages and what is remembered of people are sealed under, those of periods and of tiers'
+    /// owners left out (ENC-5), and changes nothing, so that it can be done beside whoever
     /// has the ring open.
     pub fn look(disk: &D, dir: &Path, keks: &Keks) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match opening::look(disk, dir, keks) {
-                // Header and slots are not read in one instant: the KEK may have changed in between.
-                Err(KeyRingError::Lost { .. } | KeyRingError::WrongKek { .. }) if tries < 3 => {}
-                done => return done,
-            }
-        }
+        look_at(disk, dir, Part::Main, keks)
     }
 
     /// Makes a key and syncs it in both copies before it returns. `now_ms` in unix milliseconds. For periods see
@@ -240,14 +270,15 @@ impl<D: Disk> KeyRing<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<Arc<SealKey>, KeyRingError> {
         let is_made_otherwise = match owner {
-            Owner::MessageId | Owner::Generation(_) | Owner::Index(_) => true,
+            Owner::MessageId | Owner::Generation(_) | Owner::Index(_) | Owner::Tier(_) => true,
             Owner::Pseudonyms => !self.secrets().is_empty(),
             _ => false,
         };
         if is_made_otherwise {
             return Err(KeyRingError::Permanent);
         }
-        let mut made = self.make_all(&[(owner, None)], now_ms, rng)?;
+        let ring = self.of_kind_mut(owner.tag().kind)?;
+        let mut made = ring.make_all(&[(owner, None)], now_ms, rng)?;
         made.pop().ok_or(KeyRingError::Cipher)
     }
 
@@ -274,13 +305,25 @@ impl<D: Disk> KeyRing<D> {
         let mut fresh = Vec::with_capacity(owners.len());
         for ((owner, octets), slot) in owners.iter().zip(self.free.iter().rev()) {
             let id = header.next_key;
-            header.next_key = id.checked_add(1).ok_or_else(|| self.full())?;
+            // Names of other rings begin there.
+            let next = id.checked_add(1).filter(|_| id < self.part.end());
+            header.next_key = next.ok_or_else(|| self.full())?;
             let key = octets.clone().unwrap_or_else(|| chance(rng));
-            let (wrapped, octets) =
-                wrapped_key(self.sealing_kek(), &header.ring, id, (*owner, key), now_ms, rng)
-                    .ok_or(KeyRingError::Cipher)?;
+            let (wrapped, octets) = wrapped_key(
+                self.sealing_kek(),
+                &header.ring,
+                id,
+                (owner.tag(), key),
+                now_ms,
+                rng,
+            )
+            .ok_or(KeyRingError::Cipher)?;
+            let period = match owner {
+                Owner::Period(period) => Some(*period),
+                _ => None,
+            };
             fresh.push(Fresh {
-                owner: *owner,
+                period,
                 slot: *slot as usize,
                 wrapped,
                 octets,
@@ -295,14 +338,14 @@ impl<D: Disk> KeyRing<D> {
     /// A key that is on the disk now.
     fn take_in(&mut self, fresh: Fresh) -> Arc<SealKey> {
         let Fresh {
-            owner,
+            period,
             slot,
             wrapped,
             octets,
         } = fresh;
         let (id, made_ms) = (KeyId(wrapped.key), wrapped.made_ms);
         self.ages.add(wrapped.owner.kind, made_ms);
-        if let Owner::Period(owner) = owner {
+        if let Some(owner) = period {
             self.periods.insert(slot, Entry { id, owner, made_ms });
             return self.cache().open(id, &octets);
         }
@@ -382,11 +425,9 @@ impl<D: Disk> KeyRing<D> {
 
     /// The keys of holds, by the numbers of these.
     pub fn holds(&self) -> impl Iterator<Item = (u32, KeyId)> + '_ {
-        let of_holds = self.keys.iter().filter(|(_, held)| held.owner.kind == HOLDS);
-        of_holds.filter_map(|(id, held)| {
-            let number = held.owner.text().first_chunk()?;
-            Some((u32::from_be_bytes(*number), *id))
-        })
+        let of_holds = self.of_kind(HOLDS).keys.iter();
+        let of_holds = of_holds.filter(|(_, held)| held.owner.kind == HOLDS);
+        of_holds.filter_map(|(id, held)| Some((held.owner.number()?, *id)))
     }
 
     /// The orders to erase that have a key, by their numbers.
@@ -401,31 +442,19 @@ impl<D: Disk> KeyRing<D> {
 
     /// The numbers of the owners of one kind.
     fn numbered(&self, kind: u8) -> impl Iterator<Item = u32> + '_ {
-        let of_kind = self.keys.values().filter(move |held| held.owner.kind == kind);
-        of_kind.filter_map(|held| {
-            held.owner
-                .text()
-                .first_chunk()
-                .map(|number| u32::from_be_bytes(*number))
-        })
+        let of_kind = self.of_kind(kind).keys.values();
+        let of_kind = of_kind.filter(move |held| held.owner.kind == kind);
+        of_kind.filter_map(|held| held.owner.number())
     }
 
     /// The disclosures that have a key, by their numbers.
     pub fn disclosures(&self) -> impl Iterator<Item = u32> + '_ {
-        let of_disclosures = self.keys.values().filter(|held| held.owner.kind == DISCLOSURES);
-        of_disclosures.filter_map(|held| {
-            let number = held.owner.text().first_chunk()?;
-            Some(u32::from_be_bytes(*number))
-        })
+        self.numbered(DISCLOSURES)
     }
 
     /// The requests of people that have a key, by their numbers.
     pub fn subjects(&self) -> impl Iterator<Item = u32> + '_ {
-        let of_requests = self.keys.values().filter(|held| held.owner.kind == SUBJECTS);
-        of_requests.filter_map(|held| {
-            let number = held.owner.text().first_chunk()?;
-            Some(u32::from_be_bytes(*number))
-        })
+        self.numbered(SUBJECTS)
     }
 
     /// All keys of periods, in no order.
@@ -433,7 +462,7 @@ impl<D: Disk> KeyRing<D> {
         self.periods.iter().map(|entry| (entry.owner, entry.id))
     }
 
-    /// What tells a living key's slot from every other; `None` without such a key, or if its slot cannot be read. A
+    /// What tells a living key's slot from every other; `None` without such a key in this ring, or if its slot cannot be read. A
     /// rotation of the KEK changes it.
     pub fn fingerprint(&self, id: KeyId) -> Option<Fingerprint> {
         self.wrapped(id).map(|wrapped| fingerprint(&wrapped.octets))
@@ -444,20 +473,100 @@ impl<D: Disk> KeyRing<D> {
     ///
     /// The ring forgets the key at once, even if the files then fail. Who still holds it must let go:
     /// its octets are wiped with the last holder.
+    ///
+    /// Names stand in records, and no record reaches a key of a tier's owners by one (ENC-5), wherever it lies: as with
+    /// [`KeyRing::get`] it is not there. Those go by their owners ([`KeyRing::destroy_of`]).
     pub fn destroy(&mut self, id: KeyId) -> Result<(), KeyRingError> {
         self.destroy_many(&[id]).map(drop)
     }
 
     /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
     /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError::GivenUp`], also of no names at all: whoever asked the ring for them may have been told of none because
+    /// an earlier destruction failed.
     pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
-        if ids
-            .iter()
-            .any(|id| *id == self.permanent || self.secrets.is_one(*id))
-        {
+        if ids.iter().any(|id| self.is_permanent(*id)) {
             return Err(KeyRingError::Permanent);
         }
-        self.destroy_these(ids)
+        let is_tiers = |id: &KeyId| {
+            let held = self.keys.get(id);
+            held.is_some_and(|held| Tier::of_kind(held.owner.kind).is_some())
+        };
+        let ids: Vec<KeyId> = ids.iter().copied().filter(|id| !is_tiers(id)).collect();
+        self.destroy_these(&ids)
+    }
+
+    /// Destroys all keys of an owner, in the ring that has them, and returns what is left of them. Not for periods.
+    ///
+    /// # Errors
+    ///
+    /// As with [`KeyRing::destroy_many`]: of an owner without a key in a ring that was given up nobody knows whether it is
+    /// destroyed. [`KeyRingError::Permanent`] where its key is never destroyed, or not this way.
+    pub fn destroy_of(&mut self, owner: Owner) -> Result<Vec<Destroyed>, KeyRingError> {
+        match owner {
+            Owner::MessageId
+            | Owner::Pseudonyms
+            | Owner::Generation(_)
+            | Owner::Tier(_)
+            | Owner::Period(_) => Err(KeyRingError::Permanent),
+            _ => {
+                let tag = owner.tag();
+                self.destroy_where(tag.kind, |held| *held == tag)
+            }
+        }
+    }
+
+    /// Destroys the keys of all holds but these, as [`KeyRing::destroy_of`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn keep_holds(&mut self, holds: &[u32]) -> Result<Vec<Destroyed>, KeyRingError> {
+        self.destroy_where(HOLDS, |owner| {
+            owner.kind == HOLDS && owner.number().is_some_and(|number| !holds.contains(&number))
+        })
+    }
+
+    /// Destroys the keys of all orders to erase and all restrictions but these, in one pass of syncs, as [`KeyRing::destroy_of`]
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn keep_orders(
+        &mut self,
+        erasures: &BTreeSet<u32>,
+        restrictions: &BTreeSet<u32>,
+    ) -> Result<Vec<Destroyed>, KeyRingError> {
+        // Both are of one tier, and so of one ring.
+        self.destroy_where(ERASURES, |owner| {
+            let kept = match owner.kind {
+                ERASURES => erasures,
+                RESTRICTIONS => restrictions,
+                _ => return false,
+            };
+            owner.number().is_some_and(|number| !kept.contains(&number))
+        })
+    }
+
+    /// Destroys the keys of such owners in the ring that has those of a kind.
+    fn destroy_where(
+        &mut self,
+        kind: u8,
+        is_over: impl Fn(&OwnerTag) -> bool,
+    ) -> Result<Vec<Destroyed>, KeyRingError> {
+        let ring = self.of_kind_mut(kind)?;
+        let over = ring.keys.iter().filter(|(_, held)| is_over(&held.owner));
+        let ids: Vec<KeyId> = over.map(|(id, _)| *id).collect();
+        ring.destroy_these(&ids)
+    }
+
+    fn is_permanent(&self, id: KeyId) -> bool {
+        let is_mark = || self.keys.get(&id).is_some_and(|held| held.owner.kind == TIERS);
+        id == self.permanent || self.secrets.is_one(id) || is_mark()
     }
 
     fn destroy_these(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
@@ -470,8 +579,9 @@ impl<D: Disk> KeyRing<D> {
             .collect();
         let mut gone = Vec::with_capacity(ids.len());
         for id in ids {
-            let fingerprint = self.fingerprint(id);
-            let fingerprint = fingerprint.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))?;
+            let wrapped = self.wrapped(id);
+            let wrapped = wrapped.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))?;
+            let fingerprint = fingerprint(&wrapped.octets);
             gone.push(Destroyed { id, fingerprint });
         }
         let mut changes = Vec::with_capacity(gone.len());
@@ -508,10 +618,12 @@ impl<D: Disk> KeyRing<D> {
     }
 
     /// A key by its name; `None` if it was destroyed or never was. A period's key is opened if it is not; one that
-    /// cannot be read is logged and `None`, too.
+    /// cannot be read is logged and `None`, too. Keys of tiers' owners are nobody's who goes by a name that stands in a
+    /// record (ENC-5): they are had by their owners ([`KeyRing::newest`]).
     pub fn get(&self, id: KeyId) -> Option<Arc<SealKey>> {
         if let Some(held) = self.keys.get(&id) {
-            return Some(Arc::clone(&held.key));
+            let is_tiers = Tier::of_kind(held.owner.kind).is_some();
+            return (!is_tiers).then(|| Arc::clone(&held.key));
         }
         self.periods.find(id)?;
         if let Some(key) = self.cache().get(id) {
@@ -541,7 +653,7 @@ impl<D: Disk> KeyRing<D> {
         self.permutation.clone()
     }
 
-    /// How many keys it holds.
+    /// How many keys it holds; those in rings of tiers do not count.
     pub fn len(&self) -> usize {
         self.kept_open() + self.periods.len()
     }
@@ -553,7 +665,7 @@ impl<D: Disk> KeyRing<D> {
 
     /// What there is of each kind of owners, in the order of [`OWNERS`]. Keys that were destroyed do not count.
     pub fn ages(&self) -> [Age; OWNERS.len()] {
-        OWNERS.map(|(kind, _)| self.ages.of(kind))
+        OWNERS.map(|(kind, _)| self.of_kind(kind).ages.of(kind))
     }
 
     /// Never: the key of the message ids is always there.
@@ -593,7 +705,8 @@ impl<D: Disk> KeyRing<D> {
 
     fn of(&self, owner: Owner) -> impl DoubleEndedIterator<Item = (&KeyId, &Held)> {
         let tag = owner.tag();
-        self.keys.iter().filter(move |(_, held)| held.owner == tag)
+        let keys = self.of_kind(tag.kind).keys.iter();
+        keys.filter(move |(_, held)| held.owner == tag)
     }
 
     fn cache(&self) -> MutexGuard<'_, OpenKeys> {
@@ -684,6 +797,23 @@ impl<D: Disk> KeyRing<D> {
     }
 }
 
+/// Header and slots are not read in one instant: the KEK may have changed in between.
+fn look_at<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    part: Part,
+    keks: &Keks,
+) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match opening::look(disk, dir, part, keks) {
+            Err(KeyRingError::Lost { .. } | KeyRingError::WrongKek { .. }) if tries < 3 => {}
+            done => return done,
+        }
+    }
+}
+
 /// The octets of a fresh key.
 fn chance(rng: &mut impl CryptoRng) -> Zeroizing<[u8; KEY_LEN]> {
     let mut key = Zeroizing::new([0; KEY_LEN]);
@@ -696,17 +826,16 @@ fn wrapped_key(
     (number, kek): (u32, &Kek),
     ring: &[u8; 16],
     id: u32,
-    (owner, key): (Owner, Zeroizing<[u8; KEY_LEN]>),
-    now_ms: u64,
+    (owner, key): (OwnerTag, Zeroizing<[u8; KEY_LEN]>),
+    made_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Option<(Wrapped, Zeroizing<[u8; KEY_LEN]>)> {
-    let owner = owner.tag();
     let aad = Wrapped::aad(id, number, &owner, ring);
     let wrapped = Wrapped {
         key: id,
         kek_number: number,
         owner,
-        made_ms: now_ms,
+        made_ms,
         octets: kek.wrap(&key, &aad, rng)?,
     };
     Some((wrapped, key))

@@ -63,8 +63,12 @@ async fn a_token_opens_what_its_role_is_for_until_it_is_revoked() {
         token(&local, "ops", Role::Operate).await,
         token(&local, "desk", Role::Privacy).await,
     );
+    let (legal, subject) = (
+        token(&local, "counsel", Role::Legal).await,
+        token(&local, "requests", Role::Subject).await,
+    );
     let at = local.admin();
-    for token in [&read, &operate, &privacy] {
+    for token in [&read, &operate, &privacy, &legal, &subject] {
         let (status, told) = post(at, token, "/v1/spool/inspect", "").await;
         assert_eq!((status, &told["intake"]), (200, &json!(true)));
     }
@@ -90,6 +94,17 @@ async fn a_token_opens_what_its_role_is_for_until_it_is_revoked() {
             r#"{"carrier":"sink","per_second":500}"#,
             200,
         ),
+        // What lies under the keys of a tier is for its role alone (ENC-5).
+        (&privacy, "/v1/hold/list", "", 403),
+        (&subject, "/v1/hold/list", "", 403),
+        (&legal, "/v1/hold/list", "", 200),
+        (&privacy, "/v1/disclosure/list", "", 403),
+        (&legal, "/v1/disclosure/list", "", 200),
+        (&privacy, "/v1/subject/list", "", 403),
+        (&legal, "/v1/subject/list", "", 403),
+        (&subject, "/v1/subject/list", "", 200),
+        (&legal, "/v1/optout/list", r#"{"account":"load"}"#, 403),
+        (&subject, "/v1/ban/add", ban, 403),
         (&operate, "/v1/optout/list", r#"{"account":"load"}"#, 403),
         (&privacy, "/v1/optout/list", r#"{"account":"nobody"}"#, 409),
         (

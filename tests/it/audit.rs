@@ -98,7 +98,13 @@ async fn what_operators_and_clients_do_is_in_the_log_and_no_number_is() {
     let sequence = |entry: &Value| entry["sequence"].as_u64().unwrap();
     assert!(entries.iter().map(sequence).eq(1..=entries.len() as u64));
     assert_eq!(of_kind(&entries, "started").len(), 1);
-    assert_eq!(of_kind(&entries, "key-event").len(), 2, "ring and signing key");
+    let keys = of_kind(&entries, "key-event");
+    let scopes: Vec<_> = keys
+        .iter()
+        .filter_map(|entry| entry["details"]["scope"].as_str())
+        .collect();
+    assert_eq!(scopes, ["legal", "subrec"], "rings of tiers");
+    assert_eq!(keys.len(), 4, "and ring and signing key");
     for (kind, count) in [
         ("ban-set", 2),
         ("ban-lifted", 2),

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tidegate_codec::status::CommandStatus;
+use tidegate_gateway::admin::Role;
 use tidegate_gateway::control::{DecisionAsk, Disclosing, DisclosureAsk, Noticing, Verb};
 use tidegate_gateway::disclosures::{Basis, Decision, Told};
 use tidegate_gateway::exports::Format;
 use tidegate_tests::DEADLINE;
 
-use crate::exports::rows;
+use crate::exports::{is_for, rows};
 use crate::history::is_on_disk;
 use crate::sweeps::{Answer, DAY_MS, Scene, TEXT, TO};
 
@@ -116,6 +117,20 @@ impl Scene {
 fn refused(answer: Answer, word: &str) {
     let why = answer.unwrap_err();
     assert!(why.contains(word), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enc_5_the_file_of_a_disclosure_is_for_role_legal_alone() {
+    let mut scene = Scene::new(FIXED).await;
+    scene.deliver("c-1").await;
+    let number = scene.opened(Basis::Law, 0).await;
+    scene
+        .decide(number, Decision::Narrowed, Some(&["id", "to", "text"]))
+        .await
+        .unwrap();
+    let (produced, _) = scene.produced(number).await;
+    let export = produced["export"].as_str().unwrap().parse().unwrap();
+    is_for(&scene, export, Role::Legal).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,13 +3,15 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidegate_gateway::admin::Role;
 use tidegate_gateway::control::{Exporting, Matter, Retain, Verb};
 use tidegate_gateway::exports::{FILES_MAX, Format, What};
 use tidegate_store::audit::{Field, Kind, Value as Held, read};
 use tidegate_store::disk::RealDisk;
 use tidegate_tests::DEADLINE;
 
+use crate::admin::{post, token};
 use crate::history::is_on_disk;
 use crate::sweeps::{DAY_MS, Scene, TEXT, TO, ring_of};
 
@@ -56,6 +58,43 @@ pub(crate) async fn rows(scene: &Scene, export: u64) -> Result<String, String> {
         let number = u32::try_from(next["frame"].as_u64().unwrap()).unwrap();
         frame = Some((number, next["at"].as_u64().unwrap()));
     }
+}
+
+/// That a file is listed, read and deleted at the admin listener by tokens of one role alone.
+pub(crate) async fn is_for(scene: &Scene, export: u64, role: Role) {
+    let (at, number) = (scene.local.admin(), json!({ "export": export.to_string() }));
+    let mut right = String::new();
+    for other in Role::ALL {
+        let token = token(&scene.local, other.word(), other).await;
+        if other == role {
+            right = token;
+            continue;
+        }
+        let is_let_in = matches!(other, Role::Privacy | Role::Legal | Role::Subject);
+        let (listed, refused) = if is_let_in { (200, 409) } else { (403, 403) };
+        let (status, told) = post(at, &token, "/v1/export/list", "").await;
+        assert_eq!(status, listed, "{other:?}: {told}");
+        assert!(
+            !told.to_string().contains(&export.to_string()),
+            "{other:?}: {told}"
+        );
+        for path in ["/v1/export/read", "/v1/export/delete"] {
+            let (status, told) = post(at, &token, path, &number.to_string()).await;
+            assert_eq!(status, refused, "{other:?} {path}: {told}");
+            let needed = format!("role {}", role.word());
+            assert!(
+                !is_let_in || told["refused"].to_string().contains(&needed),
+                "{told}"
+            );
+        }
+    }
+    let (_, told) = post(at, &right, "/v1/export/list", "").await;
+    assert_eq!(told["exports"][0]["export"], number["export"], "{told}");
+    let (status, told) = post(at, &right, "/v1/export/read", &number.to_string()).await;
+    assert!(
+        status == 200 && told["text"].as_str().is_some_and(|text| !text.is_empty()),
+        "{told}"
+    );
 }
 
 /// What the audit log holds of exports: the verb, and what became of it.

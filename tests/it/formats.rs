@@ -22,7 +22,7 @@ use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedSmsc};
 
 use crate::exports::{made, rows};
-use crate::local::{Changes, Local, config};
+use crate::local::{Changes, Local, NO_TIERS, config};
 use crate::sweeps::{FROM, Scene, TEXT, TO, copy, text_of};
 
 /// 2026-11-24, in unix milliseconds: when a fixture is made.
@@ -65,9 +65,13 @@ fn person(kind: DeedKind, number: &str) -> Verb {
 }
 
 async fn started(dir: TempDir, unix_ms: u64) -> Scene {
+    started_with(dir, unix_ms, CHANGES).await
+}
+
+async fn started_with(dir: TempDir, unix_ms: u64, changes: Changes<'_>) -> Scene {
     let mut smsc = ScriptedSmsc::listen().await;
     let clock = Clock::virtual_from(unix_ms);
-    let local = Local::start_in(dir, smsc.addr(), CHANGES, clock.clone());
+    let local = Local::start_in(dir, smsc.addr(), changes, clock.clone());
     smsc.expect_binds(1).await;
     Scene::bound(local, clock, smsc).await
 }
@@ -261,17 +265,25 @@ async fn what_each_version_wrote_is_opened_with_all_that_it_holds() {
         .collect();
     versions.retain(|path| path.is_dir());
     assert!(!versions.is_empty());
+    let without = format!("{}\n{NO_TIERS}", CHANGES.storage);
+    let without = Changes {
+        storage: &without,
+        ..CHANGES
+    };
     for version in versions {
-        opened(&version).await;
+        // With a key-encryption key for each tier, which takes keys over where there was none; and as it was written.
+        for changes in [CHANGES, without] {
+            opened(&version, changes).await;
+        }
     }
 }
 
-async fn opened(version: &Path) {
+async fn opened(version: &Path, changes: Changes<'_>) {
     let said: Value = serde_json::from_str(&fs::read_to_string(version.join("said.json")).unwrap()).unwrap();
     let id = |key: &str| said[key].as_str().unwrap().to_owned();
     let dir = restored(version, &said);
     doctor_knows_every_form(&dir);
-    let mut scene = started(dir, MADE_MS + MOVED_MS + 60_000).await;
+    let mut scene = started_with(dir, MADE_MS + MOVED_MS + 60_000, changes).await;
 
     // History: by its id, and by the person's number.
     assert_eq!(text_of(&scene.show(&id("delivered")).await)["shown"], TEXT);

@@ -45,6 +45,9 @@ pub(crate) struct Changes<'a> {
     pub(crate) extra: &'a str,
 }
 
+/// Among keys of the storage: tiers have no key-encryption keys of their own.
+pub(crate) const NO_TIERS: &str = "# no tiers";
+
 /// A file that the configuration names.
 fn document(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| error.to_string())
@@ -60,6 +63,12 @@ pub(crate) fn config(dir: &TempDir, carrier: SocketAddr, changes: Changes<'_>) -
         path("kek/kek"),
         path("carrier.password"),
     );
+    let tiers = match changes.storage.contains(NO_TIERS) {
+        true => String::new(),
+        false => ["legal", "subrec"]
+            .map(|tier| format!("{tier}_kek_file = \"{}\"\n", path(&format!("kek/{tier}"))))
+            .concat(),
+    };
     let hash = secret_hash();
     let extra = changes
         .extra
@@ -99,7 +108,7 @@ admin_address = "127.0.0.1:0"
 data = "{data}"
 key_ring = "{ring}"
 kek_file = "{kek}"
-auto_init = true
+{tiers}auto_init = true
 {storage}
 [limits]
 {limits}

@@ -66,6 +66,7 @@ mod suppression_key;
 mod sweep;
 mod sweeps;
 mod texts;
+mod tiers;
 mod tls;
 mod traces;
 mod versions;

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tidegate_gateway::admin::Role;
 use tidegate_gateway::control::{
     Deed, DeedKind, Exporting, HoldAsk, Matter, Noticing, OpenAsk, Reading, Retain, Row, Subjecting, Verb,
     instant,
@@ -11,7 +12,7 @@ use tidegate_gateway::control::{
 use tidegate_gateway::subjects::{Asker, Right};
 use tidegate_tests::DEADLINE;
 
-use crate::exports::rows;
+use crate::exports::{is_for, rows};
 use crate::history::is_on_disk;
 use crate::sweeps::{Answer, DAY_MS, Scene, TEXT, TO, ring_of};
 
@@ -149,6 +150,16 @@ fn classes(rows: &[Value]) -> Vec<(String, String)> {
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     let owned = |(class, standing): &(&str, &str)| ((*class).to_owned(), (*standing).to_owned());
     expected.iter().map(owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enc_5_a_report_is_for_role_subject_alone() {
+    let mut scene = Scene::new(FLOOR).await;
+    scene.deliver("c-1").await;
+    let (id, export) = scene.ready(Right::Access).await;
+    is_for(&scene, export, Role::Subject).await;
+    // Who may has fetched it to its end.
+    scene.until_it_is(id, "done").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use tidegate_gateway::clock::Clock;
 use tidegate_gateway::control::{self, Find, Reading, Retain, Steer, Verb};
 use tidegate_store::disk::RealDisk;
 use tidegate_store::history::{Cursor, History, Kept, Query};
-use tidegate_store::keyring::{Kek, KeyRing, KeyRingError, PIECE};
+use tidegate_store::keyring::{Kek, KeyRing, KeyRingError, PIECE, Tier};
 use tidegate_store::seal::Purpose;
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
@@ -209,8 +209,18 @@ pub(crate) fn text_of(told: &Answer) -> Value {
 }
 
 pub(crate) fn ring_of(dir: &Path) -> KeyRing<RealDisk> {
-    let kek = Kek::read(&RealDisk, &dir.join("kek/kek")).unwrap();
-    KeyRing::open(&RealDisk, &dir.join("keys"), kek).unwrap()
+    let kek = |name: &str| Kek::read(&RealDisk, &dir.join("kek").join(name)).unwrap();
+    let mut ring = KeyRing::open(&RealDisk, &dir.join("keys"), kek("kek")).unwrap();
+    for tier in Tier::ALL
+        .into_iter()
+        .filter(|tier| ring.has_mark(*tier))
+        .collect::<Vec<_>>()
+    {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        ring.attach(&RealDisk, tier, kek(tier.word()), 0, &mut rng)
+            .unwrap();
+    }
+    ring
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

@@ -39,7 +39,8 @@ impl Places {
         let dir = self.dir.display();
         let mut text = format!(
             "[[listen]]\naddress = \"{}\"\n\n[http]\naddress = \"{}\"\n\n\
-             [storage]\ndata = \"{dir}/data\"\nkey_ring = \"{dir}/keys\"\nkek_file = \"{dir}/kek/kek\"\nauto_init = true\n\n\
+             [storage]\ndata = \"{dir}/data\"\nkey_ring = \"{dir}/keys\"\nkek_file = \"{dir}/kek/kek\"\n\
+             legal_kek_file = \"{dir}/kek/legal\"\nsubrec_kek_file = \"{dir}/kek/subrec\"\nauto_init = true\n\n\
              [[account]]\nsystem_id = \"load\"\npassword_hashes = [\"{SECRET}\"]\nmax_binds = 64\ncategory = \"transactional\"\n\n",
             self.smpp, self.http
         );

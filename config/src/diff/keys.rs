@@ -248,6 +248,8 @@ keys! {
         data,
         key_ring,
         kek,
+        legal_kek,
+        subrec_kek,
         #shown limit,
         #shown segment_size,
         #shown reserve_segments,

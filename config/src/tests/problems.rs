@@ -123,6 +123,76 @@ fn one_place_for_the_key_encryption_key() {
 }
 
 #[test]
+fn enc_5_each_tier_may_have_a_key_encryption_key_of_its_own_and_none_has_anothers() {
+    let file = "kek_file = \"./tidegate-kek/kek\"\n";
+    let beside = |more: &str| with(file, &format!("{file}{more}"));
+    let plain = parse(&with(file, file))
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .storage;
+    assert_eq!((plain.legal_kek, plain.subrec_kek), (None, None));
+    let text = beside("legal_kek_file = \"./tidegate-kek/legal\"\nsubrec_kek_env = \"KEK\"\n");
+    let storage = parse(&text)
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .storage;
+    assert_eq!(
+        storage.legal_kek,
+        Some(KekSource::File("./tidegate-kek/legal".into()))
+    );
+    assert_eq!(storage.subrec_kek, Some(KekSource::Env("KEK".to_owned())));
+    for (more, key, at, word) in [
+        (
+            "legal_kek_file = \"x/../tidegate-kek/kek\"\n",
+            "storage.legal_kek_file",
+            5,
+            "is that of `kek_file`",
+        ),
+        (
+            "legal_kek_env = \"A\"\nsubrec_kek_env = \"A\"\n",
+            "storage.subrec_kek_env",
+            6,
+            "is that of `legal_kek_env`",
+        ),
+        (
+            "legal_kek_command = [\"a\"]\nsubrec_kek_command = [\"a\"]\n",
+            "storage.subrec_kek_command",
+            6,
+            "is that of `legal_kek_command`",
+        ),
+        (
+            "subrec_kek_file = \"./tidegate-keys/subrec/kek\"\n",
+            "storage.subrec_kek_file",
+            5,
+            "inside `key_ring`",
+        ),
+        (
+            "legal_kek_file = \"./tidegate-data/kek\"\n",
+            "storage.legal_kek_file",
+            5,
+            "inside `data`",
+        ),
+        (
+            "legal_kek_file = \"a\"\nlegal_kek_command = [\"a\"]\n",
+            "storage.legal_kek_command",
+            6,
+            "two places",
+        ),
+        (
+            "legal_kek_command = [\"\", \"0badc0de\"]\n",
+            "storage.legal_kek_command",
+            5,
+            "no program",
+        ),
+    ] {
+        one(&beside(more), key, at, word);
+    }
+    let found = problems(&beside("subrec_kek_env = \"0badc0de\"\n"));
+    assert!(
+        found.len() == 1 && !found[0].to_string().contains("0badc0de"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn accounts_that_may_submit_need_a_route() {
     let text = with("[[route.mt]]\nprefix = \"\"\ncarriers = [\"example\"]\n", "");
     one(&text, "route.mt", 15, "[[route.mt]]");

@@ -42,6 +42,11 @@ const fn right(
     }
 }
 
+/// The same of what lies under the keys of a tier, which has a role of its own (ENC-5).
+const fn of_tier(role: Role, right: Right) -> Right {
+    Right { role, ..right }
+}
+
 /// All verbs that open records of people. One that opens them and does not stand here is refused by a test.
 pub const TABLE: &[Right] = &[
     Right {
@@ -52,23 +57,39 @@ pub const TABLE: &[Right] = &[
         glass: true,
         ..right("message find", &["meta"], READING, "GEN-3")
     },
-    right("hold show", &["meta", "body"], &["legal"], "LEG-2"),
+    of_tier(
+        Role::Legal,
+        right("hold show", &["meta", "body"], &["legal"], "LEG-2, ENC-5"),
+    ),
     right("export create", &["meta", "body", "stats"], &["export"], "EXP-2"),
-    right("export read", &["export"], &["export"], "EXP-2"),
-    right(
-        "disclosure produce",
-        &["meta", "body"],
-        &["legal"],
-        "LEG-5, LEG-7",
+    // Of a disclosure's or a request's file that of its tier: `role_of_file` of control/exporting.rs.
+    right("export read", &["export"], &["export"], "EXP-2, ENC-5"),
+    of_tier(
+        Role::Legal,
+        right(
+            "disclosure produce",
+            &["meta", "body"],
+            &["legal"],
+            "LEG-5, LEG-7, ENC-5",
+        ),
     ),
-    right("disclosure show", &["legal"], &["legal"], "LEG-5"),
-    right(
-        "subject run",
-        &["meta", "body", "optout", "consent"],
-        &["export"],
-        "DSR-1, DSR-2",
+    of_tier(
+        Role::Legal,
+        right("disclosure show", &["legal"], &["legal"], "LEG-5, ENC-5"),
     ),
-    right("subject show", &["subrec"], READING, "DSR-2"),
+    of_tier(
+        Role::Subject,
+        right(
+            "subject run",
+            &["meta", "body", "optout", "consent"],
+            &["export"],
+            "DSR-1, DSR-2, ENC-5",
+        ),
+    ),
+    of_tier(
+        Role::Subject,
+        right("subject show", &["subrec"], READING, "DSR-2, ENC-5"),
+    ),
     right("case show", &["fraud"], &["fraud"], "FRD-7"),
     right("case signals", &["fraud"], &["fraud"], "FRD-7"),
     right("optout check", &["optout"], &["support"], "OPT-24"),
@@ -170,6 +191,15 @@ mod tests {
         "disclosure list",
     ];
 
+    /// Whose what a verb opens is (ENC-5).
+    fn role_of_tier(verb: &str) -> Role {
+        match verb.split_once(' ').map_or(verb, |(first, _)| first) {
+            "hold" | "erase" | "restrict" | "disclosure" => Role::Legal,
+            "subject" => Role::Subject,
+            _ => Role::Privacy,
+        }
+    }
+
     fn asked(verb: &str, more: Value) -> Verb {
         let Value::Object(mut request) = more else {
             unreachable!()
@@ -227,13 +257,22 @@ mod tests {
                 is_open || OPEN_NOTHING.contains(verb),
                 "{verb}: does it open records?"
             );
-            // What opens records is nobody's without a purpose, or is for role privacy as a whole.
+            // What opens records is nobody's without a purpose, or is for the role of its tier as a whole.
             let is_for_a_purpose = ["message show", "message find"].contains(verb);
-            assert!(!is_open || *role == Role::Privacy || is_for_a_purpose, "{verb}");
+            let of_its_tier = role_of_tier(verb);
+            assert!(!is_open || *role == of_its_tier || is_for_a_purpose, "{verb}");
+            // Nor is anything else about what a tier's keys seal for another role, whatever it shows.
+            assert!(of_its_tier == Role::Privacy || *role == of_its_tier, "{verb}");
         }
         for right in TABLE {
             let (_, needed) = VERBS.iter().find(|(verb, _)| *verb == right.verb).unwrap();
             assert!(right.role.suffices(*needed), "{}", right.verb);
+            assert_eq!(right.role, role_of_tier(right.verb), "{}", right.verb);
+            assert!(
+                !right.glass || right.role == Role::Privacy,
+                "{}: no glass to a tier",
+                right.verb
+            );
             assert!(!right.purposes.is_empty() && !right.classes.is_empty() && !right.source.is_empty());
         }
     }

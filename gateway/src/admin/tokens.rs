@@ -37,13 +37,23 @@ pub enum Role {
     Read,
     /// To look, and to change what the gateway does.
     Operate,
-    /// To look, and to see and change what is kept of people.
+    /// To look, and to see and change what is kept of people, but for what is a tier's (ENC-5).
     Privacy,
+    /// To look, and to see and change what is tier `legal`'s: holds, orders to erase, restrictions, disclosures.
+    Legal,
+    /// To look, and to see and change what is tier `subrec`'s: requests of people.
+    Subject,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Operate, Self::Privacy];
+    pub const ALL: [Self; 5] = [
+        Self::Read,
+        Self::Operate,
+        Self::Privacy,
+        Self::Legal,
+        Self::Subject,
+    ];
 
     /// For people and files.
     pub const fn word(self) -> &'static str {
@@ -51,6 +61,8 @@ impl Role {
             Self::Read => "read",
             Self::Operate => "operate",
             Self::Privacy => "privacy",
+            Self::Legal => "legal",
+            Self::Subject => "subject",
         }
     }
 
@@ -65,7 +77,7 @@ impl std::str::FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let role = Self::ALL.into_iter().find(|role| role.word() == text);
-        role.ok_or("one of read, operate, privacy")
+        role.ok_or("one of read, operate, privacy, legal, subject")
     }
 }
 
@@ -342,8 +354,13 @@ mod tests {
             assert!(role.suffices(Role::Read) && role.suffices(role));
             assert_eq!(role.word().parse(), Ok(role));
         }
-        assert!(!Role::Read.suffices(Role::Operate) && !Role::Read.suffices(Role::Privacy));
-        assert!(!Role::Operate.suffices(Role::Privacy) && !Role::Privacy.suffices(Role::Operate));
+        for (role, needed) in Role::ALL
+            .into_iter()
+            .flat_map(|role| Role::ALL.map(|needed| (role, needed)))
+        {
+            let is_enough = needed == Role::Read || role == needed;
+            assert_eq!(role.suffices(needed), is_enough, "{role:?} for {needed:?}");
+        }
     }
 
     #[test]

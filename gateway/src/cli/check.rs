@@ -90,6 +90,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Refusal> {
             some.join(", ")
         ));
     }
+    outcome.warnings.extend(super::init::without_kek(&config.storage));
     outcome.warnings.extend(kept_out(&config));
     for profile in &config.retention.profiles {
         let mut accounts = config.accounts.iter();
@@ -123,7 +124,14 @@ fn start_refuses(config: &Config) -> Result<(), Refusal> {
         lines.push(why);
     } else {
         match installation::look(&config.storage) {
-            Ok(()) | Err(OpenError::Source(SourceError::NotSet)) => {}
+            Ok(())
+            | Err(
+                OpenError::Source(SourceError::NotSet)
+                | OpenError::TierSource {
+                    source: SourceError::NotSet,
+                    ..
+                },
+            ) => {}
             Err(error) => lines.push(error.to_string()),
         }
     }

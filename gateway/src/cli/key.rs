@@ -8,12 +8,12 @@ use tidegate_config::{Config, Storage};
 use tidegate_store::audit::{Audit, Entry, Made, signer};
 use tidegate_store::disk::{Disk as _, RealDisk};
 use tidegate_store::history::Kept;
-use tidegate_store::keyring::{Kek, KeyRingError, PIECE, Progress};
+use tidegate_store::keyring::{Kek, KeyRing, KeyRingError, PIECE, Progress, Tier};
 
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::control::{self, AskError, Retain};
-use crate::installation::{self, Installation};
+use crate::installation::{self, Installation, tiers};
 use crate::keeper::rotation::{self, shown};
 use crate::kek::{self, NewKek};
 use crate::random;
@@ -22,8 +22,8 @@ use crate::random;
 pub(super) enum Verb {
     /// Show which key-encryption key wraps the ring of the running gateway, and how far a rotation is.
     Show(ConfigFile),
-    /// Have all keys wrapped anew under another key-encryption key, in the running gateway, or on the files where none
-    /// runs; one that was interrupted goes on.
+    /// Have all keys of a ring wrapped anew under another key-encryption key, in the running gateway, or on the files where
+    /// none runs; one that was interrupted goes on.
     RotateKek(Args),
     /// Have what is kept of finished messages sealed anew under other keys, in the running gateway, and the old keys
     /// destroyed; one that was interrupted goes on.
@@ -67,6 +67,9 @@ pub(super) struct RetireSuppression {
 pub(super) struct Args {
     #[command(flatten)]
     file: ConfigFile,
+    /// Of a tier's ring: legal or subrec. Without it that of messages.
+    #[arg(long, value_name = "TIER")]
+    tier: Option<Tier>,
     #[command(flatten)]
     new: NewKek,
 }
@@ -76,9 +79,10 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         Verb::Show(file) => {
             let storage = read_config(&file.config)?.storage;
             let fields = control::ask(&storage.data, &control::Verb::KekState)?;
+            let has_failed = rings(&fields).any(|ring| ring.get("failed").is_some_and(|why| !why.is_null()));
             Ok(Outcome {
-                text: format!("{}{}", told(&fields), generations(&fields)),
-                failed: fields.get("failed").is_some_and(|why| !why.is_null()),
+                text: format!("{}{}{}", told(&fields), of_tiers(&fields), generations(&fields)),
+                failed: has_failed,
                 fields,
                 ..Outcome::default()
             })
@@ -121,6 +125,19 @@ fn of_generations(fields: Map<String, Value>) -> Outcome {
     }
 }
 
+/// How the rings stand: the main one, and those of tiers.
+fn rings(fields: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
+    let tiers = fields.get("tiers").and_then(Value::as_array);
+    let tiers = tiers.into_iter().flatten().filter_map(Value::as_object);
+    std::iter::once(fields).chain(tiers)
+}
+
+/// A line for each ring of a tier.
+fn of_tiers(fields: &Map<String, Value>) -> String {
+    let tiers = rings(fields).skip(1);
+    tiers.map(|ring| format!("\n{}", told(ring))).collect()
+}
+
 /// A line for each generation of the suppression key.
 fn generations(fields: &Map<String, Value>) -> String {
     let all = fields.get("suppression").and_then(Value::as_array);
@@ -153,11 +170,11 @@ fn rotate(args: &Args) -> Result<Outcome, Refusal> {
         )
     })?;
     let new = control::NewKek::new(kek::octets(&RealDisk, &source)?);
-    let verb = control::Verb::RotateKek(new.clone());
+    let verb = control::Verb::RotateKek(args.tier, new.clone());
     let data = &config.storage.data;
     let fields = match control::ask(data, &verb) {
         Ok(ended) => ended,
-        Err(AskError::NotRunning { .. }) => on_files(&config, &new)?,
+        Err(AskError::NotRunning { .. }) => on_files(&config, args.tier, &new)?,
         Err(error) => return Err(error.into()),
     };
     let mut outcome = Outcome {
@@ -165,58 +182,92 @@ fn rotate(args: &Args) -> Result<Outcome, Refusal> {
         fields,
         ..Outcome::default()
     };
-    outcome.warnings.push(
-        "before the next start put the new key-encryption key where the configuration looks for it; then destroy \
-         every copy of the old one: until that is done, who kept an earlier copy of the ring opens what it opened"
-            .to_owned(),
-    );
+    let key = args.tier.map_or("kek", |tier| match tier {
+        Tier::Legal => "legal_kek",
+        Tier::Subrec => "subrec_kek",
+    });
+    outcome.warnings.push(format!(
+        "before the next start put the new key-encryption key where the configuration looks for it (storage.{key}_file, {key}_env \
+         or {key}_command); then destroy every copy of the old one: until that is done, who kept an earlier copy of the ring opens \
+         what it opened"
+    ));
     Ok(outcome)
 }
 
 /// The same without a gateway, under the lock of its data directory.
-fn on_files(config: &Config, new: &control::NewKek) -> Result<Map<String, Value>, Refusal> {
+fn on_files(
+    config: &Config,
+    tier: Option<Tier>,
+    new: &control::NewKek,
+) -> Result<Map<String, Value>, Refusal> {
     let (mut rng, now_ms) = (random::generator()?, Clock::machine().now().unix_ms);
     let storage = Storage {
         auto_init: false,
         ..config.storage.clone()
     };
     let given = Kek::new(new.octets());
-    let Installation {
-        lock: _lock,
-        mut ring,
-        ..
-    } = installation::open(&storage, Some(given), now_ms, &mut rng)?;
-    let dir = installation::audit_dir(&storage);
-    RealDisk.create_dir_all(&dir)?;
-    let origin = config.audit.origin(&config.node);
-    let (signer, made) = signer(&RealDisk, &dir, &mut ring, &origin, now_ms, &mut rng)?;
-    let (mut audit, _) = Audit::open(RealDisk, &dir, signer)?;
+    let (
+        Installation {
+            lock: _lock,
+            mut ring,
+            ..
+        },
+        mut audit,
+    ) = installation::open(
+        &storage,
+        vec![given],
+        now_ms,
+        &mut rng,
+        |ring, (_, coming), rng| {
+            let dir = installation::audit_dir(&storage);
+            RealDisk.create_dir_all(&dir)?;
+            let origin = config.audit.origin(&config.node);
+            let (signer, made) = signer(&RealDisk, &dir, ring, &origin, now_ms, rng)?;
+            let (mut audit, _) = Audit::open(RealDisk, &dir, signer)?;
+            if made != Made::Found {
+                audit.append(
+                    now_ms,
+                    &rotation::entry(None, &ring.kek_state(), "signing key made"),
+                )?;
+            }
+            for entry in tiers::entries(coming) {
+                audit.append(now_ms, &entry)?;
+            }
+            audit.sync()?;
+            Ok::<_, Refusal>(audit)
+        },
+    )?;
     let mut enter = |entry: &Entry| {
         audit.append(now_ms, entry)?;
         audit.sync()
     };
-    if made != Made::Found {
-        enter(&rotation::entry(&ring.kek_state(), "signing key made"))?;
-    }
-    let what = if ring.is_rotating() {
+    // One that was interrupted in another ring is gone on with by the next start.
+    let state = |ring: &KeyRing<RealDisk>| {
+        let part = ring.part(tier).map(KeyRing::kek_state);
+        part.ok_or_else(|| KeyRingError::NoTier {
+            tier: tier.map_or("", Tier::word),
+        })
+    };
+    let what = if state(&ring)?.next.is_some() {
         rotation::GOES_ON
     } else {
         rotation::BEGINS
     };
-    enter(&rotation::entry(&ring.kek_state(), what))?;
-    match ring.begin_rotation(Kek::new(new.octets()), now_ms, &mut rng) {
+    match ring.may_rotate(tier, &Kek::new(new.octets())) {
         // It had come to its end, but for saying so.
-        Err(KeyRingError::SameKek { .. }) => return Ok(shown(&ring.kek_state(), None)),
-        begun => begun?,
+        Err(KeyRingError::SameKek { .. }) => return Ok(shown(tier, &state(&ring)?, None)),
+        may => may?,
     }
+    enter(&rotation::entry(tier, &state(&ring)?, what))?;
+    ring.begin_rotation_of(tier, Kek::new(new.octets()), now_ms, &mut rng)?;
     loop {
-        let before = ring.kek_state();
-        if let Some(Progress::Goes(_)) = ring.rotate_piece(PIECE, &mut rng)? {
+        let before = state(&ring)?;
+        if let Some(Progress::Goes(_)) = ring.rotate_piece_of(tier, PIECE, &mut rng)? {
             continue;
         }
-        let state = ring.kek_state();
-        enter(&rotation::ended(&before, state.rotated))?;
-        return Ok(shown(&state, None));
+        let state = state(&ring)?;
+        enter(&rotation::ended(tier, &before, state.rotated))?;
+        return Ok(shown(tier, &state, None));
     }
 }
 
@@ -226,8 +277,10 @@ fn told(fields: &Map<String, Value>) -> String {
         .get("fingerprint")
         .and_then(Value::as_str)
         .unwrap_or_default();
+    let tier = fields.get("tier").and_then(Value::as_str);
     let mut text = format!(
-        "key-encryption key {}, fingerprint {fingerprint}",
+        "{}key-encryption key {}, fingerprint {fingerprint}",
+        tier.map_or(String::new(), |tier| format!("tier {tier}: ")),
         number("number")
     );
     if let Some(Value::Object(next)) = fields.get("next") {

@@ -10,7 +10,7 @@ use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
 use crate::control::Answer;
 use crate::hardening::harden;
-use crate::kek::{self, NewKek};
+use crate::kek::{self, OtherKeks};
 use crate::run::{self, StartError};
 use crate::start_remedy::remedy;
 use crate::telemetry::{Telemetry, log};
@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[command(flatten)]
     file: ConfigFile,
     #[command(flatten)]
-    new: NewKek,
+    new: OtherKeks,
     /// Tests only: go by this file's time, one RFC 3339 instant, or two lines: what the wall clock says, and where the
     /// monotonic clock stands. Read again at least every 50 ms.
     #[cfg(feature = "test-clock")]
@@ -57,10 +57,9 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     // Before there is anything to hide.
     let hardened = harden();
     let config = read_config(&args.file.config)?;
-    let other_kek = args.new.source().map_err(|why| Refusal::new(why, json!({})))?;
-    let other_kek = other_kek
-        .map(|source| kek::read(&RealDisk, &source))
-        .transpose()?;
+    let others = args.new.sources().map_err(|why| Refusal::new(why, json!({})))?;
+    let others = others.iter().map(|source| kek::read(&RealDisk, source));
+    let others = others.collect::<Result<Vec<_>, _>>()?;
     log::init(json)?;
     hardened.log();
     let clock = args.clock();
@@ -79,7 +78,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         )
     };
     let file = Some(args.file.config.clone());
-    let running = run::start_with(file, other_kek, config, &Telemetry::new(), clock).map_err(not_started)?;
+    let running = run::start_with(file, others, config, &Telemetry::new(), clock).map_err(not_started)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let failed = runtime.block_on(async {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tidegate_config::{Config, Storage};
 use tidegate_store::disk::RealDisk;
 use tidegate_store::history::{History, Rebuild};
+use tidegate_store::keyring::{Attached, KeyRing, Tier};
 
 use super::{ConfigFile, Outcome, Refusal, object, read_config};
 use crate::clock::Clock;
@@ -63,9 +64,26 @@ fn on_files(config: &Config, args: &Args) -> Result<Map<String, Value>, Refusal>
         auto_init: false,
         ..config.storage.clone()
     };
-    let Installation {
-        lock: _lock, ring, ..
-    } = installation::open(&storage, None, now_ms, &mut rng)?;
+    let none_comes = |_: &mut KeyRing<RealDisk>, (_, coming): (bool, &[(Tier, Attached)]), _: &mut _| {
+        // What is done to keys is entered in the audit log, which is not open here (AUD-6).
+        match coming.iter().find(|(_, comes)| *comes != Attached::default()) {
+            None => Ok(()),
+            Some((tier, _)) => Err(Refusal::new(
+                format!(
+                    "the key ring of tier {} is to be made or to take keys over: start the gateway once, which enters that in the \
+                     audit log",
+                    tier.word()
+                ),
+                json!({}),
+            )),
+        }
+    };
+    let (
+        Installation {
+            lock: _lock, ring, ..
+        },
+        (),
+    ) = installation::open(&storage, Vec::new(), now_ms, &mut rng, none_comes)?;
     let index = installation::history_index_dir(&storage);
     let mut history = History::open(RealDisk, installation::history_dir(&storage), Some(index))?;
     let files = history.periods().cloned().collect();

@@ -18,7 +18,7 @@ pub(super) enum Verb {
         /// Who gets it: 1 to 32 of a-z, 0-9, _ and -. The audit log has this name.
         #[arg(value_parser = name)]
         name: String,
-        /// What it is good for: read, operate, privacy.
+        /// What it is good for: read, operate, privacy, legal, subject.
         #[arg(long, default_value = "read")]
         role: Role,
         /// For how long it is good.

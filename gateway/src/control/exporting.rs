@@ -17,9 +17,10 @@ use super::steer::Keys;
 use super::steering::fields;
 use super::subject_run::withdraw;
 use super::{Answer, VERSION, instant, not_done};
+use crate::admin::Role;
 use crate::audit::AuditHandle;
 use crate::disclosures;
-use crate::exports::{self, Export, Format, KEPT_FOR, State, Wanted, What, read_frame};
+use crate::exports::{self, Export, Format, Head, KEPT_FOR, State, Wanted, What, read_frame};
 use crate::keeper::ExportKeys;
 use crate::serve::Hub;
 
@@ -193,10 +194,34 @@ fn read_read(keys: &Keys<'_>) -> Result<Exporting, String> {
     })
 }
 
+/// Who may list, read and end a file at the admin listener (ENC-5): what a disclosure or a person's request came to is as much of
+/// their tier as what it was made of, though its own key lies in the ring of messages.
+const fn role_of_file(head: &Head) -> Role {
+    match head {
+        Head {
+            disclosure: Some(_), ..
+        } => Role::Legal,
+        Head { request: Some(_), .. } => Role::Subject,
+        _ => Role::Privacy,
+    }
+}
+
+/// Whether a role is let at a file; none is needed at the control socket.
+fn may_have(role: Option<Role>, head: &Head) -> Result<(), String> {
+    let needed = role_of_file(head);
+    match role {
+        Some(role) if !role.suffices(needed) => Err(format!(
+            "a token of role {} is needed for that one",
+            needed.word()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Does it.
 pub(super) async fn export<D: Disk + 'static>(
     hub: &Rc<Hub<D>>,
-    (audit, who): (&AuditHandle, &Actor),
+    (audit, who, role): (&AuditHandle, &Actor, Option<Role>),
     exporting: &Exporting,
 ) -> Answer {
     match exporting {
@@ -227,13 +252,17 @@ pub(super) async fn export<D: Disk + 'static>(
             let exports = hub.exports().ok_or("this gateway makes no exports")?;
             let now_ms = exports::time(hub);
             let there = exports.list();
-            let shown: Vec<Value> = there.iter().map(|export| shown(export, now_ms)).collect();
+            let his = there.iter().filter(|export| may_have(role, &export.head).is_ok());
+            let shown: Vec<Value> = his.map(|export| shown(export, now_ms)).collect();
             Ok(fields(json!({ "exports": shown })))
         }
-        Exporting::Read { export, frame } => read(hub, (audit, who), *export, *frame).await,
+        Exporting::Read { export, frame } => read(hub, (audit, who, role), *export, *frame).await,
         Exporting::Delete { export } => {
             let exports = hub.exports().ok_or("this gateway makes no exports")?;
             let there = exports.get(*export);
+            if let Some(export) = &there {
+                may_have(role, &export.head)?;
+            }
             // Nobody makes it anew without being asked.
             if let Some(request) = there.as_ref().and_then(|export| export.head.request) {
                 withdraw(hub, audit, (request, *export)).await?;
@@ -280,12 +309,13 @@ fn shown(export: &Export, now_ms: u64) -> Value {
 /// A frame of rows. That a reading begins is entered before anything of it is shown.
 async fn read<D: Disk + 'static>(
     hub: &Rc<Hub<D>>,
-    (audit, who): (&AuditHandle, &Actor),
+    (audit, who, role): (&AuditHandle, &Actor, Option<Role>),
     number: u64,
     frame: Option<(u32, u64)>,
 ) -> Answer {
     let exports = hub.exports().ok_or("this gateway makes no exports")?;
     let export = exports.get(number).ok_or(THERE_IS_NONE)?;
+    may_have(role, &export.head)?;
     if export.is_due(exports::time(hub)) {
         return Err(THERE_IS_NONE.to_owned());
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 use tidegate_store::disk::Disk;
+use tidegate_store::keyring::Tier;
 use tokio::sync::oneshot;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -15,6 +16,8 @@ use crate::serve::Hub;
 
 /// The key of a request's line that holds the octets.
 const KEK: &str = "kek";
+/// The key of a request's line that says of which tier's ring it is; without it the main one's.
+const TIER: &str = "tier";
 /// Octets of a key.
 const KEY_LEN: usize = 32;
 
@@ -33,9 +36,13 @@ impl NewKek {
         &self.0
     }
 
-    pub(super) fn request(&self) -> Value {
+    pub(super) fn request(&self, tier: Option<Tier>) -> Value {
         let digits: String = self.0.iter().map(|octet| format!("{octet:02x}")).collect();
-        json!({ "version": VERSION, "verb": "key rotate-kek", KEK: digits })
+        let mut request = json!({ "version": VERSION, "verb": "key rotate-kek", KEK: digits });
+        if let (Some(tier), Some(request)) = (tier, request.as_object_mut()) {
+            request.insert(TIER.to_owned(), json!(tier.word()));
+        }
+        request
     }
 
     /// Whether they are the right digits is not told apart from whether there are any: nothing of them is repeated.
@@ -51,6 +58,17 @@ impl NewKek {
 impl fmt::Debug for NewKek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NewKek(***)")
+    }
+}
+
+/// Of which tier's ring the key of a request is; the main one's (`None`) where it does not say.
+pub(super) fn tier(request: &Map<String, Value>) -> Result<Option<Tier>, String> {
+    match request.get(TIER) {
+        None | Some(Value::Null) => Ok(None),
+        Some(tier) => {
+            let tier = tier.as_str().unwrap_or_default().parse();
+            tier.map(Some).map_err(|why| format!("\"{TIER}\" is {why}"))
+        }
     }
 }
 
@@ -98,5 +116,14 @@ mod tests {
         assert_eq!(format!("{read:?}"), "NewKek(***)");
         wipe(&mut request);
         assert_eq!(request[KEK], "");
+        assert_eq!(tier(&request), Ok(None));
+        for (given, read) in [
+            (json!("legal"), Some(Tier::Legal)),
+            (json!("cred"), None),
+            (json!(1), None),
+        ] {
+            request.insert(TIER.to_owned(), given);
+            assert_eq!(tier(&request).ok(), read.map(Some));
+        }
     }
 }

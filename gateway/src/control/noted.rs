@@ -116,7 +116,11 @@ impl Noted {
                 None,
                 vec![(Field::Verb, word("token revoke")), (Field::To, word(name))],
             ),
-            Verb::RotateKek(_) => (Kind::KeyEvent, None, vec![(Field::Verb, word("key rotate-kek"))]),
+            Verb::RotateKek(tier, _) => {
+                let verb = (Field::Verb, word("key rotate-kek"));
+                let scope = tier.map(|tier| (Field::Scope, word(tier.word())));
+                (Kind::KeyEvent, None, std::iter::once(verb).chain(scope).collect())
+            }
             Verb::RotateSuppression => {
                 let verb = (Field::Verb, word("key rotate-suppression"));
                 (Kind::KeyEvent, None, vec![verb])

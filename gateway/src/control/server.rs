@@ -129,7 +129,12 @@ async fn ask_loop(line: &[u8], uid: Option<u32>, requests: &mpsc::Sender<Request
     let verb = Verb::read(line)?;
     let (answer, answered) = oneshot::channel();
     let who = Actor::Operator(uid);
-    let request = Request { verb, who, answer };
+    let request = Request {
+        verb,
+        who,
+        role: None,
+        answer,
+    };
     requests
         .try_send(request)
         .map_err(|_| "the gateway is busy with other requests, or ends".to_owned())?;

@@ -105,6 +105,7 @@ async fn answer_one<D: Disk + 'static>(
     let Request {
         verb,
         who,
+        role,
         mut answer,
     } = request;
     let noted = Noted::of(&hub, &verb, &who);
@@ -157,7 +158,7 @@ async fn answer_one<D: Disk + 'static>(
                 if !exporting.is_reading() {
                     giving_up.end();
                 }
-                export(&hub, (&audit, &who), exporting).await
+                export(&hub, (&audit, &who, role), exporting).await
             }
             Verb::Matter(wanted) => {
                 // What is on disk and in the audit log is to hold, whoever waits for it.
@@ -214,9 +215,15 @@ async fn answer_one<D: Disk + 'static>(
             }
             Verb::RewriteSuppression => suppression::rewrite(&hub).await,
             // The keeper does one at a time, and nothing else waits for it.
-            Verb::RotateKek(kek) => {
-                let (kek, now_ms) = (kek.clone(), hub.now().unix_ms);
-                ordered(&hub, |answer| RingOrder::Rotate { kek, now_ms, answer }).await
+            Verb::RotateKek(tier, kek) => {
+                let (tier, kek, now_ms) = (*tier, kek.clone(), hub.now().unix_ms);
+                let order = |answer| RingOrder::Rotate {
+                    tier,
+                    kek,
+                    now_ms,
+                    answer,
+                };
+                ordered(&hub, order).await
             }
             Verb::BanList => Ok(hub.look(|gate, now| gate.bans_shown(now))),
             Verb::BanAdd { origin, length } => hub
@@ -284,7 +291,7 @@ async fn answer_one<D: Disk + 'static>(
     {
         let is_done = done.as_ref().is_some_and(Result::is_ok);
         let what = match &verb {
-            Verb::RotateKek(_) => json!("key rotate-kek"),
+            Verb::RotateKek(..) => json!("key rotate-kek"),
             verb => verb.request()["verb"].clone(),
         };
         let who = actor(&who);

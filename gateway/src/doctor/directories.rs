@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use tidegate_config::{Config, Storage};
+use tidegate_config::{Config, KekSource, Storage};
+use tidegate_store::keyring::Tier;
 
 use super::{Finding, Site};
-use crate::installation::LAYOUT_FILE;
+use crate::installation::{LAYOUT_FILE, tiers};
 
 /// What a place is for, which says how secret it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,11 +120,10 @@ pub(super) fn keep_to_owner(path: &Path, user: u32, owner: Option<Owner>) -> Str
 /// Files that a start by root leaves to root, and that the gateway's user then cannot open.
 fn strangers(config: &Config, owner: Owner) -> Vec<Finding> {
     let Storage { data, key_ring, .. } = &config.storage;
-    let files = [
-        data.join(LAYOUT_FILE),
-        key_ring.join("ring.a"),
-        key_ring.join("ring.b"),
-    ];
+    let mut files = vec![data.join(LAYOUT_FILE)];
+    for ring in std::iter::once(key_ring.clone()).chain(Tier::ALL.map(|tier| tier.dir(key_ring))) {
+        files.extend(["ring.a", "ring.b"].map(|name| ring.join(name)));
+    }
     let each = files
         .iter()
         .filter_map(|path| Some((path, fs::metadata(path).ok()?.uid())));
@@ -154,6 +154,15 @@ fn places(config: &Config, asked: Option<Owner>) -> Vec<Facts> {
     ];
     if let Some(file) = storage.kek.file() {
         all.push((Sort::Kek, "storage.kek_file", file, is_made));
+    }
+    for (tier, key) in [
+        (Tier::Legal, "storage.legal_kek_file"),
+        (Tier::Subrec, "storage.subrec_kek_file"),
+    ] {
+        let is_new = fs::metadata(tier.dir(&storage.key_ring)).is_err();
+        if let Some(file) = tiers::source(storage, tier).and_then(KekSource::file) {
+            all.push((Sort::Kek, key, file, is_made || is_new));
+        }
     }
     if let Some(checkpoints) = config.audit.checkpoint_directory.as_deref() {
         all.push((Sort::Public, "audit.checkpoint_directory", checkpoints, true));

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_config::KekSource;
 use tidegate_store::disk::FaultyDisk;
 
@@ -20,6 +21,7 @@ fn storage(root: &Path, auto_init: bool) -> Storage {
     storage.data = root.join("data");
     storage.key_ring = root.join("keys");
     storage.kek = KekSource::File(root.join("kek/kek"));
+    (storage.legal_kek, storage.subrec_kek) = (None, None);
     storage.auto_init = auto_init;
     storage
 }
@@ -39,13 +41,13 @@ fn put(disk: &FaultyDisk, path: &Path) {
 /// A disk with what a first start with `auto_init` makes.
 fn made() -> FaultyDisk {
     let disk = FaultyDisk::new();
-    let (_, made) = open_ring(&disk, &virtual_storage(true), None, NOW, &mut rng()).unwrap();
+    let (_, made) = open_ring(&disk, &virtual_storage(true), &[], NOW, &mut rng()).unwrap();
     assert!(made);
     disk
 }
 
 fn reopen(disk: &FaultyDisk, auto_init: bool) -> Result<(KeyRing<FaultyDisk>, bool), OpenError> {
-    open_ring(disk, &virtual_storage(auto_init), None, NOW, &mut rng())
+    open_ring(disk, &virtual_storage(auto_init), &[], NOW, &mut rng())
 }
 
 fn refusal(disk: &FaultyDisk, auto_init: bool) -> OpenError {
@@ -271,10 +273,10 @@ fn a_power_cut_at_any_moment_leaves_something_that_the_next_start_ends() {
     for changes in 0.. {
         let disk = FaultyDisk::new();
         disk.cut_power_after(changes);
-        let done = open_ring(&disk, &storage, None, NOW, &mut rng()).is_ok();
+        let done = open_ring(&disk, &storage, &[], NOW, &mut rng()).is_ok();
         for _ in 0..20 {
             for after in [disk.crash(), disk.crash_with(&mut chance)] {
-                let (_, made) = open_ring(&after, &storage, None, NOW, &mut rng()).unwrap();
+                let (_, made) = open_ring(&after, &storage, &[], NOW, &mut rng()).unwrap();
                 assert!(!done || !made, "what was reported done is there");
             }
         }
@@ -305,9 +307,59 @@ fn init_makes_all_three_for_the_owner_only_and_never_twice() {
     assert!(matches!(error, OpenError::Exists { .. }), "{error}");
     assert_eq!(fs::read(storage.kek.file().unwrap()).unwrap(), before);
 
-    let open = open(&storage, None, NOW, &mut rng()).unwrap();
+    let open = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
     assert!(!open.made);
     assert!(spool_dir(&storage).starts_with(&storage.data));
+}
+
+/// Without whoever is to be told before.
+fn open(
+    storage: &Storage,
+    others: Vec<Kek>,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Installation, OpenError> {
+    super::open(storage, others, now_ms, rng, |_, _, _| Ok::<_, OpenError>(())).map(|(opened, ())| opened)
+}
+
+#[test]
+fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails() {
+    let root = tempfile::tempdir().unwrap();
+    let mut storage = storage(root.path(), true);
+    let mut first = open(&storage, Vec::new(), NOW, &mut chance()).unwrap();
+    first.ring.make(Owner::Hold(1), NOW, &mut chance()).unwrap();
+    drop(first);
+    storage.legal_kek = Some(KekSource::File(root.path().join("kek/legal")));
+    let comes = Attached {
+        made: true,
+        taken_over: 1,
+    };
+    // Whatever refuses the start then: nothing has moved, and the next one tells of it, too.
+    for _ in 0..2 {
+        let told = super::open(
+            &storage,
+            Vec::new(),
+            NOW,
+            &mut chance(),
+            |ring, (made, coming), _| {
+                assert!(!made && ring.live(Owner::Hold(1)).len() == 1);
+                assert_eq!(coming, [(Tier::Legal, comes)]);
+                assert_eq!(tiers::entries(coming).len(), 2);
+                Err::<(), _>(OpenError::NotMade)
+            },
+        );
+        assert!(matches!(told, Err(OpenError::NotMade)), "{told:?}");
+        assert!(!root.path().join("keys/legal").exists());
+    }
+    let opened = open(&storage, Vec::new(), NOW, &mut chance()).unwrap();
+    assert_eq!(opened.tiers, [(Tier::Legal, comes)]);
+    drop(opened);
+    super::open(&storage, Vec::new(), NOW, &mut chance(), |_, (_, coming), _| {
+        assert_eq!(coming, [(Tier::Legal, Attached::default())]);
+        assert!(tiers::entries(coming).is_empty());
+        Ok::<_, OpenError>(())
+    })
+    .unwrap();
 }
 
 #[test]
@@ -335,10 +387,10 @@ fn init_refuses_what_is_there_piece_by_piece() {
 fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
     let root = tempfile::tempdir().unwrap();
     let storage = storage(root.path(), true);
-    let first = open(&storage, None, NOW, &mut rng()).unwrap();
+    let first = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
     assert!(first.made);
     for error in [
-        open(&storage, None, NOW, &mut rng()).map(drop).unwrap_err(),
+        open(&storage, Vec::new(), NOW, &mut rng()).map(drop).unwrap_err(),
         init(&storage, NOW, &mut rng()).unwrap_err(),
     ] {
         assert!(
@@ -347,5 +399,216 @@ fn a_data_directory_that_is_in_use_is_neither_opened_nor_made() {
         );
     }
     drop(first);
-    assert!(!open(&storage, None, NOW, &mut rng()).unwrap().made);
+    assert!(!open(&storage, Vec::new(), NOW, &mut rng()).unwrap().made);
+}
+
+/// The same with a key-encryption key for each tier.
+fn tiered_storage(auto_init: bool) -> Storage {
+    let mut storage = virtual_storage(auto_init);
+    storage.legal_kek = Some(KekSource::File("/t/kek/legal".into()));
+    storage.subrec_kek = Some(KekSource::File("/t/kek/subrec".into()));
+    storage
+}
+
+type Opened = (KeyRing<FaultyDisk>, Vec<(Tier, Attached)>);
+
+/// Never the same twice: two starts would make the same key.
+fn chance() -> ChaCha20Rng {
+    static SEED: AtomicU64 = AtomicU64::new(100);
+    ChaCha20Rng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed))
+}
+
+/// All of [`open`] but the lock.
+fn open_all(disk: &FaultyDisk, storage: &Storage) -> Result<Opened, OpenError> {
+    let (mut ring, _) = open_ring(disk, storage, &[], NOW, &mut chance())?;
+    let tiers = tiers::attach(disk, storage, &mut ring, &[], NOW, &mut chance())?;
+    Ok((ring, tiers))
+}
+
+#[track_caller]
+fn refused(disk: &FaultyDisk, storage: &Storage) -> String {
+    let told = open_all(disk, storage).map(drop).unwrap_err().to_string();
+    let looked = look_on(disk, storage).unwrap_err().to_string();
+    assert_eq!(told, looked, "a check says what a start says");
+    told
+}
+
+#[test]
+fn enc_5_a_first_start_makes_three_rings_under_three_keys() {
+    let disk = FaultyDisk::new();
+    let (ring, tiers) = open_all(&disk, &tiered_storage(true)).unwrap();
+    assert!(tiers.iter().all(|(_, came)| came.made && came.taken_over == 0));
+    assert_eq!(ring.parts().count(), 3);
+    let octets = ["kek", "legal", "subrec"].map(|name| disk.octets(&Path::new("/t/kek").join(name)).unwrap());
+    assert!(octets[0] != octets[1] && octets[0] != octets[2] && octets[1] != octets[2]);
+    let names = disk.paths();
+    for name in ["keys/ring.a", "keys/legal/ring.b", "keys/subrec/ring.a"] {
+        assert!(names.contains(&Path::new("/t").join(name)), "{name}");
+    }
+    look_on(&disk, &tiered_storage(false)).unwrap();
+    let (_, tiers) = open_all(&disk.crash(), &tiered_storage(false)).unwrap();
+    assert!(tiers.iter().all(|(_, came)| *came == Attached::default()));
+}
+
+#[test]
+fn a_power_cut_in_a_first_start_leaves_what_the_next_goes_on_with() {
+    for changes in 0.. {
+        let disk = FaultyDisk::new();
+        disk.cut_power_after(changes);
+        let done = open_all(&disk, &tiered_storage(true)).is_ok();
+        let after = disk.crash();
+        look_on(&after, &tiered_storage(true)).unwrap();
+        open_all(&after, &tiered_storage(true)).unwrap();
+        if done {
+            assert!(changes > 10);
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_tier_that_is_new_takes_over_and_one_that_was_used_is_never_made_anew() {
+    // An installation without tiers, with a hold and a request in it.
+    let disk = made();
+    let (mut ring, _) = reopen(&disk, false).unwrap();
+    let ids =
+        [Owner::Hold(1), Owner::Subject(2)].map(|owner| ring.make(owner, NOW, &mut rng()).unwrap().id());
+    let told = refused(&disk, &tiered_storage(false));
+    assert!(
+        told.contains("tidegate init --tiers") && told.contains("kek/legal"),
+        "{told}"
+    );
+    assert!(
+        disk.octets(Path::new("/t/kek/legal")).is_none(),
+        "a refusal makes nothing"
+    );
+    // What `init --tiers` makes.
+    for (name, seed) in [("legal", 8), ("subrec", 9)] {
+        let path = Path::new("/t/kek").join(name);
+        Kek::create(&disk, &path, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
+    }
+    look_on(&disk, &tiered_storage(false)).unwrap();
+    let (ring, tiers) = open_all(&disk, &tiered_storage(false)).unwrap();
+    let came = Attached {
+        made: true,
+        taken_over: 1,
+    };
+    assert_eq!(tiers, [(Tier::Legal, came), (Tier::Subrec, came)]);
+    assert_eq!(ring.live(Owner::Hold(1)), [ids[0]]);
+    assert_eq!(ring.live(Owner::Subject(2)), [ids[1]]);
+
+    // Without its key-encryption key in the configuration, without the key, without the ring.
+    let plain = virtual_storage(true);
+    assert!(refused(&disk, &plain).contains("set storage.legal_kek_file"));
+    for auto_init in [false, true] {
+        let (disk, storage) = (disk.crash(), tiered_storage(auto_init));
+        remove(&disk, &["kek/legal"]);
+        let told = refused(&disk, &storage);
+        assert!(
+            told.contains("key-encryption key /t/kek/legal is missing"),
+            "{told}"
+        );
+        assert!(disk.octets(Path::new("/t/kek/legal")).is_none(), "none is made");
+    }
+    for auto_init in [false, true] {
+        let disk = disk.crash();
+        remove(&disk, &["keys/legal/ring.a", "keys/legal/ring.b"]);
+        let told = refused(&disk, &tiered_storage(auto_init));
+        assert!(told.contains("it was made before: restore one of them"), "{told}");
+        // That it is not told by its files alone.
+        remove(&disk, &["kek/legal"]);
+        assert!(refused(&disk, &tiered_storage(auto_init)).contains("is missing"));
+        assert!(refused(&disk, &plain).contains("set storage.legal_kek_file"));
+    }
+    // The main ring alone is gone: nothing is made beside what tiers hold.
+    remove(&disk, &["keys/ring.a", "keys/ring.b", "data/layout"]);
+    let told = open_all(&disk, &tiered_storage(true)).map(drop).unwrap_err();
+    assert!(
+        matches!(told, OpenError::Ring(KeyRingError::Missing { .. })),
+        "{told}"
+    );
+}
+
+#[test]
+fn two_tiers_or_a_tier_and_the_main_ring_with_one_key_are_refused_before_anything_is_made() {
+    for (one, two) in [("kek", "legal"), ("legal", "subrec"), ("kek", "subrec")] {
+        let disk = FaultyDisk::new();
+        for name in [one, two] {
+            let path = Path::new("/t/kek").join(name);
+            Kek::create(&disk, &path, &mut ChaCha20Rng::seed_from_u64(99)).unwrap();
+        }
+        let told = open_all(&disk, &tiered_storage(true)).map(drop).unwrap_err();
+        assert!(matches!(told, OpenError::SameKek { .. }), "{told}");
+        assert!(disk.list(Path::new("/t/keys")).unwrap().is_empty(), "{told}");
+    }
+    // An operator copies the main key over a tier's later.
+    let disk = made();
+    let path = Path::new("/t/kek/legal");
+    let octets = disk.octets(Path::new("/t/kek/kek")).unwrap();
+    let file = disk.create(path, 0o600, 0).unwrap();
+    file.write_at(&[IoSlice::new(&octets)], 0).unwrap();
+    let mut storage = tiered_storage(false);
+    storage.subrec_kek = None;
+    assert!(refused(&disk, &storage).contains("same 32 octets as that of the main ring"));
+}
+
+#[test]
+fn init_makes_keys_of_tiers_beside_what_is_there_and_for_none_that_was_used() {
+    let root = tempfile::tempdir().unwrap();
+    let mut storage = storage(root.path(), false);
+    let kek = |name: &str| KekSource::File(root.path().join("kek").join(name));
+    let missing = |storage: &Storage| tiers::make_missing(storage, &mut chance());
+    storage.legal_kek = Some(kek("legal"));
+    assert!(matches!(missing(&storage), Err(OpenError::NotMade)));
+    storage.auto_init = true;
+    assert_eq!(missing(&storage).unwrap(), [], "the first start makes all");
+    storage.auto_init = false;
+    let without = Storage {
+        legal_kek: None,
+        ..storage.clone()
+    };
+    init(&without, NOW, &mut rng()).unwrap();
+    // Beside a gateway that runs.
+    let running = open(&without, Vec::new(), NOW, &mut rng()).unwrap();
+    assert_eq!(missing(&storage).unwrap(), [Tier::Legal]);
+    drop(running);
+    let mode = fs::metadata(root.path().join("kek/legal"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(missing(&storage).unwrap(), [], "once");
+    let open = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
+    assert_eq!(open.tiers.len(), 1);
+    drop(open);
+    fs::remove_file(root.path().join("kek/legal")).unwrap();
+    assert!(matches!(missing(&storage), Err(OpenError::KekMissing { .. })));
+    assert!(!root.path().join("kek/legal").exists());
+    // A volume that is not mounted: nothing is written where it belongs.
+    (storage.legal_kek, storage.subrec_kek) = (None, Some(KekSource::File(root.path().join("kek/subrec"))));
+    fs::rename(&storage.data, root.path().join("aside")).unwrap();
+    fs::create_dir(&storage.data).unwrap();
+    assert_eq!(missing(&storage).unwrap(), [Tier::Subrec]);
+    assert_eq!(fs::read_dir(&storage.data).unwrap().count(), 0);
+}
+
+#[test]
+fn a_start_asks_the_program_of_each_key_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut storage = storage(root.path(), true);
+    let asked = root.path().join("asked");
+    // It says so, then writes the key: who asks a card or a vault for it twice may be asked for a PIN twice.
+    let program = |digit: char| {
+        let script = format!("echo {digit} >> {}; printf %064d {digit}", asked.display());
+        KekSource::Command(["sh", "-c", &script].map(str::to_owned).to_vec())
+    };
+    (storage.kek, storage.legal_kek) = (program('1'), Some(program('2')));
+    drop(open(&storage, Vec::new(), NOW, &mut rng()).unwrap());
+    fs::remove_file(&asked).unwrap();
+    let open = open(&storage, Vec::new(), NOW, &mut rng()).unwrap();
+    assert_eq!(open.tiers.len(), 1);
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "1\n2\n");
+    fs::remove_file(&asked).unwrap();
+    look(&storage).unwrap();
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "1\n2\n");
 }

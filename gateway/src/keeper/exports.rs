@@ -52,8 +52,7 @@ pub(super) fn obey<D: Disk>(order: ExportKeys, ring: &mut KeyRing<D>, rng: &mut 
         }
         ExportKeys::Open { number, answer } => drop(answer.send(ring.newest(Owner::Export(number)))),
         ExportKeys::Destroy { number, answer } => {
-            let keys = ring.live(Owner::Export(number));
-            let destroyed = ring.destroy_many(&keys).map(drop);
+            let destroyed = ring.destroy_of(Owner::Export(number)).map(drop);
             let _ = answer.send(destroyed.map_err(|error| error.to_string()));
         }
         ExportKeys::List(answer) => drop(answer.send(ring.exports())),

@@ -1,5 +1,5 @@
-//! The rotation of the key-encryption key beside the keeper's chores: a piece after each chore, and one after the other
-//! while there is none.
+//! The rotation of key-encryption keys beside the keeper's chores: a piece after each chore, and one after the other
+//! while there is none. Each ring has one of its own, that of messages and those of tiers (ENC-5).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use serde_json::{Map, Value as Json, json};
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::Disk;
-use tidegate_store::keyring::{Kek, KekState, PIECE, Progress, Rotated};
+use tidegate_store::keyring::{Kek, KekState, KeyRing, PIECE, Progress, Rotated, Tier};
 use tidegate_store::pseudonym::Secret;
 use tidegate_store::spool::Keeper;
 use tokio::sync::oneshot;
@@ -24,6 +24,8 @@ pub enum RingOrder {
     State(oneshot::Sender<Answer>),
     /// To begin a rotation.
     Rotate {
+        /// Of which ring: a tier's, or the main one's.
+        tier: Option<Tier>,
         /// To which.
         kek: NewKek,
         /// When it is, unix milliseconds.
@@ -54,12 +56,12 @@ pub enum RingOrder {
 /// A rotation's part of the keeper's work.
 pub(super) struct Rotation<D: Disk> {
     log: Option<Rc<RefCell<Log<D>>>>,
-    /// Why it goes no further before a restart.
-    failed: Option<String>,
+    /// Which rings' go no further before a restart, and why.
+    failed: Vec<(Option<Tier>, String)>,
     /// What the audit log could not take yet.
     unsaid: Vec<Entry>,
-    /// Who waits for its end.
-    waiting: Vec<oneshot::Sender<Answer>>,
+    /// Who waits for the end of which.
+    waiting: Vec<(Option<Tier>, oneshot::Sender<Answer>)>,
 }
 
 impl<D: Disk> Rotation<D> {
@@ -67,21 +69,53 @@ impl<D: Disk> Rotation<D> {
     pub(super) fn of(keeper: &Keeper<D>, log: Option<Rc<RefCell<Log<D>>>>) -> Self {
         let mut rotation = Self {
             log,
-            failed: None,
+            failed: Vec::new(),
             unsaid: Vec::new(),
             waiting: Vec::new(),
         };
-        let state = keeper.ring().kek_state();
-        if state.next.is_some() {
-            tracing::warn!("an interrupted rotation of the key-encryption key goes on");
-            rotation.unsaid.push(entry(&state, GOES_ON));
+        for tier in keeper.ring().parts() {
+            let Some(ring) = keeper.ring().part(tier) else {
+                continue;
+            };
+            if ring.is_rotating() {
+                let tier_word = tier.map(Tier::word);
+                tracing::warn!(
+                    tier = tier_word,
+                    "an interrupted rotation of a key-encryption key goes on"
+                );
+                rotation.unsaid.push(entry(tier, &ring.kek_state(), GOES_ON));
+            }
         }
         rotation
     }
 
     /// Whether there is a piece to be done.
     pub(super) fn is_due(&self, keeper: &Keeper<D>) -> bool {
-        self.failed.is_none() && keeper.ring().is_rotating()
+        self.due(keeper.ring()).is_some()
+    }
+
+    /// The ring that is next: one after the other.
+    fn due(&self, ring: &KeyRing<D>) -> Option<Option<Tier>> {
+        let has_failed = |tier: Option<Tier>| self.failed.iter().any(|(of, _)| *of == tier);
+        let mut rotating = ring
+            .parts()
+            .filter(|tier| ring.part(*tier).is_some_and(KeyRing::is_rotating));
+        rotating.find(|tier| !has_failed(*tier))
+    }
+
+    /// How all of them stand.
+    fn shown(&self, ring: &KeyRing<D>) -> Map<String, Json> {
+        let failed = |tier: Option<Tier>| {
+            let mut failed = self.failed.iter();
+            failed.find(|(of, _)| *of == tier).map(|(_, why)| why.as_str())
+        };
+        let mut fields = shown(None, &ring.kek_state(), failed(None));
+        let tiers = Tier::ALL.into_iter().filter_map(|tier| {
+            let state = ring.part(Some(tier))?.kek_state();
+            Some(Json::Object(shown(Some(tier), &state, failed(Some(tier)))))
+        });
+        fields.insert("tiers".to_owned(), tiers.collect());
+        fields
     }
 
     fn enter(&self, entries: &[Entry]) -> Result<(), String> {
@@ -110,10 +144,15 @@ impl<D: Disk> Rotation<D> {
     pub(super) fn obey(&mut self, order: RingOrder, keeper: &mut Keeper<D>, rng: &mut ChaCha20Rng) {
         match order {
             RingOrder::State(answer) => {
-                let _ = answer.send(Ok(shown(&keeper.ring().kek_state(), self.failed.as_deref())));
+                let _ = answer.send(Ok(self.shown(keeper.ring())));
             }
-            RingOrder::Rotate { kek, now_ms, answer } => match self.begin(&kek, now_ms, keeper, rng) {
-                Ok(()) => self.waiting.push(answer),
+            RingOrder::Rotate {
+                tier,
+                kek,
+                now_ms,
+                answer,
+            } => match self.begin(tier, &kek, now_ms, keeper, rng) {
+                Ok(()) => self.waiting.push((tier, answer)),
                 Err(why) => drop(answer.send(Err(why))),
             },
             RingOrder::Exports(order) => exports::obey(order, keeper.ring_mut(), rng),
@@ -147,34 +186,48 @@ impl<D: Disk> Rotation<D> {
     /// In the audit log before anything lies under the new key; where that cannot be, nothing is begun (AUD-6).
     fn begin(
         &self,
+        tier: Option<Tier>,
         kek: &NewKek,
         now_ms: u64,
         keeper: &mut Keeper<D>,
         rng: &mut ChaCha20Rng,
     ) -> Result<(), String> {
-        self.enter(&[entry(&keeper.ring().kek_state(), BEGINS)])?;
+        // What is refused does not stand there as begun.
+        let may = keeper.ring().may_rotate(tier, &Kek::new(kek.octets()));
+        may.map_err(|error| error.to_string())?;
+        if let Some(ring) = keeper.ring().part(tier) {
+            self.enter(&[entry(tier, &ring.kek_state(), BEGINS)])?;
+        }
         keeper
             .ring_mut()
-            .begin_rotation(Kek::new(kek.octets()), now_ms, rng)
+            .begin_rotation_of(tier, Kek::new(kek.octets()), now_ms, rng)
             .map_err(|error| error.to_string())
     }
 
     /// Does one piece.
     pub(super) fn step(&mut self, keeper: &mut Keeper<D>, rng: &mut ChaCha20Rng) {
-        let before = keeper.ring().kek_state();
-        let answer = match keeper.ring_mut().rotate_piece(PIECE, rng) {
+        let Some(tier) = self.due(keeper.ring()) else {
+            return;
+        };
+        let Some(before) = keeper.ring().part(tier).map(KeyRing::kek_state) else {
+            return;
+        };
+        let word = tier.map(Tier::word);
+        let answer = match keeper.ring_mut().rotate_piece_of(tier, PIECE, rng) {
             Ok(Some(Progress::Ended(rotated))) => {
                 tracing::info!(
+                    tier = word,
                     keys = rotated.keys,
                     "the key-encryption key is rotated: the old one opens nothing"
                 );
-                self.unsaid.push(ended(&before, rotated));
-                Some(Ok(shown(&keeper.ring().kek_state(), None)))
+                self.unsaid.push(ended(tier, &before, rotated));
+                let state = keeper.ring().part(tier).map_or(before, KeyRing::kek_state);
+                Some(Ok(shown(tier, &state, None)))
             }
             Ok(_) => None,
             Err(error) => {
-                tracing::error!(%error, "the rotation of the key-encryption key stops until a restart");
-                self.failed = Some(error.to_string());
+                tracing::error!(tier = word, %error, "the rotation of the key-encryption key stops until a restart");
+                self.failed.push((tier, error.to_string()));
                 Some(Err(format!(
                     "the rotation stops, and goes on after a restart with both keys: {error}"
                 )))
@@ -182,12 +235,12 @@ impl<D: Disk> Rotation<D> {
         };
         self.say();
         if let Some(answer) = answer {
-            self.answer(&answer);
+            self.answer(tier, &answer);
         }
     }
 
-    fn answer(&mut self, answer: &Answer) {
-        for waiting in self.waiting.drain(..) {
+    fn answer(&mut self, tier: Option<Tier>, answer: &Answer) {
+        for (_, waiting) in self.waiting.extract_if(.., |(of, _)| *of == tier) {
             // Who has gone finds it in the audit log.
             let _ = waiting.send(answer.clone());
         }
@@ -205,11 +258,15 @@ fn name(number: u32, fingerprint: &[u8]) -> Value {
     Value::Word(Word::of_name(&format!("{number} {}", hex(fingerprint))))
 }
 
-/// An entry about a ring's keys, before a rotation or in it.
-pub(crate) fn entry(state: &KekState, what: &str) -> Entry {
+/// An entry about the keys of a ring, before a rotation or in it; of which tier's, it names, if it is one's.
+pub(crate) fn entry(tier: Option<Tier>, state: &KekState, what: &str) -> Entry {
     let entry = Entry::new(Kind::KeyEvent, Actor::System)
         .with(Field::Reason, Value::Word(Word::of_name(what)))
         .with(Field::From, name(state.number, &state.fingerprint));
+    let entry = match tier {
+        Some(tier) => entry.with(Field::Scope, Value::Word(Word::of_name(tier.word()))),
+        None => entry,
+    };
     match &state.next {
         Some((number, fingerprint)) => entry.with(Field::To, name(*number, fingerprint)),
         None => entry,
@@ -217,20 +274,21 @@ pub(crate) fn entry(state: &KekState, what: &str) -> Entry {
 }
 
 /// The entry about a rotation's end; `before` is how it stood before its last piece.
-pub(crate) fn ended(before: &KekState, rotated: Rotated) -> Entry {
-    entry(before, ENDED).with(Field::Count, Value::Count(rotated.keys))
+pub(crate) fn ended(tier: Option<Tier>, before: &KekState, rotated: Rotated) -> Entry {
+    entry(tier, before, ENDED).with(Field::Count, Value::Count(rotated.keys))
 }
 
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// How it stands, for operators.
-pub(crate) fn shown(state: &KekState, failed: Option<&str>) -> Map<String, Json> {
+/// How that of a ring stands, for operators.
+pub(crate) fn shown(tier: Option<Tier>, state: &KekState, failed: Option<&str>) -> Map<String, Json> {
     let next = state
         .next
         .map(|(number, fingerprint)| json!({ "number": number, "fingerprint": hex(&fingerprint) }));
     let fields = [
+        ("tier", json!(tier.map(Tier::word))),
         ("number", json!(state.number)),
         ("fingerprint", json!(hex(&state.fingerprint))),
         ("since_ms", json!(state.since_ms)),

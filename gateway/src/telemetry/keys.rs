@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use metrics::Gauge;
 use tidegate_store::disk::Disk;
-use tidegate_store::keyring::{KeyRing, OWNERS};
+use tidegate_store::keyring::{KekState, KeyRing, OWNERS, Tier};
 
 use super::{Telemetry, names};
 
@@ -17,6 +17,9 @@ pub struct KeyMetrics {
     kek_written: Gauge,
     /// [`names::KEK_ROTATION_SLOTS`] and [`names::KEK_ROTATION_DONE`].
     rotation: [Gauge; 2],
+    /// By tier, in the order of [`Tier::ALL`]: [`names::TIER_KEK_WRITTEN`], [`names::TIER_KEK_ROTATION_SLOTS`],
+    /// [`names::TIER_KEK_ROTATION_DONE`].
+    tiers: [[Gauge; 3]; Tier::ALL.len()],
 }
 
 struct OfOwner {
@@ -46,6 +49,14 @@ impl KeyMetrics {
                 telemetry.gauge(&names::KEK_ROTATION_SLOTS, &[]),
                 telemetry.gauge(&names::KEK_ROTATION_DONE, &[]),
             ],
+            tiers: Tier::ALL.map(|tier| {
+                let metrics = [
+                    &names::TIER_KEK_WRITTEN,
+                    &names::TIER_KEK_ROTATION_SLOTS,
+                    &names::TIER_KEK_ROTATION_DONE,
+                ];
+                metrics.map(|metric| telemetry.gauge(metric, &[("tier", tier.word())]))
+            }),
         }
     }
 
@@ -60,12 +71,12 @@ impl KeyMetrics {
         if kek.since_ms.is_some() {
             self.kek_written.set(seconds(kek.since_ms));
         }
-        let rotating = match kek.next {
-            Some(_) => [kek.slots, kek.rotated.slots],
-            None => [0, 0],
-        };
-        for (gauge, slots) in self.rotation.iter().zip(rotating) {
-            gauge.set(u32::try_from(slots).map_or(f64::INFINITY, f64::from));
+        publish_rotation(&self.rotation, &kek);
+        for (tier, [written, slots, done]) in Tier::ALL.into_iter().zip(&self.tiers) {
+            if let Some(kek) = ring.part(Some(tier)).map(KeyRing::kek_state) {
+                written.set(seconds(kek.since_ms));
+                publish_rotation(&[slots, done], &kek);
+            }
         }
     }
 
@@ -78,6 +89,18 @@ impl KeyMetrics {
             .and_then(|written| written.duration_since(UNIX_EPOCH).ok());
         self.kek_written
             .set(since.map_or(0.0, |since| since.as_secs_f64()));
+    }
+}
+
+/// How far a rotation is, in slots.
+fn publish_rotation<G: std::borrow::Borrow<Gauge>>(gauges: &[G; 2], kek: &KekState) {
+    let rotating = match kek.next {
+        Some(_) => [kek.slots, kek.rotated.slots],
+        None => [0, 0],
+    };
+    for (gauge, slots) in gauges.iter().zip(rotating) {
+        let slots = u32::try_from(slots).map_or(f64::INFINITY, f64::from);
+        gauge.borrow().set(slots);
     }
 }
 

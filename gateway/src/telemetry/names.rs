@@ -138,6 +138,9 @@ metrics! {
     KEK_WRITTEN Gauge Seconds "kek_written_timestamp_seconds" [] "Unix time since which the key-encryption key wraps the ring; of a ring that does not say when its file was written, or 0"
     KEK_ROTATION_SLOTS Gauge Count "kek_rotation_slots" [] "Slots of the key ring that a rotation of the key-encryption key has to go through; 0 where none is under way"
     KEK_ROTATION_DONE Gauge Count "kek_rotation_slots_done" [] "Of these, those that it has gone through since it began or the gateway started"
+    TIER_KEK_WRITTEN Gauge Seconds "tier_kek_written_timestamp_seconds" ["tier"] "Unix time since which the key-encryption key of a tier wraps its ring; 0 where its keys lie in the main ring"
+    TIER_KEK_ROTATION_SLOTS Gauge Count "tier_kek_rotation_slots" ["tier"] "Slots of a tier's key ring that a rotation of its key-encryption key has to go through; 0 where none is under way"
+    TIER_KEK_ROTATION_DONE Gauge Count "tier_kek_rotation_slots_done" ["tier"] "Of these, those that it has gone through since it began or the gateway started"
     KEY_OLDEST Gauge Seconds "key_oldest_made_timestamp_seconds" ["owner"] "Unix time at which the oldest of these keys was made; 0 where there is none"
 
     // The audit log.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::tests::{NOON_MS, Site, account, finished, ids, kek};
 use super::*;
 use crate::disk::{FaultyDisk, Op};
-use crate::keyring::Owner;
+use crate::keyring::{KeyRingError, Owner};
 use crate::seal::{KeyId, Purpose};
 use crate::testing::rng;
 
@@ -394,6 +394,36 @@ fn whatever_fails_when_what_is_held_is_in_the_lot_or_in_the_vault() {
             assert!(changes > 10);
             break;
         }
+    }
+}
+
+/// What is ended by its owner is not told to be gone when it is asked for again after a failure, nor is a hold's volume removed.
+#[test]
+fn an_end_that_failed_is_not_done_when_it_is_asked_for_again() {
+    let mut site = site(10);
+    for owner in [Owner::Subject(7), Owner::Hold(1)] {
+        site.ring.make(owner, NOON_MS, &mut rng()).unwrap();
+    }
+    let obey = |site: &mut Faulty, order| {
+        let mut stats = Stats::open(&site.disk, Path::new(DIR)).unwrap();
+        let (ring, rng) = (&mut site.ring, &mut site.rng);
+        site.history
+            .obey(Order::Vault(order), ring, &mut stats, rng)
+            .map(drop)
+    };
+    site.disk.fail_on(Op::Write, "ring.a", 0, 1, io::ErrorKind::Other);
+    obey(&mut site, VaultOrder::End(Owner::Subject(7))).unwrap_err();
+    assert!(site.ring.live(Owner::Subject(7)).is_empty());
+    for order in [
+        VaultOrder::End(Owner::Subject(7)),
+        keep(vec![1]),
+        keep(Vec::new()),
+    ] {
+        let told = obey(&mut site, order);
+        assert!(
+            matches!(told, Err(OrderError::Ring(KeyRingError::GivenUp { .. }))),
+            "{told:?}"
+        );
     }
 }
 

@@ -207,13 +207,8 @@ impl<D: Disk> History<D> {
                 erasures,
                 restrictions,
             } => {
-                let over = ring.erasures().filter(|id| !erasures.contains(id));
-                let mut owners: Vec<Owner> = over.map(Owner::Erasure).collect();
                 let restrictions: BTreeSet<u32> = restrictions.into_iter().collect();
-                let over = ring.restrictions().filter(|id| !restrictions.contains(id));
-                owners.extend(over.map(Owner::Restriction));
-                let over: Vec<KeyId> = owners.into_iter().flat_map(|owner| ring.live(owner)).collect();
-                ring.destroy_many(&over)?;
+                ring.keep_orders(&erasures.into_iter().collect(), &restrictions)?;
                 VaultReport::Kept(self.keep_holds(&holds, ring)?)
             }
             VaultOrder::Seal(owner, text, now_ms) => {
@@ -226,7 +221,7 @@ impl<D: Disk> History<D> {
                     .ok_or_else(|| io::Error::other("its key is gone"))?;
                 VaultReport::Sealed(sealed(&key, &text, rng)?)
             }
-            VaultOrder::End(owner) => VaultReport::Kept(ring.destroy_many(&ring.live(owner))?),
+            VaultOrder::End(owner) => VaultReport::Kept(ring.destroy_of(owner)?),
             VaultOrder::Names => {
                 let named = self.volumes()?;
                 let named = named.iter().filter_map(|name| {
@@ -307,12 +302,7 @@ impl<D: Disk> History<D> {
 
     /// The keys first: behind them what is left of the files is noise, and goes now or with the next call.
     fn keep_holds(&mut self, holds: &[u32], ring: &mut KeyRing<D>) -> Result<Vec<Destroyed>, OrderError> {
-        let over: Vec<KeyId> = ring
-            .holds()
-            .filter(|(hold, _)| !holds.contains(hold))
-            .map(|(_, key)| key)
-            .collect();
-        let destroyed = ring.destroy_many(&over)?;
+        let destroyed = ring.keep_holds(holds)?;
         // Nothing that fails from here on takes the word of what is destroyed along: it is told, and certified, once.
         if let Err(error) = self.remove_all_but(holds) {
             tracing::warn!(%error, "volumes without a key stay until the vault is looked at again");

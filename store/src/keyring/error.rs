@@ -63,6 +63,51 @@ pub enum KeyRingError {
         /// Directory of the ring.
         dir: PathBuf,
     },
+    /// A tier's ring was there before (ENC-6): what it opened is lost without it, and a fresh one would hide that.
+    #[error(
+        "key ring {}: neither ring.a nor ring.b is there, and it was made before: restore one of them from the backup of the \
+         main ring's day; no new one is made over what it opens",
+        dir.display()
+    )]
+    TierMissing {
+        /// Directory of the tier's ring.
+        dir: PathBuf,
+    },
+    /// One key-encryption key for two rings that are to be kept apart by it (ENC-5).
+    #[error("key ring {}: this key-encryption key wraps it, and no two rings may have the same", dir.display())]
+    SharedKek {
+        /// Directory of the ring that has it already.
+        dir: PathBuf,
+    },
+    /// A ring of another tier, or beside another main ring.
+    #[error(
+        "key ring {}: it belongs to another tier, or beside another key ring: put each ring back in the place that it was copied from",
+        dir.display()
+    )]
+    Foreign {
+        /// Directory of the ring.
+        dir: PathBuf,
+    },
+    /// A tier's ring and the main one have two keys of one name, and one would overwrite the other.
+    #[error(
+        "key ring {}: its key {key} is not the one that the main ring has under that name: restore both rings from copies of one \
+         day",
+        dir.display()
+    )]
+    Clash {
+        /// Directory of the tier's ring.
+        dir: PathBuf,
+        /// The name.
+        key: KeyId,
+    },
+    /// A tier has no ring of its own: its keys lie in the main one.
+    #[error(
+        "key ring: tier {tier} has no key-encryption key of its own: its keys lie in the main ring (storage.{tier}_kek_file)"
+    )]
+    NoTier {
+        /// Which.
+        tier: &'static str,
+    },
     /// No further generation of the secret behind pseudonyms may live.
     #[error(
         "as many generations of the suppression key live as may: retire the oldest, {oldest}, first          (tidegate key retire-suppression)"

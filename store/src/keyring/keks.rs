@@ -19,11 +19,11 @@ impl From<Kek> for Keks {
 impl Keks {
     /// Adds the other one of an interrupted rotation; which of them is the new one, the ring knows.
     #[must_use]
-    pub fn with(self, other: Kek) -> Self {
+    pub fn with(self, other: impl Into<Arc<Kek>>) -> Self {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::new(other));
+            .push(other.into());
         self
     }
 

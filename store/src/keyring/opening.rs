@@ -13,10 +13,11 @@ use super::files::Found;
 use super::index::{Entry, PeriodIndex};
 use super::kek::Kek;
 use super::keks::Keks;
-use super::owner::{HISTORY, Owner, fingerprint};
+use super::owner::{HISTORY, Owner, TIERS, fingerprint};
 use super::period::PeriodOwner;
 use super::secrets::Secrets;
-use super::slot::{Content, Header, KekMark, Wrapped};
+use super::slot::{Content, Header, KekMark, OwnerTag, Wrapped};
+use super::tier::{Part, Tier};
 use crate::disk::{Disk, DiskFile};
 use crate::message_id::Permutation;
 use crate::seal::{KEY_LEN, KeyId, SealKey};
@@ -131,11 +132,13 @@ impl Opened {
     pub(super) fn read<F: DiskFile>(
         dir: &Path,
         found: &Found<F>,
+        part: Part,
         mut unwrapping: Unwrapping,
     ) -> Result<Self, KeyRingError> {
         let mut header = found.header.clone();
         let (mut keys, mut periods, mut ages) = (BTreeMap::new(), PeriodIndex::default(), Ages::default());
-        let (mut permutation, mut secrets) = (None, Secrets::default());
+        let (mut permutation, mut secrets, mut is_foreign) = (None, Secrets::default(), false);
+        let first = part.first_owner();
         let (mut generation, mut free, mut next_key) = (0, Vec::new(), header.next_key);
         found.slots(dir, |slot, content| {
             generation = content.generation.max(generation);
@@ -149,10 +152,11 @@ impl Opened {
             let Some(octets) = unwrapping.key(&found.header, wrapped) else {
                 return Ok(());
             };
-            if wrapped.owner == Owner::MessageId.tag() {
+            if wrapped.owner == first {
                 permutation = Some((id, Permutation::new(&octets)));
                 return Ok(());
             }
+            is_foreign |= is_first(&wrapped.owner);
             let period = (wrapped.owner.kind == HISTORY)
                 .then(|| PeriodOwner::of(&wrapped.owner))
                 .flatten();
@@ -172,8 +176,13 @@ impl Opened {
             Ok(())
         })?;
         unwrapping.check(dir, &header)?;
+        if is_foreign {
+            return Err(KeyRingError::Foreign {
+                dir: dir.to_path_buf(),
+            });
+        }
         let Some((permanent, permutation)) = permutation else {
-            return Err(KeyRingError::lost(dir, vec![KeyId(1)]));
+            return Err(KeyRingError::lost(dir, vec![KeyId(part.first_key())]));
         };
         let (kek, next_kek) =
             settle(&mut header, unwrapping).ok_or_else(|| KeyRingError::lost(dir, vec![permanent]))?;
@@ -224,26 +233,46 @@ fn settle(header: &mut Header, unwrapping: Unwrapping) -> Option<(Arc<Kek>, Opti
     }
 }
 
-/// What [`KeyRing::look`](super::KeyRing::look) does once.
+/// Whether a key is the first of any ring, and never destroyed.
+fn is_first(owner: &OwnerTag) -> bool {
+    *owner == Owner::MessageId.tag() || (owner.kind == TIERS && Tier::of_mark(owner).is_none())
+}
+
+/// What [`KeyRing::look`](super::KeyRing::look) does once. Of a tier's ring its own keys; it must be that ring, as for a start.
 pub(super) fn look<D: Disk>(
     disk: &D,
     dir: &Path,
+    part: Part,
     keks: &Keks,
 ) -> Result<BTreeMap<KeyId, Arc<SealKey>>, KeyRingError> {
     let found = Found::open(disk, dir)?;
     let mut unwrapping = Unwrapping::choose(dir, &found.header, keks)?;
-    let mut keys = BTreeMap::new();
+    let (mut keys, mut is_whole, mut is_foreign) = (BTreeMap::new(), false, false);
+    let first = part.first_owner();
     found.slots(dir, |_, slot| {
         if let Content::Live(wrapped) = &slot.content
             && wrapped.owner.kind != HISTORY
             && let Some(octets) = unwrapping.key(&found.header, wrapped)
-            && wrapped.owner != Owner::MessageId.tag()
         {
-            let id = KeyId(wrapped.key);
-            keys.insert(id, Arc::new(SealKey::new(id, &octets)));
+            if wrapped.owner == first {
+                is_whole = true;
+            } else if is_first(&wrapped.owner) {
+                is_foreign = true;
+            } else if part != Part::Main || Tier::of_kind(wrapped.owner.kind).is_none() {
+                let id = KeyId(wrapped.key);
+                keys.insert(id, Arc::new(SealKey::new(id, &octets)));
+            }
         }
         Ok(())
     })?;
     unwrapping.check(dir, &found.header)?;
+    if is_foreign {
+        return Err(KeyRingError::Foreign {
+            dir: dir.to_path_buf(),
+        });
+    }
+    if !is_whole {
+        return Err(KeyRingError::lost(dir, vec![KeyId(part.first_key())]));
+    }
     Ok(keys)
 }

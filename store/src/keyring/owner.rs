@@ -5,6 +5,7 @@ use tidegate_codec::identity::SystemId;
 
 use super::period::PeriodOwner;
 use super::slot::OwnerTag;
+use super::tier::Tier;
 use crate::seal::KeyId;
 
 /// The kind of the owners of the secrets behind pseudonyms.
@@ -29,6 +30,8 @@ pub(super) const SUBJECTS: u8 = 16;
 pub(super) const RESTRICTIONS: u8 = 17;
 /// The kind of the owner of keys of consents' evidence.
 pub(super) const CONSENTS: u8 = 19;
+/// The kind of the owners of marks: that a tier's ring was made, and which one it is.
+pub(super) const TIERS: u8 = 20;
 /// What a fingerprint is made of before the slot's octets.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate key fingerprint 1\0";
 
@@ -74,6 +77,8 @@ pub enum Owner {
     Subject(u32),
     /// A restriction of a person, by its number: whom it is about. Destroyed when it is lifted.
     Restriction(u32),
+    /// The mark of the main ring that a tier's ring was made beside it (ENC-6): it seals nothing, and is never destroyed.
+    Tier(Tier),
 }
 
 impl Owner {
@@ -94,6 +99,7 @@ impl Owner {
             Self::Disclosure(number) => return OwnerTag::named(DISCLOSURES, &number.to_be_bytes()),
             Self::Subject(number) => return OwnerTag::named(SUBJECTS, &number.to_be_bytes()),
             Self::Restriction(number) => return OwnerTag::named(RESTRICTIONS, &number.to_be_bytes()),
+            Self::Tier(tier) => return OwnerTag::named(TIERS, &[tier.number()]),
             Self::Period(owner) => return owner.tag(HISTORY),
             Self::Export(number) => return OwnerTag::named(EXPORTS, &number.to_be_bytes()),
         })
@@ -101,7 +107,7 @@ impl Owner {
 }
 
 /// Kinds of owners, by their number in the files, and the words for them in reports.
-pub const OWNERS: [(u8, &str); 16] = [
+pub const OWNERS: [(u8, &str); 17] = [
     (1, "spool"),
     (2, "message_id"),
     (3, "waiting"),
@@ -118,6 +124,7 @@ pub const OWNERS: [(u8, &str); 16] = [
     (SUBJECTS, "subjects"),
     (RESTRICTIONS, "restrictions"),
     (CONSENTS, "consents"),
+    (TIERS, "tiers"),
 ];
 
 /// How many keys the owners of one kind have, and how old they are.

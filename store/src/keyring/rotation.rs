@@ -14,6 +14,7 @@ use super::error::KeyRingError;
 use super::kek::Kek;
 use super::owner::{Fingerprint, fingerprint};
 use super::slot::{Content, KekMark, Wrapped};
+use super::tier::Tier;
 use crate::disk::Disk;
 use crate::seal::KeyId;
 
@@ -79,6 +80,74 @@ impl<D: Disk> KeyRing<D> {
         self.header.next_kek.is_some()
     }
 
+    /// Whether one of the main ring, or of a tier's that is attached, is under way.
+    pub fn is_any_rotating(&self) -> bool {
+        self.parts()
+            .any(|part| self.part(part).is_some_and(Self::is_rotating))
+    }
+
+    /// Whether [`KeyRing::begin_rotation_of`] would begin or go on, so that what is refused is not said to begin.
+    ///
+    /// # Errors
+    ///
+    /// As there, but for what the disk says.
+    pub fn may_rotate(&self, part: Option<Tier>, new: &Kek) -> Result<(), KeyRingError> {
+        self.keep_apart(part, new)?;
+        let tier = part.map_or("", Tier::word);
+        let ring = self.part(part).ok_or(KeyRingError::NoTier { tier })?;
+        ring.usable()?;
+        ring.may_take_over(new)
+    }
+
+    /// Begins a rotation as [`KeyRing::begin_rotation`] does, of the main ring (`None`) or of a tier's.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError::SharedKek`]: another ring has it. [`KeyRingError::NoTier`]: the tier has no ring of its own.
+    pub fn begin_rotation_of(
+        &mut self,
+        part: Option<Tier>,
+        new: Kek,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), KeyRingError> {
+        self.keep_apart(part, &new)?;
+        self.attached(part)?.begin_rotation(new, now_ms, rng)
+    }
+
+    /// Does a piece as [`KeyRing::rotate_piece`] does, of the main ring (`None`) or of a tier's.
+    pub fn rotate_piece_of(
+        &mut self,
+        part: Option<Tier>,
+        max: usize,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<Progress>, KeyRingError> {
+        self.attached(part)?.rotate_piece(max, rng)
+    }
+
+    fn attached(&mut self, part: Option<Tier>) -> Result<&mut Self, KeyRingError> {
+        let tier = part.map_or("", Tier::word);
+        self.part_mut(part).ok_or(KeyRingError::NoTier { tier })
+    }
+
+    /// Whether a key-encryption key may take over, or does already.
+    fn may_take_over(&self, new: &Kek) -> Result<(), KeyRingError> {
+        if let Some(next) = &self.header.next_kek {
+            return match next.is_of(new, &self.header.ring) {
+                true => Ok(()),
+                false => Err(KeyRingError::OtherRotation {
+                    dir: self.dir.clone(),
+                }),
+            };
+        }
+        match self.header.kek.is_of(new, &self.header.ring) {
+            true => Err(KeyRingError::SameKek {
+                dir: self.dir.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Begins a rotation to another key-encryption key; keys that are made from now on lie under it. Where a rotation to
     /// the same is under way, that one goes on.
     pub fn begin_rotation(
@@ -88,19 +157,11 @@ impl<D: Disk> KeyRing<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), KeyRingError> {
         self.usable()?;
-        if let Some(next) = &self.header.next_kek {
-            return match next.is_of(&new, &self.header.ring) {
-                true => Ok(()),
-                false => Err(KeyRingError::OtherRotation {
-                    dir: self.dir.clone(),
-                }),
-            };
+        self.may_take_over(&new)?;
+        if self.is_rotating() {
+            return Ok(());
         }
-        if self.header.kek.is_of(&new, &self.header.ring) {
-            return Err(KeyRingError::SameKek {
-                dir: self.dir.clone(),
-            });
-        }
+        self.keep_apart(None, &new)?;
         let number = self.header.kek.number.checked_add(1).ok_or_else(|| self.full())?;
         let mark = KekMark::make(&new, number, &self.header.ring, now_ms, rng).ok_or(KeyRingError::Cipher)?;
         let mut header = self.header.clone();

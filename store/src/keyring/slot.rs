@@ -134,6 +134,13 @@ impl OwnerTag {
     pub(super) fn text(&self) -> &[u8] {
         self.text.get(..self.len.into()).unwrap_or(&self.text)
     }
+
+    /// The number of an owner that has one.
+    pub(super) fn number(&self) -> Option<u32> {
+        self.text()
+            .first_chunk()
+            .map(|number| u32::from_be_bytes(*number))
+    }
 }
 
 /// One slot.

@@ -7,6 +7,7 @@ use super::files::Found;
 use super::owner::{Owner, fingerprint};
 use super::rotation::{KekState, Rotated};
 use super::slot::{Content, KekMark};
+use super::tier::Tier;
 use crate::disk::Disk;
 
 /// See the [module](self).
@@ -25,7 +26,11 @@ pub struct Survey {
     pub keys: u64,
     /// How many of them are the spool's.
     pub spool_keys: usize,
-    /// When the newest of them was made, in unix milliseconds.
+    /// Tiers whose rings were made beside it.
+    pub tiers: Vec<Tier>,
+    /// How many keys it holds that are a tier's owners', in the order of [`Tier::ALL`].
+    pub of_tiers: [u64; Tier::ALL.len()],
+    /// When the newest of its keys was made, in unix milliseconds.
     pub newest_ms: Option<u64>,
 }
 
@@ -38,10 +43,15 @@ pub struct Survey {
 pub fn survey<D: Disk>(disk: &D, dir: &Path) -> Result<Survey, KeyRingError> {
     let found = Found::open(disk, dir)?;
     let (mut keys, mut spool_keys, mut newest_ms) = (0, 0, None);
+    let (mut tiers, mut of_tiers) = (Vec::new(), [0; Tier::ALL.len()]);
     found.slots(dir, |_, slot| {
         if let Content::Live(wrapped) = &slot.content {
             keys += 1;
             spool_keys += usize::from(wrapped.owner == Owner::Spool.tag());
+            tiers.extend(Tier::of_mark(&wrapped.owner));
+            for (count, tier) in of_tiers.iter_mut().zip(Tier::ALL) {
+                *count += u64::from(Tier::of_kind(wrapped.owner.kind) == Some(tier));
+            }
             newest_ms = newest_ms.max(Some(wrapped.made_ms));
         }
         Ok(())
@@ -67,6 +77,8 @@ pub fn survey<D: Disk>(disk: &D, dir: &Path) -> Result<Survey, KeyRingError> {
         },
         keys,
         spool_keys,
+        tiers,
+        of_tiers,
         newest_ms,
     })
 }
