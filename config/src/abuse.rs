@@ -89,7 +89,7 @@ pub enum Watch {
 }
 
 /// What follows from a signal. It is counted in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbuseAction {
     /// `"observe"`: nothing else.
     Observe,
@@ -97,21 +97,25 @@ pub enum AbuseAction {
     Throttle,
     /// `"refuse"`, of rules about content alone: it is refused with 0x0407.
     Refuse,
+    /// `"suspend_sender"`: so is it, and its sender is suspended, of this account, until a person has decided (FRD-5, FRD-6).
+    SuspendSender,
     /// `"suspend"`: so is it, and its account is suspended until a person has decided (FRD-6).
     Suspend,
 }
 
 impl AbuseAction {
-    const WORDS: [(&'static str, Self); 3] = [
+    const WORDS: [(&'static str, Self); 4] = [
         (Self::Observe.word(), Self::Observe),
         (Self::Throttle.word(), Self::Throttle),
+        (Self::SuspendSender.word(), Self::SuspendSender),
         (Self::Suspend.word(), Self::Suspend),
     ];
 
     /// Those of rules about content.
-    pub(crate) const OF_CONTENT: [(&'static str, Self); 3] = [
+    pub(crate) const OF_CONTENT: [(&'static str, Self); 4] = [
         (Self::Observe.word(), Self::Observe),
         (Self::Refuse.word(), Self::Refuse),
+        (Self::SuspendSender.word(), Self::SuspendSender),
         (Self::Suspend.word(), Self::Suspend),
     ];
 
@@ -121,7 +125,25 @@ impl AbuseAction {
             Self::Observe => "observe",
             Self::Throttle => "throttle",
             Self::Refuse => "refuse",
+            Self::SuspendSender => "suspend_sender",
             Self::Suspend => "suspend",
+        }
+    }
+
+    /// Whether the message that it follows from is refused.
+    pub const fn refuses(self) -> bool {
+        match self {
+            Self::Observe => false,
+            Self::Throttle | Self::Refuse | Self::SuspendSender | Self::Suspend => true,
+        }
+    }
+
+    /// Whether what a rule found too few receipts of is closed to the account for a while. Of a sender that is suspended the
+    /// account's others go on.
+    pub const fn closes(self) -> bool {
+        match self {
+            Self::Observe | Self::SuspendSender => false,
+            Self::Throttle | Self::Refuse | Self::Suspend => true,
         }
     }
 }

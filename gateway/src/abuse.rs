@@ -4,7 +4,7 @@
 //! may_submit ─► watch ─┬─ fits ──────────────────────────► note_watched, once it has come in
 //!                      └─ signal ─► observe: counted
 //!                                   throttle: 0x0409
-//!                                   suspend: 0x0409 and a trip ─► tend: audit, case, order, notice
+//!                                   suspend_sender, suspend: 0x0409 and a trip ─► tend: audit, case, order, notice
 //! end_leg ─► watched_ended ─► how many arrive
 //! ```
 //!
@@ -38,6 +38,7 @@ use tidegate_codec::text::{Place, Reference};
 use tidegate_config::{AbuseAction, AbuseRules, Country, Watch};
 
 use crate::clock::Now;
+use crate::orders::Sender;
 use crate::telemetry::words::{AbuseRule, AbuseTable, Word as _};
 
 pub use cases::{Case, Cases, Decision, Outcome, Register};
@@ -112,6 +113,8 @@ pub struct Signal {
     pub content: Option<Arc<str>>,
     /// What followed.
     pub action: AbuseAction,
+    /// Whose messages are refused for it: of [`AbuseAction::SuspendSender`] alone.
+    pub sender: Option<Sender>,
     /// About whom.
     pub subject: Subject,
     /// To which country, where that is known.
@@ -311,7 +314,7 @@ impl Abuse {
             Pace::RestOfNone => return None,
             Pace::Fits | Pace::Over { .. } => {}
         }
-        let is_over = |found: &[Found]| found.iter().any(|found| found.action >= AbuseAction::Throttle);
+        let is_over = |found: &[Found]| found.iter().any(|found| found.action.refuses());
         if let Some((key, most)) = watched.budget
             && let Some(day) = self.days.get(key)
             && day.day >= now.unix_ms / DAY_MS
@@ -332,7 +335,7 @@ impl Abuse {
             .iter()
             .flatten()
             .any(|key| self.completions.get(*key).is_some_and(is_closed));
-        if closed && rules.completion_action >= AbuseAction::Throttle && !is_over(&found) {
+        if closed && rules.completion_action.closes() && !is_over(&found) {
             found.push(Found {
                 rule: AbuseRule::Completion,
                 action: AbuseAction::Throttle,

@@ -85,6 +85,8 @@ pub const VERBS: &[(&str, Role)] = &[
     ("carrier rate", Role::Operate),
     ("account suspend", Role::Operate),
     ("account restore", Role::Operate),
+    ("account suspend-sender", Role::Operate),
+    ("account restore-sender", Role::Operate),
     ("account limit", Role::Operate),
     ("case list", Role::Operate),
     ("case signals", Role::Privacy),

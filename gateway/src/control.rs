@@ -82,7 +82,7 @@ pub use retention::Retain;
 pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
 pub(crate) use shown::standing_words;
-pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
+pub use steer::{FILTER_FOR_MAX, FILTER_MAX, MeantSender, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
 pub(crate) use steering::{fields, restore_by_case, suspend_by_case};
 pub use subject_ask::{OpenAsk, Subjecting};
 pub(crate) use subject_run::{

@@ -52,7 +52,7 @@ use crate::keeping::Keeping;
 use crate::keywords::Keywords;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
-use crate::orders::Orders;
+use crate::orders::{Closed as SendersClosed, Orders};
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, KeptOut, MoRouter, MtRouter};
 use crate::screening::Screen;
@@ -94,6 +94,8 @@ pub struct AccountState {
     pub(crate) rate_override: Option<NonZeroU32>,
     /// What it has shown of abuse.
     pub(crate) abuse: AccountWatch,
+    /// Its senders that may submit nothing.
+    pub(crate) senders: SendersClosed,
     /// What is counted.
     pub tally: AccountTally,
 }
@@ -112,6 +114,7 @@ impl AccountState {
             is_closed: false,
             rate_override: None,
             abuse: AccountWatch::default(),
+            senders: SendersClosed::default(),
             tally: AccountTally::default(),
         }
     }

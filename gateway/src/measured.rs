@@ -23,6 +23,8 @@ pub struct AccountNow {
     pub used: Used,
     /// Whether an operator has suspended it.
     pub is_suspended: bool,
+    /// How many of its senders are.
+    pub suspended_senders: usize,
 }
 
 /// A carrier at this moment.
@@ -105,6 +107,7 @@ fn account<D: Disk>(gate: &Gate<D>, place: usize, used: Used) -> AccountNow {
         outbox: gate.spool().outbox().waiting_for(state.name),
         used,
         is_suspended: gate.orders().suspended_ms(name.as_str()).is_some(),
+        suspended_senders: gate.orders().senders_of(name.as_str()).count(),
     }
 }
 

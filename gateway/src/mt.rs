@@ -198,6 +198,10 @@ impl<D: Disk> Gate<D> {
         };
         let admitted = admit(applicant, route, submission, now);
         let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        if self.is_sender_closed(account, &admitted.source) {
+            self.note_standing(account, Refusal::SenderSuspended);
+            return Err(Refusal::SenderSuspended);
+        }
         self.note_pool_of(now, account, &admitted.source)?;
         let recipient = self.recipient(Some(account), admitted.destination.clone());
         if self.is_restricted(account, &recipient) {
@@ -232,7 +236,7 @@ impl<D: Disk> Gate<D> {
         self.take_rates(now, link, account, country, admitted.parts)?;
         // Behind the rates: texts cost to be looked at, and whoever is refused for them would have it for nothing.
         if !admitted.opted_out && link.is_some() {
-            let screened = self.screen(now, account, submission, admitted.source.as_bytes());
+            let screened = self.screen(now, account, submission, &admitted.source);
             screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.

@@ -139,6 +139,7 @@ impl Publisher {
             metrics.outbox.set(float(now.outbox));
             metrics.oldest.set(seconds(*oldest_ms));
             metrics.suspended.set(flag(now.is_suspended));
+            metrics.suspended_senders.set(float(now.suspended_senders));
             publish_used(metrics, now.used);
         }
     }

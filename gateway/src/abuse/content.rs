@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tidegate_codec::address::AddressBuf;
 use tidegate_config::{AbuseAction, ContentRule, ScreeningMode};
 use tidegate_store::disk::Disk;
 
@@ -81,7 +82,7 @@ impl<D: Disk> Gate<D> {
         now: Now,
         account: usize,
         submission: &Submission<'_>,
-        source: &[u8],
+        source: &AddressBuf,
     ) -> Result<(), Refusal> {
         let configured = &self.config.accounts[account];
         if configured.screening == ScreeningMode::Off {
@@ -109,7 +110,7 @@ impl<D: Disk> Gate<D> {
             let Some(of) = rules.rules.get(usize::from(rule)) else {
                 continue;
             };
-            let about = (&*of.id, same, source);
+            let about = (&*of.id, same, source.as_bytes());
             if words >= words_min && self.abuse.is_spread(now, whose, about, (limit, within)) {
                 hits.push(rule);
             }
@@ -131,26 +132,32 @@ impl<D: Disk> Gate<D> {
                 AbuseAction::Observe if adds_up => AbuseAction::Refuse,
                 action => action,
             };
-            is_refused |= action > AbuseAction::Observe;
-            self.hit(now, account, rule, action, refuse_at);
+            is_refused |= action.refuses();
+            self.hit(now, (account, source), rule, action, refuse_at);
         }
         if is_refused { Err(Refusal::Content) } else { Ok(()) }
     }
 
     /// Counts a hit, and tells it if it is the rule's first of this account in an hour.
-    fn hit(&mut self, now: Now, account: usize, rule: &ContentRule, action: AbuseAction, limit: u32) {
+    fn hit(
+        &mut self,
+        now: Now,
+        (account, source): (usize, &AddressBuf),
+        rule: &ContentRule,
+        action: AbuseAction,
+        limit: u32,
+    ) {
         let time = now.monotonic;
         let now = self.at_believed(now);
         let epoch = self.accounts[account].abuse.epoch;
         let key = self.abuse.key(Of::Told, (account, epoch), rule.id.as_bytes());
-        let may_trip = action == AbuseAction::Suspend && !self.is_suspended(account);
+        let (sender, trips) = self.suspends(account, action, source);
         let state = &mut self.accounts[account];
         state.tally.content_hits.add(Arc::clone(&rule.id));
         state.tally.abuse_signals.add(AbuseRule::Content);
         let told = &mut state.abuse.told;
         told.retain(|(_, at)| time.saturating_sub(*at) < HOUR);
         let is_new = told.iter().all(|(of, _)| *of != key);
-        let trips = may_trip && !state.abuse.is_tripped;
         if is_new {
             // There are as many rules as a file has, at most.
             state.abuse.told.push((key, time));
@@ -163,6 +170,7 @@ impl<D: Disk> Gate<D> {
             rule: AbuseRule::Content,
             content: Some(Arc::clone(&rule.id)),
             action,
+            sender,
             subject: None,
             country: None,
             count: u32::from(rule.score.get()),

@@ -29,7 +29,7 @@ fn send(
 ) -> Vec<(AbuseRule, u32, bool)> {
     let watched = abuse.watched(WHOSE, number.as_bytes(), Country::new(country), rules, None);
     let found = abuse.ask(now, rules, &watched).unwrap();
-    if found.iter().all(|found| found.action < AbuseAction::Throttle) {
+    if found.iter().all(|found| !found.action.refuses()) {
         abuse.note(now, rules, &watched);
     }
     found
@@ -114,6 +114,7 @@ fn one_account_does_not_push_out_the_signals_of_another() {
         rule: AbuseRule::Run,
         content: None,
         action: AbuseAction::Observe,
+        sender: None,
         subject: None,
         country: None,
         count,

@@ -64,7 +64,7 @@ impl Usual {
         country: Option<Country>,
     ) -> SmallVec<[Found; 2]> {
         let mut found = SmallVec::new();
-        if self.arriving.is_closed(now) && rules.delivered_action >= AbuseAction::Throttle {
+        if self.arriving.is_closed(now) && rules.delivered_action.closes() {
             found.push(Found {
                 rule: AbuseRule::Delivered,
                 action: AbuseAction::Throttle,
@@ -86,7 +86,7 @@ impl Usual {
                 limit: 0,
                 is_new,
             });
-            if rules.suspect_action >= AbuseAction::Throttle {
+            if rules.suspect_action.refuses() {
                 return found;
             }
         }

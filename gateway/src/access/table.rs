@@ -120,6 +120,8 @@ mod tests {
         "carrier rate",
         "account suspend",
         "account restore",
+        "account suspend-sender",
+        "account restore-sender",
         "account limit",
         "case list",
         "notice list",

@@ -147,6 +147,9 @@ impl<D: Disk> Gate<D> {
         if !Standing::of(found, now.unix_ms).is_ours() || found.envelope.form != Form::Sm {
             return Err(failed);
         }
+        if self.is_sender_closed(account, &found.envelope.addresses.source()) {
+            return Err(Refusal::SenderSuspended.status(version));
+        }
         let max = self.config.accounts[account].max_validity;
         let (due_ms, expires_ms) =
             dates(found, replace, max, now.unix_ms).map_err(|refusal| refusal.status(version))?;
@@ -197,7 +200,7 @@ impl<D: Disk> Gate<D> {
             // What may not come in must not come in this way either.
             if let Some(account) = self.account_named(name) {
                 let source = envelope.addresses.source();
-                let screened = self.screen(now, account, &submission, source.as_bytes());
+                let screened = self.screen(now, account, &submission, &source);
                 is_screened_out = screened
                     .inspect_err(|refusal| self.note_standing(account, *refusal))
                     .is_err();

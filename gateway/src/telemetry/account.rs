@@ -21,6 +21,8 @@ pub struct AccountMetrics {
     pub unfinished: Gauge,
     /// [`names::ACCOUNT_SUSPENDED`].
     pub suspended: Gauge,
+    /// [`names::ACCOUNT_SUSPENDED_SENDERS`].
+    pub suspended_senders: Gauge,
     /// [`names::ACCOUNT_OLDEST`].
     pub oldest: Gauge,
     /// [`names::ACCOUNT_RETRIES`].
@@ -86,6 +88,7 @@ impl AccountMetrics {
                 .map(|direction| telemetry.gauge(&names::ACCOUNT_WINDOW, &[own, ("direction", direction)])),
             unfinished: gauge(&names::ACCOUNT_UNFINISHED),
             suspended: gauge(&names::ACCOUNT_SUSPENDED),
+            suspended_senders: gauge(&names::ACCOUNT_SUSPENDED_SENDERS),
             oldest: gauge(&names::ACCOUNT_OLDEST),
             retries: counter(&names::ACCOUNT_RETRIES),
             handover_seconds: telemetry.histogram(&names::ACCOUNT_HANDOVER_SECONDS, &[own]),

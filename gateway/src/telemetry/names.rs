@@ -178,6 +178,7 @@ metrics! {
     ACCOUNT_WINDOW Gauge Count "account_window_used" ["account", "direction"] "Requests under way on the binds of an account: submits that it has no answer to yet, deliveries that it has not answered"
     ACCOUNT_UNFINISHED Gauge Count "account_unfinished_legs" ["account"] "Messages of an account in memory without a final state"
     ACCOUNT_SUSPENDED Gauge Count "account_suspended" ["account"] "1 while an operator has an account suspended"
+    ACCOUNT_SUSPENDED_SENDERS Gauge Count "account_suspended_senders" ["account"] "Senders of an account that are suspended, by an operator or a case of abuse"
     ACCOUNT_OLDEST Gauge Seconds "account_oldest_waiting_seconds" ["account"] "Age of the oldest message of an account that is next in a line for a carrier, from its acceptance on, scheduled or not; 0 where none stands in line"
     ACCOUNT_RETRIES Counter Count "account_retries_total" ["account"] "Messages of an account sent to a carrier again after a try that failed"
     ACCOUNT_HANDOVER_SECONDS Histogram Seconds "account_handover_seconds" ["account"] "Time from the acceptance of a message, scheduled or not, to the answer of the carrier that took it; each part of a text that was cut counts"

@@ -127,6 +127,8 @@ words! {
         Pumping "pumping"
         /// A rule about content.
         Content "content"
+        /// The sender is suspended.
+        Sender "sender"
     }
 
     /// What is a sign that somebody pumps codes.
