@@ -3,6 +3,7 @@
 //! ```text
 //! may_submit ─► watch ─┬─ fits ──────────────────────────► note_watched, once it has come in
 //!                      └─ signal ─► observe: counted
+//!                                   hold: taken in, and held until a person has released it (crate::withheld)
 //!                                   throttle: 0x0409
 //!                                   suspend_sender, suspend: 0x0409 and a trip ─► tend: audit, case, order, notice
 //! end_leg ─► watched_ended ─► how many arrive
@@ -170,6 +171,15 @@ pub(crate) struct Watched {
     budget: Option<(u64, u32)>,
     country: Option<Country>,
     part: Option<Part>,
+    /// It is held, and so is what belongs to it.
+    is_held: bool,
+}
+
+impl Watched {
+    /// Whether a rule has it held.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.is_held
+    }
 }
 
 /// See the [module](self).
@@ -298,19 +308,23 @@ impl Abuse {
                 text: self.key(Of::Part, account, &part_octets(part)),
                 place: part.sequence() - 1,
             }),
+            is_held: false,
         }
     }
 
     /// What the rules say to it; what is behind one for which it is refused is not asked. `None` is the rest of a text that
     /// was refused before.
-    fn ask(&mut self, now: Now, rules: &AbuseRules, watched: &Watched) -> Option<SmallVec<[Found; 2]>> {
+    fn ask(&mut self, now: Now, rules: &AbuseRules, watched: &mut Watched) -> Option<SmallVec<[Found; 2]>> {
         let mut found = SmallVec::new();
         let time = now.monotonic;
         // The rest of a text has been asked about with its first part.
         let number = self.numbers.get(watched.number);
         let pace = number.map_or(Pace::Fits, |number| number.ask(time, rules, watched.part));
         match pace {
-            Pace::RestOfOne => return Some(found),
+            Pace::RestOfOne { is_held } => {
+                watched.is_held |= is_held;
+                return Some(found);
+            }
             Pace::RestOfNone => return None,
             Pace::Fits | Pace::Over { .. } => {}
         }
@@ -338,7 +352,7 @@ impl Abuse {
         if closed && rules.completion_action.closes() && !is_over(&found) {
             found.push(Found {
                 rule: AbuseRule::Completion,
-                action: AbuseAction::Throttle,
+                action: rules.completion_action.of_closed(),
                 count: 0,
                 limit: 0,
                 is_new: false,
@@ -400,7 +414,7 @@ impl Abuse {
             watched.number,
             time.saturating_add(kept(rules)),
         );
-        if !number.note(time, rules, watched.part) {
+        if !number.note(time, rules, watched.part, watched.is_held) {
             return;
         }
         let is_asked = rules.prefix_limit.is_some() || rules.run.is_some();

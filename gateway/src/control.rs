@@ -46,6 +46,7 @@ mod subjecting;
 mod suppression;
 mod test_message;
 mod trace;
+mod withheld;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -91,6 +92,7 @@ pub(crate) use subject_run::{
 pub(crate) use subjecting::noted as subject_noted;
 pub(crate) use test_message::Watched;
 pub use trace::{Party, Trace};
+pub use withheld::{HeldMessage, Withheld};
 pub use work::answer;
 
 /// Name of the socket in the data directory.
@@ -176,6 +178,8 @@ pub enum Verb {
     Notice(Noticing),
     /// Cases of abuse.
     Case(Casing),
+    /// Held messages.
+    Withheld(Withheld),
     /// Break-glass.
     Access(Accessing),
     /// Disclosures to authorities and others.
@@ -315,6 +319,7 @@ impl Verb {
             Self::Subject(subjecting) => subjecting.request(),
             Self::Notice(wanted) => wanted.request(),
             Self::Case(wanted) => wanted.request(),
+            Self::Withheld(wanted) => wanted.request(),
             Self::Access(wanted) => wanted.request(),
             Self::Disclose(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
@@ -384,6 +389,7 @@ impl Verb {
                 subjecting @ (Subjecting::Run { .. } | Subjecting::Show { reading: Some(_), .. }),
             ) => (subjecting.word(), None),
             Self::Case(wanted @ (Casing::Show { .. } | Casing::Signals { .. })) => (wanted.word(), None),
+            Self::Withheld(wanted @ Withheld::Show { .. }) => (wanted.word(), wanted.account()),
             Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
             _ => return None,
         };
@@ -546,12 +552,13 @@ impl Verb {
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let subject = || Subjecting::read(other, request).map(|asked| asked.map(Self::Subject));
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
+                let withheld = || Withheld::read(other, request).map(|wanted| wanted.map(Self::Withheld));
                 let case = || Casing::read(other, request).map(|wanted| wanted.map(Self::Case));
                 let disclose = || Disclosing::read(other, request).map(|wanted| wanted.map(Self::Disclose));
                 let access = || Accessing::read(other, request).map(|wanted| wanted.map(Self::Access));
                 let read = read.or_else(export).or_else(matter);
                 let read = read.or_else(subject).or_else(notice).or_else(case);
-                let read = read.or_else(disclose).or_else(access);
+                let read = read.or_else(disclose).or_else(access).or_else(withheld);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -35,6 +35,7 @@ use tidegate_store::message_id::{MessageId, Permutation};
 use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
+use tokio::sync::oneshot;
 
 use crate::abuse::{Abuse, AccountWatch};
 use crate::addressing::Addressing;
@@ -216,6 +217,8 @@ pub struct Gate<D: Disk> {
     pub(crate) unread: Vec<Target>,
     /// How many are being read.
     pub(crate) reading: usize,
+    /// Held legs that somebody waits to see.
+    pub(crate) looks: HashMap<LegId, oneshot::Sender<Bytes>>,
     /// Legs that get another text once their old one is read; each is a request that its link waits for, so
     /// there are as many as windows allow.
     pub(crate) replacing: HashMap<LegId, Replacement>,
@@ -331,6 +334,7 @@ impl<D: Disk> Gate<D> {
             wanted: Vec::new(),
             unread: Vec::new(),
             reading: 0,
+            looks: HashMap::new(),
             replacing: HashMap::new(),
             sweeps: Sweeps::default(),
             reading_for: HashMap::new(),

@@ -77,6 +77,11 @@ pub enum Promise {
         /// What was taken, and what was not.
         multi: Box<Multi>,
     },
+    /// A held leg was released.
+    Released {
+        /// Which.
+        leg: LegId,
+    },
     /// A change of a message that an ESME asked for and that is staged (P1).
     Change {
         /// Its answer.
@@ -301,6 +306,13 @@ impl<D: Disk> Gate<D> {
                         self.set_out(now, leg, Some(hot.slice(body)));
                     }
                 }
+                (Promise::Released { leg }, CommitOutcome::Synced) => self.released(now, leg),
+                // It is staged again.
+                (Promise::Released { leg }, CommitOutcome::Full) => {
+                    self.promises.push(Promise::Released { leg });
+                }
+                // A restart finds it held, or released.
+                (Promise::Released { .. }, CommitOutcome::Broken) => {}
                 // What ends or changes something is staged again: its answer leaves with a later commit. The body
                 // is read back from disk then.
                 (Promise::Change { owed, .. }, CommitOutcome::Full) => {
@@ -400,6 +412,12 @@ impl<D: Disk> Gate<D> {
         for read in found {
             let here = self.spool.is_at(&read);
             match (read.target, read.body) {
+                (Target::Leg(leg), Ok(body)) if self.looks.contains_key(&leg) => {
+                    if let Some(look) = self.looks.remove(&leg) {
+                        // Who has gone need not see it.
+                        let _ = look.send(body.into());
+                    }
+                }
                 (Target::Leg(leg), Ok(body)) => legs.push((leg, body.into())),
                 (Target::Entry(entry), Ok(body)) => entries.push((entry, body.into())),
                 // It moved while it was read: its new place is asked for.
@@ -441,6 +459,7 @@ impl<D: Disk> Gate<D> {
         self.tally.unreadable += 1;
         match target {
             Target::Leg(leg) => {
+                self.looks.remove(&leg);
                 if let Some(found) = self.spool.index().get(leg) {
                     let account = self.spool.names().name(found.account);
                     tracing::error!(message_id = %self.id_of(found), account, "a message's record cannot be read: it is ended");

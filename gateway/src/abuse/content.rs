@@ -72,21 +72,21 @@ impl Abuse {
 }
 
 impl<D: Disk> Gate<D> {
-    /// Looks at a text from a sender, if its account's terms allow that, and does what the rules say.
+    /// Looks at a text from a sender, if its account's terms allow that, and does what the rules say; whether it is to be held.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Content`].
+    /// [`Refusal::Content`], also of what is to be held where no more may be.
     pub(crate) fn screen(
         &mut self,
         now: Now,
         account: usize,
         submission: &Submission<'_>,
         source: &AddressBuf,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let configured = &self.config.accounts[account];
         if configured.screening == ScreeningMode::Off {
-            return Ok(());
+            return Ok(false);
         }
         let is_heeded = configured.screening == ScreeningMode::On;
         let of = &self.accounts[account].abuse;
@@ -102,7 +102,7 @@ impl<D: Disk> Gate<D> {
             tlvs: submission.tlvs,
         };
         let Some(found) = self.screen.look(&text) else {
-            return Ok(());
+            return Ok(false);
         };
         let (mut hits, same, words) = (found.hits.clone(), found.same, found.words);
         let rules = self.screen.rules();
@@ -116,7 +116,7 @@ impl<D: Disk> Gate<D> {
             }
         }
         if hits.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let hits: SmallVec<[&ContentRule; 4]> = hits
             .iter()
@@ -125,17 +125,21 @@ impl<D: Disk> Gate<D> {
         let sum: u32 = hits.iter().map(|rule| u32::from(rule.score.get())).sum();
         let refuse_at = rules.refuse_at.map_or(0, |limit| u32::from(limit.get()));
         let adds_up = refuse_at != 0 && sum >= refuse_at;
-        let mut is_refused = false;
+        let (mut is_refused, mut is_held) = (false, false);
         for rule in hits {
             let action = match rule.action {
                 _ if !is_heeded => AbuseAction::Observe,
-                AbuseAction::Observe if adds_up => AbuseAction::Refuse,
+                AbuseAction::Observe | AbuseAction::Hold if adds_up => AbuseAction::Refuse,
                 action => action,
             };
             is_refused |= action.refuses();
+            is_held |= action == AbuseAction::Hold;
             self.hit(now, (account, source), rule, action, refuse_at);
         }
-        if is_refused { Err(Refusal::Content) } else { Ok(()) }
+        if is_refused || (is_held && !self.may_hold(account)) {
+            return Err(Refusal::Content);
+        }
+        Ok(is_held)
     }
 
     /// Counts a hit, and tells it if it is the rule's first of this account in an hour.

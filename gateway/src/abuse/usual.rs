@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tidegate_config::{AbuseAction, AbuseRules, Country};
+use tidegate_config::{AbuseRules, Country};
 
 use super::completion::Completion;
 use super::table::Row as _;
@@ -67,12 +67,14 @@ impl Usual {
         if self.arriving.is_closed(now) && rules.delivered_action.closes() {
             found.push(Found {
                 rule: AbuseRule::Delivered,
-                action: AbuseAction::Throttle,
+                action: rules.delivered_action.of_closed(),
                 count: 0,
                 limit: 0,
                 is_new: false,
             });
-            return found;
+            if rules.delivered_action.of_closed().refuses() {
+                return found;
+            }
         }
         if number.is_some_and(|number| rules.is_suspect(number)) {
             let is_new = self.suspect.is_none_or(|at| now.saturating_sub(at) >= HOUR);
@@ -130,6 +132,8 @@ impl Usual {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+
+    use tidegate_config::AbuseAction;
 
     use super::*;
 

@@ -33,7 +33,7 @@ impl<D: Disk> Gate<D> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Pumping`].
+    /// [`Refusal::Pumping`], also of what is to be held where no more may be.
     pub(crate) fn watch(
         &mut self,
         now: Now,
@@ -59,6 +59,7 @@ impl<D: Disk> Gate<D> {
         let found = usual.ask(now.monotonic, rules, number, country);
         let source = &admitted.source;
         let is_over = found.iter().any(|found| found.action.refuses());
+        let mut is_held = found.iter().any(|found| found.action == AbuseAction::Hold);
         for found in found {
             self.signalled(believed, (account, source), found, &person, country);
         }
@@ -66,18 +67,20 @@ impl<D: Disk> Gate<D> {
             return Err(Refusal::Pumping);
         }
         let whose = (account, self.accounts[account].abuse.epoch);
-        let watched = self
+        let mut watched = self
             .abuse
             .watched(whose, &person, country, rules, submission.part_of);
         let now = believed;
-        let Some(found) = self.abuse.ask(now, rules, &watched) else {
+        let Some(found) = self.abuse.ask(now, rules, &mut watched) else {
             return Err(Refusal::Pumping);
         };
+        is_held |= found.iter().any(|found| found.action == AbuseAction::Hold);
         let is_over = found.iter().any(|found| found.action.refuses());
         for found in found {
             self.signalled(now, (account, source), found, &person, country);
         }
-        if is_over {
+        watched.is_held |= is_held;
+        if is_over || (watched.is_held && !self.may_hold(account)) {
             return Err(Refusal::Pumping);
         }
         Ok(Some(watched))
@@ -250,7 +253,9 @@ impl<D: Disk> Gate<D> {
     ) -> (Option<Sender>, bool) {
         let may_trip = || !self.accounts[account].abuse.is_tripped && !self.is_suspended(account);
         match action {
-            AbuseAction::Observe | AbuseAction::Throttle | AbuseAction::Refuse => (None, false),
+            AbuseAction::Observe | AbuseAction::Hold | AbuseAction::Throttle | AbuseAction::Refuse => {
+                (None, false)
+            }
             AbuseAction::Suspend => (None, may_trip()),
             AbuseAction::SuspendSender => {
                 let trips = may_trip() && !self.is_sender_closed(account, source);

@@ -71,6 +71,7 @@ pub const TABLE: &[Right] = &[
     right("subject show", &["subrec"], READING, "DSR-2"),
     right("case show", &["fraud"], &["fraud"], "FRD-7"),
     right("case signals", &["fraud"], &["fraud"], "FRD-7"),
+    right("held show", &["meta", "body"], &["fraud"], "FRD-5, GEN-3"),
     right("optout check", &["optout"], &["support"], "OPT-24"),
     right("optout list", &["optout"], &["support"], "OPT-24"),
     right("optout export", &["optout"], &["export"], "OPT-24"),
@@ -124,6 +125,9 @@ mod tests {
         "account restore-sender",
         "account limit",
         "case list",
+        "held list",
+        "held release",
+        "held reject",
         "notice list",
         "notice sent",
         "bind close",
@@ -201,6 +205,7 @@ mod tests {
             ("subject run", of_one()),
             ("case show", of_one()),
             ("case signals", json!({})),
+            ("held show", json!({ "id": "1", "reason": "t" })),
             ("subject show", reading_of_one()),
             ("optout check", of_deed()),
             ("optout list", list()),
@@ -221,7 +226,7 @@ mod tests {
             assert!(asked(verb, request).opens().is_none(), "{verb}");
         }
         let table: BTreeSet<&str> = TABLE.iter().map(|right| right.verb).collect();
-        assert_eq!((table.len(), TABLE.len()), (15, 15));
+        assert_eq!((table.len(), TABLE.len()), (16, 16));
         for (verb, role) in VERBS {
             let is_open = table.contains(verb);
             assert!(!(is_open && OPEN_NOTHING.contains(verb)), "{verb}");

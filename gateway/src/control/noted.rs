@@ -159,7 +159,9 @@ impl Noted {
                 None,
                 vec![(Field::Verb, word(subjecting.word()))],
             ),
-            Verb::TokenList
+            // What is decided, or looked at, is entered where it is known which message it is.
+            Verb::Withheld(_)
+            | Verb::TokenList
             | Verb::Access(_)
             | Verb::Disclose(_)
             | Verb::Subject(_)

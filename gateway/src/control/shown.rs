@@ -39,6 +39,7 @@ pub(super) const fn state_word(state: ConfiguredState) -> &'static str {
 pub(crate) const fn standing_words(standing: Standing) -> &'static str {
     match standing {
         Standing::Scheduled => "scheduled",
+        Standing::Held => "held for a person to look at",
         Standing::Waiting => "waiting for a carrier",
         Standing::BackingOff => "waiting for another try",
         Standing::Leased => "sent, not answered yet",

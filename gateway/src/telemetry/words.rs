@@ -185,6 +185,20 @@ words! {
         Carrier "carrier"
     }
 
+    /// Why a held message is held no longer.
+    HeldEnd {
+        /// A person has released it.
+        Released "released"
+        /// A person has rejected it.
+        Rejected "rejected"
+        /// Its validity is over.
+        Expired "expired"
+        /// Its client has taken it back, or its account was closed.
+        Deleted "deleted"
+        /// It could not be read.
+        Unreadable "unreadable"
+    }
+
     /// What became of an answer of ourselves to a handset.
     ReplyEnd {
         /// It went out.

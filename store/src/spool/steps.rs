@@ -45,12 +45,14 @@ impl<D: Disk> Spool<D> {
             body,
             period,
             takes_a_place,
+            held,
         } = new;
+        let stage = if held { Stage::Held } else { Stage::Waiting };
         let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
         let parts = envelope.parts;
         let record = LegRecord {
             envelope,
-            stage: Stage::Waiting,
+            stage,
             attempts: 0,
             due_ms,
             carrier: "",
@@ -72,7 +74,10 @@ impl<D: Disk> Spool<D> {
             return Err(Refused::Broken);
         };
         let id = self.index.insert(
-            Leg::staged(id, leg, name, envelope, 0, due_ms),
+            Leg {
+                stage,
+                ..Leg::staged(id, leg, name, envelope, 0, due_ms)
+            },
             MessageIdText::default(),
         );
         self.index.set_quote(id, quote);
@@ -216,6 +221,39 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
+    /// Stages that a held leg is held no longer, and waits until `due_ms`. It is leased until the commit makes that durable, so
+    /// that nobody hands on what a crash would find held; `false` when it was not held.
+    pub fn release(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        due_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<bool, Refused> {
+        self.may_progress()?;
+        if !self.index.release(leg) {
+            return Ok(false);
+        }
+        let Some(found) = self.index.get_mut(leg) else {
+            return Ok(false);
+        };
+        found.revision = found.revision.wrapping_add(1);
+        let attempts = found.attempts;
+        let step = Retry { due_ms, attempts };
+        let (id, number, born, account) = (found.message, found.leg, found.born, found.account);
+        self.index.set_leased(leg, true);
+        self.index.set_due(leg, due_ms);
+        let range = self.write_step(Kind::Retry, id, number, account, &Payload::Retry(step), rng)?;
+        let item = StepItem::Retry {
+            id,
+            leg: number,
+            step,
+        };
+        self.staging
+            .push(now_ms, Staged::Step { born, item }, Part::Ending, range, true);
+        Ok(true)
+    }
+
     /// Stages that a waiting leg is another from now on: its envelope, its date, its body. Message, number and tries
     /// stay; the [`LegId`] does not, so that whoever holds the old one finds nothing. The new leg is leased until the
     /// commit makes it durable. `None` when the leg had ended before.
@@ -239,7 +277,7 @@ impl<D: Disk> Spool<D> {
         let (message, number, account) = (found.message, found.leg, found.account);
         let record = LegRecord {
             envelope,
-            stage: Stage::Waiting,
+            stage: found.stage,
             attempts: found.attempts,
             due_ms,
             carrier: "",
