@@ -92,7 +92,7 @@ pub(crate) use subject_run::{
 pub(crate) use subjecting::noted as subject_noted;
 pub(crate) use test_message::Watched;
 pub use trace::{Party, Trace};
-pub use withheld::{HeldMessage, Withheld};
+pub use withheld::{HeldMessage, Withheld, withheld};
 pub use work::answer;
 
 /// Name of the socket in the data directory.

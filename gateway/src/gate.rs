@@ -217,7 +217,8 @@ pub struct Gate<D: Disk> {
     pub(crate) unread: Vec<Target>,
     /// How many are being read.
     pub(crate) reading: usize,
-    /// Held legs that somebody waits to see.
+    /// Held legs that are read for somebody who waits to see them, or has gone meanwhile: until what was read has come, so that it
+    /// is not taken for what a carrier waits for.
     pub(crate) looks: HashMap<LegId, oneshot::Sender<Bytes>>,
     /// Legs that get another text once their old one is read; each is a request that its link waits for, so
     /// there are as many as windows allow.

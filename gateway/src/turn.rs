@@ -398,7 +398,13 @@ impl<D: Disk> Gate<D> {
         // What has ended meanwhile is not read, so it must not count as being read either: nothing would
         // ever take it off the count, and at its bound nothing is read back any more.
         wanted.retain(|target| match target {
-            Target::Leg(leg) => self.spool.index().get(*leg).is_some(),
+            Target::Leg(leg) => {
+                let is_there = self.spool.index().get(*leg).is_some();
+                if !is_there {
+                    self.looks.remove(leg);
+                }
+                is_there
+            }
             Target::Entry(entry) => self.spool.outbox().get(*entry).is_some(),
         });
         self.reading += wanted.len();
@@ -424,6 +430,8 @@ impl<D: Disk> Gate<D> {
                 (target, Err(_)) if !here => self.wanted.push(target),
                 // Nothing is known about the record: no file descriptors left, perhaps. It is asked for again,
                 // but not at once.
+                // Whoever looks asks again, and no more hangs on it: what a carrier waits for is read by itself.
+                (Target::Leg(leg), Err(RecordError::Io(_))) if self.looks.remove(&leg).is_some() => {}
                 (Target::Leg(leg), Err(RecordError::Io(_))) if self.replace_failed(now, leg) => {}
                 (Target::Leg(leg), Err(RecordError::Io(_))) if self.is_over(now, leg) => {
                     // Its date ends it.

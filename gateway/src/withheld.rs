@@ -23,7 +23,7 @@ use crate::turn::Promise;
 /// Messages that are held, over all accounts: with what stands in the index, some 20 MB. Each account has its own `held_max`.
 pub const HELD_MAX: usize = 100_000;
 
-/// Held messages that somebody waits to see at a time.
+/// Held messages that are read for somebody at a time.
 const LOOKS_MAX: usize = 16;
 
 impl HeldEnd {
@@ -102,10 +102,17 @@ impl<D: Disk> Gate<D> {
         leg: LegId,
         look: oneshot::Sender<Bytes>,
     ) -> Result<(), &'static str> {
-        // Who has left looks at nothing.
-        self.looks.retain(|_, look| !look.is_closed());
-        if self.looks.len() >= LOOKS_MAX || self.looks.contains_key(&leg) {
-            return Err("others look at held messages at this moment: ask again");
+        const BUSY: &str = "others look at held messages at this moment: ask again";
+        if let Some(before) = self.looks.get_mut(&leg) {
+            if !before.is_closed() {
+                return Err(BUSY);
+            }
+            // It is being read already, for one who has gone.
+            *before = look;
+            return Ok(());
+        }
+        if self.looks.len() >= LOOKS_MAX {
+            return Err(BUSY);
         }
         self.looks.insert(leg, look);
         self.wanted.push(Target::Leg(leg));

@@ -193,7 +193,11 @@ fn place(after: &str) -> Option<(NameId, MessageId, u16)> {
 }
 
 /// Does it.
-pub(super) async fn withheld<D: Disk>(
+///
+/// # Errors
+///
+/// In words for an operator.
+pub async fn withheld<D: Disk>(
     hub: &Hub<D>,
     (audit, who): (&AuditHandle, &Actor),
     wanted: &Withheld,

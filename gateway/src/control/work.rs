@@ -178,7 +178,7 @@ async fn answer_one<D: Disk + 'static>(
                 if !wanted.is_reading() {
                     giving_up.end();
                 }
-                withheld::withheld(&hub, (&audit, &who), wanted).await
+                withheld(&hub, (&audit, &who), wanted).await
             }
             Verb::Subject(wanted) => {
                 if !wanted.is_reading() {

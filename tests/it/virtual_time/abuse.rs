@@ -1,10 +1,14 @@
 //! How many codes arrive, and what closes where hardly any do (compliance.md FRD-3), in the data path.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::values::{DataCoding, RegisteredDelivery};
+use tidegate_gateway::control::{HeldMessage, Page, Withheld, withheld};
 use tidegate_gateway::orders::{Halt, Orders};
+use tidegate_gateway::withheld::Verdict;
+use tidegate_store::audit::Actor;
 
 use super::rig::*;
 use super::*;
@@ -236,5 +240,59 @@ fn without_its_terms_nobody_looks_and_an_account_that_is_observed_is_only_counte
                 assert_eq!(say(&mut rig, S, text).await, CommandStatus::ROK, "{mode}");
             }
         }
+    });
+}
+
+/// Who has gone while what they look at is being read must not have it sent twice: it may be released, and at its carrier, by then.
+#[test]
+fn a_look_that_nobody_waits_for_any_more_sends_what_was_released_once() {
+    scenario(|| async {
+        let keys = "category = \"otp\"\n\
+                    abuse = { number_limit = 0, prefix_limit = 0, run = 0, suspect_numbers = [\"33700\"], \
+                    suspect_action = \"hold\" }";
+        let mut setup = Setup::new(config(&[(OF_A, keys)]), 1 << 20, 1 << 28);
+        // What is read back comes half a second later.
+        setup.keeper_late_ms = 500..=500;
+        setup.is_audited = true;
+        let mut rig = Rig::on(setup, FaultyDisk::new(), Clock::virtual_from(START_MS), 327).await;
+        for to in [b"33700123456", b"33700123457"] {
+            assert_eq!(rig.submit(S, to).await, CommandStatus::ROK);
+        }
+        let ask = |wanted: Withheld| {
+            let (hub, audit) = (Rc::clone(&rig.world.hub), rig.world.audit.clone());
+            async move { withheld(&hub, (&audit, &Actor::Operator(Some(0))), &wanted).await }
+        };
+        let listed = ask(Withheld::List {
+            account: None,
+            page: Page::default(),
+        });
+        let rows = listed.await.unwrap();
+        let ids: Vec<String> = (0..2)
+            .map(|row| rows["messages"][row]["id"].as_str().unwrap().to_owned())
+            .collect();
+        let named = |id: &String| HeldMessage {
+            id: id.clone(),
+            account: None,
+        };
+        let show = |id| {
+            ask(Withheld::Show {
+                message: named(id),
+                reason: "a review".to_owned(),
+            })
+        };
+        let gone = tokio::time::timeout(Duration::from_millis(100), show(&ids[0])).await;
+        assert!(gone.is_err(), "it is being read");
+        let gone = tokio::time::timeout(Duration::from_millis(100), show(&ids[1])).await;
+        assert!(gone.is_err(), "it is being read");
+        let release = ask(Withheld::Judge {
+            verdict: Verdict::Release,
+            message: named(&ids[0]),
+            reviewer: "Ana Ruiz".to_owned(),
+            reason: "a campaign".to_owned(),
+        });
+        assert_eq!(release.await.unwrap()["released"], 1);
+        rig.take().await;
+        let twice = tokio::time::timeout(Duration::from_secs(20), rig.smsc.expect(CommandId::SUBMIT_SM)).await;
+        assert!(twice.is_err(), "it came twice");
     });
 }
