@@ -1,8 +1,8 @@
 //! Messages that a rule about abuse has held (FRD-5): taken in, acknowledged and synced like any other, and handed over to nobody
 //! until a person has released them.
 //!
-//! That one is held is its stage in the spool, in the record that accepts it; so it is held after any crash. A release is one
-//! record more, and nobody hands the leg on before that is synced. Its validity, and with it its receipt, run as ever.
+//! That one is held is its stage in the spool, in the record that accepts it; so it is held after any crash. A release is the
+//! whole leg once more, as one that waits, and nobody hands it on before that is synced. Its validity, and with it its receipt, run as ever.
 
 use bytes::Bytes;
 use tidegate_codec::values::{InterfaceVersion, MessageState};
@@ -66,34 +66,44 @@ impl<D: Disk> Gate<D> {
         held.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Stages what was decided of one leg; `false` if it has ended meanwhile, or was released.
+    /// Stages that one leg goes on, with its body as it was read; `false` if it has ended meanwhile, or was released.
     ///
     /// # Errors
     ///
     /// The spool takes nothing now: it stays held.
-    pub(crate) fn judge_held(&mut self, now: Now, leg: LegId, verdict: Verdict) -> Result<bool, Refused> {
-        let Some(found) = self.spool.index().get(leg).filter(|leg| leg.stage == Stage::Held) else {
+    pub(crate) fn release_held(&mut self, now: Now, leg: LegId, body: &[u8]) -> Result<bool, Refused> {
+        let Some(found) = self.spool.index().get(leg) else {
             return Ok(false);
         };
-        if verdict == Verdict::Reject {
-            // As a rule about content says it to who submits.
-            let status = Refusal::Content.status(InterfaceVersion(found.envelope.interface_version));
-            let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
-            self.end_leg(now, leg, &note, true)?;
-            return Ok(true);
-        }
         // The client's own date still counts; what is over ends by its own.
         let has_date = found.due_ms > now.unix_ms && found.due_ms < found.envelope.expires_ms;
         let due_ms = if has_date { found.due_ms } else { now.unix_ms };
         let account = self.account_named(found.account);
-        let is_released = self.spool.release(now.unix_ms, leg, due_ms, &mut self.rng)?;
-        if is_released {
-            self.promises.push(Promise::Released { leg });
-            if let Some(account) = account {
-                self.accounts[account].tally.held_ended.add(HeldEnd::Released);
-            }
+        let released = self
+            .spool
+            .release(now.unix_ms, leg, due_ms, body, &mut self.rng)?;
+        let Some(leg) = released else { return Ok(false) };
+        self.promises.push(Promise::Released { leg });
+        if let Some(account) = account {
+            self.accounts[account].tally.held_ended.add(HeldEnd::Released);
         }
-        Ok(is_released)
+        Ok(true)
+    }
+
+    /// Stages that one leg ends as REJECTED; `false` if it has ended meanwhile, or was released.
+    ///
+    /// # Errors
+    ///
+    /// The spool takes nothing now: it stays held.
+    pub(crate) fn reject_held(&mut self, now: Now, leg: LegId) -> Result<bool, Refused> {
+        let Some(found) = self.spool.index().get(leg).filter(|leg| leg.stage == Stage::Held) else {
+            return Ok(false);
+        };
+        // As a rule about content says it to who submits.
+        let status = Refusal::Content.status(InterfaceVersion(found.envelope.interface_version));
+        let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
+        self.end_leg(now, leg, &note, true)?;
+        Ok(true)
     }
 
     /// Has the body of a held leg read back for somebody to look at; it stays where it is.

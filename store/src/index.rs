@@ -445,16 +445,6 @@ impl Index {
         Some(leg)
     }
 
-    /// A leg is held no longer; `false` when it was not.
-    pub(crate) fn release(&mut self, id: LegId) -> bool {
-        let Some(leg) = self.legs.get_mut(id.0).filter(|leg| leg.stage == Stage::Held) else {
-            return false;
-        };
-        leg.stage = Stage::Waiting;
-        self.held.remove(leg);
-        true
-    }
-
     /// What is held, those not synced yet included.
     pub const fn held(&self) -> &HeldLegs {
         &self.held

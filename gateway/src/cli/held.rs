@@ -110,14 +110,22 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
     let text = match verb {
         Verb::List { .. } => listed(&fields),
         Verb::Show { .. } => shown(&fields),
-        Verb::Release(judged) => format!("{} goes on", judged.meant.id),
-        Verb::Reject(judged) => format!("{} is rejected", judged.meant.id),
+        Verb::Release(judged) => decided(&fields, &judged.meant.id, "goes on"),
+        Verb::Reject(judged) => decided(&fields, &judged.meant.id, "is rejected"),
     };
     Ok(Outcome {
         text,
         fields,
         ..Outcome::default()
     })
+}
+
+/// What became of a message, and of how many of its recipients it is still to be decided.
+fn decided(fields: &Map<String, Value>, id: &str, what: &str) -> String {
+    match fields.get("left").and_then(Value::as_u64) {
+        None | Some(0) => format!("{id} {what}"),
+        Some(left) => format!("{id} {what} in part: to {left} recipients it is held still, decide again"),
+    }
 }
 
 fn row(message: &Map<String, Value>) -> String {

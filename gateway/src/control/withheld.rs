@@ -27,7 +27,6 @@ use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::serve::Hub;
-use crate::turn::Promise;
 use crate::withheld::Verdict;
 
 /// How long a text is waited for that is read back from its segment.
@@ -184,12 +183,13 @@ fn read_judge(keys: &Keys<'_>, verdict: Verdict) -> Result<Withheld, String> {
     })
 }
 
-/// Where a page begins: behind a leg of a message of an account, by its number in this process.
-fn place(after: &str) -> Option<(NameId, MessageId, u16)> {
+/// Where a page begins: behind a leg of a message of an account. The name, which may hold anything, comes last.
+fn place(after: &str) -> Option<(&str, MessageId, u16)> {
     let mut parts = after.splitn(3, '-');
-    let account = NameId(parts.next()?.parse().ok()?);
     let message = MessageId(parts.next()?.parse().ok()?);
-    Some((account, message, parts.next()?.parse().ok()?))
+    let leg = parts.next()?.parse().ok()?;
+    let account = parts.next().filter(|name| !name.is_empty())?;
+    Some((account, message, leg))
 }
 
 /// Does it.
@@ -246,14 +246,7 @@ async fn show<D: Disk>(
     let entry = entry.with(Field::Purpose, Told::Word(Word::of_name("fraud")));
     audit.enter(vec![entry]).await?;
     // The legs of one message have one text.
-    let reading = hub.with_gate(|gate, _| {
-        let (_, legs) = gate.held_meant(message)?;
-        let first = *legs.first().ok_or(NOT_HELD)?;
-        gate.look_at(first)
-    })?;
-    let body = tokio::time::timeout(READ_MAX, reading).await;
-    let body = body.map_err(|_| "it cannot be read now: ask again")?;
-    let body = body.map_err(|_| "it cannot be read, or is held no longer")?;
+    let body = read(hub, message, |legs| legs.first().copied()).await?;
     hub.look(|gate, now| {
         let (_, legs) = gate.held_meant(message)?;
         let index = gate.spool().index();
@@ -302,11 +295,23 @@ async fn judge<D: Disk>(
     let outcome = |word: &str| (Field::Outcome, Told::Word(Word::of_name(word)));
     let (field, value) = outcome("asked");
     audit.enter(vec![asked.with(field, value)]).await?;
-    let done = decide(hub, verdict, message).await;
-    let (field, value) = outcome(if done.is_ok() { "done" } else { "refused" });
+    let decided = decide(hub, verdict, message).await;
+    let (field, value) = outcome(match &decided {
+        Decided::Refused(_) => "refused",
+        Decided::Begun(..) => "begun",
+        Decided::Done { left: 0, .. } => "done",
+        Decided::Done { .. } => "done in part",
+    });
+    let mut entry = entry.with(field, value);
+    if let Decided::Done { count, .. } | Decided::Begun(_, count) = decided {
+        entry = entry.with(Field::Count, Told::Count(count));
+    }
     // It is decided; that the log does not take this as well is told by its own alarm.
-    let _ = audit.enter(vec![entry.with(field, value)]).await;
-    let count = done?;
+    let _ = audit.enter(vec![entry]).await;
+    let (count, left) = match decided {
+        Decided::Done { count, left } => (count, left),
+        Decided::Refused(why) | Decided::Begun(why, _) => return Err(why),
+    };
     let key = match verdict {
         Verdict::Release => "released",
         Verdict::Reject => "rejected",
@@ -315,33 +320,94 @@ async fn judge<D: Disk>(
         "id": message.id,
         "account": account.as_ref().map(SystemId::as_str),
         key: count,
+        "left": left,
     })))
 }
 
-/// Decides each leg of a message and waits until that is on disk; says of how many.
-async fn decide<D: Disk>(hub: &Hub<D>, verdict: Verdict, message: &HeldMessage) -> Result<u64, String> {
-    let (done, mut is_done) = mpsc::channel(1);
-    let count = hub.with_gate(|gate, now| {
+/// What became of a decision.
+#[derive(Debug)]
+enum Decided {
+    /// It is on disk, of so many legs.
+    Done {
+        /// Of how many.
+        count: u64,
+        /// How many are held still: the spool took no more, and it can be decided of them again.
+        left: u64,
+    },
+    /// Nothing is decided, and why.
+    Refused(String),
+    /// It is staged of so many legs and not known to be on disk: it is tried again, and a restart finds them held or decided.
+    Begun(String, u64),
+}
+
+/// Reads the body of one of a message's held legs.
+async fn read<D: Disk>(
+    hub: &Hub<D>,
+    message: &HeldMessage,
+    which: impl FnOnce(&[LegId]) -> Option<LegId>,
+) -> Result<bytes::Bytes, String> {
+    let reading = hub.with_gate(|gate, _| {
         let (_, legs) = gate.held_meant(message)?;
-        if !gate.spool().has_batch_room() || !gate.spool().has_progress_room() {
-            return Err(NOT_NOW.to_owned());
-        }
-        let mut count = 0;
-        for leg in legs {
-            match gate.judge_held(now, leg, verdict) {
-                Ok(is_judged) => count += u64::from(is_judged),
-                Err(_) if count == 0 => return Err(NOT_NOW.to_owned()),
-                // The rest stays held, and can be decided again.
-                Err(_) => break,
+        gate.look_at(which(&legs).ok_or(NOT_HELD)?)
+    })?;
+    let body = tokio::time::timeout(READ_MAX, reading).await;
+    let body = body.map_err(|_| "it cannot be read now: ask again")?;
+    Ok(body.map_err(|_| "it cannot be read now, or is held no longer")?)
+}
+
+/// Decides each leg of a message and waits until that is on disk; says of how many.
+async fn decide<D: Disk>(hub: &Hub<D>, verdict: Verdict, message: &HeldMessage) -> Decided {
+    let legs = match hub.look(|gate, _| gate.held_meant(message)) {
+        Ok((_, legs)) => legs,
+        Err(why) => return Decided::Refused(why),
+    };
+    let (mut count, mut refused) = (0, None);
+    for leg in &legs {
+        let body = match verdict {
+            Verdict::Reject => bytes::Bytes::new(),
+            // One after the other: they are as long as they are.
+            Verdict::Release => match read(hub, message, |_| Some(*leg)).await {
+                Ok(body) => body,
+                Err(why) => {
+                    refused = Some(why);
+                    break;
+                }
+            },
+        };
+        match hub.with_gate(|gate, now| gate.judge_held(now, (*leg, verdict), &body)) {
+            Ok(is_judged) => count += u64::from(is_judged),
+            // The rest stays held, and can be decided again.
+            Err(why) => {
+                refused = Some(why);
+                break;
             }
         }
-        gate.promises.push(Promise::Deed { done });
-        Ok(count)
-    })?;
-    if is_done.recv().await != Some(true) {
-        return Err("it is decided, and cannot be put on disk now: see `held list`".to_owned());
     }
-    Ok(count)
+    if count == 0 {
+        return Decided::Refused(refused.unwrap_or_else(|| NOT_HELD.to_owned()));
+    }
+    let (done, mut is_done) = mpsc::channel(2);
+    let (mut to_hear, is_broken) = hub.with_gate(|gate, _| {
+        let to_hear = gate.hear_of_batches(&done);
+        (to_hear, gate.spool().is_broken())
+    });
+    drop(done);
+    while to_hear > 0 || is_broken {
+        if is_broken || is_done.recv().await != Some(true) {
+            let why = "it is decided, and cannot be put on disk now; it is tried again: see `held list`";
+            return Decided::Begun(why.to_owned(), count);
+        }
+        to_hear -= 1;
+    }
+    let left = hub.look(|gate, _| {
+        let index = gate.spool().index();
+        let is_held = |leg: &&LegId| index.get(**leg).is_some();
+        legs.iter().filter(is_held).count()
+    });
+    Decided::Done {
+        count,
+        left: left as u64,
+    }
 }
 
 impl<D: Disk> Gate<D> {
@@ -355,6 +421,23 @@ impl<D: Disk> Gate<D> {
         let name = first.ok_or(NOT_HELD)?.account;
         let account = SystemId::new(self.spool.names().name(name).as_bytes());
         Ok((account.ok(), legs))
+    }
+
+    /// Stages what was decided of one leg; `false` if it has ended meanwhile, or was decided.
+    fn judge_held(
+        &mut self,
+        now: Now,
+        (leg, verdict): (LegId, Verdict),
+        body: &[u8],
+    ) -> Result<bool, String> {
+        if !self.spool.has_batch_room() || !self.spool.has_progress_room() {
+            return Err(NOT_NOW.to_owned());
+        }
+        let judged = match verdict {
+            Verdict::Release => self.release_held(now, leg, body),
+            Verdict::Reject => self.reject_held(now, leg),
+        };
+        judged.map_err(|_| NOT_NOW.to_owned())
     }
 
     fn held_row(&self, now: Now, leg: &Leg) -> Value {
@@ -379,12 +462,17 @@ impl<D: Disk> Gate<D> {
         let only = account.map(|name| self.known_account(name)).transpose()?;
         let only = only.map(|place| self.accounts[place].name);
         let after = page.after.as_deref().and_then(place);
-        let is_meant = |name: &NameId| {
-            only.is_none_or(|only| only == *name) && after.is_none_or(|(after, ..)| *name >= after)
+        // By their names, which a restart does not change.
+        let names = self.spool.names();
+        let is_meant = |id: &NameId| {
+            let is_behind = after.is_none_or(|(after, ..)| names.name(*id) >= after);
+            only.is_none_or(|only| only == *id) && is_behind
         };
-        let legs = held.accounts().filter(is_meant).flat_map(|name| {
+        let mut accounts: Vec<NameId> = held.accounts().filter(is_meant).collect();
+        accounts.sort_unstable_by_key(|id| names.name(*id));
+        let legs = accounts.into_iter().flat_map(|name| {
             let from = match after {
-                Some((of, message, leg)) if of == name => (message, leg.saturating_add(1)),
+                Some((of, message, leg)) if of == names.name(name) => (message, leg.saturating_add(1)),
                 _ => (MessageId(0), 0),
             };
             held.of(name, from)
@@ -393,7 +481,7 @@ impl<D: Disk> Gate<D> {
         let mut legs = legs.peekable();
         let (mut rows, mut last) = (Vec::new(), None);
         for (name, message, number) in legs.by_ref().take(page.limit()) {
-            last = Some(format!("{}-{}-{number}", name.0, message.0));
+            last = Some(format!("{}-{number}-{}", message.0, names.name(name)));
             let leg = index.find(message, number).and_then(|id| index.get(id));
             rows.extend(leg.map(|leg| self.held_row(now, leg)));
         }
@@ -428,7 +516,7 @@ mod tests {
             reason: "a campaign".to_owned(),
         };
         let page = Page {
-            after: Some("3-17-0".to_owned()),
+            after: Some("17-0-shop-3".to_owned()),
             limit: Some(7),
         };
         for wanted in [
@@ -445,6 +533,7 @@ mod tests {
         }
         for (verb, request) in [
             ("held list", json!({ "after": "3-17" })),
+            ("held list", json!({ "after": "shop-3-17" })),
             ("held list", json!({ "limit": 0 })),
             ("held show", json!({ "id": "1" })),
             (

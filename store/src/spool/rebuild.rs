@@ -221,8 +221,6 @@ impl Rebuild {
         if let Some(leg) = self.index.get_mut(found) {
             leg.attempts = step.attempts;
         }
-        // A held leg is tried at no date but that of its release.
-        self.index.release(found);
         self.index.set_due(found, step.due_ms);
     }
 

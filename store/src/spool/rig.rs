@@ -76,6 +76,7 @@ pub(super) enum Step {
     HandOver((MessageId, u16), String, Vec<u8>, u64),
     Retry((MessageId, u16), u64, bool),
     Replace((MessageId, u16), Envelope, u64, Quote),
+    Release((MessageId, u16), u64),
     InParts((MessageId, u16), u64, Progress),
     Part((MessageId, u16), LegState),
     Final((MessageId, u16)),
@@ -127,9 +128,12 @@ impl State {
                 if let Some(leg) = self.legs.get_mut(key) {
                     leg.due_ms = *due_ms;
                     leg.attempts += u16::from(*counts);
-                    if leg.stage == Stage::Held {
-                        leg.stage = Stage::Waiting;
-                    }
+                }
+            }
+            Step::Release(key, due_ms) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.stage = Stage::Waiting;
+                    leg.due_ms = *due_ms;
                 }
             }
             Step::Replace(key, envelope, due_ms, quote) => {
@@ -311,13 +315,16 @@ impl Rig {
     }
 
     /// Releases it.
-    pub(super) fn release(&mut self, leg: LegId) -> Result<(), Refused> {
+    pub(super) fn release(&mut self, leg: LegId) -> Result<Option<LegId>, Refused> {
         let key = self.key(leg);
         let due_ms = self.now_ms + u64::from(self.below(9000));
-        if self.spool.release(self.now_ms, leg, due_ms, &mut self.rng)? {
-            self.staged.push(Step::Retry(key, due_ms, false));
-        }
-        Ok(())
+        let body = self.bodies[&(key.0, key.1, 0)].clone();
+        let new = self
+            .spool
+            .release(self.now_ms, leg, due_ms, &body, &mut self.rng)?;
+        assert!(self.spool.index().get(leg).is_none());
+        self.staged.push(Step::Release(key, due_ms));
+        Ok(new)
     }
 
     pub(super) fn is_held(&self, leg: LegId) -> bool {

@@ -221,37 +221,29 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
-    /// Stages that a held leg is held no longer, and waits until `due_ms`. It is leased until the commit makes that durable, so
-    /// that nobody hands on what a crash would find held; `false` when it was not held.
+    /// Stages that a held leg is held no longer, and waits until `due_ms`: the whole of it, with its body, so that from here on no
+    /// record that says it is held is needed, and a program that knows none reads it. As with [`Spool::replace`] the new leg is
+    /// leased until the commit makes that durable, so that nobody hands on what a crash would find held; `None` when it was not
+    /// held.
     pub fn release(
         &mut self,
         now_ms: u64,
         leg: LegId,
         due_ms: u64,
+        body: &[u8],
         rng: &mut impl CryptoRng,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Option<LegId>, Refused> {
         self.may_progress()?;
-        if !self.index.release(leg) {
-            return Ok(false);
-        }
-        let Some(found) = self.index.get_mut(leg) else {
-            return Ok(false);
+        let Some(found) = self.index.get(leg).filter(|leg| leg.stage == Stage::Held) else {
+            return Ok(None);
         };
-        found.revision = found.revision.wrapping_add(1);
-        let attempts = found.attempts;
-        let step = Retry { due_ms, attempts };
-        let (id, number, born, account) = (found.message, found.leg, found.born, found.account);
-        self.index.set_leased(leg, true);
-        self.index.set_due(leg, due_ms);
-        let range = self.write_step(Kind::Retry, id, number, account, &Payload::Retry(step), rng)?;
-        let item = StepItem::Retry {
-            id,
-            leg: number,
-            step,
+        let changed = ChangedLeg {
+            envelope: found.envelope.clone(),
+            due_ms,
+            quote: self.index.quote(leg),
+            body,
         };
-        self.staging
-            .push(now_ms, Staged::Step { born, item }, Part::Ending, range, true);
-        Ok(true)
+        self.write_anew(now_ms, leg, Stage::Waiting, changed, rng)
     }
 
     /// Stages that a waiting leg is another from now on: its envelope, its date, its body. Message, number and tries
@@ -265,6 +257,20 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<Option<LegId>, Refused> {
         self.may_progress()?;
+        let Some(stage) = self.index.get(leg).map(|leg| leg.stage) else {
+            return Ok(None);
+        };
+        self.write_anew(now_ms, leg, stage, changed, rng)
+    }
+
+    fn write_anew(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        stage: Stage,
+        changed: ChangedLeg<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<LegId>, Refused> {
         let ChangedLeg {
             envelope,
             due_ms,
@@ -277,7 +283,7 @@ impl<D: Disk> Spool<D> {
         let (message, number, account) = (found.message, found.leg, found.account);
         let record = LegRecord {
             envelope,
-            stage: found.stage,
+            stage,
             attempts: found.attempts,
             due_ms,
             carrier: "",
@@ -294,6 +300,7 @@ impl<D: Disk> Spool<D> {
         self.segments.drain(old.at.segment(), old.weight, self.batch);
         let waiting = Leg {
             envelope,
+            stage,
             due_ms,
             leased: true,
             at: Location::default(),

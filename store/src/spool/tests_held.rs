@@ -29,20 +29,24 @@ fn what_is_held_is_held_after_a_crash_and_its_body_is_there_when_it_is_released(
     let key = rig.key(held);
     assert_eq!(rig.synced.legs[&key].stage, Stage::Held);
     let held = rig.spool.index().find(key.0, key.1).unwrap();
-    rig.release(held).unwrap();
+    let before = rig.spool.index().get(held).unwrap().at;
+    let held = rig.release(held).unwrap().unwrap();
     assert!(
         rig.spool.index().get(held).unwrap().leased,
         "nobody has it before its release is on disk"
     );
     assert!(rig.spool.index().held().is_empty());
     assert_eq!(
-        rig.spool.release(rig.now_ms, held, 0, &mut rig.rng),
-        Ok(false),
+        rig.spool.release(rig.now_ms, held, 0, b"", &mut rig.rng),
+        Ok(None),
         "once"
     );
     assert_eq!(rig.turn(), Some(CommitOutcome::Synced));
     let mut rig = rig.crash();
     assert_eq!(rig.synced.legs[&key].stage, Stage::Waiting);
+    // An earlier program knows no record of one that is held: this one is needed no more.
+    let found = rig.spool.index().find(key.0, key.1).unwrap();
+    assert_ne!(rig.spool.index().get(found).unwrap().at, before);
     rig.check_bodies();
     rig.check_counts();
 }
