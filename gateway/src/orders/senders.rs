@@ -2,19 +2,22 @@
 //!
 //! A sender may be a person's number, so what orders, cases and signals hold of one is its [`Sender`]: a pseudonym under the
 //! secret that opt-outs go by (PSN-3), with the generation of that secret, which cannot be retired while an order names it
-//! (PSN-4). Two senders are the same where they are for opt-outs: numbers in their canonical form, names as they are written.
+//! (PSN-4). Two senders are the same where a handset shows the same: numbers in their canonical form, whatever the TON says of
+//! them, and names without the spaces around them and without regard to case. Opt-outs tell names apart as they are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 use smallvec::SmallVec;
-use tidegate_codec::address::AddressBuf;
+use tidegate_codec::address::{AddressBuf, Npi, Ton};
+use tidegate_config::Country;
 use tidegate_store::disk::Disk;
 use tidegate_store::pseudonym::{FIRST, PSEUDONYM_LEN, Pseudonym};
 use tidegate_store::standing::Scope;
 
 use super::{ORDERS_MAX, Orders, TooMany};
+use crate::addressing::is_number_like;
 use crate::control::{hex, unhex};
 use crate::gate::Gate;
 use crate::standing::opt_out;
@@ -237,6 +240,11 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
+    /// How many wait for their suspension.
+    pub(crate) const fn tripped(&self) -> usize {
+        self.tripped.len()
+    }
+
     const fn is_empty(&self) -> bool {
         self.ordered.is_empty() && self.tripped.is_empty()
     }
@@ -278,7 +286,7 @@ pub(crate) fn sender_in(orders: &Orders, account: &str, names: &[Sender]) -> Opt
 impl<D: Disk> Gate<D> {
     /// What a sender of an account is compared by.
     fn compared(&self, account: usize, source: &AddressBuf) -> Scope {
-        opt_out::sender(source, self.config.accounts[account].numbering.country)
+        compared(source, self.config.accounts[account].numbering.country)
     }
 
     /// What may stand for a sender of an account: under each generation that lives, the newest first.
@@ -297,7 +305,7 @@ impl<D: Disk> Gate<D> {
     /// What may stand for one as somebody typed it; `None` of what is none.
     pub(crate) fn written_sender(&self, account: usize, text: &str) -> Option<Names> {
         let home = self.config.accounts[account].numbering.country;
-        Some(self.names(&opt_out::written_sender(text, home)?))
+        Some(self.names(&folded(&opt_out::written_sender(text, home)?)))
     }
 
     /// Whether messages from a sender of an account are refused. One look where none of the account's is suspended.
@@ -312,12 +320,54 @@ impl<D: Disk> Gate<D> {
             .any(|name| closed.ordered.contains(name) || closed.tripped.contains(name))
     }
 
+    /// How an account's configuration writes its senders, by all that may stand for them: for many of them at a time.
+    pub(crate) fn listed_senders(&self, account: usize) -> HashMap<Sender, String> {
+        let all = opt_out::senders(&self.config.accounts[account]).flat_map(|listed| {
+            let text = String::from_utf8_lossy(listed.name()).into_owned();
+            let names = self.names(&folded(&listed));
+            names.into_iter().map(move |name| (name, text.clone()))
+        });
+        all.collect()
+    }
+
     /// How an account's configuration writes a sender; `None` where it does not list it, so that it may be a person's.
     pub(crate) fn listed_sender(&self, account: usize, sender: &Sender) -> Option<String> {
         let mut listed = opt_out::senders(&self.config.accounts[account]);
-        let found = listed.find(|listed| self.names(listed).contains(sender));
+        let found = listed.find(|listed| self.names(&folded(listed)).contains(sender));
         found.map(|found| String::from_utf8_lossy(found.name()).into_owned())
     }
+
+    /// Senders that are to be suspended and that no order names yet, by a pseudonym of a generation.
+    pub(crate) fn tripped_under(&self, generation: u8) -> usize {
+        let tripped = self.accounts.iter().flat_map(|account| &account.senders.tripped);
+        tripped.filter(|sender| sender.generation == generation).count()
+    }
+
+    /// Whether the secret is there still that a sender's pseudonym was made under.
+    pub(crate) fn is_known(&self, sender: &Sender) -> bool {
+        let generations = self.spool.standing().generations();
+        generations
+            .iter()
+            .any(|(generation, _)| *generation == sender.generation)
+    }
+}
+
+/// As a handset shows it: a client that calls a number a name is the same sender, and so is a name that differs in case only.
+fn compared(source: &AddressBuf, home: Option<Country>) -> Scope {
+    let octets = source.as_bytes().trim_ascii();
+    let (ton, npi) = if source.ton() == Ton::ALPHANUMERIC && is_number_like(octets) {
+        (Ton::UNKNOWN, Npi::UNKNOWN)
+    } else {
+        (source.ton(), source.npi())
+    };
+    AddressBuf::new(ton, npi, octets).map_or_else(
+        |_| folded(&opt_out::sender(source, home)),
+        |address| folded(&opt_out::sender(&address, home)),
+    )
+}
+
+fn folded(sender: &Scope) -> Scope {
+    Scope::sender(&sender.name().trim_ascii().to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -329,6 +379,25 @@ mod tests {
             octets: [octet; PSEUDONYM_LEN],
             generation,
         }
+    }
+
+    #[test]
+    fn senders_are_the_same_where_a_handset_shows_the_same() {
+        let home = Country::new("GB");
+        let of = |ton, octets: &[u8]| compared(&AddressBuf::new(ton, Npi::ISDN, octets).unwrap(), home);
+        let number = of(Ton::INTERNATIONAL, b"447700900123");
+        for octets in [
+            &b"447700900123"[..],
+            b"+447700900123",
+            b" +447700900123 ",
+            b"07700900123",
+        ] {
+            assert!(of(Ton::ALPHANUMERIC, octets) == number);
+        }
+        let name = of(Ton::ALPHANUMERIC, b"Shop");
+        assert!(of(Ton::ALPHANUMERIC, b"SHOP ") == name && of(Ton::UNKNOWN, b"shop") == name);
+        assert!(folded(&opt_out::written_sender("sHOP", home).unwrap()) == name);
+        assert!(of(Ton::ALPHANUMERIC, b"Shop2") != name && of(Ton::ALPHANUMERIC, b"447700900124") != number);
     }
 
     #[test]
