@@ -24,7 +24,7 @@ mod usual;
 mod velocity;
 mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::Hasher as _;
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub const SIGNALS_MAX: usize = 1_000;
 const OWN_SIGNALS_MAX: usize = 100;
 /// Accounts that wait for their suspension. What is over that waits for its next signal.
 const TRIPS_MAX: usize = 1_000;
+/// Senders of one account that cases are about which nobody has decided: one account's must not use up the room for those of all.
+const UNDECIDED_MAX: usize = 10;
 /// What the last digits of a number are that its prefix is without.
 const END: usize = 4;
 /// Digits of a prefix at least: what is shorter is no number of the public network.
@@ -192,6 +194,8 @@ pub(crate) struct Abuse {
     texts: Table<Spread>,
     signals: VecDeque<Signal>,
     trips: VecDeque<Signal>,
+    /// Cases about single senders that nobody has decided, by account.
+    undecided: BTreeMap<SystemId, usize>,
 }
 
 impl fmt::Debug for Abuse {
@@ -238,6 +242,7 @@ impl Abuse {
             texts: Table::new(texts),
             signals: VecDeque::new(),
             trips: VecDeque::new(),
+            undecided: BTreeMap::new(),
         }
     }
 

@@ -542,3 +542,60 @@ async fn frd_c05_a_rule_about_content_suspends_the_sender_of_the_text_and_nobody
     assert_eq!(told["restored"], true);
     scene.esme.submit_ok(from_name("ACME", TO, TEXT)).await;
 }
+
+/// A handset shows the same, so it is the same sender.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frd_c05_a_suspended_sender_comes_in_neither_as_a_name_nor_in_other_letters() {
+    let mut scene = Scene::new("").await;
+    for sender in [FROM, "Acme"] {
+        steer(&scene.local, suspend(sender)).await;
+    }
+    let plus = format!("+{FROM}");
+    for name in [FROM, &plus, "Acme", "ACME", "acme "] {
+        let status = scene.esme.submit_refused(from_name(name, TO, TEXT)).await;
+        assert_eq!(status, SUSPENDED, "{name}");
+    }
+    for name in ["Acme2", OTHER] {
+        scene.esme.submit_ok(from_name(name, TO, TEXT)).await;
+        scene.smsc.expect_submit().await;
+    }
+    steer(&scene.local, restore_sender(address("ACME"))).await;
+    scene.esme.submit_ok(from_name("Acme", TO, TEXT)).await;
+}
+
+/// One account's senders leave room for the cases of others: beyond so many that nobody has decided a rule refuses and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frd_c05_so_many_senders_of_an_account_wait_for_a_decision_and_further_ones_are_only_refused() {
+    let mut scene = Scene::new(RUN_OF_3).await;
+    let from = |n: u32| format!("4477009008{n:02}");
+    for n in 0..11 {
+        for to in 0..3 {
+            let (from, to) = (from(n), format!("4479{n:02}000{}", 200 + to));
+            let code = Sm {
+                source: number(&from),
+                ..code(&to)
+            };
+            let sequence = scene.esme.submit(code).await;
+            let answer = scene.esme.expect_submit_resp(sequence).await;
+            assert_eq!(
+                answer.status().is_ok(),
+                to.ends_with("200") || to.ends_with("201"),
+                "{n} {to}"
+            );
+        }
+        let from = from(n);
+        let text = Sm {
+            source: number(&from),
+            ..message(FROM, TO, TEXT)
+        };
+        let sequence = scene.esme.submit(text).await;
+        let answer = scene.esme.expect_submit_resp(sequence).await;
+        assert_eq!(
+            answer.status(),
+            if n < 10 { SUSPENDED } else { CommandStatus::ROK },
+            "{n}"
+        );
+    }
+    let opened = case_with(&scene, |case| case["id"] == 1).await;
+    assert_eq!(opened["state"], "open");
+}

@@ -197,6 +197,8 @@ pub(super) type Suspended = (SystemId, Option<Sender>);
 struct Sums {
     /// Those that nobody has decided, by whom they have suspended.
     open: BTreeMap<Suspended, u32>,
+    /// How many of those are about single senders, by account.
+    of_senders: BTreeMap<SystemId, usize>,
     /// Those of which something is left to be done.
     left: Vec<u32>,
     /// When the first was decided of those of which nothing is.
@@ -209,6 +211,9 @@ impl Sums {
         for (id, case) in &register.cases {
             if case.is_open() {
                 sums.open.insert((case.account, case.sender), *id);
+                if case.sender.is_some() {
+                    *sums.of_senders.entry(case.account).or_default() += 1;
+                }
             }
             if case.next().is_some() {
                 sums.left.push(*id);
@@ -274,6 +279,20 @@ impl Cases {
     pub fn open_of(&self, account: &str, sender: Option<Sender>) -> Option<u32> {
         let account: SystemId = account.parse().ok()?;
         self.lock().sums.open.get(&(account, sender)).copied()
+    }
+
+    /// How many nobody has decided that are about single senders, by account.
+    pub(super) fn of_senders(&self) -> BTreeMap<SystemId, usize> {
+        self.lock().sums.of_senders.clone()
+    }
+
+    /// How many are to suspend a sender and have not yet, by a pseudonym of a generation.
+    pub(crate) fn begun_under(&self, generation: u8) -> usize {
+        let is_meant = |case: &&Case| {
+            let sender = case.sender.filter(|_| case.suspended_ms.is_none());
+            sender.is_some_and(|sender| sender.generation() == generation)
+        };
+        self.look(|register| register.cases.values().filter(is_meant).count())
     }
 
     /// How many nobody has decided.

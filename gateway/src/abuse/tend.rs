@@ -198,16 +198,35 @@ async fn open<D: Disk>(
     }
 }
 
+/// Tells the data path of how many senders' cases a person is to decide.
+fn heed<D: Disk>(hub: &Hub<D>, cases: &Cases) {
+    let undecided = cases.of_senders();
+    hub.look(|gate, _| gate.heed_undecided(undecided));
+}
+
 async fn suspended<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
     let name = case.account.as_str();
-    control::suspend_by_case(hub, name, case.sender).await?;
-    // Which sender stands in the case alone: it may be a person's number.
-    tracing::error!(
-        account = name,
-        case = id,
-        is_sender = case.sender.is_some(),
-        "suspended by a sign of abuse until a person decides"
-    );
+    let is_known = case
+        .sender
+        .is_none_or(|sender| hub.look(|gate, _| gate.is_known(&sender)));
+    if is_known {
+        control::suspend_by_case(hub, name, case.sender).await?;
+        // Which sender stands in the case alone: it may be a person's number.
+        tracing::error!(
+            account = name,
+            case = id,
+            is_sender = case.sender.is_some(),
+            "suspended by a sign of abuse until a person decides"
+        );
+    } else {
+        // An order of it would keep the next start from coming up, and nothing comes in under its name any more.
+        tracing::error!(
+            account = name,
+            case = id,
+            "a sender cannot be suspended: the secret is gone that it was named under; look at the account's traffic"
+        );
+    }
+    heed(hub, cases);
     hub.look(|gate, _| gate.end_trip(case.account, case.sender));
     let now_ms = time(hub);
     change(cases, id, move |case| case.suspended_ms = Some(now_ms)).await
@@ -440,6 +459,7 @@ pub(crate) async fn decide<D: Disk>(
         at_ms: time(hub),
     };
     change(&cases, id, move |case| case.decision = Some(decision)).await?;
+    heed(hub, &cases);
     let done = advance(hub, audit, &cases, id).await;
     done.map_err(|why| {
         format!("it is decided; but not all that follows is done, and is tried again: {why}")

@@ -1,6 +1,7 @@
 //! What the gate asks of the watch for abuse, and tells it: of messages that come in, of those that a receipt ends, and of
 //! accounts that are to be suspended or are restored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_codec::address::{AddressBuf, Ton};
@@ -11,7 +12,9 @@ use tidegate_config::{AbuseAction, AccountState, Country};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 
-use super::{AccountWatch, Cases, DAY, Found, LOG_EVERY, Signal, TRIPS_MAX, Watched, is_watched, split};
+use super::{
+    AccountWatch, Cases, DAY, Found, LOG_EVERY, Signal, TRIPS_MAX, UNDECIDED_MAX, Watched, is_watched, split,
+};
 use crate::admission::{Admitted, Submission};
 use crate::clock::Now;
 use crate::gate::Gate;
@@ -278,15 +281,20 @@ impl<D: Disk> Gate<D> {
         }
         self.abuse.keep_signal(signal.clone());
         if trips && self.abuse.trips.len() < TRIPS_MAX {
+            let undecided = self.abuse.undecided.get(&signal.account).copied();
             let state = &mut self.accounts[account];
             let is_closed = match signal.sender {
                 None => {
                     state.abuse.is_tripped = true;
                     true
                 }
-                Some(sender) => state.senders.trip(sender),
+                Some(sender) => {
+                    undecided.unwrap_or(0) + state.senders.tripped() < UNDECIDED_MAX
+                        && state.senders.trip(sender)
+                }
             };
-            // Of an account with as many suspended senders as there may be, what breaks a rule is refused and no more.
+            // Of an account with as many suspended senders as there may be, or as many that nobody has decided, what breaks a rule
+            // is refused and no more.
             if is_closed {
                 self.abuse.trips.push_back(signal);
             }
@@ -364,9 +372,15 @@ impl<D: Disk> Gate<D> {
             .retain(|trip| !is_its(trip) || trip.sender != sender);
     }
 
+    /// So many cases about senders nobody has decided.
+    pub(super) fn heed_undecided(&mut self, undecided: BTreeMap<SystemId, usize>) {
+        self.abuse.undecided = undecided;
+    }
+
     /// What the register says before anything comes in: nothing that is watched does from an account whose suspension does not
     /// hold yet, nothing at all from such a sender, and what was accepted before a reversal counts no longer.
     pub fn heed_cases(&mut self, cases: &Cases) {
+        self.heed_undecided(cases.of_senders());
         cases.look(|register| {
             for case in register.cases.values() {
                 let Some(place) = self.place_named(case.account.as_str()) else {

@@ -335,7 +335,8 @@ impl<D: Disk> Gate<D> {
 
     /// Stages that a generation of the suppression key is needed by nothing; `false` where that is known.
     pub(crate) fn retire_generation(&mut self, now: Now, generation: u8) -> Result<bool, String> {
-        let suspended = self.orders.senders_under(generation);
+        // Those as well that no order names yet.
+        let suspended = self.orders.senders_under(generation) + self.tripped_under(generation);
         if suspended > 0 {
             // Nobody knows which sender is meant once the secret is gone.
             return Err(format!(
