@@ -317,6 +317,7 @@ fn accept(
             body,
             period: Period::default(),
             takes_a_place: false,
+            held: false,
         };
         legs.push(rig.spool.accept(NOON_MS, new, &mut rig.rng)?);
     }

@@ -80,6 +80,7 @@ impl Waiting {
                     body: &[b'x'; 100],
                     period: Period::default(),
                     takes_a_place: false,
+                    held: false,
                 };
                 let leg = self.rig.spool.accept(now_ms, new, &mut self.rig.rng)?;
                 legs.push((number, leg));

@@ -75,6 +75,9 @@ pub struct AbuseRules {
     pub delivered_over: u16,
     /// Key `delivered_action`, default `"observe"`.
     pub delivered_action: AbuseAction,
+    /// Key `held_max`, messages, default 1 000, 0 (none) to 100 000: of the account so many may be held at a time. What is beyond is
+    /// refused.
+    pub held_max: u32,
 }
 
 /// Which messages are watched.
@@ -89,29 +92,37 @@ pub enum Watch {
 }
 
 /// What follows from a signal. It is counted in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbuseAction {
     /// `"observe"`: nothing else.
     Observe,
+    /// `"hold"`: the message is taken in, and handed over once a person has released it.
+    Hold,
     /// `"throttle"`: the message is refused with 0x0409.
     Throttle,
     /// `"refuse"`, of rules about content alone: it is refused with 0x0407.
     Refuse,
+    /// `"suspend_sender"`: so is it, and its sender is suspended, of this account, until a person has decided (FRD-5, FRD-6).
+    SuspendSender,
     /// `"suspend"`: so is it, and its account is suspended until a person has decided (FRD-6).
     Suspend,
 }
 
 impl AbuseAction {
-    const WORDS: [(&'static str, Self); 3] = [
+    const WORDS: [(&'static str, Self); 5] = [
         (Self::Observe.word(), Self::Observe),
+        (Self::Hold.word(), Self::Hold),
         (Self::Throttle.word(), Self::Throttle),
+        (Self::SuspendSender.word(), Self::SuspendSender),
         (Self::Suspend.word(), Self::Suspend),
     ];
 
     /// Those of rules about content.
-    pub(crate) const OF_CONTENT: [(&'static str, Self); 3] = [
+    pub(crate) const OF_CONTENT: [(&'static str, Self); 5] = [
         (Self::Observe.word(), Self::Observe),
+        (Self::Hold.word(), Self::Hold),
         (Self::Refuse.word(), Self::Refuse),
+        (Self::SuspendSender.word(), Self::SuspendSender),
         (Self::Suspend.word(), Self::Suspend),
     ];
 
@@ -119,9 +130,37 @@ impl AbuseAction {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Observe => "observe",
+            Self::Hold => "hold",
             Self::Throttle => "throttle",
             Self::Refuse => "refuse",
+            Self::SuspendSender => "suspend_sender",
             Self::Suspend => "suspend",
+        }
+    }
+
+    /// Whether the message that it follows from is refused.
+    pub const fn refuses(self) -> bool {
+        match self {
+            Self::Observe | Self::Hold => false,
+            Self::Throttle | Self::Refuse | Self::SuspendSender | Self::Suspend => true,
+        }
+    }
+
+    /// Whether what a rule found too few receipts of is closed to the account for a while, or what goes there held. Of a sender
+    /// that is suspended the account's others go on.
+    pub const fn closes(self) -> bool {
+        match self {
+            Self::Observe | Self::SuspendSender => false,
+            Self::Hold | Self::Throttle | Self::Refuse | Self::Suspend => true,
+        }
+    }
+
+    /// What follows for a message to what is closed so.
+    #[must_use]
+    pub const fn of_closed(self) -> Self {
+        match self {
+            Self::Hold => Self::Hold,
+            _ => Self::Throttle,
         }
     }
 }
@@ -148,6 +187,7 @@ const DIGITS_MAX: usize = 15;
 const NEW_COUNTRY_AFTER: u32 = 1_000;
 const DELIVERED: u8 = 30;
 const DELIVERED_OVER: u16 = 1_000;
+const HELD_MAX: u32 = 1_000;
 const REVIEW_WITHIN: &str = "P3D";
 const KEEP_CASES: &str = "P12M";
 
@@ -177,6 +217,7 @@ impl Default for AbuseRules {
             delivered: NonZeroU8::new(DELIVERED),
             delivered_over: DELIVERED_OVER,
             delivered_action: AbuseAction::Observe,
+            held_max: HELD_MAX,
         }
     }
 }
@@ -292,6 +333,7 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
         defaults.delivered_over,
         integer(10..=60_000_u16),
     );
+    let held_max = section.or("held_max", defaults.held_max, integer(0..=100_000_u32));
     let new_country_action = section.or(
         "new_country_action",
         defaults.new_country_action,
@@ -325,6 +367,7 @@ fn read_rules(section: &mut Section<'_>, defaults: &AbuseRules) -> AbuseRules {
         delivered: NonZeroU8::new(delivered),
         delivered_over,
         delivered_action: action("delivered_action", defaults.delivered_action),
+        held_max,
     }
 }
 

@@ -134,7 +134,7 @@ pub struct ContentRule {
     pub id: Arc<str>,
     /// Key `score`, required, 1 to 100.
     pub score: NonZeroU8,
-    /// Key `action`, default `"observe"`; `"refuse"`, `"suspend"`.
+    /// Key `action`, default `"observe"`; `"hold"`, `"refuse"`, `"suspend_sender"`, `"suspend"`.
     pub action: AbuseAction,
     /// What it looks for.
     pub looks_for: ContentKind,

@@ -3,8 +3,9 @@
 //! ```text
 //! may_submit ─► watch ─┬─ fits ──────────────────────────► note_watched, once it has come in
 //!                      └─ signal ─► observe: counted
+//!                                   hold: taken in, and held until a person has released it (crate::withheld)
 //!                                   throttle: 0x0409
-//!                                   suspend: 0x0409 and a trip ─► tend: audit, case, order, notice
+//!                                   suspend_sender, suspend: 0x0409 and a trip ─► tend: audit, case, order, notice
 //! end_leg ─► watched_ended ─► how many arrive
 //! ```
 //!
@@ -23,7 +24,7 @@ mod usual;
 mod velocity;
 mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::Hasher as _;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use tidegate_codec::text::{Place, Reference};
 use tidegate_config::{AbuseAction, AbuseRules, Country, Watch};
 
 use crate::clock::Now;
+use crate::orders::Sender;
 use crate::telemetry::words::{AbuseRule, AbuseTable, Word as _};
 
 pub use cases::{Case, Cases, Decision, Outcome, Register};
@@ -68,6 +70,8 @@ pub const SIGNALS_MAX: usize = 1_000;
 const OWN_SIGNALS_MAX: usize = 100;
 /// Accounts that wait for their suspension. What is over that waits for its next signal.
 const TRIPS_MAX: usize = 1_000;
+/// Senders of one account that cases are about which nobody has decided: one account's must not use up the room for those of all.
+const UNDECIDED_MAX: usize = 10;
 /// What the last digits of a number are that its prefix is without.
 const END: usize = 4;
 /// Digits of a prefix at least: what is shorter is no number of the public network.
@@ -112,6 +116,8 @@ pub struct Signal {
     pub content: Option<Arc<str>>,
     /// What followed.
     pub action: AbuseAction,
+    /// Whose messages are refused for it: of [`AbuseAction::SuspendSender`] alone.
+    pub sender: Option<Sender>,
     /// About whom.
     pub subject: Subject,
     /// To which country, where that is known.
@@ -167,6 +173,15 @@ pub(crate) struct Watched {
     budget: Option<(u64, u32)>,
     country: Option<Country>,
     part: Option<Part>,
+    /// It is held, and so is what belongs to it.
+    is_held: bool,
+}
+
+impl Watched {
+    /// Whether a rule has it held.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.is_held
+    }
 }
 
 /// See the [module](self).
@@ -179,6 +194,8 @@ pub(crate) struct Abuse {
     texts: Table<Spread>,
     signals: VecDeque<Signal>,
     trips: VecDeque<Signal>,
+    /// Cases about single senders that nobody has decided, by account.
+    undecided: BTreeMap<SystemId, usize>,
 }
 
 impl fmt::Debug for Abuse {
@@ -225,6 +242,7 @@ impl Abuse {
             texts: Table::new(texts),
             signals: VecDeque::new(),
             trips: VecDeque::new(),
+            undecided: BTreeMap::new(),
         }
     }
 
@@ -295,23 +313,27 @@ impl Abuse {
                 text: self.key(Of::Part, account, &part_octets(part)),
                 place: part.sequence() - 1,
             }),
+            is_held: false,
         }
     }
 
     /// What the rules say to it; what is behind one for which it is refused is not asked. `None` is the rest of a text that
     /// was refused before.
-    fn ask(&mut self, now: Now, rules: &AbuseRules, watched: &Watched) -> Option<SmallVec<[Found; 2]>> {
+    fn ask(&mut self, now: Now, rules: &AbuseRules, watched: &mut Watched) -> Option<SmallVec<[Found; 2]>> {
         let mut found = SmallVec::new();
         let time = now.monotonic;
         // The rest of a text has been asked about with its first part.
         let number = self.numbers.get(watched.number);
         let pace = number.map_or(Pace::Fits, |number| number.ask(time, rules, watched.part));
         match pace {
-            Pace::RestOfOne => return Some(found),
+            Pace::RestOfOne { is_held } => {
+                watched.is_held |= is_held;
+                return Some(found);
+            }
             Pace::RestOfNone => return None,
             Pace::Fits | Pace::Over { .. } => {}
         }
-        let is_over = |found: &[Found]| found.iter().any(|found| found.action >= AbuseAction::Throttle);
+        let is_over = |found: &[Found]| found.iter().any(|found| found.action.refuses());
         if let Some((key, most)) = watched.budget
             && let Some(day) = self.days.get(key)
             && day.day >= now.unix_ms / DAY_MS
@@ -332,10 +354,10 @@ impl Abuse {
             .iter()
             .flatten()
             .any(|key| self.completions.get(*key).is_some_and(is_closed));
-        if closed && rules.completion_action >= AbuseAction::Throttle && !is_over(&found) {
+        if closed && rules.completion_action.closes() && !is_over(&found) {
             found.push(Found {
                 rule: AbuseRule::Completion,
-                action: AbuseAction::Throttle,
+                action: rules.completion_action.of_closed(),
                 count: 0,
                 limit: 0,
                 is_new: false,
@@ -397,7 +419,7 @@ impl Abuse {
             watched.number,
             time.saturating_add(kept(rules)),
         );
-        if !number.note(time, rules, watched.part) {
+        if !number.note(time, rules, watched.part, watched.is_held) {
             return;
         }
         let is_asked = rules.prefix_limit.is_some() || rules.run.is_some();

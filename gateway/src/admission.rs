@@ -193,6 +193,8 @@ pub struct Admitted {
     pub noted: Noted,
     /// Its recipient has opted out, and its account wants to hear that by a DLR: it is stored and goes nowhere.
     pub opted_out: bool,
+    /// It waits until somebody releases it (FRD-5).
+    pub held: bool,
     /// Its date is that of its recipient's hours.
     pub deferred: bool,
     /// Parts it counts as.
@@ -292,6 +294,7 @@ pub fn admit(
         category,
         noted,
         opted_out: false,
+        held: false,
         deferred: false,
         parts,
         lot,

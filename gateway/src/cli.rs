@@ -23,6 +23,7 @@ mod doctor;
 mod erase;
 mod export;
 mod hash_password;
+mod held;
 mod hold;
 mod hours;
 mod init;
@@ -130,6 +131,9 @@ enum Verb {
     /// Take, show and release legal holds, and read what they have sealed.
     #[command(subcommand)]
     Hold(Box<hold::Verb>),
+    /// Look at messages that rules about abuse hold, and release or reject them.
+    #[command(subcommand)]
+    Held(held::Verb),
     /// Look at what suspended accounts by itself, and decide whether that was right.
     #[command(subcommand)]
     Case(case::Verb),
@@ -316,6 +320,7 @@ pub fn main() -> ExitCode {
         Verb::Disclosure(verb) => disclosure::run(&verb),
         Verb::Erase(verb) => erase::run(&verb),
         Verb::Case(verb) => case::run(&verb),
+        Verb::Held(verb) => held::run(&verb),
         Verb::Subject(verb) => subject::run(&verb),
         Verb::Notice(verb) => notice::run(&verb),
         Verb::Restrict(verb) => restrict::run(&verb),

@@ -46,6 +46,7 @@ mod subjecting;
 mod suppression;
 mod test_message;
 mod trace;
+mod withheld;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -83,7 +84,7 @@ pub use retention::Retain;
 pub(crate) use retention::{Shown, shown_cells};
 pub use server::{Listener, serve};
 pub(crate) use shown::standing_words;
-pub use steer::{FILTER_FOR_MAX, FILTER_MAX, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
+pub use steer::{FILTER_FOR_MAX, FILTER_MAX, MeantSender, PAGE_MAX as LIST_MAX, Page, RATE_MAX, Steer};
 pub(crate) use steering::{fields, restore_by_case, suspend_by_case};
 pub use subject_ask::{OpenAsk, Subjecting};
 pub(crate) use subject_run::{
@@ -92,6 +93,7 @@ pub(crate) use subject_run::{
 pub(crate) use subjecting::noted as subject_noted;
 pub(crate) use test_message::Watched;
 pub use trace::{Party, Trace};
+pub use withheld::{HeldMessage, Withheld, withheld};
 pub use work::answer;
 
 /// Name of the socket in the data directory.
@@ -177,6 +179,8 @@ pub enum Verb {
     Notice(Noticing),
     /// Cases of abuse.
     Case(Casing),
+    /// Held messages.
+    Withheld(Withheld),
     /// Break-glass.
     Access(Accessing),
     /// Disclosures to authorities and others.
@@ -318,6 +322,7 @@ impl Verb {
             Self::Subject(subjecting) => subjecting.request(),
             Self::Notice(wanted) => wanted.request(),
             Self::Case(wanted) => wanted.request(),
+            Self::Withheld(wanted) => wanted.request(),
             Self::Access(wanted) => wanted.request(),
             Self::Disclose(wanted) => wanted.request(),
             Self::KekState => json!({ "version": VERSION, "verb": "key show" }),
@@ -387,6 +392,7 @@ impl Verb {
                 subjecting @ (Subjecting::Run { .. } | Subjecting::Show { reading: Some(_), .. }),
             ) => (subjecting.word(), None),
             Self::Case(wanted @ (Casing::Show { .. } | Casing::Signals { .. })) => (wanted.word(), None),
+            Self::Withheld(wanted @ Withheld::Show { .. }) => (wanted.word(), wanted.account()),
             Self::Deed(deed) if deed.kind.is_reading() => (deed.kind.word(), Some(deed.account.as_str())),
             _ => return None,
         };
@@ -549,12 +555,13 @@ impl Verb {
                 let read = steer.or_else(deed).or_else(trace).or_else(retain);
                 let subject = || Subjecting::read(other, request).map(|asked| asked.map(Self::Subject));
                 let notice = || Noticing::read(other, request).map(|wanted| wanted.map(Self::Notice));
+                let withheld = || Withheld::read(other, request).map(|wanted| wanted.map(Self::Withheld));
                 let case = || Casing::read(other, request).map(|wanted| wanted.map(Self::Case));
                 let disclose = || Disclosing::read(other, request).map(|wanted| wanted.map(Self::Disclose));
                 let access = || Accessing::read(other, request).map(|wanted| wanted.map(Self::Access));
                 let read = read.or_else(export).or_else(matter);
                 let read = read.or_else(subject).or_else(notice).or_else(case);
-                let read = read.or_else(disclose).or_else(access);
+                let read = read.or_else(disclose).or_else(access).or_else(withheld);
                 read.unwrap_or_else(|| Err(format!("unknown verb {other:?}")))
             }
             None => Err("\"verb\" is missing".to_owned()),

@@ -21,7 +21,7 @@ use tidegate_store::spool::{Ending, NewEntry, Pending, Refused};
 use crate::carrier::{PEN_WAIT, Penned};
 use crate::clock::Now;
 use crate::gate::Gate;
-use crate::telemetry::words::ReceiptKind;
+use crate::telemetry::words::{HeldEnd, ReceiptKind};
 use crate::turn::{Owed, Promise};
 
 pub(crate) use late::Late;
@@ -381,8 +381,11 @@ impl<D: Disk> Gate<D> {
             if let Some(place) = account.filter(|_| is_whole) {
                 let tally = &mut self.accounts[place].tally;
                 tally.finals.add(note.state);
+                if ended.stage == Stage::Held {
+                    tally.held_ended.add(HeldEnd::of(note.state));
+                }
                 // A receipt is that urgent, and so is a cancel, which ends what no carrier has.
-                if urgent && ended.stage != Stage::Waiting {
+                if urgent && !ended.stage.is_ahead() {
                     let accepted_ms = ended.envelope.accepted_ms;
                     tally.receipt.add(now.unix_ms.saturating_sub(accepted_ms));
                 }

@@ -35,6 +35,7 @@ use tidegate_store::message_id::{MessageId, Permutation};
 use tidegate_store::names::NameId;
 use tidegate_store::outbox::EntryId;
 use tidegate_store::spool::{Spool, Target};
+use tokio::sync::oneshot;
 
 use crate::abuse::{Abuse, AccountWatch};
 use crate::addressing::Addressing;
@@ -52,7 +53,7 @@ use crate::keeping::Keeping;
 use crate::keywords::Keywords;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
 use crate::mt::Duplicates;
-use crate::orders::Orders;
+use crate::orders::{Closed as SendersClosed, Orders};
 use crate::quota::Calendar;
 use crate::router::{CarrierIndex, KeptOut, MoRouter, MtRouter};
 use crate::screening::Screen;
@@ -94,6 +95,8 @@ pub struct AccountState {
     pub(crate) rate_override: Option<NonZeroU32>,
     /// What it has shown of abuse.
     pub(crate) abuse: AccountWatch,
+    /// Its senders that may submit nothing.
+    pub(crate) senders: SendersClosed,
     /// What is counted.
     pub tally: AccountTally,
 }
@@ -112,6 +115,7 @@ impl AccountState {
             is_closed: false,
             rate_override: None,
             abuse: AccountWatch::default(),
+            senders: SendersClosed::default(),
             tally: AccountTally::default(),
         }
     }
@@ -213,6 +217,9 @@ pub struct Gate<D: Disk> {
     pub(crate) unread: Vec<Target>,
     /// How many are being read.
     pub(crate) reading: usize,
+    /// Held legs that are read for somebody who waits to see them, or has gone meanwhile: until what was read has come, so that it
+    /// is not taken for what a carrier waits for.
+    pub(crate) looks: HashMap<LegId, oneshot::Sender<Bytes>>,
     /// Legs that get another text once their old one is read; each is a request that its link waits for, so
     /// there are as many as windows allow.
     pub(crate) replacing: HashMap<LegId, Replacement>,
@@ -330,6 +337,7 @@ impl<D: Disk> Gate<D> {
             wanted: Vec::new(),
             unread: Vec::new(),
             reading: 0,
+            looks: HashMap::new(),
             replacing: HashMap::new(),
             sweeps: Sweeps::default(),
             reading_for: HashMap::new(),

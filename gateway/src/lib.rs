@@ -83,6 +83,7 @@ pub mod tls;
 pub mod trace;
 pub mod traffic;
 pub mod turn;
+pub mod withheld;
 mod wording;
 
 #[cfg(test)]

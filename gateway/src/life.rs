@@ -25,6 +25,9 @@
 //!      └─────────────┘
 //! ```
 //!
+//! What a rule about abuse has held ([`crate::withheld`]) is *held* from its acceptance on, and waiting, or scheduled, once a
+//! person has released it; a start finds it held until that is synced.
+//!
 //! Where its carrier wants a text in parts, a leg about to be handed over goes from *waiting* to *in parts* instead: from
 //! then on its parts, legs of their own, live this life, and it ends with an outcome made of theirs ([`crate::mt`]).
 //!
@@ -40,8 +43,9 @@
 //! | tries are over | leased | UNDELIVERABLE after an error, UNKNOWN after silence |
 //! | unanswered = "fail" | leased | UNDELIVERABLE |
 //! | unanswered = "wait", and no receipt was asked for | leased | UNKNOWN |
-//! | the validity ends | waiting, scheduled, backing off | EXPIRED |
-//! | cancel_sm, or a submit_sm that takes its place | waiting, scheduled, backing off | DELETED |
+//! | the validity ends | waiting, scheduled, held, backing off | EXPIRED |
+//! | cancel_sm, or a submit_sm that takes its place | waiting, scheduled, held, backing off | DELETED |
+//! | a person rejects it | held | REJECTED |
 //! | its parts have ended, as far as its account waits for them | in parts | as `long_message_outcome` says |
 //! | cancel_sm before a part has left | in parts | DELETED |
 //! | the last date of its parts is over and an end was lost | in parts | UNKNOWN, or the failure of one that is known |
@@ -49,7 +53,7 @@
 //! | a 3.3 carrier cannot hold it | waiting | UNDELIVERABLE |
 //! | its record cannot be read | waiting | UNDELIVERABLE, quarantined once |
 //!
-//! No state is without a date: scheduled and backing off have their own, waiting has the end of the validity,
+//! No state is without a date: scheduled and backing off have their own, waiting and held have the end of the validity,
 //! handed over has the receipt deadline, in parts has one behind all that its parts can have, and leased has the response timer of its link. A message is final when all
 //! its legs are.
 
@@ -64,6 +68,8 @@ use crate::clock::Now;
 pub enum Standing {
     /// The ESME's own date has not come yet.
     Scheduled,
+    /// Until somebody releases it.
+    Held,
     /// In line for a carrier.
     Waiting,
     /// After a try that failed, until the next one.
@@ -88,6 +94,7 @@ impl Standing {
         match stage {
             Stage::HandedOver => Self::HandedOver,
             Stage::InParts => Self::InParts,
+            Stage::Held => Self::Held,
             Stage::Waiting if leased => Self::Leased,
             Stage::Waiting if has_date && attempts == 0 => Self::Scheduled,
             Stage::Waiting if has_date => Self::BackingOff,
@@ -97,7 +104,10 @@ impl Standing {
 
     /// Whether nobody but us has the leg now: it can be called back and changed.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Scheduled | Self::Waiting | Self::BackingOff)
+        matches!(
+            self,
+            Self::Scheduled | Self::Held | Self::Waiting | Self::BackingOff
+        )
     }
 
     /// What query_sm says of it. SCHEDULED is a state since 5.0 only.
@@ -131,6 +141,8 @@ mod tests {
             (Standing::HandedOver, Stage::HandedOver, true, false, 0, false),
             (Standing::InParts, Stage::InParts, false, true, 0, false),
             (Standing::InParts, Stage::InParts, true, false, 0, false),
+            (Standing::Held, Stage::Held, false, true, 0, true),
+            (Standing::Held, Stage::Held, false, false, 0, true),
         ];
         for (standing, stage, leased, has_date, attempts, is_ours) in all {
             assert_eq!(Standing::from_parts(stage, leased, has_date, attempts), standing);

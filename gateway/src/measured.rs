@@ -2,6 +2,7 @@
 //! [board](crate::board).
 
 use tidegate_store::disk::Disk;
+use tidegate_store::message_id::MessageId;
 use tidegate_store::usage::Used;
 
 use crate::clock::Now;
@@ -23,6 +24,12 @@ pub struct AccountNow {
     pub used: Used,
     /// Whether an operator has suspended it.
     pub is_suspended: bool,
+    /// How many of its senders are.
+    pub suspended_senders: usize,
+    /// How many of its messages are held.
+    pub held: usize,
+    /// The age of the oldest of them, in milliseconds.
+    pub held_oldest_ms: u64,
 }
 
 /// A carrier at this moment.
@@ -61,7 +68,7 @@ impl Measured {
         self.accounts.clear();
         for place in 0..gate.accounts().len() {
             let used = gate.used(place, now);
-            self.accounts.push(account(gate, place, used));
+            self.accounts.push(account(gate, place, used, now));
         }
         self.carriers.clear();
         for place in 0..gate.carriers().len() {
@@ -94,8 +101,10 @@ impl Measured {
     }
 }
 
-fn account<D: Disk>(gate: &Gate<D>, place: usize, used: Used) -> AccountNow {
+fn account<D: Disk>(gate: &Gate<D>, place: usize, used: Used, now: Now) -> AccountNow {
     let state = &gate.accounts()[place];
+    let held = gate.spool().index().held();
+    let oldest = held.of(state.name, (MessageId(0), 0)).next();
     let under_way = gate.under_way(&state.links);
     let name = gate.config().accounts[place].system_id;
     AccountNow {
@@ -105,6 +114,9 @@ fn account<D: Disk>(gate: &Gate<D>, place: usize, used: Used) -> AccountNow {
         outbox: gate.spool().outbox().waiting_for(state.name),
         used,
         is_suspended: gate.orders().suspended_ms(name.as_str()).is_some(),
+        suspended_senders: gate.orders().senders_of(name.as_str()).count(),
+        held: held.len_of(state.name),
+        held_oldest_ms: oldest.map_or(0, |(message, _)| now.unix_ms.saturating_sub(message.ms())),
     }
 }
 

@@ -25,7 +25,7 @@ use tidegate_store::addresses::Addresses;
 use tidegate_store::disk::Disk;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::quote::Quote;
-use tidegate_store::record::Envelope;
+use tidegate_store::record::{Envelope, Stage};
 use tidegate_store::spool::NewLeg;
 
 use crate::admission::{self, Admitted, Applicant, Submission, admit};
@@ -198,6 +198,10 @@ impl<D: Disk> Gate<D> {
         };
         let admitted = admit(applicant, route, submission, now);
         let mut admitted = admitted.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+        if self.is_sender_closed(account, &admitted.source) {
+            self.note_standing(account, Refusal::SenderSuspended);
+            return Err(Refusal::SenderSuspended);
+        }
         self.note_pool_of(now, account, &admitted.source)?;
         let recipient = self.recipient(Some(account), admitted.destination.clone());
         if self.is_restricted(account, &recipient) {
@@ -224,6 +228,10 @@ impl<D: Disk> Gate<D> {
         if !admitted.opted_out && link.is_some() {
             let watched = self.watch(now, account, submission, &recipient, &admitted);
             admitted.watched = watched.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+            admitted.held = admitted
+                .watched
+                .as_ref()
+                .is_some_and(crate::abuse::Watched::is_held);
         }
         if submission.replace == 1 {
             admitted.replaces = self.replaced_by(account, submission, &admitted)?;
@@ -232,8 +240,8 @@ impl<D: Disk> Gate<D> {
         self.take_rates(now, link, account, country, admitted.parts)?;
         // Behind the rates: texts cost to be looked at, and whoever is refused for them would have it for nothing.
         if !admitted.opted_out && link.is_some() {
-            let screened = self.screen(now, account, submission, admitted.source.as_bytes());
-            screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
+            let screened = self.screen(now, account, submission, &admitted.source);
+            admitted.held |= screened.inspect_err(|refusal| self.note_standing(account, *refusal))?;
         }
         // Only what comes in has a turn, each route's own: else what others send, or what is refused, would decide.
         if submission.part_of.is_none()
@@ -326,6 +334,7 @@ impl<D: Disk> Gate<D> {
             body: submission.body.0,
             period,
             takes_a_place: !admitted.replaces.is_empty(),
+            held: admitted.held,
         };
         let accepted = self.spool.accept(now.unix_ms, new, &mut self.rng)?;
         if let Some(watched) = &admitted.watched {
@@ -367,6 +376,16 @@ impl<D: Disk> Gate<D> {
             let status = self.opted_out_refusal(account).status(InterfaceVersion::V3_4);
             let note = ReceiptNote::new(MessageState::Rejected).with_status(status);
             return self.end_quietly(now, leg, &note);
+        }
+        if self
+            .spool
+            .index()
+            .get(leg)
+            .is_some_and(|leg| leg.stage == Stage::Held)
+        {
+            // Until somebody releases it; its body is read back then.
+            self.accounts[account].tally.held += 1;
+            return;
         }
         self.set_out(now, leg, body);
     }

@@ -1,10 +1,12 @@
-//! Standing orders of the operator: carriers that are to get nothing, accounts that may submit nothing.
+//! Standing orders of the operator: carriers that are to get nothing, accounts, or single senders of theirs ([`senders`]), that
+//! may submit nothing.
 //!
 //! They outlive a restart and a reload ([`file`]), until they are taken back. An order that names what the configuration does
 //! not have is kept and does nothing. A carrier that is halted counts as one that is down, so that routes and fail-over treat
 //! it as ever; a suspended account is one whose `state` says so.
 
 mod file;
+mod senders;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use crate::gate::Gate;
 use crate::links::{LinkId, Peer};
 
 pub use file::{OrdersFile, Unreadable};
+pub use senders::{By, SENDERS_MAX, Sender, SenderOrder};
+pub(crate) use senders::{Closed, sender_in};
 
 /// Carriers and accounts that orders may name: as many as a process can number.
 pub const ORDERS_MAX: usize = 65_535;
@@ -63,6 +67,8 @@ pub struct Orders {
     by_case: BTreeMap<String, u64>,
     /// The same of those that are closed, for ever.
     closed: BTreeMap<String, u64>,
+    /// Single senders that are suspended, by their accounts.
+    senders: senders::Senders,
 }
 
 /// There are [`ORDERS_MAX`] already.
@@ -187,7 +193,8 @@ impl Orders {
     }
 
     fn len(&self) -> usize {
-        self.carriers.len() + self.accounts.len() + self.by_case.len() + self.closed.len()
+        let named = self.carriers.len() + self.accounts.len() + self.by_case.len() + self.closed.len();
+        named + self.senders_len()
     }
 
     fn has_room(&self, is_there: bool) -> Result<(), TooMany> {
@@ -273,7 +280,10 @@ impl<D: Disk> Gate<D> {
         }
         self.suspend_accounts();
         for (account, state) in self.config.accounts.iter().zip(&mut self.accounts) {
-            state.is_closed = self.orders.closed_ms(account.system_id.as_str()).is_some();
+            let name = account.system_id.as_str();
+            state.is_closed = self.orders.closed_ms(name).is_some();
+            let senders = self.orders.senders_of(name);
+            state.senders.obey(senders.map(|(sender, _)| sender));
         }
         if let Some(keeping) = self.keeping() {
             let closed = self.orders.closed();

@@ -139,6 +139,9 @@ impl Publisher {
             metrics.outbox.set(float(now.outbox));
             metrics.oldest.set(seconds(*oldest_ms));
             metrics.suspended.set(flag(now.is_suspended));
+            metrics.suspended_senders.set(float(now.suspended_senders));
+            metrics.held_now.set(float(now.held));
+            metrics.held_oldest.set(seconds(now.held_oldest_ms));
             publish_used(metrics, now.used);
         }
     }
@@ -378,6 +381,10 @@ fn publish_account(metrics: &AccountMetrics, old: &mut AccountTally, state: &Acc
     });
     each(&new.standing_refused, &old.standing_refused, |rule, times| {
         metrics.standing_refused.of(rule).increment(times);
+    });
+    metrics.held.increment(new.held - old.held);
+    each(&new.held_ended, &old.held_ended, |why, times| {
+        metrics.held_ended.of(why).increment(times);
     });
     each(&new.abuse_signals, &old.abuse_signals, |rule, times| {
         metrics.abuse_signals.of(rule).increment(times);

@@ -9,6 +9,8 @@ use tidegate_codec::values::InterfaceVersion;
 pub enum Refusal {
     /// The account is suspended or closing.
     Suspended,
+    /// The sender is suspended, for this account (FRD-5).
+    SenderSuspended,
     /// The recipient has opted out; with the vendors' status for it, or the plain one of 3.4.
     OptedOut {
         /// The account wants ESME_RSUBMITFAIL.
@@ -71,6 +73,7 @@ impl Refusal {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Suspended => "the account is suspended or closing",
+            Self::SenderSuspended => "the sender is suspended: see `account show`",
             Self::OptedOut { .. } => "the recipient has opted out",
             Self::Restricted => "the recipient is restricted: nothing may be sent there for now",
             Self::OutsideHours => {
@@ -115,7 +118,7 @@ impl Refusal {
         use CommandStatus as S;
         match self {
             // Vendor range, compliance.md §18: suspended.
-            Self::Suspended => CommandStatus(0x0404),
+            Self::Suspended | Self::SenderSuspended => CommandStatus(0x0404),
             // OPT-16 and compliance.md §18.
             Self::OptedOut { plain: false } => CommandStatus(0x0401),
             Self::OptedOut { plain: true } => S::RSUBMITFAIL,

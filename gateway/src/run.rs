@@ -245,6 +245,9 @@ pub fn start_with(
     let lock = Arc::new(lock);
     let permutation = ring.permutation();
     let (spool, own, recovered) = Spool::open(RealDisk, spool_options(&config), ring, now.unix_ms, &mut rng)?;
+    let living = spool.standing().generations();
+    let living: Vec<u8> = living.into_iter().map(|(generation, _)| generation).collect();
+    orders.0.known(&orders.1, &living)?;
     let legal = Legal::open(&config.storage.data, own.ring())?;
     let disclosures = Disclosures::open(&config.storage.data, own.ring())?;
     let subjects = Subjects::open(&config.storage.data, own.ring())?;

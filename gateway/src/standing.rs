@@ -178,6 +178,7 @@ pub(crate) const fn rule_of(refusal: Refusal) -> Option<StandingRule> {
         Refusal::OverCap => Some(StandingRule::Cap),
         Refusal::Pumping => Some(StandingRule::Pumping),
         Refusal::Content => Some(StandingRule::Content),
+        Refusal::SenderSuspended => Some(StandingRule::Sender),
         _ => None,
     }
 }

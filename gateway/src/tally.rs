@@ -10,8 +10,8 @@ use tidegate_codec::values::MessageState;
 
 use crate::telemetry::histogram::{Long, Short, Sizes, Spread};
 use crate::telemetry::words::{
-    AbuseRule, Answered, BindResult, ConnectionRefused, HandsetWord, Handshake, LateReceipt, LinkClosed,
-    ReceiptKind, ReloadResult, ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
+    AbuseRule, Answered, BindResult, ConnectionRefused, HandsetWord, Handshake, HeldEnd, LateReceipt,
+    LinkClosed, ReceiptKind, ReloadResult, ReplyEnd, Side, SpoolCause, StandingRule, ThrottledBy,
 };
 
 /// Counts by a label of few values. The labels come from code and protocol tables; what is outside them
@@ -105,6 +105,10 @@ pub struct AccountTally {
     pub abuse_signals: Counts<AbuseRule>,
     /// Messages that hit rules about content, by the ids of these.
     pub content_hits: Counts<Arc<str>>,
+    /// Messages that were taken in and held.
+    pub held: u64,
+    /// Held ones that are held no longer, by why.
+    pub held_ended: Counts<HeldEnd>,
     /// Messages to countries that are monitored, by these; `None` is no country.
     pub monitored: Counts<Option<[u8; 2]>>,
     /// Messages above a rate, by whose.

@@ -77,6 +77,11 @@ pub enum Promise {
         /// What was taken, and what was not.
         multi: Box<Multi>,
     },
+    /// A held leg was released.
+    Released {
+        /// Which.
+        leg: LegId,
+    },
     /// A change of a message that an ESME asked for and that is staged (P1).
     Change {
         /// Its answer.
@@ -303,6 +308,13 @@ impl<D: Disk> Gate<D> {
                         self.set_out(now, leg, Some(hot.slice(body)));
                     }
                 }
+                (Promise::Released { leg }, CommitOutcome::Synced) => self.released(now, leg),
+                // It is staged again.
+                (Promise::Released { leg }, CommitOutcome::Full) => {
+                    self.promises.push(Promise::Released { leg });
+                }
+                // A restart finds it held, or released.
+                (Promise::Released { .. }, CommitOutcome::Broken) => {}
                 // What ends or changes something is staged again: its answer leaves with a later commit. The body
                 // is read back from disk then.
                 (Promise::Change { owed, .. }, CommitOutcome::Full) => {
@@ -388,7 +400,13 @@ impl<D: Disk> Gate<D> {
         // What has ended meanwhile is not read, so it must not count as being read either: nothing would
         // ever take it off the count, and at its bound nothing is read back any more.
         wanted.retain(|target| match target {
-            Target::Leg(leg) => self.spool.index().get(*leg).is_some(),
+            Target::Leg(leg) => {
+                let is_there = self.spool.index().get(*leg).is_some();
+                if !is_there {
+                    self.looks.remove(leg);
+                }
+                is_there
+            }
             Target::Entry(entry) => self.spool.outbox().get(*entry).is_some(),
         });
         self.reading += wanted.len();
@@ -402,12 +420,20 @@ impl<D: Disk> Gate<D> {
         for read in found {
             let here = self.spool.is_at(&read);
             match (read.target, read.body) {
+                (Target::Leg(leg), Ok(body)) if self.looks.contains_key(&leg) => {
+                    if let Some(look) = self.looks.remove(&leg) {
+                        // Who has gone need not see it.
+                        let _ = look.send(body.into());
+                    }
+                }
                 (Target::Leg(leg), Ok(body)) => legs.push((leg, body.into())),
                 (Target::Entry(entry), Ok(body)) => entries.push((entry, body.into())),
                 // It moved while it was read: its new place is asked for.
                 (target, Err(_)) if !here => self.wanted.push(target),
                 // Nothing is known about the record: no file descriptors left, perhaps. It is asked for again,
                 // but not at once.
+                // Whoever looks asks again, and no more hangs on it: what a carrier waits for is read by itself.
+                (Target::Leg(leg), Err(RecordError::Io(_))) if self.looks.remove(&leg).is_some() => {}
                 (Target::Leg(leg), Err(RecordError::Io(_))) if self.replace_failed(now, leg) => {}
                 (Target::Leg(leg), Err(RecordError::Io(_))) if self.is_over(now, leg) => {
                     // Its date ends it.
@@ -443,6 +469,7 @@ impl<D: Disk> Gate<D> {
         self.tally.unreadable += 1;
         match target {
             Target::Leg(leg) => {
+                self.looks.remove(&leg);
                 if let Some(found) = self.spool.index().get(leg) {
                     let account = self.spool.names().name(found.account);
                     tracing::error!(message_id = %self.id_of(found), account, "a message's record cannot be read: it is ended");

@@ -5,6 +5,9 @@
 //! is gone. Nothing here writes; the [spool](crate::spool) keeps disk and index in step.
 
 mod between;
+mod held;
+
+pub use held::HeldLegs;
 
 use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
@@ -191,6 +194,7 @@ pub struct Index {
     newcomers: Vec<LegId>,
     /// How many legs each account has, by its number.
     by_account: Vec<u32>,
+    held: HeldLegs,
     max: usize,
 }
 
@@ -211,6 +215,7 @@ impl Index {
             progress: ProgressTable::default(),
             newcomers: Vec::new(),
             by_account: Vec::new(),
+            held: HeldLegs::default(),
             max: bounded(max),
         }
     }
@@ -380,6 +385,9 @@ impl Index {
     /// [`Index::is_full`]. It has a date and, once written, a segment.
     pub(crate) fn insert(&mut self, mut leg: Leg, carrier_id: MessageIdText) -> LegId {
         let hash = hash_of(&self.hasher, leg.message, leg.leg);
+        if leg.stage == Stage::Held {
+            self.held.add(&leg);
+        }
         let (due, segment) = ((!leg.leased).then_some(span(leg.due_ms)), leg.at.segment());
         let known = leg.carrier.is_some() && !carrier_id.is_empty();
         leg.known_as = if known {
@@ -423,6 +431,9 @@ impl Index {
         self.quotes.remove(slot);
         self.progress.remove(slot);
         let leg = self.legs.remove(id.0)?;
+        if leg.stage == Stage::Held {
+            self.held.remove(&leg);
+        }
         if let Some(count) = self.by_account.get_mut(usize::from(leg.account.0)) {
             *count = count.saturating_sub(1);
         }
@@ -434,11 +445,19 @@ impl Index {
         Some(leg)
     }
 
+    /// What is held, those not synced yet included.
+    pub const fn held(&self) -> &HeldLegs {
+        &self.held
+    }
+
     /// A carrier has the leg from here on; the leg, for what else changes with that.
     pub(crate) fn take_over(&mut self, id: LegId) -> Option<&mut Leg> {
         self.get(id)?;
         self.leave_pair(id.0.slot());
         let leg = self.legs.get_mut(id.0)?;
+        if leg.stage == Stage::Held {
+            self.held.remove(leg);
+        }
         leg.stage = Stage::HandedOver;
         Some(leg)
     }

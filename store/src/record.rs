@@ -204,6 +204,18 @@ pub enum Stage {
     HandedOver = 1,
     /// Its parts are legs of their own and are under way; it ends when the outcome of the whole is known.
     InParts = 2,
+    /// It is handed over to nobody until it is [released](crate::spool::Spool::release); its validity runs.
+    Held = 3,
+}
+
+impl Stage {
+    /// Whether no carrier has had the leg, so that its body is needed still.
+    pub const fn is_ahead(self) -> bool {
+        match self {
+            Self::Waiting | Self::Held => true,
+            Self::HandedOver | Self::InParts => false,
+        }
+    }
 }
 
 /// A leg as a whole.
@@ -796,6 +808,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
         0 => Stage::Waiting,
         1 => Stage::HandedOver,
         2 => Stage::InParts,
+        3 => Stage::Held,
         _ => return Err(RecordError::Malformed),
     };
     let form = get_form(fields)?;
@@ -818,7 +831,7 @@ pub(crate) fn get_leg<'a>(fields: &mut &'a [u8]) -> Result<LegRecord<'a>, Record
     let quote = Quote::read(get_short(fields)?).ok_or(RecordError::Malformed)?;
     let progress = match stage {
         Stage::InParts => Some(Progress::get(fields)?),
-        Stage::Waiting | Stage::HandedOver => None,
+        Stage::Waiting | Stage::HandedOver | Stage::Held => None,
     };
     let source = get_address(fields)?;
     let destination = get_address(fields)?;

@@ -49,6 +49,8 @@ mod tests_forget;
 #[cfg(test)]
 mod tests_generations;
 #[cfg(test)]
+mod tests_held;
+#[cfg(test)]
 mod tests_history;
 #[cfg(test)]
 mod tests_in_parts;
@@ -196,6 +198,8 @@ pub struct NewLeg<'a> {
     /// It takes the place of legs that are settled behind it, before the next commit: when the disk is full it is
     /// staged again with their ends, and not given back, so that nothing goes without what stands for it.
     pub takes_a_place: bool,
+    /// It waits for its release before anything else happens to it.
+    pub held: bool,
 }
 
 impl std::fmt::Debug for NewLeg<'_> {

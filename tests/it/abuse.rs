@@ -33,24 +33,24 @@ const SUSPENDED: CommandStatus = CommandStatus(0x0404);
 const OTP: &[u8] = &[0x3C, 0x01, 0, 1, Category::Otp.octet()];
 const RUN_OF_3: &str = "abuse = { run = 3, run_action = \"suspend\" }";
 
-fn code(to: &str) -> Sm<'_> {
+pub(crate) fn code(to: &str) -> Sm<'_> {
     Sm {
         tlvs: Tlvs::new(OTP),
         ..message(FROM, to, "12 is your code")
     }
 }
 
-async fn case(scene: &Scene, wanted: Casing) -> Answer {
+pub(crate) async fn case(scene: &Scene, wanted: Casing) -> Answer {
     scene.ask(Verb::Case(wanted)).await
 }
 
-fn all() -> Casing {
+pub(crate) fn all() -> Casing {
     Casing::List {
         page: Page::default(),
     }
 }
 
-async fn decide(scene: &Scene, outcome: Outcome) -> Answer {
+pub(crate) async fn decide(scene: &Scene, outcome: Outcome) -> Answer {
     let wanted = Casing::Decide {
         id: 1,
         outcome,
@@ -61,7 +61,7 @@ async fn decide(scene: &Scene, outcome: Outcome) -> Answer {
 }
 
 /// The only case, once it is as it should be.
-async fn case_with(scene: &Scene, is_it: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn case_with(scene: &Scene, is_it: impl Fn(&Value) -> bool) -> Value {
     let looking = async {
         loop {
             if let Ok(told) = case(scene, Casing::Show { id: 1 }).await {
@@ -81,7 +81,7 @@ async fn case_with(scene: &Scene, is_it: impl Fn(&Value) -> bool) -> Value {
 }
 
 /// Three codes to numbers in a row, of which the last is one too many.
-async fn trip(scene: &mut Scene) {
+pub(crate) async fn trip(scene: &mut Scene) {
     for to in ["447700900200", "447700900201"] {
         scene.esme.submit_ok(code(to)).await;
         scene.smsc.expect_submit().await;
@@ -110,7 +110,7 @@ async fn send(scene: &Scene, to: &str, category: Option<Category>) -> Answer {
     scene.ask(verb).await
 }
 
-async fn restore(scene: &Scene) -> Answer {
+pub(crate) async fn restore(scene: &Scene) -> Answer {
     let account = "load".to_owned();
     scene.ask(Verb::Steer(Steer::AccountRestore { account })).await
 }
@@ -121,13 +121,13 @@ async fn bind_status(scene: &Scene) -> CommandStatus {
     answer.status()
 }
 
-async fn notices(scene: &Scene) -> Vec<Value> {
+pub(crate) async fn notices(scene: &Scene) -> Vec<Value> {
     let told = scene.ask(Verb::Notice(Noticing::List { account: None })).await;
     told.unwrap()["notices"].as_array().unwrap().clone()
 }
 
 /// What the audit log holds of cases, and whether a person did it.
-fn steps(scene: &Scene) -> Vec<(String, bool)> {
+pub(crate) fn steps(scene: &Scene) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     let dir = scene.local.dir.path().join("data/audit");
     read(&RealDisk, &dir, |logged| {
@@ -148,7 +148,7 @@ fn steps(scene: &Scene) -> Vec<(String, bool)> {
 }
 
 /// The same, once there are so many.
-async fn so_many_steps(scene: &Scene, count: usize) {
+pub(crate) async fn so_many_steps(scene: &Scene, count: usize) {
     let entered = async {
         while steps(scene).len() < count {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod abuse;
+mod abuse_held;
+mod abuse_senders;
 mod access;
 mod account_verbs;
 mod admin;

@@ -121,6 +121,7 @@ impl Lives {
                 month: 24_320,
             },
             takes_a_place: false,
+            held: false,
         };
         self.spool.accept(now_ms, new, &mut self.rng).ok()
     }

@@ -372,6 +372,7 @@ keys! {
         #shown delivered,
         #shown delivered_over,
         #shown delivered_action,
+        #shown held_max,
     }
     Audit { #shown checkpoint_every, #shown checkpoint_interval, checkpoint_directory, origin }
     Tables { networks, ported }

@@ -1,4 +1,4 @@
-//! Cases: accounts that a signal has suspended, with the evidence, until a person has decided (FRD-6).
+//! Cases: accounts, or single senders of theirs, that a signal has suspended, with the evidence, until a person has decided (FRD-6).
 //!
 //! What stands in one is a count, a date, a name of the configuration or a pseudonym (FRD-7). Each step is on disk before the
 //! next one, so that a start goes on where a crash came between.
@@ -13,6 +13,7 @@ use tidegate_store::audit::WORD_MAX;
 
 use super::file::{self, Unreadable};
 use super::{Signal, Subject};
+use crate::orders::Sender;
 use crate::telemetry::words::AbuseRule;
 
 /// Cases at a time, those that are decided and kept included.
@@ -62,6 +63,8 @@ pub struct Decision {
 pub struct Case {
     /// Whose.
     pub account: SystemId,
+    /// The sender that is suspended; `None`: the account is.
+    pub sender: Option<Sender>,
     /// Which rule saw it.
     pub rule: AbuseRule,
     /// Of [`AbuseRule::Content`] the id of the rule about content.
@@ -95,7 +98,7 @@ pub struct Case {
 /// What is left to be done of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// The account is to be suspended.
+    /// The account, or its sender, is to be suspended.
     Suspend,
     /// It is to be told.
     Notify,
@@ -133,6 +136,7 @@ impl Case {
     pub(super) fn new(signal: &Signal, review_ms: u64) -> Self {
         Self {
             account: signal.account,
+            sender: signal.sender,
             rule: signal.rule,
             content: signal.content.clone(),
             score: signal.score,
@@ -185,11 +189,16 @@ pub struct Register {
     pub cases: BTreeMap<u32, Case>,
 }
 
+/// An account, or a sender of it.
+pub(super) type Suspended = (SystemId, Option<Sender>);
+
 /// What is asked again and again, so that the loop does not go through all of them for it.
 #[derive(Debug, Default)]
 struct Sums {
-    /// Those that nobody has decided, by their accounts.
-    open: BTreeMap<SystemId, u32>,
+    /// Those that nobody has decided, by whom they have suspended.
+    open: BTreeMap<Suspended, u32>,
+    /// How many of those are about single senders, by account.
+    of_senders: BTreeMap<SystemId, usize>,
     /// Those of which something is left to be done.
     left: Vec<u32>,
     /// When the first was decided of those of which nothing is.
@@ -201,7 +210,10 @@ impl Sums {
         let mut sums = Self::default();
         for (id, case) in &register.cases {
             if case.is_open() {
-                sums.open.insert(case.account, *id);
+                sums.open.insert((case.account, case.sender), *id);
+                if case.sender.is_some() {
+                    *sums.of_senders.entry(case.account).or_default() += 1;
+                }
             }
             if case.next().is_some() {
                 sums.left.push(*id);
@@ -220,7 +232,7 @@ struct Held {
     sums: Sums,
     entered: BTreeMap<(u32, Step), Entered>,
     /// Numbers of those that the audit log names and that could not be written yet.
-    numbers: BTreeMap<SystemId, u32>,
+    numbers: BTreeMap<Suspended, u32>,
 }
 
 /// The register on disk, and as it is.
@@ -263,10 +275,24 @@ impl Cases {
         with(&self.lock().register)
     }
 
-    /// The case of an account that nobody has decided.
-    pub fn open_of(&self, account: &str) -> Option<u32> {
+    /// The case of an account, or of a sender of it, that nobody has decided.
+    pub fn open_of(&self, account: &str, sender: Option<Sender>) -> Option<u32> {
         let account: SystemId = account.parse().ok()?;
-        self.lock().sums.open.get(&account).copied()
+        self.lock().sums.open.get(&(account, sender)).copied()
+    }
+
+    /// How many nobody has decided that are about single senders, by account.
+    pub(super) fn of_senders(&self) -> BTreeMap<SystemId, usize> {
+        self.lock().sums.of_senders.clone()
+    }
+
+    /// How many are to suspend a sender and have not yet, by a pseudonym of a generation.
+    pub(crate) fn begun_under(&self, generation: u8) -> usize {
+        let is_meant = |case: &&Case| {
+            let sender = case.sender.filter(|_| case.suspended_ms.is_none());
+            sender.is_some_and(|sender| sender.generation() == generation)
+        };
+        self.look(|register| register.cases.values().filter(is_meant).count())
     }
 
     /// How many nobody has decided.
@@ -294,12 +320,12 @@ impl Cases {
         self.lock().sums.decided_ms
     }
 
-    /// The number that an account's next case is to have; the same until it is written.
-    pub(super) fn number_for(&self, account: SystemId) -> u32 {
+    /// The number that the next case of somebody is to have; the same until it is written.
+    pub(super) fn number_for(&self, whom: Suspended) -> u32 {
         let mut held = self.lock();
         let last = held.register.last;
         let last = held.numbers.values().fold(last, |last, given| last.max(*given));
-        *held.numbers.entry(account).or_insert(last.saturating_add(1))
+        *held.numbers.entry(whom).or_insert(last.saturating_add(1))
     }
 
     /// How a step stands in the audit log.
@@ -367,6 +393,7 @@ mod tests {
             rule: AbuseRule::Run,
             content: None,
             action: AbuseAction::Suspend,
+            sender: None,
             subject: None,
             country: None,
             count: 5,
@@ -412,8 +439,11 @@ mod tests {
         late.notice = Some(1);
         let mut over = late.clone();
         over.account = "over".parse().unwrap();
+        let sender = Sender::read("00112233445566778899aabbccddeeff").unwrap();
+        let mut of_sender = late.clone();
+        of_sender.sender = Some(sender);
         (over.decision, over.answer) = (decided(Outcome::Upheld, 20), Some(2));
-        let of = [(3, case("new")), (4, late), (6, over)];
+        let of = [(3, case("new")), (4, late), (5, of_sender), (6, over)];
         let filled = cases.change(move |register| {
             register.cases.extend(of);
             register.last = 6;
@@ -422,14 +452,18 @@ mod tests {
         filled.await.unwrap();
         for cases in [&cases, &Cases::open(dir.path()).unwrap()] {
             assert_eq!(
-                ["new", "late", "over"].map(|name| cases.open_of(name)),
+                ["new", "late", "over"].map(|name| cases.open_of(name, None)),
                 [Some(3), Some(4), None]
             );
+            // Of one account the case of itself and those of its senders are apart.
+            assert_eq!(cases.open_of("late", Some(sender)), Some(5));
             assert_eq!((cases.left(), cases.first_decided_ms()), (vec![3], Some(20)));
-            assert_eq!(cases.waiting(9), (2, 2, Some(7)));
+            assert_eq!(cases.waiting(9), (3, 3, Some(7)));
         }
         // A number that the audit log names is given to nobody else, and is the same when it is tried again.
         let [a, b] = ["a", "b"].map(|name| name.parse().unwrap());
-        assert_eq!([a, b, a].map(|account| cases.number_for(account)), [7, 8, 7]);
+        let of_b = (b, Some(sender));
+        let all = [(a, None), of_b, (a, None), (b, None), of_b];
+        assert_eq!(all.map(|whom| cases.number_for(whom)), [7, 8, 7, 9, 8]);
     }
 }

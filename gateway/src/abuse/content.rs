@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tidegate_codec::address::AddressBuf;
 use tidegate_config::{AbuseAction, ContentRule, ScreeningMode};
 use tidegate_store::disk::Disk;
 
@@ -71,21 +72,21 @@ impl Abuse {
 }
 
 impl<D: Disk> Gate<D> {
-    /// Looks at a text from a sender, if its account's terms allow that, and does what the rules say.
+    /// Looks at a text from a sender, if its account's terms allow that, and does what the rules say; whether it is to be held.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Content`].
+    /// [`Refusal::Content`], also of what is to be held where no more may be.
     pub(crate) fn screen(
         &mut self,
         now: Now,
         account: usize,
         submission: &Submission<'_>,
-        source: &[u8],
-    ) -> Result<(), Refusal> {
+        source: &AddressBuf,
+    ) -> Result<bool, Refusal> {
         let configured = &self.config.accounts[account];
         if configured.screening == ScreeningMode::Off {
-            return Ok(());
+            return Ok(false);
         }
         let is_heeded = configured.screening == ScreeningMode::On;
         let of = &self.accounts[account].abuse;
@@ -101,7 +102,7 @@ impl<D: Disk> Gate<D> {
             tlvs: submission.tlvs,
         };
         let Some(found) = self.screen.look(&text) else {
-            return Ok(());
+            return Ok(false);
         };
         let (mut hits, same, words) = (found.hits.clone(), found.same, found.words);
         let rules = self.screen.rules();
@@ -109,13 +110,13 @@ impl<D: Disk> Gate<D> {
             let Some(of) = rules.rules.get(usize::from(rule)) else {
                 continue;
             };
-            let about = (&*of.id, same, source);
+            let about = (&*of.id, same, source.as_bytes());
             if words >= words_min && self.abuse.is_spread(now, whose, about, (limit, within)) {
                 hits.push(rule);
             }
         }
         if hits.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let hits: SmallVec<[&ContentRule; 4]> = hits
             .iter()
@@ -124,33 +125,43 @@ impl<D: Disk> Gate<D> {
         let sum: u32 = hits.iter().map(|rule| u32::from(rule.score.get())).sum();
         let refuse_at = rules.refuse_at.map_or(0, |limit| u32::from(limit.get()));
         let adds_up = refuse_at != 0 && sum >= refuse_at;
-        let mut is_refused = false;
+        let (mut is_refused, mut is_held) = (false, false);
         for rule in hits {
             let action = match rule.action {
                 _ if !is_heeded => AbuseAction::Observe,
-                AbuseAction::Observe if adds_up => AbuseAction::Refuse,
+                AbuseAction::Observe | AbuseAction::Hold if adds_up => AbuseAction::Refuse,
                 action => action,
             };
-            is_refused |= action > AbuseAction::Observe;
-            self.hit(now, account, rule, action, refuse_at);
+            is_refused |= action.refuses();
+            is_held |= action == AbuseAction::Hold;
+            self.hit(now, (account, source), rule, action, refuse_at);
         }
-        if is_refused { Err(Refusal::Content) } else { Ok(()) }
+        if is_refused || (is_held && !self.may_hold(account)) {
+            return Err(Refusal::Content);
+        }
+        Ok(is_held)
     }
 
     /// Counts a hit, and tells it if it is the rule's first of this account in an hour.
-    fn hit(&mut self, now: Now, account: usize, rule: &ContentRule, action: AbuseAction, limit: u32) {
+    fn hit(
+        &mut self,
+        now: Now,
+        (account, source): (usize, &AddressBuf),
+        rule: &ContentRule,
+        action: AbuseAction,
+        limit: u32,
+    ) {
         let time = now.monotonic;
         let now = self.at_believed(now);
         let epoch = self.accounts[account].abuse.epoch;
         let key = self.abuse.key(Of::Told, (account, epoch), rule.id.as_bytes());
-        let may_trip = action == AbuseAction::Suspend && !self.is_suspended(account);
+        let (sender, trips) = self.suspends(account, action, source);
         let state = &mut self.accounts[account];
         state.tally.content_hits.add(Arc::clone(&rule.id));
         state.tally.abuse_signals.add(AbuseRule::Content);
         let told = &mut state.abuse.told;
         told.retain(|(_, at)| time.saturating_sub(*at) < HOUR);
         let is_new = told.iter().all(|(of, _)| *of != key);
-        let trips = may_trip && !state.abuse.is_tripped;
         if is_new {
             // There are as many rules as a file has, at most.
             state.abuse.told.push((key, time));
@@ -163,6 +174,7 @@ impl<D: Disk> Gate<D> {
             rule: AbuseRule::Content,
             content: Some(Arc::clone(&rule.id)),
             action,
+            sender,
             subject: None,
             country: None,
             count: u32::from(rule.score.get()),

@@ -11,13 +11,15 @@ use tidegate_config::Country;
 
 use super::cases::{Case, Decision, Outcome, Register};
 use crate::control::{hex, unhex};
+use crate::orders::Sender;
 use crate::small_file;
 use crate::telemetry::words::{AbuseRule, Word as _};
 
 pub(super) const FILE: &str = "cases";
 /// Octets of the file at most: as many cases as there may be, each with long texts.
 const FILE_MAX: u64 = 32 << 20;
-const VERSION: u64 = 1;
+/// A register without cases of single senders is one of the first version: a program that knows none may read it, and only then.
+const VERSIONS: [u64; 2] = [1, 2];
 
 /// The register is there, and cannot be relied on.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +67,15 @@ pub(super) fn written(register: &Register) -> String {
         .iter()
         .map(|(id, case)| (id.to_string(), shown(case)))
         .collect();
-    let line = json!({ "version": VERSION, "last": register.last, "cases": cases }).to_string();
+    let [first, second] = VERSIONS;
+    let has_senders = register.cases.values().any(|case| case.sender.is_some());
+    let version = if has_senders { second } else { first };
+    let line = json!({ "version": version, "last": register.last, "cases": cases }).to_string();
     format!("{line}\n{}\n", sum(&line))
 }
 
 fn shown(case: &Case) -> Value {
-    json!({
+    let mut row = json!({
         "account": case.account.as_str(),
         "rule": case.rule.label(),
         "content": case.content.as_deref(),
@@ -92,7 +97,11 @@ fn shown(case: &Case) -> Value {
         })),
         "answer": case.answer,
         "restored_ms": case.restored_ms,
-    })
+    });
+    if let Some(sender) = &case.sender {
+        row["sender"] = json!(sender.text());
+    }
+    row
 }
 
 fn read(text: &str) -> Option<Register> {
@@ -101,7 +110,7 @@ fn read(text: &str) -> Option<Register> {
         return None;
     }
     let object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    if object.get("version")?.as_u64() != Some(VERSION) {
+    if !VERSIONS.contains(&object.get("version")?.as_u64()?) {
         return None;
     }
     let rows = object.get("cases")?.as_object()?.iter();
@@ -132,6 +141,7 @@ fn case_of(row: &Value) -> Option<Case> {
     let word = row["rule"].as_str()?;
     Some(Case {
         account: row["account"].as_str()?.parse::<SystemId>().ok()?,
+        sender: maybe(&row["sender"], |text| Sender::read(text.as_str()?))?,
         rule: *AbuseRule::ALL.iter().find(|rule| rule.label() == word)?,
         // Registers from before there were rules about content have none.
         content: maybe(&row["content"], |id| Some(id.as_str()?.into()))?,
@@ -168,6 +178,7 @@ mod tests {
     fn some() -> Register {
         let open = Case {
             account: "shop".parse().unwrap(),
+            sender: None,
             rule: AbuseRule::Run,
             content: None,
             score: 3,
@@ -209,8 +220,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         assert_eq!(open(&path).unwrap(), Register::default());
-        for register in [Register::default(), some()] {
-            small_file::replace(&path, &written(&register)).unwrap();
+        let mut of_sender = some();
+        let sender = Sender::read("00112233445566778899aabbccddeeff");
+        of_sender.cases.get_mut(&2).unwrap().sender = sender;
+        for (register, version) in [(Register::default(), 1), (of_sender, 2), (some(), 1)] {
+            let text = written(&register);
+            assert!(text.contains(&format!("\"version\":{version}")), "{text}");
+            small_file::replace(&path, &text).unwrap();
             assert_eq!(open(&path).unwrap(), register);
         }
         let whole = fs::read(&path).unwrap();

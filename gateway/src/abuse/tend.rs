@@ -56,7 +56,7 @@ async fn work<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases) -> Resu
     let mut failures = 0;
     for trip in hub.look(|gate, _| gate.trips()) {
         // It may have been forgotten meanwhile, on a person's word.
-        if failures >= FAILURES_MAX || !hub.look(|gate, _| gate.take_trip(trip.account)) {
+        if failures >= FAILURES_MAX || !hub.look(|gate, _| gate.take_trip(&trip)) {
             continue;
         }
         // Until the suspension holds, its messages are refused all the same.
@@ -82,6 +82,9 @@ fn entry(who: Actor, outcome: &str, id: u32, case: &Case) -> Entry {
         .with(Field::Outcome, Value::Word(Word::of_name(outcome)))
         .with(Field::Sequence, Value::Count(id.into()))
         .with(Field::Policy, Value::Word(Word::of_name(case.rule.label())));
+    if let Some(sender) = &case.sender {
+        entry = entry.with(Field::Sender, Value::Pseudonym(*sender.octets()));
+    }
     entry.subject = case.subject;
     entry
 }
@@ -155,13 +158,18 @@ async fn open<D: Disk>(
     cases: &Cases,
     trip: &Signal,
 ) -> Result<u32, String> {
-    if let Some(id) = cases.open_of(trip.account.as_str()) {
+    if let Some(id) = cases.open_of(trip.account.as_str(), trip.sender) {
         return Ok(id);
     }
     if cases.look(|register| register.cases.len() >= CASES_MAX) {
         return Err(format!(
-            "there are {CASES_MAX} cases: none can be opened, and {} stays closed to what is watched",
-            trip.account
+            "there are {CASES_MAX} cases: none can be opened, and {} stays closed to {}",
+            trip.account,
+            if trip.sender.is_some() {
+                "a sender"
+            } else {
+                "what is watched"
+            }
         ));
     }
     let now_ms = time(hub);
@@ -170,7 +178,7 @@ async fn open<D: Disk>(
         opened_ms: now_ms,
         ..Case::new(trip, span(within).after(now_ms))
     };
-    let id = cases.number_for(case.account);
+    let id = cases.number_for((case.account, case.sender));
     let opened = entry(Actor::System, "suspended", id, &case)
         .with(Field::Count, Value::Count(case.count.into()))
         .with(Field::Size, Value::Count(case.score.into()));
@@ -190,15 +198,36 @@ async fn open<D: Disk>(
     }
 }
 
+/// Tells the data path of how many senders' cases a person is to decide.
+fn heed<D: Disk>(hub: &Hub<D>, cases: &Cases) {
+    let undecided = cases.of_senders();
+    hub.look(|gate, _| gate.heed_undecided(undecided));
+}
+
 async fn suspended<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
     let name = case.account.as_str();
-    control::suspend_by_case(hub, name).await?;
-    tracing::error!(
-        account = name,
-        case = id,
-        "suspended by a sign of abuse until a person decides"
-    );
-    hub.look(|gate, _| gate.end_trip(case.account));
+    let is_known = case
+        .sender
+        .is_none_or(|sender| hub.look(|gate, _| gate.is_known(&sender)));
+    if is_known {
+        control::suspend_by_case(hub, name, case.sender).await?;
+        // Which sender stands in the case alone: it may be a person's number.
+        tracing::error!(
+            account = name,
+            case = id,
+            is_sender = case.sender.is_some(),
+            "suspended by a sign of abuse until a person decides"
+        );
+    } else {
+        // An order of it would keep the next start from coming up, and nothing comes in under its name any more.
+        tracing::error!(
+            account = name,
+            case = id,
+            "a sender cannot be suspended: the secret is gone that it was named under; look at the account's traffic"
+        );
+    }
+    heed(hub, cases);
+    hub.look(|gate, _| gate.end_trip(case.account, case.sender));
     let now_ms = time(hub);
     change(cases, id, move |case| case.suspended_ms = Some(now_ms)).await
 }
@@ -223,8 +252,21 @@ async fn advance<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases, id: 
     }
 }
 
-/// What the account is told of its suspension: why, and how to ask for a review.
-fn suspension(id: u32, case: &Case) -> String {
+/// How an account is told of its sender: by the name that it lists itself, as notices hold no person's number.
+fn sender_told<D: Disk>(hub: &Hub<D>, case: &Case) -> Option<String> {
+    let sender = case.sender.as_ref()?;
+    let listed = hub.look(|gate, _| {
+        let place = gate.account_by_text(case.account.as_str())?;
+        gate.listed_sender(place, sender)
+    });
+    Some(listed.map_or_else(
+        || "one of the senders, whose messages are answered with 0x0404,".to_owned(),
+        |name| format!("the sender {name}"),
+    ))
+}
+
+/// What the account is told of its suspension, or of that of a sender: why, and how to ask for a review.
+fn suspension(id: u32, case: &Case, sender: Option<&str>) -> String {
     let why = match case.rule {
         AbuseRule::Number => "more codes went to one number than the limit",
         AbuseRule::Prefix => "more codes went to neighbouring numbers in an hour than the limit",
@@ -236,10 +278,16 @@ fn suspension(id: u32, case: &Case) -> String {
         AbuseRule::Delivered => "few of its messages arrived",
         AbuseRule::Content => "a text broke a rule about content",
     };
+    let what = match sender {
+        None => format!("The account {} was", case.account),
+        Some(sender) => format!(
+            "Of the account {} {sender} was, and its other senders were not,",
+            case.account
+        ),
+    };
     format!(
-        "The account {} was suspended automatically on {}: {why} (rule {}). Messages to it are still taken, and nothing is \
+        "{what} suspended automatically on {}: {why} (rule {}). Messages to it are still taken, and nothing is \
          deleted. A person decides by {}. To ask for a review or to explain the traffic, answer this notice and name case {id}.",
-        case.account,
         instant(case.opened_ms),
         case.rule.label(),
         instant(case.review_ms),
@@ -270,10 +318,19 @@ async fn told<D: Disk>(
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
     // Its date as well: where the register was lost and removed, numbers begin anew, and old notices are there still.
     let reference = format!("case {id} of {}", instant(case.opened_ms));
-    let is_suspended = hub.look(|gate, _| gate.orders().is_suspended(case.account.as_str()));
+    let is_suspended = hub.look(|gate, _| {
+        let (orders, name) = (gate.orders(), case.account.as_str());
+        case.sender.map_or_else(
+            || orders.is_suspended(name),
+            |sender| {
+                let order = orders.sender(name, &sender);
+                order.is_some_and(|order| order.operator_ms.is_some())
+            },
+        )
+    });
     let (reference, text) = match step {
         Step::Answer => (format!("{reference}, decision"), decided(id, case, is_suspended)),
-        _ => (reference, suspension(id, case)),
+        _ => (reference, suspension(id, case, sender_told(hub, case).as_deref())),
     };
     let now_ms = hub.now().unix_ms;
     let new = New {
@@ -293,10 +350,20 @@ async fn told<D: Disk>(
 
 async fn restored<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
     let name = case.account.as_str();
-    hub.look(|gate, now| gate.forget_signals(now, name));
+    hub.look(|gate, now| gate.forget_signals(now, name, case.sender));
     // What an operator has suspended or closed stays so, and of what the configuration has no longer there may be an order.
-    if hub.look(|gate, _| gate.orders().is_suspended_by_case(name)) {
-        control::restore_by_case(hub, name).await?;
+    let is_ordered = hub.look(|gate, _| {
+        let orders = gate.orders();
+        case.sender.map_or_else(
+            || orders.is_suspended_by_case(name),
+            |sender| {
+                let order = orders.sender(name, &sender);
+                order.is_some_and(|order| order.case_ms.is_some())
+            },
+        )
+    });
+    if is_ordered {
+        control::restore_by_case(hub, name, case.sender).await?;
     }
     let now_ms = time(hub);
     change(cases, id, move |case| case.restored_ms = Some(now_ms)).await
@@ -376,7 +443,7 @@ pub(crate) async fn decide<D: Disk>(
     }
     if case.suspended_ms.is_none() {
         return Err(format!(
-            "case {id} is not complete yet: its account is being suspended"
+            "case {id} is not complete yet: whom it is about is being suspended"
         ));
     }
     let kept = |text: &str| Word::new(text).as_str().to_owned();
@@ -392,16 +459,23 @@ pub(crate) async fn decide<D: Disk>(
         at_ms: time(hub),
     };
     change(&cases, id, move |case| case.decision = Some(decision)).await?;
+    heed(hub, &cases);
     let done = advance(hub, audit, &cases, id).await;
     done.map_err(|why| {
         format!("it is decided; but not all that follows is done, and is tried again: {why}")
     })?;
     let case = case_of(&cases, id)?;
+    let name = case.account.as_str();
+    let is_suspended = hub.look(|gate, _| match &case.sender {
+        None => gate.orders().suspended_ms(name).is_some(),
+        Some(sender) => gate.orders().sender(name, sender).is_some(),
+    });
     Ok(fields(serde_json::json!({
         "id": id,
-        "account": case.account.as_str(),
+        "account": name,
+        "sender": case.sender.map(|sender| sender.text()),
         "outcome": outcome.word(),
         "restored": case.restored_ms.map(instant),
-        "is_suspended": hub.look(|gate, _| gate.orders().suspended_ms(case.account.as_str()).is_some()),
+        "is_suspended": is_suspended,
     })))
 }

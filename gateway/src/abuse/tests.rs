@@ -27,9 +27,9 @@ fn send(
     number: &str,
     country: &str,
 ) -> Vec<(AbuseRule, u32, bool)> {
-    let watched = abuse.watched(WHOSE, number.as_bytes(), Country::new(country), rules, None);
-    let found = abuse.ask(now, rules, &watched).unwrap();
-    if found.iter().all(|found| found.action < AbuseAction::Throttle) {
+    let mut watched = abuse.watched(WHOSE, number.as_bytes(), Country::new(country), rules, None);
+    let found = abuse.ask(now, rules, &mut watched).unwrap();
+    if found.iter().all(|found| !found.action.refuses()) {
         abuse.note(now, rules, &watched);
     }
     found
@@ -59,11 +59,11 @@ fn codes_to_numbers_in_a_row_are_seen_at_five_and_stopped_at_twenty() {
     assert_eq!(told[24], [(AbuseRule::Prefix, 20, false)]);
     // Elsewhere the account goes on, and so does another one there.
     assert!(send(&mut abuse, at(25), &rules, "254711120100", "KE").is_empty());
-    let other = abuse.watched((4, 0), b"254700120100", Country::new("KE"), &rules, None);
-    assert!(abuse.ask(at(25), &rules, &other).unwrap().is_empty());
+    let mut other = abuse.watched((4, 0), b"254700120100", Country::new("KE"), &rules, None);
+    assert!(abuse.ask(at(25), &rules, &mut other).unwrap().is_empty());
     // What was noted of an account is forgotten with its epoch.
-    let anew = abuse.watched((3, 1), b"254700120130", Country::new("KE"), &rules, None);
-    assert!(abuse.ask(at(25), &rules, &anew).unwrap().is_empty());
+    let mut anew = abuse.watched((3, 1), b"254700120130", Country::new("KE"), &rules, None);
+    assert!(abuse.ask(at(25), &rules, &mut anew).unwrap().is_empty());
     // And an hour later it has gone by itself.
     assert!(send(&mut abuse, at(4_200), &rules, "254700120130", "KE").is_empty());
 }
@@ -114,6 +114,7 @@ fn one_account_does_not_push_out_the_signals_of_another() {
         rule: AbuseRule::Run,
         content: None,
         action: AbuseAction::Observe,
+        sender: None,
         subject: None,
         country: None,
         count,
@@ -157,8 +158,8 @@ fn a_part_that_comes_again_counts_by_all_rules_and_the_rest_of_a_text_by_none() 
         let mut told = Vec::new();
         for (total, sequence) in places {
             let place = Place::new(Reference::Udh8(1), *total, *sequence);
-            let watched = abuse.watched(WHOSE, b"254700120100", Country::new("KE"), &rules, place);
-            let found = abuse.ask(at(7), &rules, &watched).unwrap();
+            let mut watched = abuse.watched(WHOSE, b"254700120100", Country::new("KE"), &rules, place);
+            let found = abuse.ask(at(7), &rules, &mut watched).unwrap();
             told.push(found.first().map(|found| (found.rule, found.count)));
             if found.is_empty() {
                 abuse.note(at(7), &rules, &watched);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tidegate_config::{AbuseAction, AbuseRules, Country};
+use tidegate_config::{AbuseRules, Country};
 
 use super::completion::Completion;
 use super::table::Row as _;
@@ -64,15 +64,17 @@ impl Usual {
         country: Option<Country>,
     ) -> SmallVec<[Found; 2]> {
         let mut found = SmallVec::new();
-        if self.arriving.is_closed(now) && rules.delivered_action >= AbuseAction::Throttle {
+        if self.arriving.is_closed(now) && rules.delivered_action.closes() {
             found.push(Found {
                 rule: AbuseRule::Delivered,
-                action: AbuseAction::Throttle,
+                action: rules.delivered_action.of_closed(),
                 count: 0,
                 limit: 0,
                 is_new: false,
             });
-            return found;
+            if rules.delivered_action.of_closed().refuses() {
+                return found;
+            }
         }
         if number.is_some_and(|number| rules.is_suspect(number)) {
             let is_new = self.suspect.is_none_or(|at| now.saturating_sub(at) >= HOUR);
@@ -86,7 +88,7 @@ impl Usual {
                 limit: 0,
                 is_new,
             });
-            if rules.suspect_action >= AbuseAction::Throttle {
+            if rules.suspect_action.refuses() {
                 return found;
             }
         }
@@ -130,6 +132,8 @@ impl Usual {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+
+    use tidegate_config::AbuseAction;
 
     use super::*;
 

@@ -68,7 +68,10 @@ pub(super) enum Pace {
         is_new: bool,
     },
     /// It is the rest of a text that was let in.
-    RestOfOne,
+    RestOfOne {
+        /// Its first part is held, and so is the rest.
+        is_held: bool,
+    },
     /// It is the rest of a text that was refused.
     RestOfNone,
 }
@@ -99,6 +102,7 @@ struct Text {
     /// Which have come, a bit for each.
     parts: u16,
     was_let_in: bool,
+    is_held: bool,
 }
 
 /// One number of one account.
@@ -130,7 +134,7 @@ impl Number {
     }
 
     /// A text begins with this part of it.
-    fn begin(&mut self, now: Duration, part: Option<Part>, was_let_in: bool) {
+    fn begin(&mut self, now: Duration, part: Option<Part>, (was_let_in, is_held): (bool, bool)) {
         let Some(Part { text, place }) = part else { return };
         let Some(parts) = 1_u16.checked_shl(place.into()) else {
             return;
@@ -145,6 +149,7 @@ impl Number {
             since: now,
             parts,
             was_let_in,
+            is_held,
         });
     }
 
@@ -152,7 +157,9 @@ impl Number {
     pub(super) fn ask(&mut self, now: Duration, rules: &AbuseRules, part: Option<Part>) -> Pace {
         if let Some((text, bit)) = self.begun(now, part) {
             if text.was_let_in {
-                return Pace::RestOfOne;
+                return Pace::RestOfOne {
+                    is_held: text.is_held,
+                };
             }
             text.parts |= bit;
             return Pace::RestOfNone;
@@ -172,18 +179,24 @@ impl Number {
         let is_new = self.over == 0;
         self.over = self.over.saturating_add(1);
         self.tried = now;
-        self.begin(now, part, false);
+        self.begin(now, part, (false, false));
         Pace::Over { count, is_new }
     }
 
-    /// One went; says whether it counts, and is not the rest of one that did.
-    pub(super) fn note(&mut self, now: Duration, rules: &AbuseRules, part: Option<Part>) -> bool {
+    /// One went, or was held; says whether it counts, and is not the rest of one that did.
+    pub(super) fn note(
+        &mut self,
+        now: Duration,
+        rules: &AbuseRules,
+        part: Option<Part>,
+        is_held: bool,
+    ) -> bool {
         if let Some((text, bit)) = self.begun(now, part) {
             text.parts |= bit;
             return false;
         }
         self.sent.add(now, rules.number_within);
-        self.begin(now, part, true);
+        self.begin(now, part, (true, is_held));
         true
     }
 }
@@ -235,7 +248,7 @@ mod tests {
             let now = minutes(1_000 + minute);
             let pace = number.ask(now, &rules, None);
             if pace == Pace::Fits {
-                number.note(now, &rules, None);
+                number.note(now, &rules, None, false);
             }
             pace
         };
@@ -256,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_text_whose_first_part_is_held_is_held_and_that_of_another_is_not() {
+        let rules = AbuseRules::default();
+        let mut number = Number::default();
+        let part = |text, place| Some(Part { text, place });
+        for (text, is_held) in [(1, true), (2, false)] {
+            let now = minutes(7);
+            assert!(number.note(now, &rules, part(text, 0), is_held));
+            let rest = number.ask(now, &rules, part(text, 1));
+            assert!(rest == Pace::RestOfOne { is_held }, "{text}");
+        }
+    }
+
+    #[test]
     fn the_parts_of_a_text_are_one_message() {
         let rules = AbuseRules::default();
         let mut number = Number::default();
@@ -265,9 +291,13 @@ mod tests {
         for place in [2, 0, 1] {
             for text in 1..=3 {
                 let is_first = place == 2;
-                let pace = if is_first { Pace::Fits } else { Pace::RestOfOne };
+                let pace = if is_first {
+                    Pace::Fits
+                } else {
+                    Pace::RestOfOne { is_held: false }
+                };
                 assert_eq!(number.ask(now, &rules, part(text, place)), pace);
-                assert_eq!(number.note(now, &rules, part(text, place)), is_first);
+                assert_eq!(number.note(now, &rules, part(text, place), false), is_first);
             }
         }
         let pace = number.ask(now, &rules, part(4, 0));
@@ -286,7 +316,7 @@ mod tests {
         let mut number = Number::default();
         for _ in 0..3 {
             assert_eq!(number.ask(minutes(7), &rules, part(0)), Pace::Fits);
-            assert!(number.note(minutes(7), &rules, part(0)));
+            assert!(number.note(minutes(7), &rules, part(0), false));
         }
         assert!(matches!(
             number.ask(minutes(7), &rules, part(0)),
@@ -296,15 +326,18 @@ mod tests {
         let mut number = Number::default();
         for (place, minute) in [(0, 7), (1, 12), (2, 16)] {
             assert_ne!(number.ask(minutes(minute), &rules, part(place)), Pace::RestOfNone);
-            assert_eq!(number.note(minutes(minute), &rules, part(place)), place == 0);
+            assert_eq!(
+                number.note(minutes(minute), &rules, part(place), false),
+                place == 0
+            );
         }
-        assert!(number.note(minutes(17), &rules, part(3)));
+        assert!(number.note(minutes(17), &rules, part(3), false));
         // No more texts are remembered than there is room for, and the one that is forgotten counts anew.
         for text in 2..=6 {
-            number.note(minutes(17), &rules, Some(Part { text, place: 0 }));
+            number.note(minutes(17), &rules, Some(Part { text, place: 0 }), false);
         }
         assert_eq!(number.texts.len(), TEXTS_MAX);
-        assert!(number.note(minutes(17), &rules, part(4)));
+        assert!(number.note(minutes(17), &rules, part(4), false));
     }
 
     #[test]

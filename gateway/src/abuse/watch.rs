@@ -1,9 +1,10 @@
 //! What the gate asks of the watch for abuse, and tells it: of messages that come in, of those that a receipt ends, and of
 //! accounts that are to be suspended or are restored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_codec::address::Ton;
+use tidegate_codec::address::{AddressBuf, Ton};
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::{InterfaceVersion, MessageState, ReceiptWish, RegisteredDelivery};
@@ -11,11 +12,14 @@ use tidegate_config::{AbuseAction, AccountState, Country};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 
-use super::{AccountWatch, Cases, DAY, Found, LOG_EVERY, Signal, TRIPS_MAX, Watched, is_watched, split};
+use super::{
+    AccountWatch, Cases, DAY, Found, LOG_EVERY, Signal, TRIPS_MAX, UNDECIDED_MAX, Watched, is_watched, split,
+};
 use crate::admission::{Admitted, Submission};
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::number::{SHORT_CODE_MAX, plan};
+use crate::orders::Sender;
 use crate::refusal::Refusal;
 use crate::standing::Recipient;
 use crate::telemetry::words::{AbuseRule, Word as _};
@@ -32,7 +36,7 @@ impl<D: Disk> Gate<D> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Pumping`].
+    /// [`Refusal::Pumping`], also of what is to be held where no more may be.
     pub(crate) fn watch(
         &mut self,
         now: Now,
@@ -56,26 +60,30 @@ impl<D: Disk> Gate<D> {
         let usual = &mut self.accounts[account].abuse.usual;
         let number = is_international(to).then_some(&*person);
         let found = usual.ask(now.monotonic, rules, number, country);
-        let is_over = found.iter().any(|found| found.action >= AbuseAction::Throttle);
+        let source = &admitted.source;
+        let is_over = found.iter().any(|found| found.action.refuses());
+        let mut is_held = found.iter().any(|found| found.action == AbuseAction::Hold);
         for found in found {
-            self.signalled(believed, account, found, &person, country);
+            self.signalled(believed, (account, source), found, &person, country);
         }
         if is_over {
             return Err(Refusal::Pumping);
         }
         let whose = (account, self.accounts[account].abuse.epoch);
-        let watched = self
+        let mut watched = self
             .abuse
             .watched(whose, &person, country, rules, submission.part_of);
         let now = believed;
-        let Some(found) = self.abuse.ask(now, rules, &watched) else {
+        let Some(found) = self.abuse.ask(now, rules, &mut watched) else {
             return Err(Refusal::Pumping);
         };
-        let is_over = found.iter().any(|found| found.action >= AbuseAction::Throttle);
+        is_held |= found.iter().any(|found| found.action == AbuseAction::Hold);
+        let is_over = found.iter().any(|found| found.action.refuses());
         for found in found {
-            self.signalled(now, account, found, &person, country);
+            self.signalled(now, (account, source), found, &person, country);
         }
-        if is_over {
+        watched.is_held |= is_held;
+        if is_over || (watched.is_held && !self.may_hold(account)) {
             return Err(Refusal::Pumping);
         }
         Ok(Some(watched))
@@ -136,6 +144,7 @@ impl<D: Disk> Gate<D> {
             return;
         }
         let now = self.at_believed(now);
+        let source = envelope.addresses.source();
         let is_delivered = state == MessageState::Delivered;
         let usual = &mut self.accounts[account].abuse.usual;
         if let Some((count, limit)) = usual.ended(now.monotonic, rules, is_delivered) {
@@ -146,7 +155,7 @@ impl<D: Disk> Gate<D> {
                 limit,
                 is_new: true,
             };
-            self.signalled(now, account, found, &[], None);
+            self.signalled(now, (account, &source), found, &[], None);
         }
         let Some(least) = rules.completion else { return };
         let to = self.recipient(Some(account), envelope.addresses.destination());
@@ -170,7 +179,7 @@ impl<D: Disk> Gate<D> {
                     limit,
                     is_new: true,
                 };
-                self.signalled(now, account, found, about, country);
+                self.signalled(now, (account, &source), found, about, country);
             }
             // The country is first; the second is about these numbers.
             about = &person;
@@ -189,7 +198,14 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Counts a signal, and tells it if it is a new one.
-    fn signalled(&mut self, now: Now, account: usize, found: Found, person: &[u8], country: Option<Country>) {
+    fn signalled(
+        &mut self,
+        now: Now,
+        (account, source): (usize, &AddressBuf),
+        found: Found,
+        person: &[u8],
+        country: Option<Country>,
+    ) {
         let Found {
             rule,
             action,
@@ -197,11 +213,9 @@ impl<D: Disk> Gate<D> {
             limit,
             is_new,
         } = found;
+        let (suspended, trips) = self.suspends(account, action, source);
         let state = &mut self.accounts[account];
         state.tally.abuse_signals.add(rule);
-        let is_tripped = state.abuse.is_tripped;
-        let trips = action == AbuseAction::Suspend && !is_tripped && !self.is_suspended(account);
-        let state = &mut self.accounts[account];
         if !is_new && !trips {
             return;
         }
@@ -222,6 +236,7 @@ impl<D: Disk> Gate<D> {
             rule,
             content: None,
             action,
+            sender: suspended,
             subject: about.map(|digits| *sent.who(digits, now.unix_ms).now.octets()),
             country,
             count,
@@ -232,7 +247,27 @@ impl<D: Disk> Gate<D> {
         self.tell(now, account, signal, trips);
     }
 
-    /// Logs a signal, keeps it, and has its account suspended if it trips.
+    /// Whom an action suspends, if that is one sender, and whether that is news: nobody is suspended a second time.
+    pub(super) fn suspends(
+        &self,
+        account: usize,
+        action: AbuseAction,
+        source: &AddressBuf,
+    ) -> (Option<Sender>, bool) {
+        let may_trip = || !self.accounts[account].abuse.is_tripped && !self.is_suspended(account);
+        match action {
+            AbuseAction::Observe | AbuseAction::Hold | AbuseAction::Throttle | AbuseAction::Refuse => {
+                (None, false)
+            }
+            AbuseAction::Suspend => (None, may_trip()),
+            AbuseAction::SuspendSender => {
+                let trips = may_trip() && !self.is_sender_closed(account, source);
+                (self.sender_by_name(account, source), trips)
+            }
+        }
+    }
+
+    /// Logs a signal, keeps it, and has its account, or its sender, suspended if it trips.
     pub(super) fn tell(&mut self, now: Now, account: usize, signal: Signal, trips: bool) {
         let (rule, action) = (signal.rule, signal.action);
         let logged = self.accounts[account].abuse.logged.get_mut(rule.index());
@@ -246,8 +281,23 @@ impl<D: Disk> Gate<D> {
         }
         self.abuse.keep_signal(signal.clone());
         if trips && self.abuse.trips.len() < TRIPS_MAX {
-            self.accounts[account].abuse.is_tripped = true;
-            self.abuse.trips.push_back(signal);
+            let undecided = self.abuse.undecided.get(&signal.account).copied();
+            let state = &mut self.accounts[account];
+            let is_closed = match signal.sender {
+                None => {
+                    state.abuse.is_tripped = true;
+                    true
+                }
+                Some(sender) => {
+                    undecided.unwrap_or(0) + state.senders.tripped() < UNDECIDED_MAX
+                        && state.senders.trip(sender)
+                }
+            };
+            // Of an account with as many suspended senders as there may be, or as many that nobody has decided, what breaks a rule
+            // is refused and no more.
+            if is_closed {
+                self.abuse.trips.push_back(signal);
+            }
         }
     }
 
@@ -266,11 +316,13 @@ impl<D: Disk> Gate<D> {
         self.abuse.trips.iter().cloned().collect()
     }
 
-    /// Takes the one of an account off the line; whether it was there still. Until its suspension holds nothing that is watched
-    /// comes in all the same.
-    pub(super) fn take_trip(&mut self, account: SystemId) -> bool {
+    /// Takes the one of an account, or of a sender of it, off the line; whether it was there still. Until its suspension holds
+    /// nothing that is watched, or of that sender, comes in all the same.
+    pub(super) fn take_trip(&mut self, of: &Signal) -> bool {
         let before = self.abuse.trips.len();
-        self.abuse.trips.retain(|trip| trip.account != account);
+        self.abuse
+            .trips
+            .retain(|trip| (trip.account, trip.sender) != (of.account, of.sender));
         self.abuse.trips.len() < before
     }
 
@@ -286,38 +338,63 @@ impl<D: Disk> Gate<D> {
     }
 
     /// Its suspension holds.
-    pub(super) fn end_trip(&mut self, account: SystemId) {
+    pub(super) fn end_trip(&mut self, account: SystemId, sender: Option<Sender>) {
         if let Some(place) = self.place_named(account.as_str()) {
-            self.accounts[place].abuse.is_tripped = false;
+            let state = &mut self.accounts[place];
+            match sender {
+                None => state.abuse.is_tripped = false,
+                Some(sender) => state.senders.end_trip(&sender),
+            }
         }
     }
 
-    /// Forgets what an account has shown, and what is still on its way (FRD-6).
-    pub(crate) fn forget_signals(&mut self, now: Now, account: &str) {
+    /// Forgets what an account has shown, and what is still on its way (FRD-6), as it, or one sender of it, is suspended no
+    /// longer. Nothing is counted by senders, so what counted towards one suspension goes whole; the others stay.
+    pub(crate) fn forget_signals(&mut self, now: Now, account: &str, sender: Option<Sender>) {
         let forgotten_ms = self.case_time(now);
         if let Some(place) = self.place_named(account) {
-            let watch = &mut self.accounts[place].abuse;
+            let state = &mut self.accounts[place];
+            let watch = &mut state.abuse;
             *watch = AccountWatch {
                 epoch: watch.epoch.wrapping_add(1),
                 forgotten_ms,
+                is_tripped: watch.is_tripped && sender.is_some(),
                 ..AccountWatch::default()
             };
+            if let Some(sender) = sender {
+                state.senders.end_trip(&sender);
+            }
         }
         let is_its = |signal: &Signal| signal.account.as_str() == account;
         self.abuse.signals.retain(|signal| !is_its(signal));
-        self.abuse.trips.retain(|trip| !is_its(trip));
+        self.abuse
+            .trips
+            .retain(|trip| !is_its(trip) || trip.sender != sender);
+    }
+
+    /// So many cases about senders nobody has decided.
+    pub(super) fn heed_undecided(&mut self, undecided: BTreeMap<SystemId, usize>) {
+        self.abuse.undecided = undecided;
     }
 
     /// What the register says before anything comes in: nothing that is watched does from an account whose suspension does not
-    /// hold yet, and what was accepted before a reversal counts no longer.
+    /// hold yet, nothing at all from such a sender, and what was accepted before a reversal counts no longer.
     pub fn heed_cases(&mut self, cases: &Cases) {
+        self.heed_undecided(cases.of_senders());
         cases.look(|register| {
             for case in register.cases.values() {
                 let Some(place) = self.place_named(case.account.as_str()) else {
                     continue;
                 };
-                let watch = &mut self.accounts[place].abuse;
-                watch.is_tripped |= case.suspended_ms.is_none();
+                let state = &mut self.accounts[place];
+                let watch = &mut state.abuse;
+                match case.sender {
+                    None => watch.is_tripped |= case.suspended_ms.is_none(),
+                    Some(sender) if case.suspended_ms.is_none() => {
+                        state.senders.trip(sender);
+                    }
+                    Some(_) => {}
+                }
                 watch.forgotten_ms = watch.forgotten_ms.max(case.restored_ms.unwrap_or(0));
             }
         });

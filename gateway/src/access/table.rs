@@ -92,6 +92,7 @@ pub const TABLE: &[Right] = &[
     ),
     right("case show", &["fraud"], &["fraud"], "FRD-7"),
     right("case signals", &["fraud"], &["fraud"], "FRD-7"),
+    right("held show", &["meta", "body"], &["fraud"], "FRD-5, GEN-3"),
     right("optout check", &["optout"], &["support"], "OPT-24"),
     right("optout list", &["optout"], &["support"], "OPT-24"),
     right("optout export", &["optout"], &["export"], "OPT-24"),
@@ -141,8 +142,13 @@ mod tests {
         "carrier rate",
         "account suspend",
         "account restore",
+        "account suspend-sender",
+        "account restore-sender",
         "account limit",
         "case list",
+        "held list",
+        "held release",
+        "held reject",
         "notice list",
         "notice sent",
         "bind close",
@@ -229,6 +235,7 @@ mod tests {
             ("subject run", of_one()),
             ("case show", of_one()),
             ("case signals", json!({})),
+            ("held show", json!({ "id": "1", "reason": "t" })),
             ("subject show", reading_of_one()),
             ("optout check", of_deed()),
             ("optout list", list()),
@@ -249,7 +256,7 @@ mod tests {
             assert!(asked(verb, request).opens().is_none(), "{verb}");
         }
         let table: BTreeSet<&str> = TABLE.iter().map(|right| right.verb).collect();
-        assert_eq!((table.len(), TABLE.len()), (15, 15));
+        assert_eq!((table.len(), TABLE.len()), (16, 16));
         for (verb, role) in VERBS {
             let is_open = table.contains(verb);
             assert!(!(is_open && OPEN_NOTHING.contains(verb)), "{verb}");

@@ -30,8 +30,13 @@ impl<D: Disk> Gate<D> {
             let wish = RegisteredDelivery(found.envelope.registered_delivery)
                 .wish(InterfaceVersion(found.envelope.interface_version));
             match found.stage {
-                Stage::Waiting if found.envelope.expires_ms <= now.unix_ms => {
+                Stage::Waiting | Stage::Held if found.envelope.expires_ms <= now.unix_ms => {
                     self.end_quietly(now, leg, &ReceiptNote::new(MessageState::Expired));
+                }
+                // The client's own date is over; the next one is the end of its validity.
+                Stage::Held => {
+                    let expires_ms = found.envelope.expires_ms;
+                    self.spool.set_due(leg, expires_ms);
                 }
                 Stage::Waiting => self.line_up(now, leg, None),
                 Stage::InParts => self.parts_overdue(now, leg),

@@ -208,6 +208,10 @@ impl<D: Disk> Gate<D> {
             // Who takes over for one that is gone, `place` knows.
             state.goes_to.is_some() || (self.pinned.has(leg) && state.is_up(now))
         };
+        // Read for somebody else, while a carrier has it, or is about to.
+        if stood_at.is_none() && found.leased {
+            return;
+        }
         let kept = stood_at.filter(is_kept);
         let to = kept.or_else(|| self.choose_up(now, found));
         // Nobody takes it now: then it need not fill memory either.

@@ -374,6 +374,7 @@ pub(super) mod tests {
                 body: b"",
                 period: tidegate_store::usage::Period::default(),
                 takes_a_place: false,
+                held: false,
             };
             spool.accept(1, new, &mut rng).unwrap()
         };

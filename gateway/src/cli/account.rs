@@ -13,7 +13,8 @@ use super::bind::limit;
 use super::steered::{Rate, ask, number, or, rate_told, word};
 use super::{ConfigFile, Outcome, Refusal, read_config};
 use crate::clock::Clock;
-use crate::control::{self, AskError, Page, Steer};
+use crate::control::{self, AskError, MeantSender, Page, Steer};
+use crate::orders::Sender;
 use crate::{installation, quota};
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,23 @@ pub(super) enum Verb {
     },
     /// Let a suspended account submit and bind again.
     Restore(Named),
+    /// Refuse what one sender of an account submits, also after a restart.
+    ///
+    /// Its other senders go on, and so does what was accepted; binds stay, and opt-outs are heard.
+    SuspendSender {
+        #[command(flatten)]
+        named: Named,
+        /// The sender: a number in its international form, or a name.
+        #[arg(value_name = "ADDRESS")]
+        sender: String,
+    },
+    /// Let a suspended sender of an account submit again.
+    RestoreSender {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        meant: Meant,
+    },
     /// Close an account for good: its binds end, what waits is ended as DELETED, nobody binds again, and what is kept of it goes as
     /// its profile says. Opt-outs go on being heard and kept.
     Close {
@@ -83,6 +101,31 @@ pub(super) struct Offered {
     declined: bool,
 }
 
+/// A suspended sender.
+#[derive(Debug, clap::Args)]
+#[group(id = "which_sender", required = true, multiple = false)]
+pub(super) struct Meant {
+    /// The sender: a number in its international form, or a name.
+    #[arg(value_name = "ADDRESS")]
+    sender: Option<String>,
+    /// By what stands for it in `account show` and `case show`.
+    #[arg(long, value_name = "SENDER", value_parser = named_sender)]
+    pseudonym: Option<Sender>,
+}
+
+fn named_sender(text: &str) -> Result<Sender, String> {
+    Sender::read(text).ok_or_else(|| "what `account show` has for a sender: hexadecimal digits".to_owned())
+}
+
+impl Meant {
+    fn sender(&self) -> MeantSender {
+        match self.pseudonym {
+            Some(sender) => MeantSender::Named(sender),
+            None => MeantSender::Address(self.sender.clone().unwrap_or_default()),
+        }
+    }
+}
+
 /// An account.
 #[derive(Debug, clap::Args)]
 pub(super) struct Named {
@@ -110,6 +153,14 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         Verb::Restore(named) => {
             let account = named.account.clone();
             (&named.file, Steer::AccountRestore { account })
+        }
+        Verb::SuspendSender { named, sender } => {
+            let (account, sender) = (named.account.clone(), sender.clone());
+            (&named.file, Steer::SenderSuspend { account, sender })
+        }
+        Verb::RestoreSender { named, meant } => {
+            let (account, sender) = (named.account.clone(), meant.sender());
+            (&named.file, Steer::SenderRestore { account, sender })
         }
         Verb::Close {
             named,
@@ -149,6 +200,25 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             )
         }
         Verb::Restore(named) => format!("{} was not suspended by an operator", named.account),
+        Verb::SuspendSender { named, .. } => format!(
+            "a sender of {} is suspended since {}: {}",
+            named.account,
+            word(&fields, "since"),
+            word(&fields, "sender")
+        ),
+        Verb::RestoreSender { named, .. } => {
+            let is_restored = fields.get("restored") == Some(&Value::Bool(true));
+            format!(
+                "{} of {} {}",
+                word(&fields, "sender"),
+                named.account,
+                if is_restored {
+                    "may submit again"
+                } else {
+                    "was not suspended"
+                }
+            )
+        }
         Verb::Close { named, .. } => format!(
             "{} is closed since {}; binds closed: {}, messages deleted: {}",
             named.account,
@@ -187,6 +257,12 @@ fn shown(fields: &Map<String, Value>) -> String {
         };
         // A String takes everything.
         let _ = writeln!(text, "{key:<11} {value}");
+    }
+    let senders = fields.get("suspended_senders").and_then(Value::as_array);
+    for sender in senders.into_iter().flatten().filter_map(Value::as_object) {
+        let (of, since) = (word(sender, "sender"), word(sender, "since"));
+        let name = or(word(sender, "listed_as"), "a sender that is not listed");
+        let _ = writeln!(text, "suspended   {of} since {since}: {name}");
     }
     let goes = fields.get("goes").and_then(Value::as_array);
     for goes in goes.into_iter().flatten().filter_map(Value::as_object) {

@@ -1,4 +1,4 @@
-//! `tidegate case`: what suspended accounts by itself, and what a person decides of that, in the running gateway.
+//! `tidegate case`: what suspended accounts, or senders of theirs, by itself, and what a person decides of that, in the running gateway.
 
 use std::fmt::Write as _;
 
@@ -113,7 +113,12 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
         Verb::Show { .. } => shown(&fields),
         Verb::Signals { .. } => signals(&fields),
         Verb::Decide { id, .. } => format!(
-            "case {id} of {}: {}{}",
+            "case {id} of {}{}: {}{}",
+            if word(&fields, "sender").is_empty() {
+                ""
+            } else {
+                "a sender of "
+            },
             word(&fields, "account"),
             word(&fields, "outcome"),
             // By an operator besides, or by what was upheld.
@@ -144,10 +149,15 @@ fn listed(fields: &Map<String, Value>) -> String {
     let mut out = String::new();
     for case in rows(fields, "cases") {
         let is_late = case.get("is_past_review").and_then(Value::as_bool) == Some(true);
+        let sender = match (word(case, "sender"), word(case, "listed_as")) {
+            ("", _) => String::new(),
+            (sender, "") => format!("  sender {sender}"),
+            (sender, name) => format!("  sender {sender} ({name})"),
+        };
         // A String takes everything.
         let _ = writeln!(
             out,
-            "{:>6}  {:<8} {:<16} {:<10} since {}  review by {}{}",
+            "{:>6}  {:<8} {:<16} {:<10} since {}  review by {}{}{sender}",
             number(case, "id"),
             word(case, "state"),
             word(case, "account"),

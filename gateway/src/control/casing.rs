@@ -1,4 +1,4 @@
-//! Cases of abuse at the control socket: what suspended accounts by itself, and what a person decides of that.
+//! Cases of abuse at the control socket: what suspended accounts, or senders of theirs, by itself, and what a person decides of that.
 //!
 //! ```text
 //! {"version":1,"verb":"case list"}
@@ -167,7 +167,12 @@ pub(super) async fn case<D: Disk>(
         Casing::Show { id } => cases.look(|register| {
             let case = register.cases.get(id);
             let case = case.ok_or_else(|| format!("there is no case {id}"))?;
-            Ok(fields(shown(*id, case, now_ms)))
+            let mut told = shown(*id, case, now_ms);
+            told["listed_as"] = json!(hub.look(|gate, _| {
+                let place = gate.account_by_text(case.account.as_str())?;
+                gate.listed_sender(place, case.sender.as_ref()?)
+            }));
+            Ok(fields(told))
         }),
         Casing::Signals { account } => hub.look(|gate, _| {
             if let Some(account) = account {
@@ -194,6 +199,7 @@ fn listed(id: u32, case: &Case, now_ms: u64) -> Value {
     json!({
         "id": id,
         "account": case.account.as_str(),
+        "sender": case.sender.map(|sender| sender.text()),
         "rule": case.rule.label(),
         "state": state.unwrap_or("open"),
         "opened": instant(case.opened_ms),
@@ -236,6 +242,7 @@ fn signal_shown(signal: &Signal) -> Value {
         "rule": signal.rule.label(),
         "content": signal.content.as_deref(),
         "action": signal.action.word(),
+        "sender": signal.sender.map(|sender| sender.text()),
         "subject": signal.subject.as_ref().map(|octets| hex(octets)),
         "country": signal.country.map(|country| country.to_string()),
         "count": signal.count,

@@ -52,6 +52,7 @@ impl Census {
         let names = gate.spool().names();
         let standing = match Standing::of(leg, now_ms) {
             Standing::Scheduled => "scheduled",
+            Standing::Held => "held",
             Standing::Waiting => "waiting",
             Standing::BackingOff => "backing off",
             Standing::Leased => "leased",

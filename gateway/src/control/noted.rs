@@ -8,6 +8,7 @@ use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value, WORDS_MAX,
 use tidegate_store::disk::Disk;
 
 use super::retention::Retain;
+use super::steer::MeantSender;
 use super::{Answer, Deed, DeedKind, Selection, Steer, Verb, trace};
 use crate::serve::Hub;
 
@@ -162,7 +163,9 @@ impl Noted {
                 None,
                 vec![(Field::Verb, word(subjecting.word()))],
             ),
-            Verb::TokenList
+            // What is decided, or looked at, is entered where it is known which message it is.
+            Verb::Withheld(_)
+            | Verb::TokenList
             | Verb::Access(_)
             | Verb::Disclose(_)
             | Verb::Subject(_)
@@ -237,6 +240,13 @@ fn carrier_word<D: Disk>(hub: &Hub<D>, name: &str) -> Value {
     })
 }
 
+/// A sender as the log has it: by its pseudonym, as cases do. Nothing of what is none.
+fn sender_noted<D: Disk>(hub: &Hub<D>, account: &str, sender: &MeantSender) -> Option<Detail> {
+    let sender = hub.look(|gate, _| gate.sender_meant(gate.orders(), account, sender));
+    let sender = sender.ok()?;
+    Some((Field::Sender, Value::Pseudonym(*sender.octets())))
+}
+
 /// What the log holds of how the gateway is steered: whose account, and the rest; `None` for what only looks.
 fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<Detail>)> {
     let word = |text: &str| Value::Word(Word::new(text));
@@ -258,6 +268,15 @@ fn steered<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Option<(Option<String>, Vec<
             details.extend(unbind.then(|| (Field::Reason, word("unbind"))));
         }
         Steer::AccountRestore { account } => whose = Some(account.clone()),
+        Steer::SenderSuspend { account, sender } => {
+            whose = Some(account.clone());
+            let meant = MeantSender::Address(sender.clone());
+            details.extend(sender_noted(hub, account, &meant));
+        }
+        Steer::SenderRestore { account, sender } => {
+            whose = Some(account.clone());
+            details.extend(sender_noted(hub, account, sender));
+        }
         Steer::AccountClose {
             account,
             reason,

@@ -39,6 +39,7 @@ pub(super) const fn state_word(state: ConfiguredState) -> &'static str {
 pub(crate) const fn standing_words(standing: Standing) -> &'static str {
     match standing {
         Standing::Scheduled => "scheduled",
+        Standing::Held => "held for a person to look at",
         Standing::Waiting => "waiting for a carrier",
         Standing::BackingOff => "waiting for another try",
         Standing::Leased => "sent, not answered yet",
@@ -251,6 +252,10 @@ impl<D: Disk> Gate<D> {
         let ordered = ordered.chain(by_case.filter(|name| !orders.is_suspended(name)));
         let closed = orders.closed().map(|(name, _)| name);
         let ordered = ordered.chain(closed.filter(|name| orders.suspended_ms(name).is_none()));
+        let senders = orders.accounts_with_senders();
+        let ordered = ordered.chain(
+            senders.filter(|name| orders.suspended_ms(name).is_none() && orders.closed_ms(name).is_none()),
+        );
         let all = configured.chain(ordered.filter(|name| !is_there(name)));
         let mut all: Vec<&str> = all
             .filter(|name| after.is_none_or(|after| *name > after))
@@ -266,9 +271,16 @@ impl<D: Disk> Gate<D> {
     /// One account, or an order about one that there is not.
     pub(super) fn account_shown(&self, name: &str) -> Value {
         let suspended = self.orders().suspended_ms(name).map(instant);
+        let senders = self.orders().senders_of(name).count();
         let closed = self.orders().closed_ms(name).map(instant);
         let Some(place) = self.account_by_text(name) else {
-            return json!({ "account": name, "is_configured": false, "suspended": suspended, "closed": closed });
+            return json!({
+                "account": name,
+                "is_configured": false,
+                "suspended": suspended,
+                "senders_suspended": senders,
+                "closed": closed,
+            });
         };
         let (config, state) = (&self.config.accounts[place], &self.accounts[place]);
         json!({
@@ -276,6 +288,7 @@ impl<D: Disk> Gate<D> {
             "is_configured": true,
             "state": if closed.is_some() { "closed" } else { state_word(config.state) },
             "suspended": suspended,
+            "senders_suspended": senders,
             "closed": closed,
             "binds": state.links.len(),
             "unfinished": self.spool.index().len_of(state.name),

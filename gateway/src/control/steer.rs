@@ -14,7 +14,7 @@ use tidegate_store::audit::WORD_MAX;
 use super::VERSION;
 use super::finished::REASON_MAX;
 use super::finished::{FOUND_MAX, Find, Reading};
-use crate::orders::Halt;
+use crate::orders::{Halt, Sender};
 
 /// The fastest rate that may be set, in parts a second: as in the configuration.
 pub const RATE_MAX: u32 = 1_000_000;
@@ -41,6 +41,15 @@ impl<T> Page<T> {
     pub(super) fn limit(&self) -> usize {
         self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)
     }
+}
+
+/// A sender that is to be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MeantSender {
+    /// By its address: a number, or a name.
+    Address(String),
+    /// By what stands for it in lists and cases: nobody may know its address.
+    Named(Sender),
 }
 
 /// What is to be done, or looked at.
@@ -83,6 +92,20 @@ pub enum Steer {
     AccountRestore {
         /// Which.
         account: String,
+    },
+    /// Of an account one sender submits nothing any more.
+    SenderSuspend {
+        /// Which account.
+        account: String,
+        /// Which sender: a number, or a name, as it is kept.
+        sender: String,
+    },
+    /// It may again.
+    SenderRestore {
+        /// Which account.
+        account: String,
+        /// Which sender.
+        sender: MeantSender,
     },
     /// An account ends, for good.
     AccountClose {
@@ -156,6 +179,8 @@ impl Steer {
             Self::AccountList { .. } => "account list",
             Self::AccountSuspend { .. } => "account suspend",
             Self::AccountRestore { .. } => "account restore",
+            Self::SenderSuspend { .. } => "account suspend-sender",
+            Self::SenderRestore { .. } => "account restore-sender",
             Self::AccountClose { .. } => "account close",
             Self::AccountShow { .. } => "account show",
             Self::AccountLimit { .. } => "account limit",
@@ -200,6 +225,11 @@ impl Steer {
             }
             Self::AccountSuspend { account, unbind } => json!({ "account": account, "unbind": unbind }),
             Self::AccountRestore { account } | Self::AccountShow { account } => json!({ "account": account }),
+            Self::SenderSuspend { account, sender } => json!({ "account": account, "address": sender }),
+            Self::SenderRestore { account, sender } => match sender {
+                MeantSender::Address(address) => json!({ "account": account, "address": address }),
+                MeantSender::Named(sender) => json!({ "account": account, "sender": sender.text() }),
+            },
             Self::AccountClose {
                 account,
                 reason,
@@ -268,6 +298,8 @@ impl Steer {
             "account restore" => keys
                 .needed("account")
                 .map(|account| Self::AccountRestore { account }),
+            "account suspend-sender" => keys.sender_suspend(),
+            "account restore-sender" => keys.sender_restore(),
             "account close" => keys.account_close(),
             "account show" => keys
                 .needed("account")
@@ -369,6 +401,28 @@ impl Keys<'_> {
         Ok(Steer::AccountSuspend {
             account: self.needed("account")?,
             unbind: self.flag("unbind")?,
+        })
+    }
+
+    fn sender_suspend(&self) -> Result<Steer, String> {
+        Ok(Steer::SenderSuspend {
+            account: self.needed("account")?,
+            sender: self.needed("address")?,
+        })
+    }
+
+    fn sender_restore(&self) -> Result<Steer, String> {
+        let sender = match (self.text("address")?, self.text("sender")?) {
+            (Some(address), None) => MeantSender::Address(address),
+            (None, Some(text)) => MeantSender::Named(
+                Sender::read(&text)
+                    .ok_or("\"sender\" is what `account show` has for one: hexadecimal digits")?,
+            ),
+            _ => return Err("either \"address\" or \"sender\"".to_owned()),
+        };
+        Ok(Steer::SenderRestore {
+            account: self.needed("account")?,
+            sender,
         })
     }
 
@@ -504,6 +558,18 @@ mod tests {
             },
             Steer::AccountRestore {
                 account: account.clone(),
+            },
+            Steer::SenderSuspend {
+                account: account.clone(),
+                sender: "ACME".to_owned(),
+            },
+            Steer::SenderRestore {
+                account: account.clone(),
+                sender: MeantSender::Address("ACME".to_owned()),
+            },
+            Steer::SenderRestore {
+                account: account.clone(),
+                sender: MeantSender::Named(Sender::read("00112233445566778899aabbccddeeff").unwrap()),
             },
             Steer::BindList {
                 account: Some(account.clone()),

@@ -1,5 +1,6 @@
 //! What is done when an operator steers the gateway.
 
+use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,17 +15,19 @@ use super::filed::message_show;
 use super::given_up::GivingUp;
 use super::listing::instant;
 use super::shown::state_word;
-use super::steer::Steer;
+use super::steer::{MeantSender, Steer};
 use super::{Answer, accessing, closing, finished, not_done, pages};
 use crate::audit::AuditHandle;
 use crate::clock::Now;
 use crate::gate::Gate;
 use crate::last_timer::LastTimer;
 use crate::links::{LinkId, Peer};
-use crate::orders::{Orders, OrdersFile, Suspending, TooMany};
+use crate::orders::{By, Orders, OrdersFile, Sender, SenderOrder, Suspending, TooMany, sender_in};
 use crate::serve::Hub;
 use crate::telemetry::log::{self, Changed};
 
+/// What was typed for a sender and is none.
+const NO_SENDER: &str = "\"address\" is no sender: a number, or a name of at most 64 octets";
 /// Grants of break-glass that are told of one account: the last ones.
 const GRANTS_SHOWN: usize = 20;
 
@@ -57,8 +60,9 @@ pub(super) async fn steer<D: Disk + 'static>(
         Steer::MessageFind(find) => finished::find(hub, (audit, who), find).await,
         Steer::AccountShow { account } => {
             let mut told = hub.look(|gate, now| gate.account_told(now, account))?;
-            let case = hub.cases().and_then(|cases| cases.open_of(account));
+            let case = hub.cases().and_then(|cases| cases.open_of(account, None));
             told.insert("case".to_owned(), json!(case));
+            told.insert("suspended_senders".to_owned(), senders_told(hub, account));
             let grants = hub
                 .access()
                 .map_or(Vec::new(), |access| access.list(Some(account)));
@@ -74,7 +78,9 @@ pub(super) async fn steer<D: Disk + 'static>(
         Steer::CarrierHalt { .. }
         | Steer::CarrierResume { .. }
         | Steer::AccountSuspend { .. }
-        | Steer::AccountRestore { .. } => order(hub, steer, giving_up).await,
+        | Steer::AccountRestore { .. }
+        | Steer::SenderSuspend { .. }
+        | Steer::SenderRestore { .. } => order(hub, steer, giving_up).await,
         Steer::CarrierRate { carrier, per_second } => {
             hub.with_gate(|gate, now| gate.set_carrier_rate(now, carrier, *per_second))
         }
@@ -86,22 +92,55 @@ pub(super) async fn steer<D: Disk + 'static>(
     }
 }
 
-/// Suspends an account and unbinds its links, on the word of a case.
+/// An account's senders that are suspended, by whom, and by what name it lists them.
+fn senders_told<D: Disk>(hub: &Hub<D>, account: &str) -> Value {
+    let cases = hub.cases();
+    hub.look(|gate, _| {
+        let place = gate.account_by_text(account);
+        let mut senders = gate.orders().senders_of(account).peekable();
+        // Once for all of them: each name takes a hash under each secret.
+        let listed = match (place, senders.peek()) {
+            (Some(place), Some(_)) => gate.listed_senders(place),
+            _ => HashMap::new(),
+        };
+        let row = |(sender, order): (Sender, SenderOrder)| {
+            json!({
+                "sender": sender.text(),
+                "listed_as": listed.get(&sender),
+                "since": order.since_ms().map(instant),
+                "by_operator": order.operator_ms.is_some(),
+                "by_case": order.case_ms.is_some(),
+                "case": cases.as_ref().and_then(|cases| cases.open_of(account, Some(sender))),
+            })
+        };
+        senders.map(row).collect()
+    })
+}
+
+/// Suspends an account and unbinds its links, or a sender of it alone, on the word of a case.
 ///
 /// # Errors
 ///
 /// In words for an operator.
-pub(crate) async fn suspend_by_case<D: Disk>(hub: &Hub<D>, account: &str) -> Result<(), String> {
+pub(crate) async fn suspend_by_case<D: Disk>(
+    hub: &Hub<D>,
+    account: &str,
+    sender: Option<Sender>,
+) -> Result<(), String> {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
     // One that the configuration has no longer may come back.
     let ordered = |gate: &Gate<D>, now: Now| {
         let mut orders = gate.orders().clone();
-        orders.suspend_by_case(account, now.unix_ms).map_err(too_many)?;
+        let suspended = match sender {
+            None => orders.suspend_by_case(account, now.unix_ms),
+            Some(sender) => orders.suspend_sender(account, sender, By::Case, now.unix_ms),
+        };
+        suspended.map_err(too_many)?;
         Ok(orders)
     };
     let unbound = |gate: &mut Gate<D>, now: Now, _: &Orders| {
-        if let Some(place) = gate.account_by_text(account) {
+        if let Some(place) = gate.account_by_text(account).filter(|_| sender.is_none()) {
             gate.unbind_all(now, place);
         }
     };
@@ -113,12 +152,19 @@ pub(crate) async fn suspend_by_case<D: Disk>(hub: &Hub<D>, account: &str) -> Res
 /// # Errors
 ///
 /// In words for an operator.
-pub(crate) async fn restore_by_case<D: Disk>(hub: &Hub<D>, account: &str) -> Result<(), String> {
+pub(crate) async fn restore_by_case<D: Disk>(
+    hub: &Hub<D>,
+    account: &str,
+    sender: Option<Sender>,
+) -> Result<(), String> {
     let file = hub.orders().ok_or("this gateway keeps no orders")?;
     let _alone = file.turn().await;
     let ordered = |gate: &Gate<D>, _: Now| {
         let mut orders = gate.orders().clone();
-        orders.restore_by_case(account);
+        match sender {
+            None => orders.restore_by_case(account),
+            Some(sender) => orders.restore_sender(account, sender, By::Case),
+        };
         Ok(orders)
     };
     give(hub, &file, &GivingUp::default(), ordered, |_, _, _| ()).await
@@ -126,10 +172,15 @@ pub(crate) async fn restore_by_case<D: Disk>(hub: &Hub<D>, account: &str) -> Res
 
 /// Who is suspended by a case is restored by who decides it (FRD-6).
 fn may_be_restored<D: Disk>(hub: &Hub<D>, steer: &Steer) -> Result<(), String> {
-    let Steer::AccountRestore { account } = steer else {
-        return Ok(());
+    let (account, sender) = match steer {
+        Steer::AccountRestore { account } => (account, None),
+        Steer::SenderRestore { account, sender } => {
+            let sender = hub.look(|gate, _| gate.sender_meant(gate.orders(), account, sender))?;
+            (account, Some(sender))
+        }
+        _ => return Ok(()),
     };
-    match hub.cases().and_then(|cases| cases.open_of(account)) {
+    match hub.cases().and_then(|cases| cases.open_of(account, sender)) {
         Some(id) => Err(format!(
             "it is suspended by case {id}, which a person is to decide: `tidegate case decide {id}`"
         )),
@@ -223,7 +274,7 @@ pub(crate) fn fields(value: Value) -> Map<String, Value> {
 }
 
 fn too_many(_: TooMany) -> String {
-    "there are as many orders as there may be: take some back".to_owned()
+    "there are as many orders as there may be, of all or of this account's senders: take some back".to_owned()
 }
 
 impl<D: Disk> Gate<D> {
@@ -255,6 +306,17 @@ impl<D: Disk> Gate<D> {
                 orders.restore(account);
                 // A case that nobody has decided refuses it before; what one has left is the operator's to end.
                 orders.restore_by_case(account);
+            }
+            Steer::SenderSuspend { account, sender } => {
+                let sender = self.sender_meant(&orders, account, &MeantSender::Address(sender.clone()))?;
+                orders
+                    .suspend_sender(account, sender, By::Operator, now.unix_ms)
+                    .map_err(too_many)?;
+            }
+            Steer::SenderRestore { account, sender } => {
+                let sender = self.sender_meant(&orders, account, sender)?;
+                orders.restore_sender(account, sender, By::Operator);
+                orders.restore_sender(account, sender, By::Case);
             }
             Steer::AccountClose { account, .. } => {
                 self.known_account(account)?;
@@ -300,7 +362,7 @@ impl<D: Disk> Gate<D> {
                 let state = place.map(|place| state_word(self.config.accounts[place].state));
                 if before.suspended_ms(account).is_some() {
                     // Else the next message, over what is closed still, would suspend it at once.
-                    self.forget_signals(now, account);
+                    self.forget_signals(now, account, None);
                 }
                 json!({
                     "account": account,
@@ -308,9 +370,51 @@ impl<D: Disk> Gate<D> {
                     "state": state,
                 })
             }
+            Steer::SenderSuspend { account, sender } => {
+                let meant = MeantSender::Address(sender.clone());
+                let sender = self.sender_meant(self.orders(), account, &meant).ok();
+                let order = sender.and_then(|sender| self.orders().sender(account, &sender));
+                json!({
+                    "account": account,
+                    "sender": sender.map(|sender| sender.text()),
+                    "since": since(order.and_then(|order| order.since_ms())),
+                })
+            }
+            Steer::SenderRestore { account, sender } => {
+                let sender = self.sender_meant(before, account, sender).ok();
+                let was = sender.filter(|sender| before.sender(account, sender).is_some());
+                if was.is_some() {
+                    // Else what is counted still would suspend it with its next message.
+                    self.forget_signals(now, account, was);
+                }
+                json!({
+                    "account": account,
+                    "sender": sender.map(|sender| sender.text()),
+                    "restored": was.is_some(),
+                })
+            }
             _ => json!({}),
         };
         fields(told)
+    }
+
+    /// The sender that an operator means, as these orders name it: by its address, or by what stands for it in a list.
+    pub(super) fn sender_meant(
+        &self,
+        orders: &Orders,
+        account: &str,
+        meant: &MeantSender,
+    ) -> Result<Sender, String> {
+        match meant {
+            // Of an account that is gone there may be an order.
+            MeantSender::Named(sender) => Ok(*sender),
+            MeantSender::Address(text) => {
+                let place = self.known_account(account)?;
+                let names = self.written_sender(place, text);
+                let found = names.and_then(|names| sender_in(orders, account, &names));
+                Ok(found.ok_or(NO_SENDER)?)
+            }
+        }
     }
 
     pub(super) fn known_carrier(&self, name: &str) -> Result<usize, String> {

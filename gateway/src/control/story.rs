@@ -56,6 +56,8 @@ const fn written_words(stage: Stage, is_first: bool) -> &'static str {
     match (stage, is_first) {
         (Stage::Waiting, true) => "stored",
         (Stage::Waiting, false) => "stored again",
+        (Stage::Held, true) => "stored, held",
+        (Stage::Held, false) => "stored again, held",
         (Stage::HandedOver, _) => "stored again, handed over",
         (Stage::InParts, _) => "stored again, in parts",
     }

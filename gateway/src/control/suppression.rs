@@ -70,6 +70,18 @@ pub(super) async fn rotate<D: Disk>(hub: &Hub<D>) -> Answer {
 
 /// Ends a generation that nothing needs: the journal says so first, and then its secret is destroyed.
 pub(super) async fn retire<D: Disk>(hub: &Hub<D>, generation: u8) -> Answer {
+    // What is ordered from here on is ordered by the generations that are left.
+    let orders = hub.orders();
+    let _alone = match &orders {
+        Some(orders) => Some(orders.turn().await),
+        None => None,
+    };
+    let begun = hub.cases().map_or(0, |cases| cases.begun_under(generation));
+    if begun > 0 {
+        return Err(format!(
+            "generation {generation} is needed: {begun} senders that cases are about to suspend; ask again"
+        ));
+    }
     let (done, mut is_done) = mpsc::channel(1);
     let is_staged = hub.with_gate(|gate, now| {
         let is_staged = gate.retire_generation(now, generation)?;

@@ -26,7 +26,9 @@ use super::steering;
 use super::subjecting::subject;
 use super::suppression;
 use super::test_message::follow;
-use super::{Answer, CONNECTIONS_MAX, Request, Selection, Verb, accessing, casing, noticing, trace};
+use super::{
+    Answer, CONNECTIONS_MAX, Request, Selection, Verb, accessing, casing, noticing, trace, withheld,
+};
 use crate::access::end_of_token;
 use crate::admin::{self, Tokens};
 use crate::audit::{AuditHandle, actor};
@@ -173,6 +175,12 @@ async fn answer_one<D: Disk + 'static>(
                 }
                 casing::case(&hub, (&audit, &who), wanted).await
             }
+            Verb::Withheld(wanted) => {
+                if !wanted.is_reading() {
+                    giving_up.end();
+                }
+                withheld(&hub, (&audit, &who), wanted).await
+            }
             Verb::Subject(wanted) => {
                 if !wanted.is_reading() {
                     giving_up.end();
@@ -275,6 +283,7 @@ async fn answer_one<D: Disk + 'static>(
         && !matches!(&verb, Verb::Subject(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Notice(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Case(wanted) if wanted.is_reading())
+        && !matches!(&verb, Verb::Withheld(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Access(wanted) if wanted.is_reading())
         && !matches!(&verb, Verb::Disclose(wanted) if wanted.is_reading())
         && !matches!(

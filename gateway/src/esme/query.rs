@@ -144,8 +144,13 @@ impl<D: Disk> Gate<D> {
         let (Some((leg, found)), None) = (legs.next(), legs.next()) else {
             return Err(failed);
         };
-        if !Standing::of(found, now.unix_ms).is_ours() || found.envelope.form != Form::Sm {
+        let standing = Standing::of(found, now.unix_ms);
+        // What a person is to look at stays what it is.
+        if !standing.is_ours() || standing == Standing::Held || found.envelope.form != Form::Sm {
             return Err(failed);
+        }
+        if self.is_sender_closed(account, &found.envelope.addresses.source()) {
+            return Err(Refusal::SenderSuspended.status(version));
         }
         let max = self.config.accounts[account].max_validity;
         let (due_ms, expires_ms) =
@@ -197,7 +202,12 @@ impl<D: Disk> Gate<D> {
             // What may not come in must not come in this way either.
             if let Some(account) = self.account_named(name) {
                 let source = envelope.addresses.source();
-                let screened = self.screen(now, account, &submission, source.as_bytes());
+                let screened = self.screen(now, account, &submission, &source);
+                // What would be held comes in by a submission only: this one would go on beside its text.
+                let screened = match screened {
+                    Ok(true) => Err(Refusal::Content),
+                    other => other,
+                };
                 is_screened_out = screened
                     .inspect_err(|refusal| self.note_standing(account, *refusal))
                     .is_err();

@@ -132,6 +132,7 @@ impl<D: Disk> Gate<D> {
             body: &body,
             period,
             takes_a_place: false,
+            held: false,
         };
         let leg = self
             .spool

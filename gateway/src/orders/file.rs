@@ -10,22 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Halt, Halted, ORDERS_MAX, Orders};
+use super::{Halt, Halted, ORDERS_MAX, Orders, senders};
 use crate::small_file;
 
 const FILE: &str = "operator-orders";
 /// Octets of the file at most: as many orders as there may be, each with a long name.
 const FILE_MAX: u64 = 16 << 20;
 /// A file without closed accounts is one of the first version: a program that knows no closed ones may read it, and only then.
-/// In the same way one of the third names accounts that a case has suspended.
-const VERSIONS: [u64; 3] = [1, 2, 3];
+/// In the same way one of the third names accounts that a case has suspended, and one of the fourth single senders that are.
+const VERSIONS: [u64; 4] = [1, 2, 3, 4];
 
 /// The file is there, and what stands in it cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the operator's orders cannot be read from {path}: {why}. Nothing is started, so that no paused carrier and no suspended \
-     or closed account is let go by mistake: put the file back, or remove it and give the orders anew; who was closed is \
-     in the audit log"
+     or closed account, or sender of one, is let go by mistake: put the file back, or remove it and give the orders anew; who \
+     was closed is in the audit log"
 )]
 pub struct Unreadable {
     path: String,
@@ -65,6 +65,23 @@ impl OrdersFile {
             is_uncertain: AtomicBool::new(false),
         };
         Ok((file, orders))
+    }
+
+    /// Whether all that these orders name can be known again, given the generations of pseudonyms that live.
+    ///
+    /// # Errors
+    ///
+    /// A sender is suspended under another one, as with a key ring of an earlier day.
+    pub fn known(&self, orders: &Orders, living: &[u8]) -> Result<(), Unreadable> {
+        match orders.generations().find(|of| !living.contains(of)) {
+            None => Ok(()),
+            Some(generation) => Err(Unreadable {
+                path: self.path.display().to_string(),
+                why: format!(
+                    "a sender is suspended under generation {generation} of the suppression key, which the key ring does not have"
+                ),
+            }),
+        }
     }
 
     /// Changes go one after the other.
@@ -111,7 +128,7 @@ fn written(orders: &Orders) -> String {
         .by_case()
         .map(|(name, since_ms)| (name.to_owned(), json!(since_ms)))
         .collect();
-    let [first, second, third] = VERSIONS;
+    let [first, second, third, fourth] = VERSIONS;
     let mut line = json!({ "version": first, "carriers": carriers, "accounts": accounts });
     if !closed.is_empty() {
         line["version"] = json!(second);
@@ -120,6 +137,11 @@ fn written(orders: &Orders) -> String {
     if !by_case.is_empty() {
         line["version"] = json!(third);
         line["by_case"] = Value::Object(by_case);
+    }
+    let senders = orders.written_senders();
+    if !senders.is_empty() {
+        line["version"] = json!(fourth);
+        line["senders"] = Value::Object(senders);
     }
     let line = line.to_string();
     small_file::summed(&line)
@@ -140,7 +162,7 @@ fn read(text: &str) -> Option<Orders> {
     });
     let dated = |key: &str, since: u64| {
         let names = match object.get(key) {
-            // Of the third version either may be missing.
+            // Of a later version than that in which they came they may be missing.
             None if version != since => return Some(BTreeMap::new()),
             names => names?.as_object()?.iter(),
         };
@@ -152,6 +174,10 @@ fn read(text: &str) -> Option<Orders> {
         accounts: dated("accounts", version)?,
         closed: dated("closed", 2)?,
         by_case: dated("by_case", 3)?,
+        senders: match object.get("senders") {
+            None if version != 4 => BTreeMap::new(),
+            senders => senders::read(senders?.as_object()?)?,
+        },
     };
     (orders.len() <= ORDERS_MAX).then_some(orders)
 }
@@ -161,6 +187,11 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::orders::{By, Sender};
+
+    /// What stands for a sender, of the first generation and of a later one.
+    const FIRST: &str = "00112233445566778899aabbccddeeff";
+    const LATER: &str = "ffeeddccbbaa9988aabbccddeeff001102";
 
     fn some() -> Orders {
         let mut orders = Orders::default();
@@ -181,7 +212,23 @@ mod tests {
         by_case.suspend_by_case("load", 3).unwrap();
         let mut both = with_closed.clone();
         both.suspend_by_case("away", 8).unwrap();
-        for orders in [some(), with_closed, by_case, both, Orders::default()] {
+        let mut with_senders = some();
+        for (text, by) in [(FIRST, By::Operator), (FIRST, By::Case), (LATER, By::Case)] {
+            let sender = Sender::read(text).unwrap();
+            with_senders.suspend_sender("load", sender, by, 11).unwrap();
+        }
+        let mut all = both.clone();
+        all.suspend_sender("gone", Sender::read(FIRST).unwrap(), By::Operator, 12)
+            .unwrap();
+        for orders in [
+            some(),
+            with_closed,
+            by_case,
+            both,
+            with_senders,
+            all,
+            Orders::default(),
+        ] {
             file.write(&orders).unwrap();
             assert_eq!(OrdersFile::open(dir.path()).unwrap().1, orders);
         }
@@ -196,6 +243,57 @@ mod tests {
         assert!(written(&orders).contains("\"version\":2"));
         orders.suspend_by_case("load", 9).unwrap();
         assert!(written(&orders).contains("\"version\":3"));
+        let sender = Sender::read(FIRST).unwrap();
+        orders.suspend_sender("load", sender, By::Case, 9).unwrap();
+        assert!(written(&orders).contains("\"version\":4"));
+        orders.restore_sender("load", sender, By::Case);
+        assert!(written(&orders).contains("\"version\":3"));
+    }
+
+    /// As earlier programs wrote it, octet for octet, and what none has written.
+    #[test]
+    fn what_earlier_versions_wrote_is_read_and_a_sender_that_nobody_has_suspended_is_none() {
+        let lines = [
+            r#"{"accounts":{"load":7},"carriers":{"sink":{"how":"paused","since_ms":5}},"version":1}"#,
+            r#"{"accounts":{"load":7},"carriers":{},"closed":{"gone":9},"version":2}"#,
+            r#"{"accounts":{},"by_case":{"load":3},"carriers":{},"version":3}"#,
+            r#"{"accounts":{},"by_case":{"load":3},"carriers":{},"closed":{"gone":9},"version":3}"#,
+        ];
+        for line in lines {
+            let orders = read(&small_file::summed(line)).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(written(&orders), small_file::summed(line));
+        }
+        let with = |senders: &str| {
+            let line = format!(r#"{{"accounts":{{}},"carriers":{{}},"senders":{senders},"version":4}}"#);
+            read(&small_file::summed(&line))
+        };
+        let good = format!(r#"{{"load":{{"{FIRST}":{{"operator_ms":7,"case_ms":null}}}}}}"#);
+        assert!(with(&good).is_some());
+        for bad in [
+            "[]".to_owned(),
+            r#"{"load":{}}"#.to_owned(),
+            good.replace('7', "null"),
+            good.replace(FIRST, "ACME"),
+            good.replace(",\"case_ms\":null", ""),
+        ] {
+            assert!(with(&bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_nobody_could_know_again_is_no_order_to_start_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, mut orders) = OrdersFile::open(dir.path()).unwrap();
+        assert!(file.known(&orders, &[]).is_ok());
+        orders
+            .suspend_sender("load", Sender::read(LATER).unwrap(), By::Case, 9)
+            .unwrap();
+        assert!(file.known(&orders, &[1, 2]).is_ok());
+        let refused = file.known(&orders, &[1, 3]).unwrap_err().to_string();
+        assert!(
+            refused.contains("generation 2") && refused.contains(FILE),
+            "{refused}"
+        );
     }
 
     #[test]

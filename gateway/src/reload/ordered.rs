@@ -47,9 +47,14 @@ impl<D: Disk> Gate<D> {
             .iter()
             .filter(|name| orders.closed_ms(name.as_str()).is_some())
             .map(|name| format!("orders.account.{name}: closed by an operator"));
+        let senders = accounts.iter().filter_map(|name| {
+            let count = orders.senders_of(name.as_str()).count();
+            (count > 0).then(|| format!("orders.account.{name}: senders that are suspended: {count}"))
+        });
         halted
             .chain(suspended)
             .chain(by_case)
+            .chain(senders)
             .chain(closed)
             .map(|line| {
                 format!("{line}; this is kept until the name comes back, and holds for no other name")

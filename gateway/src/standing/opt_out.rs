@@ -335,6 +335,14 @@ impl<D: Disk> Gate<D> {
 
     /// Stages that a generation of the suppression key is needed by nothing; `false` where that is known.
     pub(crate) fn retire_generation(&mut self, now: Now, generation: u8) -> Result<bool, String> {
+        // Those as well that no order names yet.
+        let suspended = self.orders.senders_under(generation) + self.tripped_under(generation);
+        if suspended > 0 {
+            // Nobody knows which sender is meant once the secret is gone.
+            return Err(format!(
+                "generation {generation} is needed: {suspended} suspended senders; `account restore-sender` and suspend them anew"
+            ));
+        }
         self.spool
             .retire_generation(now.unix_ms, generation, &mut self.rng)
     }

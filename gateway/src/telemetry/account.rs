@@ -6,7 +6,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 
 use super::histogram::{Histogram, Long};
-use super::words::{AbuseRule, BindResult, Family, StandingRule, Statuses, ThrottledBy};
+use super::words::{AbuseRule, BindResult, Family, HeldEnd, StandingRule, Statuses, ThrottledBy};
 use super::{BIND_STATES, Telemetry, names};
 
 /// Handles of one account's metrics; what each counts stands in [`names`].
@@ -21,6 +21,16 @@ pub struct AccountMetrics {
     pub unfinished: Gauge,
     /// [`names::ACCOUNT_SUSPENDED`].
     pub suspended: Gauge,
+    /// [`names::ACCOUNT_HELD`].
+    pub held_now: Gauge,
+    /// [`names::ACCOUNT_HELD_OLDEST`].
+    pub held_oldest: Gauge,
+    /// [`names::ACCOUNT_HELD_TOTAL`].
+    pub held: Counter,
+    /// [`names::ACCOUNT_HELD_ENDED`].
+    pub held_ended: Family<HeldEnd>,
+    /// [`names::ACCOUNT_SUSPENDED_SENDERS`].
+    pub suspended_senders: Gauge,
     /// [`names::ACCOUNT_OLDEST`].
     pub oldest: Gauge,
     /// [`names::ACCOUNT_RETRIES`].
@@ -86,6 +96,11 @@ impl AccountMetrics {
                 .map(|direction| telemetry.gauge(&names::ACCOUNT_WINDOW, &[own, ("direction", direction)])),
             unfinished: gauge(&names::ACCOUNT_UNFINISHED),
             suspended: gauge(&names::ACCOUNT_SUSPENDED),
+            held_now: gauge(&names::ACCOUNT_HELD),
+            held_oldest: gauge(&names::ACCOUNT_HELD_OLDEST),
+            held: counter(&names::ACCOUNT_HELD_TOTAL),
+            held_ended: Family::new(telemetry, &names::ACCOUNT_HELD_ENDED, &[own]),
+            suspended_senders: gauge(&names::ACCOUNT_SUSPENDED_SENDERS),
             oldest: gauge(&names::ACCOUNT_OLDEST),
             retries: counter(&names::ACCOUNT_RETRIES),
             handover_seconds: telemetry.histogram(&names::ACCOUNT_HANDOVER_SECONDS, &[own]),

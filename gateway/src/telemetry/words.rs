@@ -127,6 +127,8 @@ words! {
         Pumping "pumping"
         /// A rule about content.
         Content "content"
+        /// The sender is suspended.
+        Sender "sender"
     }
 
     /// What is a sign that somebody pumps codes.
@@ -181,6 +183,20 @@ words! {
         Again "again"
         /// A carrier's receipt that says that its recipient has opted out.
         Carrier "carrier"
+    }
+
+    /// Why a held message is held no longer.
+    HeldEnd {
+        /// A person has released it.
+        Released "released"
+        /// A person has rejected it.
+        Rejected "rejected"
+        /// Its validity is over.
+        Expired "expired"
+        /// Its client has taken it back, or its account was closed.
+        Deleted "deleted"
+        /// It could not be read.
+        Unreadable "unreadable"
     }
 
     /// What became of an answer of ourselves to a handset.

@@ -5,7 +5,6 @@ use std::hash::BuildHasher;
 use super::{Index, Leg, LegId};
 use crate::addresses::Addresses;
 use crate::names::NameId;
-use crate::record::Stage;
 use crate::slots::Slots;
 
 /// Legs that have begun to wait and may stand in no pair's list yet.
@@ -93,7 +92,7 @@ impl Index {
 
 /// Whether a leg waits for a carrier and nobody has it under way.
 fn is_pending(leg: &Leg) -> bool {
-    leg.stage == Stage::Waiting && !leg.leased
+    leg.stage.is_ahead() && !leg.leased
 }
 
 fn is_between(legs: &Slots<Leg>, slot: u32, account: NameId, bare: &Addresses) -> bool {

@@ -18,7 +18,7 @@ use crate::names::NameId;
 use crate::outbox::{EntryId, LineOf};
 use crate::progress::Progress;
 use crate::quote::Quote;
-use crate::record::{Head, LegRecord, RecordError, Stage};
+use crate::record::{Head, LegRecord, RecordError};
 use crate::seal::{KeyId, SealKey};
 use crate::standing::Due;
 use crate::usage::Snapshot;
@@ -409,9 +409,9 @@ pub(super) fn state_of<'a>(
     progress: Option<Progress>,
     body: &'a [u8],
 ) -> LegRecord<'a> {
-    // In memory a leg in line has the end of its validity for its date. A start must put it in line again, not
-    // wait for that.
-    let in_line = leg.stage == Stage::Waiting && leg.due_ms == leg.envelope.expires_ms;
+    // In memory a leg in line has the end of its validity for its date, and so has a held one whose own date is over. A start
+    // must put it in line again, or its release must, and not wait for that.
+    let in_line = leg.stage.is_ahead() && leg.due_ms == leg.envelope.expires_ms;
     LegRecord {
         envelope: leg.envelope.clone(),
         stage: leg.stage,

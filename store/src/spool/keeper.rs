@@ -14,7 +14,7 @@ use crate::index::Location;
 use crate::keyring::{Destroyed, KeyRing, KeyRingError, Owner};
 use crate::message_id::MessageId;
 use crate::pseudonym::Secret;
-use crate::record::{self, Head, Payload, RecordError, Stage};
+use crate::record::{self, Head, Payload, RecordError};
 use crate::seal::{KeyId, Purpose, SealKey};
 use crate::segment::{self, HEADER_LEN, SegmentHeader, TRAILER_LEN, Trailer};
 use crate::standing::{Forget, Journal, Register};
@@ -482,7 +482,7 @@ impl<D: Disk> Reader<'_, D> {
         let range = match &item.leg {
             // What a carrier has, or parts of it have, is copied without its body, unless its account keeps bodies: nobody
             // else needs it any more. That it cannot be read must not end a leg that a carrier has.
-            Some((head, owned)) if owned.leg.stage != Stage::Waiting => {
+            Some((head, owned)) if !owned.leg.stage.is_ahead() => {
                 let body = match owned.keeps_body {
                     true => self.kept_body(item.at, (head.id, head.leg), give_up, lost)?,
                     false => Vec::new(),

@@ -162,7 +162,7 @@ impl Rebuild {
             self.names.intern(record.carrier)
         };
         let weight = match record.stage {
-            Stage::Waiting | Stage::InParts => at.len,
+            Stage::Waiting | Stage::InParts | Stage::Held => at.len,
             Stage::HandedOver => {
                 let (carrier, carrier_id) = (record.carrier.len(), record.carrier_id.len());
                 record::bodyless_len(account_len, carrier, carrier_id, record.quote, &record.envelope)

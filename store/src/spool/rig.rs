@@ -76,6 +76,7 @@ pub(super) enum Step {
     HandOver((MessageId, u16), String, Vec<u8>, u64),
     Retry((MessageId, u16), u64, bool),
     Replace((MessageId, u16), Envelope, u64, Quote),
+    Release((MessageId, u16), u64),
     InParts((MessageId, u16), u64, Progress),
     Part((MessageId, u16), LegState),
     Final((MessageId, u16)),
@@ -127,6 +128,12 @@ impl State {
                 if let Some(leg) = self.legs.get_mut(key) {
                     leg.due_ms = *due_ms;
                     leg.attempts += u16::from(*counts);
+                }
+            }
+            Step::Release(key, due_ms) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.stage = Stage::Waiting;
+                    leg.due_ms = *due_ms;
                 }
             }
             Step::Replace(key, envelope, due_ms, quote) => {
@@ -299,17 +306,40 @@ impl Rig {
     }
 
     pub(super) fn accept_body(&mut self, text: &[u8]) -> Result<LegId, Refused> {
-        self.accept_leg(text, false)
+        self.accept_leg(text, (false, false))
+    }
+
+    /// Accepts a leg that waits for its release.
+    pub(super) fn accept_held(&mut self) -> Result<LegId, Refused> {
+        self.accept_leg(b"held", (false, true))
+    }
+
+    /// Releases it.
+    pub(super) fn release(&mut self, leg: LegId) -> Result<Option<LegId>, Refused> {
+        let key = self.key(leg);
+        let due_ms = self.now_ms + u64::from(self.below(9000));
+        let body = self.bodies[&(key.0, key.1, 0)].clone();
+        let new = self
+            .spool
+            .release(self.now_ms, leg, due_ms, &body, &mut self.rng)?;
+        assert!(self.spool.index().get(leg).is_none());
+        self.staged.push(Step::Release(key, due_ms));
+        Ok(new)
+    }
+
+    pub(super) fn is_held(&self, leg: LegId) -> bool {
+        let leg = self.spool.index().get(leg);
+        leg.is_some_and(|leg| leg.stage == Stage::Held)
     }
 
     /// Accepts a leg that takes the place of another, which is settled with it.
     pub(super) fn accept_instead(&mut self, of: LegId, dlr: Option<u32>) -> Result<LegId, Refused> {
-        let new = self.accept_leg(b"instead", true)?;
+        let new = self.accept_leg(b"instead", (true, false))?;
         self.settle(of, dlr)?;
         Ok(new)
     }
 
-    fn accept_leg(&mut self, text: &[u8], takes_a_place: bool) -> Result<LegId, Refused> {
+    fn accept_leg(&mut self, text: &[u8], (takes_a_place, held): (bool, bool)) -> Result<LegId, Refused> {
         let account = ACCOUNTS[self.below(3) as usize];
         let id = self.spool.next_id(self.now_ms);
         let leg = u16::try_from(self.below(2)).unwrap();
@@ -333,12 +363,13 @@ impl Rig {
             body: &body,
             period: period(self.now_ms),
             takes_a_place,
+            held,
         };
         let found = self.spool.accept(self.now_ms, new, &mut self.rng)?;
         let state = LegState {
             account: account.to_owned(),
             envelope,
-            stage: Stage::Waiting,
+            stage: if held { Stage::Held } else { Stage::Waiting },
             attempts: 0,
             due_ms,
             carrier: String::new(),
@@ -936,6 +967,20 @@ impl Rig {
         }
         let files = self.files().len();
         assert_eq!(files, spool.segments(), "segments that exist");
+        let held = spool.index.held();
+        let mut expected: Vec<(MessageId, u16)> = spool
+            .index
+            .iter()
+            .filter(|(_, leg)| leg.stage == Stage::Held)
+            .map(|(_, leg)| (leg.message, leg.leg))
+            .collect();
+        expected.sort_unstable();
+        let mut listed: Vec<(MessageId, u16)> = held
+            .accounts()
+            .flat_map(|account| held.of(account, (MessageId(0), 0)))
+            .collect();
+        listed.sort_unstable();
+        assert_eq!((held.len(), listed), (expected.len(), expected), "what is held");
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
@@ -971,7 +1016,7 @@ impl Rig {
         let mut expected = Vec::new();
         for (id, leg) in self.spool.index().iter() {
             let key = (leg.message, leg.leg);
-            if leg.stage == Stage::Waiting && self.synced.legs.contains_key(&key) {
+            if leg.stage.is_ahead() && self.synced.legs.contains_key(&key) {
                 targets.push(Target::Leg(id));
                 expected.push(self.bodies[&(key.0, key.1, leg.envelope.priority)].clone());
             }

@@ -45,12 +45,14 @@ impl<D: Disk> Spool<D> {
             body,
             period,
             takes_a_place,
+            held,
         } = new;
+        let stage = if held { Stage::Held } else { Stage::Waiting };
         let name = self.names.intern(account.as_str()).ok_or(Refused::Full)?;
         let parts = envelope.parts;
         let record = LegRecord {
             envelope,
-            stage: Stage::Waiting,
+            stage,
             attempts: 0,
             due_ms,
             carrier: "",
@@ -72,7 +74,10 @@ impl<D: Disk> Spool<D> {
             return Err(Refused::Broken);
         };
         let id = self.index.insert(
-            Leg::staged(id, leg, name, envelope, 0, due_ms),
+            Leg {
+                stage,
+                ..Leg::staged(id, leg, name, envelope, 0, due_ms)
+            },
             MessageIdText::default(),
         );
         self.index.set_quote(id, quote);
@@ -216,6 +221,31 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
+    /// Stages that a held leg is held no longer, and waits until `due_ms`: the whole of it, with its body, so that from here on no
+    /// record that says it is held is needed, and a program that knows none reads it. As with [`Spool::replace`] the new leg is
+    /// leased until the commit makes that durable, so that nobody hands on what a crash would find held; `None` when it was not
+    /// held.
+    pub fn release(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        due_ms: u64,
+        body: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<LegId>, Refused> {
+        self.may_progress()?;
+        let Some(found) = self.index.get(leg).filter(|leg| leg.stage == Stage::Held) else {
+            return Ok(None);
+        };
+        let changed = ChangedLeg {
+            envelope: found.envelope.clone(),
+            due_ms,
+            quote: self.index.quote(leg),
+            body,
+        };
+        self.write_anew(now_ms, leg, Stage::Waiting, changed, rng)
+    }
+
     /// Stages that a waiting leg is another from now on: its envelope, its date, its body. Message, number and tries
     /// stay; the [`LegId`] does not, so that whoever holds the old one finds nothing. The new leg is leased until the
     /// commit makes it durable. `None` when the leg had ended before.
@@ -227,6 +257,20 @@ impl<D: Disk> Spool<D> {
         rng: &mut impl CryptoRng,
     ) -> Result<Option<LegId>, Refused> {
         self.may_progress()?;
+        let Some(stage) = self.index.get(leg).map(|leg| leg.stage) else {
+            return Ok(None);
+        };
+        self.write_anew(now_ms, leg, stage, changed, rng)
+    }
+
+    fn write_anew(
+        &mut self,
+        now_ms: u64,
+        leg: LegId,
+        stage: Stage,
+        changed: ChangedLeg<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<LegId>, Refused> {
         let ChangedLeg {
             envelope,
             due_ms,
@@ -239,7 +283,7 @@ impl<D: Disk> Spool<D> {
         let (message, number, account) = (found.message, found.leg, found.account);
         let record = LegRecord {
             envelope,
-            stage: Stage::Waiting,
+            stage,
             attempts: found.attempts,
             due_ms,
             carrier: "",
@@ -256,6 +300,7 @@ impl<D: Disk> Spool<D> {
         self.segments.drain(old.at.segment(), old.weight, self.batch);
         let waiting = Leg {
             envelope,
+            stage,
             due_ms,
             leased: true,
             at: Location::default(),

@@ -52,8 +52,11 @@ pub(super) fn traffic(rig: &mut Rig) {
     let leg = rig.pick(&legs);
     // What fails because the disk does is refused; the model hears of what was staged only.
     let _ = match (kind, leg) {
+        (4, _) if rig.spool.has_batch_room() && rig.one_in(2) => rig.accept_held().map(|_| ()),
         (0..=4, _) if rig.spool.has_batch_room() => rig.accept().map(|_| ()),
         (5, _) if rig.spool.has_batch_room() => rig.deliver(40).map(|_| ()),
+        (6..=7, Some(leg)) if rig.is_held(leg) => rig.release(leg).map(|_| ()),
+        (8 | 9, Some(leg)) if rig.is_held(leg) => Ok(()),
         (6..=8, Some(leg)) => rig.hand_over(leg),
         (9, Some(leg)) if rig.one_in(2) => rig.retry(leg),
         (9, Some(leg)) if rig.one_in(3) => rig.go_in_parts(leg),

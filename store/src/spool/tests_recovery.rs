@@ -474,6 +474,7 @@ fn nothing_personal_lies_in_any_file_or_shows_in_debug_output() {
             body: &body,
             period: crate::usage::Period::default(),
             takes_a_place: false,
+            held: false,
         };
         let leg = rig.spool.accept(rig.now_ms, new, &mut numbers).unwrap();
         rig.turn();

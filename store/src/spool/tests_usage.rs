@@ -34,6 +34,7 @@ fn accept(rig: &mut Rig, parts: u8, takes_a_place: bool) -> LegId {
         body: &[b'x'; 100],
         period: period(rig.now_ms),
         takes_a_place,
+        held: false,
     };
     rig.spool.accept(rig.now_ms, new, &mut rig.rng).unwrap()
 }

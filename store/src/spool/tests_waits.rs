@@ -72,6 +72,7 @@ impl World {
                     body: b"text",
                     period: crate::usage::Period::default(),
                     takes_a_place: false,
+                    held: false,
                 };
                 let leg = rig.spool.accept(now, new, &mut rig.rng).unwrap();
                 legs.push((leg, self.legs + handed));

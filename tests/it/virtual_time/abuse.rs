@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value, json};
+use tidegate_codec::address::Address;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
+use tidegate_codec::pdu::multi::{Destination, Destinations, SubmitMulti};
 use tidegate_codec::values::{DataCoding, RegisteredDelivery};
+use tidegate_gateway::control::{HeldMessage, Page, Withheld, withheld};
 use tidegate_gateway::orders::{Halt, Orders};
+use tidegate_gateway::withheld::Verdict;
+use tidegate_store::audit::Actor;
 
 use super::rig::*;
 use super::*;
@@ -236,5 +242,132 @@ fn without_its_terms_nobody_looks_and_an_account_that_is_observed_is_only_counte
                 assert_eq!(say(&mut rig, S, text).await, CommandStatus::ROK, "{mode}");
             }
         }
+    });
+}
+
+/// A gateway that holds what goes to such numbers, and whose reads come so late.
+async fn holding(late_ms: u64, seed: u64) -> Rig {
+    let keys = "category = \"otp\"\n\
+                abuse = { number_limit = 0, prefix_limit = 0, run = 0, suspect_numbers = [\"33700\"], \
+                suspect_action = \"hold\" }";
+    let mut setup = Setup::new(config(&[(OF_A, keys)]), 1 << 20, 1 << 28);
+    setup.keeper_late_ms = late_ms..=late_ms;
+    setup.is_audited = true;
+    Rig::on(setup, FaultyDisk::new(), Clock::virtual_from(START_MS), seed).await
+}
+
+async fn ask(rig: &Rig, wanted: Withheld) -> Result<Map<String, Value>, String> {
+    let who = Actor::Operator(Some(0));
+    withheld(&rig.world.hub, (&rig.world.audit, &who), &wanted).await
+}
+
+async fn held_ids(rig: &Rig) -> Vec<String> {
+    let (account, page) = (None, Page::default());
+    let told = ask(rig, Withheld::List { account, page }).await.unwrap();
+    let rows = told["messages"].as_array().unwrap().iter();
+    rows.map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn named(id: &str) -> HeldMessage {
+    HeldMessage {
+        id: id.to_owned(),
+        account: None,
+    }
+}
+
+fn show(id: &str) -> Withheld {
+    Withheld::Show {
+        message: named(id),
+        reason: "a review".to_owned(),
+    }
+}
+
+fn release(id: &str) -> Withheld {
+    Withheld::Judge {
+        verdict: Verdict::Release,
+        message: named(id),
+        reviewer: "Ana Ruiz".to_owned(),
+        reason: "a campaign".to_owned(),
+    }
+}
+
+/// Whether the audit log has a word.
+fn is_entered(rig: &Rig, word: &str) -> bool {
+    let paths = rig.world.disk.paths().into_iter();
+    let mut logs = paths
+        .filter(|path| path.starts_with("audit"))
+        .filter_map(|path| rig.world.disk.octets(&path));
+    logs.any(|octets| String::from_utf8_lossy(&octets).contains(word))
+}
+
+/// Who has gone while what they look at is being read must not have it sent twice: it may be released, and at its carrier, by then.
+#[test]
+fn frd_c06_a_look_that_nobody_waits_for_any_more_sends_what_was_released_once() {
+    scenario(|| async {
+        let mut rig = holding(500, 327).await;
+        for to in [b"33700123456", b"33700123457"] {
+            assert_eq!(rig.submit(S, to).await, CommandStatus::ROK);
+        }
+        let ids = held_ids(&rig).await;
+        for id in &ids {
+            let gone = tokio::time::timeout(Duration::from_millis(100), ask(&rig, show(id))).await;
+            assert!(gone.is_err(), "it is being read");
+        }
+        assert_eq!(ask(&rig, release(&ids[0])).await.unwrap()["released"], 1);
+        rig.take().await;
+        let twice =
+            tokio::time::timeout(Duration::from_secs(20), rig.smsc.expect(CommandId::SUBMIT_SM)).await;
+        assert!(twice.is_err(), "it came twice");
+    });
+}
+
+/// The log must not say that nothing was done of what is tried again.
+#[test]
+fn frd_c06_a_decision_that_a_full_disk_holds_up_is_entered_as_begun_and_takes_effect() {
+    scenario(|| async {
+        let mut rig = holding(0, 328).await;
+        assert_eq!(rig.submit(S, b"33700123456").await, CommandStatus::ROK);
+        let ids = held_ids(&rig).await;
+        let full = std::io::ErrorKind::StorageFull;
+        rig.world.disk.fail_on(Op::Write, "spool", 0, 1, full);
+        let why = ask(&rig, release(&ids[0])).await.unwrap_err();
+        assert!(why.contains("tried again"), "{why}");
+        rig.take().await;
+        assert!(is_entered(&rig, "begun") && !is_entered(&rig, "refused"));
+        assert!(ask(&rig, release(&ids[0])).await.is_err());
+    });
+}
+
+/// What was done of a part is not told as the whole.
+#[test]
+fn frd_c06_a_decision_that_comes_to_some_recipients_only_says_how_many_are_left() {
+    scenario(|| async {
+        let mut rig = holding(0, 329).await;
+        let mut octets = Vec::new();
+        for to in [&b"33700123456"[..], b"33700123457"] {
+            Destination::Sme(number(to)).encode(&mut octets);
+        }
+        let multi = Operation::SubmitMulti(SubmitMulti {
+            message: Sm {
+                destination: Address::default(),
+                ..sm(S, b"1")
+            },
+            destinations: Destinations::new(2, &octets).unwrap(),
+        });
+        let sequence = rig.next();
+        rig.a.send(CommandStatus::ROK, sequence, multi).await;
+        rig.a.expect(CommandId::SUBMIT_MULTI_RESP).await;
+        let ids = held_ids(&rig).await;
+        assert_eq!(ids.len(), 2);
+        let other = std::io::ErrorKind::Other;
+        rig.world.disk.fail_on(Op::Read, "spool", 1, 1, other);
+        let told = ask(&rig, release(&ids[0])).await.unwrap();
+        assert_eq!((&told["released"], &told["left"]), (&json!(1), &json!(1)));
+        assert!(is_entered(&rig, "done in part"));
+        rig.take().await;
+        assert_eq!(held_ids(&rig).await.len(), 1);
+        let told = ask(&rig, release(&ids[0])).await.unwrap();
+        assert_eq!((&told["released"], &told["left"]), (&json!(1), &json!(0)));
+        rig.take().await;
     });
 }
