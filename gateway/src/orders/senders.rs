@@ -322,12 +322,15 @@ impl<D: Disk> Gate<D> {
 
     /// How an account's configuration writes its senders, by all that may stand for them: for many of them at a time.
     pub(crate) fn listed_senders(&self, account: usize) -> HashMap<Sender, String> {
-        let all = opt_out::senders(&self.config.accounts[account]).flat_map(|listed| {
-            let text = String::from_utf8_lossy(listed.name()).into_owned();
-            let names = self.names(&folded(&listed));
-            names.into_iter().map(move |name| (name, text.clone()))
-        });
-        all.collect()
+        let mut all = HashMap::new();
+        for listed in opt_out::senders(&self.config.accounts[account]) {
+            let text = String::from_utf8_lossy(listed.name());
+            for name in self.names(&folded(&listed)) {
+                // The first, as below.
+                all.entry(name).or_insert_with(|| text.clone().into_owned());
+            }
+        }
+        all
     }
 
     /// How an account's configuration writes a sender; `None` where it does not list it, so that it may be a person's.
