@@ -23,6 +23,9 @@ const OUTPUT_MAX: u64 = 1 << 20;
 /// How long a child may take to be ready, or to end when it was told to.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Addresses that are not given out again.
+const LAST_MAX: usize = 100;
+
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
 /// A child that may run. Dropped, it is killed.
@@ -173,9 +176,22 @@ async fn keep_output(stdout: Option<ChildStdout>) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// An address of this machine that was free a moment ago.
+/// An address of this machine that was free a moment ago, and is not the one given out before it: the system may give a port that was
+/// let go again at once.
 pub(super) fn free_addr() -> Fallible<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    static LAST: Mutex<VecDeque<SocketAddr>> = Mutex::new(VecDeque::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        if last.contains(&address) {
+            continue;
+        }
+        last.push_back(address);
+        if last.len() > LAST_MAX {
+            last.pop_front();
+        }
+        return Ok(address);
+    }
 }
 
 #[cfg(test)]
