@@ -158,7 +158,8 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
             curves::run(options, places).await?
         );
         write!(std::io::stdout(), "{text}")?;
-        if options.write {
+        // Part of them in the place of all would look like all.
+        if options.write && options.curves.is_empty() {
             readme::write(&places.top.join(README), "curves", &text)?;
         }
         return Ok(());

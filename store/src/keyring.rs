@@ -744,7 +744,9 @@ impl<D: Disk> KeyRing<D> {
         self.next_kek.as_deref().filter(|_| next.number == number)
     }
 
-    fn usable(&self) -> Result<(), KeyRingError> {
+    /// Whether the ring may be changed still. Asked before it is concluded from a key's absence that it is destroyed: after a change
+    /// that failed the ring knows the key no more, and the disk may.
+    pub(crate) fn usable(&self) -> Result<(), KeyRingError> {
         match self.given_up {
             true => Err(KeyRingError::GivenUp {
                 dir: self.dir.clone(),

@@ -134,13 +134,17 @@ impl Cipher {
         let key = UnboundKey::new(&AES_256_GCM, key).expect("32 octets are a key of AES-256");
         LessSafeKey::new(key)
     }
+
+    /// Puts another key in the place of the whole of it; looked at afterwards, or the compiler would leave out what nobody reads.
+    fn wipe(&mut self) {
+        self.0 = Self::expanded(&[0; KEY_LEN]);
+        black_box(&self.0);
+    }
 }
 
 impl Drop for Cipher {
     fn drop(&mut self) {
-        // The whole of it, in its place; and looked at afterwards, or the compiler would leave out what nobody reads.
-        self.0 = Self::expanded(&[0; KEY_LEN]);
-        black_box(&self.0);
+        self.wipe();
     }
 }
 
@@ -367,6 +371,22 @@ mod tests {
             u128::from_be_bytes(tag.as_ref().try_into().unwrap()),
             0xd0d1_c8a7_9999_6bf0_265b_98b5_d48a_b919
         );
+    }
+
+    #[test]
+    fn a_wiped_cipher_is_that_of_no_key() {
+        let sealed = |cipher: &Cipher| {
+            let (nonce, mut body) = (Nonce::assume_unique_for_key([0; 12]), [0; 16]);
+            let tag = cipher
+                .0
+                .seal_in_place_separate_tag(nonce, ring::aead::Aad::empty(), &mut body);
+            (body, tag.unwrap().as_ref().to_vec())
+        };
+        let mut cipher = Cipher::new(&[7; 32]);
+        let before = sealed(&cipher);
+        cipher.wipe();
+        assert_eq!(sealed(&cipher), sealed(&Cipher::new(&[0; 32])));
+        assert!(sealed(&cipher) != before);
     }
 
     #[test]

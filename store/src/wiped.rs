@@ -11,7 +11,7 @@ const fn is_wiped<T: ZeroizeOnDrop>() {}
 
 /// The key-encryption key.
 const _: () = is_wiped::<Aes256Gcm>();
-/// Every key of the ring.
+/// Every key of the ring. Its own drop wipes it, and a test of `seal` that it does.
 const _: () = is_wiped::<crate::seal::Cipher>();
 /// The secret behind pseudonyms, opt-outs' too: HKDF and HMAC hold states of SHA-256 that were made with it, and nothing else.
 const _: () = is_wiped::<Sha256VarCore>();

@@ -38,7 +38,8 @@ pub(super) async fn read(places: &Places, options: &Options) -> Fallible<Vec<(&'
         "--untracked-files=no",
         "--",
         ".",
-        ":!benches",
+        ":!benches/README.md",
+        ":!benches/*.svg",
     ];
     if !said("git", &tree, top).await.is_empty() {
         commit.push_str(" with changes");

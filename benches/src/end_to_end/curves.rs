@@ -325,7 +325,12 @@ async fn measure(point: Point, messages: u32, places: &Places) -> Fallible<Measu
     let memory = run::float(super::system::memory_peak(gateway.process.id())?) / f64::from(1 << 20);
     gateway.process.kill().await?;
     for carrier in carriers {
-        carrier.stop().await?;
+        let ended = carrier.stop().await?;
+        let report = figures::report("a carrier", &ended.output)?;
+        let wrong = figures::number(&report, "/repeated")? + figures::number(&report, "/altered")?;
+        if ended.fault.is_some() || wrong > 0.0 {
+            return Err(format!("a carrier was sent something twice, or altered: {report}").into());
+        }
     }
     let [_, short, long] = used;
     let cpu = long.saturating_sub(short).as_secs_f64() * 1e6 / f64::from(messages);

@@ -176,7 +176,7 @@ async fn keep_output(stdout: Option<ChildStdout>) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// An address of this machine that was free a moment ago, and is not the one given out before it: the system may give a port that was
+/// An address of this machine that was free a moment ago, and none of the last hundred: the system may give a port that was
 /// let go again at once.
 pub(super) fn free_addr() -> Fallible<SocketAddr> {
     static LAST: Mutex<VecDeque<SocketAddr>> = Mutex::new(VecDeque::new());

@@ -206,14 +206,11 @@ const fn role_of_file(head: &Head) -> Role {
     }
 }
 
-/// Whether a role is let at a file; none is needed at the control socket.
+/// Whether a role is let at a file; none is needed at the control socket. Who is not let at it is told what is told of a file that is
+/// not there: that a disclosure was made is as much of its tier as what is in it.
 fn may_have(role: Option<Role>, head: &Head) -> Result<(), String> {
-    let needed = role_of_file(head);
     match role {
-        Some(role) if !role.suffices(needed) => Err(format!(
-            "a token of role {} is needed for that one",
-            needed.word()
-        )),
+        Some(role) if !role.suffices(role_of_file(head)) => Err(THERE_IS_NONE.to_owned()),
         _ => Ok(()),
     }
 }

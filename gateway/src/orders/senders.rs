@@ -305,6 +305,11 @@ impl<D: Disk> Gate<D> {
     /// What may stand for one as somebody typed it; `None` of what is none.
     pub(crate) fn written_sender(&self, account: usize, text: &str) -> Option<Names> {
         let home = self.config.accounts[account].numbering.country;
+        let plain = without_signs(text.as_bytes());
+        let plain = String::from_utf8(plain)
+            .ok()
+            .filter(|plain| is_number_like(plain.as_bytes()));
+        let text = plain.as_deref().unwrap_or(text);
         Some(self.names(&folded(&opt_out::written_sender(text, home)?)))
     }
 
@@ -357,8 +362,14 @@ impl<D: Disk> Gate<D> {
 
 /// As a handset shows it: a client that calls a number a name is the same sender, and so is a name that differs in case only.
 fn compared(source: &AddressBuf, home: Option<Country>) -> Scope {
-    let octets = source.as_bytes().trim_ascii();
-    let (ton, npi) = if source.ton() == Ton::ALPHANUMERIC && is_number_like(octets) {
+    let plain = without_signs(source.as_bytes());
+    let is_number = is_number_like(&plain);
+    let octets = if is_number {
+        &plain[..]
+    } else {
+        source.as_bytes().trim_ascii()
+    };
+    let (ton, npi) = if source.ton() == Ton::ALPHANUMERIC && is_number {
         (Ton::UNKNOWN, Npi::UNKNOWN)
     } else {
         (source.ton(), source.npi())
@@ -367,6 +378,12 @@ fn compared(source: &AddressBuf, home: Option<Country>) -> Scope {
         |_| folded(&opt_out::sender(source, home)),
         |address| folded(&opt_out::sender(&address, home)),
     )
+}
+
+/// Without what people put between the digits of a number.
+fn without_signs(octets: &[u8]) -> Vec<u8> {
+    let is_sign = |octet: &u8| matches!(octet, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
+    octets.iter().copied().filter(|octet| !is_sign(octet)).collect()
 }
 
 fn folded(sender: &Scope) -> Scope {
@@ -393,6 +410,9 @@ mod tests {
             &b"447700900123"[..],
             b"+447700900123",
             b" +447700900123 ",
+            b"+44 7700 900123",
+            b"44-7700-900123",
+            b"447700.900123",
             b"07700900123",
         ] {
             assert!(of(Ton::ALPHANUMERIC, octets) == number);

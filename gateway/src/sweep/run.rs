@@ -136,9 +136,10 @@ impl<D: Disk> Sweep<D> {
         // Before it is looked which keys are gone.
         self.hub.ask_history(Order::Rekey(Rekey::Settle)).await?;
         self.settle().await?;
-        self.settle_holds().await?;
+        // What cannot be released now keeps what it holds, and holds up nothing else.
+        let held = self.settle_holds().await;
         if self.rules().is_none() {
-            return self.write_note().await;
+            return held.and(self.write_note().await);
         }
         if forgotten.is_some() {
             // What is gathered still has no lot.
@@ -156,7 +157,7 @@ impl<D: Disk> Sweep<D> {
         let files_before = files.len();
         let mut used = BTreeSet::new();
         // One that fails holds up no other (ENC-4); what it has come to is entered before the next begins.
-        let mut failed = Ok(());
+        let mut failed = held;
         for file in files {
             let done = self.sweep_file(&file, forgotten, budget, swept, &mut used).await;
             if let Err(why) = &done {

@@ -176,14 +176,18 @@ impl<D: Disk> History<D> {
             } => Report::Looked(self.look(&query, class, cursor, ring, purpose)?),
             Order::Periods => Report::Periods(self.periods().cloned().collect()),
             Order::Lots(period) => Report::Lots(self.lots(&period, ring)?),
-            Order::Fingerprints(keys) => Report::Fingerprints(
-                keys.into_iter()
-                    .filter_map(|key| Some((key, ring.fingerprint(key)?)))
-                    .collect(),
-            ),
+            Order::Fingerprints(keys) => {
+                ring.usable()?;
+                Report::Fingerprints(
+                    keys.into_iter()
+                        .filter_map(|key| Some((key, ring.fingerprint(key)?)))
+                        .collect(),
+                )
+            }
             Order::AddUp(period, key) => Report::AddedUp(self.add_some(&period, key, ring)?),
             Order::Erase(period, lots) => Report::Erased(self.erase(&period, &lots, ring, stats)?),
             Order::Remove(period) => {
+                ring.usable()?;
                 // Since it was looked at, an account whose records are kept longer may have come to lie in it.
                 if self.lots(&period, ring)?.iter().any(|lot| lot.is_there) {
                     return Err(OrderError::Alive(period.to_string()));

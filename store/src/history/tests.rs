@@ -13,7 +13,7 @@ use tidegate_codec::values::MessageState;
 use super::*;
 use crate::addresses::Addresses;
 use crate::disk::{Access, DiskFile as _, FaultyDisk, Op, RealDisk};
-use crate::keyring::{Kek, Owner};
+use crate::keyring::{Kek, KeyRingError, Owner};
 use crate::seal::{KeyId, Purpose};
 use crate::testing::{envelope, rng};
 
@@ -577,6 +577,33 @@ fn a_removal_that_is_cut_off_is_done_by_the_next_start_or_again() {
             assert!(changes > 3);
             break;
         }
+    }
+}
+
+/// After a destruction that failed the ring knows the key no more, and the disk may: nobody is told that it is gone, and no file goes.
+#[test]
+fn what_could_not_be_destroyed_is_not_told_to_be_gone() {
+    let disk = FaultyDisk::new();
+    let mut site = Site::new(disk.clone(), Path::new("/site"), None);
+    site.file("acme", 1).unwrap();
+    site.checkpoint(1).unwrap();
+    let mut stats = Stats::open(&disk, Path::new("/site/history")).unwrap();
+    let period = site.history.periods().next().unwrap().clone();
+    let lots = site.history.lots(&period, &site.ring).unwrap();
+    let mut ordered = |site: &mut Site<FaultyDisk>, order: Order| {
+        let (ring, rng) = (&mut site.ring, &mut site.rng);
+        site.history.obey(order, ring, &mut stats, rng)
+    };
+    disk.fail_on(Op::Write, "ring.a", 0, 1, ErrorKind::Other);
+    let order = Order::Erase(period.clone(), vec![(lots[0].clone(), AddUp::No)]);
+    ordered(&mut site, order).unwrap_err();
+    assert!(site.ring.fingerprint(lots[0].key).is_none());
+    for order in [Order::Fingerprints(vec![lots[0].key]), Order::Remove(period)] {
+        let told = ordered(&mut site, order).unwrap_err();
+        assert!(
+            matches!(told, OrderError::Ring(KeyRingError::GivenUp { .. })),
+            "{told:?}"
+        );
     }
 }
 

@@ -388,7 +388,10 @@ impl<D: Disk> Journal<D> {
                 self.tell_registers();
                 ForgetReport::Gone(ring.destroy_many(&keys)?)
             }
-            Forget::Keys(account) => ForgetReport::Keys(ring.of_closed(account)),
+            Forget::Keys(account) => {
+                ring.usable()?;
+                ForgetReport::Keys(ring.of_closed(account))
+            }
             Forget::Close(account) => ForgetReport::Gone(ring.destroy_many(&ring.of_closed(account))?),
         })
     }
