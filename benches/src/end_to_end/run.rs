@@ -323,6 +323,11 @@ pub(super) fn patience(cell: &Cell, messages: u32) -> Duration {
 
 /// Waits until the process has done what it still owes after the last message, settlements mostly.
 pub(super) async fn quiet(id: u32) -> Fallible<Usage> {
+    quiet_within(id, DEADLINE).await
+}
+
+/// The same with a time of its own.
+pub(super) async fn quiet_within(id: u32, deadline: Duration) -> Fallible<Usage> {
     let waiting = async {
         let mut last = Usage::read(id)?;
         loop {
@@ -334,9 +339,9 @@ pub(super) async fn quiet(id: u32) -> Fallible<Usage> {
             last = now;
         }
     };
-    match timeout(DEADLINE, waiting).await {
+    match timeout(deadline, waiting).await {
         Ok(usage) => usage,
-        Err(_) => Err(format!("it is still busy {DEADLINE:?} after the last message").into()),
+        Err(_) => Err(format!("it is still busy after {deadline:?}").into()),
     }
 }
 
