@@ -19,7 +19,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hashbrown::HashMap;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
@@ -49,6 +49,7 @@ use crate::dlr::{DlrParts, Late};
 use crate::esme::cancel::Sweeps;
 use crate::esme::query::Replacement;
 use crate::hold::Patience;
+use crate::hot::Hot;
 use crate::keeping::Keeping;
 use crate::keywords::Keywords;
 use crate::links::{End, LinkId, Links, Peer, Ticket};
@@ -207,7 +208,7 @@ pub struct Gate<D: Disk> {
     pub(crate) links: Links,
     pub(crate) promises: Promises,
     /// Bodies of the batch that is being staged, for their way on without the disk.
-    pub(crate) hot: BytesMut,
+    pub(crate) hot: Hot,
     /// Bodies of entries that wait, as far as memory is given to them.
     pub(crate) hot_entries: HashMap<EntryId, Bytes>,
     pub(crate) hot_octets: usize,
@@ -331,7 +332,7 @@ impl<D: Disk> Gate<D> {
             keeping: None,
             links: Links::default(),
             promises: Promises::default(),
-            hot: BytesMut::new(),
+            hot: Hot::default(),
             hot_entries: HashMap::new(),
             hot_octets: 0,
             wanted: Vec::new(),

@@ -32,6 +32,7 @@ mod filters;
 pub mod gate;
 pub mod hardening;
 pub mod hold;
+mod hot;
 pub mod hours;
 pub mod http;
 pub mod ids;

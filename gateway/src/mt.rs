@@ -12,8 +12,6 @@ pub(crate) use instead::Replaced;
 pub use multi::Multi;
 use quote::quote;
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use tidegate_codec::address::AddressBuf;
 use tidegate_codec::category::Category;
@@ -50,10 +48,6 @@ pub(crate) const HOT_MAX: usize = 64 << 20;
 /// ones.
 const QUEUE_SLACK: usize = 1024;
 
-/// Bodies that may wait as parts of their batch's octets. One that waits holds back all octets of its batch, so
-/// beyond these each gets a copy of its own; [`HOT_MAX`] would bound nothing otherwise.
-pub(crate) const SHARED_MAX: usize = 2048;
-
 impl<D: Disk> Gate<D> {
     /// Takes a submission in: the answer leaves with the turn's commit, a refusal at once.
     pub(crate) fn submit(
@@ -84,7 +78,7 @@ impl<D: Disk> Gate<D> {
         match self.store(now, account, submission, admitted, id, 0) {
             Ok(leg) => {
                 self.note_fingerprint(now, account, fingerprint, id);
-                let body = Some(self.keep_hot(submission.body.0));
+                let body = Some(self.hot.keep(submission.body.0));
                 self.promises.push(Promise::Submit {
                     owed,
                     account,
@@ -99,13 +93,6 @@ impl<D: Disk> Gate<D> {
                 self.refuse_submission(owed, account, refusal, version);
             }
         }
-    }
-
-    /// A body's octets for its way on without the disk: where they lie among those of the batch.
-    pub(crate) fn keep_hot(&mut self, body: &[u8]) -> Range<usize> {
-        let start = self.hot.len();
-        self.hot.extend_from_slice(body);
-        start..self.hot.len()
     }
 
     /// Says no to a whole submission.
@@ -399,6 +386,7 @@ impl<D: Disk> Gate<D> {
             .is_some_and(|leg| leg.due_ms <= now.unix_ms)
         {
             let body = body.filter(|_| self.hot_octets < HOT_MAX);
+            let body = body.map(|body| self.hot.to_wait(body));
             self.line_up(now, leg, body);
         }
     }
@@ -458,11 +446,6 @@ impl<D: Disk> Gate<D> {
             return self.note_unrouted(leg);
         };
         self.hot_octets += body.as_ref().map_or(0, Bytes::len);
-        let body = if !in_front && self.carriers[place].waiting.len() >= SHARED_MAX {
-            body.map(|body| Bytes::copy_from_slice(&body))
-        } else {
-            body
-        };
         let index = self.spool.index();
         let waiting = &mut self.carriers[place].waiting;
         waiting.has_pinned |= is_pinned;

@@ -17,7 +17,7 @@ use crate::carrier::READ_BACK_MAX;
 use crate::clock::Now;
 use crate::gate::{Gate, at};
 use crate::links::{Link, LinkId, Ticket};
-use crate::mt::{HOT_MAX, SHARED_MAX};
+use crate::mt::HOT_MAX;
 use crate::plain::{plain, write_without_v5};
 use crate::tally::counted;
 
@@ -29,19 +29,14 @@ const EXPIRE_MAX: usize = 500;
 impl<D: Disk> Gate<D> {
     /// Keeps the body of a staged entry at hand until its batch is on disk.
     pub(crate) fn stage_entry_body(&mut self, entry: EntryId, body: &[u8]) {
-        let start = self.hot.len();
-        self.hot.extend_from_slice(body);
-        self.promises.entries.push((entry, start..self.hot.len()));
+        let body = self.hot.keep(body);
+        self.promises.entries.push((entry, body));
     }
 
     /// The entry is on disk: its body waits in memory, as far as there is room.
     pub(crate) fn entry_synced(&mut self, entry: EntryId, body: Bytes) {
         if self.hot_octets < HOT_MAX && self.spool.outbox().get(entry).is_some() {
-            let body = if self.spool.outbox().len() > SHARED_MAX {
-                Bytes::copy_from_slice(&body)
-            } else {
-                body
-            };
+            let body = self.hot.to_wait(body);
             self.hot_octets += body.len();
             self.hot_entries.insert(entry, body);
         }

@@ -207,9 +207,7 @@ impl<D: Disk> Gate<D> {
             let promises = &mut self.promises;
             std::mem::swap(&mut promises.staged, &mut promises.committing);
             std::mem::swap(&mut promises.entries, &mut promises.committing_entries);
-            promises.hot = self.hot.split().freeze();
-            // The next turn will bring about as much: room for it now, while there is nothing to be moved.
-            self.hot.reserve(promises.hot.len());
+            promises.hot = self.hot.batch();
         }
         begun
     }

@@ -111,7 +111,7 @@ impl<D: Disk> Gate<D> {
                 self.forget_id(account, id);
                 refused(refusal)
             })?;
-        let body = self.keep_hot(&body);
+        let body = self.hot.keep(&body);
         self.promises.push(Promise::Test {
             account,
             leg,

@@ -230,7 +230,7 @@ impl<D: Disk> Gate<D> {
         } else {
             Ok(None)
         };
-        let hot: Range<usize> = self.keep_hot(&body);
+        let hot: Range<usize> = self.hot.keep(&body);
         self.scratch = body;
         let status = match staged {
             Ok(Some(leg)) => {
@@ -248,7 +248,7 @@ impl<D: Disk> Gate<D> {
             Err(Refused::Broken) => CommandStatus::RSYSERR,
         };
         // It goes on as it was.
-        self.hot.truncate(hot.start);
+        self.hot.forget_from(hot.start);
         self.spool.set_leased(leg, false);
         self.line_up_in_front(now, leg, Some(old));
         self.not_done(owed, status);

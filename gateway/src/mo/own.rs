@@ -138,7 +138,7 @@ impl<D: Disk> Gate<D> {
             .spool
             .accept(now.unix_ms, new, &mut self.rng)
             .map_err(|_| ReplyEnd::NoRoom)?;
-        let body = self.keep_hot(&body);
+        let body = self.hot.keep(&body);
         self.promises.push(Promise::Reply { account, leg, body });
         Ok(())
     }

@@ -104,7 +104,7 @@ impl<D: Disk> Gate<D> {
         let parts: Vec<_> = legs
             .into_iter()
             .zip(bodies)
-            .map(|(leg, body)| (leg, Some(self.keep_hot(body))))
+            .map(|(leg, body)| (leg, Some(self.hot.keep(body))))
             .collect();
         self.carriers[carrier].cutting.begin(&of, parts.len());
         self.promises.push(Promise::InParts(Cut {

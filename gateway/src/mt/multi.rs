@@ -73,7 +73,7 @@ impl<D: Disk> Gate<D> {
             message.encode(&mut body);
             let submission = Submission::from_sm(&message, version, &body);
             match self.submit_leg(now, (owed.link, account), &submission, &mut id, number) {
-                Ok(leg) => legs.push((leg, self.keep_hot(&body))),
+                Ok(leg) => legs.push((leg, self.hot.keep(&body))),
                 Err(refusal) => {
                     self.count_intake(refusal);
                     let status = refusal.status(version);
