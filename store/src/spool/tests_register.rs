@@ -12,7 +12,9 @@ use crate::disk::FaultyDisk;
 use crate::keyring::KeyRing;
 use crate::pseudonym::Pseudonym;
 use crate::seal::{KeyId, Purpose, SealKey};
-use crate::standing::{Change, Fact, Grant, Kept, Origins, Private, Register, Scope, Via, What, look};
+use crate::standing::{
+    Change, Fact, Grant, Kept, Origin, Origins, Private, Register, Scope, Via, What, look,
+};
 
 use super::rig::{Rig, kek};
 
@@ -145,6 +147,11 @@ fn listed(register: &mut Register<FaultyDisk>, name: &str, keys: &Keys, limit: u
 }
 
 pub(super) fn assert_like_the_journal(register: &mut Register<FaultyDisk>, rig: &Rig) -> usize {
+    assert_pages_like_the_journal(register, rig, &[1, 3, 1_000])
+}
+
+/// In pages of so many.
+fn assert_pages_like_the_journal(register: &mut Register<FaultyDisk>, rig: &Rig, limits: &[usize]) -> usize {
     let (keys, mut all) = (keys(rig), 0);
     for name in ["load", "bank", "shop"] {
         let dir = &rig.options.standing_dir;
@@ -154,8 +161,8 @@ pub(super) fn assert_like_the_journal(register: &mut Register<FaultyDisk>, rig: 
             .map(|((_, scope), kept)| (scope, kept))
             .collect();
         assert_eq!(damaged, 0);
-        for limit in [1, 3, 1_000] {
-            assert_eq!(listed(register, name, &keys, limit), expected, "{name}");
+        for limit in limits {
+            assert_eq!(listed(register, name, &keys, *limit), expected, "{name}");
         }
         all += expected.len();
     }
@@ -283,4 +290,157 @@ fn consents_are_there_with_all_that_was_told_and_numbers_without_a_key_are_count
         .unwrap();
     assert_eq!((none.total, none.hashed), (all.total, all.total));
     assert!(none.entries.is_empty() && all.total > 0);
+}
+
+/// So many changes that only add: opt-outs of two accounts, some of the same person again from elsewhere and for other
+/// categories, some from a sender that nobody lists, some without a number; and consents.
+fn import(rig: &mut Rig, count: u64) {
+    let unlisted = Scope::unlisted_sender(&rig.spool.standing().who(b"5555"));
+    for n in 0..count {
+        // Of the third of five the person is that of the second.
+        let number = format!("1555{:07}", if n % 5 == 2 { n - 1 } else { n });
+        let who = rig.spool.standing().who(number.as_bytes());
+        let name = if n % 5 == 0 { "bank" } else { "load" };
+        let scope = if n % 5 == 4 {
+            unlisted.clone()
+        } else {
+            Scope::account(name)
+        };
+        let categories = [0, 1, 2][(n / 5 % 3) as usize];
+        let what = if n % 5 == 3 {
+            What::Consent {
+                grant: Grant::Given,
+                scope,
+                categories: 1,
+            }
+        } else {
+            let origin = Origin::ALL[(n % 4) as usize];
+            What::Suppress {
+                scope,
+                origin,
+                categories,
+            }
+        };
+        let private = if n % 10 == 1 {
+            Private::default()
+        } else {
+            Private {
+                source: n.to_string().into_bytes(),
+                ..Private::number(number.as_bytes())
+            }
+        };
+        let change = Change {
+            who,
+            at_ms: n + 1,
+            event: 0,
+            via: Via::File,
+            what,
+            private,
+        };
+        let now_ms = rig.now_ms;
+        rig.spool
+            .remember(now_ms, account(name), change, true, &mut rig.rng)
+            .unwrap();
+        // The journal takes them out of the batches.
+        if n % 50 == 49 {
+            rig.settle_down();
+        }
+    }
+    rig.settle_down();
+}
+
+/// An index as it lies there, under another name.
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A rig whose journal has some changes of all kinds; the same each time.
+fn before_an_import() -> Rig {
+    let mut rig = Rig::new(11);
+    for _ in 0..40 {
+        rig.remember().unwrap();
+        rig.turn();
+    }
+    rig.settle_down();
+    rig
+}
+
+#[test]
+fn an_import_is_taken_in_again_wherever_it_was_cut_between_two_batches_of_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, saved) = (dir.path().join("register"), dir.path().join("saved"));
+    let mut rig = before_an_import();
+    let mut register = rig.keeper.register(saved.clone());
+    level(&mut register);
+    drop(register);
+    import(&mut rig, 700);
+    for _ in 0..20 {
+        rig.remember().unwrap();
+        rig.turn();
+    }
+    rig.settle_down();
+    let who = rig.spool.standing().who(b"15550000003");
+    let (keys, standing) = (keys(&rig), &rig.options.standing_dir);
+    let given = consents(&rig.disk, standing, &keys, Purpose::Support, account("load"), who).unwrap();
+    assert_eq!(given.len(), 1);
+    let mut cuts = 0;
+    for followed in (0..).step_by(3) {
+        copy(&saved, &index);
+        let mut register = rig.keeper.register(index.clone());
+        let is_level = (0..followed).any(|_| register.follow().unwrap().is_level);
+        drop(register);
+        let mut register = rig.keeper.register(index.clone());
+        level(&mut register);
+        let all = assert_pages_like_the_journal(&mut register, &rig, &[1_000]);
+        assert!(all > 400, "{all}");
+        let found = register
+            .consents(account("load"), &who, &keys, Purpose::Support)
+            .unwrap();
+        assert_eq!(found, given, "{followed}");
+        assert_eq!(level(&mut register), 0, "nothing is taken in twice");
+        if is_level {
+            break;
+        }
+        cuts += 1;
+    }
+    // The gathering of 300 and what of it fits into one batch is not all of it.
+    assert!(cuts > 15, "{cuts}");
+}
+
+#[test]
+fn a_register_that_was_cut_in_an_import_which_the_journal_does_not_have_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, saved) = (dir.path().join("register"), dir.path().join("saved"));
+    let mut rig = before_an_import();
+    let mut register = rig.keeper.register(saved.clone());
+    let all = level(&mut register);
+    drop(register);
+    // The journal of a backup from before the import. It is the same one so far.
+    let backup = before_an_import();
+    copy(&saved, &index);
+    let mut register = backup.keeper.register(index.clone());
+    assert_eq!(level(&mut register), 0);
+    drop(register);
+    import(&mut rig, 100);
+    for followed in [1, 5] {
+        copy(&saved, &index);
+        let mut register = rig.keeper.register(index.clone());
+        for _ in 0..followed {
+            assert!(!register.follow().unwrap().is_level);
+        }
+        drop(register);
+        let mut register = backup.keeper.register(index.clone());
+        assert_eq!(level(&mut register), all, "{followed}");
+        assert_like_the_journal(&mut register, &backup);
+    }
 }

@@ -9,12 +9,14 @@
 //! s │ scope                                       → what such a sender is called here, where it has been renamed
 //! t │ scope                                       → as what a sender that is called so here goes now
 //! n │ n u8 │ account │ key u32                    → opt-outs under this key u64
-//! p                                               → format u8 │ rewritten u32 │ file u64 │ batch at u64 │ its end u64 │ last id u64 │ header
+//! p                                               → format u8 │ rewritten u32 │ file u64 │ batch in u64 │ at u64 │ end u64 │ last id u64 │ header
+//! q                                               → the same of where the changes end that are being put here
 //! ```
 //!
 //! It is made from the journal alone, which is the truth, and follows it by itself a little at a time, whatever the message
 //! path does; what cannot be read of it is dropped and made anew. Numbers stand in it sealed, as in the journal (P4).
 
+use std::collections::btree_map::{Entry as Slot, IntoIter};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
@@ -38,15 +40,21 @@ const WINDOW: usize = 1 << 20;
 /// No batch of the journal is longer.
 const WINDOW_MAX: usize = 16 << 20;
 /// Keys that one step changes at most, before what one change brings with it.
-const STEP: usize = BATCH_MAX / 2;
+const STEP: usize = if cfg!(test) { 16 } else { BATCH_MAX / 2 };
 /// Changes that one step looks at.
 const STEP_CHANGES: u64 = 2_000;
+/// Changes that are gathered where they only add, as an import does.
+const BULK_CHANGES: u64 = if cfg!(test) { 300 } else { 50_000 };
+/// Octets of them, each counted with [`CHANGE_ROOM`].
+const BULK_OCTETS: usize = 16 << 20;
+/// What a change takes besides what is sealed of it: two keys, and the trees that they stand in.
+const CHANGE_ROOM: usize = 256;
 /// Accounts whose entries one change lifts at most; a scope has rarely more than one that entered anything.
 const LIFTED_MAX: usize = 256;
 /// Entries that a page looks at for each that it may show, where numbers are not kept any more.
 const LOOKED_AT: usize = 16;
 /// The form of all this: another one is made anew.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
 /// Why the register does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +123,8 @@ impl std::fmt::Debug for Numbers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     number: u64,
-    /// The last batch that was looked at begins here, and its header is this.
+    /// The last batch that was looked at is in this file and begins here, and its header is this.
+    batch_in: u64,
     batch_at: u64,
     header: [u8; BATCH_HEADER_LEN],
     /// What is to be read next.
@@ -137,6 +146,7 @@ pub struct Register<D: Disk> {
 struct Open {
     tree: Tree,
     place: Place,
+    bulk: Option<Bulk>,
 }
 
 impl<D: Disk> Register<D> {
@@ -217,6 +227,7 @@ impl<D: Disk> Register<D> {
                 rewritten: self.synced.rewritten(),
                 ..Place::START
             },
+            bulk: None,
         })
     }
 
@@ -229,19 +240,32 @@ impl<D: Disk> Register<D> {
         let Some(place) = Place::read(&octets) else {
             return Ok(None);
         };
-        if place.rewritten != self.synced.rewritten() || !self.was_at(&place)? {
+        // Where it was cut, what it holds goes on to there.
+        let is_until_there = match tree.get(b"q")? {
+            Some(octets) => match Place::read(&octets) {
+                Some(until) => self.was_at(&until)?,
+                None => false,
+            },
+            None => true,
+        };
+        let is_of_this = place.rewritten == self.synced.rewritten() && self.was_at(&place)?;
+        if !is_of_this || !is_until_there {
             tracing::warn!("the register of opt-outs is of another journal, and is made anew");
             return Ok(None);
         }
-        Ok(Some(Open { tree, place }))
+        Ok(Some(Open {
+            tree,
+            place,
+            bulk: None,
+        }))
     }
 
     /// Whether the journal holds the batch that was read last: one that came from a backup may not.
     fn was_at(&self, place: &Place) -> Result<bool, RegisterError> {
-        if place.number == 0 || place.batch_at == 0 {
+        if place.batch_in == 0 {
             return Ok(place.last == 0);
         }
-        let path = self.journal.join(file_name(Holds::Lasting, place.number));
+        let path = self.journal.join(file_name(Holds::Lasting, place.batch_in));
         let file = match self.disk.open(&path, Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened?,
@@ -252,6 +276,9 @@ impl<D: Disk> Register<D> {
     }
 
     fn step(&self, open: &mut Open) -> Result<Followed, RegisterError> {
+        if let Some(bulk) = open.bulk.take() {
+            return bulk.go_on(open);
+        }
         let mut step = Step::new(open);
         loop {
             let (number, end) = self.synced.get();
@@ -273,6 +300,10 @@ impl<D: Disk> Register<D> {
                 break;
             }
         }
+        if !step.is_exact && step.keys() > STEP {
+            return Bulk::from(step).go_on(open);
+        }
+        step.settle()?;
         let (place, changes, is_level) = (step.place, step.changes, step.is_level);
         let batch = step.batch();
         if open.place != place {
@@ -515,12 +546,19 @@ struct Window {
     is_last: bool,
 }
 
-/// Changes that are gathered for one batch of the index; what it says of a key comes before what stands there.
+/// Changes that are gathered for one batch of the index; what it says of a key comes before what stands there. Where they only
+/// add, what stands there is not asked until all are gathered, and they may be more than a batch takes: a [`Bulk`].
 struct Step<'a> {
     open: &'a Open,
     place: Place,
     changes: u64,
     is_level: bool,
+    /// Whether something is taken away or renamed.
+    is_exact: bool,
+    /// Opt-outs that were added, without what stands in the index. None where it is exact.
+    added: BTreeMap<Vec<u8>, (SystemId, Entry)>,
+    /// Octets of what was added.
+    octets: usize,
     opt_outs: HashMap<Vec<u8>, Option<Entry>>,
     /// What stands behind other keys, or no more.
     others: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
@@ -536,6 +574,9 @@ impl<'a> Step<'a> {
             place: open.place,
             changes: 0,
             is_level: false,
+            is_exact: false,
+            added: BTreeMap::new(),
+            octets: 0,
             opt_outs: HashMap::new(),
             others: BTreeMap::new(),
             counts: HashMap::new(),
@@ -543,12 +584,22 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn len(&self) -> usize {
-        self.opt_outs.len() + self.others.len() + self.counts.len() + self.whose.len()
+    fn keys(&self) -> usize {
+        self.added.len() + self.opt_outs.len() + self.others.len() + self.counts.len() + self.whose.len()
     }
 
     fn is_full(&self) -> bool {
-        self.len() >= STEP || self.changes >= STEP_CHANGES
+        if self.is_exact {
+            self.keys() >= STEP || self.changes >= STEP_CHANGES
+        } else {
+            self.changes >= BULK_CHANGES || self.octets >= BULK_OCTETS
+        }
+    }
+
+    /// Whether a change has to wait for the next step.
+    fn is_full_for(&self, what: &What) -> bool {
+        // What was added so far does not fit into one batch with what it is to be taken from.
+        self.is_full() || (!self.is_exact && !only_adds(what) && self.keys() >= STEP)
     }
 
     /// Takes in the batches of a window; says whether it is enough for one step.
@@ -567,6 +618,11 @@ impl<'a> Step<'a> {
                 .octets
                 .get(begin..at)
                 .and_then(|octets| octets.first_chunk());
+            if let Some(head) = head {
+                self.place.batch_in = self.place.number;
+                self.place.batch_at = window.at + begin as u64;
+                self.place.header = *head;
+            }
             while !batch.is_empty() {
                 let Ok(record) = read_record(&mut batch, &mut account) else {
                     break;
@@ -575,7 +631,7 @@ impl<'a> Step<'a> {
                     continue;
                 }
                 // What is left of a batch is read again by the next step.
-                if self.is_full() {
+                if self.is_full_for(&record.change.what) {
                     self.place.end = window.at + begin as u64;
                     return Ok(true);
                 }
@@ -584,10 +640,6 @@ impl<'a> Step<'a> {
                 self.record(&record)?;
             }
             end = Some(until);
-            if let Some(head) = head {
-                self.place.batch_at = window.at + begin as u64;
-                self.place.header = *head;
-            }
             self.place.end = window.at + until as u64;
         }
         if end.is_none() && !window.is_last {
@@ -598,6 +650,10 @@ impl<'a> Step<'a> {
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), TreeError> {
         let account = record.account;
+        if !only_adds(&record.change.what) {
+            self.settle()?;
+        }
+        self.octets += record.sealed.len() + CHANGE_ROOM;
         match &record.change.what {
             What::Suppress {
                 scope,
@@ -609,22 +665,17 @@ impl<'a> Step<'a> {
                     self.others.insert(sender_key(b'u', scope), Some(Vec::new()));
                 }
                 let key = opt_out_key(account, &record.change.who, scope);
-                let present = self.opt_out(&key)?;
-                let mut entry = present.clone().unwrap_or_else(|| Entry::new(record, *categories));
-                entry.origins = entry.origins.with(Origins::of(*origin));
-                entry.categories = match (entry.categories, *categories) {
-                    (0, _) | (_, 0) => 0,
-                    (one, other) => one | other,
-                };
-                if entry.sealed.is_empty() {
-                    entry.seal_of(record);
+                let whose = whose_key(&record.change.who, scope, account);
+                let entry = Entry::new(record, Origins::of(*origin), *categories);
+                if self.is_exact {
+                    self.put_opt_out(key, account, entry)?;
+                } else {
+                    match self.added.entry(key) {
+                        Slot::Vacant(slot) => drop(slot.insert((account, entry))),
+                        Slot::Occupied(mut slot) => slot.get_mut().1.add(&entry),
+                    }
                 }
-                self.count(account, present.as_ref(), Some(&entry))?;
-                if present.is_none() {
-                    self.whose
-                        .insert(whose_key(&record.change.who, scope, account), true);
-                }
-                self.opt_outs.insert(key, Some(entry));
+                self.whose.insert(whose, true);
             }
             What::Lift { scope, origins } => {
                 let scope = &self.called_here(scope)?;
@@ -658,6 +709,31 @@ impl<'a> Step<'a> {
                 self.rename_consents(&record.change.who, to)?;
             }
             What::Replied { .. } | What::Sent { .. } | What::Member { .. } | What::Retired { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// An opt-out goes to what stands there.
+    fn put_opt_out(&mut self, key: Vec<u8>, account: SystemId, added: Entry) -> Result<(), TreeError> {
+        let present = self.opt_out(&key)?;
+        let entry = match &present {
+            None => added,
+            Some(there) => {
+                let mut entry = there.clone();
+                entry.add(&added);
+                entry
+            }
+        };
+        self.count(account, present.as_ref(), Some(&entry))?;
+        self.opt_outs.insert(key, Some(entry));
+        Ok(())
+    }
+
+    /// From here on the order matters: what was added so far goes to what stands in the index.
+    fn settle(&mut self) -> Result<(), TreeError> {
+        self.is_exact = true;
+        for (key, (account, entry)) in std::mem::take(&mut self.added) {
+            self.put_opt_out(key, account, entry)?;
         }
         Ok(())
     }
@@ -831,31 +907,112 @@ impl<'a> Step<'a> {
 
     fn batch(self) -> Batch {
         let mut batch = Batch::default();
+        for (key, value) in &self.others {
+            put_other(&mut batch, key, value.as_deref());
+        }
+        for (key, is_there) in &self.whose {
+            put_whose(&mut batch, key, *is_there);
+        }
+        let place = self.place;
+        self.put_opt_outs(&mut batch);
+        batch.put(b"p", &place.octets());
+        debug_assert!(batch.len() <= BATCH_MAX + 3 * LIFTED_MAX);
+        batch
+    }
+
+    /// Entries, and how many there are: never in two batches.
+    fn put_opt_outs(self, batch: &mut Batch) {
         for (key, entry) in &self.opt_outs {
             match entry {
                 Some(entry) => batch.put(key, &entry.octets()),
                 None => batch.remove(key),
             }
         }
-        for (key, value) in &self.others {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.remove(key),
-            }
-        }
-        for (key, is_there) in &self.whose {
-            if *is_there {
-                batch.put(key, b"");
-            } else {
-                batch.remove(key);
-            }
-        }
         for ((account, key), count) in &self.counts {
             batch.put(&count_key(*account, *key), &count.to_be_bytes());
         }
-        batch.put(b"p", &self.place.octets());
-        debug_assert!(batch.len() <= BATCH_MAX + 3 * LIFTED_MAX);
-        batch
+    }
+}
+
+fn put_other(batch: &mut Batch, key: &[u8], value: Option<&[u8]>) {
+    match value {
+        Some(value) => batch.put(key, value),
+        None => batch.remove(key),
+    }
+}
+
+fn put_whose(batch: &mut Batch, key: &[u8], is_there: bool) {
+    if is_there {
+        batch.put(key, b"");
+    } else {
+        batch.remove(key);
+    }
+}
+
+/// Changes that only add and are more than a batch takes. They go into the index in the order of its keys, so that what lies
+/// together is read and written together, a batch a step; the last one has the place. Cut between, they are gathered again
+/// from the journal, and adding twice changes no more than once. Until then the index says how far it may go, so that a
+/// journal that does not go so far is known for another one.
+struct Bulk {
+    others: IntoIter<Vec<u8>, Option<Vec<u8>>>,
+    whose: IntoIter<Vec<u8>, bool>,
+    added: IntoIter<Vec<u8>, (SystemId, Entry)>,
+    place: Place,
+    changes: u64,
+}
+
+impl From<Step<'_>> for Bulk {
+    fn from(step: Step<'_>) -> Self {
+        Self {
+            others: step.others.into_iter(),
+            whose: step.whose.into_iter(),
+            added: step.added.into_iter(),
+            place: step.place,
+            changes: step.changes,
+        }
+    }
+}
+
+impl Bulk {
+    /// Puts a batch of it into the index, and itself back, or the place where it ends.
+    fn go_on(mut self, open: &mut Open) -> Result<Followed, RegisterError> {
+        let mut batch = Batch::default();
+        batch.put(b"q", &self.place.octets());
+        while batch.len() < STEP
+            && let Some((key, value)) = self.others.next()
+        {
+            put_other(&mut batch, &key, value.as_deref());
+        }
+        // Whose entries there are comes before the entries: one that is there alone is looked for in vain, no more.
+        while batch.len() < STEP
+            && let Some((key, is_there)) = self.whose.next()
+        {
+            put_whose(&mut batch, &key, is_there);
+        }
+        let mut step = Step::new(open);
+        while batch.len() + step.keys() < STEP
+            && let Some((key, (account, entry))) = self.added.next()
+        {
+            step.put_opt_out(key, account, entry)?;
+        }
+        step.put_opt_outs(&mut batch);
+        let is_over = self.others.len() + self.whose.len() + self.added.len() == 0;
+        if is_over {
+            batch.remove(b"q");
+            batch.put(b"p", &self.place.octets());
+        }
+        open.tree.apply(batch)?;
+        let changes = if is_over { self.changes } else { 0 };
+        if is_over {
+            open.place = self.place;
+        } else {
+            open.bulk = Some(self);
+        }
+        // Nobody has looked whether the journal went on meanwhile.
+        Ok(Followed {
+            changes,
+            is_level: false,
+        })
     }
 }
 
@@ -863,6 +1020,7 @@ impl Place {
     /// Before everything.
     const START: Self = Self {
         number: 0,
+        batch_in: 0,
         batch_at: 0,
         header: [0; BATCH_HEADER_LEN],
         end: 0,
@@ -873,7 +1031,7 @@ impl Place {
     fn octets(&self) -> Vec<u8> {
         let mut octets = vec![FORMAT];
         octets.extend_from_slice(&self.rewritten.to_be_bytes());
-        for word in [self.number, self.batch_at, self.end, self.last] {
+        for word in [self.number, self.batch_in, self.batch_at, self.end, self.last] {
             octets.extend_from_slice(&word.to_be_bytes());
         }
         octets.extend_from_slice(&self.header);
@@ -884,9 +1042,10 @@ impl Place {
         let mut fields = octets.strip_prefix(&[FORMAT])?;
         let rewritten = record::get_u32(&mut fields).ok()?;
         let mut word = || record::get_u64(&mut fields).ok();
-        let [number, batch_at, end, last] = [word()?, word()?, word()?, word()?];
+        let [number, batch_in, batch_at, end, last] = [word()?, word()?, word()?, word()?, word()?];
         Some(Self {
             number,
+            batch_in,
             batch_at,
             end,
             last,
@@ -910,9 +1069,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(record: &Record<'_>, categories: u8) -> Self {
+    fn new(record: &Record<'_>, origins: Origins, categories: u8) -> Self {
         Self {
-            origins: Origins::default(),
+            origins,
             categories,
             at_ms: record.change.at_ms,
             via: record.change.via as u8,
@@ -922,25 +1081,24 @@ impl Entry {
         }
     }
 
-    fn seal_of(&mut self, record: &Record<'_>) {
-        self.id = record.id;
-        self.key = record.key;
-        self.sealed = record.sealed.to_vec();
-    }
-
-    /// With another of the same person and scope.
-    fn with(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        both.origins = both.origins.with(other.origins);
-        both.categories = match (both.categories, other.categories) {
+    /// A later one of the same person and scope. Added twice it changes no more than once.
+    fn add(&mut self, later: &Self) {
+        self.origins = self.origins.with(later.origins);
+        self.categories = match (self.categories, later.categories) {
             (0, _) | (_, 0) => 0,
             (one, other) => one | other,
         };
-        both.at_ms = both.at_ms.min(other.at_ms);
-        if both.sealed.is_empty() {
-            (both.id, both.key) = (other.id, other.key);
-            both.sealed.clone_from(&other.sealed);
+        if self.sealed.is_empty() {
+            (self.id, self.key) = (later.id, later.key);
+            self.sealed.clone_from(&later.sealed);
         }
+    }
+
+    /// With another of the same person and scope, whichever came first.
+    fn with(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.add(other);
+        both.at_ms = both.at_ms.min(other.at_ms);
         both
     }
 
@@ -976,6 +1134,12 @@ impl Entry {
             private: private.unwrap_or_default(),
         }
     }
+}
+
+/// Whether a change takes nothing away and moves nothing, so that it may be taken in twice, and before what stands there is
+/// known.
+const fn only_adds(what: &What) -> bool {
+    !matches!(what, What::Lift { .. } | What::Renamed { .. })
 }
 
 fn key_of(kind: u8, account: SystemId) -> Vec<u8> {
