@@ -95,14 +95,75 @@ pub(crate) async fn journaled<D: Disk>(hub: &Hub<D>) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes rows, a few at a time, and waits until each few are on disk.
+/// Rows that were taken together, and how to hear that all they rest on is on disk.
+struct Staged {
+    dones: Vec<Result<Done, (u64, &'static str)>>,
+    is_done: mpsc::Receiver<bool>,
+    batches: usize,
+}
+
+impl Staged {
+    /// What became of them, once it is on disk; `None` where it cannot be put there.
+    async fn on_disk(mut self) -> Option<Vec<Result<Done, (u64, &'static str)>>> {
+        for _ in 0..self.batches {
+            if self.is_done.recv().await != Some(true) {
+                return None;
+            }
+        }
+        Some(self.dones)
+    }
+}
+
+/// What is on disk of a request.
+#[derive(Default)]
+struct Sums {
+    taken: u64,
+    already: u64,
+    suppressed: u64,
+    withdrawn: u64,
+    without: u64,
+    bad: u64,
+    bad_rows: Vec<Value>,
+}
+
+impl Sums {
+    async fn add(&mut self, staged: Option<Staged>) -> Result<(), String> {
+        let Some(staged) = staged else {
+            return Ok(());
+        };
+        let Some(dones) = staged.on_disk().await else {
+            return Err(format!(
+                "it cannot be put on disk; entered at least: {}",
+                self.taken
+            ));
+        };
+        for done in dones {
+            match done {
+                Ok(Done::Taken) => self.taken += 1,
+                Ok(Done::Already) => self.already += 1,
+                Ok(Done::Suppressed) => self.suppressed += 1,
+                Ok(Done::Withdrawn) => self.withdrawn += 1,
+                Ok(Done::NoConsent) => self.without += 1,
+                Err((line, reason)) => {
+                    self.bad += 1;
+                    if self.bad_rows.len() < BAD_MAX {
+                        self.bad_rows.push(json!({ "line": line, "reason": reason }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes rows, a few at a time, and waits until all are on disk: the next few are taken while the last ones go there, and no
+/// more.
 async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer {
-    let (mut taken, mut already, mut suppressed, mut withdrawn, mut without) = (0u64, 0u64, 0u64, 0u64, 0u64);
-    let (mut bad, mut bad_rows) = (0u64, Vec::new());
+    let (mut sums, mut before) = (Sums::default(), None);
     let (mut next, mut waited) = (0, Duration::ZERO);
     while next < deed.rows.len() {
         // As many batches as there may be that are not on disk.
-        let (done, mut is_done) = mpsc::channel(2);
+        let (done, is_done) = mpsc::channel(2);
         let (dones, fault, batches) = hub.with_gate(|gate, now| {
             let rows = deed.rows.iter().skip(next).take(STEP);
             let (mut dones, mut fault) = (Vec::new(), None);
@@ -128,29 +189,15 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
             (dones, fault, batches)
         });
         drop(done);
-        for _ in 0..batches {
-            if is_done.recv().await != Some(true) {
-                return Err(format!("it cannot be put on disk; entered before: {taken}"));
-            }
-        }
         next += dones.len();
         if !dones.is_empty() {
             waited = Duration::ZERO;
-        }
-        for done in dones {
-            match done {
-                Ok(Done::Taken) => taken += 1,
-                Ok(Done::Already) => already += 1,
-                Ok(Done::Suppressed) => suppressed += 1,
-                Ok(Done::Withdrawn) => withdrawn += 1,
-                Ok(Done::NoConsent) => without += 1,
-                Err((line, reason)) => {
-                    bad += 1;
-                    if bad_rows.len() < BAD_MAX {
-                        bad_rows.push(json!({ "line": line, "reason": reason }));
-                    }
-                }
-            }
+            let staged = Staged {
+                dones,
+                is_done,
+                batches,
+            };
+            sums.add(before.replace(staged)).await?;
         }
         match fault {
             None => tokio::task::yield_now().await,
@@ -159,24 +206,31 @@ async fn take_rows<D: Disk>(hub: &Hub<D>, account: usize, deed: &Deed) -> Answer
                 tokio::time::sleep(PAUSE).await;
                 waited += PAUSE;
             }
-            Some(Fault::Full) => return Err(format!("the spool is full; entered before: {taken}")),
-            Some(_) => return Err(format!("the spool is broken; entered before: {taken}")),
+            Some(fault) => {
+                sums.add(before).await?;
+                let why = match fault {
+                    Fault::Full => "full",
+                    _ => "broken",
+                };
+                return Err(format!("the spool is {why}; entered at least: {}", sums.taken));
+            }
         }
     }
+    sums.add(before).await?;
     let mut told = Map::new();
     let counts = [
         ("rows", deed.rows.len() as u64),
-        ("entered", taken),
-        ("already", already),
-        ("bad", bad),
+        ("entered", sums.taken),
+        ("already", sums.already),
+        ("bad", sums.bad),
     ];
     told.extend(counts.map(|(key, count)| (key.to_owned(), json!(count))));
     if deed.kind == DeedKind::ContactImport {
-        told.insert("suppressed".to_owned(), json!(suppressed));
-        told.insert("withdrawn".to_owned(), json!(withdrawn));
-        told.insert("without_consent".to_owned(), json!(without));
+        told.insert("suppressed".to_owned(), json!(sums.suppressed));
+        told.insert("withdrawn".to_owned(), json!(sums.withdrawn));
+        told.insert("without_consent".to_owned(), json!(sums.without));
     }
-    told.insert("bad_rows".to_owned(), json!(bad_rows));
+    told.insert("bad_rows".to_owned(), json!(sums.bad_rows));
     Ok(told)
 }
 
