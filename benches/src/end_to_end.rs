@@ -12,6 +12,7 @@
 mod backlog;
 mod conditions;
 mod curves;
+mod curves_plot;
 mod figures;
 mod gateway;
 mod kills;
@@ -58,6 +59,10 @@ const IMAGE: &str =
 const SOAK_PLOT: &str = "benches/soak.svg";
 const SOAK_IMAGE: &str =
     "![Resident memory, CPU and latency of the gateway over the time of a soak](soak.svg)";
+
+/// And of curves.
+const CURVES_PLOT: &str = "benches/curves.svg";
+const CURVES_IMAGE: &str = "![CPU of a message with more and more of something](curves.svg)";
 
 /// Pause between two looks at something that tells nobody when it changes.
 const LOOK: Duration = Duration::from_millis(5);
@@ -152,15 +157,17 @@ async fn all(options: &Options, places: &Places) -> Fallible<()> {
             .iter()
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
-        let text = format!(
-            "Conditions: {}.\n\n{}",
-            conditions.join("; "),
-            curves::run(options, places).await?
-        );
+        let (tables, svg) = curves::run(options, places).await?;
+        let text = format!("Conditions: {}.\n\n{tables}", conditions.join("; "));
         write!(std::io::stdout(), "{text}")?;
         // Part of them in the place of all would look like all.
         if options.write && options.curves.is_empty() {
-            readme::write(&places.top.join(README), "curves", &text)?;
+            fs::write(places.top.join(CURVES_PLOT), svg)?;
+            readme::write(
+                &places.top.join(README),
+                "curves",
+                &format!("{CURVES_IMAGE}\n\n{text}"),
+            )?;
         }
         return Ok(());
     }

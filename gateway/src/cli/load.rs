@@ -41,7 +41,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     accounts: u16,
     /// Binds of each account.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     binds: u16,
     /// What a bind is: one transceiver, or a transmitter and a receiver.
     #[arg(long, value_enum, default_value_t)]
