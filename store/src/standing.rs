@@ -11,12 +11,14 @@
 mod asked;
 mod change;
 mod ends;
+mod evidence;
 mod forget;
 mod generations;
 mod journal;
 mod people;
 mod register;
 mod replies;
+mod scope;
 mod sent;
 
 use std::collections::VecDeque;
@@ -29,10 +31,9 @@ use crate::message_id::MessageId;
 use crate::pseudonym::{Pseudonym, Secret};
 
 pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
-pub use change::{
-    Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
-};
+pub use change::{Change, Grant, Origin, Origins, What};
 pub use ends::{Ends, ended};
+pub use evidence::{Fact, Private, Via};
 pub use forget::{Forget, ForgetError, ForgetReport, Forgotten, Going, Holders, Lost};
 use generations::Generations;
 pub use generations::Held;
@@ -44,6 +45,7 @@ use people::{Deed, Later, Step};
 pub use people::{People, Stand};
 pub use register::{Followed, Kept, Numbers, Page, Register, RegisterError};
 pub use replies::Replies;
+pub use scope::{SCOPE_NAME_MAX, Scope, ScopeKind};
 pub use sent::{Counts, DAY_MS, Lately, Sent};
 
 /// Changes that may wait for the journal, about 200 octets each: more are not taken in.
