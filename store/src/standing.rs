@@ -15,6 +15,9 @@ mod evidence;
 mod forget;
 mod generations;
 mod journal;
+mod journal_format;
+#[cfg(test)]
+mod journal_look;
 mod people;
 mod register;
 mod replies;
@@ -38,9 +41,9 @@ pub use forget::{Forget, ForgetError, ForgetReport, Forgotten, Going, Holders, L
 use generations::Generations;
 pub use generations::Held;
 pub use journal::JournalError;
-#[cfg(test)]
-pub(crate) use journal::look;
 pub(crate) use journal::{Holds, Journal};
+#[cfg(test)]
+pub(crate) use journal_look::look;
 use people::{Deed, Later, Step};
 pub use people::{People, Stand};
 pub use register::{Followed, Kept, Numbers, Page, Register, RegisterError};
