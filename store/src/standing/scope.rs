@@ -1,7 +1,8 @@
-//! Scopes: how wide something that is remembered of a person reaches (OPT-10), and by what it is named.
+//! Scopes: how wide something that is remembered of a person reaches (OPT-10), by what it is named, and what lies in what.
 
 use std::fmt;
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::pseudonym::{FIRST, Pseudonym};
@@ -178,5 +179,142 @@ impl fmt::Display for Scope {
             write!(f, " {}", String::from_utf8_lossy(&self.name).escape_debug())?;
         }
         Ok(())
+    }
+}
+
+/// A scope's number, valid while the process lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScopeId(pub u32);
+
+/// Scopes of one account and sender, wide to narrow.
+pub type Scopes = SmallVec<[ScopeId; 8]>;
+
+/// Scopes by number, and which lie within which.
+#[derive(Debug, Default)]
+pub struct ScopeTable {
+    by_scope: HashMap<Scope, ScopeId>,
+    pub(super) scopes: Vec<Scope>,
+    /// The one that was interned last: what stands in a row in the journal is mostly of one.
+    newest: ScopeId,
+    /// What a scope lies in, or has lain in: a change of membership frees nobody (OPT-11).
+    parents: HashMap<ScopeId, SmallVec<[ScopeId; 2]>>,
+    /// Senders by a pseudonym among them.
+    unlisted: usize,
+}
+
+impl ScopeTable {
+    /// The number of a scope, a new one if it is new.
+    #[inline]
+    pub(super) fn intern(&mut self, scope: &Scope) -> ScopeId {
+        if self.scope(self.newest) == Some(scope) {
+            return self.newest;
+        }
+        self.newest = self.number(scope);
+        self.newest
+    }
+
+    fn number(&mut self, scope: &Scope) -> ScopeId {
+        if let Some(id) = self.by_scope.get(scope) {
+            return *id;
+        }
+        // Four thousand million of them would be 200 GB of records.
+        let id = ScopeId(u32::try_from(self.scopes.len()).unwrap_or(u32::MAX));
+        self.scopes.push(scope.clone());
+        self.by_scope.insert(scope.clone(), id);
+        self.unlisted += usize::from(scope.is_unlisted());
+        id
+    }
+
+    /// The number of a scope that some entry or membership names.
+    pub fn find(&self, scope: &Scope) -> Option<ScopeId> {
+        self.by_scope.get(scope).copied()
+    }
+
+    /// How many senders by a pseudonym there are.
+    pub const fn unlisted(&self) -> usize {
+        self.unlisted
+    }
+
+    /// A scope by its number.
+    pub fn scope(&self, id: ScopeId) -> Option<&Scope> {
+        self.scopes.get(id.0 as usize)
+    }
+
+    /// What a scope lies in, or has lain in.
+    pub fn parents(&self, id: ScopeId) -> &[ScopeId] {
+        self.parents.get(&id).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// Whether one lies in the other, or has.
+    pub fn lies_in(&self, child: &Scope, parent: &Scope) -> bool {
+        match (self.find(child), self.find(parent)) {
+            (Some(child), Some(parent)) => self.parents(child).contains(&parent),
+            _ => false,
+        }
+    }
+
+    /// All that a message of an account under a sender falls under, as far as entries name it: everything, the account,
+    /// its brands, the sender, its pools. Of other accounts that have had the sender, none: what was said to them is theirs.
+    pub fn of(&self, account: &Scope, sender: &Scope) -> Scopes {
+        let mut found = Scopes::new();
+        for scope in [&Scope::global(), account, sender] {
+            if let Some(id) = self.find(scope) {
+                found.push(id);
+                let wider = self.parents(id).iter().copied();
+                found.extend(wider.filter(|id| {
+                    self.scope(*id).is_some_and(|wider| match wider.kind() {
+                        ScopeKind::Pool => wider.is_pool_of(account),
+                        kind => kind == ScopeKind::Brand,
+                    })
+                }));
+            }
+        }
+        found
+    }
+
+    /// Whether that is new.
+    pub(super) fn join(&mut self, child: &Scope, parent: &Scope) -> bool {
+        let (child, parent) = (self.intern(child), self.intern(parent));
+        let parents = self.parents.entry(child).or_default();
+        let is_new = !parents.contains(&parent);
+        if is_new {
+            parents.push(parent);
+        }
+        is_new
+    }
+
+    /// It was not noted after all.
+    pub(super) fn part(&mut self, child: &Scope, parent: &Scope) {
+        if let (Some(child), Some(parent)) = (self.find(child), self.find(parent))
+            && let Some(parents) = self.parents.get_mut(&child)
+        {
+            parents.retain(|there| *there != parent);
+        }
+    }
+
+    /// A sender goes by another pseudonym; what named it before finds it still.
+    pub(super) fn rename(&mut self, from: &Pseudonym, to: &Pseudonym) {
+        let (old, new) = (Scope::unlisted_sender(from), Scope::unlisted_sender(to));
+        if let Some(id) = self.find(&old)
+            && self.find(&new).is_none()
+            && let Some(scope) = self.scopes.get_mut(id.0 as usize)
+        {
+            scope.clone_from(&new);
+            self.by_scope.insert(new, id);
+        }
+    }
+
+    /// How many senders go by a pseudonym of a generation.
+    pub(super) fn unlisted_of(&self, generation: u8) -> usize {
+        if self.unlisted == 0 {
+            return 0;
+        }
+        let senders = self
+            .scopes
+            .iter()
+            .filter(|scope| scope.kind() == ScopeKind::Sender);
+        senders
+            .filter(|scope| scope.generation() == Some(generation))
+            .count()
     }
 }
