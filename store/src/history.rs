@@ -18,12 +18,20 @@ mod look;
 mod orders;
 mod rebuild;
 mod rekey;
+#[cfg(test)]
+mod rig;
 mod stats;
 mod sweep;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_filters;
+#[cfg(test)]
 mod tests_rekey;
+#[cfg(test)]
+mod tests_sweep;
+#[cfg(test)]
+mod tests_unused;
 mod unused;
 mod vault;
 
