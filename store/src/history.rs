@@ -15,6 +15,7 @@ mod filters;
 pub(crate) mod held;
 mod index;
 mod look;
+mod meta;
 mod note;
 mod orders;
 mod rebuild;
@@ -56,16 +57,17 @@ use crate::seal::KeyId;
 use crate::waiting::Failed;
 
 use block::Header;
-use columns::{Columns, MetaRef, TextRef};
+use columns::Columns;
 use files::{At, Files};
 use filters::Filters;
 use look::Indexes;
+use meta::{MetaRef, TextRef};
 
 pub use crate::record::Direction;
-pub use columns::{Meta, Place, Text};
 pub use files::PeriodKey;
 pub use filters::FilterCounts;
 pub use look::{Cursor, Looked, Query};
+pub use meta::{Meta, Place, Text};
 pub use note::sweep_note;
 pub use orders::{AddUp, Erased, Order, OrderError, Report};
 pub use rebuild::Rebuild;
