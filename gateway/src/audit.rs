@@ -4,11 +4,17 @@
 //! (AUD-6). Binds are entered soon after, by the [notes](binds) that the gate takes: traffic does not wait for this log.
 //! Requests that come together share one fdatasync.
 
+mod back_off;
 mod binds;
+mod checkpoints;
 mod drops;
 pub(crate) mod exceptions;
 mod log;
 mod shown;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_checkpoints;
 
 use std::cell::RefCell;
 use std::rc::Rc;

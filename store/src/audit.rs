@@ -19,6 +19,7 @@
 mod age;
 mod entry;
 mod frame;
+mod kind;
 mod note;
 mod seed;
 mod tree;
@@ -39,9 +40,10 @@ use std::path::{Path, PathBuf};
 
 pub use age::Aged;
 pub use entry::{
-    Actor, DETAILS_MAX, Detail, ENTRY_MAX, Entry, Field, Kind, Logged, SEALED_MAX, Source, Value, WORD_MAX,
-    WORDS_MAX, Word,
+    Actor, DETAILS_MAX, Detail, ENTRY_MAX, Entry, Logged, SEALED_MAX, Source, Value, WORD_MAX, WORDS_MAX,
+    Word,
 };
+pub use kind::{Field, Kind};
 pub use note::{Checkpoint, NOTE_MAX, NoteError, PublicKey, SignedCheckpoint, Signer, is_name};
 pub use seed::{Made, SeedError, public_key, signer};
 pub use tree::Hash;

@@ -12,7 +12,7 @@
 //! Keys of what is kept of people apart from messages lie in rings of their own, which are attached to this one and have
 //! key-encryption keys of their own ([`Tier`], ENC-5): whoever asks for a key by its owner is sent to the right one.
 //!
-//! Destroying a key is how records are erased (ERA-2). Overwriting is no proof on SSDs and
+//! Destroying a key is how records are erased (ERA-2; `destroy`). Overwriting is no proof on SSDs and
 //! copy-on-write file systems; that takes the rotation of the key-encryption key (ERA-3).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand_core::CryptoRng;
-use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
@@ -29,12 +28,14 @@ use crate::seal::{KEY_LEN, KeyId, SealKey};
 
 mod ages;
 mod cache;
+mod destroy;
 mod error;
 mod files;
 mod index;
 mod kek;
 mod keks;
 mod opening;
+mod owned;
 mod owner;
 mod period;
 mod rotation;
@@ -68,10 +69,7 @@ use cache::OpenKeys;
 use files::{Copies, Found};
 use index::{Entry, PeriodIndex};
 use opening::{Opened, Unwrapping};
-use owner::{
-    CONSENTS, DISCLOSURES, ERASURES, EXPORTS, HISTORY, HOLDS, OPT_OUTS, RESTRICTIONS, SUBJECTS, TIERS,
-    fingerprint,
-};
+use owner::fingerprint;
 use secrets::Secrets;
 use slot::{Content, Form, Header, KekMark, OwnerTag, Slot, Wrapped};
 use tier::{Part, Tiers};
@@ -423,40 +421,6 @@ impl<D: Disk> KeyRing<D> {
         KeyRingError::lost(&self.dir, vec![id])
     }
 
-    /// The keys of holds, by the numbers of these.
-    pub fn holds(&self) -> impl Iterator<Item = (u32, KeyId)> + '_ {
-        let of_holds = self.of_kind(HOLDS).keys.iter();
-        let of_holds = of_holds.filter(|(_, held)| held.owner.kind == HOLDS);
-        of_holds.filter_map(|(id, held)| Some((held.owner.number()?, *id)))
-    }
-
-    /// The orders to erase that have a key, by their numbers.
-    pub fn erasures(&self) -> impl Iterator<Item = u32> + '_ {
-        self.numbered(ERASURES)
-    }
-
-    /// The restrictions that have a key, by their numbers.
-    pub fn restrictions(&self) -> impl Iterator<Item = u32> + '_ {
-        self.numbered(RESTRICTIONS)
-    }
-
-    /// The numbers of the owners of one kind.
-    fn numbered(&self, kind: u8) -> impl Iterator<Item = u32> + '_ {
-        let of_kind = self.of_kind(kind).keys.values();
-        let of_kind = of_kind.filter(move |held| held.owner.kind == kind);
-        of_kind.filter_map(|held| held.owner.number())
-    }
-
-    /// The disclosures that have a key, by their numbers.
-    pub fn disclosures(&self) -> impl Iterator<Item = u32> + '_ {
-        self.numbered(DISCLOSURES)
-    }
-
-    /// The requests of people that have a key, by their numbers.
-    pub fn subjects(&self) -> impl Iterator<Item = u32> + '_ {
-        self.numbered(SUBJECTS)
-    }
-
     /// All keys of periods, in no order.
     pub fn periods(&self) -> impl Iterator<Item = (PeriodOwner, KeyId)> + '_ {
         self.periods.iter().map(|entry| (entry.owner, entry.id))
@@ -466,150 +430,6 @@ impl<D: Disk> KeyRing<D> {
     /// rotation of the KEK changes it.
     pub fn fingerprint(&self, id: KeyId) -> Option<Fingerprint> {
         self.wrapped(id).map(|wrapped| fingerprint(&wrapped.octets))
-    }
-
-    /// Destroys a key: overwritten and synced in both copies before it returns. A key that is not there
-    /// is destroyed already.
-    ///
-    /// The ring forgets the key at once, even if the files then fail. Who still holds it must let go:
-    /// its octets are wiped with the last holder.
-    ///
-    /// Names stand in records, and no record reaches a key of a tier's owners by one (ENC-5), wherever it lies: as with
-    /// [`KeyRing::get`] it is not there. Those go by their owners ([`KeyRing::destroy_of`]).
-    pub fn destroy(&mut self, id: KeyId) -> Result<(), KeyRingError> {
-        self.destroy_many(&[id]).map(drop)
-    }
-
-    /// Destroys keys as [`KeyRing::destroy`] does, in one pass of syncs, and returns what is left of those that were
-    /// there.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyRingError::GivenUp`], also of no names at all: whoever asked the ring for them may have been told of none because
-    /// an earlier destruction failed.
-    pub fn destroy_many(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
-        if ids.iter().any(|id| self.is_permanent(*id)) {
-            return Err(KeyRingError::Permanent);
-        }
-        let is_tiers = |id: &KeyId| {
-            let held = self.keys.get(id);
-            held.is_some_and(|held| Tier::of_kind(held.owner.kind).is_some())
-        };
-        let ids: Vec<KeyId> = ids.iter().copied().filter(|id| !is_tiers(id)).collect();
-        self.destroy_these(&ids)
-    }
-
-    /// Destroys all keys of an owner, in the ring that has them, and returns what is left of them. Not for periods.
-    ///
-    /// # Errors
-    ///
-    /// As with [`KeyRing::destroy_many`]: of an owner without a key in a ring that was given up nobody knows whether it is
-    /// destroyed. [`KeyRingError::Permanent`] where its key is never destroyed, or not this way.
-    pub fn destroy_of(&mut self, owner: Owner) -> Result<Vec<Destroyed>, KeyRingError> {
-        match owner {
-            Owner::MessageId
-            | Owner::Pseudonyms
-            | Owner::Generation(_)
-            | Owner::Tier(_)
-            | Owner::Period(_) => Err(KeyRingError::Permanent),
-            _ => {
-                let tag = owner.tag();
-                self.destroy_where(tag.kind, |held| *held == tag)
-            }
-        }
-    }
-
-    /// Destroys the keys of all holds but these, as [`KeyRing::destroy_of`] does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn keep_holds(&mut self, holds: &[u32]) -> Result<Vec<Destroyed>, KeyRingError> {
-        self.destroy_where(HOLDS, |owner| {
-            owner.kind == HOLDS && owner.number().is_some_and(|number| !holds.contains(&number))
-        })
-    }
-
-    /// Destroys the keys of all orders to erase and all restrictions but these, in one pass of syncs, as [`KeyRing::destroy_of`]
-    /// does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn keep_orders(
-        &mut self,
-        erasures: &BTreeSet<u32>,
-        restrictions: &BTreeSet<u32>,
-    ) -> Result<Vec<Destroyed>, KeyRingError> {
-        // Both are of one tier, and so of one ring.
-        self.destroy_where(ERASURES, |owner| {
-            let kept = match owner.kind {
-                ERASURES => erasures,
-                RESTRICTIONS => restrictions,
-                _ => return false,
-            };
-            owner.number().is_some_and(|number| !kept.contains(&number))
-        })
-    }
-
-    /// Destroys the keys of such owners in the ring that has those of a kind.
-    fn destroy_where(
-        &mut self,
-        kind: u8,
-        is_over: impl Fn(&OwnerTag) -> bool,
-    ) -> Result<Vec<Destroyed>, KeyRingError> {
-        let ring = self.of_kind_mut(kind)?;
-        let over = ring.keys.iter().filter(|(_, held)| is_over(&held.owner));
-        let ids: Vec<KeyId> = over.map(|(id, _)| *id).collect();
-        ring.destroy_these(&ids)
-    }
-
-    fn is_permanent(&self, id: KeyId) -> bool {
-        let is_mark = || self.keys.get(&id).is_some_and(|held| held.owner.kind == TIERS);
-        id == self.permanent || self.secrets.is_one(id) || is_mark()
-    }
-
-    fn destroy_these(&mut self, ids: &[KeyId]) -> Result<Vec<Destroyed>, KeyRingError> {
-        // First, or a destruction that failed would look done when asked for again.
-        self.usable()?;
-        let ids: BTreeSet<KeyId> = ids
-            .iter()
-            .copied()
-            .filter(|id| self.place(*id).is_some())
-            .collect();
-        let mut gone = Vec::with_capacity(ids.len());
-        for id in ids {
-            let wrapped = self.wrapped(id);
-            let wrapped = wrapped.ok_or_else(|| KeyRingError::lost(&self.dir, vec![id]))?;
-            let fingerprint = fingerprint(&wrapped.octets);
-            gone.push(Destroyed { id, fingerprint });
-        }
-        let mut changes = Vec::with_capacity(gone.len());
-        for Destroyed { id, .. } in &gone {
-            let (slot, kind, made_ms) = match self.periods.remove(*id) {
-                Some((slot, entry)) => (slot, HISTORY, entry.made_ms),
-                None => match self.keys.remove(id) {
-                    Some(held) => {
-                        self.secrets.forget_index(&held.owner);
-                        (held.slot, held.owner.kind, held.made_ms)
-                    }
-                    None => continue,
-                },
-            };
-            self.cache().forget(*id);
-            self.ages.remove(kind, made_ms);
-            changes.push((slot, Content::Destroyed));
-        }
-        if changes.is_empty() {
-            return Ok(gone);
-        }
-        let slots: Vec<u32> = changes
-            .iter()
-            .filter_map(|(slot, _)| u32::try_from(*slot).ok())
-            .collect();
-        self.change(None, changes)?;
-        self.free.extend(slots);
-        Ok(gone)
     }
 
     /// Whether a key is there. Nothing is opened for it, so that whoever goes through many asks this.
@@ -638,16 +458,6 @@ impl<D: Disk> KeyRing<D> {
         Some(self.cache().open(id, &*key?))
     }
 
-    /// The key of an owner that was made last. Not for periods: see [`KeyRing::period_key_of`].
-    pub fn newest(&self, owner: Owner) -> Option<Arc<SealKey>> {
-        self.of(owner).next_back().map(|(_, held)| Arc::clone(&held.key))
-    }
-
-    /// All keys of an owner, oldest first. Not for periods: see [`KeyRing::periods`].
-    pub fn live(&self, owner: Owner) -> Vec<KeyId> {
-        self.of(owner).map(|(id, _)| *id).collect()
-    }
-
     /// The permutation of message ids.
     pub fn permutation(&self) -> Permutation {
         self.permutation.clone()
@@ -673,40 +483,9 @@ impl<D: Disk> KeyRing<D> {
         false
     }
 
-    /// Whether there is a key of any account's opt-outs or consents: then something was written under it.
-    pub fn has_opt_outs(&self) -> bool {
-        self.of_people().next().is_some()
-    }
-
-    /// The keys of accounts' opt-outs and consents, in no order.
-    pub(crate) fn of_people(&self) -> impl Iterator<Item = (Owner, KeyId)> + '_ {
-        self.keys.iter().filter_map(|(id, held)| {
-            let account = || SystemId::new(held.owner.text()).ok();
-            let owner = match held.owner.kind {
-                OPT_OUTS => Owner::OptOuts(account()?),
-                CONSENTS => Owner::Consents(account()?),
-                _ => return None,
-            };
-            Some((owner, *id))
-        })
-    }
-
-    /// The exports that have a key, by their numbers.
-    pub fn exports(&self) -> BTreeSet<u64> {
-        let of_exports = self.keys.values().filter(|held| held.owner.kind == EXPORTS);
-        let number = |held: &Held| Some(u64::from_be_bytes(held.owner.text().try_into().ok()?));
-        of_exports.filter_map(number).collect()
-    }
-
     /// What opens the ring, for who looks into its files beside it ([`KeyRing::look`]): what it holds follows a rotation.
     pub fn keks(&self) -> Keks {
         self.keks.clone()
-    }
-
-    fn of(&self, owner: Owner) -> impl DoubleEndedIterator<Item = (&KeyId, &Held)> {
-        let tag = owner.tag();
-        let keys = self.of_kind(tag.kind).keys.iter();
-        keys.filter(move |(_, held)| held.owner == tag)
     }
 
     fn cache(&self) -> MutexGuard<'_, OpenKeys> {

@@ -37,6 +37,12 @@ mod received;
 mod recover;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod rig_checks;
+#[cfg(test)]
+mod rig_model;
+#[cfg(test)]
+mod rig_steps;
 mod search;
 mod segments;
 mod staging;

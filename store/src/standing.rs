@@ -11,13 +11,20 @@
 mod asked;
 mod change;
 mod ends;
+mod evidence;
 mod forget;
 mod generations;
+mod intake;
 mod journal;
+mod journal_format;
+#[cfg(test)]
+mod journal_look;
 mod people;
 mod register;
 mod replies;
+mod scope;
 mod sent;
+mod withdrawn;
 
 use std::collections::VecDeque;
 
@@ -29,144 +36,33 @@ use crate::message_id::MessageId;
 use crate::pseudonym::{Pseudonym, Secret};
 
 pub use asked::{ASKED_EVERY_MS, Asked, Awaited, PENDING_MS};
-pub use change::{
-    Change, Fact, Grant, Origin, Origins, Private, SCOPE_NAME_MAX, Scope, ScopeKind, Via, What,
-};
+pub use change::{Change, Grant, Origin, Origins, What};
 pub use ends::{Ends, ended};
+pub use evidence::{Fact, Private, Via};
 pub use forget::{Forget, ForgetError, ForgetReport, Forgotten, Going, Holders, Lost};
 use generations::Generations;
 pub use generations::Held;
+pub(crate) use intake::Intake;
 pub use journal::JournalError;
-#[cfg(test)]
-pub(crate) use journal::look;
 pub(crate) use journal::{Holds, Journal};
-use people::{Deed, Later, Step};
+#[cfg(test)]
+pub(crate) use journal_look::look;
+use people::{Deed, Step};
 pub use people::{People, Stand};
 pub use register::{Followed, Kept, Numbers, Page, Register, RegisterError};
 pub use replies::Replies;
+pub use scope::{SCOPE_NAME_MAX, Scope, ScopeId, ScopeKind, ScopeTable, Scopes};
 pub use sent::{Counts, DAY_MS, Lately, Sent};
+use withdrawn::{Withdrawn, bits};
 
 /// Changes that may wait for the journal, about 200 octets each: more are not taken in.
 const DUE_MAX: usize = 65_536;
-/// Octets of a change in the journal, most of which take half of it: for so many people a start makes room at once. Were it
-/// for more, those who are in it several times would have room twice.
-const CHANGE_OCTETS_MOST: u64 = 256;
 /// Of these one chore takes at most so many.
 pub(crate) const CHORE_MAX: usize = 1_024;
 /// Events of handsets whose numbers are remembered, so that a repeated one changes nothing (OPT-17).
 const EVENTS_MAX: usize = 65_536;
 /// For how long an operator may not lift another's entry of the same person again, in milliseconds: 30 days (OPT-24).
 pub const OVERRIDE_EVERY_MS: u64 = 30 * 24 * 3_600 * 1_000;
-
-/// A scope's number, valid while the process lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ScopeId(pub u32);
-
-/// Scopes of one account and sender, wide to narrow.
-pub type Scopes = SmallVec<[ScopeId; 8]>;
-
-/// Scopes by number, and which lie within which.
-#[derive(Debug, Default)]
-pub struct ScopeTable {
-    by_scope: HashMap<Scope, ScopeId>,
-    scopes: Vec<Scope>,
-    /// The one that was interned last: what stands in a row in the journal is mostly of one.
-    newest: ScopeId,
-    /// What a scope lies in, or has lain in: a change of membership frees nobody (OPT-11).
-    parents: HashMap<ScopeId, SmallVec<[ScopeId; 2]>>,
-    /// Senders by a pseudonym among them.
-    unlisted: usize,
-}
-
-impl ScopeTable {
-    /// The number of a scope, a new one if it is new.
-    fn intern(&mut self, scope: &Scope) -> ScopeId {
-        if self.scope(self.newest) == Some(scope) {
-            return self.newest;
-        }
-        self.newest = self.number(scope);
-        self.newest
-    }
-
-    fn number(&mut self, scope: &Scope) -> ScopeId {
-        if let Some(id) = self.by_scope.get(scope) {
-            return *id;
-        }
-        // Four thousand million of them would be 200 GB of records.
-        let id = ScopeId(u32::try_from(self.scopes.len()).unwrap_or(u32::MAX));
-        self.scopes.push(scope.clone());
-        self.by_scope.insert(scope.clone(), id);
-        self.unlisted += usize::from(scope.is_unlisted());
-        id
-    }
-
-    /// The number of a scope that some entry or membership names.
-    pub fn find(&self, scope: &Scope) -> Option<ScopeId> {
-        self.by_scope.get(scope).copied()
-    }
-
-    /// How many senders by a pseudonym there are.
-    pub const fn unlisted(&self) -> usize {
-        self.unlisted
-    }
-
-    /// A scope by its number.
-    pub fn scope(&self, id: ScopeId) -> Option<&Scope> {
-        self.scopes.get(id.0 as usize)
-    }
-
-    /// What a scope lies in, or has lain in.
-    pub fn parents(&self, id: ScopeId) -> &[ScopeId] {
-        self.parents.get(&id).map_or(&[], SmallVec::as_slice)
-    }
-
-    /// Whether one lies in the other, or has.
-    pub fn lies_in(&self, child: &Scope, parent: &Scope) -> bool {
-        match (self.find(child), self.find(parent)) {
-            (Some(child), Some(parent)) => self.parents(child).contains(&parent),
-            _ => false,
-        }
-    }
-
-    /// All that a message of an account under a sender falls under, as far as entries name it: everything, the account,
-    /// its brands, the sender, its pools. Of other accounts that have had the sender, none: what was said to them is theirs.
-    pub fn of(&self, account: &Scope, sender: &Scope) -> Scopes {
-        let mut found = Scopes::new();
-        for scope in [&Scope::global(), account, sender] {
-            if let Some(id) = self.find(scope) {
-                found.push(id);
-                let wider = self.parents(id).iter().copied();
-                found.extend(wider.filter(|id| {
-                    self.scope(*id).is_some_and(|wider| match wider.kind() {
-                        ScopeKind::Pool => wider.is_pool_of(account),
-                        kind => kind == ScopeKind::Brand,
-                    })
-                }));
-            }
-        }
-        found
-    }
-
-    /// Whether that is new.
-    fn join(&mut self, child: &Scope, parent: &Scope) -> bool {
-        let (child, parent) = (self.intern(child), self.intern(parent));
-        let parents = self.parents.entry(child).or_default();
-        let is_new = !parents.contains(&parent);
-        if is_new {
-            parents.push(parent);
-        }
-        is_new
-    }
-
-    /// It was not noted after all.
-    fn part(&mut self, child: &Scope, parent: &Scope) {
-        if let (Some(child), Some(parent)) = (self.find(child), self.find(parent))
-            && let Some(parents) = self.parents.get_mut(&child)
-        {
-            parents.retain(|there| *there != parent);
-        }
-    }
-}
 
 /// Stands for the account where a change has none: of a sender that nobody owns, of the whole platform.
 pub fn nobody() -> Option<SystemId> {
@@ -214,19 +110,6 @@ pub struct Standing {
     has_consents: bool,
 }
 
-/// When a consent was taken back last, and to which categories.
-#[derive(Clone, Copy, Debug, Default)]
-struct Withdrawn {
-    at_ms: u64,
-    /// A bit each, and all of them for all.
-    categories: u8,
-}
-
-/// The categories of a consent, 0 being all, as bits.
-const fn bits(categories: u8) -> u8 {
-    if categories == 0 { 0xff } else { categories }
-}
-
 impl Standing {
     /// With nobody in it: the newest secret behind pseudonyms, and older ones that live, oldest first.
     pub(crate) fn new(newest: &Secret, older: &[Secret]) -> Self {
@@ -256,15 +139,6 @@ impl Standing {
     pub fn overridden_until(&self, who: &Pseudonym) -> Option<u64> {
         let at_ms = self.overrides.get(who)?;
         Some(at_ms.saturating_add(OVERRIDE_EVERY_MS))
-    }
-
-    /// When a person took a consent to any of these categories back, 0 being all, and has not given it anew since but by
-    /// some file, in unix milliseconds.
-    pub fn withdrawn_at(&self, who: &Pseudonym, scope: &Scope, categories: u8) -> Option<u64> {
-        let id = self.scopes.find(scope)?;
-        let all = self.withdrawn.get(who)?;
-        let (_, found) = all.iter().find(|(there, _)| *there == id)?;
-        (found.categories & bits(categories) != 0).then_some(found.at_ms)
     }
 
     /// Who has opted out, and of what.
@@ -565,51 +439,6 @@ impl Standing {
         });
     }
 
-    fn withdraw(&mut self, change: &Change) {
-        if let What::Consent {
-            scope, categories, ..
-        } = &change.what
-        {
-            let scope = self.scopes.intern(scope);
-            self.consents.take(&change.who, scope, *categories);
-            self.note_withdrawn(change, scope, *categories);
-        }
-    }
-
-    fn note_withdrawn(&mut self, change: &Change, scope: ScopeId, categories: u8) {
-        let withdrawn = self.withdrawn_of(&change.who, scope);
-        withdrawn.at_ms = withdrawn.at_ms.max(change.at_ms);
-        withdrawn.categories |= bits(categories);
-    }
-
-    /// The place of what a person took back in a scope.
-    fn withdrawn_of(&mut self, who: &Pseudonym, scope: ScopeId) -> &mut Withdrawn {
-        let all = self.withdrawn.entry(*who).or_default();
-        let at = all
-            .iter()
-            .position(|(there, _)| *there == scope)
-            .unwrap_or_else(|| {
-                all.push((scope, Withdrawn::default()));
-                all.len() - 1
-            });
-        &mut all[at].1
-    }
-
-    fn given_anew(&mut self, change: &Change, scope: ScopeId, categories: u8) {
-        let Some(all) = self.withdrawn.get_mut(&change.who) else {
-            return;
-        };
-        for (there, withdrawn) in all.iter_mut() {
-            if *there == scope && withdrawn.at_ms <= change.at_ms {
-                withdrawn.categories &= !bits(categories);
-            }
-        }
-        all.retain(|(_, withdrawn)| withdrawn.categories != 0);
-        if all.is_empty() {
-            self.withdrawn.remove(&change.who);
-        }
-    }
-
     /// A staged change will not be there.
     pub(crate) fn undo(&mut self, change: &Change, undo: &Undo) {
         self.generations.lands(change);
@@ -658,49 +487,6 @@ enum Among {
     Consents,
 }
 
-/// Takes in what a journal holds, millions of changes mostly. A person at a time, each would wait for memory: those of a
-/// part of the set are collected and go in together. One person's stay in their order, and so do all other effects; all
-/// are in when this is dropped.
-pub(crate) struct Intake<'s> {
-    standing: &'s mut Standing,
-    opt_outs: Later,
-    consents: Later,
-}
-
-impl<'s> Intake<'s> {
-    /// Of a journal of so many octets.
-    pub(crate) fn new(standing: &'s mut Standing, octets: u64) -> Self {
-        let expected = usize::try_from(octets / CHANGE_OCTETS_MOST).unwrap_or_default();
-        Self {
-            standing,
-            opt_outs: Later::of_at_least(expected),
-            consents: Later::default(),
-        }
-    }
-
-    /// See [`Standing::found`].
-    pub(crate) fn found(&mut self, id: MessageId, change: &Change) {
-        if let What::Renamed { to } = &change.what {
-            let (from, standing) = (change.who, &mut *self.standing);
-            standing.rename_others(&from, to, change.at_ms);
-            self.opt_outs.rename(from, *to, &mut standing.opt_outs);
-            self.consents.rename(from, *to, &mut standing.consents);
-        }
-        match self.standing.found_but_people(id, change) {
-            Some((Among::OptOuts, step)) => self.opt_outs.push(step, &mut self.standing.opt_outs),
-            Some((Among::Consents, step)) => self.consents.push(step, &mut self.standing.consents),
-            None => {}
-        }
-    }
-}
-
-impl Drop for Intake<'_> {
-    fn drop(&mut self) {
-        self.opt_outs.settle(&mut self.standing.opt_outs);
-        self.consents.settle(&mut self.standing.consents);
-    }
-}
-
 /// What a staged change made true before it was on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Undo {
@@ -709,159 +495,4 @@ pub(crate) struct Undo {
     asked: Option<ScopeId>,
     event: u64,
     member: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::seal::KeyId;
-
-    fn change((who, scope, what, via): (u8, u8, u8, bool)) -> Change {
-        let scope = match scope {
-            0 => Scope::account("A"),
-            1 => Scope::account("B"),
-            _ => Scope::pool("A", "a pool of a long name"),
-        };
-        let origin = Origin::ALL[usize::from(what % 4)];
-        let what = match what {
-            0..4 => What::Suppress {
-                scope,
-                origin,
-                categories: what % 3,
-            },
-            4..8 => What::Lift {
-                scope,
-                origins: Origins::of(origin),
-            },
-            8..10 => What::Consent {
-                grant: Grant::Given,
-                scope,
-                categories: what % 3,
-            },
-            10..12 => What::Consent {
-                grant: Grant::Withdrawn,
-                scope,
-                categories: what % 3,
-            },
-            12 => What::Asked {
-                sender: 1,
-                asker: Scope::account("A"),
-                scope,
-                categories: 0,
-            },
-            _ => What::Member {
-                child: Scope::sender(b"55555"),
-                parent: scope,
-            },
-        };
-        Change {
-            // Of three parts of the set.
-            who: Pseudonym::from_octets([who, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, who % 3]),
-            at_ms: 1_000,
-            event: 0,
-            via: if via { Via::Command } else { Via::Message },
-            what,
-            private: Private::default(),
-        }
-    }
-
-    /// Everything that a change has an effect on, in some order.
-    fn state(standing: &Standing) -> impl PartialEq + std::fmt::Debug {
-        let of = |people: &People| {
-            let mut all: Vec<_> = people
-                .iter()
-                .map(|(who, stand)| {
-                    (
-                        *who.octets(),
-                        stand.scope,
-                        stand.origins.octet(),
-                        stand.categories,
-                    )
-                })
-                .collect();
-            all.sort_unstable();
-            (people.len(), all)
-        };
-        let asked: Vec<_> = (0..7)
-            .map(|who| {
-                let who = change((who, 0, 0, false)).who;
-                (
-                    standing.asked.awaits(&who, &[1], 1_000),
-                    standing.overridden_until(&who),
-                )
-            })
-            .collect();
-        let scopes = standing.scopes.scopes.clone();
-        let (opt_outs, consents) = (of(&standing.opt_outs), of(&standing.consents));
-        (opt_outs, consents, asked, scopes, standing.newest_block)
-    }
-
-    proptest! {
-        /// Whoever opts out, is lifted and opts out again, and whoever consents and withdraws: taken in together, with a
-        /// thread or without, it is as if each change had been taken alone.
-        #[test]
-        fn changes_that_are_taken_in_together_leave_the_same(
-            steps in prop::collection::vec((0..7u8, 0..3u8, 0..14u8, any::<bool>()), 0..600),
-        ) {
-            let new = || Standing::new(&Secret::new(KeyId(1), &[1; 32]), &[]);
-            let (mut alone, mut together) = (new(), new());
-            let mut intake = Intake::new(&mut together, 1 << 20);
-            for (n, step) in (1..).zip(&steps) {
-                let (id, change) = (MessageId(n), change(*step));
-                alone.found(id, &change);
-                intake.found(id, &change);
-            }
-            drop(intake);
-            prop_assert_eq!(state(&together), state(&alone));
-        }
-    }
-
-    fn consent(grant: Grant, at_ms: u64, via: Via, categories: u8) -> Change {
-        Change {
-            who: Pseudonym::from_octets([7; 16]),
-            at_ms,
-            event: 0,
-            via,
-            what: What::Consent {
-                grant,
-                scope: Scope::account("A"),
-                categories,
-            },
-            private: Private::default(),
-        }
-    }
-
-    /// CON-2: what is staged counts, the newest withdrawal counts, and only who gives it anew takes it away.
-    #[test]
-    fn a_withdrawal_is_known_until_the_consent_is_given_anew_and_not_by_a_file() {
-        let mut standing = Standing::new(&Secret::new(KeyId(1), &[7; 32]), &[]);
-        let at = |standing: &Standing, categories| {
-            let who = Pseudonym::from_octets([7; 16]);
-            standing.withdrawn_at(&who, &Scope::account("A"), categories)
-        };
-        assert_eq!(at(&standing, 0), None);
-        let _ = standing.staged(MessageId(1), &consent(Grant::Withdrawn, 50, Via::Command, 0b1));
-        assert_eq!(
-            (at(&standing, 0b1), at(&standing, 0), at(&standing, 0b10)),
-            (Some(50), Some(50), None)
-        );
-        standing.apply(&consent(Grant::Withdrawn, 40, Via::Command, 0));
-        assert_eq!(at(&standing, 0b10), Some(50), "the newest");
-        standing.apply(&consent(Grant::Given, 60, Via::File, 0));
-        standing.apply(&consent(Grant::Given, 49, Via::Command, 0));
-        assert_eq!(at(&standing, 0), Some(50), "by a file, or before");
-        standing.apply(&consent(Grant::Given, 50, Via::Message, 0b1));
-        assert_eq!((at(&standing, 0b1), at(&standing, 0b10)), (None, Some(50)));
-        standing.found(MessageId(2), &consent(Grant::Renewed, 70, Via::Command, 0));
-        assert!(at(&standing, 0).is_none() && standing.withdrawn.is_empty());
-        let other = Scope::brand("A");
-        standing.found(MessageId(3), &consent(Grant::Withdrawn, 80, Via::Command, 0));
-        let who = Pseudonym::from_octets([7; 16]);
-        assert_eq!(
-            (at(&standing, 0), standing.withdrawn_at(&who, &other, 0)),
-            (Some(80), None)
-        );
-    }
 }

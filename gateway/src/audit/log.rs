@@ -1,4 +1,4 @@
-//! The log itself, what goes wrong with it, and its checkpoints.
+//! The log itself, and what goes wrong with it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use tidegate_store::audit::{
     Actor, Appended, Audit, AuditError, Entry, Field, Kind, Report, Signer, Source, Value as Detail, Word,
 };
 use tidegate_store::disk::Disk;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::drops::{Drops, Outcome};
+use super::back_off::BackOff;
+use super::checkpoints::Checkpoints;
 use super::{IsOver, Request};
 use crate::clock::Clock;
 use crate::http::Health;
@@ -20,56 +21,15 @@ use crate::telemetry::{AuditMetrics, Telemetry};
 
 /// How long a log that could not be opened is left alone before it is tried again: so long at first, twice as long each
 /// time, and so long at most.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+pub(super) const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Openings that fail before files that cannot be read are passed over: some two minutes.
 const PATIENCE: u32 = 8;
-/// The same for checkpoints that could not be dropped.
-const DROP_AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
-/// How long a request for a checkpoint waits to hear that it was dropped.
-const DROP_AWAITED: Duration = Duration::from_secs(3);
-
-/// Waits longer after each failure.
-#[derive(Debug)]
-struct BackOff {
-    bounds: (Duration, Duration),
-    /// `None` without a failure.
-    after: Option<Duration>,
-    /// Monotonic; not before then.
-    at: Duration,
-}
-
-impl BackOff {
-    const fn new(bounds: (Duration, Duration)) -> Self {
-        Self {
-            bounds,
-            after: None,
-            at: Duration::ZERO,
-        }
-    }
-
-    fn failed(&mut self, now: Duration) {
-        let (first, most) = self.bounds;
-        let after = self.after.map_or(first, |after| (after * 2).min(most));
-        (self.after, self.at) = (Some(after), now + after);
-    }
-
-    fn succeeded(&mut self) {
-        (self.after, self.at) = (None, Duration::ZERO);
-    }
-
-    fn is_due(&self, now: Duration) -> bool {
-        now >= self.at
-    }
-}
-
-type CheckpointAnswer = oneshot::Sender<Result<Map<String, Value>, String>>;
 
 /// The audit log, open or waiting to be opened again. Belongs to the keeper's thread.
 pub struct Log<D: Disk> {
     place: Place<D>,
-    rules: Rules,
     clock: Clock,
-    metrics: AuditMetrics,
+    metrics: Arc<AuditMetrics>,
     health: Arc<Health>,
     /// `None` until it could be opened once.
     open: Option<Audit<D>>,
@@ -82,16 +42,7 @@ pub struct Log<D: Disk> {
     taken: Vec<u64>,
     /// Whether it is known how the process before ended.
     is_begun: bool,
-    /// Monotonic: since when there has been an entry that no checkpoint signs.
-    unsigned_since: Option<Duration>,
-    drops: Drops,
-    dropping: BackOff,
-    /// The checkpoint that is to be dropped where the operator wants it.
-    undropped: Option<(u64, String)>,
-    /// Whether it is being dropped.
-    is_dropping: bool,
-    /// Who waits for it, until when.
-    awaited: Vec<(CheckpointAnswer, Map<String, Value>, Duration)>,
+    checkpoints: Checkpoints,
 }
 
 /// Where the log lies, and who signs it.
@@ -122,12 +73,12 @@ impl<D: Disk> Log<D> {
         );
         let mut first = vec![started];
         first.extend(also);
+        let metrics = Arc::new(AuditMetrics::new(telemetry));
         let mut log = Self {
-            drops: Drops::new(place.disk.clone()),
+            checkpoints: Checkpoints::new(place.disk.clone(), rules, clock.clone(), Arc::clone(&metrics)),
             place,
-            rules,
             clock,
-            metrics: AuditMetrics::new(telemetry),
+            metrics,
             health,
             open: None,
             opening: BackOff::new(RETRY_AFTER),
@@ -135,11 +86,6 @@ impl<D: Disk> Log<D> {
             first,
             taken: Vec::new(),
             is_begun: false,
-            unsigned_since: None,
-            dropping: BackOff::new(DROP_AGAIN_AFTER),
-            undropped: None,
-            is_dropping: false,
-            awaited: Vec::new(),
         };
         if let Err(error) = log.enter(&[]) {
             tracing::error!(%error, "the start cannot be entered in the audit log yet");
@@ -308,16 +254,8 @@ impl<D: Disk> Log<D> {
             self.metrics.failing.set(0.0);
             self.health.audit_works();
         }
-        let monotonic = self.clock.now().monotonic;
-        let (unsigned, every) = (
-            self.open.as_ref().map_or(0, Audit::unsigned),
-            self.rules.checkpoint_every,
-        );
-        self.metrics.unsigned.set(shown_as(unsigned));
-        if unsigned > 0 {
-            self.unsigned_since.get_or_insert(monotonic);
-        }
-        if unsigned >= every {
+        let unsigned = self.open.as_ref().map_or(0, Audit::unsigned);
+        if self.checkpoints.entered(unsigned) {
             self.sign();
         }
         Ok(())
@@ -331,7 +269,7 @@ impl<D: Disk> Log<D> {
                 Request::Enter(entries, answer) => entered.push((answer, self.append(&entries))),
                 Request::Checkpoint(answer) => asked.push(answer),
                 Request::Age(is_over, answer) => ageing.push((is_over, answer)),
-                Request::Rules(rules) => self.rules = *rules,
+                Request::Rules(rules) => self.checkpoints.set_rules(*rules),
             }
         }
         if !entered.is_empty() {
@@ -349,18 +287,14 @@ impl<D: Disk> Log<D> {
         }
         for answer in asked {
             match self.checkpoint() {
-                Ok(shown) if self.is_dropping => {
-                    let until = self.clock.now().monotonic + DROP_AWAITED;
-                    self.awaited.push((answer, shown, until));
-                }
-                Ok(shown) => self.answer_checkpoint(answer, shown),
+                Ok(shown) => self.checkpoints.answer(answer, shown),
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
     }
 
     /// Drops what is over, entered before and behind.
-    fn age(&mut self, IsOver(is_over): &IsOver) -> Result<(), String> {
+    pub(super) fn age(&mut self, IsOver(is_over): &IsOver) -> Result<(), String> {
         let Some(aged) = self.usable()?.aged(is_over).map_err(|error| error.to_string())? else {
             return Ok(());
         };
@@ -401,123 +335,36 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    fn answer_checkpoint(&self, answer: CheckpointAnswer, mut shown: Map<String, Value>) {
-        let wanted = self.rules.checkpoint_directory.as_ref();
-        let dropped = wanted.map(|_| self.undropped.is_none());
-        shown.insert("dropped".to_owned(), json!(dropped));
-        // Who asked may be gone.
-        let _ = answer.send(Ok(shown));
-    }
-
     fn sign(&mut self) -> Option<(String, String)> {
-        let audit = self.open.as_mut()?;
-        match audit.checkpoint() {
-            Ok((note, file)) => {
-                let size = audit.signed();
-                self.unsigned_since = None;
-                self.metrics.unsigned.set(0.0);
-                self.metrics.signed.set(shown_as(size));
-                self.metrics
-                    .signed_at
-                    .set(shown_as(self.clock.now().unix_ms / 1000));
-                self.undropped = Some((size, note.clone()));
-                // A new one is worth a try, whatever became of the one before.
-                self.drop_checkpoint();
-                Some((note, file))
-            }
-            Err(error) => {
-                tracing::error!(%error, "a checkpoint cannot be written");
-                self.metrics.checkpoint_failures.increment(1);
-                // Not again at once.
-                self.unsigned_since = Some(self.clock.now().monotonic);
-                None
-            }
-        }
-    }
-
-    /// Has the newest checkpoint put where the operator wants it (AUD-3), by a thread that may hang there.
-    fn drop_checkpoint(&mut self) {
-        let (Some((size, note)), Some(dir)) = (&self.undropped, &self.rules.checkpoint_directory) else {
-            self.undropped = None;
-            return;
-        };
-        // One is under way: the newest comes when that has ended.
-        if !self.is_dropping {
-            self.is_dropping = true;
-            self.drops.ask(dir.clone(), *size, note.clone());
-        }
+        self.checkpoints.sign(self.open.as_mut()?)
     }
 
     /// What to wait for: then [`Log::hear_drops`].
     pub(super) fn drops_told(&self) -> Arc<Notify> {
-        self.drops.told()
+        self.checkpoints.told()
     }
 
     /// Whether a checkpoint is being dropped.
     pub(super) const fn is_dropping(&self) -> bool {
-        self.is_dropping
+        self.checkpoints.is_dropping()
     }
 
     /// Hears what became of a checkpoint that was to be dropped.
     pub(super) fn hear_drops(&mut self) {
-        let Some(Outcome { size, failed }) = self.drops.outcome() else {
-            return;
-        };
-        self.is_dropping = false;
-        let is_newest = self.undropped.as_ref().is_none_or(|(newest, _)| *newest == size);
-        match failed {
-            None => {
-                if self.dropping.after.is_some() {
-                    tracing::info!("checkpoints of the audit log are dropped again");
-                }
-                self.dropping.succeeded();
-                if is_newest {
-                    self.undropped = None;
-                } else {
-                    self.drop_checkpoint();
-                }
-            }
-            Some(error) => {
-                // Said once, until it changes.
-                if self.dropping.after.is_none() {
-                    tracing::warn!(error, "a checkpoint cannot be dropped and is tried again");
-                }
-                self.metrics.checkpoint_failures.increment(1);
-                self.dropping.failed(self.clock.now().monotonic);
-            }
-        }
-        if !self.is_dropping {
-            for (answer, shown, _) in std::mem::take(&mut self.awaited) {
-                self.answer_checkpoint(answer, shown);
-            }
-        }
+        self.checkpoints.hear();
     }
 
     /// Enters what must come first, signs what is due, and tries once more what has failed.
     pub(super) fn tend(&mut self) {
-        self.hear_drops();
-        let monotonic = self.clock.now().monotonic;
-        let awaited = std::mem::take(&mut self.awaited);
-        for (answer, shown, until) in awaited {
-            if monotonic < until {
-                self.awaited.push((answer, shown, until));
-            } else {
-                self.answer_checkpoint(answer, shown);
-            }
-        }
-        if self.undropped.is_some() && !self.is_dropping && self.dropping.is_due(monotonic) {
-            self.drop_checkpoint();
-        }
+        self.checkpoints.tend();
         if self.usable().is_err() {
             return;
         }
-        if !self.first.is_empty() && self.opening.is_due(monotonic) {
+        if !self.first.is_empty() && self.opening.is_due(self.clock.now().monotonic) {
             // What failed may go well by now, and whoever looks at health learns it.
             let _ = self.enter(&[]);
         }
-        let interval = self.rules.checkpoint_interval;
-        let is_due = |since: Duration| monotonic.saturating_sub(since) >= interval;
-        if self.unsigned_since.is_some_and(is_due) {
+        if self.checkpoints.is_due() {
             self.sign();
         }
     }
@@ -528,369 +375,5 @@ impl<D: Disk> Log<D> {
             Ok(()) => drop(self.sign()),
             Err(error) => tracing::error!(%error, "the end cannot be entered in the audit log"),
         }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn shown_as(count: u64) -> f64 {
-    count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::ErrorKind;
-    use std::path::Path;
-    use std::sync::{Mutex, mpsc};
-
-    use tidegate_store::audit::{SignedCheckpoint, read};
-    use tidegate_store::disk::{FaultyDisk, Op};
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    const DIR: &str = "/data/audit";
-
-    fn rules(every: u64) -> Rules {
-        Rules {
-            checkpoint_every: every,
-            checkpoint_interval: Duration::from_secs(60),
-            checkpoint_directory: Some("/away".into()),
-            origin: None,
-        }
-    }
-
-    fn log(disk: &FaultyDisk, clock: &Clock, every: u64) -> Log<FaultyDisk> {
-        log_with(disk, clock, every, &Arc::new(Health::new(clock.clone())))
-    }
-
-    fn log_with(disk: &FaultyDisk, clock: &Clock, every: u64, health: &Arc<Health>) -> Log<FaultyDisk> {
-        let place = Place {
-            disk: disk.clone(),
-            dir: DIR.into(),
-            signer: Signer::new("tidegate/node-0", &[1; 32]).unwrap(),
-        };
-        let (telemetry, health) = (Telemetry::new(), Arc::clone(health));
-        let made = Entry::new(Kind::KeyEvent, Actor::System);
-        Log::start(place, rules(every), clock.clone(), &telemetry, health, vec![made])
-    }
-
-    /// Hears of a checkpoint that is being dropped, if one is.
-    async fn hear(log: &mut Log<FaultyDisk>) {
-        let told = log.drops_told();
-        while log.is_dropping() {
-            told.notified().await;
-            log.hear_drops();
-        }
-    }
-
-    fn kinds(disk: &FaultyDisk) -> Vec<Kind> {
-        let mut kinds = Vec::new();
-        read(disk, Path::new(DIR), |logged| kinds.push(logged.entry.kind)).unwrap();
-        kinds
-    }
-
-    fn dropped(disk: &FaultyDisk) -> Vec<u64> {
-        let notes = disk.paths().into_iter().filter(|path| path.starts_with("/away"));
-        notes
-            .map(|path| {
-                let text = String::from_utf8(disk.octets(&path).unwrap()).unwrap();
-                text.parse::<SignedCheckpoint>().unwrap().checkpoint.size
-            })
-            .collect()
-    }
-
-    fn read_entry() -> Entry {
-        Entry::new(Kind::Read, Actor::Operator(Some(7)))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn checkpoints_come_after_so_many_entries_and_after_so_long() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let mut log = log(&disk, &clock, 4);
-        log.enter(&[read_entry()]).unwrap();
-        assert!(!log.is_dropping());
-        log.enter(&[read_entry()]).unwrap();
-        hear(&mut log).await;
-        assert_eq!(dropped(&disk), [4]);
-        log.enter(&[read_entry()]).unwrap();
-        for seconds in [59, 2] {
-            log.tend();
-            assert!(!log.is_dropping());
-            tokio::time::advance(Duration::from_secs(seconds)).await;
-        }
-        log.tend();
-        hear(&mut log).await;
-        assert_eq!(dropped(&disk), [4, 5]);
-        tokio::time::advance(Duration::from_secs(600)).await;
-        log.tend();
-        assert!(!log.is_dropping(), "nothing new, nothing to sign");
-    }
-
-    /// AUD-5 and AUD-1: what goes is entered before and behind, and nothing that is not over goes.
-    #[tokio::test(start_paused = true)]
-    async fn entries_that_are_over_go_between_two_entries_that_say_so() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let mut log = log(&disk, &clock, 100_000);
-        let first_of = || {
-            let (mut first, mut told) = (None, Vec::new());
-            let bad = read(&disk, Path::new(DIR), |logged| {
-                first.get_or_insert(logged.sequence);
-                if logged.entry.kind == Kind::Sweep {
-                    told.push(logged.entry.details.clone());
-                }
-            });
-            assert_eq!(bad.unwrap(), None);
-            (first.unwrap(), told)
-        };
-        // More than a file holds.
-        log.enter(&vec![read_entry(); 5_000]).unwrap();
-        log.age(&IsOver::new(|entered_ms| entered_ms < 1_000_000))
-            .unwrap();
-        assert_eq!(first_of(), (1, Vec::new()));
-        log.age(&IsOver::new(|entered_ms| entered_ms <= 1_000_000))
-            .unwrap();
-        let (first, told) = first_of();
-        assert!(first > 1_000, "{first}");
-        let outcome = |details: &[(Field, Detail)], word: &str| {
-            details.contains(&(Field::Outcome, Detail::Word(Word::of_name(word))))
-                && details.contains(&(Field::Sequence, Detail::Count(first - 1)))
-        };
-        assert!(
-            told.len() == 2 && outcome(&told[0], "begun") && outcome(&told[1], "dropped"),
-            "{told:?}"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_directory_that_is_away_for_a_while_gets_the_newest_later_and_is_tried_less_and_less() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let mut log = log(&disk, &clock, 3);
-        disk.fail_on(Op::Create, "away", 0, 3, ErrorKind::Other);
-        log.enter(&[read_entry()]).unwrap();
-        hear(&mut log).await;
-        for seconds in [1, 2] {
-            log.tend();
-            assert!(!log.is_dropping(), "not at once");
-            tokio::time::advance(Duration::from_secs(seconds)).await;
-            log.tend();
-            assert!(log.is_dropping(), "after {seconds} s");
-            hear(&mut log).await;
-        }
-        assert!(dropped(&disk).is_empty());
-        log.enter(&[read_entry()]).unwrap();
-        tokio::time::advance(Duration::from_secs(3)).await;
-        log.tend();
-        assert!(!log.is_dropping());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        log.tend();
-        hear(&mut log).await;
-        assert_eq!(dropped(&disk), [3], "of four entries three are signed");
-    }
-
-    /// A directory that takes nothing and says nothing, until it is let go.
-    #[derive(Clone)]
-    struct Hanging(FaultyDisk, Arc<Mutex<mpsc::Receiver<()>>>);
-
-    impl Disk for Hanging {
-        type File = <FaultyDisk as Disk>::File;
-
-        fn create_dir_all(&self, dir: &Path) -> std::io::Result<()> {
-            self.0.create_dir_all(dir)
-        }
-
-        fn create(&self, path: &Path, mode: u32, allocate: u64) -> std::io::Result<Self::File> {
-            if path.starts_with("/away") {
-                // Until the other end is gone.
-                let _ = self.1.lock().unwrap().recv();
-            }
-            self.0.create(path, mode, allocate)
-        }
-
-        fn open(&self, path: &Path, access: tidegate_store::disk::Access) -> std::io::Result<Self::File> {
-            self.0.open(path, access)
-        }
-
-        fn list(&self, dir: &Path) -> std::io::Result<Vec<tidegate_store::disk::Entry>> {
-            self.0.list(dir)
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-            self.0.rename(from, to)
-        }
-
-        fn unlink(&self, path: &Path) -> std::io::Result<()> {
-            self.0.unlink(path)
-        }
-
-        fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
-            self.0.sync_dir(dir)
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_directory_that_hangs_keeps_nobody_waiting() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let (held, hangs) = mpsc::sync_channel(1);
-        let place = Place {
-            disk: Hanging(disk.clone(), Arc::new(Mutex::new(hangs))),
-            dir: DIR.into(),
-            signer: Signer::new("tidegate/node-0", &[1; 32]).unwrap(),
-        };
-        let health = Arc::new(Health::new(clock.clone()));
-        let mut log = Log::start(
-            place,
-            rules(1),
-            clock.clone(),
-            &Telemetry::new(),
-            health,
-            Vec::new(),
-        );
-        let (answer, mut answered) = oneshot::channel();
-        log.answer(vec![Request::Checkpoint(answer)]);
-        assert!(answered.try_recv().is_err(), "it waits to hear of it");
-        for _ in 0..10 {
-            log.enter(&[read_entry()]).unwrap();
-        }
-        tokio::time::advance(DROP_AWAITED).await;
-        log.tend();
-        assert_eq!(answered.try_recv().unwrap().unwrap()["dropped"], false);
-        assert!(dropped(&disk).is_empty());
-        drop(held);
-        let told = log.drops_told();
-        while log.is_dropping() {
-            told.notified().await;
-            log.hear_drops();
-        }
-        assert_eq!(dropped(&disk), [1, 11], "the one that hung, and the newest");
-    }
-
-    fn ask(log: &mut Log<FaultyDisk>) -> Result<(), String> {
-        let (answer, mut answered) = oneshot::channel();
-        log.answer(vec![Request::Enter(vec![read_entry()], answer)]);
-        answered.try_recv().unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deed_is_refused_while_the_log_cannot_be_written_and_allowed_afterwards() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let health = Arc::new(Health::new(clock.clone()));
-        let mut log = log_with(&disk, &clock, 1_000, &health);
-        assert!(!health.ready().1.contains("audit"));
-        disk.fail_on(Op::Sync, "audit", 0, 2, ErrorKind::Other);
-        assert!(ask(&mut log).unwrap_err().contains("audit log"));
-        assert!(ask(&mut log).is_err(), "not at once");
-        let (first, _) = RETRY_AFTER;
-        tokio::time::advance(first).await;
-        assert!(ask(&mut log).is_err(), "the second fault");
-        tokio::time::advance(first).await;
-        assert!(ask(&mut log).is_err(), "twice as long");
-        assert!(health.ready().1.contains("audit log failing for 2 s"));
-        tokio::time::advance(first).await;
-        assert_eq!(ask(&mut log), Ok(()));
-        assert!(!health.ready().1.contains("audit"));
-        let kinds = kinds(&disk.crash());
-        assert_eq!(kinds[..2], [Kind::Started, Kind::KeyEvent]);
-        let failed = kinds.iter().filter(|kind| **kind == Kind::LogFailed);
-        assert_eq!((failed.count(), kinds.last()), (1, Some(&Kind::Read)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn on_a_full_disk_it_says_that_it_fails_until_it_does_no_more() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let health = Arc::new(Health::new(clock.clone()));
-        let mut log = log_with(&disk, &clock, 1 << 40, &health);
-        disk.set_capacity(Some(disk.used()));
-        let mut held = 0;
-        while ask(&mut log).is_ok() {
-            held += 1;
-        }
-        for _ in 0..5 {
-            tokio::time::advance(Duration::from_secs(100)).await;
-            log.tend();
-            assert!(health.ready().1.contains("audit log failing"));
-        }
-        disk.set_capacity(None);
-        tokio::time::advance(Duration::from_secs(100)).await;
-        log.tend();
-        assert!(!health.ready().1.contains("audit"), "nobody had to ask");
-        let kinds = kinds(&disk);
-        let of = |kind: Kind| kinds.iter().filter(|found| **found == kind).count();
-        assert_eq!(
-            (of(Kind::Read), of(Kind::LogFailed), of(Kind::Started)),
-            (held, 1, 1)
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_start_and_the_keys_are_entered_first_and_once_whenever_the_log_opens() {
-        let begin = [Kind::Started, Kind::KeyEvent, Kind::LogFailed];
-        // The file is not opened, or not written anew; its first entries are not written, or not synced.
-        for (op, skip) in [
-            (Op::Open, 0),
-            (Op::Write, 0),
-            (Op::Sync, 0),
-            (Op::Write, 1),
-            (Op::Sync, 1),
-        ] {
-            let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-            log(&disk, &clock, 1_000).end();
-            let old = kinds(&disk).len();
-            disk.fail_on(op, ".log", skip, 1, ErrorKind::Other);
-            let health = Arc::new(Health::new(clock.clone()));
-            let mut log = log_with(&disk, &clock, 1_000, &health);
-            assert!(health.ready().1.contains("audit log failing"));
-            tokio::time::advance(Duration::from_secs(2)).await;
-            log.tend();
-            assert_eq!(kinds(&disk.crash())[old..], begin, "{op:?}: without being asked");
-            assert!(!health.ready().1.contains("audit"));
-            ask(&mut log).unwrap();
-            assert_eq!(kinds(&disk.crash())[old + 3..], [Kind::Read], "{op:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_file_that_stays_unreadable_stops_the_log_for_some_minutes_only() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let mut first = log(&disk, &clock, 1_000);
-        first.end();
-        hear(&mut first).await;
-        drop(first);
-        let path = Path::new(DIR).join("00000000000000000001.log");
-        let before = disk.octets(&path);
-        disk.fail_on(Op::Read, path.to_str().unwrap(), 0, 1 << 20, ErrorKind::Other);
-        let mut second = log(&disk, &clock, 1_000);
-        let mut seconds = 0;
-        while ask(&mut second).is_err() {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            seconds += 1;
-            assert!(seconds < 600);
-        }
-        assert!(seconds > 60, "{seconds} s");
-        disk.heal();
-        assert_eq!(disk.octets(&path), before);
-        let kinds = kinds(&disk);
-        let (old, new) = kinds.split_at(3);
-        assert_eq!(old, [Kind::Started, Kind::KeyEvent, Kind::Stopped]);
-        let start = [Kind::LogDamaged, Kind::Started, Kind::KeyEvent, Kind::LogFailed];
-        assert_eq!(new, [&start[..], &[Kind::Read]].concat());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_damaged_log_does_not_keep_the_gateway_from_starting_and_says_so() {
-        let (disk, clock) = (FaultyDisk::new(), Clock::virtual_from(1_000_000));
-        let mut first = log(&disk, &clock, 1_000);
-        first.enter(&[read_entry()]).unwrap();
-        first.end();
-        let path = Path::new(DIR).join("00000000000000000001.log");
-        disk.damage(&path, 100, &[0xFF; 4]);
-        let mut second = log(&disk, &clock, 1_000);
-        assert!(second.enter(&[read_entry()]).is_ok());
-        assert_eq!(
-            kinds(&disk)
-                .iter()
-                .filter(|kind| **kind == Kind::LogDamaged)
-                .count(),
-            1
-        );
     }
 }

@@ -1,7 +1,8 @@
 //! Going through the log from its first entry, and past what is not as it was written.
 
-use super::entry::{Kind, Logged, Source};
+use super::entry::{Logged, Source};
 use super::frame::{Found, Frame, HEADER_LEN, Header, Octets};
+use super::kind::Kind;
 use super::tree::{GENESIS, Hash, MISSING, Tree};
 
 /// Entries that may be missing in one place and be counted; more are no log of ours, and would leave no numbers.

@@ -218,7 +218,7 @@ pub(super) fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::columns::TextRef;
+    use crate::history::meta::TextRef;
     use crate::record::Form;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use tidegate_codec::identity::SystemId;
 
-use super::columns::{Reading, Text};
+use super::columns::Reading;
 use super::files::{At, Files, PeriodKey};
 use super::index::{Asked, Index};
+use super::meta::Text;
 use super::{GatherKey, History, Kept, Meta, id_print};
 use crate::disk::Disk;
 use crate::keyring::KeyRing;

@@ -19,9 +19,10 @@ use smallvec::SmallVec;
 use tidegate_codec::identity::SystemId;
 
 use super::block::{self, Header};
-use super::columns::{Columns, Meta, Reading, Text, TextRef};
+use super::columns::{Columns, Reading};
 use super::drafts::Draft;
 use super::files::{At, Files, PeriodKey};
+use super::meta::{Meta, Text, TextRef};
 use super::vault::Volume;
 use super::{History, Kept, OrderError};
 use crate::disk::Disk;

@@ -12,8 +12,8 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::values::MessageState;
 
 use super::block::Header;
-use super::columns::Meta;
 use super::files::{At, PeriodKey};
+use super::meta::Meta;
 use super::{Bucket, HOUR_MS, History, Kept, Place};
 use crate::disk::Disk;
 use crate::keyring::KeyRing;

@@ -1,7 +1,12 @@
 //! Filters of closed periods: what they let pass over, and what ends them.
 
+use std::path::Path;
+
+use super::rig::{DAY_MS, NOON_MS, Site, account, finished, ids, kek, plan};
 use super::*;
-use crate::history::filters::FilterCounts;
+use crate::disk::{DiskFile as _, FaultyDisk, RealDisk};
+use crate::seal::Purpose;
+use crate::testing::rng;
 
 /// Three days, and a few messages a day: the last is not over.
 const A_DAY: u64 = 86_400;
@@ -258,7 +263,7 @@ fn a_look_for_a_number_goes_through_an_index_in_slices() {
     let each = |site: &mut Site<FaultyDisk>, n: u64| {
         let mut finished = finished("acme", n);
         // To one number all of them.
-        let of_all = super::finished("acme", 0).envelope.addresses;
+        let of_all = rig::finished("acme", 0).envelope.addresses;
         finished.envelope.addresses = of_all;
         let (ring, rng) = (&mut site.ring, &mut site.rng);
         site.history

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smallvec::SmallVec;
 
-use super::tests::{NOON_MS, Site, account, finished, ids, kek};
+use super::rig::{NOON_MS, Site, account, finished, ids, kek};
 use super::*;
 use crate::disk::{FaultyDisk, Op};
 use crate::keyring::{KeyRingError, Owner};
@@ -507,7 +507,7 @@ mod explained {
     use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
 
-    use super::super::tests::DAY_MS;
+    use super::super::rig::DAY_MS;
     use super::*;
     use crate::pseudonym::Pseudonym;
     use crate::rules::properties::{erasures, holds, instants, instructions, rules};

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::pseudonym::{Memo, Pseudonym, Secret};
 
-use super::{Change, Scope, ScopeKind, Standing, What};
+use super::{Change, Scope, Standing, What};
 
 /// People who were found under an older generation and wait for being renamed, at 80 octets each. Over it they are found
 /// once more.
@@ -277,33 +277,5 @@ impl Standing {
             retired.push((generation, check));
         }
         self.sent.retire(generation);
-    }
-}
-
-impl super::ScopeTable {
-    /// A sender goes by another pseudonym; what named it before finds it still.
-    fn rename(&mut self, from: &Pseudonym, to: &Pseudonym) {
-        let (old, new) = (Scope::unlisted_sender(from), Scope::unlisted_sender(to));
-        if let Some(id) = self.find(&old)
-            && self.find(&new).is_none()
-            && let Some(scope) = self.scopes.get_mut(id.0 as usize)
-        {
-            scope.clone_from(&new);
-            self.by_scope.insert(new, id);
-        }
-    }
-
-    /// How many senders go by a pseudonym of a generation.
-    fn unlisted_of(&self, generation: u8) -> usize {
-        if self.unlisted == 0 {
-            return 0;
-        }
-        let senders = self
-            .scopes
-            .iter()
-            .filter(|scope| scope.kind() == ScopeKind::Sender);
-        senders
-            .filter(|scope| scope.generation() == Some(generation))
-            .count()
     }
 }
