@@ -2,6 +2,7 @@
 //! what was promised, which every start is held against.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
 
-use crate::disk::FaultyDisk;
+use crate::disk::{FaultyDisk, Op};
 use crate::history::held::{Record, held, plan};
 use crate::index::{Leg, LegId};
 use crate::keyring::{Kek, KeyRing, Owner};
@@ -771,6 +772,23 @@ impl Rig {
     pub(super) fn crash_by_chance(mut self) -> Self {
         let disk = self.disk.crash_with(&mut self.rng);
         self.start_on(disk)
+    }
+
+    /// The same while a commit is not written, written and not synced, synced and not heard of, or synced: by the seed.
+    pub(super) fn crash_in_commit(mut self, seed: u64) -> Self {
+        if seed % 4 == 1 {
+            self.disk.fail_on(Op::Sync, "spool", 0, 2, ErrorKind::Other);
+        }
+        if seed % 4 > 0 {
+            let Begin::Commit(commit) = self.begin() else {
+                panic!("nothing to commit")
+            };
+            let done = commit.run();
+            if seed % 4 != 2 {
+                self.finish(done);
+            }
+        }
+        self.crash_by_chance()
     }
 
     /// Starts on a disk as it was found, and holds what is there against the model.
