@@ -46,6 +46,7 @@ use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
+use crate::small_file::register::Unreadable;
 use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
@@ -55,7 +56,7 @@ use crate::telemetry::{
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, filters, keeper, legal, listen, orders, register, subjects};
+use crate::{control, filters, keeper, listen, orders, register, subjects};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -93,24 +94,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
-    /// Cases of abuse cannot be read.
+    /// A register, of cases, notices, holds, break-glass, disclosures or people's requests, is not as it was written.
     #[error(transparent)]
-    Cases(#[from] abuse::Unreadable),
-    /// What accounts are to be told cannot be read.
-    #[error(transparent)]
-    Notices(#[from] notices::Unreadable),
-    /// The register of legal holds is not as it was written.
-    #[error(transparent)]
-    Legal(#[from] legal::Unreadable),
-    /// The register of break-glass is not as it was written.
-    #[error(transparent)]
-    Access(#[from] access::Unreadable),
-    /// The register of disclosures is not as it was written.
-    #[error(transparent)]
-    Disclosures(#[from] disclosures::Unreadable),
-    /// The register of people's requests cannot be read.
-    #[error(transparent)]
-    Subjects(#[from] subjects::Unreadable),
+    Register(#[from] Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),

@@ -360,6 +360,22 @@ impl<D: Disk> Hub<D> {
         self.clock.now()
     }
 
+    /// How late it is for all that goes by rules, in unix milliseconds: never earlier than it was.
+    pub(crate) fn believed_ms(&self) -> u64 {
+        self.look(|gate, now| {
+            let keeping = gate.keeping();
+            keeping.map_or(now.unix_ms, |keeping| keeping.believed().at(now.unix_ms))
+        })
+    }
+
+    /// Whether the wall clock has jumped and nobody has said yet that it is right (RET-9).
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.look(|gate, now| {
+            let keeping = gate.keeping();
+            keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
+        })
+    }
+
     pub(crate) const fn clock(&self) -> &Clock {
         &self.clock
     }

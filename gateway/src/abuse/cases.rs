@@ -4,16 +4,17 @@
 //! next one, so that a start goes on where a crash came between.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 use tidegate_store::audit::WORD_MAX;
 
-use super::file::{self, Unreadable};
-use super::{Signal, Subject};
+use super::{Signal, Subject, file};
 use crate::orders::Sender;
+use crate::small_file::register::{OnDisk, Unreadable};
 use crate::telemetry::words::AbuseRule;
 
 /// Cases at a time, those that are decided and kept included.
@@ -181,11 +182,12 @@ impl Case {
 }
 
 /// All of them, by their numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// The last number that was given.
     pub last: u32,
     /// Cases.
+    #[serde(with = "file::rows")]
     pub cases: BTreeMap<u32, Case>,
 }
 
@@ -238,7 +240,7 @@ struct Held {
 /// The register on disk, and as it is.
 #[derive(Debug)]
 pub struct Cases {
-    path: PathBuf,
+    file: OnDisk<Register>,
     held: Mutex<Held>,
     /// Held from before the register is looked at until what was made of it is on disk. Taken before that of the orders.
     pub(super) turn: tokio::sync::Mutex<()>,
@@ -251,15 +253,14 @@ impl Cases {
     ///
     /// It cannot be read, or is not as it was written: nothing is started then, for who waits for a review would be forgotten.
     pub fn open(data: &Path) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let register = file::open(&path)?;
+        let (file, register) = OnDisk::<Register>::open(data)?;
         let held = Held {
             sums: Sums::of(&register),
             register: Arc::new(register),
             ..Held::default()
         };
         Ok(Self {
-            path,
+            file,
             held: Mutex::new(held),
             turn: tokio::sync::Mutex::default(),
         })
@@ -356,18 +357,14 @@ impl Cases {
         &self,
         change: impl FnOnce(&mut Register) -> Result<(), String> + Send + 'static,
     ) -> Result<(), String> {
-        let (path, before) = (self.path.clone(), self.register());
-        let writing = move || {
+        let before = self.register();
+        let changed = move || {
             let mut register = Register::clone(&before);
             change(&mut register)?;
-            crate::small_file::replace(&path, &file::written(&register))
-                .map_err(|error| format!("the register of cases cannot be written: {error}"))?;
             let sums = Sums::of(&register);
-            Ok::<_, String>((Arc::new(register), sums))
+            Ok((register, sums))
         };
-        let (register, sums) = tokio::task::spawn_blocking(writing)
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())??;
+        let (register, sums) = self.file.write_made(changed).await?;
         let mut held = self.lock();
         held.numbers
             .retain(|_, number| !register.cases.contains_key(number));
@@ -376,32 +373,18 @@ impl Cases {
             |id: &u32| register.cases.contains_key(id) || numbers.values().any(|given| given == id);
         held.entered.retain(|(id, _), _| is_there(id));
         held.numbers = numbers;
-        (held.register, held.sums) = (register, sums);
+        (held.register, held.sums) = (Arc::new(register), sums);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tidegate_config::AbuseAction;
-
+    use super::super::tests::signal;
     use super::*;
 
     fn case(account: &str) -> Case {
-        let signal = Signal {
-            account: account.parse().unwrap(),
-            rule: AbuseRule::Run,
-            content: None,
-            action: AbuseAction::Suspend,
-            sender: None,
-            subject: None,
-            country: None,
-            count: 5,
-            limit: 5,
-            score: 1,
-            at_ms: 7,
-        };
-        Case::new(&signal, 9)
+        Case::new(&signal(account, 5), 9)
     }
 
     fn decided(outcome: Outcome, at_ms: u64) -> Option<Decision> {

@@ -19,9 +19,9 @@ use tidegate_store::names::NameId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::finished::text_shown;
-use super::steer::{Keys, Page};
+use super::request::{Keys, Page, line};
 use super::steering::fields;
-use super::{Answer, VERSION, instant};
+use super::{Answer, instant};
 use crate::abuse::cases::TEXT_MAX;
 use crate::audit::AuditHandle;
 use crate::clock::Now;
@@ -105,7 +105,7 @@ impl Withheld {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::List { account, page } => {
                 json!({ "account": account, "after": page.after, "limit": page.limit })
             }
@@ -124,9 +124,7 @@ impl Withheld {
                 "reason": reason,
             }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -135,7 +133,7 @@ impl Withheld {
         Some(match verb {
             "held list" => read_list(&keys),
             "held show" => read_message(&keys).and_then(|message| {
-                let reason = said(&keys, "reason")?;
+                let reason = keys.said("reason", TEXT_MAX)?;
                 Ok(Self::Show { message, reason })
             }),
             "held release" => read_judge(&keys, Verdict::Release),
@@ -143,14 +141,6 @@ impl Withheld {
             _ => return None,
         })
     }
-}
-
-fn said(keys: &Keys<'_>, key: &str) -> Result<String, String> {
-    let text = keys.needed(key)?;
-    if text.trim().is_empty() || text.len() > TEXT_MAX {
-        return Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"));
-    }
-    Ok(text)
 }
 
 fn read_list(keys: &Keys<'_>) -> Result<Withheld, String> {
@@ -178,8 +168,8 @@ fn read_judge(keys: &Keys<'_>, verdict: Verdict) -> Result<Withheld, String> {
     Ok(Withheld::Judge {
         verdict,
         message: read_message(keys)?,
-        reviewer: said(keys, "reviewer")?,
-        reason: said(keys, "reason")?,
+        reviewer: keys.said("reviewer", TEXT_MAX)?,
+        reason: keys.said("reason", TEXT_MAX)?,
     })
 }
 
