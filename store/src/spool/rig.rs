@@ -779,7 +779,7 @@ impl Rig {
         if seed % 4 == 1 {
             self.disk.fail_on(Op::Sync, "spool", 0, 2, ErrorKind::Other);
         }
-        if seed % 4 > 0 {
+        if !seed.is_multiple_of(4) {
             let Begin::Commit(commit) = self.begin() else {
                 panic!("nothing to commit")
             };
