@@ -2,7 +2,6 @@
 //! what was promised, which every start is held against.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::message_id::MessageIdText;
 use tidegate_codec::values::MessageState;
 
-use crate::disk::{FaultyDisk, Op};
+use crate::disk::FaultyDisk;
 use crate::history::held::{Record, held, plan};
 use crate::index::{Leg, LegId};
 use crate::keyring::{Kek, KeyRing, Owner};
@@ -777,7 +776,8 @@ impl Rig {
     /// The same while a commit is not written, written and not synced, synced and not heard of, or synced: by the seed.
     pub(super) fn crash_in_commit(mut self, seed: u64) -> Self {
         if seed % 4 == 1 {
-            self.disk.fail_on(Op::Sync, "spool", 0, 2, ErrorKind::Other);
+            let (sync, other) = (crate::disk::Op::Sync, std::io::ErrorKind::Other);
+            self.disk.fail_on(sync, "spool", 0, 2, other);
         }
         if !seed.is_multiple_of(4) {
             let Begin::Commit(commit) = self.begin() else {
