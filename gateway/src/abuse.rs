@@ -42,7 +42,7 @@ use crate::clock::Now;
 use crate::orders::Sender;
 use crate::telemetry::words::{AbuseRule, AbuseTable, Word as _};
 
-pub use cases::{Case, Cases, Decision, Outcome, Register};
+pub use cases::{Case, Cases, Decision, NotSuspended, Outcome, Register, Unsuspended};
 pub use file::Unreadable;
 pub(crate) use tend::decide;
 pub use tend::tend;

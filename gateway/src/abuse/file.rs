@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 
-use super::cases::{Case, Decision, Outcome, Register};
+use super::cases::{Case, Decision, NotSuspended, Outcome, Register, Unsuspended};
 use crate::control::{hex, unhex};
 use crate::orders::Sender;
 use crate::small_file;
@@ -18,8 +18,9 @@ use crate::telemetry::words::{AbuseRule, Word as _};
 pub(super) const FILE: &str = "cases";
 /// Octets of the file at most: as many cases as there may be, each with long texts.
 const FILE_MAX: u64 = 32 << 20;
-/// A register without cases of single senders is one of the first version: a program that knows none may read it, and only then.
-const VERSIONS: [u64; 2] = [1, 2];
+/// A register without cases of single senders is one of the first version, and one of whose cases all suspended somebody is of the
+/// second at most: a program that knows no others may read it, and only then.
+const VERSIONS: [u64; 3] = [1, 2, 3];
 
 /// The register is there, and cannot be relied on.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +68,15 @@ pub(super) fn written(register: &Register) -> String {
         .iter()
         .map(|(id, case)| (id.to_string(), shown(case)))
         .collect();
-    let [first, second] = VERSIONS;
-    let has_senders = register.cases.values().any(|case| case.sender.is_some());
-    let version = if has_senders { second } else { first };
+    let [first, second, third] = VERSIONS;
+    let has = |is_so: fn(&Case) -> bool| register.cases.values().any(is_so);
+    let version = if has(|case| case.not_suspended.is_some()) {
+        third
+    } else if has(|case| case.sender.is_some()) {
+        second
+    } else {
+        first
+    };
     let line = json!({ "version": version, "last": register.last, "cases": cases }).to_string();
     format!("{line}\n{}\n", sum(&line))
 }
@@ -100,6 +107,9 @@ fn shown(case: &Case) -> Value {
     });
     if let Some(sender) = &case.sender {
         row["sender"] = json!(sender.text());
+    }
+    if let Some(not) = &case.not_suspended {
+        row["not_suspended"] = json!({ "why": not.why.word(), "at_ms": not.at_ms });
     }
     row
 }
@@ -153,6 +163,13 @@ fn case_of(row: &Value) -> Option<Case> {
         opened_ms: row["opened_ms"].as_u64()?,
         review_ms: row["review_ms"].as_u64()?,
         suspended_ms: maybe(&row["suspended_ms"], Value::as_u64)?,
+        not_suspended: maybe(&row["not_suspended"], |not| {
+            let word = not["why"].as_str()?;
+            Some(NotSuspended {
+                why: Unsuspended::ALL.into_iter().find(|why| why.word() == word)?,
+                at_ms: not["at_ms"].as_u64()?,
+            })
+        })?,
         notice: maybe(&row["notice"], Value::as_u64)?,
         decision: maybe(&row["decision"], |decision| {
             let word = decision["outcome"].as_str()?;
@@ -189,6 +206,7 @@ mod tests {
             opened_ms: 7,
             review_ms: 9,
             suspended_ms: Some(8),
+            not_suspended: None,
             notice: None,
             decision: None,
             answer: None,
@@ -223,7 +241,19 @@ mod tests {
         let mut of_sender = some();
         let sender = Sender::read("00112233445566778899aabbccddeeff");
         of_sender.cases.get_mut(&2).unwrap().sender = sender;
-        for (register, version) in [(Register::default(), 1), (of_sender, 2), (some(), 1)] {
+        let mut not_suspended = of_sender.clone();
+        let of_it = not_suspended.cases.get_mut(&2).unwrap();
+        of_it.suspended_ms = None;
+        of_it.not_suspended = Some(NotSuspended {
+            why: Unsuspended::SecretGone,
+            at_ms: 8,
+        });
+        for (register, version) in [
+            (Register::default(), 1),
+            (of_sender, 2),
+            (not_suspended, 3),
+            (some(), 1),
+        ] {
             let text = written(&register);
             assert!(text.contains(&format!("\"version\":{version}")), "{text}");
             small_file::replace(&path, &text).unwrap();
