@@ -15,7 +15,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, Tier};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -229,12 +229,16 @@ pub fn start_with(
                 let (orders, notices) = (OrdersFile::open(data)?, Notices::open(data)?);
                 let (cases, access) = (Cases::open(data)?, Arc::new(Access::open(data)?));
                 let health = Arc::new(Health::new(clock.clone()));
-                let mut log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
-                if !tiers::entries(made.1).is_empty() {
+                let mut log = open_audit(&config, ring, made.0, &clock, (telemetry, &health), rng)?;
+                if made.1.iter().any(|(_, comes)| *comes != Attached::default()) {
                     // Otherwise a log that cannot be written yet holds no start up.
                     log.enter(&[]).map_err(StartError::NotEntered)?;
                 }
                 Ok::<_, StartError>((orders, notices, cases, access, health, log))
+            },
+            |(.., log), tier, step| {
+                log.enter(&[tiers::entry(tier, step)])
+                    .map_err(StartError::NotEntered)
             },
         )?;
     if let Some(file) = config.storage.kek.file() {
@@ -437,12 +441,12 @@ fn open_admin(
 fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> {
     KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
-/// Opens the audit log and enters the start, and the keys that were made for it; and what is to become of those of tiers, before
-/// that is done: whatever stops this start then, the log has it.
+
+/// Opens the audit log and enters the start, and the keys that were made for it.
 fn open_audit(
     config: &Config,
     ring: &mut KeyRing<RealDisk>,
-    (is_made, coming): (bool, &[(Tier, Attached)]),
+    is_made: bool,
     clock: &Clock,
     (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
@@ -461,7 +465,6 @@ fn open_audit(
     if is_made {
         also.push(key_made("key ring made"));
     }
-    also.extend(tiers::entries(coming));
     match key {
         Made::Found => {}
         Made::New => also.push(key_made("signing key made")),
