@@ -15,7 +15,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::Order;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::abuse::Cases;
 use crate::access::Access;
@@ -40,6 +40,7 @@ use crate::register;
 use crate::subjects::Subjects;
 use crate::sweep::SweepOrder;
 use crate::trace::{Files, Records};
+use crate::withheld::JUDGED_MAX;
 
 /// How long an orderly end waits for the history at most.
 const LAST_HISTORY: Duration = Duration::from_secs(5);
@@ -115,6 +116,8 @@ pub struct Hub<D: Disk> {
     admin_seal: OnceCell<watch::Sender<Seal>>,
     /// Where who watches finds what there is to see; a gateway of tests may have none.
     board: OnceCell<Arc<Board>>,
+    /// Room for decisions about held messages that are not known to be on disk.
+    pub(crate) judging: Arc<Semaphore>,
 }
 
 impl<D: Disk> Hub<D> {
@@ -352,6 +355,7 @@ impl<D: Disk> Hub<D> {
             log_timer: LastTimer::default(),
             admin_seal: OnceCell::new(),
             board: OnceCell::new(),
+            judging: Arc::new(Semaphore::new(JUDGED_MAX)),
         })
     }
 
