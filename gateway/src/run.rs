@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -150,15 +151,33 @@ pub struct Running {
     pub recovered: Recovered,
     asked: mpsc::Sender<control::Request>,
     stop: watch::Sender<bool>,
+    turned: Arc<AtomicU64>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
     register_thread: JoinHandle<()>,
 }
 
 impl Running {
+    /// How many turns the loop has come to the end of since the start. It turns some fifty times a second when nobody asks for
+    /// anything, so one that stays the same is of a loop that hangs.
+    pub fn turns(&self) -> u64 {
+        self.turned.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the end, and waits for nothing.
+    pub fn ask_to_end(&self) {
+        let _ = self.stop.send(true);
+    }
+
+    /// Whether all of it has ended.
+    pub fn is_over(&self) -> bool {
+        let threads = [&self.loop_thread, &self.keeper_thread, &self.register_thread];
+        threads.iter().all(|thread| thread.is_finished())
+    }
+
     /// Asks for the end and waits for it: at most the configured grace period and a last sync.
     pub fn stop(self) {
-        let _ = self.stop.send(true);
+        self.ask_to_end();
         // A thread that panicked has said so; there is nothing left to end.
         let _ = self.loop_thread.join();
         let _ = self.keeper_thread.join();
@@ -355,8 +374,10 @@ pub fn start_with(
         thread("keeper", move || keep(&keeper_runtime, work))?
     };
     let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let turned = Arc::new(AtomicU64::new(0));
     let loop_thread = {
         let work = LoopWork {
+            turned: Arc::clone(&turned),
             publisher: Publisher::new(&config, telemetry, Arc::clone(&health), &recovered),
             recorder: Recorder::new(
                 Arc::clone(&board),
@@ -415,6 +436,7 @@ pub fn start_with(
             recovered,
             asked,
             stop,
+            turned,
             loop_thread,
             keeper_thread,
             register_thread,
@@ -612,6 +634,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
 /// What the loop's thread is given.
 struct LoopWork {
     config: Arc<Config>,
+    turned: Arc<AtomicU64>,
     spool: Spool<RealDisk>,
     permutation: Permutation,
     passwords: Vec<Password>,
@@ -701,6 +724,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
+        hub.set_turned(work.turned);
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));
