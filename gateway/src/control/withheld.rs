@@ -35,6 +35,8 @@ use crate::withheld::Verdict;
 
 /// How long a text is waited for that is read back from its segment.
 const READ_MAX: Duration = Duration::from_secs(10);
+/// Before it is asked again what became of a decision that the disk had no room for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const NOT_HELD: &str = "no message of this id is held; ids of 8 digits are known with their account only";
 const NOT_NOW: &str = "the spool takes nothing now: it stays held, ask again";
 /// The same for good: nothing is tried again by this process.
@@ -462,12 +464,13 @@ async fn settled<D: Disk>(hub: &Hub<D>) -> Settled {
     Settled::Synced
 }
 
-/// Waits as long as a decision is tried again. Each try ends with an answer, so it does not turn in place.
+/// Waits as long as a decision is tried again, which the spool does by itself.
 async fn follow<D: Disk>(hub: &Hub<D>, count: u64, legs: &[LegId]) -> Decided {
     loop {
         match settled(hub).await {
             Settled::Synced => return done(hub, count, legs),
-            Settled::GivenBack => {}
+            // Who asks wakes the loop, and it would try at once: with others who ask, the loop would do nothing else.
+            Settled::GivenBack => tokio::time::sleep(LOOK_AGAIN).await,
             Settled::Broken => return Decided::Lost { count },
         }
     }
