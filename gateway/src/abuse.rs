@@ -43,7 +43,7 @@ use crate::orders::Sender;
 use crate::telemetry::words::{AbuseRule, AbuseTable, Word as _};
 
 pub use crate::small_file::register::Unreadable;
-pub use cases::{Case, Cases, Decision, Outcome, Register};
+pub use cases::{Case, Cases, Decision, NotSuspended, Outcome, Register, Unsuspended};
 pub(crate) use tend::decide;
 pub use tend::tend;
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, Tier};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -136,15 +137,33 @@ pub struct Running {
     pub recovered: Recovered,
     asked: mpsc::Sender<control::Request>,
     stop: watch::Sender<bool>,
+    turned: Arc<AtomicU64>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
     register_thread: JoinHandle<()>,
 }
 
 impl Running {
+    /// How many turns the loop has come to the end of since the start. It turns some fifty times a second when nobody asks for
+    /// anything, so one that stays the same is of a loop that hangs.
+    pub fn turns(&self) -> u64 {
+        self.turned.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the end, and waits for nothing.
+    pub fn ask_to_end(&self) {
+        let _ = self.stop.send(true);
+    }
+
+    /// Whether all of it has ended.
+    pub fn is_over(&self) -> bool {
+        let threads = [&self.loop_thread, &self.keeper_thread, &self.register_thread];
+        threads.iter().all(|thread| thread.is_finished())
+    }
+
     /// Asks for the end and waits for it: at most the configured grace period and a last sync.
     pub fn stop(self) {
-        let _ = self.stop.send(true);
+        self.ask_to_end();
         // A thread that panicked has said so; there is nothing left to end.
         let _ = self.loop_thread.join();
         let _ = self.keeper_thread.join();
@@ -215,12 +234,16 @@ pub fn start_with(
                 let (orders, notices) = (OrdersFile::open(data)?, Notices::open(data)?);
                 let (cases, access) = (Cases::open(data)?, Arc::new(Access::open(data)?));
                 let health = Arc::new(Health::new(clock.clone()));
-                let mut log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
-                if !tiers::entries(made.1).is_empty() {
+                let mut log = open_audit(&config, ring, made.0, &clock, (telemetry, &health), rng)?;
+                if made.1.iter().any(|(_, comes)| *comes != Attached::default()) {
                     // Otherwise a log that cannot be written yet holds no start up.
                     log.enter(&[]).map_err(StartError::NotEntered)?;
                 }
                 Ok::<_, StartError>((orders, notices, cases, access, health, log))
+            },
+            |(.., log), tier, step| {
+                log.enter(&[tiers::entry(tier, step)])
+                    .map_err(StartError::NotEntered)
             },
         )?;
     if let Some(file) = config.storage.kek.file() {
@@ -337,8 +360,10 @@ pub fn start_with(
         thread("keeper", move || keep(&keeper_runtime, work))?
     };
     let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let turned = Arc::new(AtomicU64::new(0));
     let loop_thread = {
         let work = LoopWork {
+            turned: Arc::clone(&turned),
             publisher: Publisher::new(&config, telemetry, Arc::clone(&health), &recovered),
             recorder: Recorder::new(
                 Arc::clone(&board),
@@ -397,6 +422,7 @@ pub fn start_with(
             recovered,
             asked,
             stop,
+            turned,
             loop_thread,
             keeper_thread,
             register_thread,
@@ -423,12 +449,12 @@ fn open_admin(
 fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> {
     KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
-/// Opens the audit log and enters the start, and the keys that were made for it; and what is to become of those of tiers, before
-/// that is done: whatever stops this start then, the log has it.
+
+/// Opens the audit log and enters the start, and the keys that were made for it.
 fn open_audit(
     config: &Config,
     ring: &mut KeyRing<RealDisk>,
-    (is_made, coming): (bool, &[(Tier, Attached)]),
+    is_made: bool,
     clock: &Clock,
     (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
@@ -447,7 +473,6 @@ fn open_audit(
     if is_made {
         also.push(key_made("key ring made"));
     }
-    also.extend(tiers::entries(coming));
     match key {
         Made::Found => {}
         Made::New => also.push(key_made("signing key made")),
@@ -595,6 +620,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
 /// What the loop's thread is given.
 struct LoopWork {
     config: Arc<Config>,
+    turned: Arc<AtomicU64>,
     spool: Spool<RealDisk>,
     permutation: Permutation,
     passwords: Vec<Password>,
@@ -684,6 +710,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
+        hub.set_turned(work.turned);
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::Operation;
@@ -456,6 +457,83 @@ async fn a_suspended_sender_is_one_after_a_kill_and_by_a_later_generation_of_its
         .filter(|path| path.is_file());
     assert!(files.all(|path| !String::from_utf8_lossy(&fs::read(path).unwrap()).contains("7700900001")));
     smsc.expect_no_submit(A_WHILE).await;
+}
+
+/// Has the register of cases name each sender by a pseudonym of a generation that the ring has not, as one that is older than the
+/// ring may.
+fn of_another_generation(cases: &std::path::Path) {
+    let text = fs::read_to_string(cases).unwrap();
+    let mut register: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    for case in register["cases"].as_object_mut().unwrap().values_mut() {
+        case["sender"] = json!(format!("{}09", case["sender"].as_str().unwrap()));
+    }
+    let line = register.to_string();
+    let sum: String = Sha256::digest(line.as_bytes())
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    fs::write(cases, format!("{line}\n{sum}\n")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_whose_sender_nobody_can_name_any_more_says_that_nothing_is_suspended_and_so_does_its_notice()
+{
+    let mut scene = Scene::new(RUN_OF_3).await;
+    let data = scene.local.dir.path().join("data");
+    let in_the_way = data.join("operator-orders.new");
+    fs::create_dir(&in_the_way).unwrap();
+    trip(&mut scene).await;
+    case_with(&scene, |case| case["suspended"].is_null()).await;
+    so_many_steps(&scene, 2).await;
+    scene.local.stop();
+    fs::remove_dir(&in_the_way).unwrap();
+    of_another_generation(&data.join("cases"));
+    scene.local.start_at(scene.clock.clone());
+    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    let told = case_with(&scene, |case| case["notice"] == 1).await;
+    assert_eq!(
+        [&told["state"], &told["suspended"]],
+        [&json!("not suspended"), &Value::Null]
+    );
+    let why = told["not_suspended"].as_str().unwrap();
+    assert!(why.contains("secret is gone"), "{why}");
+    let notice = notices(&scene).await[0]["text"].as_str().unwrap().to_owned();
+    assert!(
+        notice.contains("not suspended") && notice.contains("case 1") && !notice.contains("0x0404"),
+        "{notice}"
+    );
+    // Nothing is refused, and no order names it, which no start would take.
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    let orders = fs::read_to_string(data.join("operator-orders")).unwrap_or_default();
+    assert!(!orders.contains("load"), "{orders}");
+    // So it stays over a start, entered and told once.
+    scene.local.stop();
+    scene.local.start_at(scene.clock.clone());
+    let again = case_with(&scene, |_| true).await;
+    assert_eq!(again, told);
+    let list = case(&scene, crate::abuse::all()).await.unwrap();
+    assert_eq!(
+        [&list["open"], &list["cases"][0]["state"]],
+        [&json!(1), &json!("not suspended")]
+    );
+    let decided = decide(&scene, Outcome::Reversed).await.unwrap();
+    assert_eq!(decided["is_suspended"], false);
+    let over = case_with(&scene, |case| case["answer"] == 2).await;
+    assert_eq!(over["state"], "reversed");
+    let answer = notices(&scene).await[1]["text"].as_str().unwrap().to_owned();
+    assert!(answer.contains("nothing was suspended"), "{answer}");
+    let steps = steps(&scene);
+    let found: Vec<&str> = steps.iter().map(|(what, _)| what.as_str()).collect();
+    let expected = [
+        "suspended",
+        "suspension failed",
+        "not suspended",
+        "notice",
+        "reversed",
+        "signals forgotten",
+        "notice",
+    ];
+    assert_eq!(found, expected);
 }
 
 /// FRD-4: what a text says, of one sender.

@@ -264,7 +264,7 @@ async fn a_tiers_key_encryption_key_is_rotated_beside_traffic_and_no_other_rings
         of_legal.filter(|entry| entry.to_string().contains(what)).count()
     };
     assert!(named("is to begin") == 1 && named("ended") == 1, "{events}");
-    assert_eq!(named("key ring is to be made"), 1, "{events}");
+    assert_eq!(named("key ring made"), 1, "{events}");
     let (_, page) = process.get("/metrics").await.unwrap();
     for line in [
         "\ntidegate_tier_kek_rotation_slots{tier=\"legal\"} 0",
@@ -395,9 +395,7 @@ async fn an_installation_of_before_there_were_tiers_hands_their_keys_over_and_go
     }
     let events = key_events(&process);
     assert_eq!(
-        events
-            .matches("keys are to be taken over from the main key ring")
-            .count(),
+        events.matches("keys taken over from the main key ring").count(),
         2,
         "{events}"
     );

@@ -59,12 +59,49 @@ pub struct Decision {
     pub at_ms: u64,
 }
 
+/// Why nothing could be suspended where a case was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsuspended {
+    /// The secret is gone that the sender's pseudonym was made under: nobody knows any more which one it is.
+    SecretGone,
+}
+
+impl Unsuspended {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::SecretGone];
+
+    /// For files and programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SecretGone => "secret gone",
+        }
+    }
+
+    /// For people.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::SecretGone => {
+                "the secret is gone that the sender was named under, so that nobody can tell which one it is"
+            }
+        }
+    }
+}
+
+/// That nothing was suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSuspended {
+    /// Why.
+    pub why: Unsuspended,
+    /// Since when that is known, in unix milliseconds.
+    pub at_ms: u64,
+}
+
 /// A case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Whose.
     pub account: SystemId,
-    /// The sender that is suspended; `None`: the account is.
+    /// The sender that is suspended, or was to be; `None`: the account is.
     pub sender: Option<Sender>,
     /// Which rule saw it.
     pub rule: AbuseRule,
@@ -84,8 +121,10 @@ pub struct Case {
     pub opened_ms: u64,
     /// Until when a person is to decide.
     pub review_ms: u64,
-    /// Since when the suspension holds; `None`: not yet.
+    /// Since when the suspension holds; `None`: not yet, or never.
     pub suspended_ms: Option<u64>,
+    /// That it cannot be suspended, so that it never will be.
+    pub not_suspended: Option<NotSuspended>,
     /// The number of the account's notice; `None`: not yet.
     pub notice: Option<u64>,
     /// What was decided.
@@ -101,10 +140,14 @@ pub struct Case {
 pub enum Step {
     /// The account, or its sender, is to be suspended.
     Suspend,
+    /// It cannot be, and that is to be noted in its place.
+    Leave,
     /// It is to be told.
     Notify,
     /// It is to be restored.
     Restore,
+    /// It was never suspended: what led to the case is to count no longer.
+    Forget,
     /// It is to be told what was decided.
     Answer,
     /// It is over, and goes from the register.
@@ -116,8 +159,10 @@ impl Step {
     pub(super) const fn words(self) -> [&'static str; 2] {
         match self {
             Self::Suspend => ["suspended", "suspension failed"],
+            Self::Leave => ["not suspended", "case not written"],
             Self::Notify | Self::Answer => ["notice", "notice failed"],
             Self::Restore => ["restored", "restore failed"],
+            Self::Forget => ["signals forgotten", "signals not forgotten"],
             Self::Remove => ["removed", "removal failed"],
         }
     }
@@ -148,11 +193,17 @@ impl Case {
             opened_ms: signal.at_ms,
             review_ms,
             suspended_ms: None,
+            not_suspended: None,
             notice: None,
             decision: None,
             answer: None,
             restored_ms: None,
         }
+    }
+
+    /// Whom it is about is to be suspended, and is not yet.
+    pub const fn is_begun(&self) -> bool {
+        self.suspended_ms.is_none() && self.not_suspended.is_none()
     }
 
     /// What is to be done next; `None`: nothing, or a person is to decide.
@@ -161,11 +212,14 @@ impl Case {
             .decision
             .as_ref()
             .is_some_and(|decision| decision.outcome == Outcome::Reversed);
-        if self.suspended_ms.is_none() {
+        if self.is_begun() {
             Some(Step::Suspend)
         } else if is_reversed && self.restored_ms.is_none() {
             // Whoever was suspended wrongly waits for no notice.
-            Some(Step::Restore)
+            Some(match self.not_suspended {
+                None => Step::Restore,
+                Some(_) => Step::Forget,
+            })
         } else if self.notice.is_none() {
             Some(Step::Notify)
         } else if !self.is_open() && self.answer.is_none() {
@@ -290,7 +344,7 @@ impl Cases {
     /// How many are to suspend a sender and have not yet, by a pseudonym of a generation.
     pub(crate) fn begun_under(&self, generation: u8) -> usize {
         let is_meant = |case: &&Case| {
-            let sender = case.sender.filter(|_| case.suspended_ms.is_none());
+            let sender = case.sender.filter(|_| case.is_begun());
             sender.is_some_and(|sender| sender.generation() == generation)
         };
         self.look(|register| register.cases.values().filter(is_meant).count())
@@ -410,6 +464,22 @@ mod tests {
         case.notice = Some(1);
         assert_eq!(case.next(), Some(Step::Answer));
         case.answer = Some(2);
+        assert_eq!(case.next(), None);
+    }
+
+    #[test]
+    fn whoever_could_not_be_suspended_is_told_and_never_restored() {
+        let mut case = case("shop");
+        case.not_suspended = Some(NotSuspended {
+            why: Unsuspended::SecretGone,
+            at_ms: 8,
+        });
+        assert!(!case.is_begun());
+        assert_eq!(case.next(), Some(Step::Notify));
+        case.decision = decided(Outcome::Reversed, 9);
+        assert_eq!(case.next(), Some(Step::Forget));
+        case.restored_ms = Some(10);
+        (case.notice, case.answer) = (Some(1), Some(2));
         assert_eq!(case.next(), None);
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 
-use super::cases::{Case, Decision, Outcome, Register};
+use super::cases::{Case, Decision, NotSuspended, Outcome, Register, Unsuspended};
 use crate::control::{hex, unhex};
 use crate::orders::Sender;
 use crate::small_file::register::{Filed, Form};
@@ -15,16 +15,20 @@ use crate::telemetry::words::{AbuseRule, Word as _};
 impl Filed for Register {
     const FILE: &'static str = "cases";
     const FILE_MAX: u64 = 32 << 20;
-    const VERSIONS: &'static [u64] = &[1, 2];
+    const VERSIONS: &'static [u64] = &[1, 2, 3];
     const FORM: Form = Form::Beside;
     const NAME: &'static str = "cases";
     const FULL_NAME: &'static str = "cases of abuse";
     const AT_STAKE: &'static str = "nobody who is suspended is left without a review: put the file back, or remove it and take \
                                     the suspensions back by hand; who has a case is in the audit log";
 
-    /// A register without cases of single senders is one of the first version: a program that knows none may read it, and only then.
+    /// A register without cases of single senders is one of the first version, and one of whose cases all suspended somebody is of
+    /// the second at most: a program that knows no others may read it, and only then.
     fn version(&self) -> u64 {
-        if self.cases.values().any(|case| case.sender.is_some()) {
+        let has = |is_so: fn(&Case) -> bool| self.cases.values().any(is_so);
+        if has(|case| case.not_suspended.is_some()) {
+            3
+        } else if has(|case| case.sender.is_some()) {
             2
         } else {
             1
@@ -79,6 +83,9 @@ fn shown(case: &Case) -> Value {
     if let Some(sender) = &case.sender {
         row["sender"] = json!(sender.text());
     }
+    if let Some(not) = &case.not_suspended {
+        row["not_suspended"] = json!({ "why": not.why.word(), "at_ms": not.at_ms });
+    }
     row
 }
 
@@ -114,6 +121,13 @@ fn case_of(row: &Value) -> Option<Case> {
         opened_ms: row["opened_ms"].as_u64()?,
         review_ms: row["review_ms"].as_u64()?,
         suspended_ms: maybe(&row["suspended_ms"], Value::as_u64)?,
+        not_suspended: maybe(&row["not_suspended"], |not| {
+            let word = not["why"].as_str()?;
+            Some(NotSuspended {
+                why: Unsuspended::ALL.into_iter().find(|why| why.word() == word)?,
+                at_ms: not["at_ms"].as_u64()?,
+            })
+        })?,
         notice: maybe(&row["notice"], Value::as_u64)?,
         decision: maybe(&row["decision"], |decision| {
             let word = decision["outcome"].as_str()?;
@@ -150,6 +164,7 @@ mod tests {
             opened_ms: 7,
             review_ms: 9,
             suspended_ms: Some(8),
+            not_suspended: None,
             notice: None,
             decision: None,
             answer: None,
@@ -179,11 +194,33 @@ mod tests {
     #[test]
     fn only_what_was_written_is_read_and_senders_take_another_version() {
         let mut of_sender = some();
-        of_sender.cases.get_mut(&2).unwrap().sender = Sender::read("00112233445566778899aabbccddeeff");
-        assert_eq!((some().version(), of_sender.version()), (1, 2));
-        only_what_was_written_is_read(&[of_sender, some()]);
-        is_written_to_the_octet::<Register>(&summed(
+        let sender = Sender::read("00112233445566778899aabbccddeeff");
+        of_sender.cases.get_mut(&2).unwrap().sender = sender;
+        let mut not_suspended = of_sender.clone();
+        let of_it = not_suspended.cases.get_mut(&2).unwrap();
+        of_it.suspended_ms = None;
+        of_it.not_suspended = Some(NotSuspended {
+            why: Unsuspended::SecretGone,
+            at_ms: 8,
+        });
+        let mut of_account = not_suspended.clone();
+        of_account.cases.get_mut(&2).unwrap().sender = None;
+        for (register, version) in [
+            (&Register::default(), 1),
+            (&some(), 1),
+            (&of_sender, 2),
+            (&not_suspended, 3),
+            (&of_account, 3),
+        ] {
+            assert_eq!(register.version(), version, "{register:?}");
+        }
+        only_what_was_written_is_read(&[some(), of_sender, not_suspended, of_account]);
+        for line in [
+            r#"{"cases":{"7":{"account":"shop","answer":null,"content":null,"count":5,"country":null,"decision":null,"limit":5,"notice":4,"opened_ms":7,"restored_ms":null,"review_ms":9,"rule":"number","score":0,"subject":"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","suspended_ms":8}},"last":7,"version":1}"#,
             r#"{"cases":{"10":{"account":"shop","answer":5,"content":null,"count":5,"country":null,"decision":{"at_ms":10,"outcome":"reversed","reason":"a campaign","reviewer":"anna","who":"token a"},"limit":5,"notice":4,"opened_ms":7,"restored_ms":11,"review_ms":9,"rule":"run","score":3,"subject":null,"suspended_ms":8},"2":{"account":"shop","answer":null,"content":"feed-7","count":5,"country":"KE","decision":null,"limit":5,"notice":null,"opened_ms":7,"restored_ms":null,"review_ms":9,"rule":"run","score":3,"sender":"00112233445566778899aabbccddeeff","subject":"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","suspended_ms":8}},"last":10,"version":2}"#,
-        ));
+            r#"{"cases":{"2":{"account":"shop","answer":null,"content":null,"count":5,"country":"KE","decision":null,"limit":5,"not_suspended":{"at_ms":8,"why":"secret gone"},"notice":4,"opened_ms":7,"restored_ms":null,"review_ms":9,"rule":"country","score":0,"sender":"00112233445566778899aabbccddeeff","subject":null,"suspended_ms":null}},"last":2,"version":3}"#,
+        ] {
+            is_written_to_the_octet::<Register>(&summed(line));
+        }
     }
 }

@@ -183,13 +183,18 @@ pub(super) async fn case<D: Disk>(
 }
 
 fn listed(id: u32, case: &Case, now_ms: u64) -> Value {
-    let state = case.decision.as_ref().map(|decision| decision.outcome.word());
+    let state = match &case.decision {
+        Some(decision) => decision.outcome.word(),
+        None if case.not_suspended.is_some() => "not suspended",
+        None => "open",
+    };
     json!({
         "id": id,
         "account": case.account.as_str(),
         "sender": case.sender.map(|sender| sender.text()),
         "rule": case.rule.label(),
-        "state": state.unwrap_or("open"),
+        "state": state,
+        "not_suspended": case.not_suspended.map(|not| not.why.why()),
         "opened": instant(case.opened_ms),
         "review": instant(case.review_ms),
         "is_past_review": case.is_open() && case.review_ms <= now_ms,

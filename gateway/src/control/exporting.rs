@@ -17,6 +17,7 @@ use super::request::{Keys, line};
 use super::steering::fields;
 use super::subject_run::withdraw;
 use super::{Answer, instant, not_done};
+use crate::access::table::FileOf;
 use crate::admin::Role;
 use crate::audit::{AuditHandle, typed, word};
 use crate::disclosures;
@@ -187,15 +188,14 @@ fn read_read(keys: &Keys<'_>) -> Result<Exporting, String> {
     })
 }
 
-/// Who may list, read and end a file at the admin listener (ENC-5): what a disclosure or a person's request came to is as much of
-/// their tier as what it was made of, though its own key lies in the ring of messages.
-const fn role_of_file(head: &Head) -> Role {
+/// What a file was made for, and so who may list, read and end it at the admin listener (ENC-5).
+const fn file_of(head: &Head) -> FileOf {
     match head {
         Head {
             disclosure: Some(_), ..
-        } => Role::Legal,
-        Head { request: Some(_), .. } => Role::Subject,
-        _ => Role::Privacy,
+        } => FileOf::Disclosure,
+        Head { request: Some(_), .. } => FileOf::Request,
+        _ => FileOf::Account,
     }
 }
 
@@ -203,7 +203,7 @@ const fn role_of_file(head: &Head) -> Role {
 /// not there: that a disclosure was made is as much of its tier as what is in it.
 fn may_have(role: Option<Role>, head: &Head) -> Result<(), String> {
     match role {
-        Some(role) if !role.suffices(role_of_file(head)) => Err(THERE_IS_NONE.to_owned()),
+        Some(role) if !role.suffices(file_of(head).role()) => Err(THERE_IS_NONE.to_owned()),
         _ => Ok(()),
     }
 }
