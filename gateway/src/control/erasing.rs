@@ -12,7 +12,7 @@ use super::legal::{ROWS_MAX, entry, has_room, kept, named, next_number, sealed, 
 use super::steering::fields;
 use super::{Answer, instant};
 use crate::audit::{AuditHandle, actor, typed};
-use crate::legal::{HoldRow, OrderRow, State, is_like};
+use crate::legal::{HoldRow, Legal, OrderRow, State, is_like};
 use crate::serve::Hub;
 
 /// The matters of holds that may cover what an order is about.
@@ -31,13 +31,14 @@ pub(crate) fn deferring(state: &State, order: u32) -> Vec<String> {
 /// Orders one, as an operator asks for it.
 pub(super) async fn add<D: Disk>(
     hub: &Hub<D>,
-    state: &mut State,
+    legal: &Legal,
     by: (&AuditHandle, &Actor),
     (to, account): (&str, Option<&str>),
     reason: &str,
 ) -> Answer {
     let (account, person) = named(hub, account, Some(to))?;
     let person = person.ok_or("\"to\" is no number")?;
+    let state = &mut *legal.state().await;
     let (id, asked_ms) = order_erasure(hub, state, by, (account, person), reason).await?;
     let deferred_by = deferring(state, id);
     Ok(fields(json!({

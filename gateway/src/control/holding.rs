@@ -30,7 +30,7 @@ const SHOWN_MAX: usize = 1_000;
 /// Takes one.
 pub(super) async fn add<D: Disk>(
     hub: &Hub<D>,
-    state: &mut State,
+    legal: &Legal,
     (audit, who): (&AuditHandle, &Actor),
     ask: &HoldAsk,
 ) -> Answer {
@@ -45,6 +45,7 @@ pub(super) async fn add<D: Disk>(
             Some(message)
         }
     };
+    let state = &mut *legal.state().await;
     has_room(state)?;
     let id = next_number(state).await?;
     let sealed = sealed(hub, Owner::Hold(id), person.as_ref()).await?;

@@ -34,7 +34,8 @@ pub(super) async fn matter<D: Disk>(
     let by = (audit, who);
     let state = || legal.state();
     match matter {
-        Matter::HoldAdd(ask) => holding::add(hub, &mut *state().await, by, ask).await,
+        // Who adds has the register from where it is known what is meant.
+        Matter::HoldAdd(ask) => holding::add(hub, legal, by, ask).await,
         Matter::HoldRelease { id, reason } => {
             holding::release(hub, &mut *state().await, by, *id, reason).await
         }
@@ -42,11 +43,11 @@ pub(super) async fn matter<D: Disk>(
         // History is read for it: it has the register only to find the hold.
         Matter::HoldShow { id, reason } => holding::show(hub, legal, by, *id, reason).await,
         Matter::EraseAdd { to, account, reason } => {
-            erasing::add(hub, &mut *state().await, by, (to, account.as_deref()), reason).await
+            erasing::add(hub, legal, by, (to, account.as_deref()), reason).await
         }
         Matter::EraseList => Ok(erasing::list(&*state().await)),
         Matter::RestrictAdd { to, account, reason } => {
-            restricting::add(hub, &mut *state().await, by, (to, account.as_deref()), reason).await
+            restricting::add(hub, legal, by, (to, account.as_deref()), reason).await
         }
         Matter::RestrictLift { id, notice, reason } => {
             restricting::lift(hub, &mut *state().await, by, *id, (notice, reason)).await

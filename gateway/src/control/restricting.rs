@@ -12,7 +12,7 @@ use super::legal::{ROWS_MAX, drop_released, entry, kept, named, next_number, sea
 use super::steering::fields;
 use super::{Answer, instant};
 use crate::audit::{AuditHandle, actor, typed};
-use crate::legal::{RESTRICTED_MAX, Register, RestrictionRow, State};
+use crate::legal::{Legal, RESTRICTED_MAX, Register, RestrictionRow, State};
 use crate::serve::Hub;
 
 /// Restricts the person with a number, for an account or for all: nothing of them is processed but kept. One who is already is
@@ -24,12 +24,13 @@ use crate::serve::Hub;
 /// is restricted then.
 pub(crate) async fn add<D: Disk>(
     hub: &Hub<D>,
-    state: &mut State,
+    legal: &Legal,
     (audit, who): (&AuditHandle, &Actor),
     (to, account): (&str, Option<&str>),
     reason: &str,
 ) -> Answer {
     let (account, person) = named(hub, account, Some(to))?;
+    let state = &mut *legal.state().await;
     let is_it = |(id, row): &(u32, &RestrictionRow)| {
         row.account == account && person.is_some() && state.people.get(id) == person.as_ref()
     };

@@ -315,7 +315,7 @@ async fn restrict<D: Disk>(
     let to = Zeroizing::new(format!("+{}", String::from_utf8_lossy(&person)));
     let whom = (to.as_str(), row.account.as_deref());
     let reason = format!("request {id}");
-    let told = restricting::add(hub, &mut *legal.state().await, by, whom, &reason).await?;
+    let told = restricting::add(hub, legal, by, whom, &reason).await?;
     let number = told.get("id").and_then(serde_json::Value::as_u64);
     let number = number.and_then(|number| u32::try_from(number).ok());
     change(subjects, id, |row| row.restriction = number).await?;

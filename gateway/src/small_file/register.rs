@@ -1,7 +1,9 @@
 //! Registers: a line of JSON and its SHA-256, read at a start and replaced as a whole with each change.
 //!
-//! Legal holds, requests of people, disclosures, cases of abuse, break-glass and notices lie so. What one has beside its rows
-//! (a lock, whom rows are about) is its own; that nothing is seen which is not on disk is said here, once.
+//! Legal holds, requests of people, disclosures, cases of abuse, break-glass and notices lie so. The first three and notices are
+//! a [`Durable`], which lets nothing be seen that is not on disk; what they have beside their rows (a lock, whom rows are about)
+//! is their own. Cases and break-glass are asked by who cannot wait for a write: each has a cell of its own for what is seen, and
+//! puts into it what [`OnDisk`] gives back once it is written.
 
 use std::fmt;
 use std::io;
@@ -31,7 +33,7 @@ pub(crate) trait Filed: Serialize + DeserializeOwned + Clone + Default + Send + 
     const FILE: &'static str;
     /// Octets of the file at most: more than as many rows as there may be, with all their texts.
     const FILE_MAX: u64;
-    /// The versions that are read.
+    /// The versions that are read, each where it is the one that what the file holds is written in.
     const VERSIONS: &'static [u64] = &[1];
     /// Where its keys stand.
     const FORM: Form;
@@ -261,7 +263,9 @@ fn read<T: Filed>(text: &str) -> Option<T> {
             (all.get("version")?.as_u64()?, serde_json::from_value(all).ok()?)
         }
     };
-    T::VERSIONS.contains(&version).then_some(register)
+    let register: T = register;
+    // One that says a version and lacks what that one is for has lost it, or was never written.
+    (T::VERSIONS.contains(&version) && register.version() == version).then_some(register)
 }
 
 /// Octets as hexadecimal digits.
@@ -312,8 +316,8 @@ pub(crate) mod tests {
         }
         let text = String::from_utf8(whole).unwrap();
         let line = text.lines().next().unwrap();
-        let own = some.last().map_or(1, T::version);
-        for version in [0, T::VERSIONS.last().unwrap() + 1] {
+        let own = some.last().map_or_else(|| T::default().version(), T::version);
+        for version in (0..=T::VERSIONS.last().unwrap() + 1).filter(|version| *version != own) {
             let other = line.replace(&format!("\"version\":{own}"), &format!("\"version\":{version}"));
             assert_ne!(other, line);
             fs::write(&path, small_file::summed(&other)).unwrap();
