@@ -42,8 +42,8 @@ use crate::clock::Now;
 use crate::orders::Sender;
 use crate::telemetry::words::{AbuseRule, AbuseTable, Word as _};
 
-pub use cases::{Case, Cases, Decision, Outcome, Register};
-pub use file::Unreadable;
+pub use crate::small_file::register::Unreadable;
+pub use cases::{Case, Cases, Decision, NotSuspended, Outcome, Register, Unsuspended};
 pub(crate) use tend::decide;
 pub use tend::tend;
 

@@ -10,19 +10,19 @@ pub mod table;
 mod tend;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex as Locked, PoisonError};
+use std::path::Path;
+use std::sync::{Mutex as Locked, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value};
 use tidegate_store::disk::Disk;
 use tokio::sync::Mutex;
 
-use crate::audit::AuditHandle;
-use crate::exports::{is_doubted, time};
+use crate::audit::{AuditHandle, actor, typed, word};
 use crate::serve::Hub;
+use crate::small_file::register::OnDisk;
 
-pub use file::Unreadable;
+pub use crate::small_file::register::Unreadable;
 pub(crate) use tend::settle;
 pub use tend::tend;
 
@@ -113,7 +113,7 @@ impl Grant {
 
     /// The same where the latest time that was believed is known, too: a clock that is set back gives it no more time.
     fn runs<D: Disk>(&self, hub: &Hub<D>) -> bool {
-        self.is_running(hub.now().unix_ms) && time(hub) < self.until_ms
+        self.is_running(hub.now().unix_ms) && hub.believed_ms() < self.until_ms
     }
 }
 
@@ -160,7 +160,7 @@ impl Register {
 /// The register on disk, and as it is. Changes go one after the other.
 #[derive(Debug)]
 pub struct Access {
-    path: PathBuf,
+    file: OnDisk<Register>,
     turn: Mutex<()>,
     register: Locked<Register>,
 }
@@ -173,25 +173,25 @@ impl Access {
     /// It cannot be read, or is not as it was written: nothing is started then, for an account that is to be told would be
     /// forgotten.
     pub fn open(data: &Path) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let register = Locked::new(file::open(&path)?);
+        let (file, register) = OnDisk::open(data)?;
         Ok(Self {
-            path,
+            file,
             turn: Mutex::default(),
-            register,
+            register: Locked::new(register),
         })
     }
 
+    fn locked(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn register(&self) -> Register {
-        self.register
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.locked().clone()
     }
 
     /// The grant by which a token may read an account's messages now, and how far. Asked for each request.
     pub fn covers(&self, (token, print): (&str, &str), account: &str, now_ms: u64) -> Option<(u64, Depth)> {
-        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
+        let register = self.locked();
         let running = register.grants.iter().filter(|(_, grant)| {
             grant.is_running(now_ms)
                 && (grant.token.as_str(), grant.print.as_str(), grant.account.as_str())
@@ -212,12 +212,12 @@ impl Access {
 
     /// How many were ever begun.
     fn begun(&self) -> u64 {
-        self.register.lock().unwrap_or_else(PoisonError::into_inner).last
+        self.locked().last
     }
 
     /// The numbers of those that are meant. Nothing is copied: it is asked once a second.
     fn numbers(&self, is_meant: impl Fn(&Grant) -> bool) -> Vec<u64> {
-        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
+        let register = self.locked();
         let grants = register.grants.iter();
         grants
             .filter(|(_, grant)| is_meant(grant))
@@ -239,30 +239,18 @@ impl Access {
     }
 
     fn get(&self, number: u64) -> Option<Grant> {
-        let register = self.register.lock().unwrap_or_else(PoisonError::into_inner);
-        register.grants.get(&number).cloned()
+        self.locked().grants.get(&number).cloned()
     }
 
     async fn write(&self, register: Register) -> Result<(), String> {
-        let cannot =
-            |error: &dyn std::fmt::Display| format!("the register of break-glass cannot be written: {error}");
-        let path = self.path.clone();
-        // Its text is of some MB where there are many: not made on the loop.
-        let write = move || {
-            let text = file::written(&register).map_err(|error| cannot(&error))?;
-            crate::small_file::replace(&path, &text).map_err(|error| cannot(&error))?;
-            Ok::<_, String>(register)
-        };
-        let written = tokio::task::spawn_blocking(write).await;
-        let register = written.map_err(|error| crate::control::not_done(&error).to_owned())??;
-        *self.register.lock().unwrap_or_else(PoisonError::into_inner) = register;
+        let register = self.file.write(register).await?;
+        *self.locked() = register;
         Ok(())
     }
 }
 
 /// An entry of the log about a grant.
 fn entry(who: &Actor, outcome: &str, number: u64, grant: &Grant) -> Entry {
-    let word = |text: &str| Value::Word(Word::of_name(text));
     Entry::new(Kind::BreakGlass, who.clone())
         .of(grant.account.parse().ok())
         .with(Field::Outcome, word(outcome))
@@ -287,7 +275,7 @@ pub(crate) async fn begin<D: Disk>(
     let number = {
         let _alone = access.turn.lock().await;
         // Nobody knows when four hours are over by a clock that is not believed.
-        if is_doubted(hub) || time(hub) > grant.from_ms.saturating_add(BEHIND_MAX_MS) {
+        if hub.is_doubted() || hub.believed_ms() > grant.from_ms.saturating_add(BEHIND_MAX_MS) {
             return Err(
                 "the clock has jumped, or was set back: nobody is let in by it until it is right; whoever is at the control socket \
                  reads without"
@@ -309,8 +297,8 @@ pub(crate) async fn begin<D: Disk>(
         register.last += 1;
         let number = register.last;
         let begun = entry(who, "begun", number, &grant)
-            .with(Field::Evidence, Value::Word(Word::new(&grant.ticket)))
-            .with(Field::Reason, Value::Word(Word::new(&grant.reason)))
+            .with(Field::Evidence, typed(&grant.ticket))
+            .with(Field::Reason, typed(&grant.reason))
             .with(Field::Last, Value::Time(grant.until_ms));
         audit.enter(vec![begun]).await?;
         register.grants.insert(number, grant);
@@ -339,7 +327,7 @@ pub(crate) async fn used<D: Disk>(
         .ok_or("this gateway has no register of break-glass")?;
     let grant = access.get(number).filter(|grant| grant.runs(hub));
     let grant = grant.ok_or("the grant is over")?;
-    let used = entry(who, "used", number, &grant).with(Field::Verb, Value::Word(Word::of_name(verb)));
+    let used = entry(who, "used", number, &grant).with(Field::Verb, word(verb));
     audit.enter(vec![used]).await
 }
 
@@ -366,16 +354,16 @@ pub(crate) async fn end<D: Disk>(
     if grant.ended.is_some() {
         return Ok(false);
     }
-    let ended = entry(who, "ended", number, grant).with(Field::Reason, Value::Word(Word::new(reason)));
+    let ended = entry(who, "ended", number, grant).with(Field::Reason, typed(reason));
     audit.enter(vec![ended]).await?;
     let is_by_time = *who == Actor::System;
     grant.ended = Some(Ended {
         at_ms: if is_by_time {
-            grant.until_ms.min(time(hub))
+            grant.until_ms.min(hub.believed_ms())
         } else {
-            time(hub)
+            hub.believed_ms()
         },
-        who: crate::audit::actor(who),
+        who: actor(who),
     });
     access.write(register).await?;
     Ok(true)

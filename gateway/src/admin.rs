@@ -20,7 +20,7 @@ use tidegate_store::audit::{Actor, Word};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::Access;
-use crate::access::table::{BY_GLASS, right_of};
+use crate::access::table::{BY_GLASS, FileOf, rights_of};
 use crate::board::{self, Board, Page, Streamed};
 use crate::clock::Clock;
 use crate::control;
@@ -157,9 +157,18 @@ pub const VERBS: &[(&str, Role)] = &[
 /// Verbs of files that are made for several roles: each role is let at its own by `control/exporting.rs`.
 const OF_FILES: &[&str] = &["export list", "export read", "export delete"];
 
-/// Whether a role suffices for a verb where that one is needed.
-fn suffices(role: Role, needed: Role, verb: &str) -> bool {
-    role.suffices(needed) || (OF_FILES.contains(&verb) && matches!(role, Role::Legal | Role::Subject))
+/// The roles of which a token needs one for a verb where that one is needed.
+fn roles(needed: Role, verb: &str) -> Vec<Role> {
+    if OF_FILES.contains(&verb) {
+        return FileOf::ALL.map(FileOf::role).to_vec();
+    }
+    vec![needed]
+}
+
+/// These as a refusal says them.
+fn one_of(roles: &[Role]) -> String {
+    let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+    words.join(" or ")
 }
 
 /// What is served, for programs.
@@ -293,12 +302,12 @@ fn may_open(desk: &Desk, bearer: &Bearer, verb: &mut control::Verb) -> Result<()
         return Ok(());
     };
     // What the table does not know is opened to nobody here.
-    let right = right_of(opening.verb);
-    if right.is_some_and(|right| suffices(bearer.role, right.role, right.verb)) {
+    let rights = || rights_of(opening.verb);
+    if rights().any(|right| bearer.role.suffices(right.role)) {
         return Ok(());
     }
-    let glass = right
-        .filter(|right| right.glass && bearer.role == Role::Operate)
+    let glass = rights()
+        .find(|right| right.glass && bearer.role == Role::Operate)
         .filter(|_| opening.purpose.is_some_and(|purpose| BY_GLASS.contains(&purpose)))
         .and(opening.account)
         .and_then(|account| {
@@ -312,10 +321,13 @@ fn may_open(desk: &Desk, bearer: &Bearer, verb: &mut control::Verb) -> Result<()
             Ok(())
         }
         None => {
-            let role = right.map_or(Role::Privacy, |right| right.role);
+            let mut roles: Vec<Role> = rights().map(|right| right.role).collect();
+            if roles.is_empty() {
+                roles.push(Role::Privacy);
+            }
             let why = format!(
                 "a token of role {} is needed to see numbers and texts",
-                role.word()
+                one_of(&roles)
             );
             Err(refused(StatusCode::FORBIDDEN, &why))
         }
@@ -328,8 +340,9 @@ async fn answered(desk: &Desk, verb: &str, request: Request<Body>) -> Result<Res
         .iter()
         .find(|(known, _)| *known == verb)
         .ok_or_else(|| refused(StatusCode::NOT_FOUND, "there is no such verb"))?;
-    if !suffices(bearer.role, *needed, verb) {
-        let why = format!("a token of role {} is needed", needed.word());
+    let roles = roles(*needed, verb);
+    if !roles.iter().any(|needed| bearer.role.suffices(*needed)) {
+        let why = format!("a token of role {} is needed", one_of(&roles));
         return Err(refused(StatusCode::FORBIDDEN, &why));
     }
     let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), BODY_MAX))

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use binds::{BindNotes, note_binds};
 pub use log::{Log, Place};
-pub(crate) use shown::{actor, shown, told};
+pub(crate) use shown::{actor, shown, told, typed, word};
 
 /// Requests that wait for the keeper; who has more waits with them.
 const REQUESTS_MAX: usize = 64;

@@ -228,6 +228,8 @@ pub struct Outcome {
     pub failed: bool,
     /// What the exit status says where it did not fail.
     pub found: Found,
+    /// The verb has written its result itself, for people or for programs, as it would be too long to be held.
+    pub is_written: bool,
 }
 
 /// What a verb that was done has found.
@@ -264,6 +266,7 @@ impl Outcome {
             warnings: Vec::new(),
             failed: false,
             found: Found::Nothing,
+            is_written: false,
         }
     }
 }
@@ -326,7 +329,7 @@ pub fn main() -> ExitCode {
         Verb::Restrict(verb) => restrict::run(&verb),
         Verb::Store(verb) => store::run(&verb),
         Verb::Stats(args) => stats::run(&args),
-        Verb::Optout(verb) => optout::run(&verb),
+        Verb::Optout(verb) => optout::run(&verb, json),
         Verb::Contact(verb) => contact::run(&verb),
         Verb::Consent(verb) => consent::run(&verb),
         Verb::Carrier(verb) => carrier::run(&verb),
@@ -363,7 +366,9 @@ fn print(result: Result<Outcome, Refusal>, json: bool) -> io::Result<ExitCode> {
                 (false, Found::Warnings) => ExitCode::from(WARNINGS),
                 (false, Found::Unproven) => ExitCode::from(UNPROVEN),
             };
-            if json {
+            if json && outcome.is_written {
+                // One object is printed, and it was.
+            } else if json {
                 let mut fields = outcome.fields;
                 if !outcome.warnings.is_empty() {
                     fields.insert("warnings".to_owned(), json!(outcome.warnings));

@@ -15,7 +15,7 @@ mod file;
 mod tend;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tidegate_store::disk::Disk;
@@ -25,8 +25,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 use crate::exports::What;
+use crate::small_file::register::Durable;
 
-pub use file::Unreadable;
+pub use crate::small_file::register::Unreadable;
 pub use tend::tend;
 pub(crate) use tend::{fetched, made, settle};
 
@@ -337,21 +338,33 @@ impl Register {
 }
 
 /// The register with whom its disclosures are about.
-#[derive(Default)]
 pub struct State {
     /// What the file holds.
-    pub register: Register,
+    pub(crate) register: Durable<Register>,
     /// The people, in the form in which people are known.
     pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
     /// Keys of disclosures that are in no row: the register has forgotten it, or it did not come to one.
     pub(crate) left_over: BTreeSet<u32>,
 }
 
-/// The register on disk, and as it is. Changes go one after the other.
-pub struct Disclosures {
-    path: PathBuf,
-    state: Mutex<State>,
+impl State {
+    /// Changes one row once the change is on disk, where it is there still.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: nothing is changed, though the file may hold it all the same.
+    pub(crate) async fn change_row(
+        &mut self,
+        number: u32,
+        change: impl FnOnce(&mut Row),
+    ) -> Result<(), String> {
+        let with = |register: &mut Register| register.rows.get_mut(&number).map(change);
+        self.register.change(with).await.map(drop)
+    }
 }
+
+/// The register, of which changes go one after the other.
+pub struct Disclosures(Mutex<State>);
 
 impl Disclosures {
     /// Reads the register of a data directory; none where there is no file.
@@ -361,19 +374,17 @@ impl Disclosures {
     /// It cannot be read, is not as it was written, or a key is not in the ring: nothing is started then, for who is to be told
     /// would be forgotten.
     pub fn open<D: Disk>(data: &Path, ring: &KeyRing<D>) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let unreadable = |why: String| Unreadable::new(&path, why);
-        let register = file::open(&path)?;
+        let register = Durable::<Register>::open(data)?;
         let keys: BTreeSet<u32> = ring.disclosures().collect();
         if keys.last().is_some_and(|last| *last > register.last) {
-            return Err(unreadable(
-                "the key ring has keys of disclosures that it knows nothing of: it is missing, or older than the ring".to_owned(),
+            return Err(register.unreadable(
+                "the key ring has keys of disclosures that it knows nothing of: it is missing, or older than the ring",
             ));
         }
         let mut people = BTreeMap::new();
         for (number, row) in &register.rows {
             let person = whom(ring, Owner::Disclosure(*number), &row.sealed).ok_or_else(|| {
-                unreadable(format!(
+                register.unreadable(format!(
                     "the key ring does not open whom disclosure {number} is about"
                 ))
             })?;
@@ -385,44 +396,21 @@ impl Disclosures {
             .into_iter()
             .filter(|number| !register.rows.contains_key(number))
             .collect();
-        Ok(Self {
-            path,
-            state: Mutex::new(State {
-                register,
-                people,
-                left_over,
-            }),
-        })
+        Ok(Self(Mutex::new(State {
+            register,
+            people,
+            left_over,
+        })))
     }
 
     /// As it is, for who changes it, too.
     pub async fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().await
+        self.0.lock().await
     }
 
     /// The same at a start, before anybody else has it.
     pub fn register_at_start(&mut self) -> &Register {
-        &self.state.get_mut().register
-    }
-
-    /// Puts another register in the place of what the file holds, and of what is known, once that is on disk.
-    ///
-    /// # Errors
-    ///
-    /// In words for an operator: nothing is changed, though the file may hold it all the same.
-    pub async fn write(&self, state: &mut State, register: Register) -> Result<(), String> {
-        let cannot =
-            |error: &dyn std::fmt::Display| format!("the register of disclosures cannot be written: {error}");
-        let path = self.path.clone();
-        // Its text is of several MB where there are many: not made on the loop.
-        let write = move || {
-            let text = file::written(&register).map_err(|error| cannot(&error))?;
-            crate::small_file::replace(&path, &text).map_err(|error| cannot(&error))?;
-            Ok::<_, String>(register)
-        };
-        let written = tokio::task::spawn_blocking(write).await;
-        state.register = written.map_err(|error| crate::control::not_done(&error).to_owned())??;
-        Ok(())
+        &self.0.get_mut().register
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) use making::{Wanted, create};
 pub(crate) use person::Person;
 pub(crate) use rows::{columns, field};
 pub use tend::tend;
-pub(crate) use tend::{count, end, is_doubted, order, time};
+pub(crate) use tend::{count, end, order};
 
 /// Files at a time, one that is being made included.
 pub const FILES_MAX: usize = 16;

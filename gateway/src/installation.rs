@@ -27,7 +27,9 @@ use std::sync::Arc;
 use rand_core::CryptoRng;
 use tidegate_config::Storage;
 use tidegate_store::disk::{Disk, DiskFile as _, RealDisk};
-use tidegate_store::keyring::{Attached, Kek, KekError, Keks, KeyRing, KeyRingError, Owner, Tier, survey};
+use tidegate_store::keyring::{
+    Attached, Kek, KekError, Keks, KeyRing, KeyRingError, Owner, Step, Tier, survey,
+};
 use tidegate_store::lock::{DirLock, LOCK_FILE, LockError};
 
 use crate::kek;
@@ -324,26 +326,35 @@ fn look_on<D: Disk>(disk: &D, storage: &Storage) -> Result<(), OpenError> {
 /// `others` are the second ones of rotations that were interrupted, of whichever rings: each takes the one that it knows.
 ///
 /// Rings of tiers are attached when `before` has been asked, which is told whether the main ring was made, and what
-/// attaching each of them would come to: so that what is made or changed by it is entered in the audit log first (AUD-6). It has the main
-/// ring alone, and nothing is attached where it fails. What it returns is returned.
+/// attaching each of them would come to at most: so that nothing is made or changed by it that cannot be entered in the audit log
+/// (AUD-6). It has the main ring alone, and nothing is attached where it fails. What it returns is returned, and is handed to `note`
+/// with each step of that, as soon as it is done.
 ///
 /// # Errors
 ///
-/// [`OpenError`], and what `before` says.
+/// [`OpenError`], and what `before` and `note` say.
 pub fn open<R: CryptoRng, T, E: From<OpenError>>(
     storage: &Storage,
     others: Vec<Kek>,
     now_ms: u64,
     rng: &mut R,
     before: impl FnOnce(&mut KeyRing<RealDisk>, (bool, &[(Tier, Attached)]), &mut R) -> Result<T, E>,
+    mut note: impl FnMut(&mut T, Tier, Step) -> Result<(), E>,
 ) -> Result<(Installation, T), E> {
     let lock = lock(&RealDisk, storage)?;
     let others: Vec<Arc<Kek>> = others.into_iter().map(Arc::new).collect();
     let (mut ring, made) = open_ring(&RealDisk, storage, &others, now_ms, rng)?;
     let keys = tiers::keys(&RealDisk, storage, &ring, rng)?;
-    let coming = tiers::coming(&RealDisk, &ring, &keys)?;
-    let done = before(&mut ring, (made, &coming), rng)?;
-    let tiers = tiers::attach_with(&RealDisk, &mut ring, &keys, &others, now_ms, rng)?;
+    let coming = tiers::coming(&ring, &keys);
+    let mut done = before(&mut ring, (made, &coming), rng)?;
+    let tiers = tiers::attach_with(
+        &RealDisk,
+        &mut ring,
+        (&keys, &others),
+        now_ms,
+        rng,
+        |tier, step| note(&mut done, tier, step),
+    )?;
     let installation = Installation {
         lock,
         ring,

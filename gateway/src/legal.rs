@@ -13,10 +13,10 @@ mod restricted;
 pub(crate) use file::tests::some as file_tests_some;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
 use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Kept, whom};
@@ -25,9 +25,10 @@ use tidegate_store::message_id::MessageId;
 use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
+pub use crate::small_file::register::Unreadable;
+use crate::small_file::register::{Durable, digits};
 pub use claims::Claims;
 pub(crate) use claims::{is_like, tail};
-pub use file::Unreadable;
 
 /// Matters that are open at most: each record that is looked at is asked about all of them.
 pub const OPEN_MAX: usize = 1_000;
@@ -45,15 +46,18 @@ pub const TEXT_MAX: usize = 200;
 pub const LATE_MS: u64 = 70 * 24 * 3_600_000;
 
 /// A legal hold, as the register has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldRow {
     /// The matter that it is for.
     pub matter: String,
     /// Of this account only.
+    #[serde(default, with = "file::account")]
     pub account: Option<SystemId>,
     /// Of this message only.
+    #[serde(default, with = "file::message")]
     pub message: Option<MessageId>,
     /// Of this class only.
+    #[serde(default, with = "file::class")]
     pub class: Option<Kept>,
     /// Accepted at this instant or later, in unix milliseconds.
     pub from_ms: Option<u64>,
@@ -62,6 +66,7 @@ pub struct HoldRow {
     /// Whether what comes later is held, too.
     pub future: bool,
     /// About this person only: sealed under the hold's key. Empty once it is released.
+    #[serde(with = "digits")]
     pub sealed: Vec<u8>,
     /// Who took it.
     pub who: String,
@@ -76,11 +81,13 @@ pub struct HoldRow {
 }
 
 /// An order to erase a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRow {
     /// Of this account only.
+    #[serde(default, with = "file::account")]
     pub account: Option<SystemId>,
     /// Whom, sealed under the order's key. Empty once nothing of before can end any more.
+    #[serde(with = "digits")]
     pub sealed: Vec<u8>,
     /// Who ordered it.
     pub who: String,
@@ -97,11 +104,13 @@ pub struct OrderRow {
 }
 
 /// A restriction of a person: nothing of them is processed but kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestrictionRow {
     /// For this account only.
+    #[serde(default, with = "file::account")]
     pub account: Option<SystemId>,
     /// Whom, sealed under the restriction's key. Empty once it is lifted.
+    #[serde(with = "digits")]
     pub sealed: Vec<u8>,
     /// Who set it.
     pub who: String,
@@ -116,7 +125,7 @@ pub struct RestrictionRow {
 }
 
 /// All of them, by their numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// The last number that was given.
     pub last: u32,
@@ -125,6 +134,7 @@ pub struct Register {
     /// Orders to erase.
     pub orders: BTreeMap<u32, OrderRow>,
     /// Restrictions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restrictions: BTreeMap<u32, RestrictionRow>,
 }
 
@@ -174,10 +184,10 @@ impl Register {
 }
 
 /// The register with whom its matters are about.
-#[derive(Default)]
+#[cfg_attr(test, derive(Default))]
 pub struct State {
     /// What the file holds.
-    pub register: Register,
+    pub(crate) register: Durable<Register>,
     /// The people of open matters, in the form in which people are known.
     pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
 }
@@ -189,13 +199,8 @@ impl State {
     }
 }
 
-/// The register on disk, and as it is. Changes go one after the other.
-pub struct Legal {
-    path: PathBuf,
-    state: Mutex<State>,
-    /// A write has begun and not come to a good end: the file holds the register before or behind it, nobody knows which.
-    is_uncertain: AtomicBool,
-}
+/// The register, of which changes go one after the other.
+pub struct Legal(Mutex<State>);
 
 impl Legal {
     /// Reads the register of a data directory; none where there is no file.
@@ -205,15 +210,12 @@ impl Legal {
     /// It cannot be read, is not as it was written, or a matter's key is not in the ring: nothing is started then, for a
     /// hold that is forgotten would destroy evidence.
     pub fn open<D: Disk>(data: &Path, ring: &KeyRing<D>) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let unreadable = |why: String| Unreadable::new(&path, why);
-        let register = file::open(&path)?;
+        let register = Durable::<Register>::open(data)?;
         let holds = ring.holds().map(|(id, _)| id);
         let others = ring.erasures().chain(ring.restrictions());
         if holds.chain(others).any(|id| id > register.last) {
-            return Err(unreadable(
-                "the key ring has keys of holds, of orders to erase or of restrictions that it knows nothing of: it is missing, or older than the ring"
-                    .to_owned(),
+            return Err(register.unreadable(
+                "the key ring has keys of holds, of orders to erase or of restrictions that it knows nothing of: it is missing, or older than the ring",
             ));
         }
         let mut people = BTreeMap::new();
@@ -226,54 +228,23 @@ impl Legal {
         let restrictions = register.restricting();
         let restrictions = restrictions.map(|(id, row)| (id, Owner::Restriction(id), &row.sealed));
         for (id, owner, sealed) in holds.chain(orders).chain(restrictions) {
-            let person = whom(ring, owner, sealed)
-                .ok_or_else(|| unreadable(format!("the key ring does not open whom matter {id} is about")))?;
+            let person = whom(ring, owner, sealed).ok_or_else(|| {
+                register.unreadable(format!("the key ring does not open whom matter {id} is about"))
+            })?;
             if !person.is_empty() {
                 people.insert(id, person);
             }
         }
-        Ok(Self {
-            path,
-            state: Mutex::new(State { register, people }),
-            is_uncertain: AtomicBool::new(false),
-        })
+        Ok(Self(Mutex::new(State { register, people })))
     }
 
     /// As it is, for who changes it, too.
     pub async fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().await
+        self.0.lock().await
     }
 
     /// The same at a start, before anybody else has it.
     pub fn claims_at_start(&mut self) -> Arc<Claims> {
-        self.state.get_mut().claims()
-    }
-
-    /// Puts another register in the place of what the file holds, and waits until it is on disk.
-    ///
-    /// # Errors
-    ///
-    /// In words for an operator; the file may hold it all the same.
-    pub async fn write(&self, register: &Register) -> Result<(), String> {
-        self.is_uncertain.store(true, Ordering::Relaxed);
-        let (path, text) = (self.path.clone(), file::written(register));
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| format!("the register of holds cannot be written: {error}"))?;
-        self.is_uncertain.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Has the file hold this register, where a write that failed may have left another: before a key goes that the other needs.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    pub async fn make_certain(&self, register: &Register) -> Result<(), String> {
-        match self.is_uncertain.load(Ordering::Relaxed) {
-            true => self.write(register).await,
-            false => Ok(()),
-        }
+        self.0.get_mut().claims()
     }
 }

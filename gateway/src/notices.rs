@@ -8,17 +8,19 @@
 mod file;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tidegate_store::disk::Disk;
 use tokio::sync::Mutex;
 
 use crate::serve::Hub;
+use crate::small_file::register::Durable;
 use crate::telemetry::NoticeMetrics;
 
-pub use file::Unreadable;
+pub use crate::small_file::register::Unreadable;
 
 /// Notices at a time, those that were told included.
 pub const NOTICES_MAX: usize = 10_000;
@@ -31,7 +33,8 @@ pub(crate) const THERE_IS_NONE: &str = "there is no such notice";
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a notice is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum About {
     /// The account is suspended, or is no more.
     Suspension,
@@ -59,7 +62,7 @@ impl About {
 }
 
 /// What an account is to be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct New {
     /// Which.
     pub account: String,
@@ -74,7 +77,7 @@ pub struct New {
 }
 
 /// That somebody was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// When, in unix milliseconds.
     pub at_ms: u64,
@@ -85,9 +88,10 @@ pub struct Sent {
 }
 
 /// A notice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// What is told, and to whom.
+    #[serde(flatten)]
     pub new: New,
     /// When it was made, in unix milliseconds.
     pub made_ms: u64,
@@ -107,9 +111,10 @@ impl Notice {
 }
 
 /// All of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Register {
     last: u64,
+    #[serde(rename = "notices")]
     all: BTreeMap<u64, Notice>,
 }
 
@@ -136,12 +141,9 @@ impl Register {
     }
 }
 
-/// The register on disk, and as it is. Changes go one after the other.
+/// The register, of which changes go one after the other.
 #[derive(Debug)]
-pub struct Notices {
-    path: PathBuf,
-    register: Mutex<Register>,
-}
+pub struct Notices(Mutex<Durable<Register>>);
 
 impl Notices {
     /// Reads the register of a data directory; none where there is no file.
@@ -150,12 +152,7 @@ impl Notices {
     ///
     /// It cannot be read, or is not as it was written: nothing is started then, for who is to be told would be forgotten.
     pub fn open(data: &Path) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let register = file::open(&path)?;
-        Ok(Self {
-            path,
-            register: Mutex::new(register),
-        })
+        Ok(Self(Mutex::new(Durable::open(data)?)))
     }
 
     /// Has an account told something: the number of the notice, which is on disk. Of what was said already, that of then.
@@ -167,7 +164,7 @@ impl Notices {
         if new.text.len() > TEXT_MAX || new.reference.len() > TEXT_MAX {
             return Err(format!("a notice is of {TEXT_MAX} octets at most"));
         }
-        let mut register = self.register.lock().await;
+        let mut register = self.0.lock().await;
         if let Some(number) = register.like(&new) {
             return Ok(number);
         }
@@ -183,8 +180,7 @@ impl Notices {
             sent: None,
         };
         next.all.insert(number, notice);
-        self.write(&next).await?;
-        *register = next;
+        register.replace(next).await?;
         Ok(number)
     }
 
@@ -194,16 +190,14 @@ impl Notices {
     ///
     /// In words for an operator: there is none of that number, or it cannot be written.
     pub async fn reschedule(&self, number: u64, due_ms: u64) -> Result<(), String> {
-        let mut register = self.register.lock().await;
+        let mut register = self.0.lock().await;
         let mut next = register.clone();
         let notice = next.all.get_mut(&number).ok_or(THERE_IS_NONE)?;
         if notice.sent.is_some() || notice.new.due_ms == due_ms {
             return Ok(());
         }
         notice.new.due_ms = due_ms;
-        self.write(&next).await?;
-        *register = next;
-        Ok(())
+        register.replace(next).await
     }
 
     /// Notes that one was told, once; says when.
@@ -212,7 +206,7 @@ impl Notices {
     ///
     /// In words for an operator: there is none of that number, it is not due, or it cannot be written.
     pub async fn sent(&self, number: u64, sent: Sent) -> Result<u64, String> {
-        let mut register = self.register.lock().await;
+        let mut register = self.0.lock().await;
         let mut next = register.clone();
         let notice = next.all.get_mut(&number).ok_or(THERE_IS_NONE)?;
         if let Some(before) = &notice.sent {
@@ -226,26 +220,25 @@ impl Notices {
         }
         let at_ms = sent.at_ms;
         notice.sent = Some(sent);
-        self.write(&next).await?;
-        *register = next;
+        register.replace(next).await?;
         Ok(at_ms)
     }
 
     /// One of them.
     pub async fn get(&self, number: u64) -> Option<Notice> {
-        self.register.lock().await.all.get(&number).cloned()
+        self.0.lock().await.all.get(&number).cloned()
     }
 
     /// All of them, by their numbers.
     pub async fn list(&self) -> Vec<(u64, Notice)> {
-        let register = self.register.lock().await;
+        let register = self.0.lock().await;
         let all = register.all.iter();
         all.map(|(number, notice)| (*number, notice.clone())).collect()
     }
 
     /// How many an account was told.
     pub async fn told_to(&self, account: &str) -> usize {
-        let register = self.register.lock().await;
+        let register = self.0.lock().await;
         let told = register.all.values().filter(|notice| notice.is_told_to(account));
         told.count()
     }
@@ -257,23 +250,14 @@ impl Notices {
     ///
     /// In words for an operator: it cannot be written, and is as it was.
     pub async fn forget_told(&self, account: &str) -> Result<usize, String> {
-        let mut register = self.register.lock().await;
+        let mut register = self.0.lock().await;
         let mut next = register.clone();
         next.all.retain(|_, notice| !notice.is_told_to(account));
         let gone = register.all.len() - next.all.len();
         if gone > 0 {
-            self.write(&next).await?;
-            *register = next;
+            register.replace(next).await?;
         }
         Ok(gone)
-    }
-
-    async fn write(&self, register: &Register) -> Result<(), String> {
-        let (path, text) = (self.path.clone(), file::written(register));
-        tokio::task::spawn_blocking(move || crate::small_file::replace(&path, &text))
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| format!("the register of notices cannot be written: {error}"))
     }
 }
 
@@ -300,6 +284,8 @@ pub async fn watch<D: Disk>(hub: Rc<Hub<D>>, metrics: NoticeMetrics) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::small_file::register::tests::{is_written_to_the_octet, only_what_was_written_is_read};
+    use crate::small_file::summed;
 
     fn new(reference: &str) -> New {
         New {
@@ -317,6 +303,21 @@ mod tests {
             how: "e-mail".to_owned(),
             who: "ana".to_owned(),
         }
+    }
+
+    #[test]
+    fn only_what_was_written_is_read_and_it_is_written_as_ever() {
+        let notice = |sent| Notice {
+            new: new("case 1"),
+            made_ms: 1,
+            sent,
+        };
+        let all = [(7, notice(None)), (10, notice(Some(sent(6_000))))].into();
+        only_what_was_written_is_read(&[Register { last: 10, all }]);
+        is_written_to_the_octet::<Register>(include_str!("../../tests/fixtures/formats/0.1.0/data/notices"));
+        is_written_to_the_octet::<Register>(&summed(
+            r#"{"last":10,"notices":{"10":{"about":"suspension","account":"load","due_ms":5,"made_ms":1,"reference":"case 2","sent":{"at_ms":6,"how":"e-mail","who":"ana"},"text":"told"},"7":{"about":"access","account":"load","due_ms":5,"made_ms":1,"reference":"break-glass 1","sent":null,"text":"told"}},"version":1}"#,
+        ));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tidegate_codec::identity::{Password, SystemId};
 use tidegate_config::Config;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Made, SeedError, Value, Word};
 use tidegate_store::disk::{Disk as _, RealDisk};
-use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, Tier};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing};
 use tidegate_store::lock::DirLock;
 use tidegate_store::message_id::Permutation;
 use tidegate_store::spool::{self, ChoreDone, Keeper, Options, Recovered, Spool};
@@ -46,6 +47,7 @@ use crate::random::{self, NoRandomness, fork};
 use crate::reload::{self, Reloader};
 use crate::secret::SecretError;
 use crate::serve::Hub;
+use crate::small_file::register::Unreadable;
 use crate::subjects::Subjects;
 use crate::sweep::{self, Sweep};
 use crate::tables::{TableProblems, Tables};
@@ -55,7 +57,7 @@ use crate::telemetry::{
 };
 use crate::tls::{Tls, TlsProblems};
 use crate::trace::{self, Files, Records};
-use crate::{control, filters, keeper, legal, listen, orders, register, subjects};
+use crate::{control, filters, keeper, listen, orders, register, subjects};
 
 /// Binds on their way from the loop to who checks their passwords, and bounds there: `limits.bind_queue` at its most.
 const BIND_CHECKS_MAX: usize = 100_000;
@@ -93,24 +95,9 @@ pub enum StartError {
     /// What operators have halted and suspended cannot be known.
     #[error(transparent)]
     Orders(#[from] orders::Unreadable),
-    /// Cases of abuse cannot be read.
+    /// A register, of cases, notices, holds, break-glass, disclosures or people's requests, is not as it was written.
     #[error(transparent)]
-    Cases(#[from] abuse::Unreadable),
-    /// What accounts are to be told cannot be read.
-    #[error(transparent)]
-    Notices(#[from] notices::Unreadable),
-    /// The register of legal holds is not as it was written.
-    #[error(transparent)]
-    Legal(#[from] legal::Unreadable),
-    /// The register of break-glass is not as it was written.
-    #[error(transparent)]
-    Access(#[from] access::Unreadable),
-    /// The register of disclosures is not as it was written.
-    #[error(transparent)]
-    Disclosures(#[from] disclosures::Unreadable),
-    /// The register of people's requests cannot be read.
-    #[error(transparent)]
-    Subjects(#[from] subjects::Unreadable),
+    Register(#[from] Unreadable),
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] spool::OpenError),
@@ -150,15 +137,33 @@ pub struct Running {
     pub recovered: Recovered,
     asked: mpsc::Sender<control::Request>,
     stop: watch::Sender<bool>,
+    turned: Arc<AtomicU64>,
     loop_thread: JoinHandle<()>,
     keeper_thread: JoinHandle<()>,
     register_thread: JoinHandle<()>,
 }
 
 impl Running {
+    /// How many turns the loop has come to the end of since the start. It turns some fifty times a second when nobody asks for
+    /// anything, so one that stays the same is of a loop that hangs.
+    pub fn turns(&self) -> u64 {
+        self.turned.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the end, and waits for nothing.
+    pub fn ask_to_end(&self) {
+        let _ = self.stop.send(true);
+    }
+
+    /// Whether all of it has ended.
+    pub fn is_over(&self) -> bool {
+        let threads = [&self.loop_thread, &self.keeper_thread, &self.register_thread];
+        threads.iter().all(|thread| thread.is_finished())
+    }
+
     /// Asks for the end and waits for it: at most the configured grace period and a last sync.
     pub fn stop(self) {
-        let _ = self.stop.send(true);
+        self.ask_to_end();
         // A thread that panicked has said so; there is nothing left to end.
         let _ = self.loop_thread.join();
         let _ = self.keeper_thread.join();
@@ -229,12 +234,16 @@ pub fn start_with(
                 let (orders, notices) = (OrdersFile::open(data)?, Notices::open(data)?);
                 let (cases, access) = (Cases::open(data)?, Arc::new(Access::open(data)?));
                 let health = Arc::new(Health::new(clock.clone()));
-                let mut log = open_audit(&config, ring, made, &clock, (telemetry, &health), rng)?;
-                if !tiers::entries(made.1).is_empty() {
+                let mut log = open_audit(&config, ring, made.0, &clock, (telemetry, &health), rng)?;
+                if made.1.iter().any(|(_, comes)| *comes != Attached::default()) {
                     // Otherwise a log that cannot be written yet holds no start up.
                     log.enter(&[]).map_err(StartError::NotEntered)?;
                 }
                 Ok::<_, StartError>((orders, notices, cases, access, health, log))
+            },
+            |(.., log), tier, step| {
+                log.enter(&[tiers::entry(tier, step)])
+                    .map_err(StartError::NotEntered)
             },
         )?;
     if let Some(file) = config.storage.kek.file() {
@@ -351,8 +360,10 @@ pub fn start_with(
         thread("keeper", move || keep(&keeper_runtime, work))?
     };
     let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let turned = Arc::new(AtomicU64::new(0));
     let loop_thread = {
         let work = LoopWork {
+            turned: Arc::clone(&turned),
             publisher: Publisher::new(&config, telemetry, Arc::clone(&health), &recovered),
             recorder: Recorder::new(
                 Arc::clone(&board),
@@ -411,6 +422,7 @@ pub fn start_with(
             recovered,
             asked,
             stop,
+            turned,
             loop_thread,
             keeper_thread,
             register_thread,
@@ -437,12 +449,12 @@ fn open_admin(
 fn opening_keys(config: &Config, keks: &Keks) -> Result<register::Keys, String> {
     KeyRing::look(&RealDisk, &config.storage.key_ring, keks).map_err(|error| error.to_string())
 }
-/// Opens the audit log and enters the start, and the keys that were made for it; and what is to become of those of tiers, before
-/// that is done: whatever stops this start then, the log has it.
+
+/// Opens the audit log and enters the start, and the keys that were made for it.
 fn open_audit(
     config: &Config,
     ring: &mut KeyRing<RealDisk>,
-    (is_made, coming): (bool, &[(Tier, Attached)]),
+    is_made: bool,
     clock: &Clock,
     (telemetry, health): (&Telemetry, &Arc<Health>),
     rng: &mut ChaCha20Rng,
@@ -461,7 +473,6 @@ fn open_audit(
     if is_made {
         also.push(key_made("key ring made"));
     }
-    also.extend(tiers::entries(coming));
     match key {
         Made::Found => {}
         Made::New => also.push(key_made("signing key made")),
@@ -609,6 +620,7 @@ fn keep(runtime: &Runtime, work: KeeperWork) {
 /// What the loop's thread is given.
 struct LoopWork {
     config: Arc<Config>,
+    turned: Arc<AtomicU64>,
     spool: Spool<RealDisk>,
     permutation: Permutation,
     passwords: Vec<Password>,
@@ -698,6 +710,7 @@ fn run_loop(runtime: &Runtime, work: LoopWork) {
     runtime.block_on(LocalSet::new().run_until(async move {
         let (checks, to_check) = mpsc::channel(BIND_CHECKS_MAX);
         let hub = Hub::new(gate, work.clock, work.keeper, checks);
+        hub.set_turned(work.turned);
         hub.set_register(work.register);
         hub.set_key_ring(work.key_ring);
         hub.set_legal(Arc::new(legal));

@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -15,7 +16,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_store::disk::Disk;
 use tidegate_store::history::Order;
 use tidegate_store::spool::{Begin, Chore, ChoreDone, Finished};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::abuse::Cases;
 use crate::access::Access;
@@ -40,6 +41,7 @@ use crate::register;
 use crate::subjects::Subjects;
 use crate::sweep::SweepOrder;
 use crate::trace::{Files, Records};
+use crate::withheld::JUDGED_MAX;
 
 /// How long an orderly end waits for the history at most.
 const LAST_HISTORY: Duration = Duration::from_secs(5);
@@ -115,6 +117,10 @@ pub struct Hub<D: Disk> {
     admin_seal: OnceCell<watch::Sender<Seal>>,
     /// Where who watches finds what there is to see; a gateway of tests may have none.
     board: OnceCell<Arc<Board>>,
+    /// How many turns there were, for who watches the loop from another thread; a gateway of tests may have nobody.
+    turned: OnceCell<Arc<AtomicU64>>,
+    /// Room for decisions about held messages that are not known to be on disk.
+    pub(crate) judging: Arc<Semaphore>,
 }
 
 impl<D: Disk> Hub<D> {
@@ -220,6 +226,12 @@ impl<D: Disk> Hub<D> {
     pub fn set_tokens(&self, tokens: Arc<Tokens>) {
         // Once, at the start.
         let _ = self.tokens.set(tokens);
+    }
+
+    /// Where turns are counted, from now on.
+    pub fn set_turned(&self, turned: Arc<AtomicU64>) {
+        // Once, at the start.
+        let _ = self.turned.set(turned);
     }
 
     /// Where it is told what the admin listener's connections are protected by, from now on.
@@ -352,12 +364,30 @@ impl<D: Disk> Hub<D> {
             log_timer: LastTimer::default(),
             admin_seal: OnceCell::new(),
             board: OnceCell::new(),
+            turned: OnceCell::new(),
+            judging: Arc::new(Semaphore::new(JUDGED_MAX)),
         })
     }
 
     /// Both clocks, now.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// How late it is for all that goes by rules, in unix milliseconds: never earlier than it was.
+    pub(crate) fn believed_ms(&self) -> u64 {
+        self.look(|gate, now| {
+            let keeping = gate.keeping();
+            keeping.map_or(now.unix_ms, |keeping| keeping.believed().at(now.unix_ms))
+        })
+    }
+
+    /// Whether the wall clock has jumped and nobody has said yet that it is right (RET-9).
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.look(|gate, now| {
+            let keeping = gate.keeping();
+            keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
+        })
     }
 
     pub(crate) const fn clock(&self) -> &Clock {
@@ -573,6 +603,10 @@ impl<D: Disk> Hub<D> {
             // All links that are ready go first: the more a turn holds, the less each message costs.
             tokio::task::yield_now().await;
             self.turn();
+            // Behind it: one that does not come back is none.
+            if let Some(turned) = self.turned.get() {
+                turned.fetch_add(1, Ordering::Relaxed);
+            }
             if let Some(ends_at) = ends_at
                 && (self.now().monotonic >= ends_at || self.gate.borrow().links() == 0)
             {

@@ -1,5 +1,7 @@
 //! Small files of the data directory that are replaced as a whole: what was there, or what is new, and nothing between.
 
+pub(crate) mod register;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};

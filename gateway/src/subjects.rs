@@ -14,8 +14,7 @@ mod file;
 pub(crate) mod tend;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,8 +24,9 @@ use tidegate_store::keyring::{KeyRing, Owner};
 use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
+pub use crate::small_file::register::Unreadable;
+use crate::small_file::register::{Durable, digits};
 pub use clock::{Clocked, clock_of};
-pub use file::Unreadable;
 pub use tend::tend;
 
 /// Requests that are open at most.
@@ -166,10 +166,10 @@ pub struct RequestRow {
     /// Somebody below the age (DSR-6).
     pub is_minor: bool,
     /// The number, sealed under the request's key. Empty once it has ended.
-    #[serde(with = "file::digits")]
+    #[serde(with = "digits")]
     pub number: Vec<u8>,
     /// How identity or authority was proved: the same.
-    #[serde(with = "file::digits")]
+    #[serde(with = "digits")]
     pub proof: Vec<u8>,
     /// Who opened it.
     pub who: String,
@@ -264,10 +264,10 @@ impl Register {
 }
 
 /// The register with whom its open requests are about.
-#[derive(Default)]
+#[cfg_attr(test, derive(Default))]
 pub struct State {
     /// What the file holds.
-    pub register: Register,
+    pub(crate) register: Durable<Register>,
     /// The numbers of open requests, in the form in which people are known.
     pub people: BTreeMap<u32, Zeroizing<Vec<u8>>>,
     /// How identity was proved, of those that are verified.
@@ -277,6 +277,23 @@ pub struct State {
 }
 
 impl State {
+    /// Changes one row once the change is on disk.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: nothing is changed, though the file may hold it all the same.
+    pub(crate) async fn change_row(
+        &mut self,
+        id: u32,
+        change: impl FnOnce(&mut RequestRow),
+    ) -> Result<(), String> {
+        let with = |register: &mut Register| {
+            let row = register.requests.get_mut(&id);
+            row.map(|row| change(Arc::make_mut(row)))
+        };
+        self.register.change(with).await.map(drop)
+    }
+
     /// Requests that have not ended, without a look at all that have: of these, and no others, it is known whom they are about.
     pub fn open(&self) -> impl Iterator<Item = (u32, &RequestRow)> {
         let rows = self
@@ -287,16 +304,11 @@ impl State {
     }
 }
 
-/// The register on disk, and as it is. Changes go one after the other.
+/// The register, of which changes go one after the other.
 pub struct Subjects {
-    path: PathBuf,
     state: Mutex<State>,
     /// Requests that somebody carries out, or refuses, just now: one at a time each, while the register is everybody's.
     busy: std::sync::Mutex<BTreeSet<u32>>,
-    /// How often the register was written.
-    writes: AtomicU64,
-    /// A write has begun and not come to a good end: the file holds the register before or behind it, nobody knows which.
-    is_uncertain: AtomicBool,
 }
 
 impl Subjects {
@@ -307,39 +319,36 @@ impl Subjects {
     /// It cannot be read, is not as it was written, is older than the key ring, or an open request's key is not in the ring: nothing
     /// is started then, for requests have dates by law.
     pub fn open<D: Disk>(data: &Path, ring: &KeyRing<D>) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let unreadable = |why: String| Unreadable::new(&path, why);
-        let register = file::open(&path)?;
+        let register = Durable::<Register>::open(data)?;
         if ring.subjects().any(|id| id > register.last) {
-            return Err(unreadable(
-                "the key ring has keys of requests that it knows nothing of: it is missing, or older than the ring"
-                    .to_owned(),
+            return Err(register.unreadable(
+                "the key ring has keys of requests that it knows nothing of: it is missing, or older than the ring",
             ));
         }
-        let mut state = State {
-            // A key whose request did not come to be, or whose end was cut off.
-            keys_to_end: ring.subjects().collect(),
-            ..State::default()
-        };
+        let (mut people, mut proofs) = (BTreeMap::new(), BTreeMap::new());
+        // A key whose request did not come to be, or whose end was cut off.
+        let mut keys_to_end: BTreeSet<u32> = ring.subjects().collect();
         for (id, row) in register.open() {
             let opened = |sealed: &[u8]| {
                 whom(ring, Owner::Subject(id), sealed).ok_or_else(|| {
-                    unreadable(format!("the key ring does not open whom request {id} is about"))
+                    register.unreadable(format!("the key ring does not open whom request {id} is about"))
                 })
             };
-            state.people.insert(id, opened(&row.number)?);
+            people.insert(id, opened(&row.number)?);
             if !row.proof.is_empty() {
-                state.proofs.insert(id, opened(&row.proof)?);
+                proofs.insert(id, opened(&row.proof)?);
             }
-            state.keys_to_end.remove(&id);
+            keys_to_end.remove(&id);
         }
-        state.register = register;
+        let state = State {
+            register,
+            people,
+            proofs,
+            keys_to_end,
+        };
         Ok(Self {
-            path,
             state: Mutex::new(state),
             busy: std::sync::Mutex::default(),
-            writes: AtomicU64::new(0),
-            is_uncertain: AtomicBool::new(false),
         })
     }
 
@@ -355,48 +364,6 @@ impl Subjects {
             return None;
         }
         Some(Busy { subjects: self, id })
-    }
-
-    /// How often the register was written since the start.
-    pub(crate) fn writes(&self) -> u64 {
-        self.writes.load(Ordering::Relaxed)
-    }
-
-    /// Puts another register in the place of what the file holds, waits until it is on disk, and has it hold.
-    ///
-    /// # Errors
-    ///
-    /// In words for an operator; the file may hold it all the same.
-    pub async fn write(&self, state: &mut State, register: Register) -> Result<(), String> {
-        self.is_uncertain.store(true, Ordering::Relaxed);
-        let path = self.path.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let text = file::written(&register)?;
-            crate::small_file::replace(&path, &text)?;
-            Ok::<_, std::io::Error>(register)
-        });
-        state.register = written
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())?
-            .map_err(|error| format!("the register of requests cannot be written: {error}"))?;
-        self.is_uncertain.store(false, Ordering::Relaxed);
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Has the file hold what holds, where a write that failed may have left another: before a key goes that the other needs.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    pub async fn make_certain(&self, state: &mut State) -> Result<(), String> {
-        match self.is_uncertain.load(Ordering::Relaxed) {
-            true => {
-                let register = state.register.clone();
-                self.write(state, register).await
-            }
-            false => Ok(()),
-        }
     }
 }
 
@@ -446,11 +413,8 @@ mod tests {
     #[test]
     fn who_finds_a_request_busy_leaves_it_so_and_waits_for_nobody() {
         let subjects = Subjects {
-            path: PathBuf::new(),
             state: Mutex::default(),
             busy: std::sync::Mutex::default(),
-            writes: AtomicU64::new(0),
-            is_uncertain: AtomicBool::new(false),
         };
         let first = subjects.begin(1);
         assert!(first.is_some() && subjects.begin(2).is_some());

@@ -23,6 +23,9 @@ use crate::turn::Promise;
 /// Messages that are held, over all accounts: with what stands in the index, some 20 MB. Each account has its own `held_max`.
 pub const HELD_MAX: usize = 100_000;
 
+/// Decisions about them at a time that are not known to be on disk: each is followed until it is, or until nothing can be.
+pub(crate) const JUDGED_MAX: usize = 64;
+
 /// Held messages that are read for somebody at a time.
 const LOOKS_MAX: usize = 16;
 

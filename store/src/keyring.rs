@@ -62,7 +62,7 @@ pub use period::PeriodOwner;
 pub use rotation::{KekState, PIECE, Progress, Rotated};
 pub use secrets::GENERATIONS_MAX;
 pub use survey::{Survey, survey};
-pub use tier::{Attached, Tier};
+pub use tier::{Attached, Step, Tier};
 
 use ages::Ages;
 use cache::OpenKeys;

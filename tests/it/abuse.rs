@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tidegate_codec::category::Category;
 use tidegate_codec::header::CommandId;
 use tidegate_codec::octets::COctets;
@@ -20,10 +21,10 @@ use tidegate_store::audit::{Actor, Field, Kind, Value as Held, read};
 use tidegate_store::disk::RealDisk;
 use tidegate_tests::esme::message;
 use tidegate_tests::smsc::Submit;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, ScriptedEsme};
 
 use crate::ancillary::{replace, replacement};
-use crate::control::tidegate;
+use crate::control::{done, logged};
 use crate::local::Changes;
 use crate::sweeps::{Answer, DAY_MS, FROM, Scene, TEXT, TO, text_of};
 
@@ -87,6 +88,48 @@ pub(crate) async fn trip(scene: &mut Scene) {
         scene.smsc.expect_submit().await;
     }
     assert_eq!(scene.esme.submit_refused(code("447700900202")).await, PUMPING);
+}
+
+/// The same while orders cannot be written: what is in the way of these, and then of notices, and the case, of which nothing
+/// is done.
+pub(crate) async fn cut_off(scene: &mut Scene) -> ([PathBuf; 2], Value) {
+    let data = scene.local.dir.path().join("data");
+    let in_the_way = ["operator-orders.new", "notices.new"].map(|name| data.join(name));
+    fs::create_dir(&in_the_way[0]).unwrap();
+    trip(scene).await;
+    let opened = case_with(scene, |_| true).await;
+    assert_eq!(
+        (&opened["suspended"], &opened["notice"]),
+        (&Value::Null, &Value::Null)
+    );
+    (in_the_way, opened)
+}
+
+/// What a text leads to that breaks the rule of [`screening`].
+pub(crate) const BAD_LINK: &str = "Your parcel: http://pay.blocked.example/x";
+
+/// A file with a rule about content and what it does, and the table that names the file.
+pub(crate) fn screening(action: &str) -> (NamedTempFile, String) {
+    let rules = NamedTempFile::new().unwrap();
+    let text = format!(
+        "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"{action}\"\n\
+         domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n"
+    );
+    fs::write(rules.path(), text).unwrap();
+    let table = format!("[screening]\nfile = \"{}\"\n", rules.path().display());
+    (rules, table)
+}
+
+/// A gateway that does this about it, with keys of its account.
+pub(crate) async fn screened(action: &str, account: &str) -> (NamedTempFile, Scene) {
+    let (rules, extra) = screening(action);
+    let account = format!("screening = \"on\"\n{account}");
+    let changes = Changes {
+        account: &account,
+        extra: &extra,
+        ..Changes::default()
+    };
+    (rules, Scene::with(changes).await)
 }
 
 /// An operator sends a message for the account.
@@ -160,12 +203,7 @@ pub(crate) async fn so_many_steps(scene: &Scene, count: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c02_codes_to_numbers_in_a_row_are_throttled_and_the_signal_names_pseudonyms_only() {
-    let mut smsc = ScriptedSmsc::listen().await;
-    let carrier = smsc.addr();
-    let mut process = Process::prepare(Process::built(), |places| places.config(&[carrier], ""));
-    process.spawn_with(&[("RUST_LOG", "trace")]);
-    process.ready().await;
-    smsc.expect_binds(1).await;
+    let (_smsc, mut process) = logged(|config| config, "").await;
     let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
     let numbers: Vec<String> = (0..25).map(|n| format!("4477009002{n:02}")).collect();
     for number in &numbers[..20] {
@@ -178,8 +216,7 @@ async fn frd_c02_codes_to_numbers_in_a_row_are_throttled_and_the_signal_names_ps
     esme.submit_ok(message(FROM, &numbers[24], TEXT)).await;
     esme.submit_ok(code("447700910200")).await;
 
-    let told = tidegate(&process, &["case", "signals", "--json"]).stdout;
-    let told: Value = serde_json::from_slice(&told).unwrap();
+    let told = done(&process, &["case", "signals"]);
     let signals = told["signals"].as_array().unwrap();
     let rows: Vec<_> = signals
         .iter()
@@ -202,18 +239,7 @@ async fn frd_c02_codes_to_numbers_in_a_row_are_throttled_and_the_signal_names_ps
     );
 
     let counted = r#"tidegate_account_abuse_signals_total{account="load",rule="prefix"} 5"#;
-    let looking = async {
-        loop {
-            let (_, page) = process.get("/metrics").await.unwrap();
-            if page.contains(counted) {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let page = tokio::time::timeout(DEADLINE, looking)
-        .await
-        .expect("it is counted");
+    let page = process.metrics_with(counted).await;
     process.kill();
     let log = process.stderr() + &process.stdout();
     assert!(log.contains("a sign of abuse"), "{log}");
@@ -284,7 +310,7 @@ async fn frd_c03_a_rule_suspends_an_account_with_notice_until_a_person_takes_it_
             .contains("was decided")
     );
 
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     // The same number again: with what was noted before it would be the third in a row.
     scene.esme.submit_ok(code("447700900202")).await;
     let signals = case(&scene, Casing::Signals { account: None }).await.unwrap();
@@ -352,7 +378,7 @@ async fn frd_c04_while_it_is_suspended_bodies_end_at_their_dates_and_nothing_els
     assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
     // An operator's word ends it, and what led to it: the next code would be the third in a row again.
     restore(&scene).await.unwrap();
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     scene.esme.submit_ok(code("447700900202")).await;
 }
 
@@ -360,15 +386,7 @@ async fn frd_c04_while_it_is_suspended_bodies_end_at_their_dates_and_nothing_els
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_start() {
     let mut scene = Scene::new(RUN_OF_3).await;
-    let data = scene.local.dir.path().join("data");
-    let in_the_way: [PathBuf; 2] = [data.join("operator-orders.new"), data.join("notices.new")];
-    fs::create_dir(&in_the_way[0]).unwrap();
-    trip(&mut scene).await;
-    let opened = case_with(&scene, |_| true).await;
-    assert_eq!(
-        (&opened["suspended"], &opened["notice"]),
-        (&Value::Null, &Value::Null)
-    );
+    let (in_the_way, opened) = cut_off(&mut scene).await;
     // Its codes are refused meanwhile, wherever they go; the rest is as ever.
     assert_eq!(scene.esme.submit_refused(code("447700910000")).await, PUMPING);
     scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
@@ -376,9 +394,8 @@ async fn a_suspension_that_was_cut_off_between_its_steps_goes_on_at_the_next_sta
     assert!(refused.contains("being suspended"), "{refused}");
     // So they are after a start that can write as little.
     so_many_steps(&scene, 2).await;
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.restart();
+    scene.bind().await;
     assert_eq!(scene.esme.submit_refused(code("447700910000")).await, PUMPING);
 
     so_many_steps(&scene, 4).await;
@@ -459,7 +476,7 @@ async fn a_reversal_holds_for_what_is_on_its_way_and_an_operators_suspension_sta
     );
     restore(&scene).await.unwrap();
 
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     undeliverable(&mut scene, rest, 10).await;
     scene.esme.submit_ok(code("447700900200")).await;
     let refused = scene.esme.submit_refused(message(FROM, TO, TEXT)).await;
@@ -470,23 +487,11 @@ async fn a_reversal_holds_for_what_is_on_its_way_and_an_operators_suspension_sta
 }
 
 const CONTENT: CommandStatus = CommandStatus(0x0407);
-/// What a text leads to, for which its account is suspended.
-const BAD_LINK: &str = "Your parcel: http://pay.blocked.example/x";
-const RULES: &str = "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"suspend\"\n\
-                     domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
 
 /// FRD-4 with FRD-6: what is kept of a text is the rule's id and its score, and a person decides.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rule_about_content_suspends_and_its_case_names_the_rule_and_nothing_of_the_text() {
-    let rules = tempfile::NamedTempFile::new().unwrap();
-    fs::write(rules.path(), RULES).unwrap();
-    let extra = format!("[screening]\nfile = \"{}\"", rules.path().display());
-    let mut scene = Scene::with(Changes {
-        account: "screening = \"on\"\ncountry = \"GB\"",
-        extra: &extra,
-        ..Changes::default()
-    })
-    .await;
+    let (_rules, mut scene) = screened("suspend", "country = \"GB\"").await;
     let later = Sm {
         schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
         ..message(FROM, TO, TEXT)
@@ -519,13 +524,12 @@ async fn a_rule_about_content_suspends_and_its_case_names_the_rule_and_nothing_o
         );
     }
     // It is the same after a start, and what is reversed flows again.
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     let again = case_with(&scene, |_| true).await;
     assert_eq!(again["evidence"], *evidence);
     decide(&scene, Outcome::Reversed).await.unwrap();
     case_with(&scene, |case| case["answer"] == 2).await;
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
     // What is shorter than any person's number would be matched by nothing that asks by how numbers end.
     for short in ["112", "+112"] {

@@ -1,9 +1,9 @@
 //! Messages that a rule about abuse holds until a person has looked at them (compliance.md FRD-5).
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::pdu::multi::Destination;
@@ -12,32 +12,19 @@ use tidegate_codec::values::MessageState;
 use tidegate_gateway::control::{HeldMessage, Page, Selection, Steer, Verb, Withheld};
 use tidegate_gateway::withheld::Verdict;
 use tidegate_tests::esme::message;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{Dialect, ScriptedEsme};
 
+use crate::abuse::{BAD_LINK as BAD, screened, screening};
 use crate::ancillary::{ask, cancel, multi_of, number, outcome, query, replace, replacement};
-use crate::control::tidegate;
-use crate::local::Changes;
+use crate::control::{logged, ran};
 use crate::sweeps::{Answer, FROM, Scene, TEXT, TO};
 
 const CONTENT: CommandStatus = CommandStatus(0x0407);
-const BAD: &str = "Your parcel: http://pay.blocked.example/x";
-const RULES: &str = "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"hold\"\n\
-                     domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
 const A_WHILE: Duration = Duration::from_millis(100);
 
 /// A gateway that holds what leads to a blocked domain.
-async fn holding(account: &str) -> Scene {
-    let rules = tempfile::NamedTempFile::new().unwrap();
-    fs::write(rules.path(), RULES).unwrap();
-    let (_, rules) = rules.keep().unwrap();
-    let extra = format!("[screening]\nfile = \"{}\"", rules.display());
-    let account = format!("screening = \"on\"\n{account}");
-    Scene::with(Changes {
-        account: &account,
-        extra: &extra,
-        ..Changes::default()
-    })
-    .await
+async fn holding(account: &str) -> (NamedTempFile, Scene) {
+    screened("hold", account).await
 }
 
 async fn list(scene: &Scene) -> Map<String, Value> {
@@ -77,7 +64,7 @@ fn audit(scene: &Scene) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c06_what_a_rule_holds_is_taken_in_and_goes_nowhere_until_a_person_lets_it() {
-    let mut scene = holding("").await;
+    let (_rules, mut scene) = holding("").await;
     let released = scene.esme.submit_ok(message(FROM, TO, BAD)).await;
     let rejected = scene.esme.submit_ok(message(FROM, TO, BAD)).await;
     let taken_back = scene.esme.submit_ok(message(FROM, TO, BAD)).await;
@@ -155,28 +142,15 @@ async fn frd_c06_what_a_rule_holds_is_taken_in_and_goes_nowhere_until_a_person_l
 /// kill -9 between acceptance and decision, and between decision and hand-over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c06_held_stays_held_and_released_goes_once_over_a_kill() {
-    let rules = tempfile::NamedTempFile::new().unwrap();
-    fs::write(rules.path(), RULES).unwrap();
-    let extra = format!("[screening]\nfile = \"{}\"\n", rules.path().display());
-    let mut smsc = ScriptedSmsc::listen().await;
-    let carrier = smsc.addr();
-    let mut process = Process::prepare(Process::built(), |places| {
-        let config = places.config(&[carrier], &extra);
+    let (_rules, extra) = screening("hold");
+    let with_screening = |config: String| {
         config.replacen(
             "system_id = \"load\"\n",
             "system_id = \"load\"\nscreening = \"on\"\n",
             1,
         )
-    });
-    process.spawn_with(&[("RUST_LOG", "trace")]);
-    process.ready().await;
-    smsc.expect_binds(1).await;
-    let run = |process: &Process, words: &[&str]| {
-        let output = tidegate(process, words);
-        let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{words:?}: {told}");
-        told
     };
+    let (mut smsc, mut process) = logged(with_screening, &extra).await;
     let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
     let [released, rejected, held] = [
         esme.submit_ok(message(FROM, TO, BAD)).await,
@@ -186,32 +160,32 @@ async fn frd_c06_held_stays_held_and_released_goes_once_over_a_kill() {
     process.kill();
     process.restart().await;
     smsc.expect_binds(1).await;
-    let told = run(&process, &["held", "list"]);
+    let told = ran(&process, &["held", "list"]);
     for id in [&released, &rejected, &held] {
         assert!(told.contains(id.as_str()), "{told}");
     }
     smsc.expect_no_submit(A_WHILE).await;
-    run(&process, &["carrier", "pause", "c0"]);
+    ran(&process, &["carrier", "pause", "c0"]);
     let why = ["--reviewer", "Ana Ruiz", "--reason", "a campaign"];
-    run(
+    ran(
         &process,
         &[&["held", "release", released.as_str()][..], &why].concat(),
     );
-    run(
+    ran(
         &process,
         &[&["held", "reject", rejected.as_str()][..], &why].concat(),
     );
     process.kill();
     process.restart().await;
     smsc.expect_binds(1).await;
-    let told = run(&process, &["held", "list"]);
+    let told = ran(&process, &["held", "list"]);
     assert!(
         told.contains(&held) && !told.contains(&released) && !told.contains(&rejected),
         "{told}"
     );
-    let shown = run(&process, &["held", "show", &held, "--reason", "a review"]);
+    let shown = ran(&process, &["held", "show", &held, "--reason", "a review"]);
     assert!(shown.contains(BAD), "{shown}");
-    run(&process, &["carrier", "resume", "c0"]);
+    ran(&process, &["carrier", "resume", "c0"]);
     let submit = smsc.expect_submit_of(BAD).await;
     smsc.answer(&submit, "c-1").await;
     smsc.expect_no_submit(A_WHILE).await;
@@ -219,17 +193,8 @@ async fn frd_c06_held_stays_held_and_released_goes_once_over_a_kill() {
     let receipt = esme.expect_receipt(&rejected).await;
     esme.answer(&receipt, CommandStatus::ROK).await;
     // Once it was handed over a kill brings it back no more.
-    let looking = async {
-        let counted = r#"tidegate_account_held_messages{account="load"} 1"#;
-        loop {
-            let (_, page) = process.get("/metrics").await.unwrap();
-            if page.contains(counted) {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let page = tokio::time::timeout(DEADLINE, looking).await.expect("it is told");
+    let counted = r#"tidegate_account_held_messages{account="load"} 1"#;
+    let page = process.metrics_with(counted).await;
     process.kill();
     process.restart().await;
     smsc.expect_binds(1).await;
@@ -243,7 +208,7 @@ async fn frd_c06_held_stays_held_and_released_goes_once_over_a_kill() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c06_the_validity_of_what_is_held_runs_and_a_clients_own_date_still_counts() {
-    let mut scene = holding("").await;
+    let (_rules, mut scene) = holding("").await;
     let start_ms = scene.clock.now().unix_ms;
     let short = Sm {
         validity_period: COctets::new(b"000000001000000R").unwrap(),
@@ -263,10 +228,9 @@ async fn frd_c06_the_validity_of_what_is_held_runs_and_a_clients_own_date_still_
     scene.smsc.expect_submit_of(BAD).await;
     // The date that has come changes nothing, over a restart either.
     scene.smsc.expect_no_submit(A_WHILE).await;
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     scene.smsc.expect_binds(1).await;
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     scene.set(start_ms + 11 * 60_000);
     let receipt = scene.esme.expect_receipt(&short).await;
     assert!(receipt.text().contains("stat:EXPIRED"), "{}", receipt.text());
@@ -291,16 +255,15 @@ async fn frd_c06_the_validity_of_what_is_held_runs_and_a_clients_own_date_still_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c06_so_many_are_held_and_what_is_beyond_is_refused() {
-    let mut scene = holding("abuse = { held_max = 2 }").await;
+    let (_rules, mut scene) = holding("abuse = { held_max = 2 }").await;
     let first = scene.esme.submit_ok(message(FROM, TO, BAD)).await;
     scene.esme.submit_ok(message(FROM, TO, BAD)).await;
     assert_eq!(scene.esme.submit_refused(message(FROM, TO, BAD)).await, CONTENT);
     scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
     scene.smsc.expect_submit_of(TEXT).await;
     // Over a restart as well, and by pages.
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.restart();
+    scene.bind().await;
     assert_eq!(scene.esme.submit_refused(message(FROM, TO, BAD)).await, CONTENT);
     let (mut ids, mut after) = (Vec::new(), None);
     loop {

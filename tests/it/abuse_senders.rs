@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::octets::COctets;
 use tidegate_codec::pdu::Operation;
@@ -18,11 +19,13 @@ use tidegate_gateway::orders::{Halt, SENDERS_MAX, Sender};
 use tidegate_store::audit::{Field, Kind, Value as Held, read};
 use tidegate_store::disk::RealDisk;
 use tidegate_tests::esme::message;
-use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedEsme, ScriptedSmsc};
+use tidegate_tests::{DEADLINE, Dialect, ScriptedEsme, ScriptedSmsc};
 
-use crate::abuse::{case, case_with, code, decide, notices, restore, so_many_steps, steps, trip};
+use crate::abuse::{
+    BAD_LINK, case, case_with, code, cut_off, decide, notices, restore, screened, so_many_steps, steps, trip,
+};
 use crate::ancillary::{ask, multi_of, number, outcome, query, replace, replacement};
-use crate::control::tidegate;
+use crate::control::{logged, ran};
 use crate::local::{Changes, Local};
 use crate::steered::{account, audit, refused, steer};
 use crate::sweeps::{FROM, Scene, TEXT, TO};
@@ -165,9 +168,8 @@ async fn frd_c05_a_rule_suspends_one_sender_with_notice_until_a_person_takes_it_
     // Nobody restores it past the review; what an operator says of it besides stays.
     let order = Verb::Steer(restore_sender(named(&json!(sender))));
     assert!(scene.ask(order).await.unwrap_err().contains("case 1"));
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.restart();
+    scene.bind().await;
     assert_eq!(
         scene.esme.submit_refused(message(FROM, TO, TEXT)).await,
         SUSPENDED
@@ -245,15 +247,7 @@ async fn frd_c05_what_one_sender_does_suspends_no_other_and_each_has_a_case_of_i
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c05_a_senders_suspension_that_was_cut_off_goes_on_at_the_next_start_and_nothing_slips_through() {
     let mut scene = Scene::new(RUN_OF_3).await;
-    let data = scene.local.dir.path().join("data");
-    let in_the_way = [data.join("operator-orders.new"), data.join("notices.new")];
-    fs::create_dir(&in_the_way[0]).unwrap();
-    trip(&mut scene).await;
-    let opened = case_with(&scene, |_| true).await;
-    assert_eq!(
-        (&opened["suspended"], &opened["notice"]),
-        (&Value::Null, &Value::Null)
-    );
+    let (in_the_way, opened) = cut_off(&mut scene).await;
     assert_eq!(
         scene.esme.submit_refused(message(FROM, TO, TEXT)).await,
         SUSPENDED
@@ -263,9 +257,8 @@ async fn frd_c05_a_senders_suspension_that_was_cut_off_goes_on_at_the_next_start
     assert!(refused.contains("being suspended"), "{refused}");
     so_many_steps(&scene, 2).await;
     // So it is after a start that can write as little.
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.restart();
+    scene.bind().await;
     assert_eq!(
         scene.esme.submit_refused(message(FROM, TO, TEXT)).await,
         SUSPENDED
@@ -288,14 +281,14 @@ async fn frd_c05_a_senders_suspension_that_was_cut_off_goes_on_at_the_next_start
         (&opened["opened"], &opened["sender"])
     );
     assert_eq!(notices(&scene).await.len(), 1);
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     assert_eq!(
         scene.esme.submit_refused(message(FROM, TO, TEXT)).await,
         SUSPENDED
     );
     // The files hold no number.
     for file in ["cases", "notices", "operator-orders"] {
-        let kept = fs::read_to_string(data.join(file)).unwrap();
+        let kept = fs::read_to_string(scene.local.dir.path().join("data").join(file)).unwrap();
         assert!(!kept.contains("7700900001"), "{kept}");
     }
 }
@@ -434,50 +427,27 @@ async fn a_sender_that_an_operator_suspends_is_refused_in_every_form_and_waits_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspended_sender_is_one_after_a_kill_and_by_a_later_generation_of_its_pseudonym() {
-    let mut smsc = ScriptedSmsc::listen().await;
-    let carrier = smsc.addr();
-    let mut process = Process::prepare(Process::built(), |places| places.config(&[carrier], ""));
-    process.spawn_with(&[("RUST_LOG", "trace")]);
-    process.ready().await;
-    smsc.expect_binds(1).await;
-    let run = |process: &Process, words: &[&str]| {
-        let output = tidegate(process, words);
-        let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (output.status.success(), told)
-    };
-    let (is_done, told) = run(&process, &["account", "suspend-sender", "load", "+447700900001"]);
-    assert!(is_done && told.contains("is suspended since"), "{told}");
+    let (mut smsc, mut process) = logged(|config| config, "").await;
+    let told = ran(&process, &["account", "suspend-sender", "load", "+447700900001"]);
+    assert!(told.contains("is suspended since"), "{told}");
     process.kill();
     process.restart().await;
     smsc.expect_binds(1).await;
     let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
     assert_eq!(esme.submit_refused(message(FROM, TO, TEXT)).await, SUSPENDED);
     // By whichever generation of the secret it goes, and that one cannot be retired.
-    let (is_done, told) = run(&process, &["key", "rotate-suppression"]);
-    assert!(is_done, "{told}");
+    ran(&process, &["key", "rotate-suppression"]);
     assert_eq!(esme.submit_refused(message(FROM, TO, TEXT)).await, SUSPENDED);
-    let (is_done, told) = run(&process, &["key", "retire-suppression", "1"]);
-    assert!(!is_done && told.contains("1 suspended senders"), "{told}");
-    let looking = async {
-        let counted = r#"tidegate_account_standing_refused_total{account="load",rule="sender"} 2"#;
-        loop {
-            let (_, page) = process.get("/metrics").await.unwrap();
-            if page.contains(counted) {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let page = tokio::time::timeout(DEADLINE, looking)
-        .await
-        .expect("it is counted");
+    let told = crate::control::refused(&process, &["key", "retire-suppression", "1"]);
+    assert!(told.contains("1 suspended senders"), "{told}");
+    let counted = r#"tidegate_account_standing_refused_total{account="load",rule="sender"} 2"#;
+    let page = process.metrics_with(counted).await;
     let gauge = r#"tidegate_account_suspended_senders{account="load"} 1"#;
     assert!(page.contains(gauge), "{page}");
-    let (is_done, told) = run(&process, &["account", "restore-sender", "load", FROM]);
-    assert!(is_done && told.contains("may submit again"), "{told}");
+    let told = ran(&process, &["account", "restore-sender", "load", FROM]);
+    assert!(told.contains("may submit again"), "{told}");
     esme.submit_ok(message(FROM, TO, TEXT)).await;
-    let (is_done, told) = run(&process, &["key", "retire-suppression", "1"]);
-    assert!(is_done, "{told}");
+    ran(&process, &["key", "retire-suppression", "1"]);
     process.kill();
     let log = process.stderr() + &process.stdout();
     assert!(!log.contains("7700900001") && !page.contains("7700900001"));
@@ -489,26 +459,93 @@ async fn a_suspended_sender_is_one_after_a_kill_and_by_a_later_generation_of_its
     smsc.expect_no_submit(A_WHILE).await;
 }
 
+/// Has the register of cases name each sender by a pseudonym of a generation that the ring has not, as one that is older than the
+/// ring may.
+fn of_another_generation(cases: &std::path::Path) {
+    let text = fs::read_to_string(cases).unwrap();
+    let mut register: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    for case in register["cases"].as_object_mut().unwrap().values_mut() {
+        case["sender"] = json!(format!("{}09", case["sender"].as_str().unwrap()));
+    }
+    let line = register.to_string();
+    let sum: String = Sha256::digest(line.as_bytes())
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    fs::write(cases, format!("{line}\n{sum}\n")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_whose_sender_nobody_can_name_any_more_says_that_nothing_is_suspended_and_so_does_its_notice()
+{
+    let mut scene = Scene::new(RUN_OF_3).await;
+    let data = scene.local.dir.path().join("data");
+    let in_the_way = data.join("operator-orders.new");
+    fs::create_dir(&in_the_way).unwrap();
+    trip(&mut scene).await;
+    case_with(&scene, |case| case["suspended"].is_null()).await;
+    so_many_steps(&scene, 2).await;
+    scene.local.stop();
+    fs::remove_dir(&in_the_way).unwrap();
+    of_another_generation(&data.join("cases"));
+    scene.local.start_at(scene.clock.clone());
+    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    let told = case_with(&scene, |case| case["notice"] == 1).await;
+    assert_eq!(
+        [&told["state"], &told["suspended"]],
+        [&json!("not suspended"), &Value::Null]
+    );
+    let why = told["not_suspended"].as_str().unwrap();
+    assert!(why.contains("secret is gone"), "{why}");
+    let notice = notices(&scene).await[0]["text"].as_str().unwrap().to_owned();
+    assert!(
+        notice.contains("not suspended") && notice.contains("case 1") && !notice.contains("0x0404"),
+        "{notice}"
+    );
+    // Nothing is refused, and no order names it, which no start would take.
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    let orders = fs::read_to_string(data.join("operator-orders")).unwrap_or_default();
+    assert!(!orders.contains("load"), "{orders}");
+    // So it stays over a start, entered and told once.
+    scene.local.stop();
+    scene.local.start_at(scene.clock.clone());
+    let again = case_with(&scene, |_| true).await;
+    assert_eq!(again, told);
+    let list = case(&scene, crate::abuse::all()).await.unwrap();
+    assert_eq!(
+        [&list["open"], &list["cases"][0]["state"]],
+        [&json!(1), &json!("not suspended")]
+    );
+    let decided = decide(&scene, Outcome::Reversed).await.unwrap();
+    assert_eq!(decided["is_suspended"], false);
+    let over = case_with(&scene, |case| case["answer"] == 2).await;
+    assert_eq!(over["state"], "reversed");
+    let answer = notices(&scene).await[1]["text"].as_str().unwrap().to_owned();
+    assert!(answer.contains("nothing was suspended"), "{answer}");
+    let steps = steps(&scene);
+    let found: Vec<&str> = steps.iter().map(|(what, _)| what.as_str()).collect();
+    let expected = [
+        "suspended",
+        "suspension failed",
+        "not suspended",
+        "notice",
+        "reversed",
+        "signals forgotten",
+        "notice",
+    ];
+    assert_eq!(found, expected);
+}
+
 /// FRD-4: what a text says, of one sender.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c05_a_rule_about_content_suspends_the_sender_of_the_text_and_nobody_else() {
-    const RULES: &str = "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"suspend_sender\"\n\
-                         domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
-    let rules = tempfile::NamedTempFile::new().unwrap();
-    fs::write(rules.path(), RULES).unwrap();
-    let extra = format!("[screening]\nfile = \"{}\"", rules.path().display());
-    let mut scene = Scene::with(Changes {
-        account: "screening = \"on\"\nsenders = [\"ACME\", \"OTHER\"]",
-        extra: &extra,
-        ..Changes::default()
-    })
-    .await;
+    let (_rules, mut scene) = screened("suspend_sender", "senders = [\"ACME\", \"OTHER\"]").await;
     let later = Sm {
         schedule_delivery_time: COctets::new(b"000001000000000R").unwrap(),
         ..from_name("ACME", TO, TEXT)
     };
     scene.esme.submit_ok(later).await;
-    let bad = from_name("ACME", TO, "Your parcel: http://pay.blocked.example/x");
+    let bad = from_name("ACME", TO, BAD_LINK);
     assert_eq!(scene.esme.submit_refused(bad).await, CommandStatus(0x0407));
     assert_eq!(
         scene.esme.submit_refused(from_name("ACME", TO, TEXT)).await,

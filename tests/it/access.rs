@@ -71,8 +71,7 @@ async fn break_glass_lets_one_token_at_one_account_and_ends_at_its_time_over_a_r
     assert_eq!(post(at, &ops, "/v1/export/create", &export).await.0, 403);
     assert_eq!(post(at, &ops, begin, &grant("body", 300)).await.0, 200);
 
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     at = scene.local.admin();
     let begun_ms = scene.clock.now().unix_ms;
     let (status, told) = post(at, &ops, show, &body).await;

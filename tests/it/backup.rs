@@ -8,7 +8,7 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Places, Process, ScriptedEsme, ScriptedSmsc};
 
-use crate::control::tidegate;
+use crate::control::{ran, tidegate};
 
 const FROM: &str = "447700900001";
 const TO: &str = "447700900002";
@@ -42,20 +42,14 @@ fn elsewhere(config: impl FnOnce(&Places) -> String) -> Process {
     Process::prepare(Process::built(), config)
 }
 
-fn done(process: &Process, words: &[&str]) {
-    let output = tidegate(process, words);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opt_outs_orders_and_the_audit_log_come_back_from_a_backup_without_the_messages() {
     let mut smsc = ScriptedSmsc::listen().await;
     let config = |places: &Places| places.config(&[smsc.addr()], "");
     let process = Process::start(Process::built(), config).await;
     smsc.expect_binds(2).await;
-    done(&process, &["optout", "add", GONE, "--account", "load"]);
-    done(&process, &["carrier", "pause", "c0"]);
+    ran(&process, &["optout", "add", GONE, "--account", "load"]);
+    ran(&process, &["carrier", "pause", "c0"]);
 
     // While it runs.
     let mut restored = elsewhere(|places| places.config(&[smsc.addr()], ""));
@@ -76,10 +70,10 @@ async fn opt_outs_orders_and_the_audit_log_come_back_from_a_backup_without_the_m
     let halted = tidegate(&restored, &["carrier", "list", "--json"]);
     let halted: serde_json::Value = serde_json::from_slice(&halted.stdout).unwrap();
     assert_eq!(halted["carriers"][0]["state"], "paused", "{halted}");
-    done(&restored, &["carrier", "resume", "c0"]);
+    ran(&restored, &["carrier", "resume", "c0"]);
     smsc.expect_submit_of("this one waits").await;
     assert!(restored.stop().await.success());
-    done(&restored, &["audit", "verify"]);
+    ran(&restored, &["audit", "verify"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,7 +110,7 @@ async fn a_snapshot_of_one_instant_holds_every_message_that_was_acknowledged() {
 async fn data_without_its_key_ring_is_refused_in_one_line() {
     let smsc = ScriptedSmsc::listen().await;
     let process = Process::start(Process::built(), |places| places.config(&[smsc.addr()], "")).await;
-    done(&process, &["optout", "add", GONE, "--account", "load"]);
+    ran(&process, &["optout", "add", GONE, "--account", "load"]);
     let mut restored = elsewhere(|places| places.config(&[smsc.addr()], ""));
     fs::create_dir(restored.dir().join("data")).unwrap();
     copy_all(&KEPT, &process.dir().join("data"), &restored.dir().join("data"));

@@ -13,7 +13,7 @@ use tidegate_tests::peer::octets_of;
 use tidegate_tests::{DEADLINE, Dialect, IN_CLEAR_TEXT, Peer, Process, ScriptedEsme, ScriptedSmsc};
 
 use crate::canary::spellings;
-use crate::control::tidegate;
+use crate::control::{logged, ran, tidegate};
 
 const NUMBER: &str = "447700918273";
 const OPTED_OUT: &str = "447700919182";
@@ -113,13 +113,6 @@ pub(crate) fn found_in(dir: &Path, texts: &[&str]) -> Vec<String> {
     found
 }
 
-#[track_caller]
-fn done(process: &Process, words: &[&str]) {
-    let output = tidegate(process, words);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
-}
-
 #[test]
 fn the_scan_finds_what_lies_in_a_file_in_any_spelling() {
     let dir = tempfile::tempdir().unwrap();
@@ -153,8 +146,8 @@ async fn key_c01_a_number_and_a_text_are_in_no_file_from_their_acceptance_on() {
     let data = process.dir().join("data");
     let all = [NUMBER, OPTED_OUT, TEXT, MO_TEXT];
     let scan = |when: &str| assert_eq!(found_in(&data, &all), [""; 0], "{when}");
-    done(&process, &["optout", "add", OPTED_OUT, "--account", "load"]);
-    done(
+    ran(&process, &["optout", "add", OPTED_OUT, "--account", "load"]);
+    ran(
         &process,
         &[
             "consent",
@@ -166,7 +159,7 @@ async fn key_c01_a_number_and_a_text_are_in_no_file_from_their_acceptance_on() {
             "anna",
         ],
     );
-    done(&process, &["trace", "pdus", "--account", "load", "--for", "10m"]);
+    ran(&process, &["trace", "pdus", "--account", "load", "--for", "10m"]);
     let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
     // One that has come to its end, and lies in the history.
     let mut sm = message("Shop", NUMBER, TEXT);
@@ -252,12 +245,7 @@ async fn pour(peer: &mut Peer, count: usize, whole: impl Fn(u32) -> Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_c01_ten_thousand_messages_at_trace_leave_no_number_text_or_password_in_log_and_metrics() {
-    let mut smsc = ScriptedSmsc::listen().await;
-    let carrier = smsc.addr();
-    let mut process = Process::prepare(Process::built(), |places| places.config(&[carrier], ""));
-    process.spawn_with(&[("RUST_LOG", "trace")]);
-    process.ready().await;
-    smsc.expect_binds(1).await;
+    let (mut smsc, mut process) = logged(|config| config, "").await;
     let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
     let mt = |sequence| {
         let sm = message(NUMBER, NUMBER, TEXT);

@@ -92,8 +92,7 @@ async fn clo_c01_a_closed_account_binds_no_more_and_nothing_of_it_goes_out() {
     };
     let refused = steer(&scene, restore).await.unwrap_err();
     assert!(refused.contains("closed"), "{refused}");
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     scene.smsc.expect_binds(3).await;
     assert_eq!(bind_status(&scene).await, CommandStatus::RBINDFAIL);
     let shown = show(&scene).await;

@@ -324,6 +324,43 @@ pub(crate) fn tidegate(process: &Process, words: &[&str]) -> Output {
     output.unwrap()
 }
 
+/// What it says where it does what is asked.
+#[track_caller]
+pub(crate) fn ran(process: &Process, words: &[&str]) -> String {
+    let output = tidegate(process, words);
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {said}");
+    said
+}
+
+/// The same for programs.
+#[track_caller]
+pub(crate) fn done(process: &Process, words: &[&str]) -> Value {
+    let output = tidegate(process, &[words, &["--json"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Why it does nothing.
+#[track_caller]
+pub(crate) fn refused(process: &Process, words: &[&str]) -> String {
+    let output = tidegate(process, words);
+    assert!(!output.status.success(), "{words:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A gateway that logs all there is to log, with its carrier.
+pub(crate) async fn logged(config: impl FnOnce(String) -> String, more: &str) -> (ScriptedSmsc, Process) {
+    let mut smsc = ScriptedSmsc::listen().await;
+    let carrier = smsc.addr();
+    let mut process = Process::prepare(Process::built(), |places| config(places.config(&[carrier], more)));
+    process.spawn_with(&[("RUST_LOG", "trace")]);
+    process.ready().await;
+    smsc.expect_binds(1).await;
+    (smsc, process)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_inspects_verifies_and_says_what_it_needs() {
     let smsc = ScriptedSmsc::listen().await;

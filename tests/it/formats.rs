@@ -1,26 +1,33 @@
 //! What earlier versions wrote, opened by this one: `tests/fixtures/formats/VERSION`, a directory that each version made of all
-//! forms it writes (docs/formats.md, "What earlier versions wrote").
+//! forms it writes (docs/formats.md, "What earlier versions wrote"), and `VERSION-N` of forms that came before the next one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use tidegate_codec::address::{Address, Npi, Ton};
+use tidegate_codec::pdu::message::Sm;
 use tidegate_codec::status::CommandStatus;
 use tidegate_codec::values::MessageState;
 use tidegate_gateway::clock::Clock;
 use tidegate_gateway::control::{
-    Deed, DeedKind, Disclosing, Exporting, Find, Matter, Noticing, Reading, Row, Steer, Subjecting, Verb,
+    Deed, DeedKind, Disclosing, Exporting, Find, HeldMessage, Matter, Noticing, Page, Reading, Row, Steer,
+    Subjecting, Verb, Withheld,
 };
 use tidegate_gateway::disclosures::Basis;
 use tidegate_gateway::exports::{Format, What};
 use tidegate_gateway::orders::Halt;
 use tidegate_gateway::subjects::{Asker, Right};
+use tidegate_gateway::withheld::Verdict;
 use tidegate_store::audit::{public_key, verify};
 use tidegate_store::disk::RealDisk;
+use tidegate_store::keyring::Tier;
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Dialect, Process, ScriptedSmsc};
 
+use crate::abuse::{case_with, code};
+use crate::ancillary::number;
 use crate::exports::{made, rows};
 use crate::local::{Changes, Local, NO_TIERS, config};
 use crate::sweeps::{FROM, Scene, TEXT, TO, copy, text_of};
@@ -43,6 +50,16 @@ const NOT_KEPT: [&str; 4] = [
 const OCTETS_MAX: u64 = 300 << 10;
 /// Of the carrier's id of the message whose receipt is not there yet.
 const LATE: &str = "c-late";
+/// The set that the maker makes: the next version's has its number alone.
+const SET: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
+/// A sender that a rule suspends, and one that an operator does.
+const PUMPS: &str = "447700900777";
+const BY_HAND: &str = "ACME";
+const SUSPENDED: CommandStatus = CommandStatus(0x0404);
+/// What a rule about content holds.
+const HELD_TEXT: &str = "Your parcel: http://pay.blocked.example/x";
+const HOLDS: &str = "version = \"7\"\n[[domains]]\nid = \"feed-7\"\nscore = 90\naction = \"hold\"\n\
+                     domains = [\"blocked.example\"]\nsource = \"-\"\nchecked = \"2026-11-30\"\n";
 
 const CHANGES: Changes<'static> = Changes {
     account: "retention_profile = \"fixed-term\"",
@@ -62,10 +79,6 @@ fn person(kind: DeedKind, number: &str) -> Verb {
     let cells = Map::from_iter([("number".to_owned(), json!(format!("+{number}")))]);
     deed.rows = vec![Row { line: 1, cells }];
     Verb::Deed(Box::new(deed))
-}
-
-async fn started(dir: TempDir, unix_ms: u64) -> Scene {
-    started_with(dir, unix_ms, CHANGES).await
 }
 
 async fn started_with(dir: TempDir, unix_ms: u64, changes: Changes<'_>) -> Scene {
@@ -98,13 +111,54 @@ fn kept(dir: &Path) -> Vec<(String, Vec<u8>)> {
     out
 }
 
+/// Has the fixture hold a message that is held, a sender that a case has suspended and one that an operator has.
+async fn withhold(scene: &mut Scene) -> Map<String, Value> {
+    let held = scene.esme.submit_ok(message(FROM, TO, HELD_TEXT)).await;
+    for n in 0..3 {
+        let to = format!("4477009002{n:02}");
+        let from = Sm {
+            source: number(PUMPS),
+            ..code(&to)
+        };
+        if n == 2 {
+            scene.esme.submit_refused(from).await;
+            continue;
+        }
+        scene.esme.submit_ok(from).await;
+        let submit = scene.smsc.expect_submit().await;
+        scene.smsc.answer(&submit, &format!("c-code-{n}")).await;
+    }
+    let opened = case_with(scene, |case| !case["notice"].is_null()).await;
+    let by_hand = Steer::SenderSuspend {
+        account: "load".to_owned(),
+        sender: BY_HAND.to_owned(),
+    };
+    scene.ask(Verb::Steer(by_hand)).await.unwrap();
+    Map::from_iter([
+        ("held".to_owned(), json!(held)),
+        ("pumps".to_owned(), opened["sender"].clone()),
+    ])
+}
+
 /// Makes the fixture of this version: `cargo test -p tidegate-tests --test it -- --ignored makes_the_fixture`. It replaces none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a maker: run once for a version, and commit what it makes"]
 async fn makes_the_fixture_of_this_version() {
-    let to = fixtures().join(env!("CARGO_PKG_VERSION"));
+    let to = fixtures().join(SET);
     assert!(!to.exists(), "{} is there already", to.display());
-    let mut scene = started(TempDir::new().unwrap(), MADE_MS).await;
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    fs::write(rules.path(), HOLDS).unwrap();
+    let account = format!(
+        "{}\nscreening = \"on\"\nabuse = {{ run = 3, run_action = \"suspend_sender\" }}",
+        CHANGES.account
+    );
+    let extra = format!("[screening]\nfile = \"{}\"", rules.path().display());
+    let changes = Changes {
+        account: &account,
+        extra: &extra,
+        ..CHANGES
+    };
+    let mut scene = started_with(TempDir::new().unwrap(), MADE_MS, changes).await;
     let (delivered, _) = scene.deliver("c-1").await;
     scene.ask(person(DeedKind::OptOutAdd, STOPPED)).await.unwrap();
     scene.ask(person(DeedKind::ConsentGrant, AGREED)).await.unwrap();
@@ -119,6 +173,7 @@ async fn makes_the_fixture_of_this_version() {
     scene.open(Right::Access, Asker::Account, Some("load"), TO).await;
     scene.opened(Basis::Law, MADE_MS).await;
     let export = made(&scene, What::Texts, Format::Csv).await;
+    let withheld = withhold(&mut scene).await;
 
     let late = scene
         .esme
@@ -179,13 +234,15 @@ async fn makes_the_fixture_of_this_version() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, octets).unwrap();
     }
-    let said = json!({
+    let mut said = json!({
         "delivered": delivered,
         "late": late,
         "queued": queued,
         "export": export,
         "reserved": reserved,
+        "tiers": Tier::ALL.map(Tier::word),
     });
+    said.as_object_mut().unwrap().extend(withheld);
     fs::write(to.join("said.json"), format!("{said:#}\n")).unwrap();
     assert!(total < OCTETS_MAX, "{total} octets");
 }
@@ -217,7 +274,7 @@ fn restored(version: &Path, said: &Value) -> TempDir {
 }
 
 /// What `tidegate doctor` says of the forms, and that it leaves the files as they are.
-fn doctor_knows_every_form(dir: &TempDir) {
+fn doctor_knows_every_form(dir: &TempDir, said: &Value) {
     let path = dir.path().join("tidegate.toml");
     let nowhere = "127.0.0.1:1".parse().unwrap();
     fs::write(&path, config(dir, nowhere, CHANGES)).unwrap();
@@ -252,6 +309,9 @@ fn doctor_knows_every_form(dir: &TempDir) {
     ] {
         assert!(forms["found"].as_str().unwrap().contains(form), "{form}: {forms}");
     }
+    if said.get("pumps").is_some() {
+        assert!(forms["found"].as_str().unwrap().contains("cases"), "{forms}");
+    }
     assert_ne!(of("keys")["level"], "error", "{told}");
     assert!(before == kept(dir.path()), "it changes nothing");
     fs::remove_file(path).unwrap();
@@ -271,18 +331,71 @@ async fn what_each_version_wrote_is_opened_with_all_that_it_holds() {
         ..CHANGES
     };
     for version in versions {
-        // With a key-encryption key for each tier, which takes keys over where there was none; and as it was written.
-        for changes in [CHANGES, without] {
-            opened(&version, changes).await;
+        let said: Value =
+            serde_json::from_str(&fs::read_to_string(version.join("said.json")).unwrap()).unwrap();
+        // With a key-encryption key for each tier, which takes keys over where there was none; and, if there was none, as it was written.
+        opened(&version, &said, CHANGES).await;
+        match said.get("tiers") {
+            None => opened(&version, &said, without).await,
+            Some(tiers) => has_rings_of(&version, tiers),
         }
     }
 }
 
-async fn opened(version: &Path, changes: Changes<'_>) {
-    let said: Value = serde_json::from_str(&fs::read_to_string(version.join("said.json")).unwrap()).unwrap();
+/// Of each of these a ring that is not made by who opens it.
+fn has_rings_of(version: &Path, tiers: &Value) {
+    for tier in tiers.as_array().unwrap() {
+        let dir = version.join("keys").join(tier.as_str().unwrap());
+        assert!(
+            dir.join("ring.a").exists() && dir.join("ring.b").exists(),
+            "{}",
+            dir.display()
+        );
+    }
+}
+
+/// What is held is held still, and goes on once it is released; a suspended sender is refused by whichever suspended it.
+async fn held_and_suspended(scene: &mut Scene, held: &str, pumps: &Value) {
+    let (account, page) = (Some("load".to_owned()), Page::default());
+    let list = Verb::Withheld(Withheld::List { account, page });
+    let told = scene.ask(list).await.unwrap();
+    assert_eq!(told["messages"][0]["id"], held, "{told:?}");
+    let release = Withheld::Judge {
+        verdict: Verdict::Release,
+        message: HeldMessage {
+            id: held.to_owned(),
+            account: None,
+        },
+        reviewer: "Ana Ruiz".to_owned(),
+        reason: "a campaign of theirs".to_owned(),
+    };
+    let told = scene.ask(Verb::Withheld(release)).await.unwrap();
+    assert_eq!(told["released"], 1, "{told:?}");
+    scene.smsc.expect_submit_of(HELD_TEXT).await;
+
+    let found = case_with(scene, |_| true).await;
+    assert_eq!(
+        [&found["sender"], &found["state"], &found["rule"]],
+        [pumps, &json!("open"), &json!("run")]
+    );
+    let show = Steer::AccountShow {
+        account: "load".to_owned(),
+    };
+    let told = scene.ask(Verb::Steer(show)).await.unwrap();
+    assert_eq!(told["suspended_senders"].as_array().unwrap().len(), 2, "{told:?}");
+    for name in [PUMPS, BY_HAND] {
+        let from_name = Sm {
+            source: Address::new(Ton::ALPHANUMERIC, Npi::UNKNOWN, name.as_bytes()).unwrap(),
+            ..message(FROM, TO, TEXT)
+        };
+        assert_eq!(scene.esme.submit_refused(from_name).await, SUSPENDED, "{name}");
+    }
+}
+
+async fn opened(version: &Path, said: &Value, changes: Changes<'_>) {
     let id = |key: &str| said[key].as_str().unwrap().to_owned();
-    let dir = restored(version, &said);
-    doctor_knows_every_form(&dir);
+    let dir = restored(version, said);
+    doctor_knows_every_form(&dir, said);
     let mut scene = started_with(dir, MADE_MS + MOVED_MS + 60_000, changes).await;
 
     // History: by its id, and by the person's number.
@@ -336,6 +449,9 @@ async fn opened(version: &Path, changes: Changes<'_>) {
     scene.ask(Verb::Steer(resume)).await.unwrap();
     let submit = scene.smsc.expect_submit_of(QUEUED_TEXT).await;
     scene.smsc.answer(&submit, "c-queued").await;
+    if let Some(pumps) = said.get("pumps") {
+        held_and_suspended(&mut scene, &id("held"), pumps).await;
+    }
 
     // A receipt of what lies in a waiting file, which its client gets under the id that it knows.
     scene

@@ -5,7 +5,6 @@ use std::fs;
 
 use serde_json::Value;
 use tidegate_gateway::control::{Retain, Verb};
-use tidegate_tests::ScriptedEsme;
 
 use crate::canary::spellings;
 use crate::sweeps::{DAY_MS, FROM, Scene, TEXT, TO, blocks, ring_of, text_of, texts_of};
@@ -15,7 +14,7 @@ async fn restarted(scene: &mut Scene, from: &str, to: &str) {
     scene.local.stop();
     scene.local.edit(from, to);
     scene.local.start_at(scene.clock.clone());
-    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
 }
 
 fn texts_on_disk(scene: &Scene) -> usize {

@@ -13,7 +13,7 @@ use tidegate_store::keyring::{Kek, KeyRing, KeyRingError, PeriodOwner};
 use tidegate_tests::esme::message;
 use tidegate_tests::{DEADLINE, Process, ScriptedEsme, ScriptedSmsc};
 
-use crate::control::tidegate;
+use crate::control::{done, refused};
 
 const FROM: &str = "447700900001";
 const TO: &str = "447700900002";
@@ -25,7 +25,7 @@ fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(5)
 }
 
-fn keys(process: &Process) -> PathBuf {
+pub(super) fn keys(process: &Process) -> PathBuf {
     process.dir().join("keys")
 }
 
@@ -33,9 +33,10 @@ fn kek_file(process: &Process) -> PathBuf {
     process.dir().join("kek/kek")
 }
 
-fn new_file(process: &Process) -> String {
-    let path = process.dir().join("new-kek");
-    fs::write(&path, NEW).unwrap();
+/// A key-encryption key for a rotation.
+pub(super) fn new_file(process: &Process, name: &str, octets: &[u8; 32]) -> String {
+    let path = process.dir().join(name);
+    fs::write(&path, octets).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -43,7 +44,7 @@ fn open(dir: &Path, octets: &[u8; 32]) -> Result<KeyRing<RealDisk>, KeyRingError
     KeyRing::open(&RealDisk, dir, Kek::new(octets))
 }
 
-fn copied(from: &Path, to: PathBuf) -> PathBuf {
+pub(super) fn copied(from: &Path, to: PathBuf) -> PathBuf {
     fs::create_dir(&to).unwrap();
     for name in ["ring.a", "ring.b"] {
         fs::copy(from.join(name), to.join(name)).unwrap();
@@ -51,25 +52,9 @@ fn copied(from: &Path, to: PathBuf) -> PathBuf {
     to
 }
 
-#[track_caller]
-fn done(process: &Process, words: &[&str]) -> serde_json::Value {
-    let output = tidegate(process, words);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(process: &Process, words: &[&str]) -> String {
-    let output = tidegate(process, words);
-    assert!(!output.status.success(), "{words:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 /// What the audit log has about keys, as JSON.
-fn key_events(process: &Process) -> String {
-    let listed = done(process, &["audit", "list", "--kind", "key-event", "--json"]);
-    listed.to_string()
+pub(super) fn key_events(process: &Process) -> String {
+    done(process, &["audit", "list", "--kind", "key-event"]).to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,14 +65,14 @@ async fn key_c04_a_rotation_while_the_gateway_runs_leaves_the_old_copy_and_the_o
     esme.submit_ok(message(FROM, TO, "before")).await;
     let old: [u8; 32] = fs::read(kek_file(&process)).unwrap().try_into().unwrap();
     let earlier = copied(&keys(&process), process.dir().join("earlier"));
-    let before = done(&process, &["key", "show", "--json"]);
+    let before = done(&process, &["key", "show"]);
     assert_eq!(
         (&before["number"], &before["next"]),
         (&1.into(), &serde_json::Value::Null)
     );
 
-    let new = new_file(&process);
-    let rotated = done(&process, &["key", "rotate-kek", "--new-kek-file", &new, "--json"]);
+    let new = new_file(&process, "new-kek", &NEW);
+    let rotated = done(&process, &["key", "rotate-kek", "--new-kek-file", &new]);
     assert_eq!(rotated["number"], 2, "{rotated}");
     assert!(rotated["keys_rewrapped"].as_u64().unwrap() >= 4, "{rotated}");
     let same = refused(&process, &["key", "rotate-kek", "--new-kek-file", &new]);
@@ -183,7 +168,7 @@ async fn key_c05_a_gateway_killed_in_a_rotation_goes_on_and_loses_nothing() {
     let made = ring.period_keys(&owners, 1, &mut rng()).unwrap();
     drop((ring, made));
 
-    let new = new_file(&process);
+    let new = new_file(&process, "new-kek", &NEW);
     process.spawn();
     process.ready().await;
     let mut asking = Command::new(Process::built())
@@ -213,7 +198,7 @@ async fn key_c05_a_gateway_killed_in_a_rotation_goes_on_and_loses_nothing() {
     let mut esme = ScriptedEsme::bound(process.smpp(), "load", "secret").await;
     esme.submit_ok(message(FROM, TO, "meanwhile")).await;
     until("ended", || !state(&process).0).await;
-    let shown = done(&process, &["key", "show", "--json"]);
+    let shown = done(&process, &["key", "show"]);
     assert_eq!(
         (&shown["number"], &shown["next"]),
         (&2.into(), &serde_json::Value::Null)
@@ -261,7 +246,7 @@ async fn without_a_gateway_the_files_are_rotated_and_the_kek_may_come_from_elsew
     assert!(!kek_file(&process).exists(), "none is made");
 
     // Over to a program, on the files.
-    let new = new_file(&process);
+    let new = new_file(&process, "new-kek", &NEW);
     let output = Command::new(Process::built())
         .args([
             "key",
@@ -299,5 +284,5 @@ async fn without_a_gateway_the_files_are_rotated_and_the_kek_may_come_from_elsew
         "{events}"
     );
     assert!(process.stop().await.success());
-    done(&process, &["audit", "verify", "--json"]);
+    done(&process, &["audit", "verify"]);
 }

@@ -216,10 +216,9 @@ async fn dsr_c06_of_a_restricted_person_nothing_is_processed_but_kept_until_it_i
     assert_eq!(marks[0]["standing"], "restricted");
     assert!(report.iter().any(|row| row["text"] == WRITTEN), "{report:?}");
     // It holds behind a restart.
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     scene.smsc.expect_binds(3).await;
-    scene.esme = tidegate_tests::ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    scene.bind().await;
     let status = scene.esme.submit_refused(message(FROM, TO, TEXT)).await;
     assert_eq!(status, CommandStatus(0x0405));
     // Nobody's number is in the register, nor in its list; and it ends with a notice only.

@@ -5,28 +5,13 @@ use tidegate_codec::status::CommandStatus;
 use tidegate_tests::esme::message;
 use tidegate_tests::{Process, ScriptedEsme, ScriptedSmsc};
 
-use crate::control::tidegate;
-use crate::kek::until;
+use crate::control::{done, refused};
+use crate::kek::{key_events, until};
 
 const FROM: &str = "447700900001";
 const ANNA: &str = "15550100123";
 const BERT: &str = "15550100124";
 const OPTED_OUT: CommandStatus = CommandStatus(0x0401);
-
-#[track_caller]
-fn done(process: &Process, words: &[&str]) -> Value {
-    let output = tidegate(process, &[words, &["--json"]].concat());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(process: &Process, words: &[&str]) -> String {
-    let output = tidegate(process, words);
-    assert!(!output.status.success(), "{words:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Generation and opt-outs of each.
 fn generations(told: &Value) -> Vec<(u64, u64)> {
@@ -100,7 +85,7 @@ async fn key_c07_who_opted_out_before_a_rotation_is_refused_and_rewritten_before
     let removed = done(&process, &["optout", "remove", BERT, "--account", "load"]);
     assert_eq!(removed["removed"], 1, "{removed}");
     assert!(!is_refused(&process, BERT).await);
-    let events = done(&process, &["audit", "list", "--kind", "key-event"]).to_string();
+    let events = key_events(&process);
     for verb in [
         "key rotate-suppression",
         "key rewrite-suppression",

@@ -83,6 +83,17 @@ impl Scene {
         }
     }
 
+    /// Ends the gateway and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.local.stop();
+        self.local.start_at(self.clock.clone());
+    }
+
+    /// Binds another client in the place of the one before.
+    pub(crate) async fn bind(&mut self) {
+        self.esme = ScriptedEsme::bound(self.local.esme(), "load", "secret").await;
+    }
+
     pub(crate) async fn ask(&self, verb: Verb) -> Answer {
         let data = self.local.dir.path().join("data");
         let asked = tokio::task::spawn_blocking(move || control::ask(&data, &verb));
@@ -524,8 +535,7 @@ async fn ret_c04_what_is_anonymised_leaves_statistics_and_nothing_else() {
     }
     // Once, over another sweep and a restart; of another account nothing.
     scene.retain(Retain::Sweep).await.unwrap();
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     assert_eq!(scene.retain(stats).await.unwrap()["messages"], 3);
     let other = Retain::Stats {
         account: Some("other".to_owned()),
@@ -546,8 +556,7 @@ async fn ret_c15_a_clock_that_jumps_removes_nothing_and_one_that_is_set_back_bri
         assert!(refused.contains("has jumped"), "{refused}");
     }
     // A restart does not take it for granted, either.
-    scene.local.stop();
-    scene.local.start_at(scene.clock.clone());
+    scene.restart();
     let refused = scene.retain(Retain::Sweep).await.unwrap_err();
     assert!(refused.contains("has jumped"), "{refused}");
     let (_, page) = tidegate_metrics(&scene).await;

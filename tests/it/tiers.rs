@@ -1,7 +1,7 @@
 //! Key-encryption keys of tiers (ENC-5) in a process that runs: what the main one opens, rotations, an installation of before.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -13,7 +13,8 @@ use tidegate_store::seal::{Aad, Purpose};
 use tidegate_tests::esme::message;
 use tidegate_tests::{Places, Process, ScriptedEsme, ScriptedSmsc};
 
-use crate::control::tidegate;
+use crate::control::{done, refused};
+use crate::kek::{copied, key_events, keys, new_file, until};
 use crate::sweeps::ring_of;
 
 const FROM: &str = "447700900001";
@@ -22,37 +23,8 @@ const PERSON: &str = "447700900003";
 const NEW: [u8; 32] = [0x5B; 32];
 const NEW_MAIN: [u8; 32] = [0x5C; 32];
 
-fn keys(process: &Process) -> PathBuf {
-    process.dir().join("keys")
-}
-
 fn kek(process: &Process, name: &str) -> Kek {
     Kek::read(&RealDisk, &process.dir().join("kek").join(name)).unwrap()
-}
-
-fn new_file(process: &Process, name: &str, octets: &[u8; 32]) -> String {
-    let path = process.dir().join(name);
-    fs::write(&path, octets).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-#[track_caller]
-fn done(process: &Process, words: &[&str]) -> Value {
-    let output = tidegate(process, &[words, &["--json"]].concat());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(process: &Process, words: &[&str]) -> String {
-    let output = tidegate(process, words);
-    assert!(!output.status.success(), "{words:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn key_events(process: &Process) -> String {
-    done(process, &["audit", "list", "--kind", "key-event"]).to_string()
 }
 
 fn reconfigured(process: &Process, change: impl FnOnce(&str) -> String) {
@@ -97,6 +69,11 @@ fn matters(process: &Process) {
     ] {
         done(process, words);
     }
+}
+
+/// How many rows a list has.
+fn count(process: &Process, words: &[&str], key: &str) -> usize {
+    done(process, words)[key].as_array().unwrap().len()
 }
 
 /// What the registers hold sealed, and whose it is.
@@ -215,13 +192,7 @@ async fn enc_5_what_opens_messages_opens_no_hold_request_or_disclosure() {
     // What was killed goes on, and a tier's ring that is gone is not made anew.
     process.spawn();
     process.ready().await;
-    assert_eq!(
-        done(&process, &["hold", "list"])["holds"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(count(&process, &["hold", "list"], "holds"), 1);
     assert!(process.stop().await.success());
     fs::rename(keys(&process).join("subrec"), process.dir().join("aside")).unwrap();
     let told = refused(&process, &["serve"]);
@@ -293,7 +264,7 @@ async fn a_tiers_key_encryption_key_is_rotated_beside_traffic_and_no_other_rings
         of_legal.filter(|entry| entry.to_string().contains(what)).count()
     };
     assert!(named("is to begin") == 1 && named("ended") == 1, "{events}");
-    assert_eq!(named("key ring is to be made"), 1, "{events}");
+    assert_eq!(named("key ring made"), 1, "{events}");
     let (_, page) = process.get("/metrics").await.unwrap();
     for line in [
         "\ntidegate_tier_kek_rotation_slots{tier=\"legal\"} 0",
@@ -323,20 +294,8 @@ async fn a_tiers_key_encryption_key_is_rotated_beside_traffic_and_no_other_rings
     fs::rename(&new, process.dir().join("kek/subrec")).unwrap();
     process.spawn();
     process.ready().await;
-    assert_eq!(
-        done(&process, &["hold", "list"])["holds"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        done(&process, &["subject", "list"])["requests"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(count(&process, &["hold", "list"], "holds"), 1);
+    assert_eq!(count(&process, &["subject", "list"], "requests"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -368,7 +327,7 @@ async fn rotations_of_two_rings_that_were_interrupted_go_on_with_both_other_keys
     );
     process.spawn_told(&["--new-kek-file", &legal, "--new-kek-file", &main]);
     process.ready().await;
-    crate::kek::until("ended", || {
+    until("ended", || {
         let shown = done(&process, &["key", "show"]);
         shown["next"].is_null() && shown["tiers"][0]["next"].is_null()
     })
@@ -392,11 +351,7 @@ async fn an_installation_of_before_there_were_tiers_hands_their_keys_over_and_go
     matters(&process);
     assert!(process.stop().await.success());
     assert!(!keys(&process).join("legal").exists());
-    let earlier = process.dir().join("earlier");
-    fs::create_dir(&earlier).unwrap();
-    for name in ["ring.a", "ring.b"] {
-        fs::copy(keys(&process).join(name), earlier.join(name)).unwrap();
-    }
+    let earlier = copied(&keys(&process), process.dir().join("earlier"));
     let checked = done(&process, &["check"]);
     let warned = checked["warnings"].to_string();
     assert!(
@@ -436,17 +391,11 @@ async fn an_installation_of_before_there_were_tiers_hands_their_keys_over_and_go
         (["subject", "list"], "requests"),
         (["disclosure", "list"], "disclosures"),
     ] {
-        assert_eq!(
-            done(&process, &words)[key].as_array().unwrap().len(),
-            1,
-            "{words:?}"
-        );
+        assert_eq!(count(&process, &words, key), 1, "{words:?}");
     }
     let events = key_events(&process);
     assert_eq!(
-        events
-            .matches("keys are to be taken over from the main key ring")
-            .count(),
+        events.matches("keys taken over from the main key ring").count(),
         2,
         "{events}"
     );

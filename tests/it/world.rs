@@ -23,7 +23,7 @@ use tidegate_gateway::telemetry::{KeyMetrics, Telemetry};
 use tidegate_gateway::{keeper, link};
 use tidegate_store::audit::Signer;
 use tidegate_store::disk::FaultyDisk;
-use tidegate_store::keyring::{Kek, KeyRing};
+use tidegate_store::keyring::{Kek, KeyRing, Tier};
 use tidegate_store::spool::{ChoreDone, Options, Recovered, Spool};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -287,15 +287,29 @@ async fn relay(
     }
 }
 
-fn key_ring(disk: &FaultyDisk, now_ms: u64, rng: &mut ChaCha20Rng) -> Result<KeyRing<FaultyDisk>, String> {
+/// Where the key-encryption key of tier `legal` is, for a disk that is to have its ring.
+pub(crate) const LEGAL_KEK: &str = "kek-legal";
+
+pub(crate) fn key_ring(
+    disk: &FaultyDisk,
+    now_ms: u64,
+    rng: &mut ChaCha20Rng,
+) -> Result<KeyRing<FaultyDisk>, String> {
     let (kek, ring) = (Path::new("kek"), Path::new("keys"));
-    if disk.octets(kek).is_some() {
+    let mut ring = if disk.octets(kek).is_some() {
         let kek = Kek::read(disk, kek).map_err(|error| error.to_string())?;
-        KeyRing::open(disk, ring, kek).map_err(|error| error.to_string())
+        KeyRing::open(disk, ring, kek).map_err(|error| error.to_string())?
     } else {
         let kek = Kek::create(disk, kek, rng).map_err(|error| error.to_string())?;
-        KeyRing::create(disk, ring, kek, now_ms, rng).map_err(|error| error.to_string())
+        KeyRing::create(disk, ring, kek, now_ms, rng).map_err(|error| error.to_string())?
+    };
+    let legal = Path::new(LEGAL_KEK);
+    if disk.octets(legal).is_some() {
+        let kek = Kek::read(disk, legal).map_err(|error| error.to_string())?;
+        ring.attach(disk, Tier::Legal, kek, now_ms, rng)
+            .map_err(|error| error.to_string())?;
     }
+    Ok(ring)
 }
 
 /// A new link to a carrier: its far end, and what runs ours until it ends.

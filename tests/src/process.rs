@@ -163,6 +163,21 @@ impl Process {
         options.create(true).append(true).open(self.log(name)).unwrap()
     }
 
+    /// The metrics, once there is something among them.
+    pub async fn metrics_with(&self, what: &str) -> String {
+        let looking = async {
+            loop {
+                let (_, page) = self.get("/metrics").await.unwrap();
+                if page.contains(what) {
+                    return page;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let found = tokio::time::timeout(DEADLINE, looking).await;
+        found.unwrap_or_else(|_| panic!("not among the metrics in {DEADLINE:?}: {what}"))
+    }
+
     /// Gets a page: status and body; an error while nobody answers.
     pub async fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
         let mut socket = TcpStream::connect(self.places.http).await?;

@@ -4,16 +4,17 @@
 //! next one, so that a start goes on where a crash came between.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 use tidegate_store::audit::WORD_MAX;
 
-use super::file::{self, Unreadable};
-use super::{Signal, Subject};
+use super::{Signal, Subject, file};
 use crate::orders::Sender;
+use crate::small_file::register::{OnDisk, Unreadable};
 use crate::telemetry::words::AbuseRule;
 
 /// Cases at a time, those that are decided and kept included.
@@ -58,12 +59,49 @@ pub struct Decision {
     pub at_ms: u64,
 }
 
+/// Why nothing could be suspended where a case was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsuspended {
+    /// The secret is gone that the sender's pseudonym was made under: nobody knows any more which one it is.
+    SecretGone,
+}
+
+impl Unsuspended {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::SecretGone];
+
+    /// For files and programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SecretGone => "secret gone",
+        }
+    }
+
+    /// For people.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::SecretGone => {
+                "the secret is gone that the sender was named under, so that nobody can tell which one it is"
+            }
+        }
+    }
+}
+
+/// That nothing was suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSuspended {
+    /// Why.
+    pub why: Unsuspended,
+    /// Since when that is known, in unix milliseconds.
+    pub at_ms: u64,
+}
+
 /// A case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Whose.
     pub account: SystemId,
-    /// The sender that is suspended; `None`: the account is.
+    /// The sender that is suspended, or was to be; `None`: the account is.
     pub sender: Option<Sender>,
     /// Which rule saw it.
     pub rule: AbuseRule,
@@ -83,8 +121,10 @@ pub struct Case {
     pub opened_ms: u64,
     /// Until when a person is to decide.
     pub review_ms: u64,
-    /// Since when the suspension holds; `None`: not yet.
+    /// Since when the suspension holds; `None`: not yet, or never.
     pub suspended_ms: Option<u64>,
+    /// That it cannot be suspended, so that it never will be.
+    pub not_suspended: Option<NotSuspended>,
     /// The number of the account's notice; `None`: not yet.
     pub notice: Option<u64>,
     /// What was decided.
@@ -100,10 +140,14 @@ pub struct Case {
 pub enum Step {
     /// The account, or its sender, is to be suspended.
     Suspend,
+    /// It cannot be, and that is to be noted in its place.
+    Leave,
     /// It is to be told.
     Notify,
     /// It is to be restored.
     Restore,
+    /// It was never suspended: what led to the case is to count no longer.
+    Forget,
     /// It is to be told what was decided.
     Answer,
     /// It is over, and goes from the register.
@@ -115,8 +159,10 @@ impl Step {
     pub(super) const fn words(self) -> [&'static str; 2] {
         match self {
             Self::Suspend => ["suspended", "suspension failed"],
+            Self::Leave => ["not suspended", "case not written"],
             Self::Notify | Self::Answer => ["notice", "notice failed"],
             Self::Restore => ["restored", "restore failed"],
+            Self::Forget => ["signals forgotten", "signals not forgotten"],
             Self::Remove => ["removed", "removal failed"],
         }
     }
@@ -147,11 +193,17 @@ impl Case {
             opened_ms: signal.at_ms,
             review_ms,
             suspended_ms: None,
+            not_suspended: None,
             notice: None,
             decision: None,
             answer: None,
             restored_ms: None,
         }
+    }
+
+    /// Whom it is about is to be suspended, and is not yet.
+    pub const fn is_begun(&self) -> bool {
+        self.suspended_ms.is_none() && self.not_suspended.is_none()
     }
 
     /// What is to be done next; `None`: nothing, or a person is to decide.
@@ -160,11 +212,14 @@ impl Case {
             .decision
             .as_ref()
             .is_some_and(|decision| decision.outcome == Outcome::Reversed);
-        if self.suspended_ms.is_none() {
+        if self.is_begun() {
             Some(Step::Suspend)
         } else if is_reversed && self.restored_ms.is_none() {
             // Whoever was suspended wrongly waits for no notice.
-            Some(Step::Restore)
+            Some(match self.not_suspended {
+                None => Step::Restore,
+                Some(_) => Step::Forget,
+            })
         } else if self.notice.is_none() {
             Some(Step::Notify)
         } else if !self.is_open() && self.answer.is_none() {
@@ -181,11 +236,12 @@ impl Case {
 }
 
 /// All of them, by their numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// The last number that was given.
     pub last: u32,
     /// Cases.
+    #[serde(with = "file::rows")]
     pub cases: BTreeMap<u32, Case>,
 }
 
@@ -238,7 +294,7 @@ struct Held {
 /// The register on disk, and as it is.
 #[derive(Debug)]
 pub struct Cases {
-    path: PathBuf,
+    file: OnDisk<Register>,
     held: Mutex<Held>,
     /// Held from before the register is looked at until what was made of it is on disk. Taken before that of the orders.
     pub(super) turn: tokio::sync::Mutex<()>,
@@ -251,15 +307,14 @@ impl Cases {
     ///
     /// It cannot be read, or is not as it was written: nothing is started then, for who waits for a review would be forgotten.
     pub fn open(data: &Path) -> Result<Self, Unreadable> {
-        let path = data.join(file::FILE);
-        let register = file::open(&path)?;
+        let (file, register) = OnDisk::<Register>::open(data)?;
         let held = Held {
             sums: Sums::of(&register),
             register: Arc::new(register),
             ..Held::default()
         };
         Ok(Self {
-            path,
+            file,
             held: Mutex::new(held),
             turn: tokio::sync::Mutex::default(),
         })
@@ -289,7 +344,7 @@ impl Cases {
     /// How many are to suspend a sender and have not yet, by a pseudonym of a generation.
     pub(crate) fn begun_under(&self, generation: u8) -> usize {
         let is_meant = |case: &&Case| {
-            let sender = case.sender.filter(|_| case.suspended_ms.is_none());
+            let sender = case.sender.filter(|_| case.is_begun());
             sender.is_some_and(|sender| sender.generation() == generation)
         };
         self.look(|register| register.cases.values().filter(is_meant).count())
@@ -356,18 +411,14 @@ impl Cases {
         &self,
         change: impl FnOnce(&mut Register) -> Result<(), String> + Send + 'static,
     ) -> Result<(), String> {
-        let (path, before) = (self.path.clone(), self.register());
-        let writing = move || {
+        let before = self.register();
+        let changed = move || {
             let mut register = Register::clone(&before);
             change(&mut register)?;
-            crate::small_file::replace(&path, &file::written(&register))
-                .map_err(|error| format!("the register of cases cannot be written: {error}"))?;
             let sums = Sums::of(&register);
-            Ok::<_, String>((Arc::new(register), sums))
+            Ok((register, sums))
         };
-        let (register, sums) = tokio::task::spawn_blocking(writing)
-            .await
-            .map_err(|error| crate::control::not_done(&error).to_owned())??;
+        let (register, sums) = self.file.write_made(changed).await?;
         let mut held = self.lock();
         held.numbers
             .retain(|_, number| !register.cases.contains_key(number));
@@ -376,32 +427,18 @@ impl Cases {
             |id: &u32| register.cases.contains_key(id) || numbers.values().any(|given| given == id);
         held.entered.retain(|(id, _), _| is_there(id));
         held.numbers = numbers;
-        (held.register, held.sums) = (register, sums);
+        (held.register, held.sums) = (Arc::new(register), sums);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tidegate_config::AbuseAction;
-
+    use super::super::tests::signal;
     use super::*;
 
     fn case(account: &str) -> Case {
-        let signal = Signal {
-            account: account.parse().unwrap(),
-            rule: AbuseRule::Run,
-            content: None,
-            action: AbuseAction::Suspend,
-            sender: None,
-            subject: None,
-            country: None,
-            count: 5,
-            limit: 5,
-            score: 1,
-            at_ms: 7,
-        };
-        Case::new(&signal, 9)
+        Case::new(&signal(account, 5), 9)
     }
 
     fn decided(outcome: Outcome, at_ms: u64) -> Option<Decision> {
@@ -427,6 +464,22 @@ mod tests {
         case.notice = Some(1);
         assert_eq!(case.next(), Some(Step::Answer));
         case.answer = Some(2);
+        assert_eq!(case.next(), None);
+    }
+
+    #[test]
+    fn whoever_could_not_be_suspended_is_told_and_never_restored() {
+        let mut case = case("shop");
+        case.not_suspended = Some(NotSuspended {
+            why: Unsuspended::SecretGone,
+            at_ms: 8,
+        });
+        assert!(!case.is_begun());
+        assert_eq!(case.next(), Some(Step::Notify));
+        case.decision = decided(Outcome::Reversed, 9);
+        assert_eq!(case.next(), Some(Step::Forget));
+        case.restored_ms = Some(10);
+        (case.notice, case.answer) = (Some(1), Some(2));
         assert_eq!(case.next(), None);
     }
 

@@ -1,77 +1,59 @@
-//! Where the register of cases lies: a line of JSON and the SHA-256 of that line, replaced as a whole.
+//! How the file of the register of cases has what it holds.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
 
-use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::{Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Country;
 
-use super::cases::{Case, Decision, Outcome, Register};
+use super::cases::{Case, Decision, NotSuspended, Outcome, Register, Unsuspended};
 use crate::control::{hex, unhex};
 use crate::orders::Sender;
-use crate::small_file;
+use crate::small_file::register::{Filed, Form};
 use crate::telemetry::words::{AbuseRule, Word as _};
 
-pub(super) const FILE: &str = "cases";
-/// Octets of the file at most: as many cases as there may be, each with long texts.
-const FILE_MAX: u64 = 32 << 20;
-/// A register without cases of single senders is one of the first version: a program that knows none may read it, and only then.
-const VERSIONS: [u64; 2] = [1, 2];
+impl Filed for Register {
+    const FILE: &'static str = "cases";
+    const FILE_MAX: u64 = 32 << 20;
+    const VERSIONS: &'static [u64] = &[1, 2, 3];
+    const FORM: Form = Form::Beside;
+    const NAME: &'static str = "cases";
+    const FULL_NAME: &'static str = "cases of abuse";
+    const AT_STAKE: &'static str = "nobody who is suspended is left without a review: put the file back, or remove it and take \
+                                    the suspensions back by hand; who has a case is in the audit log";
 
-/// The register is there, and cannot be relied on.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the register of cases of abuse cannot be read from {path}: {why}. Nothing is started, so that nobody who is suspended is \
-     left without a review: put the file back, or remove it and take the suspensions back by hand; who has a case is in \
-     the audit log"
-)]
-pub struct Unreadable {
-    path: String,
-    why: String,
-}
-
-impl Unreadable {
-    fn new(path: &Path, why: String) -> Self {
-        Self {
-            path: path.display().to_string(),
-            why,
+    /// A register without cases of single senders is one of the first version, and one of whose cases all suspended somebody is of
+    /// the second at most: a program that knows no others may read it, and only then.
+    fn version(&self) -> u64 {
+        let has = |is_so: fn(&Case) -> bool| self.cases.values().any(is_so);
+        if has(|case| case.not_suspended.is_some()) {
+            3
+        } else if has(|case| case.sender.is_some()) {
+            2
+        } else {
+            1
         }
     }
 }
 
-pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
-    let text = small_file::read(path, FILE_MAX).map_err(|error| Unreadable::new(path, error.to_string()))?;
-    match text {
-        None => Ok(Register::default()),
-        Some(text) => {
-            read(&text).ok_or_else(|| Unreadable::new(path, "it is not as it was written".to_owned()))
-        }
+/// Cases by their numbers.
+pub(super) mod rows {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(cases: &BTreeMap<u32, Case>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(cases.iter().map(|(id, case)| (id, shown(case))))
     }
-}
 
-fn sum(line: &str) -> String {
-    let digest = Sha256::digest(line.as_bytes());
-    digest.iter().fold(String::new(), |mut text, octet| {
-        // A String takes everything.
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
-}
-
-pub(super) fn written(register: &Register) -> String {
-    let cases: Map<String, Value> = register
-        .cases
-        .iter()
-        .map(|(id, case)| (id.to_string(), shown(case)))
-        .collect();
-    let [first, second] = VERSIONS;
-    let has_senders = register.cases.values().any(|case| case.sender.is_some());
-    let version = if has_senders { second } else { first };
-    let line = json!({ "version": version, "last": register.last, "cases": cases }).to_string();
-    format!("{line}\n{}\n", sum(&line))
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u32, Case>, D::Error> {
+        let rows = BTreeMap::<u32, Value>::deserialize(from)?.into_iter();
+        let cases = rows.map(|(id, row)| Some((id, case_of(&row)?)));
+        cases
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("no case"))
+    }
 }
 
 fn shown(case: &Case) -> Value {
@@ -101,24 +83,10 @@ fn shown(case: &Case) -> Value {
     if let Some(sender) = &case.sender {
         row["sender"] = json!(sender.text());
     }
+    if let Some(not) = &case.not_suspended {
+        row["not_suspended"] = json!({ "why": not.why.word(), "at_ms": not.at_ms });
+    }
     row
-}
-
-fn read(text: &str) -> Option<Register> {
-    let (line, rest) = text.split_once('\n')?;
-    if rest.strip_suffix('\n') != Some(sum(line).as_str()) {
-        return None;
-    }
-    let object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    if !VERSIONS.contains(&object.get("version")?.as_u64()?) {
-        return None;
-    }
-    let rows = object.get("cases")?.as_object()?.iter();
-    let cases = rows.map(|(id, row)| Some((id.parse().ok()?, case_of(row)?)));
-    Some(Register {
-        last: small(object.get("last")?)?,
-        cases: cases.collect::<Option<BTreeMap<_, _>>>()?,
-    })
 }
 
 fn small(value: &Value) -> Option<u32> {
@@ -153,6 +121,13 @@ fn case_of(row: &Value) -> Option<Case> {
         opened_ms: row["opened_ms"].as_u64()?,
         review_ms: row["review_ms"].as_u64()?,
         suspended_ms: maybe(&row["suspended_ms"], Value::as_u64)?,
+        not_suspended: maybe(&row["not_suspended"], |not| {
+            let word = not["why"].as_str()?;
+            Some(NotSuspended {
+                why: Unsuspended::ALL.into_iter().find(|why| why.word() == word)?,
+                at_ms: not["at_ms"].as_u64()?,
+            })
+        })?,
         notice: maybe(&row["notice"], Value::as_u64)?,
         decision: maybe(&row["decision"], |decision| {
             let word = decision["outcome"].as_str()?;
@@ -171,9 +146,9 @@ fn case_of(row: &Value) -> Option<Case> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
+    use crate::small_file::register::tests::{is_written_to_the_octet, only_what_was_written_is_read};
+    use crate::small_file::summed;
 
     fn some() -> Register {
         let open = Case {
@@ -189,6 +164,7 @@ mod tests {
             opened_ms: 7,
             review_ms: 9,
             suspended_ms: Some(8),
+            not_suspended: None,
             notice: None,
             decision: None,
             answer: None,
@@ -216,28 +192,35 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_whatever_is_cut_or_changed_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
-        assert_eq!(open(&path).unwrap(), Register::default());
+    fn only_what_was_written_is_read_and_senders_take_another_version() {
         let mut of_sender = some();
         let sender = Sender::read("00112233445566778899aabbccddeeff");
         of_sender.cases.get_mut(&2).unwrap().sender = sender;
-        for (register, version) in [(Register::default(), 1), (of_sender, 2), (some(), 1)] {
-            let text = written(&register);
-            assert!(text.contains(&format!("\"version\":{version}")), "{text}");
-            small_file::replace(&path, &text).unwrap();
-            assert_eq!(open(&path).unwrap(), register);
+        let mut not_suspended = of_sender.clone();
+        let of_it = not_suspended.cases.get_mut(&2).unwrap();
+        of_it.suspended_ms = None;
+        of_it.not_suspended = Some(NotSuspended {
+            why: Unsuspended::SecretGone,
+            at_ms: 8,
+        });
+        let mut of_account = not_suspended.clone();
+        of_account.cases.get_mut(&2).unwrap().sender = None;
+        for (register, version) in [
+            (&Register::default(), 1),
+            (&some(), 1),
+            (&of_sender, 2),
+            (&not_suspended, 3),
+            (&of_account, 3),
+        ] {
+            assert_eq!(register.version(), version, "{register:?}");
         }
-        let whole = fs::read(&path).unwrap();
-        for place in 0..whole.len() {
-            fs::write(&path, &whole[..place]).unwrap();
-            let refused = open(&path).unwrap_err().to_string();
-            assert!(refused.contains(FILE) && refused.contains("review"), "{refused}");
-            let mut changed = whole.clone();
-            changed[place] ^= 1;
-            fs::write(&path, &changed).unwrap();
-            assert!(open(&path).is_err(), "octet {place}");
+        only_what_was_written_is_read(&[some(), of_sender, not_suspended, of_account]);
+        for line in [
+            r#"{"cases":{"7":{"account":"shop","answer":null,"content":null,"count":5,"country":null,"decision":null,"limit":5,"notice":4,"opened_ms":7,"restored_ms":null,"review_ms":9,"rule":"number","score":0,"subject":"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","suspended_ms":8}},"last":7,"version":1}"#,
+            r#"{"cases":{"10":{"account":"shop","answer":5,"content":null,"count":5,"country":null,"decision":{"at_ms":10,"outcome":"reversed","reason":"a campaign","reviewer":"anna","who":"token a"},"limit":5,"notice":4,"opened_ms":7,"restored_ms":11,"review_ms":9,"rule":"run","score":3,"subject":null,"suspended_ms":8},"2":{"account":"shop","answer":null,"content":"feed-7","count":5,"country":"KE","decision":null,"limit":5,"notice":null,"opened_ms":7,"restored_ms":null,"review_ms":9,"rule":"run","score":3,"sender":"00112233445566778899aabbccddeeff","subject":"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","suspended_ms":8}},"last":10,"version":2}"#,
+            r#"{"cases":{"2":{"account":"shop","answer":null,"content":null,"count":5,"country":"KE","decision":null,"limit":5,"not_suspended":{"at_ms":8,"why":"secret gone"},"notice":4,"opened_ms":7,"restored_ms":null,"review_ms":9,"rule":"country","score":0,"sender":"00112233445566778899aabbccddeeff","subject":null,"suspended_ms":null}},"last":2,"version":3}"#,
+        ] {
+            is_written_to_the_octet::<Register>(&summed(line));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::Disk;
 
-use super::cases::{CASES_MAX, Case, Cases, Decision, Entered, Outcome, Step};
+use super::cases::{CASES_MAX, Case, Cases, Decision, Entered, NotSuspended, Outcome, Step, Unsuspended};
 use super::{AbuseRule, Signal};
 use crate::audit::{AuditHandle, actor};
 use crate::control::{self, Answer, fields, instant};
@@ -151,6 +151,19 @@ fn case_of(cases: &Cases, id: u32) -> Result<Case, String> {
     case.ok_or_else(|| format!("there is no case {id}"))
 }
 
+/// What is left to be done of a case, and can be: of a sender whose secret is gone there may be no order. It would keep the next start
+/// from coming up, and nothing comes in under that name any more.
+fn left<D: Disk>(hub: &Hub<D>, case: &Case) -> Option<Step> {
+    let is_gone = || {
+        let sender = case.sender.as_ref();
+        sender.is_some_and(|sender| !hub.look(|gate, _| gate.is_known(sender)))
+    };
+    match case.next() {
+        Some(Step::Suspend) if is_gone() => Some(Step::Leave),
+        next => next,
+    }
+}
+
 /// Opens a case, or finds the one that is open.
 async fn open<D: Disk>(
     hub: &Hub<D>,
@@ -179,10 +192,12 @@ async fn open<D: Disk>(
         ..Case::new(trip, span(within).after(now_ms))
     };
     let id = cases.number_for((case.account, case.sender));
-    let opened = entry(Actor::System, "suspended", id, &case)
+    let step = left(hub, &case).unwrap_or(Step::Suspend);
+    let [word, _] = step.words();
+    let opened = entry(Actor::System, word, id, &case)
         .with(Field::Count, Value::Count(case.count.into()))
         .with(Field::Size, Value::Count(case.score.into()));
-    begin(audit, cases, (id, Step::Suspend), opened).await?;
+    begin(audit, cases, (id, step), opened).await?;
     let written = case.clone();
     let written = cases.change(move |register| {
         register.last = register.last.max(id);
@@ -192,7 +207,7 @@ async fn open<D: Disk>(
     match written.await {
         Ok(()) => Ok(id),
         Err(why) => {
-            let failed = end(audit, cases, (id, Step::Suspend), &case, Err(why));
+            let failed = end(audit, cases, (id, step), &case, Err(why));
             failed.await.map(|()| id)
         }
     }
@@ -206,44 +221,53 @@ fn heed<D: Disk>(hub: &Hub<D>, cases: &Cases) {
 
 async fn suspended<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
     let name = case.account.as_str();
-    let is_known = case
-        .sender
-        .is_none_or(|sender| hub.look(|gate, _| gate.is_known(&sender)));
-    if is_known {
-        control::suspend_by_case(hub, name, case.sender).await?;
-        // Which sender stands in the case alone: it may be a person's number.
-        tracing::error!(
-            account = name,
-            case = id,
-            is_sender = case.sender.is_some(),
-            "suspended by a sign of abuse until a person decides"
-        );
-    } else {
-        // An order of it would keep the next start from coming up, and nothing comes in under its name any more.
-        tracing::error!(
-            account = name,
-            case = id,
-            "a sender cannot be suspended: the secret is gone that it was named under; look at the account's traffic"
-        );
-    }
+    control::suspend_by_case(hub, name, case.sender).await?;
+    // Which sender stands in the case alone: it may be a person's number.
+    tracing::error!(
+        account = name,
+        case = id,
+        is_sender = case.sender.is_some(),
+        "suspended by a sign of abuse until a person decides"
+    );
     heed(hub, cases);
     hub.look(|gate, _| gate.end_trip(case.account, case.sender));
     let now_ms = time(hub);
     change(cases, id, move |case| case.suspended_ms = Some(now_ms)).await
 }
 
+/// Notes that nothing could be suspended: nobody is refused for it, and whoever reads of the case is told so.
+async fn left_alone<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
+    heed(hub, cases);
+    hub.look(|gate, _| gate.end_trip(case.account, case.sender));
+    let not = NotSuspended {
+        why: Unsuspended::SecretGone,
+        at_ms: time(hub),
+    };
+    change(cases, id, move |case| case.not_suspended = Some(not)).await?;
+    // That it was to be suspended may be entered by a process before: what was begun of it is not done, and does not fail again.
+    cases.set_entered(id, Step::Suspend, None);
+    tracing::error!(
+        account = case.account.as_str(),
+        case = id,
+        "a sender is not suspended: {}; look at the account's traffic",
+        not.why.why()
+    );
+    Ok(())
+}
+
 /// Does what is left of one case.
 async fn advance<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases, id: u32) -> Result<(), String> {
     loop {
         let case = case_of(cases, id)?;
-        let Some(step) = case.next() else {
+        let Some(step) = left(hub, &case) else {
             return Ok(());
         };
         let [word, _] = step.words();
         begin(audit, cases, (id, step), entry(Actor::System, word, id, &case)).await?;
         let done = match step {
             Step::Suspend => suspended(hub, cases, id, &case).await,
-            Step::Restore => restored(hub, cases, id, &case).await,
+            Step::Leave => left_alone(hub, cases, id, &case).await,
+            Step::Restore | Step::Forget => restored(hub, cases, id, &case).await,
             Step::Notify | Step::Answer => told(hub, cases, (id, step), &case).await,
             // Only what is over goes, and all of that at once.
             Step::Remove => return Ok(()),
@@ -278,6 +302,21 @@ fn suspension(id: u32, case: &Case, sender: Option<&str>) -> String {
         AbuseRule::Delivered => "few of its messages arrived",
         AbuseRule::Content => "a text broke a rule about content",
     };
+    let (opened, rule, review) = (
+        instant(case.opened_ms),
+        case.rule.label(),
+        instant(case.review_ms),
+    );
+    let ask =
+        format!("To ask for a review or to explain the traffic, answer this notice and name case {id}.");
+    if let Some(not) = &case.not_suspended {
+        return format!(
+            "Of the account {} one sender was to be suspended automatically on {opened}: {why} (rule {rule}). It is not \
+             suspended: {}. Nothing is refused for it, and nothing is deleted. A person looks at it by {review}. {ask}",
+            case.account,
+            not.why.why(),
+        );
+    }
     let what = match sender {
         None => format!("The account {} was", case.account),
         Some(sender) => format!(
@@ -286,16 +325,17 @@ fn suspension(id: u32, case: &Case, sender: Option<&str>) -> String {
         ),
     };
     format!(
-        "{what} suspended automatically on {}: {why} (rule {}). Messages to it are still taken, and nothing is \
-         deleted. A person decides by {}. To ask for a review or to explain the traffic, answer this notice and name case {id}.",
-        instant(case.opened_ms),
-        case.rule.label(),
-        instant(case.review_ms),
+        "{what} suspended automatically on {opened}: {why} (rule {rule}). Messages to it are still taken, and nothing is \
+         deleted. A person decides by {review}. {ask}",
     )
 }
 
 fn decided(id: u32, case: &Case, is_suspended: bool) -> String {
     let what = match case.decision.as_ref().map(|decision| decision.outcome) {
+        Some(Outcome::Reversed) if case.not_suspended.is_some() => {
+            "nothing was suspended, and what led to it counts no longer"
+        }
+        _ if case.not_suspended.is_some() => "nothing was suspended, and what led to it stands",
         Some(Outcome::Reversed) if is_suspended => {
             "this suspension is taken back, and what led to it counts no longer; another one, which a person ordered, stays"
         }
@@ -441,7 +481,7 @@ pub(crate) async fn decide<D: Disk>(
             decision.outcome.word()
         ));
     }
-    if case.suspended_ms.is_none() {
+    if case.is_begun() {
         return Err(format!(
             "case {id} is not complete yet: whom it is about is being suspended"
         ));

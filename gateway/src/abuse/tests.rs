@@ -19,6 +19,29 @@ fn at(seconds: u64) -> Now {
     }
 }
 
+/// The rules of an account with this for its `country_day`.
+fn with_budgets(budgets: &str) -> AbuseRules {
+    let text = include_str!("../../../config/tidegate.toml")
+        .replace("country_day = {} ", &format!("country_day = {budgets} "));
+    tidegate_config::parse(&text).unwrap().abuse.rules
+}
+
+pub(super) fn signal(account: &str, count: u32) -> Signal {
+    Signal {
+        account: account.parse().unwrap(),
+        rule: AbuseRule::Run,
+        content: None,
+        action: AbuseAction::Suspend,
+        sender: None,
+        subject: None,
+        country: None,
+        count,
+        limit: 5,
+        score: 1,
+        at_ms: 7,
+    }
+}
+
 /// What is said to a message, by rule; it is noted if it comes in.
 fn send(
     abuse: &mut Abuse,
@@ -70,10 +93,7 @@ fn codes_to_numbers_in_a_row_are_seen_at_five_and_stopped_at_twenty() {
 
 #[test]
 fn a_country_has_a_budget_of_a_day_and_those_without_one_share_what_is_said_of_the_rest() {
-    let mut abuse = abuse();
-    let text = include_str!("../../../config/tidegate.toml")
-        .replace("country_day = {} ", "country_day = { KE = 2, \"*\" = 1 } ");
-    let rules = tidegate_config::parse(&text).unwrap().abuse.rules;
+    let (mut abuse, rules) = (abuse(), with_budgets("{ KE = 2, \"*\" = 1 }"));
     let mut send = |seconds, number: &str, country| send(&mut abuse, at(seconds), &rules, number, country);
     let over = |count, is_new| vec![(AbuseRule::Country, count, is_new)];
     assert_eq!(send(1, "254700120100", "KE"), []);
@@ -109,19 +129,6 @@ fn a_number_is_split_where_its_neighbours_differ() {
 #[test]
 fn one_account_does_not_push_out_the_signals_of_another() {
     let mut abuse = abuse();
-    let signal = |account: &str, count| Signal {
-        account: account.parse().unwrap(),
-        rule: AbuseRule::Run,
-        content: None,
-        action: AbuseAction::Observe,
-        sender: None,
-        subject: None,
-        country: None,
-        count,
-        limit: 5,
-        score: 1,
-        at_ms: 7,
-    };
     abuse.keep_signal(signal("quiet", 5));
     for count in 0..5_000 {
         abuse.keep_signal(signal("loud", count));
@@ -132,10 +139,7 @@ fn one_account_does_not_push_out_the_signals_of_another() {
 
 #[test]
 fn a_clock_that_is_set_back_gives_no_budget_anew() {
-    let mut abuse = abuse();
-    let text = include_str!("../../../config/tidegate.toml")
-        .replace("country_day = {} ", "country_day = { KE = 1 } ");
-    let rules = tidegate_config::parse(&text).unwrap().abuse.rules;
+    let (mut abuse, rules) = (abuse(), with_budgets("{ KE = 1 }"));
     let mut on = |day: u64| {
         let now = Now {
             unix_ms: day * DAY_MS,

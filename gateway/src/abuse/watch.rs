@@ -389,8 +389,8 @@ impl<D: Disk> Gate<D> {
                 let state = &mut self.accounts[place];
                 let watch = &mut state.abuse;
                 match case.sender {
-                    None => watch.is_tripped |= case.suspended_ms.is_none(),
-                    Some(sender) if case.suspended_ms.is_none() => {
+                    None => watch.is_tripped |= case.is_begun(),
+                    Some(sender) if case.is_begun() => {
                         state.senders.trip(sender);
                     }
                     Some(_) => {}

@@ -9,11 +9,48 @@ const READING: &[&str] = &["support", "billing", "fraud", "legal"];
 /// claims (DSR-4), and nobody gets at it by a word of his own.
 pub const BY_GLASS: &[&str] = &["support", "fraud"];
 
+/// What a sealed file was made for. It lies under a key of its own in the ring of messages, and is as much of a tier as what it
+/// was made of (ENC-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileOf {
+    /// An account's export.
+    Account,
+    /// What a disclosure hands over.
+    Disclosure,
+    /// What a person asked for.
+    Request,
+}
+
+impl FileOf {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Account, Self::Disclosure, Self::Request];
+
+    /// For people and programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Disclosure => "disclosure",
+            Self::Request => "request",
+        }
+    }
+
+    /// Who may list, read and end such a file at the admin listener.
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Account => Role::Privacy,
+            Self::Disclosure => Role::Legal,
+            Self::Request => Role::Subject,
+        }
+    }
+}
+
 /// What a verb opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right {
     /// The verb.
     pub verb: &'static str,
+    /// Of a verb of sealed files: those that this row is about. Such a verb has a row for each.
+    pub file: Option<FileOf>,
     /// Classes of data.
     pub classes: &'static [&'static str],
     /// What it is opened for.
@@ -34,6 +71,7 @@ const fn right(
 ) -> Right {
     Right {
         verb,
+        file: None,
         classes,
         purposes,
         role: Role::Privacy,
@@ -45,6 +83,15 @@ const fn right(
 /// The same of what lies under the keys of a tier, which has a role of its own (ENC-5).
 const fn of_tier(role: Role, right: Right) -> Right {
     Right { role, ..right }
+}
+
+/// A reading of files that were made for this.
+const fn reading_of(file: FileOf, source: &'static str) -> Right {
+    Right {
+        file: Some(file),
+        role: file.role(),
+        ..right("export read", &["export"], &["export"], source)
+    }
 }
 
 /// All verbs that open records of people. One that opens them and does not stand here is refused by a test.
@@ -62,8 +109,9 @@ pub const TABLE: &[Right] = &[
         right("hold show", &["meta", "body"], &["legal"], "LEG-2, ENC-5"),
     ),
     right("export create", &["meta", "body", "stats"], &["export"], "EXP-2"),
-    // Of a disclosure's or a request's file that of its tier: `role_of_file` of control/exporting.rs.
-    right("export read", &["export"], &["export"], "EXP-2, ENC-5"),
+    reading_of(FileOf::Account, "EXP-2"),
+    reading_of(FileOf::Disclosure, "EXP-2, LEG-5, ENC-5"),
+    reading_of(FileOf::Request, "EXP-2, DSR-2, ENC-5"),
     of_tier(
         Role::Legal,
         right(
@@ -99,9 +147,10 @@ pub const TABLE: &[Right] = &[
     right("consent list", &["consent"], &["support"], "CON-1"),
 ];
 
-/// What a verb opens; `None` of one that opens nothing.
-pub fn right_of(verb: &str) -> Option<&'static Right> {
-    TABLE.iter().find(|right| right.verb == verb)
+/// What a verb opens: nothing, or a row, or one for each kind of file. Which of these a file is, is known where it is opened
+/// (`control/exporting.rs`), and asked there once more.
+pub fn rights_of(verb: &str) -> impl Iterator<Item = &'static Right> {
+    TABLE.iter().filter(move |right| right.verb == verb)
 }
 
 #[cfg(test)]
@@ -244,7 +293,8 @@ mod tests {
         ] {
             let asked = asked(verb, request);
             let opening = asked.opens().unwrap_or_else(|| panic!("{verb} opens nothing"));
-            assert_eq!(right_of(opening.verb).unwrap().verb, verb);
+            assert!(rights_of(opening.verb).count() > 0, "{verb}");
+            assert_eq!(opening.verb, verb);
         }
         // Without a purpose, or a reason, they show nobody.
         for (verb, request) in [
@@ -256,7 +306,7 @@ mod tests {
             assert!(asked(verb, request).opens().is_none(), "{verb}");
         }
         let table: BTreeSet<&str> = TABLE.iter().map(|right| right.verb).collect();
-        assert_eq!((table.len(), TABLE.len()), (16, 16));
+        assert_eq!((table.len(), TABLE.len()), (16, 18));
         for (verb, role) in VERBS {
             let is_open = table.contains(verb);
             assert!(!(is_open && OPEN_NOTHING.contains(verb)), "{verb}");
@@ -273,8 +323,13 @@ mod tests {
         }
         for right in TABLE {
             let (_, needed) = VERBS.iter().find(|(verb, _)| *verb == right.verb).unwrap();
-            assert!(right.role.suffices(*needed), "{}", right.verb);
-            assert_eq!(right.role, role_of_tier(right.verb), "{}", right.verb);
+            assert!(
+                right.role.suffices(*needed) || right.file.is_some(),
+                "{}",
+                right.verb
+            );
+            let of_tier = right.file.map_or_else(|| role_of_tier(right.verb), FileOf::role);
+            assert_eq!(right.role, of_tier, "{}", right.verb);
             assert!(
                 !right.glass || right.role == Role::Privacy,
                 "{}: no glass to a tier",
@@ -282,6 +337,8 @@ mod tests {
             );
             assert!(!right.purposes.is_empty() && !right.classes.is_empty() && !right.source.is_empty());
         }
+        let reading: Vec<_> = rights_of("export read").map(|right| right.file).collect();
+        assert_eq!(reading, FileOf::ALL.map(Some), "a row for each kind of file");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use tidegate_store::disk::Disk;
 
 use super::end;
 use crate::audit::AuditHandle;
-use crate::exports::{is_doubted, time};
 use crate::notices::{About, New};
 use crate::serve::Hub;
 use crate::telemetry::AccessMetrics;
@@ -28,8 +27,8 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AccessM
             done = done.and(ended.map(drop));
         }
         // By a clock that has jumped nothing is forgotten (RET-9).
-        if !is_doubted(&hub) {
-            done = done.and(access.forget(time(&hub)).await);
+        if !hub.is_doubted() {
+            done = done.and(access.forget(hub.believed_ms()).await);
         }
         metrics.publish(access.numbers(|grant| grant.runs(&hub)).len(), access.begun());
         if let Err(error) = done {

@@ -1,8 +1,8 @@
 //! Which grants run and for whom, over a restart too.
 
-use std::fs;
-
 use super::*;
+use crate::small_file::register::tests::{is_written_to_the_octet, only_what_was_written_is_read};
+use crate::small_file::summed;
 
 const FROM_MS: u64 = 1_000_000;
 
@@ -133,16 +133,19 @@ fn a_token_is_let_in_so_often_a_day_and_others_as_well() {
     assert!(!register.has_had_enough("ops", FROM_MS + DAY_MS));
 }
 
-#[tokio::test]
-async fn a_register_that_was_changed_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let access = Access::open(dir.path()).unwrap();
-    with(&access, grant("ops", Depth::Body, 60)).await;
-    let path = dir.path().join(file::FILE);
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"ops\"", "\"eve\"")).unwrap();
-    let refused = Access::open(dir.path()).unwrap_err().to_string();
-    assert!(refused.contains(file::FILE), "{refused}");
-    fs::write(&path, &text[..text.len() / 2]).unwrap();
-    assert!(Access::open(dir.path()).is_err());
+#[test]
+fn only_what_was_written_is_read_and_it_is_written_as_ever() {
+    let ended = Grant {
+        notice: None,
+        ended: Some(Ended {
+            at_ms: FROM_MS,
+            who: "system".to_owned(),
+        }),
+        ..grant("ops", Depth::Meta, 60)
+    };
+    let grants = [(2, grant("ops", Depth::Body, 60)), (10, ended)].into();
+    only_what_was_written_is_read(&[Register { last: 10, grants }]);
+    is_written_to_the_octet::<Register>(&summed(
+        r#"{"version":1,"register":{"last":3,"grants":{"3":{"token":"ops","print":"7a","account":"load","class":"body","reason":"nothing is delivered","ticket":"INC-7","from_ms":1000000,"until_ms":1060000,"who":"operator uid=0","notice":null,"ended":{"at_ms":1000000,"who":"system"}}}}}"#,
+    ));
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
-use tidegate_store::audit::{Actor, Logged, Source, Value};
+use tidegate_store::audit::{Actor, Logged, Source, Value, Word};
 
 /// Digits of an instant in RFC 3339, or the milliseconds where it is none.
 fn instant(unix_ms: u64) -> String {
@@ -20,6 +20,16 @@ fn hex(octets: &[u8]) -> String {
         let _ = write!(text, "{octet:02x}");
         text
     })
+}
+
+/// A word of ours or a name, as an entry has it.
+pub(crate) fn word(text: &str) -> Value {
+    Value::Word(Word::of_name(text))
+}
+
+/// What somebody typed, as an entry has it: no number of a person.
+pub(crate) fn typed(text: &str) -> Value {
+    Value::Word(Word::new(text))
 }
 
 pub(crate) fn actor(actor: &Actor) -> String {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::hold::shown;
 use super::{ConfigFile, Outcome, Refusal, read_config};
-use crate::access::table::TABLE;
+use crate::access::table::{FileOf, TABLE};
 use crate::access::{Depth, SECONDS_MAX, SECONDS_MIN};
 use crate::admin::name;
 use crate::control::{self, Accessing};
@@ -117,10 +117,13 @@ fn table() -> Outcome {
         // A String takes everything.
         let _ = writeln!(
             text,
-            "{:<19} {:<8} opens {:<16} for {:<31}{} ({})",
+            "{:<19} {:<8} opens {:<22} for {:<31}{} ({})",
             right.verb,
             right.role.word(),
-            right.classes.join(", "),
+            match right.file {
+                None => right.classes.join(", "),
+                Some(file) => format!("{} of {}", right.classes.join(", "), file.word()),
+            },
             right.purposes.join(", "),
             if right.glass { "; break-glass" } else { "" },
             right.source,
@@ -130,6 +133,7 @@ fn table() -> Outcome {
         json!({
             "verb": right.verb,
             "role": right.role.word(),
+            "file": right.file.map(FileOf::word),
             "classes": right.classes,
             "purposes": right.purposes,
             "break_glass": right.glass,
@@ -137,4 +141,29 @@ fn table() -> Outcome {
         })
     });
     Outcome::new(text.trim_end(), json!({ "rights": rights.collect::<Vec<_>>() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `control/exporting.rs` enforces, as `exports::is_for` of the tests with a process finds it.
+    #[test]
+    fn the_table_says_of_each_kind_of_file_who_reads_it() {
+        let told = table();
+        let rights = told.fields["rights"].as_array().unwrap();
+        let reading = rights.iter().filter(|right| right["verb"] == "export read");
+        let reading: Vec<_> = reading
+            .map(|right| (right["file"].as_str().unwrap(), right["role"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            reading,
+            [
+                ("account", "privacy"),
+                ("disclosure", "legal"),
+                ("request", "subject")
+            ]
+        );
+        assert!(told.text.contains("export of disclosure"), "{}", told.text);
+    }
 }

@@ -154,10 +154,14 @@ fn listed(fields: &Map<String, Value>) -> String {
             (sender, "") => format!("  sender {sender}"),
             (sender, name) => format!("  sender {sender} ({name})"),
         };
+        let not_suspended = match word(case, "not_suspended") {
+            "" => String::new(),
+            why => format!("  not suspended: {why}"),
+        };
         // A String takes everything.
         let _ = writeln!(
             out,
-            "{:>6}  {:<8} {:<16} {:<10} since {}  review by {}{}{sender}",
+            "{:>6}  {:<13} {:<16} {:<10} since {}  review by {}{}{sender}{not_suspended}",
             number(case, "id"),
             word(case, "state"),
             word(case, "account"),

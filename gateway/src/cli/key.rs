@@ -218,7 +218,7 @@ fn on_files(
         vec![given],
         now_ms,
         &mut rng,
-        |ring, (_, coming), rng| {
+        |ring, _, rng| {
             let dir = installation::audit_dir(&storage);
             RealDisk.create_dir_all(&dir)?;
             let origin = config.audit.origin(&config.node);
@@ -230,11 +230,14 @@ fn on_files(
                     &rotation::entry(None, &ring.kek_state(), "signing key made"),
                 )?;
             }
-            for entry in tiers::entries(coming) {
-                audit.append(now_ms, &entry)?;
-            }
+            // Before anything is made or moved that could not be entered (AUD-6).
             audit.sync()?;
             Ok::<_, Refusal>(audit)
+        },
+        |audit, tier, step| {
+            audit.append(now_ms, &tiers::entry(tier, step))?;
+            audit.sync()?;
+            Ok(())
         },
     )?;
     let mut enter = |entry: &Entry| {

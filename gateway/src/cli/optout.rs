@@ -1,7 +1,7 @@
 //! `tidegate optout`: who gets nothing any more, in the running gateway.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead, Read as _, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -140,7 +140,7 @@ fn origin(word: &str) -> Result<Origin, String> {
     found.ok_or_else(|| "one of recipient, carrier, account, import".to_owned())
 }
 
-pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
+pub(super) fn run(verb: &Verb, json: bool) -> Result<Outcome, Refusal> {
     match verb {
         Verb::Add {
             whom,
@@ -222,7 +222,11 @@ pub(super) fn run(verb: &Verb) -> Result<Outcome, Refusal> {
             let bare = ["number", "scope", "source", "time"];
             import(&read_config(&file.config)?, path, deed, batch, &[], &bare)
         }
-        Verb::Export { file, account } => export(&read_config(&file.config)?, account),
+        Verb::Export { file, account } => {
+            let config = read_config(&file.config)?;
+            let next = |after: Option<&str>| page(&config, DeedKind::OptOutExport, account, PAGE_MAX, after);
+            export(io::BufWriter::new(io::stdout().lock()), json, next)
+        }
     }
 }
 
@@ -330,51 +334,106 @@ fn list(config: &Config, account: &str, limit: usize, after: Option<&str>) -> Re
     })
 }
 
-fn export(config: &Config, account: &str) -> Result<Outcome, Refusal> {
-    let (mut rows, mut after, mut restricted): (Vec<Value>, Option<String>, _) = (Vec::new(), None, 0);
-    let (total, hashed) = loop {
-        let page = page(
-            config,
-            DeedKind::OptOutExport,
-            account,
-            PAGE_MAX,
-            after.as_deref(),
-        )?;
-        rows.extend(entries(&page).cloned());
-        restricted += count(&page, "restricted");
-        after = page.get("next").and_then(Value::as_str).map(str::to_owned);
-        if after.is_none() {
-            break (count(&page, "total"), count(&page, "hashed"));
+const COLUMNS: [&str; 8] = [
+    "number", "scope", "name", "origins", "time", "via", "source", "ip",
+];
+
+/// A row of comma-separated values.
+fn line(row: &Value) -> String {
+    let values = COLUMNS.map(|column| match &row[column] {
+        Value::Array(words) => {
+            let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+            field(&words.join(" "))
         }
-    };
-    let columns = [
-        "number", "scope", "name", "origins", "time", "via", "source", "ip",
-    ];
-    let mut text = columns.join(",");
-    for row in &rows {
-        let values = columns.map(|column| match &row[column] {
-            Value::Array(words) => {
-                let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
-                field(&words.join(" "))
-            }
-            value => field(value.as_str().unwrap_or_default()),
-        });
-        text.push('\n');
-        text.push_str(&values.join(","));
+        value => field(value.as_str().unwrap_or_default()),
+    });
+    values.join(",")
+}
+
+/// Writes all entries, a page at a time: there may be millions, and none but a page's is held here. With `json` it is one object
+/// all the same, whose `entries` come first and whose counts are known behind them.
+///
+/// # Errors
+///
+/// The first page is refused: nothing is written then; or, without `json`, a later one, and rows were written. With `json` the object
+/// says that it was refused.
+fn export(
+    mut out: impl Write,
+    json: bool,
+    mut next: impl FnMut(Option<&str>) -> Result<Map<String, Value>, Refusal>,
+) -> Result<Outcome, Refusal> {
+    let mut page = next(None)?;
+    match json {
+        true => write!(out, "{{\"entries\":[")?,
+        false => writeln!(out, "{}", COLUMNS.join(","))?,
     }
-    let fields = json!({ "entries": rows, "total": total, "hashed": hashed, "restricted": restricted });
-    let mut outcome = Outcome::new(text, fields);
+    let (mut restricted, mut separator) = (0, "");
+    let (total, hashed) = loop {
+        for row in entries(&page) {
+            match json {
+                true => write!(out, "{separator}{row}")?,
+                false => writeln!(out, "{}", line(row))?,
+            }
+            separator = ",";
+        }
+        // What came is seen before more is asked for.
+        out.flush()?;
+        restricted += count(&page, "restricted");
+        let Some(after) = page.get("next").and_then(Value::as_str) else {
+            break (count(&page, "total"), count(&page, "hashed"));
+        };
+        page = match next(Some(after)) {
+            Ok(page) => page,
+            Err(refusal) if json => {
+                let mut rest = refusal.fields;
+                rest.insert("refused".to_owned(), json!(true));
+                rest.insert("reason".to_owned(), json!(refusal.reason));
+                end(out, rest)?;
+                return Ok(Outcome {
+                    failed: true,
+                    is_written: true,
+                    ..Outcome::default()
+                });
+            }
+            Err(refusal) => {
+                return Err(Refusal {
+                    reason: format!("{}; what was printed is not all", refusal.reason),
+                    ..refusal
+                });
+            }
+        };
+    };
+    let mut warnings = Vec::new();
     if hashed > 0 {
-        outcome.warnings.push(format!(
+        warnings.push(format!(
             "{hashed} entries, hashed: their numbers are not kept any more"
         ));
     }
     if restricted > 0 {
-        outcome.warnings.push(format!(
+        warnings.push(format!(
             "{restricted} entries are of restricted people: they are left out"
         ));
     }
-    Ok(outcome)
+    if json {
+        let mut rest = super::object(json!({ "hashed": hashed, "restricted": restricted, "total": total }));
+        if !warnings.is_empty() {
+            rest.insert("warnings".to_owned(), json!(warnings));
+        }
+        end(out, rest)?;
+    }
+    Ok(Outcome {
+        warnings,
+        is_written: true,
+        ..Outcome::default()
+    })
+}
+
+/// Closes the list, and the object with these behind it.
+fn end(mut out: impl Write, rest: Map<String, Value>) -> io::Result<()> {
+    let rest = Value::Object(rest).to_string();
+    // Its own opening brace is where the entries began.
+    writeln!(out, "],{}", rest.strip_prefix('{').unwrap_or(&rest))?;
+    out.flush()
 }
 
 #[cfg(test)]
@@ -388,6 +447,106 @@ mod tests {
         }
         let endless = "7".repeat(10_000);
         assert_eq!(first_line(&mut endless.as_bytes()).unwrap().len(), VALUE_MAX);
+    }
+
+    /// Three pages of a row each; the last is refused where that is wanted.
+    fn pages(
+        is_refused: bool,
+        mut seen: impl FnMut(Option<&str>),
+    ) -> impl FnMut(Option<&str>) -> Result<Map<String, Value>, Refusal> {
+        move |after| {
+            seen(after);
+            let number = after.map_or(0, |after| after.parse::<u64>().unwrap());
+            if is_refused && number == 2 {
+                return Err(Refusal::new("the gateway ends", json!({})));
+            }
+            let row = json!({ "number": format!("+{number}"), "scope": "account", "origins": ["account", "import"] });
+            let next = (number < 2).then(|| (number + 1).to_string());
+            Ok(super::super::object(json!({
+                "entries": [row], "total": 9, "hashed": 4, "restricted": u64::from(number == 1), "next": next,
+            })))
+        }
+    }
+
+    /// What was written, for who looks between two pages.
+    #[derive(Clone, Default)]
+    struct Out(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+    impl Out {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).unwrap()
+        }
+    }
+
+    impl Write for Out {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_export_holds_a_page_and_writes_each_before_it_asks_for_the_next() {
+        for json in [false, true] {
+            let out = Out::default();
+            let looked = out.clone();
+            let mut asked = 0;
+            let seen = |after: Option<&str>| {
+                let written = looked.text();
+                let last = after.map(|after| format!("+{}", after.parse::<u64>().unwrap() - 1));
+                assert!(
+                    last.is_none_or(|last| written.contains(&last)),
+                    "{after:?}: {written}"
+                );
+                asked += 1;
+            };
+            let outcome = export(io::BufWriter::new(out.clone()), json, pages(false, seen)).unwrap();
+            assert!(asked == 3 && outcome.is_written && !outcome.failed);
+            let warned = [
+                "4 entries, hashed: their numbers are not kept any more",
+                "1 entries are of restricted people: they are left out",
+            ];
+            if json {
+                let row = |n: u8| json!({ "number": format!("+{n}"), "scope": "account", "origins": ["account", "import"] });
+                let whole = json!({
+                    "entries": [row(0), row(1), row(2)], "total": 9, "hashed": 4, "restricted": 1, "warnings": warned,
+                });
+                // To the octet as an object that was held.
+                assert_eq!(out.text(), format!("{whole}\n"));
+            } else {
+                let rows = "number,scope,name,origins,time,via,source,ip\n'+0,account,,account import,,,,\n'+1,account,,account import,,,,\n'+2,account,,account import,,,,\n";
+                assert_eq!(out.text(), rows);
+                assert_eq!(outcome.warnings, warned);
+            }
+        }
+    }
+
+    #[test]
+    fn an_export_that_is_refused_halfway_does_not_pass_for_whole() {
+        let out = Out::default();
+        let refusal = export(out.clone(), false, pages(true, |_| {})).unwrap_err();
+        assert!(refusal.reason.contains("not all"), "{}", refusal.reason);
+        assert_eq!(out.text().lines().count(), 3);
+        let out = Out::default();
+        let outcome = export(out.clone(), true, pages(true, |_| {})).unwrap();
+        assert!(outcome.failed && outcome.is_written);
+        let told: Value = serde_json::from_str(&out.text()).unwrap();
+        assert_eq!(
+            (
+                &told["refused"],
+                &told["reason"],
+                told["entries"].as_array().unwrap().len()
+            ),
+            (&json!(true), &json!("the gateway ends"), 2)
+        );
+        // Nothing is written of what is refused at once.
+        let out = Out::default();
+        let refused = export(out.clone(), true, |_| Err(Refusal::new("no", json!({}))));
+        assert!(refused.is_err() && out.text().is_empty());
     }
 
     #[test]

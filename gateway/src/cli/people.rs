@@ -269,8 +269,7 @@ pub(super) fn import(
         text,
         fields,
         warnings,
-        failed: false,
-        found: super::Found::Nothing,
+        ..Outcome::default()
     })
 }
 

@@ -1,5 +1,7 @@
 //! `tidegate serve`: the gateway, until it is told to end.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use serde_json::json;
 use tidegate_store::disk::RealDisk;
@@ -11,12 +13,14 @@ use crate::clock::Clock;
 use crate::control::Answer;
 use crate::hardening::harden;
 use crate::kek::{self, OtherKeks};
-use crate::run::{self, StartError};
+use crate::run::{self, Running, StartError};
 use crate::start_remedy::remedy;
 use crate::telemetry::{Telemetry, log};
 
-/// How often the main thread looks whether the loop still runs.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+/// How often the main thread looks whether the loop still runs, at least.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// And at most, however little patience the service manager has.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -81,8 +85,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     let running = run::start_with(file, others, config, &Telemetry::new(), clock).map_err(not_started)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    let mut watchdog = Watchdog::wanted(sd_notify::watchdog_enabled());
+    let every = watchdog.as_ref().map_or(LOOK_EVERY, |watchdog| watchdog.every);
     let failed = runtime.block_on(async {
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut look = tokio::time::interval(every);
         // One at a time; a signal that comes meanwhile is another one behind it.
         let mut reloading = None;
         loop {
@@ -103,6 +109,9 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
                     if running.has_ended() {
                         return true;
                     }
+                    if let Some(watchdog) = &mut watchdog {
+                        watchdog.look(&running);
+                    }
                 }
             }
         }
@@ -112,8 +121,61 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
     }
     tracing::info!("told to end");
     tell(&[NotifyState::Stopping, NotifyState::Status("ending in order")]);
+    if let Some(watchdog) = &mut watchdog {
+        // Clients have their grace, in which the loop turns as ever.
+        running.ask_to_end();
+        runtime.block_on(async {
+            let mut look = tokio::time::interval(every);
+            while !running.is_over() {
+                look.tick().await;
+                watchdog.look(&running);
+            }
+        });
+    }
     running.stop();
     Ok(Outcome::new("ended in order", json!({ "ended": true })))
+}
+
+/// What a service manager hears that wants to know that the loop lives (`WatchdogSec=`): of a loop that has turned since it heard it
+/// last, and of no other. That this thread lives says nothing of that one.
+#[derive(Debug)]
+struct Watchdog {
+    /// How often it is looked.
+    every: Duration,
+    /// How many turns there were when it heard of it last.
+    told: u64,
+    /// It could not be told, and the log says so.
+    is_deaf: bool,
+}
+
+impl Watchdog {
+    /// One for a manager that waits so long at most; `None` where it does not wait.
+    fn wanted(patience: Option<Duration>) -> Option<Self> {
+        patience.map(|patience| Self {
+            // Thrice in that time, so that one that is late is not missed.
+            every: (patience / 3).clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY),
+            told: 0,
+            is_deaf: false,
+        })
+    }
+
+    /// Whether it is to hear of so many turns.
+    fn is_news(&mut self, turns: u64) -> bool {
+        std::mem::replace(&mut self.told, turns) != turns
+    }
+
+    fn look(&mut self, running: &Running) {
+        if !self.is_news(running.turns()) {
+            return;
+        }
+        let told = sd_notify::notify(&[NotifyState::Watchdog]);
+        if let Err(error) = &told
+            && !self.is_deaf
+        {
+            tracing::warn!(%error, "the service manager cannot be told that the loop lives");
+        }
+        self.is_deaf = told.is_err();
+    }
 }
 
 /// Tells the service manager that started us, if there is one (sd_notify(3), `NOTIFY_SOCKET`).
@@ -147,5 +209,27 @@ async fn ended(reloading: &mut Option<oneshot::Receiver<Answer>>) {
             *reloading = None;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_has_not_turned_is_not_told_to_live() {
+        let mut watchdog = Watchdog::wanted(Some(Duration::from_secs(1))).unwrap();
+        assert!(watchdog.every < Duration::from_millis(500));
+        let told = [1, 2, 2, 2, 3].map(|turns| watchdog.is_news(turns));
+        assert_eq!(told, [true, true, false, false, true]);
+        // Nor does one that never turned.
+        assert!(!Watchdog::wanted(Some(Duration::from_secs(1))).unwrap().is_news(0));
+        for (patience, every) in [
+            (Duration::ZERO, LOOK_AT_MOST_EVERY),
+            (Duration::from_mins(2), LOOK_EVERY),
+        ] {
+            assert_eq!(Watchdog::wanted(Some(patience)).unwrap().every, every);
+        }
+        assert!(Watchdog::wanted(None).is_none());
     }
 }

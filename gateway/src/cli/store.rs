@@ -83,7 +83,15 @@ fn on_files(config: &Config, args: &Args) -> Result<Map<String, Value>, Refusal>
             lock: _lock, ring, ..
         },
         (),
-    ) = installation::open(&storage, Vec::new(), now_ms, &mut rng, none_comes)?;
+    ) = installation::open(
+        &storage,
+        Vec::new(),
+        now_ms,
+        &mut rng,
+        none_comes,
+        // Nothing comes that would be.
+        |(), _, _| Ok(()),
+    )?;
     let index = installation::history_index_dir(&storage);
     let mut history = History::open(RealDisk, installation::history_dir(&storage), Some(index))?;
     let files = history.periods().cloned().collect();

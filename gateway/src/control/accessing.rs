@@ -9,9 +9,9 @@ use tidegate_store::audit::Actor;
 use tidegate_store::disk::Disk;
 
 use super::legal::kept;
-use super::steer::Keys;
+use super::request::{Keys, line};
 use super::steering::fields;
-use super::{Answer, VERSION, instant};
+use super::{Answer, instant};
 use crate::access::{self, Depth, Grant, SECONDS_MAX, SECONDS_MIN, TEXT_MAX};
 use crate::admin::{Bearer, Role};
 use crate::audit::{AuditHandle, actor};
@@ -66,7 +66,7 @@ impl Accessing {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::BreakGlass {
                 account,
                 class,
@@ -85,9 +85,7 @@ impl Accessing {
             Self::List { account } => json!({ "account": account }),
             Self::End { number, reason } => json!({ "number": number, "reason": reason }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -102,25 +100,13 @@ impl Accessing {
     }
 }
 
-fn said(keys: &Keys<'_>, key: &str) -> Result<String, String> {
-    let text = keys.needed(key)?;
-    if text.trim().is_empty() || text.len() > TEXT_MAX {
-        return Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"));
-    }
-    Ok(text)
-}
-
 fn read_begin(keys: &Keys<'_>) -> Result<Accessing, String> {
-    let class = keys.needed("class")?;
     let seconds = keys.number("for_s")?;
     Ok(Accessing::BreakGlass {
         account: keys.needed("account")?,
-        class: Depth::ALL
-            .into_iter()
-            .find(|depth| depth.word() == class)
-            .ok_or("\"class\" is meta or body")?,
-        reason: said(keys, "reason")?,
-        ticket: said(keys, "ticket")?,
+        class: keys.needed_one_of("class", &Depth::ALL, Depth::word)?,
+        reason: keys.said("reason", TEXT_MAX)?,
+        ticket: keys.said("ticket", TEXT_MAX)?,
         seconds: seconds
             .filter(|seconds| (SECONDS_MIN..=SECONDS_MAX).contains(seconds))
             .ok_or_else(|| format!("\"for_s\" is a number of seconds, {SECONDS_MIN} to {SECONDS_MAX}"))?,
@@ -130,8 +116,8 @@ fn read_begin(keys: &Keys<'_>) -> Result<Accessing, String> {
 
 fn read_end(keys: &Keys<'_>) -> Result<Accessing, String> {
     Ok(Accessing::End {
-        number: keys.number("number")?.ok_or("\"number\" is missing")?,
-        reason: said(keys, "reason")?,
+        number: keys.needed_number("number")?,
+        reason: keys.said("reason", TEXT_MAX)?,
     })
 }
 

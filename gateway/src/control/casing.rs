@@ -8,15 +8,15 @@
 use std::ops::Bound;
 
 use serde_json::{Map, Value, json};
-use tidegate_store::audit::{Actor, Detail, Field, Kind, Value as Told, Word};
+use tidegate_store::audit::{Actor, Detail, Field, Kind, Value as Told};
 use tidegate_store::disk::Disk;
 
-use super::steer::{Keys, Page};
+use super::request::{Keys, Page, line};
 use super::steering::fields;
-use super::{Answer, VERSION, hex, instant};
+use super::{Answer, hex, instant};
 use crate::abuse::cases::TEXT_MAX;
 use crate::abuse::{self, Case, Outcome, Signal};
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, word};
 use crate::serve::Hub;
 use crate::telemetry::words::Word as _;
 
@@ -69,7 +69,7 @@ impl Casing {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::List { page } => json!({ "after": page.after, "limit": page.limit }),
             Self::Show { id } => json!({ "id": id }),
             Self::Signals { account } => json!({ "account": account }),
@@ -80,9 +80,7 @@ impl Casing {
                 reason,
             } => json!({ "id": id, "outcome": outcome.word(), "reviewer": reviewer, "reason": reason }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -99,7 +97,7 @@ impl Casing {
 
     /// What the audit log holds of it: who looked at what stands for people. A decision is entered where it is made.
     pub(super) fn noted(&self) -> Option<(Kind, Vec<Detail>)> {
-        let verb = (Field::Verb, Told::Word(Word::of_name(self.word())));
+        let verb = (Field::Verb, word(self.word()));
         match self {
             Self::List { .. } | Self::Decide { .. } => None,
             Self::Signals { .. } => Some((Kind::Read, vec![verb])),
@@ -112,8 +110,7 @@ impl Casing {
 }
 
 fn id(keys: &Keys<'_>) -> Result<u32, String> {
-    let id = keys.number("id")?.and_then(|id| u32::try_from(id).ok());
-    id.ok_or_else(|| "\"id\" is the number of a case".to_owned())
+    keys.row("id", "the number of a case")
 }
 
 fn read_list(keys: &Keys<'_>) -> Result<Casing, String> {
@@ -126,20 +123,11 @@ fn read_list(keys: &Keys<'_>) -> Result<Casing, String> {
 }
 
 fn read_decide(keys: &Keys<'_>) -> Result<Casing, String> {
-    let said = |key: &str| {
-        let text = keys.needed(key)?;
-        if text.trim().is_empty() || text.len() > TEXT_MAX {
-            return Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"));
-        }
-        Ok(text)
-    };
-    let word = keys.needed("outcome")?;
-    let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == word);
     Ok(Casing::Decide {
         id: id(keys)?,
-        outcome: outcome.ok_or("\"outcome\" is upheld or reversed")?,
-        reviewer: said("reviewer")?,
-        reason: said("reason")?,
+        outcome: keys.needed_one_of("outcome", &Outcome::ALL, Outcome::word)?,
+        reviewer: keys.said("reviewer", TEXT_MAX)?,
+        reason: keys.said("reason", TEXT_MAX)?,
     })
 }
 
@@ -195,13 +183,18 @@ pub(super) async fn case<D: Disk>(
 }
 
 fn listed(id: u32, case: &Case, now_ms: u64) -> Value {
-    let state = case.decision.as_ref().map(|decision| decision.outcome.word());
+    let state = match &case.decision {
+        Some(decision) => decision.outcome.word(),
+        None if case.not_suspended.is_some() => "not suspended",
+        None => "open",
+    };
     json!({
         "id": id,
         "account": case.account.as_str(),
         "sender": case.sender.map(|sender| sender.text()),
         "rule": case.rule.label(),
-        "state": state.unwrap_or("open"),
+        "state": state,
+        "not_suspended": case.not_suspended.map(|not| not.why.why()),
         "opened": instant(case.opened_ms),
         "review": instant(case.review_ms),
         "is_past_review": case.is_open() && case.review_ms <= now_ms,

@@ -16,7 +16,7 @@ use super::steer::Steer;
 use super::steering::{fields, order};
 use super::work::end_waiting;
 use crate::clock::Now;
-use crate::exports::{self, Export, State, What};
+use crate::exports::{Export, State, What};
 use crate::gate::Gate;
 use crate::retention::{instructions_of, rules_of};
 use crate::serve::Hub;
@@ -40,7 +40,7 @@ pub(super) async fn close<D: Disk>(
     if let Some(number) = returned {
         let export = hub.exports().and_then(|exports| exports.get(number));
         let export = export.filter(|export| export.head.account == system_id);
-        may_be_returned(export.as_ref(), exports::time(hub))?;
+        may_be_returned(export.as_ref(), hub.believed_ms())?;
     }
     let mut told = order(hub, steer, giving_up).await?;
     let deleted = end_waiting(hub, place, 0, MessageState::Deleted).await;

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Field, Kind, Value as Detail, Word};
 use tidegate_store::disk::Disk;
 use tidegate_store::keyring::Owner;
 
 use super::disclosing::{DecisionAsk, Disclosing, DisclosureAsk};
 use super::exporting::DAYS_MAX;
 use super::finished::known;
-use super::legal::{kept, named, sealed};
+use super::legal::{entry, kept, named, reading, sealed};
 use super::steering::fields;
 use super::{Answer, instant};
-use crate::audit::{AuditHandle, actor};
+use crate::audit::{AuditHandle, actor, typed, word};
 use crate::disclosures::{
     APPROVERS_MIN, Approval, Basis, Decided, Decision, Disclosures, Notified, PRODUCED_MAX, Produced,
     REVIEW_MS, ROWS_MAX, Register, Reviewed, Row, Scope, State, Step, Told, settle,
@@ -67,19 +67,12 @@ impl Asker<'_> {
         account: &str,
         details: impl IntoIterator<Item = (Field, Detail)>,
     ) -> Result<(), String> {
-        let mut entry = Entry::new(Kind::Disclosure, self.who.clone())
-            .of(account.parse().ok())
-            .with(Field::Outcome, Detail::Word(Word::of_name(outcome)))
-            .with(Field::Sequence, Detail::Count(number.into()));
+        let mut entry = entry(Kind::Disclosure, self.who, outcome, number).of(account.parse().ok());
         for (field, detail) in details {
             entry = entry.with(field, detail);
         }
         self.audit.enter(vec![entry]).await
     }
-}
-
-fn word(text: &str) -> Detail {
-    Detail::Word(Word::new(text))
 }
 
 /// Does it.
@@ -91,68 +84,40 @@ pub(super) async fn disclose<D: Disk + 'static>(
     let register = hub
         .disclosures()
         .ok_or("this gateway has no register of disclosures")?;
-    let now_ms = exports::time(hub);
+    let now_ms = hub.believed_ms();
     let asker = Asker { audit, who, now_ms };
-    // Whoever has it makes its files without it: they wait for it when they are done.
-    if let Disclosing::Produce {
-        number,
-        format,
-        fields,
-        days,
-    } = wanted
-    {
-        return produce(
-            hub,
-            &register,
-            &asker,
-            *number,
-            (*format, fields.as_deref(), *days),
-        )
-        .await;
-    }
-    let mut state = register.state().await;
+    let state = || register.state();
     match wanted {
-        Disclosing::Open(ask) => open(hub, &register, &mut state, &asker, ask).await,
+        Disclosing::Open(ask) => open(hub, &mut *state().await, &asker, ask).await,
         Disclosing::Approve { number, approver } => {
-            approve(&register, &mut state, &asker, *number, approver.as_deref()).await
+            approve(&mut *state().await, &asker, *number, approver.as_deref()).await
         }
-        Disclosing::Decide(ask) => decide(&register, &mut state, &asker, ask).await,
-        Disclosing::Notify { number, told } => {
-            notify(hub, &register, &mut state, &asker, *number, told).await
+        Disclosing::Decide(ask) => decide(&mut *state().await, &asker, ask).await,
+        Disclosing::Notify { number, told } => notify(hub, &mut *state().await, &asker, *number, told).await,
+        // Whoever has it makes its files without it: they wait for it when they are done.
+        Disclosing::Produce {
+            number,
+            format,
+            fields,
+            days,
+        } => {
+            let how = (*format, fields.as_deref(), *days);
+            produce(hub, &register, &asker, *number, how).await
         }
-        Disclosing::Produce { .. } => Ok(Map::new()),
-        Disclosing::Complete { number } => complete(hub, &register, &mut state, &asker, *number).await,
+        Disclosing::Complete { number } => complete(hub, &mut *state().await, &asker, *number).await,
         Disclosing::Review {
             number,
             finding,
             reviewer,
         } => {
-            review(
-                &register,
-                &mut state,
-                &asker,
-                *number,
-                (finding, reviewer.as_deref()),
-            )
-            .await
+            let found = (finding.as_str(), reviewer.as_deref());
+            review(&mut *state().await, &asker, *number, found).await
         }
-        Disclosing::List => Ok(list(&state, now_ms)),
-        Disclosing::Show { number, reason } => show(&state, &asker, *number, reason.as_deref()).await,
+        Disclosing::List => Ok(list(&*state().await, now_ms)),
+        Disclosing::Show { number, reason } => {
+            show(&*state().await, &asker, *number, reason.as_deref()).await
+        }
     }
-}
-
-/// Has the register hold a row as it is to be.
-async fn change(
-    disclosures: &Disclosures,
-    state: &mut State,
-    number: u32,
-    change: impl FnOnce(&mut Row),
-) -> Result<(), String> {
-    let mut register = state.register.clone();
-    if let Some(row) = register.rows.get_mut(&number) {
-        change(row);
-    }
-    disclosures.write(state, register).await
 }
 
 fn answered(register: &Register, number: u32) -> Answer {
@@ -160,23 +125,18 @@ fn answered(register: &Register, number: u32) -> Answer {
     Ok(fields(json!({ "number": number, "state": row.state() })))
 }
 
-async fn open<D: Disk>(
-    hub: &Hub<D>,
-    disclosures: &Disclosures,
-    state: &mut State,
-    asker: &Asker<'_>,
-    ask: &DisclosureAsk,
-) -> Answer {
+async fn open<D: Disk>(hub: &Hub<D>, state: &mut State, asker: &Asker<'_>, ask: &DisclosureAsk) -> Answer {
     let (_, person) = named(hub, Some(&ask.account), ask.to.as_deref())?;
     let columns = fields_of(ask.texts, ask.fields.as_deref())?;
     if state.register.rows.len() >= ROWS_MAX {
         return Err(format!("there are {ROWS_MAX} disclosures, as many as are kept"));
     }
     // The number first: a ring that has keys of later numbers shows a start that the register is not the one that belongs to it.
-    let mut register = state.register.clone();
-    register.last += 1;
-    let number = register.last;
-    disclosures.write(state, register).await?;
+    let next = |register: &mut Register| {
+        register.last += 1;
+        register.last
+    };
+    let number = state.register.change(next).await?;
     // Its key goes again where it does not come to a row.
     state.left_over.insert(number);
     let sealed = sealed(hub, Owner::Disclosure(number), person.as_ref()).await?;
@@ -186,8 +146,8 @@ async fn open<D: Disk>(
         .filter(|(_, is)| *is)
         .map(|(name, _)| Word::of_name(name));
     let details = [
-        (Field::Evidence, word(&ask.authority)),
-        (Field::Reason, word(ask.basis.word())),
+        (Field::Evidence, typed(&ask.authority)),
+        (Field::Reason, typed(ask.basis.word())),
         (Field::Scope, Detail::Words(about.collect())),
         (Field::First, Detail::Time(ask.since_ms)),
         (Field::Last, Detail::Time(ask.until_ms)),
@@ -213,9 +173,10 @@ async fn open<D: Disk>(
         review_due_ms: None,
         reviewed: None,
     };
-    let mut register = state.register.clone();
-    register.rows.insert(number, row);
-    disclosures.write(state, register).await?;
+    state
+        .register
+        .change(|register| register.rows.insert(number, row))
+        .await?;
     state.left_over.remove(&number);
     if let Some(person) = person {
         state.people.insert(number, person);
@@ -223,13 +184,7 @@ async fn open<D: Disk>(
     answered(&state.register, number)
 }
 
-async fn approve(
-    disclosures: &Disclosures,
-    state: &mut State,
-    asker: &Asker<'_>,
-    number: u32,
-    approver: Option<&str>,
-) -> Answer {
+async fn approve(state: &mut State, asker: &Asker<'_>, number: u32, approver: Option<&str>) -> Answer {
     let row = state.register.row(number)?;
     if row.basis != Basis::Emergency {
         return Err(
@@ -256,23 +211,24 @@ async fn approve(
     asker.enter(("approved", number), &row.account, details).await?;
     let is_decided = names.len() >= APPROVERS_MIN;
     let step = asker.step();
-    change(disclosures, state, number, |row| {
-        row.approvals.push(Approval {
-            name,
-            step: step.clone(),
-        });
-        if is_decided {
-            row.review_due_ms = Some(step.at_ms.saturating_add(REVIEW_MS));
-            row.decided = Some(Decided {
-                decision: Decision::Complied,
-                reason: "emergency, two approvers".to_owned(),
-                reviewer: names.join(", "),
-                scope: Some(row.asked.clone()),
-                step,
+    state
+        .change_row(number, |row| {
+            row.approvals.push(Approval {
+                name,
+                step: step.clone(),
             });
-        }
-    })
-    .await?;
+            if is_decided {
+                row.review_due_ms = Some(step.at_ms.saturating_add(REVIEW_MS));
+                row.decided = Some(Decided {
+                    decision: Decision::Complied,
+                    reason: "emergency, two approvers".to_owned(),
+                    reviewer: names.join(", "),
+                    scope: Some(row.asked.clone()),
+                    step,
+                });
+            }
+        })
+        .await?;
     let mut told = answered(&state.register, number)?;
     let row = state.register.row(number)?;
     told.insert("approvers".to_owned(), json!(row.approvals.len()));
@@ -312,12 +268,7 @@ fn scope_of(row: &Row, ask: &DecisionAsk) -> Result<Option<Scope>, String> {
     Ok(Some(scope))
 }
 
-async fn decide(
-    disclosures: &Disclosures,
-    state: &mut State,
-    asker: &Asker<'_>,
-    ask: &DecisionAsk,
-) -> Answer {
+async fn decide(state: &mut State, asker: &Asker<'_>, ask: &DecisionAsk) -> Answer {
     let row = state.register.row(ask.number)?;
     if let Some(decided) = &row.decided {
         return Err(format!("it is decided already: {}", decided.decision.word()));
@@ -328,7 +279,7 @@ async fn decide(
     let scope = scope_of(row, ask)?;
     let reviewer = asker.name("reviewer", ask.reviewer.as_deref())?;
     let details = [
-        (Field::Reason, word(&ask.reason)),
+        (Field::Reason, typed(&ask.reason)),
         (Field::Approvers, Detail::Words(vec![Word::of_name(&reviewer)])),
     ];
     asker
@@ -341,13 +292,14 @@ async fn decide(
         scope,
         step: asker.step(),
     };
-    change(disclosures, state, ask.number, |row| row.decided = Some(decided)).await?;
+    state
+        .change_row(ask.number, |row| row.decided = Some(decided))
+        .await?;
     answered(&state.register, ask.number)
 }
 
 async fn notify<D: Disk>(
     hub: &Hub<D>,
-    disclosures: &Disclosures,
     state: &mut State,
     asker: &Asker<'_>,
     number: u32,
@@ -374,7 +326,7 @@ async fn notify<D: Disk>(
         return Err(TOLD.to_owned());
     }
     let detail = match told {
-        Told::Sent { how } => (Field::Reason, word(how)),
+        Told::Sent { how } => (Field::Reason, typed(how)),
         Told::Delayed { until_ms } => {
             if !(asker.now_ms..=asker.now_ms.saturating_add(DELAY_MAX_MS)).contains(until_ms) {
                 return Err("a notice is delayed until a time to come, by ten years at most".to_owned());
@@ -393,7 +345,7 @@ async fn notify<D: Disk>(
         {
             return Err("it is to be told at a date already: delay it further".to_owned());
         }
-        Told::Prohibited { law } => (Field::Reason, word(law)),
+        Told::Prohibited { law } => (Field::Reason, typed(law)),
     };
     let outcome = format!("notice {}", told.word());
     asker.enter((&outcome, number), &row.account, [detail]).await?;
@@ -404,15 +356,16 @@ async fn notify<D: Disk>(
     };
     let step = asker.step();
     // In the register first: what is in it and is no notice yet becomes one, now or after a crash.
-    change(disclosures, state, number, |row| {
-        row.notified = Some(Notified {
-            told,
-            step,
-            is_made: false,
-            notice: None,
-        });
-    })
-    .await?;
+    state
+        .change_row(number, |row| {
+            row.notified = Some(Notified {
+                told,
+                step,
+                is_made: false,
+                notice: None,
+            });
+        })
+        .await?;
     settle(hub, state).await?;
     let mut answer = answered(&state.register, number)?;
     let notified = state.register.row(number)?.notified.as_ref();
@@ -500,13 +453,7 @@ async fn produce<D: Disk + 'static>(
     Ok(told)
 }
 
-async fn complete<D: Disk>(
-    hub: &Hub<D>,
-    disclosures: &Disclosures,
-    state: &mut State,
-    asker: &Asker<'_>,
-    number: u32,
-) -> Answer {
+async fn complete<D: Disk>(hub: &Hub<D>, state: &mut State, asker: &Asker<'_>, number: u32) -> Answer {
     let row = state.register.row(number)?;
     if row.completed.is_some() {
         return answered(&state.register, number);
@@ -536,17 +483,16 @@ async fn complete<D: Disk>(
         );
     }
     let details = [
-        (Field::File, Detail::Word(Word::of_name(&last.export.to_string()))),
+        (Field::File, word(&last.export.to_string())),
         (Field::Count, Detail::Count(last.rows)),
     ];
     asker.enter(("completed", number), &row.account, details).await?;
     let step = asker.step();
-    change(disclosures, state, number, |row| row.completed = Some(step)).await?;
+    state.change_row(number, |row| row.completed = Some(step)).await?;
     answered(&state.register, number)
 }
 
 async fn review(
-    disclosures: &Disclosures,
     state: &mut State,
     asker: &Asker<'_>,
     number: u32,
@@ -564,7 +510,7 @@ async fn review(
         return Err(format!("{reviewer} approved it: somebody else reviews it"));
     }
     let details = [
-        (Field::Reason, word(finding)),
+        (Field::Reason, typed(finding)),
         (Field::Approvers, Detail::Words(vec![Word::of_name(&reviewer)])),
     ];
     asker.enter(("reviewed", number), &row.account, details).await?;
@@ -573,7 +519,9 @@ async fn review(
         reviewer,
         step: asker.step(),
     };
-    change(disclosures, state, number, |row| row.reviewed = Some(reviewed)).await?;
+    state
+        .change_row(number, |row| row.reviewed = Some(reviewed))
+        .await?;
     answered(&state.register, number)
 }
 
@@ -635,13 +583,8 @@ async fn show(state: &State, asker: &Asker<'_>, number: u32, reason: Option<&str
     let row = state.register.row(number)?;
     let mut whom = Value::Null;
     if let Some(reason) = reason {
-        let read = Entry::new(Kind::Read, asker.who.clone())
-            .of(row.account.parse().ok())
-            .with(Field::Verb, Detail::Word(Word::of_name("disclosure show")))
-            .with(Field::Sequence, Detail::Count(number.into()))
-            .with(Field::Purpose, Detail::Word(Word::of_name("legal")))
-            .with(Field::Reason, word(reason));
-        asker.audit.enter(vec![read]).await?;
+        let read = reading(asker.who, ("disclosure show", number), ("legal", reason));
+        asker.audit.enter(vec![read.of(row.account.parse().ok())]).await?;
         if let Some(person) = state.people.get(&number) {
             whom = json!(String::from_utf8_lossy(person));
         }

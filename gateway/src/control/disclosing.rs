@@ -8,9 +8,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::VERSION;
 use super::exporting::DAYS_MAX;
-use super::steer::Keys;
+use super::request::{Keys, line};
 use crate::disclosures::{Basis, Decision, TEXT_MAX, Told};
 use crate::exports::Format;
 
@@ -145,7 +144,7 @@ impl Disclosing {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::Open(ask) => json!({
                 "authority": ask.authority,
                 "basis": ask.basis.word(),
@@ -191,9 +190,7 @@ impl Disclosing {
             Self::List => json!({}),
             Self::Show { number, reason } => json!({ "number": number, "reason": reason }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -202,7 +199,7 @@ impl Disclosing {
         Some(match verb {
             "disclosure open" => read_open(&keys).map(|ask| Self::Open(Box::new(ask))),
             "disclosure approve" => number(&keys).and_then(|number| {
-                let approver = maybe_said(&keys, "approver")?;
+                let approver = keys.maybe_said("approver", TEXT_MAX)?;
                 Ok(Self::Approve { number, approver })
             }),
             "disclosure decide" => read_decide(&keys).map(|ask| Self::Decide(Box::new(ask))),
@@ -213,7 +210,10 @@ impl Disclosing {
             "disclosure produce" => read_produce(&keys),
             "disclosure complete" => number(&keys).map(|number| Self::Complete { number }),
             "disclosure review" => number(&keys).and_then(|number| {
-                let (finding, reviewer) = (said(&keys, "finding")?, maybe_said(&keys, "reviewer")?);
+                let (finding, reviewer) = (
+                    keys.said("finding", TEXT_MAX)?,
+                    keys.maybe_said("reviewer", TEXT_MAX)?,
+                );
                 Ok(Self::Review {
                     number,
                     finding,
@@ -222,7 +222,7 @@ impl Disclosing {
             }),
             "disclosure list" => Ok(Self::List),
             "disclosure show" => number(&keys).and_then(|number| {
-                let reason = maybe_said(&keys, "reason")?;
+                let reason = keys.maybe_said("reason", TEXT_MAX)?;
                 Ok(Self::Show { number, reason })
             }),
             _ => return None,
@@ -231,24 +231,7 @@ impl Disclosing {
 }
 
 fn number(keys: &Keys<'_>) -> Result<u32, String> {
-    let number = keys
-        .number("number")?
-        .and_then(|number| u32::try_from(number).ok());
-    number.ok_or_else(|| "\"number\" is the number of a disclosure".to_owned())
-}
-
-/// A text that is short, if it is there.
-fn maybe_said(keys: &Keys<'_>, key: &str) -> Result<Option<String>, String> {
-    match keys.text(key)? {
-        Some(text) if text.trim().is_empty() || text.len() > TEXT_MAX => {
-            Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"))
-        }
-        text => Ok(text),
-    }
-}
-
-fn said(keys: &Keys<'_>, key: &str) -> Result<String, String> {
-    maybe_said(keys, key)?.ok_or_else(|| format!("\"{key}\" is missing"))
+    keys.row("number", "the number of a disclosure")
 }
 
 fn fields(keys: &Keys<'_>) -> Result<Option<Vec<String>>, String> {
@@ -264,17 +247,13 @@ fn fields(keys: &Keys<'_>) -> Result<Option<Vec<String>>, String> {
 }
 
 fn read_open(keys: &Keys<'_>) -> Result<DisclosureAsk, String> {
-    let basis = keys.needed("basis")?;
-    let mut all = Basis::ALL.iter().copied();
     let (since_ms, until_ms) = match (keys.number("since_ms")?, keys.number("until_ms")?) {
         (Some(since_ms), Some(until_ms)) if since_ms <= until_ms => (since_ms, until_ms),
         _ => return Err("\"since_ms\" and \"until_ms\" say of which time, from then to then".to_owned()),
     };
     Ok(DisclosureAsk {
-        authority: said(keys, "authority")?,
-        basis: all
-            .find(|one| one.word() == basis)
-            .ok_or("\"basis\" is law, agreement, security, harm or emergency")?,
+        authority: keys.said("authority", TEXT_MAX)?,
+        basis: keys.needed_one_of("basis", Basis::ALL, Basis::word)?,
         account: keys.needed("account")?,
         to: keys.text("to")?,
         texts: keys.flag("texts")?,
@@ -286,15 +265,11 @@ fn read_open(keys: &Keys<'_>) -> Result<DisclosureAsk, String> {
 }
 
 fn read_decide(keys: &Keys<'_>) -> Result<DecisionAsk, String> {
-    let decision = keys.needed("decision")?;
-    let mut all = Decision::ALL.iter().copied();
     Ok(DecisionAsk {
         number: number(keys)?,
-        decision: all
-            .find(|one| one.word() == decision)
-            .ok_or("\"decision\" is objected, narrowed or complied")?,
-        reason: said(keys, "reason")?,
-        reviewer: maybe_said(keys, "reviewer")?,
+        decision: keys.needed_one_of("decision", Decision::ALL, Decision::word)?,
+        reason: keys.said("reason", TEXT_MAX)?,
+        reviewer: keys.maybe_said("reviewer", TEXT_MAX)?,
         without_texts: keys.flag("without_texts")?,
         since_ms: keys.number("since_ms")?,
         until_ms: keys.number("until_ms")?,
@@ -305,32 +280,27 @@ fn read_decide(keys: &Keys<'_>) -> Result<DecisionAsk, String> {
 fn read_told(keys: &Keys<'_>) -> Result<Told, String> {
     match keys.needed("notice")?.as_str() {
         "sent" => Ok(Told::Sent {
-            how: said(keys, "how")?,
+            how: keys.said("how", TEXT_MAX)?,
         }),
         "delayed" => Ok(Told::Delayed {
             until_ms: keys.number("until_ms")?.ok_or("\"until_ms\" is missing")?,
         }),
         "prohibited" => Ok(Told::Prohibited {
-            law: said(keys, "law")?,
+            law: keys.said("law", TEXT_MAX)?,
         }),
         _ => Err("\"notice\" is sent, delayed or prohibited".to_owned()),
     }
 }
 
 fn read_produce(keys: &Keys<'_>) -> Result<Disclosing, String> {
-    let format = keys
-        .text("format")?
-        .unwrap_or_else(|| Format::Csv.word().to_owned());
+    let format = keys.one_of("format", &Format::ALL, Format::word)?;
     let days = keys.number("days")?;
     if days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
         return Err(format!("\"days\" is 1 to {DAYS_MAX}"));
     }
-    let mut all = Format::ALL.into_iter();
     Ok(Disclosing::Produce {
         number: number(keys)?,
-        format: all
-            .find(|one| one.word() == format)
-            .ok_or("\"format\" is csv or jsonl")?,
+        format: format.unwrap_or(Format::Csv),
         fields: fields(keys)?,
         days,
     })

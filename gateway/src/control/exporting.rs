@@ -9,16 +9,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind, Value as Told, Word};
+use tidegate_store::audit::{Actor, Detail, Entry, Field, Kind};
 use tidegate_store::disk::Disk;
 
 use super::finished::{REASON_MAX, known};
-use super::steer::Keys;
+use super::request::{Keys, line};
 use super::steering::fields;
 use super::subject_run::withdraw;
-use super::{Answer, VERSION, instant, not_done};
+use super::{Answer, instant, not_done};
+use crate::access::table::FileOf;
 use crate::admin::Role;
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, typed, word};
 use crate::disclosures;
 use crate::exports::{self, Export, Format, Head, KEPT_FOR, State, Wanted, What, read_frame};
 use crate::keeper::ExportKeys;
@@ -82,7 +83,7 @@ impl Exporting {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::Create {
                 account,
                 what,
@@ -108,9 +109,7 @@ impl Exporting {
             }),
             Self::Delete { export } => json!({ "export": export.to_string() }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -127,7 +126,6 @@ impl Exporting {
 
     /// What the audit log holds of it, and whose account; `None` for what is entered where it is done, or shows nobody's.
     pub(super) fn noted(&self) -> Option<(Option<&str>, Vec<Detail>)> {
-        let word = |text: &str| Told::Word(Word::of_name(text));
         let verb = (Field::Verb, word(self.word()));
         match self {
             Self::Create {
@@ -137,7 +135,7 @@ impl Exporting {
                 ..
             } => {
                 let scope = (Field::Scope, word(what.word()));
-                let details = vec![verb, scope, (Field::Reason, Told::Word(Word::new(reason)))];
+                let details = vec![verb, scope, (Field::Reason, typed(reason))];
                 Some((Some(account), details))
             }
             Self::Delete { export } => Some((None, vec![verb, (Field::File, word(&export.to_string()))])),
@@ -153,13 +151,9 @@ fn number(keys: &Keys<'_>) -> Result<u64, String> {
         .map_err(|_| "\"export\" is the number of one, as `export list` tells it".to_owned())
 }
 
-fn one_of<T: Copy>(text: &str, all: &[T], word: impl Fn(T) -> &'static str) -> Option<T> {
-    all.iter().copied().find(|one| word(*one) == text)
-}
-
 fn read_create(keys: &Keys<'_>) -> Result<Exporting, String> {
-    let what = keys.text("what")?.unwrap_or_else(|| "messages".to_owned());
-    let format = keys.text("format")?.unwrap_or_else(|| "csv".to_owned());
+    let what = keys.one_of("what", &What::ASKED, What::word)?;
+    let format = keys.one_of("format", &Format::ALL, Format::word)?;
     let days = keys.number("days")?;
     if days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
         return Err(format!("\"days\" is 1 to {DAYS_MAX}"));
@@ -170,8 +164,8 @@ fn read_create(keys: &Keys<'_>) -> Result<Exporting, String> {
     }
     Ok(Exporting::Create {
         account: keys.needed("account")?,
-        what: one_of(&what, &What::ASKED, What::word).ok_or("\"what\" is messages, texts or statistics")?,
-        format: one_of(&format, &Format::ALL, Format::word).ok_or("\"format\" is csv or jsonl")?,
+        what: what.unwrap_or(What::Messages),
+        format: format.unwrap_or(Format::Csv),
         since_ms: keys.number("since_ms")?,
         until_ms: keys.number("until_ms")?,
         days,
@@ -194,15 +188,14 @@ fn read_read(keys: &Keys<'_>) -> Result<Exporting, String> {
     })
 }
 
-/// Who may list, read and end a file at the admin listener (ENC-5): what a disclosure or a person's request came to is as much of
-/// their tier as what it was made of, though its own key lies in the ring of messages.
-const fn role_of_file(head: &Head) -> Role {
+/// What a file was made for, and so who may list, read and end it at the admin listener (ENC-5).
+const fn file_of(head: &Head) -> FileOf {
     match head {
         Head {
             disclosure: Some(_), ..
-        } => Role::Legal,
-        Head { request: Some(_), .. } => Role::Subject,
-        _ => Role::Privacy,
+        } => FileOf::Disclosure,
+        Head { request: Some(_), .. } => FileOf::Request,
+        _ => FileOf::Account,
     }
 }
 
@@ -210,7 +203,7 @@ const fn role_of_file(head: &Head) -> Role {
 /// not there: that a disclosure was made is as much of its tier as what is in it.
 fn may_have(role: Option<Role>, head: &Head) -> Result<(), String> {
     match role {
-        Some(role) if !role.suffices(role_of_file(head)) => Err(THERE_IS_NONE.to_owned()),
+        Some(role) if !role.suffices(file_of(head).role()) => Err(THERE_IS_NONE.to_owned()),
         _ => Ok(()),
     }
 }
@@ -247,7 +240,7 @@ pub(super) async fn export<D: Disk + 'static>(
         }
         Exporting::List => {
             let exports = hub.exports().ok_or("this gateway makes no exports")?;
-            let now_ms = exports::time(hub);
+            let now_ms = hub.believed_ms();
             let there = exports.list();
             let his = there.iter().filter(|export| may_have(role, &export.head).is_ok());
             let shown: Vec<Value> = his.map(|export| shown(export, now_ms)).collect();
@@ -313,7 +306,7 @@ async fn read<D: Disk + 'static>(
     let exports = hub.exports().ok_or("this gateway makes no exports")?;
     let export = exports.get(number).ok_or(THERE_IS_NONE)?;
     may_have(role, &export.head)?;
-    if export.is_due(exports::time(hub)) {
+    if export.is_due(hub.believed_ms()) {
         return Err(THERE_IS_NONE.to_owned());
     }
     let State::Ready { first_at } = export.state else {
@@ -322,7 +315,6 @@ async fn read<D: Disk + 'static>(
     let (frame, at) = frame.unwrap_or((1, first_at));
     let is_begun = export.goes_on.as_ref() != Some(&(who.clone(), frame));
     if is_begun {
-        let word = |text: &str| Told::Word(Word::of_name(text));
         let entry = Entry::new(Kind::Export, who.clone())
             .of(Some(export.head.account))
             .with(Field::Verb, word("export read"))
@@ -339,7 +331,7 @@ async fn read<D: Disk + 'static>(
     let read = read.map_err(|error| format!("frame {frame} does not open there: {error}"))?;
     // It may have ended meanwhile.
     let is_over = || {
-        let now_ms = exports::time(hub);
+        let now_ms = hub.believed_ms();
         exports.get(number).is_none_or(|export| export.is_due(now_ms))
     };
     if is_over() {

@@ -4,13 +4,13 @@
 //! the message's receipt may be overdue, a GiB at most, on a thread of the runtime's pool. Neither loop nor keeper waits.
 
 use serde_json::{Map, Value};
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind};
 use tidegate_store::disk::Disk;
 use tidegate_store::index::Leg;
 use tidegate_store::waiting::{Filed, Sought};
 
 use super::{Answer, finished};
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, word};
 use crate::gate::Gate;
 use crate::serve::Hub;
 
@@ -38,8 +38,8 @@ pub(super) async fn message_show<D: Disk>(
     });
     let entry = Entry::new(Kind::OperatorVerb, who.clone())
         .of(whose)
-        .with(Field::Verb, Detail::Word(Word::of_name("message show")))
-        .with(Field::Outcome, Detail::Word(Word::of_name("asked")));
+        .with(Field::Verb, word("message show"))
+        .with(Field::Outcome, word("asked"));
     audit.enter(vec![entry]).await?;
     match look_up(hub, id, account).await {
         Ok(legs) => {

@@ -11,7 +11,7 @@ use tidegate_codec::identity::SystemId;
 use tidegate_codec::pdu::message::{DataSm, Sm};
 use tidegate_codec::text::{Peer, read};
 use tidegate_codec::values::{DataCoding, EsmClass};
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Kept, Meta, Query, Text};
 use tidegate_store::record::Form;
@@ -22,7 +22,7 @@ use super::listing::instant;
 use super::shown::masked;
 use super::steering::fields;
 use crate::access;
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, typed, word};
 use crate::keeping::Ended;
 use crate::number::plan;
 use crate::serve::Hub;
@@ -118,14 +118,14 @@ async fn enter(
 ) -> Result<(), String> {
     let mut entry = Entry::new(Kind::Read, who.clone())
         .of(account)
-        .with(Field::Verb, Detail::Word(Word::of_name(verb)));
+        .with(Field::Verb, word(verb));
     if let Some(message) = message {
-        entry = entry.with(Field::Message, Detail::Word(Word::of_name(message)));
+        entry = entry.with(Field::Message, word(message));
     }
     if let Some(reading) = reading {
         entry = entry
-            .with(Field::Purpose, Detail::Word(Word::of_name(reading.word())))
-            .with(Field::Reason, Detail::Word(Word::new(&reading.reason)));
+            .with(Field::Purpose, word(reading.word()))
+            .with(Field::Reason, typed(&reading.reason));
     }
     audit.enter(vec![entry]).await
 }

@@ -6,13 +6,13 @@
 //! ```
 
 use serde_json::{Map, Value, json};
-use tidegate_store::audit::{Actor, Detail, Field, Value as Told, Word};
+use tidegate_store::audit::{Actor, Detail, Field};
 use tidegate_store::disk::Disk;
 
-use super::steer::Keys;
+use super::request::{Keys, line};
 use super::steering::fields;
-use super::{Answer, VERSION, instant};
-use crate::audit::actor;
+use super::{Answer, instant};
+use crate::audit::{actor, typed, word};
 use crate::notices::{About, Notice, Sent, THERE_IS_NONE};
 use crate::serve::Hub;
 
@@ -49,13 +49,11 @@ impl Noticing {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::List { account } => json!({ "account": account }),
             Self::Sent { number, how } => json!({ "number": number, "how": how }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -70,13 +68,12 @@ impl Noticing {
 
     /// What the audit log holds of it.
     pub(super) fn noted(&self) -> Option<Vec<Detail>> {
-        let word = |text: &str| Told::Word(Word::of_name(text));
         match self {
             Self::List { .. } => None,
             Self::Sent { number, how } => Some(vec![
                 (Field::Verb, word(self.word())),
                 (Field::File, word(&number.to_string())),
-                (Field::Reason, Told::Word(Word::new(how))),
+                (Field::Reason, typed(how)),
             ]),
         }
     }
@@ -88,7 +85,7 @@ fn read_sent(keys: &Keys<'_>) -> Result<Noticing, String> {
         return Err("\"how\" is empty".to_owned());
     }
     Ok(Noticing::Sent {
-        number: keys.number("number")?.ok_or("\"number\" is missing")?,
+        number: keys.needed_number("number")?,
         how,
     })
 }

@@ -7,8 +7,8 @@ use tidegate_store::disk::Disk;
 use tokio::task::yield_now;
 
 use super::Answer;
+use super::request::Page;
 use super::shown::LinkStates;
-use super::steer::Page;
 use super::steering::fields;
 use crate::links::LinkId;
 use crate::serve::Hub;

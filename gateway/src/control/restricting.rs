@@ -1,25 +1,18 @@
 //! Restrictions of a person (DSR-4) at the control socket: set, lifted, listed.
 //!
-//! ```text
-//! {"version":1,"verb":"restrict add","to":"+15550100123","account":"shop","reason":"accuracy is contested"}
-//! {"version":1,"verb":"restrict lift","id":7,"notice":"letter of 3 May, ref. 2026/17","reason":"settled"}
-//! ```
-//!
 //! No answer has the number: it stands sealed in the register, under a key of the restriction's own that goes with it.
 
 use serde_json::{Map, Value, json};
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Field, Kind};
 use tidegate_store::disk::Disk;
 use tidegate_store::keyring::Owner;
 
-use super::legal::{
-    ROWS_MAX, drop_released, entry, kept, named, next_number, rules_now, sealed, take_effect,
-};
+use super::legal::{ROWS_MAX, drop_released, entry, kept, named, next_number, sealed, take_effect};
 use super::steering::fields;
 use super::{Answer, instant};
-use crate::audit::{AuditHandle, actor};
-use crate::legal::{Legal, RESTRICTED_MAX, RestrictionRow, State};
+use crate::audit::{AuditHandle, actor, typed};
+use crate::legal::{Legal, RESTRICTED_MAX, Register, RestrictionRow, State};
 use crate::serve::Hub;
 
 /// Restricts the person with a number, for an account or for all: nothing of them is processed but kept. One who is already is
@@ -37,7 +30,7 @@ pub(crate) async fn add<D: Disk>(
     reason: &str,
 ) -> Answer {
     let (account, person) = named(hub, account, Some(to))?;
-    let mut state = legal.state().await;
+    let state = &mut *legal.state().await;
     let is_it = |(id, row): &(u32, &RestrictionRow)| {
         row.account == account && person.is_some() && state.people.get(id) == person.as_ref()
     };
@@ -55,32 +48,30 @@ pub(crate) async fn add<D: Disk>(
     if !state.register.has_room_for_restriction() {
         return Err(format!("there are {RESTRICTED_MAX} restrictions already"));
     }
-    let id = next_number(legal, &mut state).await?;
+    let id = next_number(state).await?;
     let sealed = sealed(hub, Owner::Restriction(id), person.as_ref()).await?;
     let asked = entry(Kind::Restriction, who, "restricted", id)
         .of(account)
-        .with(Field::Reason, Detail::Word(Word::new(reason)));
+        .with(Field::Reason, typed(reason));
     audit.enter(vec![asked]).await?;
-    let since_ms = rules_now(hub);
-    let mut register = state.register.clone();
-    register.restrict(
-        id,
-        RestrictionRow {
-            account,
-            sealed,
-            who: actor(who),
-            why: kept(reason),
-            since_ms,
-            lifted_ms: None,
-            notice: None,
-        },
-    );
-    legal.write(&register).await?;
-    state.register = register;
+    let since_ms = hub.believed_ms();
+    let row = RestrictionRow {
+        account,
+        sealed,
+        who: actor(who),
+        why: kept(reason),
+        since_ms,
+        lifted_ms: None,
+        notice: None,
+    };
+    state
+        .register
+        .change(|register| register.restrict(id, row))
+        .await?;
     if let Some(person) = person {
         state.people.insert(id, person);
     }
-    take_effect(hub, &state);
+    take_effect(hub, state);
     // What was made before may have the person in it.
     if let Some(exports) = hub.exports() {
         exports.give_up(account, u64::MAX);
@@ -104,34 +95,33 @@ fn keeps_nothing<D: Disk>(hub: &Hub<D>, account: Option<SystemId>) -> usize {
 /// Lifts one. The person was told before (GDPR article 18(3)): how stands in the register and in the audit log.
 pub(super) async fn lift<D: Disk>(
     hub: &Hub<D>,
-    legal: &Legal,
+    state: &mut State,
     (audit, who): (&AuditHandle, &Actor),
     id: u32,
     (notice, reason): (&str, &str),
 ) -> Answer {
-    let mut state = legal.state().await;
     let row = state.register.restrictions.get(&id);
     let row = row
         .filter(|row| row.lifted_ms.is_none())
         .ok_or_else(|| format!("there is no restriction {id} that is not lifted"))?;
     let lifted = entry(Kind::Restriction, who, "lifted", id)
         .of(row.account)
-        .with(Field::Evidence, Detail::Word(Word::new(notice)))
-        .with(Field::Reason, Detail::Word(Word::new(reason)));
+        .with(Field::Evidence, typed(notice))
+        .with(Field::Reason, typed(reason));
     audit.enter(vec![lifted]).await?;
-    let lifted_ms = rules_now(hub);
-    let mut register = state.register.clone();
-    if let Some(row) = register.restrictions.get_mut(&id) {
-        row.lifted_ms = Some(lifted_ms);
-        row.notice = Some(kept(notice));
-        row.sealed.clear();
-    }
-    legal.write(&register).await?;
-    state.register = register;
+    let lifted_ms = hub.believed_ms();
+    let lift = |register: &mut Register| {
+        if let Some(row) = register.restrictions.get_mut(&id) {
+            row.lifted_ms = Some(lifted_ms);
+            row.notice = Some(kept(notice));
+            row.sealed.clear();
+        }
+    };
+    state.register.change(lift).await?;
     state.people.remove(&id);
-    take_effect(hub, &state);
+    take_effect(hub, state);
     // The next sweep does it again, should it fail.
-    drop_released(hub, audit, &state).await?;
+    drop_released(hub, audit, state).await?;
     Ok(fields(json!({ "id": id, "lifted": instant(lifted_ms) })))
 }
 

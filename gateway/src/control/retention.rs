@@ -14,10 +14,10 @@ use tidegate_store::disk::Disk;
 use tidegate_store::history::{Cells, Direction, Kept, Order, PeriodKey, Report};
 use tokio::sync::oneshot;
 
+use super::Answer;
 use super::rebuild::rebuild;
-use super::steer::Keys;
+use super::request::{Keys, line};
 use super::steering::fields;
-use super::{Answer, VERSION};
 use crate::serve::Hub;
 use crate::sweep::{SweepOrder, plan};
 
@@ -86,7 +86,7 @@ impl Retain {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::Stats { account } => json!({ "account": account }),
             Self::RotateData { account, class } => {
                 json!({ "account": account, "class": class.map(Kept::word) })
@@ -95,9 +95,7 @@ impl Retain {
             Self::Rebuild { period, index_only } => json!({ "period": period, "index_only": index_only }),
             Self::Plan | Self::Sweep | Self::ConfirmClock => json!({}),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -114,16 +112,7 @@ impl Retain {
             }),
             "retention confirm-clock" => Ok(Self::ConfirmClock),
             "key rotate-data" => {
-                let class = match Keys(request).text("class") {
-                    Ok(None) => Ok(None),
-                    Ok(Some(word)) => {
-                        let class = Kept::ALL.into_iter().find(|class| class.word() == word);
-                        class
-                            .map(Some)
-                            .ok_or_else(|| "\"class\" is meta or body".to_owned())
-                    }
-                    Err(why) => Err(why),
-                };
+                let class = Keys(request).one_of("class", &Kept::ALL, Kept::word);
                 let account = Keys(request).text("account");
                 class.and_then(|class| {
                     Ok(Self::RotateData {

@@ -11,37 +11,17 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tidegate_store::audit::WORD_MAX;
 
-use super::VERSION;
 use super::finished::REASON_MAX;
 use super::finished::{FOUND_MAX, Find, Reading};
+use super::request::{Keys, Page, line};
 use crate::orders::{Halt, Sender};
 
 /// The fastest rate that may be set, in parts a second: as in the configuration.
 pub const RATE_MAX: u32 = 1_000_000;
-/// Binds of one page at most, and accounts, and queues.
-pub const PAGE_MAX: usize = 1_000;
 /// Octets of a filter for the log at most: the audit log has it whole, in one word.
 pub const FILTER_MAX: usize = WORD_MAX;
 /// The longest time for which the log may be filtered otherwise: a day.
 pub const FILTER_FOR_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// Octets of a name at most.
-const NAME_MAX: usize = 255;
-
-/// A page of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page<T> {
-    /// Behind this one, as the page before said.
-    pub after: Option<T>,
-    /// So many at most; [`PAGE_MAX`] where none is given.
-    pub limit: Option<usize>,
-}
-
-impl<T> Page<T> {
-    /// How many it has at most.
-    pub(super) fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)
-    }
-}
 
 /// A sender that is to be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +190,7 @@ impl Steer {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::CarrierList => json!({}),
             Self::CarrierHalt { carrier, .. } | Self::CarrierResume { carrier } => {
                 json!({ "carrier": carrier })
@@ -276,9 +256,7 @@ impl Steer {
                 "for_s": length.as_ref().map(Duration::as_secs),
             }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -315,54 +293,7 @@ impl Steer {
     }
 }
 
-/// The keys of a request. What is there and cannot be understood must not pass for what was left out.
-pub(super) struct Keys<'r>(pub(super) &'r Map<String, Value>);
-
 impl Keys<'_> {
-    fn given(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).filter(|value| !value.is_null())
-    }
-
-    pub(super) fn text(&self, key: &str) -> Result<Option<String>, String> {
-        match self.given(key) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.len() <= NAME_MAX => Ok(Some(text.clone())),
-            Some(_) => Err(format!("\"{key}\" is a text of at most {NAME_MAX} octets")),
-        }
-    }
-
-    pub(super) fn needed(&self, key: &str) -> Result<String, String> {
-        self.text(key)?.ok_or_else(|| format!("\"{key}\" is missing"))
-    }
-
-    pub(super) fn number(&self, key: &str) -> Result<Option<u64>, String> {
-        let number = self.given(key).map(Value::as_u64);
-        match number {
-            None => Ok(None),
-            Some(Some(number)) => Ok(Some(number)),
-            Some(None) => Err(format!("\"{key}\" is a whole number")),
-        }
-    }
-
-    pub(super) fn flag(&self, key: &str) -> Result<bool, String> {
-        match self.given(key) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(format!("\"{key}\" is neither true nor false")),
-        }
-    }
-
-    pub(super) fn limit(&self) -> Result<Option<usize>, String> {
-        let limit = self.number("limit")?;
-        let fits = |limit: u64| {
-            usize::try_from(limit)
-                .ok()
-                .filter(|limit| (1..=PAGE_MAX).contains(limit))
-        };
-        let fitting = limit.map(|limit| fits(limit).ok_or_else(|| format!("\"limit\" is 1 to {PAGE_MAX}")));
-        fitting.transpose()
-    }
-
     /// One of the two, so that what was left out by mistake takes no limit away.
     fn rate(&self) -> Result<Option<NonZeroU32>, String> {
         let rate = self.number("per_second")?;
@@ -469,7 +400,7 @@ impl Keys<'_> {
     }
 
     fn bind_close(&self) -> Result<Steer, String> {
-        let number = self.number("number")?.ok_or("\"number\" is missing")?;
+        let number = self.needed_number("number")?;
         Ok(Steer::BindClose { number })
     }
 
@@ -620,7 +551,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused_and_named() {
-        let long = "x".repeat(NAME_MAX + 1);
+        let long = "x".repeat(256);
         for (verb, request, word) in [
             ("carrier pause", json!({}), "carrier"),
             ("carrier pause", json!({ "carrier": 7 }), "carrier"),

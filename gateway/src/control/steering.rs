@@ -66,7 +66,7 @@ pub(super) async fn steer<D: Disk + 'static>(
             let grants = hub
                 .access()
                 .map_or(Vec::new(), |access| access.list(Some(account)));
-            let now_ms = crate::exports::time(hub);
+            let now_ms = hub.believed_ms();
             let last = grants.iter().rev().take(GRANTS_SHOWN);
             let last = last.map(|(number, grant)| accessing::shown(*number, grant, now_ms));
             told.insert("break_glass".to_owned(), last.collect());

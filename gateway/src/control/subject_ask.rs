@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::VERSION;
 use super::finished::Reading;
-use super::legal::said;
-use super::steer::Keys;
+use super::request::{Keys, line};
 use crate::exports::Format;
+use crate::legal::TEXT_MAX;
 use crate::subjects::{Asker, Right};
 
 /// A request that has come.
@@ -107,7 +106,7 @@ impl Subjecting {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::Open(ask) => json!({
                 "right": ask.right.word(),
                 "to": ask.to,
@@ -131,42 +130,32 @@ impl Subjecting {
                 "reason": reading.as_ref().map(|reading| reading.reason.as_str()),
             }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
     pub(super) fn read(verb: &str, request: &Map<String, Value>) -> Option<Result<Self, String>> {
         let keys = Keys(request);
-        let id = || {
-            let number = keys.number("id")?.and_then(|id| u32::try_from(id).ok());
-            number.ok_or_else(|| "\"id\" is the number of a request".to_owned())
+        let with_id = |read: &dyn Fn(u32) -> Result<Self, String>| {
+            keys.row("id", "the number of a request").and_then(read)
         };
-        let with_id = |read: &dyn Fn(u32) -> Result<Self, String>| id().and_then(read);
         Some(match verb {
             "subject open" => open_ask(&keys).map(|ask| Self::Open(Box::new(ask))),
             "subject verify" => with_id(&|id| {
-                let proof = said(&keys, "proof")?;
+                let proof = keys.said("proof", TEXT_MAX)?;
                 Ok(Self::Verify { id, proof })
             }),
             "subject extend" => with_id(&|id| {
-                let reason = said(&keys, "reason")?;
+                let reason = keys.said("reason", TEXT_MAX)?;
                 Ok(Self::Extend { id, reason })
             }),
             "subject refuse" => with_id(&|id| {
-                let reason = said(&keys, "reason")?;
+                let reason = keys.said("reason", TEXT_MAX)?;
                 Ok(Self::Refuse { id, reason })
             }),
             "subject run" => with_id(&|id| {
-                let note = match keys.text("note")? {
-                    None => None,
-                    Some(_) => Some(said(&keys, "note")?),
-                };
-                let format = match keys.text("format")? {
-                    None => None,
-                    Some(word) => Some(format_of(&word).ok_or("\"format\" is csv or jsonl")?),
-                };
+                let note = keys.maybe_said("note", TEXT_MAX)?;
+                let format = keys.one_of("format", &Format::ALL, Format::word)?;
                 Ok(Self::Run { id, format, note })
             }),
             "subject list" => Ok(Self::List),
@@ -179,23 +168,12 @@ impl Subjecting {
     }
 }
 
-pub(super) fn format_of(word: &str) -> Option<Format> {
-    Format::ALL.into_iter().find(|format| format.word() == word)
-}
-
 fn open_ask(keys: &Keys<'_>) -> Result<OpenAsk, String> {
-    let (right, asker) = (keys.needed("right")?, keys.needed("from")?);
     let ask = OpenAsk {
-        right: Right::ALL
-            .into_iter()
-            .find(|known| known.word() == right)
-            .ok_or("\"right\" is access, correct, erase, port, object or restrict")?,
-        to: said(keys, "to")?,
+        right: keys.needed_one_of("right", &Right::ALL, Right::word)?,
+        to: keys.said("to", TEXT_MAX)?,
         account: keys.text("account")?,
-        asker: Asker::ALL
-            .into_iter()
-            .find(|known| known.word() == asker)
-            .ok_or("\"from\" is recipient, account or holder")?,
+        asker: keys.needed_one_of("from", &Asker::ALL, Asker::word)?,
         place: keys.text("place")?,
         is_minor: keys.flag("minor")?,
         received_ms: keys.number("received_ms")?,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Order, Report, VaultOrder, VaultReport};
 use tidegate_store::keyring::Owner;
@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::deed::{Deed, DeedKind, Row};
-use super::legal::{entry, kept, key_word, order_erasure, rules_now};
+use super::erasing::order_erasure;
+use super::legal::{FOREIGN, NO_REGISTER, entry, kept, key_word};
 use super::people::{act, hex};
 use super::restricting;
-use super::subject_ask::format_of;
 use super::subject_look::{what_stays, who_has};
 use super::subjecting::{NONE, noted};
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, typed};
 use crate::exports::{self, Format, KEPT_FOR, Made, Person, Wanted, What};
 use crate::legal::State as Matters;
 use crate::notices::{About, New};
@@ -54,7 +54,7 @@ pub(crate) async fn carry_out<D: Disk + 'static>(
     id: u32,
 ) -> Result<(), String> {
     let (row, person) = of(subjects, id).await?;
-    let now_ms = rules_now(hub);
+    let now_ms = hub.believed_ms();
     match (row.asker, row.right) {
         // What is the recipient's own word needs no account (§6); nor does a child's (DSR-6).
         (_, Right::Object) => {
@@ -78,10 +78,9 @@ pub(crate) async fn change(
     change: impl FnOnce(&mut RequestRow),
 ) -> Result<(), String> {
     let mut state = subjects.state().await;
-    let mut register = state.register.clone();
-    let row = register.requests.get_mut(&id).filter(|row| row.ended.is_none());
-    change(Arc::make_mut(row.ok_or(NONE)?));
-    subjects.write(&mut state, register).await
+    let row = state.register.requests.get(&id);
+    row.filter(|row| row.ended.is_none()).ok_or(NONE)?;
+    state.change_row(id, change).await
 }
 
 /// Ends a request: of the person nothing is kept any more (DSR-2).
@@ -102,17 +101,17 @@ pub(crate) async fn end_subject<D: Disk>(
         let row = row.filter(|row| row.ended.is_none()).ok_or(NONE)?;
         let mut ended = noted(who, how.word(), (id, row)).with(Field::First, Detail::Time(row.received_ms));
         if let Some(why) = why {
-            ended = ended.with(Field::Reason, Detail::Word(Word::new(why)));
+            ended = ended.with(Field::Reason, typed(why));
         }
         audit.enter(vec![ended]).await?;
-        let mut register = state.register.clone();
-        let row = Arc::make_mut(register.requests.get_mut(&id).ok_or(NONE)?);
-        row.ended = Some((at_ms, how));
-        row.answered_ms = row.answered_ms.or(Some(at_ms));
-        row.why = why.map(kept);
-        row.number.clear();
-        row.proof.clear();
-        subjects.write(&mut state, register).await?;
+        let end = |row: &mut RequestRow| {
+            row.ended = Some((at_ms, how));
+            row.answered_ms = row.answered_ms.or(Some(at_ms));
+            row.why = why.map(kept);
+            row.number.clear();
+            row.proof.clear();
+        };
+        state.change_row(id, end).await?;
         state.people.remove(&id);
         state.proofs.remove(&id);
         state.keys_to_end.insert(id);
@@ -132,12 +131,12 @@ pub(crate) async fn forget_subject_keys<D: Disk>(
 ) -> Result<(), String> {
     let mut state = subjects.state().await;
     if !state.keys_to_end.is_empty() {
-        subjects.make_certain(&mut state).await?;
+        state.register.make_certain().await?;
     }
     while let Some(id) = state.keys_to_end.first().copied() {
         let order = Order::Vault(VaultOrder::End(Owner::Subject(id)));
         let Report::Vault(VaultReport::Kept(destroyed)) = hub.ask_history(order).await? else {
-            return Err("history answers something else".to_owned());
+            return Err(FOREIGN.to_owned());
         };
         let erased =
             |key| entry(Kind::Request, &Actor::System, "erased", id).with(Field::RingKey, key_word(key));
@@ -181,24 +180,21 @@ fn order_of(matters: &Matters, row: &RequestRow, person: &[u8]) -> Result<Option
 async fn erase<D: Disk + 'static>(
     hub: &Rc<Hub<D>>,
     subjects: &Subjects,
-    (audit, who): (&AuditHandle, &Actor),
+    by: (&AuditHandle, &Actor),
     (id, person): (u32, Zeroizing<Vec<u8>>),
 ) -> Result<(), String> {
     let (row, _) = of(subjects, id).await?;
     let account = spans(&row)?;
     if row.order.is_none() {
-        let legal = Arc::clone(hub.legal().ok_or(NO_LEGAL)?);
         let order = {
-            let mut matters = legal.state().await;
+            let mut matters = hub.legal().ok_or(NO_REGISTER)?.state().await;
             match order_of(&matters, &row, &person)? {
                 Some(joined) => joined,
                 None => {
                     let minor = if row.is_minor { ", a minor's" } else { "" };
                     let reason = format!("request {id}{minor}");
                     let named = (account, person.clone());
-                    let (order, _) =
-                        order_erasure(hub, &legal, (audit, who), &mut matters, named, &reason).await?;
-                    order
+                    order_erasure(hub, &mut matters, by, named, &reason).await?.0
                 }
             }
         };
@@ -206,15 +202,13 @@ async fn erase<D: Disk + 'static>(
         change(subjects, id, |row| row.order = Some(order)).await?;
     }
     let kept = what_stays(hub, account, &person).await?;
-    let answered_ms = rules_now(hub);
+    let answered_ms = hub.believed_ms();
     change(subjects, id, |row| {
         row.kept = kept;
         row.answered_ms = Some(answered_ms);
     })
     .await
 }
-
-const NO_LEGAL: &str = "this gateway has no register of holds";
 
 /// Why a request cannot be refused any more: what it asked for is done, or is there to be fetched.
 ///
@@ -296,7 +290,7 @@ pub(crate) async fn withdraw<D: Disk>(
     match hub.exports().and_then(|exports| exports.made(export)) {
         _ if !is_open => Ok(()),
         Some(Made::Fetched) => {
-            let end = (id, How::Done, rules_now(hub));
+            let end = (id, How::Done, hub.believed_ms());
             end_subject(hub, subjects, (audit, &Actor::System), end, None).await
         }
         _ => change(subjects, id, |row| ask_again(row, "its export was deleted")).await,
@@ -317,14 +311,15 @@ async fn restrict<D: Disk>(
     (id, person): (u32, Zeroizing<Vec<u8>>),
 ) -> Result<(), String> {
     let (row, _) = of(subjects, id).await?;
-    let legal = Arc::clone(hub.legal().ok_or(NO_LEGAL)?);
+    let legal = hub.legal().ok_or(NO_REGISTER)?;
     let to = Zeroizing::new(format!("+{}", String::from_utf8_lossy(&person)));
     let whom = (to.as_str(), row.account.as_deref());
-    let told = restricting::add(hub, &legal, by, whom, &format!("request {id}")).await?;
+    let reason = format!("request {id}");
+    let told = restricting::add(hub, legal, by, whom, &reason).await?;
     let number = told.get("id").and_then(serde_json::Value::as_u64);
     let number = number.and_then(|number| u32::try_from(number).ok());
     change(subjects, id, |row| row.restriction = number).await?;
-    end_subject(hub, subjects, by, (id, How::Done, rules_now(hub)), None).await
+    end_subject(hub, subjects, by, (id, How::Done, hub.believed_ms()), None).await
 }
 
 /// Points who asked to the accounts: they decide about their recipients, and are told (DSR-3). Nothing is said of whether any has
@@ -341,7 +336,7 @@ async fn point<D: Disk + 'static>(
         Some(name) => BTreeSet::from([super::finished::known(hub, name)?]),
         None => who_has(hub, &person).await?,
     };
-    let now_ms = rules_now(hub);
+    let now_ms = hub.believed_ms();
     for account in &to_tell {
         // Before it is told, and again where a crash came between.
         let told = noted(by.1, "account told", (id, &row)).of(Some(*account));
@@ -399,7 +394,10 @@ async fn hand_over<D: Disk + 'static>(
             Right::Port => What::Texts,
             _ => What::Person,
         },
-        format: row.format.as_deref().and_then(format_of).unwrap_or(Format::Jsonl),
+        format: Format::ALL
+            .into_iter()
+            .find(|format| row.format.as_deref() == Some(format.word()))
+            .unwrap_or(Format::Jsonl),
         since_ms: 0,
         until_ms: u64::MAX >> 1,
         kept_for: Duration::from_secs(KEPT_FOR.as_secs()),

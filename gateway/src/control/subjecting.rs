@@ -14,22 +14,22 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tidegate_codec::identity::SystemId;
 use tidegate_config::Jurisdiction;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Order, Report, VaultOrder, VaultReport};
 use tidegate_store::keyring::Owner;
 use zeroize::Zeroizing;
 
 use super::finished::Reading;
-use super::legal::{entry, is_doubted, kept, named, rules_now, sealed};
+use super::legal::{FOREIGN, entry, kept, named, reading, sealed};
 use super::steering::fields;
 use super::subject_ask::{OpenAsk, Subjecting};
 use super::subject_run::{carry_out, end_subject, may_be_refused};
 use super::{Answer, instant};
-use crate::audit::{AuditHandle, actor};
+use crate::audit::{AuditHandle, actor, typed, word};
 use crate::exports::Format;
 use crate::serve::Hub;
-use crate::subjects::{Asker, How, OPEN_MAX, Register, RequestRow, Right, Subjects, clock_of};
+use crate::subjects::{Asker, How, OPEN_MAX, Register, RequestRow, Right, State, Subjects, clock_of};
 
 /// Rows of a list, beside those that are open.
 const ENDED_MAX: usize = 1_000;
@@ -86,7 +86,7 @@ pub(crate) fn noted(who: &Actor, outcome: &str, (id, row): (u32, &RequestRow)) -
     let account: Option<SystemId> = row.account.as_deref().and_then(|name| name.parse().ok());
     entry(Kind::Request, who, outcome, id)
         .of(account)
-        .with(Field::Scope, Detail::Word(Word::of_name(row.right.word())))
+        .with(Field::Scope, word(row.right.word()))
 }
 
 pub(super) const NONE: &str = "there is no such request";
@@ -105,11 +105,11 @@ async fn open<D: Disk + 'static>(
             "\"place\" is a country of ISO 3166, such as DE, or a state of the USA or a province of Canada, such as US-CA",
         )?),
     };
-    let now_ms = rules_now(hub);
+    let now_ms = hub.believed_ms();
     // No date by law counts from a clock that has jumped (RET-9).
     let received_ms = match ask.received_ms {
         Some(received_ms) => received_ms,
-        None if is_doubted(hub) => {
+        None if hub.is_doubted() => {
             return Err(
                 "the clock has jumped, and nobody has said that it is right: say when the request came (received_ms), or \
                  `retention confirm-clock` first"
@@ -130,10 +130,11 @@ async fn open<D: Disk + 'static>(
         ));
     }
     // A number on disk before there is a key of it, as with holds.
-    let mut register = state.register.clone();
-    register.last += 1;
-    let id = register.last;
-    subjects.write(&mut state, register).await?;
+    let next = |register: &mut Register| {
+        register.last += 1;
+        register.last
+    };
+    let id = state.register.change(next).await?;
     state.keys_to_end.insert(id);
     let number = sealed(hub, Owner::Subject(id), Some(&person)).await?;
     let row = RequestRow {
@@ -166,12 +167,20 @@ async fn open<D: Disk + 'static>(
     };
     let received = noted(who, "received", (id, &row)).with(Field::Last, Detail::Time(row.due_ms));
     audit.enter(vec![received]).await?;
-    let mut register = state.register.clone();
-    let told = shown(id, &row);
-    register.requests.insert(id, Arc::new(row));
-    subjects.write(&mut state, register).await?;
+    let told = enter(&mut state, id, row).await?;
     state.people.insert(id, person);
     state.keys_to_end.remove(&id);
+    Ok(told)
+}
+
+/// Has the register hold a request's row; what is told of it.
+async fn enter(state: &mut State, id: u32, row: RequestRow) -> Answer {
+    let told = shown(id, &row);
+    let row = Arc::new(row);
+    state
+        .register
+        .change(|register| register.requests.insert(id, row))
+        .await?;
     Ok(told)
 }
 
@@ -199,15 +208,12 @@ async fn verify<D: Disk>(
     let text = Zeroizing::new(proof.as_bytes().to_vec());
     let order = Order::Vault(VaultOrder::SealMore(Owner::Subject(id), text.clone()));
     let Report::Vault(VaultReport::Sealed(sealed)) = hub.ask_history(order).await? else {
-        return Err("history answers something else".to_owned());
+        return Err(FOREIGN.to_owned());
     };
     audit.enter(vec![noted(who, "verified", (id, &row))]).await?;
-    row.verified_ms = Some(rules_now(hub));
+    row.verified_ms = Some(hub.believed_ms());
     row.proof = sealed;
-    let mut register = state.register.clone();
-    let told = shown(id, &row);
-    register.requests.insert(id, Arc::new(row));
-    subjects.write(&mut state, register).await?;
+    let told = enter(&mut state, id, row).await?;
     state.proofs.insert(id, text);
     Ok(told)
 }
@@ -238,19 +244,15 @@ async fn extend<D: Disk>(
 ) -> Answer {
     let mut state = subjects.state().await;
     let mut row = open_row(&state.register, id)?;
-    let now_ms = rules_now(hub);
+    let now_ms = hub.believed_ms();
     may_be_extended(&row, now_ms)?;
     let extended = noted(who, "extended", (id, &row))
-        .with(Field::Reason, Detail::Word(Word::new(reason)))
+        .with(Field::Reason, typed(reason))
         .with(Field::Last, Detail::Time(row.most_ms));
     audit.enter(vec![extended]).await?;
     row.extended = Some((now_ms, kept(reason)));
     row.due_ms = row.most_ms;
-    let mut register = state.register.clone();
-    let told = shown(id, &row);
-    register.requests.insert(id, Arc::new(row));
-    subjects.write(&mut state, register).await?;
-    Ok(told)
+    enter(&mut state, id, row).await
 }
 
 async fn run<D: Disk + 'static>(
@@ -276,14 +278,12 @@ async fn run<D: Disk + 'static>(
             return Err("what is wrong is said: \"note\" is missing".to_owned());
         }
         audit.enter(vec![noted(who, "run", (id, &row))]).await?;
-        row.run_ms = Some(rules_now(hub));
+        row.run_ms = Some(hub.believed_ms());
         row.format = Some(format.unwrap_or(Format::Jsonl).word().to_owned());
         row.note = note.map(kept);
         row.why = None;
         // From here on it is carried out, over a crash, too.
-        let mut register = state.register.clone();
-        register.requests.insert(id, Arc::new(row));
-        subjects.write(&mut state, register).await?;
+        enter(&mut state, id, row).await?;
     }
     // Others have the register meanwhile: history may be looked through.
     let done = carry_out(hub, subjects, (audit, who), id).await;
@@ -325,7 +325,7 @@ async fn refuse<D: Disk>(
         (row, state.people.get(&id).cloned().unwrap_or_default())
     };
     may_be_refused(hub, (id, &row), &person).await?;
-    let end = (id, How::Refused, rules_now(hub));
+    let end = (id, How::Refused, hub.believed_ms());
     end_subject(hub, subjects, by, end, Some(reason)).await?;
     told(subjects, id).await
 }
@@ -334,19 +334,15 @@ async fn show(
     subjects: &Subjects,
     (audit, who): (&AuditHandle, &Actor),
     id: u32,
-    reading: Option<&Reading>,
+    purpose: Option<&Reading>,
 ) -> Answer {
     let state = subjects.state().await;
     let row = state.register.requests.get(&id).ok_or(NONE)?;
-    let Some(reading) = reading else {
+    let Some(purpose) = purpose else {
         return Ok(shown(id, row));
     };
-    let read = Entry::new(Kind::Read, who.clone())
-        .with(Field::Verb, Detail::Word(Word::of_name("subject show")))
-        .with(Field::Sequence, Detail::Count(id.into()))
-        .with(Field::Purpose, Detail::Word(Word::of_name(reading.word())))
-        .with(Field::Reason, Detail::Word(Word::new(&reading.reason)));
-    audit.enter(vec![read]).await?;
+    let why = (purpose.word(), purpose.reason.as_str());
+    audit.enter(vec![reading(who, ("subject show", id), why)]).await?;
     let mut told = all(id, row);
     let text = |octets: &Zeroizing<Vec<u8>>| String::from_utf8_lossy(octets).into_owned();
     // Without a purpose it would tell whether any account has something of the person.

@@ -13,10 +13,10 @@ use tidegate_store::audit;
 use tidegate_store::disk::Disk;
 
 use super::listing::instant;
-use super::steer::Keys;
+use super::request::{Keys, line};
 use super::steering::fields;
 use super::story::story_of;
-use super::{Answer, VERSION, not_done};
+use super::{Answer, not_done};
 use crate::gate::Gate;
 use crate::serve::Hub;
 use crate::trace::{
@@ -81,7 +81,7 @@ impl Trace {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::Message { id, account } => json!({ "id": id, "account": account }),
             Self::Pdus { of, length, limit } => {
                 let (account, carrier) = match of {
@@ -98,9 +98,7 @@ impl Trace {
             Self::List => json!({}),
             Self::Stop { number } => json!({ "number": number }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -110,10 +108,7 @@ impl Trace {
             "trace" => read_message(&keys),
             "trace pdus" => read_pdus(&keys),
             "trace list" => Ok(Self::List),
-            "trace stop" => keys
-                .number("number")
-                .and_then(|number| number.ok_or_else(|| "\"number\" is missing".to_owned()))
-                .map(|number| Self::Stop { number }),
+            "trace stop" => keys.needed_number("number").map(|number| Self::Stop { number }),
             _ => return None,
         })
     }

@@ -5,6 +5,8 @@
 //! {"version":1,"verb":"held release","id":"7302816401","reviewer":"Ana Ruiz","reason":"a campaign of theirs"}
 //! ```
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -16,12 +18,14 @@ use tidegate_store::history::Text;
 use tidegate_store::index::{Leg, LegId};
 use tidegate_store::message_id::MessageId;
 use tidegate_store::names::NameId;
+use tidegate_store::spool::Refused;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_local;
 
 use super::finished::text_shown;
-use super::steer::{Keys, Page};
+use super::request::{Keys, Page, line};
 use super::steering::fields;
-use super::{Answer, VERSION, instant};
+use super::{Answer, instant};
 use crate::abuse::cases::TEXT_MAX;
 use crate::audit::AuditHandle;
 use crate::clock::Now;
@@ -31,8 +35,15 @@ use crate::withheld::Verdict;
 
 /// How long a text is waited for that is read back from its segment.
 const READ_MAX: Duration = Duration::from_secs(10);
+/// Before it is asked again what became of a decision that the disk had no room for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const NOT_HELD: &str = "no message of this id is held; ids of 8 digits are known with their account only";
 const NOT_NOW: &str = "the spool takes nothing now: it stays held, ask again";
+/// The same for good: nothing is tried again by this process.
+const BROKEN: &str = "a sync of the spool has failed, and only a restart mends that: it stays held";
+const BEGUN: &str = "it is decided, and cannot be put on disk now; it is tried again: see `held list`, and the audit log for when it is done";
+const LOST: &str = "it is not known to be on disk: a sync of the spool has failed, and only a restart mends that. `held list` says then \
+     whether it is held still, to be decided again";
 
 /// What is wanted of held messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +116,7 @@ impl Withheld {
 
     /// As a request's line.
     pub(super) fn request(&self) -> Value {
-        let mut request = match self {
+        let keys = match self {
             Self::List { account, page } => {
                 json!({ "account": account, "after": page.after, "limit": page.limit })
             }
@@ -124,9 +135,7 @@ impl Withheld {
                 "reason": reason,
             }),
         };
-        request["version"] = json!(VERSION);
-        request["verb"] = json!(self.word());
-        request
+        line(self.word(), keys)
     }
 
     /// Reads a request's line, if it is one of these.
@@ -135,7 +144,7 @@ impl Withheld {
         Some(match verb {
             "held list" => read_list(&keys),
             "held show" => read_message(&keys).and_then(|message| {
-                let reason = said(&keys, "reason")?;
+                let reason = keys.said("reason", TEXT_MAX)?;
                 Ok(Self::Show { message, reason })
             }),
             "held release" => read_judge(&keys, Verdict::Release),
@@ -143,14 +152,6 @@ impl Withheld {
             _ => return None,
         })
     }
-}
-
-fn said(keys: &Keys<'_>, key: &str) -> Result<String, String> {
-    let text = keys.needed(key)?;
-    if text.trim().is_empty() || text.len() > TEXT_MAX {
-        return Err(format!("\"{key}\" is a text of 1 to {TEXT_MAX} octets"));
-    }
-    Ok(text)
 }
 
 fn read_list(keys: &Keys<'_>) -> Result<Withheld, String> {
@@ -178,8 +179,8 @@ fn read_judge(keys: &Keys<'_>, verdict: Verdict) -> Result<Withheld, String> {
     Ok(Withheld::Judge {
         verdict,
         message: read_message(keys)?,
-        reviewer: said(keys, "reviewer")?,
-        reason: said(keys, "reason")?,
+        reviewer: keys.said("reviewer", TEXT_MAX)?,
+        reason: keys.said("reason", TEXT_MAX)?,
     })
 }
 
@@ -197,8 +198,8 @@ fn place(after: &str) -> Option<(&str, MessageId, u16)> {
 /// # Errors
 ///
 /// In words for an operator.
-pub async fn withheld<D: Disk>(
-    hub: &Hub<D>,
+pub async fn withheld<D: Disk + 'static>(
+    hub: &Rc<Hub<D>>,
     (audit, who): (&AuditHandle, &Actor),
     wanted: &Withheld,
 ) -> Answer {
@@ -272,8 +273,8 @@ async fn show<D: Disk>(
     })
 }
 
-async fn judge<D: Disk>(
-    hub: &Hub<D>,
+async fn judge<D: Disk + 'static>(
+    hub: &Rc<Hub<D>>,
     (audit, who): (&AuditHandle, &Actor),
     verdict: Verdict,
     message: &HeldMessage,
@@ -282,6 +283,9 @@ async fn judge<D: Disk>(
     if !matches!(who, Actor::Operator(Some(_)) | Actor::Token(_)) {
         return Err("who decides must be known: by a user of this machine, or a token".to_owned());
     }
+    let Ok(place) = Arc::clone(&hub.judging).try_acquire_owned() else {
+        return Err("too many decisions wait for the disk: it stays held, ask again".to_owned());
+    };
     let (account, _) = hub.look(|gate, _| gate.held_meant(message))?;
     let verb = Withheld::Judge {
         verdict,
@@ -292,25 +296,25 @@ async fn judge<D: Disk>(
     let entry = entry(who, &verb, account, &message.id, reason)
         .with(Field::Approvers, Told::Words(vec![Word::new(reviewer)]));
     let asked = entry.clone();
-    let outcome = |word: &str| (Field::Outcome, Told::Word(Word::of_name(word)));
-    let (field, value) = outcome("asked");
-    audit.enter(vec![asked.with(field, value)]).await?;
+    let outcome = Told::Word(Word::of_name("asked"));
+    audit.enter(vec![asked.with(Field::Outcome, outcome)]).await?;
     let decided = decide(hub, verdict, message).await;
-    let (field, value) = outcome(match &decided {
-        Decided::Refused(_) => "refused",
-        Decided::Begun(..) => "begun",
-        Decided::Done { left: 0, .. } => "done",
-        Decided::Done { .. } => "done in part",
-    });
-    let mut entry = entry.with(field, value);
-    if let Decided::Done { count, .. } | Decided::Begun(_, count) = decided {
-        entry = entry.with(Field::Count, Told::Count(count));
-    }
     // It is decided; that the log does not take this as well is told by its own alarm.
-    let _ = audit.enter(vec![entry]).await;
+    let _ = audit.enter(vec![decided.ended(entry.clone())]).await;
     let (count, left) = match decided {
         Decided::Done { count, left } => (count, left),
-        Decided::Refused(why) | Decided::Begun(why, _) => return Err(why),
+        Decided::Refused(why) => return Err(why),
+        Decided::Begun { count, legs } => {
+            let (hub, audit) = (Rc::clone(hub), audit.clone());
+            // Whoever asked has an answer; the log is to have what came of it.
+            spawn_local(async move {
+                let ended = follow(&hub, count, &legs).await;
+                let _ = audit.enter(vec![ended.ended(entry)]).await;
+                drop(place);
+            });
+            return Err(BEGUN.to_owned());
+        }
+        Decided::Lost { .. } => return Err(LOST.to_owned()),
     };
     let key = match verdict {
         Verdict::Release => "released",
@@ -336,8 +340,36 @@ enum Decided {
     },
     /// Nothing is decided, and why.
     Refused(String),
-    /// It is staged of so many legs and not known to be on disk: it is tried again, and a restart finds them held or decided.
-    Begun(String, u64),
+    /// It is staged and not known to be on disk: it is tried again, and a restart finds them held or decided.
+    Begun {
+        /// Of how many.
+        count: u64,
+        /// All that were held before.
+        legs: Vec<LegId>,
+    },
+    /// The same, and this process tries nothing again.
+    Lost {
+        /// Of how many.
+        count: u64,
+    },
+}
+
+impl Decided {
+    /// What the audit log holds of it.
+    fn ended(&self, entry: Entry) -> Entry {
+        let (word, count) = match self {
+            Self::Refused(_) => ("refused", None),
+            Self::Begun { count, .. } => ("begun", Some(*count)),
+            Self::Done { count, left: 0 } => ("done", Some(*count)),
+            Self::Done { count, .. } => ("done in part", Some(*count)),
+            Self::Lost { count } => ("failed", Some(*count)),
+        };
+        let entry = entry.with(Field::Outcome, Told::Word(Word::of_name(word)));
+        match count {
+            Some(count) => entry.with(Field::Count, Told::Count(count)),
+            None => entry,
+        }
+    }
 }
 
 /// Reads the body of one of a message's held legs.
@@ -386,19 +418,56 @@ async fn decide<D: Disk>(hub: &Hub<D>, verdict: Verdict, message: &HeldMessage) 
     if count == 0 {
         return Decided::Refused(refused.unwrap_or_else(|| NOT_HELD.to_owned()));
     }
-    let (done, mut is_done) = mpsc::channel(2);
-    let (mut to_hear, is_broken) = hub.with_gate(|gate, _| {
-        let to_hear = gate.hear_of_batches(&done);
-        (to_hear, gate.spool().is_broken())
-    });
-    drop(done);
-    while to_hear > 0 || is_broken {
-        if is_broken || is_done.recv().await != Some(true) {
-            let why = "it is decided, and cannot be put on disk now; it is tried again: see `held list`";
-            return Decided::Begun(why.to_owned(), count);
-        }
-        to_hear -= 1;
+    match settled(hub).await {
+        Settled::Synced => done(hub, count, &legs),
+        Settled::GivenBack => Decided::Begun { count, legs },
+        Settled::Broken => Decided::Lost { count },
     }
+}
+
+/// What became of all that was staged.
+enum Settled {
+    /// It is on disk.
+    Synced,
+    /// The disk had no room for it: it is staged again.
+    GivenBack,
+    /// A sync failed: nothing goes to disk any more.
+    Broken,
+}
+
+/// Waits until all that memory knows is on disk, or part of it was given back.
+async fn settled<D: Disk>(hub: &Hub<D>) -> Settled {
+    let is_broken = || hub.look(|gate, _| gate.spool().is_broken());
+    if is_broken() {
+        return Settled::Broken;
+    }
+    let (done, mut is_done) = mpsc::channel(2);
+    let to_hear = hub.with_gate(|gate, _| gate.hear_of_batches(&done));
+    drop(done);
+    for _ in 0..to_hear {
+        match is_done.recv().await {
+            Some(true) => {}
+            Some(false) if !is_broken() => return Settled::GivenBack,
+            Some(false) | None => return Settled::Broken,
+        }
+    }
+    Settled::Synced
+}
+
+/// Waits as long as a decision is tried again, which the spool does by itself.
+async fn follow<D: Disk>(hub: &Hub<D>, count: u64, legs: &[LegId]) -> Decided {
+    loop {
+        match settled(hub).await {
+            Settled::Synced => return done(hub, count, legs),
+            // Who asks wakes the loop, and it would try at once: with others who ask, the loop would do nothing else.
+            Settled::GivenBack => tokio::time::sleep(LOOK_AGAIN).await,
+            Settled::Broken => return Decided::Lost { count },
+        }
+    }
+}
+
+/// It is on disk: of how many of these legs it is not, as they are held still.
+fn done<D: Disk>(hub: &Hub<D>, count: u64, legs: &[LegId]) -> Decided {
     let left = hub.look(|gate, _| {
         let index = gate.spool().index();
         let is_held = |leg: &&LegId| index.get(**leg).is_some();
@@ -430,6 +499,9 @@ impl<D: Disk> Gate<D> {
         (leg, verdict): (LegId, Verdict),
         body: &[u8],
     ) -> Result<bool, String> {
+        if self.spool.is_broken() {
+            return Err(BROKEN.to_owned());
+        }
         if !self.spool.has_batch_room() || !self.spool.has_progress_room() {
             return Err(NOT_NOW.to_owned());
         }
@@ -437,7 +509,10 @@ impl<D: Disk> Gate<D> {
             Verdict::Release => self.release_held(now, leg, body),
             Verdict::Reject => self.reject_held(now, leg),
         };
-        judged.map_err(|_| NOT_NOW.to_owned())
+        judged.map_err(|refused| match refused {
+            Refused::Full => NOT_NOW.to_owned(),
+            Refused::Broken => BROKEN.to_owned(),
+        })
     }
 
     fn held_row(&self, now: Now, leg: &Leg) -> Value {

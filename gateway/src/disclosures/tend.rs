@@ -8,10 +8,9 @@ use tidegate_store::disk::Disk;
 use tidegate_store::history::{Order, VaultOrder};
 use tidegate_store::keyring::Owner;
 
-use super::{KEPT_MS, Produced, Row, State, Told};
-use crate::audit::AuditHandle;
+use super::{KEPT_MS, Produced, Register, Row, State, Told};
+use crate::audit::{AuditHandle, word};
 use crate::control::instant;
-use crate::exports::time;
 use crate::notices::{About, New, Notices, Sent};
 use crate::serve::Hub;
 use crate::telemetry::DisclosureMetrics;
@@ -27,7 +26,7 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, metrics: DisclosureMetrics) {
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
-        let now_ms = time(&hub);
+        let now_ms = hub.believed_ms();
         let mut state = disclosures.state().await;
         let notices = settle(&hub, &mut state).await;
         if let Err(error) = notices.and(forget(&hub, &mut state, now_ms).await) {
@@ -75,9 +74,6 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(
     if waiting.is_empty() {
         return Ok(());
     }
-    let disclosures = hub
-        .disclosures()
-        .ok_or("this gateway has no register of disclosures")?;
     let notices = hub.notices().ok_or("this gateway keeps no notices")?;
     // One that cannot be made holds up no other.
     let mut failed = Ok(());
@@ -90,15 +86,12 @@ pub(crate) async fn settle<D: Disk>(hub: &Hub<D>, state: &mut State) -> Result<(
                 continue;
             }
         };
-        let mut register = state.register.clone();
-        if let Some(notified) = register
-            .rows
-            .get_mut(&number)
-            .and_then(|row| row.notified.as_mut())
-        {
-            (notified.is_made, notified.notice) = (true, made);
-        }
-        disclosures.write(state, register).await?;
+        let is_made = |row: &mut Row| {
+            if let Some(notified) = &mut row.notified {
+                (notified.is_made, notified.notice) = (true, made);
+            }
+        };
+        state.change_row(number, is_made).await?;
     }
     failed
 }
@@ -131,18 +124,12 @@ async fn made_of(notices: &Notices, (number, row): (u32, &Row), now_ms: u64) -> 
 
 /// Forgets what ended long ago, and destroys the keys of what is forgotten.
 async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result<(), String> {
-    let disclosures = hub
-        .disclosures()
-        .ok_or("this gateway has no register of disclosures")?;
     let is_over = |row: &Row| {
         row.ended_ms()
             .is_some_and(|ended_ms| ended_ms.saturating_add(KEPT_MS) <= now_ms)
     };
     // By a clock that has jumped nothing is destroyed (RET-9).
-    let is_doubted = hub.look(|gate, now| {
-        let keeping = gate.keeping();
-        keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
-    });
+    let is_doubted = hub.is_doubted();
     let over: Vec<u32> = state
         .register
         .rows
@@ -151,9 +138,8 @@ async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result
         .map(|(number, _)| *number)
         .collect();
     if !over.is_empty() {
-        let mut register = state.register.clone();
-        register.rows.retain(|number, _| !over.contains(number));
-        disclosures.write(state, register).await?;
+        let rest = |register: &mut Register| register.rows.retain(|number, _| !over.contains(number));
+        state.register.change(rest).await?;
         state.people.retain(|number, _| !over.contains(number));
         state.left_over.extend(over);
     }
@@ -161,8 +147,7 @@ async fn forget<D: Disk>(hub: &Hub<D>, state: &mut State, now_ms: u64) -> Result
         return Ok(());
     }
     // A write that failed may have left a row on disk that needs one of them: a start would be refused without its key.
-    let register = state.register.clone();
-    disclosures.write(state, register).await?;
+    state.register.change(|_| ()).await?;
     while let Some(number) = state.left_over.first().copied() {
         let order = Order::Vault(VaultOrder::End(Owner::Disclosure(number)));
         hub.ask_history(order).await?;
@@ -192,7 +177,6 @@ pub(crate) async fn made<D: Disk>(
     if row.completed.is_some() {
         return Err(format!("disclosure {number} was completed meanwhile"));
     }
-    let word = |text: &str| Value::Word(Word::of_name(text));
     let fields = produced.fields.iter().map(|field| Word::of_name(field));
     let entry = Entry::new(Kind::Disclosure, Actor::System)
         .of(row.account.parse().ok())
@@ -204,11 +188,7 @@ pub(crate) async fn made<D: Disk>(
         .with(Field::Digest, Value::Digest(digest));
     // Both in one go: no row stands in the register for a file that nobody may read, for the log does not know of it (AUD-6).
     audit.enter(vec![entry, of_export]).await?;
-    let mut register = state.register.clone();
-    if let Some(row) = register.rows.get_mut(&number) {
-        row.produced.push(produced);
-    }
-    disclosures.write(&mut state, register).await
+    state.change_row(number, |row| row.produced.push(produced)).await
 }
 
 /// Notes that a file was read to its end, the first time.
@@ -221,16 +201,14 @@ pub(crate) async fn fetched<D: Disk>(hub: &Hub<D>, number: u32, export: u64) -> 
         .disclosures()
         .ok_or("this gateway has no register of disclosures")?;
     let mut state = disclosures.state().await;
-    let mut register = state.register.clone();
-    let produced = register
-        .rows
-        .get_mut(&number)
-        .and_then(|row| row.produced.iter_mut().find(|produced| produced.export == export));
-    match produced {
-        Some(produced) if produced.fetched_ms.is_none() => {
-            produced.fetched_ms = Some(time(hub));
-            disclosures.write(&mut state, register).await
-        }
-        _ => Ok(()),
+    let is_new = |produced: &Produced| produced.export == export && produced.fetched_ms.is_none();
+    let row = state.register.rows.get(&number);
+    if !row.is_some_and(|row| row.produced.iter().any(is_new)) {
+        return Ok(());
     }
+    let note = |row: &mut Row| {
+        let produced = row.produced.iter_mut().filter(|produced| is_new(produced));
+        produced.for_each(|produced| produced.fetched_ms = Some(hub.believed_ms()));
+    };
+    state.change_row(number, note).await
 }

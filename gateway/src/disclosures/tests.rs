@@ -1,6 +1,7 @@
 //! What a row says of itself, and a register of both kinds of it.
 
 use super::*;
+use crate::small_file::register::tests::{is_written_to_the_octet, only_what_was_written_is_read};
 
 fn step(at_ms: u64) -> Step {
     Step {
@@ -19,7 +20,7 @@ fn scope() -> Scope {
 }
 
 /// A register with one that is open and one that is over.
-pub(super) fn some() -> Register {
+fn some() -> Register {
     let open = Row {
         authority: "a court".to_owned(),
         basis: Basis::Law,
@@ -77,6 +78,14 @@ pub(super) fn some() -> Register {
         last: 2,
         rows: BTreeMap::from([(1, open), (2, over)]),
     }
+}
+
+#[test]
+fn only_what_was_written_is_read_and_it_is_written_as_ever() {
+    only_what_was_written_is_read(&[some()]);
+    is_written_to_the_octet::<Register>(include_str!(
+        "../../../tests/fixtures/formats/0.1.0/data/disclosure-register"
+    ));
 }
 
 #[test]

@@ -75,7 +75,7 @@ const fn marked(
 const REGISTERS: &[(&str, u64)] = &[
     ("operator-orders", 4),
     ("legal-register", 2),
-    ("cases", 2),
+    ("cases", 3),
     ("notices", 1),
     ("subject-register", 1),
     ("disclosure-register", 1),

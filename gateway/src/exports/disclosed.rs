@@ -236,7 +236,7 @@ impl Disclosed {
             sha256: hex(&digest),
             fetched_ms: None,
             step: Step {
-                at_ms: super::time(hub),
+                at_ms: hub.believed_ms(),
                 who: self.who.clone(),
             },
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tidegate_codec::category::Category;
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value as Detail};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Cursor, Kept, Meta, Order, Query, Report, Text};
 use tidegate_store::message_id::MessageId;
@@ -20,7 +20,7 @@ use super::person::{Person, report};
 use super::rows::{above, number, row};
 use super::tend::{count, destroy, end, order};
 use super::{Export, Exports, FILES_MAX, Format, Head, State, What};
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, word};
 use crate::control::{Answer, Shown, fields, instant, not_done, shown_cells, text_of};
 use crate::keeper::ExportKeys;
 use crate::keeping::{Ended, Keeping};
@@ -188,7 +188,6 @@ async fn make<D: Disk + 'static>(
 
 /// What the log has of one that was made, or broken off.
 pub(super) fn entry_of(head: &Head, done: Option<&Done>) -> Entry {
-    let word = |text: &str| Detail::Word(Word::of_name(text));
     let entry = Entry::new(Kind::Export, Actor::System)
         .of(Some(head.account))
         .with(Field::Verb, word("export create"))

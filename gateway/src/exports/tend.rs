@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind};
 use tidegate_store::disk::Disk;
 use tokio::sync::oneshot;
 
 use super::{State, file};
-use crate::audit::AuditHandle;
+use crate::audit::{AuditHandle, word};
 use crate::control::not_done;
 use crate::keeper::{ExportKeys, RingOrder};
 use crate::serve::Hub;
@@ -35,8 +35,8 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle) {
         count(&hub);
         let there = exports.list();
         // By a clock that has jumped nothing is destroyed (RET-9); nobody reads it all the same.
-        let now_ms = time(&hub);
-        let is_doubted = is_doubted(&hub);
+        let now_ms = hub.believed_ms();
+        let is_doubted = hub.is_doubted();
         for export in &there {
             let why = match export.state {
                 State::Over => "not made",
@@ -72,22 +72,6 @@ pub(crate) fn count<D: Disk>(hub: &Hub<D>) {
         // Who waits for room, or tells of it, learns that now.
         hub.with_gate(|_, _| ());
     }
-}
-
-/// How late it is for exports: as for all that goes by rules, never earlier than it was.
-pub(crate) fn time<D: Disk>(hub: &Hub<D>) -> u64 {
-    hub.look(|gate, now| {
-        let keeping = gate.keeping();
-        keeping.map_or(now.unix_ms, |keeping| keeping.believed().at(now.unix_ms))
-    })
-}
-
-/// Whether the wall clock has jumped and nobody has said that it is right (RET-9).
-pub(crate) fn is_doubted<D: Disk>(hub: &Hub<D>) -> bool {
-    hub.look(|gate, now| {
-        let keeping = gate.keeping();
-        keeping.is_some_and(|keeping| keeping.believed().doubts(now.unix_ms))
-    })
 }
 
 async fn reconcile<D: Disk>(hub: &Hub<D>, audit: &AuditHandle) -> Result<(), String> {
@@ -139,7 +123,6 @@ pub(crate) async fn end<D: Disk>(
 async fn end_one<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, number: u64, why: &str) -> Result<(), String> {
     let exports = hub.exports().ok_or("there are none")?;
     let account = exports.get(number).map(|export| export.head.account);
-    let word = |text: &str| Value::Word(Word::of_name(text));
     let entry = Entry::new(Kind::Export, Actor::System)
         .of(account)
         .with(Field::Verb, word("export delete"))

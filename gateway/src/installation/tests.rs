@@ -319,11 +319,19 @@ fn open(
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<Installation, OpenError> {
-    super::open(storage, others, now_ms, rng, |_, _, _| Ok::<_, OpenError>(())).map(|(opened, ())| opened)
+    super::open(
+        storage,
+        others,
+        now_ms,
+        rng,
+        |_, _, _| Ok::<_, OpenError>(()),
+        |(), _, _| Ok(()),
+    )
+    .map(|(opened, ())| opened)
 }
 
 #[test]
-fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails() {
+fn what_comes_of_rings_of_tiers_is_told_before_and_as_it_is_done_and_not_done_where_the_first_fails() {
     let root = tempfile::tempdir().unwrap();
     let mut storage = storage(root.path(), true);
     let mut first = open(&storage, Vec::new(), NOW, &mut chance()).unwrap();
@@ -344,22 +352,99 @@ fn what_is_done_to_rings_of_tiers_is_told_before_and_not_done_where_that_fails()
             |ring, (made, coming), _| {
                 assert!(!made && ring.live(Owner::Hold(1)).len() == 1);
                 assert_eq!(coming, [(Tier::Legal, comes)]);
-                assert_eq!(tiers::entries(coming).len(), 2);
                 Err::<(), _>(OpenError::NotMade)
             },
+            |(), _, _| panic!("nothing is done"),
         );
         assert!(matches!(told, Err(OpenError::NotMade)), "{told:?}");
         assert!(!root.path().join("keys/legal").exists());
     }
-    let opened = open(&storage, Vec::new(), NOW, &mut chance()).unwrap();
+    let (opened, told) = super::open(
+        &storage,
+        Vec::new(),
+        NOW,
+        &mut chance(),
+        |_, _, _| Ok::<_, OpenError>(Vec::new()),
+        |told, tier, step| {
+            told.push((tier, step));
+            Ok(())
+        },
+    )
+    .unwrap();
     assert_eq!(opened.tiers, [(Tier::Legal, comes)]);
+    assert_eq!(
+        told,
+        [(Tier::Legal, Step::Made), (Tier::Legal, Step::TakenOver(1))]
+    );
     drop(opened);
-    super::open(&storage, Vec::new(), NOW, &mut chance(), |_, (_, coming), _| {
-        assert_eq!(coming, [(Tier::Legal, Attached::default())]);
-        assert!(tiers::entries(coming).is_empty());
+    super::open(
+        &storage,
+        Vec::new(),
+        NOW,
+        &mut chance(),
+        |_, (_, coming), _| {
+            assert_eq!(coming, [(Tier::Legal, Attached::default())]);
+            Ok::<_, OpenError>(())
+        },
+        |(), _, _| panic!("nothing is done"),
+    )
+    .unwrap();
+}
+
+/// All of [`open`] but the lock, with what was told of its steps. It is told before the power goes that a later change finds gone.
+fn open_telling(disk: &FaultyDisk, storage: &Storage, told: &mut Vec<(Tier, Step)>) -> Result<(), OpenError> {
+    let (mut ring, _) = open_ring(disk, storage, &[], NOW, &mut chance())?;
+    let keys = tiers::keys(disk, storage, &ring, &mut chance())?;
+    tiers::attach_with(disk, &mut ring, (&keys, &[]), NOW, &mut chance(), |tier, step| {
+        told.push((tier, step));
         Ok::<_, OpenError>(())
     })
-    .unwrap();
+    .map(drop)
+}
+
+#[test]
+fn what_was_done_to_rings_of_tiers_is_told_once_and_no_cut_loses_it() {
+    let mut doubled = 0;
+    for changes in 0.. {
+        let disk = made();
+        let (mut ring, _) = reopen(&disk, false).unwrap();
+        for owner in [Owner::Hold(1), Owner::Hold(2), Owner::Subject(3)] {
+            ring.make(owner, NOW, &mut chance()).unwrap();
+        }
+        drop(ring);
+        let (storage, mut told) = (tiered_storage(true), Vec::new());
+        disk.cut_power_after(changes);
+        let done = open_telling(&disk, &storage, &mut told).is_ok();
+        let after = disk.crash();
+        let mut next = Vec::new();
+        open_telling(&after, &storage, &mut next).unwrap();
+        let mut last = Vec::new();
+        open_telling(&after.crash(), &storage, &mut last).unwrap();
+        assert_eq!(last, [], "{changes}");
+        // Of the cut at most one step is told again: the one that it came right behind.
+        let again = next.iter().filter(|(tier, step)| {
+            told.iter().any(|(other, before)| {
+                other == tier && std::mem::discriminant(before) == std::mem::discriminant(step)
+            })
+        });
+        let again = again.count();
+        assert!(again <= 1, "{changes}: {told:?}, then {next:?}");
+        doubled += again;
+        let all: Vec<_> = told.iter().chain(&next).copied().collect();
+        for (tier, count) in [(Tier::Legal, 2), (Tier::Subrec, 1)] {
+            for step in [Step::Made, Step::TakenOver(count)] {
+                assert!(
+                    all.contains(&(tier, step)),
+                    "{changes}: {tier:?} {step:?}: {all:?}"
+                );
+            }
+        }
+        if done {
+            assert_eq!((all.len(), next.len()), (4, 0), "{all:?}");
+            assert!(changes > 20 && doubled > 0);
+            return;
+        }
+    }
 }
 
 #[test]

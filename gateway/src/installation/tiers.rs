@@ -19,7 +19,7 @@ use rand_core::CryptoRng;
 use tidegate_config::{KekSource, Storage};
 use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
 use tidegate_store::disk::{Access, Disk, RealDisk};
-use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, KeyRingError, Tier, survey};
+use tidegate_store::keyring::{Attached, Kek, Keks, KeyRing, KeyRingError, Step, Tier, survey};
 use tidegate_store::lock::LockError;
 use zeroize::Zeroizing;
 
@@ -105,7 +105,7 @@ pub(super) fn prepare<D: Disk>(
     Ok(Kek::new(&main))
 }
 
-/// Attaches the rings of all tiers that have a key-encryption key, and says what that came to.
+/// Attaches the rings of all tiers that have a key-encryption key, where nothing is entered, and says what that came to.
 pub(super) fn attach<D: Disk>(
     disk: &D,
     storage: &Storage,
@@ -115,7 +115,7 @@ pub(super) fn attach<D: Disk>(
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<(Tier, Attached)>, OpenError> {
     let keys = keys(disk, storage, ring, rng)?;
-    attach_with(disk, ring, &keys, others, now_ms, rng)
+    attach_with(disk, ring, (&keys, others), now_ms, rng, |_, _| Ok(()))
 }
 
 /// The key-encryption keys of tiers that have one, fit to be attached beside the main ring.
@@ -137,55 +137,66 @@ pub(super) fn keys<D: Disk>(
     )
 }
 
-/// What [`attach_with`] would come to.
-pub(super) fn coming<D: Disk>(
-    disk: &D,
-    ring: &KeyRing<D>,
-    keys: &[(Tier, Octets)],
-) -> Result<Vec<(Tier, Attached)>, OpenError> {
-    let coming = keys
-        .iter()
-        .map(|(tier, _)| Ok((*tier, ring.to_attach(disk, *tier)?)));
+/// What [`attach_with`] would come to at most.
+pub(super) fn coming<D: Disk>(ring: &KeyRing<D>, keys: &[(Tier, Octets)]) -> Vec<(Tier, Attached)> {
+    let coming = keys.iter().map(|(tier, _)| (*tier, ring.to_attach(*tier)));
     coming.collect()
 }
 
-/// What the audit log is told of that, before it is done.
-pub(crate) fn entries(coming: &[(Tier, Attached)]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for (tier, comes) in coming {
-        let of_tier = |what: &str| {
-            Entry::new(Kind::KeyEvent, Actor::System)
-                .with(Field::Reason, Value::Word(Word::of_name(what)))
-                .with(Field::Scope, Value::Word(Word::of_name(tier.word())))
-        };
-        if comes.made {
-            entries.push(of_tier("key ring is to be made"));
-        }
-        if comes.taken_over > 0 {
-            let count = Value::Count(comes.taken_over as u64);
-            let entry = of_tier("keys are to be taken over from the main key ring");
-            entries.push(entry.with(Field::Count, count));
+/// What the audit log is told of a step when it is done, and before anything rests on it (AUD-1): a ring that is made is not marked
+/// as made yet, and keys that are taken over still lie in the main ring, too.
+///
+/// So no cut loses an entry. One that comes between the entry's sync and the mark, or the overwriting, has the next start enter
+/// the step once more: a second "made" of an empty ring, and a "taken over" whose count is of the keys that are left in the main ring.
+/// Who reads both learns of no key that is not where they say.
+pub(crate) fn entry(tier: Tier, step: Step) -> Entry {
+    let of_tier = |what: &str| {
+        Entry::new(Kind::KeyEvent, Actor::System)
+            .with(Field::Reason, Value::Word(Word::of_name(what)))
+            .with(Field::Scope, Value::Word(Word::of_name(tier.word())))
+    };
+    match step {
+        Step::Made => of_tier("key ring made"),
+        Step::TakenOver(count) => {
+            of_tier("keys taken over from the main key ring").with(Field::Count, Value::Count(count as u64))
         }
     }
-    entries
 }
 
-/// Attaches the rings of these.
-pub(super) fn attach_with<D: Disk>(
+/// Why [`attach_with`] stopped.
+enum Stopped<E> {
+    Ring(KeyRingError),
+    Note(E),
+}
+
+impl<E> From<KeyRingError> for Stopped<E> {
+    fn from(error: KeyRingError) -> Self {
+        Self::Ring(error)
+    }
+}
+
+/// Attaches the rings of these; `note` is told of each step as [`KeyRing::attach_noting`] does it.
+pub(super) fn attach_with<D: Disk, E: From<OpenError>>(
     disk: &D,
     ring: &mut KeyRing<D>,
-    keys: &[(Tier, Octets)],
-    others: &[Arc<Kek>],
+    (keys, others): (&[(Tier, Octets)], &[Arc<Kek>]),
     now_ms: u64,
     rng: &mut impl CryptoRng,
-) -> Result<Vec<(Tier, Attached)>, OpenError> {
+    mut note: impl FnMut(Tier, Step) -> Result<(), E>,
+) -> Result<Vec<(Tier, Attached)>, E> {
     let mut attached = Vec::new();
     for (tier, octets) in keys {
         let first = Keks::from(Kek::new(octets));
         let keks = others
             .iter()
             .fold(first, |keks, other| keks.with(Arc::clone(other)));
-        let came = ring.attach(disk, *tier, keks, now_ms, rng)?;
+        let came = ring.attach_noting(disk, *tier, keks, now_ms, rng, |step| {
+            note(*tier, step).map_err(Stopped::Note)
+        });
+        let came = came.map_err(|stopped| match stopped {
+            Stopped::Ring(error) => E::from(error.into()),
+            Stopped::Note(error) => error,
+        })?;
         if came.made {
             tracing::info!(tier = tier.word(), "the key ring of a tier is made");
         }

@@ -85,7 +85,8 @@ impl Claims {
         }
     }
 
-    pub(super) fn new(register: &Register, people: &BTreeMap<u32, Zeroizing<Vec<u8>>>) -> Self {
+    /// What a register says, of these people by their matters' numbers.
+    pub fn new(register: &Register, people: &BTreeMap<u32, Zeroizing<Vec<u8>>>) -> Self {
         let whom = |id: u32| people.get(&id).map(|person| pseudonym(person));
         let mut claims = Self::default();
         for (id, row) in register.active() {

@@ -1,212 +1,83 @@
-//! Where the register lies: a line of JSON and the SHA-256 of that line, replaced as a whole.
+//! How the file of the register has what it holds.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use serde_json::{Map, Value, json};
-use tidegate_codec::identity::SystemId;
+use serde::de::Error as _;
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 use tidegate_store::history::Kept;
 use tidegate_store::message_id::MessageId;
 
-use super::{HoldRow, OrderRow, Register, RestrictionRow};
-use crate::control::{hex, unhex};
-use crate::small_file;
+use super::Register;
+use crate::small_file::register::{Filed, Form};
 
-pub(super) const FILE: &str = "legal-register";
-/// Octets of the file at most.
-const FILE_MAX: u64 = 128 << 20;
-/// Of a register without restrictions.
-const VERSION: u64 = 1;
-/// Of one with some: a version of the gateway that knows none is not to start with it.
-const WITH_RESTRICTIONS: u64 = 2;
+impl Filed for Register {
+    const FILE: &'static str = "legal-register";
+    const FILE_MAX: u64 = 128 << 20;
+    const VERSIONS: &'static [u64] = &[1, 2];
+    const FORM: Form = Form::Beside;
+    const NAME: &'static str = "holds";
+    const FULL_NAME: &'static str = "legal holds and erasures";
+    const AT_STAKE: &'static str = "no hold is forgotten and nothing that is held is destroyed: put the file back as it was, with \
+                                    its key ring";
 
-/// The register is there, and cannot be relied on.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the register of legal holds and erasures cannot be read from {path}: {why}. Nothing is started, so that no hold is \
-     forgotten and nothing that is held is destroyed: put the file back as it was, with its key ring"
-)]
-pub struct Unreadable {
-    path: String,
-    why: String,
-}
-
-impl Unreadable {
-    pub(super) fn new(path: &Path, why: String) -> Self {
-        Self {
-            path: path.display().to_string(),
-            why,
-        }
+    /// 2 with restrictions: a version of the gateway that knows none is not to start with it.
+    fn version(&self) -> u64 {
+        if self.restrictions.is_empty() { 1 } else { 2 }
     }
 }
 
-pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
-    let text = small_file::read(path, FILE_MAX).map_err(|error| Unreadable::new(path, error.to_string()))?;
-    match text {
-        None => Ok(Register::default()),
-        Some(text) => {
-            read(&text).ok_or_else(|| Unreadable::new(path, "it is not as it was written".to_owned()))
-        }
+/// An account by its name.
+pub(super) mod account {
+    use tidegate_codec::identity::SystemId;
+
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(account: &Option<SystemId>, to: S) -> Result<S::Ok, S::Error> {
+        account.as_ref().map(SystemId::as_str).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SystemId>, D::Error> {
+        let name = Option::<String>::deserialize(from)?;
+        name.map(|name| name.parse().map_err(D::Error::custom))
+            .transpose()
     }
 }
 
-pub(super) fn written(register: &Register) -> String {
-    let holds: Map<String, Value> = register
-        .holds
-        .iter()
-        .map(|(id, row)| (id.to_string(), hold_shown(row)))
-        .collect();
-    let orders: Map<String, Value> = register
-        .orders
-        .iter()
-        .map(|(id, row)| (id.to_string(), order_shown(row)))
-        .collect();
-    let mut all = json!({ "version": VERSION, "last": register.last, "holds": holds, "orders": orders });
-    if !register.restrictions.is_empty() {
-        let restrictions: Map<String, Value> = register
-            .restrictions
-            .iter()
-            .map(|(id, row)| (id.to_string(), restriction_shown(row)))
-            .collect();
-        all["version"] = json!(WITH_RESTRICTIONS);
-        all["restrictions"] = Value::Object(restrictions);
+/// A message by its number.
+pub(super) mod message {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(message: &Option<MessageId>, to: S) -> Result<S::Ok, S::Error> {
+        message.map(|id| id.0).serialize(to)
     }
-    let line = all.to_string();
-    small_file::summed(&line)
-}
 
-fn hold_shown(row: &HoldRow) -> Value {
-    json!({
-        "matter": row.matter,
-        "account": row.account.as_ref().map(SystemId::as_str),
-        "message": row.message.map(|id| id.0),
-        "class": row.class.map(Kept::word),
-        "from_ms": row.from_ms,
-        "until_ms": row.until_ms,
-        "future": row.future,
-        "sealed": hex(&row.sealed),
-        "who": row.who,
-        "why": row.why,
-        "review_ms": row.review_ms,
-        "taken_ms": row.taken_ms,
-        "released_ms": row.released_ms,
-    })
-}
-
-fn order_shown(row: &OrderRow) -> Value {
-    json!({
-        "account": row.account.as_ref().map(SystemId::as_str),
-        "sealed": hex(&row.sealed),
-        "who": row.who,
-        "why": row.why,
-        "asked_ms": row.asked_ms,
-        "lots": row.lots,
-        "records": row.records,
-        "executed_ms": row.executed_ms,
-    })
-}
-
-fn restriction_shown(row: &RestrictionRow) -> Value {
-    json!({
-        "account": row.account.as_ref().map(SystemId::as_str),
-        "sealed": hex(&row.sealed),
-        "who": row.who,
-        "why": row.why,
-        "since_ms": row.since_ms,
-        "lifted_ms": row.lifted_ms,
-        "notice": row.notice,
-    })
-}
-
-fn rows<R>(
-    object: &Map<String, Value>,
-    key: &str,
-    read: impl Fn(&Value) -> Option<R>,
-) -> Option<BTreeMap<u32, R>> {
-    let rows = object.get(key)?.as_object()?.iter();
-    rows.map(|(id, row)| Some((id.parse().ok()?, read(row)?)))
-        .collect()
-}
-
-fn read(text: &str) -> Option<Register> {
-    let line = small_file::unsummed(text)?;
-    let object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    let restrictions = match object.get("version")?.as_u64()? {
-        VERSION => BTreeMap::new(),
-        WITH_RESTRICTIONS => rows(&object, "restrictions", restriction_of)?,
-        _ => return None,
-    };
-    Some(Register {
-        last: u32::try_from(object.get("last")?.as_u64()?).ok()?,
-        holds: rows(&object, "holds", hold_of)?,
-        orders: rows(&object, "orders", order_of)?,
-        restrictions,
-    })
-}
-
-/// Something that may be missing; `None` when it is there and makes no sense.
-fn maybe<T>(value: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
-    match value {
-        Value::Null => Some(None),
-        value => read(value).map(Some),
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MessageId>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(MessageId))
     }
 }
 
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
+/// A class by its word.
+pub(super) mod class {
+    use super::*;
 
-fn hold_of(row: &Value) -> Option<HoldRow> {
-    Some(HoldRow {
-        matter: text(&row["matter"])?,
-        account: maybe(&row["account"], |name| name.as_str()?.parse().ok())?,
-        message: maybe(&row["message"], |id| id.as_u64().map(MessageId))?,
-        class: maybe(&row["class"], |class| {
-            let word = class.as_str()?;
-            Kept::ALL.into_iter().find(|kept| kept.word() == word)
-        })?,
-        from_ms: maybe(&row["from_ms"], Value::as_u64)?,
-        until_ms: maybe(&row["until_ms"], Value::as_u64)?,
-        future: row["future"].as_bool()?,
-        sealed: unhex(row["sealed"].as_str()?)?,
-        who: text(&row["who"])?,
-        why: text(&row["why"])?,
-        review_ms: row["review_ms"].as_u64()?,
-        taken_ms: row["taken_ms"].as_u64()?,
-        released_ms: maybe(&row["released_ms"], Value::as_u64)?,
-    })
-}
+    pub(crate) fn serialize<S: Serializer>(class: &Option<Kept>, to: S) -> Result<S::Ok, S::Error> {
+        class.map(Kept::word).serialize(to)
+    }
 
-fn order_of(row: &Value) -> Option<OrderRow> {
-    Some(OrderRow {
-        account: maybe(&row["account"], |name| name.as_str()?.parse().ok())?,
-        sealed: unhex(row["sealed"].as_str()?)?,
-        who: text(&row["who"])?,
-        why: text(&row["why"])?,
-        asked_ms: row["asked_ms"].as_u64()?,
-        lots: row["lots"].as_u64()?,
-        records: row["records"].as_u64()?,
-        executed_ms: maybe(&row["executed_ms"], Value::as_u64)?,
-    })
-}
-
-fn restriction_of(row: &Value) -> Option<RestrictionRow> {
-    Some(RestrictionRow {
-        account: maybe(&row["account"], |name| name.as_str()?.parse().ok())?,
-        sealed: unhex(row["sealed"].as_str()?)?,
-        who: text(&row["who"])?,
-        why: text(&row["why"])?,
-        since_ms: row["since_ms"].as_u64()?,
-        lifted_ms: maybe(&row["lifted_ms"], Value::as_u64)?,
-        notice: maybe(&row["notice"], text)?,
-    })
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Kept>, D::Error> {
+        let of = |word: String| Kept::ALL.into_iter().find(|kept| kept.word() == word);
+        let word = Option::<String>::deserialize(from)?;
+        word.map(|word| of(word).ok_or_else(|| D::Error::custom("no class")))
+            .transpose()
+    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::fs;
+    use std::collections::BTreeMap;
 
+    use super::super::{HoldRow, OrderRow, RestrictionRow};
     use super::*;
+    use crate::small_file::register::tests::{is_written_to_the_octet, only_what_was_written_is_read};
+    use crate::small_file::summed;
 
     pub(crate) fn some() -> Register {
         let hold = HoldRow {
@@ -243,10 +114,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_whatever_is_cut_or_changed_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
-        assert_eq!(open(&path).unwrap(), Register::default());
+    fn only_what_was_written_is_read_and_it_is_written_as_ever() {
         let restriction = RestrictionRow {
             account: Some("shop".parse().unwrap()),
             sealed: vec![1, 2],
@@ -262,24 +130,21 @@ pub(super) mod tests {
             notice: Some("letter".to_owned()),
             ..restriction.clone()
         };
-        let restrictions = BTreeMap::from([(1, restriction), (2, lifted)]);
+        let restrictions = BTreeMap::from([(1, restriction), (10, lifted.clone()), (2, lifted)]);
         let with_some = Register {
             restrictions,
             ..some()
         };
-        for register in [Register::default(), with_some, some()] {
-            small_file::replace(&path, &written(&register)).unwrap();
-            assert_eq!(open(&path).unwrap(), register);
-        }
-        let whole = fs::read(&path).unwrap();
-        for place in 0..whole.len() {
-            fs::write(&path, &whole[..place]).unwrap();
-            let refused = open(&path).unwrap_err().to_string();
-            assert!(refused.contains(FILE) && refused.contains("no hold"), "{refused}");
-            let mut changed = whole.clone();
-            changed[place] ^= 1;
-            fs::write(&path, &changed).unwrap();
-            assert!(open(&path).is_err(), "octet {place}");
+        only_what_was_written_is_read(&[with_some, some()]);
+        is_written_to_the_octet::<Register>(include_str!(
+            "../../../tests/fixtures/formats/0.1.0/data/legal-register"
+        ));
+        for line in [
+            // As the program wrote it that knew no restrictions.
+            r#"{"holds":{"1":{"account":"shop","class":"body","from_ms":1,"future":true,"matter":"2026/17","message":9223372036854775807,"released_ms":null,"review_ms":9,"sealed":"00ff07","taken_ms":8,"until_ms":null,"who":"socket 0","why":"a claim"}},"last":2,"orders":{"2":{"account":null,"asked_ms":5,"executed_ms":6,"lots":2,"records":3,"sealed":"","who":"token a","why":"asked"}},"version":1}"#,
+            r#"{"holds":{},"last":12,"orders":{},"restrictions":{"10":{"account":"shop","lifted_ms":6,"notice":"letter","sealed":"","since_ms":5,"who":"token a","why":"contested"},"2":{"account":null,"lifted_ms":null,"notice":null,"sealed":"0102","since_ms":5,"who":"token a","why":"contested"}},"version":2}"#,
+        ] {
+            is_written_to_the_octet::<Register>(&summed(line));
         }
     }
 }

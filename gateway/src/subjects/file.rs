@@ -1,59 +1,16 @@
-//! Where the register lies: a line of JSON and the SHA-256 of that line, replaced as a whole.
-
-use std::io;
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
+//! How the file of the register has what it holds.
 
 use super::Register;
-use crate::small_file;
+use crate::small_file::register::{Filed, Form};
 
-pub(super) const FILE: &str = "subject-register";
-/// Octets of the file at most: more than [`super::ROWS_MAX`] rows with all their texts.
-const FILE_MAX: u64 = 128 << 20;
-const VERSION: u64 = 1;
-
-/// The register is there, and cannot be relied on.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the register of people's requests cannot be read from {path}: {why}. Nothing is started, so that no request and no date is \
-     forgotten: put the file back as it was, with its key ring"
-)]
-pub struct Unreadable {
-    path: String,
-    why: String,
-}
-
-impl Unreadable {
-    pub(super) fn new(path: &Path, why: String) -> Self {
-        Self {
-            path: path.display().to_string(),
-            why,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Filed<R> {
-    version: u64,
-    register: R,
-}
-
-/// Octets as hexadecimal digits.
-pub(super) mod digits {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use crate::control::{hex, unhex};
-
-    pub(crate) fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hex(octets))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        unhex(&text).ok_or_else(|| D::Error::custom("no hexadecimal digits"))
-    }
+impl Filed for Register {
+    const FILE: &'static str = "subject-register";
+    const FILE_MAX: u64 = 128 << 20;
+    const FORM: Form = Form::Below;
+    const NAME: &'static str = "requests";
+    const FULL_NAME: &'static str = "people's requests";
+    const AT_STAKE: &'static str =
+        "no request and no date is forgotten: put the file back as it was, with its key ring";
 }
 
 /// Rows by their numbers, which are shared in memory and not in the file.
@@ -77,35 +34,14 @@ pub(super) mod rows {
     }
 }
 
-pub(super) fn open(path: &Path) -> Result<Register, Unreadable> {
-    let text = small_file::read(path, FILE_MAX).map_err(|error| Unreadable::new(path, error.to_string()))?;
-    match text {
-        None => Ok(Register::default()),
-        Some(text) => {
-            read(&text).ok_or_else(|| Unreadable::new(path, "it is not as it was written".to_owned()))
-        }
-    }
-}
-
-pub(super) fn written(register: &Register) -> io::Result<String> {
-    let version = VERSION;
-    let line = serde_json::to_string(&Filed { version, register })?;
-    Ok(small_file::summed(&line))
-}
-
-fn read(text: &str) -> Option<Register> {
-    let filed: Filed<Register> = serde_json::from_str(small_file::unsummed(text)?).ok()?;
-    (filed.version == VERSION).then_some(filed.register)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeMap;
-    use std::fs;
     use std::sync::Arc;
 
     use super::super::{Asker, How, Kept, Ready, RequestRow, Right};
     use super::*;
+    use crate::small_file::register::tests::{is_written_to_the_octet, only_what_was_written_is_read};
 
     pub(crate) fn some() -> Register {
         let row = RequestRow {
@@ -159,27 +95,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_whatever_is_cut_or_changed_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
-        assert_eq!(open(&path).unwrap(), Register::default());
-        for register in [Register::default(), some()] {
-            small_file::replace(&path, &written(&register).unwrap()).unwrap();
-            assert_eq!(open(&path).unwrap(), register);
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        for end in [0, 1, text.len() / 2, text.len() - 1] {
-            fs::write(&path, &text[..end]).unwrap();
-            assert!(open(&path).is_err(), "{end}");
-        }
-        fs::write(&path, text.replace("\"due_ms\":2", "\"due_ms\":9")).unwrap();
-        assert!(open(&path).is_err());
-        let line = text
-            .lines()
-            .next()
-            .unwrap()
-            .replace("\"version\":1", "\"version\":2");
-        fs::write(&path, small_file::summed(&line)).unwrap();
-        assert!(open(&path).is_err(), "another version");
+    fn only_what_was_written_is_read_and_it_is_written_as_ever() {
+        only_what_was_written_is_read(&[some()]);
+        is_written_to_the_octet::<Register>(include_str!(
+            "../../../tests/fixtures/formats/0.1.0/data/subject-register"
+        ));
     }
 }

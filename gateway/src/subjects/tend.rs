@@ -11,8 +11,7 @@ use tidegate_store::rules::Span;
 use super::{How, Ready, Register, RequestRow, Subjects};
 use crate::audit::AuditHandle;
 use crate::control::{
-    ask_again, carry_out, change, end_subject, forget_subject_keys, is_doubted, rules_now, subject_noted,
-    subject_standing,
+    ask_again, carry_out, change, end_subject, forget_subject_keys, subject_noted, subject_standing,
 };
 use crate::exports::Made;
 use crate::serve::Hub;
@@ -51,11 +50,12 @@ pub async fn tend<D: Disk + 'static>(hub: Rc<Hub<D>>, audit: AuditHandle, metric
                 );
             }
         }
-        if now >= count_at || counted != Some(subjects.writes()) {
-            (count_at, counted) = (now + COUNT_EVERY, Some(subjects.writes()));
-            let state = subjects.state().await;
+        let state = subjects.state().await;
+        let writes = state.register.writes();
+        if now >= count_at || counted != Some(writes) {
+            (count_at, counted) = (now + COUNT_EVERY, Some(writes));
             let open: Vec<&RequestRow> = state.open().map(|(_, row)| row).collect();
-            metrics.publish(&open, rules_now(&hub));
+            metrics.publish(&open, hub.believed_ms());
         }
     }
 }
@@ -123,9 +123,9 @@ async fn steps<D: Disk>(hub: &Hub<D>, subjects: &Subjects) -> Vec<(u32, Next)> {
         None => None,
         Some(legal) => Some(legal.state().await),
     };
-    let (exports, now_ms) = (hub.exports(), rules_now(hub));
+    let (exports, now_ms) = (hub.exports(), hub.believed_ms());
     // By a clock that has jumped no answer is over (RET-9).
-    let is_doubted = is_doubted(hub);
+    let is_doubted = hub.is_doubted();
     let begun = state.open().filter(|(_, row)| has_begun(row));
     let steps = begun.map(|(id, row)| {
         let person = state.people.get(&id).map_or(&[][..], |person| person.as_slice());
@@ -246,8 +246,8 @@ async fn step<D: Disk + 'static>(
 /// Has the register forget what need not be proved any more; never by a clock that has jumped (RET-9).
 async fn forget<D: Disk>(hub: &Hub<D>, subjects: &Subjects) -> Result<(), String> {
     let mut state = subjects.state().await;
-    match without_old(&state.register, rules_now(hub)).filter(|_| !is_doubted(hub)) {
-        Some(rest) => subjects.write(&mut state, rest).await,
+    match without_old(&state.register, hub.believed_ms()).filter(|_| !hub.is_doubted()) {
+        Some(rest) => state.register.replace(rest).await,
         None => Ok(()),
     }
 }

@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value};
 use tidegate_store::disk::Disk;
 use tidegate_store::standing::Forget;
 
 use super::Sweep;
+use crate::audit::word;
 use crate::keeping::Keeping;
 
 fn of_notices(account: SystemId, outcome: &str, count: usize) -> Entry {
-    let word = |text: &str| Value::Word(Word::of_name(text));
     Entry::new(Kind::Erasure, Actor::System)
         .of(Some(account))
         .with(Field::Scope, word("notices that were told"))

@@ -8,14 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Order, Report};
 use tidegate_store::standing::{Ends, Forget, ForgetReport, Going, Holders};
 
 use super::Sweep;
 use super::run::{FOREIGN, PAUSE};
-use crate::audit::IsOver;
+use crate::audit::{IsOver, word};
 use crate::control::journaled;
 use crate::serve::Hub;
 
@@ -23,7 +23,6 @@ use crate::serve::Hub;
 const EVERY_MS: u64 = 24 * 3_600 * 1_000;
 
 fn entry(account: SystemId, outcome: &str, count: u64) -> Entry {
-    let word = |text: &str| Value::Word(Word::of_name(text));
     Entry::new(Kind::Erasure, Actor::System)
         .of(Some(account))
         .with(Field::Scope, word("consents that are over"))

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Logged, Value, Word, read};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Logged, Value, read};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::PeriodKey;
 use tidegate_store::keyring::Destroyed;
 
 use super::Place;
 use super::note::{Going, Sum};
+use crate::audit::word;
 use crate::control::key_word;
 
 const BEGUN: &str = "begun";
@@ -16,10 +17,6 @@ pub(super) const ERASED: &str = "erased";
 const SEALING_ANEW: &str = "sealing anew";
 const SEALED_ANEW: &str = "sealed anew";
 const REMOVED: &str = "removed";
-
-fn word(text: &str) -> Value {
-    Value::Word(Word::of_name(text))
-}
 
 fn entry(outcome: &str) -> Entry {
     Entry::new(Kind::Sweep, Actor::System).with(Field::Outcome, word(outcome))

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{Order, Report};
 use tidegate_store::keyring::Destroyed;
@@ -14,11 +14,11 @@ use tidegate_store::standing::{Forget, ForgetReport, Forgotten, Going, Holders};
 use super::Sweep;
 use super::note::Pending;
 use super::run::{FOREIGN, PAUSE};
+use crate::audit::word;
 use crate::control::{deferring, journaled, key_word};
 use crate::legal::State;
 
 pub(super) fn entry(account: Option<SystemId>, outcome: &str) -> Entry {
-    let word = |text: &str| Value::Word(Word::of_name(text));
     Entry::new(Kind::Erasure, Actor::System)
         .of(account)
         .with(Field::Scope, word("numbers of opt-outs and consents"))

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_codec::identity::SystemId;
-use tidegate_store::audit::{Actor, Entry, Field, Kind, Value, Word};
+use tidegate_store::audit::{Actor, Entry, Field, Kind, Value};
 use tidegate_store::disk::Disk;
 use tidegate_store::history::{
     AddUp, Fate, Judge, Kept, Lot, Order, PeriodKey, Query, Record, Rekey, Report, VaultOrder,
@@ -22,9 +22,10 @@ use super::entries;
 use super::held::{MESSAGES_MAX, Messages, judged};
 use super::note::{Going, Pending};
 use super::run::{FOREIGN, PAUSE};
+use crate::audit::word;
 use crate::control::{deferring, drop_released, take_effect};
 use crate::keeping::{Ended, Keeping};
-use crate::legal::LATE_MS;
+use crate::legal::{LATE_MS, OrderRow, Register};
 
 /// What was found of one order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,8 +51,8 @@ impl<D: Disk> Sweep<D> {
         let Some(legal) = self.hub.legal() else {
             return Ok(());
         };
-        let state = legal.state().await;
-        drop_released(&self.hub, &self.audit, &state).await.map(drop)
+        let mut state = legal.state().await;
+        drop_released(&self.hub, &self.audit, &mut state).await.map(drop)
     }
 
     /// Counts holds and orders for the metrics.
@@ -80,7 +81,7 @@ impl<D: Disk> Sweep<D> {
             let state = legal.state().await;
             let standing = state.register.standing();
             let open = standing.filter(|(_, row)| row.executed_ms.is_none());
-            let tally = |row: &crate::legal::OrderRow| Tally {
+            let tally = |row: &OrderRow| Tally {
                 account: row.account,
                 ..Tally::default()
             };
@@ -309,7 +310,7 @@ impl<D: Disk> Sweep<D> {
             certificates.push(
                 Entry::new(Kind::Erasure, Actor::System)
                     .of(row.account)
-                    .with(Field::Outcome, Value::Word(Word::of_name("executed")))
+                    .with(Field::Outcome, word("executed"))
                     .with(Field::Sequence, Value::Count(id.into()))
                     .with(Field::First, Value::Time(row.asked_ms))
                     .with(Field::Size, Value::Count(row.lots))
@@ -319,11 +320,10 @@ impl<D: Disk> Sweep<D> {
         if !certificates.is_empty() {
             self.audit.enter(certificates).await?;
         }
-        if register != state.register {
-            legal.write(&register).await?;
-            state.register = register;
+        if register == *state.register {
+            return Ok(());
         }
-        Ok(())
+        state.register.replace(register).await
     }
 
     /// Lets go of whom orders were about when nothing of before can end any more.
@@ -333,9 +333,8 @@ impl<D: Disk> Sweep<D> {
         };
         let mut state = legal.state().await;
         let now_ms = self.guard.seen_ms();
-        let is_over = |row: &crate::legal::OrderRow| {
-            row.executed_ms.is_some() && row.asked_ms.saturating_add(LATE_MS) <= now_ms
-        };
+        let is_over =
+            |row: &OrderRow| row.executed_ms.is_some() && row.asked_ms.saturating_add(LATE_MS) <= now_ms;
         let over: Vec<u32> = state
             .register
             .standing()
@@ -345,14 +344,14 @@ impl<D: Disk> Sweep<D> {
         if over.is_empty() {
             return Ok(());
         }
-        let mut register = state.register.clone();
-        for id in &over {
-            if let Some(row) = register.orders.get_mut(id) {
-                row.sealed.clear();
+        let let_go = |register: &mut Register| {
+            for (id, row) in &mut register.orders {
+                if over.contains(id) {
+                    row.sealed.clear();
+                }
             }
-        }
-        legal.write(&register).await?;
-        state.register = register;
+        };
+        state.register.change(let_go).await?;
         for id in over {
             state.people.remove(&id);
             self.hub

@@ -9,6 +9,10 @@
 //! A tier that is attached for the first time takes over what the main ring holds for its owners: same names, same octets,
 //! same age, since what they have sealed says under which name. They are written and synced in the tier's ring before they are
 //! overwritten in the main one, so wherever that is cut off the next start does the rest.
+//!
+//! Who attaches is told of each [`Step`] between what it made and what says that it is made: the mark of a ring, the
+//! overwriting of keys. A step that nobody took note of is told again by the next start, and one that was noted is told again only
+//! where the cut came right behind the note.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -142,6 +146,16 @@ impl Part {
 /// The rings of tiers beside the main one.
 pub(super) type Tiers<D> = [Option<Box<KeyRing<D>>>; Tier::ALL.len()];
 
+/// What attaching a tier's ring has done, and goes on from when it was taken note of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Its ring is made.
+    Made,
+    /// So many keys of the main ring lie in its ring now, too, and are overwritten in the main one next. Of those that a cut left in
+    /// the main ring it is told once more.
+    TakenOver(usize),
+}
+
 /// What attaching a tier's ring came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attached {
@@ -169,12 +183,29 @@ impl<D: Disk> KeyRing<D> {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Attached, KeyRingError> {
+        self.attach_noting(disk, tier, keks, now_ms, rng, |_| Ok(()))
+    }
+
+    /// The same; `note` is told of each step as soon as it is on disk, and where it fails nothing goes on.
+    ///
+    /// # Errors
+    ///
+    /// As with [`KeyRing::attach`], and what `note` says.
+    pub fn attach_noting<E: From<KeyRingError>>(
+        &mut self,
+        disk: &D,
+        tier: Tier,
+        keks: impl Into<Keks>,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+        mut note: impl FnMut(Step) -> Result<(), E>,
+    ) -> Result<Attached, E> {
         let (keks, dir) = (keks.into(), tier.dir(&self.dir));
         let part = Part::Of(tier, self.header.ring);
         let is_there = files::any(disk, &dir)?;
         if !is_there {
             if self.has_mark(tier) {
-                return Err(KeyRingError::TierMissing { dir });
+                return Err(KeyRingError::TierMissing { dir }.into());
             }
             let first = keks.all().into_iter().next().ok_or(KeyRingError::Cipher)?;
             self.keep_apart(Some(tier), &first)?;
@@ -184,6 +215,9 @@ impl<D: Disk> KeyRing<D> {
         for kek in std::iter::once(&ring.kek).chain(&ring.next_kek) {
             self.keep_apart(Some(tier), kek)?;
         }
+        // Files without a mark are what a cut has left of a start that made them; or the main ring is an older one, and then the tier's has
+        // keys, or never had any and nothing is lost by saying so twice.
+        let is_new = !self.has_mark(tier) && ring.keys.keys().all(|id| *id == ring.permanent);
         // Names that were taken over stay given out, also where an older main ring is back, that would begin before them again.
         let below = ring.keys.range(..KeyId(Part::Main.end())).next_back();
         if let Some((id, _)) = below {
@@ -192,29 +226,33 @@ impl<D: Disk> KeyRing<D> {
         if let Some(place) = self.tiers.get_mut(tier.place()) {
             *place = Some(Box::new(ring));
         }
+        if is_new {
+            note(Step::Made)?;
+        }
         // Before its ring has a key that is nowhere else.
         if !self.has_mark(tier) {
             self.make_all(&[(Owner::Tier(tier), None)], now_ms, rng)?;
         }
-        let taken_over = self.hand_over(tier, rng)?;
+        let ids = self.give_copies(tier, rng)?;
+        if !ids.is_empty() {
+            note(Step::TakenOver(ids.len()))?;
+            self.destroy_these(&ids)?;
+        }
         Ok(Attached {
-            made: !is_there,
-            taken_over,
+            made: is_new,
+            taken_over: ids.len(),
         })
     }
 
-    /// What attaching a tier's ring would come to; nothing is made or changed. So it can be said before it is done.
-    ///
-    /// # Errors
-    ///
-    /// The tier's directory cannot be read.
-    pub fn to_attach(&self, disk: &D, tier: Tier) -> Result<Attached, KeyRingError> {
+    /// What attaching a tier's ring would come to at most: one that is there and not marked may have been made long ago. Nothing is made
+    /// or changed.
+    pub fn to_attach(&self, tier: Tier) -> Attached {
         let of_tier = self.keys.values();
         let of_tier = of_tier.filter(|held| Tier::of_kind(held.owner.kind) == Some(tier));
-        Ok(Attached {
-            made: !files::any(disk, &tier.dir(&self.dir))?,
+        Attached {
+            made: !self.has_mark(tier),
             taken_over: of_tier.count(),
-        })
+        }
     }
 
     /// Sees as [`KeyRing::look`] does whether a tier's ring would be attached beside the main ring in `key_ring`, and says how
@@ -287,13 +325,13 @@ impl<D: Disk> KeyRing<D> {
         Ok(())
     }
 
-    /// Puts the keys of a tier's owners into its ring, then overwrites them here; says how many.
-    fn hand_over(&mut self, tier: Tier, rng: &mut impl CryptoRng) -> Result<usize, KeyRingError> {
+    /// Puts the keys of a tier's owners that are here into its ring as well; says which.
+    fn give_copies(&mut self, tier: Tier, rng: &mut impl CryptoRng) -> Result<Vec<KeyId>, KeyRingError> {
         let of_tier = self.keys.iter();
         let of_tier = of_tier.filter(|(_, held)| Tier::of_kind(held.owner.kind) == Some(tier));
         let ids: Vec<KeyId> = of_tier.map(|(id, _)| *id).collect();
         if ids.is_empty() {
-            return Ok(0);
+            return Ok(ids);
         }
         let mut keys = Vec::with_capacity(ids.len());
         for id in &ids {
@@ -305,8 +343,7 @@ impl<D: Disk> KeyRing<D> {
         }
         let ring = self.part_mut(Some(tier)).ok_or(KeyRingError::Cipher)?;
         ring.take_over(keys, rng)?;
-        self.destroy_these(&ids)?;
-        Ok(ids.len())
+        Ok(ids)
     }
 
     /// Takes keys in under the names that they have, but for those that it has already: whoever hands them over overwrites

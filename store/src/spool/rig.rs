@@ -238,6 +238,24 @@ impl Rig {
         self.start_on(disk)
     }
 
+    /// The same while a commit is not written, written and not synced, synced and not heard of, or synced: by the seed.
+    pub(super) fn crash_in_commit(mut self, seed: u64) -> Self {
+        if seed % 4 == 1 {
+            let (sync, other) = (crate::disk::Op::Sync, std::io::ErrorKind::Other);
+            self.disk.fail_on(sync, "spool", 0, 2, other);
+        }
+        if !seed.is_multiple_of(4) {
+            let Begin::Commit(commit) = self.begin() else {
+                panic!("nothing to commit")
+            };
+            let done = commit.run();
+            if seed % 4 != 2 {
+                self.finish(done);
+            }
+        }
+        self.crash_by_chance()
+    }
+
     /// Starts on a disk as it was found, and holds what is there against the model.
     pub(super) fn start_on(self, disk: FaultyDisk) -> Self {
         let rig = self.start_unchecked(disk);

@@ -9,7 +9,7 @@ use tidegate_codec::identity::SystemId;
 use zeroize::Zeroizing;
 
 use crate::disk::{FaultyDisk, Op};
-use crate::keyring::Owner;
+use crate::keyring::{KeyRingError, Owner};
 use crate::seal::{KeyId, Purpose};
 use crate::standing::{
     Change, Ends, Fact, Forget, ForgetError, ForgetReport, Forgotten, Going, Grant, Holders, Origin, Private,
@@ -275,6 +275,26 @@ fn psn_3_for_one_account_only_its_own_go_and_a_closed_accounts_all_go() {
     // With keys that are gone, too, another's order goes through.
     forget(&mut rig, None).unwrap();
     are_opted_out(&rig);
+}
+
+/// After a destruction that failed the ring knows the keys no more, and the disk may: nobody is told that an account has none left.
+#[test]
+fn psn_3_keys_of_a_closed_account_that_could_not_be_destroyed_are_not_told_to_be_gone() {
+    let mut rig = begun(36);
+    let ForgetReport::Keys(keys) = step(&mut rig, Forget::Keys(account("load"))).unwrap() else {
+        panic!("keys");
+    };
+    assert!(!keys.is_empty());
+    rig.disk.fail_on(Op::Write, "ring.a", 0, 1, ErrorKind::Other);
+    step(&mut rig, Forget::Close(account("load"))).unwrap_err();
+    assert!(keys.iter().all(|key| !rig.keeper.ring.has(*key)));
+    for again in [Forget::Keys(account("load")), Forget::Close(account("load"))] {
+        let told = step(&mut rig, again).unwrap_err();
+        assert!(
+            matches!(told, ForgetError::Ring(KeyRingError::GivenUp { .. })),
+            "{told:?}"
+        );
+    }
 }
 
 #[test]

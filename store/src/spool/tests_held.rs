@@ -6,7 +6,7 @@ use crate::disk::Op;
 use crate::record::Stage;
 
 use super::rig::Rig;
-use super::{Begin, CommitOutcome, Refused};
+use super::{CommitOutcome, Refused};
 
 fn stage(rig: &Rig) -> Stage {
     let mut legs = rig.spool.index().iter();
@@ -59,20 +59,7 @@ fn a_power_cut_in_a_release_leaves_it_held_or_released() {
         let leg = rig.accept_held().unwrap();
         rig.settle_down();
         rig.release(leg).unwrap();
-        // Not written, written and not synced, synced and not heard of, synced.
-        if seed % 4 == 1 {
-            rig.disk.fail_on(Op::Sync, "spool", 0, 2, ErrorKind::Other);
-        }
-        if seed % 4 > 0 {
-            let Begin::Commit(commit) = rig.begin() else {
-                panic!("nothing to commit")
-            };
-            let done = commit.run();
-            if seed % 4 != 2 {
-                rig.finish(done);
-            }
-        }
-        let mut rig = rig.crash_by_chance();
+        let mut rig = rig.crash_in_commit(seed);
         rig.check_counts();
         rig.check_bodies();
         match stage(&rig) {

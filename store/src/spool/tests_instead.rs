@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use crate::disk::Op;
 
 use super::rig::Rig;
-use super::{Begin, CommitOutcome, Refused};
+use super::{CommitOutcome, Refused};
 
 #[test]
 fn a_full_disk_keeps_a_leg_that_takes_a_place_with_the_end_of_what_was_there() {
@@ -42,22 +42,7 @@ fn a_power_cut_leaves_the_old_one_or_the_new_one() {
         rig.settle_down();
         let key = rig.key(old);
         rig.accept_instead(old, Some(50)).unwrap();
-        // Not written, written and not synced, synced and not heard of, synced.
-        match seed % 4 {
-            0 => {}
-            1 => rig.disk.fail_on(Op::Sync, "spool", 0, 2, ErrorKind::Other),
-            _ => {}
-        }
-        if seed % 4 > 0 {
-            let Begin::Commit(commit) = rig.begin() else {
-                panic!("nothing to commit")
-            };
-            let done = commit.run();
-            if seed % 4 != 2 {
-                rig.finish(done);
-            }
-        }
-        let mut rig = rig.crash_by_chance();
+        let mut rig = rig.crash_in_commit(seed);
         let found = rig.snapshot();
         assert_eq!(found.legs.len(), 1, "seed {seed}");
         let is_old = found.legs.contains_key(&key);

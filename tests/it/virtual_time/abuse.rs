@@ -10,7 +10,7 @@ use tidegate_codec::values::{DataCoding, RegisteredDelivery};
 use tidegate_gateway::control::{HeldMessage, Page, Withheld, withheld};
 use tidegate_gateway::orders::{Halt, Orders};
 use tidegate_gateway::withheld::Verdict;
-use tidegate_store::audit::Actor;
+use tidegate_store::audit::{Actor, Field, Value as Held, read};
 
 use super::rig::*;
 use super::*;
@@ -321,7 +321,26 @@ fn frd_c06_a_look_that_nobody_waits_for_any_more_sends_what_was_released_once() 
     });
 }
 
-/// The log must not say that nothing was done of what is tried again.
+/// How often the audit log has each outcome of decisions about held messages.
+fn outcomes(rig: &Rig) -> Vec<String> {
+    let mut found = Vec::new();
+    read(&rig.world.disk, std::path::Path::new("audit"), |logged| {
+        let details = &logged.entry.details;
+        let of = |field: Field| {
+            details.iter().find_map(|(of, value)| match value {
+                Held::Word(word) if *of == field => Some(word.as_str().to_owned()),
+                _ => None,
+            })
+        };
+        if of(Field::Verb).is_some_and(|verb| verb == "held release") {
+            found.extend(of(Field::Outcome));
+        }
+    })
+    .unwrap();
+    found
+}
+
+/// The log must not say that nothing was done of what is tried again, and says when it is done.
 #[test]
 fn frd_c06_a_decision_that_a_full_disk_holds_up_is_entered_as_begun_and_takes_effect() {
     scenario(|| async {
@@ -329,12 +348,45 @@ fn frd_c06_a_decision_that_a_full_disk_holds_up_is_entered_as_begun_and_takes_ef
         assert_eq!(rig.submit(S, b"33700123456").await, CommandStatus::ROK);
         let ids = held_ids(&rig).await;
         let full = std::io::ErrorKind::StorageFull;
-        rig.world.disk.fail_on(Op::Write, "spool", 0, 1, full);
+        rig.world.disk.fail_on(Op::Write, "spool", 0, 1 << 30, full);
         let why = ask(&rig, release(&ids[0])).await.unwrap_err();
         assert!(why.contains("tried again"), "{why}");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // Given back again and again, and nothing turns in place meanwhile.
+        assert_eq!(outcomes(&rig), ["asked", "begun"]);
+        rig.world.disk.heal();
         rig.take().await;
         assert!(is_entered(&rig, "begun") && !is_entered(&rig, "refused"));
+        // It is one decision, and ends once.
+        assert_eq!(outcomes(&rig), ["asked", "begun", "done"]);
         assert!(ask(&rig, release(&ids[0])).await.is_err());
+    });
+}
+
+/// Nothing is tried again by a process whose sync has failed.
+#[test]
+fn frd_c06_a_decision_that_a_failed_sync_loses_is_entered_as_failed_and_said_to_need_a_restart() {
+    scenario(|| async {
+        let mut rig = holding(0, 330).await;
+        for to in [b"33700123456", b"33700123457"] {
+            assert_eq!(rig.submit(S, to).await, CommandStatus::ROK);
+        }
+        let ids = held_ids(&rig).await;
+        let other = std::io::ErrorKind::Other;
+        rig.world.disk.fail_on(Op::Sync, "spool", 0, 1, other);
+        let why = ask(&rig, release(&ids[0])).await.unwrap_err();
+        assert!(
+            why.contains("only a restart") && !why.contains("tried again"),
+            "{why}"
+        );
+        assert_eq!(outcomes(&rig), ["asked", "failed"]);
+        // Nor is anything decided after that.
+        let why = ask(&rig, release(&ids[1])).await.unwrap_err();
+        assert!(
+            why.contains("only a restart") && why.contains("stays held"),
+            "{why}"
+        );
+        assert_eq!(outcomes(&rig)[2..], ["asked", "refused"]);
     });
 }
 

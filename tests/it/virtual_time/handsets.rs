@@ -7,7 +7,7 @@ use tidegate_codec::pdu::bind::Bind;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_codec::values::{BindKind, InterfaceVersion};
 use tidegate_gateway::keeping::{Believed, Closures, Keeping};
-use tidegate_gateway::legal::{RestrictionRow, State};
+use tidegate_gateway::legal::{Claims, Register, RestrictionRow};
 use tidegate_gateway::tables::Tables;
 
 use super::*;
@@ -154,7 +154,7 @@ fn what_waits_of_somebody_who_is_restricted_meanwhile_is_not_handed_over() {
             assert!(smsc.expect(CommandId::DELIVER_SM_RESP).await.pdu().status.is_ok());
         }
         assert_eq!(waiting(&world).0, 2);
-        let mut state = State::default();
+        let mut register = Register::default();
         let row = RestrictionRow {
             account: None,
             sealed: Vec::new(),
@@ -164,8 +164,8 @@ fn what_waits_of_somebody_who_is_restricted_meanwhile_is_not_handed_over() {
             lifted_ms: None,
             notice: None,
         };
-        state.register.restrict(1, row);
-        state.people.insert(1, b"447700900123".to_vec().into());
+        register.restrict(1, row);
+        let people = [(1, b"447700900123".to_vec().into())].into();
         let tables = Arc::new(Tables::default());
         let keeping = Keeping::new(
             &setup.config,
@@ -173,7 +173,7 @@ fn what_waits_of_somebody_who_is_restricted_meanwhile_is_not_handed_over() {
             Believed::since(START_MS),
             Closures::default(),
         );
-        let keeping = Arc::new(keeping.with_claims(state.claims()));
+        let keeping = Arc::new(keeping.with_claims(Arc::new(Claims::new(&register, &people))));
         world.hub.look(|gate, _| gate.set_keeping(&keeping));
         let mut esme = world.esme();
         assert_eq!(esme.bind(b"secret").await, CommandStatus::ROK);

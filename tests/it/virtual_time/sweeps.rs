@@ -5,10 +5,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
 use tidegate_codec::address::{Address, Npi, Ton};
 use tidegate_codec::identity::SystemId;
 use tidegate_codec::pdu::message::{ShortMessage, Sm};
 use tidegate_gateway::keeping::{Closures, Keeping};
+use tidegate_gateway::legal::Legal;
 use tidegate_gateway::sweep::{Found, Place, Sweep};
 use tidegate_gateway::tables::Tables;
 use tidegate_gateway::telemetry::{SweepMetrics, Telemetry};
@@ -18,6 +21,7 @@ use tidegate_store::keyring::{Kek, KeyRing, Owner};
 use tidegate_tests::IN_CLEAR_TEXT;
 
 use super::*;
+use crate::world::{LEGAL_KEK, key_ring};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MESSAGES: u32 = 3;
@@ -180,6 +184,53 @@ fn ret_c14_a_sweep_that_is_cut_off_anywhere_goes_on_and_counts_and_certifies_eac
             between > 3,
             "between a key's destruction and its file's removal: {between}"
         );
+    });
+}
+
+/// What cannot be released keeps what it holds, and holds up nothing else (ENC-4, ENC-5): a sweep says so and does all the rest.
+#[test]
+fn a_legal_ring_that_was_given_up_stops_no_sweep_of_what_is_due() {
+    scenario(|| async {
+        let (disk, clock) = a_month_later().await;
+        let mut rng = ChaCha20Rng::seed_from_u64(77);
+        let data = tempfile::tempdir().unwrap();
+        // A register without matters, and a ring with the key of one: a release was cut off before it went.
+        let kek = Kek::read(&disk, Path::new("kek")).unwrap();
+        let ring = KeyRing::open(&disk, Path::new("keys"), kek).unwrap();
+        let legal = Legal::open(data.path(), &ring).unwrap();
+        drop(ring);
+        Kek::create(&disk, Path::new(LEGAL_KEK), &mut rng).unwrap();
+        let mut ring = key_ring(&disk, START_MS, &mut rng).unwrap();
+        ring.make(Owner::Hold(1), START_MS, &mut rng).unwrap();
+        drop(ring);
+        let (world, mut sweep) = started(disk, &clock, 2);
+        world.hub.set_legal(Arc::new(legal));
+        assert!(sweep.run(None).await.is_err(), "the clock is doubted");
+        sweep.confirm_clock().await.unwrap();
+        assert_eq!(left(&world.disk), (2, 2, 0));
+        let kind = std::io::ErrorKind::Other;
+        world.disk.fail_on(Op::Write, "legal/ring.a", 0, 1, kind);
+        let failed = sweep.run(None).await;
+        assert!(failed.is_err(), "{failed:?}");
+        assert_eq!(left(&world.disk), (0, 0, u64::from(MESSAGES)), "{failed:?}");
+        // It is given up until a restart, which is said each time.
+        let why = sweep.run(None).await.unwrap_err();
+        assert!(why.contains("given up") || why.contains("restart"), "{why}");
+        drop(sweep);
+        let disk = world.kill().crash();
+        let (world, mut sweep) = started(disk, &clock, 3);
+        let ring = KeyRing::open(
+            &world.disk,
+            Path::new("keys"),
+            Kek::read(&world.disk, Path::new("kek")).unwrap(),
+        );
+        world
+            .hub
+            .set_legal(Arc::new(Legal::open(data.path(), &ring.unwrap()).unwrap()));
+        sweep.run(None).await.unwrap();
+        drop(sweep);
+        let ring = key_ring(&world.kill(), START_MS, &mut rng).unwrap();
+        assert!(ring.live(Owner::Hold(1)).is_empty(), "then it goes");
     });
 }
 
