@@ -22,8 +22,8 @@ const QUESTIONS_MAX: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Pause between two steps while it is behind: an index of millions is made beside traffic.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Steps that a question waits for, some seconds; behind by more, it is being made anew.
-const STEPS_MAX: usize = 200;
+/// Steps that a question waits for, some seconds: those of some gatherings of an import. Behind by more, it is told so.
+const STEPS_MAX: usize = 1_000;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -161,7 +161,8 @@ fn answered<D: Disk>(
         steps += 1;
         if steps >= STEPS_MAX || question.answer.is_closed() {
             return Err(
-                "the register of opt-outs is being made anew from their journal: ask again later".to_owned(),
+                "the register of opt-outs is behind their journal, or is being made anew from it: ask again later"
+                    .to_owned(),
             );
         }
     }

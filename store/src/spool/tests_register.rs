@@ -381,7 +381,7 @@ fn an_import_is_taken_in_again_wherever_it_was_cut_between_two_batches_of_the_in
     let (index, saved) = (dir.path().join("register"), dir.path().join("saved"));
     let mut rig = before_an_import();
     let mut register = rig.keeper.register(saved.clone());
-    level(&mut register);
+    let before = level(&mut register);
     drop(register);
     import(&mut rig, 700);
     for _ in 0..20 {
@@ -393,14 +393,21 @@ fn an_import_is_taken_in_again_wherever_it_was_cut_between_two_batches_of_the_in
     let (keys, standing) = (keys(&rig), &rig.options.standing_dir);
     let given = consents(&rig.disk, standing, &keys, Purpose::Support, account("load"), who).unwrap();
     assert_eq!(given.len(), 1);
+    let all_changes = rig.journaled().len() as u64;
     let mut cuts = 0;
     for followed in (0..).step_by(3) {
         copy(&saved, &index);
         let mut register = rig.keeper.register(index.clone());
-        let is_level = (0..followed).any(|_| register.follow().unwrap().is_level);
+        let (mut taken, mut is_level) = (0, false);
+        for _ in 0..followed {
+            let done = register.follow().unwrap();
+            taken += done.changes;
+            is_level |= done.is_level;
+        }
         drop(register);
         let mut register = rig.keeper.register(index.clone());
-        level(&mut register);
+        // It goes on where it was: what was taken in whole is not taken in again.
+        assert_eq!(level(&mut register), all_changes - before - taken, "{followed}");
         let all = assert_pages_like_the_journal(&mut register, &rig, &[1_000]);
         assert!(all > 400, "{all}");
         let found = register

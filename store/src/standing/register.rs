@@ -47,8 +47,8 @@ const STEP_CHANGES: u64 = 2_000;
 const BULK_CHANGES: u64 = if cfg!(test) { 300 } else { 50_000 };
 /// Octets of them, each counted with [`CHANGE_ROOM`].
 const BULK_OCTETS: usize = 16 << 20;
-/// What a change takes besides what is sealed of it: two keys, and the trees that they stand in.
-const CHANGE_ROOM: usize = 256;
+/// What a change takes besides what is sealed of it: two keys, its public part, and the trees that they stand in.
+const CHANGE_ROOM: usize = 400;
 /// Accounts whose entries one change lifts at most; a scope has rarely more than one that entered anything.
 const LIFTED_MAX: usize = 256;
 /// Entries that a page looks at for each that it may show, where numbers are not kept any more.
