@@ -536,6 +536,39 @@ async fn a_case_whose_sender_nobody_can_name_any_more_says_that_nothing_is_suspe
     assert_eq!(found, expected);
 }
 
+/// As programs before wrote it, of a sender that they could not suspend.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_that_was_filed_as_suspended_and_has_suspended_nobody_is_put_right_by_a_start() {
+    let mut scene = Scene::new(RUN_OF_3).await;
+    let data = scene.local.dir.path().join("data");
+    trip(&mut scene).await;
+    case_with(&scene, |case| case["notice"] == 1).await;
+    scene.local.stop();
+    of_another_generation(&data.join("cases"));
+    fs::remove_file(data.join("operator-orders")).unwrap();
+    scene.local.start_at(scene.clock.clone());
+    scene.esme = ScriptedEsme::bound(scene.local.esme(), "load", "secret").await;
+    let told = case_with(&scene, |case| case["notice"] == 2).await;
+    assert_eq!(
+        [&told["state"], &told["suspended"]],
+        [&json!("not suspended"), &Value::Null]
+    );
+    let notices = notices(&scene).await;
+    let notice = notices[1]["text"].as_str().unwrap();
+    assert!(
+        notice.contains("not suspended") && notice.contains("case 1"),
+        "{notice}"
+    );
+    scene.esme.submit_ok(message(FROM, TO, TEXT)).await;
+    let found = || {
+        steps(&scene)
+            .into_iter()
+            .map(|(what, _)| what)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(), ["suspended", "notice", "not suspended", "notice"]);
+}
+
 /// FRD-4: what a text says, of one sender.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frd_c05_a_rule_about_content_suspends_the_sender_of_the_text_and_nobody_else() {

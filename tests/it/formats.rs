@@ -330,9 +330,18 @@ async fn what_each_version_wrote_is_opened_with_all_that_it_holds() {
         storage: &without,
         ..CHANGES
     };
+    let said = |version: &Path| -> Value {
+        serde_json::from_str(&fs::read_to_string(version.join("said.json")).unwrap()).unwrap()
+    };
+    // Below it is looked for what a set says that it has: without one that has it nothing would be.
+    for has in ["held", "pumps", "tiers"] {
+        assert!(
+            versions.iter().any(|version| said(version).get(has).is_some()),
+            "{has}"
+        );
+    }
     for version in versions {
-        let said: Value =
-            serde_json::from_str(&fs::read_to_string(version.join("said.json")).unwrap()).unwrap();
+        let said = said(&version);
         // With a key-encryption key for each tier, which takes keys over where there was none; and, if there was none, as it was written.
         opened(&version, &said, CHANGES).await;
         match said.get("tiers") {

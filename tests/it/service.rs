@@ -59,6 +59,40 @@ async fn a_service_manager_with_a_watchdog_hears_of_a_loop_that_turns_until_it_h
     assert!(process.wait().await.success());
 }
 
+/// Fills what a manager has not read, until nobody can tell it anything without waiting.
+fn fill(place: &std::path::Path) {
+    loop {
+        let other = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
+        other.set_nonblocking(true).expect("a socket");
+        let mut sent = 0;
+        while other.send_to(b"X=1\n", place).is_ok() {
+            sent += 1;
+        }
+        // Each sender has a bound of its own, too.
+        if sent == 0 {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_manager_that_does_not_read_holds_up_no_end() {
+    for watchdog in [&[][..], &[("WATCHDOG_USEC", "300000")]] {
+        let mut process = Process::prepare(Process::built(), |places| places.config(&[free_addr()], ""));
+        let place = process.dir().join("notify");
+        let manager = UnixDatagram::bind(&place).expect("a socket");
+        let mut env = vec![("NOTIFY_SOCKET", place.to_str().expect("a path of text"))];
+        env.extend(watchdog);
+        process.spawn_with(&env);
+        assert!(told(&manager).await.starts_with("READY=1\n"));
+        fill(&place);
+        process.signal(Signal::TERM);
+        let ended = timeout(DEADLINE, process.wait()).await;
+        assert!(ended.expect("it ends all the same").success());
+        drop(manager);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_manager_hears_of_readiness_reload_and_end() {
     let mut process = Process::prepare(Process::built(), |places| places.config(&[free_addr()], ""));

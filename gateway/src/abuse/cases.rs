@@ -253,7 +253,7 @@ pub(super) type Suspended = (SystemId, Option<Sender>);
 struct Sums {
     /// Those that nobody has decided, by whom they have suspended.
     open: BTreeMap<Suspended, u32>,
-    /// How many of those are about single senders, by account.
+    /// How many of those are about single senders that are suspended, or are to be, by account.
     of_senders: BTreeMap<SystemId, usize>,
     /// Those of which something is left to be done.
     left: Vec<u32>,
@@ -267,7 +267,7 @@ impl Sums {
         for (id, case) in &register.cases {
             if case.is_open() {
                 sums.open.insert((case.account, case.sender), *id);
-                if case.sender.is_some() {
+                if case.sender.is_some() && case.not_suspended.is_none() {
                     *sums.of_senders.entry(case.account).or_default() += 1;
                 }
             }
@@ -336,9 +336,17 @@ impl Cases {
         self.lock().sums.open.get(&(account, sender)).copied()
     }
 
-    /// How many nobody has decided that are about single senders, by account.
+    /// How many nobody has decided that are about single senders, by account; but those that could suspend nobody.
     pub(super) fn of_senders(&self) -> BTreeMap<SystemId, usize> {
         self.lock().sums.of_senders.clone()
+    }
+
+    /// Those that nobody has decided that are about single senders.
+    pub(super) fn open_of_senders(&self) -> Vec<u32> {
+        let held = self.lock();
+        let open = held.sums.open.iter();
+        let of_senders = open.filter(|((_, sender), _)| sender.is_some());
+        of_senders.map(|(_, id)| *id).collect()
     }
 
     /// How many are to suspend a sender and have not yet, by a pseudonym of a generation.
@@ -496,10 +504,24 @@ mod tests {
         let mut of_sender = late.clone();
         of_sender.sender = Some(sender);
         (over.decision, over.answer) = (decided(Outcome::Upheld, 20), Some(2));
-        let of = [(3, case("new")), (4, late), (5, of_sender), (6, over)];
+        // One that could suspend nobody, which is none of the account's.
+        let mut of_nobody = of_sender.clone();
+        of_nobody.sender = Sender::read("ffeeddccbbaa99887766554433221100");
+        of_nobody.suspended_ms = None;
+        of_nobody.not_suspended = Some(NotSuspended {
+            why: Unsuspended::SecretGone,
+            at_ms: 8,
+        });
+        let of = [
+            (3, case("new")),
+            (4, late),
+            (5, of_sender),
+            (6, over),
+            (7, of_nobody),
+        ];
         let filled = cases.change(move |register| {
             register.cases.extend(of);
-            register.last = 6;
+            register.last = 7;
             Ok(())
         });
         filled.await.unwrap();
@@ -511,12 +533,15 @@ mod tests {
             // Of one account the case of itself and those of its senders are apart.
             assert_eq!(cases.open_of("late", Some(sender)), Some(5));
             assert_eq!((cases.left(), cases.first_decided_ms()), (vec![3], Some(20)));
-            assert_eq!(cases.waiting(9), (3, 3, Some(7)));
+            assert_eq!(cases.waiting(9), (4, 4, Some(7)));
+            let of_late = BTreeMap::from([("late".parse().unwrap(), 1)]);
+            assert_eq!(cases.of_senders(), of_late);
+            assert_eq!(cases.open_of_senders(), [5, 7]);
         }
         // A number that the audit log names is given to nobody else, and is the same when it is tried again.
         let [a, b] = ["a", "b"].map(|name| name.parse().unwrap());
         let of_b = (b, Some(sender));
         let all = [(a, None), of_b, (a, None), (b, None), of_b];
-        assert_eq!(all.map(|whom| cases.number_for(whom)), [7, 8, 7, 9, 8]);
+        assert_eq!(all.map(|whom| cases.number_for(whom)), [8, 9, 8, 10, 9]);
     }
 }

@@ -28,13 +28,15 @@ const FAILURES_MAX: u32 = 16;
 pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AbuseMetrics) {
     let Some(cases) = hub.cases() else { return };
     let mut every = tokio::time::interval(LOOK_EVERY);
+    let mut is_first = true;
     loop {
         tokio::select! {
             _ = every.tick() => {}
             () = hub.tripped.notified() => {}
         }
-        let done = work(&hub, &audit, &cases).await;
+        let done = work(&hub, &audit, &cases, is_first).await;
         publish(&hub, &cases, &metrics);
+        is_first = is_first && done.is_err();
         if let Err(error) = done {
             metrics.failures.increment(1);
             tracing::error!(error, "what follows from a case of abuse is not done");
@@ -43,11 +45,22 @@ pub async fn tend<D: Disk>(hub: Rc<Hub<D>>, audit: AuditHandle, metrics: AbuseMe
     }
 }
 
-async fn work<D: Disk>(hub: &Hub<D>, audit: &AuditHandle, cases: &Cases) -> Result<(), String> {
+async fn work<D: Disk>(
+    hub: &Hub<D>,
+    audit: &AuditHandle,
+    cases: &Cases,
+    is_first: bool,
+) -> Result<(), String> {
     let _alone = cases.turn.lock().await;
     // What is due first: it may make room, and who is to be restored does not wait for others.
     let mut done = Ok(());
-    for id in cases.left() {
+    // What an earlier program has written falsely is found by a start.
+    let of_before = if is_first {
+        cases.open_of_senders()
+    } else {
+        Vec::new()
+    };
+    for id in cases.left().into_iter().chain(of_before) {
         let advanced = advance(hub, audit, cases, id).await;
         done = done.and(advanced);
     }
@@ -152,16 +165,18 @@ fn case_of(cases: &Cases, id: u32) -> Result<Case, String> {
 }
 
 /// What is left to be done of a case, and can be: of a sender whose secret is gone there may be no order. It would keep the next start
-/// from coming up, and nothing comes in under that name any more.
+/// from coming up, and nothing comes in under that name any more. Programs before wrote that it was suspended all the same, and a case
+/// that nobody has decided is put right.
 fn left<D: Disk>(hub: &Hub<D>, case: &Case) -> Option<Step> {
-    let is_gone = || {
-        let sender = case.sender.as_ref();
-        sender.is_some_and(|sender| !hub.look(|gate, _| gate.is_known(sender)))
-    };
-    match case.next() {
-        Some(Step::Suspend) if is_gone() => Some(Step::Leave),
-        next => next,
-    }
+    let is_left = case.sender.as_ref().is_some_and(|sender| {
+        let name = case.account.as_str();
+        let has_order = || hub.look(|gate, _| gate.orders().sender(name, sender).is_some());
+        case.is_open()
+            && case.not_suspended.is_none()
+            && !hub.look(|gate, _| gate.is_known(sender))
+            && (case.is_begun() || !has_order())
+    });
+    if is_left { Some(Step::Leave) } else { case.next() }
 }
 
 /// Opens a case, or finds the one that is open.
@@ -237,13 +252,21 @@ async fn suspended<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -
 
 /// Notes that nothing could be suspended: nobody is refused for it, and whoever reads of the case is told so.
 async fn left_alone<D: Disk>(hub: &Hub<D>, cases: &Cases, id: u32, case: &Case) -> Result<(), String> {
-    heed(hub, cases);
     hub.look(|gate, _| gate.end_trip(case.account, case.sender));
     let not = NotSuspended {
         why: Unsuspended::SecretGone,
         at_ms: time(hub),
     };
-    change(cases, id, move |case| case.not_suspended = Some(not)).await?;
+    let noted = move |case: &mut Case| {
+        // The account was told otherwise, too, and is told anew.
+        if case.suspended_ms.take().is_some() {
+            case.notice = None;
+        }
+        case.not_suspended = Some(not);
+    };
+    change(cases, id, noted).await?;
+    // It takes none of the account's places from now on.
+    heed(hub, cases);
     // That it was to be suspended may be entered by a process before: what was begun of it is not done, and does not fail again.
     cases.set_entered(id, Step::Suspend, None);
     tracing::error!(
@@ -370,6 +393,10 @@ async fn told<D: Disk>(
     });
     let (reference, text) = match step {
         Step::Answer => (format!("{reference}, decision"), decided(id, case, is_suspended)),
+        // Beside one that says that it is.
+        _ if case.not_suspended.is_some() => {
+            (format!("{reference}, not suspended"), suspension(id, case, None))
+        }
         _ => (reference, suspension(id, case, sender_told(hub, case).as_deref())),
     };
     let now_ms = hub.now().unix_ms;

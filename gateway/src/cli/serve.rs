@@ -1,5 +1,10 @@
 //! `tidegate serve`: the gateway, until it is told to end.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -13,7 +18,7 @@ use crate::clock::Clock;
 use crate::control::Answer;
 use crate::hardening::harden;
 use crate::kek::{self, OtherKeks};
-use crate::run::{self, Running, StartError};
+use crate::run::{self, StartError};
 use crate::start_remedy::remedy;
 use crate::telemetry::{Telemetry, log};
 
@@ -21,6 +26,12 @@ use crate::telemetry::{Telemetry, log};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// And at most, however little patience the service manager has.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
+/// How much may wait to be told to a service manager that does not read.
+const TO_TELL_MAX: usize = 8;
+/// How long the end waits at most for what is not told yet.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Looks in a row that find the one before not told yet, until the log says so.
+const MISSED_MAX: u32 = 3;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -82,9 +93,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         )
     };
     let file = Some(args.file.config.clone());
+    let manager = Manager::of_system()?;
     let running = run::start_with(file, others, config, &Telemetry::new(), clock).map_err(not_started)?;
     tracing::info!(listening = ?running.listening, http = %running.http, "serving");
-    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    manager.tell(vec![NotifyState::Ready, NotifyState::Status("serving")]);
     let mut watchdog = Watchdog::wanted(sd_notify::watchdog_enabled());
     let every = watchdog.as_ref().map_or(LOOK_EVERY, |watchdog| watchdog.every);
     let failed = runtime.block_on(async {
@@ -98,19 +110,19 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
                 _ = hang_up.recv(), if reloading.is_none() => {
                     reloading = running.reload();
                     if reloading.is_some() {
-                        tell_of_reload();
+                        manager.tell_of_reload();
                     } else {
                         tracing::warn!("the gateway is busy with other requests: not reloaded");
                     }
                 }
                 // What became of it stands in the log.
-                () = ended(&mut reloading) => tell(&[NotifyState::Ready]),
+                () = ended(&mut reloading) => manager.tell(vec![NotifyState::Ready]),
                 _ = look.tick() => {
                     if running.has_ended() {
                         return true;
                     }
                     if let Some(watchdog) = &mut watchdog {
-                        watchdog.look(&running);
+                        watchdog.look(running.turns(), || manager.lives());
                     }
                 }
             }
@@ -120,7 +132,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
         return Err(Refusal::new("the loop has failed: see the log", json!({})));
     }
     tracing::info!("told to end");
-    tell(&[NotifyState::Stopping, NotifyState::Status("ending in order")]);
+    manager.tell(vec![
+        NotifyState::Stopping,
+        NotifyState::Status("ending in order"),
+    ]);
     if let Some(watchdog) = &mut watchdog {
         // Clients have their grace, in which the loop turns as ever.
         running.ask_to_end();
@@ -128,11 +143,12 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Outcome, Refusal> {
             let mut look = tokio::time::interval(every);
             while !running.is_over() {
                 look.tick().await;
-                watchdog.look(&running);
+                watchdog.look(running.turns(), || manager.lives());
             }
         });
     }
     running.stop();
+    manager.end(LAST_WORDS);
     Ok(Outcome::new("ended in order", json!({ "ended": true })))
 }
 
@@ -144,8 +160,8 @@ struct Watchdog {
     every: Duration,
     /// How many turns there were when it heard of it last.
     told: u64,
-    /// It could not be told, and the log says so.
-    is_deaf: bool,
+    /// Looks in a row that found the one before not told yet.
+    missed: u32,
 }
 
 impl Watchdog {
@@ -155,41 +171,112 @@ impl Watchdog {
             // Thrice in that time, so that one that is late is not missed.
             every: (patience / 3).clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY),
             told: 0,
-            is_deaf: false,
+            missed: 0,
         })
     }
 
-    /// Whether it is to hear of so many turns.
-    fn is_news(&mut self, turns: u64) -> bool {
-        std::mem::replace(&mut self.told, turns) != turns
-    }
-
-    fn look(&mut self, running: &Running) {
-        if !self.is_news(running.turns()) {
+    /// Has it told, by `tell`, that the loop lives, if there were other turns than when it was told last. `tell` says whether it
+    /// takes that: what it does not is tried again at the next look.
+    fn look(&mut self, turns: u64, tell: impl FnOnce() -> bool) {
+        if turns == self.told {
             return;
         }
-        let told = sd_notify::notify(&[NotifyState::Watchdog]);
-        if let Err(error) = &told
-            && !self.is_deaf
-        {
-            tracing::warn!(%error, "the service manager cannot be told that the loop lives");
+        if tell() {
+            (self.told, self.missed) = (turns, 0);
+            return;
         }
-        self.is_deaf = told.is_err();
+        self.missed = self.missed.saturating_add(1);
+        if self.missed == MISSED_MAX {
+            tracing::warn!("the service manager does not take in that the loop lives");
+        }
     }
 }
 
-/// Tells the service manager that started us, if there is one (sd_notify(3), `NOTIFY_SOCKET`).
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told how far the gateway is");
-    }
+/// Tells the service manager that started us, if there is one (sd_notify(3), `NOTIFY_SOCKET`). That is done by a thread of its own,
+/// one thing behind the other: a manager that does not read holds up whoever tells it, and signals are heard by this one.
+#[derive(Debug)]
+struct Manager {
+    to_tell: SyncSender<Vec<NotifyState<'static>>>,
+    /// It is to be told that the loop lives, and has not been yet.
+    is_telling: Arc<AtomicBool>,
+    /// Closed when the thread has ended.
+    over: Receiver<()>,
 }
 
-/// The same of a reload that begins, with the instant that systemd asks for from its version 253 on.
-fn tell_of_reload() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "the service manager is not told of the reload"),
+impl Manager {
+    /// The one that the system's environment names.
+    fn of_system() -> io::Result<Self> {
+        Self::told_by(|states| sd_notify::notify(states))
+    }
+
+    /// One that is told so.
+    fn told_by(
+        tell: impl Fn(&[NotifyState<'static>]) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (to_tell, told) = sync_channel::<Vec<NotifyState<'static>>>(TO_TELL_MAX);
+        // Nothing is ever sent there.
+        let (end, over) = sync_channel(0);
+        let is_telling = Arc::new(AtomicBool::new(false));
+        let is_told = Arc::clone(&is_telling);
+        let work = move || {
+            let _end = end;
+            // It could not be told that the loop lives, and the log says so.
+            let mut is_deaf = false;
+            for states in told {
+                let done = tell(&states);
+                let lives = matches!(states.as_slice(), [NotifyState::Watchdog]);
+                if let Err(error) = &done
+                    && !(lives && is_deaf)
+                {
+                    tracing::warn!(%error, ?states, "the service manager cannot be told");
+                }
+                if lives {
+                    is_deaf = done.is_err();
+                    is_told.store(false, Ordering::Release);
+                }
+            }
+        };
+        thread::Builder::new().name("notify".to_owned()).spawn(work)?;
+        Ok(Self {
+            to_tell,
+            is_telling,
+            over,
+        })
+    }
+
+    /// Has it told, and waits for nothing.
+    fn tell(&self, states: Vec<NotifyState<'static>>) {
+        if self.to_tell.try_send(states).is_err() {
+            tracing::warn!("the service manager does not read: it is not told how far the gateway is");
+        }
+    }
+
+    /// The same of a reload that begins, with the instant that systemd asks for from its version 253 on.
+    fn tell_of_reload(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.tell(vec![NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!(%error, "the service manager is not told of the reload"),
+        }
+    }
+
+    /// That the loop lives; `false` while it has not taken in that it did. One at a time, so that there is room for the rest.
+    fn lives(&self) -> bool {
+        if self.is_telling.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let is_taken = self.to_tell.try_send(vec![NotifyState::Watchdog]).is_ok();
+        if !is_taken {
+            self.is_telling.store(false, Ordering::Release);
+        }
+        is_taken
+    }
+
+    /// Waits until all is told, so long at most.
+    fn end(self, within: Duration) {
+        let Self { to_tell, over, .. } = self;
+        drop(to_tell);
+        // Nobody sends there: it is closed, or time is up.
+        let _ = over.recv_timeout(within);
     }
 }
 
@@ -220,10 +307,20 @@ mod tests {
     fn a_loop_that_has_not_turned_is_not_told_to_live() {
         let mut watchdog = Watchdog::wanted(Some(Duration::from_secs(1))).unwrap();
         assert!(watchdog.every < Duration::from_millis(500));
-        let told = [1, 2, 2, 2, 3].map(|turns| watchdog.is_news(turns));
-        assert_eq!(told, [true, true, false, false, true]);
-        // Nor does one that never turned.
-        assert!(!Watchdog::wanted(Some(Duration::from_secs(1))).unwrap().is_news(0));
+        let mut heard = |turns, is_taken| {
+            let mut is_told = false;
+            watchdog.look(turns, || {
+                is_told = true;
+                is_taken
+            });
+            is_told
+        };
+        // One that never turned is silent, and so is one that hangs, however often it is looked.
+        let told = [0, 0, 1, 2, 2, 2, 3].map(|turns| heard(turns, true));
+        assert_eq!(told, [false, false, true, true, false, false, true]);
+        // What was not taken is told at the next look, although the loop hangs since; once.
+        let told = [(4, false), (4, true), (4, true)].map(|(turns, is_taken)| heard(turns, is_taken));
+        assert_eq!(told, [true, true, false]);
         for (patience, every) in [
             (Duration::ZERO, LOOK_AT_MOST_EVERY),
             (Duration::from_mins(2), LOOK_EVERY),
@@ -231,5 +328,30 @@ mod tests {
             assert_eq!(Watchdog::wanted(Some(patience)).unwrap().every, every);
         }
         assert!(Watchdog::wanted(None).is_none());
+    }
+
+    #[test]
+    fn a_manager_that_does_not_read_holds_up_nobody_and_hears_all_in_order_when_it_does() {
+        let (tell, told) = sync_channel(2 + TO_TELL_MAX);
+        let (reads, to_read) = sync_channel::<()>(2 + TO_TELL_MAX);
+        let manager = Manager::told_by(move |states| {
+            tell.send(format!("{states:?}")).unwrap();
+            // It reads no more until the test lets it.
+            to_read.recv().unwrap();
+            Ok(())
+        })
+        .unwrap();
+        assert!(manager.lives());
+        assert_eq!(told.recv().unwrap(), "[Watchdog]");
+        // That it lives is told once, and takes no room from the rest, which is bounded.
+        assert!(!manager.lives() && !manager.lives());
+        for _ in 0..2 * TO_TELL_MAX {
+            manager.tell(vec![NotifyState::Stopping]);
+        }
+        for _ in 0..=TO_TELL_MAX {
+            reads.send(()).unwrap();
+        }
+        manager.end(Duration::from_mins(1));
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["[Stopping]"; TO_TELL_MAX]);
     }
 }

@@ -25,6 +25,7 @@ use tokio::task::spawn_local;
 use super::finished::text_shown;
 use super::request::{Keys, Page, line};
 use super::steering::fields;
+use super::work::FULL_MAX;
 use super::{Answer, instant};
 use crate::abuse::cases::TEXT_MAX;
 use crate::audit::AuditHandle;
@@ -418,7 +419,9 @@ async fn decide<D: Disk>(hub: &Hub<D>, verdict: Verdict, message: &HeldMessage) 
     if count == 0 {
         return Decided::Refused(refused.unwrap_or_else(|| NOT_HELD.to_owned()));
     }
-    match settled(hub).await {
+    // Where the next segment cannot be made a batch is neither kept nor given back: whoever asked is not to wait for that.
+    let settled = tokio::time::timeout(FULL_MAX, settled(hub)).await;
+    match settled.unwrap_or(Settled::GivenBack) {
         Settled::Synced => done(hub, count, &legs),
         Settled::GivenBack => Decided::Begun { count, legs },
         Settled::Broken => Decided::Lost { count },

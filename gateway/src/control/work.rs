@@ -56,7 +56,7 @@ const CHANGE_MAX: usize = 500;
 /// How long to wait where a batch has no room.
 const PAUSE: Duration = Duration::from_millis(20);
 /// And how long at most.
-const FULL_MAX: Duration = Duration::from_secs(10);
+pub(super) const FULL_MAX: Duration = Duration::from_secs(10);
 
 /// Answers requests until nobody can ask any more. As many are under way as there are connections, and those that were given
 /// up and have not come to where they can stop; [`UNDER_WAY_MAX`] in all. Changes go one after the other.

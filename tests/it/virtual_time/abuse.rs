@@ -247,10 +247,15 @@ fn without_its_terms_nobody_looks_and_an_account_that_is_observed_is_only_counte
 
 /// A gateway that holds what goes to such numbers, and whose reads come so late.
 async fn holding(late_ms: u64, seed: u64) -> Rig {
+    holding_in(1 << 20, late_ms, seed).await
+}
+
+/// The same with segments of so many octets.
+async fn holding_in(segment_size: u64, late_ms: u64, seed: u64) -> Rig {
     let keys = "category = \"otp\"\n\
                 abuse = { number_limit = 0, prefix_limit = 0, run = 0, suspect_numbers = [\"33700\"], \
                 suspect_action = \"hold\" }";
-    let mut setup = Setup::new(config(&[(OF_A, keys)]), 1 << 20, 1 << 28);
+    let mut setup = Setup::new(config(&[(OF_A, keys)]), segment_size, 1 << 28);
     setup.keeper_late_ms = late_ms..=late_ms;
     setup.is_audited = true;
     Rig::on(setup, FaultyDisk::new(), Clock::virtual_from(START_MS), seed).await
@@ -283,8 +288,12 @@ fn show(id: &str) -> Withheld {
 }
 
 fn release(id: &str) -> Withheld {
+    judge(id, Verdict::Release)
+}
+
+fn judge(id: &str, verdict: Verdict) -> Withheld {
     Withheld::Judge {
-        verdict: Verdict::Release,
+        verdict,
         message: named(id),
         reviewer: "Ana Ruiz".to_owned(),
         reason: "a campaign".to_owned(),
@@ -332,7 +341,7 @@ fn outcomes(rig: &Rig) -> Vec<String> {
                 _ => None,
             })
         };
-        if of(Field::Verb).is_some_and(|verb| verb == "held release") {
+        if of(Field::Verb).is_some_and(|verb| verb == "held release" || verb == "held reject") {
             found.extend(of(Field::Outcome));
         }
     })
@@ -351,8 +360,12 @@ fn frd_c06_a_decision_that_a_full_disk_holds_up_is_entered_as_begun_and_takes_ef
         rig.world.disk.fail_on(Op::Write, "spool", 0, 1 << 30, full);
         let why = ask(&rig, release(&ids[0])).await.unwrap_err();
         assert!(why.contains("tried again"), "{why}");
+        let tries = || rig.world.disk.counts().writes;
+        let before = tries();
         tokio::time::sleep(Duration::from_secs(5)).await;
-        // Given back again and again, and nothing turns in place meanwhile.
+        // Given back again and again, and nothing turns in place meanwhile: a try at each tick, and at each look.
+        let tried = tries() - before;
+        assert!((5..400).contains(&tried), "{tried}");
         assert_eq!(outcomes(&rig), ["asked", "begun"]);
         rig.world.disk.heal();
         rig.take().await;
@@ -360,6 +373,44 @@ fn frd_c06_a_decision_that_a_full_disk_holds_up_is_entered_as_begun_and_takes_ef
         // It is one decision, and ends once.
         assert_eq!(outcomes(&rig), ["asked", "begun", "done"]);
         assert!(ask(&rig, release(&ids[0])).await.is_err());
+    });
+}
+
+/// What is staged while there is no segment for it is neither kept nor given back, for as long as that lasts.
+#[test]
+fn frd_c06_a_decision_for_which_no_segment_can_be_made_is_answered_in_time_and_takes_effect() {
+    scenario(|| async {
+        let mut rig = holding_in(16 << 10, 0, 331).await;
+        for _ in 0..150 {
+            assert_eq!(rig.submit(S, b"33700123456").await, CommandStatus::ROK);
+        }
+        let full = std::io::ErrorKind::StorageFull;
+        rig.world.disk.fail_on(Op::Create, "spool", 0, 1 << 30, full);
+        // From the last segment on nothing is taken in; what ends something goes on until that is full, too.
+        let (id, why, took) = loop {
+            let id = held_ids(&rig).await.remove(0);
+            let before = rig.world.clock.now().monotonic;
+            if let Err(why) = ask(&rig, judge(&id, Verdict::Reject)).await {
+                break (id, why, rig.world.clock.now().monotonic - before);
+            }
+        };
+        assert!(why.contains("tried again"), "{why}");
+        assert!(took < Duration::from_secs(15), "{took:?}");
+        let last = |count| {
+            let outcomes = outcomes(&rig);
+            outcomes[outcomes.len() - count..].to_vec()
+        };
+        assert_eq!(last(2), ["asked", "begun"]);
+        let turns = || rig.world.hub.look(|gate, _| gate.tally().turns);
+        let before = turns();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        // Nor does the loop do nothing else meanwhile: it turns at each tick.
+        assert!(turns() - before < 2_000, "{}", turns() - before);
+        assert_eq!(last(2), ["asked", "begun"]);
+        rig.world.disk.heal();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(last(3), ["asked", "begun", "done"]);
+        assert!(ask(&rig, judge(&id, Verdict::Reject)).await.is_err());
     });
 }
 
